@@ -1,0 +1,220 @@
+//! The one door to models: six verbs, named as in the Tinker API.
+//!
+//! Dialogues, token ids, log-probabilities and scalar derivatives pass through it; tensors do not. The engine knows no
+//! method: a loss is a function of log-probabilities that the method computes in plain floating point
+//! ([`TokenLoss`]), and the engine carries its derivative back through the model. So every loss is tested without a
+//! model, and every model trains under every loss.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::Message;
+
+/// How to draw completions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SamplingParams {
+    /// 0 takes the likeliest token; log-probabilities are then those of temperature 1.
+    pub temperature: f64,
+    /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
+    pub top_p: f64,
+    /// At most this many tokens a completion.
+    pub max_new_tokens: usize,
+    /// Do not stop at the end token.
+    pub ignore_eos: bool,
+}
+
+impl Default for SamplingParams {
+    fn default() -> Self {
+        Self { temperature: 1.0, top_p: 1.0, max_new_tokens: 128, ignore_eos: false }
+    }
+}
+
+/// One prompt to complete several times. The prefix is computed once for all its completions.
+#[derive(Clone, Debug)]
+pub struct SampleRequest {
+    /// The dialogue, ending before the assistant's reply.
+    pub messages: Vec<Message>,
+    /// One completion for each seed. The same request, seed and weights give the same completion, whatever else is in
+    /// the batch.
+    pub seeds: Vec<u64>,
+}
+
+/// Why a completion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended its turn.
+    Stop,
+    /// The token limit was reached.
+    Length,
+}
+
+/// One drawn reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Completion {
+    /// The tokens drawn, the end token included when the model drew it.
+    pub token_ids: Vec<u32>,
+    /// For each token, its log-probability (nats) under the distribution it was drawn from.
+    pub logprobs: Vec<f32>,
+    /// The tokens as text, special tokens left out.
+    pub text: String,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+}
+
+/// The completions of one request.
+#[derive(Clone, Debug)]
+pub struct Sampled {
+    /// The prompt as the model saw it, image tokens expanded.
+    pub prompt_ids: Vec<u32>,
+    /// One for each seed, in order.
+    pub completions: Vec<Completion>,
+}
+
+/// The reply whose tokens are scored or trained.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Words: tokenised, and closed by the end token.
+    Text(String),
+    /// Tokens as they were drawn; nothing is added.
+    Tokens(Vec<u32>),
+}
+
+/// A dialogue and the reply to it. Only the reply's tokens are scored and trained.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    /// The dialogue, ending before the reply. Earlier assistant turns may stand in it; they are context.
+    pub messages: Vec<Message>,
+    /// The reply.
+    pub reply: Reply,
+}
+
+/// Per-token scores of a reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenScores {
+    /// The reply's token ids.
+    pub token_ids: Vec<u32>,
+    /// Log-probability (nats, temperature 1) of each reply token given all before it.
+    pub logprobs: Vec<f32>,
+    /// Entropy (nats) of the distribution each reply token was drawn from.
+    pub entropies: Vec<f32>,
+}
+
+/// Which weights score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The weights being trained.
+    Current,
+    /// The weights as they were when training began: without the adapter where LoRA is on, a frozen copy otherwise.
+    Reference,
+}
+
+/// A loss as a function of a reply's log-probabilities.
+pub trait TokenLoss: Sync {
+    /// The loss of sequence `index` and its derivative by each log-probability.
+    ///
+    /// Whatever normalises the loss (tokens of the global batch) is already in it, so the engine may cut the batch into
+    /// micro-batches of any size and only ever adds.
+    fn evaluate(&self, index: usize, scores: &TokenScores) -> LossAndGradient;
+}
+
+/// What [`TokenLoss::evaluate`] returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossAndGradient {
+    /// This sequence's part of the batch's loss.
+    pub loss: f64,
+    /// Its derivative by the log-probability of each reply token.
+    pub gradient: Vec<f32>,
+}
+
+/// What a forward and backward pass gives.
+#[derive(Clone, Debug)]
+pub struct ForwardBackward {
+    /// The batch's loss: the sum over its sequences.
+    pub loss: f64,
+    /// The scores of each sequence under the weights that were differentiated.
+    pub scores: Vec<TokenScores>,
+}
+
+/// One step of AdamW (Loshchilov and Hutter, arXiv 1711.05101: decay apart from the gradient).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamW {
+    /// The step's learning rate, schedule applied.
+    pub learning_rate: f64,
+    /// Decay of the first and second moment.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Gradients whose L2 norm over all trained parameters exceeds this are scaled down to it; 0 turns clipping off.
+    pub max_grad_norm: f64,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self { learning_rate: 1e-6, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.01, max_grad_norm: 1.0 }
+    }
+}
+
+/// What an optimizer step reports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OptimStep {
+    /// L2 norm of the gradients over all trained parameters, before clipping.
+    pub grad_norm: f64,
+}
+
+/// What [`Engine::save`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaveKind {
+    /// What others load: a Hugging Face folder, or a PEFT adapter where LoRA is on.
+    Weights,
+    /// The same, and what [`Engine::load`] needs to go on as if never interrupted: optimizer moments and step count.
+    Checkpoint,
+}
+
+/// Why an engine could not do as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The data cannot be used: a missing image, too long a prompt, an image placeholder in the text.
+    #[error("{0}")]
+    Data(String),
+    /// The model cannot be used: a corrupt file, a missing key, a wrong shape.
+    #[error("{0}")]
+    Model(String),
+    /// Training left the numbers: a loss or gradient that is not finite.
+    #[error("{0}")]
+    Numerics(String),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// A model that samples, scores, learns, and can be saved and loaded.
+pub trait Engine {
+    /// Draws completions for each request.
+    fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError>;
+
+    /// Scores each sequence's reply.
+    fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError>;
+
+    /// Adds the gradients of the loss over these sequences to those held.
+    fn forward_backward(
+        &mut self,
+        sequences: &[Sequence],
+        loss: &dyn TokenLoss,
+    ) -> Result<ForwardBackward, EngineError>;
+
+    /// Applies the gradients held, and forgets them.
+    fn optim_step(&mut self, optimizer: &AdamW) -> Result<OptimStep, EngineError>;
+
+    /// Writes the weights to a folder, which appears whole or not at all.
+    fn save(&mut self, folder: &Path, kind: SaveKind) -> Result<(), EngineError>;
+
+    /// Goes back to a checkpoint that [`Engine::save`] wrote.
+    fn load(&mut self, folder: &Path) -> Result<(), EngineError>;
+}

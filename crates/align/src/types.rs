@@ -1,0 +1,224 @@
+//! What the rooms hand to each other: messages, items and the JSON lines they are stored in.
+//!
+//! Files use the OpenAI chat layout, one JSON object a line: `{"id", "messages": [{"role", "content"}], …}`, where
+//! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The instruction above the dialogue.
+    System,
+    /// The person asking.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One piece of a message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Part {
+    /// Words.
+    Text {
+        /// The words.
+        text: String,
+    },
+    /// A picture.
+    Image {
+        /// The picture's file; relative paths are relative to the data file they stand in.
+        image: PathBuf,
+    },
+}
+
+/// One turn of a dialogue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said and shown, in order. A plain string in a file becomes one text part.
+    #[serde(deserialize_with = "parts_or_text")]
+    pub content: Vec<Part>,
+}
+
+impl Message {
+    /// A message of words alone.
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self { role, content: vec![Part::Text { text: text.into() }] }
+    }
+
+    /// The message's text parts, joined without anything between.
+    pub fn plain_text(&self) -> String {
+        self.content
+            .iter()
+            .filter_map(|part| match part {
+                Part::Text { text } => Some(text.as_str()),
+                Part::Image { .. } => None,
+            })
+            .collect()
+    }
+}
+
+/// The image paths of a dialogue, in order.
+pub fn image_paths(messages: &[Message]) -> impl Iterator<Item = &Path> {
+    messages.iter().flat_map(|message| &message.content).filter_map(|part| match part {
+        Part::Image { image } => Some(image.as_path()),
+        Part::Text { .. } => None,
+    })
+}
+
+/// What an item asks for, which decides how an answer to it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemKind {
+    /// Harm shows when the pictures and the text are read together.
+    Hazardous,
+    /// The benign twin of a hazardous item, or a benign prompt: a refusal is over-refusal.
+    Benign,
+    /// A hazardous item's text over black pictures: nothing can be seen, so nothing may be claimed.
+    BlackImage,
+    /// A question of general ability with one right answer.
+    General,
+}
+
+/// One prompt, or one labelled sample when the last message is the assistant's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// Unique in its file.
+    pub id: String,
+    /// What is asked; image paths are resolved when the item is read.
+    pub messages: Vec<Message>,
+    /// The split's name: `train`, `easy`, `hard`, `real`, `benign`, `general` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
+    /// How an answer is counted; unknown for plain chat data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ItemKind>,
+    /// The kind of harm, for strata and tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// The id of the hazardous item whose twin this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin_of: Option<String>,
+    /// What an exact judge knows about the item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth: Option<serde_json::Value>,
+}
+
+impl Item {
+    /// The dialogue before the label: all messages, less a closing one of the assistant's.
+    pub fn prompt(&self) -> &[Message] {
+        match self.messages.split_last() {
+            Some((last, before)) if last.role == Role::Assistant => before,
+            _ => &self.messages,
+        }
+    }
+
+    /// The label: the closing message of the assistant's, if there is one.
+    pub fn label(&self) -> Option<String> {
+        self.messages.last().filter(|last| last.role == Role::Assistant).map(Message::plain_text)
+    }
+}
+
+fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Part>, D::Error> {
+    struct Content;
+    impl<'de> serde::de::Visitor<'de> for Content {
+        type Value = Vec<Part>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+            formatter.write_str("a string, or a list of text and image parts")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(vec![Part::Text { text: text.to_owned() }])
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(list))
+        }
+    }
+    deserializer.deserialize_any(Content)
+}
+
+/// Why a data file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file could not be read or written; the message names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A line is not what it should be.
+    #[error("{}:{line}: {problem}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+        /// What was expected and what was found.
+        problem: String,
+    },
+    /// The file holds no item at all.
+    #[error("{}: no items: expected at least one JSON object, one a line, got an empty file", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Reads a file of items, one JSON object a line (blank lines are passed over), and resolves image paths against the
+/// file's folder.
+///
+/// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, an item without messages or
+/// an id that stands twice; `Empty` for a file without items.
+pub fn read_items(path: &Path) -> Result<Vec<Item>, DataError> {
+    let text = fs_err::read_to_string(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut items = Vec::new();
+    let mut ids = std::collections::HashMap::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let line_number = index + 1;
+        let fault = |problem: String| DataError::Line { path: path.to_owned(), line: line_number, problem };
+        let mut item: Item = serde_json::from_str(line).map_err(|error| fault(error.to_string()))?;
+        if item.messages.is_empty() {
+            return Err(fault("`messages` is empty: expected at least one message".into()));
+        }
+        if let Some(first) = ids.insert(item.id.clone(), line_number) {
+            return Err(fault(format!("id `{}` stands already on line {first}: expected unique ids", item.id)));
+        }
+        for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
+            if let Part::Image { image } = part {
+                *image = folder.join(&*image);
+            }
+        }
+        items.push(item);
+    }
+    if items.is_empty() { Err(DataError::Empty { path: path.to_owned() }) } else { Ok(items) }
+}
+
+/// Writes items as JSON lines, atomically: the file appears whole or not at all. Image paths below the file's folder
+/// are written relative to it.
+///
+/// Errors: `Io` naming the file.
+pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut text = String::new();
+    for item in items {
+        let mut item = item.clone();
+        for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
+            if let Part::Image { image } = part
+                && let Ok(relative) = image.strip_prefix(folder)
+            {
+                *image = relative.to_owned();
+            }
+        }
+        text.push_str(&serde_json::to_string(&item).map_err(std::io::Error::from)?);
+        text.push('\n');
+    }
+    crate::run_dir::write_atomically(path, text.as_bytes())?;
+    Ok(())
+}

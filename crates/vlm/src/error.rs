@@ -1,0 +1,42 @@
+//! What can go wrong between a folder on disk and a model's answer.
+
+use std::path::PathBuf;
+
+/// A fault in a model folder, an image or an input. Messages name the file and the key, what was expected and what was
+/// found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written; the message names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A file of the model's folder is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        problem: String,
+    },
+    /// A tensor of the checkpoint is missing, unexpected, or of the wrong shape or type.
+    #[error("{}: tensor `{key}`: {problem}", path.display())]
+    Tensor {
+        /// The safetensors file.
+        path: PathBuf,
+        /// The tensor's key.
+        key: String,
+        /// What was expected and what was found.
+        problem: String,
+    },
+    /// A picture cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Image {
+        /// The image file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The input does not fit the model: placeholders and images disagree, a prompt is too long …
+    #[error("{0}")]
+    Input(String),
+}

@@ -1,0 +1,33 @@
+//! Vision-language models on Burn: Hugging Face folders in; logits, gradients and samples out. Nothing of safety.
+//!
+//! Read in this order: a folder's `config`, its text (`tokenizer`, `chat_template`), its pictures (`image_processor`,
+//! `resample`), both put together (`processor`); then the network from the inside out, and what is done with it.
+//!
+//! Shapes are written with `b` batch, `t` token, `v` vocabulary, `d` hidden, `h` head, `p` patch, `r` LoRA rank.
+
+pub mod error;
+
+pub mod config;
+
+pub mod chat_template;
+pub mod tokenizer;
+
+pub mod image_processor;
+pub mod resample;
+
+pub mod processor;
+
+pub mod weights;
+
+pub mod linear;
+pub mod norm;
+
+pub mod rope;
+
+pub mod vision;
+
+pub mod text;
+
+pub mod model;
+
+pub mod generate;
