@@ -17,9 +17,13 @@ pub mod resample;
 
 pub mod processor;
 
+pub mod tensor_file;
+
+pub mod parameter;
 pub mod weights;
 
 pub mod linear;
+pub mod lora;
 pub mod norm;
 
 pub mod rope;
