@@ -27,13 +27,23 @@ impl Linear {
         device: &Device,
     ) -> Result<Self, Error> {
         let weight = reader.parameter(&format!("{key}.weight"), [d_out, d_in], device)?;
-        let bias = has_bias.then(|| reader.parameter(&format!("{key}.bias"), [d_out], device)).transpose()?;
-        Ok(Self { weight, bias, adapter: None })
+        let bias = has_bias
+            .then(|| reader.parameter(&format!("{key}.bias"), [d_out], device))
+            .transpose()?;
+        Ok(Self {
+            weight,
+            bias,
+            adapter: None,
+        })
     }
 
     /// Makes a layer of a weight `[d_out, d_in]` read elsewhere: a convolution kernel flattened to a matrix.
     pub fn from_weight(weight: Parameter<2>) -> Self {
-        Self { weight, bias: None, adapter: None }
+        Self {
+            weight,
+            bias: None,
+            adapter: None,
+        }
     }
 
     /// Applies the layer to each row. Shapes: `[…, d_in]` → `[…, d_out]`.

@@ -33,7 +33,9 @@ impl Lora {
     ) -> Self {
         let mut generator = generator_for(seed, module);
         let bound = 1.0 / (d_in as f64).sqrt();
-        let a: Vec<f32> = (0..r * d_in).map(|_| (bound * (2.0 * uniform(&mut generator) - 1.0)) as f32).collect();
+        let a: Vec<f32> = (0..r * d_in)
+            .map(|_| (bound * (2.0 * uniform(&mut generator) - 1.0)) as f32)
+            .collect();
         let a = Tensor::from_data(TensorData::new(a, [r, d_in]), device);
         Self::new(module, a, Tensor::zeros([d_out, r], device), scale)
     }

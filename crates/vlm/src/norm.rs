@@ -18,7 +18,10 @@ impl RmsNorm {
     ///
     /// Errors: as [`WeightReader::take`].
     pub fn load(reader: &mut WeightReader, key: &str, d: usize, epsilon: f64, device: &Device) -> Result<Self, Error> {
-        Ok(Self { weight: reader.parameter(&format!("{key}.weight"), [d], device)?, epsilon })
+        Ok(Self {
+            weight: reader.parameter(&format!("{key}.weight"), [d], device)?,
+            epsilon,
+        })
     }
 
     /// Normalises each row. Shapes: `[…, d]` → `[…, d]`.

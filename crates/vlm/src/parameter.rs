@@ -39,7 +39,11 @@ impl<const D: usize> Parameter<D> {
 
     /// A parameter that the checkpoint stores under another shape of the same length and order.
     pub(crate) fn reshaped(name: &str, file_shape: &[usize], value: Tensor<D>) -> Self {
-        Self { name: name.into(), file_shape: file_shape.into(), value }
+        Self {
+            name: name.into(),
+            file_shape: file_shape.into(),
+            value,
+        }
     }
 
     /// The shape as computed with.
@@ -85,7 +89,11 @@ pub trait AnyParameter {
 
     /// The parameter as it is written to a file.
     fn to_named_tensor(&self) -> NamedTensor {
-        NamedTensor { key: self.name().to_owned(), shape: self.file_shape().to_vec(), values: self.flat() }
+        NamedTensor {
+            key: self.name().to_owned(),
+            shape: self.file_shape().to_vec(),
+            values: self.flat(),
+        }
     }
 }
 
@@ -106,7 +114,10 @@ impl<const D: usize> AnyParameter for Parameter<D> {
         let dims = self.value.dims();
         let (expected, got) = (dims.iter().product::<usize>(), values.dims()[0]);
         if expected != got {
-            return Err(Error::Input(format!("parameter `{}`: expected {expected} values, got {got}", self.name)));
+            return Err(Error::Input(format!(
+                "parameter `{}`: expected {expected} values, got {got}",
+                self.name
+            )));
         }
         self.value = values.reshape(dims);
         Ok(())
@@ -126,7 +137,7 @@ impl<const D: usize> AnyParameter for Parameter<D> {
 }
 
 fn flatten<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
-    let count = tensor.dims().iter().product();
+    let count: usize = tensor.dims().iter().product();
     tensor.reshape([count])
 }
 

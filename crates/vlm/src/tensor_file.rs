@@ -28,12 +28,20 @@ impl TensorFile {
         // SAFETY: the map is read-only and private to this struct. A file rewritten in place by another process while
         // it is mapped would be read in a mixed state; everything this crate writes is renamed into place, so that an
         // open map keeps the old file.
-        #[expect(unsafe_code, reason = "a memory map is what keeps loading a large checkpoint within its own size")]
+        #[expect(
+            unsafe_code,
+            reason = "a memory map is what keeps loading a large checkpoint within its own size"
+        )]
         let map = unsafe { Mmap::map(&file) }?;
         let (header_bytes, metadata) =
             SafeTensors::read_metadata(&map).map_err(|error| broken_file(path, map.len(), &error))?;
         // The header is preceded by its own length, eight bytes.
-        Ok(Self { path: path.to_owned(), map, header_bytes: header_bytes + 8, metadata })
+        Ok(Self {
+            path: path.to_owned(),
+            map,
+            header_bytes: header_bytes + 8,
+            metadata,
+        })
     }
 
     /// Where the file lies.
@@ -82,7 +90,9 @@ impl TensorFile {
     }
 
     fn info(&self, key: &str) -> Result<&TensorInfo, Error> {
-        self.metadata.info(key).ok_or_else(|| self.tensor_error(key, "missing".to_owned()))
+        self.metadata
+            .info(key)
+            .ok_or_else(|| self.tensor_error(key, "missing".to_owned()))
     }
 
     fn bytes(&self, info: &TensorInfo) -> &[u8] {
@@ -91,7 +101,11 @@ impl TensorFile {
     }
 
     pub(crate) fn tensor_error(&self, key: &str, problem: String) -> Error {
-        Error::Tensor { path: self.path.clone(), key: key.to_owned(), problem }
+        Error::Tensor {
+            path: self.path.clone(),
+            key: key.to_owned(),
+            problem,
+        }
     }
 }
 
@@ -103,7 +117,10 @@ fn broken_file(path: &Path, bytes: usize, error: &SafeTensorError) -> Error {
         SafeTensorError::HeaderTooSmall => format!("expected a safetensors file, got {bytes} bytes"),
         other => format!("not a readable safetensors file: {other}"),
     };
-    Error::File { path: path.to_owned(), problem }
+    Error::File {
+        path: path.to_owned(),
+        problem,
+    }
 }
 
 /// A tensor on its way into a file: its key, its shape there, and its values, fetched when their turn comes.
@@ -120,15 +137,23 @@ impl NamedTensor {
     /// Names a tensor of any rank; the file gets the tensor's own shape.
     pub fn new<const D: usize>(key: &str, tensor: Tensor<D>) -> Self {
         let shape = tensor.dims().to_vec();
-        let count = shape.iter().product();
-        Self { key: key.to_owned(), shape, values: tensor.without_autodiff().reshape([count]) }
+        let count: usize = shape.iter().product();
+        Self {
+            key: key.to_owned(),
+            shape,
+            values: tensor.without_autodiff().reshape([count]),
+        }
     }
 
     /// Names plain numbers.
     pub fn from_values(key: &str, values: Vec<f32>, device: &Device) -> Self {
         let count = values.len();
         let values = Tensor::from_data(TensorData::new(values, [count]), device);
-        Self { key: key.to_owned(), shape: vec![count], values }
+        Self {
+            key: key.to_owned(),
+            shape: vec![count],
+            values,
+        }
     }
 }
 
@@ -157,8 +182,10 @@ impl View for &NamedTensor {
 pub fn write_tensors(path: &Path, tensors: &[NamedTensor]) -> Result<(), Error> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let entries = tensors.iter().map(|tensor| (tensor.key.as_str(), tensor));
-    safetensors::tensor::serialize_to_file(entries, Some(metadata), path)
-        .map_err(|error| Error::File { path: path.to_owned(), problem: format!("cannot be written: {error}") })?;
+    safetensors::tensor::serialize_to_file(entries, Some(metadata), path).map_err(|error| Error::File {
+        path: path.to_owned(),
+        problem: format!("cannot be written: {error}"),
+    })?;
     make_readable(path)
 }
 

@@ -53,8 +53,15 @@ pub struct WeightReader {
 
 #[derive(Debug)]
 enum Source {
-    Folder { folder: PathBuf, files: Vec<TensorFile>, file_of_key: BTreeMap<String, usize> },
-    Random { seed: u64, deviation: f64 },
+    Folder {
+        folder: PathBuf,
+        files: Vec<TensorFile>,
+        file_of_key: BTreeMap<String, usize>,
+    },
+    Random {
+        seed: u64,
+        deviation: f64,
+    },
 }
 
 impl WeightReader {
@@ -64,17 +71,32 @@ impl WeightReader {
     /// a shard that lacks a key the index promises.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let files = open_files(folder)?;
-        let keys = files.iter().enumerate().flat_map(|(index, file)| file.keys().into_iter().map(move |k| (k, index)));
+        let keys = files
+            .iter()
+            .enumerate()
+            .flat_map(|(index, file)| file.keys().into_iter().map(move |k| (k, index)));
         let file_of_key: BTreeMap<_, _> = keys.collect();
         let naming = Naming::of(file_of_key.keys());
-        let source = Source::Folder { folder: folder.to_owned(), files, file_of_key };
-        Ok(Self { source, naming, taken: BTreeSet::new() })
+        let source = Source::Folder {
+            folder: folder.to_owned(),
+            files,
+            file_of_key,
+        };
+        Ok(Self {
+            source,
+            naming,
+            taken: BTreeSet::new(),
+        })
     }
 
     /// A source of random weights for a model trained from nothing: matrices normal with standard deviation
     /// `deviation`, biases 0, norms 1. What a key gets depends on it and the seed alone, not on what was read before.
     pub fn random(seed: u64, deviation: f64) -> Self {
-        Self { source: Source::Random { seed, deviation }, naming: Naming::Published, taken: BTreeSet::new() }
+        Self {
+            source: Source::Random { seed, deviation },
+            naming: Naming::Published,
+            taken: BTreeSet::new(),
+        }
     }
 
     /// How the checkpoint names its parts.
@@ -135,18 +157,29 @@ impl WeightReader {
     ///
     /// Errors: `Tensor` naming a key of the checkpoint that nobody asked for: it is not the model its config says.
     pub fn finish(self) -> Result<(), Error> {
-        let Source::Folder { files, file_of_key, .. } = &self.source else { return Ok(()) };
+        let Source::Folder { files, file_of_key, .. } = &self.source else {
+            return Ok(());
+        };
         let mut left_over = file_of_key.iter().filter(|(key, _)| !self.taken.contains(*key));
-        let Some((key, file)) = left_over.next() else { return Ok(()) };
+        let Some((key, file)) = left_over.next() else {
+            return Ok(());
+        };
         let more = left_over.count();
-        Err(files[*file].tensor_error(key, format!("unexpected: the config describes no such tensor ({more} more)")))
+        Err(files[*file].tensor_error(
+            key,
+            format!("unexpected: the config describes no such tensor ({more} more)"),
+        ))
     }
 
     fn take_data(&mut self, key: &str, shape: &[usize]) -> Result<TensorData, Error> {
         let name = self.naming.key(key);
         let data = match &self.source {
             Source::Random { seed, deviation } => random_weight(*seed, *deviation, &name, shape),
-            Source::Folder { folder, files, file_of_key } => match file_of_key.get(&name) {
+            Source::Folder {
+                folder,
+                files,
+                file_of_key,
+            } => match file_of_key.get(&name) {
                 Some(file) => files[*file].read(&name, shape)?,
                 None => return Err(missing_key(folder, files, &name, shape)),
             },
@@ -161,7 +194,11 @@ fn missing_key(folder: &Path, files: &[TensorFile], key: &str, shape: &[usize]) 
         [only] => only.path().to_owned(),
         _ => folder.join(INDEX_FILE),
     };
-    Error::Tensor { path, key: key.to_owned(), problem: format!("missing: expected a tensor of shape {shape:?}") }
+    Error::Tensor {
+        path,
+        key: key.to_owned(),
+        problem: format!("missing: expected a tensor of shape {shape:?}"),
+    }
 }
 
 #[derive(Deserialize)]
@@ -175,8 +212,10 @@ fn open_files(folder: &Path) -> Result<Vec<TensorFile>, Error> {
         return Ok(vec![TensorFile::open(&folder.join(WEIGHTS_FILE))?]);
     }
     let text = fs_err::read_to_string(&index_path)?;
-    let index: ShardIndex = serde_json::from_str(&text)
-        .map_err(|error| Error::File { path: index_path, problem: format!("not a shard index: {error}") })?;
+    let index: ShardIndex = serde_json::from_str(&text).map_err(|error| Error::File {
+        path: index_path,
+        problem: format!("not a shard index: {error}"),
+    })?;
     let shards: BTreeSet<&String> = index.weight_map.values().collect();
     let files: BTreeMap<&String, TensorFile> = shards
         .into_iter()
@@ -199,16 +238,18 @@ fn random_weight(seed: u64, deviation: f64, name: &str, shape: &[usize]) -> Tens
         vec![1.0; count]
     } else {
         let mut generator = generator_for(seed, name);
-        (0..count).map(|_| (deviation * standard_normal(&mut generator)) as f32).collect()
+        (0..count)
+            .map(|_| (deviation * standard_normal(&mut generator)) as f32)
+            .collect()
     };
     TensorData::new(values, shape.to_vec())
 }
 
 /// A stream of random numbers that belongs to one seed and one name (FNV-1a over its bytes).
 pub(crate) fn generator_for(seed: u64, name: &str) -> ChaCha8Rng {
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     ChaCha8Rng::seed_from_u64(seed ^ hash)
 }
 
