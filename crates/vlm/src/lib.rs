@@ -32,6 +32,11 @@ pub mod vision;
 
 pub mod text;
 
+pub mod batch;
 pub mod model;
+
+pub mod adapter;
+pub mod optim;
+pub mod training;
 
 pub mod generate;

@@ -95,6 +95,11 @@ impl TextModel {
         }
     }
 
+    /// Where the weights live, without autodiff.
+    pub fn device(&self) -> Device {
+        self.embed_tokens.value().device().without_autodiff()
+    }
+
     /// Shows every linear layer of the decoder, which LoRA may adapt; the head is not among them.
     pub fn visit_linears(&mut self, visit: &mut dyn FnMut(&mut Linear)) {
         for layer in &mut self.layers {

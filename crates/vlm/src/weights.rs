@@ -37,6 +37,16 @@ impl Naming {
         }
     }
 
+    /// The `Published` key of one under this naming.
+    pub fn published(self, key: &str) -> String {
+        let nested = key.strip_prefix("model.").filter(|_| self == Self::Nested);
+        match nested.and_then(|rest| rest.split_once('.')) {
+            Some(("visual", rest)) => format!("visual.{rest}"),
+            Some(("language_model", rest)) => format!("model.{rest}"),
+            _ => key.to_owned(),
+        }
+    }
+
     fn of<'a>(mut keys: impl Iterator<Item = &'a String>) -> Self {
         let nested = keys.any(|key| key.starts_with("model.visual.") || key.starts_with("model.language_model."));
         if nested { Self::Nested } else { Self::Published }
