@@ -1,0 +1,1 @@
+//! What pictures promise: they show something, differ, repeat, and keep apart.
