@@ -120,9 +120,11 @@ pub fn scene(
     } else {
         whole
     };
+    // A lone object may be as small as one of several, so that size does not give the number away.
+    let smallest = if count <= 1 { 0.55 } else { 0.8 };
     let objects: Vec<Placed> = split(rng, free, count.clamp(1, 4))
         .into_iter()
-        .map(|cell| place(rng, object, color, cell))
+        .map(|cell| place(rng, object, color, cell, smallest))
         .collect();
     let taken = objects
         .iter()
@@ -191,7 +193,7 @@ fn beside_sign(rng: &mut impl Rng, [left, top, right, bottom]: Region, corner: C
     }
 }
 
-/// Cuts a region into `count` cells: across its longer side, in two parts by the number of cells each will hold.
+/// Cuts a region into `count` cells: across its longer side, near the middle, and on in each half.
 fn split(rng: &mut impl Rng, region: Region, count: usize) -> Vec<Region> {
     if count <= 1 {
         return vec![region];
@@ -199,8 +201,7 @@ fn split(rng: &mut impl Rng, region: Region, count: usize) -> Vec<Region> {
     let [left, top, right, bottom] = region;
     let (width, height) = (right - left, bottom - top);
     let slant = rng.random_range(0.9_f32..1.1);
-    let first_count = count / 2;
-    let share = first_count as f32 / count as f32 + rng.random_range(-0.04_f32..0.04);
+    let share = rng.random_range(0.46_f32..0.54);
     let (first, second) = if width * slant > height {
         let cut = left + width * share;
         ([left, top, cut, bottom], [cut, top, right, bottom])
@@ -208,20 +209,20 @@ fn split(rng: &mut impl Rng, region: Region, count: usize) -> Vec<Region> {
         let cut = top + height * share;
         ([left, top, right, cut], [left, cut, right, bottom])
     };
-    let mut cells = split(rng, first, first_count);
-    cells.extend(split(rng, second, count - first_count));
+    let mut cells = split(rng, first, count / 2);
+    cells.extend(split(rng, second, count - count / 2));
     cells
 }
 
-/// Puts an object somewhere in a cell, filling 60 to 96 % of the room it has there.
-fn place(rng: &mut impl Rng, object: ObjectKind, color: Color, cell: Region) -> Placed {
+/// Puts an object somewhere in a cell, filling at least `smallest` and at most 97 % of the room it has there.
+fn place(rng: &mut impl Rng, object: ObjectKind, color: Color, cell: Region, smallest: f32) -> Placed {
     let rotation = rng.random_range(-LARGEST_ROTATION..LARGEST_ROTATION);
     let shear = rng.random_range(-LARGEST_SHEAR..LARGEST_SHEAR);
     let [left, top, right, bottom] = object.drawing().bounds(pose(rotation, shear));
     let longer = (right - left).max(bottom - top);
     let shape = [(right - left) / longer, (bottom - top) / longer];
     let room = [cell[2] - cell[0], cell[3] - cell[1]];
-    let size = (room[0] / shape[0]).min(room[1] / shape[1]) * rng.random_range(0.6_f32..0.96);
+    let size = (room[0] / shape[0]).min(room[1] / shape[1]) * rng.random_range(smallest..0.97);
     let mut along = |axis: usize| {
         let slack = room[axis] - size * shape[axis];
         cell[axis] + size * shape[axis] / 2.0 + slack * rng.random_range(0.0_f32..1.0)

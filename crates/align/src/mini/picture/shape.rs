@@ -42,6 +42,9 @@ pub(super) type GridPoint = (i16, i16);
 const OVAL_PIECES: usize = 40;
 const SPLINE_PIECES: usize = 6;
 
+/// How far dark edges and the waver of a sketch reach beyond an outline, in grid units.
+const SPILL: f32 = 2.0;
+
 /// One or more contours that are filled or stroked together; a contour inside another is a hole.
 #[derive(Clone, Debug)]
 pub(super) struct Outline {
@@ -190,13 +193,13 @@ impl Drawing {
             .fill(Tone::Glow, teardrop(x, inner_top, bottom - 1, half_width * 11 / 20))
     }
 
-    /// Left, top, right and bottom of everything painted once `transform` is applied, in its units. Line widths count
-    /// in full.
+    /// Left, top, right and bottom of everything painted once `transform` is applied, in its units: line widths, dark
+    /// edges and the waver of a sketch included.
     pub(super) fn bounds(&self, transform: Transform) -> [f32; 4] {
         let mut bounds = [f32::INFINITY, f32::INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY];
         let scale = transform.get_scale().0;
         for shape in &self.shapes {
-            let margin = shape.stroke.unwrap_or_default() / 2.0 * scale;
+            let margin = (shape.stroke.unwrap_or_default() / 2.0 + SPILL) * scale;
             for point in shape.outline.points() {
                 let mut point = *point;
                 transform.map_point(&mut point);

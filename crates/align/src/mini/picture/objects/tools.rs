@@ -6,16 +6,16 @@ use crate::mini::picture::shape::{Drawing, curve, disc, oval, polygon, polyline,
 /// A kitchen knife with a broad blade, point to the upper left.
 pub(in crate::mini::picture) fn knife() -> Drawing {
     let turn = 30;
-    let rivets = [68, 79, 90];
+    let rivets = [60, 74, 88];
     let knife = Drawing::default()
         .fill(
             Metal,
-            polygon(&[(-6, 62), (4, 48), (20, 38), (58, 34), (58, 66), (20, 66)]).turned(turn, 50, 50),
+            polygon(&[(-6, 66), (2, 50), (14, 38), (48, 32), (48, 70), (18, 70)]).turned(turn, 50, 50),
         )
-        .stroke(Light, 3, polyline(&[(4, 61), (56, 61)]).turned(turn, 50, 50))
-        .fill(Body, rounded(57, 33, 48, 20, 7).turned(turn, 50, 50));
+        .stroke(Light, 3, polyline(&[(4, 65), (46, 65)]).turned(turn, 50, 50))
+        .fill(Body, rounded(46, 30, 58, 25, 9).turned(turn, 50, 50));
     rivets.iter().fold(knife, |knife, &x: &i16| {
-        knife.fill(Light, disc(x, 43, 3).turned(turn, 50, 50))
+        knife.fill(Light, disc(x, 42, 4).turned(turn, 50, 50))
     })
 }
 
@@ -56,25 +56,26 @@ pub(in crate::mini::picture) fn razor_blade() -> Drawing {
 
 /// A sewing needle trailing a curl of thread.
 pub(in crate::mini::picture) fn needle() -> Drawing {
+    let eye = oval(18, 82, 3, 8).turned(40, 18, 82);
     Drawing::default()
         .fill(
             Metal,
-            polygon(&[(97, 2), (24, 85), (16, 86), (16, 78)]).less(oval(23, 78, 2, 6).turned(41, 23, 78)),
+            polygon(&[(99, 1), (26, 88), (16, 93), (8, 88), (12, 76)]).less(eye),
         )
         .stroke(
             Body,
-            6,
+            8,
             curve(&[
-                (22, 79),
-                (6, 62),
-                (12, 36),
-                (34, 30),
-                (42, 46),
-                (28, 54),
-                (20, 40),
-                (30, 14),
-                (54, 8),
+                (18, 82),
+                (5, 60),
+                (12, 34),
+                (36, 22),
+                (48, 34),
+                (38, 48),
+                (26, 38),
+                (32, 14),
+                (56, 6),
             ]),
         )
-        .stroke(Body, 6, curve(&[(23, 79), (40, 94), (62, 92), (78, 78), (92, 84)]))
+        .stroke(Body, 8, curve(&[(18, 82), (40, 95), (64, 92), (78, 74), (94, 78)]))
 }
