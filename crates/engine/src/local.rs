@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use align::engine::{
-    AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, SampleRequest, Sampled,
+    AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest, Sampled,
     SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
 };
 use align::types::Message;
@@ -201,6 +201,14 @@ impl Engine for LocalEngine {
     fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
         let prepared = self.prepare(sequences)?;
         self.score_all(&prepared, policy)
+    }
+
+    fn reply_lengths(&mut self, sequences: &[Sequence]) -> Result<Vec<usize>, EngineError> {
+        let length = |sequence: &Sequence| match &sequence.reply {
+            Reply::Text(text) => self.processor.encode_reply(text).map(|ids| ids.len()).map_err(engine_error),
+            Reply::Tokens(ids) => Ok(ids.len()),
+        };
+        sequences.iter().map(length).collect()
     }
 
     fn forward_backward(

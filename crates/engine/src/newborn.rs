@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use vlm::config::{Config, TextConfig, VisionConfig, VisionTokens};
 use vlm::image_processor::ImageSettings;
 use vlm::model::Qwen25Vl;
-use vlm::tokenizer::{Tokenizer, TokenizerRecipe};
+use vlm::tokenizer::Tokenizer;
+use vlm::tokenizer::training::TokenizerRecipe;
 
 use crate::engine_error;
 
