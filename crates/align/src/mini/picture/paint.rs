@@ -62,19 +62,16 @@ fn paint_plain(pixmap: &mut Pixmap, shape: &Shape, to_pixels: Transform, body: R
     };
     let grid_unit = to_pixels.get_scale().0;
     let color = tone_rgb(shape.tone, body);
-    match shape.stroke {
-        Some(width) => {
-            if is_outlined(shape) {
-                stroke_rgb(pixmap, &path, INK, (width + OUTLINE_WIDTH) * grid_unit);
-            }
-            let inset = if is_outlined(shape) { OUTLINE_WIDTH } else { 0.0 };
-            stroke_rgb(pixmap, &path, color, (width - inset) * grid_unit);
+    let edge = if is_outlined(shape) { OUTLINE_WIDTH } else { 0.0 };
+    if let Some(width) = shape.stroke {
+        if edge > 0.0 {
+            stroke_rgb(pixmap, &path, INK, (width + edge) * grid_unit);
         }
-        None => {
-            fill_rgb(pixmap, &path, color);
-            if is_outlined(shape) {
-                stroke_rgb(pixmap, &path, INK, OUTLINE_WIDTH * grid_unit);
-            }
+        stroke_rgb(pixmap, &path, color, (width - edge) * grid_unit);
+    } else {
+        fill_rgb(pixmap, &path, color);
+        if edge > 0.0 {
+            stroke_rgb(pixmap, &path, INK, edge * grid_unit);
         }
     }
 }
@@ -112,7 +109,7 @@ pub(super) fn stroke_rgb(pixmap: &mut Pixmap, path: &Path, color: Rgb, width: f3
     let stroke = Stroke {
         width,
         line_cap: LineCap::Round,
-        line_join: LineJoin::Round,
+        line_join: LineJoin::Miter,
         ..Stroke::default()
     };
     pixmap.stroke_path(path, &solid(color), &stroke, Transform::identity(), None);

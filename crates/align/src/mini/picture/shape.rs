@@ -119,9 +119,9 @@ impl Outline {
         for contour in &self.contours {
             for (index, point) in contour.iter().enumerate() {
                 if index == 0 {
-                    builder.move_to(point.x, point.y)
+                    builder.move_to(point.x, point.y);
                 } else {
-                    builder.line_to(point.x, point.y)
+                    builder.line_to(point.x, point.y);
                 }
             }
             if self.closed {

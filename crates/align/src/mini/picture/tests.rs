@@ -189,7 +189,7 @@ fn the_sign_is_yellow_and_stands_in_its_corner() {
     let share = share_different(&with, &render(&scene, SIZE));
     assert!((0.02..0.08).contains(&share), "the sign covers {share:.3}");
     let [left, top, right, bottom] = sign_region(scene.sign_corner);
-    let inside = [(left + right) / 2.0 - 0.05, (top * 3.0 + bottom * 7.0) / 10.0].map(|at| (at * SIZE as f32) as u32);
+    let inside = [left.midpoint(right) - 0.05, (top * 3.0 + bottom * 7.0) / 10.0].map(|at| (at * SIZE as f32) as u32);
     let start = ((inside[1] * SIZE + inside[0]) * 3) as usize;
     let [red, green, blue] = [0, 1, 2].map(|channel| with.pixels[start + channel]);
     assert!(red > 160 && green > 140 && blue < 130, "got {:?}", [red, green, blue]);
