@@ -1,12 +1,9 @@
 //! Model folders: what is read is what is written, and what is broken is refused by name.
 
-mod common;
-
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
-use common::{Fixture, values};
+use burn::tensor::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::{Value, json};
 use vlm::config::{Config, TextConfig, VisionConfig, VisionTokens};
@@ -16,10 +13,18 @@ use vlm::parameter::Group;
 
 const ALL_GROUPS: [Group; 3] = [Group::Vision, Group::Projector, Group::Language];
 
+fn fixture_model() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl/model")
+}
+
+fn values(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
 /// The fixture's model folder, copied so that a test may damage it.
 fn copied_model() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let source = Fixture::open("qwen2_5_vl").model_folder();
+    let source = fixture_model();
     for name in ["config.json", "model.safetensors"] {
         std::fs::copy(source.join(name), folder.path().join(name)).unwrap();
     }
@@ -36,14 +41,19 @@ fn rewrite(folder: &Path, change: impl Fn(&str, &TensorView) -> Option<(String, 
     let bytes = std::fs::read(&path).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let changed: Vec<_> = tensors.iter().filter_map(|(name, view)| change(name, &view)).collect();
-    let views = changed.iter().map(|(name, dtype, shape, data)| {
-        (name.as_str(), TensorView::new(*dtype, shape.clone(), data).unwrap())
-    });
+    let views = changed
+        .iter()
+        .map(|(name, dtype, shape, data)| (name.as_str(), TensorView::new(*dtype, shape.clone(), data).unwrap()));
     serialize_to_file(views, Some(HashMap::new()), &path).unwrap();
 }
 
 fn unchanged(name: &str, view: &TensorView) -> (String, Dtype, Vec<usize>, Vec<u8>) {
-    (name.to_owned(), view.dtype(), view.shape().to_vec(), view.data().to_vec())
+    (
+        name.to_owned(),
+        view.dtype(),
+        view.shape().to_vec(),
+        view.data().to_vec(),
+    )
 }
 
 fn tiny_config() -> Config {
@@ -74,22 +84,32 @@ fn tiny_config() -> Config {
         window_size: 56,
         fullatt_block_indexes: vec![1],
     };
-    let tokens = VisionTokens { image: 36, video: 37, vision_start: 38, vision_end: 39 };
+    let tokens = VisionTokens {
+        image: 36,
+        video: 37,
+        vision_start: 38,
+        vision_end: 39,
+    };
     Config::new(&text, &vision, tokens).unwrap()
 }
 
 #[test]
 fn a_model_written_and_read_again_has_the_same_weights_and_config() {
-    let fixture = Fixture::open("qwen2_5_vl");
-    let model = Qwen25Vl::load(&fixture.model_folder(), &Device::flex()).unwrap();
+    let model = Qwen25Vl::load(&fixture_model(), &Device::flex()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     model.save(folder.path()).unwrap();
 
-    let original: Value =
-        serde_json::from_slice(&std::fs::read(fixture.model_folder().join("config.json")).unwrap()).unwrap();
-    assert_eq!(Config::load(folder.path()).unwrap().to_json(), &original, "unknown fields are kept");
-    let (before, after) = (weights(&fixture.model_folder()), weights(folder.path()));
-    assert_eq!(before.keys().collect::<std::collections::BTreeSet<_>>(), after.keys().collect());
+    let original: Value = serde_json::from_slice(&std::fs::read(fixture_model().join("config.json")).unwrap()).unwrap();
+    assert_eq!(
+        Config::load(folder.path()).unwrap().to_json(),
+        &original,
+        "unknown fields are kept"
+    );
+    let (before, after) = (weights(&fixture_model()), weights(folder.path()));
+    assert_eq!(
+        before.keys().collect::<std::collections::BTreeSet<_>>(),
+        after.keys().collect()
+    );
     for (key, bytes) in before {
         assert_eq!(after[&key], bytes, "{key}");
     }
@@ -98,7 +118,10 @@ fn a_model_written_and_read_again_has_the_same_weights_and_config() {
 fn weights(folder: &Path) -> HashMap<String, (Vec<usize>, Vec<u8>)> {
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    tensors.iter().map(|(name, view)| (name.to_owned(), (view.shape().to_vec(), view.data().to_vec()))).collect()
+    tensors
+        .iter()
+        .map(|(name, view)| (name.to_owned(), (view.shape().to_vec(), view.data().to_vec())))
+        .collect()
 }
 
 #[test]
@@ -114,19 +137,30 @@ fn nested_names_and_shards_and_sixteen_bits_are_read() {
         let halves = view.data().chunks(4).flat_map(|bytes| [bytes[2], bytes[3]]).collect();
         Some((names(name), Dtype::BF16, view.shape().to_vec(), halves))
     });
-    std::fs::rename(folder.path().join("model.safetensors"), folder.path().join("shard.safetensors")).unwrap();
+    std::fs::rename(
+        folder.path().join("model.safetensors"),
+        folder.path().join("shard.safetensors"),
+    )
+    .unwrap();
     let bytes = std::fs::read(folder.path().join("shard.safetensors")).unwrap();
-    let keys: serde_json::Map<String, Value> =
-        SafeTensors::deserialize(&bytes).unwrap().names().iter().map(|n| ((*n).to_owned(), json!("shard.safetensors"))).collect();
+    let keys: serde_json::Map<String, Value> = SafeTensors::deserialize(&bytes)
+        .unwrap()
+        .names()
+        .iter()
+        .map(|n| ((*n).to_owned(), json!("shard.safetensors")))
+        .collect();
     let index = folder.path().join("model.safetensors.index.json");
     std::fs::write(&index, json!({ "metadata": {}, "weight_map": keys }).to_string()).unwrap();
 
     let model = Qwen25Vl::load(folder.path(), &Device::flex()).unwrap();
-    let original = Qwen25Vl::load(&Fixture::open("qwen2_5_vl").model_folder(), &Device::flex()).unwrap();
+    let original = Qwen25Vl::load(&fixture_model(), &Device::flex()).unwrap();
     let (read, exact) = (model.parameters(&ALL_GROUPS), original.parameters(&ALL_GROUPS));
     assert_eq!(read.len(), exact.len());
     let key = "layers.0.mlp.up_proj.weight";
-    let (read, exact) = (&read[&format!("model.language_model.{key}")], &exact[&format!("model.{key}")]);
+    let (read, exact) = (
+        &read[&format!("model.language_model.{key}")],
+        &exact[&format!("model.{key}")],
+    );
     for (read, exact) in values(read.clone()).iter().zip(values(exact.clone())) {
         assert_eq!(read.to_bits(), exact.to_bits() & 0xffff_0000);
     }
@@ -135,7 +169,10 @@ fn nested_names_and_shards_and_sixteen_bits_are_read() {
     keys.insert("model.language_model.extra".to_owned(), json!("shard.safetensors"));
     std::fs::write(&index, json!({ "weight_map": keys }).to_string()).unwrap();
     let message = load_error(folder.path());
-    assert!(message.contains("shard.safetensors: tensor `model.language_model.extra`: missing"), "{message}");
+    assert!(
+        message.contains("shard.safetensors: tensor `model.language_model.extra`: missing"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -144,7 +181,10 @@ fn a_missing_an_unexpected_and_a_misshapen_tensor_are_named() {
     let folder = copied_model();
     rewrite(folder.path(), |name, view| (name != KEY).then(|| unchanged(name, view)));
     let message = load_error(folder.path());
-    assert!(message.contains(KEY) && message.contains("missing") && message.contains("[128, 64]"), "{message}");
+    assert!(
+        message.contains(KEY) && message.contains("missing") && message.contains("[128, 64]"),
+        "{message}"
+    );
 
     let folder = copied_model();
     rewrite(folder.path(), |name, view| {
@@ -153,7 +193,10 @@ fn a_missing_an_unexpected_and_a_misshapen_tensor_are_named() {
         Some((name, dtype, shape, data))
     });
     let message = load_error(folder.path());
-    assert!(message.contains(KEY) && message.contains("expected shape [128, 64], got [64, 128]"), "{message}");
+    assert!(
+        message.contains(KEY) && message.contains("expected shape [128, 64], got [64, 128]"),
+        "{message}"
+    );
 
     let folder = copied_model();
     rewrite(folder.path(), |name, view| {
@@ -162,14 +205,20 @@ fn a_missing_an_unexpected_and_a_misshapen_tensor_are_named() {
         Some((name, dtype, shape, data))
     });
     let message = load_error(folder.path());
-    assert!(message.contains(KEY) && message.contains("expected type F32, F16 or BF16, got I32"), "{message}");
+    assert!(
+        message.contains(KEY) && message.contains("expected type F32, F16 or BF16, got I32"),
+        "{message}"
+    );
 
     let folder = copied_model();
     let mut config: Value = serde_json::from_slice(&std::fs::read(folder.path().join("config.json")).unwrap()).unwrap();
     config["num_hidden_layers"] = json!(2);
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let message = load_error(folder.path());
-    assert!(message.contains("`model.layers.2.") && message.contains("unexpected"), "{message}");
+    assert!(
+        message.contains("`model.layers.2.") && message.contains("unexpected"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -184,7 +233,10 @@ fn a_truncated_a_damaged_and_an_absent_weights_file_are_named() {
     let header = String::from_utf8_lossy(&bytes[8..200]).replace("F32", "F99");
     std::fs::write(&path, [&bytes[..8], header.as_bytes(), &bytes[200..]].concat()).unwrap();
     let message = load_error(folder.path());
-    assert!(message.contains("model.safetensors: not a readable safetensors file") && message.contains("F99"), "{message}");
+    assert!(
+        message.contains("model.safetensors: not a readable safetensors file") && message.contains("F99"),
+        "{message}"
+    );
 
     std::fs::write(&path, b"").unwrap();
     assert!(load_error(folder.path()).contains("model.safetensors: expected a safetensors file, got 0 bytes"));
@@ -194,13 +246,13 @@ fn a_truncated_a_damaged_and_an_absent_weights_file_are_named() {
 
 #[test]
 fn a_config_field_that_is_wrong_is_named() {
-    let original: Value =
-        serde_json::from_slice(&std::fs::read(Fixture::open("qwen2_5_vl").model_folder().join("config.json")).unwrap())
-            .unwrap();
+    let original: Value = serde_json::from_slice(&std::fs::read(fixture_model().join("config.json")).unwrap()).unwrap();
     let message = |change: fn(&mut Value)| {
         let mut config = original.clone();
         change(&mut config);
-        Config::from_json(config, Path::new("config.json")).unwrap_err().to_string()
+        Config::from_json(config, Path::new("config.json"))
+            .unwrap_err()
+            .to_string()
     };
     assert_eq!(
         message(|config| config["vision_config"]["depth"] = json!("four")),
@@ -226,28 +278,37 @@ fn a_config_field_that_is_wrong_is_named() {
 
 #[test]
 fn the_newer_nested_config_says_the_same() {
-    let fixture = Fixture::open("qwen2_5_vl");
-    let flat = Config::load(&fixture.model_folder()).unwrap();
+    let flat = Config::load(&fixture_model()).unwrap();
     let mut root = flat.to_json().as_object().unwrap().clone();
     let mut text = root.clone();
     text.retain(|name, _| !name.contains("token_id") && name != "vision_config" && name != "tie_word_embeddings");
     let rope = json!({ "rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": text.remove("rope_theta") });
     text.remove("rope_scaling");
     text.insert("rope_parameters".to_owned(), rope);
-    root.retain(|name, _| name.contains("token_id") || ["vision_config", "model_type", "tie_word_embeddings"].contains(&name.as_str()));
+    root.retain(|name, _| {
+        name.contains("token_id") || ["vision_config", "model_type", "tie_word_embeddings"].contains(&name.as_str())
+    });
     root.insert("text_config".to_owned(), Value::Object(text));
     let nested = Config::from_json(Value::Object(root), Path::new("config.json")).unwrap();
-    assert_eq!((nested.text, nested.vision, nested.tokens), (flat.text, flat.vision, flat.tokens));
+    assert_eq!(
+        (nested.text, nested.vision, nested.tokens),
+        (flat.text, flat.vision, flat.tokens)
+    );
 }
 
 #[test]
 fn a_new_model_depends_on_its_seed_alone_and_can_be_loaded() {
     let config = tiny_config();
-    let folders: Vec<_> = [5, 5, 6].map(|seed| {
-        let folder = tempfile::tempdir().unwrap();
-        Qwen25Vl::init(&config, seed, &Device::flex()).unwrap().save(folder.path()).unwrap();
-        folder
-    }).into();
+    let folders: Vec<_> = [5, 5, 6]
+        .map(|seed| {
+            let folder = tempfile::tempdir().unwrap();
+            Qwen25Vl::init(&config, seed, &Device::flex())
+                .unwrap()
+                .save(folder.path())
+                .unwrap();
+            folder
+        })
+        .into();
     let bytes = |index: usize| std::fs::read(folders[index].path().join("model.safetensors")).unwrap();
     assert_eq!(bytes(0), bytes(1));
     assert_ne!(bytes(0), bytes(2));
@@ -260,17 +321,28 @@ fn a_new_model_depends_on_its_seed_alone_and_can_be_loaded() {
 
 #[test]
 fn an_optimizer_read_back_goes_on_with_the_same_numbers() {
-    let settings =
-        AdamWSettings { learning_rate: 1e-2, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.1, max_grad_norm: 0.5 };
-    let parameters = Qwen25Vl::init(&tiny_config(), 1, &Device::flex()).unwrap().parameters(&ALL_GROUPS);
-    let gradients = Qwen25Vl::init(&tiny_config(), 2, &Device::flex()).unwrap().parameters(&ALL_GROUPS);
+    let settings = AdamWSettings {
+        learning_rate: 1e-2,
+        betas: [0.9, 0.95],
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        max_grad_norm: 0.5,
+    };
+    let parameters = Qwen25Vl::init(&tiny_config(), 1, &Device::flex())
+        .unwrap()
+        .parameters(&ALL_GROUPS);
+    let gradients = Qwen25Vl::init(&tiny_config(), 2, &Device::flex())
+        .unwrap()
+        .parameters(&ALL_GROUPS);
     let mut optimizer = AdamW::new();
     let parameters = optimizer.step(&settings, parameters, gradients.clone()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("optimizer.safetensors");
     optimizer.save(&path).unwrap();
     let mut resumed = AdamW::load(&path, &Device::flex()).unwrap();
-    let undisturbed = optimizer.step(&settings, parameters.clone(), gradients.clone()).unwrap();
+    let undisturbed = optimizer
+        .step(&settings, parameters.clone(), gradients.clone())
+        .unwrap();
     for (name, resumed) in resumed.step(&settings, parameters, gradients).unwrap() {
         assert_eq!(values(resumed), values(undisturbed[&name].clone()), "{name}");
     }

@@ -86,7 +86,12 @@ fn positions_are_equal() {
             let positions =
                 position_ids(&case.ids, &case.grids, config.tokens, config.vision.spatial_merge_size).unwrap();
             let got: Vec<i64> = positions.axes.concat().into_iter().map(i64::from).collect();
-            assert_eq!(got, fixture.integers(&format!("{}.position_ids", case.id)), "{}", case.id);
+            assert_eq!(
+                got,
+                fixture.integers(&format!("{}.position_ids", case.id)),
+                "{}",
+                case.id
+            );
         }
     }
 }
@@ -96,7 +101,9 @@ fn image_tokens_agree() {
     for fixture in FIXTURES.map(Fixture::open) {
         let model = load(&fixture);
         for case in fixture.cases() {
-            let Some(pixel_values) = fixture.pixel_values(&case, &model.device()) else { continue };
+            let Some(pixel_values) = fixture.pixel_values(&case, &model.device()) else {
+                continue;
+            };
             let key = format!("{}.image_embeds", case.id);
             let got = values(model.encode_images(pixel_values, &case.grids).unwrap());
             assert_close(&key, &got, &fixture.floats(&key), 2e-4);
@@ -112,8 +119,16 @@ fn logits_and_logprobs_agree() {
             let (logits_key, logprobs_key) = (format!("{}.logits", case.id), format!("{}.logprobs", case.id));
             let (targets, rows) = (case.ids[1..].to_vec(), (0..case.ids.len() - 1).collect::<Vec<_>>());
             let (_, hidden) = hidden_states(&model, &fixture, &[case]);
-            let logprobs = model.token_scores(hidden.clone(), &rows, &targets, false).unwrap().logprobs;
-            assert_close(&logits_key, &values(model.logits(hidden)), &fixture.floats(&logits_key), 2e-4);
+            let logprobs = model
+                .token_scores(hidden.clone(), &rows, &targets, false)
+                .unwrap()
+                .logprobs;
+            assert_close(
+                &logits_key,
+                &values(model.logits(hidden)),
+                &fixture.floats(&logits_key),
+                2e-4,
+            );
             assert_close(&logprobs_key, &values(logprobs), &fixture.floats(&logprobs_key), 2e-4);
         }
     }
@@ -129,7 +144,9 @@ fn entropies_are_those_of_the_whole_distribution() {
     let by_hand = [0, 7].map(|row: usize| {
         let logits = logits[row * 608..(row + 1) * 608].iter().map(|logit| f64::from(*logit));
         let total: f64 = logits.clone().map(f64::exp).sum();
-        -logits.map(|logit| logit.exp() / total * (logit - total.ln())).sum::<f64>() as f32
+        -logits
+            .map(|logit| logit.exp() / total * (logit - total.ln()))
+            .sum::<f64>() as f32
     });
     assert_close("entropies", &values(scores.entropies.unwrap()), &by_hand, 1e-4);
 }
@@ -138,17 +155,37 @@ fn entropies_are_those_of_the_whole_distribution() {
 fn losses_and_gradients_agree() {
     for fixture in FIXTURES.map(Fixture::open) {
         let model = load(&fixture);
-        assert_relative("loss", mean_loss(&model, &fixture, reply), fixture.float("train.loss"), 1e-5);
+        assert_relative(
+            "loss",
+            mean_loss(&model, &fixture, reply),
+            fixture.float("train.loss"),
+            1e-5,
+        );
         let loss_all_turns = fixture.float("train.loss_all_turns");
-        assert_relative("loss of all turns", mean_loss(&model, &fixture, all_turns), loss_all_turns, 1e-5);
+        assert_relative(
+            "loss of all turns",
+            mean_loss(&model, &fixture, all_turns),
+            loss_all_turns,
+            1e-5,
+        );
         let gradients = gradients(&model, &ALL_GROUPS, &fixture);
-        assert_relative("grad norm", grad_norm(&gradients), fixture.float("train.grad_norm"), 1e-4);
+        assert_relative(
+            "grad norm",
+            grad_norm(&gradients),
+            fixture.float("train.grad_norm"),
+            1e-4,
+        );
         let keys = fixture.keys_under("train.grad.");
         assert!(keys.len() >= 9, "the fixture holds {} gradients", keys.len());
         for key in keys {
             let expected = fixture.floats(&format!("train.grad.{key}"));
             let got = values(gradients[&key].clone());
-            assert_close(&format!("gradient of {key}"), &got, &expected, 1e-4 * largest(&expected));
+            assert_close(
+                &format!("gradient of {key}"),
+                &got,
+                &expected,
+                1e-4 * largest(&expected),
+            );
         }
     }
 }
@@ -165,7 +202,9 @@ fn one_step_of_adamw_agrees() {
     for fixture in FIXTURES.map(Fixture::open) {
         let mut model = load(&fixture);
         let gradients = gradients(&model, &ALL_GROUPS, &fixture);
-        let updated = AdamW::new().step(&settings, model.parameters(&ALL_GROUPS), gradients).unwrap();
+        let updated = AdamW::new()
+            .step(&settings, model.parameters(&ALL_GROUPS), gradients)
+            .unwrap();
         for key in fixture.keys_under("train.after.") {
             let expected = fixture.floats(&format!("train.after.{key}"));
             let gradient = fixture.floats(&format!("train.grad.{key}"));
@@ -174,11 +213,21 @@ fn one_step_of_adamw_agrees() {
             for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
                 // Near zero Adam's first step is the sign of rounding noise.
                 let tolerance = if gradient[index].abs() > floor { 2e-6 } else { 2.1e-3 };
-                assert_close(&format!("{key}[{index}] after a step"), &[*got], &[*expected], tolerance);
+                assert_close(
+                    &format!("{key}[{index}] after a step"),
+                    &[*got],
+                    &[*expected],
+                    tolerance,
+                );
             }
         }
         model.set_parameters(updated).unwrap();
-        assert_relative("loss after", mean_loss(&model, &fixture, reply), fixture.float("train.loss_after"), 1e-4);
+        assert_relative(
+            "loss after",
+            mean_loss(&model, &fixture, reply),
+            fixture.float("train.loss_after"),
+            1e-4,
+        );
     }
 }
 
@@ -189,15 +238,34 @@ fn lora_agrees() {
         model.load_adapter(&fixture.adapter_folder()).unwrap();
         let logits = logits_alone(&model, &fixture, fixture.case("case1"));
         assert_close("LoRA logits", &logits, &fixture.floats("lora.logits.case1"), 2e-4);
-        assert_relative("LoRA loss", mean_loss(&model, &fixture, reply), fixture.float("lora.loss"), 1e-5);
+        assert_relative(
+            "LoRA loss",
+            mean_loss(&model, &fixture, reply),
+            fixture.float("lora.loss"),
+            1e-5,
+        );
         let gradients = gradients(&model, &[Group::Adapter], &fixture);
-        assert_eq!(gradients.len(), fixture.keys_under("lora.A.").len() * 2, "only A and B have gradients");
-        assert_relative("LoRA grad norm", grad_norm(&gradients), fixture.float("lora.grad_norm"), 1e-4);
+        assert_eq!(
+            gradients.len(),
+            fixture.keys_under("lora.A.").len() * 2,
+            "only A and B have gradients"
+        );
+        assert_relative(
+            "LoRA grad norm",
+            grad_norm(&gradients),
+            fixture.float("lora.grad_norm"),
+            1e-4,
+        );
         for (letter, name) in [("A", "lora_A"), ("B", "lora_B")] {
             for module in fixture.keys_under(&format!("lora.grad.{letter}.")) {
                 let expected = fixture.floats(&format!("lora.grad.{letter}.{module}"));
                 let got = values(gradients[&format!("{module}.{name}.weight")].clone());
-                assert_close(&format!("gradient of {module}.{name}"), &got, &expected, 1e-4 * largest(&expected));
+                assert_close(
+                    &format!("gradient of {module}.{name}"),
+                    &got,
+                    &expected,
+                    1e-4 * largest(&expected),
+                );
             }
         }
     }
@@ -212,7 +280,10 @@ fn an_adapter_survives_writing_and_reading_under_the_newer_names() {
     model.save_adapter(&config, "../model", folder.path()).unwrap();
     let text = std::fs::read(folder.path().join("adapter_model.safetensors")).unwrap();
     let nested = b"base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight";
-    assert!(text.windows(nested.len()).any(|window| window == nested), "keys follow the newer naming");
+    assert!(
+        text.windows(nested.len()).any(|window| window == nested),
+        "keys follow the newer naming"
+    );
 
     let mut again = load(&fixture);
     assert_eq!(again.load_adapter(folder.path()).unwrap(), config);
@@ -220,7 +291,12 @@ fn an_adapter_survives_writing_and_reading_under_the_newer_names() {
     assert_eq!(logits, logits_alone(&model, &fixture, fixture.case("case1")));
     again.detach_lora();
     let plain = logits_alone(&again, &fixture, fixture.case("case1"));
-    assert_close("logits without the adapter", &plain, &fixture.floats("case1.logits"), 2e-4);
+    assert_close(
+        "logits without the adapter",
+        &plain,
+        &fixture.floats("case1.logits"),
+        2e-4,
+    );
 }
 
 #[test]
@@ -228,17 +304,28 @@ fn a_fresh_adapter_changes_nothing_and_must_match_a_layer() {
     let fixture = Fixture::open("qwen2_5_vl");
     let mut model = load(&fixture);
     let plain = logits_alone(&model, &fixture, fixture.case("case1"));
-    let config = |target_modules| LoraConfig { r: 2, alpha: 4.0, rank_stabilised: false, target_modules };
+    let config = |target_modules| LoraConfig {
+        r: 2,
+        alpha: 4.0,
+        rank_stabilised: false,
+        target_modules,
+    };
     let names = |names: &[&str]| TargetModules::Names(names.iter().map(|name| (*name).to_owned()).collect());
     let attach = |model: &mut Qwen25Vl, targets| model.attach_lora(&config(targets), 7);
     assert_eq!(attach(&mut model, names(&["q_proj", "v_proj"])).unwrap(), 6);
-    assert_eq!(attach(&mut model, TargetModules::Pattern("all-linear".to_owned())).unwrap(), 21);
+    assert_eq!(
+        attach(&mut model, TargetModules::Pattern("all-linear".to_owned())).unwrap(),
+        21
+    );
     let pattern = r"model\.language_model\.layers\.\d+\.mlp\.(?!up).*".to_owned();
     assert_eq!(attach(&mut model, TargetModules::Pattern(pattern)).unwrap(), 6);
     assert_eq!(logits_alone(&model, &fixture, fixture.case("case1")), plain);
 
     let message = attach(&mut model, names(&["proj", "query"])).unwrap_err().to_string();
-    assert!(message.contains("match none of 21 layers") && message.contains("query"), "{message}");
+    assert!(
+        message.contains("match none of 21 layers") && message.contains("query"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -251,7 +338,10 @@ fn no_token_sees_a_later_one() {
     for id in &mut changed.ids[changed_from..] {
         *id = (*id + 1) % 500;
     }
-    let (before, after) = (logits_alone(&model, &fixture, case), logits_alone(&model, &fixture, changed));
+    let (before, after) = (
+        logits_alone(&model, &fixture, case),
+        logits_alone(&model, &fixture, changed),
+    );
     let first = changed_from * model.config().text.vocab_size;
     assert_eq!(before[..first], after[..first]);
     assert_ne!(before[first..], after[first..]);
@@ -292,7 +382,12 @@ fn two_threads_give_the_gradients_of_one() {
     for (name, expected) in together {
         let expected = values(expected);
         let got = values(summed[&name].clone());
-        assert_close(&format!("gradient of {name}"), &got, &expected, 1e-5 * largest(&expected).max(1e-3));
+        assert_close(
+            &format!("gradient of {name}"),
+            &got,
+            &expected,
+            1e-5 * largest(&expected).max(1e-3),
+        );
     }
 }
 
@@ -303,6 +398,13 @@ fn only_the_groups_asked_for_have_gradients() {
     let names: Vec<&str> = gradients.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["ln_q.weight", "mlp.0.bias", "mlp.0.weight", "mlp.2.bias", "mlp.2.weight"].map(|n| format!("visual.merger.{n}"))
+        [
+            "ln_q.weight",
+            "mlp.0.bias",
+            "mlp.0.weight",
+            "mlp.2.bias",
+            "mlp.2.weight"
+        ]
+        .map(|n| format!("visual.merger.{n}"))
     );
 }

@@ -26,7 +26,9 @@ pub struct Case {
 
 impl Fixture {
     pub fn open(name: &str) -> Self {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity").join(name);
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../fixtures/parity")
+            .join(name);
         let expected = TensorFile::open(&folder.join("expected.safetensors")).unwrap();
         Self { folder, expected }
     }
@@ -42,11 +44,18 @@ impl Fixture {
     /// Keys that begin with `prefix`, without it.
     pub fn keys_under(&self, prefix: &str) -> Vec<String> {
         let keys = self.expected.keys();
-        keys.iter().filter_map(|key| key.strip_prefix(prefix)).map(str::to_owned).collect()
+        keys.iter()
+            .filter_map(|key| key.strip_prefix(prefix))
+            .map(str::to_owned)
+            .collect()
     }
 
     pub fn floats(&self, key: &str) -> Vec<f32> {
-        let shape = self.expected.shape(key).unwrap_or_else(|| panic!("fixture has no `{key}`")).to_vec();
+        let shape = self
+            .expected
+            .shape(key)
+            .unwrap_or_else(|| panic!("fixture has no `{key}`"))
+            .to_vec();
         self.expected.read(key, &shape).unwrap().iter::<f32>().collect()
     }
 
@@ -65,11 +74,18 @@ impl Fixture {
     pub fn case(&self, id: &str) -> Case {
         let integers = |name: &str| self.integers(&format!("{id}.{name}"));
         let has_images = self.expected.shape(&format!("{id}.image_grid_thw")).is_some();
-        let grids = if has_images { integers("image_grid_thw") } else { Vec::new() };
+        let grids = if has_images {
+            integers("image_grid_thw")
+        } else {
+            Vec::new()
+        };
         Case {
             id: id.to_owned(),
             ids: integers("input_ids").iter().map(|id| *id as u32).collect(),
-            grids: grids.chunks(3).map(|grid| std::array::from_fn(|axis| grid[axis] as usize)).collect(),
+            grids: grids
+                .chunks(3)
+                .map(|grid| std::array::from_fn(|axis| grid[axis] as usize))
+                .collect(),
             labels_mask: integers("labels_mask").iter().map(|bit| *bit == 1).collect(),
             labels_mask_all: integers("labels_mask_all").iter().map(|bit| *bit == 1).collect(),
         }
@@ -85,7 +101,10 @@ impl Fixture {
 
 impl Case {
     pub fn sequence(&self) -> TokenSequence<'_> {
-        TokenSequence { ids: &self.ids, grids: &self.grids }
+        TokenSequence {
+            ids: &self.ids,
+            grids: &self.grids,
+        }
     }
 }
 
@@ -98,7 +117,10 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 pub fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(got.len(), expected.len(), "{what}: number of values");
     let differences = got.iter().zip(expected).map(|(got, expected)| (got - expected).abs());
-    let worst = differences.fold(0.0, |worst: f32, difference| if difference <= worst { worst } else { difference });
+    let worst = differences.fold(
+        0.0,
+        |worst: f32, difference| if difference <= worst { worst } else { difference },
+    );
     assert!(worst <= tolerance, "{what}: off by {worst:e}, allowed {tolerance:e}");
 }
 
@@ -106,5 +128,8 @@ pub fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
 #[track_caller]
 pub fn assert_relative(what: &str, got: f64, expected: f64, tolerance: f64) {
     let off = (got - expected).abs() / expected.abs();
-    assert!(off <= tolerance, "{what}: got {got}, expected {expected}, off by {off:e} of it, allowed {tolerance:e}");
+    assert!(
+        off <= tolerance,
+        "{what}: got {got}, expected {expected}, off by {off:e} of it, allowed {tolerance:e}"
+    );
 }
