@@ -102,13 +102,7 @@ impl<'a> Decoder<'a> {
         let places: Vec<u32> = (0..n_rows)
             .map(|row| positions.get(row).copied().unwrap_or(0))
             .collect();
-        let keys = Rotary::new(
-            &[places.clone(), places.clone(), places],
-            [n_rows, 1],
-            config,
-            &self.model.device(),
-        );
-        let queries = keys.scaled(1.0 / (config.head_dim() as f64).sqrt());
+        let rotary = Rotary::new(&[places.clone(), places.clone(), places], [n_rows, 1], config);
         self.make_room();
 
         let Self {
@@ -119,7 +113,7 @@ impl<'a> Decoder<'a> {
             ..
         } = self;
         let hidden = self.model.text().forward_with(embedded, |layer, attention, x| {
-            let projected = attention.project(x, &queries, &keys, [n_rows, 1]);
+            let projected = attention.project(x, &rotary, [n_rows, 1]);
             attention.output(layers[layer].attend(projected, *n_own, slots, mask.as_ref()))
         });
         self.n_own += 1;
@@ -178,8 +172,8 @@ impl LayerMemory {
 
     /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
     fn attend(&mut self, projected: Projected, n_own: usize, slots: &Slots, mask: Option<&Tensor<4>>) -> Tensor<2> {
-        let [b, _, n_heads, head_dim] = projected.queries.dims();
-        let kv_heads = projected.keys.dims()[2];
+        let [b, n_heads, _, head_dim] = projected.queries.dims();
+        let kv_heads = projected.keys.dims()[1];
         let t = self.prompt_keys.dims()[3];
         let queries = projected.queries.reshape([b, kv_heads, n_heads / kv_heads, head_dim]);
         let keys = append(&mut self.keys, projected.keys, n_own); // [b, kv, s, head_dim]
@@ -219,12 +213,12 @@ impl LayerMemory {
     }
 }
 
-/// Writes `new` `[b, 1, kv, head_dim]` at column `n_own` and returns what is filled now.
+/// Writes `new` `[b, kv, 1, head_dim]` at column `n_own` and returns what is filled now.
 fn append(stored: &mut Tensor<4>, new: Tensor<4>, n_own: usize) -> Tensor<4> {
-    let [b, _, kv_heads, head_dim] = new.dims();
+    let [b, kv_heads, _, head_dim] = new.dims();
     let place = [0..b, 0..kv_heads, n_own..n_own + 1, 0..head_dim];
     // In place: nobody else holds the buffer while the closure does.
-    stored.inplace(|stored| stored.slice_assign(place, new.reshape([b, kv_heads, 1, head_dim])));
+    stored.inplace(|stored| stored.slice_assign(place, new));
     stored.clone().narrow(2, 0, n_own + 1)
 }
 

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, activation};
 use super::arrangement::Run;
 use crate::config::VisionConfig;
 use crate::error::Error;
-use crate::linear::Linear;
+use crate::linear::{Linear, swiglu};
 use crate::norm::RmsNorm;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::weights::WeightReader;
@@ -127,8 +127,8 @@ fn rotate(heads: Tensor<3>, attended: &Attended) -> Tensor<3> {
 
 impl VisionMlp {
     fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let gate = activation::silu(self.gate_proj.forward(hidden.clone()));
-        self.down_proj.forward(gate * self.up_proj.forward(hidden))
+        let (gate, up) = (self.gate_proj.forward(hidden.clone()), self.up_proj.forward(hidden));
+        self.down_proj.forward(swiglu(gate, up))
     }
 }
 
