@@ -50,40 +50,32 @@ struct LayerMemory {
 impl<'a> Decoder<'a> {
     /// Computes every prompt of `batch` once, for rows that go on from prompt `prompt_of_row[row]`.
     ///
-    /// Returns the scores `[n, v]` of the token after each prompt, row-major.
-    ///
-    /// Errors: `Input` when image tokens and rows of `images` disagree, or scores cannot be read back.
+    /// Errors: `Input` when image tokens and rows of `images` disagree.
     pub fn new(
         model: &'a Qwen25Vl,
         batch: &Batch,
         images: Option<Tensor<2>>,
         prompt_of_row: &[usize],
-    ) -> Result<(Self, Vec<f32>), Error> {
+    ) -> Result<Self, Error> {
         let [n, t] = batch.dims();
         let mut cache = model.new_cache(n, t);
-        let hidden = model.hidden_states(batch, images, Some(&mut cache))?; // [n·t, d]
-        let last_rows: Vec<usize> = (0..n)
-            .map(|prompt| batch.row(prompt, batch.lengths()[prompt] - 1))
-            .collect();
-        let last = hidden.select(0, indexes(&padded(&last_rows), model));
-        let scores = read(model.logits(last).narrow(0, 0, n))?;
-
+        let embedded = model.embed(batch, images)?; // [n·t, d]
+        model
+            .text()
+            .remember(embedded, batch.padded(), &model.config().text, &mut cache)?;
         let slots = Slots::new(&padded(prompt_of_row), n, minimum_slots(model), &model.device());
         let n_rows = slots.n_rows();
         let layers = cache
             .into_layers()
             .map(|(keys, values)| LayerMemory::new(keys, values, n_rows))
             .collect();
-        Ok((
-            Self {
-                model,
-                layers,
-                mask: padding_mask(batch, model),
-                slots,
-                n_own: 0,
-            },
-            scores,
-        ))
+        Ok(Self {
+            model,
+            layers,
+            mask: padding_mask(batch, model),
+            slots,
+            n_own: 0,
+        })
     }
 
     /// Appends a token to every row and returns the scores of the next, `[rows, v]`, row-major.

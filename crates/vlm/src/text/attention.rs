@@ -139,11 +139,21 @@ impl Attention {
 
     /// Queries, keys and values of each token, queries and keys turned. Shapes: `[b·t, d]` → as in [`Projected`].
     pub(crate) fn project(&self, x: Tensor<2>, queries: &Rotary, keys: &Rotary, shape: [usize; 2]) -> Projected {
-        Projected {
-            queries: queries.apply(self.heads(self.q_proj.forward(x.clone()), shape)),
-            keys: keys.apply(self.heads(self.k_proj.forward(x.clone()), shape)),
-            values: self.heads(self.v_proj.forward(x), shape),
-        }
+        let queries = queries.apply(self.heads(self.q_proj.forward(x.clone()), shape));
+        let (keys, values) = self.project_remembered(x, keys, shape);
+        Projected { queries, keys, values }
+    }
+
+    // Keys and values alone: what later tokens look for.
+    fn project_remembered(&self, x: Tensor<2>, keys: &Rotary, shape: [usize; 2]) -> (Tensor<4>, Tensor<4>) {
+        let turned = keys.apply(self.heads(self.k_proj.forward(x.clone()), shape));
+        (turned, self.heads(self.v_proj.forward(x), shape))
+    }
+
+    /// Stores the keys and values of `[b·t, d]` rows as [`Self::forward`] does, and computes nothing else.
+    pub(super) fn remember(&self, x: Tensor<2>, context: &AttentionContext, cache: &mut KvCache, layer: usize) {
+        let (keys, values) = self.project_remembered(x, &context.keys, context.shape);
+        cache.update(layer, keys.swap_dims(1, 2), values.swap_dims(1, 2));
     }
 
     /// The projection of the heads, put end to end, back to the residual stream. Shapes: `[n, d]` → `[n, d]`.
