@@ -58,7 +58,10 @@ impl LoraConfig {
     /// Errors: `Io` when it cannot be read; `File` naming the field that is wrong or asks for what is not supported.
     pub fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(ADAPTER_CONFIG_FILE);
-        let problem = |problem: String| Error::File { path: path.clone(), problem };
+        let problem = |problem: String| Error::File {
+            path: path.clone(),
+            problem,
+        };
         let text = fs_err::read_to_string(&path)?;
         let fields: Map<String, Value> =
             serde_json::from_str(&text).map_err(|error| problem(format!("not a JSON object: {error}")))?;
@@ -68,8 +71,18 @@ impl LoraConfig {
         if config.r == 0 {
             return Err(problem("field `r`: expected a positive integer, got 0".to_owned()));
         }
-        let PeftConfig { r, lora_alpha: alpha, use_rslora: rank_stabilised, target_modules } = config;
-        Ok(Self { r, alpha, rank_stabilised, target_modules })
+        let PeftConfig {
+            r,
+            lora_alpha: alpha,
+            use_rslora: rank_stabilised,
+            target_modules,
+        } = config;
+        Ok(Self {
+            r,
+            alpha,
+            rank_stabilised,
+            target_modules,
+        })
     }
 
     fn save(&self, folder: &Path, base_model: &str) -> Result<(), Error> {
@@ -92,7 +105,10 @@ impl LoraConfig {
             "fan_in_fan_out": false,
             "inference_mode": true,
         });
-        Ok(fs_err::write(folder.join(ADAPTER_CONFIG_FILE), format!("{fields:#}\n"))?)
+        Ok(fs_err::write(
+            folder.join(ADAPTER_CONFIG_FILE),
+            format!("{fields:#}\n"),
+        )?)
     }
 }
 
@@ -169,7 +185,9 @@ impl Qwen25Vl {
         let mut failure = None;
         self.visit_linears(&mut |linear| {
             let module = linear.module_name().to_owned();
-            let Some(prefix) = keys.remove(&naming.published(&module)) else { return };
+            let Some(prefix) = keys.remove(&naming.published(&module)) else {
+                return;
+            };
             match read_lora(&file, &prefix, &module, linear.widths(), &config, &device) {
                 Ok(adapter) => drop(adapters.insert(module, adapter)),
                 Err(error) => failure = failure.take().or(Some(error)),
@@ -179,10 +197,16 @@ impl Qwen25Vl {
             return Err(error);
         }
         if let Some(prefix) = keys.values().next() {
-            return Err(file.tensor_error(&format!("{prefix}.lora_A.weight"), "belongs to no adaptable layer".into()));
+            return Err(file.tensor_error(
+                &format!("{prefix}.lora_A.weight"),
+                "belongs to no adaptable layer".into(),
+            ));
         }
         if adapters.is_empty() {
-            return Err(Error::File { path: file.path().to_owned(), problem: "holds no adapter".to_owned() });
+            return Err(Error::File {
+                path: file.path().to_owned(),
+                problem: "holds no adapter".to_owned(),
+            });
         }
         self.visit_linears(&mut |linear| {
             let adapter = adapters.remove(linear.module_name());
@@ -199,7 +223,10 @@ impl Qwen25Vl {
         self.clone().visit_parameters(&mut |parameter| {
             if parameter.group() == Group::Adapter {
                 let nested = Naming::Nested.key(&self.naming().published(parameter.name()));
-                tensors.push(NamedTensor { key: format!("{PREFIX}{nested}"), ..parameter.to_named_tensor() });
+                tensors.push(NamedTensor {
+                    key: format!("{PREFIX}{nested}"),
+                    ..parameter.to_named_tensor()
+                });
             }
         });
         if tensors.is_empty() {
@@ -213,20 +240,29 @@ impl Qwen25Vl {
 
 fn no_module(target_modules: &TargetModules, paths: &[String]) -> Error {
     let example = paths.first().map_or("none", String::as_str);
-    Error::Input(format!("LoRA target modules {target_modules:?} match none of {} layers, such as `{example}`", paths.len()))
+    Error::Input(format!(
+        "LoRA target modules {target_modules:?} match none of {} layers, such as `{example}`",
+        paths.len()
+    ))
 }
 
 // For each adapted module, named the published way, the file's keys up to `.lora_A.weight`.
 fn keys_by_module(file: &TensorFile) -> Result<BTreeMap<String, String>, Error> {
     let mut keys = BTreeMap::new();
     for key in file.keys() {
-        let prefix = key.strip_suffix(".lora_A.weight").or_else(|| key.strip_suffix(".lora_B.weight"));
+        let prefix = key
+            .strip_suffix(".lora_A.weight")
+            .or_else(|| key.strip_suffix(".lora_B.weight"));
         let (Some(prefix), Some(module)) = (prefix, prefix.and_then(|prefix| prefix.strip_prefix(PREFIX))) else {
             let expected = format!("expected a key `{PREFIX}….lora_A.weight` or `….lora_B.weight`");
             return Err(file.tensor_error(&key, expected));
         };
         // The prefix alone says which naming it is.
-        let naming = if module.starts_with("model.language_model.") { Naming::Nested } else { Naming::Published };
+        let naming = if module.starts_with("model.language_model.") {
+            Naming::Nested
+        } else {
+            Naming::Published
+        };
         keys.insert(naming.published(module), prefix.to_owned());
     }
     Ok(keys)
@@ -241,9 +277,17 @@ fn read_lora(
     device: &burn::tensor::Device,
 ) -> Result<Lora, Error> {
     let matrix = |name: &str, shape: [usize; 2]| {
-        Ok::<_, Error>(Tensor::from_data(file.read(&format!("{prefix}.{name}.weight"), &shape)?, device))
+        Ok::<_, Error>(Tensor::from_data(
+            file.read(&format!("{prefix}.{name}.weight"), &shape)?,
+            device,
+        ))
     };
-    Ok(Lora::new(module, matrix("lora_A", [config.r, d_in])?, matrix("lora_B", [d_out, config.r])?, config.scale()))
+    Ok(Lora::new(
+        module,
+        matrix("lora_A", [config.r, d_in])?,
+        matrix("lora_B", [d_out, config.r])?,
+        config.scale(),
+    ))
 }
 
 enum ModuleChoice {
@@ -268,7 +312,9 @@ impl ModuleChoice {
         let paths = [Naming::Nested.key(&published), published];
         match self {
             Self::All => true,
-            Self::Names(names) => names.iter().any(|name| paths.iter().any(|path| is_or_ends_in(path, name))),
+            Self::Names(names) => names
+                .iter()
+                .any(|name| paths.iter().any(|path| is_or_ends_in(path, name))),
             // A pattern too costly to decide counts as no match.
             Self::Pattern(pattern) => paths.iter().any(|path| pattern.is_match(path).unwrap_or(false)),
         }
@@ -276,5 +322,6 @@ impl ModuleChoice {
 }
 
 fn is_or_ends_in(path: &str, name: &str) -> bool {
-    path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    path.strip_suffix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -43,13 +43,18 @@ impl Batch {
     pub fn padded_to(t: usize, sequences: &[TokenSequence], config: &Config) -> Result<Self, Error> {
         let t = sequences.iter().map(|sequence| sequence.ids.len()).fold(t, usize::max);
         if sequences.iter().any(|sequence| sequence.ids.is_empty()) || t == 0 {
-            return Err(Error::Input("expected at least one token in every sequence, got none".to_owned()));
+            return Err(Error::Input(
+                "expected at least one token in every sequence, got none".to_owned(),
+            ));
         }
         let mut batch = Self::empty(t, config);
         for sequence in sequences {
             check_vocabulary(sequence.ids, config)?;
             let merge = config.vision.spatial_merge_size;
-            batch.push(sequence.ids, position_ids(sequence.ids, sequence.grids, config.tokens, merge)?);
+            batch.push(
+                sequence.ids,
+                position_ids(sequence.ids, sequence.grids, config.tokens, merge)?,
+            );
         }
         Ok(batch)
     }
@@ -61,7 +66,13 @@ impl Batch {
         check_vocabulary(ids, config)?;
         let mut batch = Self::empty(1, config);
         for (id, position) in ids.iter().zip(positions) {
-            batch.push(&[*id], Positions { axes: std::array::from_fn(|_| vec![*position]), next: position + 1 });
+            batch.push(
+                &[*id],
+                Positions {
+                    axes: std::array::from_fn(|_| vec![*position]),
+                    next: position + 1,
+                },
+            );
         }
         Ok(batch)
     }
@@ -69,7 +80,14 @@ impl Batch {
     fn empty(t: usize, config: &Config) -> Self {
         let image_token = config.tokens.image;
         let (ids, axes, lengths, next_positions) = (Vec::new(), Default::default(), Vec::new(), Vec::new());
-        Self { ids, axes, lengths, next_positions, t, image_token }
+        Self {
+            ids,
+            axes,
+            lengths,
+            next_positions,
+            t,
+            image_token,
+        }
     }
 
     fn push(&mut self, ids: &[u32], positions: Positions) {
@@ -105,7 +123,11 @@ impl Batch {
     }
 
     pub(crate) fn padded(&self) -> Padded<'_> {
-        Padded { lengths: &self.lengths, t: self.t, axes: &self.axes }
+        Padded {
+            lengths: &self.lengths,
+            t: self.t,
+            axes: &self.axes,
+        }
     }
 
     /// All ids, row after row.
@@ -115,8 +137,14 @@ impl Batch {
 
     /// Whether each of all rows is an image token.
     pub(crate) fn is_image(&self) -> impl Iterator<Item = bool> + '_ {
-        let real = self.lengths.iter().flat_map(|length| (0..self.t).map(move |token_idx| token_idx < *length));
-        self.ids.iter().zip(real).map(|(id, real)| real && *id == self.image_token)
+        let real = self
+            .lengths
+            .iter()
+            .flat_map(|length| (0..self.t).map(move |token_idx| token_idx < *length));
+        self.ids
+            .iter()
+            .zip(real)
+            .map(|(id, real)| real && *id == self.image_token)
     }
 }
 

@@ -22,6 +22,8 @@ pub mod tensor_file;
 pub mod parameter;
 pub mod weights;
 
+mod kernels;
+
 pub mod linear;
 pub mod lora;
 pub mod norm;

@@ -1,8 +1,9 @@
 //! A linear layer, with a bias and a low-rank adapter where it has them.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, activation::silu};
 
 use crate::error::Error;
+use crate::kernels;
 use crate::lora::Lora;
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::weights::WeightReader;
@@ -57,10 +58,8 @@ impl Linear {
 
     // One matrix product over all rows at once: batched products of few rows each use the machine badly.
     fn forward_rows(&self, x: Tensor<2>) -> Tensor<2> {
-        let mut y = x.clone().matmul(self.weight.value().transpose());
-        if let Some(bias) = &self.bias {
-            y = y + bias.value().unsqueeze();
-        }
+        let (weight, bias) = (self.weight.value(), self.bias.as_ref().map(Parameter::value));
+        let y = linear(x.clone(), weight, bias);
         match &self.adapter {
             Some(adapter) => y + adapter.forward(x),
             None => y,
@@ -101,6 +100,27 @@ impl Linear {
     /// Attaches an adapter, or takes it off.
     pub fn set_adapter(&mut self, adapter: Option<Lora>) {
         self.adapter = adapter;
+    }
+}
+
+/// `x · weightᵀ + bias`. Shapes: `x` `[n, d_in]`, `weight` `[d_out, d_in]`, `bias` `[d_out]` → `[n, d_out]`.
+pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    if kernels::supported(&x) {
+        return kernels::linear(x, weight, bias);
+    }
+    let product = x.matmul(weight.transpose());
+    match bias {
+        Some(bias) => product + bias.unsqueeze(),
+        None => product,
+    }
+}
+
+/// `silu(gate) · up`, element by element: the middle of a gated feed-forward layer (Shazeer, arXiv 2002.05202).
+pub(crate) fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+    if kernels::supported(&gate) {
+        kernels::swiglu(gate, up)
+    } else {
+        silu(gate) * up
     }
 }
 

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::linear::linear;
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::weights::{generator_for, uniform};
 
@@ -43,8 +44,8 @@ impl Lora {
     /// The update for each row. Shapes: `[n, d_in]` → `[n, d_out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         // Scaled while it is narrow.
-        let narrow = x.matmul(self.a.value().transpose()) * self.scale; // [n, r]
-        narrow.matmul(self.b.value().transpose())
+        let narrow = linear(x, self.a.value(), None) * self.scale; // [n, r]
+        linear(narrow, self.b.value(), None)
     }
 
     /// The matrix the update amounts to, `B · A · alpha / r`: for merging, not for training. Shape: `[d_out, d_in]`.

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::error::Error;
+use crate::kernels;
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::tensor_file::write_tensors;
@@ -57,7 +58,12 @@ impl Qwen25Vl {
         let text = TextModel::load(&mut reader, &config.text, device)?;
         let naming = reader.naming();
         reader.finish()?;
-        Ok(Self { config, naming, vision, text })
+        Ok(Self {
+            config,
+            naming,
+            vision,
+            text,
+        })
     }
 
     /// Writes `config.json` and `model.safetensors`, under the keys the weights were read with. Adapters are left out.
@@ -103,12 +109,20 @@ impl Qwen25Vl {
         let expected = batch.is_image().filter(|is_image| *is_image).count();
         let got = images.as_ref().map_or(0, |images| images.dims()[0]);
         if expected != got {
-            return Err(Error::Input(format!("expected {expected} image rows, one for each image token, got {got}")));
+            return Err(Error::Input(format!(
+                "expected {expected} image rows, one for each image token, got {got}"
+            )));
         }
         let Some(images) = images.filter(|_| got > 0) else {
-            return Ok(self.text.embed(indexes(batch.ids().iter().map(|id| *id as usize), &device)));
+            return Ok(self
+                .text
+                .embed(indexes(batch.ids().iter().map(|id| *id as usize), &device)));
         };
-        let text_ids = batch.ids().iter().zip(batch.is_image()).filter(|(_, is_image)| !is_image);
+        let text_ids = batch
+            .ids()
+            .iter()
+            .zip(batch.is_image())
+            .filter(|(_, is_image)| !is_image);
         let words = self.text.embed(indexes(text_ids.map(|(id, _)| *id as usize), &device));
         let n_words = words.dims()[0];
         let (mut word, mut image) = (0, n_words);
@@ -156,10 +170,21 @@ impl Qwen25Vl {
         with_entropies: bool,
     ) -> Result<TokenScores, Error> {
         if rows.len() != targets.len() {
-            return Err(Error::Input(format!("expected {} targets, one for each row, got {}", rows.len(), targets.len())));
+            return Err(Error::Input(format!(
+                "expected {} targets, one for each row, got {}",
+                rows.len(),
+                targets.len()
+            )));
         }
         let device = self.device();
         let logits = self.logits(hidden.select(0, indexes(rows.iter().copied(), &device))); // [n, v]
+        if kernels::supported(&logits) {
+            let (logprobs, entropies) = kernels::token_logprobs(logits, targets);
+            return Ok(TokenScores {
+                logprobs,
+                entropies: with_entropies.then_some(entropies),
+            });
+        }
         // Any constant may be taken off a row; its largest score keeps the exponentials finite.
         let largest = logits.clone().without_autodiff().max_dim(1);
         let shifted = logits - largest;

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use crate::error::Error;
+use crate::kernels;
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::weights::WeightReader;
 
@@ -26,8 +27,12 @@ impl RmsNorm {
 
     /// Normalises each row. Shapes: `[…, d]` → `[…, d]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let weight = self.weight.value();
+        if kernels::supported(&x) {
+            return kernels::rms_norm(x, weight, self.epsilon);
+        }
         let scale = (x.clone().square().mean_dim(D - 1) + self.epsilon).sqrt().recip();
-        x * scale * self.weight.value().unsqueeze()
+        x * scale * weight.unsqueeze()
     }
 }
 

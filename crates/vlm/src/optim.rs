@@ -60,7 +60,9 @@ impl AdamW {
         let mut updated = NamedValues::new();
         for (name, gradient) in gradients {
             let Some(value) = parameters.remove(&name) else {
-                return Err(Error::Input(format!("gradient of `{name}`: there is no such parameter")));
+                return Err(Error::Input(format!(
+                    "gradient of `{name}`: there is no such parameter"
+                )));
             };
             let gradient = if scale < 1.0 { gradient * scale } else { gradient };
             let state = self.states.entry(name.clone()).or_insert_with(|| State::new(&value));
@@ -75,7 +77,8 @@ impl AdamW {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let tensors = self.states.iter().flat_map(|(name, state)| {
             // A count of steps is exact in f32 up to 2²⁴.
-            let steps = NamedTensor::from_values(&format!("step.{name}"), vec![state.steps as f32], &state.first.device());
+            let steps =
+                NamedTensor::from_values(&format!("step.{name}"), vec![state.steps as f32], &state.first.device());
             let first = NamedTensor::new(&format!("exp_avg.{name}"), state.first.clone());
             let second = NamedTensor::new(&format!("exp_avg_sq.{name}"), state.second.clone());
             [first, second, steps]
@@ -90,13 +93,19 @@ impl AdamW {
         let file = TensorFile::open(path)?;
         let mut states = BTreeMap::new();
         for key in file.keys() {
-            let Some(name) = key.strip_prefix("exp_avg.") else { continue };
+            let Some(name) = key.strip_prefix("exp_avg.") else {
+                continue;
+            };
             let shape = file.shape(&key).unwrap_or_default().to_vec();
             let moment = |key: &str| Ok::<_, Error>(Tensor::from_data(file.read(key, &shape)?, device));
             let state = State {
                 first: moment(&key)?,
                 second: moment(&format!("exp_avg_sq.{name}"))?,
-                steps: file.read(&format!("step.{name}"), &[1])?.iter::<f32>().next().unwrap_or(0.0) as u32,
+                steps: file
+                    .read(&format!("step.{name}"), &[1])?
+                    .iter::<f32>()
+                    .next()
+                    .unwrap_or(0.0) as u32,
             };
             states.insert(name.to_owned(), state);
         }
@@ -106,14 +115,26 @@ impl AdamW {
 
 impl State {
     fn new(value: &Tensor<1>) -> Self {
-        Self { first: value.zeros_like(), second: value.zeros_like(), steps: 0 }
+        Self {
+            first: value.zeros_like(),
+            second: value.zeros_like(),
+            steps: 0,
+        }
     }
 
     fn step(&mut self, settings: &AdamWSettings, value: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let AdamWSettings { learning_rate, betas: [beta1, beta2], epsilon, weight_decay, .. } = *settings;
+        let AdamWSettings {
+            learning_rate,
+            betas: [beta1, beta2],
+            epsilon,
+            weight_decay,
+            ..
+        } = *settings;
         self.steps += 1;
-        self.first.inplace(|first| first * beta1 + gradient.clone() * (1.0 - beta1));
-        self.second.inplace(|second| second * beta2 + gradient.square() * (1.0 - beta2));
+        self.first
+            .inplace(|first| first * beta1 + gradient.clone() * (1.0 - beta1));
+        self.second
+            .inplace(|second| second * beta2 + gradient.square() * (1.0 - beta2));
         let unbias1 = 1.0 - beta1.powi(self.steps as i32);
         let unbias2 = (1.0 - beta2.powi(self.steps as i32)).sqrt();
         let root = self.second.clone().sqrt() * (1.0 / unbias2) + epsilon;
@@ -123,11 +144,17 @@ impl State {
 
 /// L2 norm over all gradients; summed in f64, in the order of the names.
 pub fn grad_norm(gradients: &NamedValues) -> f64 {
-    let squares = gradients.values().map(|gradient| f64::from(gradient.clone().square().sum().into_scalar::<f32>()));
+    let squares = gradients
+        .values()
+        .map(|gradient| f64::from(gradient.clone().square().sum().into_scalar::<f32>()));
     squares.sum::<f64>().sqrt()
 }
 
 // As PyTorch's `clip_grad_norm_`.
 fn clip_scale(gradients: &NamedValues, max_grad_norm: f64) -> f64 {
-    if max_grad_norm > 0.0 { (max_grad_norm / (grad_norm(gradients) + 1e-6)).min(1.0) } else { 1.0 }
+    if max_grad_norm > 0.0 {
+        (max_grad_norm / (grad_norm(gradients) + 1e-6)).min(1.0)
+    } else {
+        1.0
+    }
 }

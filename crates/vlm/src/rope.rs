@@ -1,10 +1,11 @@
 //! Multimodal rotary positions (M-RoPE; Wang et al., Qwen2-VL, arXiv 2409.12191, section 2.1): every token has a place
 //! in time, height and width; text counts all three together, a picture's tokens stand on its grid.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 
 use crate::config::{TextConfig, VisionTokens};
 use crate::error::Error;
+use crate::kernels::{self, RotaryTable};
 
 /// Where the tokens of a sequence stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,22 +24,21 @@ pub struct Positions {
 /// Differs: pictures only, no videos.
 ///
 /// Errors: `Input` when the runs of image tokens do not fit the grids, or there is a video token.
-pub fn position_ids(
-    ids: &[u32],
-    grids: &[[usize; 3]],
-    tokens: VisionTokens,
-    merge: usize,
-) -> Result<Positions, Error> {
+pub fn position_ids(ids: &[u32], grids: &[[usize; 3]], tokens: VisionTokens, merge: usize) -> Result<Positions, Error> {
     let mut axes: [Vec<u32>; 3] = std::array::from_fn(|_| Vec::with_capacity(ids.len()));
     let mut next = 0;
     let mut images = grids.iter();
     let mut token_idx = 0;
     while token_idx < ids.len() {
         if ids[token_idx] == tokens.image {
-            let grid = images.next().ok_or_else(|| too_many_placeholders(token_idx, grids.len()))?;
+            let grid = images
+                .next()
+                .ok_or_else(|| too_many_placeholders(token_idx, grids.len()))?;
             token_idx += place_image(&mut axes, &mut next, &ids[token_idx..], grid, (tokens.image, merge))?;
         } else if ids[token_idx] == tokens.video {
-            return Err(Error::Input(format!("token {token_idx} is a video token; only images are supported")));
+            return Err(Error::Input(format!(
+                "token {token_idx} is a video token; only images are supported"
+            )));
         } else {
             axes.iter_mut().for_each(|axis| axis.push(next));
             next += 1;
@@ -56,7 +56,9 @@ pub fn position_ids(
 }
 
 fn too_many_placeholders(token_idx: usize, n_images: usize) -> Error {
-    Error::Input(format!("image tokens at {token_idx} belong to no image: there are {n_images} images"))
+    Error::Input(format!(
+        "image tokens at {token_idx} belong to no image: there are {n_images} images"
+    ))
 }
 
 // Returns how many tokens the image took.
@@ -71,7 +73,9 @@ fn place_image(
     let expected = frames * height * width;
     let got = ids.iter().take(expected).take_while(|id| **id == image_token).count();
     if expected == 0 || got < expected {
-        return Err(Error::Input(format!("image of {grid:?} patches: expected {expected} image tokens, got {got}")));
+        return Err(Error::Input(format!(
+            "image of {grid:?} patches: expected {expected} image tokens, got {got}"
+        )));
     }
     for index in 0..expected {
         // A still picture has no duration: its frames share one place in time.
@@ -83,46 +87,70 @@ fn place_image(
     Ok(expected)
 }
 
-/// Cosines and sines by which queries and keys of a batch are turned.
-///
-/// A head is turned in pairs `(i, i + head_dim / 2)`. With the halves swapped and the sine of the first half negated,
-/// turning is `x · cos + swapped(x) · sin`.
+/// The angles by which queries and keys of a batch are turned, in pairs `(i, i + head_dim / 2)` of each head.
 #[derive(Clone, Debug)]
-pub struct Rotary {
-    cos: Tensor<4>,
-    sin: Tensor<4>,
+pub(crate) struct Rotary {
+    table: RotaryTable,
+    shape: [usize; 2],
+    head_dim: usize,
 }
 
 impl Rotary {
-    /// Tables for tokens at `axes`, batch-major. Shape: `[b, t, 1, head_dim]` for `[b, t]` tokens.
-    pub fn new(axes: &[Vec<u32>; 3], [b, t]: [usize; 2], config: &TextConfig, device: &Device) -> Self {
-        let head_dim = config.head_dim();
-        let half = head_dim / 2;
+    /// The angles of `[b, t]` tokens at `axes`, batch-major.
+    pub fn new(axes: &[Vec<u32>; 3], shape: [usize; 2], config: &TextConfig) -> Self {
         let frequencies = frequencies(config);
-        let mut cos = vec![0.0; b * t * head_dim];
-        let mut sin = vec![0.0; b * t * head_dim];
-        for (token_idx, (cos, sin)) in cos.chunks_mut(head_dim).zip(sin.chunks_mut(head_dim)).enumerate() {
-            for (pair, (axis, frequency)) in frequencies.iter().enumerate() {
+        let n = shape[0] * shape[1];
+        let (mut cos, mut sin) = (
+            Vec::with_capacity(n * frequencies.len()),
+            Vec::with_capacity(n * frequencies.len()),
+        );
+        for token_idx in 0..n {
+            for (axis, frequency) in &frequencies {
                 let (s, c) = (axes[*axis][token_idx] as f32 * frequency).sin_cos();
-                (cos[pair], cos[pair + half]) = (c, c);
-                (sin[pair], sin[pair + half]) = (-s, s);
+                cos.push(c);
+                sin.push(s);
             }
         }
-        let table = |values| Tensor::from_data(TensorData::new(values, [b, t, 1, head_dim]), device);
-        Self { cos: table(cos), sin: table(sin) }
+        Self {
+            table: RotaryTable {
+                cos: cos.into(),
+                sin: sin.into(),
+            },
+            shape,
+            head_dim: config.head_dim(),
+        }
     }
 
-    /// The same turn, lengthening by `factor`: a query turned so needs no scaling of its scores.
-    pub fn scaled(&self, factor: f64) -> Self {
-        Self { cos: self.cos.clone() * factor, sin: self.sin.clone() * factor }
+    /// Turns by given angles: cosine and sine of every pair of a head, for every token, `[b·t, head_dim / 2]` each.
+    pub fn from_angles(cos: Vec<f32>, sin: Vec<f32>, shape: [usize; 2], head_dim: usize) -> Self {
+        let table = RotaryTable {
+            cos: cos.into(),
+            sin: sin.into(),
+        };
+        Self { table, shape, head_dim }
     }
 
-    /// Turns queries or keys. Shapes: `[b, t, h, head_dim]` → the same.
-    pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let [b, t, h, head_dim] = x.dims();
-        let halves = x.clone().reshape([b * t, h, 2, head_dim / 2]);
-        let swapped = halves.flip([2]).reshape([b, t, h, head_dim]);
-        x * self.cos.clone() + swapped * self.sin.clone()
+    /// Turns the heads of each token, lengthens them by `factor`, and puts heads before tokens.
+    /// Shapes: `[b·t, h·head_dim]` → `[b, h, t, head_dim]`.
+    pub fn turn_heads(&self, x: Tensor<2>, factor: f64) -> Tensor<4> {
+        if kernels::supported(&x) {
+            return kernels::rotate_heads(x, &self.table, self.shape, self.head_dim, factor as f32);
+        }
+        self.compose(x, factor)
+    }
+
+    fn compose(&self, x: Tensor<2>, factor: f64) -> Tensor<4> {
+        let ([b, t], half, device) = (self.shape, self.head_dim / 2, x.device().without_autodiff());
+        let column = |values: &[f32]| {
+            Tensor::<4>::from_data(TensorData::new(values.to_vec(), [b, t, 1, half]), &device) * factor
+        };
+        let (cos, sin) = (column(&self.table.cos), column(&self.table.sin));
+        let heads = x.dims()[1] / self.head_dim;
+        let x = x.reshape([b, t, heads, self.head_dim]);
+        let (first, second) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+        let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
+        let turned_second = second * cos + first * sin;
+        Tensor::cat(vec![turned_first, turned_second], 3).swap_dims(1, 2)
     }
 }
 
@@ -131,7 +159,12 @@ fn frequencies(config: &TextConfig) -> Vec<(usize, f32)> {
     let head_dim = config.head_dim() as f32;
     let axes = (0..3).flat_map(|axis| std::iter::repeat_n(axis, config.mrope_section[axis]));
     axes.enumerate()
-        .map(|(pair, axis)| (axis, 1.0 / (config.rope_theta as f32).powf((2 * pair) as f32 / head_dim)))
+        .map(|(pair, axis)| {
+            (
+                axis,
+                1.0 / (config.rope_theta as f32).powf((2 * pair) as f32 / head_dim),
+            )
+        })
         .collect()
 }
 
@@ -139,7 +172,12 @@ fn frequencies(config: &TextConfig) -> Vec<(usize, f32)> {
 mod tests {
     use super::*;
 
-    const TOKENS: VisionTokens = VisionTokens { image: 90, video: 91, vision_start: 92, vision_end: 93 };
+    const TOKENS: VisionTokens = VisionTokens {
+        image: 90,
+        video: 91,
+        vision_start: 92,
+        vision_end: 93,
+    };
 
     #[test]
     fn text_after_an_image_goes_on_from_its_longer_side() {
@@ -154,9 +192,21 @@ mod tests {
     #[test]
     fn image_tokens_that_do_not_fit_the_grids_are_refused() {
         let message = |ids: &[u32], grids: &[[usize; 3]]| position_ids(ids, grids, TOKENS, 2).unwrap_err().to_string();
-        assert_eq!(message(&[90, 90, 1], &[[1, 4, 4]]), "image of [1, 4, 4] patches: expected 4 image tokens, got 2");
-        assert_eq!(message(&[1], &[[1, 2, 2]]), "expected image tokens for 1 images, got them for 0");
-        assert_eq!(message(&[90, 90], &[[1, 2, 2]]), "image tokens at 1 belong to no image: there are 1 images");
-        assert_eq!(message(&[91], &[]), "token 0 is a video token; only images are supported");
+        assert_eq!(
+            message(&[90, 90, 1], &[[1, 4, 4]]),
+            "image of [1, 4, 4] patches: expected 4 image tokens, got 2"
+        );
+        assert_eq!(
+            message(&[1], &[[1, 2, 2]]),
+            "expected image tokens for 1 images, got them for 0"
+        );
+        assert_eq!(
+            message(&[90, 90], &[[1, 2, 2]]),
+            "image tokens at 1 belong to no image: there are 1 images"
+        );
+        assert_eq!(
+            message(&[91], &[]),
+            "token 0 is a video token; only images are supported"
+        );
     }
 }

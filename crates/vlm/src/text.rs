@@ -4,11 +4,11 @@
 pub(crate) mod attention;
 pub mod kv_cache;
 
-use burn::tensor::{Device, Int, Tensor, activation::silu};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::TextConfig;
 use crate::error::Error;
-use crate::linear::Linear;
+use crate::linear::{Linear, linear, swiglu};
 use crate::norm::RmsNorm;
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::weights::WeightReader;
@@ -53,7 +53,12 @@ impl TextModel {
         } else {
             Some(Linear::load(reader, "lm_head", [v, d], false, device)?)
         };
-        Ok(Self { embed_tokens, layers, norm, lm_head })
+        Ok(Self {
+            embed_tokens,
+            layers,
+            norm,
+            lm_head,
+        })
     }
 
     /// Looks tokens up. Shapes: `[n]` → `[n, d]`.
@@ -136,7 +141,7 @@ impl TextModel {
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         match &self.lm_head {
             Some(head) => head.forward(hidden),
-            None => hidden.matmul(self.embed_tokens.value().transpose()),
+            None => linear(hidden, self.embed_tokens.value(), None),
         }
     }
 
@@ -157,7 +162,9 @@ impl TextModel {
 fn check_room(cache: &KvCache, t: usize) -> Result<(), Error> {
     let (needed, capacity) = (cache.len() + t, cache.capacity());
     if needed > capacity {
-        return Err(Error::Input(format!("key-value cache: expected at most {capacity} columns, got {needed}")));
+        return Err(Error::Input(format!(
+            "key-value cache: expected at most {capacity} columns, got {needed}"
+        )));
     }
     Ok(())
 }
@@ -209,7 +216,10 @@ impl Parameters for Layer {
         self.input_layernorm.visit_parameters(visit);
         self.self_attn.visit_parameters(visit);
         self.post_attention_layernorm.visit_parameters(visit);
-        self.mlp.linears().into_iter().for_each(|linear| linear.visit_parameters(visit));
+        self.mlp
+            .linears()
+            .into_iter()
+            .for_each(|linear| linear.visit_parameters(visit));
     }
 }
 
@@ -222,12 +232,7 @@ struct FeedForward {
 }
 
 impl FeedForward {
-    fn load(
-        reader: &mut WeightReader,
-        key: &str,
-        [d, inner]: [usize; 2],
-        device: &Device,
-    ) -> Result<Self, Error> {
+    fn load(reader: &mut WeightReader, key: &str, [d, inner]: [usize; 2], device: &Device) -> Result<Self, Error> {
         let mut projection = |name, shape| Linear::load(reader, &format!("{key}.{name}"), shape, false, device);
         Ok(Self {
             gate_proj: projection("gate_proj", [inner, d])?,
@@ -237,7 +242,8 @@ impl FeedForward {
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        self.down_proj.forward(silu(self.gate_proj.forward(x.clone())) * self.up_proj.forward(x))
+        let (gate, up) = (self.gate_proj.forward(x.clone()), self.up_proj.forward(x));
+        self.down_proj.forward(swiglu(gate, up))
     }
 
     fn linears(&mut self) -> [&mut Linear; 3] {

@@ -9,13 +9,13 @@
 
 mod slots;
 
-use burn::tensor::{Int, Tensor, TensorData, activation::softmax};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::model::Qwen25Vl;
 use crate::rope::Rotary;
-use crate::text::attention::Projected;
+use crate::text::attention::{Projected, softmax_columns};
 use slots::Slots;
 
 /// Rows are never fewer; idle ones make up the number. Matrix products of very few rows are summed in another order
@@ -94,13 +94,7 @@ impl<'a> Decoder<'a> {
         let places: Vec<u32> = (0..n_rows)
             .map(|row| positions.get(row).copied().unwrap_or(0))
             .collect();
-        let keys = Rotary::new(
-            &[places.clone(), places.clone(), places],
-            [n_rows, 1],
-            config,
-            &self.model.device(),
-        );
-        let queries = keys.scaled(1.0 / (config.head_dim() as f64).sqrt());
+        let rotary = Rotary::new(&[places.clone(), places.clone(), places], [n_rows, 1], config);
         self.make_room();
 
         let Self {
@@ -111,7 +105,7 @@ impl<'a> Decoder<'a> {
             ..
         } = self;
         let hidden = self.model.text().forward_with(embedded, |layer, attention, x| {
-            let projected = attention.project(x, &queries, &keys, [n_rows, 1]);
+            let projected = attention.project(x, &rotary, [n_rows, 1]);
             attention.output(layers[layer].attend(projected, *n_own, slots, mask.as_ref()))
         });
         self.n_own += 1;
@@ -170,8 +164,8 @@ impl LayerMemory {
 
     /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
     fn attend(&mut self, projected: Projected, n_own: usize, slots: &Slots, mask: Option<&Tensor<4>>) -> Tensor<2> {
-        let [b, _, n_heads, head_dim] = projected.queries.dims();
-        let kv_heads = projected.keys.dims()[2];
+        let [b, n_heads, _, head_dim] = projected.queries.dims();
+        let kv_heads = projected.keys.dims()[1];
         let t = self.prompt_keys.dims()[3];
         let queries = projected.queries.reshape([b, kv_heads, n_heads / kv_heads, head_dim]);
         let keys = append(&mut self.keys, projected.keys, n_own); // [b, kv, s, head_dim]
@@ -182,7 +176,7 @@ impl LayerMemory {
             of_prompt = of_prompt + mask.clone();
         }
         let of_own = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, group, s]
-        let weights = softmax(Tensor::cat(vec![slots.by_row(of_prompt), of_own], 3), 3); // [b, kv, group, t + s]
+        let weights = softmax_columns(Tensor::cat(vec![slots.by_row(of_prompt), of_own], 3), None); // [b, kv, group, t + s]
 
         let from_prompt = slots
             .by_prompt(weights.clone().narrow(3, 0, t))
@@ -211,12 +205,12 @@ impl LayerMemory {
     }
 }
 
-/// Writes `new` `[b, 1, kv, head_dim]` at column `n_own` and returns what is filled now.
+/// Writes `new` `[b, kv, 1, head_dim]` at column `n_own` and returns what is filled now.
 fn append(stored: &mut Tensor<4>, new: Tensor<4>, n_own: usize) -> Tensor<4> {
-    let [b, _, kv_heads, head_dim] = new.dims();
+    let [b, kv_heads, _, head_dim] = new.dims();
     let place = [0..b, 0..kv_heads, n_own..n_own + 1, 0..head_dim];
     // In place: nobody else holds the buffer while the closure does.
-    stored.inplace(|stored| stored.slice_assign(place, new.reshape([b, kv_heads, 1, head_dim])));
+    stored.inplace(|stored| stored.slice_assign(place, new));
     stored.clone().narrow(2, 0, n_own + 1)
 }
 

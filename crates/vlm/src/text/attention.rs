@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 use super::kv_cache::KvCache;
 use crate::config::TextConfig;
 use crate::error::Error;
+use crate::kernels;
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
@@ -12,10 +13,19 @@ use crate::weights::WeightReader;
 
 /// What all layers share in one pass: the turns of queries and keys, and who may look at whom.
 pub(super) struct AttentionContext {
-    queries: Rotary,
-    keys: Rotary,
-    mask: Option<Tensor<4>>,
+    rotary: Rotary,
+    visibility: Visibility,
     shape: [usize; 2],
+}
+
+/// Which columns (tokens looked at) a row (a token looking) sees. The rows of a key head are those of all its query
+/// heads, one head below the other.
+enum Visibility {
+    All,
+    /// Its own column and those before, where rows and columns are the same tokens.
+    Causal,
+    /// Those where this is 0 and not minus infinity, `[b, 1, rows, columns]`.
+    Masked(Tensor<4>),
 }
 
 impl AttentionContext {
@@ -27,43 +37,72 @@ impl AttentionContext {
         cache: Option<&KvCache>,
         device: &Device,
     ) -> Self {
-        let keys = Rotary::new(axes, shape, config, device);
-        let queries = keys.scaled(1.0 / (config.head_dim() as f64).sqrt());
         let queries_per_key = config.num_attention_heads / config.num_key_value_heads;
-        let mask = match cache {
-            Some(cache) => cached_mask(cache.occupied(), shape[1], queries_per_key, device),
-            None => causal_mask(shape[1], queries_per_key, device),
+        let visibility = match cache {
+            Some(cache) => Visibility::with_cache(cache.occupied(), shape[1], queries_per_key, device),
+            // Right padding stands after every real token, so that causality alone hides it.
+            None => Visibility::Causal,
         };
-        Self { queries, keys, mask, shape }
+        Self {
+            rotary: Rotary::new(axes, shape, config),
+            visibility,
+            shape,
+        }
     }
 }
 
-// Right padding stands after every real token, so that causality alone hides it and one mask serves the whole batch.
-fn causal_mask(t: usize, queries_per_key: usize, device: &Device) -> Option<Tensor<4>> {
-    if t == 1 {
-        return None;
+impl Visibility {
+    // Padding of earlier passes stands between real tokens and has to be hidden row by row.
+    fn with_cache(occupied: &[Vec<bool>], t: usize, queries_per_key: usize, device: &Device) -> Self {
+        let len = occupied.first().map_or(0, Vec::len);
+        if t == len {
+            return Self::Causal;
+        }
+        if t == 1 && occupied.iter().flatten().all(|real| *real) {
+            return Self::All;
+        }
+        let rows = move |_| (0..queries_per_key * t).map(move |row| len - t + row % t);
+        let visible = |columns: &[bool], row: usize, column: usize| column <= row && (columns[column] || column == row);
+        let row_of =
+            |columns: &'_ [bool], row| (0..len).map(|c| additive(visible(columns, row, c))).collect::<Vec<_>>();
+        let mask: Vec<f32> = occupied
+            .iter()
+            .flat_map(|columns| rows(()).flat_map(|row| row_of(columns, row)))
+            .collect();
+        let shape = [occupied.len(), 1, queries_per_key * t, len];
+        Self::Masked(Tensor::from_data(TensorData::new(mask, shape), device))
     }
-    let rows = (0..queries_per_key * t).map(|row| row % t);
-    let mask: Vec<f32> = rows.flat_map(|row| (0..t).map(move |column| additive(column <= row))).collect();
-    Some(Tensor::from_data(TensorData::new(mask, [1, 1, queries_per_key * t, t]), device))
+
+    /// Weights of the columns, from scores `[b, kv, rows, columns]` of `t` tokens looking.
+    fn softmax(&self, scores: Tensor<4>, t: usize) -> Tensor<4> {
+        match self {
+            Self::All => softmax_columns(scores, None),
+            Self::Masked(mask) => softmax_columns(scores + mask.clone(), None),
+            Self::Causal => softmax_columns(scores, Some(t)),
+        }
+    }
 }
 
-// With a cache, padding of earlier passes stands between real tokens and has to be hidden row by row.
-fn cached_mask(occupied: &[Vec<bool>], t: usize, queries_per_key: usize, device: &Device) -> Option<Tensor<4>> {
-    let len = occupied.first().map_or(0, Vec::len);
-    if t == 1 && occupied.iter().flatten().all(|real| *real) {
-        return None;
+/// Softmax over the last dimension of `[…, rows, columns]`. With `causal_period` `t`, row `r` sees the columns up to
+/// `r mod t` only.
+pub(crate) fn softmax_columns(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
+    if kernels::supported(&scores) {
+        return kernels::softmax(scores, causal_period);
     }
-    if t == len {
-        return causal_mask(t, queries_per_key, device);
+    match causal_period {
+        Some(t) => {
+            let mask = causal_mask(t, scores.dims()[2], &scores.device().without_autodiff());
+            softmax(scores + mask, 3)
+        }
+        None => softmax(scores, 3),
     }
-    let rows = |t: usize| (0..queries_per_key * t).map(move |row| len - t + row % t);
-    let visible = |columns: &[bool], row: usize, column: usize| column <= row && (columns[column] || column == row);
-    let mask: Vec<f32> = occupied
-        .iter()
-        .flat_map(|columns| rows(t).flat_map(move |row| (0..len).map(move |c| additive(visible(columns, row, c)))))
+}
+
+fn causal_mask(t: usize, rows: usize, device: &Device) -> Tensor<4> {
+    let mask: Vec<f32> = (0..rows)
+        .flat_map(|row| (0..t).map(move |column| additive(column <= row % t)))
         .collect();
-    Some(Tensor::from_data(TensorData::new(mask, [occupied.len(), 1, queries_per_key * t, len]), device))
+    Tensor::from_data(TensorData::new(mask, [1, 1, rows, t]), device)
 }
 
 fn additive(visible: bool) -> f32 {
@@ -72,11 +111,11 @@ fn additive(visible: bool) -> f32 {
 
 /// What attention compares and mixes.
 pub(crate) struct Projected {
-    /// `[b, t, h, head_dim]`.
+    /// `[b, h, t, head_dim]`.
     pub queries: Tensor<4>,
-    /// `[b, t, kv, head_dim]`.
+    /// `[b, kv, t, head_dim]`.
     pub keys: Tensor<4>,
-    /// `[b, t, kv, head_dim]`.
+    /// `[b, kv, t, head_dim]`.
     pub values: Tensor<4>,
 }
 
@@ -99,7 +138,8 @@ impl Attention {
     ) -> Result<Self, Error> {
         let (d, head_dim) = (config.hidden_size, config.head_dim());
         let kv_width = config.num_key_value_heads * head_dim;
-        let mut projection = |name, shape, has_bias| Linear::load(reader, &format!("{key}.{name}"), shape, has_bias, device);
+        let mut projection =
+            |name, shape, has_bias| Linear::load(reader, &format!("{key}.{name}"), shape, has_bias, device);
         Ok(Self {
             q_proj: projection("q_proj", [d, d], true)?,
             k_proj: projection("k_proj", [kv_width, d], true)?,
@@ -118,52 +158,49 @@ impl Attention {
     ) -> Tensor<2> {
         let [b, t] = context.shape;
         let [n, d] = x.dims();
-        let Projected { queries, keys, values } = self.project(x, &context.queries, &context.keys, [b, t]);
-        let (keys, values) = (keys.swap_dims(1, 2), values.swap_dims(1, 2)); // [b, kv, t, head_dim]
+        let Projected { queries, keys, values } = self.project(x, &context.rotary, [b, t]);
         let (keys, values) = match cache {
             Some((cache, layer)) => cache.update(layer, keys, values),
             None => (keys, values),
         };
         // The query heads that share a key head are rows of one product, so that keys are never repeated.
-        let kv_heads = keys.dims()[1];
-        let group = d / (kv_heads * self.head_dim);
-        let queries = queries.swap_dims(1, 2).reshape([b, kv_heads, group * t, self.head_dim]);
-        let mut scores = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, group·t, s]
-        if let Some(mask) = &context.mask {
-            scores = scores + mask.clone();
-        }
-        let mixed = softmax(scores, 3).matmul(values); // [b, kv, group·t, head_dim]
-        let mixed = mixed.reshape([b, kv_heads * group, t, self.head_dim]).swap_dims(1, 2).reshape([n, d]);
+        let (n_heads, kv_heads) = (d / self.head_dim, keys.dims()[1]);
+        let queries = queries.reshape([b, kv_heads, n_heads / kv_heads * t, self.head_dim]);
+        let scores = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, rows, columns]
+        let mixed = context.visibility.softmax(scores, t).matmul(values); // [b, kv, rows, head_dim]
+        let mixed = mixed
+            .reshape([b, n_heads, t, self.head_dim])
+            .swap_dims(1, 2)
+            .reshape([n, d]);
         self.output(mixed)
     }
 
-    /// Queries, keys and values of each token, queries and keys turned. Shapes: `[b·t, d]` → as in [`Projected`].
-    pub(crate) fn project(&self, x: Tensor<2>, queries: &Rotary, keys: &Rotary, shape: [usize; 2]) -> Projected {
-        let queries = queries.apply(self.heads(self.q_proj.forward(x.clone()), shape));
-        let (keys, values) = self.project_remembered(x, keys, shape);
+    /// Queries, keys and values of `[b·t, d]` rows, queries and keys turned.
+    pub(crate) fn project(&self, x: Tensor<2>, rotary: &Rotary, shape: [usize; 2]) -> Projected {
+        // The usual 1/√head_dim is in the queries, where it costs nothing.
+        let factor = 1.0 / (self.head_dim as f64).sqrt();
+        let queries = rotary.turn_heads(self.q_proj.forward(x.clone()), factor);
+        let (keys, values) = self.project_remembered(x, rotary, shape);
         Projected { queries, keys, values }
     }
 
     // Keys and values alone: what later tokens look for.
-    fn project_remembered(&self, x: Tensor<2>, keys: &Rotary, shape: [usize; 2]) -> (Tensor<4>, Tensor<4>) {
-        let turned = keys.apply(self.heads(self.k_proj.forward(x.clone()), shape));
-        (turned, self.heads(self.v_proj.forward(x), shape))
+    fn project_remembered(&self, x: Tensor<2>, rotary: &Rotary, [b, t]: [usize; 2]) -> (Tensor<4>, Tensor<4>) {
+        let keys = rotary.turn_heads(self.k_proj.forward(x.clone()), 1.0);
+        let values = self.v_proj.forward(x);
+        let kv_heads = values.dims()[1] / self.head_dim;
+        (keys, values.reshape([b, t, kv_heads, self.head_dim]).swap_dims(1, 2))
     }
 
     /// Stores the keys and values of `[b·t, d]` rows as [`Self::forward`] does, and computes nothing else.
     pub(super) fn remember(&self, x: Tensor<2>, context: &AttentionContext, cache: &mut KvCache, layer: usize) {
-        let (keys, values) = self.project_remembered(x, &context.keys, context.shape);
-        cache.update(layer, keys.swap_dims(1, 2), values.swap_dims(1, 2));
+        let (keys, values) = self.project_remembered(x, &context.rotary, context.shape);
+        cache.update(layer, keys, values);
     }
 
     /// The projection of the heads, put end to end, back to the residual stream. Shapes: `[n, d]` → `[n, d]`.
     pub(crate) fn output(&self, mixed: Tensor<2>) -> Tensor<2> {
         self.o_proj.forward(mixed)
-    }
-
-    fn heads(&self, x: Tensor<2>, [b, t]: [usize; 2]) -> Tensor<4> {
-        let width = x.dims()[1];
-        x.reshape([b, t, width / self.head_dim, self.head_dim])
     }
 
     pub(super) fn linears(&mut self) -> [&mut Linear; 4] {
@@ -173,6 +210,8 @@ impl Attention {
 
 impl Parameters for Attention {
     fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        self.linears().into_iter().for_each(|linear| linear.visit_parameters(visit));
+        self.linears()
+            .into_iter()
+            .for_each(|linear| linear.visit_parameters(visit));
     }
 }

@@ -27,8 +27,16 @@ impl KvCache {
     pub fn new(config: &TextConfig, b: usize, capacity: usize, device: &Device) -> Self {
         let shape = [b, config.num_key_value_heads, capacity, config.head_dim()];
         let zeros = || Tensor::zeros(shape, device);
-        let layers = (0..config.num_hidden_layers).map(|_| LayerCache { keys: zeros(), values: zeros() }).collect();
-        Self { layers, occupied: vec![Vec::new(); b] }
+        let layers = (0..config.num_hidden_layers)
+            .map(|_| LayerCache {
+                keys: zeros(),
+                values: zeros(),
+            })
+            .collect();
+        Self {
+            layers,
+            occupied: vec![Vec::new(); b],
+        }
     }
 
     /// How many columns are filled.
@@ -53,9 +61,14 @@ impl KvCache {
         let indexes: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
         let indexes = Tensor::<1, Int>::from_data(TensorData::new(indexes, [rows.len()]), device);
         let pick = |tensor: &Tensor<4>| tensor.clone().select(0, indexes.clone());
-        let layers =
-            self.layers.iter().map(|layer| LayerCache { keys: pick(&layer.keys), values: pick(&layer.values) });
-        Self { layers: layers.collect(), occupied: rows.iter().map(|row| self.occupied[*row].clone()).collect() }
+        let layers = self.layers.iter().map(|layer| LayerCache {
+            keys: pick(&layer.keys),
+            values: pick(&layer.values),
+        });
+        Self {
+            layers: layers.collect(),
+            occupied: rows.iter().map(|row| self.occupied[*row].clone()).collect(),
+        }
     }
 
     /// The same rows with room for `capacity` columns in all.
@@ -72,8 +85,14 @@ impl KvCache {
             Tensor::cat(vec![kept_columns, room], 2)
         };
         let layers = self.layers.into_iter();
-        let layers = layers.map(|layer| LayerCache { keys: resize(layer.keys), values: resize(layer.values) });
-        Self { layers: layers.collect(), occupied: self.occupied }
+        let layers = layers.map(|layer| LayerCache {
+            keys: resize(layer.keys),
+            values: resize(layer.values),
+        });
+        Self {
+            layers: layers.collect(),
+            occupied: self.occupied,
+        }
     }
 
     /// The keys and values of each layer, `[b, kv_heads, len, head_dim]`; padding stands where it was computed.
@@ -99,7 +118,10 @@ impl KvCache {
     pub(super) fn update(&mut self, layer: usize, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let len = self.len();
         let layer = &mut self.layers[layer];
-        (append(&mut layer.keys, keys, len), append(&mut layer.values, values, len))
+        (
+            append(&mut layer.keys, keys, len),
+            append(&mut layer.values, values, len),
+        )
     }
 }
 

@@ -1,0 +1,87 @@
+//! Root-mean-square norm in one pass.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+
+use super::autodiff::{FusedGradient, Input, record, tensor, values};
+use super::numeric::{BLOCK_ROWS, dot, dot3, for_row_blocks, sum_blocks};
+
+/// `weight · x / sqrt(mean(x²) + epsilon)` over the last dimension, as [`crate::norm::RmsNorm`] defines it.
+pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    let shape = x.shape();
+    let (x, weight) = (Input::new(x), Input::new(weight));
+    let (output, scales) = forward(values(&x.value), values(&weight.value), epsilon as f32);
+    let kept = || Gradient {
+        x: x.value,
+        weight: weight.value,
+        scales,
+    };
+    record([x.node, weight.node], tensor(output, shape), kept)
+}
+
+// Returns the output and, for each row, 1 / sqrt(mean(x²) + epsilon).
+fn forward(x: &[f32], weight: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
+    let d = weight.len();
+    let mut output = vec![0.0; x.len()];
+    let mut scales = vec![0.0; x.len() / d];
+    for_row_blocks((&mut output, d), (&mut scales, 1), |first_row, output, scales| {
+        let x = x[first_row * d..].chunks(d);
+        for ((x, output), scale) in x.zip(output.chunks_mut(d)).zip(scales) {
+            *scale = 1.0 / (dot(x, x) / d as f32 + epsilon).sqrt();
+            for ((output, x), weight) in output.iter_mut().zip(x).zip(weight) {
+                *output = x * *scale * weight;
+            }
+        }
+    });
+    (output, scales)
+}
+
+#[derive(Clone, Debug)]
+struct Gradient {
+    x: FlexTensor,
+    weight: FlexTensor,
+    scales: Vec<f32>,
+}
+
+impl FusedGradient<2> for Gradient {
+    fn inputs_from_output(self, output: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let (x, weight, output) = (values(&self.x), values(&self.weight), values(&output));
+        let d = weight.len();
+        let mut x_gradient = vec![0.0; x.len()];
+        let mut weight_parts = vec![0.0; self.scales.len().div_ceil(BLOCK_ROWS) * d];
+        // One row of partial sums for each block of rows.
+        let blocks = (weight_parts.as_mut_slice(), d);
+        for_blocks_with_sums((&mut x_gradient, d), blocks, |first_row, x_gradient, weight_part| {
+            let rows = x[first_row * d..].chunks(d).zip(output[first_row * d..].chunks(d));
+            let rows = rows.zip(&self.scales[first_row..]).zip(x_gradient.chunks_mut(d));
+            for (((x, output), scale), x_gradient) in rows {
+                // d(x·s)/dx = s - x·x·s³/d, applied to the output's gradient times the weight.
+                let shrink = scale * scale * scale / d as f32 * dot3(output, weight, x);
+                for index in 0..d {
+                    x_gradient[index] = output[index] * weight[index] * scale - x[index] * shrink;
+                    weight_part[index] += output[index] * x[index] * scale;
+                }
+            }
+        });
+        let weight_gradient = wanted[1].then(|| tensor(sum_blocks(&weight_parts, d), [d]));
+        [
+            wanted[0].then(|| tensor(x_gradient, self.x.layout().shape().clone())),
+            weight_gradient,
+        ]
+    }
+}
+
+// As `for_row_blocks`, with one row of sums for a whole block instead of one for each row.
+fn for_blocks_with_sums(
+    (rows, width): (&mut [f32], usize),
+    (sums, sums_width): (&mut [f32], usize),
+    work: impl Fn(usize, &mut [f32], &mut [f32]) + Sync + Send,
+) {
+    use rayon::prelude::*;
+    let blocks = rows
+        .par_chunks_mut(BLOCK_ROWS * width)
+        .zip(sums.par_chunks_mut(sums_width));
+    blocks
+        .enumerate()
+        .for_each(|(block, (rows, sums))| work(block * BLOCK_ROWS, rows, sums));
+}

@@ -1,0 +1,73 @@
+//! Softmax over rows of attention scores, causal or not, in place.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::autodiff::{FusedGradient, Input, record, values, values_mut};
+use super::numeric::{BLOCK_ROWS, dot, exp_in_place, maximum};
+
+/// Softmax of `scores` `[…, rows, s]` over the last dimension.
+///
+/// With `causal_period` `t`, row `r` sees the columns up to `r mod t` and gives the others 0: queries of several heads
+/// stand one below the other, `t` of each. What is hidden is never computed.
+pub(crate) fn softmax(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
+    let [_, _, _, width] = scores.dims();
+    let Input {
+        value: mut probabilities,
+        node,
+    } = Input::new(scores);
+    values_mut(&mut probabilities)
+        .par_chunks_mut(BLOCK_ROWS * width)
+        .enumerate()
+        .for_each(|(block, rows)| {
+            for (index, row) in rows.chunks_mut(width).enumerate() {
+                let visible = visible(block * BLOCK_ROWS + index, width, causal_period);
+                normalise(row, visible);
+            }
+        });
+    let kept = Gradient {
+        probabilities: probabilities.clone(),
+        width,
+        causal_period,
+    };
+    record([node], probabilities, || kept)
+}
+
+fn visible(row: usize, width: usize, causal_period: Option<usize>) -> usize {
+    causal_period.map_or(width, |period| row % period + 1)
+}
+
+fn normalise(row: &mut [f32], visible: usize) {
+    let (seen, hidden) = row.split_at_mut(visible);
+    let largest = maximum(seen);
+    let factor = 1.0 / exp_in_place(seen, largest);
+    seen.iter_mut().for_each(|value| *value *= factor);
+    hidden.fill(0.0);
+}
+
+#[derive(Clone, Debug)]
+struct Gradient {
+    probabilities: FlexTensor,
+    width: usize,
+    causal_period: Option<usize>,
+}
+
+impl FusedGradient<1> for Gradient {
+    fn inputs_from_output(self, mut output: FlexTensor, wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let width = self.width;
+        let probabilities = values(&self.probabilities);
+        let blocks = values_mut(&mut output).par_chunks_mut(BLOCK_ROWS * width).enumerate();
+        blocks.for_each(|(block, rows)| {
+            let probabilities = probabilities[block * BLOCK_ROWS * width..].chunks(width);
+            for (index, (gradient, probabilities)) in rows.chunks_mut(width).zip(probabilities).enumerate() {
+                let visible = visible(block * BLOCK_ROWS + index, width, self.causal_period);
+                let mean = dot(&gradient[..visible], &probabilities[..visible]);
+                for (gradient, probability) in gradient.iter_mut().zip(probabilities) {
+                    *gradient = probability * (*gradient - mean);
+                }
+            }
+        });
+        [wanted[0].then_some(output)]
+    }
+}

@@ -1,0 +1,67 @@
+//! `silu(gate) · up` in one pass.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+
+use super::autodiff::{FusedGradient, Input, record, tensor, values};
+use super::numeric::{exp, for_row_blocks};
+
+// Values of one row of work; rows mean nothing to an elementwise operation.
+const WIDTH: usize = 256;
+
+/// `gate / (1 + exp(-gate)) · up`, element by element.
+pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+    let shape = gate.shape();
+    let (gate, up) = (Input::new(gate), Input::new(up));
+    let mut output = vec![0.0; values(&gate.value).len()];
+    {
+        let (gate, up) = (values(&gate.value), values(&up.value));
+        let mut nothing = vec![(); output.len()];
+        for_row_blocks((&mut output, WIDTH), (&mut nothing, WIDTH), |row, output, _| {
+            let first = row * WIDTH;
+            for ((output, gate), up) in output.iter_mut().zip(&gate[first..]).zip(&up[first..]) {
+                *output = gate / (1.0 + exp(-gate)) * up;
+            }
+        });
+    }
+    let kept = || Gradient {
+        gate: gate.value,
+        up: up.value,
+    };
+    record([gate.node, up.node], tensor(output, shape), kept)
+}
+
+#[derive(Clone, Debug)]
+struct Gradient {
+    gate: FlexTensor,
+    up: FlexTensor,
+}
+
+impl FusedGradient<2> for Gradient {
+    fn inputs_from_output(self, output: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let shape = self.gate.layout().shape().clone();
+        let (gate, up, output) = (values(&self.gate), values(&self.up), values(&output));
+        let mut gate_gradient = vec![0.0; gate.len()];
+        let mut up_gradient = vec![0.0; gate.len()];
+        for_row_blocks(
+            (&mut gate_gradient, WIDTH),
+            (&mut up_gradient, WIDTH),
+            |row, gate_gradient, up_gradient| {
+                let first = row * WIDTH;
+                let inputs = output[first..].iter().zip(&gate[first..]).zip(&up[first..]);
+                for ((gate_gradient, up_gradient), ((output, gate), up)) in
+                    gate_gradient.iter_mut().zip(up_gradient).zip(inputs)
+                {
+                    let sigmoid = 1.0 / (1.0 + exp(-gate));
+                    *gate_gradient = output * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+                    *up_gradient = output * gate * sigmoid;
+                }
+            },
+        );
+        let [gate, up] = [(gate_gradient, wanted[0]), (up_gradient, wanted[1])];
+        [
+            gate.1.then(|| tensor(gate.0, shape.clone())),
+            up.1.then(|| tensor(up.0, shape)),
+        ]
+    }
+}

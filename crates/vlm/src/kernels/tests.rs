@@ -1,0 +1,221 @@
+//! Every fused operation against the same formula composed of tensor operations: values and gradients.
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+
+use super::*;
+
+/// Numbers without pattern in [-2, 2).
+fn numbers<const D: usize>(shape: [usize; D], seed: u32) -> Tensor<D> {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count as u32)
+        .map(|index| {
+            let mixed = (index ^ (seed << 20))
+                .wrapping_mul(0x9E37_79B9)
+                .rotate_left(13)
+                .wrapping_mul(0x85EB_CA6B);
+            (mixed >> 8) as f32 / 4_194_304.0 - 2.0
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
+fn leaf<const D: usize>(tensor: &Tensor<D>) -> Tensor<D> {
+    tensor.clone().autodiff().require_grad()
+}
+
+#[track_caller]
+fn assert_close<const D: usize>(what: &str, got: Tensor<D>, expected: Tensor<D>) {
+    assert_eq!(got.dims(), expected.dims(), "{what}");
+    let pairs = got
+        .into_data()
+        .iter::<f32>()
+        .zip(expected.into_data().iter::<f32>())
+        .collect::<Vec<_>>();
+    let scale = pairs
+        .iter()
+        .fold(1e-3_f32, |scale, (_, expected)| scale.max(expected.abs()));
+    for (index, (got, expected)) in pairs.into_iter().enumerate() {
+        assert!(
+            (got - expected).abs() <= 2e-6 * scale,
+            "{what}[{index}]: got {got}, expected {expected}"
+        );
+    }
+}
+
+/// Compares two functions of two tensors, in value and in both gradients under an uneven output gradient.
+fn check<const A: usize, const B: usize, const O: usize>(
+    a: Tensor<A>,
+    b: Tensor<B>,
+    fused: impl Fn(Tensor<A>, Tensor<B>) -> Tensor<O>,
+    composed: impl Fn(Tensor<A>, Tensor<B>) -> Tensor<O>,
+) {
+    assert_close(
+        "without autodiff",
+        fused(a.clone(), b.clone()),
+        composed(a.clone(), b.clone()),
+    );
+    let run = |function: &dyn Fn(Tensor<A>, Tensor<B>) -> Tensor<O>| {
+        let (a, b) = (leaf(&a), leaf(&b));
+        let output = function(a.clone(), b.clone());
+        let weights = numbers(output.dims(), 7);
+        let gradients = (output.clone() * weights).sum().backward();
+        (output.without_autodiff(), a.grad(&gradients), b.grad(&gradients))
+    };
+    let (got, expected) = (run(&fused), run(&composed));
+    assert_close("output", got.0, expected.0);
+    for (what, got, expected) in [
+        ("first", got.1.is_some(), expected.1.is_some()),
+        ("second", got.2.is_some(), expected.2.is_some()),
+    ] {
+        assert_eq!(got, expected, "{what} gradient is there");
+    }
+    if let (Some(got), Some(expected)) = (got.1, expected.1) {
+        assert_close("first gradient", got, expected);
+    }
+    if let (Some(got), Some(expected)) = (got.2, expected.2) {
+        assert_close("second gradient", got, expected);
+    }
+}
+
+#[test]
+fn rms_norm_agrees() {
+    let composed = |x: Tensor<2>, weight: Tensor<1>| {
+        let scale = (x.clone().square().mean_dim(1) + 1e-6).sqrt().recip();
+        x * scale * weight.unsqueeze()
+    };
+    check(
+        numbers([150, 19], 1),
+        numbers([19], 2),
+        |x, weight| rms_norm(x, weight, 1e-6),
+        composed,
+    );
+}
+
+#[test]
+fn swiglu_agrees() {
+    let composed = |gate: Tensor<2>, up: Tensor<2>| activation::silu(gate) * up;
+    check(
+        numbers([130, 150], 1),
+        numbers([130, 150], 2),
+        |gate, up| swiglu(gate, up),
+        composed,
+    );
+}
+
+#[test]
+fn linear_agrees_with_and_without_a_bias() {
+    let x = numbers([130, 24], 3);
+    let composed = |x: Tensor<2>, weight: Tensor<2>| x.matmul(weight.transpose());
+    check(
+        x.clone(),
+        numbers([10, 24], 4),
+        |x, weight| linear(x, weight, None),
+        composed,
+    );
+
+    let weight = numbers([10, 24], 4);
+    let fused = |x: Tensor<2>, bias: Tensor<1>| linear(x, weight.clone(), Some(bias));
+    let composed = |x: Tensor<2>, bias: Tensor<1>| x.matmul(weight.clone().transpose()) + bias.unsqueeze();
+    check(x, numbers([10], 5), fused, composed);
+}
+
+#[test]
+fn softmax_agrees_with_and_without_a_causal_mask() {
+    let (shape, period) = ([2, 3, 10, 5], 5);
+    let hidden: Vec<f32> = (0..50)
+        .map(|index| {
+            if index % 5 > index / 5 % period {
+                f32::NEG_INFINITY
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    let mask = Tensor::<4>::from_data(TensorData::new(hidden, [1, 1, 10, 5]), &Device::flex());
+    // The second input makes the scores something nobody else holds, as in attention.
+    let shift = numbers(shape, 6);
+    let fused = |scores: Tensor<4>, shift: Tensor<4>| softmax(scores + shift, Some(period));
+    let composed = |scores: Tensor<4>, shift: Tensor<4>| activation::softmax(scores + shift + mask.clone(), 3);
+    check(numbers(shape, 5), shift.clone(), fused, composed);
+    let fused = |scores: Tensor<4>, shift: Tensor<4>| softmax(scores + shift, None);
+    check(numbers(shape, 5), shift, fused, |scores, shift| {
+        activation::softmax(scores + shift, 3)
+    });
+}
+
+#[test]
+fn softmax_leaves_scores_that_others_hold_as_they_were() {
+    let scores = numbers([1, 1, 3, 4], 8);
+    let before = scores.to_data();
+    softmax(scores.clone(), None);
+    assert_eq!(scores.to_data(), before);
+}
+
+#[test]
+fn rotated_heads_agree() {
+    let ([b, t], heads, head_dim) = ([2, 3], 2, 4);
+    let angles: Vec<f32> = (0..b * t * head_dim / 2).map(|index| index as f32 * 0.37).collect();
+    let table = RotaryTable {
+        cos: angles.iter().map(|angle| angle.cos()).collect(),
+        sin: angles.iter().map(|angle| angle.sin()).collect(),
+    };
+    let column = |values: &[f32]| {
+        Tensor::<4>::from_data(
+            TensorData::new(values.to_vec(), [b, t, 1, head_dim / 2]),
+            &Device::flex(),
+        )
+    };
+    let (cos, sin) = (column(&table.cos), column(&table.sin));
+    let composed = |x: Tensor<2>, scale: Tensor<1>| {
+        let x = (x * scale.unsqueeze()).reshape([b, t, heads, head_dim]);
+        let (first, second) = (
+            x.clone().narrow(3, 0, head_dim / 2),
+            x.narrow(3, head_dim / 2, head_dim / 2),
+        );
+        let turned = [
+            first.clone() * cos.clone() - second.clone() * sin.clone(),
+            second * cos.clone() + first * sin.clone(),
+        ];
+        Tensor::cat(turned.to_vec(), 3).swap_dims(1, 2) * 0.5
+    };
+    let fused = |x: Tensor<2>, scale: Tensor<1>| rotate_heads(x * scale.unsqueeze(), &table, [b, t], head_dim, 0.5);
+    check(
+        numbers([b * t, heads * head_dim], 1),
+        numbers([heads * head_dim], 2),
+        fused,
+        composed,
+    );
+}
+
+#[test]
+fn token_logprobs_agree() {
+    let targets = [3_u32, 0, 69, 5];
+    let shift = numbers([4, 70], 2);
+    let composed = |logits: Tensor<2>, shift: Tensor<2>| {
+        let one_hot: Vec<f32> = targets
+            .iter()
+            .flat_map(|target| (0..70).map(move |index| f32::from(u8::from(index == *target))))
+            .collect();
+        let one_hot = Tensor::<2>::from_data(TensorData::new(one_hot, [4, 70]), &Device::flex());
+        (activation::log_softmax(logits + shift, 1) * one_hot)
+            .sum_dim(1)
+            .reshape([4])
+    };
+    let fused = |logits: Tensor<2>, shift: Tensor<2>| token_logprobs(logits + shift, &targets).0;
+    check(numbers([4, 70], 1), shift.clone(), fused, composed);
+
+    let logprobs = activation::log_softmax(shift.clone(), 1);
+    let entropies: Tensor<1> = -(logprobs.clone().exp() * logprobs).sum_dim(1).reshape([4]);
+    assert_close("entropies", token_logprobs(shift, &targets).1, entropies);
+}
+
+#[test]
+fn constants_get_no_gradient_and_results_do_not_depend_on_threads() {
+    let (x, weight) = (leaf(&numbers([300, 16], 1)), numbers([16], 2));
+    let run = || {
+        let gradients = rms_norm(x.clone(), weight.clone(), 1e-6).square().sum().backward();
+        x.grad(&gradients).unwrap().into_data()
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(run(), pool.install(run));
+}

@@ -1,0 +1,135 @@
+//! The parity fixtures: models, adapters, and what the original Python code computes for them.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use vlm::batch::TokenSequence;
+use vlm::tensor_file::TensorFile;
+
+/// Both fixtures: an untied and a tied head.
+pub const FIXTURES: [&str; 2] = ["qwen2_5_vl", "qwen2_5_vl_tied"];
+
+/// One fixture folder with its expected tensors.
+pub struct Fixture {
+    pub folder: PathBuf,
+    expected: TensorFile,
+}
+
+/// One of its cases.
+pub struct Case {
+    pub id: String,
+    pub ids: Vec<u32>,
+    pub grids: Vec<[usize; 3]>,
+    pub labels_mask: Vec<bool>,
+    pub labels_mask_all: Vec<bool>,
+}
+
+impl Fixture {
+    pub fn open(name: &str) -> Self {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../fixtures/parity")
+            .join(name);
+        let expected = TensorFile::open(&folder.join("expected.safetensors")).unwrap();
+        Self { folder, expected }
+    }
+
+    pub fn model_folder(&self) -> PathBuf {
+        self.folder.join("model")
+    }
+
+    pub fn adapter_folder(&self) -> PathBuf {
+        self.folder.join("adapter")
+    }
+
+    /// Keys that begin with `prefix`, without it.
+    pub fn keys_under(&self, prefix: &str) -> Vec<String> {
+        let keys = self.expected.keys();
+        keys.iter()
+            .filter_map(|key| key.strip_prefix(prefix))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    pub fn floats(&self, key: &str) -> Vec<f32> {
+        let shape = self
+            .expected
+            .shape(key)
+            .unwrap_or_else(|| panic!("fixture has no `{key}`"))
+            .to_vec();
+        self.expected.read(key, &shape).unwrap().iter::<f32>().collect()
+    }
+
+    pub fn float(&self, key: &str) -> f64 {
+        f64::from(self.floats(key)[0])
+    }
+
+    pub fn integers(&self, key: &str) -> Vec<i64> {
+        self.expected.read_integers(key).unwrap()
+    }
+
+    pub fn cases(&self) -> Vec<Case> {
+        (1..=6).map(|index| self.case(&format!("case{index}"))).collect()
+    }
+
+    pub fn case(&self, id: &str) -> Case {
+        let integers = |name: &str| self.integers(&format!("{id}.{name}"));
+        let has_images = self.expected.shape(&format!("{id}.image_grid_thw")).is_some();
+        let grids = if has_images {
+            integers("image_grid_thw")
+        } else {
+            Vec::new()
+        };
+        Case {
+            id: id.to_owned(),
+            ids: integers("input_ids").iter().map(|id| *id as u32).collect(),
+            grids: grids
+                .chunks(3)
+                .map(|grid| std::array::from_fn(|axis| grid[axis] as usize))
+                .collect(),
+            labels_mask: integers("labels_mask").iter().map(|bit| *bit == 1).collect(),
+            labels_mask_all: integers("labels_mask_all").iter().map(|bit| *bit == 1).collect(),
+        }
+    }
+
+    /// The patches of a case's pictures, `[p, 1176]`; none where it has no pictures.
+    pub fn pixel_values(&self, case: &Case, device: &Device) -> Option<Tensor<2>> {
+        let key = format!("{}.pixel_values", case.id);
+        let shape = self.expected.shape(&key)?.to_vec();
+        Some(Tensor::from_data(TensorData::new(self.floats(&key), shape), device))
+    }
+}
+
+impl Case {
+    pub fn sequence(&self) -> TokenSequence<'_> {
+        TokenSequence {
+            ids: &self.ids,
+            grids: &self.grids,
+        }
+    }
+}
+
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+/// Fails unless all numbers agree within `tolerance`.
+#[track_caller]
+pub fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(got.len(), expected.len(), "{what}: number of values");
+    let differences = got.iter().zip(expected).map(|(got, expected)| (got - expected).abs());
+    let worst = differences.fold(
+        0.0,
+        |worst: f32, difference| if difference <= worst { worst } else { difference },
+    );
+    assert!(worst <= tolerance, "{what}: off by {worst:e}, allowed {tolerance:e}");
+}
+
+/// Fails unless two numbers agree within `tolerance` of the expected one.
+#[track_caller]
+pub fn assert_relative(what: &str, got: f64, expected: f64, tolerance: f64) {
+    let off = (got - expected).abs() / expected.abs();
+    assert!(
+        off <= tolerance,
+        "{what}: got {got}, expected {expected}, off by {off:e} of it, allowed {tolerance:e}"
+    );
+}
