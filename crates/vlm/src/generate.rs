@@ -22,6 +22,7 @@ use crate::batch::TokenSequence;
 use crate::error::Error;
 use crate::model::Qwen25Vl;
 use chunk::{Member, Task};
+use sampler::Sampler;
 
 /// One prompt, and the seed of each of its completions.
 #[derive(Clone, Debug)]
@@ -113,6 +114,7 @@ pub fn generate(
     check_lengths(model, prompts, options)?;
     let model = model.for_sampling();
     let chunks = chunks(prompts, options);
+    let sampler = Sampler::new(options.temperature, options.top_p, &options.banned_tokens);
     let tasks = chunks.iter().map(|members| Task {
         model: &model,
         prompts,

@@ -35,6 +35,7 @@ pub(super) struct Task<'a> {
     /// The chunk's sequences; those of one prompt stand together.
     pub members: &'a [Member],
     pub options: &'a GenerateOptions,
+    pub sampler: &'a Sampler,
     pub on_finished: Option<OnFinished<'a>>,
 }
 
@@ -137,8 +138,7 @@ impl Task<'_> {
     /// Appends a token drawn from `scores` `[v]`, and ends the sequence where it has to.
     fn draw(&self, sequence: &mut Running, scores: &[f32]) -> Result<(), Error> {
         let options = self.options;
-        let sampler = Sampler::new(options.temperature, options.top_p, &options.banned_tokens);
-        let drawn = sampler.draw(scores, &mut sequence.generator).ok_or_else(|| {
+        let drawn = self.sampler.draw(scores, &mut sequence.generator).ok_or_else(|| {
             let n_tokens = sequence.generated.token_ids.len();
             Error::Input(format!(
                 "prompt {}: expected finite scores, not all of banned tokens, after {n_tokens} generated tokens",
