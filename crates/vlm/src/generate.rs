@@ -6,7 +6,7 @@
 //!
 //! A sequence depends on the weights, its prompt and its seed alone: not on its companions, the batch size or the
 //! number of workers. On the CPU this holds bit for bit, in tokens and log-probabilities, while no inner dimension of
-//! a product (hidden and feed-forward width, prompt length rounded up to [`PROMPT_STEP`]) exceeds 512; beyond, matrix
+//! a product (hidden and feed-forward width, prompt length) exceeds 512; beyond, matrix
 //! products may split their sums by the size of the batch, and scores are equal up to rounding.
 
 mod chunk;
@@ -22,10 +22,6 @@ use crate::batch::TokenSequence;
 use crate::error::Error;
 use crate::model::Qwen25Vl;
 use chunk::{Member, Task};
-
-/// Prompts of a chunk are padded to a multiple of this many tokens. Products of very few rows and columns would be
-/// summed in another order; this keeps a short prompt away from them, alone or in company.
-pub const PROMPT_STEP: usize = 32;
 
 /// One prompt, and the seed of each of its completions.
 #[derive(Clone, Debug)]
@@ -100,10 +96,11 @@ pub type OnFinished<'a> = &'a (dyn Fn(usize, &Generated) + Sync);
 
 /// Samples the completions of every prompt, in the order of prompts and seeds.
 ///
-/// Adapters are merged into a copy of the layers they belong to for the time of the call, and nothing is recorded for
-/// a backward pass.
+/// For the time of the call the decoder's weights are held once more, adapters merged, in the layout that is fastest
+/// for few rows; nothing is recorded for a backward pass.
 ///
-/// Errors: `Input` when an option is out of range, a prompt is empty, its image tokens, grids and rows disagree, it
+/// Errors: `Input` when an option is out of range, a prompt has fewer than 2 tokens or
+/// ends in an image token, its image tokens, grids and rows disagree, it
 /// has no room for `max_new_tokens` further positions, or the model's scores are not finite numbers; `Io` when no
 /// thread can be started.
 pub fn generate(
@@ -163,6 +160,9 @@ fn check_lengths(model: &Qwen25Vl, prompts: &[Prompt], options: &GenerateOptions
     let longest = model.config().text.max_position_embeddings;
     for (index, prompt) in prompts.iter().enumerate() {
         let n_tokens = prompt.sequence.ids.len();
+        if n_tokens < 2 {
+            return Err(Error::Input(format!("prompt {index}: expected at least 2 tokens, got {n_tokens}")));
+        }
         if n_tokens + options.max_new_tokens > longest {
             return Err(Error::Input(format!(
                 "prompt {index}: expected at most {longest} tokens with its completion, got {n_tokens} and up to {} more",

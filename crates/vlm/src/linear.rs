@@ -83,11 +83,18 @@ impl Linear {
         self.adapter.as_ref()
     }
 
-    /// Adds the adapter's product to the weight, a copy from then on, and takes the adapter off.
-    pub fn merge_adapter(&mut self) {
+    /// Makes the layer fast for passes of few rows: the adapter's product is added to the weight and the adapter taken
+    /// off, and the weight is laid out in memory as the matrix product reads it. The weight is a copy from then on;
+    /// results are equal up to rounding.
+    pub fn prepare_for_sampling(&mut self) {
+        let mut weight = self.weight.value();
         if let Some(adapter) = self.adapter.take() {
-            self.weight = self.weight.with_value(self.weight.value() + adapter.product());
+            weight = weight + adapter.product();
         }
+        let [d_out, d_in] = weight.dims();
+        // A transposed matrix flattened is a transposed copy; named by its old shape, it is the same weight.
+        let transposed = weight.transpose().reshape([d_in * d_out]).reshape([d_in, d_out]);
+        self.weight = self.weight.with_value(transposed.transpose());
     }
 
     /// Attaches an adapter, or takes it off.

@@ -210,12 +210,12 @@ impl Qwen25Vl {
         &self.text
     }
 
-    /// The same model for sampling: every parameter a constant, adapters merged into copies of the weights they belong
-    /// to, so that a step makes no narrow products. Equal up to rounding.
+    /// The same model for sampling: every parameter a constant, and the decoder's layers copies that are fast for few
+    /// rows. Equal up to rounding; not for saving, as a tied head stands beside the embedding.
     #[must_use]
     pub(crate) fn for_sampling(&self) -> Self {
         let mut model = self.training_view(&[]);
-        model.visit_linears(&mut Linear::merge_adapter);
+        model.text.prepare_for_sampling();
         model
     }
 

@@ -121,6 +121,15 @@ impl Rotary {
         }
     }
 
+    /// Turns by given angles: cosine and sine of every pair of a head, for every token, `[b·t, head_dim / 2]` each.
+    pub fn from_angles(cos: Vec<f32>, sin: Vec<f32>, shape: [usize; 2], head_dim: usize) -> Self {
+        let table = RotaryTable {
+            cos: cos.into(),
+            sin: sin.into(),
+        };
+        Self { table, shape, head_dim }
+    }
+
     /// Turns the heads of each token, lengthens them by `factor`, and puts heads before tokens.
     /// Shapes: `[b·t, h·head_dim]` → `[b, h, t, head_dim]`.
     pub fn turn_heads(&self, x: Tensor<2>, factor: f64) -> Tensor<4> {

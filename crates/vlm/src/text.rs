@@ -90,6 +90,39 @@ impl TextModel {
         }))
     }
 
+    /// Stores the keys and values of embedded tokens in the cache without computing what would follow them: of the last
+    /// layer, only keys and values. Shapes: `[b·t, d]`.
+    ///
+    /// Errors: `Input` when the cache has no room for `t` further columns.
+    pub(crate) fn remember(
+        &self,
+        embedded: Tensor<2>,
+        tokens: Padded,
+        config: &TextConfig,
+        cache: &mut KvCache,
+    ) -> Result<(), Error> {
+        check_room(cache, tokens.t)?;
+        cache.extend(tokens.t, tokens.lengths);
+        let shape = [tokens.lengths.len(), tokens.t];
+        let context = AttentionContext::new(tokens.axes, shape, config, Some(cache), &self.device());
+        let Some((last, before)) = self.layers.split_last() else { return Ok(()) };
+        let mut hidden = embedded;
+        for (index, layer) in before.iter().enumerate() {
+            hidden = layer.forward(hidden, |x| layer.self_attn.forward(x, &context, Some((&mut *cache, index))));
+        }
+        last.self_attn.remember(last.input_layernorm.forward(hidden), &context, cache, before.len());
+        Ok(())
+    }
+
+    /// Lays every layer out for passes of few rows, as [`Linear::prepare_for_sampling`] says; a tied head becomes a
+    /// layer of its own.
+    pub(crate) fn prepare_for_sampling(&mut self) {
+        self.visit_linears(&mut Linear::prepare_for_sampling);
+        let mut head = self.lm_head.take().unwrap_or_else(|| Linear::from_weight(self.embed_tokens.clone()));
+        head.prepare_for_sampling();
+        self.lm_head = Some(head);
+    }
+
     /// Runs the decoder with an attention of the caller's: it is given the layer's index, its projections, and the
     /// rows `[n, d]` that attend. Shapes: `[n, d]` → `[n, d]`, final norm applied.
     pub(crate) fn forward_with(

@@ -15,6 +15,7 @@ use crate::config::VisionConfig;
 use crate::error::Error;
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
+use crate::rope::Rotary;
 use crate::weights::WeightReader;
 use arrangement::Arrangement;
 use block::{Attended, VisionBlock};
@@ -66,8 +67,8 @@ impl VisionTower {
         self.check(pixel_values.dims(), grids)?;
         let device = pixel_values.device();
         let (windows, frames) = self.arrangements(grids);
-        let within_windows = self.attended(&windows, grids, &device);
-        let within_frames = self.attended(&frames, grids, &device);
+        let within_windows = self.attended(&windows, grids);
+        let within_frames = self.attended(&frames, grids);
         let to_windows = windows.places_in(&frames).map(|places| indices(&places, &device));
         let to_frames = frames.places_in(&windows).map(|places| indices(&places, &device));
 
@@ -129,7 +130,7 @@ impl VisionTower {
         )
     }
 
-    fn attended(&self, arrangement: &Arrangement, grids: &[[usize; 3]], device: &Device) -> Attended {
+    fn attended(&self, arrangement: &Arrangement, grids: &[[usize; 3]]) -> Attended {
         let merge = self.config.spatial_merge_size;
         let patches_per_unit = merge * merge;
         let reading_order = arrangement::coordinates(grids, merge);
@@ -140,13 +141,11 @@ impl VisionTower {
             .copied()
             .collect();
         let head_dim = self.config.hidden_size / self.config.num_heads;
-        let (cosines, sines) = arrangement::rotary_table(&coordinates, head_dim);
-        let table = |values| Tensor::from_data(TensorData::new(values, [coordinates.len(), 1, head_dim / 2]), device);
+        let (cosines, sines) = arrangement::rotary_angles(&coordinates, head_dim);
         Attended {
             runs: arrangement.runs.clone(),
             patches_per_unit,
-            cosines: table(cosines),
-            sines: table(sines),
+            rotary: Rotary::from_angles(cosines, sines, [1, coordinates.len()], head_dim),
         }
     }
 

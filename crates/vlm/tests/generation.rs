@@ -1,5 +1,6 @@
 //! Sampling against the published code's greedy tokens, against the scorer, and against itself in other company.
 
+#[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,6 @@
 //! The vision tower against the published code: `fixtures/parity/*/expected.safetensors`.
 
+#[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
 
 use burn::tensor::{Device, Tensor};

@@ -5,11 +5,16 @@ use rand_chacha::ChaCha8Rng;
 
 use super::decoder::Decoder;
 use super::sampler::{Sampler, generator};
-use super::{FinishReason, GenerateOptions, Generated, OnFinished, PROMPT_STEP, Prompt};
+use super::{FinishReason, GenerateOptions, Generated, OnFinished, Prompt};
 use crate::batch::{Batch, TokenSequence};
 use crate::error::Error;
 use crate::model::Qwen25Vl;
 
+/// Prompts are padded to a multiple of this many tokens, so that rows of scores fill vector registers.
+const PROMPT_STEP: usize = 8;
+/// Prompts are padded to at least this many tokens: products of very few rows and columns are summed in another order,
+/// so that a short prompt alone would not equal itself beside a longer one.
+const MINIMUM_PROMPT: usize = 24;
 /// Sequences that have ended stay in the batch, idle, until they are one in this many: taking rows out moves all keys
 /// and values that remain.
 const ROWS_PER_IDLE_ROW: usize = 8;
@@ -37,23 +42,22 @@ pub(super) struct Task<'a> {
 struct Running {
     prompt: usize,
     generator: ChaCha8Rng,
+    // The token that the next step takes in, and its place.
+    last_token: u32,
     position: u32,
     generated: Generated,
     ended: bool,
 }
 
 impl Task<'_> {
-    /// Computes the prompts, then token after token until every sequence has ended. Results stand as `members` do.
+    /// Computes the prompts but for their last token, then token after token, from that one on, until every sequence
+    /// has ended. Results stand as `members` do.
     pub fn run(&self) -> Result<Vec<Generated>, Error> {
         let (prompts, prompt_of_row) = self.distinct_prompts();
         let batch = self.batch(&prompts)?;
-        let (mut decoder, scores) = Decoder::new(self.model, &batch, self.images(&prompts), &prompt_of_row)?;
+        let mut decoder = Decoder::new(self.model, &batch, self.images(&prompts), &prompt_of_row)?;
         let mut sequences = self.sequences(&prompt_of_row, batch.next_positions());
         let n_scores = self.model.config().text.vocab_size;
-        let rows: Vec<&[f32]> = scores.chunks_exact(n_scores).collect();
-        for (sequence, prompt) in sequences.iter_mut().zip(&prompt_of_row) {
-            self.draw(sequence, rows[*prompt])?;
-        }
 
         // For each row of the decoder's batch, the sequence it belongs to.
         let mut sequence_of_row: Vec<usize> = (0..sequences.len()).collect();
@@ -69,12 +73,13 @@ impl Task<'_> {
                 decoder.keep(&live);
                 sequence_of_row = live.iter().map(|&row| sequence_of_row[row]).collect();
             }
-            let (tokens, positions) = last_tokens(&sequence_of_row, &sequences);
+            let last = |index: &usize| (sequences[*index].last_token, sequences[*index].position);
+            let (tokens, positions): (Vec<u32>, Vec<u32>) = sequence_of_row.iter().map(last).unzip();
             let scores = decoder.step(&tokens, &positions)?;
             for (index, scores) in sequence_of_row.iter().zip(scores.chunks_exact(n_scores)) {
-                if !sequences[*index].ended {
-                    sequences[*index].position += 1;
-                    self.draw(&mut sequences[*index], scores)?;
+                let sequence = &mut sequences[*index];
+                if !sequence.ended {
+                    self.draw(sequence, scores)?;
                 }
             }
         }
@@ -95,8 +100,14 @@ impl Task<'_> {
     }
 
     fn batch(&self, prompts: &[usize]) -> Result<Batch, Error> {
-        let sequences: Vec<TokenSequence> = prompts.iter().map(|&prompt| self.prompts[prompt].sequence).collect();
-        Batch::padded_to_multiple(&sequences, PROMPT_STEP, self.model.config())
+        let all_but_last = |&prompt: &usize| {
+            let TokenSequence { ids, grids } = self.prompts[prompt].sequence;
+            TokenSequence { ids: &ids[..ids.len() - 1], grids }
+        };
+        let sequences: Vec<TokenSequence> = prompts.iter().map(all_but_last).collect();
+        let longest = sequences.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(0);
+        let t = longest.max(MINIMUM_PROMPT).next_multiple_of(PROMPT_STEP);
+        Batch::padded_to(t, &sequences, self.model.config())
     }
 
     fn images(&self, prompts: &[usize]) -> Option<Tensor<2>> {
@@ -111,6 +122,7 @@ impl Task<'_> {
         let start = |(member, row): (&Member, &usize)| Running {
             prompt: member.prompt,
             generator: generator(self.prompts[member.prompt].seeds[member.seed]),
+            last_token: self.prompts[member.prompt].sequence.ids.last().copied().unwrap_or(0),
             position: next_positions[*row],
             generated: Generated {
                 token_ids: Vec::new(),
@@ -133,6 +145,8 @@ impl Task<'_> {
                 sequence.prompt
             ))
         })?;
+        sequence.last_token = drawn.token;
+        sequence.position += 1;
         let generated = &mut sequence.generated;
         generated.token_ids.push(drawn.token);
         generated.logprobs.push(drawn.logprob);
@@ -147,14 +161,4 @@ impl Task<'_> {
         }
         Ok(())
     }
-}
-
-/// What each row of the next step holds: the token drawn last, and its place. Idle rows hold token 0.
-fn last_tokens(sequence_of_row: &[usize], sequences: &[Running]) -> (Vec<u32>, Vec<u32>) {
-    let last = |&index: &usize| {
-        let sequence = &sequences[index];
-        let token = sequence.generated.token_ids.last().filter(|_| !sequence.ended);
-        (token.copied().unwrap_or(0), sequence.position)
-    };
-    sequence_of_row.iter().map(last).unzip()
 }

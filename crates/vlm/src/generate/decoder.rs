@@ -9,13 +9,13 @@
 
 mod slots;
 
-use burn::tensor::{Int, Tensor, TensorData, activation::softmax};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::model::Qwen25Vl;
 use crate::rope::Rotary;
-use crate::text::attention::Projected;
+use crate::text::attention::{Projected, softmax_columns};
 use slots::Slots;
 
 /// Rows are never fewer; idle ones make up the number. Matrix products of very few rows are summed in another order
@@ -50,40 +50,32 @@ struct LayerMemory {
 impl<'a> Decoder<'a> {
     /// Computes every prompt of `batch` once, for rows that go on from prompt `prompt_of_row[row]`.
     ///
-    /// Returns the scores `[n, v]` of the token after each prompt, row-major.
-    ///
-    /// Errors: `Input` when image tokens and rows of `images` disagree, or scores cannot be read back.
+    /// Errors: `Input` when image tokens and rows of `images` disagree.
     pub fn new(
         model: &'a Qwen25Vl,
         batch: &Batch,
         images: Option<Tensor<2>>,
         prompt_of_row: &[usize],
-    ) -> Result<(Self, Vec<f32>), Error> {
+    ) -> Result<Self, Error> {
         let [n, t] = batch.dims();
         let mut cache = model.new_cache(n, t);
-        let hidden = model.hidden_states(batch, images, Some(&mut cache))?; // [n·t, d]
-        let last_rows: Vec<usize> = (0..n)
-            .map(|prompt| batch.row(prompt, batch.lengths()[prompt] - 1))
-            .collect();
-        let last = hidden.select(0, indexes(&padded(&last_rows), model));
-        let scores = read(model.logits(last).narrow(0, 0, n))?;
-
+        let embedded = model.embed(batch, images)?; // [n·t, d]
+        model
+            .text()
+            .remember(embedded, batch.padded(), &model.config().text, &mut cache)?;
         let slots = Slots::new(&padded(prompt_of_row), n, minimum_slots(model), &model.device());
         let n_rows = slots.n_rows();
         let layers = cache
             .into_layers()
             .map(|(keys, values)| LayerMemory::new(keys, values, n_rows))
             .collect();
-        Ok((
-            Self {
-                model,
-                layers,
-                mask: padding_mask(batch, model),
-                slots,
-                n_own: 0,
-            },
-            scores,
-        ))
+        Ok(Self {
+            model,
+            layers,
+            mask: padding_mask(batch, model),
+            slots,
+            n_own: 0,
+        })
     }
 
     /// Appends a token to every row and returns the scores of the next, `[rows, v]`, row-major.
@@ -184,7 +176,7 @@ impl LayerMemory {
             of_prompt = of_prompt + mask.clone();
         }
         let of_own = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, group, s]
-        let weights = softmax(Tensor::cat(vec![slots.by_row(of_prompt), of_own], 3), 3); // [b, kv, group, t + s]
+        let weights = softmax_columns(Tensor::cat(vec![slots.by_row(of_prompt), of_own], 3), None); // [b, kv, group, t + s]
 
         let from_prompt = slots
             .by_prompt(weights.clone().narrow(3, 0, t))

@@ -27,9 +27,18 @@ pub(crate) fn supported<const D: usize>(tensor: &Tensor<D>) -> bool {
 impl Input {
     /// The input a [`supported`] tensor is.
     pub fn new<const D: usize>(tensor: Tensor<D>) -> Self {
+        let Self { value, node } = Self::as_it_lies(tensor);
+        Self {
+            value: contiguous(value),
+            node,
+        }
+    }
+
+    /// The same for an operation that takes values in any layout.
+    pub fn as_it_lies<const D: usize>(tensor: Tensor<D>) -> Self {
         const SUPPORTED: &str = "callers ask whether a tensor is supported";
         if !tensor.is_autodiff() {
-            let value = contiguous(tensor.try_into_primitive::<Flex>().expect(SUPPORTED));
+            let value = tensor.try_into_primitive::<Flex>().expect(SUPPORTED);
             return Self { value, node: None };
         }
         let (value, node) = tensor
@@ -37,7 +46,7 @@ impl Input {
             .expect(SUPPORTED)
             .into_parts();
         Self {
-            value: contiguous(value),
+            value,
             node: Some(node),
         }
     }

@@ -11,7 +11,8 @@ use super::numeric::{BLOCK_ROWS, sum_blocks};
 
 /// `x · weightᵀ + bias`. Shapes: `x` `[n, d_in]`, `weight` `[d_out, d_in]`, `bias` `[d_out]` → `[n, d_out]`.
 pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
-    let (x, weight) = (Input::new(x), Input::new(weight));
+    // The matrix product reads the weight in whichever layout it lies.
+    let (x, weight) = (Input::new(x), Input::as_it_lies(weight));
     let mut output = Flex::float_matmul(x.value.clone(), transposed(&weight.value));
     let kept = || Gradient {
         x: x.value,

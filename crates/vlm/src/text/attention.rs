@@ -75,21 +75,26 @@ impl Visibility {
 
     /// Weights of the columns, from scores `[b, kv, rows, columns]` of `t` tokens looking.
     fn softmax(&self, scores: Tensor<4>, t: usize) -> Tensor<4> {
-        let (scores, causal_period) = match self {
-            Self::All => (scores, None),
-            Self::Masked(mask) => (scores + mask.clone(), None),
-            Self::Causal => (scores, Some(t)),
-        };
-        if kernels::supported(&scores) {
-            return kernels::softmax(scores, causal_period);
+        match self {
+            Self::All => softmax_columns(scores, None),
+            Self::Masked(mask) => softmax_columns(scores + mask.clone(), None),
+            Self::Causal => softmax_columns(scores, Some(t)),
         }
-        match causal_period {
-            Some(t) => {
-                let mask = causal_mask(t, scores.dims()[2], &scores.device().without_autodiff());
-                softmax(scores + mask, 3)
-            }
-            None => softmax(scores, 3),
+    }
+}
+
+/// Softmax over the last dimension of `[…, rows, columns]`. With `causal_period` `t`, row `r` sees the columns up to
+/// `r mod t` only.
+pub(crate) fn softmax_columns(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
+    if kernels::supported(&scores) {
+        return kernels::softmax(scores, causal_period);
+    }
+    match causal_period {
+        Some(t) => {
+            let mask = causal_mask(t, scores.dims()[2], &scores.device().without_autodiff());
+            softmax(scores + mask, 3)
         }
+        None => softmax(scores, 3),
     }
 }
 
@@ -106,7 +111,7 @@ fn additive(visible: bool) -> f32 {
 
 /// What attention compares and mixes.
 pub(crate) struct Projected {
-    /// `[b, h, t, head_dim]`, divided by the root of `head_dim`.
+    /// `[b, h, t, head_dim]`.
     pub queries: Tensor<4>,
     /// `[b, kv, t, head_dim]`.
     pub keys: Tensor<4>,
@@ -159,8 +164,7 @@ impl Attention {
             None => (keys, values),
         };
         // The query heads that share a key head are rows of one product, so that keys are never repeated.
-        let kv_heads = keys.dims()[1];
-        let n_heads = d / self.head_dim;
+        let (n_heads, kv_heads) = (d / self.head_dim, keys.dims()[1]);
         let queries = queries.reshape([b, kv_heads, n_heads / kv_heads * t, self.head_dim]);
         let scores = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, rows, columns]
         let mixed = context.visibility.softmax(scores, t).matmul(values); // [b, kv, rows, head_dim]
@@ -171,17 +175,27 @@ impl Attention {
         self.output(mixed)
     }
 
-    /// Queries, keys and values of each token, queries and keys turned. Shapes: `[b·t, d]` → as in [`Projected`].
-    pub(crate) fn project(&self, x: Tensor<2>, rotary: &Rotary, [b, t]: [usize; 2]) -> Projected {
+    /// Queries, keys and values of `[b·t, d]` rows, queries and keys turned.
+    pub(crate) fn project(&self, x: Tensor<2>, rotary: &Rotary, shape: [usize; 2]) -> Projected {
         // The usual 1/√head_dim is in the queries, where it costs nothing.
         let factor = 1.0 / (self.head_dim as f64).sqrt();
-        let values = self.v_proj.forward(x.clone());
+        let queries = rotary.turn_heads(self.q_proj.forward(x.clone()), factor);
+        let (keys, values) = self.project_remembered(x, rotary, shape);
+        Projected { queries, keys, values }
+    }
+
+    // Keys and values alone: what later tokens look for.
+    fn project_remembered(&self, x: Tensor<2>, rotary: &Rotary, [b, t]: [usize; 2]) -> (Tensor<4>, Tensor<4>) {
+        let keys = rotary.turn_heads(self.k_proj.forward(x.clone()), 1.0);
+        let values = self.v_proj.forward(x);
         let kv_heads = values.dims()[1] / self.head_dim;
-        Projected {
-            queries: rotary.turn_heads(self.q_proj.forward(x.clone()), factor),
-            keys: rotary.turn_heads(self.k_proj.forward(x), 1.0),
-            values: values.reshape([b, t, kv_heads, self.head_dim]).swap_dims(1, 2),
-        }
+        (keys, values.reshape([b, t, kv_heads, self.head_dim]).swap_dims(1, 2))
+    }
+
+    /// Stores the keys and values of `[b·t, d]` rows as [`Self::forward`] does, and computes nothing else.
+    pub(super) fn remember(&self, x: Tensor<2>, context: &AttentionContext, cache: &mut KvCache, layer: usize) {
+        let (keys, values) = self.project_remembered(x, &context.rotary, context.shape);
+        cache.update(layer, keys, values);
     }
 
     /// The projection of the heads, put end to end, back to the residual stream. Shapes: `[n, d]` → `[n, d]`.

@@ -134,28 +134,22 @@ fn product(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> 
 }
 
 /// Cosines and sines of the two-dimensional rotary embedding, each `[patch, head_dim / 2]`, row-major: the first
-/// quarter of a head turns with the patch's row, the second with its column, and the halves of a head turn alike.
-///
-/// Both are scaled by `head_dim`^(-1/4), so that products of a turned query and a turned key carry the usual
-/// 1/√`head_dim` without a pass over the scores.
-pub(super) fn rotary_table(coordinates: &[[usize; 2]], head_dim: usize) -> (Vec<f32>, Vec<f32>) {
+/// quarter of a head turns with the patch's row, the second with its column, each against its fellow half a head on.
+pub(super) fn rotary_angles(coordinates: &[[usize; 2]], head_dim: usize) -> (Vec<f32>, Vec<f32>) {
     const THETA: f32 = 10_000.0;
     let frequencies: Vec<f32> = (0..head_dim / 4)
         .map(|i| 1.0 / THETA.powf(4.0 * i as f32 / head_dim as f32))
         .collect();
-    let scale = (head_dim as f32).powf(-0.25);
     let mut by_position: HashMap<usize, Vec<(f32, f32)>> = HashMap::new();
     let mut cosines = Vec::with_capacity(coordinates.len() * head_dim / 2);
     let mut sines = Vec::with_capacity(coordinates.len() * head_dim / 2);
     for position in coordinates.iter().flatten() {
         let angles = by_position.entry(*position).or_insert_with(|| {
-            frequencies
-                .iter()
-                .map(|frequency| (*position as f32 * frequency).sin_cos())
-                .collect()
+            let angles = frequencies.iter().map(|frequency| *position as f32 * frequency);
+            angles.map(f32::sin_cos).collect()
         });
-        sines.extend(angles.iter().map(|(sine, _)| sine * scale));
-        cosines.extend(angles.iter().map(|(_, cosine)| cosine * scale));
+        sines.extend(angles.iter().map(|(sine, _)| sine));
+        cosines.extend(angles.iter().map(|(_, cosine)| cosine));
     }
     (cosines, sines)
 }

@@ -1,6 +1,6 @@
 //! One block of the vision tower: attention within groups of patches, then a gated feed-forward layer.
 
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
 use super::arrangement::Run;
 use crate::config::VisionConfig;
@@ -8,6 +8,8 @@ use crate::error::Error;
 use crate::linear::{Linear, swiglu};
 use crate::norm::RmsNorm;
 use crate::parameter::{AnyParameter, Parameters};
+use crate::rope::Rotary;
+use crate::text::attention::softmax_columns;
 use crate::weights::WeightReader;
 
 /// Added to the mean square by every norm of the tower; the published code has it fixed.
@@ -19,10 +21,8 @@ pub(super) struct Attended {
     pub runs: Vec<Run>,
     /// Patches in a merge unit.
     pub patches_per_unit: usize,
-    /// Cosines `[p, 1, head_dim / 2]`, scaled as `arrangement::rotary_table` says.
-    pub cosines: Tensor<3>,
-    /// Sines, likewise.
-    pub sines: Tensor<3>,
+    /// The turns of all patches in that order, as one sequence.
+    pub rotary: Rotary,
 }
 
 /// Norm, attention, norm, feed-forward, with a residual around each pair.
@@ -87,11 +87,15 @@ impl VisionAttention {
         let [n_patches, width] = hidden.dims();
         let n_heads = self.n_heads;
         let head_dim = width / n_heads;
-        let projected = self.qkv.forward(hidden).reshape([n_patches, 3 * n_heads, head_dim]);
-        let turned = rotate(projected.clone().narrow(1, 0, 2 * n_heads), attended); // [p, 2 h, head_dim]
-        let queries = turned.clone().narrow(1, 0, n_heads);
-        let keys = turned.narrow(1, n_heads, n_heads);
-        let values = projected.narrow(1, 2 * n_heads, n_heads);
+        let projected = self.qkv.forward(hidden); // [p, 3 d]
+        // Half of the usual 1/√head_dim is in the queries and half in the keys, where it costs nothing.
+        let factor = (head_dim as f64).powf(-0.25);
+        let turned = attended.rotary.turn_heads(projected.clone().narrow(1, 0, 2 * width), factor);
+        let turned = turned.reshape([2 * n_heads, n_patches, head_dim]);
+        let values = projected.narrow(1, 2 * width, width);
+        let values = values.reshape([n_patches, n_heads, head_dim]).swap_dims(0, 1); // [h, p, head_dim]
+        let queries = turned.clone().narrow(0, 0, n_heads);
+        let keys = turned.narrow(0, n_heads, n_heads);
 
         let mut mixed = Vec::with_capacity(attended.runs.len());
         let mut first = 0;
@@ -99,30 +103,17 @@ impl VisionAttention {
             let length = run.units * attended.patches_per_unit;
             let patches = run.groups * length;
             let part = |tensor: &Tensor<3>| {
-                tensor
-                    .clone()
-                    .narrow(0, first, patches)
-                    .reshape([run.groups, length, n_heads, head_dim])
-                    .swap_dims(1, 2)
-            }; // [group, h, length, head_dim]
-            let scores = part(&queries).matmul(part(&keys).swap_dims(2, 3));
-            let attention = activation::softmax(scores, 3).matmul(part(&values));
-            mixed.push(attention.swap_dims(1, 2).reshape([patches, width]));
+                let part = tensor.clone().narrow(1, first, patches);
+                part.reshape([n_heads, run.groups, length, head_dim])
+            };
+            let scores = part(&queries).matmul(part(&keys).swap_dims(2, 3)); // [h, group, length, length]
+            let attention = softmax_columns(scores, None).matmul(part(&values));
+            mixed.push(attention.reshape([n_heads, patches, head_dim]));
             first += patches;
         }
-        self.proj.forward(Tensor::cat(mixed, 0))
+        self.proj
+            .forward(Tensor::cat(mixed, 1).swap_dims(0, 1).reshape([n_patches, width]))
     }
-}
-
-/// Turns the halves of each head against each other by the patch's angles.
-fn rotate(heads: Tensor<3>, attended: &Attended) -> Tensor<3> {
-    let [_, _, head_dim] = heads.dims();
-    let first = heads.clone().narrow(2, 0, head_dim / 2);
-    let second = heads.narrow(2, head_dim / 2, head_dim / 2);
-    let (cosines, sines) = (&attended.cosines, &attended.sines);
-    let turned_first = first.clone() * cosines.clone() - second.clone() * sines.clone();
-    let turned_second = second * cosines.clone() + first * sines.clone();
-    Tensor::cat(vec![turned_first, turned_second], 2)
 }
 
 impl VisionMlp {
