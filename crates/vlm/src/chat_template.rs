@@ -167,10 +167,11 @@ fn to_template_value(json: &Json) -> Value {
         },
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => items.iter().map(to_template_value).collect(),
-        Json::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| (key.clone(), to_template_value(value)))
-            .collect(),
+        Json::Object(fields) => Value::from_pairs(
+            fields
+                .iter()
+                .map(|(key, value)| (key.clone(), to_template_value(value))),
+        ),
     }
 }
 

@@ -245,7 +245,8 @@ mod tests {
         assert_eq!(smart_resize(1, 1, 28, LIMITS).unwrap(), (56, 56));
         assert_eq!(smart_resize(10, 100, 28, LIMITS).unwrap(), (28, 196));
         assert_eq!(smart_resize(4000, 6000, 28, LIMITS).unwrap(), (812, 1204));
-        assert_eq!(smart_resize(2000, 10, 28, (1, 56 * 56)).unwrap(), (784, 28));
+        // The short side stays at the factor, whatever the limit asks for.
+        assert_eq!(smart_resize(3000, 20, 28, (1, 56 * 56)).unwrap(), (672, 28));
     }
 
     #[test]
