@@ -106,7 +106,7 @@ pub fn smart_resize(
     limits: (usize, usize),
 ) -> Result<(usize, usize), Error> {
     let ratio = height.max(width) as f64 / height.min(width) as f64;
-    if !(ratio <= MAX_ASPECT_RATIO) {
+    if ratio.is_nan() || ratio > MAX_ASPECT_RATIO {
         return Err(Error::Input(format!(
             "a picture of {width} x {height} pixels: expected sides that differ by a factor of at most \
              {MAX_ASPECT_RATIO}, got {ratio:.1}"

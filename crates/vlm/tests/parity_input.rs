@@ -129,7 +129,9 @@ fn pixel_values_are_equal() {
                 continue;
             }
             let mut values = Vec::new();
-            images.iter().for_each(|image| image.append_pixel_values(&mut values));
+            for image in &images {
+                image.append_pixel_values(&mut values);
+            }
             let expected = fixture.floats(&format!("{id}.pixel_values"));
             assert_eq!(values.len(), expected.len(), "{id}");
             let differences = values.iter().zip(&expected).map(|(ours, theirs)| (ours - theirs).abs());
