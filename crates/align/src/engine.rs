@@ -27,7 +27,12 @@ pub struct SamplingParams {
 
 impl Default for SamplingParams {
     fn default() -> Self {
-        Self { temperature: 1.0, top_p: 1.0, max_new_tokens: 128, ignore_eos: false }
+        Self {
+            temperature: 1.0,
+            top_p: 1.0,
+            max_new_tokens: 128,
+            ignore_eos: false,
+        }
     }
 }
 
@@ -62,6 +67,13 @@ pub struct Completion {
     pub text: String,
     /// Why it ended.
     pub finish_reason: FinishReason,
+}
+
+impl Completion {
+    /// Whether the token limit cut it off.
+    pub fn is_cut_off(&self) -> bool {
+        self.finish_reason == FinishReason::Length
+    }
 }
 
 /// The completions of one request.
@@ -156,7 +168,13 @@ pub struct AdamW {
 
 impl Default for AdamW {
     fn default() -> Self {
-        Self { learning_rate: 1e-6, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.01, max_grad_norm: 1.0 }
+        Self {
+            learning_rate: 1e-6,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            max_grad_norm: 1.0,
+        }
     }
 }
 
@@ -201,6 +219,14 @@ pub trait Engine {
 
     /// Scores each sequence's reply.
     fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError>;
+
+    /// How many tokens each sequence's reply has, so that a loss can be normalised before it is computed.
+    ///
+    /// This default scores the sequences; an engine that can count without a forward pass should.
+    fn reply_lengths(&mut self, sequences: &[Sequence]) -> Result<Vec<usize>, EngineError> {
+        let scores = self.logprobs(sequences, Policy::Current)?;
+        Ok(scores.iter().map(|scores| scores.token_ids.len()).collect())
+    }
 
     /// Adds the gradients of the loss over these sequences to those held.
     fn forward_backward(
