@@ -167,14 +167,19 @@ fn to_template_value(json: &Json) -> Value {
         },
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => items.iter().map(to_template_value).collect(),
-        Json::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| (key.clone(), to_template_value(value)))
-            .collect(),
+        Json::Object(fields) => Value::from_pairs(
+            fields
+                .iter()
+                .map(|(key, value)| (key.clone(), to_template_value(value))),
+        ),
     }
 }
 
 /// The filter `tojson`: the engine's own escapes `<`, `>`, `&` and `'` for HTML, `json.dumps` does not.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands a filter's keywords over by value"
+)]
 fn to_python_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, minijinja::Error> {
     let indent: Option<Value> = indent.or(options.get("indent")?);
     let indent = indent.and_then(|indent| usize::try_from(indent).ok());

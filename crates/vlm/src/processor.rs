@@ -41,7 +41,7 @@ pub struct Processor {
     folder: PathBuf,
     tokenizer: Tokenizer,
     template: ChatTemplate,
-    image_processor: ImageProcessor,
+    pictures: ImageProcessor,
     image_token: u32,
     video_token: Option<u32>,
     assistant_header: Vec<u32>,
@@ -67,7 +67,7 @@ impl Processor {
         Ok(Self {
             folder: folder.to_owned(),
             template: ChatTemplate::open(folder)?,
-            image_processor: ImageProcessor::open(folder)?,
+            pictures: ImageProcessor::open(folder)?,
             image_token,
             video_token: tokenizer.token_id(VIDEO_TOKEN),
             assistant_header: tokenizer.encode(ASSISTANT_HEADER)?,
@@ -90,7 +90,7 @@ impl Processor {
     pub fn with_image_processor(self, image_processor: ImageProcessor) -> Self {
         let cache = ImageCache::new(self.cache.byte_limit());
         Self {
-            image_processor,
+            pictures: image_processor,
             cache,
             ..self
         }
@@ -103,7 +103,7 @@ impl Processor {
 
     /// The image processor.
     pub fn image_processor(&self) -> &ImageProcessor {
-        &self.image_processor
+        &self.pictures
     }
 
     /// The token that stands for one merged patch of a picture.
@@ -124,8 +124,7 @@ impl Processor {
     ///
     /// Errors: `Image` naming the file.
     pub fn image(&self, path: &Path) -> Result<Arc<ImagePatches>, Error> {
-        self.cache
-            .get_or_insert(path, || self.image_processor.process_file(path))
+        self.cache.get_or_insert(path, || self.pictures.process_file(path))
     }
 
     /// Many pictures' patches in order, decoded on all cores.

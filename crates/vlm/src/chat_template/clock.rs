@@ -45,27 +45,30 @@ fn format_time(format: &str, seconds: u64) -> String {
     let month_name = MONTHS[month as usize - 1];
     // 1970-01-01 was a Thursday.
     let weekday = WEEKDAYS[(days as usize + 3) % 7];
+    let directive = |character: char| match character {
+        'Y' => year.to_string(),
+        'y' => format!("{:02}", year % 100),
+        'm' => format!("{month:02}"),
+        'B' => month_name.to_owned(),
+        'b' => month_name[..3].to_owned(),
+        'd' => format!("{day:02}"),
+        'A' => weekday.to_owned(),
+        'a' => weekday[..3].to_owned(),
+        'H' => format!("{hour:02}"),
+        'M' => format!("{minute:02}"),
+        'S' => format!("{second:02}"),
+        '%' => "%".to_owned(),
+        other => format!("%{other}"),
+    };
     let mut text = String::new();
     let mut characters = format.chars();
     while let Some(character) = characters.next() {
-        if character != '%' {
-            text.push(character);
-            continue;
-        }
-        match characters.next() {
-            Some('Y') => text.push_str(&year.to_string()),
-            Some('y') => text.push_str(&format!("{:02}", year % 100)),
-            Some('m') => text.push_str(&format!("{month:02}")),
-            Some('B') => text.push_str(month_name),
-            Some('b') => text.push_str(&month_name[..3]),
-            Some('d') => text.push_str(&format!("{day:02}")),
-            Some('A') => text.push_str(weekday),
-            Some('a') => text.push_str(&weekday[..3]),
-            Some('H') => text.push_str(&format!("{hour:02}")),
-            Some('M') => text.push_str(&format!("{minute:02}")),
-            Some('S') => text.push_str(&format!("{second:02}")),
-            Some('%') | None => text.push('%'),
-            Some(other) => text.extend(['%', other]),
+        match (character, characters.clone().next()) {
+            ('%', Some(next)) => {
+                text.push_str(&directive(next));
+                characters.next();
+            }
+            _ => text.push(character),
         }
     }
     text

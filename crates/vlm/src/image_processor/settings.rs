@@ -1,6 +1,6 @@
 //! `preprocessor_config.json`: how large pictures may be, how they are cut and normalised.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ impl Default for ImageSettings {
             merge_size: 2,
             rescale_factor: 1.0 / 255.0,
             image_mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-            image_std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
+            image_std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
         }
     }
 }
@@ -82,14 +82,14 @@ impl ImageSettings {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("preprocessor_config.json");
         if let Some(value) = read_json(&path)? {
-            return Self::from_json(value, path);
+            return Self::from_json(value, &path);
         }
         let newer = folder.join("processor_config.json");
         match read_json(&newer)?
             .as_mut()
             .and_then(|config| config.get_mut("image_processor"))
         {
-            Some(value) => Self::from_json(value.take(), newer),
+            Some(value) => Self::from_json(value.take(), &newer),
             None => Err(Error::File {
                 path,
                 problem: "expected the image processor's settings, got no file".into(),
@@ -97,9 +97,9 @@ impl ImageSettings {
         }
     }
 
-    fn from_json(value: Value, path: PathBuf) -> Result<Self, Error> {
+    fn from_json(value: Value, path: &Path) -> Result<Self, Error> {
         let fault = |problem: String| Error::File {
-            path: path.clone(),
+            path: path.to_owned(),
             problem,
         };
         let file: File = serde_json::from_value(value).map_err(|error| fault(error.to_string()))?;
