@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{AdamW, Engine, Sequence};
 use crate::progress::Progress;
-use crate::rollout::{Group, Rollout, RolloutRecord};
+use crate::rollout::{Group, Member, Rollout, RolloutRecord};
 use crate::run_dir::RunDir;
 use crate::training::{Outcome, TrainingError, derive_seed, resume, save_checkpoint, shuffled};
 use crate::types::Item;
@@ -161,11 +161,7 @@ fn gather_groups<'a>(
 
 /// Whether a group has enough scored members, and rewards that differ.
 fn teaches(group: &Group, config: &GrpoConfig) -> bool {
-    let rewards: Vec<f64> = group
-        .members
-        .iter()
-        .filter_map(|member| member.trained_reward())
-        .collect();
+    let rewards: Vec<f64> = group.members.iter().filter_map(Member::trained_reward).collect();
     let n_unscored = group.members.len() - rewards.len();
     let enough = n_unscored as f64 <= config.max_unscored_share * group.members.len() as f64;
     let lowest = rewards.iter().copied().fold(f64::INFINITY, f64::min);
@@ -259,8 +255,7 @@ fn check_ratios(
         for (token, (logprob, old)) in scores.logprobs.iter().zip(&sample.old_logprobs).enumerate() {
             let ratio = f64::from(logprob - old).exp();
             let deviation = (ratio - 1.0).abs();
-            // Written so that a ratio that is not a number fails too.
-            if !(deviation <= tolerance) {
+            if deviation.is_nan() || deviation > tolerance {
                 let item = sample.item_id.clone();
                 return Err(TrainingError::RatioNotOne {
                     step,

@@ -60,9 +60,9 @@ fn train(
 /// The metrics of a run without its times.
 fn metrics(folder: &std::path::Path) -> Vec<serde_json::Value> {
     let mut lines: Vec<serde_json::Value> = crate::run_dir::read_journal(&folder.join("metrics.jsonl")).unwrap();
-    lines
-        .iter_mut()
-        .for_each(|line| drop(line.as_object_mut().unwrap().remove("step_time")));
+    for line in &mut lines {
+        line.as_object_mut().unwrap().remove("step_time");
+    }
     lines
 }
 
