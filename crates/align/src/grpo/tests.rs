@@ -339,8 +339,9 @@ fn cut_off_responses_can_be_left_out() {
         max_steps: 1,
         ..config()
     };
-    let (metrics, _) = trained(&mut engine(), &masked, &rollout);
+    let (metrics, records) = trained(&mut engine(), &masked, &rollout);
     assert!(metrics[0]["completions/clipped_ratio"] > 0.9);
+    assert!(records.iter().all(|record| record.advantage.is_none()));
     assert!(!metrics[0].contains_key("loss"));
     let (metrics, _) = trained(
         &mut engine(),
