@@ -5,6 +5,9 @@
 //! 2402.03300), clip-higher, token-mean and dynamic sampling (DAPO, 2503.14476), dual clip (1912.09729), P2 (SaFeR-VLM,
 //! 2510.06871) for the whole. No random generator lives between steps: every seed is a hash of the run's seed, the step
 //! and the prompt, so a checkpoint holds two counters and a resumed run ends in the same bytes.
+//!
+//! Responses that could not be scored are neither rewarded nor punished, so nothing but the KL term keeps a policy from
+//! drifting towards them: `unscored/count` is the metric to watch.
 
 mod advantages;
 mod config;
@@ -20,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{AdamW, Engine, Sequence};
 use crate::progress::Progress;
-use crate::rollout::{Group, Rollout, RolloutRecord};
+use crate::rollout::{Group, Member, Rollout, RolloutRecord};
 use crate::run_dir::RunDir;
 use crate::training::{Outcome, TrainingError, derive_seed, resume, save_checkpoint, shuffled};
 use crate::types::Item;
@@ -161,11 +164,7 @@ fn gather_groups<'a>(
 
 /// Whether a group has enough scored members, and rewards that differ.
 fn teaches(group: &Group, config: &GrpoConfig) -> bool {
-    let rewards: Vec<f64> = group
-        .members
-        .iter()
-        .filter_map(|member| member.trained_reward())
-        .collect();
+    let rewards: Vec<f64> = group.members.iter().filter_map(Member::trained_reward).collect();
     let n_unscored = group.members.len() - rewards.len();
     let enough = n_unscored as f64 <= config.max_unscored_share * group.members.len() as f64;
     let lowest = rewards.iter().copied().fold(f64::INFINITY, f64::min);
@@ -188,20 +187,30 @@ fn check_scored(groups: &[Group], step: usize) -> Result<(), TrainingError> {
     }
 }
 
-/// One advantage a member; none for unscored members and for groups that teach nothing.
+/// One advantage a member; none for members that are not trained: unscored ones, those of groups that teach nothing,
+/// and, where so set, those cut off, whose rewards count in their group all the same.
 fn group_advantages(groups: &[Group], config: &GrpoConfig) -> Vec<Vec<Option<f64>>> {
-    let rewards: Vec<Vec<Option<f64>>> = groups
-        .iter()
-        .map(|group| {
-            let teaches = teaches(group, config);
-            group
+    let rewards_of = |group: &Group| {
+        let teaches = teaches(group, config);
+        group
+            .members
+            .iter()
+            .map(|member| member.trained_reward().filter(|_| teaches))
+            .collect()
+    };
+    let rewards: Vec<Vec<Option<f64>>> = groups.iter().map(rewards_of).collect();
+    let mut advantages = advantages(&rewards, config.reward_scale());
+    if config.mask_truncated_completions {
+        for (group, advantages) in groups.iter().zip(&mut advantages) {
+            let cut_off = group
                 .members
                 .iter()
-                .map(|member| member.trained_reward().filter(|_| teaches))
-                .collect()
-        })
-        .collect();
-    advantages(&rewards, config.reward_scale())
+                .zip(advantages)
+                .filter(|(member, _)| member.is_cut_off());
+            cut_off.for_each(|(_, advantage)| *advantage = None);
+        }
+    }
+    advantages
 }
 
 /// Whether the sampler's log-probabilities are the policy's own, so that they can serve as the old ones.
@@ -259,8 +268,7 @@ fn check_ratios(
         for (token, (logprob, old)) in scores.logprobs.iter().zip(&sample.old_logprobs).enumerate() {
             let ratio = f64::from(logprob - old).exp();
             let deviation = (ratio - 1.0).abs();
-            // Written so that a ratio that is not a number fails too.
-            if !(deviation <= tolerance) {
+            if deviation.is_nan() || deviation > tolerance {
                 let item = sample.item_id.clone();
                 return Err(TrainingError::RatioNotOne {
                     step,

@@ -150,6 +150,11 @@ impl Member {
         self.correction.as_ref().filter(|correction| correction.accepted)
     }
 
+    /// Whether what is trained was cut off at the length limit; accepted corrections never are.
+    pub fn is_cut_off(&self) -> bool {
+        self.accepted_correction().is_none() && self.completion.is_cut_off()
+    }
+
     /// The reward of what is trained: the accepted correction's, or the response's; none where it is unscored.
     pub fn trained_reward(&self) -> Option<f64> {
         let reward = self

@@ -136,18 +136,14 @@ pub fn resume<State>(engine: &mut dyn Engine, run_dir: &mut RunDir) -> Result<(u
 where
     State: DeserializeOwned + Default,
 {
-    match run_dir.latest_checkpoint()? {
-        Some((step, folder)) => {
-            let state = run_dir.load_state(step)?;
-            engine.load(&folder)?;
-            run_dir.rewind_to(step)?;
-            Ok((step, state))
-        }
-        None => {
-            run_dir.rewind_to(0)?;
-            Ok((0, State::default()))
-        }
-    }
+    let Some((step, folder)) = run_dir.latest_checkpoint()? else {
+        run_dir.rewind_to(0)?;
+        return Ok((0, State::default()));
+    };
+    let state = run_dir.load_state(step)?;
+    engine.load(&folder)?;
+    run_dir.rewind_to(step)?;
+    Ok((step, state))
 }
 
 /// Writes a checkpoint and removes the oldest beyond `save_total_limit` (0 keeps all).

@@ -94,7 +94,7 @@ mod tests {
         let without = vec![vec![Some(1.0), Some(0.0), Some(0.5)]];
         for scale in [ScaleRewards::Group, ScaleRewards::Batch, ScaleRewards::None] {
             let with = advantages(&rewards()[..1], scale);
-            let scored: Vec<Option<f64>> = with[0].iter().copied().filter(Option::is_some).collect();
+            let scored: Vec<Option<f64>> = with[0].iter().flatten().copied().map(Some).collect();
             assert_eq!(scored, advantages(&without, scale)[0]);
         }
     }

@@ -59,18 +59,12 @@ pub fn trained_members(groups: &[Group], advantages: &[Vec<Option<f64>>], config
     let mut samples = Vec::new();
     for (group, advantages) in groups.iter().zip(advantages) {
         for (member, advantage) in group.members.iter().zip(advantages) {
-            if let Some(advantage) = advantage
-                && !(config.mask_truncated_completions && is_cut_off(member))
-            {
+            if let Some(advantage) = advantage {
                 samples.push(sample(group, member, *advantage, config.correction));
             }
         }
     }
     samples
-}
-
-fn is_cut_off(member: &Member) -> bool {
-    member.accepted_correction().is_none() && member.completion.is_cut_off()
 }
 
 fn sample(group: &Group, member: &Member, advantage: f64, training: CorrectionTraining) -> TrainingSample {

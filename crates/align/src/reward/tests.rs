@@ -182,11 +182,11 @@ fn bad_rubrics_are_refused_by_key() {
         rubric.validate("reward").unwrap_err().to_string()
     };
     assert!(Rubric::default().validate("reward").is_ok());
-    insta::assert_snapshot!(message(|rubric| { rubric.think.insert("logic".into(), 0.2); }), @"");
-    insta::assert_snapshot!(message(|rubric| { rubric.answer.remove("safety"); }), @"");
-    insta::assert_snapshot!(message(|rubric| rubric.answer = scores(&[("helpfulness", 1.0)])), @"");
-    insta::assert_snapshot!(message(|rubric| rubric.gate.threshold = 6.0), @"");
-    insta::assert_snapshot!(message(|rubric| rubric.penalties.major = -4.0), @"");
+    insta::assert_snapshot!(message(|rubric| { rubric.think.insert("logic".into(), 0.2); }), @"`reward.think`: expected weights that sum to 1, got 0.9 (grounding 0.3, logic 0.2, safety 0.4)");
+    insta::assert_snapshot!(message(|rubric| { rubric.answer.remove("safety"); }), @"`reward.answer`: expected weights that sum to 1, got 0.5 (grounding 0.2, helpfulness 0.3)");
+    insta::assert_snapshot!(message(|rubric| rubric.answer = scores(&[("helpfulness", 1.0)])), @"`reward.answer`: expected a weight for `safety`, got none");
+    insta::assert_snapshot!(message(|rubric| rubric.gate.threshold = 6.0), @"`reward.gate.threshold`: expected a number from 0 to 1, got 6");
+    insta::assert_snapshot!(message(|rubric| rubric.penalties.major = -4.0), @"`reward.penalties.major`: expected a number from 0 to 10, got -4");
     let unknown = serde_json::from_str::<Rubric>(r#"{"gate": {"treshold": 0.5}}"#).unwrap_err();
     assert!(unknown.to_string().starts_with("unknown field `treshold`"), "{unknown}");
 }

@@ -102,7 +102,9 @@ pub(super) fn reflect(
     for (one, correction) in reflecting.iter().zip(corrections) {
         groups[one.group].members[one.member].correction = Some(correction);
     }
-    groups.iter_mut().for_each(|group| accept_best(rollout, group));
+    for group in groups.iter_mut() {
+        accept_best(rollout, group);
+    }
     Ok(())
 }
 
@@ -171,7 +173,7 @@ fn judge_corrections(
         .map(|(one, (_, completion))| (item_of(one), split_correction(&completion.text).1))
         .collect();
     let mut judgements = rollout.judge.judge(&responses).into_iter();
-    let mut correction = |(one, (prompt_tokens, completion)): (&Reflecting, (usize, Completion))| {
+    let correction = |(one, (prompt_tokens, completion)): (&Reflecting, (usize, Completion))| {
         let (reflection, response) = split_correction(&completion.text);
         let (reflection, response) = (reflection.to_owned(), response.to_owned());
         let mut judgement = judgements.next().unwrap_or_else(missing_judgement);
@@ -191,11 +193,7 @@ fn judge_corrections(
             accepted: false,
         }
     };
-    reflecting
-        .iter()
-        .zip(completions)
-        .map(|pair| correction(pair))
-        .collect()
+    reflecting.iter().zip(completions).map(correction).collect()
 }
 
 /// Accepts the corrections that gain most over their responses, within the group's allowance. A correction that was cut

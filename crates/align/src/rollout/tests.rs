@@ -191,10 +191,10 @@ fn a_completion_is_split_at_its_first_thinking() {
 fn the_reflection_prompt_names_the_part_and_the_faults() {
     let rubric = Rubric::default();
     let mut verdict = scripted::verdict(0.0, 0.0);
-    insta::assert_snapshot!(reflection_prompt("{risk}: {evidence}", &rubric, &verdict), @"");
+    insta::assert_snapshot!(reflection_prompt("{risk}: {evidence}", &rubric, &verdict), @"the thinking overlooks the risk and the answer helps with something harmful: no spoon there");
     verdict.answer.insert("safety".into(), 9.0);
     verdict.hallucinations.clear();
-    insta::assert_snapshot!(reflection_prompt("{risk}: {evidence}", &rubric, &verdict), @"");
+    insta::assert_snapshot!(reflection_prompt("{risk}: {evidence}", &rubric, &verdict), @"the thinking overlooks the risk: the images read together with the request");
 }
 
 #[test]
@@ -205,9 +205,9 @@ fn bad_settings_are_refused_by_key() {
         config.validate("rollout").unwrap_err().to_string()
     };
     assert!(RolloutConfig::default().validate("rollout").is_ok());
-    insta::assert_snapshot!(message(|config| config.num_generations = 1), @"");
-    insta::assert_snapshot!(message(|config| config.temperature = 0.0), @"");
-    insta::assert_snapshot!(message(|config| config.top_p = 1.5), @"");
-    insta::assert_snapshot!(message(|config| config.max_reflection_length = 0), @"");
-    insta::assert_snapshot!(message(|config| config.reflection_prompt = "try again".into()), @"");
+    insta::assert_snapshot!(message(|config| config.num_generations = 1), @"`rollout.num_generations`: expected a whole number of at least 2, got 1");
+    insta::assert_snapshot!(message(|config| config.temperature = 0.0), @"`rollout.temperature`: expected a number above 0, got 0");
+    insta::assert_snapshot!(message(|config| config.top_p = 1.5), @"`rollout.top_p`: expected a number above 0 and at most 1, got 1.5");
+    insta::assert_snapshot!(message(|config| config.max_reflection_length = 0), @"`rollout.max_reflection_length`: expected a whole number of at least 1, got 0");
+    insta::assert_snapshot!(message(|config| config.reflection_prompt = "try again".into()), @"`rollout.reflection_prompt`: expected `{risk}` and `{evidence}` in it, got `try again`");
 }

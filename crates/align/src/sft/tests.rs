@@ -60,9 +60,9 @@ fn train(
 /// The metrics of a run without its times.
 fn metrics(folder: &std::path::Path) -> Vec<serde_json::Value> {
     let mut lines: Vec<serde_json::Value> = crate::run_dir::read_journal(&folder.join("metrics.jsonl")).unwrap();
-    lines
-        .iter_mut()
-        .for_each(|line| drop(line.as_object_mut().unwrap().remove("step_time")));
+    for line in &mut lines {
+        line.as_object_mut().unwrap().remove("step_time");
+    }
     lines
 }
 
@@ -210,12 +210,12 @@ fn bad_data_and_settings_are_named() {
         messages: vec![Message::text(Role::User, "ask")],
         ..labelled("plain", "")
     };
-    insta::assert_snapshot!(message(&[], &general(), &config()), @"");
-    insta::assert_snapshot!(message(&[unlabelled], &general(), &config()), @"");
-    insta::assert_snapshot!(message(&items(), &[], &config()), @"");
-    insta::assert_snapshot!(message(&items(), &[], &SftConfig { general_ratio: 1.0, ..config() }), @"");
-    insta::assert_snapshot!(message(&items(), &[], &SftConfig { learning_rate: f64::NAN, ..config() }), @"");
-    insta::assert_snapshot!(message(&items(), &[], &SftConfig { train_batch_size: 0, ..config() }), @"");
+    insta::assert_snapshot!(message(&[], &general(), &config()), @"no items to train on: expected at least one, got an empty list");
+    insta::assert_snapshot!(message(&[unlabelled], &general(), &config()), @"item `plain`: expected the last message to be the assistant's, got none to learn");
+    insta::assert_snapshot!(message(&items(), &[], &config()), @"`sft.general_ratio`: expected 0 where no general items are given, got 0.4");
+    insta::assert_snapshot!(message(&items(), &[], &SftConfig { general_ratio: 1.0, ..config() }), @"`sft.general_ratio`: expected a number from 0 to below 1, got 1");
+    insta::assert_snapshot!(message(&items(), &[], &SftConfig { learning_rate: f64::NAN, ..config() }), @"`sft.learning_rate`: expected a number above 0, got NaN");
+    insta::assert_snapshot!(message(&items(), &[], &SftConfig { train_batch_size: 0, ..config() }), @"`sft.train_batch_size`: expected a whole number of at least 1, got 0");
     let unknown = serde_json::from_str::<SftConfig>(r#"{"batch": 3}"#)
         .unwrap_err()
         .to_string();

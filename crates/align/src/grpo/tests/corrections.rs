@@ -139,7 +139,8 @@ fn corrections_teach_what_sampling_alone_cannot() {
             ..rollout_config()
         };
         trained(&mut engine, &config, &rollout);
-        probability(&mut engine, "hazard-0", SAFE)
+        let [safe, not_safe] = [SAFE, UNSAFE].map(|response| probability(&mut engine, "hazard-0", response));
+        safe / (safe + not_safe)
     };
     assert!(safe_after(None) < 0.01, "every draw is the same, so nothing is learnt");
     let internalised = safe_after(Some(CorrectionTraining::Internalise));
