@@ -292,25 +292,22 @@ pub(super) fn dimension_label(dimension: &str) -> String {
 
 /// What the curation kept and why the others went.
 pub(super) fn curation(summary: &CurationSummary) -> Grid {
-    let row = |name: &str, count: usize| Row::Figures {
+    let row = |name: &str, count: usize, of: usize| Row::Figures {
         name: name.to_owned(),
         cells: vec![
             Cell::plain(count.to_string()),
-            Cell::plain(format!(
-                "{} %",
-                one_decimal(100.0 * count as f64 / summary.n_prompts.max(1) as f64)
-            )),
+            Cell::plain(format!("{} %", one_decimal(100.0 * count as f64 / of.max(1) as f64))),
         ],
     };
     let mut rows = vec![
-        row("Kept", summary.n_kept),
-        row("of these benign", summary.n_kept_benign),
+        row("Kept", summary.n_kept, summary.n_prompts),
+        row("Benign among those kept", summary.n_kept_benign, summary.n_kept),
     ];
     rows.extend(
         summary
             .dropped
             .iter()
-            .map(|(reason, count)| row(reason_label(*reason), *count)),
+            .map(|(reason, count)| row(reason_label(*reason), *count, summary.n_prompts)),
     );
     let caption = format!(
         "{} prompts, {} samples each at temperature {}, judged by {}; {} of {} samples could not be scored.",
