@@ -11,6 +11,7 @@ use super::{CurateError, Curation};
 use crate::engine::{Engine, SampleRequest, SamplingParams};
 use crate::progress::Progress;
 use crate::run_dir::{Journal, keep_settings, read_journal};
+use crate::training::derive_seed;
 use crate::types::Item;
 use crate::verdict::Judgement;
 
@@ -115,7 +116,7 @@ fn draw_batch(
         messages: item.prompt().to_vec(),
         seeds: missing
             .iter()
-            .map(|sample| sample_seed(config.seed, &item.id, *sample))
+            .map(|sample| derive_seed(config.seed, &format!("curate {}", item.id), &[*sample as u64]))
             .collect(),
     };
     let requests: Vec<SampleRequest> = wanted.iter().map(request).collect();
@@ -166,14 +167,4 @@ fn settings(curation: &Curation) -> Result<serde_json::Value, CurateError> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The seed of one sample: unlike those of any other prompt, sample or run seed.
-fn sample_seed(seed: u64, id: &str, sample: usize) -> u64 {
-    let mut hasher = Sha256::new();
-    hasher.update(seed.to_le_bytes());
-    hasher.update((sample as u64).to_le_bytes());
-    hasher.update(id.as_bytes());
-    let digest = hasher.finalize();
-    u64::from_le_bytes(std::array::from_fn(|index| digest[index]))
 }

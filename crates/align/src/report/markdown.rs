@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::numbers::significant;
 use super::tables::{self, Cell, Grid, Row};
-use super::{Report, ShownRollout, TrainingRun, curves, verdicts};
+use super::{Report, ShownRollout, TrainingRun, curves, differences, verdicts};
 use crate::types::{Part, Role};
 
 /// Writes the whole report.
@@ -21,7 +21,7 @@ pub(super) fn render(report: &Report) -> String {
     section(
         &mut text,
         "Paired differences",
-        tables::differences(&report.comparisons).iter().map(grid),
+        differences::grids(&report.comparisons).iter().map(grid),
     );
     section(
         &mut text,

@@ -5,7 +5,7 @@ use std::path::Path;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::tables::{self, Cell, Grid, Row};
-use super::{CurationReport, Report, TrainingRun, bars, images, line_chart, rollout_card};
+use super::{CurationReport, Report, TrainingRun, bars, differences, images, line_chart, rollout_card};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -64,7 +64,7 @@ fn heading(report: &Report) -> Markup {
 }
 
 fn results(report: &Report) -> Markup {
-    let differences = tables::differences(&report.comparisons);
+    let comparisons = differences::grids(&report.comparisons);
     html! {
         @if !report.models.is_empty() {
             section {
@@ -76,9 +76,9 @@ fn results(report: &Report) -> Markup {
                     "A response that the judge could not score is in no share; N counts all."
                 }
                 div.tables { @for table in tables::rates(&report.models) { (grid(&table)) } }
-                @if !differences.is_empty() {
+                @if !comparisons.is_empty() {
                     h2 { "Paired differences" }
-                    @for table in &differences { (grid(table)) }
+                    @for table in &comparisons { (grid(table)) }
                 }
                 @if let Some(figure) = bars::dimensions(&report.models) {
                     h2 { "Reward dimensions before and after" }
