@@ -19,7 +19,7 @@ use crate::verdict::Judgement;
 #[derive(Debug, Serialize, Deserialize)]
 struct Sample {
     id: String,
-    sample: usize,
+    number: usize,
     response: String,
     judgement: Judgement,
 }
@@ -45,7 +45,7 @@ impl Judgements {
         self.by_prompt
             .entry(sample.id)
             .or_default()
-            .insert(sample.sample, sample.judgement);
+            .insert(sample.number, sample.judgement);
     }
 
     /// The sample numbers that a prompt still lacks.
@@ -121,22 +121,22 @@ fn draw_batch(
     };
     let requests: Vec<SampleRequest> = wanted.iter().map(request).collect();
     let sampled = engine.sample(&requests, &sampling_params(curation))?;
-    let mut places = Vec::new();
+    let mut numbers = Vec::new();
     let mut responses = Vec::new();
     for ((item, missing), sampled) in wanted.iter().zip(&sampled) {
-        for (sample, completion) in missing.iter().zip(&sampled.completions) {
-            places.push(*sample);
+        for (number, completion) in missing.iter().zip(&sampled.completions) {
+            numbers.push(*number);
             responses.push((*item, completion.text.as_str()));
         }
     }
     let judged = curation.judge.judge(&responses);
-    let sample = |((sample, (item, response)), judgement): ((usize, &(&Item, &str)), Judgement)| Sample {
+    let sample = |((number, (item, response)), judgement): ((usize, &(&Item, &str)), Judgement)| Sample {
         id: item.id.clone(),
-        sample,
+        number,
         response: (*response).to_owned(),
         judgement,
     };
-    Ok(places.into_iter().zip(&responses).zip(judged).map(sample).collect())
+    Ok(numbers.into_iter().zip(&responses).zip(judged).map(sample).collect())
 }
 
 fn sampling_params(curation: &Curation) -> SamplingParams {
@@ -161,10 +161,6 @@ fn settings(curation: &Curation) -> Result<serde_json::Value, CurateError> {
         "max_completion_length": curation.config.max_completion_length,
         "seed": curation.config.seed,
         "judge": curation.judge.name(),
-        "items_sha256": hex(&hasher.finalize()),
+        "items_sha256": format!("{:x}", hasher.finalize()),
     }))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

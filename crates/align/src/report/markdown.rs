@@ -1,6 +1,6 @@
 //! The report as Markdown. Pictures are links, so the file is read beside the folder.
 
-use std::fmt::Write;
+#![expect(clippy::format_push_string, clippy::format_collect, reason = "the text is small, and reads best so")]
 
 use super::numbers::significant;
 use super::tables::{self, Cell, Grid, Row};
@@ -177,7 +177,7 @@ fn quote(text: &mut String, label: &str, words: &str) {
     let fence = "~".repeat(longest.max(2) + 1);
     let mut label = label.to_owned();
     label[..1].make_ascii_uppercase();
-    let _ = write!(text, "{label}:\n\n{fence}text\n{words}\n{fence}\n\n");
+    *text += &format!("{label}:\n\n{fence}text\n{words}\n{fence}\n\n");
 }
 
 /// Text that Markdown would take for markup, escaped; line breaks become spaces.
