@@ -154,6 +154,10 @@ fn settings(curation: &Curation) -> Result<serde_json::Value, CurateError> {
     for item in curation.items {
         hasher.update(serde_json::to_vec(item).map_err(std::io::Error::from)?);
     }
+    let sha256 = hasher
+        .finalize()
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     Ok(json!({
         "num_samples": curation.config.num_samples,
         "temperature": curation.config.temperature,
@@ -161,6 +165,6 @@ fn settings(curation: &Curation) -> Result<serde_json::Value, CurateError> {
         "max_completion_length": curation.config.max_completion_length,
         "seed": curation.config.seed,
         "judge": curation.judge.name(),
-        "items_sha256": format!("{:x}", hasher.finalize()),
+        "items_sha256": sha256,
     }))
 }

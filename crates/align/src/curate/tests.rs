@@ -74,7 +74,7 @@ impl Engine for DigitEngine {
 struct DigitJudge;
 
 impl Judge for DigitJudge {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "digit"
     }
 

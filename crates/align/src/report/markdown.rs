@@ -1,6 +1,10 @@
 //! The report as Markdown. Pictures are links, so the file is read beside the folder.
 
-#![expect(clippy::format_push_string, clippy::format_collect, reason = "the text is small, and reads best so")]
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "the text is small, and reads best so"
+)]
 
 use super::numbers::significant;
 use super::tables::{self, Cell, Grid, Row};
