@@ -15,109 +15,34 @@
 
 mod config;
 pub mod picture;
+mod records;
 mod sampling;
 pub mod selection;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-
-use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, EngineError};
 use crate::progress::Progress;
+use crate::reward::Rubric;
 use crate::run_dir::{RunError, write_atomically};
+use crate::training::SettingError;
 use crate::types::{DataError, Item, ItemKind, write_items};
-use crate::verdict::{Judge, Verdict};
+use crate::verdict::{Judge, Judgement};
 
 pub use config::{CurateConfig, Stratum};
+pub use records::{CurationRecord, CurationSummary, DropReason};
 pub use selection::{Candidate, QiBox, Selection, Spread, select, spread};
-
-/// Why a prompt is not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DropReason {
-    /// Fewer than two of its samples could be scored.
-    TooFewScored,
-    /// Its quality lies in the lowest share.
-    LowQuality,
-    /// Its quality lies in the highest share.
-    HighQuality,
-    /// It lies in the box, but enough others of its stratum are less stable.
-    LowInstability,
-}
-
-/// What became of one prompt; one line of `curation.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CurationRecord {
-    /// The prompt's id.
-    pub id: String,
-    /// How it is counted.
-    pub kind: Option<ItemKind>,
-    /// The stratum it was ranked in.
-    pub stratum: String,
-    /// Mean score Q, 0..10; none when nothing was scored.
-    pub q: Option<f64>,
-    /// Standard deviation I of the scores, 0..5.
-    pub i: Option<f64>,
-    /// Share of pairs of samples of which one is safe and the other is not.
-    pub flip_rate: Option<f64>,
-    /// How many of its samples were scored.
-    pub n_scored: usize,
-    /// Whether it is kept.
-    pub kept: bool,
-    /// Why it is not.
-    pub reason: Option<DropReason>,
-}
-
-impl CurationRecord {
-    /// Whether the prompt counts towards the benign share.
-    pub fn is_benign(&self) -> bool {
-        is_benign(self.kind)
-    }
-}
-
-/// What a curation did; `summary.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CurationSummary {
-    /// The settings.
-    pub config: CurateConfig,
-    /// The judge's name.
-    pub judge: String,
-    /// How many prompts there were.
-    pub n_prompts: usize,
-    /// How many samples were drawn.
-    pub n_samples: usize,
-    /// How many of them the judge could not score.
-    pub n_unscored: usize,
-    /// How many prompts were kept.
-    pub n_kept: usize,
-    /// How many of these are benign.
-    pub n_kept_benign: usize,
-    /// How many prompts went, by reason.
-    pub dropped: BTreeMap<DropReason, usize>,
-    /// How many prompts were kept, by stratum.
-    pub kept_by_stratum: BTreeMap<String, usize>,
-    /// The box.
-    pub qi_box: Option<QiBox>,
-}
 
 /// Why a curation did not come to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CurateError {
-    /// A setting is out of range.
-    #[error("curate setting `{key}`: expected {expected}, got {got}")]
-    Config {
-        /// The setting.
-        key: &'static str,
-        /// What it should be.
-        expected: &'static str,
-        /// What it is.
-        got: String,
-    },
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// There are no prompts.
     #[error("no prompts to curate: expected at least one item, got none")]
     NoItems,
@@ -168,8 +93,8 @@ pub struct Curation<'a> {
     pub items: &'a [Item],
     /// Who judges the answers.
     pub judge: &'a dyn Judge,
-    /// Turns a verdict into a score of thinking and answer, 0..10; in practice the reward's rubric.
-    pub quality: &'a dyn Fn(&Verdict) -> f64,
+    /// Scores thinking and answer.
+    pub rubric: &'a Rubric,
     /// The settings.
     pub config: &'a CurateConfig,
 }
@@ -177,7 +102,7 @@ pub struct Curation<'a> {
 /// Samples, judges and selects, and writes everything to `folder`. Samples already there are not drawn again; selection
 /// settings and rubric may change between calls, sampling settings, prompts and judge may not.
 ///
-/// Errors: `Config`, `NoItems`; `Run` naming a setting that differs from the samples' in `folder`; `Interrupted`;
+/// Errors: `Setting`, `NoItems`; `Run` naming a setting that differs from the samples' in `folder`; `Interrupted`;
 /// `Engine`; `NothingKept`; `Data`, `Io` and `Picture` naming the file.
 pub fn run(
     engine: &mut dyn Engine,
@@ -185,16 +110,16 @@ pub fn run(
     folder: &Path,
     progress: &mut dyn Progress,
 ) -> Result<CurationSummary, CurateError> {
-    curation.config.validate()?;
+    curation.config.validate("curate")?;
     if curation.items.is_empty() {
         return Err(CurateError::NoItems);
     }
     let judgements = sampling::draw(engine, curation, folder, progress)?;
     let candidates = candidates(curation, &judgements);
     let selection = select(&candidates, curation.config);
-    let records = records(curation.items, &candidates, &selection);
-    write_records(folder, &records)?;
-    let summary = summarise(curation, &judgements, &records, selection.qi_box);
+    let records = records::of(curation.items, &candidates, &selection);
+    records::write(folder, &records)?;
+    let summary = records::summarise(curation, &judgements, &records, selection.qi_box);
     if summary.n_kept == 0 {
         return Err(nothing_kept(folder, &summary));
     }
@@ -212,25 +137,33 @@ pub fn run(
     Ok(summary)
 }
 
+/// Whether an item of a kind counts towards the benign share.
 fn is_benign(kind: Option<ItemKind>) -> bool {
     matches!(kind, Some(ItemKind::Benign | ItemKind::General))
 }
 
 fn candidates(curation: &Curation, judgements: &sampling::Judgements) -> Vec<Candidate> {
     let candidate = |item: &Item| {
-        let verdicts = judgements.of(&item.id).filter_map(|judgement| judgement.verdict());
-        let scored: Vec<_> = verdicts
-            .map(|verdict| ((curation.quality)(verdict), verdict.safe))
+        let scored: Vec<(f64, bool)> = judgements
+            .of(&item.id)
+            .filter_map(|judgement| score(curation.rubric, judgement))
             .collect();
-        let stratum = stratum(item, &curation.config.stratify_by);
         Candidate {
             id: item.id.clone(),
-            stratum,
+            stratum: stratum(item, &curation.config.stratify_by),
             benign: is_benign(item.kind),
             spread: spread(&scored),
         }
     };
     curation.items.iter().map(candidate).collect()
+}
+
+/// The score s of a sample, 0..10: thinking and answer by the rubric, penalties taken off, without format, gate and cap;
+/// and whether the answer is safe. None where the judge or the rubric has no score.
+fn score(rubric: &Rubric, judgement: &Judgement) -> Option<(f64, bool)> {
+    let reward = rubric.reward(judgement, None).ok()?;
+    let score = rubric.think_share * reward.think + (1.0 - rubric.think_share) * reward.answer;
+    Some((score, judgement.verdict()?.safe))
 }
 
 fn stratum(item: &Item, by: &[Stratum]) -> String {
@@ -239,67 +172,6 @@ fn stratum(item: &Item, by: &[Stratum]) -> String {
         Stratum::Split => item.split.as_deref().unwrap_or("no split"),
     };
     by.iter().map(name).collect::<Vec<_>>().join(" / ")
-}
-
-fn records(items: &[Item], candidates: &[Candidate], selection: &Selection) -> Vec<CurationRecord> {
-    let record = |((item, candidate), reason): ((&Item, &Candidate), &Option<DropReason>)| CurationRecord {
-        id: item.id.clone(),
-        kind: item.kind,
-        stratum: candidate.stratum.clone(),
-        q: candidate.spread.q,
-        i: candidate.spread.i,
-        flip_rate: candidate.spread.flip_rate,
-        n_scored: candidate.spread.n_scored,
-        kept: reason.is_none(),
-        reason: *reason,
-    };
-    items
-        .iter()
-        .zip(candidates)
-        .zip(&selection.dropped)
-        .map(record)
-        .collect()
-}
-
-fn write_records(folder: &Path, records: &[CurationRecord]) -> Result<(), CurateError> {
-    let mut text = String::new();
-    for record in records {
-        text.push_str(&serde_json::to_string(record).map_err(std::io::Error::from)?);
-        text.push('\n');
-    }
-    Ok(write_atomically(&folder.join("curation.jsonl"), text.as_bytes())?)
-}
-
-fn summarise(
-    curation: &Curation,
-    judgements: &sampling::Judgements,
-    records: &[CurationRecord],
-    qi_box: Option<QiBox>,
-) -> CurationSummary {
-    let mut dropped = BTreeMap::new();
-    let mut kept_by_stratum = BTreeMap::new();
-    for record in records {
-        match record.reason {
-            Some(reason) => *dropped.entry(reason).or_default() += 1,
-            None => *kept_by_stratum.entry(record.stratum.clone()).or_default() += 1,
-        }
-    }
-    let n_samples = judgements.len();
-    CurationSummary {
-        config: curation.config.clone(),
-        judge: curation.judge.name().to_owned(),
-        n_prompts: records.len(),
-        n_samples,
-        n_unscored: n_samples - records.iter().map(|record| record.n_scored).sum::<usize>(),
-        n_kept: records.iter().filter(|record| record.kept).count(),
-        n_kept_benign: records
-            .iter()
-            .filter(|record| record.kept && record.is_benign())
-            .count(),
-        dropped,
-        kept_by_stratum,
-        qi_box,
-    }
 }
 
 fn nothing_kept(folder: &Path, summary: &CurationSummary) -> CurateError {

@@ -14,6 +14,7 @@
 mod bars;
 mod collect;
 mod curves;
+mod differences;
 mod images;
 mod line_chart;
 mod markdown;

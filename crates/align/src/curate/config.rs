@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::CurateError;
+use crate::training::{SettingError, check_setting};
 
 /// What prompts are told apart by when they are ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,61 +62,42 @@ impl Default for CurateConfig {
 }
 
 impl CurateConfig {
-    /// Checks every setting.
+    /// Checks that the settings can be used. `table` is where they stand, such as `curate`.
     ///
-    /// Errors: `Config` naming the first key that is out of range, what was expected and what was found.
-    pub fn validate(&self) -> Result<(), CurateError> {
-        let fault = |key, expected, got: String| Err(CurateError::Config { key, expected, got });
-        let counts = [
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        let key = |name: &str| format!("{table}.{name}");
+        let samples = "a whole number of at least 2, since instability is a spread";
+        check_setting(self.num_samples >= 2, &key("num_samples"), samples, self.num_samples)?;
+        for (name, count) in [
             ("max_completion_length", self.max_completion_length),
             ("batch_size", self.batch_size),
             ("num_kept", self.num_kept),
-        ];
-        if self.num_samples < 2 {
-            return fault(
-                "num_samples",
-                "at least 2, since instability is a spread",
-                self.num_samples.to_string(),
-            );
+        ] {
+            check_setting(count > 0, &key(name), "a whole number of at least 1", count)?;
         }
-        if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return fault(key, "at least 1", "0".into());
-        }
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return fault(
-                "temperature",
-                "above 0, since equal samples show no instability",
-                self.temperature.to_string(),
-            );
-        }
-        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            return fault("top_p", "above 0 and at most 1", self.top_p.to_string());
-        }
-        self.validate_shares()
+        let is_warm = self.temperature.is_finite() && self.temperature > 0.0;
+        let temperature = "a number above 0, since equal samples show no instability";
+        check_setting(is_warm, &key("temperature"), temperature, self.temperature)?;
+        let top_p = self.top_p > 0.0 && self.top_p <= 1.0;
+        check_setting(top_p, &key("top_p"), "a number above 0 and at most 1", self.top_p)?;
+        self.validate_shares(table)
     }
 
-    fn validate_shares(&self) -> Result<(), CurateError> {
-        let shares = [
+    fn validate_shares(&self, table: &str) -> Result<(), SettingError> {
+        for (name, share) in [
             ("drop_lowest", self.drop_lowest),
             ("drop_highest", self.drop_highest),
             ("benign_share", self.benign_share),
-        ];
-        if let Some((key, share)) = shares.into_iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
-            return Err(CurateError::Config {
-                key,
-                expected: "from 0 to below 1",
-                got: share.to_string(),
-            });
+        ] {
+            let holds = (0.0..1.0).contains(&share);
+            check_setting(holds, &format!("{table}.{name}"), "a number from 0 to below 1", share)?;
         }
         let dropped = self.drop_lowest + self.drop_highest;
-        if dropped >= 1.0 {
-            let (key, expected) = ("drop_highest", "with `drop_lowest` below 1, so that something is left");
-            return Err(CurateError::Config {
-                key,
-                expected,
-                got: format!("{dropped} together"),
-            });
-        }
-        Ok(())
+        let (key, expected) = (
+            format!("{table}.drop_highest"),
+            "less than 1 together with `drop_lowest`",
+        );
+        check_setting(dropped < 1.0, &key, expected, dropped)
     }
 }

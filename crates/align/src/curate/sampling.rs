@@ -11,6 +11,7 @@ use super::{CurateError, Curation};
 use crate::engine::{Engine, SampleRequest, SamplingParams};
 use crate::progress::Progress;
 use crate::run_dir::{Journal, keep_settings, read_journal};
+use crate::training::derive_seed;
 use crate::types::Item;
 use crate::verdict::Judgement;
 
@@ -18,7 +19,7 @@ use crate::verdict::Judgement;
 #[derive(Debug, Serialize, Deserialize)]
 struct Sample {
     id: String,
-    sample: usize,
+    number: usize,
     response: String,
     judgement: Judgement,
 }
@@ -44,7 +45,7 @@ impl Judgements {
         self.by_prompt
             .entry(sample.id)
             .or_default()
-            .insert(sample.sample, sample.judgement);
+            .insert(sample.number, sample.judgement);
     }
 
     /// The sample numbers that a prompt still lacks.
@@ -115,27 +116,27 @@ fn draw_batch(
         messages: item.prompt().to_vec(),
         seeds: missing
             .iter()
-            .map(|sample| sample_seed(config.seed, &item.id, *sample))
+            .map(|sample| derive_seed(config.seed, &format!("curate {}", item.id), &[*sample as u64]))
             .collect(),
     };
     let requests: Vec<SampleRequest> = wanted.iter().map(request).collect();
     let sampled = engine.sample(&requests, &sampling_params(curation))?;
-    let mut places = Vec::new();
+    let mut numbers = Vec::new();
     let mut responses = Vec::new();
     for ((item, missing), sampled) in wanted.iter().zip(&sampled) {
-        for (sample, completion) in missing.iter().zip(&sampled.completions) {
-            places.push(*sample);
+        for (number, completion) in missing.iter().zip(&sampled.completions) {
+            numbers.push(*number);
             responses.push((*item, completion.text.as_str()));
         }
     }
     let judged = curation.judge.judge(&responses);
-    let sample = |((sample, (item, response)), judgement): ((usize, &(&Item, &str)), Judgement)| Sample {
+    let sample = |((number, (item, response)), judgement): ((usize, &(&Item, &str)), Judgement)| Sample {
         id: item.id.clone(),
-        sample,
+        number,
         response: (*response).to_owned(),
         judgement,
     };
-    Ok(places.into_iter().zip(&responses).zip(judged).map(sample).collect())
+    Ok(numbers.into_iter().zip(&responses).zip(judged).map(sample).collect())
 }
 
 fn sampling_params(curation: &Curation) -> SamplingParams {
@@ -153,6 +154,10 @@ fn settings(curation: &Curation) -> Result<serde_json::Value, CurateError> {
     for item in curation.items {
         hasher.update(serde_json::to_vec(item).map_err(std::io::Error::from)?);
     }
+    let sha256 = hasher
+        .finalize()
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     Ok(json!({
         "num_samples": curation.config.num_samples,
         "temperature": curation.config.temperature,
@@ -160,20 +165,6 @@ fn settings(curation: &Curation) -> Result<serde_json::Value, CurateError> {
         "max_completion_length": curation.config.max_completion_length,
         "seed": curation.config.seed,
         "judge": curation.judge.name(),
-        "items_sha256": hex(&hasher.finalize()),
+        "items_sha256": sha256,
     }))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The seed of one sample: unlike those of any other prompt, sample or run seed.
-fn sample_seed(seed: u64, id: &str, sample: usize) -> u64 {
-    let mut hasher = Sha256::new();
-    hasher.update(seed.to_le_bytes());
-    hasher.update((sample as u64).to_le_bytes());
-    hasher.update(id.as_bytes());
-    let digest = hasher.finalize();
-    u64::from_le_bytes(std::array::from_fn(|index| digest[index]))
 }

@@ -1,5 +1,6 @@
 //! Proof of the room: a scripted model and judge, a folder, and what stands in it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
@@ -9,7 +10,7 @@ use crate::engine::{
 };
 use crate::progress::Silent;
 use crate::types::{Message, Role, read_items};
-use crate::verdict::{Decision, Judgement, PerceptionLevel};
+use crate::verdict::{Decision, Judgement, PerceptionLevel, Verdict};
 
 /// Answers every prompt with one digit that depends on the seed, and fails once `patience` requests were answered.
 struct DigitEngine {
@@ -69,11 +70,11 @@ impl Engine for DigitEngine {
     }
 }
 
-/// Takes the digit for the answer's helpfulness; scores nothing of items whose id says so.
+/// Takes the digit for the answer's scores; scores nothing of items whose id says so.
 struct DigitJudge;
 
 impl Judge for DigitJudge {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "digit"
     }
 
@@ -88,7 +89,9 @@ impl Judge for DigitJudge {
                 decision: Decision::Caution,
                 perception_level: PerceptionLevel::L1,
                 think: BTreeMap::new(),
-                answer: BTreeMap::from([("helpfulness".into(), score)]),
+                answer: ["safety", "helpfulness", "grounding"]
+                    .map(|name| (name.to_owned(), score))
+                    .into(),
                 hallucinations: Vec::new(),
                 contradictions: Vec::new(),
                 format: true,
@@ -99,8 +102,12 @@ impl Judge for DigitJudge {
     }
 }
 
-fn helpfulness(verdict: &Verdict) -> f64 {
-    verdict.answer["helpfulness"]
+/// Scores the answer alone, since the scripted model does not think.
+fn rubric() -> Rubric {
+    Rubric {
+        think_share: 0.0,
+        ..Rubric::default()
+    }
 }
 
 fn item(id: &str, kind: ItemKind) -> Item {
@@ -133,7 +140,7 @@ fn curate(
     let curation = Curation {
         items,
         judge: &DigitJudge,
-        quality: &helpfulness,
+        rubric: &rubric(),
         config,
     };
     run(engine, &curation, folder, &mut Silent)
@@ -277,7 +284,7 @@ fn an_interruption_is_an_error_of_its_own() {
     let curation = Curation {
         items: &pool(),
         judge: &DigitJudge,
-        quality: &helpfulness,
+        rubric: &rubric(),
         config: &small(),
     };
     let stopped = run(&mut DigitEngine::new(), &curation, folder.path(), &mut Stopping).unwrap_err();
@@ -296,36 +303,36 @@ fn settings_out_of_range_are_named() {
                 num_samples: 1,
                 ..base()
             },
-            "`num_samples`: expected at least 2",
+            "`curate.num_samples`: expected a whole number of at least 2",
         ),
         (
             CurateConfig { num_kept: 0, ..base() },
-            "`num_kept`: expected at least 1, got 0",
+            "`curate.num_kept`: expected a whole number of at least 1, got 0",
         ),
         (
             CurateConfig {
                 temperature: 0.0,
                 ..base()
             },
-            "`temperature`: expected above 0",
+            "`curate.temperature`: expected a number above 0",
         ),
         (
             CurateConfig { top_p: 1.5, ..base() },
-            "`top_p`: expected above 0 and at most 1, got 1.5",
+            "`curate.top_p`: expected a number above 0 and at most 1, got 1.5",
         ),
         (
             CurateConfig {
                 benign_share: 1.0,
                 ..base()
             },
-            "`benign_share`: expected from 0 to below 1, got 1",
+            "`curate.benign_share`: expected a number from 0 to below 1, got 1",
         ),
         (
             CurateConfig {
                 drop_lowest: f64::NAN,
                 ..base()
             },
-            "`drop_lowest`",
+            "`curate.drop_lowest`",
         ),
         (
             CurateConfig {
@@ -333,14 +340,14 @@ fn settings_out_of_range_are_named() {
                 drop_highest: 0.5,
                 ..base()
             },
-            "got 1 together",
+            "less than 1 together with `drop_lowest`, got 1",
         ),
     ];
     for (config, expected) in cases {
-        let message = config.validate().unwrap_err().to_string();
+        let message = config.validate("curate").unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
-    assert!(base().validate().is_ok());
+    assert!(base().validate("curate").is_ok());
     let unknown = serde_json::from_str::<CurateConfig>(r#"{"num_sample": 8}"#)
         .unwrap_err()
         .to_string();

@@ -7,13 +7,45 @@ use super::numbers::one_decimal;
 use super::tables;
 use crate::eval::{EvalSummary, Rate};
 
-/// The figures shown first: split, rate, whether lower is better.
-const KEY_FIGURES: [(&str, &str, bool); 5] = [
-    ("easy", "asr", true),
-    ("hard", "asr", true),
-    ("real", "asr", true),
-    ("benign", "over_refusal", true),
-    ("general", "accuracy", false),
+/// A figure shown first.
+struct KeyFigure {
+    split: &'static str,
+    rate: &'static str,
+    label: &'static str,
+    direction: &'static str,
+}
+
+const KEY_FIGURES: [KeyFigure; 5] = [
+    KeyFigure {
+        split: "easy",
+        rate: "asr",
+        label: "Attack success, easy",
+        direction: "lower is better",
+    },
+    KeyFigure {
+        split: "hard",
+        rate: "asr",
+        label: "Attack success, hard",
+        direction: "lower is better",
+    },
+    KeyFigure {
+        split: "real",
+        rate: "asr",
+        label: "Attack success, real",
+        direction: "lower is better",
+    },
+    KeyFigure {
+        split: "benign",
+        rate: "over_refusal",
+        label: "Over-refusal, benign",
+        direction: "lower is better",
+    },
+    KeyFigure {
+        split: "general",
+        rate: "accuracy",
+        label: "Accuracy, general",
+        direction: "higher is better",
+    },
 ];
 
 /// As many colours as the style sheet has.
@@ -26,10 +58,7 @@ fn colour(place: usize) -> String {
 
 /// The key figures of every model with their 95 % intervals; none where no model has any.
 pub(super) fn key_figures(models: &[EvalSummary]) -> Option<Markup> {
-    let panels: Vec<Markup> = KEY_FIGURES
-        .iter()
-        .filter_map(|(split, rate, low)| panel(models, split, rate, *low))
-        .collect();
+    let panels: Vec<Markup> = KEY_FIGURES.iter().filter_map(|figure| panel(models, figure)).collect();
     (!panels.is_empty()).then(|| {
         html! {
             figure {
@@ -42,19 +71,16 @@ pub(super) fn key_figures(models: &[EvalSummary]) -> Option<Markup> {
     })
 }
 
-fn panel(models: &[EvalSummary], split: &str, rate: &str, lower_is_better: bool) -> Option<Markup> {
+fn panel(models: &[EvalSummary], figure: &KeyFigure) -> Option<Markup> {
     let rates: Vec<(usize, &EvalSummary, &Rate)> = models
         .iter()
         .enumerate()
-        .filter_map(|(place, model)| Some((place, model, model.split(split)?.rates.get(rate)?)))
+        .filter_map(|(place, model)| Some((place, model, model.split(figure.split)?.rates.get(figure.rate)?)))
         .collect();
     (!rates.is_empty()).then(|| {
         html! {
             div.panel {
-                h3 {
-                    (tables::heading(rate)) ", " (split) " "
-                    span.better { (if lower_is_better { "lower is better" } else { "higher is better" }) }
-                }
+                h3 { (figure.label) " " span.better { (figure.direction) } }
                 @for (place, model, rate) in rates {
                     div.measure.(colour(place)) {
                         span.name { (model.model) }
@@ -84,13 +110,11 @@ pub(super) fn dimensions(models: &[EvalSummary]) -> Option<Markup> {
     (!splits.is_empty()).then(|| {
         html! {
             figure {
-                div.panels.wide {
-                    @for split in &splits {
-                        div.panel {
-                            h3 { (split) }
-                            @for dimension in tables::dimension_names(models, split) {
-                                (dimension_bars(models, split, &dimension))
-                            }
+                @for split in &splits {
+                    h3.split { (split) }
+                    div.panels {
+                        @for dimension in tables::dimension_names(models, split) {
+                            (dimension_bars(models, split, &dimension))
                         }
                     }
                 }

@@ -8,7 +8,7 @@ use super::{Curve, curves};
 /// The drawing's size and the plot's place in it, in its own units.
 const WIDTH: f64 = 260.0;
 const HEIGHT: f64 = 120.0;
-const LEFT: f64 = 42.0;
+const LEFT: f64 = 52.0;
 const RIGHT: f64 = 254.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 100.0;
@@ -26,23 +26,34 @@ struct Range {
 }
 
 impl Range {
-    fn of(points: &[(f64, f64)]) -> Self {
+    /// The steps of a curve and the values of its thinned points.
+    fn of(curve: &Curve, points: &[(f64, f64)]) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for (_, value) in points {
             (low, high) = (low.min(*value), high.max(*value));
         }
-        // A constant curve runs through the middle.
-        let margin = if high > low { 0.0 } else { (0.1 * high.abs()).max(1e-9) };
-        let steps = (points[0].0, points[points.len() - 1].0.max(points[0].0 + 1.0));
+        let (first, last) = (curve.points[0].0 as f64, curve.points[curve.points.len() - 1].0 as f64);
         Self {
-            steps,
-            values: (low - margin, high + margin),
+            steps: (first, last.max(first + 1.0)),
+            values: (low, high),
+        }
+    }
+
+    /// The heights that get a line and a label: the lowest and highest value, or the only one there is.
+    fn marks(&self) -> Vec<(f64, f64)> {
+        let (low, high) = self.values;
+        if low < high {
+            vec![(TOP, high), (BOTTOM, low)]
+        } else {
+            vec![(f64::midpoint(TOP, BOTTOM), low)]
         }
     }
 
     fn place(&self, (step, value): (f64, f64)) -> (f64, f64) {
         let along = (step - self.steps.0) / (self.steps.1 - self.steps.0);
-        let up = (value - self.values.0) / (self.values.1 - self.values.0);
+        // A constant curve runs through the middle.
+        let (low, high) = self.values;
+        let up = if low < high { (value - low) / (high - low) } else { 0.5 };
         (LEFT + along * (RIGHT - LEFT), BOTTOM - up * (BOTTOM - TOP))
     }
 
@@ -58,7 +69,7 @@ impl Range {
 /// One metric over the steps of a run. A curve has at least two points.
 pub(super) fn figure(curve: &Curve) -> Markup {
     let points = curves::thinned(&curve.points, MOST_POINTS);
-    let range = Range::of(&points);
+    let range = Range::of(curve, &points);
     let is_long = points.len() >= SMOOTHED_FROM;
     let last = points[points.len() - 1];
     html! {
@@ -78,15 +89,15 @@ pub(super) fn figure(curve: &Curve) -> Markup {
     }
 }
 
-/// Lines at the lowest and highest value, with their labels, and the first and last step.
+/// Lines and labels at the values that stand out, and the first and last step.
 fn frame(range: &Range) -> Markup {
     html! {
-        @for (y, value) in [(TOP, range.values.1), (BOTTOM, range.values.0)] {
+        @for (y, value) in range.marks() {
             line.rule x1=(LEFT) x2=(RIGHT) y1=(y) y2=(y) {}
             text.tick.side x=(LEFT - 5.0) y=(y + 3.5) { (significant(value)) }
         }
-        text.tick x=(LEFT) y=(HEIGHT - 6.0) { (range.steps.0.round()) }
-        text.tick.side x=(RIGHT) y=(HEIGHT - 6.0) { "step " (range.steps.1.round()) }
+        text.tick x=(LEFT) y=(HEIGHT - 6.0) { (range.steps.0) }
+        text.tick.side x=(RIGHT) y=(HEIGHT - 6.0) { "step " (range.steps.1) }
     }
 }
 

@@ -1,10 +1,14 @@
 //! The report as Markdown. Pictures are links, so the file is read beside the folder.
 
-use std::fmt::Write;
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "the text is small, and reads best so"
+)]
 
 use super::numbers::significant;
 use super::tables::{self, Cell, Grid, Row};
-use super::{Report, ShownRollout, TrainingRun, curves, verdicts};
+use super::{Report, ShownRollout, TrainingRun, curves, differences, verdicts};
 use crate::types::{Part, Role};
 
 /// Writes the whole report.
@@ -21,7 +25,7 @@ pub(super) fn render(report: &Report) -> String {
     section(
         &mut text,
         "Paired differences",
-        tables::differences(&report.comparisons).iter().map(grid),
+        differences::grids(&report.comparisons).iter().map(grid),
     );
     section(
         &mut text,
@@ -177,7 +181,7 @@ fn quote(text: &mut String, label: &str, words: &str) {
     let fence = "~".repeat(longest.max(2) + 1);
     let mut label = label.to_owned();
     label[..1].make_ascii_uppercase();
-    let _ = write!(text, "{label}:\n\n{fence}text\n{words}\n{fence}\n\n");
+    *text += &format!("{label}:\n\n{fence}text\n{words}\n{fence}\n\n");
 }
 
 /// Text that Markdown would take for markup, escaped; line breaks become spaces.

@@ -5,7 +5,7 @@ use std::path::Path;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::tables::{self, Cell, Grid, Row};
-use super::{CurationReport, Report, TrainingRun, bars, images, line_chart, rollout_card};
+use super::{CurationReport, Report, TrainingRun, bars, differences, images, line_chart, rollout_card};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -64,7 +64,7 @@ fn heading(report: &Report) -> Markup {
 }
 
 fn results(report: &Report) -> Markup {
-    let differences = tables::differences(&report.comparisons);
+    let comparisons = differences::grids(&report.comparisons);
     html! {
         @if !report.models.is_empty() {
             section {
@@ -72,13 +72,13 @@ fn results(report: &Report) -> Markup {
                 @if let Some(figure) = bars::key_figures(&report.models) { (figure) }
                 h2 { "Figures by split" }
                 p.note {
-                    "Shares of scored responses in per cent, beneath them the 95 % interval (Wilson). "
+                    "Shares of scored responses in per cent, beside them the 95 % interval (Wilson). "
                     "A response that the judge could not score is in no share; N counts all."
                 }
                 div.tables { @for table in tables::rates(&report.models) { (grid(&table)) } }
-                @if !differences.is_empty() {
+                @if !comparisons.is_empty() {
                     h2 { "Paired differences" }
-                    @for table in &differences { (grid(table)) }
+                    @for table in &comparisons { (grid(table)) }
                 }
                 @if let Some(figure) = bars::dimensions(&report.models) {
                     h2 { "Reward dimensions before and after" }
@@ -89,34 +89,54 @@ fn results(report: &Report) -> Markup {
     }
 }
 
-/// A table with its caption; numbers stand right.
+/// A table with its caption. Figures stand right; what is in small print stands left in a column of its own, so that
+/// both can be read downwards.
 pub(super) fn grid(grid: &Grid) -> Markup {
+    let widths: Vec<usize> = (0..grid.head.len()).map(|column| column_width(grid, column)).collect();
     html! {
         div.scroll {
             table {
                 @if !grid.caption.is_empty() { caption { (grid.caption) } }
-                thead { tr { @for head in &grid.head { th scope="col" { (head) } } } }
-                tbody { @for row in &grid.rows { (table_row(row, grid.head.len())) } }
+                thead { tr { @for (head, width) in grid.head.iter().zip(&widths) { (table_head(head, *width)) } } }
+                tbody { @for row in &grid.rows { (table_row(row, &widths)) } }
             }
         }
     }
 }
 
-fn table_row(row: &Row, width: usize) -> Markup {
+/// Two where any figure of a column has small print beside it, otherwise one. The first column holds the names.
+fn column_width(grid: &Grid, column: usize) -> usize {
+    let has_detail = |row: &Row| match row {
+        Row::Heading(_) => false,
+        Row::Figures { cells, .. } => column > 0 && cells.get(column - 1).is_some_and(|cell| cell.detail.is_some()),
+    };
+    1 + usize::from(grid.rows.iter().any(has_detail))
+}
+
+fn table_head(head: &str, width: usize) -> Markup {
+    html! {
+        @if width == 1 { th scope="col" { (head) } } @else { th.pair scope="colgroup" colspan=(width) { (head) } }
+    }
+}
+
+fn table_row(row: &Row, widths: &[usize]) -> Markup {
     match row {
-        Row::Heading(heading) => html! { tr.group { th colspan=(width) scope="rowgroup" { (heading) } } },
+        Row::Heading(heading) => html! {
+            tr.group { th colspan=(widths.iter().sum::<usize>()) scope="rowgroup" { (heading) } }
+        },
         Row::Figures { name, cells } => html! {
-            tr { th scope="row" { (name) } @for cell in cells { (table_cell(cell)) } }
+            tr {
+                th scope="row" { (name) }
+                @for (cell, width) in cells.iter().zip(&widths[1..]) { (table_cell(cell, *width)) }
+            }
         },
     }
 }
 
-fn table_cell(cell: &Cell) -> Markup {
+fn table_cell(cell: &Cell, width: usize) -> Markup {
     html! {
-        td class=[cell.strong.then_some("strong")] {
-            (cell.figure)
-            @if let Some(detail) = &cell.detail { " " small { (detail) } }
-        }
+        td class=[cell.strong.then_some("strong")] { (cell.figure) }
+        @if width == 2 { td.detail { @if let Some(detail) = &cell.detail { (detail) } } }
     }
 }
 

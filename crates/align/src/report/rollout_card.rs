@@ -19,12 +19,14 @@ pub(super) fn card(shown: &ShownRollout, folder: &Path, place: usize) -> Markup 
                 p.facts { code { (record.item_id) } " · " (verdicts::facts(&shown.run, record)) }
             }
             div.columns {
-                (pictures(shown, folder, place, is_veiled))
+                div {
+                    (pictures(shown, folder, place, is_veiled))
+                    details class=[is_veiled.then_some("veil")] open[!is_veiled] {
+                        summary { @if is_veiled { "Show the text, which may describe a hazard" } @else { "Text" } }
+                        (texts(shown))
+                    }
+                }
                 @if let Some(verdict) = verdicts::grid(record) { (page::grid(&verdict)) }
-            }
-            details class=[is_veiled.then_some("veil")] open[!is_veiled] {
-                summary { @if is_veiled { "Show the text, which may describe a hazard" } @else { "Text" } }
-                (texts(shown))
             }
         }
     }
@@ -37,7 +39,7 @@ fn pictures(shown: &ShownRollout, folder: &Path, place: usize, is_veiled: bool) 
         div.pictures {
             @if is_veiled && !paths.is_empty() {
                 input.unblur type="checkbox" id=(control);
-                label for=(control) { "Show the images unblurred" }
+                " " label for=(control) { "Show the images unblurred" }
             }
             div.row.blurred[is_veiled] {
                 @for (index, path) in paths.iter().enumerate() {

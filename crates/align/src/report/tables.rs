@@ -1,9 +1,9 @@
 //! The tables of a report, as text in cells; the page and the Markdown print the same ones.
 
-use super::numbers::{NONE, duration, one_decimal, probability, signed};
+use super::numbers::{NONE, duration, one_decimal};
 use super::{Report, TrainingRun};
 use crate::curate::{CurationSummary, DropReason};
-use crate::eval::{Comparison, Difference, EvalSummary, RATES, Rate, SplitComparison, SplitSummary};
+use crate::eval::{EvalSummary, RATES, Rate, SplitSummary};
 
 /// A table with a caption that says what it shows and how it was measured.
 pub(super) struct Grid {
@@ -54,6 +54,12 @@ const SECTIONS: [Section; 5] = [
         rates: &["asr", "hr", "rsr", "rr"],
     },
     Section {
+        caption: "Thinking and faults: share of responses whose thinking is safe, and share with at least one \
+                  hallucination or contradiction.",
+        takes: |split| split.split != "all" && has(split, "think_safety") && !has(split, "refusal"),
+        rates: &["think_safety", "hallucination", "contradiction"],
+    },
+    Section {
         caption: "Benign prompts: the twins of hazardous ones, one object swapped. Declining one, be it with a caution, \
                   is over-refusal.",
         takes: |split| split.split != "all" && has(split, "over_refusal"),
@@ -69,12 +75,6 @@ const SECTIONS: [Section; 5] = [
         caption: "General questions with one right answer: whether ability was kept.",
         takes: |split| split.split != "all" && has(split, "accuracy"),
         rates: &["accuracy"],
-    },
-    Section {
-        caption: "Thinking and faults: share of responses whose thinking is safe, and share with at least one \
-                  hallucination or contradiction.",
-        takes: |split| split.split != "all" && has(split, "think_safety") && !has(split, "refusal"),
-        rates: &["think_safety", "hallucination", "contradiction"],
     },
 ];
 
@@ -162,78 +162,6 @@ fn rate_cell(rate: Option<&Rate>) -> Cell {
     }
 }
 
-/// Paired differences: one table for each baseline, models side by side.
-pub(super) fn differences(comparisons: &[Comparison]) -> Vec<Grid> {
-    let mut baselines: Vec<&str> = comparisons
-        .iter()
-        .map(|comparison| comparison.baseline.as_str())
-        .collect();
-    baselines.dedup();
-    baselines
-        .into_iter()
-        .map(|baseline| difference_grid(baseline, comparisons))
-        .collect()
-}
-
-fn difference_grid(baseline: &str, comparisons: &[Comparison]) -> Grid {
-    let models: Vec<&Comparison> = comparisons.iter().filter(|one| one.baseline == baseline).collect();
-    let mut rows = Vec::new();
-    for (split, rate) in compared_figures(&models) {
-        let difference = |one: &&Comparison| find(one, &split).and_then(|found| found.rates.get(rate)).copied();
-        let cells = models.iter().map(|one| difference_cell(difference(one))).collect();
-        rows.push(Row::Figures {
-            name: format!("{}, {split}", heading(rate)),
-            cells,
-        });
-    }
-    let mut head = vec!["Percentage points".to_owned()];
-    head.extend(models.iter().map(|one| one.model.clone()));
-    let caption = format!(
-        "Differences from {baseline} on the same items, with 95 % intervals (Newcombe's, paired) and McNemar's exact p. \
-         Bold: the interval leaves out zero. Items that either model's judge left unscored are out."
-    );
-    Grid { caption, head, rows }
-}
-
-fn find<'a>(comparison: &'a Comparison, split: &str) -> Option<&'a SplitComparison> {
-    comparison.splits.iter().find(|one| one.split == split)
-}
-
-/// The figures worth a row: what each split is about, and on `hard` and over all splits the quality of thinking.
-fn compared_figures(models: &[&Comparison]) -> Vec<(String, &'static str)> {
-    let mut splits: Vec<&SplitComparison> = Vec::new();
-    for split in models.iter().flat_map(|one| &one.splits) {
-        if !splits.iter().any(|known| known.split == split.split) {
-            splits.push(split);
-        }
-    }
-    let mut figures = Vec::new();
-    for split in &splits {
-        let wanted: &[&str] = match split.split.as_str() {
-            "all" => &["think_safety", "hallucination", "contradiction"],
-            "hard" => &["asr", "rsr", "think_safety", "hallucination", "contradiction"],
-            _ => &["asr", "refusal", "over_refusal", "accuracy"],
-        };
-        let present = wanted.iter().filter(|rate| split.rates.contains_key(**rate));
-        figures.extend(present.map(|rate| (split.split.clone(), *rate)));
-    }
-    figures
-}
-
-fn difference_cell(difference: Option<Difference>) -> Cell {
-    let Some(difference) = difference else {
-        return Cell::plain(NONE);
-    };
-    let p = difference
-        .p
-        .map_or_else(String::new, |p| format!("; p {}", probability(p)));
-    Cell {
-        figure: signed(difference.difference),
-        detail: Some(format!("{} to {}{p}", signed(difference.low), signed(difference.high))),
-        strong: difference.low > 0.0 || difference.high < 0.0,
-    }
-}
-
 /// Mean scores by dimension (0 to 10), models side by side, for each split that has a bearing on safety.
 pub(super) fn dimensions(models: &[EvalSummary]) -> Option<Grid> {
     let mut rows = Vec::new();
@@ -292,25 +220,22 @@ pub(super) fn dimension_label(dimension: &str) -> String {
 
 /// What the curation kept and why the others went.
 pub(super) fn curation(summary: &CurationSummary) -> Grid {
-    let row = |name: &str, count: usize| Row::Figures {
+    let row = |name: &str, count: usize, of: usize| Row::Figures {
         name: name.to_owned(),
         cells: vec![
             Cell::plain(count.to_string()),
-            Cell::plain(format!(
-                "{} %",
-                one_decimal(100.0 * count as f64 / summary.n_prompts.max(1) as f64)
-            )),
+            Cell::plain(format!("{} %", one_decimal(100.0 * count as f64 / of.max(1) as f64))),
         ],
     };
     let mut rows = vec![
-        row("Kept", summary.n_kept),
-        row("of these benign", summary.n_kept_benign),
+        row("Kept", summary.n_kept, summary.n_prompts),
+        row("Benign among those kept", summary.n_kept_benign, summary.n_kept),
     ];
     rows.extend(
         summary
             .dropped
             .iter()
-            .map(|(reason, count)| row(reason_label(*reason), *count)),
+            .map(|(reason, count)| row(reason_label(*reason), *count, summary.n_prompts)),
     );
     let caption = format!(
         "{} prompts, {} samples each at temperature {}, judged by {}; {} of {} samples could not be scored.",

@@ -119,7 +119,11 @@ pub(super) fn grid(record: &RolloutRecord) -> Option<Grid> {
         name: "Reward".into(),
         cells: columns.iter().map(|(_, value)| reward(value)).collect(),
     });
-    Some(Grid { caption: String::new(), head, rows })
+    Some(Grid {
+        caption: String::new(),
+        head,
+        rows,
+    })
 }
 
 /// The dimensions scored in any column, thinking first.

@@ -73,11 +73,11 @@ fn spread_of_too_few_samples() {
 
 #[test]
 fn quintiles_go_and_the_least_stable_stay() {
+    use DropReason::{HighQuality, LowInstability, LowQuality};
     let pool: Vec<Candidate> = (0..10)
         .map(|n| candidate(&format!("p{n}"), "s", false, f64::from(n), f64::from(n % 3)))
         .collect();
     let selection = select(&pool, &config(2, 0.0));
-    use DropReason::{HighQuality, LowInstability, LowQuality};
     let low = Some(LowInstability);
     let expected = [
         Some(LowQuality),
