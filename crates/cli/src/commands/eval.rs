@@ -1,0 +1,11 @@
+//! `scruple eval`.
+use clap::Args;
+use crate::args::RunArguments;
+/// Evaluate.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+pub fn run(_: &Arguments, _: &mut super::Context) -> anyhow::Result<()> { anyhow::bail!("not yet") }
