@@ -56,7 +56,7 @@ fn message(text: &str, overrides: &[&str]) -> String {
 fn overrides_win_over_the_file_and_the_file_over_defaults() {
     let text = "[sft]\nlearning_rate = 0.5\nmax_steps = 7\n";
     let settings = message(text, &["sft.max_steps=8", "model.path=runs/a", "sft.lr_scheduler_type = linear"]);
-    insta::assert_snapshot!(settings, @"");
+    insta::assert_snapshot!(settings, @r#"Settings { model: Model { path: "runs/a" }, sft: Sft { learning_rate: 0.5, max_steps: 8, lr_scheduler_type: Linear, betas: [0.9, 0.95] } }"#);
 }
 
 #[test]
@@ -66,35 +66,64 @@ fn a_number_serves_where_a_string_is_wanted() {
 
 #[test]
 fn unknown_keys_name_line_key_and_what_was_meant() {
-    insta::assert_snapshot!(message("[model]\npath = \"m\"\n\n[sft]\nlerning_rate = 1\n", &[]), @"");
-    insta::assert_snapshot!(message("[sftt]\nmax_steps = 1\n", &[]), @"");
-    insta::assert_snapshot!(message("[model]\nmax_steps = 1\n", &[]), @"");
-    insta::assert_snapshot!(message("", &["sft.max_step=3"]), @"");
-    insta::assert_snapshot!(message("", &["sft.optimizer.rate=3"]), @"");
+    insta::assert_snapshot!(message("[model]\npath = \"m\"\n\n[sft]\nlerning_rate = 1\n", &[]), @r#"
+    error: sft.toml:5: unknown key `sft.lerning_rate`: expected one of `learning_rate`, `max_steps`, `lr_scheduler_type`, `betas`
+
+    hint: did you mean `sft.learning_rate`?
+    "#);
+    insta::assert_snapshot!(message("[sftt]\nmax_steps = 1\n", &[]), @r#"
+    error: sft.toml:1: unknown key `sftt`: expected one of `model`, `sft`
+
+    hint: did you mean `sft`?
+    "#);
+    insta::assert_snapshot!(message("[model]\nmax_steps = 1\n", &[]), @r#"
+    error: sft.toml:2: unknown key `model.max_steps`: expected `path`
+
+    hint: there is a key `sft.max_steps`; did you mean that?
+    "#);
+    insta::assert_snapshot!(message("", &["sft.max_step=3"]), @r#"
+    error: override `sft.max_step=3`: unknown key `sft.max_step`: expected one of `learning_rate`, `max_steps`, `lr_scheduler_type`, `betas`
+
+    hint: did you mean `sft.max_steps`?
+    "#);
+    insta::assert_snapshot!(message("", &["sft.optimizer.rate=3"]), @"error: override `sft.optimizer.rate=3`: unknown key `sft.optimizer`: expected one of `learning_rate`, `max_steps`, `lr_scheduler_type`, `betas`");
 }
 
 #[test]
 fn wrong_types_name_what_is_expected_and_what_was_found() {
-    insta::assert_snapshot!(message("[sft]\nlearning_rate = \"fast\"\n", &[]), @"");
-    insta::assert_snapshot!(message("sft.max_steps = -1\n", &[]), @"");
-    insta::assert_snapshot!(message("[sft]\nlr_scheduler_type = \"cosin\"\n", &[]), @"");
-    insta::assert_snapshot!(message("[sft]\nbetas = [0.9]\n", &[]), @"");
-    insta::assert_snapshot!(message("sft = 3\n", &[]), @"");
-    insta::assert_snapshot!(message("", &["sft.max_steps=many"]), @"");
-    insta::assert_snapshot!(message("", &["sft.max_steps.inner=3"]), @"");
+    insta::assert_snapshot!(message("[sft]\nlearning_rate = \"fast\"\n", &[]), @r#"error: sft.toml:2: `sft.learning_rate`: expected a number, got string "fast""#);
+    insta::assert_snapshot!(message("sft.max_steps = -1\n", &[]), @"error: sft.toml:1: `sft.max_steps`: expected a whole number of at least 0, got integer `-1`");
+    insta::assert_snapshot!(message("[sft]\nlr_scheduler_type = \"cosin\"\n", &[]), @r#"
+    error: sft.toml:2: `sft.lr_scheduler_type`: expected one of "linear", "cosine", got "cosin"
+
+    hint: did you mean `cosine`?
+    "#);
+    insta::assert_snapshot!(message("[sft]\nbetas = [0.9]\n", &[]), @"error: sft.toml:2: `sft.betas`: expected an array of length 2, got 1");
+    insta::assert_snapshot!(message("sft = 3\n", &[]), @"error: sft.toml:1: `sft`: expected a table, got integer `3`");
+    insta::assert_snapshot!(message("", &["sft.max_steps=many"]), @r#"error: override `sft.max_steps=many`: `sft.max_steps`: expected a whole number of at least 0, got string "many""#);
+    insta::assert_snapshot!(message("", &["sft.max_steps.inner=3"]), @"error: override `sft.max_steps.inner=3`: `sft.max_steps.inner`: expected a whole number of at least 0, got map");
 }
 
 #[test]
 fn what_is_no_toml_and_no_override_is_said_so() {
-    insta::assert_snapshot!(message("[sft]\nlearning_rate 3\n", &[]), @"");
-    insta::assert_snapshot!(message("[sft]\nmax_steps = 1\nmax_steps = 2\n", &[]), @"");
-    insta::assert_snapshot!(message("", &["learning_rate"]), @"");
-    insta::assert_snapshot!(message("", &["sft..x=1"]), @"");
+    insta::assert_snapshot!(message("[sft]\nlearning_rate 3\n", &[]), @"error: sft.toml:2: key with no value, expected `=`");
+    insta::assert_snapshot!(message("[sft]\nmax_steps = 1\nmax_steps = 2\n", &[]), @"error: sft.toml:3: duplicate key");
+    insta::assert_snapshot!(message("", &["learning_rate"]), @r#"
+    error: override `learning_rate`: expected `key=value` with a dotted key
+
+    hint: for example `sft.learning_rate=1e-4`
+    "#);
+    insta::assert_snapshot!(message("", &["sft..x=1"]), @"error: override `sft..x=1`: expected a dotted key before `=`, got `sft..x`");
 }
 
 #[test]
 fn a_missing_file_is_a_usage_failure() {
     let error = load::<Settings>(Some(Path::new("no/such.toml")), &[]).unwrap_err();
     assert_eq!(crate::errors::category_of(&error), crate::errors::Category::Usage);
-    insta::assert_snapshot!(crate::errors::render(&error, false), @"");
+    insta::assert_snapshot!(crate::errors::render(&error, false), @r#"
+    error: cannot read the settings
+      caused by: failed to open file `no/such.toml`: No such file or directory (os error 2)
+
+    hint: `--config` takes a TOML file; the repository's configs/ folder holds one for each command
+    "#);
 }

@@ -31,7 +31,13 @@ fn each_kind_of_error_has_its_exit_code() {
 fn causes_and_hint_are_printed_apart() {
     let cause = anyhow::anyhow!("the disk is made of cheese").context("the disk cannot be read");
     let error = anyhow::Error::from(Failure::output("out.jsonl: cannot write").hint("eat it").because(cause));
-    insta::assert_snapshot!(render(&error, false), @"");
+    insta::assert_snapshot!(render(&error, false), @r#"
+    error: out.jsonl: cannot write
+      caused by: the disk cannot be read
+      caused by: the disk is made of cheese
+
+    hint: eat it
+    "#);
     assert!(render(&error, true).starts_with("\u{1b}[1;31merror\u{1b}[0m: out.jsonl"));
 }
 
