@@ -1,7 +1,399 @@
 //! A run's directory: everything a run leaves behind, written so that a kill at any point loses nothing.
+//!
+//! ```text
+//! config.resolved.json           every setting, the seed, the git commit
+//! metrics.jsonl                  one line a step: {"step": 1, "loss": 2.3, …}
+//! events.out.tfevents.scruple    the same for TensorBoard
+//! rollouts.jsonl                 one line a response
+//! checkpoint-N/                  weights, optimizer; trainer_state.json; run_state.json, written last
+//! done                           the run came to its end
+//! ```
+//!
+//! A checkpoint without `run_state.json` is not there. That file also holds how long the journals were, so that
+//! [`RunDir::rewind_to`] takes back exactly what came after, and a resumed run's files equal an undisturbed run's.
 
+mod git;
+mod journal;
+
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use journal::{Journal, read_journal};
+
+use crate::rollout::RolloutRecord;
+use crate::tensorboard::EventWriter;
+
+const CONFIG: &str = "config.resolved.json";
+const METRICS: &str = "metrics.jsonl";
+const ROLLOUTS: &str = "rollouts.jsonl";
+const EVENTS: &str = "events.out.tfevents.scruple";
+const RUN_STATE: &str = "run_state.json";
+const TRAINER_STATE: &str = "trainer_state.json";
+const DONE: &str = "done";
+const CHECKPOINT_PREFIX: &str = "checkpoint-";
+
+/// Why a run's directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The operating system said no; the message names the file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A new run would overwrite one.
+    #[error("{}: a run is already there: resume it, or choose another folder", folder.display())]
+    Exists {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// There is nothing to resume.
+    #[error("{}: no run to resume: expected {CONFIG} in it", folder.display())]
+    NoRun {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The run was begun with other settings.
+    #[error(
+        "{}: `{key}` differs from the run's: expected {expected}, got {got}; resume with the settings that the run \
+         began with, or choose another folder",
+        file.display()
+    )]
+    SettingDiffers {
+        /// The run's settings.
+        file: PathBuf,
+        /// The setting, tables dotted.
+        key: String,
+        /// The run's value, as JSON; `nothing` where the run has no such key.
+        expected: String,
+        /// The value now, as JSON; `nothing` where it is missing now.
+        got: String,
+    },
+    /// A file of the run is not what was written.
+    #[error("{}: {problem}", file.display())]
+    Corrupt {
+        /// The file.
+        file: PathBuf,
+        /// What was expected and what was found.
+        problem: String,
+    },
+}
+
+/// `config.resolved.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct ResolvedConfig {
+    seed: u64,
+    git_commit: Option<String>,
+    config: Value,
+}
+
+/// `run_state.json`: the caller's state and how long the journals were (bytes).
+#[derive(Debug, Serialize, Deserialize)]
+struct RunState<T> {
+    step: usize,
+    metrics_bytes: u64,
+    rollouts_bytes: u64,
+    events_bytes: u64,
+    state: T,
+}
+
+/// `trainer_state.json`, as Hugging Face's Trainer lays it out; the history stands in `metrics.jsonl`.
+#[derive(Debug, Serialize)]
+struct TrainerState {
+    global_step: usize,
+    epoch: Option<f64>,
+    log_history: [(); 0],
+}
+
+/// The directory of one training run, open for writing.
+#[derive(Debug)]
+pub struct RunDir {
+    folder: PathBuf,
+    metrics: Journal,
+    rollouts: Journal,
+    events: EventWriter,
+    /// The latest metric `epoch`, for `trainer_state.json`.
+    epoch: Option<f64>,
+}
+
+impl RunDir {
+    /// Begins a run in a folder, which is made where it does not exist.
+    ///
+    /// Errors: `Exists` where a run is already there; `Io` naming the file.
+    pub fn create(folder: &Path, config: &Value, seed: u64) -> Result<Self, RunError> {
+        if [CONFIG, METRICS, ROLLOUTS]
+            .iter()
+            .any(|name| folder.join(name).exists())
+        {
+            return Err(RunError::Exists {
+                folder: folder.to_owned(),
+            });
+        }
+        let git_commit = std::env::current_dir().ok().and_then(|folder| git::commit_of(&folder));
+        let resolved = ResolvedConfig {
+            seed,
+            git_commit,
+            config: config.clone(),
+        };
+        write_json(&folder.join(CONFIG), &resolved)?;
+        Self::open(folder)
+    }
+
+    /// Opens a run to go on with it. The journals stay as they are until [`RunDir::rewind_to`].
+    ///
+    /// Errors: `NoRun`; `SettingDiffers` naming the first setting that is not as the run began; `Corrupt`; `Io`.
+    pub fn resume(folder: &Path, config: &Value, seed: u64) -> Result<Self, RunError> {
+        let file = folder.join(CONFIG);
+        if !file.exists() {
+            return Err(RunError::NoRun {
+                folder: folder.to_owned(),
+            });
+        }
+        let run: ResolvedConfig = read_json(&file)?;
+        check_settings(&file, &json!({ "seed": run.seed }), &json!({ "seed": seed }))?;
+        check_settings(&file, &run.config, config)?;
+        Self::open(folder)
+    }
+
+    fn open(folder: &Path) -> Result<Self, RunError> {
+        Ok(Self {
+            folder: folder.to_owned(),
+            metrics: Journal::open(&folder.join(METRICS))?,
+            rollouts: Journal::open(&folder.join(ROLLOUTS))?,
+            events: EventWriter::open(&folder.join(EVENTS))?,
+            epoch: None,
+        })
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes a step's metrics to `metrics.jsonl` and for TensorBoard. Values that are not finite become null in JSON.
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn append_metrics(&mut self, step: usize, metrics: &BTreeMap<String, f64>) -> Result<(), RunError> {
+        self.epoch = metrics.get("epoch").copied().or(self.epoch);
+        let mut line = serde_json::Map::new();
+        line.insert("step".into(), step.into());
+        line.extend(metrics.iter().map(|(name, value)| (name.clone(), Value::from(*value))));
+        self.metrics.append(&line)?;
+        self.events.write_scalars(step, metrics)?;
+        Ok(())
+    }
+
+    /// Writes responses to `rollouts.jsonl`.
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn append_rollouts(&mut self, rollouts: &[RolloutRecord]) -> Result<(), RunError> {
+        for rollout in rollouts {
+            self.rollouts.append(rollout)?;
+        }
+        Ok(())
+    }
+
+    /// Where the checkpoint after `step` steps goes.
+    pub fn checkpoint_folder(&self, step: usize) -> PathBuf {
+        self.folder.join(format!("{CHECKPOINT_PREFIX}{step}"))
+    }
+
+    /// Completes the checkpoint of a step, whose weights are already in [`RunDir::checkpoint_folder`]: from here on it
+    /// is one to resume from. `state` is whatever the caller needs beside the engine's own files. Numbers that must
+    /// come back to the last bit belong in it as integers (`f64::to_bits`), since JSON readers may round.
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn save_state<T: Serialize>(&mut self, step: usize, state: &T) -> Result<(), RunError> {
+        let folder = self.checkpoint_folder(step);
+        let trainer_state = TrainerState {
+            global_step: step,
+            epoch: self.epoch,
+            log_history: [],
+        };
+        write_json(&folder.join(TRAINER_STATE), &trainer_state)?;
+        // The lengths below are promises, so what they count must be on the disk first.
+        self.metrics.sync()?;
+        self.rollouts.sync()?;
+        self.events.sync()?;
+        let run_state = RunState {
+            step,
+            metrics_bytes: self.metrics.length(),
+            rollouts_bytes: self.rollouts.length(),
+            events_bytes: self.events.length(),
+            state,
+        };
+        write_json(&folder.join(RUN_STATE), &run_state)
+    }
+
+    /// Reads what [`RunDir::save_state`] stored with a step's checkpoint.
+    ///
+    /// Errors: `Io` or `Corrupt` naming the file.
+    pub fn load_state<T: DeserializeOwned>(&self, step: usize) -> Result<T, RunError> {
+        let run_state: RunState<T> = read_json(&self.checkpoint_folder(step).join(RUN_STATE))?;
+        Ok(run_state.state)
+    }
+
+    /// The last complete checkpoint: its step and folder.
+    ///
+    /// Errors: `Io` naming the folder.
+    pub fn latest_checkpoint(&self) -> Result<Option<(usize, PathBuf)>, RunError> {
+        Ok(self.complete_checkpoints()?.pop())
+    }
+
+    /// Removes the oldest complete checkpoints until `limit` are left (at least one always is).
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn prune_checkpoints(&self, limit: usize) -> Result<(), RunError> {
+        let checkpoints = self.complete_checkpoints()?;
+        let surplus = checkpoints.len().saturating_sub(limit.max(1));
+        checkpoints[..surplus]
+            .iter()
+            .try_for_each(|(_, folder)| remove_checkpoint(folder))
+    }
+
+    /// Takes back everything written after a step's checkpoint, so that the run can go on from there: later lines of
+    /// the journals, later and incomplete checkpoints, the `done` marker. Step 0 is the beginning.
+    ///
+    /// Errors: `Corrupt` where a journal is shorter than it was at the checkpoint; `Io` naming the file.
+    pub fn rewind_to(&mut self, step: usize) -> Result<(), RunError> {
+        let (mut metrics_bytes, mut rollouts_bytes, mut events_bytes) = (0, 0, 0);
+        if step > 0 {
+            let state: RunState<Value> = read_json(&self.checkpoint_folder(step).join(RUN_STATE))?;
+            (metrics_bytes, rollouts_bytes, events_bytes) =
+                (state.metrics_bytes, state.rollouts_bytes, state.events_bytes);
+        }
+        remove_if_there(&self.folder.join(DONE))?;
+        self.metrics.cut_to(metrics_bytes)?;
+        self.rollouts.cut_to(rollouts_bytes)?;
+        self.events.cut_to(events_bytes)?;
+        let kept = self.complete_checkpoints()?;
+        let is_kept = |path: &PathBuf| kept.iter().any(|(at, folder)| *at <= step && folder == path);
+        let stale = self.checkpoint_entries()?.into_iter().filter(|path| !is_kept(path));
+        stale.into_iter().try_for_each(|path| remove_checkpoint(&path))
+    }
+
+    /// Marks the run as come to its end.
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn mark_done(&self) -> Result<(), RunError> {
+        Ok(write_atomically(&self.folder.join(DONE), b"")?)
+    }
+
+    /// Whether the run came to its end.
+    pub fn is_done(&self) -> bool {
+        self.folder.join(DONE).exists()
+    }
+
+    /// Complete checkpoints by rising step.
+    fn complete_checkpoints(&self) -> Result<Vec<(usize, PathBuf)>, RunError> {
+        let step = |path: &Path| {
+            path.file_name()?
+                .to_str()?
+                .strip_prefix(CHECKPOINT_PREFIX)?
+                .parse()
+                .ok()
+        };
+        let mut found: Vec<(usize, PathBuf)> = self
+            .checkpoint_entries()?
+            .into_iter()
+            .filter(|path| path.join(RUN_STATE).exists())
+            .filter_map(|path| Some((step(&path)?, path)))
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// Everything named like a checkpoint, unfinished ones and temporary names included.
+    fn checkpoint_entries(&self) -> Result<Vec<PathBuf>, RunError> {
+        let mut found = Vec::new();
+        for entry in fs_err::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(CHECKPOINT_PREFIX) {
+                found.push(entry.path());
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Removes a checkpoint so that a kill half-way leaves one that does not count as complete.
+fn remove_checkpoint(path: &Path) -> Result<(), RunError> {
+    if path.is_dir() {
+        remove_if_there(&path.join(RUN_STATE))?;
+        Ok(fs_err::remove_dir_all(path)?)
+    } else {
+        Ok(fs_err::remove_file(path)?)
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<(), RunError> {
+    match fs_err::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The first key at which two values differ, with both as text.
+fn first_difference(key: &str, expected: Option<&Value>, got: Option<&Value>) -> Option<(String, String, String)> {
+    if let (Some(Value::Object(left)), Some(Value::Object(right))) = (expected, got) {
+        let added = right.keys().filter(|name| !left.contains_key(*name));
+        return left.keys().chain(added).find_map(|name| {
+            let below = if key.is_empty() {
+                name.clone()
+            } else {
+                format!("{key}.{name}")
+            };
+            first_difference(&below, left.get(name), right.get(name))
+        });
+    }
+    let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+    (expected != got).then(|| (key.to_owned(), text(expected), text(got)))
+}
+
+/// A value as it comes back from a file, so that rounding in the JSON reader touches both sides of a comparison.
+fn as_written(value: &Value) -> Result<Value, RunError> {
+    let text = serde_json::to_string(value).map_err(std::io::Error::from)?;
+    Ok(serde_json::from_str(&text).map_err(std::io::Error::from)?)
+}
+
+/// Writes settings to a file, or, where the file is there already, checks that they are the same.
+///
+/// Errors: `SettingDiffers` naming the first setting that is not; `Corrupt` or `Io` naming the file.
+pub fn keep_settings(file: &Path, settings: &Value) -> Result<(), RunError> {
+    if !file.exists() {
+        return write_json(file, settings);
+    }
+    check_settings(file, &read_json(file)?, settings)
+}
+
+fn check_settings(file: &Path, expected: &Value, got: &Value) -> Result<(), RunError> {
+    match first_difference("", Some(expected), Some(&as_written(got)?)) {
+        Some((key, expected, got)) => Err(RunError::SettingDiffers {
+            file: file.to_owned(),
+            key,
+            expected,
+            got,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
+    text.push(b'\n');
+    Ok(write_atomically(path, &text)?)
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
+    let text = fs_err::read_to_string(path)?;
+    serde_json::from_str(&text).map_err(|error| RunError::Corrupt {
+        file: path.to_owned(),
+        problem: error.to_string(),
+    })
+}
 
 /// Writes a file so that it appears whole or not at all: a temporary file beside it, flushed to disk, then renamed.
 ///
@@ -18,3 +410,6 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()?;
     fs_err::rename(&partial, path)
 }
+
+#[cfg(test)]
+mod tests;

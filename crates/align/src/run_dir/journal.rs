@@ -1,0 +1,203 @@
+//! A journal: JSON lines appended as they come, from which a kill can tear at most the last line.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::types::DataError;
+
+/// A file of JSON lines open for appending.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: fs_err::File,
+    length: u64,
+}
+
+impl Journal {
+    /// Opens or creates a journal. A last line without its line break was torn by a kill and is cut off.
+    ///
+    /// Errors: the operating system's, naming the file.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let mut file = fs_err::OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)?;
+        let length = end_of_last_line(&mut file)?;
+        file.set_len(length)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            length,
+        })
+    }
+
+    /// Appends one line. A line that could not be written whole (a full disk) is taken back.
+    ///
+    /// Errors: the operating system's, naming the file; a value that JSON cannot hold.
+    pub fn append<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(value)?;
+        line.push(b'\n');
+        if let Err(error) = self.file.write_all(&line) {
+            // The first error is the one worth telling; a torn line that stays is cut off by the next `open`.
+            self.file.set_len(self.length).ok();
+            return Err(error);
+        }
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// The journal's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The journal's length in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Waits until everything appended is on the disk.
+    ///
+    /// Errors: the operating system's, naming the file.
+    pub fn sync(&self) -> std::io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Takes back all but the first `length` bytes.
+    ///
+    /// Errors: the operating system's, naming the file; `InvalidData` where the journal is shorter than that or no line
+    /// ends there, which means that it was changed by someone else.
+    pub fn cut_to(&mut self, length: u64) -> std::io::Result<()> {
+        let fault = |problem: String| std::io::Error::new(std::io::ErrorKind::InvalidData, problem);
+        if length > self.length {
+            let (path, found) = (self.path.display(), self.length);
+            return Err(fault(format!(
+                "{path}: expected at least the {length} bytes of the checkpoint, got {found}"
+            )));
+        }
+        if length > 0 {
+            let mut last = [0];
+            self.file.seek(SeekFrom::Start(length - 1))?;
+            self.file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                return Err(fault(format!(
+                    "{}: expected a line to end at byte {length}",
+                    self.path.display()
+                )));
+            }
+        }
+        self.file.set_len(length)?;
+        self.length = length;
+        Ok(())
+    }
+}
+
+/// Reads a journal's lines; a torn last line is passed over, and a journal that does not exist is empty.
+///
+/// Errors: `Io` naming the file; `Line` naming file and line for a whole line that is not what it should be.
+pub fn read_journal<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DataError> {
+    let text = match fs_err::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text?,
+    };
+    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+    let read = |(index, line)| {
+        serde_json::from_str(line).map_err(|error: serde_json::Error| DataError::Line {
+            path: path.to_owned(),
+            line: index + 1,
+            problem: error.to_string(),
+        })
+    };
+    whole.lines().enumerate().map(read).collect()
+}
+
+/// Where the file's last line break ends, found from the back.
+fn end_of_last_line(file: &mut fs_err::File) -> std::io::Result<u64> {
+    const BLOCK: u64 = 65_536;
+    let mut end = file.seek(SeekFrom::End(0))?;
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        let mut block = vec![0; (end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut block)?;
+        if let Some(position) = block.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + position as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_last_line_is_cut_off_and_the_rest_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers.jsonl");
+        let long_torn_line = "9".repeat(200_000);
+        std::fs::write(&path, format!("1\n2\n{long_torn_line}")).unwrap();
+        assert_eq!(read_journal::<u64>(&path).unwrap(), [1, 2]);
+        let mut journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.length(), 4);
+        journal.append(&3).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2\n3\n");
+    }
+
+    #[test]
+    fn cutting_keeps_whole_lines_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("words.jsonl");
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(&"one").unwrap();
+        let after_one = journal.length();
+        journal.append(&"two").unwrap();
+        assert!(
+            journal
+                .cut_to(after_one - 1)
+                .unwrap_err()
+                .to_string()
+                .contains("expected a line to end at byte 5")
+        );
+        assert!(
+            journal
+                .cut_to(99)
+                .unwrap_err()
+                .to_string()
+                .contains("words.jsonl: expected at least the 99 bytes")
+        );
+        journal.cut_to(after_one).unwrap();
+        journal.append(&"three").unwrap();
+        assert_eq!(read_journal::<String>(&path).unwrap(), ["one", "three"]);
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers.jsonl");
+        assert!(read_journal::<u64>(&path).unwrap().is_empty());
+        std::fs::write(&path, "1\nx\n").unwrap();
+        let message = read_journal::<u64>(&path).unwrap_err().to_string();
+        assert!(message.contains("numbers.jsonl:2: "), "{message}");
+    }
+
+    /// `/dev/full` is a disk without space.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_names_the_file() {
+        let file = fs_err::OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let mut journal = Journal {
+            path: "/dev/full".into(),
+            file,
+            length: 0,
+        };
+        let message = journal.append(&1).unwrap_err().to_string();
+        assert!(message.contains("/dev/full"), "{message}");
+        assert_eq!(journal.length(), 0);
+    }
+}
