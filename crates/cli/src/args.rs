@@ -8,8 +8,8 @@ use crate::commands::{curate, demo, eval, generate, mini, report, rl, score, sft
 
 const AFTER_HELP: &str = "\
 Start here:
-  scruple demo                          the whole loop on a miniature world: a model, both methods, a report
-  scruple demo --out out/demo           the same, kept in a folder of your choice
+  scruple demo                         both methods on a miniature world, and a report
+  scruple demo --out out/first         the same, kept in a folder of your choice
 
 Step by step, each with commented settings in configs/:
   scruple mini --out world              write the miniature world as data files
@@ -46,13 +46,14 @@ pub struct Arguments {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Where the model runs. GPU devices need a build with the cargo feature of the same name.
-    #[arg(long, global = true, value_enum, default_value_t = Device::Flex)]
+    /// Where the model runs: `flex` (the processor), or a GPU by `vulkan`, `wgpu` or `cuda`, each of which needs a
+    /// build with the cargo feature of the same name
+    #[arg(long, global = true, value_enum, default_value_t = Device::Flex, hide_possible_values = true)]
     pub device: Device,
-    /// Print no progress.
+    /// Print no progress
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Print without colour; so does setting the environment variable `NO_COLOR`.
+    /// Print without colour; so does setting the environment variable `NO_COLOR`
     #[arg(long, global = true)]
     pub no_color: bool,
 }
@@ -64,7 +65,7 @@ pub enum Device {
     Flex,
     /// A GPU through Vulkan
     Vulkan,
-    /// A GPU through `WebGPU`
+    /// A GPU through WebGPU
     Wgpu,
     /// An NVIDIA GPU through CUDA
     Cuda,

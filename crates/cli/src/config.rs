@@ -89,7 +89,10 @@ fn parse<T: DeserializeOwned>(table: &toml::Table) -> Result<T, toml::de::Error>
 fn in_file<T: Serialize + Default>(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let offset = error.span().map_or(0, |span| span.start);
     let key = locate::key_at(text, offset);
-    let (problem, hint) = message::explain(error.message(), &key, &known_keys::<T>());
+    let (mut problem, hint) = message::explain(error.message(), &key, &known_keys::<T>());
+    if problem == "duplicate key" {
+        problem.push_str(&format!(" `{}`", error.span().and_then(|span| text.get(span)).unwrap_or_default()));
+    }
     let origin = Origin::File { path: path.to_owned(), line: locate::line_at(text, offset) };
     ConfigError { origin, problem, hint }
 }

@@ -4,6 +4,7 @@ mod args;
 mod bug;
 mod commands;
 mod config;
+mod data;
 mod errors;
 mod interrupt;
 mod lines;

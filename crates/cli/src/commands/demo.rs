@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 const AFTER_HELP: &str = "\
-A small vision-language model that answers every question, hazardous or not, is fine-tuned on safety chains of thought
-(MIRage), its training prompts are curated (QI-Box), and it is trained by GRPO with reflecting rollouts and a structured
-reward (SaFeR-VLM). Four models are compared on unseen splits; DIR/report.html shows what changed, with pictures.
-Nothing is fetched: the world is drawn from the seed, and the base model is part of the program's repository.
+A small vision-language model that answers every question, hazardous or not, is fine-tuned on safety
+chains of thought (MIRage), its training prompts are curated (QI-Box), and it is trained by GRPO with
+reflecting rollouts and a structured reward (SaFeR-VLM). Four models are compared on unseen splits;
+DIR/report.html shows what changed, with pictures. Nothing is fetched: the world is drawn from the
+seed, and the base model is part of the repository.
 
 Examples:
   scruple demo

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use align::engine::{Engine, FinishReason, SampleRequest, Sampled, SamplingParams};
 use align::progress::Progress;
-use align::types::{Item, Role, read_items};
+use align::types::{Item, Role};
 use clap::Args;
 use serde::Serialize;
 
 use super::Context;
 use super::model::{self, ModelArguments};
+use crate::data::read_checked;
 use crate::errors::Failure;
 use crate::interrupt;
 use crate::lines::{LineWriter, lines_by_id};
@@ -20,12 +21,13 @@ Data is one JSON object a line, image paths relative to the data file:
     {\"type\": \"image\", \"image\": \"cat.png\"}, {\"type\": \"text\", \"text\": \"What is this?\"}]}]}
 A closing message of the assistant's, if there is one, is a label and is left out of the prompt.
 
-Each line of --out holds `id`, `prompt_ids`, `output_ids`, `text`, `finish_reason` (`stop` or `length`), and with
---num-samples above 1 also `sample`. Lines are written as they come; --resume goes on after a stop.
+Each line of --out holds `id`, `prompt_ids`, `output_ids`, `text`, `finish_reason` (`stop` or
+`length`), and with --num-samples above 1 also `sample`. Lines are written as they come; --resume
+goes on after a stop.
 
 Examples:
-  scruple generate --model MODEL --data prompts.jsonl --out answers.jsonl
-  scruple generate --model MODEL --data prompts.jsonl --out answers.jsonl --temperature 1 --num-samples 8 --seed 7";
+  scruple generate --model MODEL --data asked.jsonl --out answers.jsonl
+  scruple generate --model MODEL --data asked.jsonl --out many.jsonl --temperature 1 --num-samples 8";
 
 /// Complete the dialogues of a data file.
 #[derive(Debug, Args)]
@@ -83,7 +85,7 @@ struct Line<'a> {
 /// results cannot be written, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let params = sampling(arguments)?;
-    let items = read_prompts(arguments)?;
+    let items = read_checked(&arguments.data, without_question)?;
     let mut engine = model::open(&arguments.model, context.global.device)?;
     complete(&mut *engine, &items, &params, arguments, &mut context.progress)
 }
@@ -103,15 +105,9 @@ fn sampling(arguments: &Arguments) -> Result<SamplingParams, Failure> {
     Ok(SamplingParams { temperature, top_p, max_new_tokens, ignore_eos: arguments.ignore_eos })
 }
 
-fn read_prompts(arguments: &Arguments) -> anyhow::Result<Vec<Item>> {
-    let items = read_items(&arguments.data)?;
-    let without_question = |item: &&Item| item.prompt().last().is_none_or(|last| last.role != Role::User);
-    if let Some(item) = items.iter().find(without_question) {
-        let data = arguments.data.display();
-        let problem = format!("{data}: item `{}`: expected a message of the user's to answer", item.id);
-        return Err(Failure::data(problem).into());
-    }
-    Ok(items)
+fn without_question(item: &Item) -> Option<String> {
+    let last = item.prompt().last().map(|last| last.role);
+    (last != Some(Role::User)).then(|| "expected a message of the user's to answer".to_owned())
 }
 
 fn complete(

@@ -3,20 +3,21 @@
 use std::path::PathBuf;
 
 use align::progress::Progress;
-use align::types::{Item, Role, read_items};
+use align::types::{Item, Role};
 use clap::Args;
 use serde::Serialize;
 
 use super::Context;
 use super::model::ModelArguments;
-use crate::errors::Failure;
+use crate::data::read_checked;
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line with `id` and `messages`; the last message is the assistant's.
 
-Each line of --out holds `id`, `input_ids` (prompt and reply, image tokens expanded), `labels_mask` (1 on the tokens of
-the last message, its end token included) and `logprobs`: entry t is the log-probability (nats) of token t given those
-before it, null for the first. Lines are written as they come; --resume goes on after a stop.
+Each line of --out holds `id`, `input_ids` (prompt and reply, image tokens expanded), `labels_mask`
+(1 on the tokens of the last message, its end token included) and `logprobs`: entry t is the
+log-probability (nats) of token t given those before it, null for the first. Lines are written as
+they come; --resume goes on after a stop.
 
 Example:
   scruple score --model MODEL --data dialogues.jsonl --out scores.jsonl";
@@ -41,4 +42,30 @@ pub struct Arguments {
     resume: bool,
 }
 
-pub fn run(_: &Arguments, _: &mut super::Context) -> anyhow::Result<()> { anyhow::bail!("not yet") }
+/// One line of the results.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    input_ids: &'a [u32],
+    labels_mask: &'a [u8],
+    logprobs: &'a [Option<f32>],
+}
+
+/// Runs the command.
+///
+/// Errors: of data for a dialogue that does not end with the assistant's message, of output when the results cannot be
+/// written, and whatever the engine meets.
+pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+    let _items = read_checked(&arguments.data, without_reply)?;
+    let _ = context;
+    anyhow::bail!("not yet")
+}
+
+fn without_reply(item: &Item) -> Option<String> {
+    let speaker = match item.messages.last()?.role {
+        Role::Assistant => return None,
+        Role::User => "user's",
+        Role::System => "system's",
+    };
+    Some(format!("expected the last message to be the assistant's, got the {speaker}"))
+}

@@ -14,7 +14,7 @@ pub fn explain(reason: &str, key: &str, known: &[String]) -> (String, Option<Str
     }
     let shown = if key.is_empty() { String::new() } else { format!("`{key}`: ") };
     if let Some((got, expected)) = mismatch(reason) {
-        return (format!("{shown}expected {}, got {got}", wanted(expected)), None);
+        return (format!("{shown}expected {}, got {}", wanted(expected), found(got)), None);
     }
     (format!("{shown}{reason}"), None)
 }
@@ -60,8 +60,18 @@ fn parent_of(key: &str, field: &str) -> String {
 
 /// The two sides of `invalid type: X, expected Y`.
 fn mismatch(reason: &str) -> Option<(&str, &str)> {
-    let rest = ["invalid type: ", "invalid value: ", "invalid length "].iter().find_map(|p| reason.strip_prefix(p))?;
+    let starts = ["invalid type: ", "invalid value: ", "invalid "];
+    let rest = starts.iter().find_map(|start| reason.strip_prefix(start))?;
     rest.split_once(", expected ")
+}
+
+/// What was found, without serde's name for its type where the value itself is shown.
+fn found(got: &str) -> &str {
+    match got {
+        "map" => "a table",
+        "sequence" => "a list",
+        _ => ["integer ", "floating point ", "boolean ", "string "].iter().find_map(|kind| got.strip_prefix(kind)).unwrap_or(got),
+    }
 }
 
 fn wanted(expected: &str) -> &str {

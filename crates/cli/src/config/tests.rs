@@ -91,23 +91,23 @@ fn unknown_keys_name_line_key_and_what_was_meant() {
 
 #[test]
 fn wrong_types_name_what_is_expected_and_what_was_found() {
-    insta::assert_snapshot!(message("[sft]\nlearning_rate = \"fast\"\n", &[]), @r#"error: sft.toml:2: `sft.learning_rate`: expected a number, got string "fast""#);
-    insta::assert_snapshot!(message("sft.max_steps = -1\n", &[]), @"error: sft.toml:1: `sft.max_steps`: expected a whole number of at least 0, got integer `-1`");
+    insta::assert_snapshot!(message("[sft]\nlearning_rate = \"fast\"\n", &[]), @r#"error: sft.toml:2: `sft.learning_rate`: expected a number, got "fast""#);
+    insta::assert_snapshot!(message("sft.max_steps = -1\n", &[]), @"error: sft.toml:1: `sft.max_steps`: expected a whole number of at least 0, got `-1`");
     insta::assert_snapshot!(message("[sft]\nlr_scheduler_type = \"cosin\"\n", &[]), @r#"
     error: sft.toml:2: `sft.lr_scheduler_type`: expected one of "linear", "cosine", got "cosin"
 
     hint: did you mean `cosine`?
     "#);
-    insta::assert_snapshot!(message("[sft]\nbetas = [0.9]\n", &[]), @"error: sft.toml:2: `sft.betas`: expected an array of length 2, got 1");
-    insta::assert_snapshot!(message("sft = 3\n", &[]), @"error: sft.toml:1: `sft`: expected a table, got integer `3`");
-    insta::assert_snapshot!(message("", &["sft.max_steps=many"]), @r#"error: override `sft.max_steps=many`: `sft.max_steps`: expected a whole number of at least 0, got string "many""#);
-    insta::assert_snapshot!(message("", &["sft.max_steps.inner=3"]), @"error: override `sft.max_steps.inner=3`: `sft.max_steps.inner`: expected a whole number of at least 0, got map");
+    insta::assert_snapshot!(message("[sft]\nbetas = [0.9]\n", &[]), @"error: sft.toml:2: `sft.betas`: expected an array of length 2, got length 1");
+    insta::assert_snapshot!(message("sft = 3\n", &[]), @"error: sft.toml:1: `sft`: expected a table, got `3`");
+    insta::assert_snapshot!(message("", &["sft.max_steps=many"]), @r#"error: override `sft.max_steps=many`: `sft.max_steps`: expected a whole number of at least 0, got "many""#);
+    insta::assert_snapshot!(message("", &["sft.max_steps.inner=3"]), @"error: override `sft.max_steps.inner=3`: `sft.max_steps.inner`: expected a whole number of at least 0, got a table");
 }
 
 #[test]
 fn what_is_no_toml_and_no_override_is_said_so() {
     insta::assert_snapshot!(message("[sft]\nlearning_rate 3\n", &[]), @"error: sft.toml:2: key with no value, expected `=`");
-    insta::assert_snapshot!(message("[sft]\nmax_steps = 1\nmax_steps = 2\n", &[]), @"error: sft.toml:3: duplicate key");
+    insta::assert_snapshot!(message("[sft]\nmax_steps = 1\nmax_steps = 2\n", &[]), @"error: sft.toml:3: duplicate key `max_steps`");
     insta::assert_snapshot!(message("", &["learning_rate"]), @r#"
     error: override `learning_rate`: expected `key=value` with a dotted key
 
