@@ -91,9 +91,15 @@ fn in_file<T: Serialize + Default>(path: &Path, text: &str, error: &toml::de::Er
     let key = locate::key_at(text, offset);
     let (mut problem, hint) = message::explain(error.message(), &key, &known_keys::<T>());
     if problem == "duplicate key" {
-        problem.push_str(&format!(" `{}`", error.span().and_then(|span| text.get(span)).unwrap_or_default()));
+        problem.push_str(&format!(
+            " `{}`",
+            error.span().and_then(|span| text.get(span)).unwrap_or_default()
+        ));
     }
-    let origin = Origin::File { path: path.to_owned(), line: locate::line_at(text, offset) };
+    let origin = Origin::File {
+        path: path.to_owned(),
+        line: locate::line_at(text, offset),
+    };
     ConfigError { origin, problem, hint }
 }
 
@@ -102,7 +108,11 @@ fn apply_override<T>(table: &toml::Table, text: &str) -> Result<(toml::Table, T)
 where
     T: DeserializeOwned + Serialize + Default,
 {
-    let fault = |problem, hint| ConfigError { origin: Origin::Override(text.to_owned()), problem, hint };
+    let fault = |problem, hint| ConfigError {
+        origin: Origin::Override(text.to_owned()),
+        problem,
+        hint,
+    };
     let Some((key, value)) = text.split_once('=') else {
         let problem = "expected `key=value` with a dotted key".to_owned();
         return Err(fault(problem, Some("for example `sft.learning_rate=1e-4`".into())));
@@ -129,7 +139,9 @@ where
 
 /// The value as TOML reads it; nothing where it is a bare word.
 fn typed(value: &str) -> Option<toml::Value> {
-    toml::from_str::<toml::Table>(&format!("value = {value}")).ok()?.remove("value")
+    toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()?
+        .remove("value")
 }
 
 fn insert(table: &mut toml::Table, path: &[&str], value: toml::Value) -> Result<(), String> {
@@ -138,10 +150,15 @@ fn insert(table: &mut toml::Table, path: &[&str], value: toml::Value) -> Result<
         table.insert((*first).to_owned(), value);
         return Ok(());
     }
-    let entry = table.entry((*first).to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    let entry = table
+        .entry((*first).to_owned())
+        .or_insert_with(|| toml::Value::Table(toml::Table::new()));
     match entry {
         toml::Value::Table(inner) => insert(inner, rest, value),
-        other => Err(format!("`{first}` is a {}, so nothing stands below it", other.type_str())),
+        other => Err(format!(
+            "`{first}` is a {}, so nothing stands below it",
+            other.type_str()
+        )),
     }
 }
 

@@ -17,7 +17,12 @@ pub struct Failure {
 
 impl Failure {
     fn new(category: Category, message: impl Into<String>) -> Self {
-        Self { category, message: message.into(), hint: None, cause: None }
+        Self {
+            category,
+            message: message.into(),
+            hint: None,
+            cause: None,
+        }
     }
 
     /// The command was called in a way that cannot work, or its settings are wrong.
@@ -68,7 +73,9 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.as_ref().map(|cause| &**cause as &(dyn std::error::Error + 'static))
+        self.cause
+            .as_ref()
+            .map(|cause| &**cause as &(dyn std::error::Error + 'static))
     }
 }
 
@@ -87,7 +94,11 @@ pub fn report(error: &anyhow::Error, color: bool) -> u8 {
 
 /// The message as it is printed: `error:`, the chain of causes, and the hint after a blank line.
 pub fn render(error: &anyhow::Error, color: bool) -> String {
-    let (red, cyan, bold_off) = if color { ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m") } else { ("", "", "") };
+    let (red, cyan, bold_off) = if color {
+        ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
     let mut text = format!("{red}error{bold_off}: {error}\n");
     let mut shown = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

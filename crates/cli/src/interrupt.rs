@@ -44,7 +44,11 @@ fn resume_command(arguments: impl Iterator<Item = String>) -> String {
 /// The word as a shell takes it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -57,7 +61,10 @@ mod tests {
 
     #[test]
     fn resume_command_repeats_the_call() {
-        check(&["/usr/bin/scruple", "sft", "--out", "a b"], "scruple sft --out 'a b' --resume");
+        check(
+            &["/usr/bin/scruple", "sft", "--out", "a b"],
+            "scruple sft --out 'a b' --resume",
+        );
         check(&["scruple", "rl", "--resume", "seed=1"], "scruple rl --resume seed=1");
     }
 }

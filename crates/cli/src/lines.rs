@@ -22,7 +22,13 @@ impl LineWriter {
     /// A writer to `path`. Nothing is touched before the first line is there to be written, so a command that fails
     /// early leaves an older file alone; after that the file is replaced, or with `resume` appended to.
     pub fn new(path: &Path, resume: bool) -> Self {
-        Self { path: path.to_owned(), resume, file: None, bytes: 0, lines: 0 }
+        Self {
+            path: path.to_owned(),
+            resume,
+            file: None,
+            bytes: 0,
+            lines: 0,
+        }
     }
 
     /// How many lines this writer has written.
@@ -54,7 +60,11 @@ impl LineWriter {
     pub fn finish(mut self) -> anyhow::Result<()> {
         let outcome = self.open().and_then(|file| {
             // Pipes and devices cannot be synced, and need not be.
-            if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
+            if file.metadata()?.is_file() {
+                file.sync_all()
+            } else {
+                Ok(())
+            }
         });
         outcome.map_err(|error| self.give_up(error).into())
     }
@@ -72,7 +82,9 @@ impl LineWriter {
             }
             self.file = Some(file);
         }
-        self.file.as_mut().ok_or_else(|| std::io::Error::other("the file was not opened"))
+        self.file
+            .as_mut()
+            .ok_or_else(|| std::io::Error::other("the file was not opened"))
     }
 
     fn give_up(&mut self, error: std::io::Error) -> Failure {
@@ -107,10 +119,16 @@ pub fn lines_by_id(path: &Path) -> anyhow::Result<HashMap<String, usize>> {
 
 fn id_of(path: &Path, line_number: usize, line: &str) -> anyhow::Result<String> {
     let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-    value.get("id").and_then(|id| id.as_str()).map(str::to_owned).ok_or_else(|| {
-        let message = format!("{}:{line_number}: expected a JSON object with an `id`", path.display());
-        Failure::data(message).hint("`--resume` goes on with a file that the same command wrote before").into()
-    })
+    value
+        .get("id")
+        .and_then(|id| id.as_str())
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            let message = format!("{}:{line_number}: expected a JSON object with an `id`", path.display());
+            Failure::data(message)
+                .hint("`--resume` goes on with a file that the same command wrote before")
+                .into()
+        })
 }
 
 #[cfg(test)]
@@ -146,7 +164,10 @@ mod tests {
         std::fs::write(&path, "{\"id\":\"a\"}\n{\"id\":\"b\"}\n{\"id\":\"c").unwrap();
         let counts = lines_by_id(&path).unwrap();
         assert_eq!(counts, HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)]));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"id\":\"a\"}\n{\"id\":\"b\"}\n");
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "{\"id\":\"a\"}\n{\"id\":\"b\"}\n"
+        );
     }
 
     #[cfg(target_os = "linux")]
@@ -155,6 +176,9 @@ mod tests {
         let mut writer = LineWriter::new(Path::new("/dev/full"), false);
         let error = writer.write(&["line"]).unwrap_err();
         assert_eq!(category_of(&error), Category::Output);
-        assert!(error.to_string().starts_with("/dev/full: cannot write after 0 lines"), "{error}");
+        assert!(
+            error.to_string().starts_with("/dev/full: cannot write after 0 lines"),
+            "{error}"
+        );
     }
 }

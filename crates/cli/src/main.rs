@@ -37,7 +37,11 @@ fn main() -> ExitCode {
 }
 
 fn parse(color: bool) -> Result<args::Arguments, clap::Error> {
-    let choice = if color { clap::ColorChoice::Auto } else { clap::ColorChoice::Never };
+    let choice = if color {
+        clap::ColorChoice::Auto
+    } else {
+        clap::ColorChoice::Never
+    };
     let mut command = args::Arguments::command().color(choice);
     let matches = command.clone().try_get_matches()?;
     args::Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))

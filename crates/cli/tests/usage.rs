@@ -8,7 +8,12 @@ use tempfile::TempDir;
 /// Runs `scruple` in a folder; returns the exit code, standard output and standard error.
 fn scruple(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::cargo_bin("scruple").unwrap();
-    let output = command.current_dir(folder).env_remove("RUST_BACKTRACE").args(arguments).output().unwrap();
+    let output = command
+        .current_dir(folder)
+        .env_remove("RUST_BACKTRACE")
+        .args(arguments)
+        .output()
+        .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -36,11 +41,21 @@ fn check_failure(files: &[(&str, &str)], arguments: &[&str], code: i32, message:
 #[test]
 fn help_teaches() {
     let folder = folder_with(&[]);
-    for command in ["", "demo", "mini", "sft", "curate", "rl", "eval", "report", "generate", "score"] {
-        let arguments: Vec<&str> = if command.is_empty() { vec!["--help"] } else { vec![command, "--help"] };
+    for command in [
+        "", "demo", "mini", "sft", "curate", "rl", "eval", "report", "generate", "score",
+    ] {
+        let arguments: Vec<&str> = if command.is_empty() {
+            vec!["--help"]
+        } else {
+            vec![command, "--help"]
+        };
         let (code, stdout, stderr) = scruple(folder.path(), &arguments);
         assert_eq!((code, stderr.as_str()), (0, ""));
-        let name = if command.is_empty() { "help".to_owned() } else { format!("help-{command}") };
+        let name = if command.is_empty() {
+            "help".to_owned()
+        } else {
+            format!("help-{command}")
+        };
         insta::assert_snapshot!(name, stdout);
     }
 }
@@ -52,7 +67,10 @@ fn wrong_usage_ends_with_2_and_a_suggestion() {
         (&["generat"][..], "a similar subcommand exists: 'generate'"),
         (&["demo", "--sed", "1"], "a similar argument exists: '--seed'"),
         (&["demo", "--seed", "one"], "invalid value 'one' for '--seed <N>'"),
-        (&["demo", "--device", "tpu"], "possible values: flex, vulkan, wgpu, cuda"),
+        (
+            &["demo", "--device", "tpu"],
+            "possible values: flex, vulkan, wgpu, cuda",
+        ),
     ] {
         let (code, stdout, stderr) = scruple(folder.path(), arguments);
         assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
@@ -96,7 +114,10 @@ fn bad_data_ends_with_3_and_names_file_and_line() {
         "error: d.jsonl:2: missing field `messages` at line 1 column 11",
     );
     check_failure(
-        &[("d.jsonl", r#"{"id": "a", "messages": [{"role": "system", "content": "Be brief."}]}"#)],
+        &[(
+            "d.jsonl",
+            r#"{"id": "a", "messages": [{"role": "system", "content": "Be brief."}]}"#,
+        )],
         &call,
         3,
         "error: d.jsonl:1: item `a`: expected a message of the user's to answer",
@@ -116,7 +137,12 @@ fn scoring_wants_a_reply_to_score() {
 #[test]
 fn a_missing_model_ends_with_4() {
     let call = ["generate", "--model", "m", "--data", "d.jsonl", "--out", "o.jsonl"];
-    check_failure(&[("d.jsonl", QUESTION)], &call, 4, "error: m: no such folder: expected a model");
+    check_failure(
+        &[("d.jsonl", QUESTION)],
+        &call,
+        4,
+        "error: m: no such folder: expected a model",
+    );
     let here = ["generate", "--model", ".", "--data", "d.jsonl", "--out", "o.jsonl"];
     check_failure(
         &[("d.jsonl", QUESTION)],

@@ -34,4 +34,6 @@ pub struct Arguments {
     pub resume: bool,
 }
 
-pub fn run(_: &Arguments, _: &mut super::Context) -> anyhow::Result<()> { anyhow::bail!("not yet") }
+pub fn run(_: &Arguments, _: &mut super::Context) -> anyhow::Result<()> {
+    anyhow::bail!("not yet")
+}

@@ -1,6 +1,6 @@
 //! `scruple eval`.
-use clap::Args;
 use crate::args::RunArguments;
+use clap::Args;
 /// Evaluate.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -8,4 +8,6 @@ pub struct Arguments {
     run: RunArguments,
 }
 
-pub fn run(_: &Arguments, _: &mut super::Context) -> anyhow::Result<()> { anyhow::bail!("not yet") }
+pub fn run(_: &Arguments, _: &mut super::Context) -> anyhow::Result<()> {
+    anyhow::bail!("not yet")
+}

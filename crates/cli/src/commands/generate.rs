@@ -91,10 +91,27 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
 }
 
 fn sampling(arguments: &Arguments) -> Result<SamplingParams, Failure> {
-    let Arguments { temperature, top_p, max_new_tokens, num_samples, batch_size, .. } = *arguments;
+    let Arguments {
+        temperature,
+        top_p,
+        max_new_tokens,
+        num_samples,
+        batch_size,
+        ..
+    } = *arguments;
     let faults = [
-        (!(temperature.is_finite() && temperature >= 0.0), "--temperature", "a number of at least 0", temperature),
-        (!(top_p > 0.0 && top_p <= 1.0), "--top-p", "a number above 0, at most 1", top_p),
+        (
+            !(temperature.is_finite() && temperature >= 0.0),
+            "--temperature",
+            "a number of at least 0",
+            temperature,
+        ),
+        (
+            !(top_p > 0.0 && top_p <= 1.0),
+            "--top-p",
+            "a number above 0, at most 1",
+            top_p,
+        ),
         (max_new_tokens == 0, "--max-new-tokens", "at least 1", 0.0),
         (num_samples == 0, "--num-samples", "at least 1", 0.0),
         (batch_size == 0, "--batch-size", "at least 1", 0.0),
@@ -102,7 +119,12 @@ fn sampling(arguments: &Arguments) -> Result<SamplingParams, Failure> {
     if let Some((_, flag, expected, got)) = faults.iter().find(|(wrong, ..)| *wrong) {
         return Err(Failure::usage(format!("{flag}: expected {expected}, got {got}")));
     }
-    Ok(SamplingParams { temperature, top_p, max_new_tokens, ignore_eos: arguments.ignore_eos })
+    Ok(SamplingParams {
+        temperature,
+        top_p,
+        max_new_tokens,
+        ignore_eos: arguments.ignore_eos,
+    })
 }
 
 fn without_question(item: &Item) -> Option<String> {
@@ -117,7 +139,11 @@ fn complete(
     arguments: &Arguments,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<()> {
-    let written = if arguments.resume { lines_by_id(&arguments.out)? } else { Default::default() };
+    let written = if arguments.resume {
+        lines_by_id(&arguments.out)?
+    } else {
+        Default::default()
+    };
     let samples_of = |item: &Item| written.get(&item.id).copied().unwrap_or(0)..arguments.num_samples;
     let missing: Vec<&Item> = items.iter().filter(|item| !samples_of(item).is_empty()).collect();
     let mut writer = LineWriter::new(&arguments.out, arguments.resume);
@@ -128,7 +154,9 @@ fn complete(
         }
         let request = |item: &&Item| SampleRequest {
             messages: item.prompt().to_vec(),
-            seeds: samples_of(item).map(|sample| arguments.seed.wrapping_add(sample as u64)).collect(),
+            seeds: samples_of(item)
+                .map(|sample| arguments.seed.wrapping_add(sample as u64))
+                .collect(),
         };
         let requests: Vec<SampleRequest> = batch.iter().map(request).collect();
         for (item, sampled) in batch.iter().zip(engine.sample(&requests, params)?) {

@@ -23,4 +23,6 @@ pub struct Arguments {
     folder: PathBuf,
 }
 
-pub fn run(_: &Arguments) -> anyhow::Result<()> { anyhow::bail!("not yet") }
+pub fn run(_: &Arguments) -> anyhow::Result<()> {
+    anyhow::bail!("not yet")
+}

@@ -11,4 +11,6 @@ pub struct Arguments {
     run: RunArguments,
 }
 
-pub fn run(_: &Arguments, _: &mut super::Context) -> anyhow::Result<()> { anyhow::bail!("not yet") }
+pub fn run(_: &Arguments, _: &mut super::Context) -> anyhow::Result<()> {
+    anyhow::bail!("not yet")
+}

@@ -67,5 +67,7 @@ fn without_reply(item: &Item) -> Option<String> {
         Role::User => "user's",
         Role::System => "system's",
     };
-    Some(format!("expected the last message to be the assistant's, got the {speaker}"))
+    Some(format!(
+        "expected the last message to be the assistant's, got the {speaker}"
+    ))
 }

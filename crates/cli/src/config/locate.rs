@@ -10,7 +10,9 @@ pub fn line_at(text: &str, offset: usize) -> usize {
 /// The dotted key whose name or value stands at byte `offset`; empty where there is none, as in a file that is not
 /// TOML.
 pub fn key_at(text: &str, offset: usize) -> String {
-    let Ok(table) = DeTable::parse(text) else { return String::new() };
+    let Ok(table) = DeTable::parse(text) else {
+        return String::new();
+    };
     let mut path = Vec::new();
     descend(table.get_ref(), offset, &mut path);
     path.join(".")

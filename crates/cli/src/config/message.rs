@@ -12,9 +12,16 @@ pub fn explain(reason: &str, key: &str, known: &[String]) -> (String, Option<Str
     if let Some(rest) = reason.strip_prefix("unknown variant ") {
         return unknown_value(rest, key);
     }
-    let shown = if key.is_empty() { String::new() } else { format!("`{key}`: ") };
+    let shown = if key.is_empty() {
+        String::new()
+    } else {
+        format!("`{key}`: ")
+    };
     if let Some((got, expected)) = mismatch(reason) {
-        return (format!("{shown}expected {}, got {}", wanted(expected), found(got)), None);
+        return (
+            format!("{shown}expected {}, got {}", wanted(expected), found(got)),
+            None,
+        );
     }
     (format!("{shown}{reason}"), None)
 }
@@ -28,7 +35,11 @@ fn unknown_key(rest: &str, key: &str, known: &[String]) -> (String, Option<Strin
         [only] => format!("expected `{only}`"),
         several => format!("expected one of `{}`", several.join("`, `")),
     };
-    let elsewhere = || known.iter().find(|known| known.ends_with(&format!(".{field}")) && **known != dotted);
+    let elsewhere = || {
+        known
+            .iter()
+            .find(|known| known.ends_with(&format!(".{field}")) && **known != dotted)
+    };
     let hint = match nearest(&field, choices.iter().map(String::as_str)) {
         Some(choice) => Some(format!("did you mean `{prefix}{choice}`?")),
         None => elsewhere().map(|found| format!("there is a key `{found}`; did you mean that?")),
@@ -39,7 +50,11 @@ fn unknown_key(rest: &str, key: &str, known: &[String]) -> (String, Option<Strin
 fn unknown_value(rest: &str, key: &str) -> (String, Option<String>) {
     let (value, choices) = field_and_choices(rest);
     let hint = nearest(&value, choices.iter().map(String::as_str)).map(|choice| format!("did you mean `{choice}`?"));
-    let expected = choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ");
+    let expected = choices
+        .iter()
+        .map(|choice| format!("\"{choice}\""))
+        .collect::<Vec<_>>()
+        .join(", ");
     (format!("`{key}`: expected one of {expected}, got \"{value}\""), hint)
 }
 
@@ -55,7 +70,11 @@ fn field_and_choices(rest: &str) -> (String, Vec<String>) {
 fn parent_of(key: &str, field: &str) -> String {
     let parts: Vec<&str> = key.split('.').collect();
     let depth = parts.iter().position(|part| *part == field).unwrap_or(parts.len());
-    parts[..depth].iter().filter(|part| !part.is_empty()).map(|part| format!("{part}.")).collect()
+    parts[..depth]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .map(|part| format!("{part}."))
+        .collect()
 }
 
 /// The two sides of `invalid type: X, expected Y`.
@@ -70,7 +89,10 @@ fn found(got: &str) -> &str {
     match got {
         "map" => "a table",
         "sequence" => "a list",
-        _ => ["integer ", "floating point ", "boolean ", "string "].iter().find_map(|kind| got.strip_prefix(kind)).unwrap_or(got),
+        _ => ["integer ", "floating point ", "boolean ", "string "]
+            .iter()
+            .find_map(|kind| got.strip_prefix(kind))
+            .unwrap_or(got),
     }
 }
 

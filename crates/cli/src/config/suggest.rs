@@ -38,9 +38,13 @@ mod tests {
 
     #[test]
     fn distance_counts_edits() {
-        for (left, right, expected) in
-            [("", "", 0), ("abc", "abc", 0), ("abc", "acb", 1), ("abc", "ab", 1), ("kitten", "sitting", 3)]
-        {
+        for (left, right, expected) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("abc", "acb", 1),
+            ("abc", "ab", 1),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(left, right), expected, "{left} {right}");
         }
     }

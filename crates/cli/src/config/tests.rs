@@ -29,7 +29,12 @@ struct Sft {
 
 impl Default for Sft {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, max_steps: 10, lr_scheduler_type: Scheduler::Cosine, betas: [0.9, 0.95] }
+        Self {
+            learning_rate: 1e-3,
+            max_steps: 10,
+            lr_scheduler_type: Scheduler::Cosine,
+            betas: [0.9, 0.95],
+        }
     }
 }
 
@@ -55,7 +60,10 @@ fn message(text: &str, overrides: &[&str]) -> String {
 #[test]
 fn overrides_win_over_the_file_and_the_file_over_defaults() {
     let text = "[sft]\nlearning_rate = 0.5\nmax_steps = 7\n";
-    let settings = message(text, &["sft.max_steps=8", "model.path=runs/a", "sft.lr_scheduler_type = linear"]);
+    let settings = message(
+        text,
+        &["sft.max_steps=8", "model.path=runs/a", "sft.lr_scheduler_type = linear"],
+    );
     insta::assert_snapshot!(settings, @r#"Settings { model: Model { path: "runs/a" }, sft: Sft { learning_rate: 0.5, max_steps: 8, lr_scheduler_type: Linear, betas: [0.9, 0.95] } }"#);
 }
 

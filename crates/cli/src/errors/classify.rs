@@ -107,13 +107,15 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ConfigError>() {
         return error.hint.clone();
     }
-    let io = error.downcast_ref::<std::io::Error>().or(match error.downcast_ref::<DataError>() {
-        Some(DataError::Io(io)) => Some(io),
-        _ => match error.downcast_ref::<EngineError>() {
-            Some(EngineError::Io(io)) => Some(io),
-            _ => None,
-        },
-    })?;
+    let io = error
+        .downcast_ref::<std::io::Error>()
+        .or(match error.downcast_ref::<DataError>() {
+            Some(DataError::Io(io)) => Some(io),
+            _ => match error.downcast_ref::<EngineError>() {
+                Some(EngineError::Io(io)) => Some(io),
+                _ => None,
+            },
+        })?;
     match io.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Some("free some space, then go on with `--resume`; what was written before is kept".into())

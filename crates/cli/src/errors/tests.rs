@@ -24,7 +24,10 @@ fn each_kind_of_error_has_its_exit_code() {
     check(disk_full(), 7);
     check(DataError::Io(disk_full()), 7);
     check(EngineError::Io(disk_full()), 7);
-    check(anyhow::Error::from(EngineError::Io(disk_full())).context("while saving"), 7);
+    check(
+        anyhow::Error::from(EngineError::Io(disk_full())).context("while saving"),
+        7,
+    );
 }
 
 #[test]
