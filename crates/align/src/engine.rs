@@ -27,7 +27,12 @@ pub struct SamplingParams {
 
 impl Default for SamplingParams {
     fn default() -> Self {
-        Self { temperature: 1.0, top_p: 1.0, max_new_tokens: 128, ignore_eos: false }
+        Self {
+            temperature: 1.0,
+            top_p: 1.0,
+            max_new_tokens: 128,
+            ignore_eos: false,
+        }
     }
 }
 
@@ -156,7 +161,13 @@ pub struct AdamW {
 
 impl Default for AdamW {
     fn default() -> Self {
-        Self { learning_rate: 1e-6, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.01, max_grad_norm: 1.0 }
+        Self {
+            learning_rate: 1e-6,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            max_grad_norm: 1.0,
+        }
     }
 }
 

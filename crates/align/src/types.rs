@@ -49,7 +49,10 @@ pub struct Message {
 impl Message {
     /// A message of words alone.
     pub fn text(role: Role, text: impl Into<String>) -> Self {
-        Self { role, content: vec![Part::Text { text: text.into() }] }
+        Self {
+            role,
+            content: vec![Part::Text { text: text.into() }],
+        }
     }
 
     /// The message's text parts, joined without anything between.
@@ -66,10 +69,13 @@ impl Message {
 
 /// The image paths of a dialogue, in order.
 pub fn image_paths(messages: &[Message]) -> impl Iterator<Item = &Path> {
-    messages.iter().flat_map(|message| &message.content).filter_map(|part| match part {
-        Part::Image { image } => Some(image.as_path()),
-        Part::Text { .. } => None,
-    })
+    messages
+        .iter()
+        .flat_map(|message| &message.content)
+        .filter_map(|part| match part {
+            Part::Image { image } => Some(image.as_path()),
+            Part::Text { .. } => None,
+        })
 }
 
 /// What an item asks for, which decides how an answer to it is counted.
@@ -121,7 +127,10 @@ impl Item {
 
     /// The label: the closing message of the assistant's, if there is one.
     pub fn label(&self) -> Option<String> {
-        self.messages.last().filter(|last| last.role == Role::Assistant).map(Message::plain_text)
+        self.messages
+            .last()
+            .filter(|last| last.role == Role::Assistant)
+            .map(Message::plain_text)
     }
 }
 
@@ -182,13 +191,20 @@ pub fn read_items(path: &Path) -> Result<Vec<Item>, DataError> {
     let mut ids = std::collections::HashMap::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line_number = index + 1;
-        let fault = |problem: String| DataError::Line { path: path.to_owned(), line: line_number, problem };
+        let fault = |problem: String| DataError::Line {
+            path: path.to_owned(),
+            line: line_number,
+            problem,
+        };
         let mut item: Item = serde_json::from_str(line).map_err(|error| fault(error.to_string()))?;
         if item.messages.is_empty() {
             return Err(fault("`messages` is empty: expected at least one message".into()));
         }
         if let Some(first) = ids.insert(item.id.clone(), line_number) {
-            return Err(fault(format!("id `{}` stands already on line {first}: expected unique ids", item.id)));
+            return Err(fault(format!(
+                "id `{}` stands already on line {first}: expected unique ids",
+                item.id
+            )));
         }
         for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
             if let Part::Image { image } = part {
@@ -197,7 +213,11 @@ pub fn read_items(path: &Path) -> Result<Vec<Item>, DataError> {
         }
         items.push(item);
     }
-    if items.is_empty() { Err(DataError::Empty { path: path.to_owned() }) } else { Ok(items) }
+    if items.is_empty() {
+        Err(DataError::Empty { path: path.to_owned() })
+    } else {
+        Ok(items)
+    }
 }
 
 /// Writes items as JSON lines, atomically: the file appears whole or not at all. Image paths below the file's folder

@@ -1,0 +1,151 @@
+//! The picture of the box: every prompt by quality and instability, kept or dropped.
+
+use std::path::Path;
+
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::{CurateError, CurationRecord, QiBox};
+use crate::run_dir::write_atomically;
+
+const SIZE: (u32, u32) = (760, 520);
+const LEGEND_HEIGHT: u32 = 58;
+const FONT: &str = "system-ui, sans-serif";
+const INK: RGBColor = RGBColor(38, 42, 48);
+const FAINT: RGBColor = RGBColor(222, 225, 229);
+const KEPT: RGBColor = RGBColor(0, 114, 178);
+const DROPPED: RGBColor = RGBColor(150, 156, 164);
+const EDGE: RGBColor = RGBColor(213, 94, 0);
+
+/// Colours for dark surroundings; the picture follows the reader's preference wherever it is shown.
+const DARK: &str = "<style>@media (prefers-color-scheme: dark){text[fill=\"#262A30\"]{fill:#d7dae0}\
+    [stroke=\"#262A30\"]{stroke:#8a919b}[stroke=\"#DEE1E5\"]{stroke:#34383f}\
+    [fill=\"#0072B2\"]{fill:#56b4e9}[fill=\"#969CA4\"]{fill:#7b828c}\
+    [stroke=\"#D55E00\"]{stroke:#f0883e}[fill=\"#D55E00\"]{fill:#f0883e}}</style>";
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Plane<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type DrawError = DrawingAreaErrorKind<std::io::Error>;
+
+/// The groups told apart by colour (kept or not) and shape (benign or not). Kept ones come last and lie on top.
+const GROUPS: [(bool, bool, &str); 4] = [
+    (false, false, "hazardous, dropped"),
+    (false, true, "benign, dropped"),
+    (true, false, "hazardous, kept"),
+    (true, true, "benign, kept"),
+];
+
+/// Draws the box and writes the picture (SVG). Prompts of which nothing was scored have no place in it.
+///
+/// Errors: `Io` and `Picture` naming the file.
+pub fn write(path: &Path, records: &[CurationRecord], qi_box: Option<QiBox>) -> Result<(), CurateError> {
+    let svg = draw(records, qi_box).map_err(|error| CurateError::Picture {
+        file: path.to_owned(),
+        problem: error.to_string(),
+    })?;
+    Ok(write_atomically(path, svg.as_bytes())?)
+}
+
+/// The picture as SVG text, on a transparent ground.
+fn draw(records: &[CurationRecord], qi_box: Option<QiBox>) -> Result<String, DrawError> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let (legend, below) = root.split_vertically(LEGEND_HEIGHT);
+        draw_legend(&legend, records)?;
+        draw_chart(&below, records, qi_box)?;
+        root.present()?;
+    }
+    Ok(svg.replacen(
+        ">\n",
+        &format!(">\n<title>Quality and instability of each prompt</title>\n{DARK}\n"),
+        1,
+    ))
+}
+
+fn draw_chart(area: &Area, records: &[CurationRecord], qi_box: Option<QiBox>) -> Result<(), DrawError> {
+    let highest = records.iter().filter_map(|record| record.i).fold(0.5, f64::max);
+    let mut chart = ChartBuilder::on(area)
+        .margin(6)
+        .margin_right(22)
+        .x_label_area_size(50)
+        .y_label_area_size(58)
+        .build_cartesian_2d(-0.2..10.2, -0.04 * highest..highest * 1.08)?;
+    let small = (FONT, 14).into_font().color(&INK);
+    chart
+        .configure_mesh()
+        .axis_style(INK)
+        .bold_line_style(FAINT)
+        .light_line_style(TRANSPARENT)
+        .x_desc("quality Q: mean score of the samples (0 to 10)")
+        .y_desc("instability I: their standard deviation")
+        .x_labels(11)
+        .y_labels(6)
+        .x_label_formatter(&|quality| format!("{quality:.0}"))
+        .y_label_formatter(&|instability| format!("{instability:.1}"))
+        .label_style(small.clone())
+        .axis_desc_style((FONT, 15).into_font().color(&INK))
+        .draw()?;
+    let plane = chart.plotting_area();
+    if let Some(bounds) = qi_box {
+        let corners = [
+            (bounds.q_low - 0.08, highest * 1.04),
+            (bounds.q_high + 0.08, bounds.i_low - 0.02 * highest),
+        ];
+        plane.draw(&Rectangle::new(corners, EDGE.mix(0.06).filled()))?;
+        plane.draw(&Rectangle::new(corners, EDGE.stroke_width(2)))?;
+    }
+    GROUPS
+        .iter()
+        .try_for_each(|(kept, benign, _)| draw_group(plane, records, *kept, *benign))
+}
+
+fn draw_group(plane: &Plane, records: &[CurationRecord], kept: bool, benign: bool) -> Result<(), DrawError> {
+    for record in records
+        .iter()
+        .filter(|record| record.kept == kept && record.is_benign() == benign)
+    {
+        if let (Some(q), Some(i)) = (record.q, record.i) {
+            let style = marker_style(kept);
+            if benign {
+                plane.draw(&TriangleMarker::new((q, i), 6, style))?;
+            } else {
+                plane.draw(&Circle::new((q, i), 4, style))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn marker_style(kept: bool) -> ShapeStyle {
+    if kept {
+        KEPT.mix(0.8).filled()
+    } else {
+        DROPPED.mix(0.55).filled()
+    }
+}
+
+/// The legend, in two columns and two rows, and the box's mark; each group with its number.
+fn draw_legend(area: &Area, records: &[CurationRecord]) -> Result<(), DrawError> {
+    let text = (FONT, 14)
+        .into_font()
+        .color(&INK)
+        .pos(Pos::new(HPos::Left, VPos::Center));
+    for (index, (kept, benign, label)) in GROUPS.iter().enumerate() {
+        let (x, y) = (74 + 225 * (index as i32 / 2), 18 + 24 * (index as i32 % 2));
+        if *benign {
+            area.draw(&TriangleMarker::new((x, y), 6, marker_style(*kept)))?;
+        } else {
+            area.draw(&Circle::new((x, y), 4, marker_style(*kept)))?;
+        }
+        let count = records
+            .iter()
+            .filter(|r| r.kept == *kept && r.is_benign() == *benign && r.q.is_some())
+            .count();
+        area.draw(&Text::new(format!("{label} ({count})"), (x + 14, y), text.clone()))?;
+    }
+    area.draw(&Rectangle::new([(514, 12), (530, 24)], EDGE.stroke_width(2)))?;
+    area.draw(&Text::new("the box", (540, 18), text))
+}

@@ -1,0 +1,348 @@
+//! Proof of the room: a scripted model and judge, a folder, and what stands in it.
+
+use std::path::Path;
+
+use super::*;
+use crate::engine::{
+    AdamW, Completion, FinishReason, ForwardBackward, OptimStep, Policy, SampleRequest, Sampled, SamplingParams,
+    SaveKind, Sequence, TokenLoss, TokenScores,
+};
+use crate::progress::Silent;
+use crate::types::{Message, Role, read_items};
+use crate::verdict::{Decision, Judgement, PerceptionLevel};
+
+/// Answers every prompt with one digit that depends on the seed, and fails once `patience` requests were answered.
+struct DigitEngine {
+    patience: usize,
+    requests: usize,
+    completions: usize,
+}
+
+impl DigitEngine {
+    fn new() -> Self {
+        Self {
+            patience: usize::MAX,
+            requests: 0,
+            completions: 0,
+        }
+    }
+}
+
+impl Engine for DigitEngine {
+    fn sample(&mut self, requests: &[SampleRequest], _: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
+        self.requests += requests.len();
+        if self.requests > self.patience {
+            return Err(EngineError::Numerics("out of patience".into()));
+        }
+        let answer = |seed: &u64| Completion {
+            token_ids: vec![1],
+            logprobs: vec![0.0],
+            text: (seed % 11).to_string(),
+            finish_reason: FinishReason::Stop,
+        };
+        self.completions += requests.iter().map(|request| request.seeds.len()).sum::<usize>();
+        let sampled = requests.iter().map(|request| Sampled {
+            prompt_ids: vec![0],
+            completions: request.seeds.iter().map(answer).collect(),
+        });
+        Ok(sampled.collect())
+    }
+
+    fn logprobs(&mut self, _: &[Sequence], _: Policy) -> Result<Vec<TokenScores>, EngineError> {
+        unreachable!("curation only samples")
+    }
+
+    fn forward_backward(&mut self, _: &[Sequence], _: &dyn TokenLoss) -> Result<ForwardBackward, EngineError> {
+        unreachable!("curation only samples")
+    }
+
+    fn optim_step(&mut self, _: &AdamW) -> Result<OptimStep, EngineError> {
+        unreachable!("curation only samples")
+    }
+
+    fn save(&mut self, _: &Path, _: SaveKind) -> Result<(), EngineError> {
+        unreachable!("curation only samples")
+    }
+
+    fn load(&mut self, _: &Path) -> Result<(), EngineError> {
+        unreachable!("curation only samples")
+    }
+}
+
+/// Takes the digit for the answer's helpfulness; scores nothing of items whose id says so.
+struct DigitJudge;
+
+impl Judge for DigitJudge {
+    fn name(&self) -> &str {
+        "digit"
+    }
+
+    fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement> {
+        let judge = |(item, response): &(&Item, &str)| {
+            if item.id.starts_with("mute") {
+                return Judgement::Unscored("says nothing".into());
+            }
+            let score: f64 = response.parse().expect("a digit");
+            Judgement::Verdict(Verdict {
+                safe: score >= 5.0,
+                decision: Decision::Caution,
+                perception_level: PerceptionLevel::L1,
+                think: BTreeMap::new(),
+                answer: BTreeMap::from([("helpfulness".into(), score)]),
+                hallucinations: Vec::new(),
+                contradictions: Vec::new(),
+                format: true,
+                correct: None,
+            })
+        };
+        responses.iter().map(judge).collect()
+    }
+}
+
+fn helpfulness(verdict: &Verdict) -> f64 {
+    verdict.answer["helpfulness"]
+}
+
+fn item(id: &str, kind: ItemKind) -> Item {
+    Item {
+        id: id.into(),
+        messages: vec![Message::text(Role::User, "How are you?")],
+        split: Some("train".into()),
+        kind: Some(kind),
+        category: None,
+        twin_of: None,
+        truth: None,
+    }
+}
+
+fn pool() -> Vec<Item> {
+    let hazardous = (0..20).map(|n| item(&format!("h{n}"), ItemKind::Hazardous));
+    let benign = (0..10).map(|n| item(&format!("b{n}"), ItemKind::Benign));
+    hazardous
+        .chain(benign)
+        .chain([item("mute", ItemKind::Hazardous)])
+        .collect()
+}
+
+fn curate(
+    engine: &mut DigitEngine,
+    items: &[Item],
+    config: &CurateConfig,
+    folder: &Path,
+) -> Result<CurationSummary, CurateError> {
+    let curation = Curation {
+        items,
+        judge: &DigitJudge,
+        quality: &helpfulness,
+        config,
+    };
+    run(engine, &curation, folder, &mut Silent)
+}
+
+fn small() -> CurateConfig {
+    CurateConfig {
+        num_samples: 4,
+        num_kept: 10,
+        benign_share: 0.2,
+        batch_size: 3,
+        ..CurateConfig::default()
+    }
+}
+
+#[test]
+fn the_folder_holds_what_the_summary_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = DigitEngine::new();
+    let summary = curate(&mut engine, &pool(), &small(), folder.path()).unwrap();
+    assert_eq!((summary.n_prompts, summary.n_samples, summary.n_unscored), (31, 124, 4));
+    assert_eq!((summary.n_kept, summary.n_kept_benign), (10, 2));
+    assert_eq!(summary.dropped[&DropReason::TooFewScored], 1);
+    assert_eq!(summary.dropped.values().sum::<usize>(), 21);
+
+    let kept = read_items(&folder.path().join("curated.jsonl")).unwrap();
+    let records = std::fs::read_to_string(folder.path().join("curation.jsonl")).unwrap();
+    let records: Vec<CurationRecord> = records
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let kept_records: Vec<_> = records
+        .iter()
+        .filter(|record| record.kept)
+        .map(|record| &record.id)
+        .collect();
+    assert_eq!(kept.iter().map(|item| &item.id).collect::<Vec<_>>(), kept_records);
+    let mute = records.last().unwrap();
+    assert_eq!(
+        (mute.q, mute.n_scored, mute.reason),
+        (None, 0, Some(DropReason::TooFewScored))
+    );
+
+    let text = std::fs::read_to_string(folder.path().join("summary.json")).unwrap();
+    assert_eq!(serde_json::from_str::<CurationSummary>(&text).unwrap().n_kept, 10);
+    let svg = std::fs::read_to_string(folder.path().join("qi_box.svg")).unwrap();
+    assert!(
+        svg.contains("hazardous, kept (8)") && svg.contains("benign, kept (2)"),
+        "{svg}"
+    );
+    // Circles: a legend mark for each of the two groups, and one a scored hazardous prompt.
+    assert_eq!(svg.matches("<circle").count(), 2 + 20);
+}
+
+#[test]
+fn a_run_that_failed_goes_on_and_ends_the_same() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    curate(&mut DigitEngine::new(), &pool(), &small(), whole.path()).unwrap();
+    let mut engine = DigitEngine {
+        patience: 10,
+        ..DigitEngine::new()
+    };
+    let failure = curate(&mut engine, &pool(), &small(), parts.path()).unwrap_err();
+    assert!(matches!(failure, CurateError::Engine(_)), "{failure}");
+
+    // The kill tore the last line too.
+    let journal = parts.path().join("samples.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, &text[..text.len() - 9]).unwrap();
+    let mut engine = DigitEngine::new();
+    curate(&mut engine, &pool(), &small(), parts.path()).unwrap();
+    assert_eq!(
+        engine.completions,
+        124 - 35,
+        "samples there already are not drawn again"
+    );
+    for name in [
+        "samples.jsonl",
+        "curation.jsonl",
+        "curated.jsonl",
+        "summary.json",
+        "qi_box.svg",
+    ] {
+        let read = |folder: &tempfile::TempDir| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(read(&whole), read(&parts), "{name}");
+    }
+}
+
+#[test]
+fn selection_may_change_afterwards_but_sampling_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    curate(&mut DigitEngine::new(), &pool(), &small(), folder.path()).unwrap();
+    let mut engine = DigitEngine::new();
+    let fewer = curate(
+        &mut engine,
+        &pool(),
+        &CurateConfig { num_kept: 5, ..small() },
+        folder.path(),
+    )
+    .unwrap();
+    assert_eq!((engine.completions, fewer.n_kept), (0, 5));
+    let hotter = CurateConfig {
+        temperature: 0.7,
+        ..small()
+    };
+    let message = curate(&mut engine, &pool(), &hotter, folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("sampling.json: `temperature` differs"), "{message}");
+}
+
+#[test]
+fn nothing_kept_is_said_with_reasons_and_the_records_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let mute = [item("mute1", ItemKind::Hazardous), item("mute2", ItemKind::Benign)];
+    let message = curate(&mut DigitEngine::new(), &mute, &small(), folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.ends_with("of 2 prompts, 2 had fewer than 2 scored samples"),
+        "{message}"
+    );
+    assert!(folder.path().join("curation.jsonl").exists());
+}
+
+struct Stopping;
+
+impl Progress for Stopping {
+    fn begin(&mut self, _: &str, _: usize) {}
+    fn advance(&mut self, _: usize) {}
+    fn note(&mut self, _: &str) {}
+    fn end(&mut self) {}
+    fn interrupted(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn an_interruption_is_an_error_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let curation = Curation {
+        items: &pool(),
+        judge: &DigitJudge,
+        quality: &helpfulness,
+        config: &small(),
+    };
+    let stopped = run(&mut DigitEngine::new(), &curation, folder.path(), &mut Stopping).unwrap_err();
+    assert!(
+        matches!(stopped, CurateError::Interrupted { done: 0, total: 31 }),
+        "{stopped}"
+    );
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let base = CurateConfig::default;
+    let cases = [
+        (
+            CurateConfig {
+                num_samples: 1,
+                ..base()
+            },
+            "`num_samples`: expected at least 2",
+        ),
+        (
+            CurateConfig { num_kept: 0, ..base() },
+            "`num_kept`: expected at least 1, got 0",
+        ),
+        (
+            CurateConfig {
+                temperature: 0.0,
+                ..base()
+            },
+            "`temperature`: expected above 0",
+        ),
+        (
+            CurateConfig { top_p: 1.5, ..base() },
+            "`top_p`: expected above 0 and at most 1, got 1.5",
+        ),
+        (
+            CurateConfig {
+                benign_share: 1.0,
+                ..base()
+            },
+            "`benign_share`: expected from 0 to below 1, got 1",
+        ),
+        (
+            CurateConfig {
+                drop_lowest: f64::NAN,
+                ..base()
+            },
+            "`drop_lowest`",
+        ),
+        (
+            CurateConfig {
+                drop_lowest: 0.5,
+                drop_highest: 0.5,
+                ..base()
+            },
+            "got 1 together",
+        ),
+    ];
+    for (config, expected) in cases {
+        let message = config.validate().unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    assert!(base().validate().is_ok());
+    let unknown = serde_json::from_str::<CurateConfig>(r#"{"num_sample": 8}"#)
+        .unwrap_err()
+        .to_string();
+    assert!(unknown.contains("unknown field `num_sample`"), "{unknown}");
+}
