@@ -6,6 +6,7 @@ use align::engine::Engine;
 use clap::Args;
 
 use crate::args::Device;
+use crate::config::tables::ModelTable;
 use crate::errors::Failure;
 
 /// Which model to use.
@@ -17,6 +18,13 @@ pub struct ModelArguments {
     /// A LoRA adapter in PEFT layout, put on top of the model
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
+}
+
+impl ModelArguments {
+    /// The same as settings name it.
+    pub fn table(&self) -> ModelTable {
+        ModelTable { path: Some(self.model.clone()), adapter: self.adapter.clone() }
+    }
 }
 
 /// Fails unless the folder holds the file that makes it a model (`config.json`) or an adapter (`adapter_config.json`).

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::model::ModelArguments;
-use crate::data::read_checked;
+use crate::data::{read_checked, without_reply};
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line with `id` and `messages`; the last message is the assistant's.
@@ -59,15 +59,4 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let _items = read_checked(&arguments.data, without_reply)?;
     let _ = context;
     anyhow::bail!("not yet")
-}
-
-fn without_reply(item: &Item) -> Option<String> {
-    let speaker = match item.messages.last()?.role {
-        Role::Assistant => return None,
-        Role::User => "user's",
-        Role::System => "system's",
-    };
-    Some(format!(
-        "expected the last message to be the assistant's, got the {speaker}"
-    ))
 }
