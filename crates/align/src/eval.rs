@@ -1,6 +1,28 @@
 //! Evaluation: responses in, rates with intervals and unscored counts out.
+//!
+//! [`run`] samples a response to every item and has it judged; [`summarise`] counts; [`compare`] sets two models side
+//! by side, item by item; [`Table`] prints. [`Suite`] reads published benchmarks. What a judge could not score stands
+//! outside every rate and is shown beside it.
+
+mod compare;
+mod options;
+mod rates;
+mod refusal;
+mod run;
+mod suites;
+mod table;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use compare::{Comparison, Difference, SplitComparison, compare};
+pub use options::OptionMatch;
+pub use rates::{RATES, RateDefinition, SAFE_THRESHOLD, summarise};
+pub use refusal::{KeywordRefusal, Refusal, detect_refusal};
+pub use run::{EvalConfig, EvalError, EvalOutcome, EvalOutput, run};
+pub use suites::{Suite, UnknownSuite};
+pub use table::Table;
 
 use crate::types::Item;
 use crate::verdict::Judgement;
@@ -38,11 +60,10 @@ pub struct SplitSummary {
     pub n: usize,
     /// How many of them the judge could not score.
     pub unscored: usize,
-    /// Named rates, each present where it has a meaning: `asr`, `hr`, `rsr`, `rr`, `over_refusal`, `accuracy`,
-    /// `think_safety`, `hallucination`, `contradiction`.
-    pub rates: std::collections::BTreeMap<String, Rate>,
+    /// Named rates, each present where it has a meaning: the names of [`RATES`].
+    pub rates: BTreeMap<String, Rate>,
     /// Mean score by reward dimension, such as `think/grounding`, 0..10.
-    pub dimensions: std::collections::BTreeMap<String, f64>,
+    pub dimensions: BTreeMap<String, f64>,
 }
 
 /// One model's figures; `summary.json` of an evaluation.
@@ -52,6 +73,22 @@ pub struct EvalSummary {
     pub model: String,
     /// The judge's name.
     pub judge: String,
-    /// One entry a split, in the order evaluated.
+    /// One entry a split: easy, hard, real, benign, black, general, others as they come, and last, where there are
+    /// several, `all`.
     pub splits: Vec<SplitSummary>,
 }
+
+impl EvalSummary {
+    /// The figures of a split.
+    pub fn split(&self, name: &str) -> Option<&SplitSummary> {
+        self.splits.iter().find(|split| split.split == name)
+    }
+
+    /// A rate's share in per cent, where the split was evaluated and anything was scored.
+    pub fn percent(&self, split: &str, rate: &str) -> Option<f64> {
+        self.split(split)?.rates.get(rate)?.percent
+    }
+}
+
+#[cfg(test)]
+mod samples;

@@ -1,1 +1,286 @@
-//! image_processor
+//! A picture as the vision tower takes it: resized, cut into patches, normalised.
+//!
+//! Equal to Hugging Face's slow `Qwen2VLImageProcessor` (transformers 4.57): smart resize, Pillow's bicubic filter, bytes
+//! scaled and normalised in f32, the still picture doubled in time, patches in the order of the blocks that the merger
+//! will join.
+
+mod decode;
+mod settings;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use self::settings::ImageSettings;
+use crate::error::Error;
+use crate::resample::{CHANNELS, RgbPicture};
+
+/// Pictures with one side longer than the other by more than this factor are refused.
+const MAX_ASPECT_RATIO: f64 = 200.0;
+
+/// Turns pictures into patches as a folder's `preprocessor_config.json` says.
+#[derive(Clone, Debug)]
+pub struct ImageProcessor {
+    settings: ImageSettings,
+    levels: Arc<Levels>,
+}
+
+/// For each channel, what each byte becomes: `(byte * rescale_factor - mean) / std`.
+type Levels = [[f32; 256]; CHANNELS];
+
+impl ImageProcessor {
+    /// Reads the settings of a model's folder.
+    ///
+    /// Errors: as [`ImageSettings::open`].
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        Ok(Self::new(ImageSettings::open(folder)?))
+    }
+
+    /// A processor with the given settings.
+    pub fn new(settings: ImageSettings) -> Self {
+        let levels = std::array::from_fn(|channel| {
+            // transformers multiplies in f64, rounds to f32, then subtracts and divides in f32.
+            std::array::from_fn(|byte| {
+                let scaled = (byte as f64 * settings.rescale_factor) as f32;
+                (scaled - settings.image_mean[channel]) / settings.image_std[channel]
+            })
+        });
+        Self { settings, levels: Arc::new(levels) }
+    }
+
+    /// The settings in use.
+    pub fn settings(&self) -> &ImageSettings {
+        &self.settings
+    }
+
+    /// Reads, decodes and processes a picture's file: PNG, JPEG, WebP, BMP or GIF (first frame).
+    ///
+    /// Alpha is dropped, not blended; greyscale and palettes become RGB; of 16-bit samples the high byte counts; a
+    /// picture that says which way is up is turned upright. Differs from Pillow: it clips 16-bit greyscale to white above
+    /// 255; and lossy files may come out a few grey levels apart, since JPEG and WebP leave decoders some freedom.
+    ///
+    /// Errors: `Image` naming the file for one that is missing, no picture, truncated, corrupt, over-large or longer
+    /// than wide (or wider than long) by a factor of more than 200.
+    pub fn process_file(&self, path: &Path) -> Result<ImagePatches, Error> {
+        let fault = |problem: String| Error::Image { path: path.to_owned(), problem };
+        let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let picture = decode::decode(&bytes).map_err(fault)?;
+        self.process(&picture).map_err(|error| fault(error.to_string()))
+    }
+
+    /// Processes a picture in memory.
+    ///
+    /// Errors: `Input` if one side is longer than the other by a factor of more than 200.
+    pub fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error> {
+        let settings = &self.settings;
+        let factor = settings.patch_size * settings.merge_size;
+        let limits = (settings.min_pixels, settings.max_pixels);
+        let (height, width) = smart_resize(picture.height(), picture.width(), factor, limits)?;
+        let resized = picture.resize_bicubic(width, height);
+        Ok(ImagePatches {
+            bytes: patch_bytes(&resized, settings.patch_size, settings.merge_size),
+            grid: [1, height / settings.patch_size, width / settings.patch_size],
+            patch_area: settings.patch_size * settings.patch_size,
+            frames: settings.temporal_patch_size,
+            merge_size: settings.merge_size,
+            levels: self.levels.clone(),
+        })
+    }
+}
+
+/// Height and width of the resized picture: multiples of `factor`, near the original's shape, with an area within
+/// `limits` (least and most pixels) wherever `factor` allows.
+///
+/// Source: `smart_resize` of transformers' `image_processing_qwen2_vl.py`; sides are rounded half to even, as Python does.
+///
+/// Errors: `Input` if one side is longer than the other by a factor of more than 200, or is zero.
+pub fn smart_resize(
+    height: usize,
+    width: usize,
+    factor: usize,
+    limits: (usize, usize),
+) -> Result<(usize, usize), Error> {
+    let ratio = height.max(width) as f64 / height.min(width) as f64;
+    if !(ratio <= MAX_ASPECT_RATIO) {
+        return Err(Error::Input(format!(
+            "a picture of {width} x {height} pixels: expected sides that differ by a factor of at most \
+             {MAX_ASPECT_RATIO}, got {ratio:.1}"
+        )));
+    }
+    let (min_pixels, max_pixels) = limits;
+    let (high, wide, unit) = (height as f64, width as f64, factor as f64);
+    let multiple = |side: f64| side as usize * factor;
+    let rounded = (multiple((high / unit).round_ties_even()), multiple((wide / unit).round_ties_even()));
+    Ok(if rounded.0 * rounded.1 > max_pixels {
+        let shrink = (high * wide / max_pixels as f64).sqrt();
+        let floor = |side: f64| multiple((side / shrink / unit).floor()).max(factor);
+        (floor(high), floor(wide))
+    } else if rounded.0 * rounded.1 < min_pixels {
+        let grow = (min_pixels as f64 / (high * wide)).sqrt();
+        let ceil = |side: f64| multiple((side * grow / unit).ceil());
+        (ceil(high), ceil(wide))
+    } else {
+        rounded
+    })
+}
+
+/// The picture's bytes patch by patch, each channel by channel; `merge_size * merge_size` neighbours stand together.
+fn patch_bytes(picture: &RgbPicture, patch_size: usize, merge_size: usize) -> Vec<u8> {
+    let (rows, columns) = (picture.height() / patch_size, picture.width() / patch_size);
+    let mut bytes = Vec::with_capacity(picture.pixels().len());
+    for block_y in (0..rows).step_by(merge_size) {
+        for block_x in (0..columns).step_by(merge_size) {
+            for in_block in 0..merge_size * merge_size {
+                let row = block_y + in_block / merge_size;
+                let column = block_x + in_block % merge_size;
+                push_patch(&mut bytes, picture, row * patch_size, column * patch_size, patch_size);
+            }
+        }
+    }
+    bytes
+}
+
+/// Adds the patch whose upper left corner is at (`left`, `top`): all red bytes, all green, all blue.
+fn push_patch(bytes: &mut Vec<u8>, picture: &RgbPicture, top: usize, left: usize, patch_size: usize) {
+    for channel in 0..CHANNELS {
+        for y in top..top + patch_size {
+            let start = (y * picture.width() + left) * CHANNELS;
+            let row = &picture.pixels()[start..start + patch_size * CHANNELS];
+            bytes.extend(row.iter().skip(channel).step_by(CHANNELS));
+        }
+    }
+}
+
+/// A processed picture, kept as bytes: an eighth of what its normalised and doubled pixels take.
+#[derive(Clone)]
+pub struct ImagePatches {
+    bytes: Vec<u8>,
+    grid: [usize; 3],
+    patch_area: usize,
+    frames: usize,
+    merge_size: usize,
+    levels: Arc<Levels>,
+}
+
+impl ImagePatches {
+    /// Patches in time, height and width (`image_grid_thw`).
+    pub fn grid(&self) -> [usize; 3] {
+        self.grid
+    }
+
+    /// Patches altogether: the rows of [`Self::pixel_values`].
+    pub fn n_patches(&self) -> usize {
+        self.grid.iter().product()
+    }
+
+    /// Tokens that stand for the picture in a prompt, after the merger.
+    pub fn n_tokens(&self) -> usize {
+        self.n_patches() / (self.merge_size * self.merge_size)
+    }
+
+    /// Values of a patch: channel x frame x patch height x patch width.
+    pub fn row_length(&self) -> usize {
+        CHANNELS * self.frames * self.patch_area
+    }
+
+    /// Memory taken, in bytes.
+    pub fn n_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The normalised pixels, `[n_patches, row_length]`, row by row.
+    pub fn pixel_values(&self) -> Vec<f32> {
+        let mut values = Vec::new();
+        self.append_pixel_values(&mut values);
+        values
+    }
+
+    /// Adds the rows of [`Self::pixel_values`] to those of other pictures.
+    pub fn append_pixel_values(&self, values: &mut Vec<f32>) {
+        values.reserve(self.n_patches() * self.row_length());
+        for (index, plane) in self.bytes.chunks_exact(self.patch_area).enumerate() {
+            let levels = &self.levels[index % CHANNELS];
+            let start = values.len();
+            values.extend(plane.iter().map(|&byte| levels[byte as usize]));
+            for _ in 1..self.frames {
+                values.extend_from_within(start..start + self.patch_area);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for ImagePatches {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ImagePatches").field("grid", &self.grid).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: (usize, usize) = (56 * 56, 1280 * 28 * 28);
+
+    #[test]
+    fn sides_are_rounded_half_to_even() {
+        // 70 / 28 = 2.5 and 98 / 28 = 3.5: Python's round gives 2 and 4.
+        assert_eq!(smart_resize(70, 98, 28, (0, usize::MAX)).unwrap(), (56, 112));
+    }
+
+    #[test]
+    fn too_small_and_too_large_pictures_come_within_the_limits() {
+        assert_eq!(smart_resize(1, 1, 28, LIMITS).unwrap(), (56, 56));
+        assert_eq!(smart_resize(10, 100, 28, LIMITS).unwrap(), (28, 196));
+        assert_eq!(smart_resize(4000, 6000, 28, LIMITS).unwrap(), (812, 1204));
+        assert_eq!(smart_resize(2000, 10, 28, (1, 56 * 56)).unwrap(), (784, 28));
+    }
+
+    #[test]
+    fn a_thread_of_a_picture_is_refused() {
+        assert!(smart_resize(200, 1, 28, LIMITS).is_ok());
+        let problem = smart_resize(201, 1, 28, LIMITS).unwrap_err().to_string();
+        assert!(problem.contains("1 x 201") && problem.contains("at most 200") && problem.contains("201.0"));
+        assert!(smart_resize(0, 5, 28, LIMITS).is_err() && smart_resize(0, 0, 28, LIMITS).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn resized_sides_are_multiples_and_the_area_fits(
+            height in 1usize..3000, width in 1usize..3000, factor in 1usize..40, min in 1usize..40_000, more in 0usize..1_000_000,
+        ) {
+            prop_assume!(height.max(width) <= 200 * height.min(width));
+            let max = min + more;
+            let (high, wide) = smart_resize(height, width, factor, (min, max)).unwrap();
+            prop_assert!(high % factor == 0 && wide % factor == 0 && high > 0 && wide > 0);
+            // A side never falls below the factor and growing rounds up, so only then the most may be exceeded.
+            let grown = height * width < min + 2 * factor * (height + width + factor);
+            prop_assert!(high * wide <= max || high == factor || wide == factor || grown);
+            prop_assert!(high * wide >= min || height * width > max.saturating_sub(factor * (height + width)));
+        }
+    }
+
+    #[test]
+    fn rows_are_channel_frame_y_x_and_blocks_stand_together() {
+        let settings = ImageSettings {
+            patch_size: 2,
+            merge_size: 2,
+            min_pixels: 1,
+            rescale_factor: 1.0,
+            image_mean: [0.0; 3],
+            image_std: [1.0; 3],
+            ..ImageSettings::default()
+        };
+        // Red holds the pixel's number, green 100 more, blue 200.
+        let pixels = (0..32u8).flat_map(|number| [number, number + 100, number + 200]).collect();
+        let patches =
+            ImageProcessor::new(settings).process(&RgbPicture::new(8, 4, pixels).unwrap()).expect("a plain picture");
+        assert_eq!((patches.grid(), patches.n_tokens(), patches.row_length()), ([1, 2, 4], 2, 24));
+        let values = patches.pixel_values();
+        let rows: Vec<&[f32]> = values.chunks(24).collect();
+        assert_eq!(rows[0][..8], [0., 1., 8., 9., 0., 1., 8., 9.]);
+        assert_eq!(rows[0][8..12], [100., 101., 108., 109.]);
+        let first_red: Vec<f32> = rows.iter().map(|row| row[0]).collect();
+        assert_eq!(first_red, [0., 2., 16., 18., 4., 6., 20., 22.]);
+    }
+}

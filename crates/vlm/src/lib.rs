@@ -17,9 +17,13 @@ pub mod resample;
 
 pub mod processor;
 
+pub mod tensor_file;
+
+pub mod parameter;
 pub mod weights;
 
 pub mod linear;
+pub mod lora;
 pub mod norm;
 
 pub mod rope;
@@ -28,6 +32,11 @@ pub mod vision;
 
 pub mod text;
 
+pub mod batch;
 pub mod model;
+
+pub mod adapter;
+pub mod optim;
+pub mod training;
 
 pub mod generate;

@@ -1,1 +1,103 @@
-//! linear
+//! A linear layer, with a bias and a low-rank adapter where it has them.
+
+use burn::tensor::{Device, Tensor};
+
+use crate::error::Error;
+use crate::lora::Lora;
+use crate::parameter::{AnyParameter, Parameter, Parameters};
+use crate::weights::WeightReader;
+
+/// `x · weightᵀ + bias`, plus the adapter's `x · Aᵀ · Bᵀ · alpha / r`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Parameter<2>,
+    bias: Option<Parameter<1>>,
+    adapter: Option<Lora>,
+}
+
+impl Linear {
+    /// Reads `<key>.weight` of shape `[d_out, d_in]`, and `<key>.bias` of shape `[d_out]` when there is to be one.
+    ///
+    /// Errors: as [`WeightReader::take`].
+    pub fn load(
+        reader: &mut WeightReader,
+        key: &str,
+        [d_out, d_in]: [usize; 2],
+        has_bias: bool,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let weight = reader.parameter(&format!("{key}.weight"), [d_out, d_in], device)?;
+        let bias = has_bias
+            .then(|| reader.parameter(&format!("{key}.bias"), [d_out], device))
+            .transpose()?;
+        Ok(Self {
+            weight,
+            bias,
+            adapter: None,
+        })
+    }
+
+    /// Makes a layer of a weight `[d_out, d_in]` read elsewhere: a convolution kernel flattened to a matrix.
+    pub fn from_weight(weight: Parameter<2>) -> Self {
+        Self {
+            weight,
+            bias: None,
+            adapter: None,
+        }
+    }
+
+    /// Applies the layer to each row. Shapes: `[…, d_in]` → `[…, d_out]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let mut dims = x.dims();
+        let [d_out, d_in] = self.weight.dims();
+        let rows = dims.iter().product::<usize>() / d_in;
+        dims[D - 1] = d_out;
+        self.forward_rows(x.reshape([rows, d_in])).reshape(dims)
+    }
+
+    // One matrix product over all rows at once: batched products of few rows each use the machine badly.
+    fn forward_rows(&self, x: Tensor<2>) -> Tensor<2> {
+        let mut y = x.clone().matmul(self.weight.value().transpose());
+        if let Some(bias) = &self.bias {
+            y = y + bias.value().unsqueeze();
+        }
+        match &self.adapter {
+            Some(adapter) => y + adapter.forward(x),
+            None => y,
+        }
+    }
+
+    /// The checkpoint's name of the module this is: the weight's key without its last part.
+    pub fn module_name(&self) -> &str {
+        let name = self.weight.name();
+        name.strip_suffix(".weight").unwrap_or(name)
+    }
+
+    /// Input and output width.
+    pub fn widths(&self) -> (usize, usize) {
+        let [d_out, d_in] = self.weight.dims();
+        (d_in, d_out)
+    }
+
+    /// The adapter, if one is attached.
+    pub fn adapter(&self) -> Option<&Lora> {
+        self.adapter.as_ref()
+    }
+
+    /// Attaches an adapter, or takes it off.
+    pub fn set_adapter(&mut self, adapter: Option<Lora>) {
+        self.adapter = adapter;
+    }
+}
+
+impl Parameters for Linear {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        visit(&mut self.weight);
+        if let Some(bias) = &mut self.bias {
+            visit(bias);
+        }
+        if let Some(adapter) = &mut self.adapter {
+            adapter.visit_parameters(visit);
+        }
+    }
+}

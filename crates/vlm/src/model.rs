@@ -1,1 +1,207 @@
-//! model
+//! The whole model: pictures and tokens in; hidden states, logits and log-probabilities of tokens out.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::error::Error;
+use crate::linear::Linear;
+use crate::parameter::{AnyParameter, Parameters};
+use crate::tensor_file::write_tensors;
+use crate::text::TextModel;
+use crate::text::kv_cache::KvCache;
+use crate::vision::VisionTower;
+use crate::weights::{Naming, WEIGHTS_FILE, WeightReader};
+
+/// Qwen2.5-VL (arXiv 2502.13923): vision tower, merger and language model.
+///
+/// A clone shares the weights and copies handles only; replacing a parameter of one leaves the other as it was.
+#[derive(Clone, Debug)]
+pub struct Qwen25Vl {
+    config: Config,
+    naming: Naming,
+    vision: VisionTower,
+    text: TextModel,
+}
+
+/// How likely chosen tokens are.
+#[derive(Clone, Debug)]
+pub struct TokenScores {
+    /// Log-probability (nats) of each chosen token, `[n]`; differentiable.
+    pub logprobs: Tensor<1>,
+    /// Entropy (nats) of each distribution, `[n]`, a constant; none unless asked for.
+    pub entropies: Option<Tensor<1>>,
+}
+
+impl Qwen25Vl {
+    /// Loads a Hugging Face folder: `config.json` and safetensors, sharded or not.
+    ///
+    /// Errors: `Io`, `File` or `Tensor`, naming the file and the key that is missing, unexpected or misshapen.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, Error> {
+        let config = Config::load(folder)?;
+        Self::build(config, WeightReader::open(folder)?, device)
+    }
+
+    /// Draws a new model's weights from a seed.
+    ///
+    /// Errors: none in practice; the signature is that of reading.
+    pub fn init(config: &Config, seed: u64, device: &Device) -> Result<Self, Error> {
+        let reader = WeightReader::random(seed, config.text.initializer_range);
+        Self::build(config.clone(), reader, device)
+    }
+
+    fn build(config: Config, mut reader: WeightReader, device: &Device) -> Result<Self, Error> {
+        let vision = VisionTower::load(&mut reader, &config.vision, device)?;
+        let text = TextModel::load(&mut reader, &config.text, device)?;
+        let naming = reader.naming();
+        reader.finish()?;
+        Ok(Self { config, naming, vision, text })
+    }
+
+    /// Writes `config.json` and `model.safetensors`, under the keys the weights were read with. Adapters are left out.
+    ///
+    /// Errors: `Io` or `File` when the folder cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        fs_err::create_dir_all(folder)?;
+        self.config.save(folder)?;
+        let mut tensors = Vec::new();
+        self.clone().visit_parameters(&mut |parameter| {
+            if parameter.group() != crate::parameter::Group::Adapter {
+                tensors.push(parameter.to_named_tensor());
+            }
+        });
+        write_tensors(&folder.join(WEIGHTS_FILE), &tensors)
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How the checkpoint names its parts.
+    pub fn naming(&self) -> Naming {
+        self.naming
+    }
+
+    /// Turns patches into image tokens.
+    ///
+    /// Shapes: `pixel_values` `[p, channels · time · patch²]`, `grids` one `[time, height, width]` in patches for each
+    /// picture → `[p / merge², d]`, in reading order, pictures one after another.
+    ///
+    /// Errors: `Input` when patches and grids disagree.
+    pub fn encode_images(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        self.vision.forward(pixel_values, grids)
+    }
+
+    /// Embeds a batch, image tokens replaced by the rows of `images` in order. Shapes: `images` `[m, d]` → `[b·t, d]`.
+    ///
+    /// Errors: `Input` when the batch has not as many image tokens as there are rows.
+    pub fn embed(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<Tensor<2>, Error> {
+        let device = self.device();
+        let expected = batch.is_image().filter(|is_image| *is_image).count();
+        let got = images.as_ref().map_or(0, |images| images.dims()[0]);
+        if expected != got {
+            return Err(Error::Input(format!("expected {expected} image rows, one for each image token, got {got}")));
+        }
+        let Some(images) = images.filter(|_| got > 0) else {
+            return Ok(self.text.embed(indexes(batch.ids().iter().map(|id| *id as usize), &device)));
+        };
+        let text_ids = batch.ids().iter().zip(batch.is_image()).filter(|(_, is_image)| !is_image);
+        let words = self.text.embed(indexes(text_ids.map(|(id, _)| *id as usize), &device));
+        let n_words = words.dims()[0];
+        let (mut word, mut image) = (0, n_words);
+        let sources = batch.is_image().map(|is_image| {
+            let source = if is_image { &mut image } else { &mut word };
+            *source += 1;
+            *source - 1
+        });
+        let order = indexes(sources, &device);
+        Ok(Tensor::cat(vec![words, images], 0).select(0, order))
+    }
+
+    /// Runs the language model over a batch. With a cache, the batch follows the tokens already in it and is added.
+    ///
+    /// Shapes: `images` `[m, d]` → hidden states `[b·t, d]`, final norm applied; row [`Batch::row`] is a token's.
+    /// Rows of padding are meaningless.
+    ///
+    /// Errors: `Input` when image tokens and rows disagree, or the cache is full.
+    pub fn hidden_states(
+        &self,
+        batch: &Batch,
+        images: Option<Tensor<2>>,
+        cache: Option<&mut KvCache>,
+    ) -> Result<Tensor<2>, Error> {
+        let embedded = self.embed(batch, images)?;
+        self.text.forward(embedded, batch.padded(), &self.config.text, cache)
+    }
+
+    /// Scores of every token of the vocabulary. Shapes: `[n, d]` → `[n, v]`.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.text.logits(hidden)
+    }
+
+    /// Log-probabilities of `targets`, each given the hidden state at its row of `rows`; no other row's logits are
+    /// computed.
+    ///
+    /// Shapes: `hidden` `[b·t, d]`, `rows` and `targets` `[n]` → `[n]`.
+    ///
+    /// Errors: `Input` when rows and targets differ in number.
+    pub fn token_scores(
+        &self,
+        hidden: Tensor<2>,
+        rows: &[usize],
+        targets: &[u32],
+        with_entropies: bool,
+    ) -> Result<TokenScores, Error> {
+        if rows.len() != targets.len() {
+            return Err(Error::Input(format!("expected {} targets, one for each row, got {}", rows.len(), targets.len())));
+        }
+        let device = self.device();
+        let logits = self.logits(hidden.select(0, indexes(rows.iter().copied(), &device))); // [n, v]
+        // Any constant may be taken off a row; its largest score keeps the exponentials finite.
+        let largest = logits.clone().without_autodiff().max_dim(1);
+        let shifted = logits - largest;
+        let log_total = shifted.clone().exp().sum_dim(1).log(); // [n, 1]
+        let entropies = with_entropies.then(|| entropies(shifted.clone(), log_total.clone()));
+        let targets = indexes(targets.iter().map(|id| *id as usize), &device).reshape([rows.len(), 1]);
+        let logprobs = (shifted.gather(1, targets) - log_total).reshape([rows.len()]);
+        Ok(TokenScores { logprobs, entropies })
+    }
+
+    /// A cache for `b` sequences with room for `capacity` tokens each.
+    pub fn new_cache(&self, b: usize, capacity: usize) -> KvCache {
+        KvCache::new(&self.config.text, b, capacity, &self.device())
+    }
+
+    /// Shows every linear layer that LoRA may adapt: those of the language model's layers.
+    pub fn visit_linears(&mut self, visit: &mut dyn FnMut(&mut Linear)) {
+        self.text.visit_linears(visit);
+    }
+
+    /// Where the weights live, without autodiff.
+    pub fn device(&self) -> Device {
+        self.text.device()
+    }
+}
+
+// -Σ p log p, with log p = shifted - log_total.
+fn entropies(shifted: Tensor<2>, log_total: Tensor<2>) -> Tensor<1> {
+    let logprobs = shifted.without_autodiff() - log_total.without_autodiff();
+    let n = logprobs.dims()[0];
+    -(logprobs.clone().exp() * logprobs).sum_dim(1).reshape([n])
+}
+
+fn indexes(values: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i64> = values.map(|value| value as i64).collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+impl Parameters for Qwen25Vl {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        self.vision.visit_parameters(visit);
+        self.text.visit_parameters(visit);
+    }
+}

@@ -1,1 +1,254 @@
-//! processor
+//! A dialogue with pictures as what the model takes: token ids, with as many image tokens as each picture has patches
+//! for, and the pictures' grids.
+
+mod image_cache;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::image_cache::ImageCache;
+use crate::chat_template::ChatTemplate;
+use crate::error::Error;
+use crate::image_processor::{ImagePatches, ImageProcessor};
+use crate::tokenizer::{Tokenizer, copy_files, read_json};
+
+/// The token the chat template writes once for each picture.
+const IMAGE_TOKEN: &str = "<|image_pad|>";
+
+/// The token the chat template writes once for each film.
+const VIDEO_TOKEN: &str = "<|video_pad|>";
+
+/// Opens the assistant's turn in the ChatML layout all Qwen models use.
+const ASSISTANT_HEADER: &str = "<|im_start|>assistant\n";
+
+/// Files of a model's folder that belong to its pictures.
+const IMAGE_FILES: [&str; 3] = ["preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"];
+
+/// Processed pictures kept in memory, in bytes, unless [`Processor::with_image_cache_bytes`] says otherwise.
+const DEFAULT_CACHE_BYTES: usize = 256 << 20;
+
+/// Everything between messages and the model: tokenizer, chat template and image processor of one folder.
+#[derive(Debug)]
+pub struct Processor {
+    folder: PathBuf,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    image_processor: ImageProcessor,
+    image_token: u32,
+    video_token: Option<u32>,
+    assistant_header: Vec<u32>,
+    cache: ImageCache,
+}
+
+/// A dialogue as token ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The tokens, `[t]`; each picture's placeholder stands `t * h * w / merge_size²` times.
+    pub input_ids: Vec<u32>,
+    /// Patches of each picture in time, height and width, in the order of the pictures.
+    pub image_grids: Vec<[usize; 3]>,
+}
+
+impl Processor {
+    /// Reads the tokenizer, chat template and image settings of a model's folder.
+    ///
+    /// Errors: `Io` or `File` naming the file, and the key that is missing or wrong.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let tokenizer = Tokenizer::open(folder)?;
+        let image_token = image_token(folder, &tokenizer)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            template: ChatTemplate::open(folder)?,
+            image_processor: ImageProcessor::open(folder)?,
+            image_token,
+            video_token: tokenizer.token_id(VIDEO_TOKEN),
+            assistant_header: tokenizer.encode(ASSISTANT_HEADER)?,
+            tokenizer,
+            cache: ImageCache::new(DEFAULT_CACHE_BYTES),
+        })
+    }
+
+    /// The same processor with another limit for the pictures it keeps, in bytes; zero keeps none.
+    #[must_use]
+    pub fn with_image_cache_bytes(self, byte_limit: usize) -> Self {
+        Self { cache: ImageCache::new(byte_limit), ..self }
+    }
+
+    /// The same processor with other image settings (a lower `max_pixels`, say).
+    #[must_use]
+    pub fn with_image_processor(self, image_processor: ImageProcessor) -> Self {
+        let cache = ImageCache::new(self.cache.byte_limit());
+        Self { image_processor, cache, ..self }
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The image processor.
+    pub fn image_processor(&self) -> &ImageProcessor {
+        &self.image_processor
+    }
+
+    /// The token that stands for one merged patch of a picture.
+    pub fn image_token(&self) -> u32 {
+        self.image_token
+    }
+
+    /// Tokens that a reply must not contain: those that stand for pictures and films.
+    pub fn banned_tokens(&self) -> Vec<u32> {
+        [Some(self.image_token), self.video_token].into_iter().flatten().collect()
+    }
+
+    /// A picture's patches. Each file is decoded once and kept while the cache has room; what changes in the file later
+    /// is not seen.
+    ///
+    /// Errors: `Image` naming the file.
+    pub fn image(&self, path: &Path) -> Result<Arc<ImagePatches>, Error> {
+        self.cache.get_or_insert(path, || self.image_processor.process_file(path))
+    }
+
+    /// Many pictures' patches in order, decoded on all cores.
+    ///
+    /// Errors: as [`Self::image`], for the first file at fault.
+    pub fn images(&self, paths: &[&Path]) -> Result<Vec<Arc<ImagePatches>>, Error> {
+        let outcomes: Vec<_> = paths.par_iter().map(|path| self.image(path)).collect();
+        outcomes.into_iter().collect()
+    }
+
+    /// Renders messages in OpenAI's layout, tokenizes them and gives each image token its place, after which the
+    /// assistant's turn is opened if `add_generation_prompt` says so.
+    ///
+    /// Errors: `Input` naming the message in which a special token stands, the template's reason for refusing, or the
+    /// number of placeholders and pictures where they differ.
+    pub fn encode(
+        &self,
+        messages: &(impl Serialize + ?Sized),
+        images: &[Arc<ImagePatches>],
+        add_generation_prompt: bool,
+    ) -> Result<Encoded, Error> {
+        let messages = serde_json::to_value(messages)
+            .map_err(|error| Error::Input(format!("messages: expected what JSON can hold: {error}")))?;
+        self.refuse_special_tokens(&messages)?;
+        let text = self.template.render(&messages, add_generation_prompt)?;
+        let ids = self.tokenizer.encode(&text)?;
+        self.check_placeholders(&ids, images.len())?;
+        let image_grids = images.iter().map(|image| image.grid()).collect();
+        Ok(Encoded { input_ids: self.expand_placeholders(&ids, images), image_grids })
+    }
+
+    /// A reply's token ids, the end token included.
+    ///
+    /// Errors: `Input` if a special token stands in it.
+    pub fn encode_reply(&self, text: &str) -> Result<Vec<u32>, Error> {
+        self.tokenizer.refuse_special_tokens(text, "the reply")?;
+        let mut ids = self.tokenizer.encode(text)?;
+        ids.push(self.tokenizer.end_token());
+        Ok(ids)
+    }
+
+    /// Which tokens of a dialogue the assistant said, end tokens included: those that training on every turn counts.
+    pub fn assistant_mask(&self, input_ids: &[u32]) -> Vec<bool> {
+        let mut mask = vec![false; input_ids.len()];
+        let mut position = 0;
+        while position < input_ids.len() {
+            if !input_ids[position..].starts_with(&self.assistant_header) {
+                position += 1;
+                continue;
+            }
+            position += self.assistant_header.len();
+            let turn = &input_ids[position..];
+            let end = turn.iter().position(|&id| id == self.tokenizer.end_token());
+            let length = end.map_or(turn.len(), |end| end + 1);
+            mask[position..position + length].fill(true);
+            position += length;
+        }
+        mask
+    }
+
+    /// Copies everything [`Self::open`] read to another folder, byte for byte.
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        self.tokenizer.save(folder)?;
+        copy_files(&self.folder, folder, &IMAGE_FILES)
+    }
+
+    /// Looks for special tokens in every string of the messages that a template may render.
+    fn refuse_special_tokens(&self, messages: &Value) -> Result<(), Error> {
+        for (index, message) in messages.as_array().into_iter().flatten().enumerate() {
+            for text in rendered_texts(message) {
+                self.tokenizer.refuse_special_tokens(&text, &format!("message {}", index + 1))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_placeholders(&self, ids: &[u32], n_images: usize) -> Result<(), Error> {
+        if ids.iter().any(|&id| Some(id) == self.video_token) {
+            return Err(Error::Input("messages: expected text and images, got a video".into()));
+        }
+        let n_placeholders = ids.iter().filter(|&&id| id == self.image_token).count();
+        if n_placeholders == n_images {
+            return Ok(());
+        }
+        Err(Error::Input(format!(
+            "messages: expected {n_placeholders} image(s), as many as the rendered prompt has placeholders, got {n_images}"
+        )))
+    }
+
+    /// Repeats each placeholder as often as its picture has tokens.
+    fn expand_placeholders(&self, ids: &[u32], images: &[Arc<ImagePatches>]) -> Vec<u32> {
+        let mut images = images.iter();
+        let mut expanded = Vec::with_capacity(ids.len());
+        for &id in ids {
+            let image = if id == self.image_token { images.next() } else { None };
+            expanded.extend(std::iter::repeat_n(id, image.map_or(1, |image| image.n_tokens())));
+        }
+        expanded
+    }
+}
+
+/// The image token's id, which `config.json` must agree on if it says anything.
+fn image_token(folder: &Path, tokenizer: &Tokenizer) -> Result<u32, Error> {
+    let id = tokenizer.token_id(IMAGE_TOKEN).ok_or_else(|| Error::File {
+        path: folder.join("tokenizer.json"),
+        problem: format!("expected the token `{IMAGE_TOKEN}` in the vocabulary, got none"),
+    })?;
+    let path = folder.join("config.json");
+    let config = read_json(&path)?;
+    match config.as_ref().and_then(|config| config.get("image_token_id")) {
+        Some(configured) if configured.as_u64() != Some(id.into()) => Err(Error::File {
+            path,
+            problem: format!("key `image_token_id`: expected {id}, the tokenizer's `{IMAGE_TOKEN}`, got {configured}"),
+        }),
+        _ => Ok(id),
+    }
+}
+
+/// The strings of a message that a template may render. Text parts that follow each other are joined, since a token may
+/// be split between them; what points to a picture is left out.
+fn rendered_texts(message: &Value) -> Vec<String> {
+    const POINTERS: [&str; 6] = ["image", "image_url", "video", "video_url", "url", "path"];
+    match message {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(parts) => {
+            let mut texts: Vec<String> = parts.iter().flat_map(rendered_texts).collect();
+            for run in parts.chunk_by(|left, right| left.get("text").is_some() && right.get("text").is_some()) {
+                texts.push(run.iter().filter_map(|part| part.get("text")?.as_str()).collect());
+            }
+            texts
+        }
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(key, _)| !POINTERS.contains(&key.as_str()))
+            .flat_map(|(key, value)| std::iter::once(key.clone()).chain(rendered_texts(value)))
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
+}

@@ -1,1 +1,180 @@
-//! resample
+//! Pillow's bicubic resize of 8-bit RGB pictures, bit for bit.
+//!
+//! What a vision tower sees depends on the resize: other bicubic filters (another `a`, no antialiasing, floating-point
+//! sums) give other pixels and shift its embeddings. So this follows Pillow's `Resample.c`: the kernel widened by the
+//! scale when shrinking, its weights rounded to 22 fractional bits, two passes with a rounding to 8 bits between them.
+//! Integer sums do not depend on their order, so both passes may run in the order that suits the machine.
+
+/// Channels of a pixel.
+pub const CHANNELS: usize = 3;
+
+/// Fractional bits of a weight: 32 less 8 for the pixel and 2 of headroom (`PRECISION_BITS` of `Resample.c`).
+const PRECISION_BITS: u32 = 32 - 8 - 2;
+
+/// Radius of the bicubic kernel, in pixels of the coarser grid.
+const BICUBIC_SUPPORT: f64 = 2.0;
+
+/// A picture of red, green and blue bytes, row by row from the top left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RgbPicture {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+impl RgbPicture {
+    /// A picture from its bytes; `None` unless there are `width * height * 3` of them and neither side is zero.
+    pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Option<Self> {
+        let expected = width.checked_mul(height)?.checked_mul(CHANNELS)?;
+        (expected > 0 && pixels.len() == expected).then_some(Self { width, height, pixels })
+    }
+
+    /// Pixels from left to right.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Pixels from top to bottom.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The bytes, `[height, width, 3]`.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The picture at another size, equal to Pillow's `Image.resize((width, height), BICUBIC)`.
+    ///
+    /// Both sides must be at least one pixel; a zero is taken as one.
+    #[must_use]
+    pub fn resize_bicubic(&self, width: usize, height: usize) -> Self {
+        let (width, height) = (width.max(1), height.max(1));
+        let mut picture = self.clone();
+        if width != self.width {
+            // A row pass over columns is a column pass over the transposed picture, which runs along whole rows.
+            picture = picture.transposed().with_height(width).transposed();
+        }
+        if height != self.height {
+            picture = picture.with_height(height);
+        }
+        picture
+    }
+
+    /// Rows become columns.
+    fn transposed(&self) -> Self {
+        let mut pixels = vec![0; self.pixels.len()];
+        for (y, row) in self.pixels.chunks_exact(self.width * CHANNELS).enumerate() {
+            for (x, pixel) in row.chunks_exact(CHANNELS).enumerate() {
+                let start = (x * self.height + y) * CHANNELS;
+                pixels[start..start + CHANNELS].copy_from_slice(pixel);
+            }
+        }
+        Self { width: self.height, height: self.width, pixels }
+    }
+
+    /// One pass: every output row is a weighted sum of input rows.
+    fn with_height(&self, height: usize) -> Self {
+        let row_length = self.width * CHANNELS;
+        let mut pixels = Vec::with_capacity(height * row_length);
+        let mut sums = vec![0i32; row_length];
+        for kernel in kernels(self.height, height) {
+            sums.fill(1 << (PRECISION_BITS - 1));
+            let rows = self.pixels[kernel.first * row_length..].chunks_exact(row_length);
+            for (&weight, row) in kernel.weights.iter().zip(rows) {
+                for (sum, &byte) in sums.iter_mut().zip(row) {
+                    *sum += i32::from(byte) * weight;
+                }
+            }
+            pixels.extend(sums.iter().map(|sum| (sum >> PRECISION_BITS).clamp(0, 255) as u8));
+        }
+        Self { width: self.width, height, pixels }
+    }
+}
+
+/// The input samples one output sample is made of.
+struct Kernel {
+    /// Index of the first one.
+    first: usize,
+    /// Their weights, scaled by `2^PRECISION_BITS`; they add up to about one.
+    weights: Vec<i32>,
+}
+
+/// One kernel for each output sample (`precompute_coeffs` and `normalize_coeffs_8bpc` of `Resample.c`).
+fn kernels(input_size: usize, output_size: usize) -> impl Iterator<Item = Kernel> {
+    let scale = input_size as f64 / output_size as f64;
+    let filter_scale = scale.max(1.0);
+    let support = BICUBIC_SUPPORT * filter_scale;
+    (0..output_size).map(move |index| {
+        let center = (index as f64 + 0.5) * scale;
+        // The casts truncate towards zero and saturate at zero, as the C code does by cast and comparison.
+        let first = (center - support + 0.5) as usize;
+        let end = ((center + support + 0.5) as usize).min(input_size);
+        let weights: Vec<f64> =
+            (first..end).map(|sample| bicubic((sample as f64 - center + 0.5) * (1.0 / filter_scale))).collect();
+        let total: f64 = weights.iter().sum();
+        Kernel { first, weights: weights.iter().map(|weight| fixed_point(weight / total)).collect() }
+    })
+}
+
+/// The cubic convolution kernel with `a = -0.5` (Keys, 1981).
+fn bicubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+/// A weight as an integer of `PRECISION_BITS` fractional bits, halves away from zero.
+fn fixed_point(weight: f64) -> i32 {
+    let scaled = weight * f64::from(1 << PRECISION_BITS);
+    (if weight < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient(width: usize, height: usize) -> RgbPicture {
+        let pixels = (0..width * height * CHANNELS).map(|index| (index * 37 % 251) as u8).collect();
+        RgbPicture::new(width, height, pixels).unwrap()
+    }
+
+    #[test]
+    fn a_size_that_does_not_fit_the_bytes_is_refused() {
+        assert_eq!(RgbPicture::new(2, 2, vec![0; 11]), None);
+        assert_eq!(RgbPicture::new(0, 2, vec![]), None);
+        assert_eq!(RgbPicture::new(usize::MAX, 2, vec![0; 6]), None);
+    }
+
+    #[test]
+    fn the_same_size_changes_nothing() {
+        let picture = gradient(7, 5);
+        assert_eq!(picture.resize_bicubic(7, 5), picture);
+    }
+
+    #[test]
+    fn an_even_colour_stays_even_at_every_size() {
+        let picture = RgbPicture::new(13, 9, [200, 3, 255].repeat(13 * 9)).unwrap();
+        for (width, height) in [(1, 1), (5, 31), (40, 2), (13, 10)] {
+            let resized = picture.resize_bicubic(width, height);
+            assert!(resized.pixels().chunks(3).all(|pixel| pixel == [200, 3, 255]), "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn weights_add_up_to_one_and_stay_inside() {
+        for (input, output) in [(1, 7), (7, 1), (97, 84), (84, 97), (1000, 28)] {
+            for kernel in kernels(input, output) {
+                let total: i32 = kernel.weights.iter().sum();
+                assert!((total - (1 << PRECISION_BITS)).abs() <= kernel.weights.len() as i32);
+                assert!(kernel.first + kernel.weights.len() <= input);
+            }
+        }
+    }
+}

@@ -1,1 +1,206 @@
-//! text
+//! The language model: a decoder with M-RoPE, grouped-query attention and SwiGLU, its embedding and its head
+//! (Qwen2.5 technical report, arXiv 2412.15115, section 2).
+
+mod attention;
+pub mod kv_cache;
+
+use burn::tensor::{Device, Int, Tensor, activation::silu};
+
+use crate::config::TextConfig;
+use crate::error::Error;
+use crate::linear::Linear;
+use crate::norm::RmsNorm;
+use crate::parameter::{AnyParameter, Parameter, Parameters};
+use crate::weights::WeightReader;
+use attention::{Attention, AttentionContext};
+use kv_cache::KvCache;
+
+/// The decoder with its embedding and head.
+#[derive(Clone, Debug)]
+pub struct TextModel {
+    embed_tokens: Parameter<2>,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    // None where the head is the embedding.
+    lm_head: Option<Linear>,
+}
+
+/// Tokens of a pass, padded on the right to one length.
+#[derive(Clone, Copy, Debug)]
+pub struct Padded<'a> {
+    /// Real tokens in each row.
+    pub lengths: &'a [usize],
+    /// The length of every row, padding included.
+    pub t: usize,
+    /// Place of each token in time, height and width, row after row; see [`crate::rope`].
+    pub axes: &'a [Vec<u32>; 3],
+}
+
+impl TextModel {
+    /// Reads the model's weights.
+    ///
+    /// Errors: as [`WeightReader::take`].
+    pub fn load(reader: &mut WeightReader, config: &TextConfig, device: &Device) -> Result<Self, Error> {
+        let (d, v) = (config.hidden_size, config.vocab_size);
+        let embed_tokens = reader.parameter("model.embed_tokens.weight", [v, d], device)?;
+        let layers = (0..config.num_hidden_layers)
+            .map(|index| Layer::load(reader, &format!("model.layers.{index}"), config, device))
+            .collect::<Result<_, _>>()?;
+        let norm = RmsNorm::load(reader, "model.norm", d, config.rms_norm_eps, device)?;
+        let lm_head = if config.tie_word_embeddings {
+            reader.skip("lm_head.weight");
+            None
+        } else {
+            Some(Linear::load(reader, "lm_head", [v, d], false, device)?)
+        };
+        Ok(Self { embed_tokens, layers, norm, lm_head })
+    }
+
+    /// Looks tokens up. Shapes: `[n]` → `[n, d]`.
+    pub fn embed(&self, ids: Tensor<1, Int>) -> Tensor<2> {
+        self.embed_tokens.value().select(0, ids)
+    }
+
+    /// Runs the decoder over embedded tokens, after those in the cache if there is one; the cache then holds them too.
+    ///
+    /// Shapes: `[b·t, d]` → `[b·t, d]`, final norm applied. Rows of padding come back meaningless.
+    ///
+    /// Errors: `Input` when the cache has no room for `t` further columns.
+    pub fn forward(
+        &self,
+        embedded: Tensor<2>,
+        tokens: Padded,
+        config: &TextConfig,
+        mut cache: Option<&mut KvCache>,
+    ) -> Result<Tensor<2>, Error> {
+        if let Some(cache) = cache.as_deref_mut() {
+            check_room(cache, tokens.t)?;
+            cache.extend(tokens.t, tokens.lengths);
+        }
+        let shape = [tokens.lengths.len(), tokens.t];
+        let device = embedded.device().without_autodiff();
+        let context = AttentionContext::new(tokens.axes, shape, config, cache.as_deref(), &device);
+        let mut hidden = embedded;
+        for (index, layer) in self.layers.iter().enumerate() {
+            hidden = layer.forward(hidden, &context, cache.as_deref_mut().map(|cache| (cache, index)));
+        }
+        Ok(self.norm.forward(hidden))
+    }
+
+    /// Scores of every token of the vocabulary. Shapes: `[n, d]` → `[n, v]`.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        match &self.lm_head {
+            Some(head) => head.forward(hidden),
+            None => hidden.matmul(self.embed_tokens.value().transpose()),
+        }
+    }
+
+    /// Where the weights live, without autodiff.
+    pub fn device(&self) -> Device {
+        self.embed_tokens.value().device().without_autodiff()
+    }
+
+    /// Shows every linear layer of the decoder, which LoRA may adapt; the head is not among them.
+    pub fn visit_linears(&mut self, visit: &mut dyn FnMut(&mut Linear)) {
+        for layer in &mut self.layers {
+            layer.self_attn.linears().into_iter().for_each(&mut *visit);
+            layer.mlp.linears().into_iter().for_each(&mut *visit);
+        }
+    }
+}
+
+fn check_room(cache: &KvCache, t: usize) -> Result<(), Error> {
+    let (needed, capacity) = (cache.len() + t, cache.capacity());
+    if needed > capacity {
+        return Err(Error::Input(format!("key-value cache: expected at most {capacity} columns, got {needed}")));
+    }
+    Ok(())
+}
+
+impl Parameters for TextModel {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        visit(&mut self.embed_tokens);
+        self.layers.iter_mut().for_each(|layer| layer.visit_parameters(visit));
+        self.norm.visit_parameters(visit);
+        if let Some(head) = &mut self.lm_head {
+            head.visit_parameters(visit);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Layer {
+    input_layernorm: RmsNorm,
+    self_attn: Attention,
+    post_attention_layernorm: RmsNorm,
+    mlp: FeedForward,
+}
+
+impl Layer {
+    fn load(reader: &mut WeightReader, key: &str, config: &TextConfig, device: &Device) -> Result<Self, Error> {
+        let (d, epsilon) = (config.hidden_size, config.rms_norm_eps);
+        Ok(Self {
+            input_layernorm: RmsNorm::load(reader, &format!("{key}.input_layernorm"), d, epsilon, device)?,
+            self_attn: Attention::load(reader, &format!("{key}.self_attn"), config, device)?,
+            post_attention_layernorm: RmsNorm::load(
+                reader,
+                &format!("{key}.post_attention_layernorm"),
+                d,
+                epsilon,
+                device,
+            )?,
+            mlp: FeedForward::load(reader, &format!("{key}.mlp"), [d, config.intermediate_size], device)?,
+        })
+    }
+
+    fn forward(
+        &self,
+        hidden: Tensor<2>,
+        context: &AttentionContext,
+        cache: Option<(&mut KvCache, usize)>,
+    ) -> Tensor<2> {
+        let hidden = hidden.clone() + self.self_attn.forward(self.input_layernorm.forward(hidden), context, cache);
+        hidden.clone() + self.mlp.forward(self.post_attention_layernorm.forward(hidden))
+    }
+}
+
+impl Parameters for Layer {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        self.input_layernorm.visit_parameters(visit);
+        self.self_attn.visit_parameters(visit);
+        self.post_attention_layernorm.visit_parameters(visit);
+        self.mlp.linears().into_iter().for_each(|linear| linear.visit_parameters(visit));
+    }
+}
+
+/// `down(silu(gate(x)) · up(x))` (Shazeer, arXiv 2002.05202).
+#[derive(Clone, Debug)]
+struct FeedForward {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl FeedForward {
+    fn load(
+        reader: &mut WeightReader,
+        key: &str,
+        [d, inner]: [usize; 2],
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let mut projection = |name, shape| Linear::load(reader, &format!("{key}.{name}"), shape, false, device);
+        Ok(Self {
+            gate_proj: projection("gate_proj", [inner, d])?,
+            up_proj: projection("up_proj", [inner, d])?,
+            down_proj: projection("down_proj", [d, inner])?,
+        })
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.down_proj.forward(silu(self.gate_proj.forward(x.clone())) * self.up_proj.forward(x))
+    }
+
+    fn linears(&mut self) -> [&mut Linear; 3] {
+        [&mut self.gate_proj, &mut self.up_proj, &mut self.down_proj]
+    }
+}

@@ -1,1 +1,236 @@
-//! tokenizer
+//! Text to token ids and back, as a folder's `tokenizer.json` says; and which tokens end a turn.
+//!
+//! Special tokens (`<|im_start|>`, `<|image_pad|>` …) are recognised in text that was rendered here. In text that came
+//! from outside they must never stand: [`Tokenizer::refuse_special_tokens`] is asked before anything is rendered.
+
+pub mod training;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// Files of a model's folder that belong to its text and go unchanged into every copy of the model.
+const FILES: [&str; 10] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.json",
+    "chat_template.jinja",
+    "generation_config.json",
+];
+
+/// A byte-level BPE tokenizer and the ids that steer a dialogue.
+pub struct Tokenizer {
+    folder: PathBuf,
+    inner: tokenizers::Tokenizer,
+    special_tokens: Vec<(String, u32)>,
+    end_token: u32,
+    pad_token: u32,
+    stop_tokens: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json`, `tokenizer_config.json` and the end tokens of `generation_config.json` (or of
+    /// `config.json`) from a model's folder.
+    ///
+    /// Errors: `Io` for a file that cannot be read; `File` naming file and key for one that is not what it should be,
+    /// or when nothing says which token ends a turn.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("tokenizer.json");
+        let bytes = fs_err::read(&path)?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
+            .map_err(|error| Error::File { path: path.clone(), problem: format!("not a tokenizer: {error}") })?;
+        // A prompt cut in the middle of an image is worse than an error, so nothing here cuts or pads.
+        inner.with_padding(None);
+        inner
+            .with_truncation(None)
+            .map_err(|error| Error::File { path: path.clone(), problem: format!("key `truncation`: {error}") })?;
+        let mut special_tokens: Vec<(String, u32)> = inner
+            .get_added_tokens_decoder()
+            .into_iter()
+            .filter(|(_, token)| token.special)
+            .map(|(id, token)| (token.content, id))
+            .collect();
+        special_tokens.sort_by_key(|(_, id)| *id);
+        let ids = DialogueIds::read(folder, &inner)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            inner,
+            special_tokens,
+            end_token: ids.end,
+            pad_token: ids.pad,
+            stop_tokens: ids.stop,
+        })
+    }
+
+    /// The ids of a text; special tokens that stand in it become their ids. Nothing is added or cut.
+    ///
+    /// Errors: `Input` if the tokenizer has no tokens for the text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let encoding =
+            self.inner.encode_fast(text, false).map_err(|error| Error::Input(format!("cannot tokenize: {error}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of ids, special tokens kept or left out. Bytes that are no UTF-8 become U+FFFD; ids that stand for no
+    /// token (a model's vocabulary may be padded) become nothing.
+    ///
+    /// Errors: `Input` if the tokenizer's decoder fails.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
+        self.inner
+            .decode(ids, skip_special_tokens)
+            .map_err(|error| Error::Input(format!("cannot turn tokens into text: {error}")))
+    }
+
+    /// Makes sure that no special token stands in text from outside, where it would forge a turn or an image.
+    ///
+    /// Errors: `Input` naming `place` and the token.
+    pub fn refuse_special_tokens(&self, text: &str, place: &str) -> Result<(), Error> {
+        match self.special_tokens.iter().find(|(token, _)| text.contains(token.as_str())) {
+            Some((token, _)) => Err(Error::Input(format!(
+                "{place}: expected plain text, got the special token `{token}`, which only the chat template may write"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The id of a token of the vocabulary.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The token of an id, as the vocabulary writes it.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The special tokens and their ids, in order of the ids.
+    pub fn special_tokens(&self) -> &[(String, u32)] {
+        &self.special_tokens
+    }
+
+    /// One more than the largest token id. A model's embedding has at least that many rows.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// The token that closes a turn (`<|im_end|>`): the last of every trained reply.
+    pub fn end_token(&self) -> u32 {
+        self.end_token
+    }
+
+    /// The token that fills up short rows of a batch.
+    pub fn pad_token(&self) -> u32 {
+        self.pad_token
+    }
+
+    /// The tokens that end a generated reply.
+    pub fn stop_tokens(&self) -> &[u32] {
+        &self.stop_tokens
+    }
+
+    /// Copies the tokenizer's files, chat template and generation settings to another folder, byte for byte.
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn save(&self, folder: &Path) -> Result<(), Error> {
+        copy_files(&self.folder, folder, &FILES)
+    }
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Tokenizer")
+            .field("folder", &self.folder)
+            .field("end_token", &self.end_token)
+            .field("stop_tokens", &self.stop_tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Copies those of the named files that exist; nothing happens when source and target are the same folder.
+pub(crate) fn copy_files(source: &Path, target: &Path, names: &[&str]) -> Result<(), Error> {
+    fs_err::create_dir_all(target)?;
+    if fs_err::canonicalize(source)? == fs_err::canonicalize(target)? {
+        return Ok(());
+    }
+    for name in names.iter().filter(|name| source.join(name).is_file()) {
+        fs_err::copy(source.join(name), target.join(name))?;
+    }
+    Ok(())
+}
+
+/// Reads a JSON file of a model's folder; `None` if there is none.
+pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&fs_err::read(path)?)
+        .map(Some)
+        .map_err(|error| Error::File { path: path.to_owned(), problem: format!("expected JSON: {error}") })
+}
+
+/// The token that a key of `tokenizer_config.json` names: a string, or an object with `content`.
+pub(crate) fn named_token<'a>(config: &'a Value, key: &str) -> Option<&'a str> {
+    let value = config.get(key)?;
+    value.as_str().or_else(|| value.get("content")?.as_str())
+}
+
+/// Which ids close a turn, stop generation and fill batches.
+struct DialogueIds {
+    end: u32,
+    pad: u32,
+    stop: Vec<u32>,
+}
+
+impl DialogueIds {
+    fn read(folder: &Path, tokenizer: &tokenizers::Tokenizer) -> Result<Self, Error> {
+        let path = folder.join("tokenizer_config.json");
+        let config = read_json(&path)?.unwrap_or(Value::Null);
+        let id_of = |key: &str| {
+            named_token(&config, key).map_or(Ok(None), |token| {
+                tokenizer.token_to_id(token).map(Some).ok_or_else(|| Error::File {
+                    path: path.clone(),
+                    problem: format!("key `{key}`: expected a token of the vocabulary, got `{token}`"),
+                })
+            })
+        };
+        let mut stop = stop_tokens(folder)?;
+        let end = id_of("eos_token")?.or(stop.first().copied()).ok_or_else(|| Error::File {
+            path: path.clone(),
+            problem: "key `eos_token`: expected the token that ends a turn, got none, and neither \
+                      generation_config.json nor config.json has `eos_token_id`"
+                .into(),
+        })?;
+        if !stop.contains(&end) {
+            stop.insert(0, end);
+        }
+        Ok(Self { end, pad: id_of("pad_token")?.unwrap_or(end), stop })
+    }
+}
+
+/// `eos_token_id` of `generation_config.json`, or else of `config.json`: one id or a list of them.
+fn stop_tokens(folder: &Path) -> Result<Vec<u32>, Error> {
+    for name in ["generation_config.json", "config.json"] {
+        let path = folder.join(name);
+        let Some(config) = read_json(&path)? else { continue };
+        let key = config.get("eos_token_id").or_else(|| config.get("text_config")?.get("eos_token_id"));
+        let Some(value) = key.filter(|value| !value.is_null()) else { continue };
+        let ids = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        return ids
+            .iter()
+            .map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok()))
+            .collect::<Option<Vec<u32>>>()
+            .ok_or_else(|| Error::File {
+                path: path.clone(),
+                problem: format!("key `eos_token_id`: expected a token id or a list of them, got {value}"),
+            });
+    }
+    Ok(Vec::new())
+}

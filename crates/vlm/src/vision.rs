@@ -1,1 +1,149 @@
-//! vision
+//! The vision tower of Qwen2.5-VL: patches of several images in, one row per merged patch out.
+//!
+//! Source: Qwen2.5-VL technical report (arXiv 2502.13923), section 2.1, and `Qwen2_5_VisionTransformerPretrainedModel`
+//! of transformers 4.57. Most blocks attend within windows of an image, a few within the whole image. Differs: windows
+//! of equal size are one dense batch across images (see `arrangement`), instead of a loop or a mask over all patches;
+//! every result is the same.
+
+mod arrangement;
+mod block;
+mod merger;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::config::VisionConfig;
+use crate::error::Error;
+use crate::linear::Linear;
+use crate::parameter::{AnyParameter, Parameters};
+use crate::weights::WeightReader;
+use arrangement::Arrangement;
+use block::{Attended, VisionBlock};
+use merger::PatchMerger;
+
+/// Patch embedding, blocks, and the merger that leads to the language model's width.
+#[derive(Clone, Debug)]
+pub struct VisionTower {
+    patch_embedding: Linear,
+    blocks: Vec<VisionBlock>,
+    merger: PatchMerger,
+    config: VisionConfig,
+}
+
+impl VisionTower {
+    /// Reads the weights under `visual.`; from a random reader, draws them.
+    ///
+    /// Errors: as [`WeightReader::take`].
+    pub fn load(reader: &mut WeightReader, config: &VisionConfig, device: &Device) -> Result<Self, Error> {
+        let kernel = [config.in_channels, config.temporal_patch_size, config.patch_size, config.patch_size];
+        let file_shape = [&[config.hidden_size][..], &kernel].concat();
+        let shape = [config.hidden_size, config.patch_length()];
+        let weight = reader.reshaped_parameter("visual.patch_embed.proj.weight", &file_shape, shape, device)?;
+        let blocks = (0..config.depth)
+            .map(|index| VisionBlock::load(reader, &format!("visual.blocks.{index}"), config, device))
+            .collect::<Result<_, _>>()?;
+        let merger = PatchMerger::load(reader, config, device)?;
+        Ok(Self { patch_embedding: Linear::from_weight(weight), blocks, merger, config: config.clone() })
+    }
+
+    /// Embeds the patches of one or more images.
+    ///
+    /// Shapes: `pixel_values` `[p, channels · time · patch²]` as the processor writes them, one image after the other,
+    /// and `grids` `[time, height, width]` in patches for each image → `[p / merge², d]`, in the order of the image
+    /// tokens of the prompt.
+    ///
+    /// Errors: `Input` if a grid is no multiple of the merge size, or grids and patches differ in number or width.
+    pub fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        self.check(pixel_values.dims(), grids)?;
+        let device = pixel_values.device();
+        let (windows, frames) = self.arrangements(grids);
+        let within_windows = self.attended(&windows, grids, &device);
+        let within_frames = self.attended(&frames, grids, &device);
+        let to_windows = windows.places_in(&frames).map(|places| indices(&places, &device));
+        let to_frames = frames.places_in(&windows).map(|places| indices(&places, &device));
+
+        let mut hidden = self.patch_embedding.forward(pixel_values); // [p, d_vision]
+        let reading_order = (!windows.is_reading_order()).then(|| indices(&windows.order, &device));
+        hidden = self.reorder(hidden, reading_order.as_ref());
+        let mut stands_in_frames = false;
+        for (index, block) in self.blocks.iter().enumerate() {
+            let attends_frames = self.config.fullatt_block_indexes.contains(&index);
+            if attends_frames != stands_in_frames {
+                let places = if attends_frames { &to_frames } else { &to_windows };
+                hidden = self.reorder(hidden, places.as_ref());
+                stands_in_frames = attends_frames;
+            }
+            hidden = block.forward(hidden, if attends_frames { &within_frames } else { &within_windows });
+        }
+
+        let merged = self.merger.forward(hidden); // [p / merge², d]
+        let last = if stands_in_frames { frames } else { windows };
+        Ok(match last.places_in_reading_order() {
+            Some(places) => merged.select(0, indices(&places, &device)),
+            None => merged,
+        })
+    }
+
+    fn check(&self, [n_patches, width]: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
+        let merge = self.config.spatial_merge_size;
+        if let Some(grid) = grids.iter().find(|[time, height, width]| {
+            time * height * width == 0 || !height.is_multiple_of(merge) || !width.is_multiple_of(merge)
+        }) {
+            return Err(Error::Input(format!("image grid {grid:?}: expected multiples of {merge} patches, none zero")));
+        }
+        let expected: usize = grids.iter().map(|grid| grid.iter().product::<usize>()).sum();
+        let (expected_width, _) = self.patch_embedding.widths();
+        if (n_patches, width) == (expected, expected_width) {
+            return Ok(());
+        }
+        Err(Error::Input(format!(
+            "pixel values: expected {expected} patches of {expected_width} values for grids {grids:?}, got {n_patches} \
+             of {width}"
+        )))
+    }
+
+    fn arrangements(&self, grids: &[[usize; 3]]) -> (Arrangement, Arrangement) {
+        let merge = self.config.spatial_merge_size;
+        let window = self.config.window_size / merge / self.config.patch_size;
+        (arrangement::windows(grids, merge, window), arrangement::frames(grids, merge))
+    }
+
+    fn attended(&self, arrangement: &Arrangement, grids: &[[usize; 3]], device: &Device) -> Attended {
+        let merge = self.config.spatial_merge_size;
+        let patches_per_unit = merge * merge;
+        let reading_order = arrangement::coordinates(grids, merge);
+        let coordinates: Vec<[usize; 2]> = arrangement
+            .order
+            .iter()
+            .flat_map(|unit| &reading_order[unit * patches_per_unit..(unit + 1) * patches_per_unit])
+            .copied()
+            .collect();
+        let head_dim = self.config.hidden_size / self.config.num_heads;
+        let (cosines, sines) = arrangement::rotary_table(&coordinates, head_dim);
+        let table = |values| Tensor::from_data(TensorData::new(values, [coordinates.len(), 1, head_dim / 2]), device);
+        Attended { runs: arrangement.runs.clone(), patches_per_unit, cosines: table(cosines), sines: table(sines) }
+    }
+
+    /// Puts merge units in another order; patches within a unit stay together.
+    fn reorder(&self, hidden: Tensor<2>, places: Option<&Tensor<1, Int>>) -> Tensor<2> {
+        let Some(places) = places else { return hidden };
+        let [n_patches, width] = hidden.dims();
+        let patches_per_unit = self.config.spatial_merge_size.pow(2);
+        let units = hidden.reshape([n_patches / patches_per_unit, patches_per_unit * width]);
+        units.select(0, places.clone()).reshape([n_patches, width])
+    }
+}
+
+fn indices(places: &[usize], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i64> = places.iter().map(|&place| place as i64).collect();
+    Tensor::from_data(TensorData::new(values, [places.len()]), device)
+}
+
+impl Parameters for VisionTower {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        self.patch_embedding.visit_parameters(visit);
+        for block in &mut self.blocks {
+            block.visit_parameters(visit);
+        }
+        self.merger.visit_parameters(visit);
+    }
+}

@@ -1,0 +1,353 @@
+//! The evaluation itself: sample, judge, journal, sum up.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{EvalSummary, JudgedResponse, summarise};
+use crate::engine::{Engine, EngineError, SampleRequest, SamplingParams};
+use crate::progress::Progress;
+use crate::run_dir::{Journal, RunError, keep_settings, read_journal, write_atomically};
+use crate::types::{DataError, Item};
+use crate::verdict::{Judge, Judgement};
+
+const SETTINGS: &str = "eval.resolved.json";
+const RESPONSES: &str = "responses.jsonl";
+const SUMMARY: &str = "summary.json";
+
+/// How to evaluate; the defaults are P1's: the likeliest token, 1,024 of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvalConfig {
+    /// The model's name in tables.
+    pub model: String,
+    /// 0 takes the likeliest token.
+    pub temperature: f64,
+    /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
+    pub top_p: f64,
+    /// At most this many tokens a response.
+    pub max_new_tokens: usize,
+    /// Where chance begins; each item draws from its own seed made of this and its id.
+    pub seed: u64,
+    /// How many items are sampled and judged at a time; does not change the responses.
+    pub batch_size: usize,
+    /// The rates to give; empty gives every one that has a meaning.
+    pub rates: Vec<String>,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self {
+            model: "model".into(),
+            temperature: 0.0,
+            top_p: 1.0,
+            max_new_tokens: 1024,
+            seed: 0,
+            batch_size: 16,
+            rates: Vec::new(),
+        }
+    }
+}
+
+/// Where an evaluation's files go.
+#[derive(Clone, Copy, Debug)]
+pub struct EvalOutput<'a> {
+    /// The folder for `eval.resolved.json`, `responses.jsonl` and `summary.json`.
+    pub folder: &'a Path,
+    /// Go on with what the folder holds: responses are kept, those left unscored are judged again.
+    pub resume: bool,
+}
+
+/// What an evaluation came to.
+#[derive(Clone, Debug)]
+pub struct EvalOutcome {
+    /// The figures over the responses so far.
+    pub summary: EvalSummary,
+    /// The responses, in the order of the items.
+    pub responses: Vec<JudgedResponse>,
+    /// Whether every item has its response; not so after an interruption.
+    pub is_complete: bool,
+}
+
+/// Why an evaluation failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// The model could not answer.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A journal could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The folder holds another evaluation.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A file could not be written; the message names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// There is nothing to evaluate on.
+    #[error("no items: expected at least one to evaluate on")]
+    NoItems,
+    /// Two items share an id, so their responses could not be told apart.
+    #[error("item id `{0}` stands twice: expected unique ids")]
+    RepeatedId(String),
+    /// A setting is out of its range.
+    #[error("`{key}`: expected {expected}, got {got}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// Its range.
+        expected: &'static str,
+        /// Its value.
+        got: String,
+    },
+    /// The folder's response answers another prompt than the item of the same id.
+    #[error("{}: the response to `{id}` answers another prompt than the item has now: choose another folder", file.display())]
+    ItemChanged {
+        /// The journal.
+        file: PathBuf,
+        /// The item.
+        id: String,
+    },
+    /// A judge or an engine did not return one result for each request.
+    #[error("{source_name}: expected {expected} results, got {got}")]
+    Count {
+        /// The judge's name, or `engine`.
+        source_name: String,
+        /// How many were asked for.
+        expected: usize,
+        /// How many came.
+        got: usize,
+    },
+}
+
+/// Samples a response to each item, has it judged, and sums up.
+///
+/// Each response is journalled as soon as it is judged. After an interruption the summary is of the responses so far
+/// and is not written; the same call with `resume` goes on.
+///
+/// Errors: [`EvalError`]; responses journalled before stay.
+pub fn run(
+    engine: &mut dyn Engine,
+    items: &[Item],
+    judge: &dyn Judge,
+    config: &EvalConfig,
+    output: EvalOutput,
+    progress: &mut dyn Progress,
+) -> Result<EvalOutcome, EvalError> {
+    check_items(items)?;
+    check_config(config)?;
+    let mut answers = Answers::open(output, judge, config)?;
+    answers.check_prompts(items)?;
+    progress.begin(&format!("evaluate {}", config.model), items.len());
+    answers.judge_again(items, judge)?;
+    let pending: Vec<&Item> = items
+        .iter()
+        .filter(|item| !answers.by_id.contains_key(&item.id))
+        .collect();
+    progress.advance(items.len() - pending.len());
+    for batch in pending.chunks(config.batch_size) {
+        if progress.interrupted() {
+            break;
+        }
+        let texts = sample(engine, batch, config)?;
+        answers.judge(batch, texts, judge)?;
+        progress.advance(batch.len());
+    }
+    progress.end();
+
+    let responses = answers.in_order_of(items);
+    let summary = summarise(&config.model, judge.name(), &responses, &config.rates);
+    let is_complete = responses.len() == items.len();
+    if is_complete {
+        write_results(output.folder, &responses, &summary)?;
+    }
+    Ok(EvalOutcome {
+        summary,
+        responses,
+        is_complete,
+    })
+}
+
+fn check_items(items: &[Item]) -> Result<(), EvalError> {
+    let mut ids = HashSet::new();
+    match items.iter().find(|item| !ids.insert(&item.id)) {
+        Some(item) => Err(EvalError::RepeatedId(item.id.clone())),
+        None if items.is_empty() => Err(EvalError::NoItems),
+        None => Ok(()),
+    }
+}
+
+fn check_config(config: &EvalConfig) -> Result<(), EvalError> {
+    let fault = |key, expected, got: String| Err(EvalError::Setting { key, expected, got });
+    if !(config.temperature >= 0.0 && config.temperature.is_finite()) {
+        return fault("temperature", "a number of at least 0", config.temperature.to_string());
+    }
+    if !(config.top_p > 0.0 && config.top_p <= 1.0) {
+        return fault("top_p", "a number above 0 and at most 1", config.top_p.to_string());
+    }
+    if config.max_new_tokens == 0 {
+        return fault("max_new_tokens", "at least 1", "0".into());
+    }
+    if config.batch_size == 0 {
+        return fault("batch_size", "at least 1", "0".into());
+    }
+    let is_known = |name: &String| super::RATES.iter().any(|rate| rate.name == name);
+    match config.rates.iter().find(|name| !is_known(name)) {
+        Some(name) => fault(
+            "rates",
+            "names of rates such as `asr` or `over_refusal`",
+            format!("`{name}`"),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The judged responses so far and their journal.
+struct Answers {
+    journal: Journal,
+    by_id: HashMap<String, JudgedResponse>,
+}
+
+impl Answers {
+    fn open(output: EvalOutput, judge: &dyn Judge, config: &EvalConfig) -> Result<Self, EvalError> {
+        let folder = output.folder;
+        let path = folder.join(RESPONSES);
+        if path.exists() && !output.resume {
+            return Err(RunError::Exists {
+                folder: folder.to_owned(),
+            }
+            .into());
+        }
+        fs_err::create_dir_all(folder)?;
+        if !path.exists() {
+            // Settings without responses are left from a run that got nowhere.
+            fs_err::remove_file(folder.join(SETTINGS)).ok();
+        }
+        keep_settings(
+            &folder.join(SETTINGS),
+            &json!({
+                "model": config.model, "judge": judge.name(), "temperature": config.temperature,
+                "top_p": config.top_p, "max_new_tokens": config.max_new_tokens, "seed": config.seed,
+            }),
+        )?;
+        // A response judged again stands twice; the later line is the one that holds.
+        let lines: Vec<JudgedResponse> = read_journal(&path)?;
+        let by_id = lines
+            .into_iter()
+            .map(|response| (response.item.id.clone(), response))
+            .collect();
+        Ok(Self {
+            journal: Journal::open(&path)?,
+            by_id,
+        })
+    }
+
+    fn check_prompts(&self, items: &[Item]) -> Result<(), EvalError> {
+        let is_other = |item: &&Item| {
+            self.by_id
+                .get(&item.id)
+                .is_some_and(|response| response.item.prompt() != item.prompt())
+        };
+        match items.iter().find(is_other) {
+            Some(item) => Err(EvalError::ItemChanged {
+                file: self.journal.path().to_owned(),
+                id: item.id.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the judge another try at what it left unscored.
+    fn judge_again(&mut self, items: &[Item], judge: &dyn Judge) -> Result<(), EvalError> {
+        let unscored = |item: &&Item| match self.by_id.get(&item.id) {
+            Some(response) => matches!(response.judgement, Judgement::Unscored(_)),
+            None => false,
+        };
+        let items: Vec<&Item> = items.iter().filter(unscored).collect();
+        let texts = items.iter().map(|item| self.by_id[&item.id].response.clone()).collect();
+        self.judge(&items, texts, judge)
+    }
+
+    fn judge(&mut self, items: &[&Item], texts: Vec<String>, judge: &dyn Judge) -> Result<(), EvalError> {
+        let pairs: Vec<(&Item, &str)> = items.iter().copied().zip(texts.iter().map(String::as_str)).collect();
+        let judgements = judge.judge(&pairs);
+        check_count(judge.name(), items.len(), judgements.len())?;
+        for ((item, response), judgement) in items.iter().zip(texts).zip(judgements) {
+            let judged = JudgedResponse {
+                item: (*item).clone(),
+                response,
+                judgement,
+            };
+            self.journal.append(&judged)?;
+            self.by_id.insert(item.id.clone(), judged);
+        }
+        Ok(())
+    }
+
+    fn in_order_of(self, items: &[Item]) -> Vec<JudgedResponse> {
+        let mut by_id = self.by_id;
+        items.iter().filter_map(|item| by_id.remove(&item.id)).collect()
+    }
+}
+
+fn sample(engine: &mut dyn Engine, items: &[&Item], config: &EvalConfig) -> Result<Vec<String>, EvalError> {
+    let params = SamplingParams {
+        temperature: config.temperature,
+        top_p: config.top_p,
+        max_new_tokens: config.max_new_tokens,
+        ignore_eos: false,
+    };
+    let request = |item: &&Item| SampleRequest {
+        messages: item.prompt().to_vec(),
+        seeds: vec![item_seed(config.seed, &item.id)],
+    };
+    let sampled = engine.sample(&items.iter().map(request).collect::<Vec<_>>(), &params)?;
+    let texts: Vec<String> = sampled
+        .into_iter()
+        .flat_map(|sampled| sampled.completions)
+        .map(|completion| completion.text)
+        .collect();
+    check_count("engine", items.len(), texts.len())?;
+    Ok(texts)
+}
+
+/// A seed of the item's own, so that its response does not depend on which items stand before it.
+fn item_seed(seed: u64, id: &str) -> u64 {
+    let digest = Sha256::new()
+        .chain_update(seed.to_le_bytes())
+        .chain_update(id)
+        .finalize();
+    digest[..8]
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn check_count(source_name: &str, expected: usize, got: usize) -> Result<(), EvalError> {
+    if expected == got {
+        return Ok(());
+    }
+    Err(EvalError::Count {
+        source_name: source_name.to_owned(),
+        expected,
+        got,
+    })
+}
+
+/// Leaves one line a response, in the order of the items, and the figures beside them.
+fn write_results(folder: &Path, responses: &[JudgedResponse], summary: &EvalSummary) -> Result<(), EvalError> {
+    let mut lines = Vec::new();
+    for response in responses {
+        serde_json::to_writer(&mut lines, response).map_err(std::io::Error::from)?;
+        lines.push(b'\n');
+    }
+    write_atomically(&folder.join(RESPONSES), &lines)?;
+    let text = serde_json::to_string_pretty(summary).map_err(std::io::Error::from)?;
+    Ok(write_atomically(&folder.join(SUMMARY), format!("{text}\n").as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Reading JSON fields one by one, so that an error names the field, what was expected and what was found.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+
+/// One object of the file.
+pub(super) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    path: &'a Path,
+    // What stands before a field's name in messages: empty, or `vision_config.`.
+    prefix: String,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(value: &'a Value, path: &'a Path) -> Result<Self, Error> {
+        let expected = || Error::File {
+            path: path.to_owned(),
+            problem: "expected a JSON object".to_owned(),
+        };
+        Ok(Self {
+            map: value.as_object().ok_or_else(expected)?,
+            path,
+            prefix: String::new(),
+        })
+    }
+
+    /// An error about a field.
+    pub(super) fn problem(&self, name: &str, problem: &str) -> Error {
+        Error::File {
+            path: self.path.to_owned(),
+            problem: format!("field `{}{name}`: {problem}", self.prefix),
+        }
+    }
+
+    fn expected(&self, name: &str, expected: &str) -> Error {
+        let got = self
+            .map
+            .get(name)
+            .map_or_else(|| "nothing".to_owned(), Value::to_string);
+        self.problem(name, &format!("expected {expected}, got {got}"))
+    }
+
+    /// Whether the field is there and not null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// An object inside this one; none when it is absent.
+    pub(super) fn section(&self, name: &str) -> Result<Option<Self>, Error> {
+        if !self.has(name) {
+            return Ok(None);
+        }
+        let map = self.map[name]
+            .as_object()
+            .ok_or_else(|| self.expected(name, "an object"))?;
+        Ok(Some(Self {
+            map,
+            path: self.path,
+            prefix: format!("{}{name}.", self.prefix),
+        }))
+    }
+
+    /// A positive integer.
+    pub(super) fn count(&self, name: &str) -> Result<usize, Error> {
+        let value = self.map.get(name).and_then(Value::as_u64).filter(|value| *value > 0);
+        let value = value.and_then(|value| usize::try_from(value).ok());
+        value.ok_or_else(|| self.expected(name, "a positive integer"))
+    }
+
+    /// A positive integer, or `default` when absent.
+    pub(super) fn count_or(&self, name: &str, default: usize) -> Result<usize, Error> {
+        if self.has(name) { self.count(name) } else { Ok(default) }
+    }
+
+    /// A positive number, or `default` when absent.
+    pub(super) fn number(&self, name: &str, default: f64) -> Result<f64, Error> {
+        if !self.has(name) {
+            return Ok(default);
+        }
+        let value = self.map[name]
+            .as_f64()
+            .filter(|value| *value > 0.0 && value.is_finite());
+        value.ok_or_else(|| self.expected(name, "a positive number"))
+    }
+
+    /// A boolean, or `default` when absent.
+    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, Error> {
+        if !self.has(name) {
+            return Ok(default);
+        }
+        self.map[name]
+            .as_bool()
+            .ok_or_else(|| self.expected(name, "true or false"))
+    }
+
+    /// A list of non-negative integers.
+    pub(super) fn indexes(&self, name: &str) -> Result<Vec<usize>, Error> {
+        let list = self.map.get(name).and_then(Value::as_array);
+        let indexes = list.and_then(|list| {
+            list.iter()
+                .map(|value| value.as_u64().and_then(|value| usize::try_from(value).ok()))
+                .collect()
+        });
+        indexes.ok_or_else(|| self.expected(name, "a list of non-negative integers"))
+    }
+
+    /// A token id below `vocab_size`.
+    pub(super) fn token(&self, name: &str, vocab_size: usize) -> Result<u32, Error> {
+        let id = self
+            .map
+            .get(name)
+            .and_then(Value::as_u64)
+            .filter(|id| *id < vocab_size as u64);
+        let id = id.and_then(|id| u32::try_from(id).ok());
+        id.ok_or_else(|| self.expected(name, &format!("a token id below vocab_size {vocab_size}")))
+    }
+
+    /// Fails unless the field is one of these words; where it is absent the first is meant.
+    pub(super) fn one_of(&self, name: &str, words: &[&str]) -> Result<(), Error> {
+        let known = match self.map.get(name) {
+            None => true,
+            Some(value) => value.as_str().is_some_and(|word| words.contains(&word)),
+        };
+        if known {
+            Ok(())
+        } else {
+            Err(self.expected(name, &format!("\"{}\"", words.join("\" or \""))))
+        }
+    }
+
+    /// Fails unless the field's value is a multiple of `factor`.
+    pub(super) fn multiple(&self, name: &str, value: usize, factor: usize) -> Result<(), Error> {
+        if value.is_multiple_of(factor) {
+            return Ok(());
+        }
+        Err(self.problem(name, &format!("expected a multiple of {factor}, got {value}")))
+    }
+}

@@ -1,0 +1,187 @@
+//! One token from one row of scores: temperature, ban, top-p, and a generator of its own for each sequence.
+//!
+//! All arithmetic is on the host in `f64`, sequence by sequence, so that a draw depends on that sequence's scores and
+//! seed alone.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// A token and how likely it was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Drawn {
+    /// The token's id.
+    pub token: u32,
+    /// Its log-probability (nats) under the distribution it was drawn from.
+    pub logprob: f32,
+}
+
+/// How to turn scores into a token.
+#[derive(Clone, Debug)]
+pub(super) struct Sampler {
+    temperature: f64,
+    top_p: f64,
+    banned: Vec<u32>,
+}
+
+/// The generator of one sequence.
+pub(super) fn generator(seed: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}
+
+/// A number in [0, 1) with 53 random bits.
+fn uniform(generator: &mut ChaCha8Rng) -> f64 {
+    (generator.next_u64() >> 11) as f64 * f64::powi(2.0, -53)
+}
+
+impl Sampler {
+    /// `temperature` 0 takes the likeliest token; `top_p` 1 keeps all; `banned` tokens are never drawn.
+    pub fn new(temperature: f64, top_p: f64, banned: &[u32]) -> Self {
+        Self { temperature, top_p, banned: banned.to_vec() }
+    }
+
+    /// Draws a token.
+    ///
+    /// Shapes: `scores`: `[v]`, the logits of one position. The log-probability is that of the distribution drawn
+    /// from: after ban, temperature, and the cut at `top_p` with what is kept scaled back to 1. Temperature 0 takes
+    /// the likeliest token (the lowest id of equals) and reports its log-probability at temperature 1 after the ban.
+    ///
+    /// None if the scores are not finite, as after training has diverged.
+    pub fn draw(&self, scores: &[f32], generator: &mut ChaCha8Rng) -> Option<Drawn> {
+        let mut scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
+        if !scores.iter().all(|score| score.is_finite()) {
+            return None;
+        }
+        for &token in &self.banned {
+            if let Some(score) = scores.get_mut(token as usize) {
+                *score = f64::NEG_INFINITY;
+            }
+        }
+        if self.temperature == 0.0 { likeliest(&scores) } else { self.draw_at_temperature(&scores, generator) }
+    }
+
+    fn draw_at_temperature(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> Option<Drawn> {
+        let Weights { mut weights, mut total } = weights(scores, self.temperature);
+        if self.top_p < 1.0 {
+            total = keep_top(&mut weights, self.top_p * total);
+        }
+        let target = uniform(generator) * total;
+        let mut cumulative = 0.0;
+        let mut chosen = None;
+        for (token, &weight) in weights.iter().enumerate() {
+            if weight > 0.0 {
+                cumulative += weight;
+                chosen = Some(Drawn { token: token as u32, logprob: (weight / total).ln() as f32 });
+                if target < cumulative {
+                    break;
+                }
+            }
+        }
+        chosen
+    }
+}
+
+/// exp((score - highest) / temperature) of each token, and their sum.
+struct Weights {
+    weights: Vec<f64>,
+    total: f64,
+}
+
+fn weights(scores: &[f64], temperature: f64) -> Weights {
+    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|score| ((score - highest) / temperature).exp()).collect();
+    let total = weights.iter().sum();
+    Weights { weights, total }
+}
+
+fn likeliest(scores: &[f64]) -> Option<Drawn> {
+    let (token, &highest) =
+        scores.iter().enumerate().reduce(|best, other| if other.1 > best.1 { other } else { best })?;
+    let Weights { total, .. } = weights(scores, 1.0);
+    highest.is_finite().then(|| Drawn { token: token as u32, logprob: -total.ln() as f32 })
+}
+
+/// Zeroes all but the smallest set of likeliest tokens whose weights reach `wanted`; returns what is kept. Of equals,
+/// lower ids are kept first.
+fn keep_top(weights: &mut [f64], wanted: f64) -> f64 {
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]).then(a.cmp(&b)));
+    let mut kept = 0.0;
+    for token in order {
+        if kept < wanted {
+            kept += weights[token];
+        } else {
+            weights[token] = 0.0;
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Probabilities .5, .25, .15, .1 as scores.
+    fn scores() -> Vec<f32> {
+        [0.5_f32, 0.25, 0.15, 0.1].map(f32::ln).to_vec()
+    }
+
+    fn counts(sampler: &Sampler, n: usize) -> [usize; 4] {
+        let mut generator = generator(7);
+        let mut counts = [0; 4];
+        for _ in 0..n {
+            counts[sampler.draw(&scores(), &mut generator).expect("finite scores").token as usize] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn draws_follow_the_distribution() {
+        let counts = counts(&Sampler::new(1.0, 1.0, &[]), 40_000);
+        for (count, probability) in counts.into_iter().zip([0.5, 0.25, 0.15, 0.1]) {
+            let share = count as f64 / 40_000.0;
+            assert!((share - probability).abs() < 0.01, "{share} for {probability}");
+        }
+    }
+
+    #[test]
+    fn log_probability_is_that_of_the_distribution_drawn_from() {
+        // Temperature 0.5 squares the probabilities: .25, .0625, .0225, .01 of .345; top-p .9 keeps the first two.
+        let sampler = Sampler::new(0.5, 0.9, &[]);
+        let mut generator = generator(3);
+        for _ in 0..200 {
+            let drawn = sampler.draw(&scores(), &mut generator).expect("finite scores");
+            let expected = [0.25_f32 / 0.3125, 0.0625 / 0.3125][drawn.token as usize].ln();
+            assert!((drawn.logprob - expected).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn top_p_keeps_the_smallest_set_that_reaches_it() {
+        let counts = counts(&Sampler::new(1.0, 0.76, &[]), 4_000);
+        assert!(counts[..3].iter().all(|&count| count > 0) && counts[3] == 0, "{counts:?}");
+    }
+
+    #[test]
+    fn banned_tokens_are_never_drawn_and_the_rest_is_scaled_up() {
+        let sampler = Sampler::new(1.0, 1.0, &[0, 2]);
+        let counts = counts(&sampler, 4_000);
+        assert!(counts[0] == 0 && counts[2] == 0, "{counts:?}");
+        let drawn = Sampler::new(0.0, 1.0, &[0, 2]).draw(&scores(), &mut generator(0)).expect("finite scores");
+        assert_eq!(drawn.token, 1);
+        assert!((drawn.logprob - (0.25_f32 / 0.35).ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn temperature_zero_takes_the_lowest_id_of_equals() {
+        let drawn = Sampler::new(0.0, 1.0, &[]).draw(&[1.0, 2.0, 2.0], &mut generator(0));
+        assert_eq!(drawn.map(|drawn| drawn.token), Some(1));
+    }
+
+    #[test]
+    fn scores_that_are_not_finite_give_nothing() {
+        assert_eq!(Sampler::new(1.0, 1.0, &[]).draw(&[0.0, f32::NAN], &mut generator(0)), None);
+        assert_eq!(Sampler::new(1.0, 1.0, &[0, 1]).draw(&[0.0, 1.0], &mut generator(0)), None);
+    }
+}

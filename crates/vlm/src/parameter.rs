@@ -1,0 +1,161 @@
+//! A weight with the name it has in the checkpoint, and the listing of all weights of a model.
+
+use std::sync::Arc;
+
+use burn::tensor::{Gradients, Tensor};
+
+use crate::error::Error;
+use crate::tensor_file::NamedTensor;
+
+/// The parts of a model that are frozen or trained as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// The vision tower without its merger.
+    Vision,
+    /// The merger: from patches to the language model's width.
+    Projector,
+    /// The language model, embeddings and head included.
+    Language,
+    /// The LoRA matrices.
+    Adapter,
+}
+
+/// One weight of rank `D`: its name and shape as in the checkpoint, and its values as computed with.
+///
+/// A clone shares the values, so that copying a model copies names and handles only.
+#[derive(Clone, Debug)]
+pub struct Parameter<const D: usize> {
+    name: Arc<str>,
+    file_shape: Arc<[usize]>,
+    value: Tensor<D>,
+}
+
+impl<const D: usize> Parameter<D> {
+    /// A parameter whose shape in the checkpoint is the tensor's own.
+    pub fn new(name: &str, value: Tensor<D>) -> Self {
+        let file_shape = value.dims().to_vec();
+        Self::reshaped(name, &file_shape, value)
+    }
+
+    /// A parameter that the checkpoint stores under another shape of the same length and order.
+    pub(crate) fn reshaped(name: &str, file_shape: &[usize], value: Tensor<D>) -> Self {
+        Self {
+            name: name.into(),
+            file_shape: file_shape.into(),
+            value,
+        }
+    }
+
+    /// The shape as computed with.
+    pub fn dims(&self) -> [usize; D] {
+        self.value.dims()
+    }
+
+    /// The values; a handle, not a copy.
+    pub fn value(&self) -> Tensor<D> {
+        self.value.clone()
+    }
+}
+
+/// A parameter of any rank, as a model's listing gives it out.
+pub trait AnyParameter {
+    /// The key in the checkpoint.
+    fn name(&self) -> &str;
+
+    /// The shape in the checkpoint.
+    fn file_shape(&self) -> &[usize];
+
+    /// The values, flat and without autodiff.
+    fn flat(&self) -> Tensor<1>;
+
+    /// Replaces the values by as many others, flat.
+    ///
+    /// Errors: `Input` naming the parameter when their number is another.
+    fn set(&mut self, values: Tensor<1>) -> Result<(), Error>;
+
+    /// Makes the values a fresh leaf of an autodiff graph, shared with no other copy of the model.
+    fn track(&mut self);
+
+    /// Makes the values a constant outside autodiff.
+    fn freeze(&mut self);
+
+    /// Takes this parameter's gradient out of `gradients`, flat; none when it is frozen or had no part in the loss.
+    fn take_gradient(&self, gradients: &mut Gradients) -> Option<Tensor<1>>;
+
+    /// The group this parameter is trained with.
+    fn group(&self) -> Group {
+        group_of(self.name())
+    }
+
+    /// The parameter as it is written to a file.
+    fn to_named_tensor(&self) -> NamedTensor {
+        NamedTensor {
+            key: self.name().to_owned(),
+            shape: self.file_shape().to_vec(),
+            values: self.flat(),
+        }
+    }
+}
+
+impl<const D: usize> AnyParameter for Parameter<D> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn file_shape(&self) -> &[usize] {
+        &self.file_shape
+    }
+
+    fn flat(&self) -> Tensor<1> {
+        flatten(self.value().without_autodiff())
+    }
+
+    fn set(&mut self, values: Tensor<1>) -> Result<(), Error> {
+        let dims = self.value.dims();
+        let (expected, got) = (dims.iter().product::<usize>(), values.dims()[0]);
+        if expected != got {
+            return Err(Error::Input(format!(
+                "parameter `{}`: expected {expected} values, got {got}",
+                self.name
+            )));
+        }
+        self.value = values.reshape(dims);
+        Ok(())
+    }
+
+    fn track(&mut self) {
+        self.value = self.value().without_autodiff().autodiff().require_grad();
+    }
+
+    fn freeze(&mut self) {
+        self.value = self.value().without_autodiff();
+    }
+
+    fn take_gradient(&self, gradients: &mut Gradients) -> Option<Tensor<1>> {
+        self.value.grad_remove(gradients).map(flatten)
+    }
+}
+
+fn flatten<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+    let count: usize = tensor.dims().iter().product();
+    tensor.reshape([count])
+}
+
+fn group_of(name: &str) -> Group {
+    let path = name.strip_prefix("model.").unwrap_or(name);
+    if name.contains(".lora_A.") || name.contains(".lora_B.") {
+        Group::Adapter
+    } else if path.starts_with("visual.merger.") {
+        Group::Projector
+    } else if path.starts_with("visual.") {
+        Group::Vision
+    } else {
+        Group::Language
+    }
+}
+
+/// Something made of parameters.
+pub trait Parameters {
+    /// Shows every parameter to `visit`, always in the same order.
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter));
+}

@@ -1,0 +1,338 @@
+//! A new byte-level BPE tokenizer, learnt from texts, in the files Qwen2's tokenizer has.
+//!
+//! The merges are learnt here and not by the `tokenizers` crate: its trainer breaks some ties by the order of randomly
+//! seeded hash maps, and a model rebuilt from its seed must get the same tokens every time.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+
+/// Pairs seen less often than this are not merged.
+const MIN_PAIR_COUNT: i64 = 2;
+
+/// How Qwen2 cuts text into words: contractions, letters with one leading sign, single digits, punctuation, white space.
+const WORD_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Qwen2.5-VL's special tokens, in the order of their ids.
+pub const QWEN_SPECIAL_TOKENS: [&str; 14] = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+];
+
+/// A chat template for text and images that renders what Qwen2.5-VL's does.
+pub const QWEN_CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
+
+/// What a new tokenizer is to be.
+#[derive(Clone, Debug)]
+pub struct TokenizerRecipe {
+    /// Tokens altogether: 256 bytes, merges, special and added tokens. Fewer if the texts hold no more pairs to merge.
+    pub vocab_size: usize,
+    /// Tokens only the chat template writes; `end_token` and `pad_token` are among them.
+    pub special_tokens: Vec<String>,
+    /// Tokens that are kept whole but are plain text otherwise, such as `<think>`.
+    pub added_tokens: Vec<String>,
+    /// Closes a turn.
+    pub end_token: String,
+    /// Ends a text and fills up batches.
+    pub pad_token: String,
+    /// The Jinja chat template.
+    pub chat_template: String,
+}
+
+impl TokenizerRecipe {
+    /// Qwen2.5-VL's special tokens and template around a vocabulary of the given size.
+    pub fn qwen(vocab_size: usize, added_tokens: &[&str]) -> Self {
+        Self {
+            vocab_size,
+            special_tokens: QWEN_SPECIAL_TOKENS.map(str::to_owned).to_vec(),
+            added_tokens: added_tokens.iter().map(|&token| token.to_owned()).collect(),
+            end_token: "<|im_end|>".into(),
+            pad_token: "<|endoftext|>".into(),
+            chat_template: QWEN_CHAT_TEMPLATE.into(),
+        }
+    }
+
+    /// Learns a tokenizer from texts and writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`,
+    /// `chat_template.json` and `generation_config.json`. The same texts in the same order give the same bytes.
+    ///
+    /// Source: byte-pair encoding (Sennrich et al., arXiv 1508.07909) over bytes; ties go to the pair of smaller ids.
+    ///
+    /// Errors: `Input` if the recipe does not hold together; `Io` naming the file.
+    pub fn train<'a>(&self, texts: impl IntoIterator<Item = &'a str>, folder: &Path) -> Result<(), Error> {
+        let n_added = self.special_tokens.len() + self.added_tokens.len();
+        self.check(n_added)?;
+        let words = count_words(&self.tokenizer_json(&Vocabulary::of_bytes()), texts)?;
+        let mut vocabulary = Vocabulary::of_bytes();
+        vocabulary.learn_merges(words, self.vocab_size - n_added);
+        fs_err::create_dir_all(folder)?;
+        self.write(&vocabulary, folder)
+    }
+
+    fn check(&self, n_added: usize) -> Result<(), Error> {
+        let fault = |problem: String| Err(Error::Input(format!("tokenizer recipe: {problem}")));
+        if self.vocab_size < 256 + n_added {
+            return fault(format!(
+                "key `vocab_size`: expected at least 256 bytes and {n_added} special and added tokens, got {}",
+                self.vocab_size
+            ));
+        }
+        let mut known = HashSet::new();
+        for token in self.special_tokens.iter().chain(&self.added_tokens) {
+            if token.chars().count() < 2 || !known.insert(token) {
+                return fault(format!("expected different tokens of two characters and more, got `{token}`"));
+            }
+        }
+        for (key, token) in [("end_token", &self.end_token), ("pad_token", &self.pad_token)] {
+            if !self.special_tokens.contains(token) {
+                return fault(format!("key `{key}`: expected one of `special_tokens`, got `{token}`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, vocabulary: &Vocabulary, folder: &Path) -> Result<(), Error> {
+        let id = |token: &String| self.special_tokens.iter().position(|known| known == token);
+        let id = |token| id(token).map(|position| vocabulary.symbols.len() + position);
+        let (end, pad) = (id(&self.end_token), id(&self.pad_token));
+        let files = [
+            ("tokenizer.json", self.tokenizer_json(vocabulary)),
+            ("tokenizer_config.json", self.tokenizer_config(vocabulary.symbols.len())),
+            ("special_tokens_map.json", self.special_tokens_map()),
+            ("chat_template.json", json!({"chat_template": self.chat_template})),
+            (
+                "generation_config.json",
+                json!({"bos_token_id": pad, "pad_token_id": pad, "eos_token_id": [end, pad], "do_sample": true}),
+            ),
+        ];
+        for (name, content) in files {
+            fs_err::write(folder.join(name), format!("{content:#}\n"))?;
+        }
+        Ok(())
+    }
+
+    /// Special and added tokens as `tokenizer.json` lists them, ids following those of the symbols.
+    fn token_entries(&self, first_id: usize) -> impl Iterator<Item = (usize, Map<String, Value>)> {
+        let special = self.special_tokens.iter().map(|token| (token, true));
+        let tokens = special.chain(self.added_tokens.iter().map(|token| (token, false)));
+        (first_id..).zip(tokens).map(|(id, (token, special))| {
+            let mut entry = token_fields(token);
+            entry.insert("special".into(), special.into());
+            (id, entry)
+        })
+    }
+
+    fn tokenizer_json(&self, vocabulary: &Vocabulary) -> Value {
+        let added_tokens: Vec<Value> = self
+            .token_entries(vocabulary.symbols.len())
+            .map(|(id, mut entry)| {
+                entry.insert("id".into(), id.into());
+                Value::Object(entry)
+            })
+            .collect();
+        let ids: Map<String, Value> =
+            vocabulary.symbols.iter().zip(0u32..).map(|(symbol, id)| (symbol.clone(), id.into())).collect();
+        let merges: Vec<[&str; 2]> = vocabulary
+            .merges
+            .iter()
+            .map(|&(left, right)| [left, right].map(|id| vocabulary.symbols[id as usize].as_str()))
+            .collect();
+        json!({
+            "version": "1.0",
+            "truncation": null,
+            "padding": null,
+            "added_tokens": added_tokens,
+            "normalizer": {"type": "NFC"},
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+                {"type": "Split", "pattern": {"Regex": WORD_PATTERN}, "behavior": "Isolated", "invert": false},
+                {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+            ]},
+            "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+            "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+            "model": {
+                "type": "BPE",
+                "dropout": null,
+                "unk_token": null,
+                "continuing_subword_prefix": null,
+                "end_of_word_suffix": null,
+                "fuse_unk": false,
+                "byte_fallback": false,
+                "ignore_merges": false,
+                "vocab": ids,
+                "merges": merges,
+            },
+        })
+    }
+
+    fn tokenizer_config(&self, first_id: usize) -> Value {
+        let decoder: Map<String, Value> =
+            self.token_entries(first_id).map(|(id, entry)| (id.to_string(), Value::Object(entry))).collect();
+        json!({
+            "add_bos_token": false,
+            "add_prefix_space": false,
+            "added_tokens_decoder": decoder,
+            "additional_special_tokens": self.additional_special_tokens(),
+            "bos_token": null,
+            "chat_template": self.chat_template,
+            "clean_up_tokenization_spaces": false,
+            "eos_token": self.end_token,
+            "errors": "replace",
+            "model_max_length": 131_072,
+            "pad_token": self.pad_token,
+            "split_special_tokens": false,
+            "tokenizer_class": "Qwen2Tokenizer",
+            "unk_token": null,
+        })
+    }
+
+    fn special_tokens_map(&self) -> Value {
+        json!({
+            "additional_special_tokens": self.additional_special_tokens(),
+            "eos_token": token_fields(&self.end_token),
+            "pad_token": token_fields(&self.pad_token),
+        })
+    }
+
+    fn additional_special_tokens(&self) -> Vec<&String> {
+        self.special_tokens.iter().filter(|&token| *token != self.pad_token).collect()
+    }
+}
+
+/// A token that is matched as it stands, wherever it stands.
+fn token_fields(token: &str) -> Map<String, Value> {
+    let mut fields = Map::new();
+    fields.insert("content".into(), token.into());
+    for key in ["single_word", "lstrip", "rstrip", "normalized"] {
+        fields.insert(key.into(), false.into());
+    }
+    fields
+}
+
+/// How often each word stands in the texts, as byte symbols. Special and added tokens are left out.
+fn count_words<'a>(
+    byte_tokenizer: &Value,
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Result<BTreeMap<Vec<u32>, i64>, Error> {
+    let fault = |error| Error::Input(format!("cannot cut a text into words: {error}"));
+    let tokenizer = tokenizers::Tokenizer::from_bytes(byte_tokenizer.to_string()).map_err(fault)?;
+    let mut words = BTreeMap::new();
+    for text in texts {
+        let encoding = tokenizer.encode(text, false).map_err(fault)?;
+        let symbols: Vec<(Option<u32>, u32)> =
+            encoding.get_word_ids().iter().copied().zip(encoding.get_ids().iter().copied()).collect();
+        for word in symbols.chunk_by(|left, right| left.0 == right.0) {
+            let word: Vec<u32> = word.iter().map(|&(_, symbol)| symbol).collect();
+            if word[0] < 256 {
+                *words.entry(word).or_insert(0) += 1;
+            }
+        }
+    }
+    Ok(words)
+}
+
+/// The symbols by id, and the merges that make all but the first 256 of them.
+struct Vocabulary {
+    symbols: Vec<String>,
+    merges: Vec<(u32, u32)>,
+}
+
+/// Two neighbouring symbols of a word.
+type Pair = (u32, u32);
+
+impl Vocabulary {
+    /// One symbol for each byte: printable bytes stand for themselves, the others for characters from U+0100 on
+    /// (GPT-2's `bytes_to_unicode`), in the order of these characters.
+    fn of_bytes() -> Self {
+        let printable = (b'!'..=b'~').chain(0xA1..=0xAC).chain(0xAE..=0xFF).map(char::from);
+        let symbols: Vec<String> = printable.map(String::from).collect();
+        let others = (0x100u32..).filter_map(char::from_u32).map(String::from).take(256 - symbols.len());
+        Self { symbols: symbols.into_iter().chain(others).collect(), merges: Vec::new() }
+    }
+
+    /// Merges the most frequent pair again and again, until there are `n_symbols` symbols or no pair is left.
+    fn learn_merges(&mut self, words: BTreeMap<Vec<u32>, i64>, n_symbols: usize) {
+        let mut words: Vec<(Vec<u32>, i64)> = words.into_iter().collect();
+        let mut ids: HashMap<String, u32> = self.symbols.iter().cloned().zip(0..).collect();
+        let mut pairs = PairCounts::default();
+        for (index, (word, count)) in words.iter().enumerate() {
+            pairs.add(index, word, *count);
+        }
+        while self.symbols.len() < n_symbols {
+            let Some(pair) = pairs.most_frequent() else { break };
+            let merged = format!("{}{}", self.symbols[pair.0 as usize], self.symbols[pair.1 as usize]);
+            // Two pairs may spell the same symbol.
+            let id = *ids.entry(merged.clone()).or_insert(self.symbols.len() as u32);
+            if id as usize == self.symbols.len() {
+                self.symbols.push(merged);
+            }
+            self.merges.push(pair);
+            for index in pairs.words_with(pair) {
+                let (word, count) = &mut words[index];
+                pairs.add(index, word, -*count);
+                *word = merge(word, pair, id);
+                pairs.add(index, word, *count);
+            }
+        }
+    }
+}
+
+/// How often pairs stand in the words, and in which.
+#[derive(Default)]
+struct PairCounts {
+    counts: HashMap<Pair, i64>,
+    places: HashMap<Pair, HashSet<usize>>,
+}
+
+impl PairCounts {
+    /// Adds a word's pairs `count` times; a negative count takes them away.
+    fn add(&mut self, word_index: usize, word: &[u32], count: i64) {
+        for pair in word.windows(2).map(|pair| (pair[0], pair[1])) {
+            *self.counts.entry(pair).or_insert(0) += count;
+            if count > 0 {
+                self.places.entry(pair).or_default().insert(word_index);
+            }
+        }
+    }
+
+    /// Of equally frequent pairs, the one of smaller ids.
+    fn most_frequent(&self) -> Option<Pair> {
+        let frequent = self.counts.iter().filter(|(_, count)| **count >= MIN_PAIR_COUNT);
+        frequent.max_by_key(|(pair, count)| (**count, Reverse(**pair))).map(|(pair, _)| *pair)
+    }
+
+    /// The words a pair may stand in; afterwards it stands in none.
+    fn words_with(&mut self, pair: Pair) -> HashSet<usize> {
+        self.places.remove(&pair).unwrap_or_default()
+    }
+}
+
+/// A word with every occurrence of a pair, from the left, replaced by one symbol.
+fn merge(word: &[u32], pair: Pair, symbol: u32) -> Vec<u32> {
+    let mut merged = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let [first, tail @ ..] = rest {
+        if *first == pair.0 && tail.first() == Some(&pair.1) {
+            merged.push(symbol);
+            rest = &tail[1..];
+        } else {
+            merged.push(*first);
+            rest = tail;
+        }
+    }
+    merged
+}

@@ -1,0 +1,136 @@
+//! One block of the vision tower: attention within groups of patches, then a gated feed-forward layer.
+
+use burn::tensor::{Device, Tensor, activation};
+
+use super::arrangement::Run;
+use crate::config::VisionConfig;
+use crate::error::Error;
+use crate::linear::Linear;
+use crate::norm::RmsNorm;
+use crate::parameter::{AnyParameter, Parameters};
+use crate::weights::WeightReader;
+
+/// Added to the mean square by every norm of the tower; the published code has it fixed.
+pub(super) const NORM_EPSILON: f64 = 1e-6;
+
+/// What attention needs to know of the order in which patches stand.
+pub(super) struct Attended {
+    /// Groups of equal size, one after the other, in merge units.
+    pub runs: Vec<Run>,
+    /// Patches in a merge unit.
+    pub patches_per_unit: usize,
+    /// Cosines `[p, 1, head_dim / 2]`, scaled as `arrangement::rotary_table` says.
+    pub cosines: Tensor<3>,
+    /// Sines, likewise.
+    pub sines: Tensor<3>,
+}
+
+/// Norm, attention, norm, feed-forward, with a residual around each pair.
+#[derive(Clone, Debug)]
+pub(super) struct VisionBlock {
+    norm1: RmsNorm,
+    attention: VisionAttention,
+    norm2: RmsNorm,
+    mlp: VisionMlp,
+}
+
+/// Multi-head attention with one projection for queries, keys and values.
+#[derive(Clone, Debug)]
+struct VisionAttention {
+    qkv: Linear,
+    proj: Linear,
+    n_heads: usize,
+}
+
+/// SwiGLU: `down(silu(gate(x)) · up(x))`.
+#[derive(Clone, Debug)]
+struct VisionMlp {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl VisionBlock {
+    /// Reads the weights under `key`.
+    pub fn load(reader: &mut WeightReader, key: &str, config: &VisionConfig, device: &Device) -> Result<Self, Error> {
+        let (d, inner) = (config.hidden_size, config.intermediate_size);
+        let mut linear = |name: &str, shape| Linear::load(reader, &format!("{key}.{name}"), shape, true, device);
+        let attention = VisionAttention {
+            qkv: linear("attn.qkv", [3 * d, d])?,
+            proj: linear("attn.proj", [d, d])?,
+            n_heads: config.num_heads,
+        };
+        let mlp = VisionMlp {
+            gate_proj: linear("mlp.gate_proj", [inner, d])?,
+            up_proj: linear("mlp.up_proj", [inner, d])?,
+            down_proj: linear("mlp.down_proj", [d, inner])?,
+        };
+        let mut norm = |name: &str| RmsNorm::load(reader, &format!("{key}.{name}"), d, NORM_EPSILON, device);
+        Ok(Self { norm1: norm("norm1")?, attention, norm2: norm("norm2")?, mlp })
+    }
+
+    /// `[p, d]` → `[p, d]`.
+    pub fn forward(&self, hidden: Tensor<2>, attended: &Attended) -> Tensor<2> {
+        let hidden = hidden.clone() + self.attention.forward(self.norm1.forward(hidden), attended);
+        hidden.clone() + self.mlp.forward(self.norm2.forward(hidden))
+    }
+}
+
+impl VisionAttention {
+    /// `[p, d]` → `[p, d]`.
+    fn forward(&self, hidden: Tensor<2>, attended: &Attended) -> Tensor<2> {
+        let [n_patches, width] = hidden.dims();
+        let n_heads = self.n_heads;
+        let head_dim = width / n_heads;
+        let projected = self.qkv.forward(hidden).reshape([n_patches, 3 * n_heads, head_dim]);
+        let turned = rotate(projected.clone().narrow(1, 0, 2 * n_heads), attended); // [p, 2 h, head_dim]
+        let queries = turned.clone().narrow(1, 0, n_heads);
+        let keys = turned.narrow(1, n_heads, n_heads);
+        let values = projected.narrow(1, 2 * n_heads, n_heads);
+
+        let mut mixed = Vec::with_capacity(attended.runs.len());
+        let mut first = 0;
+        for run in &attended.runs {
+            let length = run.units * attended.patches_per_unit;
+            let patches = run.groups * length;
+            let part = |tensor: &Tensor<3>| {
+                tensor.clone().narrow(0, first, patches).reshape([run.groups, length, n_heads, head_dim]).swap_dims(1, 2)
+            }; // [group, h, length, head_dim]
+            let scores = part(&queries).matmul(part(&keys).swap_dims(2, 3));
+            let attention = activation::softmax(scores, 3).matmul(part(&values));
+            mixed.push(attention.swap_dims(1, 2).reshape([patches, width]));
+            first += patches;
+        }
+        self.proj.forward(Tensor::cat(mixed, 0))
+    }
+}
+
+/// Turns the halves of each head against each other by the patch's angles.
+fn rotate(heads: Tensor<3>, attended: &Attended) -> Tensor<3> {
+    let [_, _, head_dim] = heads.dims();
+    let first = heads.clone().narrow(2, 0, head_dim / 2);
+    let second = heads.narrow(2, head_dim / 2, head_dim / 2);
+    let (cosines, sines) = (&attended.cosines, &attended.sines);
+    let turned_first = first.clone() * cosines.clone() - second.clone() * sines.clone();
+    let turned_second = second * cosines.clone() + first * sines.clone();
+    Tensor::cat(vec![turned_first, turned_second], 2)
+}
+
+impl VisionMlp {
+    fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let gate = activation::silu(self.gate_proj.forward(hidden.clone()));
+        self.down_proj.forward(gate * self.up_proj.forward(hidden))
+    }
+}
+
+impl Parameters for VisionBlock {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        self.norm1.visit_parameters(visit);
+        self.attention.qkv.visit_parameters(visit);
+        self.attention.proj.visit_parameters(visit);
+        self.norm2.visit_parameters(visit);
+        self.mlp.gate_proj.visit_parameters(visit);
+        self.mlp.up_proj.visit_parameters(visit);
+        self.mlp.down_proj.visit_parameters(visit);
+    }
+}
