@@ -71,6 +71,18 @@ pub enum Device {
     Cuda,
 }
 
+impl Device {
+    /// The name that is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::Vulkan => "vulkan",
+            Self::Wgpu => "wgpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
 /// The arguments of a command that is set up by a file.
 #[derive(Clone, Debug, Args)]
 pub struct RunArguments {

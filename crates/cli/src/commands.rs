@@ -11,6 +11,7 @@ pub mod score;
 pub mod sft;
 
 mod model;
+mod run_folder;
 
 use crate::args::{Arguments, Command, Global};
 use crate::progress::ConsoleProgress;
@@ -34,7 +35,7 @@ pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
     };
     match &arguments.command {
         Command::Demo(arguments) => demo::run(arguments, &mut context),
-        Command::Mini(arguments) => mini::run(arguments, &mut context),
+        Command::Mini(arguments) => mini::run(arguments, &context),
         Command::Sft(arguments) => sft::run(arguments, &mut context),
         Command::Curate(arguments) => curate::run(arguments, &mut context),
         Command::Rl(arguments) => rl::run(arguments, &mut context),

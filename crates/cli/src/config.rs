@@ -11,6 +11,7 @@ pub mod tables;
 
 use std::path::{Path, PathBuf};
 
+use align::training::SettingError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -28,6 +29,8 @@ pub enum Origin {
     },
     /// An override of the command line, as typed.
     Override(String),
+    /// Nowhere: it is the default.
+    Default,
 }
 
 impl std::fmt::Display for Origin {
@@ -35,6 +38,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::File { path, line } => write!(formatter, "{}:{line}", path.display()),
             Self::Override(text) => write!(formatter, "override `{text}`"),
+            Self::Default => formatter.write_str("default settings"),
         }
     }
 }
@@ -51,34 +55,70 @@ pub struct ConfigError {
     pub hint: Option<String>,
 }
 
+/// A command's settings, and where each was given.
+#[derive(Debug)]
+pub struct Loaded<T> {
+    /// The settings.
+    pub settings: T,
+    file: Option<(PathBuf, String)>,
+    overrides: Vec<String>,
+}
+
+impl<T> Loaded<T> {
+    /// Passes a room's own check of its settings on, with the place where the setting was given.
+    ///
+    /// Errors: [`ConfigError`].
+    pub fn check(&self, outcome: Result<(), SettingError>) -> Result<(), ConfigError> {
+        outcome.map_err(|error| ConfigError {
+            origin: self.origin_of(&error.key),
+            problem: error.to_string(),
+            hint: None,
+        })
+    }
+
+    fn origin_of(&self, key: &str) -> Origin {
+        let sets_it = |text: &&String| text.split_once('=').is_some_and(|(typed, _)| typed.trim() == key);
+        if let Some(text) = self.overrides.iter().rev().find(sets_it) {
+            return Origin::Override(text.clone());
+        }
+        let in_file = self.file.as_ref().and_then(|(path, text)| Some((path, locate::line_of(text, key)?)));
+        in_file.map_or(Origin::Default, |(path, line)| Origin::File { path: path.clone(), line })
+    }
+}
+
 /// Reads a command's settings: the defaults, then the file, then the overrides, each winning over what stands before.
 ///
 /// Errors: a [`Failure`] of usage when the file cannot be read; [`ConfigError`] for bad TOML, an unknown key, a value
 /// of the wrong type, or an override that is not `key=value`.
-pub fn load<T>(file: Option<&Path>, overrides: &[String]) -> anyhow::Result<T>
+pub fn load<T>(file: Option<&Path>, overrides: &[String]) -> anyhow::Result<Loaded<T>>
 where
     T: DeserializeOwned + Serialize + Default,
 {
-    let mut table = match file {
-        Some(path) => read_file::<T>(path)?,
+    let file = file.map(read_file).transpose()?;
+    let mut table = match &file {
+        Some((path, text)) => parse_file::<T>(path, text)?,
         None => toml::Table::new(),
     };
-    let mut settings = parse(&table).map_err(anyhow::Error::from)?;
+    let mut settings = parse(&table)?;
     for text in overrides {
         (table, settings) = apply_override(&table, text)?;
     }
-    Ok(settings)
+    Ok(Loaded { settings, file, overrides: overrides.to_vec() })
 }
 
-fn read_file<T: DeserializeOwned + Serialize + Default>(path: &Path) -> anyhow::Result<toml::Table> {
+fn read_file(path: &Path) -> Result<(PathBuf, String), Failure> {
     let text = fs_err::read_to_string(path).map_err(|error| {
         Failure::usage("cannot read the settings")
             .hint("`--config` takes a TOML file; the repository's configs/ folder holds one for each command")
             .because(error)
     })?;
-    let located = |error: &toml::de::Error| in_file::<T>(path, &text, error);
-    let table = toml::from_str::<toml::Table>(&text).map_err(|error| located(&error))?;
-    toml::from_str::<T>(&text).map_err(|error| located(&error))?;
+    Ok((path.to_owned(), text))
+}
+
+fn parse_file<T: DeserializeOwned + Serialize + Default>(path: &Path, text: &str) -> Result<toml::Table, ConfigError> {
+    let located = |error: &toml::de::Error| in_file::<T>(path, text, error);
+    let table = toml::from_str::<toml::Table>(text).map_err(|error| located(&error))?;
+    toml::from_str::<T>(text).map_err(|error| located(&error))?;
     Ok(table)
 }
 
@@ -126,7 +166,7 @@ where
     let mut first_error = None;
     for reading in readings.into_iter().flatten() {
         let mut changed = table.clone();
-        insert(&mut changed, &path, reading).map_err(|problem| fault(problem, None))?;
+        insert(&mut changed, Some(&defaults::<T>()), &path, reading).map_err(|problem| fault(problem, None))?;
         match parse(&changed) {
             Ok(settings) => return Ok((changed, settings)),
             Err(error) => first_error = first_error.or(Some(error)),
@@ -144,30 +184,38 @@ fn typed(value: &str) -> Option<toml::Value> {
         .remove("value")
 }
 
-fn insert(table: &mut toml::Table, path: &[&str], value: toml::Value) -> Result<(), String> {
+/// Sets the value at the path. Tables on the way that nobody set yet begin as their defaults, so that a variant's key
+/// can be overridden without naming the variant; a new `type` in turn forgets the keys of the variant before it.
+fn insert(
+    table: &mut toml::Table,
+    defaults: Option<&toml::Table>,
+    path: &[&str],
+    value: toml::Value,
+) -> Result<(), String> {
     let (first, rest) = path.split_first().ok_or("expected a key")?;
     if rest.is_empty() {
+        if *first == "type" && table.get("type") != Some(&value) {
+            table.clear();
+        }
         table.insert((*first).to_owned(), value);
         return Ok(());
     }
-    let entry = table
-        .entry((*first).to_owned())
-        .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-    match entry {
-        toml::Value::Table(inner) => insert(inner, rest, value),
-        other => Err(format!(
-            "`{first}` is a {}, so nothing stands below it",
-            other.type_str()
-        )),
+    let inner_defaults = defaults.and_then(|table| table.get(*first)?.as_table());
+    let entry = table.entry((*first).to_owned());
+    match entry.or_insert_with(|| toml::Value::Table(inner_defaults.cloned().unwrap_or_default())) {
+        toml::Value::Table(inner) => insert(inner, inner_defaults, rest, value),
+        other => Err(format!("`{first}` is a {}, so nothing stands below it", other.type_str())),
     }
+}
+
+fn defaults<T: Serialize + Default>() -> toml::Table {
+    toml::Table::try_from(T::default()).unwrap_or_default()
 }
 
 /// Every key that has a default, dotted, for suggestions.
 fn known_keys<T: Serialize + Default>() -> Vec<String> {
     let mut keys = Vec::new();
-    if let Ok(toml::Value::Table(table)) = toml::Value::try_from(T::default()) {
-        collect_keys(&table, "", &mut keys);
-    }
+    collect_keys(&defaults::<T>(), "", &mut keys);
     keys
 }
 

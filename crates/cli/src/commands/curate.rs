@@ -4,6 +4,7 @@ use align::curate::{self, CurateError, Curation};
 use align::mini::judge::ExactJudge;
 use align::verdict::Verdict;
 use clap::Args;
+use engine::Trainable;
 
 use super::Context;
 use super::model;
@@ -39,11 +40,12 @@ pub struct Arguments {
 /// Errors: of usage for bad settings, of data for prompts the judge knows nothing of, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let arguments = &arguments.run;
-    let settings: CurateSettings = config::load(arguments.config.as_deref(), &arguments.overrides)?;
-    settings.reward.validate("reward")?;
-    settings.curate.validate()?;
+    let loaded = config::load::<CurateSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    let settings = &loaded.settings;
+    loaded.check(settings.reward.validate("reward"))?;
+    loaded.check(curate_check(&settings.curate))?;
     let items = read_checked(required(settings.data.prompts.as_ref(), "data.prompts")?, without_truth)?;
-    let mut engine = model::open(&settings.model, context.global.device)?;
+    let mut engine = model::open(&settings.model, Trainable::Frozen, 0, context.global.device)?;
     let quality = |verdict: &Verdict| settings.reward.quality(verdict);
     let curation = Curation { items: &items, judge: &ExactJudge, quality: &quality, config: &settings.curate };
     match curate::run(&mut engine, &curation, &arguments.out, &mut context.progress) {
@@ -55,5 +57,15 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         }
         Err(CurateError::Interrupted { .. }) => Err(interrupt::stopped().into()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The room's check, its error in the words that all rooms share.
+fn curate_check(config: &CurateConfig) -> Result<(), SettingError> {
+    match config.validate() {
+        Err(CurateError::Config { key, expected, got }) => {
+            Err(SettingError { key: format!("curate.{key}"), expected: expected.into(), got })
+        }
+        _ => Ok(()),
     }
 }

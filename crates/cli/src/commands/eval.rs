@@ -7,6 +7,7 @@ use align::mini::judge::ExactJudge;
 use align::types::{Item, read_items};
 use align::verdict::Judge;
 use clap::{Args, ValueEnum};
+use engine::Trainable;
 
 use super::Context;
 use super::model::{self, ModelArguments};
@@ -91,7 +92,8 @@ impl SuiteName {
 ///
 /// Errors: of usage for bad settings, of data for bad items, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let mut settings: EvalSettings = config::load(arguments.config.as_deref(), &arguments.overrides)?;
+    let loaded = config::load::<EvalSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    let mut settings = loaded.settings;
     let suite = arguments.suite.map(SuiteName::suite);
     let items = read_all(&arguments.data, suite)?;
     let judge = judge_for(&items, suite);
@@ -101,7 +103,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     if let Some(suite) = suite.filter(|_| settings.eval.rates.is_empty()) {
         settings.eval.rates = suite.rates();
     }
-    let mut engine = model::open(&arguments.model.table(), context.global.device)?;
+    let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
     let output = EvalOutput { folder: &folder, resume: arguments.resume };
     let outcome = eval::run(&mut engine, &items, &*judge, &settings.eval, output, &mut context.progress)?;
     if !outcome.is_complete {

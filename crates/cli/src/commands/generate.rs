@@ -7,6 +7,7 @@ use align::progress::Progress;
 use align::types::{Item, Role};
 use clap::Args;
 use serde::Serialize;
+use engine::Trainable;
 
 use super::Context;
 use super::model::{self, ModelArguments};
@@ -86,8 +87,8 @@ struct Line<'a> {
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let params = sampling(arguments)?;
     let items = read_checked(&arguments.data, without_question)?;
-    let mut engine = model::open(&arguments.model, context.global.device)?;
-    complete(&mut *engine, &items, &params, arguments, &mut context.progress)
+    let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
+    complete(&mut engine, &items, &params, arguments, &mut context.progress)
 }
 
 fn sampling(arguments: &Arguments) -> Result<SamplingParams, Failure> {

@@ -38,7 +38,8 @@ pub struct Arguments {
 ///
 /// Errors: of usage for bad settings, of output when the files cannot be written.
 pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let settings: MiniSettings = config::load(arguments.config.as_deref(), &arguments.overrides)?;
+    let loaded = config::load::<MiniSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    let settings = loaded.settings;
     if !context.global.quiet {
         eprintln!("mini: drawing the world of seed {}", settings.mini.seed);
     }

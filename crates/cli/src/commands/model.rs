@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use align::engine::Engine;
 use clap::Args;
+use engine::{DEVICES, EngineOptions, LocalEngine, Trainable};
 
+use super::run_folder::required;
 use crate::args::Device;
 use crate::config::tables::ModelTable;
 use crate::errors::Failure;
@@ -39,7 +40,21 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
     }
     Ok(())
 }
-pub fn open(arguments: &ModelArguments, _device: Device) -> anyhow::Result<Box<dyn Engine>> {
-    check_folder(&arguments.model, "config.json", "model")?;
-    anyhow::bail!("not yet")
+/// Opens a model, to train what `trainable` says of it.
+///
+/// Errors: of usage when the device is not part of this build or no model is named; of model when a folder is not what
+/// it should be; whatever the engine meets.
+pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device) -> anyhow::Result<LocalEngine> {
+    let model = required(table.path.as_ref(), "model.path")?;
+    check_folder(model, "config.json", "model")?;
+    if let Some(adapter) = &table.adapter {
+        check_folder(adapter, "adapter_config.json", "LoRA adapter")?;
+    }
+    let name = device.name();
+    let device = engine::open_device(name).ok_or_else(|| {
+        let problem = format!("--device {name}: not part of this build: expected {}", DEVICES.join(" or "));
+        Failure::usage(problem).hint(format!("build it in with `cargo build --release --features {name}`"))
+    })?;
+    let options = EngineOptions { trainable, seed, ..EngineOptions::new(model.to_owned(), device) };
+    Ok(LocalEngine::open(EngineOptions { adapter: table.adapter.clone(), ..options })?)
 }

@@ -18,6 +18,21 @@ pub fn key_at(text: &str, offset: usize) -> String {
     path.join(".")
 }
 
+/// The line that sets the dotted `key`, counted from one; nothing where the file does not set it.
+pub fn line_of(text: &str, key: &str) -> Option<usize> {
+    let document = DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let (name, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
+        match value.get_ref() {
+            DeValue::Table(inner) if parts.peek().is_some() => table = inner,
+            _ => return Some(line_at(text, name.span().start)),
+        }
+    }
+    None
+}
+
 fn descend(table: &DeTable, offset: usize, path: &mut Vec<String>) -> bool {
     for (key, value) in table {
         path.push(key.get_ref().to_string());

@@ -12,6 +12,9 @@ pub fn explain(reason: &str, key: &str, known: &[String]) -> (String, Option<Str
     if let Some(rest) = reason.strip_prefix("unknown variant ") {
         return unknown_value(rest, key);
     }
+    if let Some(field) = reason.strip_prefix("missing field ") {
+        return (format!("`{key}`: expected a key {field} in the table, got none"), None);
+    }
     let shown = if key.is_empty() {
         String::new()
     } else {

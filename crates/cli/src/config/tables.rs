@@ -1,4 +1,4 @@
-//! The tables of each command's settings: a room's own struct each, and three that only the command line knows.
+//! The tables of each command's settings: a room's own struct each, and two that only the command line knows.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use align::mini::splits::MiniConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
+use engine::Trainable;
 use serde::{Deserialize, Serialize};
 
 /// The model to begin with; the table `[model]`.
@@ -19,44 +20,6 @@ pub struct ModelTable {
     pub path: Option<PathBuf>,
     /// The folder of a LoRA adapter to put on top, in PEFT layout.
     pub adapter: Option<PathBuf>,
-}
-
-/// What is trained; the table `[train]`. The names of the switches are LLaMA-Factory's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainTable {
-    /// Leave the vision tower as it is.
-    pub freeze_vision_tower: bool,
-    /// Leave the projector between vision and language as it is.
-    pub freeze_multi_modal_projector: bool,
-    /// Leave the language model as it is.
-    pub freeze_language_model: bool,
-}
-
-impl Default for TrainTable {
-    /// P1: language model and projector are trained, the vision tower is frozen.
-    fn default() -> Self {
-        Self { freeze_vision_tower: true, freeze_multi_modal_projector: false, freeze_language_model: false }
-    }
-}
-
-/// The adapter to train; the table `[lora]`. The names are PEFT's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LoraTable {
-    /// Rank of the update; 0 trains the weights themselves.
-    pub r: usize,
-    /// The update is scaled by `lora_alpha / r`.
-    pub lora_alpha: f64,
-    /// The linear layers that are adapted, by the last parts of their names; `["all-linear"]` is every one of the
-    /// language model.
-    pub target_modules: Vec<String>,
-}
-
-impl Default for LoraTable {
-    fn default() -> Self {
-        Self { r: 0, lora_alpha: 32.0, target_modules: vec!["all-linear".into()] }
-    }
 }
 
 /// Where training data come from; the table `[data]` of `sft`.
@@ -85,10 +48,8 @@ pub struct SftSettings {
     pub model: ModelTable,
     /// The samples.
     pub data: SftData,
-    /// What is trained.
-    pub train: TrainTable,
-    /// The adapter.
-    pub lora: LoraTable,
+    /// What is trained: the weights by group, or an adapter.
+    pub train: Trainable,
     /// The method.
     pub sft: SftConfig,
 }
@@ -101,10 +62,8 @@ pub struct RlSettings {
     pub model: ModelTable,
     /// The prompts.
     pub data: PromptData,
-    /// What is trained.
-    pub train: TrainTable,
-    /// The adapter.
-    pub lora: LoraTable,
+    /// What is trained: the weights by group, or an adapter.
+    pub train: Trainable,
     /// How responses are drawn and corrected.
     pub rollout: RolloutConfig,
     /// How they are rewarded.
@@ -141,4 +100,39 @@ pub struct EvalSettings {
 pub struct MiniSettings {
     /// How much of the world is written.
     pub mini: MiniConfig,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+    use crate::config::load;
+
+    /// Checks that a file of configs/ can be read, and that but for paths it says the defaults: what the comments in it
+    /// promise. Also that it leaves no setting out.
+    fn check<T: DeserializeOwned + Serialize + Default>(name: &str, paths: &[&str]) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name);
+        let table: toml::Table = toml::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+        let mut settings = toml::Table::try_from(load::<T>(Some(&path), &[]).unwrap().settings).unwrap();
+        assert_eq!(table, settings, "{name} leaves settings out");
+        for key in paths {
+            let (table, key) = key.split_once('.').unwrap();
+            settings[table].as_table_mut().unwrap().remove(key).unwrap();
+        }
+        assert_eq!(settings, toml::Table::try_from(T::default()).unwrap(), "{name} differs from the defaults");
+    }
+
+    #[test]
+    fn every_file_in_configs_says_the_defaults() {
+        check::<MiniSettings>("mini.toml", &[]);
+        check::<SftSettings>("sft.toml", &["model.path", "data.train", "data.general"]);
+        check::<CurateSettings>("curate.toml", &["model.path", "data.prompts"]);
+        check::<RlSettings>("grpo.toml", &["model.path", "data.prompts"]);
+        check::<EvalSettings>("eval.toml", &[]);
+        let files = fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")).unwrap();
+        assert_eq!(files.count(), 5, "a file in configs/ is not checked here");
+    }
 }

@@ -10,6 +10,7 @@ use super::*;
 struct Settings {
     model: Model,
     sft: Sft,
+    train: Train,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,19 @@ impl Default for Sft {
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+enum Train {
+    Full { freeze: bool },
+    Lora { r: usize },
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self::Full { freeze: true }
+    }
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Scheduler {
     Linear,
@@ -52,7 +66,7 @@ fn message(text: &str, overrides: &[&str]) -> String {
     fs_err::write(&path, text).unwrap();
     let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
     match load::<Settings>(Some(&path), &overrides) {
-        Ok(settings) => format!("{settings:?}"),
+        Ok(loaded) => format!("{:?}", loaded.settings),
         Err(error) => crate::errors::render(&error, false).replace(&format!("{}/", folder.path().display()), ""),
     }
 }
@@ -64,12 +78,22 @@ fn overrides_win_over_the_file_and_the_file_over_defaults() {
         text,
         &["sft.max_steps=8", "model.path=runs/a", "sft.lr_scheduler_type = linear"],
     );
-    insta::assert_snapshot!(settings, @r#"Settings { model: Model { path: "runs/a" }, sft: Sft { learning_rate: 0.5, max_steps: 8, lr_scheduler_type: Linear, betas: [0.9, 0.95] } }"#);
+    insta::assert_snapshot!(settings, @r#"Settings { model: Model { path: "runs/a" }, sft: Sft { learning_rate: 0.5, max_steps: 8, lr_scheduler_type: Linear, betas: [0.9, 0.95] }, train: Full { freeze: true } }"#);
 }
 
 #[test]
 fn a_number_serves_where_a_string_is_wanted() {
     assert!(message("", &["model.path=7"]).contains("path: \"7\""));
+}
+
+#[test]
+fn a_variant_is_overridden_by_its_type_or_by_its_keys() {
+    let file = "[train]\ntype = \"full\"\nfreeze = true\n";
+    assert!(message("", &["train.freeze=false"]).contains("train: Full { freeze: false }"));
+    assert!(message(file, &["train.freeze=false"]).contains("train: Full { freeze: false }"));
+    insta::assert_snapshot!(message(file, &["train.type=lora"]), @"");
+    insta::assert_snapshot!(message("[train]\nfreeze = false\n", &[]), @"");
+    insta::assert_snapshot!(message("[train]\ntype = \"lora\"\nfreeze = false\n", &[]), @"");
 }
 
 #[test]
@@ -134,4 +158,21 @@ fn a_missing_file_is_a_usage_failure() {
 
     hint: `--config` takes a TOML file; the repository's configs/ folder holds one for each command
     "#);
+}
+
+#[test]
+fn a_room_that_refuses_a_setting_is_told_where_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sft.toml");
+    fs_err::write(&path, "[model]\npath = \"m\"\n\n[sft]\nmax_steps = 3\nlearning_rate = -1.0\n").unwrap();
+    let refused = |overrides: &[&str], key: &str| {
+        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+        let loaded = load::<Settings>(Some(&path), &overrides).unwrap();
+        let outcome = align::training::check_setting(false, key, "a number above 0", "-1");
+        let message = loaded.check(outcome).unwrap_err().to_string();
+        message.replace(&format!("{}/", folder.path().display()), "")
+    };
+    insta::assert_snapshot!(refused(&[], "sft.learning_rate"), @"");
+    insta::assert_snapshot!(refused(&["sft.learning_rate=-1"], "sft.learning_rate"), @"");
+    insta::assert_snapshot!(refused(&[], "sft.betas"), @"");
 }

@@ -1,8 +1,13 @@
 //! From an error, whichever room it comes from, to its category and hint.
 
+use std::error::Error;
 use std::io::ErrorKind;
 
+use align::curate::CurateError;
 use align::engine::EngineError;
+use align::eval::EvalError;
+use align::run_dir::RunError;
+use align::training::{SettingError, TrainingError};
 use align::types::DataError;
 
 use super::Failure;
@@ -50,33 +55,84 @@ impl Category {
 
 /// The category of the first error in the chain that has one.
 pub fn category_of(error: &anyhow::Error) -> Category {
-    error.chain().find_map(category).unwrap_or(Category::Unexpected)
+    error.chain().find_map(|error| category(innermost(error))).unwrap_or(Category::Unexpected)
 }
 
-fn category(error: &(dyn std::error::Error + 'static)) -> Option<Category> {
+/// Looks through errors that only pass on another room's.
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let passed_on = |error: &'a (dyn Error + 'static)| -> Option<&'a (dyn Error + 'static)> {
+        match error.downcast_ref::<TrainingError>() {
+            Some(TrainingError::Setting(inner)) => return Some(inner),
+            Some(TrainingError::Engine(inner)) => return Some(inner),
+            Some(TrainingError::Run(inner)) => return Some(inner),
+            _ => {}
+        }
+        match error.downcast_ref::<CurateError>() {
+            Some(CurateError::Engine(inner)) => return Some(inner),
+            Some(CurateError::Run(inner)) => return Some(inner),
+            Some(CurateError::Data(inner)) => return Some(inner),
+            Some(CurateError::Io(inner)) => return Some(inner),
+            _ => {}
+        }
+        match error.downcast_ref::<EvalError>() {
+            Some(EvalError::Engine(inner)) => return Some(inner),
+            Some(EvalError::Run(inner)) => return Some(inner),
+            Some(EvalError::Data(inner)) => return Some(inner),
+            Some(EvalError::Io(inner)) => return Some(inner),
+            _ => {}
+        }
+        match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
+            (Some(RunError::Io(inner)), ..) => Some(inner),
+            (_, Some(DataError::Io(inner)), _) => Some(inner),
+            (.., Some(EngineError::Io(inner))) => Some(inner),
+            _ => None,
+        }
+    };
+    std::iter::successors(Some(error), |error| passed_on(*error)).last().unwrap_or(error)
+}
+
+fn category(error: &(dyn Error + 'static)) -> Option<Category> {
     if let Some(failure) = error.downcast_ref::<Failure>() {
-        return Some(failure.category);
+        Some(failure.category)
+    } else if error.is::<ConfigError>() || error.is::<SettingError>() {
+        Some(Category::Usage)
+    } else if error.is::<DataError>() {
+        Some(Category::Data)
+    } else if let Some(error) = error.downcast_ref::<EngineError>() {
+        Some(of_engine(error))
+    } else if let Some(error) = error.downcast_ref::<std::io::Error>() {
+        Some(of_io(error))
+    } else {
+        of_room(error)
     }
-    if error.is::<ConfigError>() {
-        return Some(Category::Usage);
+}
+
+fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
+    if let Some(error) = error.downcast_ref::<RunError>() {
+        return Some(if matches!(error, RunError::Corrupt { .. }) { Category::Data } else { Category::Usage });
     }
-    if let Some(error) = error.downcast_ref::<DataError>() {
+    if let Some(error) = error.downcast_ref::<TrainingError>() {
+        return Some(if matches!(error, TrainingError::RatioNotOne { .. }) { Category::Engine } else { Category::Data });
+    }
+    if let Some(error) = error.downcast_ref::<CurateError>() {
         return Some(match error {
-            DataError::Io(error) => of_io(error),
+            CurateError::Config { .. } => Category::Usage,
+            CurateError::Interrupted { .. } => Category::Interrupted,
+            CurateError::Picture { .. } => Category::Output,
             _ => Category::Data,
         });
     }
-    if let Some(error) = error.downcast_ref::<EngineError>() {
-        return Some(of_engine(error));
-    }
-    error.downcast_ref::<std::io::Error>().map(of_io)
+    error.downcast_ref::<EvalError>().map(|error| match error {
+        EvalError::Setting { .. } | EvalError::ItemChanged { .. } => Category::Usage,
+        EvalError::Count { .. } => Category::Engine,
+        _ => Category::Data,
+    })
 }
 
 fn of_engine(error: &EngineError) -> Category {
     match error {
         EngineError::Data(_) => Category::Data,
         EngineError::Model(_) => Category::Model,
-        EngineError::Io(error) => of_io(error),
         _ => Category::Engine,
     }
 }
@@ -97,26 +153,21 @@ fn of_io(error: &std::io::Error) -> Category {
 
 /// The first hint in the chain.
 pub fn hint_of(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(hint)
+    error.chain().find_map(|error| hint(innermost(error)))
 }
 
-fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.hint.clone();
     }
     if let Some(error) = error.downcast_ref::<ConfigError>() {
         return error.hint.clone();
     }
-    let io = error
-        .downcast_ref::<std::io::Error>()
-        .or(match error.downcast_ref::<DataError>() {
-            Some(DataError::Io(io)) => Some(io),
-            _ => match error.downcast_ref::<EngineError>() {
-                Some(EngineError::Io(io)) => Some(io),
-                _ => None,
-            },
-        })?;
-    match io.kind() {
+    if let Some(error) = error.downcast_ref::<RunError>() {
+        let exists = "add `--resume` to go on with it, or choose another `--out`";
+        return matches!(error, RunError::Exists { .. }).then(|| exists.into());
+    }
+    match error.downcast_ref::<std::io::Error>()?.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Some("free some space, then go on with `--resume`; what was written before is kept".into())
         }
