@@ -14,6 +14,7 @@
 
 mod git;
 mod journal;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -24,6 +25,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use journal::{Journal, read_journal};
+pub use settings::keep_settings;
+use settings::{check_settings, read_json, write_json};
 
 use crate::rollout::RolloutRecord;
 use crate::tensorboard::EventWriter;
@@ -334,65 +337,6 @@ fn remove_if_there(path: &Path) -> Result<(), RunError> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
-}
-
-/// The first key at which two values differ, with both as text.
-fn first_difference(key: &str, expected: Option<&Value>, got: Option<&Value>) -> Option<(String, String, String)> {
-    if let (Some(Value::Object(left)), Some(Value::Object(right))) = (expected, got) {
-        let added = right.keys().filter(|name| !left.contains_key(*name));
-        return left.keys().chain(added).find_map(|name| {
-            let below = if key.is_empty() {
-                name.clone()
-            } else {
-                format!("{key}.{name}")
-            };
-            first_difference(&below, left.get(name), right.get(name))
-        });
-    }
-    let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
-    (expected != got).then(|| (key.to_owned(), text(expected), text(got)))
-}
-
-/// A value as it comes back from a file, so that rounding in the JSON reader touches both sides of a comparison.
-fn as_written(value: &Value) -> Result<Value, RunError> {
-    let text = serde_json::to_string(value).map_err(std::io::Error::from)?;
-    Ok(serde_json::from_str(&text).map_err(std::io::Error::from)?)
-}
-
-/// Writes settings to a file, or, where the file is there already, checks that they are the same.
-///
-/// Errors: `SettingDiffers` naming the first setting that is not; `Corrupt` or `Io` naming the file.
-pub fn keep_settings(file: &Path, settings: &Value) -> Result<(), RunError> {
-    if !file.exists() {
-        return write_json(file, settings);
-    }
-    check_settings(file, &read_json(file)?, settings)
-}
-
-fn check_settings(file: &Path, expected: &Value, got: &Value) -> Result<(), RunError> {
-    match first_difference("", Some(expected), Some(&as_written(got)?)) {
-        Some((key, expected, got)) => Err(RunError::SettingDiffers {
-            file: file.to_owned(),
-            key,
-            expected,
-            got,
-        }),
-        None => Ok(()),
-    }
-}
-
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
-    text.push(b'\n');
-    Ok(write_atomically(path, &text)?)
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
-    let text = fs_err::read_to_string(path)?;
-    serde_json::from_str(&text).map_err(|error| RunError::Corrupt {
-        file: path.to_owned(),
-        problem: error.to_string(),
-    })
 }
 
 /// Writes a file so that it appears whole or not at all: a temporary file beside it, flushed to disk, then renamed.

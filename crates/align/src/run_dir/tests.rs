@@ -100,7 +100,9 @@ fn rewinding_to_the_beginning_empties_the_run() {
 fn checkpoints_are_ordered_by_number_and_pruned_from_the_oldest() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = RunDir::create(folder.path(), &config(), 7).unwrap();
-    [9, 10, 100].into_iter().for_each(|step| save(&mut run, step));
+    for step in [9, 10, 100] {
+        save(&mut run, step);
+    }
     run.prune_checkpoints(2).unwrap();
     assert_eq!(run.latest_checkpoint().unwrap().unwrap().0, 100);
     assert!(!run.checkpoint_folder(9).exists() && run.checkpoint_folder(10).exists());
