@@ -81,8 +81,14 @@ impl<T> Loaded<T> {
         if let Some(text) = self.overrides.iter().rev().find(sets_it) {
             return Origin::Override(text.clone());
         }
-        let in_file = self.file.as_ref().and_then(|(path, text)| Some((path, locate::line_of(text, key)?)));
-        in_file.map_or(Origin::Default, |(path, line)| Origin::File { path: path.clone(), line })
+        let in_file = self
+            .file
+            .as_ref()
+            .and_then(|(path, text)| Some((path, locate::line_of(text, key)?)));
+        in_file.map_or(Origin::Default, |(path, line)| Origin::File {
+            path: path.clone(),
+            line,
+        })
     }
 }
 
@@ -103,7 +109,11 @@ where
     for text in overrides {
         (table, settings) = apply_override(&table, text)?;
     }
-    Ok(Loaded { settings, file, overrides: overrides.to_vec() })
+    Ok(Loaded {
+        settings,
+        file,
+        overrides: overrides.to_vec(),
+    })
 }
 
 fn read_file(path: &Path) -> Result<(PathBuf, String), Failure> {
@@ -136,9 +146,12 @@ fn in_file<T: Serialize + Default>(path: &Path, text: &str, error: &toml::de::Er
             error.span().and_then(|span| text.get(span)).unwrap_or_default()
         ));
     }
+    // Within a variant's table serde knows no more than where the table begins.
+    let unknown = message::unknown_key_in(error.message(), &key).and_then(|key| locate::line_of(text, &key));
+    let line = unknown.unwrap_or_else(|| locate::line_at(text, offset));
     let origin = Origin::File {
         path: path.to_owned(),
-        line: locate::line_at(text, offset),
+        line,
     };
     ConfigError { origin, problem, hint }
 }
@@ -204,7 +217,7 @@ fn insert(
     let entry = table.entry((*first).to_owned());
     match entry.or_insert_with(|| toml::Value::Table(inner_defaults.cloned().unwrap_or_default())) {
         toml::Value::Table(inner) => insert(inner, inner_defaults, rest, value),
-        other => Err(format!("`{first}` is a {}, so nothing stands below it", other.type_str())),
+        _ => Err(format!("`{first}` holds a value, so nothing stands below it")),
     }
 }
 

@@ -22,7 +22,9 @@ pub fn read_checked(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> any
 
 /// What is wrong with a prompt that the exact judge is to judge: it must say what is true.
 pub fn without_truth(item: &Item) -> Option<String> {
-    item.truth.is_none().then(|| "expected a field `truth` for the judge, got none".to_owned())
+    item.truth
+        .is_none()
+        .then(|| "expected a field `truth` for the judge, got none".to_owned())
 }
 
 /// What is wrong with a sample that is to be learnt: it must end with the assistant's message.
@@ -32,7 +34,9 @@ pub fn without_reply(item: &Item) -> Option<String> {
         Role::User => "user's",
         Role::System => "system's",
     };
-    Some(format!("expected the last message to be the assistant's, got the {speaker}"))
+    Some(format!(
+        "expected the last message to be the assistant's, got the {speaker}"
+    ))
 }
 
 /// The line of the item at `index`, counted from one: blank lines hold none.

@@ -31,11 +31,6 @@ impl LineWriter {
         }
     }
 
-    /// How many lines this writer has written.
-    pub fn lines(&self) -> usize {
-        self.lines
-    }
-
     /// Appends lines, all in one write.
     ///
     /// Errors: a [`Failure`] of output naming the file; the file then ends as it did before the call.

@@ -1,8 +1,10 @@
 //! `scruple curate`: a pool of prompts in, those worth training on out.
 
-use align::curate::{self, CurateError, Curation};
+use align::curate::{self, CurateConfig, CurateError, Curation};
 use align::mini::judge::ExactJudge;
-use align::verdict::Verdict;
+use align::reward::Rubric;
+use align::training::SettingError;
+use align::verdict::{Judgement, Verdict};
 use clap::Args;
 use engine::Trainable;
 
@@ -46,13 +48,21 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     loaded.check(curate_check(&settings.curate))?;
     let items = read_checked(required(settings.data.prompts.as_ref(), "data.prompts")?, without_truth)?;
     let mut engine = model::open(&settings.model, Trainable::Frozen, 0, context.global.device)?;
-    let quality = |verdict: &Verdict| settings.reward.quality(verdict);
-    let curation = Curation { items: &items, judge: &ExactJudge, quality: &quality, config: &settings.curate };
+    let quality = |verdict: &Verdict| quality(&settings.reward, verdict);
+    let curation = Curation {
+        items: &items,
+        judge: &ExactJudge,
+        quality: &quality,
+        config: &settings.curate,
+    };
     match curate::run(&mut engine, &curation, &arguments.out, &mut context.progress) {
         Ok(summary) => {
             let path = arguments.out.join("curated.jsonl");
             let (kept, benign) = (summary.n_kept, summary.n_kept_benign);
-            eprintln!("curate: kept {kept} of {} prompts, {benign} of them benign", summary.n_prompts);
+            eprintln!(
+                "curate: kept {kept} of {} prompts, {benign} of them benign",
+                summary.n_prompts
+            );
             Ok(print_line(&path.display().to_string())?)
         }
         Err(CurateError::Interrupted { .. }) => Err(interrupt::stopped().into()),
@@ -63,9 +73,19 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
 /// The room's check, its error in the words that all rooms share.
 fn curate_check(config: &CurateConfig) -> Result<(), SettingError> {
     match config.validate() {
-        Err(CurateError::Config { key, expected, got }) => {
-            Err(SettingError { key: format!("curate.{key}"), expected: expected.into(), got })
-        }
+        Err(CurateError::Config { key, expected, got }) => Err(SettingError {
+            key: format!("curate.{key}"),
+            expected: expected.into(),
+            got,
+        }),
         _ => Ok(()),
     }
+}
+
+/// Score of thinking and answer together, 0..10: the rubric's shares of both, penalties taken off.
+fn quality(rubric: &Rubric, verdict: &Verdict) -> f64 {
+    let reward = rubric.reward(&Judgement::Verdict(verdict.clone()), None);
+    reward.map_or(0.0, |reward| {
+        rubric.think_share * reward.think + (1.0 - rubric.think_share) * reward.answer
+    })
 }

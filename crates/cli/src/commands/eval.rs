@@ -104,12 +104,26 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         settings.eval.rates = suite.rates();
     }
     let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
-    let output = EvalOutput { folder: &folder, resume: arguments.resume };
-    let outcome = eval::run(&mut engine, &items, &*judge, &settings.eval, output, &mut context.progress)?;
+    let output = EvalOutput {
+        folder: &folder,
+        resume: arguments.resume,
+    };
+    let outcome = eval::run(
+        &mut engine,
+        &items,
+        &*judge,
+        &settings.eval,
+        output,
+        &mut context.progress,
+    )?;
     if !outcome.is_complete {
         return Err(interrupt::stopped().into());
     }
-    eprintln!("eval: judged by {}; responses and figures are in {}", judge.name(), folder.display());
+    eprintln!(
+        "eval: judged by {}; responses and figures are in {}",
+        judge.name(),
+        folder.display()
+    );
     Ok(print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?)
 }
 
@@ -121,13 +135,22 @@ fn read_all(data: &Path, suite: Option<Suite>) -> anyhow::Result<Vec<Item>> {
         return Ok(read_items(data)?);
     }
     let mut items = Vec::new();
-    for path in WORLD_SPLITS.map(|split| data.join(format!("{split}.jsonl"))).iter().filter(|path| path.exists()) {
+    for path in WORLD_SPLITS
+        .map(|split| data.join(format!("{split}.jsonl")))
+        .iter()
+        .filter(|path| path.exists())
+    {
         items.extend(read_items(path)?);
     }
     if items.is_empty() {
         let expected = WORLD_SPLITS.join(".jsonl, ");
-        let problem = format!("{}: expected at least one of {expected}.jsonl in the folder", data.display());
-        return Err(Failure::data(problem).hint("name the benchmark with `--suite` if this is one's folder").into());
+        let problem = format!(
+            "{}: expected at least one of {expected}.jsonl in the folder",
+            data.display()
+        );
+        return Err(Failure::data(problem)
+            .hint("name the benchmark with `--suite` if this is one's folder")
+            .into());
     }
     Ok(items)
 }
@@ -145,7 +168,11 @@ fn judge_for(items: &[Item], suite: Option<Suite>) -> Box<dyn Judge> {
 fn name_of(model: &ModelArguments) -> String {
     let folder = model.adapter.as_deref().unwrap_or(&model.model);
     let names = folder.ancestors().filter_map(|path| path.file_name()?.to_str());
-    names.into_iter().find(|name| !name.starts_with("checkpoint-")).unwrap_or("model").to_owned()
+    names
+        .into_iter()
+        .find(|name| !name.starts_with("checkpoint-"))
+        .unwrap_or("model")
+        .to_owned()
 }
 
 fn default_folder(name: &str, suite: Option<Suite>) -> PathBuf {

@@ -1,13 +1,14 @@
 //! `scruple generate`: a data file of dialogues in, completions out, line by line as they come.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use align::engine::{Engine, FinishReason, SampleRequest, Sampled, SamplingParams};
 use align::progress::Progress;
 use align::types::{Item, Role};
 use clap::Args;
-use serde::Serialize;
 use engine::Trainable;
+use serde::Serialize;
 
 use super::Context;
 use super::model::{self, ModelArguments};
@@ -143,7 +144,7 @@ fn complete(
     let written = if arguments.resume {
         lines_by_id(&arguments.out)?
     } else {
-        Default::default()
+        HashMap::new()
     };
     let samples_of = |item: &Item| written.get(&item.id).copied().unwrap_or(0)..arguments.num_samples;
     let missing: Vec<&Item> = items.iter().filter(|item| !samples_of(item).is_empty()).collect();

@@ -24,7 +24,10 @@ pub struct ModelArguments {
 impl ModelArguments {
     /// The same as settings name it.
     pub fn table(&self) -> ModelTable {
-        ModelTable { path: Some(self.model.clone()), adapter: self.adapter.clone() }
+        ModelTable {
+            path: Some(self.model.clone()),
+            adapter: self.adapter.clone(),
+        }
     }
 }
 
@@ -52,9 +55,19 @@ pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device)
     }
     let name = device.name();
     let device = engine::open_device(name).ok_or_else(|| {
-        let problem = format!("--device {name}: not part of this build: expected {}", DEVICES.join(" or "));
+        let problem = format!(
+            "--device {name}: not part of this build: expected {}",
+            DEVICES.join(" or ")
+        );
         Failure::usage(problem).hint(format!("build it in with `cargo build --release --features {name}`"))
     })?;
-    let options = EngineOptions { trainable, seed, ..EngineOptions::new(model.to_owned(), device) };
-    Ok(LocalEngine::open(EngineOptions { adapter: table.adapter.clone(), ..options })?)
+    let options = EngineOptions {
+        trainable,
+        seed,
+        ..EngineOptions::new(model.to_owned(), device)
+    };
+    Ok(LocalEngine::open(EngineOptions {
+        adapter: table.adapter.clone(),
+        ..options
+    })?)
 }

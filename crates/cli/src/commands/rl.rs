@@ -46,7 +46,18 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let seed = settings.grpo.seed;
     let mut engine = model::open(&settings.model, settings.train.clone(), seed, context.global.device)?;
     let mut run_dir = open(arguments, settings, seed)?;
-    let rollout = Rollout { config: &settings.rollout, rubric: &settings.reward, judge: &ExactJudge };
-    let outcome = grpo::run(&mut engine, &items, &settings.grpo, &rollout, &mut run_dir, &mut context.progress)?;
+    let rollout = Rollout {
+        config: &settings.rollout,
+        rubric: &settings.reward,
+        judge: &ExactJudge,
+    };
+    let outcome = grpo::run(
+        &mut engine,
+        &items,
+        &settings.grpo,
+        &rollout,
+        &mut run_dir,
+        &mut context.progress,
+    )?;
     conclude(outcome, &run_dir)
 }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::args::RunArguments;
 use crate::errors::Failure;
-use crate::terminal::print_line;
 use crate::interrupt;
+use crate::terminal::print_line;
 
 /// Opens the run's folder: a new run, or with `--resume` the one that stands there. A run that was stopped before it
 /// wrote its settings has nothing to go on from, and is begun anew.
@@ -39,7 +39,8 @@ pub fn conclude(outcome: Outcome, run_dir: &RunDir) -> anyhow::Result<()> {
 /// Errors: of usage, naming the key.
 pub fn required<'a>(path: Option<&'a PathBuf>, key: &str) -> Result<&'a Path, Failure> {
     path.map(PathBuf::as_path).ok_or_else(|| {
-        Failure::usage(format!("`{key}` is not set: expected a path"))
-            .hint(format!("set it in the `--config` file, or add `{key}=PATH` to the command"))
+        Failure::usage(format!("`{key}` is not set: expected a path")).hint(format!(
+            "set it in the `--config` file, or add `{key}=PATH` to the command"
+        ))
     })
 }

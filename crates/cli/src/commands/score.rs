@@ -1,15 +1,20 @@
 //! `scruple score`: a data file of dialogues in, the log-probability of every token out.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
+use align::engine::{Reply, Sequence};
 use align::progress::Progress;
-use align::types::{Item, Role};
+use align::types::Item;
 use clap::Args;
+use engine::{ScoredDialogue, Trainable};
 use serde::Serialize;
 
 use super::Context;
-use super::model::ModelArguments;
+use super::model::{self, ModelArguments};
 use crate::data::{read_checked, without_reply};
+use crate::interrupt;
+use crate::lines::{LineWriter, lines_by_id};
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line with `id` and `messages`; the last message is the assistant's.
@@ -34,9 +39,6 @@ pub struct Arguments {
     /// The file of scores
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
-    /// Dialogues scored together; the results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    batch_size: u16,
     /// Keep the lines that --out holds and go on after them
     #[arg(long)]
     resume: bool,
@@ -47,7 +49,7 @@ pub struct Arguments {
 struct Line<'a> {
     id: &'a str,
     input_ids: &'a [u32],
-    labels_mask: &'a [u8],
+    labels_mask: Vec<u8>,
     logprobs: &'a [Option<f32>],
 }
 
@@ -56,7 +58,39 @@ struct Line<'a> {
 /// Errors: of data for a dialogue that does not end with the assistant's message, of output when the results cannot be
 /// written, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let _items = read_checked(&arguments.data, without_reply)?;
-    let _ = context;
-    anyhow::bail!("not yet")
+    let items = read_checked(&arguments.data, without_reply)?;
+    let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
+    let written = if arguments.resume {
+        lines_by_id(&arguments.out)?
+    } else {
+        HashMap::new()
+    };
+    let missing: Vec<&Item> = items.iter().filter(|item| !written.contains_key(&item.id)).collect();
+    let mut writer = LineWriter::new(&arguments.out, arguments.resume);
+    let progress = &mut context.progress;
+    progress.begin("score", missing.len());
+    for item in missing {
+        if progress.interrupted() {
+            return Err(interrupt::stopped().into());
+        }
+        let reply = Reply::Text(item.label().unwrap_or_default());
+        let scored = engine.score(&Sequence {
+            messages: item.prompt().to_vec(),
+            reply,
+        })?;
+        writer.write(&[line(item, &scored)])?;
+        progress.advance(1);
+    }
+    progress.end();
+    writer.finish()
+}
+
+fn line<'a>(item: &'a Item, scored: &'a ScoredDialogue) -> Line<'a> {
+    let labels_mask = (0..scored.input_ids.len()).map(|token_idx| u8::from(token_idx >= scored.prompt_length));
+    Line {
+        id: &item.id,
+        input_ids: &scored.input_ids,
+        labels_mask: labels_mask.collect(),
+        logprobs: &scored.logprobs,
+    }
 }

@@ -42,9 +42,20 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         Some(path) => read_checked(path, without_reply)?,
         None => Vec::new(),
     };
-    let mut engine = model::open(&settings.model, settings.train.clone(), settings.sft.seed, context.global.device)?;
+    let mut engine = model::open(
+        &settings.model,
+        settings.train.clone(),
+        settings.sft.seed,
+        context.global.device,
+    )?;
     let mut run_dir = open(arguments, settings, settings.sft.seed)?;
-    let outcome =
-        sft::run(&mut engine, &items, &general, &settings.sft, &mut run_dir, &mut context.progress)?;
+    let outcome = sft::run(
+        &mut engine,
+        &items,
+        &general,
+        &settings.sft,
+        &mut run_dir,
+        &mut context.progress,
+    )?;
     conclude(outcome, &run_dir)
 }

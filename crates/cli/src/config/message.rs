@@ -29,6 +29,12 @@ pub fn explain(reason: &str, key: &str, known: &[String]) -> (String, Option<Str
     (format!("{shown}{reason}"), None)
 }
 
+/// The dotted key that is unknown, where that is what is wrong.
+pub fn unknown_key_in(reason: &str, key: &str) -> Option<String> {
+    let (field, _) = field_and_choices(reason.strip_prefix("unknown field ")?);
+    Some(format!("{}{field}", parent_of(key, &field)))
+}
+
 fn unknown_key(rest: &str, key: &str, known: &[String]) -> (String, Option<String>) {
     let (field, choices) = field_and_choices(rest);
     let prefix = parent_of(key, &field);

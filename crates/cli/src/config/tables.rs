@@ -122,7 +122,11 @@ mod tests {
             let (table, key) = key.split_once('.').unwrap();
             settings[table].as_table_mut().unwrap().remove(key).unwrap();
         }
-        assert_eq!(settings, toml::Table::try_from(T::default()).unwrap(), "{name} differs from the defaults");
+        assert_eq!(
+            settings,
+            toml::Table::try_from(T::default()).unwrap(),
+            "{name} differs from the defaults"
+        );
     }
 
     #[test]

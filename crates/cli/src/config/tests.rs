@@ -91,9 +91,9 @@ fn a_variant_is_overridden_by_its_type_or_by_its_keys() {
     let file = "[train]\ntype = \"full\"\nfreeze = true\n";
     assert!(message("", &["train.freeze=false"]).contains("train: Full { freeze: false }"));
     assert!(message(file, &["train.freeze=false"]).contains("train: Full { freeze: false }"));
-    insta::assert_snapshot!(message(file, &["train.type=lora"]), @"");
-    insta::assert_snapshot!(message("[train]\nfreeze = false\n", &[]), @"");
-    insta::assert_snapshot!(message("[train]\ntype = \"lora\"\nfreeze = false\n", &[]), @"");
+    insta::assert_snapshot!(message(file, &["train.type=lora"]), @"error: override `train.type=lora`: `train.type`: expected a key `r` in the table, got none");
+    insta::assert_snapshot!(message("[train]\nfreeze = false\n", &[]), @"error: sft.toml:1: `train`: expected a key `type` in the table, got none");
+    insta::assert_snapshot!(message("[train]\ntype = \"lora\"\nfreeze = false\n", &[]), @"error: sft.toml:3: unknown key `train.freeze`: expected `r`");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn unknown_keys_name_line_key_and_what_was_meant() {
     hint: did you mean `sft.learning_rate`?
     "#);
     insta::assert_snapshot!(message("[sftt]\nmax_steps = 1\n", &[]), @r#"
-    error: sft.toml:1: unknown key `sftt`: expected one of `model`, `sft`
+    error: sft.toml:1: unknown key `sftt`: expected one of `model`, `sft`, `train`
 
     hint: did you mean `sft`?
     "#);
@@ -133,7 +133,7 @@ fn wrong_types_name_what_is_expected_and_what_was_found() {
     insta::assert_snapshot!(message("[sft]\nbetas = [0.9]\n", &[]), @"error: sft.toml:2: `sft.betas`: expected an array of length 2, got length 1");
     insta::assert_snapshot!(message("sft = 3\n", &[]), @"error: sft.toml:1: `sft`: expected a table, got `3`");
     insta::assert_snapshot!(message("", &["sft.max_steps=many"]), @r#"error: override `sft.max_steps=many`: `sft.max_steps`: expected a whole number of at least 0, got "many""#);
-    insta::assert_snapshot!(message("", &["sft.max_steps.inner=3"]), @"error: override `sft.max_steps.inner=3`: `sft.max_steps.inner`: expected a whole number of at least 0, got a table");
+    insta::assert_snapshot!(message("", &["sft.max_steps.inner=3"]), @"error: override `sft.max_steps.inner=3`: `max_steps` holds a value, so nothing stands below it");
 }
 
 #[test]
@@ -164,7 +164,11 @@ fn a_missing_file_is_a_usage_failure() {
 fn a_room_that_refuses_a_setting_is_told_where_it_stands() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sft.toml");
-    fs_err::write(&path, "[model]\npath = \"m\"\n\n[sft]\nmax_steps = 3\nlearning_rate = -1.0\n").unwrap();
+    fs_err::write(
+        &path,
+        "[model]\npath = \"m\"\n\n[sft]\nmax_steps = 3\nlearning_rate = -1.0\n",
+    )
+    .unwrap();
     let refused = |overrides: &[&str], key: &str| {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
         let loaded = load::<Settings>(Some(&path), &overrides).unwrap();
@@ -172,7 +176,7 @@ fn a_room_that_refuses_a_setting_is_told_where_it_stands() {
         let message = loaded.check(outcome).unwrap_err().to_string();
         message.replace(&format!("{}/", folder.path().display()), "")
     };
-    insta::assert_snapshot!(refused(&[], "sft.learning_rate"), @"");
-    insta::assert_snapshot!(refused(&["sft.learning_rate=-1"], "sft.learning_rate"), @"");
-    insta::assert_snapshot!(refused(&[], "sft.betas"), @"");
+    insta::assert_snapshot!(refused(&[], "sft.learning_rate"), @"sft.toml:6: `sft.learning_rate`: expected a number above 0, got -1");
+    insta::assert_snapshot!(refused(&["sft.learning_rate=-1"], "sft.learning_rate"), @"override `sft.learning_rate=-1`: `sft.learning_rate`: expected a number above 0, got -1");
+    insta::assert_snapshot!(refused(&[], "sft.betas"), @"default settings: `sft.betas`: expected a number above 0, got -1");
 }

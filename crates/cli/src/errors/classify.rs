@@ -55,7 +55,10 @@ impl Category {
 
 /// The category of the first error in the chain that has one.
 pub fn category_of(error: &anyhow::Error) -> Category {
-    error.chain().find_map(|error| category(innermost(error))).unwrap_or(Category::Unexpected)
+    error
+        .chain()
+        .find_map(|error| category(innermost(error)))
+        .unwrap_or(Category::Unexpected)
 }
 
 /// Looks through errors that only pass on another room's.
@@ -88,7 +91,9 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
             _ => None,
         }
     };
-    std::iter::successors(Some(error), |error| passed_on(*error)).last().unwrap_or(error)
+    std::iter::successors(Some(error), |error| passed_on(*error))
+        .last()
+        .unwrap_or(error)
 }
 
 fn category(error: &(dyn Error + 'static)) -> Option<Category> {
@@ -109,10 +114,18 @@ fn category(error: &(dyn Error + 'static)) -> Option<Category> {
 
 fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
     if let Some(error) = error.downcast_ref::<RunError>() {
-        return Some(if matches!(error, RunError::Corrupt { .. }) { Category::Data } else { Category::Usage });
+        return Some(if matches!(error, RunError::Corrupt { .. }) {
+            Category::Data
+        } else {
+            Category::Usage
+        });
     }
     if let Some(error) = error.downcast_ref::<TrainingError>() {
-        return Some(if matches!(error, TrainingError::RatioNotOne { .. }) { Category::Engine } else { Category::Data });
+        return Some(if matches!(error, TrainingError::RatioNotOne { .. }) {
+            Category::Engine
+        } else {
+            Category::Data
+        });
     }
     if let Some(error) = error.downcast_ref::<CurateError>() {
         return Some(match error {
