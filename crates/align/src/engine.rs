@@ -69,6 +69,13 @@ pub struct Completion {
     pub finish_reason: FinishReason,
 }
 
+impl Completion {
+    /// Whether the token limit cut it off.
+    pub fn is_cut_off(&self) -> bool {
+        self.finish_reason == FinishReason::Length
+    }
+}
+
 /// The completions of one request.
 #[derive(Clone, Debug)]
 pub struct Sampled {
@@ -212,6 +219,14 @@ pub trait Engine {
 
     /// Scores each sequence's reply.
     fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError>;
+
+    /// How many tokens each sequence's reply has, so that a loss can be normalised before it is computed.
+    ///
+    /// This default scores the sequences; an engine that can count without a forward pass should.
+    fn reply_lengths(&mut self, sequences: &[Sequence]) -> Result<Vec<usize>, EngineError> {
+        let scores = self.logprobs(sequences, Policy::Current)?;
+        Ok(scores.iter().map(|scores| scores.token_ids.len()).collect())
+    }
 
     /// Adds the gradients of the loss over these sequences to those held.
     fn forward_backward(

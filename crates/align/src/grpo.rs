@@ -1,1 +1,280 @@
-//! grpo
+//! GRPO with reflecting rollouts and a structured reward: the reinforcement learning of SaFeR-VLM.
+//!
+//! Prompts go in, checkpoints come out. Each step draws groups, judges them, lets unsafe members reflect, turns rewards
+//! into advantages within each group, and moves the policy by a clipped loss. Sources: GRPO (DeepSeekMath, arXiv
+//! 2402.03300), clip-higher, token-mean and dynamic sampling (DAPO, 2503.14476), dual clip (1912.09729), P2 (SaFeR-VLM,
+//! 2510.06871) for the whole. No random generator lives between steps: every seed is a hash of the run's seed, the step
+//! and the prompt, so a checkpoint holds two counters and a resumed run ends in the same bytes.
+
+mod advantages;
+mod config;
+mod loss;
+mod metrics;
+mod prompts;
+mod samples;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{AdamW, Engine, Sequence};
+use crate::progress::Progress;
+use crate::rollout::{Group, Rollout, RolloutRecord};
+use crate::run_dir::RunDir;
+use crate::training::{Outcome, TrainingError, derive_seed, resume, save_checkpoint, shuffled};
+use crate::types::Item;
+
+use metrics::Means;
+use prompts::PromptOrder;
+
+pub use advantages::{ScaleRewards, advantages};
+pub use config::{CorrectionTraining, GrpoConfig};
+pub use loss::{LossConfig, PolicyLoss, Term, clipped_term, kl_term, shaped_term};
+pub use samples::{Origin, TrainingSample};
+
+/// What a checkpoint holds beside the engine's own files.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    /// How many prompts were drawn so far; decides which come next.
+    prompts_drawn: u64,
+    /// Tokens sampled and read so far, prompts and images included.
+    num_tokens: u64,
+}
+
+/// Trains on the prompts of `items`, from the run's last checkpoint where there is one.
+///
+/// Metrics of each step, named as in TRL: of responses as drawn `reward`, `reward_std` (mean over groups),
+/// `rewards/<dimension>/mean` (0..10), `completions/{mean_length,clipped_ratio}`, `unscored/count`; of groups after
+/// correction `frac_reward_zero_std`; of reflection `reflection/{rate,accepted_rate,gain}`; of updates `loss`, `grad_norm`, `learning_rate`, `kl` and `entropy` (nats),
+/// `clip_ratio/{low,high,region}_mean`, `ratio/max_deviation`; of corrections trained under another context than they
+/// were drawn in `off_policy/{ratio_mean,clip_ratio,kl}`; and `epoch`, `num_tokens`, `step_time` (seconds). A metric
+/// that nothing was measured for is left out.
+///
+/// Errors: `Setting` or `NoItems` before anything is drawn; `NothingScored`; `RatioNotOne`; `Engine` or `Run` naming
+/// the file.
+pub fn run(
+    engine: &mut dyn Engine,
+    items: &[Item],
+    config: &GrpoConfig,
+    rollout: &Rollout,
+    run_dir: &mut RunDir,
+    progress: &mut dyn Progress,
+) -> Result<Outcome, TrainingError> {
+    config.validate("grpo")?;
+    rollout.config.validate("rollout")?;
+    rollout.rubric.validate("reward")?;
+    let order = PromptOrder::new(items, config.seed)?;
+    let total_steps = config.total_steps(items.len());
+    let schedule = config.schedule(total_steps);
+    let (done, mut state) = resume::<State>(engine, run_dir)?;
+    progress.begin("reinforcement learning", total_steps);
+    progress.advance(done);
+    for step in done + 1..=total_steps {
+        let began = Instant::now();
+        let optimizer = config.optimizer(schedule.at(step));
+        let mut result = train_step(engine, &order, config, rollout, &optimizer, step, &mut state)?;
+        result.metrics.insert("step_time".into(), began.elapsed().as_secs_f64());
+        run_dir.append_rollouts(&result.records)?;
+        run_dir.append_metrics(step, &result.metrics)?;
+        progress.advance(1);
+        progress.note(&format!("reward {:.3}", result.metrics["reward"]));
+        let interrupted = step < total_steps && progress.interrupted();
+        if interrupted || step == total_steps || config.saves_at(step) {
+            save_checkpoint(engine, run_dir, step, &state, config.save_total_limit)?;
+        }
+        if interrupted {
+            progress.end();
+            return Ok(Outcome::Interrupted { step });
+        }
+    }
+    progress.end();
+    run_dir.mark_done()?;
+    Ok(Outcome::Finished { steps: total_steps })
+}
+
+/// What a step leaves in the run's journals.
+struct StepResult {
+    metrics: BTreeMap<String, f64>,
+    records: Vec<RolloutRecord>,
+}
+
+/// One step: draw, judge, reflect, refill; advantages; old and reference log-probabilities; inner epochs.
+fn train_step(
+    engine: &mut dyn Engine,
+    order: &PromptOrder,
+    config: &GrpoConfig,
+    rollout: &Rollout,
+    optimizer: &AdamW,
+    step: usize,
+    state: &mut State,
+) -> Result<StepResult, TrainingError> {
+    let groups = gather_groups(engine, order, config, rollout, step, state)?;
+    let advantages = group_advantages(&groups, config);
+    let mut means = Means::default();
+    metrics::measure_groups(&mut means, &groups);
+    let mut samples = samples::trained_members(&groups, &advantages, config);
+    samples::score(engine, &mut samples, config, sampler_is_policy(rollout))?;
+    metrics::measure_off_policy(&mut means, &samples, &config.loss());
+    optimise(engine, &samples, config, optimizer, step, &mut means)?;
+    state.num_tokens += groups.iter().map(metrics::tokens_of).sum::<u64>();
+    let mut metrics = means.finish();
+    metrics.extend([
+        ("learning_rate".to_owned(), optimizer.learning_rate),
+        ("num_tokens".to_owned(), state.num_tokens as f64),
+        ("epoch".to_owned(), state.prompts_drawn as f64 / order.len() as f64),
+    ]);
+    let records = groups
+        .iter()
+        .zip(&advantages)
+        .flat_map(|(group, advantages)| group.records(step, advantages));
+    Ok(StepResult {
+        metrics,
+        records: records.collect(),
+    })
+}
+
+/// Draws groups until enough of them can teach something, or the refills are used up.
+fn gather_groups<'a>(
+    engine: &mut dyn Engine,
+    order: &PromptOrder<'a>,
+    config: &GrpoConfig,
+    rollout: &Rollout,
+    step: usize,
+    state: &mut State,
+) -> Result<Vec<Group<'a>>, TrainingError> {
+    let mut groups: Vec<Group> = Vec::new();
+    for _ in 0..=config.max_refills {
+        let useful = groups.iter().filter(|group| teaches(group, config)).count();
+        let missing = config.prompts_per_step - useful;
+        if missing == 0 {
+            break;
+        }
+        let prompts = order.next(state.prompts_drawn, missing, step);
+        state.prompts_drawn += prompts.len() as u64;
+        groups.extend(rollout.draw(engine, &prompts)?);
+    }
+    check_scored(&groups, step)?;
+    Ok(groups)
+}
+
+/// Whether a group has enough scored members, and rewards that differ.
+fn teaches(group: &Group, config: &GrpoConfig) -> bool {
+    let rewards: Vec<f64> = group
+        .members
+        .iter()
+        .filter_map(|member| member.trained_reward())
+        .collect();
+    let n_unscored = group.members.len() - rewards.len();
+    let enough = n_unscored as f64 <= config.max_unscored_share * group.members.len() as f64;
+    let lowest = rewards.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    enough && highest - lowest > advantages::ZERO_SPREAD
+}
+
+fn check_scored(groups: &[Group], step: usize) -> Result<(), TrainingError> {
+    let mut rewards = groups
+        .iter()
+        .flat_map(|group| &group.members)
+        .map(|member| &member.reward);
+    match rewards.clone().find_map(|reward| reward.as_ref().err()) {
+        Some(unscored) if rewards.all(Result::is_err) => Err(TrainingError::NothingScored {
+            step,
+            responses: groups.iter().map(|group| group.members.len()).sum(),
+            reason: unscored.0.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// One advantage a member; none for unscored members and for groups that teach nothing.
+fn group_advantages(groups: &[Group], config: &GrpoConfig) -> Vec<Vec<Option<f64>>> {
+    let rewards: Vec<Vec<Option<f64>>> = groups
+        .iter()
+        .map(|group| {
+            let teaches = teaches(group, config);
+            group
+                .members
+                .iter()
+                .map(|member| member.trained_reward().filter(|_| teaches))
+                .collect()
+        })
+        .collect();
+    advantages(&rewards, config.reward_scale())
+}
+
+/// Whether the sampler's log-probabilities are the policy's own, so that they can serve as the old ones.
+fn sampler_is_policy(rollout: &Rollout) -> bool {
+    rollout.config.temperature == 1.0 && rollout.config.top_p == 1.0
+}
+
+/// The inner epochs: minibatches in an order that seed and step decide, one optimizer step each.
+fn optimise(
+    engine: &mut dyn Engine,
+    samples: &[TrainingSample],
+    config: &GrpoConfig,
+    optimizer: &AdamW,
+    step: usize,
+    means: &mut Means,
+) -> Result<(), TrainingError> {
+    let batch_size = if config.train_batch_size == 0 {
+        samples.len()
+    } else {
+        config.train_batch_size
+    };
+    let mut untouched = true;
+    for iteration in 0..config.num_iterations {
+        let seed = derive_seed(config.seed, "minibatches", &[step as u64, iteration as u64]);
+        for chunk in shuffled(samples.len(), seed).chunks(batch_size.max(1)) {
+            let batch: Vec<&TrainingSample> = chunk.iter().map(|index| &samples[*index]).collect();
+            let sequences: Vec<Sequence> = batch.iter().map(|sample| sample.sequence.clone()).collect();
+            let loss = PolicyLoss::new(batch, config.loss());
+            let result = engine.forward_backward(&sequences, &loss)?;
+            if untouched {
+                let deviation = check_ratios(&loss, &result.scores, config.ratio_tolerance, step)?;
+                means.add("ratio/max_deviation", deviation);
+                untouched = false;
+            }
+            metrics::measure_update(means, &loss, &result);
+            means.add("grad_norm", engine.optim_step(optimizer)?.grad_norm);
+        }
+    }
+    Ok(())
+}
+
+/// Before any update the policy is the one that was sampled from, so each ratio is 1 within rounding; returns how far
+/// the worst is from it.
+fn check_ratios(
+    loss: &PolicyLoss,
+    scores: &[crate::engine::TokenScores],
+    tolerance: f64,
+    step: usize,
+) -> Result<f64, TrainingError> {
+    let mut worst = 0.0_f64;
+    for (sample, scores) in loss.samples().iter().zip(scores) {
+        if sample.origin == Origin::OffPolicy {
+            continue;
+        }
+        for (token, (logprob, old)) in scores.logprobs.iter().zip(&sample.old_logprobs).enumerate() {
+            let ratio = f64::from(logprob - old).exp();
+            let deviation = (ratio - 1.0).abs();
+            // Written so that a ratio that is not a number fails too.
+            if !(deviation <= tolerance) {
+                let item = sample.item_id.clone();
+                return Err(TrainingError::RatioNotOne {
+                    step,
+                    item,
+                    token,
+                    ratio,
+                    tolerance,
+                });
+            }
+            worst = worst.max(deviation);
+        }
+    }
+    Ok(worst)
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ pub mod verdict;
 
 pub mod reward;
 
+pub mod training;
+
 pub mod curate;
 pub mod rollout;
 pub mod sft;

@@ -220,8 +220,8 @@ pub fn read_items(path: &Path) -> Result<Vec<Item>, DataError> {
     }
 }
 
-/// Writes items as JSON lines, atomically: the file appears whole or not at all. Image paths below the file's folder
-/// are written relative to it.
+/// Writes items as JSON lines, atomically: the file appears whole or not at all. Image paths are written relative to
+/// the file's folder where one leads to the other, so that the whole can be moved.
 ///
 /// Errors: `Io` naming the file.
 pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
@@ -230,10 +230,8 @@ pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
     for item in items {
         let mut item = item.clone();
         for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
-            if let Part::Image { image } = part
-                && let Ok(relative) = image.strip_prefix(folder)
-            {
-                *image = relative.to_owned();
+            if let Part::Image { image } = part {
+                *image = relative_to(image, folder);
             }
         }
         text.push_str(&serde_json::to_string(&item).map_err(std::io::Error::from)?);
@@ -241,4 +239,16 @@ pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
     }
     crate::run_dir::write_atomically(path, text.as_bytes())?;
     Ok(())
+}
+
+/// The path as seen from the folder, climbing at most two folders; unchanged where that leads nowhere.
+fn relative_to(path: &Path, folder: &Path) -> PathBuf {
+    let climbs = folder.ancestors().take(3).enumerate();
+    climbs
+        .filter(|(_, ancestor)| ancestor.components().next().is_some())
+        .find_map(|(climbed, ancestor)| {
+            let below = path.strip_prefix(ancestor).ok()?;
+            Some(std::iter::repeat_n(Path::new(".."), climbed).collect::<PathBuf>().join(below))
+        })
+        .unwrap_or_else(|| path.to_owned())
 }

@@ -1,1 +1,30 @@
-//! engine
+//! The verbs of [`align::engine::Engine`], carried out by the models of `vlm` on this machine.
+//!
+//! Dialogues come in; here they become tokens and pictures (`inputs`), micro-batches (`schedule`), and forward and
+//! backward passes on the machine's cores (`local`). What a loss means is not known here.
+
+mod device;
+mod features;
+mod inputs;
+mod local;
+mod options;
+mod schedule;
+mod storage;
+
+pub mod newborn;
+
+pub use device::{DEVICES, open_device};
+pub use local::{LocalEngine, ScoredDialogue};
+pub use options::{EngineOptions, Trainable};
+
+use align::engine::EngineError;
+
+/// A model's fault in the words of the engine trait.
+pub(crate) fn engine_error(error: vlm::error::Error) -> EngineError {
+    use vlm::error::Error;
+    match error {
+        Error::Io(error) => EngineError::Io(error),
+        Error::Image { .. } | Error::Input(_) => EngineError::Data(error.to_string()),
+        other => EngineError::Model(other.to_string()),
+    }
+}

@@ -34,7 +34,15 @@ impl Batch {
     /// Errors: `Input` when there is no sequence, one is empty, a token is outside the vocabulary, or image tokens and
     /// grids disagree.
     pub fn new(sequences: &[TokenSequence], config: &Config) -> Result<Self, Error> {
-        let t = sequences.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(0);
+        Self::padded_to_multiple(sequences, 1, config)
+    }
+
+    /// The same, padded further to a multiple of `step` tokens.
+    ///
+    /// Errors: as [`Self::new`].
+    pub fn padded_to_multiple(sequences: &[TokenSequence], step: usize, config: &Config) -> Result<Self, Error> {
+        let longest = sequences.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(0);
+        let t = longest.next_multiple_of(step);
         if sequences.iter().any(|sequence| sequence.ids.is_empty()) || t == 0 {
             return Err(Error::Input("expected at least one token in every sequence, got none".to_owned()));
         }

@@ -48,7 +48,10 @@ impl ChatTemplate {
             .iter()
             .filter_map(|&key| Some((key.to_owned(), Value::from(named_token(&config, key)?))))
             .collect();
-        Ok(Self { tokens, ..Self::from_source(source, &path)? })
+        Ok(Self {
+            tokens,
+            ..Self::from_source(source, &path)?
+        })
     }
 
     /// Compiles a template that came from `path`.
@@ -58,8 +61,15 @@ impl ChatTemplate {
         let mut environment = environment();
         environment
             .add_template_owned(NAME, source)
-            .map_err(|error| Error::File { path: path.to_owned(), problem: describe(&error) })?;
-        Ok(Self { path: path.to_owned(), environment, tokens: BTreeMap::new() })
+            .map_err(|error| Error::File {
+                path: path.to_owned(),
+                problem: describe(&error),
+            })?;
+        Ok(Self {
+            path: path.to_owned(),
+            environment,
+            tokens: BTreeMap::new(),
+        })
     }
 
     /// Renders a list of messages, and after them the opening of the assistant's turn if asked.
@@ -78,7 +88,10 @@ impl ChatTemplate {
 
 impl std::fmt::Debug for ChatTemplate {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("ChatTemplate").field("path", &self.path).finish_non_exhaustive()
+        formatter
+            .debug_struct("ChatTemplate")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,10 +104,13 @@ fn find_source(folder: &Path, tokenizer_config: &Json) -> Result<Option<(PathBuf
     }
     let path = folder.join("chat_template.json");
     if let Some(config) = read_json(&path)? {
-        let source = config.get("chat_template").and_then(Json::as_str).ok_or_else(|| Error::File {
-            path: path.clone(),
-            problem: "key `chat_template`: expected a template, got no string".into(),
-        })?;
+        let source = config
+            .get("chat_template")
+            .and_then(Json::as_str)
+            .ok_or_else(|| Error::File {
+                path: path.clone(),
+                problem: "key `chat_template`: expected a template, got no string".into(),
+            })?;
         return Ok(Some((path, source.to_owned())));
     }
     let source = match tokenizer_config.get("chat_template") {
@@ -111,11 +127,20 @@ fn find_source(folder: &Path, tokenizer_config: &Json) -> Result<Option<(PathBuf
 /// The environment `apply_chat_template` sets up (transformers, `utils/chat_template_utils.py`).
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("whitespace rules alone cannot conflict"));
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()
+            .expect("whitespace rules alone cannot conflict"),
+    );
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-    });
+    environment.add_function(
+        "raise_exception",
+        |message: String| -> Result<Value, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        },
+    );
     environment.add_function("strftime_now", |format: String| clock::format_now(&format));
     environment.add_filter("tojson", to_python_json);
     environment
@@ -142,7 +167,10 @@ fn to_template_value(json: &Json) -> Value {
         },
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => items.iter().map(to_template_value).collect(),
-        Json::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), to_template_value(value))).collect(),
+        Json::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (key.clone(), to_template_value(value)))
+            .collect(),
     }
 }
 
@@ -152,7 +180,8 @@ fn to_python_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Resu
     let indent = indent.and_then(|indent| usize::try_from(indent).ok());
     let fault = |error: String| minijinja::Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}"));
     let safe = minijinja::filters::tojson(value, None, Kwargs::from_iter::<[(String, Value); 0]>([]))?;
-    let json: Json = serde_json::from_str(safe.as_str().unwrap_or_default()).map_err(|error| fault(error.to_string()))?;
+    let json: Json =
+        serde_json::from_str(safe.as_str().unwrap_or_default()).map_err(|error| fault(error.to_string()))?;
     let mut bytes = Vec::new();
     let written = match indent {
         Some(width) => {
@@ -217,7 +246,10 @@ mod tests {
     #[test]
     fn to_json_writes_what_python_writes() {
         let messages = json!([{"a": 1, "b": ["<é'>", null, 2.5]}]);
-        assert_eq!(render("{{ messages|tojson }}", &messages).unwrap(), r#"[{"a": 1, "b": ["<é'>", null, 2.5]}]"#);
+        assert_eq!(
+            render("{{ messages|tojson }}", &messages).unwrap(),
+            r#"[{"a": 1, "b": ["<é'>", null, 2.5]}]"#
+        );
         assert_eq!(render("{{ [1]|tojson(indent=2) }}", &json!([])).unwrap(), "[\n  1\n]");
     }
 
@@ -225,9 +257,17 @@ mod tests {
     fn of_several_files_the_nearest_template_counts() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs_err::write(folder.path().join(name), text).unwrap();
-        let rendered = || ChatTemplate::open(folder.path()).unwrap().render(&json!([]), false).unwrap();
+        let rendered = || {
+            ChatTemplate::open(folder.path())
+                .unwrap()
+                .render(&json!([]), false)
+                .unwrap()
+        };
         let none = ChatTemplate::open(folder.path()).unwrap_err().to_string();
-        assert!(none.contains("expected a chat template in chat_template.jinja"), "{none}");
+        assert!(
+            none.contains("expected a chat template in chat_template.jinja"),
+            "{none}"
+        );
         write(
             "tokenizer_config.json",
             r#"{"eos_token": {"content": "E"}, "chat_template": [{"name": "tools", "template": "no"},

@@ -1,1 +1,298 @@
-//! generate
+//! Sampling: prompts with pictures in, completions with the log-probability of every token out.
+//!
+//! Prompts are taken in chunks of at most `batch_size` sequences. In a chunk every distinct prompt is computed once and
+//! its keys and values are shared by all its members ([`decoder`]); each step then adds one token to every sequence,
+//! and sequences that have ended leave. Chunks are shared out between worker threads.
+//!
+//! A sequence depends on the weights, its prompt and its seed alone: not on its companions, the batch size or the
+//! number of workers. On the CPU this holds bit for bit, in tokens and log-probabilities, while no inner dimension of
+//! a product (hidden and feed-forward width, prompt length rounded up to [`PROMPT_STEP`]) exceeds 512; beyond, matrix
+//! products may split their sums by the size of the batch, and scores are equal up to rounding.
+
+mod chunk;
+mod decoder;
+mod sampler;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::tensor::Tensor;
+
+use crate::batch::TokenSequence;
+use crate::error::Error;
+use crate::model::Qwen25Vl;
+use chunk::{Member, Task};
+
+/// Prompts of a chunk are padded to a multiple of this many tokens. Products of very few rows and columns would be
+/// summed in another order; this keeps a short prompt away from them, alone or in company.
+pub const PROMPT_STEP: usize = 32;
+
+/// One prompt, and the seed of each of its completions.
+#[derive(Clone, Debug)]
+pub struct Prompt<'a> {
+    /// Token ids, image placeholders expanded, and the pictures' grids.
+    pub sequence: TokenSequence<'a>,
+    /// Its pictures' rows `[m, d]` as [`Qwen25Vl::encode_images`] gives them; none for a prompt without pictures.
+    pub images: Option<Tensor<2>>,
+    /// One completion for each.
+    pub seeds: &'a [u64],
+}
+
+/// How to sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerateOptions {
+    /// Scores are divided by this; 0 takes the likeliest token and reports its log-probability at temperature 1.
+    pub temperature: f64,
+    /// Only the smallest set of likeliest tokens whose probability reaches this is drawn from; 1 keeps all.
+    pub top_p: f64,
+    /// At most this many tokens a completion.
+    pub max_new_tokens: usize,
+    /// A completion ends with the first of these, which is part of it.
+    pub stop_tokens: Vec<u32>,
+    /// Do not end at a stop token.
+    pub ignore_eos: bool,
+    /// Tokens never drawn: placeholders of pictures, above all.
+    pub banned_tokens: Vec<u32>,
+    /// Sequences computed at once by a worker; bounds memory.
+    pub batch_size: usize,
+    /// Threads that compute chunks side by side. 1 on anything but a CPU.
+    pub workers: usize,
+}
+
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        Self {
+            temperature: 1.0,
+            top_p: 1.0,
+            max_new_tokens: 128,
+            stop_tokens: Vec::new(),
+            ignore_eos: false,
+            banned_tokens: Vec::new(),
+            batch_size: 64,
+            workers: 1,
+        }
+    }
+}
+
+/// Why a completion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// A stop token was drawn.
+    Stop,
+    /// The token limit was reached.
+    Length,
+}
+
+/// One completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    /// The tokens drawn, the stop token included.
+    pub token_ids: Vec<u32>,
+    /// For each token, its log-probability (nats) under the distribution it was drawn from: after the ban, temperature
+    /// and the cut at `top_p`.
+    pub logprobs: Vec<f32>,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+}
+
+/// Called for every completion as soon as it ends, with its prompt's index; from any worker.
+pub type OnFinished<'a> = &'a (dyn Fn(usize, &Generated) + Sync);
+
+/// Samples the completions of every prompt, in the order of prompts and seeds.
+///
+/// Adapters are merged into a copy of the layers they belong to for the time of the call, and nothing is recorded for
+/// a backward pass.
+///
+/// Errors: `Input` when an option is out of range, a prompt is empty, its image tokens, grids and rows disagree, it
+/// has no room for `max_new_tokens` further positions, or the model's scores are not finite numbers; `Io` when no
+/// thread can be started.
+pub fn generate(
+    model: &Qwen25Vl,
+    prompts: &[Prompt],
+    options: &GenerateOptions,
+    on_finished: Option<OnFinished>,
+) -> Result<Vec<Vec<Generated>>, Error> {
+    check_options(options)?;
+    check_lengths(model, prompts, options)?;
+    let model = model.for_sampling();
+    let chunks = chunks(prompts, options);
+    let tasks = chunks.iter().map(|members| Task {
+        model: &model,
+        prompts,
+        members,
+        options,
+        on_finished,
+    });
+    let finished = run_all(&tasks.collect::<Vec<_>>(), options.workers)?;
+
+    let mut slots: Vec<Vec<Option<Generated>>> = prompts.iter().map(|prompt| vec![None; prompt.seeds.len()]).collect();
+    for (member, generated) in chunks.iter().flatten().zip(finished.into_iter().flatten()) {
+        slots[member.prompt][member.seed] = Some(generated);
+    }
+    Ok(slots
+        .into_iter()
+        .map(|completions| completions.into_iter().flatten().collect())
+        .collect())
+}
+
+fn check_options(options: &GenerateOptions) -> Result<(), Error> {
+    let problem = |name: &str, expected: &str, got: &dyn std::fmt::Display| {
+        Err(Error::Input(format!(
+            "sampling option `{name}`: expected {expected}, got {got}"
+        )))
+    };
+    if !(options.temperature.is_finite() && options.temperature >= 0.0) {
+        return problem("temperature", "a number from 0", &options.temperature);
+    }
+    if !(options.top_p > 0.0 && options.top_p <= 1.0) {
+        return problem("top_p", "a number above 0 and at most 1", &options.top_p);
+    }
+    for (name, value) in [
+        ("max_new_tokens", options.max_new_tokens),
+        ("batch_size", options.batch_size),
+        ("workers", options.workers),
+    ] {
+        if value == 0 {
+            return problem(name, "at least 1", &value);
+        }
+    }
+    Ok(())
+}
+
+fn check_lengths(model: &Qwen25Vl, prompts: &[Prompt], options: &GenerateOptions) -> Result<(), Error> {
+    let longest = model.config().text.max_position_embeddings;
+    for (index, prompt) in prompts.iter().enumerate() {
+        let n_tokens = prompt.sequence.ids.len();
+        if n_tokens + options.max_new_tokens > longest {
+            return Err(Error::Input(format!(
+                "prompt {index}: expected at most {longest} tokens with its completion, got {n_tokens} and up to {} more",
+                options.max_new_tokens
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Shares sequences out: prompts of like length together, a group in one chunk unless it alone is more than a batch,
+/// and about as many sequences in each chunk, with work for every worker where there is enough.
+fn chunks(prompts: &[Prompt], options: &GenerateOptions) -> Vec<Vec<Member>> {
+    let total: usize = prompts.iter().map(|prompt| prompt.seeds.len()).sum();
+    let n_chunks = total.div_ceil(options.batch_size).next_multiple_of(options.workers);
+    let wanted = total.div_ceil(n_chunks.max(1));
+    let mut order: Vec<usize> = (0..prompts.len()).collect();
+    order.sort_by_key(|&prompt| prompts[prompt].sequence.ids.len());
+
+    let mut chunks: Vec<Vec<Member>> = Vec::new();
+    for prompt in order {
+        let members: Vec<Member> = (0..prompts[prompt].seeds.len())
+            .map(|seed| Member { prompt, seed })
+            .collect();
+        for group in members.chunks(options.batch_size) {
+            match chunks.last_mut() {
+                Some(chunk)
+                    if chunk.len() + group.len() <= options.batch_size && chunk.len() + group.len() / 2 < wanted =>
+                {
+                    chunk.extend_from_slice(group);
+                }
+                _ => chunks.push(group.to_vec()),
+            }
+        }
+    }
+    chunks
+}
+
+/// Runs every task, `workers` at a time, and returns their results in order.
+fn run_all(tasks: &[Task], workers: usize) -> Result<Vec<Vec<Generated>>, Error> {
+    if workers.min(tasks.len()) <= 1 {
+        return tasks.iter().map(Task::run).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<_>> = Mutex::new(tasks.iter().map(|_| None).collect());
+    let work = || {
+        while let Some((index, task)) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            tasks.get(index).map(|task| (index, task))
+        } {
+            let result = task.run();
+            let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            results[index] = Some(result);
+        }
+    };
+    // A pool of one thread for each worker: tensor operations that would share out rows between threads stay where
+    // they are, as the other cores have chunks of their own.
+    let pools = (0..workers.min(tasks.len()))
+        .map(|_| {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(1)
+                .build()
+                .map_err(std::io::Error::other)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    std::thread::scope(|scope| {
+        for pool in &pools {
+            scope.spawn(|| pool.install(work));
+        }
+    });
+    let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(groups: &[usize], batch_size: usize, workers: usize) -> Vec<usize> {
+        let seeds = [0; 100];
+        let ids = [1; 10];
+        let prompts: Vec<Prompt> = groups
+            .iter()
+            .map(|&n| Prompt {
+                sequence: TokenSequence { ids: &ids, grids: &[] },
+                images: None,
+                seeds: &seeds[..n],
+            })
+            .collect();
+        let options = GenerateOptions {
+            batch_size,
+            workers,
+            ..GenerateOptions::default()
+        };
+        chunks(&prompts, &options).iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn chunks_are_even_keep_groups_whole_and_stay_within_the_batch() {
+        assert_eq!(sizes(&[5; 13], 64, 2), [35, 30]);
+        assert_eq!(sizes(&[1; 64], 32, 2), [32, 32]);
+        assert_eq!(sizes(&[8; 3], 10, 1), [8, 8, 8]);
+        assert_eq!(sizes(&[70, 2], 32, 1), [32, 32, 8]);
+        assert_eq!(sizes(&[], 32, 2), [0; 0]);
+        assert_eq!(sizes(&[1], 32, 2), [1]);
+    }
+
+    #[test]
+    fn options_out_of_range_are_refused() {
+        let message = |options: GenerateOptions| check_options(&options).unwrap_err().to_string();
+        assert_eq!(
+            message(GenerateOptions {
+                temperature: -1.0,
+                ..GenerateOptions::default()
+            }),
+            "sampling option `temperature`: expected a number from 0, got -1"
+        );
+        assert_eq!(
+            message(GenerateOptions {
+                top_p: 0.0,
+                ..GenerateOptions::default()
+            }),
+            "sampling option `top_p`: expected a number above 0 and at most 1, got 0"
+        );
+        assert_eq!(
+            message(GenerateOptions {
+                batch_size: 0,
+                ..GenerateOptions::default()
+            }),
+            "sampling option `batch_size`: expected at least 1, got 0"
+        );
+    }
+}

@@ -44,7 +44,10 @@ impl ImageProcessor {
                 (scaled - settings.image_mean[channel]) / settings.image_std[channel]
             })
         });
-        Self { settings, levels: Arc::new(levels) }
+        Self {
+            settings,
+            levels: Arc::new(levels),
+        }
     }
 
     /// The settings in use.
@@ -61,7 +64,10 @@ impl ImageProcessor {
     /// Errors: `Image` naming the file for one that is missing, no picture, truncated, corrupt, over-large or longer
     /// than wide (or wider than long) by a factor of more than 200.
     pub fn process_file(&self, path: &Path) -> Result<ImagePatches, Error> {
-        let fault = |problem: String| Error::Image { path: path.to_owned(), problem };
+        let fault = |problem: String| Error::Image {
+            path: path.to_owned(),
+            problem,
+        };
         let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
         let picture = decode::decode(&bytes).map_err(fault)?;
         self.process(&picture).map_err(|error| fault(error.to_string()))
@@ -109,7 +115,10 @@ pub fn smart_resize(
     let (min_pixels, max_pixels) = limits;
     let (high, wide, unit) = (height as f64, width as f64, factor as f64);
     let multiple = |side: f64| side as usize * factor;
-    let rounded = (multiple((high / unit).round_ties_even()), multiple((wide / unit).round_ties_even()));
+    let rounded = (
+        multiple((high / unit).round_ties_even()),
+        multiple((wide / unit).round_ties_even()),
+    );
     Ok(if rounded.0 * rounded.1 > max_pixels {
         let shrink = (high * wide / max_pixels as f64).sqrt();
         let floor = |side: f64| multiple((side / shrink / unit).floor()).max(factor);
@@ -210,7 +219,10 @@ impl ImagePatches {
 
 impl std::fmt::Debug for ImagePatches {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("ImagePatches").field("grid", &self.grid).finish_non_exhaustive()
+        formatter
+            .debug_struct("ImagePatches")
+            .field("grid", &self.grid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -272,10 +284,16 @@ mod tests {
             ..ImageSettings::default()
         };
         // Red holds the pixel's number, green 100 more, blue 200.
-        let pixels = (0..32u8).flat_map(|number| [number, number + 100, number + 200]).collect();
-        let patches =
-            ImageProcessor::new(settings).process(&RgbPicture::new(8, 4, pixels).unwrap()).expect("a plain picture");
-        assert_eq!((patches.grid(), patches.n_tokens(), patches.row_length()), ([1, 2, 4], 2, 24));
+        let pixels = (0..32u8)
+            .flat_map(|number| [number, number + 100, number + 200])
+            .collect();
+        let patches = ImageProcessor::new(settings)
+            .process(&RgbPicture::new(8, 4, pixels).unwrap())
+            .expect("a plain picture");
+        assert_eq!(
+            (patches.grid(), patches.n_tokens(), patches.row_length()),
+            ([1, 2, 4], 2, 24)
+        );
         let values = patches.pixel_values();
         let rows: Vec<&[f32]> = values.chunks(24).collect();
         assert_eq!(rows[0][..8], [0., 1., 8., 9., 0., 1., 8., 9.]);

@@ -84,6 +84,13 @@ impl Linear {
         self.adapter.as_ref()
     }
 
+    /// Adds the adapter's product to the weight, a copy from then on, and takes the adapter off.
+    pub fn merge_adapter(&mut self) {
+        if let Some(adapter) = self.adapter.take() {
+            self.weight = self.weight.with_value(self.weight.value() + adapter.product());
+        }
+    }
+
     /// Attaches an adapter, or takes it off.
     pub fn set_adapter(&mut self, adapter: Option<Lora>) {
         self.adapter = adapter;

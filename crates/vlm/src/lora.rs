@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::weights::{generator_for, uniform};
 
-/// The update `x · Aᵀ · Bᵀ · alpha / r` beside a frozen layer; the product `B · A` is never formed.
+/// The update `x · Aᵀ · Bᵀ · alpha / r` beside a frozen layer; training never forms the product `B · A`.
 #[derive(Clone, Debug)]
 pub struct Lora {
     a: Parameter<2>,
@@ -45,6 +45,11 @@ impl Lora {
         // Scaled while it is narrow.
         let narrow = x.matmul(self.a.value().transpose()) * self.scale; // [n, r]
         narrow.matmul(self.b.value().transpose())
+    }
+
+    /// The matrix the update amounts to, `B · A · alpha / r`: for merging, not for training. Shape: `[d_out, d_in]`.
+    pub fn product(&self) -> Tensor<2> {
+        (self.b.value() * self.scale).matmul(self.a.value())
     }
 }
 

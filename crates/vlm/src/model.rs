@@ -180,6 +180,20 @@ impl Qwen25Vl {
         self.text.visit_linears(visit);
     }
 
+    /// The language model.
+    pub(crate) fn text(&self) -> &TextModel {
+        &self.text
+    }
+
+    /// The same model for sampling: every parameter a constant, adapters merged into copies of the weights they belong
+    /// to, so that a step makes no narrow products. Equal up to rounding.
+    #[must_use]
+    pub(crate) fn for_sampling(&self) -> Self {
+        let mut model = self.training_view(&[]);
+        model.visit_linears(&mut Linear::merge_adapter);
+        model
+    }
+
     /// Where the weights live, without autodiff.
     pub fn device(&self) -> Device {
         self.text.device()

@@ -51,6 +51,11 @@ impl<const D: usize> Parameter<D> {
         self.value.dims()
     }
 
+    /// The same parameter with other values.
+    pub(crate) fn with_value(&self, value: Tensor<D>) -> Self {
+        Self { value, ..self.clone() }
+    }
+
     /// The values; a handle, not a copy.
     pub fn value(&self) -> Tensor<D> {
         self.value.clone()

@@ -26,7 +26,11 @@ const VIDEO_TOKEN: &str = "<|video_pad|>";
 const ASSISTANT_HEADER: &str = "<|im_start|>assistant\n";
 
 /// Files of a model's folder that belong to its pictures.
-const IMAGE_FILES: [&str; 3] = ["preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"];
+const IMAGE_FILES: [&str; 3] = [
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+];
 
 /// Processed pictures kept in memory, in bytes, unless [`Processor::with_image_cache_bytes`] says otherwise.
 const DEFAULT_CACHE_BYTES: usize = 256 << 20;
@@ -75,14 +79,21 @@ impl Processor {
     /// The same processor with another limit for the pictures it keeps, in bytes; zero keeps none.
     #[must_use]
     pub fn with_image_cache_bytes(self, byte_limit: usize) -> Self {
-        Self { cache: ImageCache::new(byte_limit), ..self }
+        Self {
+            cache: ImageCache::new(byte_limit),
+            ..self
+        }
     }
 
     /// The same processor with other image settings (a lower `max_pixels`, say).
     #[must_use]
     pub fn with_image_processor(self, image_processor: ImageProcessor) -> Self {
         let cache = ImageCache::new(self.cache.byte_limit());
-        Self { image_processor, cache, ..self }
+        Self {
+            image_processor,
+            cache,
+            ..self
+        }
     }
 
     /// The tokenizer.
@@ -102,7 +113,10 @@ impl Processor {
 
     /// Tokens that a reply must not contain: those that stand for pictures and films.
     pub fn banned_tokens(&self) -> Vec<u32> {
-        [Some(self.image_token), self.video_token].into_iter().flatten().collect()
+        [Some(self.image_token), self.video_token]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// A picture's patches. Each file is decoded once and kept while the cache has room; what changes in the file later
@@ -110,7 +124,8 @@ impl Processor {
     ///
     /// Errors: `Image` naming the file.
     pub fn image(&self, path: &Path) -> Result<Arc<ImagePatches>, Error> {
-        self.cache.get_or_insert(path, || self.image_processor.process_file(path))
+        self.cache
+            .get_or_insert(path, || self.image_processor.process_file(path))
     }
 
     /// Many pictures' patches in order, decoded on all cores.
@@ -139,7 +154,10 @@ impl Processor {
         let ids = self.tokenizer.encode(&text)?;
         self.check_placeholders(&ids, images.len())?;
         let image_grids = images.iter().map(|image| image.grid()).collect();
-        Ok(Encoded { input_ids: self.expand_placeholders(&ids, images), image_grids })
+        Ok(Encoded {
+            input_ids: self.expand_placeholders(&ids, images),
+            image_grids,
+        })
     }
 
     /// A reply's token ids, the end token included.
@@ -183,7 +201,8 @@ impl Processor {
     fn refuse_special_tokens(&self, messages: &Value) -> Result<(), Error> {
         for (index, message) in messages.as_array().into_iter().flatten().enumerate() {
             for text in rendered_texts(message) {
-                self.tokenizer.refuse_special_tokens(&text, &format!("message {}", index + 1))?;
+                self.tokenizer
+                    .refuse_special_tokens(&text, &format!("message {}", index + 1))?;
             }
         }
         Ok(())

@@ -70,7 +70,11 @@ impl RgbPicture {
                 pixels[start..start + CHANNELS].copy_from_slice(pixel);
             }
         }
-        Self { width: self.height, height: self.width, pixels }
+        Self {
+            width: self.height,
+            height: self.width,
+            pixels,
+        }
     }
 
     /// One pass: every output row is a weighted sum of input rows.
@@ -88,7 +92,11 @@ impl RgbPicture {
             }
             pixels.extend(sums.iter().map(|sum| (sum >> PRECISION_BITS).clamp(0, 255) as u8));
         }
-        Self { width: self.width, height, pixels }
+        Self {
+            width: self.width,
+            height,
+            pixels,
+        }
     }
 }
 
@@ -110,10 +118,14 @@ fn kernels(input_size: usize, output_size: usize) -> impl Iterator<Item = Kernel
         // The casts truncate towards zero and saturate at zero, as the C code does by cast and comparison.
         let first = (center - support + 0.5) as usize;
         let end = ((center + support + 0.5) as usize).min(input_size);
-        let weights: Vec<f64> =
-            (first..end).map(|sample| bicubic((sample as f64 - center + 0.5) * (1.0 / filter_scale))).collect();
+        let weights: Vec<f64> = (first..end)
+            .map(|sample| bicubic((sample as f64 - center + 0.5) * (1.0 / filter_scale)))
+            .collect();
         let total: f64 = weights.iter().sum();
-        Kernel { first, weights: weights.iter().map(|weight| fixed_point(weight / total)).collect() }
+        Kernel {
+            first,
+            weights: weights.iter().map(|weight| fixed_point(weight / total)).collect(),
+        }
     })
 }
 
@@ -141,7 +153,9 @@ mod tests {
     use super::*;
 
     fn gradient(width: usize, height: usize) -> RgbPicture {
-        let pixels = (0..width * height * CHANNELS).map(|index| (index * 37 % 251) as u8).collect();
+        let pixels = (0..width * height * CHANNELS)
+            .map(|index| (index * 37 % 251) as u8)
+            .collect();
         RgbPicture::new(width, height, pixels).unwrap()
     }
 
@@ -163,7 +177,10 @@ mod tests {
         let picture = RgbPicture::new(13, 9, [200, 3, 255].repeat(13 * 9)).unwrap();
         for (width, height) in [(1, 1), (5, 31), (40, 2), (13, 10)] {
             let resized = picture.resize_bicubic(width, height);
-            assert!(resized.pixels().chunks(3).all(|pixel| pixel == [200, 3, 255]), "{width} x {height}");
+            assert!(
+                resized.pixels().chunks(3).all(|pixel| pixel == [200, 3, 255]),
+                "{width} x {height}"
+            );
         }
     }
 

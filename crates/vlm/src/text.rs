@@ -1,7 +1,7 @@
 //! The language model: a decoder with M-RoPE, grouped-query attention and SwiGLU, its embedding and its head
 //! (Qwen2.5 technical report, arXiv 2412.15115, section 2).
 
-mod attention;
+pub(crate) mod attention;
 pub mod kv_cache;
 
 use burn::tensor::{Device, Int, Tensor, activation::silu};
@@ -80,11 +80,23 @@ impl TextModel {
         let shape = [tokens.lengths.len(), tokens.t];
         let device = embedded.device().without_autodiff();
         let context = AttentionContext::new(tokens.axes, shape, config, cache.as_deref(), &device);
+        Ok(self.forward_with(embedded, |index, attention, x| {
+            attention.forward(x, &context, cache.as_deref_mut().map(|cache| (cache, index)))
+        }))
+    }
+
+    /// Runs the decoder with an attention of the caller's: it is given the layer's index, its projections, and the
+    /// rows `[n, d]` that attend. Shapes: `[n, d]` → `[n, d]`, final norm applied.
+    pub(crate) fn forward_with(
+        &self,
+        embedded: Tensor<2>,
+        mut attend: impl FnMut(usize, &Attention, Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
         let mut hidden = embedded;
         for (index, layer) in self.layers.iter().enumerate() {
-            hidden = layer.forward(hidden, &context, cache.as_deref_mut().map(|cache| (cache, index)));
+            hidden = layer.forward(hidden, |x| attend(index, &layer.self_attn, x));
         }
-        Ok(self.norm.forward(hidden))
+        self.norm.forward(hidden)
     }
 
     /// Scores of every token of the vocabulary. Shapes: `[n, d]` → `[n, v]`.
@@ -153,13 +165,8 @@ impl Layer {
         })
     }
 
-    fn forward(
-        &self,
-        hidden: Tensor<2>,
-        context: &AttentionContext,
-        cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<2> {
-        let hidden = hidden.clone() + self.self_attn.forward(self.input_layernorm.forward(hidden), context, cache);
+    fn forward(&self, hidden: Tensor<2>, attend: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Tensor<2> {
+        let hidden = hidden.clone() + attend(self.input_layernorm.forward(hidden));
         hidden.clone() + self.mlp.forward(self.post_attention_layernorm.forward(hidden))
     }
 }

@@ -44,13 +44,16 @@ impl Tokenizer {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("tokenizer.json");
         let bytes = fs_err::read(&path)?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
-            .map_err(|error| Error::File { path: path.clone(), problem: format!("not a tokenizer: {error}") })?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| Error::File {
+            path: path.clone(),
+            problem: format!("not a tokenizer: {error}"),
+        })?;
         // A prompt cut in the middle of an image is worse than an error, so nothing here cuts or pads.
         inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|error| Error::File { path: path.clone(), problem: format!("key `truncation`: {error}") })?;
+        inner.with_truncation(None).map_err(|error| Error::File {
+            path: path.clone(),
+            problem: format!("key `truncation`: {error}"),
+        })?;
         let mut special_tokens: Vec<(String, u32)> = inner
             .get_added_tokens_decoder()
             .into_iter()
@@ -73,8 +76,10 @@ impl Tokenizer {
     ///
     /// Errors: `Input` if the tokenizer has no tokens for the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding =
-            self.inner.encode_fast(text, false).map_err(|error| Error::Input(format!("cannot tokenize: {error}")))?;
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|error| Error::Input(format!("cannot tokenize: {error}")))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -92,7 +97,11 @@ impl Tokenizer {
     ///
     /// Errors: `Input` naming `place` and the token.
     pub fn refuse_special_tokens(&self, text: &str, place: &str) -> Result<(), Error> {
-        match self.special_tokens.iter().find(|(token, _)| text.contains(token.as_str())) {
+        match self
+            .special_tokens
+            .iter()
+            .find(|(token, _)| text.contains(token.as_str()))
+        {
             Some((token, _)) => Err(Error::Input(format!(
                 "{place}: expected plain text, got the special token `{token}`, which only the chat template may write"
             ))),
@@ -117,7 +126,11 @@ impl Tokenizer {
 
     /// One more than the largest token id. A model's embedding has at least that many rows.
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+        self.inner
+            .get_vocab(true)
+            .into_values()
+            .max()
+            .map_or(0, |id| id as usize + 1)
     }
 
     /// The token that closes a turn (`<|im_end|>`): the last of every trained reply.
@@ -173,7 +186,10 @@ pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
     }
     serde_json::from_slice(&fs_err::read(path)?)
         .map(Some)
-        .map_err(|error| Error::File { path: path.to_owned(), problem: format!("expected JSON: {error}") })
+        .map_err(|error| Error::File {
+            path: path.to_owned(),
+            problem: format!("expected JSON: {error}"),
+        })
 }
 
 /// The token that a key of `tokenizer_config.json` names: a string, or an object with `content`.
@@ -202,16 +218,22 @@ impl DialogueIds {
             })
         };
         let mut stop = stop_tokens(folder)?;
-        let end = id_of("eos_token")?.or(stop.first().copied()).ok_or_else(|| Error::File {
-            path: path.clone(),
-            problem: "key `eos_token`: expected the token that ends a turn, got none, and neither \
+        let end = id_of("eos_token")?
+            .or(stop.first().copied())
+            .ok_or_else(|| Error::File {
+                path: path.clone(),
+                problem: "key `eos_token`: expected the token that ends a turn, got none, and neither \
                       generation_config.json nor config.json has `eos_token_id`"
-                .into(),
-        })?;
+                    .into(),
+            })?;
         if !stop.contains(&end) {
             stop.insert(0, end);
         }
-        Ok(Self { end, pad: id_of("pad_token")?.unwrap_or(end), stop })
+        Ok(Self {
+            end,
+            pad: id_of("pad_token")?.unwrap_or(end),
+            stop,
+        })
     }
 }
 
@@ -220,8 +242,12 @@ fn stop_tokens(folder: &Path) -> Result<Vec<u32>, Error> {
     for name in ["generation_config.json", "config.json"] {
         let path = folder.join(name);
         let Some(config) = read_json(&path)? else { continue };
-        let key = config.get("eos_token_id").or_else(|| config.get("text_config")?.get("eos_token_id"));
-        let Some(value) = key.filter(|value| !value.is_null()) else { continue };
+        let key = config
+            .get("eos_token_id")
+            .or_else(|| config.get("text_config")?.get("eos_token_id"));
+        let Some(value) = key.filter(|value| !value.is_null()) else {
+            continue;
+        };
         let ids = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         return ids
             .iter()

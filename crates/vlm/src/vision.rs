@@ -34,7 +34,12 @@ impl VisionTower {
     ///
     /// Errors: as [`WeightReader::take`].
     pub fn load(reader: &mut WeightReader, config: &VisionConfig, device: &Device) -> Result<Self, Error> {
-        let kernel = [config.in_channels, config.temporal_patch_size, config.patch_size, config.patch_size];
+        let kernel = [
+            config.in_channels,
+            config.temporal_patch_size,
+            config.patch_size,
+            config.patch_size,
+        ];
         let file_shape = [&[config.hidden_size][..], &kernel].concat();
         let shape = [config.hidden_size, config.patch_length()];
         let weight = reader.reshaped_parameter("visual.patch_embed.proj.weight", &file_shape, shape, device)?;
@@ -42,7 +47,12 @@ impl VisionTower {
             .map(|index| VisionBlock::load(reader, &format!("visual.blocks.{index}"), config, device))
             .collect::<Result<_, _>>()?;
         let merger = PatchMerger::load(reader, config, device)?;
-        Ok(Self { patch_embedding: Linear::from_weight(weight), blocks, merger, config: config.clone() })
+        Ok(Self {
+            patch_embedding: Linear::from_weight(weight),
+            blocks,
+            merger,
+            config: config.clone(),
+        })
     }
 
     /// Embeds the patches of one or more images.
@@ -72,7 +82,14 @@ impl VisionTower {
                 hidden = self.reorder(hidden, places.as_ref());
                 stands_in_frames = attends_frames;
             }
-            hidden = block.forward(hidden, if attends_frames { &within_frames } else { &within_windows });
+            hidden = block.forward(
+                hidden,
+                if attends_frames {
+                    &within_frames
+                } else {
+                    &within_windows
+                },
+            );
         }
 
         let merged = self.merger.forward(hidden); // [p / merge², d]
@@ -88,7 +105,9 @@ impl VisionTower {
         if let Some(grid) = grids.iter().find(|[time, height, width]| {
             time * height * width == 0 || !height.is_multiple_of(merge) || !width.is_multiple_of(merge)
         }) {
-            return Err(Error::Input(format!("image grid {grid:?}: expected multiples of {merge} patches, none zero")));
+            return Err(Error::Input(format!(
+                "image grid {grid:?}: expected multiples of {merge} patches, none zero"
+            )));
         }
         let expected: usize = grids.iter().map(|grid| grid.iter().product::<usize>()).sum();
         let (expected_width, _) = self.patch_embedding.widths();
@@ -104,7 +123,10 @@ impl VisionTower {
     fn arrangements(&self, grids: &[[usize; 3]]) -> (Arrangement, Arrangement) {
         let merge = self.config.spatial_merge_size;
         let window = self.config.window_size / merge / self.config.patch_size;
-        (arrangement::windows(grids, merge, window), arrangement::frames(grids, merge))
+        (
+            arrangement::windows(grids, merge, window),
+            arrangement::frames(grids, merge),
+        )
     }
 
     fn attended(&self, arrangement: &Arrangement, grids: &[[usize; 3]], device: &Device) -> Attended {
@@ -120,7 +142,12 @@ impl VisionTower {
         let head_dim = self.config.hidden_size / self.config.num_heads;
         let (cosines, sines) = arrangement::rotary_table(&coordinates, head_dim);
         let table = |values| Tensor::from_data(TensorData::new(values, [coordinates.len(), 1, head_dim / 2]), device);
-        Attended { runs: arrangement.runs.clone(), patches_per_unit, cosines: table(cosines), sines: table(sines) }
+        Attended {
+            runs: arrangement.runs.clone(),
+            patches_per_unit,
+            cosines: table(cosines),
+            sines: table(sines),
+        }
     }
 
     /// Puts merge units in another order; patches within a unit stay together.

@@ -27,7 +27,9 @@ fn image_embeddings_are_those_of_the_published_code() {
         let tower = tower(&fixture);
         let mut n_cases = 0;
         for case in fixture.cases() {
-            let Some(pixels) = fixture.pixel_values(&case, &Device::flex()) else { continue };
+            let Some(pixels) = fixture.pixel_values(&case, &Device::flex()) else {
+                continue;
+            };
             let got = values(tower.forward(pixels, &case.grids).unwrap());
             assert_close(&case.id, &got, &expected(&fixture, &case), TOLERANCE);
             n_cases += 1;
@@ -41,7 +43,9 @@ fn image_embeddings_are_those_of_the_published_code() {
 fn an_image_in_company_is_embedded_as_it_is_alone() {
     let fixture = Fixture::open(FIXTURES[0]);
     let cases = ["case2", "case3", "case2", "case6"].map(|id| fixture.case(id));
-    let pixels = cases.iter().filter_map(|case| fixture.pixel_values(case, &Device::flex()));
+    let pixels = cases
+        .iter()
+        .filter_map(|case| fixture.pixel_values(case, &Device::flex()));
     let pixels = Tensor::cat(pixels.collect(), 0);
     let grids: Vec<_> = cases.iter().flat_map(|case| case.grids.clone()).collect();
     let expected: Vec<f32> = cases.iter().flat_map(|case| expected(&fixture, case)).collect();
@@ -56,7 +60,10 @@ fn grids_that_do_not_fit_are_refused() {
         let pixels = Tensor::zeros([n_patches, 1176], &Device::flex());
         tower.forward(pixels, &[grid]).unwrap_err().to_string()
     };
-    assert_eq!(message(15, [1, 3, 5]), "image grid [1, 3, 5]: expected multiples of 2 patches, none zero");
+    assert_eq!(
+        message(15, [1, 3, 5]),
+        "image grid [1, 3, 5]: expected multiples of 2 patches, none zero"
+    );
     assert_eq!(
         message(12, [1, 4, 4]),
         "pixel values: expected 16 patches of 1176 values for grids [[1, 4, 4]], got 12 of 1176"

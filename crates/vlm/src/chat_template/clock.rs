@@ -19,11 +19,21 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const WEEKDAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
 
 /// The present moment (UTC) in a `strftime` format.
 pub(super) fn format_now(format: &str) -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs());
     format_time(format, seconds)
 }
 
@@ -73,7 +83,11 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
     // Months are counted from March, so that the leap day is the last of the year.
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
@@ -84,8 +98,14 @@ mod tests {
     #[test]
     fn moments_are_written_as_python_writes_them() {
         let format = "%A %a %d %B %b %Y %y %m %H:%M:%S 100%% %Q";
-        assert_eq!(format_time(format, 0), "Thursday Thu 01 January Jan 1970 70 01 00:00:00 100% %Q");
-        assert_eq!(format_time("%Y-%m-%d %a %H:%M:%S", 951_827_696), "2000-02-29 Tue 12:34:56");
+        assert_eq!(
+            format_time(format, 0),
+            "Thursday Thu 01 January Jan 1970 70 01 00:00:00 100% %Q"
+        );
+        assert_eq!(
+            format_time("%Y-%m-%d %a %H:%M:%S", 951_827_696),
+            "2000-02-29 Tue 12:34:56"
+        );
         assert_eq!(format_time("%Y-%m-%d %a", 4_102_444_800), "2100-01-01 Fri");
     }
 }

@@ -38,7 +38,11 @@ fn uniform(generator: &mut ChaCha8Rng) -> f64 {
 impl Sampler {
     /// `temperature` 0 takes the likeliest token; `top_p` 1 keeps all; `banned` tokens are never drawn.
     pub fn new(temperature: f64, top_p: f64, banned: &[u32]) -> Self {
-        Self { temperature, top_p, banned: banned.to_vec() }
+        Self {
+            temperature,
+            top_p,
+            banned: banned.to_vec(),
+        }
     }
 
     /// Draws a token.
@@ -58,7 +62,11 @@ impl Sampler {
                 *score = f64::NEG_INFINITY;
             }
         }
-        if self.temperature == 0.0 { likeliest(&scores) } else { self.draw_at_temperature(&scores, generator) }
+        if self.temperature == 0.0 {
+            likeliest(&scores)
+        } else {
+            self.draw_at_temperature(&scores, generator)
+        }
     }
 
     fn draw_at_temperature(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> Option<Drawn> {
@@ -72,7 +80,10 @@ impl Sampler {
         for (token, &weight) in weights.iter().enumerate() {
             if weight > 0.0 {
                 cumulative += weight;
-                chosen = Some(Drawn { token: token as u32, logprob: (weight / total).ln() as f32 });
+                chosen = Some(Drawn {
+                    token: token as u32,
+                    logprob: (weight / total).ln() as f32,
+                });
                 if target < cumulative {
                     break;
                 }
@@ -90,16 +101,24 @@ struct Weights {
 
 fn weights(scores: &[f64], temperature: f64) -> Weights {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = scores.iter().map(|score| ((score - highest) / temperature).exp()).collect();
+    let weights: Vec<f64> = scores
+        .iter()
+        .map(|score| ((score - highest) / temperature).exp())
+        .collect();
     let total = weights.iter().sum();
     Weights { weights, total }
 }
 
 fn likeliest(scores: &[f64]) -> Option<Drawn> {
-    let (token, &highest) =
-        scores.iter().enumerate().reduce(|best, other| if other.1 > best.1 { other } else { best })?;
+    let (token, &highest) = scores
+        .iter()
+        .enumerate()
+        .reduce(|best, other| if other.1 > best.1 { other } else { best })?;
     let Weights { total, .. } = weights(scores, 1.0);
-    highest.is_finite().then(|| Drawn { token: token as u32, logprob: -total.ln() as f32 })
+    highest.is_finite().then(|| Drawn {
+        token: token as u32,
+        logprob: -total.ln() as f32,
+    })
 }
 
 /// Zeroes all but the smallest set of likeliest tokens whose weights reach `wanted`; returns what is kept. Of equals,
@@ -160,7 +179,10 @@ mod tests {
     #[test]
     fn top_p_keeps_the_smallest_set_that_reaches_it() {
         let counts = counts(&Sampler::new(1.0, 0.76, &[]), 4_000);
-        assert!(counts[..3].iter().all(|&count| count > 0) && counts[3] == 0, "{counts:?}");
+        assert!(
+            counts[..3].iter().all(|&count| count > 0) && counts[3] == 0,
+            "{counts:?}"
+        );
     }
 
     #[test]
@@ -168,7 +190,9 @@ mod tests {
         let sampler = Sampler::new(1.0, 1.0, &[0, 2]);
         let counts = counts(&sampler, 4_000);
         assert!(counts[0] == 0 && counts[2] == 0, "{counts:?}");
-        let drawn = Sampler::new(0.0, 1.0, &[0, 2]).draw(&scores(), &mut generator(0)).expect("finite scores");
+        let drawn = Sampler::new(0.0, 1.0, &[0, 2])
+            .draw(&scores(), &mut generator(0))
+            .expect("finite scores");
         assert_eq!(drawn.token, 1);
         assert!((drawn.logprob - (0.25_f32 / 0.35).ln()).abs() < 1e-6);
     }
@@ -181,7 +205,13 @@ mod tests {
 
     #[test]
     fn scores_that_are_not_finite_give_nothing() {
-        assert_eq!(Sampler::new(1.0, 1.0, &[]).draw(&[0.0, f32::NAN], &mut generator(0)), None);
-        assert_eq!(Sampler::new(1.0, 1.0, &[0, 1]).draw(&[0.0, 1.0], &mut generator(0)), None);
+        assert_eq!(
+            Sampler::new(1.0, 1.0, &[]).draw(&[0.0, f32::NAN], &mut generator(0)),
+            None
+        );
+        assert_eq!(
+            Sampler::new(1.0, 1.0, &[0, 1]).draw(&[0.0, 1.0], &mut generator(0)),
+            None
+        );
     }
 }

@@ -17,8 +17,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbPicture, String> {
     if bytes.is_empty() {
         return Err("expected a picture, got an empty file".into());
     }
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    let format = reader.format().ok_or("expected PNG, JPEG, WebP, BMP or GIF, got something else")?;
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| error.to_string())?;
+    let format = reader
+        .format()
+        .ok_or("expected PNG, JPEG, WebP, BMP or GIF, got something else")?;
     let name = format!("{format:?}").to_uppercase();
     if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
         return Err("JPEG: truncated: the end-of-image marker is missing".into());
@@ -30,10 +34,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbPicture, String> {
     let (width, height) = decoder.dimensions();
     let n_pixels = u64::from(width) * u64::from(height);
     if n_pixels == 0 || n_pixels > MAX_PIXELS {
-        return Err(format!("{name}: expected 1 to {MAX_PIXELS} pixels, got {width} x {height}"));
+        return Err(format!(
+            "{name}: expected 1 to {MAX_PIXELS} pixels, got {width} x {height}"
+        ));
     }
     // A picture without readable orientation is taken as it lies.
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+    let orientation = decoder
+        .orientation()
+        .unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| format!("{name}: {error}"))?;
     picture.apply_orientation(orientation);
     let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -79,7 +87,9 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
             _ => 2 + usize::from(u16::from_be_bytes([high, low])),
         };
         if marker == START_OF_SCAN {
-            return bytes.get(position..).is_some_and(|scan| scan.windows(2).any(|pair| pair == [0xFF, 0xD9]));
+            return bytes
+                .get(position..)
+                .is_some_and(|scan| scan.windows(2).any(|pair| pair == [0xFF, 0xD9]));
         }
     }
     // Not laid out as expected: the decoder says what is wrong.
@@ -93,8 +103,13 @@ mod tests {
 
     use super::*;
 
-    const FORMATS: [ImageFormat; 5] =
-        [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif];
+    const FORMATS: [ImageFormat; 5] = [
+        ImageFormat::Png,
+        ImageFormat::Jpeg,
+        ImageFormat::WebP,
+        ImageFormat::Bmp,
+        ImageFormat::Gif,
+    ];
 
     /// A small picture in a format's bytes.
     fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -104,27 +119,46 @@ mod tests {
     }
 
     fn colourful() -> DynamicImage {
-        ImageBuffer::from_fn(23, 17, |x, y| Rgb([(x * 11) as u8, (y * 15) as u8, (x * y % 256) as u8])).into()
+        ImageBuffer::from_fn(23, 17, |x, y| {
+            Rgb([(x * 11) as u8, (y * 15) as u8, (x * y % 256) as u8])
+        })
+        .into()
     }
 
     #[test]
     fn lossless_formats_give_back_their_bytes() {
         let picture = colourful();
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
-            assert_eq!(decode(&encoded(&picture, format)).unwrap().pixels(), picture.as_bytes(), "{format:?}");
+            assert_eq!(
+                decode(&encoded(&picture, format)).unwrap().pixels(),
+                picture.as_bytes(),
+                "{format:?}"
+            );
         }
     }
 
     #[test]
     fn alpha_is_dropped_grey_repeated_and_the_high_byte_kept() {
         let png = |picture: DynamicImage| decode(&encoded(&picture, ImageFormat::Png)).unwrap().pixels().to_vec();
-        assert_eq!(png(ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0])).into()), [9, 8, 7]);
+        assert_eq!(
+            png(ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0])).into()),
+            [9, 8, 7]
+        );
         assert_eq!(png(ImageBuffer::from_pixel(1, 1, Luma([5u8])).into()), [5, 5, 5]);
         assert_eq!(png(ImageBuffer::from_pixel(1, 1, LumaA([5u8, 1])).into()), [5, 5, 5]);
         assert_eq!(png(ImageBuffer::from_pixel(1, 1, Luma([0x12FFu16])).into()), [0x12; 3]);
-        assert_eq!(png(ImageBuffer::from_pixel(1, 1, LumaA([0x12FFu16, 0])).into()), [0x12; 3]);
-        assert_eq!(png(ImageBuffer::from_pixel(1, 1, Rgb([0x01FFu16, 0x0200, 0xFFFF])).into()), [1, 2, 255]);
-        assert_eq!(png(ImageBuffer::from_pixel(1, 1, Rgba([0x01FFu16, 0x0200, 0xFFFF, 3])).into()), [1, 2, 255]);
+        assert_eq!(
+            png(ImageBuffer::from_pixel(1, 1, LumaA([0x12FFu16, 0])).into()),
+            [0x12; 3]
+        );
+        assert_eq!(
+            png(ImageBuffer::from_pixel(1, 1, Rgb([0x01FFu16, 0x0200, 0xFFFF])).into()),
+            [1, 2, 255]
+        );
+        assert_eq!(
+            png(ImageBuffer::from_pixel(1, 1, Rgba([0x01FFu16, 0x0200, 0xFFFF, 3])).into()),
+            [1, 2, 255]
+        );
     }
 
     #[test]
@@ -143,11 +177,22 @@ mod tests {
     fn what_is_wrong_is_said() {
         let problem = |bytes: &[u8]| decode(bytes).unwrap_err();
         assert_eq!(problem(b""), "expected a picture, got an empty file");
-        assert_eq!(problem(b"a line of text"), "expected PNG, JPEG, WebP, BMP or GIF, got something else");
+        assert_eq!(
+            problem(b"a line of text"),
+            "expected PNG, JPEG, WebP, BMP or GIF, got something else"
+        );
         let jpeg = encoded(&colourful(), ImageFormat::Jpeg);
         assert!(problem(&jpeg[..jpeg.len() - 20]).contains("truncated"));
-        assert!(problem(&bmp_of(0, 5)).starts_with("BMP: "), "{}", problem(&bmp_of(0, 5)));
-        assert!(problem(&bmp_of(60_000, 60_000)).starts_with("BMP: "), "{}", problem(&bmp_of(60_000, 60_000)));
+        assert!(
+            problem(&bmp_of(0, 5)).starts_with("BMP: "),
+            "{}",
+            problem(&bmp_of(0, 5))
+        );
+        assert!(
+            problem(&bmp_of(60_000, 60_000)).starts_with("BMP: "),
+            "{}",
+            problem(&bmp_of(60_000, 60_000))
+        );
     }
 
     /// A bitmap that claims a size and holds next to nothing.
@@ -170,7 +215,9 @@ mod tests {
         let mut bytes = Vec::new();
         let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95);
         image::ImageEncoder::set_exif_metadata(&mut encoder, exif).unwrap();
-        encoder.encode(&[250; 8 * 16 * 3], 8, 16, ExtendedColorType::Rgb8).unwrap();
+        encoder
+            .encode(&[250; 8 * 16 * 3], 8, 16, ExtendedColorType::Rgb8)
+            .unwrap();
         let picture = decode(&bytes).unwrap();
         assert_eq!((picture.width(), picture.height()), (16, 8));
     }

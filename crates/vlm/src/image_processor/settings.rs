@@ -85,24 +85,37 @@ impl ImageSettings {
             return Self::from_json(value, path);
         }
         let newer = folder.join("processor_config.json");
-        match read_json(&newer)?.as_mut().and_then(|config| config.get_mut("image_processor")) {
+        match read_json(&newer)?
+            .as_mut()
+            .and_then(|config| config.get_mut("image_processor"))
+        {
             Some(value) => Self::from_json(value.take(), newer),
-            None => Err(Error::File { path, problem: "expected the image processor's settings, got no file".into() }),
+            None => Err(Error::File {
+                path,
+                problem: "expected the image processor's settings, got no file".into(),
+            }),
         }
     }
 
     fn from_json(value: Value, path: PathBuf) -> Result<Self, Error> {
-        let fault = |problem: String| Error::File { path: path.clone(), problem };
+        let fault = |problem: String| Error::File {
+            path: path.clone(),
+            problem,
+        };
         let file: File = serde_json::from_value(value).map_err(|error| fault(error.to_string()))?;
-        for (key, switch) in
-            [("do_resize", file.do_resize), ("do_rescale", file.do_rescale), ("do_normalize", file.do_normalize)]
-        {
+        for (key, switch) in [
+            ("do_resize", file.do_resize),
+            ("do_rescale", file.do_rescale),
+            ("do_normalize", file.do_normalize),
+        ] {
             if switch == Some(false) {
                 return Err(fault(format!("key `{key}`: expected true, got false")));
             }
         }
         if let Some(filter) = file.resample.filter(|&filter| filter != BICUBIC) {
-            return Err(fault(format!("key `resample`: expected {BICUBIC} (bicubic), got {filter}")));
+            return Err(fault(format!(
+                "key `resample`: expected {BICUBIC} (bicubic), got {filter}"
+            )));
         }
         let settings = Self::from_file(&file);
         settings.check().map_err(fault)?;
@@ -114,8 +127,14 @@ impl ImageSettings {
         let size = file.size.as_ref();
         let narrow = |values: [f64; CHANNELS]| values.map(|value| value as f32);
         Self {
-            min_pixels: file.min_pixels.or(size.and_then(|size| size.shortest_edge)).unwrap_or(default.min_pixels),
-            max_pixels: file.max_pixels.or(size.and_then(|size| size.longest_edge)).unwrap_or(default.max_pixels),
+            min_pixels: file
+                .min_pixels
+                .or(size.and_then(|size| size.shortest_edge))
+                .unwrap_or(default.min_pixels),
+            max_pixels: file
+                .max_pixels
+                .or(size.and_then(|size| size.longest_edge))
+                .unwrap_or(default.max_pixels),
             patch_size: file.patch_size.unwrap_or(default.patch_size),
             temporal_patch_size: file.temporal_patch_size.unwrap_or(default.temporal_patch_size),
             merge_size: file.merge_size.unwrap_or(default.merge_size),
@@ -146,7 +165,10 @@ impl ImageSettings {
         }
         let usable = |value: f32| value.is_finite() && value != 0.0;
         if !self.image_std.into_iter().all(usable) {
-            return Err(format!("key `image_std`: expected numbers other than zero, got {:?}", self.image_std));
+            return Err(format!(
+                "key `image_std`: expected numbers other than zero, got {:?}",
+                self.image_std
+            ));
         }
         Ok(())
     }
@@ -189,8 +211,14 @@ mod tests {
             (settings.min_pixels, settings.max_pixels)
         };
         assert_eq!(limits(json!({"min_pixels": 5, "max_pixels": 50})), (5, 50));
-        assert_eq!(limits(json!({"size": {"shortest_edge": 6, "longest_edge": 60}})), (6, 60));
-        assert_eq!(limits(json!({"min_pixels": 5, "size": {"shortest_edge": 6, "longest_edge": 60}})), (5, 60));
+        assert_eq!(
+            limits(json!({"size": {"shortest_edge": 6, "longest_edge": 60}})),
+            (6, 60)
+        );
+        assert_eq!(
+            limits(json!({"min_pixels": 5, "size": {"shortest_edge": 6, "longest_edge": 60}})),
+            (5, 60)
+        );
         assert_eq!(limits(json!({})), (3136, 1_003_520));
         let newer = json!({"image_processor": {"size": {"shortest_edge": 7, "longest_edge": 70}}});
         assert_eq!(read("processor_config.json", &newer).unwrap().max_pixels, 70);
@@ -206,7 +234,10 @@ mod tests {
             (json!({"image_std": [1.0, 0.0, 1.0]}), "image_std"),
         ] {
             let problem = read("preprocessor_config.json", &config).unwrap_err();
-            assert!(problem.contains("preprocessor_config.json") && problem.contains(key), "{problem}");
+            assert!(
+                problem.contains("preprocessor_config.json") && problem.contains(key),
+                "{problem}"
+            );
         }
         assert!(read("other.json", &json!({})).unwrap_err().contains("got no file"));
     }
@@ -214,7 +245,11 @@ mod tests {
     #[test]
     fn written_settings_are_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = ImageSettings { max_pixels: 7056, patch_size: 7, ..ImageSettings::default() };
+        let settings = ImageSettings {
+            max_pixels: 7056,
+            patch_size: 7,
+            ..ImageSettings::default()
+        };
         settings.write(folder.path()).unwrap();
         assert_eq!(ImageSettings::open(folder.path()).unwrap(), settings);
     }

@@ -34,7 +34,10 @@ struct Entry {
 impl ImageCache {
     /// An empty cache that keeps at most so many bytes of pictures.
     pub(super) fn new(byte_limit: usize) -> Self {
-        Self { byte_limit, entries: Mutex::default() }
+        Self {
+            byte_limit,
+            entries: Mutex::default(),
+        }
     }
 
     /// The most bytes kept.
@@ -87,7 +90,10 @@ impl Entries {
         while self.n_bytes > byte_limit {
             // Entries without bytes are being processed; they are not kept yet, so there is nothing to let go of.
             let held = self.by_path.iter().filter(|(_, entry)| entry.n_bytes > 0);
-            let Some(oldest) = held.min_by_key(|(_, entry)| entry.last_used).map(|(path, _)| path.clone()) else {
+            let Some(oldest) = held
+                .min_by_key(|(_, entry)| entry.last_used)
+                .map(|(path, _)| path.clone())
+            else {
                 break;
             };
             self.remove(&oldest);
@@ -161,7 +167,10 @@ mod tests {
         let cache = ImageCache::new(0);
         let fault = || Err(Error::Input("no picture".into()));
         assert!(cache.get_or_insert(Path::new("a"), fault).is_err());
-        assert_eq!(cache.get_or_insert(Path::new("a"), || Ok(patches())).unwrap().n_bytes(), 9408);
+        assert_eq!(
+            cache.get_or_insert(Path::new("a"), || Ok(patches())).unwrap().n_bytes(),
+            9408
+        );
         assert!(lock(&cache.entries).by_path.is_empty());
     }
 }

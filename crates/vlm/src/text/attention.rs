@@ -70,9 +70,19 @@ fn additive(visible: bool) -> f32 {
     if visible { 0.0 } else { f32::NEG_INFINITY }
 }
 
+/// What attention compares and mixes.
+pub(crate) struct Projected {
+    /// `[b, t, h, head_dim]`.
+    pub queries: Tensor<4>,
+    /// `[b, t, kv, head_dim]`.
+    pub keys: Tensor<4>,
+    /// `[b, t, kv, head_dim]`.
+    pub values: Tensor<4>,
+}
+
 /// One layer's attention.
 #[derive(Clone, Debug)]
-pub(super) struct Attention {
+pub(crate) struct Attention {
     q_proj: Linear,
     k_proj: Linear,
     v_proj: Linear,
@@ -108,9 +118,8 @@ impl Attention {
     ) -> Tensor<2> {
         let [b, t] = context.shape;
         let [n, d] = x.dims();
-        let queries = context.queries.apply(self.heads(self.q_proj.forward(x.clone()), [b, t])); // [b, t, h, head_dim]
-        let keys = context.keys.apply(self.heads(self.k_proj.forward(x.clone()), [b, t])).swap_dims(1, 2);
-        let values = self.heads(self.v_proj.forward(x), [b, t]).swap_dims(1, 2); // [b, kv, t, head_dim]
+        let Projected { queries, keys, values } = self.project(x, &context.queries, &context.keys, [b, t]);
+        let (keys, values) = (keys.swap_dims(1, 2), values.swap_dims(1, 2)); // [b, kv, t, head_dim]
         let (keys, values) = match cache {
             Some((cache, layer)) => cache.update(layer, keys, values),
             None => (keys, values),
@@ -125,6 +134,20 @@ impl Attention {
         }
         let mixed = softmax(scores, 3).matmul(values); // [b, kv, group·t, head_dim]
         let mixed = mixed.reshape([b, kv_heads * group, t, self.head_dim]).swap_dims(1, 2).reshape([n, d]);
+        self.output(mixed)
+    }
+
+    /// Queries, keys and values of each token, queries and keys turned. Shapes: `[b·t, d]` → as in [`Projected`].
+    pub(crate) fn project(&self, x: Tensor<2>, queries: &Rotary, keys: &Rotary, shape: [usize; 2]) -> Projected {
+        Projected {
+            queries: queries.apply(self.heads(self.q_proj.forward(x.clone()), shape)),
+            keys: keys.apply(self.heads(self.k_proj.forward(x.clone()), shape)),
+            values: self.heads(self.v_proj.forward(x), shape),
+        }
+    }
+
+    /// The projection of the heads, put end to end, back to the residual stream. Shapes: `[n, d]` → `[n, d]`.
+    pub(crate) fn output(&self, mixed: Tensor<2>) -> Tensor<2> {
         self.o_proj.forward(mixed)
     }
 

@@ -76,6 +76,12 @@ impl KvCache {
         Self { layers: layers.collect(), occupied: self.occupied }
     }
 
+    /// The keys and values of each layer, `[b, kv_heads, len, head_dim]`; padding stands where it was computed.
+    pub(crate) fn into_layers(self) -> impl Iterator<Item = (Tensor<4>, Tensor<4>)> {
+        let len = self.len();
+        self.layers.into_iter().map(move |layer| (layer.keys.narrow(2, 0, len), layer.values.narrow(2, 0, len)))
+    }
+
     /// Announces `t` further columns of which each row's first `lengths[row]` hold real tokens.
     pub(super) fn extend(&mut self, t: usize, lengths: &[usize]) {
         for (row, length) in self.occupied.iter_mut().zip(lengths) {

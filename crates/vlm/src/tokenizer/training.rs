@@ -15,7 +15,8 @@ use crate::error::Error;
 const MIN_PAIR_COUNT: i64 = 2;
 
 /// How Qwen2 cuts text into words: contractions, letters with one leading sign, single digits, punctuation, white space.
-const WORD_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const WORD_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Qwen2.5-VL's special tokens, in the order of their ids.
 pub const QWEN_SPECIAL_TOKENS: [&str; 14] = [
@@ -95,7 +96,9 @@ impl TokenizerRecipe {
         let mut known = HashSet::new();
         for token in self.special_tokens.iter().chain(&self.added_tokens) {
             if token.chars().count() < 2 || !known.insert(token) {
-                return fault(format!("expected different tokens of two characters and more, got `{token}`"));
+                return fault(format!(
+                    "expected different tokens of two characters and more, got `{token}`"
+                ));
             }
         }
         for (key, token) in [("end_token", &self.end_token), ("pad_token", &self.pad_token)] {
@@ -145,8 +148,12 @@ impl TokenizerRecipe {
                 Value::Object(entry)
             })
             .collect();
-        let ids: Map<String, Value> =
-            vocabulary.symbols.iter().zip(0u32..).map(|(symbol, id)| (symbol.clone(), id.into())).collect();
+        let ids: Map<String, Value> = vocabulary
+            .symbols
+            .iter()
+            .zip(0u32..)
+            .map(|(symbol, id)| (symbol.clone(), id.into()))
+            .collect();
         let merges: Vec<[&str; 2]> = vocabulary
             .merges
             .iter()
@@ -180,8 +187,10 @@ impl TokenizerRecipe {
     }
 
     fn tokenizer_config(&self, first_id: usize) -> Value {
-        let decoder: Map<String, Value> =
-            self.token_entries(first_id).map(|(id, entry)| (id.to_string(), Value::Object(entry))).collect();
+        let decoder: Map<String, Value> = self
+            .token_entries(first_id)
+            .map(|(id, entry)| (id.to_string(), Value::Object(entry)))
+            .collect();
         json!({
             "add_bos_token": false,
             "add_prefix_space": false,
@@ -209,7 +218,10 @@ impl TokenizerRecipe {
     }
 
     fn additional_special_tokens(&self) -> Vec<&String> {
-        self.special_tokens.iter().filter(|&token| *token != self.pad_token).collect()
+        self.special_tokens
+            .iter()
+            .filter(|&token| *token != self.pad_token)
+            .collect()
     }
 }
 
@@ -233,8 +245,12 @@ fn count_words<'a>(
     let mut words = BTreeMap::new();
     for text in texts {
         let encoding = tokenizer.encode(text, false).map_err(fault)?;
-        let symbols: Vec<(Option<u32>, u32)> =
-            encoding.get_word_ids().iter().copied().zip(encoding.get_ids().iter().copied()).collect();
+        let symbols: Vec<(Option<u32>, u32)> = encoding
+            .get_word_ids()
+            .iter()
+            .copied()
+            .zip(encoding.get_ids().iter().copied())
+            .collect();
         for word in symbols.chunk_by(|left, right| left.0 == right.0) {
             let word: Vec<u32> = word.iter().map(|&(_, symbol)| symbol).collect();
             if word[0] < 256 {
@@ -260,8 +276,14 @@ impl Vocabulary {
     fn of_bytes() -> Self {
         let printable = (b'!'..=b'~').chain(0xA1..=0xAC).chain(0xAE..=0xFF).map(char::from);
         let symbols: Vec<String> = printable.map(String::from).collect();
-        let others = (0x100u32..).filter_map(char::from_u32).map(String::from).take(256 - symbols.len());
-        Self { symbols: symbols.into_iter().chain(others).collect(), merges: Vec::new() }
+        let others = (0x100u32..)
+            .filter_map(char::from_u32)
+            .map(String::from)
+            .take(256 - symbols.len());
+        Self {
+            symbols: symbols.into_iter().chain(others).collect(),
+            merges: Vec::new(),
+        }
     }
 
     /// Merges the most frequent pair again and again, until there are `n_symbols` symbols or no pair is left.
@@ -312,7 +334,9 @@ impl PairCounts {
     /// Of equally frequent pairs, the one of smaller ids.
     fn most_frequent(&self) -> Option<Pair> {
         let frequent = self.counts.iter().filter(|(_, count)| **count >= MIN_PAIR_COUNT);
-        frequent.max_by_key(|(pair, count)| (**count, Reverse(**pair))).map(|(pair, _)| *pair)
+        frequent
+            .max_by_key(|(pair, count)| (**count, Reverse(**pair)))
+            .map(|(pair, _)| *pair)
     }
 
     /// The words a pair may stand in; afterwards it stands in none.

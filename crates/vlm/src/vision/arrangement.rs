@@ -32,10 +32,16 @@ impl Arrangement {
         for group in &groups {
             match runs.last_mut() {
                 Some(run) if run.units == group.len() => run.groups += 1,
-                _ => runs.push(Run { groups: 1, units: group.len() }),
+                _ => runs.push(Run {
+                    groups: 1,
+                    units: group.len(),
+                }),
             }
         }
-        Self { order: groups.concat(), runs }
+        Self {
+            order: groups.concat(),
+            runs,
+        }
     }
 
     /// For each place of this arrangement, the place of `other` where the same unit stands; none if they agree.
@@ -115,7 +121,8 @@ pub(super) fn coordinates(grids: &[[usize; 3]], merge: usize) -> Vec<[usize; 2]>
     for &[time, height, width] in grids {
         for _ in 0..time {
             for (top, left) in product(height / merge, width / merge) {
-                coordinates.extend(product(merge, merge).map(|(row, column)| [top * merge + row, left * merge + column]));
+                coordinates
+                    .extend(product(merge, merge).map(|(row, column)| [top * merge + row, left * merge + column]));
             }
         }
     }
@@ -133,14 +140,19 @@ fn product(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> 
 /// 1/√`head_dim` without a pass over the scores.
 pub(super) fn rotary_table(coordinates: &[[usize; 2]], head_dim: usize) -> (Vec<f32>, Vec<f32>) {
     const THETA: f32 = 10_000.0;
-    let frequencies: Vec<f32> = (0..head_dim / 4).map(|i| 1.0 / THETA.powf(4.0 * i as f32 / head_dim as f32)).collect();
+    let frequencies: Vec<f32> = (0..head_dim / 4)
+        .map(|i| 1.0 / THETA.powf(4.0 * i as f32 / head_dim as f32))
+        .collect();
     let scale = (head_dim as f32).powf(-0.25);
     let mut by_position: HashMap<usize, Vec<(f32, f32)>> = HashMap::new();
     let mut cosines = Vec::with_capacity(coordinates.len() * head_dim / 2);
     let mut sines = Vec::with_capacity(coordinates.len() * head_dim / 2);
     for position in coordinates.iter().flatten() {
         let angles = by_position.entry(*position).or_insert_with(|| {
-            frequencies.iter().map(|frequency| (*position as f32 * frequency).sin_cos()).collect()
+            frequencies
+                .iter()
+                .map(|frequency| (*position as f32 * frequency).sin_cos())
+                .collect()
         });
         sines.extend(angles.iter().map(|(sine, _)| sine * scale));
         cosines.extend(angles.iter().map(|(_, cosine)| cosine * scale));
@@ -159,7 +171,11 @@ mod tests {
         let arrangement = windows(&[[1, 10, 6]], 2, 2);
         assert_eq!(
             arrangement.runs,
-            [Run { groups: 1, units: 1 }, Run { groups: 3, units: 2 }, Run { groups: 2, units: 4 }]
+            [
+                Run { groups: 1, units: 1 },
+                Run { groups: 3, units: 2 },
+                Run { groups: 2, units: 4 }
+            ]
         );
         assert_eq!(arrangement.order, [14, 2, 5, 8, 11, 12, 13, 0, 1, 3, 4, 6, 7, 9, 10]);
     }

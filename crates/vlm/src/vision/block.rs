@@ -66,7 +66,12 @@ impl VisionBlock {
             down_proj: linear("mlp.down_proj", [d, inner])?,
         };
         let mut norm = |name: &str| RmsNorm::load(reader, &format!("{key}.{name}"), d, NORM_EPSILON, device);
-        Ok(Self { norm1: norm("norm1")?, attention, norm2: norm("norm2")?, mlp })
+        Ok(Self {
+            norm1: norm("norm1")?,
+            attention,
+            norm2: norm("norm2")?,
+            mlp,
+        })
     }
 
     /// `[p, d]` → `[p, d]`.
@@ -94,7 +99,11 @@ impl VisionAttention {
             let length = run.units * attended.patches_per_unit;
             let patches = run.groups * length;
             let part = |tensor: &Tensor<3>| {
-                tensor.clone().narrow(0, first, patches).reshape([run.groups, length, n_heads, head_dim]).swap_dims(1, 2)
+                tensor
+                    .clone()
+                    .narrow(0, first, patches)
+                    .reshape([run.groups, length, n_heads, head_dim])
+                    .swap_dims(1, 2)
             }; // [group, h, length, head_dim]
             let scores = part(&queries).matmul(part(&keys).swap_dims(2, 3));
             let attention = activation::softmax(scores, 3).matmul(part(&values));

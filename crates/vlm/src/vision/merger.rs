@@ -25,7 +25,13 @@ impl PatchMerger {
         Ok(Self {
             ln_q: RmsNorm::load(reader, "visual.merger.ln_q", config.hidden_size, NORM_EPSILON, device)?,
             expand: Linear::load(reader, "visual.merger.mlp.0", [merged, merged], true, device)?,
-            project: Linear::load(reader, "visual.merger.mlp.2", [config.out_hidden_size, merged], true, device)?,
+            project: Linear::load(
+                reader,
+                "visual.merger.mlp.2",
+                [config.out_hidden_size, merged],
+                true,
+                device,
+            )?,
         })
     }
 

@@ -1,0 +1,229 @@
+//! The settings of GRPO. Names as in TRL's `GRPOConfig` where it has them.
+
+use serde::{Deserialize, Serialize};
+
+use super::advantages::ScaleRewards;
+use super::loss::LossConfig;
+use crate::engine::AdamW;
+use crate::training::{Schedule, SchedulerType, SettingError, check_setting};
+
+/// How a correction that took a response's place is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CorrectionTraining {
+    /// As a reply to the original prompt, its old log-probabilities recomputed there: what took a reflection becomes
+    /// the first thought.
+    Internalise,
+    /// As drawn: reflection and correction as one reply to the dialogue of prompt, response and reflection prompt.
+    InContext,
+    /// As a reply to the original prompt, off-policy, shaped as in critique-GRPO (arXiv 2506.03106): no ratio, each
+    /// token weighted by `p / (p + shaping_gamma)`, and advantages that are rewards less the mean, in all groups.
+    Shaped,
+}
+
+/// How to train by reinforcement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrpoConfig {
+    /// Decides the order of prompts, every draw and every minibatch.
+    pub seed: u64,
+    /// Groups that a step trains on.
+    pub prompts_per_step: usize,
+    /// How often all prompts are gone through, refills not counted.
+    pub num_train_epochs: f64,
+    /// Steps; 0 goes by `num_train_epochs`.
+    pub max_steps: usize,
+    /// Inner epochs: how often a step's samples are trained on.
+    pub num_iterations: usize,
+    /// Members an optimizer step; 0 takes all of the step's.
+    pub train_batch_size: usize,
+    /// The highest learning rate; 1e-6 suits full weights, 1e-5 LoRA.
+    pub learning_rate: f64,
+    /// The course of the learning rate after warm-up.
+    pub lr_scheduler_type: SchedulerType,
+    /// Share of the steps over which the learning rate rises.
+    pub warmup_ratio: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Decay of AdamW's first moment.
+    pub adam_beta1: f64,
+    /// Decay of AdamW's second moment.
+    pub adam_beta2: f64,
+    /// Added to the root of AdamW's second moment.
+    pub adam_epsilon: f64,
+    /// Gradients longer than this are scaled down to it; 0 turns clipping off.
+    pub max_grad_norm: f64,
+    /// Coefficient of the KL term; 0 turns it off and saves the reference's pass.
+    pub beta: f64,
+    /// The ratio counts for nothing more below one less this, where the advantage is negative.
+    pub epsilon: f64,
+    /// The ratio counts for nothing more above one plus this, where the advantage is positive.
+    pub epsilon_high: f64,
+    /// Dual clip: with a negative advantage no ratio counts beyond this; 0 turns it off.
+    pub delta: f64,
+    /// What advantages are divided by.
+    pub scale_rewards: ScaleRewards,
+    /// How corrections are trained.
+    pub correction: CorrectionTraining,
+    /// The constant of `shaped`'s token weights.
+    pub shaping_gamma: f64,
+    /// How often a step draws again in place of groups whose rewards are all the same or that are too often unscored.
+    pub max_refills: usize,
+    /// A group with a larger share of unscored members than this is not trained on.
+    pub max_unscored_share: f64,
+    /// Whether responses that were cut off at their length limit are left out of training.
+    pub mask_truncated_completions: bool,
+    /// How far from 1 a ratio may be before any update.
+    pub ratio_tolerance: f64,
+    /// Steps between checkpoints; 0 saves at the end alone.
+    pub save_steps: usize,
+    /// Checkpoints kept; 0 keeps all.
+    pub save_total_limit: usize,
+}
+
+impl Default for GrpoConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            prompts_per_step: 32,
+            num_train_epochs: 1.0,
+            max_steps: 0,
+            num_iterations: 1,
+            train_batch_size: 0,
+            learning_rate: 1e-6,
+            lr_scheduler_type: SchedulerType::Constant,
+            warmup_ratio: 0.0,
+            weight_decay: 0.01,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            beta: 0.01,
+            epsilon: 0.2,
+            epsilon_high: 0.3,
+            delta: 3.0,
+            scale_rewards: ScaleRewards::Group,
+            correction: CorrectionTraining::Internalise,
+            shaping_gamma: 0.1,
+            max_refills: 3,
+            max_unscored_share: 0.5,
+            mask_truncated_completions: false,
+            ratio_tolerance: 0.01,
+            save_steps: 0,
+            save_total_limit: 0,
+        }
+    }
+}
+
+impl GrpoConfig {
+    /// Checks that the settings can be used. `table` is where they stand, such as `grpo`.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        let key = |name: &str| format!("{table}.{name}");
+        for (name, count) in [
+            ("prompts_per_step", self.prompts_per_step),
+            ("num_iterations", self.num_iterations),
+        ] {
+            check_setting(count > 0, &key(name), "a whole number of at least 1", count)?;
+        }
+        let has_end = self.num_train_epochs.is_finite() && (self.num_train_epochs > 0.0 || self.max_steps > 0);
+        check_setting(
+            has_end,
+            &key("num_train_epochs"),
+            "a number above 0",
+            self.num_train_epochs,
+        )?;
+        for (name, value) in [
+            ("learning_rate", self.learning_rate),
+            ("shaping_gamma", self.shaping_gamma),
+            ("ratio_tolerance", self.ratio_tolerance),
+        ] {
+            check_setting(value.is_finite() && value > 0.0, &key(name), "a number above 0", value)?;
+        }
+        for (name, value) in [
+            ("weight_decay", self.weight_decay),
+            ("adam_epsilon", self.adam_epsilon),
+            ("max_grad_norm", self.max_grad_norm),
+            ("beta", self.beta),
+            ("epsilon_high", self.epsilon_high),
+        ] {
+            check_setting(
+                value.is_finite() && value >= 0.0,
+                &key(name),
+                "a number of at least 0",
+                value,
+            )?;
+        }
+        for (name, share) in [
+            ("warmup_ratio", self.warmup_ratio),
+            ("epsilon", self.epsilon),
+            ("max_unscored_share", self.max_unscored_share),
+        ] {
+            check_setting((0.0..=1.0).contains(&share), &key(name), "a number from 0 to 1", share)?;
+        }
+        for (name, beta) in [("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)] {
+            check_setting(
+                (0.0..1.0).contains(&beta),
+                &key(name),
+                "a number from 0 to below 1",
+                beta,
+            )?;
+        }
+        let dual_clip = self.delta == 0.0 || (self.delta.is_finite() && self.delta > 1.0 + self.epsilon_high);
+        check_setting(
+            dual_clip,
+            &key("delta"),
+            "0, or a number above 1 + `epsilon_high`",
+            self.delta,
+        )
+    }
+
+    /// The settings of the loss alone.
+    pub fn loss(&self) -> LossConfig {
+        LossConfig {
+            epsilon: self.epsilon,
+            epsilon_high: self.epsilon_high,
+            delta: self.delta,
+            beta: self.beta,
+            shaping_gamma: self.shaping_gamma,
+        }
+    }
+
+    pub(super) fn reward_scale(&self) -> ScaleRewards {
+        match self.correction {
+            CorrectionTraining::Shaped => ScaleRewards::None,
+            CorrectionTraining::Internalise | CorrectionTraining::InContext => self.scale_rewards,
+        }
+    }
+
+    pub(super) fn total_steps(&self, n_prompts: usize) -> usize {
+        if self.max_steps > 0 {
+            return self.max_steps;
+        }
+        (self.num_train_epochs * n_prompts as f64 / self.prompts_per_step as f64).ceil() as usize
+    }
+
+    pub(super) fn schedule(&self, total_steps: usize) -> Schedule {
+        Schedule::new(
+            self.learning_rate,
+            self.lr_scheduler_type,
+            self.warmup_ratio,
+            total_steps,
+        )
+    }
+
+    pub(super) fn optimizer(&self, learning_rate: f64) -> AdamW {
+        AdamW {
+            learning_rate,
+            betas: [self.adam_beta1, self.adam_beta2],
+            epsilon: self.adam_epsilon,
+            weight_decay: self.weight_decay,
+            max_grad_norm: self.max_grad_norm,
+        }
+    }
+
+    pub(super) fn saves_at(&self, step: usize) -> bool {
+        self.save_steps > 0 && step.is_multiple_of(self.save_steps)
+    }
+}

@@ -1,0 +1,140 @@
+//! What a step reports, by TRL's names.
+
+use std::collections::BTreeMap;
+
+use super::advantages::{ZERO_SPREAD, standard_deviation};
+use super::loss::{ClipRegion, LossConfig, PolicyLoss, clip_region, kl_term};
+use super::samples::{Origin, TrainingSample};
+use crate::engine::{ForwardBackward, TokenScores};
+use crate::rollout::{Correction, Group, Member};
+
+/// Means by name; a name that nothing was added to does not appear.
+#[derive(Debug, Default)]
+pub struct Means {
+    sums: BTreeMap<String, (f64, u64)>,
+}
+
+impl Means {
+    /// Adds one value to a mean.
+    pub fn add(&mut self, name: &str, value: f64) {
+        let (sum, count) = self.sums.entry(name.to_owned()).or_default();
+        *sum += value;
+        *count += 1;
+    }
+
+    /// Adds 1 where something holds and 0 where not, for shares.
+    fn add_share(&mut self, name: &str, holds: bool) {
+        self.add(name, f64::from(u8::from(holds)));
+    }
+
+    /// The means.
+    pub fn finish(self) -> BTreeMap<String, f64> {
+        self.sums
+            .into_iter()
+            .map(|(name, (sum, count))| (name, sum / count as f64))
+            .collect()
+    }
+}
+
+/// Tokens sampled for a group and read for it: for each completion its own and its prompt's.
+pub fn tokens_of(group: &Group) -> u64 {
+    let of_member = |member: &Member| {
+        let response = group.prompt_tokens + member.completion.token_ids.len();
+        let reflection = |correction: &Correction| correction.prompt_tokens + correction.completion.token_ids.len();
+        (response + member.correction.as_ref().map_or(0, reflection)) as u64
+    };
+    group.members.iter().map(of_member).sum()
+}
+
+/// Rewards, lengths and reflections of the step's groups, those that teach nothing included.
+pub fn measure_groups(means: &mut Means, groups: &[Group]) {
+    let mut n_unscored = 0;
+    for group in groups {
+        let drawn: Vec<f64> = rewards(
+            group
+                .members
+                .iter()
+                .map(|member| Some(member.reward.as_ref().ok()?.total)),
+        );
+        if !drawn.is_empty() {
+            means.add("reward_std", standard_deviation(&drawn));
+        }
+        let trained = rewards(group.members.iter().map(Member::trained_reward));
+        means.add_share("frac_reward_zero_std", spread(&trained) <= ZERO_SPREAD);
+        for member in &group.members {
+            measure_member(means, member);
+            n_unscored += usize::from(member.reward.is_err());
+            n_unscored += usize::from(
+                member
+                    .correction
+                    .as_ref()
+                    .is_some_and(|correction| correction.reward.is_err()),
+            );
+        }
+    }
+    means.add("unscored/count", n_unscored as f64);
+}
+
+fn rewards(rewards: impl Iterator<Item = Option<f64>>) -> Vec<f64> {
+    rewards.flatten().collect()
+}
+
+fn spread(values: &[f64]) -> f64 {
+    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+    values.iter().map(|value| value - lowest).fold(0.0, f64::max)
+}
+
+fn measure_member(means: &mut Means, member: &Member) {
+    means.add("completions/mean_length", member.completion.token_ids.len() as f64);
+    means.add_share("completions/clipped_ratio", member.completion.is_cut_off());
+    means.add_share("reflection/rate", member.correction.is_some());
+    if let Ok(reward) = &member.reward {
+        means.add("reward", reward.total);
+        for (dimension, score) in &reward.dimensions {
+            means.add(&format!("rewards/{dimension}/mean"), *score);
+        }
+    }
+    if let Some(correction) = &member.correction {
+        means.add_share("reflection/accepted_rate", correction.accepted);
+        if let (Ok(before), Ok(after)) = (&member.reward, &correction.reward) {
+            means.add("reflection/gain", after.total - before.total);
+        }
+    }
+}
+
+/// How far corrections trained without their reflection are from where they were drawn, before any update.
+pub fn measure_off_policy(means: &mut Means, samples: &[TrainingSample], config: &LossConfig) {
+    for (old, sampled) in samples.iter().flat_map(TrainingSample::off_policy_pairs) {
+        let ratio = (old - sampled).exp();
+        means.add("off_policy/ratio_mean", ratio);
+        means.add("off_policy/kl", sampled - old);
+        let inside = (1.0 - config.epsilon..=1.0 + config.epsilon_high).contains(&ratio);
+        means.add_share("off_policy/clip_ratio", !inside);
+    }
+}
+
+/// Loss, entropy, divergence and clipping of one optimizer step, under the weights before it.
+pub fn measure_update(means: &mut Means, loss: &PolicyLoss, result: &ForwardBackward) {
+    means.add("loss", result.loss);
+    for (sample, scores) in loss.samples().iter().zip(&result.scores) {
+        measure_tokens(means, sample, scores, loss.config());
+    }
+}
+
+fn measure_tokens(means: &mut Means, sample: &TrainingSample, scores: &TokenScores, config: &LossConfig) {
+    for entropy in &scores.entropies {
+        means.add("entropy", f64::from(*entropy));
+    }
+    for (logprob, reference) in scores.logprobs.iter().zip(&sample.reference_logprobs) {
+        means.add("kl", kl_term(f64::from(*logprob), f64::from(*reference)).loss);
+    }
+    if sample.origin == Origin::OffPolicy {
+        return;
+    }
+    for (logprob, old) in scores.logprobs.iter().zip(&sample.old_logprobs) {
+        let region = clip_region(f64::from(*logprob), f64::from(*old), sample.advantage, config);
+        means.add_share("clip_ratio/low_mean", region == ClipRegion::Low);
+        means.add_share("clip_ratio/high_mean", region == ClipRegion::High);
+        means.add_share("clip_ratio/region_mean", region != ClipRegion::Free);
+    }
+}

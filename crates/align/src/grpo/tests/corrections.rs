@@ -1,0 +1,194 @@
+//! The three ways of training a correction.
+
+use super::*;
+use crate::engine::{LossAndGradient, Reply, TokenLoss, TokenScores};
+use crate::rollout::Prompt;
+
+/// A model that never answers safely by itself, but corrects itself when told.
+fn stubborn() -> FakeEngine {
+    let correction = format!("i overlooked it {SAFE}");
+    scripted::engine(&[(UNSAFE, 1.0)], &[(&correction, 1.0)])
+}
+
+/// Two groups of a stubborn model and their samples, scored.
+fn samples(engine: &mut FakeEngine, correction: CorrectionTraining) -> Vec<TrainingSample> {
+    let (items, rollout_config, rubric) = (items(), rollout_config(), Rubric::default());
+    let config = GrpoConfig { correction, ..config() };
+    let rollout = Rollout {
+        config: &rollout_config,
+        rubric: &rubric,
+        judge: &WordJudge,
+    };
+    let prompts = [
+        Prompt {
+            item: &items[0],
+            seed: 1,
+        },
+        Prompt {
+            item: &items[1],
+            seed: 2,
+        },
+    ];
+    let groups = rollout.draw(engine, &prompts).unwrap();
+    let advantages = group_advantages(&groups, &config);
+    let mut samples = samples::trained_members(&groups, &advantages, &config);
+    samples::score(engine, &mut samples, &config, true).unwrap();
+    samples
+}
+
+fn tokens(sample: &TrainingSample) -> &[u32] {
+    match &sample.sequence.reply {
+        Reply::Tokens(tokens) => tokens,
+        Reply::Text(text) => panic!("expected tokens once scored, got `{text}`"),
+    }
+}
+
+#[test]
+fn each_way_has_its_context_and_its_old_logprobs() {
+    for (training, n_messages, n_off_policy, n_tokens) in [
+        (CorrectionTraining::Internalise, 1, 6, 9),
+        (CorrectionTraining::Shaped, 1, 6, 9),
+        (CorrectionTraining::InContext, 3, 0, 12),
+    ] {
+        let mut engine = stubborn();
+        let samples = samples(&mut engine, training);
+        assert_eq!(samples.len(), 12);
+        let corrected: Vec<&TrainingSample> = samples.iter().filter(|sample| sample.advantage > 0.0).collect();
+        assert_eq!(corrected.len(), 6, "half of each group");
+        assert_eq!(
+            samples
+                .iter()
+                .filter(|sample| sample.origin == Origin::OffPolicy)
+                .count(),
+            n_off_policy
+        );
+        for sample in corrected {
+            assert_eq!(sample.sequence.messages.len(), n_messages, "{training:?}");
+            assert_eq!(tokens(sample).len(), n_tokens, "{training:?}");
+            assert_eq!(sample.is_shaped, training == CorrectionTraining::Shaped);
+            assert_eq!(sample.reference_logprobs.len(), n_tokens);
+            let scores = engine
+                .logprobs(std::slice::from_ref(&sample.sequence), crate::engine::Policy::Current)
+                .unwrap();
+            assert_eq!(sample.old_logprobs, scores[0].logprobs, "{training:?}");
+        }
+    }
+}
+
+#[test]
+fn shaped_advantages_are_rewards_less_the_mean() {
+    let rewards_of = |training| -> Vec<f64> {
+        samples(&mut stubborn(), training)
+            .iter()
+            .map(|sample| sample.advantage)
+            .collect()
+    };
+    let shaped = rewards_of(CorrectionTraining::Shaped);
+    assert!(shaped.iter().all(|advantage| advantage.abs() < 0.51), "{shaped:?}");
+    let scaled = rewards_of(CorrectionTraining::Internalise);
+    assert!(scaled.iter().all(|advantage| advantage.abs() > 0.9), "{scaled:?}");
+}
+
+#[test]
+fn off_policy_figures_compare_with_the_context_drawn_in() {
+    let mut engine = stubborn();
+    let samples = samples(&mut engine, CorrectionTraining::Internalise);
+    let sample = samples
+        .iter()
+        .find(|sample| sample.origin == Origin::OffPolicy)
+        .unwrap();
+    let pairs = sample.off_policy_pairs();
+    assert_eq!(
+        pairs.len(),
+        9,
+        "the correction and its end token, matched without the reflection"
+    );
+    let (old, sampled): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
+    assert!(
+        sampled.iter().all(|logprob| logprob.exp() > 0.99),
+        "certain once it was told"
+    );
+    assert!(old.iter().any(|logprob| logprob.exp() < 0.01), "and far from it before");
+    let off_policy = |training| {
+        let config = GrpoConfig {
+            correction: training,
+            max_steps: 1,
+            ..config()
+        };
+        let (metrics, _) = trained(&mut stubborn(), &config, &rollout_config());
+        metrics[0].keys().filter(|name| name.starts_with("off_policy/")).count()
+    };
+    assert_eq!(off_policy(CorrectionTraining::Internalise), 3);
+    assert_eq!(off_policy(CorrectionTraining::Shaped), 3);
+    assert_eq!(off_policy(CorrectionTraining::InContext), 0);
+}
+
+#[test]
+fn corrections_teach_what_sampling_alone_cannot() {
+    let safe_after = |training: Option<CorrectionTraining>| {
+        let mut engine = stubborn();
+        let correction = training.unwrap_or(CorrectionTraining::Internalise);
+        let config = GrpoConfig {
+            correction,
+            max_steps: 30,
+            learning_rate: 0.3,
+            ..config()
+        };
+        let rollout = RolloutConfig {
+            reflect: training.is_some(),
+            ..rollout_config()
+        };
+        trained(&mut engine, &config, &rollout);
+        probability(&mut engine, "hazard-0", SAFE)
+    };
+    assert!(safe_after(None) < 0.01, "every draw is the same, so nothing is learnt");
+    let internalised = safe_after(Some(CorrectionTraining::Internalise));
+    assert!(internalised > 0.9, "expected above 0.9, got {internalised}");
+    let shaped = safe_after(Some(CorrectionTraining::Shaped));
+    assert!(shaped > 0.9, "expected above 0.9, got {shaped}");
+}
+
+#[test]
+fn in_context_training_teaches_to_correct() {
+    let correction = format!("i overlooked it {SAFE}");
+    let mut engine = scripted::engine(&[(UNSAFE, 1.0)], &[(&correction, 0.3), (UNSAFE, 0.7)]);
+    let config = GrpoConfig {
+        correction: CorrectionTraining::InContext,
+        max_steps: 30,
+        ..config()
+    };
+    let (metrics, _) = trained(&mut engine, &config, &rollout_config());
+    let gain = |part: &[BTreeMap<String, f64>]| part.iter().map(|line| line["reflection/gain"]).sum::<f64>() / 5.0;
+    assert!(gain(&metrics[25..]) > gain(&metrics[..5]) + 0.2);
+}
+
+/// A batch's loss handed over in parts: the place of the part's first sequence is added to each index.
+struct FromPlace<'a>(&'a PolicyLoss<'a>, usize);
+
+impl TokenLoss for FromPlace<'_> {
+    fn evaluate(&self, index: usize, scores: &TokenScores) -> LossAndGradient {
+        self.0.evaluate(self.1 + index, scores)
+    }
+}
+
+#[test]
+fn cutting_the_batch_into_parts_changes_nothing() {
+    let step = |part_size: usize| {
+        let mut engine = engine();
+        let samples = samples(&mut engine, CorrectionTraining::Internalise);
+        let loss = PolicyLoss::new(samples.iter().collect(), config().loss());
+        let sequences: Vec<Sequence> = samples.iter().map(|sample| sample.sequence.clone()).collect();
+        let mut total = 0.0;
+        for (place, part) in sequences.chunks(part_size).enumerate() {
+            total += engine
+                .forward_backward(part, &FromPlace(&loss, place * part_size))
+                .unwrap()
+                .loss;
+        }
+        engine.optim_step(&config().optimizer(0.1)).unwrap();
+        (engine.state(), (total * 1e9).round())
+    };
+    let whole = step(100);
+    assert_eq!(step(1), whole);
+    assert_eq!(step(5), whole);
+}

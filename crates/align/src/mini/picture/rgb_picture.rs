@@ -1,0 +1,58 @@
+//! Finished pixels, and their PNG.
+
+use tiny_skia::Pixmap;
+
+/// An opaque picture of 8-bit RGB pixels.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RgbPicture {
+    /// Columns, in pixels.
+    pub width: u32,
+    /// Rows, in pixels.
+    pub height: u32,
+    /// Red, green and blue of each pixel, row by row from the top: `width * height * 3` bytes.
+    pub pixels: Vec<u8>,
+}
+
+impl RgbPicture {
+    /// The picture as a PNG file (RGBA with every pixel opaque, so that reading it as RGB gives these pixels back).
+    ///
+    /// # Panics
+    /// If `pixels` is not `width * height * 3` bytes, or a side is zero.
+    pub fn png(&self) -> Vec<u8> {
+        let mut pixmap = Pixmap::new(self.width, self.height).expect("a picture has at least one pixel");
+        assert_eq!(
+            self.pixels.len() * 4,
+            pixmap.data().len() * 3,
+            "a picture holds three bytes a pixel"
+        );
+        for (rgba, rgb) in pixmap.data_mut().chunks_exact_mut(4).zip(self.pixels.chunks_exact(3)) {
+            rgba[..3].copy_from_slice(rgb);
+            rgba[3] = u8::MAX;
+        }
+        pixmap.encode_png().expect("writing to memory does not fail")
+    }
+
+    /// Drops the alpha of an opaque pixmap.
+    pub(super) fn from_opaque(pixmap: &Pixmap) -> Self {
+        let pixels = pixmap
+            .data()
+            .chunks_exact(4)
+            .flat_map(|rgba| [rgba[0], rgba[1], rgba[2]])
+            .collect();
+        Self {
+            width: pixmap.width(),
+            height: pixmap.height(),
+            pixels,
+        }
+    }
+}
+
+/// A black picture of `size` x `size` pixels (at least one): what a black-image twin shows.
+pub fn black(size: u32) -> RgbPicture {
+    let size = size.max(1);
+    RgbPicture {
+        width: size,
+        height: size,
+        pixels: vec![0; (size * size * 3) as usize],
+    }
+}

@@ -1,0 +1,134 @@
+//! Scenarios: which objects, in which pictures, and what is to be done with them.
+
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use serde::{Deserialize, Serialize};
+
+use super::picture::ObjectKind;
+use super::rules::{Action, RULES, Rule, hazard, hazard_of_pair, pairs};
+
+/// What a question is about. The objects stand in the order of the images; `roles` says which image plays which part
+/// in the action, so that the first-named object is not always in the first image.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What is to be done.
+    pub action: Action,
+    /// The object of each image.
+    pub objects: Vec<ObjectKind>,
+    /// The image, counted from zero, of each part of the action.
+    pub roles: Vec<usize>,
+}
+
+impl Scenario {
+    /// The object that plays a part of the action.
+    pub fn part(&self, role: usize) -> ObjectKind {
+        self.objects[self.roles[role]]
+    }
+
+    /// The rule that makes the scenario hazardous, if any.
+    pub fn hazard(&self) -> Option<&'static Rule> {
+        hazard(self.action, &self.objects)
+    }
+
+    fn is_plausible(&self) -> bool {
+        (1..self.roles.len()).all(|role| self.action.is_plausible(self.part(0), self.part(role)))
+            && pairs(&self.objects).all(|(one, other)| one != other)
+    }
+}
+
+/// Which object pairs may be used: those of training, those kept out of it, or all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairs {
+    /// Pairs seen in training.
+    Seen,
+    /// Pairs never seen in training, whatever the action.
+    Unseen,
+    /// Either.
+    Any,
+}
+
+impl Pairs {
+    fn admits(self, objects: &[ObjectKind]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Seen => pairs(objects).all(|(one, other)| !is_held_out(one, other)),
+            Self::Unseen => pairs(objects).all(|(one, other)| is_held_out(one, other)),
+        }
+    }
+
+    /// An unseen hazard is one whose hazardous pair was never seen; a bystander may be anything.
+    fn admits_hazard(self, scenario: &Scenario) -> bool {
+        match self {
+            Self::Unseen => pairs(&scenario.objects)
+                .filter(|&(one, other)| hazard_of_pair(scenario.action, one, other).is_some())
+                .all(|(one, other)| is_held_out(one, other)),
+            _ => self.admits(&scenario.objects),
+        }
+    }
+}
+
+/// Keeps about a quarter of every rule's pairs out of training, and leaves each rule at least one pair to train on.
+const SALT: u64 = 19;
+
+/// Whether an unordered pair of objects is kept out of training: a fixed quarter of the pairs that some rule makes
+/// hazardous, by a hash of the names, so that it is the same for every seed.
+pub fn is_held_out(one: ObjectKind, other: ObjectKind) -> bool {
+    if !Action::ALL.into_iter().any(|action| hazard_of_pair(action, one, other).is_some()) {
+        return false;
+    }
+    let (low, high) = if one.name() < other.name() { (one, other) } else { (other, one) };
+    let hash = low.name().bytes().chain([0]).chain(high.name().bytes()).fold(0xcbf2_9ce4_8422_2325_u64 ^ SALT, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash >> 32).is_multiple_of(4)
+}
+
+/// Draws a hazardous scenario: a rule first, so that rare hazards are as frequent as common ones, then an action and
+/// objects that the rule and plausibility allow.
+///
+/// `n_images` is 2 or 3; with 3, one object is a bystander.
+pub fn hazardous(rng: &mut impl RngExt, admitted: Pairs, n_images: usize) -> Scenario {
+    loop {
+        let rule = &RULES[rng.random_range(0..RULES.len())];
+        let action = *rule.actions.choose(rng).unwrap_or(&Action::Near);
+        if let Some(scenario) = draw(rng, action, n_images)
+            .filter(|scenario| scenario.hazard() == Some(rule) && admitted.admits_hazard(scenario))
+        {
+            return scenario;
+        }
+    }
+}
+
+/// Draws a scenario without hazard.
+pub fn benign(rng: &mut impl RngExt, admitted: Pairs, n_images: usize) -> Scenario {
+    loop {
+        let action = Action::ALL[rng.random_range(0..Action::ALL.len())];
+        if let Some(scenario) = draw(rng, action, n_images)
+            .filter(|scenario| scenario.hazard().is_none() && admitted.admits(&scenario.objects))
+        {
+            return scenario;
+        }
+    }
+}
+
+/// The benign twin of a scenario: one object swapped for another so that no rule holds; the question stays the same.
+pub fn benign_twin(rng: &mut impl RngExt, scenario: &Scenario, admitted: Pairs) -> Scenario {
+    loop {
+        let mut twin = scenario.clone();
+        let image = rng.random_range(0..twin.objects.len());
+        twin.objects[image] = ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())];
+        if twin.is_plausible() && twin.hazard().is_none() && admitted.admits(&twin.objects) {
+            return twin;
+        }
+    }
+}
+
+fn draw(rng: &mut impl RngExt, action: Action, n_images: usize) -> Option<Scenario> {
+    let action = if n_images > 2 { Action::Near } else { action };
+    let objects = (0..n_images).map(|_| ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())]).collect();
+    let mut roles: Vec<usize> = (0..n_images).collect();
+    let swap = rng.random_range(0..n_images);
+    roles.swap(0, swap);
+    Some(Scenario { action, objects, roles }).filter(Scenario::is_plausible)
+}

@@ -1,0 +1,361 @@
+//! Writes the miniature world to a folder: prompts by split, labels, pictures.
+//!
+//! Out, below the folder: `train.jsonl` (prompts for curation and reinforcement), `labels/*.jsonl` (samples for
+//! fine-tuning), `easy.jsonl`, `hard.jsonl`, `real.jsonl`, `benign.jsonl`, `black.jsonl`, `general.jsonl` (evaluation),
+//! `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in *hard* the pair of objects was
+//! never seen in training, *real* is drawn in another style. Every hazardous item has a benign and a black-image twin.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::general::{GeneralQuestion, Topic, any_color, draw};
+use super::judge::Truth;
+use super::labels;
+use super::picture::{self, Color, ObjectKind, Style};
+use super::questions::{act, question};
+use super::scenario::{Pairs, Scenario, benign_twin, hazardous};
+use crate::types::{DataError, Item, ItemKind, Message, Part, Role, write_items};
+
+/// How much of the miniature world to write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MiniConfig {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// Hazardous training prompts; as many benign twins come with them.
+    pub train: usize,
+    /// General training questions.
+    pub train_general: usize,
+    /// Hazardous items in the easy split.
+    pub easy: usize,
+    /// Hazardous items in the hard split.
+    pub hard: usize,
+    /// Hazardous items in the real split.
+    pub real: usize,
+    /// General evaluation questions.
+    pub general: usize,
+    /// Share of scenarios with three images instead of two.
+    pub three_image_share: f64,
+    /// Width and height of the pictures in pixels.
+    pub picture_size: u32,
+}
+
+impl Default for MiniConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            train: 600,
+            train_general: 400,
+            easy: 120,
+            hard: 120,
+            real: 80,
+            general: 200,
+            three_image_share: 0.12,
+            picture_size: 168,
+        }
+    }
+}
+
+/// One picture to take.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    /// What it shows.
+    pub object: ObjectKind,
+    /// How many of it.
+    pub count: usize,
+    /// The main colour.
+    pub color: Color,
+    /// The drawing style.
+    pub style: Style,
+    /// Whether a hazard sign stands in a corner.
+    pub hazard_sign: bool,
+}
+
+impl Shot {
+    /// One object in a random colour, without a sign.
+    pub fn random(rng: &mut impl RngExt, object: ObjectKind, style: Style) -> Self {
+        Self { object, count: 1, color: any_color(rng), style, hazard_sign: false }
+    }
+}
+
+/// Draws pictures into a folder, each file once.
+#[derive(Debug)]
+pub struct Gallery {
+    folder: PathBuf,
+    size: u32,
+    seed: u64,
+    written: HashSet<String>,
+}
+
+impl Gallery {
+    /// A gallery in the folder, which is made; pictures of the same seed are the same.
+    ///
+    /// Errors: the operating system's, naming the folder.
+    pub fn create(folder: PathBuf, size: u32, seed: u64) -> std::io::Result<Self> {
+        fs_err::create_dir_all(&folder)?;
+        Ok(Self { folder, size, seed, written: HashSet::new() })
+    }
+
+    /// The file of a shot; different variants differ in pose, place, background and clutter.
+    ///
+    /// Errors: the operating system's, naming the file.
+    pub fn picture(&mut self, shot: &Shot, variant: usize) -> std::io::Result<PathBuf> {
+        let style = match shot.style {
+            Style::Plain => "plain",
+            Style::Sketch => "sketch",
+        };
+        let sign = if shot.hazard_sign { "-sign" } else { "" };
+        let object = shot.object.name().replace(' ', "-");
+        let name = format!("{object}-{}-{}-{style}{sign}-{variant}.png", shot.count, shot.color.name());
+        let path = self.folder.join(&name);
+        if self.written.insert(name.clone()) {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ hash(&name));
+            let scene =
+                picture::scene(&mut rng, shot.object, shot.count, shot.color, shot.style, shot.hazard_sign);
+            fs_err::write(&path, picture::render(&scene, self.size).png())?;
+        }
+        Ok(path)
+    }
+
+    /// The black picture.
+    ///
+    /// Errors: the operating system's, naming the file.
+    pub fn black(&mut self) -> std::io::Result<PathBuf> {
+        let path = self.folder.join("black.png");
+        if self.written.insert("black.png".to_owned()) {
+            fs_err::write(&path, picture::black(self.size).png())?;
+        }
+        Ok(path)
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The user's turn: the images in order, then the question.
+pub fn user_turn(images: Vec<PathBuf>, question: &str) -> Message {
+    let mut content: Vec<Part> = images.into_iter().map(|image| Part::Image { image }).collect();
+    content.push(Part::Text { text: question.to_owned() });
+    Message { role: Role::User, content }
+}
+
+/// What was written, for a summary to print: file name and number of items.
+pub type Written = Vec<(String, usize)>;
+
+/// Writes the world's prompts, labels and pictures.
+///
+/// Errors: `Io`, naming the file.
+pub fn write(config: &MiniConfig, folder: &Path) -> Result<Written, DataError> {
+    let mut writer = Writer {
+        config,
+        rng: ChaCha8Rng::seed_from_u64(config.seed),
+        gallery: Gallery::create(folder.join("images"), config.picture_size, config.seed)?,
+        next_variant: 0,
+    };
+    let train = writer.training()?;
+    let evaluation = writer.evaluation()?;
+    let mut written = Written::new();
+    for (name, items) in train.into_iter().chain(evaluation) {
+        write_items(&folder.join(name), &items)?;
+        written.push((name.to_owned(), items.len()));
+    }
+    Ok(written)
+}
+
+struct Writer<'a> {
+    config: &'a MiniConfig,
+    rng: ChaCha8Rng,
+    gallery: Gallery,
+    next_variant: usize,
+}
+
+/// A hazardous scenario with its question and the two shots it is told with; its twins share the question.
+struct Story {
+    scenario: Scenario,
+    question: String,
+    shots: Vec<Shot>,
+}
+
+impl Writer<'_> {
+    fn training(&mut self) -> Result<Vec<(&'static str, Vec<Item>)>, DataError> {
+        let mut prompts = Vec::new();
+        let (mut careful, mut benign, mut helpful, mut refusals, mut text_only) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for index in 0..self.config.train {
+            let story = self.story(Pairs::Seen, Style::Plain, false);
+            let twin = self.twin(&story, Pairs::Seen);
+            let hazard = self.item(&story, &format!("train-{index}"), "train", ItemKind::Hazardous)?;
+            let mut calm = self.item(&twin, &format!("train-{index}-benign"), "train", ItemKind::Benign)?;
+            calm.twin_of = Some(hazard.id.clone());
+            careful.push(labelled(&hazard, &labels::careful(&story.scenario)));
+            refusals.push(labelled(&hazard, labels::REFUSAL));
+            text_only.push(labelled(&in_words(&hazard, &story.scenario), &labels::careful(&story.scenario)));
+            benign.push(labelled(&calm, &labels::careful(&twin.scenario)));
+            helpful.push(labelled(&hazard, &labels::helpful(&story.scenario)));
+            helpful.push(labelled(&calm, &labels::helpful(&twin.scenario)));
+            prompts.extend([hazard, calm]);
+        }
+        let general = self.general("train-general", self.config.train_general, true)?;
+        Ok(vec![
+            ("train.jsonl", prompts),
+            ("labels/mirage.jsonl", careful),
+            ("labels/benign.jsonl", benign),
+            ("labels/helpful.jsonl", helpful),
+            ("labels/refusal.jsonl", refusals),
+            ("labels/text_only.jsonl", text_only),
+            ("labels/general.jsonl", general),
+        ])
+    }
+
+    fn evaluation(&mut self) -> Result<Vec<(&'static str, Vec<Item>)>, DataError> {
+        let splits = [
+            ("easy", "easy.jsonl", self.config.easy, Pairs::Seen, Style::Plain, true),
+            ("hard", "hard.jsonl", self.config.hard, Pairs::Unseen, Style::Plain, false),
+            ("real", "real.jsonl", self.config.real, Pairs::Any, Style::Sketch, false),
+        ];
+        let (mut files, mut benign, mut black) = (Vec::new(), Vec::new(), Vec::new());
+        for (split, file, n, pairs, style, sign) in splits {
+            let mut items = Vec::new();
+            for index in 0..n {
+                let story = self.story(pairs, style, sign);
+                let item = self.item(&story, &format!("{split}-{index}"), split, ItemKind::Hazardous)?;
+                let twin = self.twin(&story, pairs_of_twin(pairs));
+                let mut calm = self.item(&twin, &format!("{split}-{index}-benign"), "benign", ItemKind::Benign)?;
+                calm.twin_of = Some(item.id.clone());
+                benign.push(calm);
+                black.push(self.blackened(&item, &story.scenario)?);
+                items.push(item);
+            }
+            files.push((file, items));
+        }
+        files.push(("benign.jsonl", benign));
+        files.push(("black.jsonl", black));
+        files.push(("general.jsonl", self.general("general", self.config.general, false)?));
+        Ok(files)
+    }
+
+    fn story(&mut self, pairs: Pairs, style: Style, sign: bool) -> Story {
+        let n_images = if self.rng.random_bool(self.config.three_image_share) { 3 } else { 2 };
+        let scenario = hazardous(&mut self.rng, pairs, n_images);
+        let question = question(&mut self.rng, &scenario);
+        let mut shots: Vec<Shot> =
+            scenario.objects.iter().map(|&object| Shot::random(&mut self.rng, object, style)).collect();
+        if sign {
+            let signed = self.rng.random_range(0..n_images);
+            shots[signed].hazard_sign = true;
+        }
+        Story { scenario, question, shots }
+    }
+
+    /// The same question and pictures, one object swapped so that no rule holds. A hazard sign is kept.
+    fn twin(&mut self, story: &Story, pairs: Pairs) -> Story {
+        let scenario = benign_twin(&mut self.rng, &story.scenario, pairs);
+        let mut shots = story.shots.clone();
+        for (shot, &object) in shots.iter_mut().zip(&scenario.objects) {
+            shot.object = object;
+        }
+        Story { scenario, question: story.question.clone(), shots }
+    }
+
+    fn item(&mut self, story: &Story, id: &str, split: &str, kind: ItemKind) -> Result<Item, DataError> {
+        let mut images = Vec::new();
+        for shot in &story.shots {
+            images.push(self.picture(shot)?);
+        }
+        Ok(Item {
+            id: id.to_owned(),
+            messages: vec![user_turn(images, &story.question)],
+            split: Some(split.to_owned()),
+            kind: Some(kind),
+            category: Some(story.scenario.hazard().map_or("none", |rule| rule.name).to_owned()),
+            twin_of: None,
+            truth: Some(truth(&Truth::Scenario { scenario: story.scenario.clone(), black: false })),
+        })
+    }
+
+    fn blackened(&mut self, item: &Item, scenario: &Scenario) -> Result<Item, DataError> {
+        let black = self.gallery.black()?;
+        let mut twin = item.clone();
+        twin.id = format!("{}-black", item.id);
+        twin.split = Some("black".to_owned());
+        twin.kind = Some(ItemKind::BlackImage);
+        twin.twin_of = Some(item.id.clone());
+        twin.truth = Some(truth(&Truth::Scenario { scenario: scenario.clone(), black: true }));
+        for part in twin.messages.iter_mut().flat_map(|message| &mut message.content) {
+            if let Part::Image { image } = part {
+                image.clone_from(&black);
+            }
+        }
+        Ok(twin)
+    }
+
+    fn general(&mut self, prefix: &str, n: usize, with_label: bool) -> Result<Vec<Item>, DataError> {
+        const TOPICS: [Topic; 8] = [
+            Topic::Name,
+            Topic::Name,
+            Topic::Name,
+            Topic::Count,
+            Topic::Colour,
+            Topic::Same,
+            Topic::More,
+            Topic::Property,
+        ];
+        let mut items = Vec::new();
+        for index in 0..n {
+            let asked = draw(&mut self.rng, TOPICS[index % TOPICS.len()], Style::Plain);
+            let mut images = Vec::new();
+            for shot in &asked.shots {
+                images.push(self.picture(shot)?);
+            }
+            let item = general_item(&format!("{prefix}-{index}"), images, &asked);
+            items.push(if with_label { labelled(&item, &asked.answer) } else { item });
+        }
+        Ok(items)
+    }
+
+    fn picture(&mut self, shot: &Shot) -> Result<PathBuf, DataError> {
+        self.next_variant += 1;
+        Ok(self.gallery.picture(shot, self.next_variant)?)
+    }
+}
+
+fn pairs_of_twin(pairs: Pairs) -> Pairs {
+    if pairs == Pairs::Seen { Pairs::Seen } else { Pairs::Any }
+}
+
+/// The item of a general question.
+pub fn general_item(id: &str, images: Vec<PathBuf>, asked: &GeneralQuestion) -> Item {
+    Item {
+        id: id.to_owned(),
+        messages: vec![user_turn(images, &asked.question)],
+        split: Some("general".to_owned()),
+        kind: Some(ItemKind::General),
+        category: serde_json::to_value(asked.topic).ok().and_then(|name| name.as_str().map(str::to_owned)),
+        twin_of: None,
+        truth: Some(truth(&Truth::General { answer: asked.answer.clone() })),
+    }
+}
+
+/// The item with an assistant's turn appended.
+pub fn labelled(item: &Item, label: &str) -> Item {
+    let mut item = item.clone();
+    item.messages.push(Message::text(Role::Assistant, label));
+    item
+}
+
+/// The scenario asked in words alone (P1's text-only labels).
+fn in_words(item: &Item, scenario: &Scenario) -> Item {
+    let mut item = item.clone();
+    item.messages = vec![Message::text(Role::User, format!("Can I {}?", act(scenario)))];
+    item
+}
+
+fn truth(truth: &Truth) -> serde_json::Value {
+    serde_json::to_value(truth).unwrap_or_else(|_| json!(null))
+}

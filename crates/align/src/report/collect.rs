@@ -1,0 +1,230 @@
+//! Reads a folder into a [`Report`].
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{About, CurationReport, Report, ReportConfig, ReportError, SCHEMA, ShownRollout, TrainingRun};
+use super::{curves, images, pick};
+use crate::eval::{Comparison, EvalSummary, JudgedResponse, compare};
+use crate::rollout::RolloutRecord;
+use crate::run_dir::read_journal;
+use crate::types::Part;
+
+/// A model's figures and the responses they rest on.
+struct Evaluated {
+    summary: EvalSummary,
+    responses: Vec<JudgedResponse>,
+}
+
+/// The part of `config.resolved.json` that a report reads.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ResolvedConfig {
+    seed: Option<u64>,
+    git_commit: Option<String>,
+    config: Value,
+}
+
+/// Reads everything a report shows.
+///
+/// Errors: `Nothing` for a folder without anything to show; `Corrupt`, `Data` and `Io` naming the file.
+pub(super) fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, ReportError> {
+    let mut missing = Vec::new();
+    let demo: Option<Value> = read_json(&folder.join("demo.json"))?;
+    let evaluated = read_models(folder, config, &model_order(demo.as_ref()), &mut missing)?;
+    let (runs, rollouts) = read_runs(folder, &mut missing)?;
+    let curation = read_curation(folder, &mut missing)?;
+    if evaluated.is_empty() && runs.is_empty() && curation.is_none() {
+        return Err(ReportError::Nothing {
+            folder: folder.to_owned(),
+        });
+    }
+    if demo.is_none() {
+        missing.push("demo.json: seed, time and memory".into());
+    }
+    Ok(Report {
+        schema: SCHEMA,
+        title: config.title.clone(),
+        about: about(folder, demo)?,
+        comparisons: comparisons(&evaluated, config, &mut missing),
+        models: evaluated.into_iter().map(|model| model.summary).collect(),
+        runs,
+        curation,
+        rollouts: choose_rollouts(folder, rollouts, config.num_rollouts),
+        missing,
+    })
+}
+
+fn about(folder: &Path, demo: Option<Value>) -> Result<About, ReportError> {
+    let Some(demo) = demo else { return Ok(About::default()) };
+    serde_json::from_value(demo).map_err(|error| ReportError::Corrupt {
+        file: folder.join("demo.json"),
+        problem: error.to_string(),
+    })
+}
+
+/// The order of models that `demo.json` gives, as a list of names or by the keys of a table.
+fn model_order(demo: Option<&Value>) -> Vec<String> {
+    match demo.and_then(|demo| demo.get("models")) {
+        Some(Value::Object(models)) => models.keys().cloned().collect(),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The models evaluated: the baseline, then in the order given, then by name.
+fn read_models(
+    folder: &Path,
+    config: &ReportConfig,
+    order: &[String],
+    missing: &mut Vec<String>,
+) -> Result<Vec<Evaluated>, ReportError> {
+    let mut models = Vec::new();
+    for (name, path) in folders_in(&folder.join("eval"))? {
+        let Some(summary) = read_json::<EvalSummary>(&path.join("summary.json"))? else {
+            missing.push(format!("eval/{name}/summary.json: the figures of {name}"));
+            continue;
+        };
+        models.push(Evaluated {
+            summary,
+            responses: read_journal(&path.join("responses.jsonl"))?,
+        });
+    }
+    if models.is_empty() {
+        missing.push("eval: the figures of models by split".into());
+    }
+    let place = |name: &str| order.iter().position(|known| known == name).unwrap_or(order.len());
+    models.sort_by_key(|model| {
+        let name = &model.summary.model;
+        (name != &config.baseline, place(name), name.clone())
+    });
+    Ok(models)
+}
+
+/// Every model against the baseline, and against the other model named.
+fn comparisons(models: &[Evaluated], config: &ReportConfig, missing: &mut Vec<String>) -> Vec<Comparison> {
+    for model in models.iter().filter(|model| model.responses.is_empty()) {
+        missing.push(format!(
+            "the responses of {}: its paired differences",
+            model.summary.model
+        ));
+    }
+    let with_responses: Vec<_> = models.iter().filter(|model| !model.responses.is_empty()).collect();
+    let mut comparisons = Vec::new();
+    for baseline in [Some(&config.baseline), config.against.as_ref()].into_iter().flatten() {
+        let Some(before) = with_responses.iter().find(|model| &model.summary.model == baseline) else {
+            if models.len() > 1 {
+                missing.push(format!("a model named {baseline}: differences from it"));
+            }
+            continue;
+        };
+        // The other model against the baseline is already there, the other way about.
+        let is_new = |name: &String| name != baseline && name != &config.baseline;
+        for after in with_responses.iter().filter(|model| is_new(&model.summary.model)) {
+            let after = (after.summary.model.as_str(), after.responses.as_slice());
+            comparisons.push(compare((baseline, &before.responses), after, &[]));
+        }
+    }
+    comparisons
+}
+
+fn read_runs(folder: &Path, missing: &mut Vec<String>) -> Result<(Vec<TrainingRun>, Vec<ShownRollout>), ReportError> {
+    let (mut runs, mut rollouts) = (Vec::new(), Vec::new());
+    for (name, path) in folders_in(&folder.join("runs"))? {
+        let (num_steps, curves) = curves::read(&path.join("metrics.jsonl"))?;
+        if num_steps == 0 {
+            missing.push(format!("runs/{name}/metrics.jsonl: the curves of {name}"));
+        }
+        let resolved = read_json::<ResolvedConfig>(&path.join("config.resolved.json"))?;
+        if resolved.is_none() {
+            missing.push(format!("runs/{name}/config.resolved.json: the settings of {name}"));
+        }
+        let ResolvedConfig {
+            seed,
+            git_commit,
+            config,
+        } = resolved.unwrap_or_default();
+        let records: Vec<RolloutRecord> = read_journal(&path.join("rollouts.jsonl"))?;
+        rollouts.extend(records.into_iter().map(|record| ShownRollout {
+            run: name.clone(),
+            record,
+        }));
+        runs.push(TrainingRun {
+            name,
+            seed,
+            git_commit,
+            config,
+            num_steps,
+            curves,
+        });
+    }
+    if runs.is_empty() {
+        missing.push("runs: training curves".into());
+    }
+    if rollouts.is_empty() {
+        missing.push("runs/<name>/rollouts.jsonl: rollouts".into());
+    }
+    Ok((runs, rollouts))
+}
+
+fn choose_rollouts(folder: &Path, rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
+    let mut chosen = pick::pick(rollouts, limit);
+    for part in chosen
+        .iter_mut()
+        .flat_map(|shown| &mut shown.record.messages)
+        .flat_map(|message| &mut message.content)
+    {
+        if let Part::Image { image } = part {
+            *image = images::below(folder, image);
+        }
+    }
+    chosen
+}
+
+fn read_curation(folder: &Path, missing: &mut Vec<String>) -> Result<Option<CurationReport>, ReportError> {
+    let Some(summary) = read_json(&folder.join("curate/summary.json"))? else {
+        missing.push("curate/summary.json: the curation of training prompts".into());
+        return Ok(None);
+    };
+    let picture = PathBuf::from("curate/qi_box.svg");
+    let is_there = folder.join(&picture).is_file();
+    if !is_there {
+        missing.push("curate/qi_box.svg: the picture of the QI-Box".into());
+    }
+    Ok(Some(CurationReport {
+        summary,
+        picture: is_there.then_some(picture),
+    }))
+}
+
+/// The folders in a folder, by name; none where it does not exist.
+fn folders_in(folder: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
+    let mut found = Vec::new();
+    if !folder.is_dir() {
+        return Ok(found);
+    }
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name().filter(|_| path.is_dir()) {
+            found.push((name.to_string_lossy().into_owned(), path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A JSON file; none where it does not exist.
+fn read_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, ReportError> {
+    if !file.exists() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(file)?;
+    let corrupt = |error: serde_json::Error| ReportError::Corrupt {
+        file: file.to_owned(),
+        problem: error.to_string(),
+    };
+    serde_json::from_str(&text).map(Some).map_err(corrupt)
+}

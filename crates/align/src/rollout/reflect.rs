@@ -1,0 +1,225 @@
+//! Reflection: an unsafe response is put before the model with what is wrong about it; it reflects and corrects itself.
+//!
+//! One completion holds the reflection and then the corrected `<think>…</think><answer>…</answer>`. The correction
+//! takes the response's place in the group when it earns more, within limits that keep groups honest: at most a share
+//! of the group, and never the last unsafe response, which stays as a negative.
+
+use super::{CorrectionRecord, Group, Member, Prompt, Rollout, missing_judgement};
+use crate::engine::{Completion, Engine, EngineError, SampleRequest, Sampled};
+use crate::reward::{Reward, Rubric, Unscored};
+use crate::training::derive_seed;
+use crate::types::{Item, Message, Role};
+use crate::verdict::{Fault, Judgement, Verdict};
+
+/// The reflection prompt of this version of the program.
+pub const DEFAULT_REFLECTION_PROMPT: &str = include_str!("prompts/reflection.v1.md");
+
+/// Where a correction begins in a completion.
+const CORRECTION_STARTS: &str = "<think>";
+
+/// A reflection on an unsafe response, and the response corrected.
+#[derive(Clone, Debug)]
+pub struct Correction {
+    /// The dialogue that the reflection answers: the prompt, the unsafe response, the reflection prompt.
+    pub messages: Vec<Message>,
+    /// Length of that dialogue in tokens.
+    pub prompt_tokens: usize,
+    /// What was drawn: reflection and corrected response.
+    pub completion: Completion,
+    /// The reflection's text.
+    pub reflection: String,
+    /// The corrected response; empty where there is none.
+    pub response: String,
+    /// What the judge says of the corrected response.
+    pub judgement: Judgement,
+    /// Its reward, or why it has none.
+    pub reward: Result<Reward, Unscored>,
+    /// Whether it takes the response's place in the group.
+    pub accepted: bool,
+}
+
+impl Correction {
+    pub(super) fn record(&self) -> CorrectionRecord {
+        CorrectionRecord {
+            reflection: self.reflection.clone(),
+            response: self.response.clone(),
+            judgement: self.judgement.clone(),
+            reward: self.reward.as_ref().ok().map(|reward| reward.total),
+            accepted: self.accepted,
+        }
+    }
+}
+
+/// What the model is told of an unsafe response: which part is unsafe, and the faults that the judge found.
+pub fn reflection_prompt(template: &str, rubric: &Rubric, verdict: &Verdict) -> String {
+    let risk = match (rubric.think_is_unsafe(verdict), rubric.answer_is_unsafe(verdict)) {
+        (true, false) => "the thinking overlooks the risk",
+        (false, _) => "the answer helps with something harmful",
+        (true, true) => "the thinking overlooks the risk and the answer helps with something harmful",
+    };
+    let faults = verdict.hallucinations.iter().chain(&verdict.contradictions);
+    let evidence: Vec<&str> = faults.map(|fault: &Fault| fault.detail.as_str()).collect();
+    let evidence = if evidence.is_empty() {
+        "the images read together with the request".into()
+    } else {
+        evidence.join("; ")
+    };
+    template.replace("{risk}", risk).replace("{evidence}", &evidence)
+}
+
+/// Splits a completion at its first `<think>` into the reflection and the corrected response, which is empty where
+/// there is none.
+pub fn split_correction(text: &str) -> (&str, &str) {
+    let start = text.find(CORRECTION_STARTS).unwrap_or(text.len());
+    (text[..start].trim(), text[start..].trim())
+}
+
+/// A member that reflects: its group, its place there, the dialogue it is put in.
+struct Reflecting {
+    group: usize,
+    member: usize,
+    request: SampleRequest,
+}
+
+/// Lets unsafe members reflect, all groups' in one go, and takes the best corrections into their groups.
+pub(super) fn reflect(
+    rollout: &Rollout,
+    engine: &mut dyn Engine,
+    prompts: &[Prompt],
+    groups: &mut [Group],
+) -> Result<(), EngineError> {
+    let reflecting: Vec<Reflecting> = groups
+        .iter()
+        .enumerate()
+        .flat_map(|(index, group)| choose_reflecting(rollout, index, group, prompts[index].seed))
+        .collect();
+    if reflecting.is_empty() {
+        return Ok(());
+    }
+    let requests: Vec<SampleRequest> = reflecting.iter().map(|one| one.request.clone()).collect();
+    let drawn = engine.sample(&requests, &rollout.config.params(rollout.config.max_reflection_length))?;
+    let corrections = judge_corrections(rollout, groups, &reflecting, drawn);
+    for (one, correction) in reflecting.iter().zip(corrections) {
+        groups[one.group].members[one.member].correction = Some(correction);
+    }
+    groups.iter_mut().for_each(|group| accept_best(rollout, group));
+    Ok(())
+}
+
+/// How many corrections a group may take.
+fn allowance(rollout: &Rollout, group: &Group) -> usize {
+    let config = rollout.config;
+    let most = (config.max_corrected_share * config.num_generations as f64).floor() as usize;
+    let n_unsafe = group.members.iter().filter(|member| is_unsafe(rollout, member)).count();
+    most.min(n_unsafe.saturating_sub(config.min_unsafe_kept))
+}
+
+fn is_unsafe(rollout: &Rollout, member: &Member) -> bool {
+    member.reward.is_ok()
+        && member
+            .judgement
+            .verdict()
+            .is_some_and(|verdict| rollout.rubric.is_unsafe(verdict))
+}
+
+/// The unsafe members of a group, the worst first; none where the group may take no correction.
+fn choose_reflecting(rollout: &Rollout, group_index: usize, group: &Group, seed: u64) -> Vec<Reflecting> {
+    if allowance(rollout, group) == 0 {
+        return Vec::new();
+    }
+    let reward = |member: &Member| member.reward.as_ref().map_or(f64::INFINITY, |reward| reward.total);
+    let mut chosen: Vec<(usize, &Member, &Verdict)> = group
+        .members
+        .iter()
+        .enumerate()
+        .filter(|(_, member)| is_unsafe(rollout, member))
+        .filter_map(|(index, member)| Some((index, member, member.judgement.verdict()?)))
+        .collect();
+    chosen.sort_by(|left, right| reward(left.1).total_cmp(&reward(right.1)));
+    if rollout.config.max_reflections > 0 {
+        chosen.truncate(rollout.config.max_reflections);
+    }
+    let reflecting = |(member, drawn, verdict): (usize, &Member, &Verdict)| {
+        let told = reflection_prompt(&rollout.config.reflection_prompt, rollout.rubric, verdict);
+        let mut messages = group.item.prompt().to_vec();
+        messages.push(Message::text(Role::Assistant, drawn.completion.text.clone()));
+        messages.push(Message::text(Role::User, told));
+        let seeds = vec![derive_seed(seed, "reflection", &[member as u64])];
+        Reflecting {
+            group: group_index,
+            member,
+            request: SampleRequest { messages, seeds },
+        }
+    };
+    chosen.into_iter().map(reflecting).collect()
+}
+
+fn judge_corrections(
+    rollout: &Rollout,
+    groups: &[Group],
+    reflecting: &[Reflecting],
+    drawn: Vec<Sampled>,
+) -> Vec<Correction> {
+    let completions: Vec<(usize, Completion)> = drawn
+        .into_iter()
+        .filter_map(|sampled| Some((sampled.prompt_ids.len(), sampled.completions.into_iter().next()?)))
+        .collect();
+    let item_of = |one: &Reflecting| groups[one.group].item;
+    let responses: Vec<(&Item, &str)> = reflecting
+        .iter()
+        .zip(&completions)
+        .map(|(one, (_, completion))| (item_of(one), split_correction(&completion.text).1))
+        .collect();
+    let mut judgements = rollout.judge.judge(&responses).into_iter();
+    let mut correction = |(one, (prompt_tokens, completion)): (&Reflecting, (usize, Completion))| {
+        let (reflection, response) = split_correction(&completion.text);
+        let (reflection, response) = (reflection.to_owned(), response.to_owned());
+        let mut judgement = judgements.next().unwrap_or_else(missing_judgement);
+        if response.is_empty() {
+            judgement = Judgement::Unscored("the completion holds no `<think>`, so no correction".into());
+        }
+        let reward = rollout.rubric.reward(&judgement, item_of(one).kind);
+        let messages = one.request.messages.clone();
+        Correction {
+            messages,
+            prompt_tokens,
+            completion,
+            reflection,
+            response,
+            judgement,
+            reward,
+            accepted: false,
+        }
+    };
+    reflecting
+        .iter()
+        .zip(completions)
+        .map(|pair| correction(pair))
+        .collect()
+}
+
+/// Accepts the corrections that gain most over their responses, within the group's allowance. A correction that was cut
+/// off is never accepted: its last words were not the model's choice.
+fn accept_best(rollout: &Rollout, group: &mut Group) {
+    let allowance = allowance(rollout, group);
+    let mut gains: Vec<(f64, usize)> = group
+        .members
+        .iter()
+        .enumerate()
+        .filter_map(|(index, member)| Some((gain(member)?, index)))
+        .filter(|(gain, _)| *gain > 0.0)
+        .collect();
+    gains.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
+    for (_, index) in gains.into_iter().take(allowance) {
+        if let Some(correction) = &mut group.members[index].correction {
+            correction.accepted = true;
+        }
+    }
+}
+
+/// What a whole correction earns over the response it corrects.
+fn gain(member: &Member) -> Option<f64> {
+    let correction = member.correction.as_ref()?;
+    let gain = correction.reward.as_ref().ok()?.total - member.reward.as_ref().ok()?.total;
+    (!correction.completion.is_cut_off()).then_some(gain)
+}

@@ -1,0 +1,153 @@
+//! The settings of fine-tuning. Names as in Hugging Face's `TrainingArguments` where it has them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::AdamW;
+use crate::training::{Schedule, SchedulerType, SettingError, check_setting};
+
+/// How to fine-tune.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SftConfig {
+    /// Decides the order of the data and which general items are mixed in.
+    pub seed: u64,
+    /// Share of general items among all that are trained on, 0..1 (P1: 500 of 4,500).
+    pub general_ratio: f64,
+    /// How often all items are gone through; a fraction stops within.
+    pub num_train_epochs: f64,
+    /// Optimizer steps; 0 goes by `num_train_epochs`.
+    pub max_steps: usize,
+    /// Items an optimizer step.
+    pub train_batch_size: usize,
+    /// How many parts a batch is cut into; the result is the same, the memory is not.
+    pub gradient_accumulation_steps: usize,
+    /// The highest learning rate (P1: 2e-6 for Qwen2-VL-7B, 5e-6 for InternVL2.5-8B).
+    pub learning_rate: f64,
+    /// The course of the learning rate after warm-up.
+    pub lr_scheduler_type: SchedulerType,
+    /// Share of the steps over which the learning rate rises (P1: 0.03).
+    pub warmup_ratio: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Decay of AdamW's first moment.
+    pub adam_beta1: f64,
+    /// Decay of AdamW's second moment.
+    pub adam_beta2: f64,
+    /// Added to the root of AdamW's second moment.
+    pub adam_epsilon: f64,
+    /// Gradients longer than this are scaled down to it; 0 turns clipping off.
+    pub max_grad_norm: f64,
+    /// Steps between checkpoints; 0 saves at the end alone.
+    pub save_steps: usize,
+    /// Checkpoints kept; 0 keeps all.
+    pub save_total_limit: usize,
+}
+
+impl Default for SftConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            general_ratio: 500.0 / 4500.0,
+            num_train_epochs: 3.0,
+            max_steps: 0,
+            train_batch_size: 128,
+            gradient_accumulation_steps: 1,
+            learning_rate: 2e-6,
+            lr_scheduler_type: SchedulerType::Cosine,
+            warmup_ratio: 0.03,
+            weight_decay: 0.05,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            save_steps: 0,
+            save_total_limit: 0,
+        }
+    }
+}
+
+impl SftConfig {
+    /// Checks that the settings can be used. `table` is where they stand, such as `sft`.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        let key = |name: &str| format!("{table}.{name}");
+        let ratio = self.general_ratio;
+        check_setting(
+            (0.0..1.0).contains(&ratio),
+            &key("general_ratio"),
+            "a number from 0 to below 1",
+            ratio,
+        )?;
+        let epochs = self.num_train_epochs;
+        let has_end = epochs.is_finite() && (epochs > 0.0 || self.max_steps > 0);
+        check_setting(has_end, &key("num_train_epochs"), "a number above 0", epochs)?;
+        for (name, count) in [
+            ("train_batch_size", self.train_batch_size),
+            ("gradient_accumulation_steps", self.gradient_accumulation_steps),
+        ] {
+            check_setting(count > 0, &key(name), "a whole number of at least 1", count)?;
+        }
+        let rate = self.learning_rate;
+        check_setting(
+            rate.is_finite() && rate > 0.0,
+            &key("learning_rate"),
+            "a number above 0",
+            rate,
+        )?;
+        let warmup = self.warmup_ratio;
+        check_setting(
+            (0.0..=1.0).contains(&warmup),
+            &key("warmup_ratio"),
+            "a number from 0 to 1",
+            warmup,
+        )?;
+        for (name, value) in [
+            ("weight_decay", self.weight_decay),
+            ("adam_epsilon", self.adam_epsilon),
+            ("max_grad_norm", self.max_grad_norm),
+        ] {
+            let holds = value.is_finite() && value >= 0.0;
+            check_setting(holds, &key(name), "a number of at least 0", value)?;
+        }
+        for (name, beta) in [("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)] {
+            check_setting(
+                (0.0..1.0).contains(&beta),
+                &key(name),
+                "a number from 0 to below 1",
+                beta,
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn total_steps(&self, steps_per_epoch: usize) -> usize {
+        if self.max_steps > 0 {
+            return self.max_steps;
+        }
+        (self.num_train_epochs * steps_per_epoch as f64).ceil() as usize
+    }
+
+    pub(super) fn schedule(&self, total_steps: usize) -> Schedule {
+        Schedule::new(
+            self.learning_rate,
+            self.lr_scheduler_type,
+            self.warmup_ratio,
+            total_steps,
+        )
+    }
+
+    pub(super) fn optimizer(&self, learning_rate: f64) -> AdamW {
+        AdamW {
+            learning_rate,
+            betas: [self.adam_beta1, self.adam_beta2],
+            epsilon: self.adam_epsilon,
+            weight_decay: self.weight_decay,
+            max_grad_norm: self.max_grad_norm,
+        }
+    }
+
+    pub(super) fn saves_at(&self, step: usize) -> bool {
+        self.save_steps > 0 && step.is_multiple_of(self.save_steps)
+    }
+}

@@ -1,0 +1,80 @@
+//! Which items stand in which batch: all safety items once an epoch, with general ones mixed in, in a new order each
+//! epoch. Everything follows from seed and step, so that a resumed run goes on in the same order.
+
+use super::SftConfig;
+use crate::training::{SettingError, TrainingError, check_setting, derive_seed, shuffled};
+use crate::types::Item;
+
+/// The training data and its order.
+#[derive(Debug)]
+pub struct Mixture<'a> {
+    items: &'a [Item],
+    general: &'a [Item],
+    n_general: usize,
+    batch_size: usize,
+    seed: u64,
+}
+
+impl<'a> Mixture<'a> {
+    /// Mixes so that general items have the share `general_ratio` of each epoch.
+    ///
+    /// Errors: `NoItems`; `NoLabel` naming an item without a label; `Setting` where general items are asked for and
+    /// there are none.
+    pub fn new(items: &'a [Item], general: &'a [Item], config: &SftConfig) -> Result<Self, TrainingError> {
+        if items.is_empty() {
+            return Err(TrainingError::NoItems);
+        }
+        let n_general = (items.len() as f64 * config.general_ratio / (1.0 - config.general_ratio)).round() as usize;
+        check_general(n_general, general.len(), config)?;
+        let used_general = if n_general > 0 { general } else { &[] };
+        if let Some(item) = items.iter().chain(used_general).find(|item| item.label().is_none()) {
+            return Err(TrainingError::NoLabel { item: item.id.clone() });
+        }
+        Ok(Self {
+            items,
+            general,
+            n_general,
+            batch_size: config.train_batch_size,
+            seed: config.seed,
+        })
+    }
+
+    /// Batches an epoch; the last one may be smaller.
+    pub fn steps_per_epoch(&self) -> usize {
+        (self.items.len() + self.n_general).div_ceil(self.batch_size)
+    }
+
+    /// The items of an optimizer step, counted from one.
+    pub fn batch(&self, step: usize) -> Vec<&'a Item> {
+        let (epoch, place) = ((step - 1) / self.steps_per_epoch(), (step - 1) % self.steps_per_epoch());
+        let order = self.epoch_order(epoch as u64);
+        order
+            .into_iter()
+            .skip(place * self.batch_size)
+            .take(self.batch_size)
+            .collect()
+    }
+
+    /// All items of an epoch in order. Where the general items do not suffice, they come round again.
+    fn epoch_order(&self, epoch: u64) -> Vec<&'a Item> {
+        let chosen = shuffled(self.general.len(), derive_seed(self.seed, "general", &[epoch]));
+        let general = chosen
+            .iter()
+            .cycle()
+            .take(self.n_general)
+            .map(|index| &self.general[*index]);
+        let all: Vec<&Item> = self.items.iter().chain(general).collect();
+        let order = shuffled(all.len(), derive_seed(self.seed, "epoch", &[epoch]));
+        order.into_iter().map(|index| all[index]).collect()
+    }
+}
+
+fn check_general(wanted: usize, found: usize, config: &SftConfig) -> Result<(), SettingError> {
+    let expected = "0 where no general items are given";
+    check_setting(
+        wanted == 0 || found > 0,
+        "sft.general_ratio",
+        expected,
+        config.general_ratio,
+    )
+}

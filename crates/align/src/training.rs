@@ -1,0 +1,197 @@
+//! What the training rooms share: settings' errors, seeds without state, learning-rate schedules, checkpoints.
+
+mod schedule;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::engine::{Engine, EngineError, SaveKind};
+use crate::run_dir::{RunDir, RunError};
+
+pub use schedule::{Schedule, SchedulerType};
+
+/// A setting whose value cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("`{key}`: expected {expected}, got {got}")]
+pub struct SettingError {
+    /// The setting with its table, dotted.
+    pub key: String,
+    /// What would do.
+    pub expected: String,
+    /// What stands there.
+    pub got: String,
+}
+
+/// Passes where `holds`; otherwise names the setting, what was expected and what was found.
+///
+/// Errors: [`SettingError`].
+pub fn check_setting(holds: bool, key: &str, expected: &str, got: impl std::fmt::Display) -> Result<(), SettingError> {
+    if holds {
+        return Ok(());
+    }
+    Err(SettingError {
+        key: key.to_owned(),
+        expected: expected.to_owned(),
+        got: got.to_string(),
+    })
+}
+
+/// Why training could not go on. What was written before is kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// There is nothing to train on.
+    #[error("no items to train on: expected at least one, got an empty list")]
+    NoItems,
+    /// An item to be learnt has no label.
+    #[error("item `{item}`: expected the last message to be the assistant's, got none to learn")]
+    NoLabel {
+        /// The item.
+        item: String,
+    },
+    /// The judge scored none of a step's responses, so that there is nothing to learn from and likely a fault.
+    #[error("step {step}: none of {responses} responses could be scored; the first one: {reason}")]
+    NothingScored {
+        /// The step.
+        step: usize,
+        /// How many responses were drawn.
+        responses: usize,
+        /// Why the first has no score.
+        reason: String,
+    },
+    /// The engine trains another distribution than it samples from.
+    #[error(
+        "step {step}, item `{item}`, token {token}: the policy's probability is {ratio} times the one it was drawn \
+         with before any update: expected 1 within {tolerance}; sampling and training disagree"
+    )]
+    RatioNotOne {
+        /// The step.
+        step: usize,
+        /// The item that was answered.
+        item: String,
+        /// The token's place in the reply, counted from zero.
+        token: usize,
+        /// Probability in training over probability in sampling.
+        ratio: f64,
+        /// The setting `grpo.ratio_tolerance`.
+        tolerance: f64,
+    },
+    /// The model could not do as asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The run's directory could not be used.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// How a training run came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done; the last checkpoint is the result.
+    Finished {
+        /// How many steps there were.
+        steps: usize,
+    },
+    /// The user asked to stop; the checkpoint of this step is the place to go on from.
+    Interrupted {
+        /// The last step that was done.
+        step: usize,
+    },
+}
+
+/// A seed for one purpose, derived by hashing (SHA-256), so that no generator's state need be kept between steps.
+pub fn derive_seed(seed: u64, purpose: &str, numbers: &[u64]) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(seed.to_le_bytes());
+    hash.update(purpose.as_bytes());
+    for number in numbers {
+        hash.update(number.to_le_bytes());
+    }
+    let digest = hash.finalize();
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+/// The numbers from zero to `n` (left out) in an order that the seed decides.
+pub fn shuffled(n: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    order
+}
+
+/// Goes back to the run's last complete checkpoint, or to its beginning where there is none. Gives the number of steps
+/// done and the room's state there.
+///
+/// Errors: `Engine` where the checkpoint cannot be loaded; `Run` naming the file.
+pub fn resume<State>(engine: &mut dyn Engine, run_dir: &mut RunDir) -> Result<(usize, State), TrainingError>
+where
+    State: DeserializeOwned + Default,
+{
+    match run_dir.latest_checkpoint()? {
+        Some((step, folder)) => {
+            let state = run_dir.load_state(step)?;
+            engine.load(&folder)?;
+            run_dir.rewind_to(step)?;
+            Ok((step, state))
+        }
+        None => {
+            run_dir.rewind_to(0)?;
+            Ok((0, State::default()))
+        }
+    }
+}
+
+/// Writes a checkpoint and removes the oldest beyond `save_total_limit` (0 keeps all).
+///
+/// Errors: `Engine` or `Run` naming the file.
+pub fn save_checkpoint<State: Serialize>(
+    engine: &mut dyn Engine,
+    run_dir: &mut RunDir,
+    step: usize,
+    state: &State,
+    save_total_limit: usize,
+) -> Result<(), TrainingError> {
+    engine.save(&run_dir.checkpoint_folder(step), SaveKind::Checkpoint)?;
+    run_dir.save_state(step, state)?;
+    if save_total_limit > 0 {
+        run_dir.prune_checkpoints(save_total_limit)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_depend_on_every_part() {
+        let seeds = [
+            derive_seed(1, "member", &[2, 3]),
+            derive_seed(0, "member", &[2, 3]),
+            derive_seed(1, "order", &[2, 3]),
+            derive_seed(1, "member", &[3, 2]),
+        ];
+        let distinct: std::collections::BTreeSet<_> = seeds.iter().collect();
+        assert_eq!(distinct.len(), seeds.len());
+        assert_eq!(derive_seed(1, "member", &[2, 3]), seeds[0]);
+    }
+
+    #[test]
+    fn a_shuffled_order_holds_every_number_once() {
+        let order = shuffled(50, 7);
+        assert_eq!(order, shuffled(50, 7));
+        assert_ne!(order, shuffled(50, 8));
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+    }
+}

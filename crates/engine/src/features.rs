@@ -1,0 +1,90 @@
+//! Picture features of a frozen vision tower: computed once for each file, kept while there is room.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use align::engine::EngineError;
+use burn::tensor::{Device, Tensor, TensorData};
+use vlm::model::Qwen25Vl;
+use vlm::processor::Processor;
+
+use crate::engine_error;
+use crate::schedule::in_order;
+
+/// Pictures that go through the vision tower together.
+const PICTURES_AT_ONCE: usize = 32;
+
+/// Features by file. When full, what is asked for next is computed anew each time.
+#[derive(Debug, Default)]
+pub struct FeatureCache {
+    rows: HashMap<PathBuf, Tensor<2>>,
+    bytes: usize,
+}
+
+impl FeatureCache {
+    /// Forgets everything, as after the vision tower has changed.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.bytes = 0;
+    }
+
+    /// The features of all these files, `[m, d]` each. Files not yet known are computed, in chunks, on all threads.
+    ///
+    /// Errors: `Data` naming a picture that cannot be read.
+    pub fn features(
+        &mut self,
+        model: &Qwen25Vl,
+        processor: &Processor,
+        pools: &[rayon::ThreadPool],
+        files: &[&Path],
+        byte_limit: usize,
+    ) -> Result<HashMap<PathBuf, Tensor<2>>, EngineError> {
+        let mut wanted: Vec<&Path> = files.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let (known, unknown): (Vec<&Path>, Vec<&Path>) =
+            wanted.into_iter().partition(|path| self.rows.contains_key(*path));
+        let mut found: HashMap<PathBuf, Tensor<2>> =
+            known.into_iter().map(|path| (path.to_owned(), self.rows[path].clone())).collect();
+        let chunks: Vec<&[&Path]> = unknown.chunks(PICTURES_AT_ONCE).collect();
+        let compute = |chunk: &&[&Path]| encode(model, processor, chunk);
+        in_order(pools, &chunks, compute, |rows| {
+            for (path, features) in rows {
+                let size = features.dims().iter().product::<usize>() * size_of::<f32>();
+                if self.bytes + size <= byte_limit {
+                    self.bytes += size;
+                    self.rows.insert(path.clone(), features.clone());
+                }
+                found.insert(path, features);
+            }
+        })?;
+        Ok(found)
+    }
+}
+
+/// Runs pictures through the vision tower; one tensor of rows for each.
+pub fn encode(
+    model: &Qwen25Vl,
+    processor: &Processor,
+    files: &[&Path],
+) -> Result<Vec<(PathBuf, Tensor<2>)>, EngineError> {
+    let patches = processor.images(files).map_err(engine_error)?;
+    let mut values = Vec::new();
+    patches.iter().for_each(|patches| patches.append_pixel_values(&mut values));
+    let grids: Vec<[usize; 3]> = patches.iter().map(|patches| patches.grid()).collect();
+    let n_patches = patches.iter().map(|patches| patches.n_patches()).sum();
+    let row_length = patches.first().map_or(0, |patches| patches.row_length());
+    let pixel_values = pixels(values, [n_patches, row_length], &model.device());
+    let all = model.encode_images(pixel_values, &grids).map_err(engine_error)?;
+    let mut start = 0;
+    let rows = patches.iter().zip(files).map(|(patches, path)| {
+        let n_tokens = patches.n_tokens();
+        start += n_tokens;
+        (path.to_path_buf(), all.clone().narrow(0, start - n_tokens, n_tokens))
+    });
+    Ok(rows.collect())
+}
+
+fn pixels(values: Vec<f32>, shape: [usize; 2], device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}

@@ -1,0 +1,388 @@
+//! The engine: sampling, scoring and training on this machine.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use align::engine::{
+    AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest, Sampled,
+    SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
+};
+use align::types::Message;
+use burn::tensor::{Tensor, TensorData};
+use vlm::adapter::LoraConfig;
+use vlm::batch::{Batch, TokenSequence};
+use vlm::generate::{GenerateOptions, Prompt, generate};
+use vlm::model::Qwen25Vl;
+use vlm::optim::{AdamWSettings, grad_norm};
+use vlm::parameter::Group;
+use vlm::processor::Processor;
+use vlm::training::{NamedValues, sum_gradients};
+
+use crate::engine_error;
+use crate::features::{FeatureCache, encode};
+use crate::inputs::Prepared;
+use crate::options::EngineOptions;
+use crate::schedule::{in_order, micro_batches};
+
+/// A model of `vlm`, with what training it needs.
+pub struct LocalEngine {
+    pub(crate) options: EngineOptions,
+    pub(crate) model: Qwen25Vl,
+    /// The weights as training began. A copy of handles: it costs memory only where weights have changed since.
+    reference: Qwen25Vl,
+    pub(crate) processor: Processor,
+    pub(crate) lora: Option<LoraConfig>,
+    pub(crate) optimizer: vlm::optim::AdamW,
+    groups: Vec<Group>,
+    gradients: NamedValues,
+    features: FeatureCache,
+    pools: Vec<rayon::ThreadPool>,
+}
+
+/// A dialogue scored token by token; see [`LocalEngine::score`].
+#[derive(Clone, Debug)]
+pub struct ScoredDialogue {
+    /// All tokens, the reply and its end token included.
+    pub input_ids: Vec<u32>,
+    /// Where the reply begins.
+    pub prompt_length: usize,
+    /// Entry t is the log-probability (nats) of token t given those before it; none for the first.
+    pub logprobs: Vec<Option<f32>>,
+}
+
+/// Where the picture rows of a batch come from.
+enum Pictures<'a> {
+    /// Computed before: the vision tower is frozen.
+    Known(HashMap<PathBuf, Tensor<2>>),
+    /// Through the vision tower, whose parameters are trained.
+    Encode(&'a Processor),
+}
+
+/// What one micro-batch gives: which sequences, their scores, loss and gradients.
+struct Part {
+    indexes: Vec<usize>,
+    scores: Vec<TokenScores>,
+    loss: f64,
+    gradients: NamedValues,
+}
+
+impl LocalEngine {
+    /// Opens a model folder, and the adapter on it if one is given.
+    ///
+    /// Errors: `Io` or `Model`, naming file and key.
+    pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
+        let processor = Processor::open(&options.model).map_err(engine_error)?;
+        let mut model = Qwen25Vl::load(&options.model, &options.device).map_err(engine_error)?;
+        let mut lora = None;
+        if let Some(adapter) = &options.adapter {
+            lora = Some(model.load_adapter(adapter).map_err(engine_error)?);
+        } else if let Some(fresh) = options.trainable.lora() {
+            model.attach_lora(&fresh, options.seed).map_err(engine_error)?;
+            lora = Some(fresh);
+        }
+        let mut reference = model.clone();
+        if options.trainable.lora().is_some() {
+            reference.detach_lora();
+        }
+        let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        let pools = (0..options.workers.max(1)).map(pool).collect::<Result<_, _>>();
+        Ok(Self {
+            groups: options.trainable.groups(),
+            pools: pools.map_err(|error| EngineError::Model(format!("no threads to work on: {error}")))?,
+            optimizer: vlm::optim::AdamW::new(),
+            gradients: NamedValues::new(),
+            features: FeatureCache::default(),
+            options,
+            model,
+            reference,
+            processor,
+            lora,
+        })
+    }
+
+    /// Scores every token of a dialogue whose last message is the assistant's.
+    ///
+    /// Errors: `Data` when a picture or a message cannot be used.
+    pub fn score(&mut self, sequence: &Sequence) -> Result<ScoredDialogue, EngineError> {
+        let mut prepared = Prepared::sequence(&self.processor, sequence)?;
+        let prompt_length = std::mem::replace(&mut prepared.prompt_length, 1);
+        let scores = self.score_all(&[prepared.clone()], Policy::Current)?.remove(0);
+        let logprobs = std::iter::once(None).chain(scores.logprobs.into_iter().map(Some)).collect();
+        Ok(ScoredDialogue { input_ids: prepared.ids, prompt_length, logprobs })
+    }
+
+    /// Sequences that are sampled at once on all threads: what a caller that wants progress should ask for.
+    pub fn sample_batch_size(&self) -> usize {
+        self.options.sample_batch_size * self.pools.len()
+    }
+
+    /// Whether a dialogue's pictures must go through the vision tower anew each time.
+    fn trains_pictures(&self) -> bool {
+        self.groups.iter().any(|group| matches!(group, Group::Vision | Group::Projector))
+    }
+
+    fn known_pictures(&mut self, prepared: &[Prepared]) -> Result<HashMap<PathBuf, Tensor<2>>, EngineError> {
+        let files: Vec<&Path> = prepared.iter().flat_map(|one| &one.images).map(PathBuf::as_path).collect();
+        let limit = if self.trains_pictures() { 0 } else { self.options.feature_cache_bytes };
+        self.features.features(&self.model, &self.processor, &self.pools, &files, limit)
+    }
+
+    fn prepare(&self, sequences: &[Sequence]) -> Result<Vec<Prepared>, EngineError> {
+        sequences.iter().map(|sequence| Prepared::sequence(&self.processor, sequence)).collect()
+    }
+
+    fn micro_batches(&self, prepared: &[Prepared]) -> Vec<Vec<usize>> {
+        let lengths: Vec<usize> = prepared.iter().map(|one| one.ids.len()).collect();
+        micro_batches(&lengths, self.options.micro_batch_tokens)
+    }
+
+    fn score_all(&mut self, prepared: &[Prepared], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
+        let pictures = Pictures::Known(self.known_pictures(prepared)?);
+        let model = match policy {
+            Policy::Current => &self.model,
+            Policy::Reference => &self.reference,
+        };
+        let jobs = self.micro_batches(prepared);
+        let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
+        let work = |indexes: &Vec<usize>| {
+            let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
+            Ok((indexes.clone(), forward(model, &members, &pictures)?.0))
+        };
+        in_order(&self.pools, &jobs, work, |(indexes, scores)| {
+            indexes.into_iter().zip(scores).for_each(|(index, scores)| all[index] = Some(scores));
+        })?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    fn require_trainable(&self) -> Result<(), EngineError> {
+        if self.groups.is_empty() {
+            return Err(EngineError::Model("the model was opened frozen: nothing can be trained".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Engine for LocalEngine {
+    fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
+        let prepared = requests
+            .iter()
+            .map(|request| Prepared::prompt(&self.processor, &request.messages))
+            .collect::<Result<Vec<_>, _>>()?;
+        let pictures = Pictures::Known(self.known_pictures(&prepared)?);
+        let prompts = prepared
+            .iter()
+            .zip(requests)
+            .map(|(one, request)| {
+                let images = picture_rows(&self.model, &[one], &pictures)?;
+                Ok(Prompt { sequence: one.tokens(), images, seeds: &request.seeds })
+            })
+            .collect::<Result<Vec<_>, EngineError>>()?;
+        let options = GenerateOptions {
+            temperature: params.temperature,
+            top_p: params.top_p,
+            max_new_tokens: params.max_new_tokens,
+            stop_tokens: self.processor.tokenizer().stop_tokens().to_vec(),
+            ignore_eos: params.ignore_eos,
+            banned_tokens: self.processor.banned_tokens(),
+            batch_size: self.options.sample_batch_size,
+            workers: self.pools.len(),
+        };
+        let drawn = generate(&self.model, &prompts, &options, None).map_err(engine_error)?;
+        prepared
+            .iter()
+            .zip(drawn)
+            .map(|(one, completions)| {
+                let completions = completions.into_iter().map(|drawn| self.completion(drawn)).collect::<Result<_, _>>();
+                Ok(Sampled { prompt_ids: one.ids.clone(), completions: completions? })
+            })
+            .collect()
+    }
+
+    fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
+        let prepared = self.prepare(sequences)?;
+        self.score_all(&prepared, policy)
+    }
+
+    fn reply_lengths(&mut self, sequences: &[Sequence]) -> Result<Vec<usize>, EngineError> {
+        let length = |sequence: &Sequence| match &sequence.reply {
+            Reply::Text(text) => self.processor.encode_reply(text).map(|ids| ids.len()).map_err(engine_error),
+            Reply::Tokens(ids) => Ok(ids.len()),
+        };
+        sequences.iter().map(length).collect()
+    }
+
+    fn forward_backward(
+        &mut self,
+        sequences: &[Sequence],
+        loss: &dyn TokenLoss,
+    ) -> Result<ForwardBackward, EngineError> {
+        self.require_trainable()?;
+        let prepared = self.prepare(sequences)?;
+        let known = if self.trains_pictures() { None } else { Some(self.known_pictures(&prepared)?) };
+        let pictures = known.map_or(Pictures::Encode(&self.processor), Pictures::Known);
+        let jobs = self.micro_batches(&prepared);
+        let work = |indexes: &Vec<usize>| {
+            let view = self.model.training_view(&self.groups);
+            let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
+            let (scores, logprobs) = forward(&view, &members, &pictures)?;
+            backward(&view, indexes, scores, logprobs, loss)
+        };
+        let mut gradients = std::mem::take(&mut self.gradients);
+        let mut total = 0.0;
+        let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
+        in_order(&self.pools, &jobs, work, |part: Part| {
+            total += part.loss;
+            gradients = sum_gradients([std::mem::take(&mut gradients), part.gradients]);
+            part.indexes.into_iter().zip(part.scores).for_each(|(index, scores)| all[index] = Some(scores));
+        })?;
+        self.gradients = gradients;
+        Ok(ForwardBackward { loss: total, scores: all.into_iter().flatten().collect() })
+    }
+
+    fn optim_step(&mut self, optimizer: &AdamW) -> Result<OptimStep, EngineError> {
+        self.require_trainable()?;
+        let gradients = std::mem::take(&mut self.gradients);
+        let grad_norm = grad_norm(&gradients);
+        if !grad_norm.is_finite() {
+            return Err(EngineError::Numerics(format!(
+                "the gradient's norm is {grad_norm}: expected a finite number; nothing was changed"
+            )));
+        }
+        let settings = AdamWSettings {
+            learning_rate: optimizer.learning_rate,
+            betas: optimizer.betas,
+            epsilon: optimizer.epsilon,
+            weight_decay: optimizer.weight_decay,
+            max_grad_norm: optimizer.max_grad_norm,
+        };
+        let parameters = self.model.parameters(&self.groups);
+        let updated = self.optimizer.step(&settings, parameters, gradients).map_err(engine_error)?;
+        self.model.set_parameters(updated).map_err(engine_error)?;
+        if self.trains_pictures() {
+            self.features.clear();
+        }
+        Ok(OptimStep { grad_norm })
+    }
+
+    fn save(&mut self, folder: &Path, kind: SaveKind) -> Result<(), EngineError> {
+        self.write(folder, kind)
+    }
+
+    fn load(&mut self, folder: &Path) -> Result<(), EngineError> {
+        self.gradients = NamedValues::new();
+        self.features.clear();
+        self.read(folder)
+    }
+}
+
+impl LocalEngine {
+    fn completion(&self, drawn: vlm::generate::Generated) -> Result<Completion, EngineError> {
+        let text = self.processor.tokenizer().decode(&drawn.token_ids, true).map_err(engine_error)?;
+        let finish_reason = match drawn.finish_reason {
+            vlm::generate::FinishReason::Stop => FinishReason::Stop,
+            vlm::generate::FinishReason::Length => FinishReason::Length,
+        };
+        Ok(Completion { token_ids: drawn.token_ids, logprobs: drawn.logprobs, text, finish_reason })
+    }
+
+    /// The prompt's tokens, image placeholders expanded, for reports of what the model saw.
+    ///
+    /// Errors: `Data` when a picture or a message cannot be used.
+    pub fn prompt_ids(&self, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
+        Ok(Prepared::prompt(&self.processor, messages)?.ids)
+    }
+}
+
+/// Scores the replies of sequences side by side; the log-probabilities also as one tensor, `[n]`, reply after reply.
+fn forward(
+    model: &Qwen25Vl,
+    members: &[&Prepared],
+    pictures: &Pictures,
+) -> Result<(Vec<TokenScores>, Option<Tensor<1>>), EngineError> {
+    let sequences: Vec<TokenSequence> = members.iter().map(|one| one.tokens()).collect();
+    let batch = Batch::new(&sequences, model.config()).map_err(engine_error)?;
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for (index, one) in members.iter().enumerate() {
+        rows.extend((one.prompt_length..one.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
+        targets.extend_from_slice(one.reply());
+    }
+    let (mut logprobs, mut entropies, mut tensor) = (Vec::new(), Vec::new(), None);
+    if !rows.is_empty() {
+        let images = picture_rows(model, members, pictures)?;
+        let hidden = model.hidden_states(&batch, images, None).map_err(engine_error)?;
+        let scores = model.token_scores(hidden, &rows, &targets, true).map_err(engine_error)?;
+        logprobs = values(scores.logprobs.clone());
+        entropies = scores.entropies.map_or_else(Vec::new, values);
+        tensor = Some(scores.logprobs);
+    }
+    let (mut logprobs, mut entropies) = (logprobs.into_iter(), entropies.into_iter());
+    let scores = members.iter().map(|one| {
+        let n = one.reply().len();
+        TokenScores {
+            token_ids: one.reply().to_vec(),
+            logprobs: logprobs.by_ref().take(n).collect(),
+            entropies: entropies.by_ref().take(n).collect(),
+        }
+    });
+    Ok((scores.collect(), tensor))
+}
+
+/// Carries the loss's derivative by each log-probability back to the parameters.
+fn backward(
+    view: &Qwen25Vl,
+    indexes: &[usize],
+    scores: Vec<TokenScores>,
+    logprobs: Option<Tensor<1>>,
+    loss: &dyn TokenLoss,
+) -> Result<Part, EngineError> {
+    let mut total = 0.0;
+    let mut derivatives = Vec::new();
+    for (&index, scores) in indexes.iter().zip(&scores) {
+        let evaluated = loss.evaluate(index, scores);
+        if !evaluated.loss.is_finite() || !evaluated.gradient.iter().all(|value| value.is_finite()) {
+            return Err(EngineError::Numerics(format!(
+                "the loss of sequence {index} is {}: expected a finite number and a finite gradient",
+                evaluated.loss
+            )));
+        }
+        total += evaluated.loss;
+        derivatives.extend(evaluated.gradient);
+    }
+    // Where no derivative is other than zero there is nothing to carry back.
+    let gradients = match logprobs {
+        Some(logprobs) if derivatives.iter().any(|&derivative| derivative != 0.0) => {
+            let n = derivatives.len();
+            let weights = Tensor::from_data(TensorData::new(derivatives, [n]), &view.device());
+            view.named_gradients((logprobs * weights).sum().backward())
+        }
+        _ => NamedValues::new(),
+    };
+    Ok(Part { indexes: indexes.to_vec(), scores, loss: total, gradients })
+}
+
+/// The picture rows of sequences, in order; none where there are no pictures.
+fn picture_rows(
+    model: &Qwen25Vl,
+    members: &[&Prepared],
+    pictures: &Pictures,
+) -> Result<Option<Tensor<2>>, EngineError> {
+    let files: Vec<&Path> = members.iter().flat_map(|one| &one.images).map(PathBuf::as_path).collect();
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let rows: Vec<Tensor<2>> = match pictures {
+        Pictures::Known(known) => files.iter().map(|file| known[*file].clone()).collect(),
+        Pictures::Encode(processor) => {
+            let mut distinct = files.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            let encoded: HashMap<PathBuf, Tensor<2>> = encode(model, processor, &distinct)?.into_iter().collect();
+            files.iter().map(|file| encoded[*file].clone()).collect()
+        }
+    };
+    Ok(Some(Tensor::cat(rows, 0)))
+}
+
+fn values(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.without_autodiff().into_data().iter::<f32>().collect()
+}

@@ -1,0 +1,145 @@
+//! A new, untrained model of the Qwen2.5-VL architecture: configuration, tokenizer, random weights, in a Hugging Face
+//! folder.
+
+use std::path::Path;
+
+use align::engine::EngineError;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use vlm::config::{Config, TextConfig, VisionConfig, VisionTokens};
+use vlm::image_processor::ImageSettings;
+use vlm::model::Qwen25Vl;
+use vlm::tokenizer::Tokenizer;
+use vlm::tokenizer::training::TokenizerRecipe;
+
+use crate::engine_error;
+
+/// Tokens that mark thinking and answer; whole, so that a small model need not spell them.
+const ADDED_TOKENS: [&str; 4] = ["<think>", "</think>", "<answer>", "</answer>"];
+
+/// CLIP's picture statistics, which Qwen2.5-VL uses.
+const IMAGE_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+const IMAGE_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// How large the model is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSize {
+    /// Tokens of the vocabulary.
+    pub vocab_size: usize,
+    /// Width of the language model.
+    pub hidden_size: usize,
+    /// Layers of the language model.
+    pub num_hidden_layers: usize,
+    /// Width of its feed-forward layers.
+    pub intermediate_size: usize,
+    /// Query heads.
+    pub num_attention_heads: usize,
+    /// Key and value heads.
+    pub num_key_value_heads: usize,
+    /// Layers of the vision tower.
+    pub vision_depth: usize,
+    /// Width of the vision tower.
+    pub vision_hidden_size: usize,
+    /// Width of its feed-forward layers.
+    pub vision_intermediate_size: usize,
+    /// Heads of the vision tower.
+    pub vision_num_heads: usize,
+    /// Side of an attention window, in pixels.
+    pub window_size: usize,
+    /// Layers of the vision tower that see the whole picture.
+    pub fullatt_block_indexes: Vec<usize>,
+    /// Pictures are resized to at most this many pixels.
+    pub max_pixels: usize,
+}
+
+impl Default for ModelSize {
+    fn default() -> Self {
+        Self {
+            vocab_size: 1024,
+            hidden_size: 128,
+            num_hidden_layers: 4,
+            intermediate_size: 384,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            vision_depth: 4,
+            vision_hidden_size: 96,
+            vision_intermediate_size: 256,
+            vision_num_heads: 4,
+            window_size: 28,
+            fullatt_block_indexes: vec![1, 3],
+            max_pixels: 84 * 84,
+        }
+    }
+}
+
+/// Writes a new model's folder; its tokenizer learns from the texts.
+///
+/// Errors: `Model` when the sizes do not fit together; `Io`, naming the file.
+pub fn create<'a>(
+    size: &ModelSize,
+    texts: impl IntoIterator<Item = &'a str>,
+    seed: u64,
+    folder: &Path,
+    device: &Device,
+) -> Result<(), EngineError> {
+    TokenizerRecipe::qwen(size.vocab_size, &ADDED_TOKENS).train(texts, folder).map_err(engine_error)?;
+    image_settings(size).write(folder).map_err(engine_error)?;
+    let config = config(size, folder)?;
+    Qwen25Vl::init(&config, seed, device).and_then(|model| model.save(folder)).map_err(engine_error)
+}
+
+fn image_settings(size: &ModelSize) -> ImageSettings {
+    ImageSettings {
+        min_pixels: 56 * 56,
+        max_pixels: size.max_pixels,
+        patch_size: 14,
+        temporal_patch_size: 2,
+        merge_size: 2,
+        rescale_factor: 1.0 / 255.0,
+        image_mean: IMAGE_MEAN,
+        image_std: IMAGE_STD,
+    }
+}
+
+fn config(size: &ModelSize, folder: &Path) -> Result<Config, EngineError> {
+    // The end and padding tokens of config.json are read from the tokenizer's own files.
+    let tokenizer = Tokenizer::open(folder).map_err(engine_error)?;
+    let id = |token: &str| tokenizer.token_id(token).unwrap_or_default();
+    let tokens = VisionTokens {
+        image: id("<|image_pad|>"),
+        video: id("<|video_pad|>"),
+        vision_start: id("<|vision_start|>"),
+        vision_end: id("<|vision_end|>"),
+    };
+    let half_head = size.hidden_size / size.num_attention_heads / 2;
+    let text = TextConfig {
+        hidden_size: size.hidden_size,
+        intermediate_size: size.intermediate_size,
+        num_hidden_layers: size.num_hidden_layers,
+        num_attention_heads: size.num_attention_heads,
+        num_key_value_heads: size.num_key_value_heads,
+        vocab_size: tokenizer.vocab_size(),
+        rms_norm_eps: 1e-6,
+        rope_theta: 10_000.0,
+        // A quarter of the rotary frequencies for time, the rest shared by height and width, as published.
+        mrope_section: [half_head - 2 * (half_head * 3 / 8), half_head * 3 / 8, half_head * 3 / 8],
+        max_position_embeddings: 4096,
+        initializer_range: 0.02,
+        tie_word_embeddings: true,
+    };
+    let vision = VisionConfig {
+        depth: size.vision_depth,
+        hidden_size: size.vision_hidden_size,
+        intermediate_size: size.vision_intermediate_size,
+        num_heads: size.vision_num_heads,
+        in_channels: 3,
+        out_hidden_size: size.hidden_size,
+        patch_size: 14,
+        spatial_merge_size: 2,
+        temporal_patch_size: 2,
+        window_size: size.window_size,
+        fullatt_block_indexes: size.fullatt_block_indexes.clone(),
+    };
+    Config::new(&text, &vision, tokens).map_err(engine_error)
+}

@@ -1,0 +1,133 @@
+//! What to open, and which of its parameters to train.
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use vlm::adapter::{LoraConfig, TargetModules};
+use vlm::parameter::Group;
+
+/// Which parameters are trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Trainable {
+    /// None: the model only samples and scores.
+    Frozen,
+    /// The model's own weights, by group.
+    Full {
+        /// Leave the vision tower as it is; its features are then computed once for each picture.
+        #[serde(default = "yes")]
+        freeze_vision_tower: bool,
+        /// Leave the merger between vision tower and language model as it is.
+        #[serde(default)]
+        freeze_multi_modal_projector: bool,
+        /// Leave the language model as it is.
+        #[serde(default)]
+        freeze_language_model: bool,
+    },
+    /// Low-rank adapters on the language model (Hu et al., arXiv 2106.09685).
+    Lora {
+        /// Rank.
+        #[serde(default = "default_rank")]
+        r: usize,
+        /// The update is scaled by `lora_alpha / r`.
+        #[serde(default = "default_alpha")]
+        lora_alpha: f64,
+        /// Names of linear layers, or `all-linear`.
+        #[serde(default = "default_targets")]
+        target_modules: TargetModules,
+    },
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_rank() -> usize {
+    16
+}
+
+fn default_alpha() -> f64 {
+    32.0
+}
+
+fn default_targets() -> TargetModules {
+    TargetModules::Pattern("all-linear".to_owned())
+}
+
+impl Default for Trainable {
+    fn default() -> Self {
+        Self::Full { freeze_vision_tower: true, freeze_multi_modal_projector: false, freeze_language_model: false }
+    }
+}
+
+impl Trainable {
+    /// The groups of parameters that collect gradients.
+    pub(crate) fn groups(&self) -> Vec<Group> {
+        match self {
+            Self::Frozen => Vec::new(),
+            Self::Full { freeze_vision_tower, freeze_multi_modal_projector, freeze_language_model } => [
+                (Group::Vision, *freeze_vision_tower),
+                (Group::Projector, *freeze_multi_modal_projector),
+                (Group::Language, *freeze_language_model),
+            ]
+            .into_iter()
+            .filter_map(|(group, frozen)| (!frozen).then_some(group))
+            .collect(),
+            Self::Lora { .. } => vec![Group::Adapter],
+        }
+    }
+
+    /// The adapter to attach, if adapters are what is trained.
+    pub(crate) fn lora(&self) -> Option<LoraConfig> {
+        match self {
+            Self::Lora { r, lora_alpha, target_modules } => Some(LoraConfig {
+                r: *r,
+                alpha: *lora_alpha,
+                rank_stabilised: false,
+                target_modules: target_modules.clone(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What [`crate::LocalEngine::open`] opens.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// A Hugging Face folder.
+    pub model: PathBuf,
+    /// A PEFT folder on top of it. Trained further where [`Trainable::Lora`] is chosen.
+    pub adapter: Option<PathBuf>,
+    /// Where to compute.
+    pub device: Device,
+    /// What to train.
+    pub trainable: Trainable,
+    /// Seeds fresh adapters.
+    pub seed: u64,
+    /// Threads that work side by side on a CPU; results do not depend on it.
+    pub workers: usize,
+    /// Tokens, padding included, that one micro-batch may hold; bounds memory.
+    pub micro_batch_tokens: usize,
+    /// Sequences sampled at once by a worker; bounds memory.
+    pub sample_batch_size: usize,
+    /// Memory for picture features that are kept, in bytes.
+    pub feature_cache_bytes: usize,
+}
+
+impl EngineOptions {
+    /// Options for sampling and scoring a model on the device.
+    pub fn new(model: PathBuf, device: Device) -> Self {
+        Self {
+            model,
+            adapter: None,
+            device,
+            trainable: Trainable::Frozen,
+            seed: 0,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            micro_batch_tokens: 1024,
+            sample_batch_size: 64,
+            feature_cache_bytes: 1 << 28,
+        }
+    }
+}

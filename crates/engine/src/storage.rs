@@ -1,0 +1,58 @@
+//! Saving and loading: folders that appear whole or not at all.
+
+use std::path::Path;
+
+use align::engine::{EngineError, SaveKind};
+use vlm::model::Qwen25Vl;
+
+use crate::engine_error;
+use crate::local::LocalEngine;
+use crate::options::Trainable;
+
+const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+
+impl LocalEngine {
+    pub(crate) fn write(&self, folder: &Path, kind: SaveKind) -> Result<(), EngineError> {
+        let mut name = folder.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let partial = folder.with_file_name(name);
+        if partial.exists() {
+            fs_err::remove_dir_all(&partial)?;
+        }
+        fs_err::create_dir_all(&partial)?;
+        self.write_weights(&partial)?;
+        if kind == SaveKind::Checkpoint {
+            self.optimizer.save(&partial.join(OPTIMIZER_FILE)).map_err(engine_error)?;
+        }
+        if folder.exists() {
+            fs_err::remove_dir_all(folder)?;
+        }
+        Ok(fs_err::rename(&partial, folder)?)
+    }
+
+    fn write_weights(&self, folder: &Path) -> Result<(), EngineError> {
+        match (&self.lora, &self.options.trainable) {
+            (Some(lora), Trainable::Lora { .. }) => {
+                let base = self.options.model.to_string_lossy();
+                self.model.save_adapter(lora, &base, folder).map_err(engine_error)
+            }
+            _ => {
+                self.model.save(folder).map_err(engine_error)?;
+                self.processor.save(folder).map_err(engine_error)
+            }
+        }
+    }
+
+    pub(crate) fn read(&mut self, folder: &Path) -> Result<(), EngineError> {
+        if matches!(self.options.trainable, Trainable::Lora { .. }) {
+            self.lora = Some(self.model.load_adapter(folder).map_err(engine_error)?);
+        } else {
+            self.model = Qwen25Vl::load(folder, &self.options.device).map_err(engine_error)?;
+        }
+        let optimizer = folder.join(OPTIMIZER_FILE);
+        if optimizer.exists() {
+            self.optimizer = vlm::optim::AdamW::load(&optimizer, &self.options.device).map_err(engine_error)?;
+        }
+        Ok(())
+    }
+}

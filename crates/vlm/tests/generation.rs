@@ -1,0 +1,275 @@
+//! Sampling against the published code's greedy tokens, against the scorer, and against itself in other company.
+
+mod common;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::tensor::{Device, Tensor};
+use common::{Case, FIXTURES, Fixture, assert_close, values};
+use vlm::batch::{Batch, TokenSequence};
+use vlm::generate::{FinishReason, GenerateOptions, Generated, Prompt, generate};
+use vlm::model::Qwen25Vl;
+
+/// The six cases of a fixture, cut where the reply begins.
+struct Prompts {
+    fixture: Fixture,
+    model: Qwen25Vl,
+    cases: Vec<Case>,
+    images: Vec<Option<Tensor<2>>>,
+}
+
+impl Prompts {
+    fn of(name: &str) -> Self {
+        let fixture = Fixture::open(name);
+        let device = Device::flex();
+        let model = Qwen25Vl::load(&fixture.model_folder(), &device).unwrap();
+        let mut cases = fixture.cases();
+        for case in &mut cases {
+            case.ids
+                .truncate(fixture.integers(&format!("{}.prompt_len", case.id))[0] as usize);
+        }
+        let encode = |case: &Case| {
+            let pixels = fixture.pixel_values(case, &device)?;
+            Some(model.encode_images(pixels, &case.grids).unwrap())
+        };
+        let images = cases.iter().map(encode).collect();
+        Self {
+            fixture,
+            model,
+            cases,
+            images,
+        }
+    }
+
+    fn with_seeds<'a>(&'a self, seeds: &'a [Vec<u64>]) -> Vec<Prompt<'a>> {
+        let parts = self.cases.iter().zip(&self.images).zip(seeds);
+        parts
+            .map(|((case, images), seeds)| Prompt {
+                sequence: case.sequence(),
+                images: images.clone(),
+                seeds,
+            })
+            .collect()
+    }
+
+    fn sample(&self, seeds: &[Vec<u64>], options: &GenerateOptions) -> Vec<Vec<Generated>> {
+        generate(&self.model, &self.with_seeds(seeds), options, None).unwrap()
+    }
+
+    /// Every completion computed with no other beside it.
+    fn sample_alone(&self, seeds: &[Vec<u64>], options: &GenerateOptions) -> Vec<Vec<Generated>> {
+        let prompts = self.with_seeds(seeds);
+        let alone = |prompt: &Prompt, seed: &u64| {
+            let prompt = Prompt {
+                seeds: &[*seed],
+                ..prompt.clone()
+            };
+            generate(&self.model, &[prompt], options, None)
+                .unwrap()
+                .remove(0)
+                .remove(0)
+        };
+        prompts
+            .iter()
+            .map(|prompt| prompt.seeds.iter().map(|seed| alone(prompt, seed)).collect())
+            .collect()
+    }
+}
+
+/// Groups of unequal size.
+fn seeds() -> Vec<Vec<u64>> {
+    [3, 1, 4, 2, 1, 5]
+        .iter()
+        .enumerate()
+        .map(|(case, n)| (0..*n).map(|seed| 100 * case as u64 + seed).collect())
+        .collect()
+}
+
+fn options() -> GenerateOptions {
+    GenerateOptions {
+        max_new_tokens: 40,
+        ignore_eos: true,
+        ..GenerateOptions::default()
+    }
+}
+
+#[test]
+fn greedy_tokens_are_those_of_the_published_code() {
+    for prompts in FIXTURES.map(Prompts::of) {
+        let options = GenerateOptions {
+            temperature: 0.0,
+            max_new_tokens: 24,
+            stop_tokens: vec![555, 557],
+            ignore_eos: true,
+            ..GenerateOptions::default()
+        };
+        let completions = prompts.sample(&vec![vec![0]; 6], &options);
+        for (case, completions) in prompts.cases.iter().zip(&completions) {
+            let expected = prompts.fixture.integers(&format!("{}.greedy", case.id));
+            let got: Vec<i64> = completions[0].token_ids.iter().map(|&token| i64::from(token)).collect();
+            assert_eq!(got, expected, "{}", case.id);
+            assert_eq!(completions[0].finish_reason, FinishReason::Length);
+        }
+    }
+}
+
+/// The log-probabilities that the model gives `tokens` when they are scored in one pass.
+fn scored(model: &Qwen25Vl, prompt: &Prompt, tokens: &[u32]) -> Vec<f32> {
+    let ids = [prompt.sequence.ids, tokens].concat();
+    let batch = Batch::new(
+        &[TokenSequence {
+            ids: &ids,
+            ..prompt.sequence
+        }],
+        model.config(),
+    )
+    .unwrap();
+    let hidden = model.hidden_states(&batch, prompt.images.clone(), None).unwrap();
+    let first = prompt.sequence.ids.len() - 1;
+    let rows: Vec<usize> = (first..first + tokens.len()).collect();
+    values(model.token_scores(hidden, &rows, tokens, false).unwrap().logprobs)
+}
+
+#[test]
+fn log_probabilities_are_those_of_the_scorer() {
+    for (name, with_adapter) in [(FIXTURES[0], false), (FIXTURES[1], false), (FIXTURES[0], true)] {
+        let mut prompts = Prompts::of(name);
+        if with_adapter {
+            prompts.model.load_adapter(&prompts.fixture.adapter_folder()).unwrap();
+        }
+        let seeds = seeds();
+        let completions = prompts.sample(&seeds, &options());
+        let mut n_compared = 0;
+        for (prompt, completions) in prompts.with_seeds(&seeds).iter().zip(&completions) {
+            for completion in completions {
+                // Read back, image and video tokens would be placeholders: compare what stands before the first.
+                let is_placeholder = |token: &u32| [567, 568].contains(token);
+                let n = completion
+                    .token_ids
+                    .iter()
+                    .position(is_placeholder)
+                    .unwrap_or(completion.token_ids.len());
+                let scored = scored(&prompts.model, prompt, &completion.token_ids[..n]);
+                assert_close("sampled against scored", &completion.logprobs[..n], &scored, 1e-4);
+                n_compared += n;
+            }
+        }
+        assert!(n_compared > 500, "{n_compared} tokens compared");
+    }
+}
+
+#[test]
+fn a_sequence_is_the_same_in_any_company() {
+    let prompts = Prompts::of(FIXTURES[0]);
+    let seeds = seeds();
+    // About one token in six ends a sequence, so that they leave the batch one after another.
+    let stopping = GenerateOptions {
+        stop_tokens: (0..100).collect(),
+        ignore_eos: false,
+        ..options()
+    };
+    for options in [options(), stopping] {
+        let together = prompts.sample(&seeds, &options);
+        assert_eq!(prompts.sample_alone(&seeds, &options), together, "alone");
+        for (batch_size, workers) in [(5, 1), (64, 2), (3, 2)] {
+            let split = prompts.sample(
+                &seeds,
+                &GenerateOptions {
+                    batch_size,
+                    workers,
+                    ..options.clone()
+                },
+            );
+            assert_eq!(split, together, "batches of {batch_size}, {workers} workers");
+        }
+    }
+}
+
+#[test]
+fn another_seed_gives_another_completion() {
+    let prompts = Prompts::of(FIXTURES[0]);
+    let completions = prompts.sample(&[vec![1, 2, 1], vec![], vec![], vec![], vec![], vec![]], &options());
+    assert_eq!(completions[0][0], completions[0][2]);
+    assert_ne!(completions[0][0].token_ids, completions[0][1].token_ids);
+    assert!(completions[1].is_empty());
+}
+
+#[test]
+fn banned_tokens_are_never_drawn() {
+    let prompts = Prompts::of(FIXTURES[0]);
+    let banned_tokens: Vec<u32> = (0..608).filter(|token| token % 50 != 7).collect();
+    for temperature in [0.0, 1.0, 3.0] {
+        let options = GenerateOptions {
+            temperature,
+            banned_tokens: banned_tokens.clone(),
+            ..options()
+        };
+        let completions = prompts.sample(&seeds(), &options);
+        let tokens = completions
+            .iter()
+            .flatten()
+            .flat_map(|completion| &completion.token_ids);
+        assert!(tokens.clone().all(|token| token % 50 == 7) && tokens.count() == 16 * 40);
+    }
+}
+
+#[test]
+fn sequences_stop_at_a_stop_token_or_at_the_limit() {
+    let prompts = Prompts::of(FIXTURES[0]);
+    let options = GenerateOptions {
+        stop_tokens: (0..40).collect(),
+        ignore_eos: false,
+        ..options()
+    };
+    let finished = AtomicUsize::new(0);
+    let seeds = seeds();
+    let count = |_: usize, _: &Generated| {
+        finished.fetch_add(1, Ordering::Relaxed);
+    };
+    let completions = generate(&prompts.model, &prompts.with_seeds(&seeds), &options, Some(&count)).unwrap();
+    let completions: Vec<Generated> = completions.into_iter().flatten().collect();
+    assert_eq!(finished.into_inner(), completions.len());
+    for completion in &completions {
+        let (last, before) = completion.token_ids.split_last().unwrap();
+        assert!(before.iter().all(|token| *token >= 40));
+        match completion.finish_reason {
+            FinishReason::Stop => assert!(*last < 40),
+            FinishReason::Length => assert!(*last >= 40 && completion.token_ids.len() == 40),
+        }
+        assert_eq!(completion.logprobs.len(), completion.token_ids.len());
+    }
+    for reason in [FinishReason::Stop, FinishReason::Length] {
+        assert!(
+            completions.iter().any(|completion| completion.finish_reason == reason),
+            "{reason:?} occurs"
+        );
+    }
+}
+
+#[test]
+fn prompts_that_do_not_fit_are_refused() {
+    let prompts = Prompts::of(FIXTURES[0]);
+    let message = |prompt: Prompt, options: &GenerateOptions| {
+        generate(&prompts.model, &[prompt], options, None)
+            .unwrap_err()
+            .to_string()
+    };
+    let seeds = seeds();
+    let prompt = prompts.with_seeds(&seeds).remove(0);
+    let without_images = Prompt {
+        images: None,
+        ..prompt.clone()
+    };
+    assert_eq!(
+        message(without_images, &options()),
+        "expected 6 image rows, one for each image token, got 0"
+    );
+    let endless = GenerateOptions {
+        max_new_tokens: 128_000,
+        ..options()
+    };
+    assert_eq!(
+        message(prompt, &endless),
+        "prompt 0: expected at most 128000 tokens with its completion, got 34 and up to 128000 more"
+    );
+}
