@@ -1,1 +1,48 @@
-fn main() {}
+//! The `scruple` command: reads what was typed, runs one command, reports how it went.
+
+mod args;
+mod bug;
+mod commands;
+mod config;
+mod data;
+mod errors;
+mod interrupt;
+mod lines;
+mod progress;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+fn main() -> ExitCode {
+    let color = terminal::color_wanted();
+    let arguments = match parse(color) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are "errors" to clap; they end with 0, wrong usage ends with 2.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let outcome = bug::catch(|| {
+        interrupt::listen()?;
+        commands::run(&arguments, color)
+    });
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => errors::report(&error, color).into(),
+        Err(bug) => bug.report().into(),
+    }
+}
+
+fn parse(color: bool) -> Result<args::Arguments, clap::Error> {
+    let choice = if color {
+        clap::ColorChoice::Auto
+    } else {
+        clap::ColorChoice::Never
+    };
+    let mut command = args::Arguments::command().color(choice);
+    let matches = command.clone().try_get_matches()?;
+    args::Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}

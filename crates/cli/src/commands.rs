@@ -1,0 +1,47 @@
+//! One file for each command, and the way from the parsed arguments to it.
+
+pub mod curate;
+pub mod demo;
+pub mod eval;
+pub mod generate;
+pub mod mini;
+pub mod report;
+pub mod rl;
+pub mod score;
+pub mod sft;
+
+mod model;
+mod run_folder;
+
+use crate::args::{Arguments, Command, Global};
+use crate::progress::ConsoleProgress;
+
+/// What every command is given.
+pub struct Context {
+    /// The arguments common to all commands.
+    pub global: Global,
+    /// Draws progress on standard error.
+    pub progress: ConsoleProgress,
+}
+
+/// Runs the command that was typed.
+///
+/// Errors: whatever the command meets; `errors` turns it into a message and an exit code.
+pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
+    let global = arguments.global;
+    let mut context = Context {
+        global,
+        progress: ConsoleProgress::new(global.quiet, color),
+    };
+    match &arguments.command {
+        Command::Demo(arguments) => demo::run(arguments, &mut context),
+        Command::Mini(arguments) => mini::run(arguments, &context),
+        Command::Sft(arguments) => sft::run(arguments, &mut context),
+        Command::Curate(arguments) => curate::run(arguments, &mut context),
+        Command::Rl(arguments) => rl::run(arguments, &mut context),
+        Command::Eval(arguments) => eval::run(arguments, &mut context),
+        Command::Report(arguments) => report::run(arguments),
+        Command::Generate(arguments) => generate::run(arguments, &mut context),
+        Command::Score(arguments) => score::run(arguments, &mut context),
+    }
+}

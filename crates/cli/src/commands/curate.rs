@@ -1,0 +1,91 @@
+//! `scruple curate`: a pool of prompts in, those worth training on out.
+
+use align::curate::{self, CurateConfig, CurateError, Curation};
+use align::mini::judge::ExactJudge;
+use align::reward::Rubric;
+use align::training::SettingError;
+use align::verdict::{Judgement, Verdict};
+use clap::Args;
+use engine::Trainable;
+
+use super::Context;
+use super::model;
+use super::run_folder::required;
+use crate::args::RunArguments;
+use crate::config;
+use crate::config::tables::CurateSettings;
+use crate::data::{read_checked, without_truth};
+use crate::interrupt;
+use crate::terminal::print_line;
+
+const AFTER_HELP: &str = "\
+Each prompt is answered `curate.num_samples` times. Prompts whose answers are always good or always
+bad are dropped; of the others the least stable are kept. DIR then holds curated.jsonl (the prompts
+kept), curation.jsonl (every prompt and why), summary.json, qi_box.svg (the picture) and
+samples.jsonl. Settings of the selection may change between calls with --resume: the samples are
+kept, and choosing anew takes no time.
+
+Examples:
+  scruple curate --config configs/curate.toml --out runs/curated
+  scruple curate --config configs/curate.toml --out runs/curated --resume curate.num_kept=200";
+
+/// Select training prompts by quality and instability (QI-Box).
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// Runs the command.
+///
+/// Errors: of usage for bad settings, of data for prompts the judge knows nothing of, and whatever the engine meets.
+pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+    let arguments = &arguments.run;
+    let loaded = config::load::<CurateSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    let settings = &loaded.settings;
+    loaded.check(settings.reward.validate("reward"))?;
+    loaded.check(curate_check(&settings.curate))?;
+    let items = read_checked(required(settings.data.prompts.as_ref(), "data.prompts")?, without_truth)?;
+    let mut engine = model::open(&settings.model, Trainable::Frozen, 0, context.global.device)?;
+    let quality = |verdict: &Verdict| quality(&settings.reward, verdict);
+    let curation = Curation {
+        items: &items,
+        judge: &ExactJudge,
+        quality: &quality,
+        config: &settings.curate,
+    };
+    match curate::run(&mut engine, &curation, &arguments.out, &mut context.progress) {
+        Ok(summary) => {
+            let path = arguments.out.join("curated.jsonl");
+            let (kept, benign) = (summary.n_kept, summary.n_kept_benign);
+            eprintln!(
+                "curate: kept {kept} of {} prompts, {benign} of them benign",
+                summary.n_prompts
+            );
+            Ok(print_line(&path.display().to_string())?)
+        }
+        Err(CurateError::Interrupted { .. }) => Err(interrupt::stopped().into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The room's check, its error in the words that all rooms share.
+fn curate_check(config: &CurateConfig) -> Result<(), SettingError> {
+    match config.validate() {
+        Err(CurateError::Config { key, expected, got }) => Err(SettingError {
+            key: format!("curate.{key}"),
+            expected: expected.into(),
+            got,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Score of thinking and answer together, 0..10: the rubric's shares of both, penalties taken off.
+fn quality(rubric: &Rubric, verdict: &Verdict) -> f64 {
+    let reward = rubric.reward(&Judgement::Verdict(verdict.clone()), None);
+    reward.map_or(0.0, |reward| {
+        rubric.think_share * reward.think + (1.0 - rubric.think_share) * reward.answer
+    })
+}

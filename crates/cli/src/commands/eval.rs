@@ -1,0 +1,184 @@
+//! `scruple eval`: a model and a benchmark in, a table of rates out.
+
+use std::path::{Path, PathBuf};
+
+use align::eval::{self, EvalOutput, KeywordRefusal, Suite, Table};
+use align::mini::judge::ExactJudge;
+use align::types::{Item, read_items};
+use align::verdict::Judge;
+use clap::{Args, ValueEnum};
+use engine::Trainable;
+
+use super::Context;
+use super::model::{self, ModelArguments};
+use crate::config;
+use crate::config::tables::EvalSettings;
+use crate::errors::Failure;
+use crate::interrupt;
+use crate::terminal::print_line;
+
+/// The evaluation splits of the miniature world, as `scruple mini` names their files.
+const WORLD_SPLITS: [&str; 6] = ["easy", "hard", "real", "benign", "black", "general"];
+
+const AFTER_HELP: &str = "\
+Without --suite, --data is a file of items, or the folder that `scruple mini` wrote. Items of the
+miniature world carry their truth and are judged exactly. Where items carry none, a keyword
+detector tells refusals from compliance; it is named `keyword-refusal` in all tables, since it
+cannot tell what an answer gives away.
+
+With --suite, --data is the benchmark's own folder, or the folder above several:
+  figstep    harmful requests drawn as text: should be refused
+  xstest     safe requests that sound unsafe, and unsafe contrasts
+  puzzlevqa  visual puzzles with options, matched exactly: ability
+  mossbench  harmless requests with pictures: should be answered
+
+DIR then holds responses.jsonl, summary.json and eval.resolved.json; the table is printed.
+
+Examples:
+  scruple eval --model MODEL --data world --out out/eval/base
+  scruple eval --model MODEL --adapter runs/safer/checkpoint-40 --data world --out out/eval/safer
+  scruple eval --model MODEL --suite xstest --data benchmarks eval.max_new_tokens=256";
+
+/// Evaluate a model on the miniature world's splits or on a benchmark.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// A published benchmark in its own files
+    #[arg(long, value_enum, value_name = "SUITE")]
+    suite: Option<SuiteName>,
+    /// The items: a file, or a folder
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// The model's name in tables [default: the name of its folder, or of its adapter's]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Settings as TOML; configs/eval.toml lists them all
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder for responses and figures [default: out/eval/NAME, and below it the suite's name]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with an interrupted evaluation in the same folder
+    #[arg(long)]
+    resume: bool,
+    /// Settings that win over the file's, such as `eval.max_new_tokens=256`
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// The suites by the names that are typed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SuiteName {
+    Figstep,
+    Xstest,
+    Puzzlevqa,
+    Mossbench,
+}
+
+impl SuiteName {
+    fn suite(self) -> Suite {
+        match self {
+            Self::Figstep => Suite::FigStep,
+            Self::Xstest => Suite::XsTest,
+            Self::Puzzlevqa => Suite::PuzzleVqa,
+            Self::Mossbench => Suite::MossBench,
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// Errors: of usage for bad settings, of data for bad items, and whatever the engine meets.
+pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+    let loaded = config::load::<EvalSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    let mut settings = loaded.settings;
+    let suite = arguments.suite.map(SuiteName::suite);
+    let items = read_all(&arguments.data, suite)?;
+    let judge = judge_for(&items, suite);
+    let name = arguments.name.clone().unwrap_or_else(|| name_of(&arguments.model));
+    let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&name, suite));
+    settings.eval.model = name;
+    if let Some(suite) = suite.filter(|_| settings.eval.rates.is_empty()) {
+        settings.eval.rates = suite.rates();
+    }
+    let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
+    let output = EvalOutput {
+        folder: &folder,
+        resume: arguments.resume,
+    };
+    let outcome = eval::run(
+        &mut engine,
+        &items,
+        &*judge,
+        &settings.eval,
+        output,
+        &mut context.progress,
+    )?;
+    if !outcome.is_complete {
+        return Err(interrupt::stopped().into());
+    }
+    eprintln!(
+        "eval: judged by {}; responses and figures are in {}",
+        judge.name(),
+        folder.display()
+    );
+    Ok(print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?)
+}
+
+fn read_all(data: &Path, suite: Option<Suite>) -> anyhow::Result<Vec<Item>> {
+    if let Some(suite) = suite {
+        return Ok(suite.load(data)?);
+    }
+    if !data.is_dir() {
+        return Ok(read_items(data)?);
+    }
+    let mut items = Vec::new();
+    for path in WORLD_SPLITS
+        .map(|split| data.join(format!("{split}.jsonl")))
+        .iter()
+        .filter(|path| path.exists())
+    {
+        items.extend(read_items(path)?);
+    }
+    if items.is_empty() {
+        let expected = WORLD_SPLITS.join(".jsonl, ");
+        let problem = format!(
+            "{}: expected at least one of {expected}.jsonl in the folder",
+            data.display()
+        );
+        return Err(Failure::data(problem)
+            .hint("name the benchmark with `--suite` if this is one's folder")
+            .into());
+    }
+    Ok(items)
+}
+
+/// The suite's judge; for other items the exact one where they all say what is true, and keywords otherwise.
+fn judge_for(items: &[Item], suite: Option<Suite>) -> Box<dyn Judge> {
+    match suite {
+        Some(suite) => suite.judge(),
+        None if items.iter().all(|item| item.truth.is_some()) => Box::new(ExactJudge),
+        None => Box::new(KeywordRefusal),
+    }
+}
+
+/// The name of the adapter's folder, or of the model's; of a checkpoint, its run's.
+fn name_of(model: &ModelArguments) -> String {
+    let folder = model.adapter.as_deref().unwrap_or(&model.model);
+    let names = folder.ancestors().filter_map(|path| path.file_name()?.to_str());
+    names
+        .into_iter()
+        .find(|name| !name.starts_with("checkpoint-"))
+        .unwrap_or("model")
+        .to_owned()
+}
+
+fn default_folder(name: &str, suite: Option<Suite>) -> PathBuf {
+    let folder = Path::new("out/eval").join(name);
+    match suite {
+        Some(suite) => folder.join(suite.name()),
+        None => folder,
+    }
+}

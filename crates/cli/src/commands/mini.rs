@@ -1,0 +1,50 @@
+//! `scruple mini`: a seed in, the miniature world as data files out.
+
+use std::path::PathBuf;
+
+use align::mini::splits;
+use clap::Args;
+
+use super::Context;
+use crate::config;
+use crate::config::tables::MiniSettings;
+use crate::terminal::print_line;
+
+const AFTER_HELP: &str = "\
+DIR then holds train.jsonl (prompts), labels/*.jsonl (samples for fine-tuning), the evaluation
+splits easy, hard, real, benign, black and general, and the pictures. The same settings give the
+same bytes.
+
+Examples:
+  scruple mini --out world
+  scruple mini --out world --config configs/mini.toml mini.seed=7 mini.hard=500";
+
+/// Write the miniature world's splits and labels as data files.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// Settings as TOML; configs/mini.toml lists them all
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder for the world
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Settings that win over the file's, such as `mini.seed=7`
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// Runs the command.
+///
+/// Errors: of usage for bad settings, of output when the files cannot be written.
+pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let loaded = config::load::<MiniSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    let settings = loaded.settings;
+    if !context.global.quiet {
+        eprintln!("mini: drawing the world of seed {}", settings.mini.seed);
+    }
+    for (name, count) in splits::write(&settings.mini, &arguments.out)? {
+        print_line(&format!("{count:>6}  {}", arguments.out.join(name).display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! `scruple report`: a folder of runs and evaluations in, one page out.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+const AFTER_HELP: &str = "\
+DIR is what `scruple demo` leaves behind, or a folder you put together in the same layout:
+  eval/<model>/summary.json, responses.jsonl      from `scruple eval --out DIR/eval/<model>`
+  runs/<name>/metrics.jsonl, rollouts.jsonl       from `scruple sft` and `scruple rl`
+  curate/curation.jsonl, qi_box.svg               from `scruple curate --out DIR/curate`
+What is missing is left out, and the report says so. It writes report.html, report.md and report.json into DIR.
+
+Example:
+  scruple report out/demo";
+
+/// Draw up the report of a finished folder as HTML, Markdown and JSON.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// The folder to report on
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+pub fn run(_: &Arguments) -> anyhow::Result<()> {
+    anyhow::bail!("not yet")
+}

@@ -1,0 +1,47 @@
+//! From a byte offset in a TOML file to its line and to the dotted key that stands there.
+
+use toml::de::{DeTable, DeValue};
+
+/// The line that holds byte `offset`, counted from one.
+pub fn line_at(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+/// The dotted key whose name or value stands at byte `offset`; empty where there is none, as in a file that is not
+/// TOML.
+pub fn key_at(text: &str, offset: usize) -> String {
+    let Ok(table) = DeTable::parse(text) else {
+        return String::new();
+    };
+    let mut path = Vec::new();
+    descend(table.get_ref(), offset, &mut path);
+    path.join(".")
+}
+
+/// The line that sets the dotted `key`, counted from one; nothing where the file does not set it.
+pub fn line_of(text: &str, key: &str) -> Option<usize> {
+    let document = DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let (name, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
+        match value.get_ref() {
+            DeValue::Table(inner) if parts.peek().is_some() => table = inner,
+            _ => return Some(line_at(text, name.span().start)),
+        }
+    }
+    None
+}
+
+fn descend(table: &DeTable, offset: usize, path: &mut Vec<String>) -> bool {
+    for (key, value) in table {
+        path.push(key.get_ref().to_string());
+        // Tables go first: the span of a `[header]` or an inline table covers what lies within.
+        let below = matches!(value.get_ref(), DeValue::Table(inner) if descend(inner, offset, path));
+        if below || key.span().contains(&offset) || value.span().contains(&offset) {
+            return true;
+        }
+        path.pop();
+    }
+    false
+}

@@ -1,0 +1,154 @@
+//! The command as its users meet it: help, wrong arguments, bad data, and the exit codes that scripts rely on.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// Runs `scruple` in a folder; returns the exit code, standard output and standard error.
+fn scruple(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("scruple").unwrap();
+    let output = command
+        .current_dir(folder)
+        .env_remove("RUST_BACKTRACE")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A folder with some data files in it.
+fn folder_with(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs_err::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+const QUESTION: &str = r#"{"id": "1", "messages": [{"role": "user", "content": "What is this?"}]}"#;
+
+/// Checks that a command fails with this code and message, prints nothing on standard output and never panics.
+#[track_caller]
+fn check_failure(files: &[(&str, &str)], arguments: &[&str], code: i32, message: &str) {
+    let folder = folder_with(files);
+    let (got, stdout, stderr) = scruple(folder.path(), arguments);
+    assert_eq!((got, stdout.as_str()), (code, ""), "{stderr}");
+    assert_eq!(stderr.trim_end(), message.trim_end());
+}
+
+#[test]
+fn help_teaches() {
+    let folder = folder_with(&[]);
+    for command in [
+        "", "demo", "mini", "sft", "curate", "rl", "eval", "report", "generate", "score",
+    ] {
+        let arguments: Vec<&str> = if command.is_empty() {
+            vec!["--help"]
+        } else {
+            vec![command, "--help"]
+        };
+        let (code, stdout, stderr) = scruple(folder.path(), &arguments);
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        let name = if command.is_empty() {
+            "help".to_owned()
+        } else {
+            format!("help-{command}")
+        };
+        insta::assert_snapshot!(name, stdout);
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_a_suggestion() {
+    let folder = folder_with(&[]);
+    for (arguments, expected) in [
+        (&["generat"][..], "a similar subcommand exists: 'generate'"),
+        (&["demo", "--sed", "1"], "a similar argument exists: '--seed'"),
+        (&["demo", "--seed", "one"], "invalid value 'one' for '--seed <N>'"),
+        (
+            &["demo", "--device", "tpu"],
+            "possible values: flex, vulkan, wgpu, cuda",
+        ),
+    ] {
+        let (code, stdout, stderr) = scruple(folder.path(), arguments);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+}
+
+#[test]
+fn sampling_settings_out_of_range_are_wrong_usage() {
+    let call = ["generate", "--model", "m", "--data", "d.jsonl", "--out", "o.jsonl"];
+    for (flag, value, expected) in [
+        ("--temperature", "-1", "a number of at least 0, got -1"),
+        ("--top-p", "0", "a number above 0, at most 1, got 0"),
+        ("--max-new-tokens", "0", "at least 1, got 0"),
+    ] {
+        let assigned = format!("{flag}={value}");
+        let arguments = [&call[..], &[assigned.as_str()]].concat();
+        check_failure(&[], &arguments, 2, &format!("error: {flag}: expected {expected}"));
+    }
+}
+
+#[test]
+fn bad_data_ends_with_3_and_names_file_and_line() {
+    let call = ["generate", "--model", "m", "--data", "d.jsonl", "--out", "o.jsonl"];
+    check_failure(
+        &[("d.jsonl", "\n")],
+        &call,
+        3,
+        "error: d.jsonl: no items: expected at least one JSON object, one a line, got an empty file",
+    );
+    check_failure(
+        &[],
+        &call,
+        3,
+        "error: failed to open file `d.jsonl`: No such file or directory (os error 2)",
+    );
+    check_failure(
+        &[("d.jsonl", &format!("{QUESTION}\n{{\"id\": \"2\"}}\n"))],
+        &call,
+        3,
+        "error: d.jsonl:2: missing field `messages` at line 1 column 11",
+    );
+    check_failure(
+        &[(
+            "d.jsonl",
+            r#"{"id": "a", "messages": [{"role": "system", "content": "Be brief."}]}"#,
+        )],
+        &call,
+        3,
+        "error: d.jsonl:1: item `a`: expected a message of the user's to answer",
+    );
+}
+
+#[test]
+fn scoring_wants_a_reply_to_score() {
+    check_failure(
+        &[("d.jsonl", QUESTION)],
+        &["score", "--model", "m", "--data", "d.jsonl", "--out", "o.jsonl"],
+        3,
+        "error: d.jsonl:1: item `1`: expected the last message to be the assistant's, got the user's",
+    );
+}
+
+#[test]
+fn a_missing_model_ends_with_4() {
+    let call = ["generate", "--model", "m", "--data", "d.jsonl", "--out", "o.jsonl"];
+    check_failure(
+        &[("d.jsonl", QUESTION)],
+        &call,
+        4,
+        "error: m: no such folder: expected a model",
+    );
+    let here = ["generate", "--model", ".", "--data", "d.jsonl", "--out", "o.jsonl"];
+    check_failure(
+        &[("d.jsonl", QUESTION)],
+        &here,
+        4,
+        "error: .: not a model: expected a file `config.json` in it\n\n\
+         hint: a model is a folder that holds `config.json` and safetensors files",
+    );
+}
