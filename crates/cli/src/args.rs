@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{curate, demo, eval, generate, mini, report, rl, score, sft};
+use crate::commands::{base, curate, demo, eval, generate, mini, report, rl, score, sft};
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -107,6 +107,8 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Write the miniature world's splits and labels as data files
     Mini(mini::Arguments),
+    /// Train the miniature world's base model from nothing
+    Base(base::Arguments),
     /// Fine-tune on safety chains of thought (MIRage)
     Sft(sft::Arguments),
     /// Select training prompts by quality and instability (QI-Box)

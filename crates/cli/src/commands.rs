@@ -1,5 +1,6 @@
 //! One file for each command, and the way from the parsed arguments to it.
 
+pub mod base;
 pub mod curate;
 pub mod demo;
 pub mod eval;
@@ -36,6 +37,7 @@ pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Demo(arguments) => demo::run(arguments, &mut context),
         Command::Mini(arguments) => mini::run(arguments, &context),
+        Command::Base(arguments) => base::run(arguments, &mut context),
         Command::Sft(arguments) => sft::run(arguments, &mut context),
         Command::Curate(arguments) => curate::run(arguments, &mut context),
         Command::Rl(arguments) => rl::run(arguments, &mut context),

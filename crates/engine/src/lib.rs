@@ -13,6 +13,7 @@ mod storage;
 
 pub mod newborn;
 
+pub use burn::tensor::Device as ComputeDevice;
 pub use device::{DEVICES, open_device};
 pub use local::{LocalEngine, ScoredDialogue};
 pub use options::{EngineOptions, Trainable};

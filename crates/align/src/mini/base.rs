@@ -51,8 +51,8 @@ impl Default for BaseConfig {
     fn default() -> Self {
         Self {
             seed: 7,
-            samples: 120_000,
-            variants: 8,
+            samples: 80_000,
+            variants: 6,
             general_share: 0.5,
             careful_share: 0.05,
             reflection_share: 0.15,

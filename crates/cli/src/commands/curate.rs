@@ -1,10 +1,7 @@
 //! `scruple curate`: a pool of prompts in, those worth training on out.
 
-use align::curate::{self, CurateConfig, CurateError, Curation};
+use align::curate::{self, CurateError, Curation};
 use align::mini::judge::ExactJudge;
-use align::reward::Rubric;
-use align::training::SettingError;
-use align::verdict::{Judgement, Verdict};
 use clap::Args;
 use engine::Trainable;
 
@@ -45,14 +42,13 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let loaded = config::load::<CurateSettings>(arguments.config.as_deref(), &arguments.overrides)?;
     let settings = &loaded.settings;
     loaded.check(settings.reward.validate("reward"))?;
-    loaded.check(curate_check(&settings.curate))?;
+    loaded.check(settings.curate.validate("curate"))?;
     let items = read_checked(required(settings.data.prompts.as_ref(), "data.prompts")?, without_truth)?;
     let mut engine = model::open(&settings.model, Trainable::Frozen, 0, context.global.device)?;
-    let quality = |verdict: &Verdict| quality(&settings.reward, verdict);
     let curation = Curation {
         items: &items,
         judge: &ExactJudge,
-        quality: &quality,
+        rubric: &settings.reward,
         config: &settings.curate,
     };
     match curate::run(&mut engine, &curation, &arguments.out, &mut context.progress) {
@@ -68,24 +64,4 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         Err(CurateError::Interrupted { .. }) => Err(interrupt::stopped().into()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The room's check, its error in the words that all rooms share.
-fn curate_check(config: &CurateConfig) -> Result<(), SettingError> {
-    match config.validate() {
-        Err(CurateError::Config { key, expected, got }) => Err(SettingError {
-            key: format!("curate.{key}"),
-            expected: expected.into(),
-            got,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Score of thinking and answer together, 0..10: the rubric's shares of both, penalties taken off.
-fn quality(rubric: &Rubric, verdict: &Verdict) -> f64 {
-    let reward = rubric.reward(&Judgement::Verdict(verdict.clone()), None);
-    reward.map_or(0.0, |reward| {
-        rubric.think_share * reward.think + (1.0 - rubric.think_share) * reward.answer
-    })
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use engine::{DEVICES, EngineOptions, LocalEngine, Trainable};
+use engine::{ComputeDevice, DEVICES, EngineOptions, LocalEngine, Trainable};
 
 use super::run_folder::required;
 use crate::args::Device;
@@ -53,14 +53,7 @@ pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device)
     if let Some(adapter) = &table.adapter {
         check_folder(adapter, "adapter_config.json", "LoRA adapter")?;
     }
-    let name = device.name();
-    let device = engine::open_device(name).ok_or_else(|| {
-        let problem = format!(
-            "--device {name}: not part of this build: expected {}",
-            DEVICES.join(" or ")
-        );
-        Failure::usage(problem).hint(format!("build it in with `cargo build --release --features {name}`"))
-    })?;
+    let device = self::device(device)?;
     let options = EngineOptions {
         trainable,
         seed,
@@ -70,4 +63,18 @@ pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device)
         adapter: table.adapter.clone(),
         ..options
     })?)
+}
+
+/// The device that was asked for.
+///
+/// Errors: of usage when it is not part of this build.
+pub fn device(device: Device) -> Result<ComputeDevice, Failure> {
+    let name = device.name();
+    engine::open_device(name).ok_or_else(|| {
+        let problem = format!(
+            "--device {name}: not part of this build: expected {}",
+            DEVICES.join(" or ")
+        );
+        Failure::usage(problem).hint(format!("build it in with `cargo build --release --features {name}`"))
+    })
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use align::report::ReportConfig;
 use clap::Args;
+
+use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
 DIR is what `scruple demo` leaves behind, or a folder you put together in the same layout:
@@ -23,6 +26,10 @@ pub struct Arguments {
     folder: PathBuf,
 }
 
-pub fn run(_: &Arguments) -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
+/// Runs the command.
+///
+/// Errors: of data where the folder holds nothing to report, or a file is not what it should be.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let files = align::report::run(&arguments.folder, &ReportConfig::default())?;
+    Ok(print_line(&files.html.display().to_string())?)
 }

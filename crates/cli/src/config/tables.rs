@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use align::curate::CurateConfig;
 use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
+use align::mini::base::BaseConfig;
 use align::mini::splits::MiniConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
 use engine::Trainable;
+use engine::newborn::ModelSize;
 use serde::{Deserialize, Serialize};
 
 /// The model to begin with; the table `[model]`.
@@ -100,6 +102,41 @@ pub struct EvalSettings {
 pub struct MiniSettings {
     /// How much of the world is written.
     pub mini: MiniConfig,
+}
+
+/// Settings of `scruple base`. The defaults are those of the base model that comes with `scruple demo`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BaseSettings {
+    /// What it learns from.
+    pub base: BaseConfig,
+    /// How large it is.
+    pub size: ModelSize,
+    /// How it is trained.
+    pub sft: SftConfig,
+}
+
+impl Default for BaseSettings {
+    fn default() -> Self {
+        let base = BaseConfig::default();
+        let sft = SftConfig {
+            seed: base.seed,
+            general_ratio: 0.0,
+            num_train_epochs: 1.0,
+            train_batch_size: 32,
+            learning_rate: 1e-3,
+            warmup_ratio: 0.02,
+            adam_beta2: 0.98,
+            save_steps: 500,
+            save_total_limit: 1,
+            ..SftConfig::default()
+        };
+        Self {
+            base,
+            size: ModelSize::default(),
+            sft,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use align::curate::CurateError;
 use align::engine::EngineError;
 use align::eval::EvalError;
+use align::report::ReportError;
 use align::run_dir::RunError;
 use align::training::{SettingError, TrainingError};
 use align::types::DataError;
@@ -129,11 +130,14 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
     }
     if let Some(error) = error.downcast_ref::<CurateError>() {
         return Some(match error {
-            CurateError::Config { .. } => Category::Usage,
+            CurateError::Setting(..) => Category::Usage,
             CurateError::Interrupted { .. } => Category::Interrupted,
             CurateError::Picture { .. } => Category::Output,
             _ => Category::Data,
         });
+    }
+    if error.is::<ReportError>() {
+        return Some(Category::Data);
     }
     error.downcast_ref::<EvalError>().map(|error| match error {
         EvalError::Setting { .. } | EvalError::ItemChanged { .. } => Category::Usage,
