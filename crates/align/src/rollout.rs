@@ -32,7 +32,8 @@ pub struct RolloutConfig {
     pub reflect: bool,
     /// Most tokens of a reflection and the correction after it.
     pub max_reflection_length: usize,
-    /// What the model is told of its unsafe response; `{risk}` and `{evidence}` are filled in from the verdict.
+    /// What the model is told of its unsafe response; `{risk}` and `{evidence}`, where they
+    /// stand in it, are filled in from the verdict.
     pub reflection_prompt: String,
     /// Most corrected members of a group, as a share of G, rounded down.
     pub max_corrected_share: f64,
@@ -92,11 +93,10 @@ impl RolloutConfig {
             share,
         )?;
         let prompt = &self.reflection_prompt;
-        let has_places = prompt.contains("{risk}") && prompt.contains("{evidence}");
         check_setting(
-            has_places,
+            !prompt.trim().is_empty(),
             &key("reflection_prompt"),
-            "`{risk}` and `{evidence}` in it",
+            "some words",
             format!("`{prompt}`"),
         )
     }

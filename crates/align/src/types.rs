@@ -248,7 +248,11 @@ fn relative_to(path: &Path, folder: &Path) -> PathBuf {
         .filter(|(_, ancestor)| ancestor.components().next().is_some())
         .find_map(|(climbed, ancestor)| {
             let below = path.strip_prefix(ancestor).ok()?;
-            Some(std::iter::repeat_n(Path::new(".."), climbed).collect::<PathBuf>().join(below))
+            Some(
+                std::iter::repeat_n(Path::new(".."), climbed)
+                    .collect::<PathBuf>()
+                    .join(below),
+            )
         })
         .unwrap_or_else(|| path.to_owned())
 }

@@ -44,8 +44,10 @@ impl FeatureCache {
         wanted.dedup();
         let (known, unknown): (Vec<&Path>, Vec<&Path>) =
             wanted.into_iter().partition(|path| self.rows.contains_key(*path));
-        let mut found: HashMap<PathBuf, Tensor<2>> =
-            known.into_iter().map(|path| (path.to_owned(), self.rows[path].clone())).collect();
+        let mut found: HashMap<PathBuf, Tensor<2>> = known
+            .into_iter()
+            .map(|path| (path.to_owned(), self.rows[path].clone()))
+            .collect();
         let chunks: Vec<&[&Path]> = unknown.chunks(PICTURES_AT_ONCE).collect();
         let compute = |chunk: &&[&Path]| encode(model, processor, chunk);
         in_order(pools, &chunks, compute, |rows| {
@@ -70,7 +72,9 @@ pub fn encode(
 ) -> Result<Vec<(PathBuf, Tensor<2>)>, EngineError> {
     let patches = processor.images(files).map_err(engine_error)?;
     let mut values = Vec::new();
-    patches.iter().for_each(|patches| patches.append_pixel_values(&mut values));
+    patches
+        .iter()
+        .for_each(|patches| patches.append_pixel_values(&mut values));
     let grids: Vec<[usize; 3]> = patches.iter().map(|patches| patches.grid()).collect();
     let n_patches = patches.iter().map(|patches| patches.n_patches()).sum();
     let row_length = patches.first().map_or(0, |patches| patches.row_length());

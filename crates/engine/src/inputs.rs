@@ -30,7 +30,12 @@ impl Prepared {
         let patches = processor.images(&paths).map_err(engine_error)?;
         let encoded = processor.encode(&messages, &patches, true).map_err(engine_error)?;
         let prompt_length = encoded.input_ids.len();
-        Ok(Self { ids: encoded.input_ids, prompt_length, grids: encoded.image_grids, images })
+        Ok(Self {
+            ids: encoded.input_ids,
+            prompt_length,
+            grids: encoded.image_grids,
+            images,
+        })
     }
 
     /// A dialogue with its reply.
@@ -50,6 +55,9 @@ impl Prepared {
 
     /// As the model's batches take it.
     pub fn tokens(&self) -> TokenSequence<'_> {
-        TokenSequence { ids: &self.ids, grids: &self.grids }
+        TokenSequence {
+            ids: &self.ids,
+            grids: &self.grids,
+        }
     }
 }

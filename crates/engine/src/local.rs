@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use align::engine::{
-    AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest, Sampled,
-    SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
+    AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest,
+    Sampled, SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
 };
 use align::types::Message;
 use burn::tensor::{Tensor, TensorData};
@@ -107,8 +107,14 @@ impl LocalEngine {
         let mut prepared = Prepared::sequence(&self.processor, sequence)?;
         let prompt_length = std::mem::replace(&mut prepared.prompt_length, 1);
         let scores = self.score_all(&[prepared.clone()], Policy::Current)?.remove(0);
-        let logprobs = std::iter::once(None).chain(scores.logprobs.into_iter().map(Some)).collect();
-        Ok(ScoredDialogue { input_ids: prepared.ids, prompt_length, logprobs })
+        let logprobs = std::iter::once(None)
+            .chain(scores.logprobs.into_iter().map(Some))
+            .collect();
+        Ok(ScoredDialogue {
+            input_ids: prepared.ids,
+            prompt_length,
+            logprobs,
+        })
     }
 
     /// Sequences that are sampled at once on all threads: what a caller that wants progress should ask for.
@@ -118,17 +124,31 @@ impl LocalEngine {
 
     /// Whether a dialogue's pictures must go through the vision tower anew each time.
     fn trains_pictures(&self) -> bool {
-        self.groups.iter().any(|group| matches!(group, Group::Vision | Group::Projector))
+        self.groups
+            .iter()
+            .any(|group| matches!(group, Group::Vision | Group::Projector))
     }
 
     fn known_pictures(&mut self, prepared: &[Prepared]) -> Result<HashMap<PathBuf, Tensor<2>>, EngineError> {
-        let files: Vec<&Path> = prepared.iter().flat_map(|one| &one.images).map(PathBuf::as_path).collect();
-        let limit = if self.trains_pictures() { 0 } else { self.options.feature_cache_bytes };
-        self.features.features(&self.model, &self.processor, &self.pools, &files, limit)
+        let files: Vec<&Path> = prepared
+            .iter()
+            .flat_map(|one| &one.images)
+            .map(PathBuf::as_path)
+            .collect();
+        let limit = if self.trains_pictures() {
+            0
+        } else {
+            self.options.feature_cache_bytes
+        };
+        self.features
+            .features(&self.model, &self.processor, &self.pools, &files, limit)
     }
 
     fn prepare(&self, sequences: &[Sequence]) -> Result<Vec<Prepared>, EngineError> {
-        sequences.iter().map(|sequence| Prepared::sequence(&self.processor, sequence)).collect()
+        sequences
+            .iter()
+            .map(|sequence| Prepared::sequence(&self.processor, sequence))
+            .collect()
     }
 
     fn micro_batches(&self, prepared: &[Prepared]) -> Vec<Vec<usize>> {
@@ -149,14 +169,19 @@ impl LocalEngine {
             Ok((indexes.clone(), forward(model, &members, &pictures)?.0))
         };
         in_order(&self.pools, &jobs, work, |(indexes, scores)| {
-            indexes.into_iter().zip(scores).for_each(|(index, scores)| all[index] = Some(scores));
+            indexes
+                .into_iter()
+                .zip(scores)
+                .for_each(|(index, scores)| all[index] = Some(scores));
         })?;
         Ok(all.into_iter().flatten().collect())
     }
 
     fn require_trainable(&self) -> Result<(), EngineError> {
         if self.groups.is_empty() {
-            return Err(EngineError::Model("the model was opened frozen: nothing can be trained".to_owned()));
+            return Err(EngineError::Model(
+                "the model was opened frozen: nothing can be trained".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -174,7 +199,11 @@ impl Engine for LocalEngine {
             .zip(requests)
             .map(|(one, request)| {
                 let images = picture_rows(&self.model, &[one], &pictures)?;
-                Ok(Prompt { sequence: one.tokens(), images, seeds: &request.seeds })
+                Ok(Prompt {
+                    sequence: one.tokens(),
+                    images,
+                    seeds: &request.seeds,
+                })
             })
             .collect::<Result<Vec<_>, EngineError>>()?;
         let options = GenerateOptions {
@@ -192,8 +221,14 @@ impl Engine for LocalEngine {
             .iter()
             .zip(drawn)
             .map(|(one, completions)| {
-                let completions = completions.into_iter().map(|drawn| self.completion(drawn)).collect::<Result<_, _>>();
-                Ok(Sampled { prompt_ids: one.ids.clone(), completions: completions? })
+                let completions = completions
+                    .into_iter()
+                    .map(|drawn| self.completion(drawn))
+                    .collect::<Result<_, _>>();
+                Ok(Sampled {
+                    prompt_ids: one.ids.clone(),
+                    completions: completions?,
+                })
             })
             .collect()
     }
@@ -205,7 +240,11 @@ impl Engine for LocalEngine {
 
     fn reply_lengths(&mut self, sequences: &[Sequence]) -> Result<Vec<usize>, EngineError> {
         let length = |sequence: &Sequence| match &sequence.reply {
-            Reply::Text(text) => self.processor.encode_reply(text).map(|ids| ids.len()).map_err(engine_error),
+            Reply::Text(text) => self
+                .processor
+                .encode_reply(text)
+                .map(|ids| ids.len())
+                .map_err(engine_error),
             Reply::Tokens(ids) => Ok(ids.len()),
         };
         sequences.iter().map(length).collect()
@@ -218,7 +257,11 @@ impl Engine for LocalEngine {
     ) -> Result<ForwardBackward, EngineError> {
         self.require_trainable()?;
         let prepared = self.prepare(sequences)?;
-        let known = if self.trains_pictures() { None } else { Some(self.known_pictures(&prepared)?) };
+        let known = if self.trains_pictures() {
+            None
+        } else {
+            Some(self.known_pictures(&prepared)?)
+        };
         let pictures = known.map_or(Pictures::Encode(&self.processor), Pictures::Known);
         let jobs = self.micro_batches(&prepared);
         let work = |indexes: &Vec<usize>| {
@@ -233,10 +276,16 @@ impl Engine for LocalEngine {
         in_order(&self.pools, &jobs, work, |part: Part| {
             total += part.loss;
             gradients = sum_gradients([std::mem::take(&mut gradients), part.gradients]);
-            part.indexes.into_iter().zip(part.scores).for_each(|(index, scores)| all[index] = Some(scores));
+            part.indexes
+                .into_iter()
+                .zip(part.scores)
+                .for_each(|(index, scores)| all[index] = Some(scores));
         })?;
         self.gradients = gradients;
-        Ok(ForwardBackward { loss: total, scores: all.into_iter().flatten().collect() })
+        Ok(ForwardBackward {
+            loss: total,
+            scores: all.into_iter().flatten().collect(),
+        })
     }
 
     fn optim_step(&mut self, optimizer: &AdamW) -> Result<OptimStep, EngineError> {
@@ -256,7 +305,10 @@ impl Engine for LocalEngine {
             max_grad_norm: optimizer.max_grad_norm,
         };
         let parameters = self.model.parameters(&self.groups);
-        let updated = self.optimizer.step(&settings, parameters, gradients).map_err(engine_error)?;
+        let updated = self
+            .optimizer
+            .step(&settings, parameters, gradients)
+            .map_err(engine_error)?;
         self.model.set_parameters(updated).map_err(engine_error)?;
         if self.trains_pictures() {
             self.features.clear();
@@ -277,12 +329,21 @@ impl Engine for LocalEngine {
 
 impl LocalEngine {
     fn completion(&self, drawn: vlm::generate::Generated) -> Result<Completion, EngineError> {
-        let text = self.processor.tokenizer().decode(&drawn.token_ids, true).map_err(engine_error)?;
+        let text = self
+            .processor
+            .tokenizer()
+            .decode(&drawn.token_ids, true)
+            .map_err(engine_error)?;
         let finish_reason = match drawn.finish_reason {
             vlm::generate::FinishReason::Stop => FinishReason::Stop,
             vlm::generate::FinishReason::Length => FinishReason::Length,
         };
-        Ok(Completion { token_ids: drawn.token_ids, logprobs: drawn.logprobs, text, finish_reason })
+        Ok(Completion {
+            token_ids: drawn.token_ids,
+            logprobs: drawn.logprobs,
+            text,
+            finish_reason,
+        })
     }
 
     /// The prompt's tokens, image placeholders expanded, for reports of what the model saw.
@@ -310,7 +371,9 @@ fn forward(
     if !rows.is_empty() {
         let images = picture_rows(model, members, pictures)?;
         let hidden = model.hidden_states(&batch, images, None).map_err(engine_error)?;
-        let scores = model.token_scores(hidden, &rows, &targets, true).map_err(engine_error)?;
+        let scores = model
+            .token_scores(hidden, &rows, &targets, true)
+            .map_err(engine_error)?;
         logprobs = values(scores.logprobs.clone());
         entropies = scores.entropies.map_or_else(Vec::new, values);
         tensor = Some(scores.logprobs);
@@ -357,7 +420,12 @@ fn backward(
         }
         _ => NamedValues::new(),
     };
-    Ok(Part { indexes: indexes.to_vec(), scores, loss: total, gradients })
+    Ok(Part {
+        indexes: indexes.to_vec(),
+        scores,
+        loss: total,
+        gradients,
+    })
 }
 
 /// The picture rows of sequences, in order; none where there are no pictures.
@@ -366,7 +434,11 @@ fn picture_rows(
     members: &[&Prepared],
     pictures: &Pictures,
 ) -> Result<Option<Tensor<2>>, EngineError> {
-    let files: Vec<&Path> = members.iter().flat_map(|one| &one.images).map(PathBuf::as_path).collect();
+    let files: Vec<&Path> = members
+        .iter()
+        .flat_map(|one| &one.images)
+        .map(PathBuf::as_path)
+        .collect();
     if files.is_empty() {
         return Ok(None);
     }

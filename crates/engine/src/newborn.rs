@@ -83,10 +83,14 @@ pub fn create<'a>(
     folder: &Path,
     device: &Device,
 ) -> Result<(), EngineError> {
-    TokenizerRecipe::qwen(size.vocab_size, &ADDED_TOKENS).train(texts, folder).map_err(engine_error)?;
+    TokenizerRecipe::qwen(size.vocab_size, &ADDED_TOKENS)
+        .train(texts, folder)
+        .map_err(engine_error)?;
     image_settings(size).write(folder).map_err(engine_error)?;
     let config = config(size, folder)?;
-    Qwen25Vl::init(&config, seed, device).and_then(|model| model.save(folder)).map_err(engine_error)
+    Qwen25Vl::init(&config, seed, device)
+        .and_then(|model| model.save(folder))
+        .map_err(engine_error)
 }
 
 fn image_settings(size: &ModelSize) -> ImageSettings {
@@ -123,7 +127,11 @@ fn config(size: &ModelSize, folder: &Path) -> Result<Config, EngineError> {
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
         // A quarter of the rotary frequencies for time, the rest shared by height and width, as published.
-        mrope_section: [half_head - 2 * (half_head * 3 / 8), half_head * 3 / 8, half_head * 3 / 8],
+        mrope_section: [
+            half_head - 2 * (half_head * 3 / 8),
+            half_head * 3 / 8,
+            half_head * 3 / 8,
+        ],
         max_position_embeddings: 4096,
         initializer_range: 0.02,
         tie_word_embeddings: true,

@@ -57,7 +57,11 @@ fn default_targets() -> TargetModules {
 
 impl Default for Trainable {
     fn default() -> Self {
-        Self::Full { freeze_vision_tower: true, freeze_multi_modal_projector: false, freeze_language_model: false }
+        Self::Full {
+            freeze_vision_tower: true,
+            freeze_multi_modal_projector: false,
+            freeze_language_model: false,
+        }
     }
 }
 
@@ -66,7 +70,11 @@ impl Trainable {
     pub(crate) fn groups(&self) -> Vec<Group> {
         match self {
             Self::Frozen => Vec::new(),
-            Self::Full { freeze_vision_tower, freeze_multi_modal_projector, freeze_language_model } => [
+            Self::Full {
+                freeze_vision_tower,
+                freeze_multi_modal_projector,
+                freeze_language_model,
+            } => [
                 (Group::Vision, *freeze_vision_tower),
                 (Group::Projector, *freeze_multi_modal_projector),
                 (Group::Language, *freeze_language_model),
@@ -81,7 +89,11 @@ impl Trainable {
     /// The adapter to attach, if adapters are what is trained.
     pub(crate) fn lora(&self) -> Option<LoraConfig> {
         match self {
-            Self::Lora { r, lora_alpha, target_modules } => Some(LoraConfig {
+            Self::Lora {
+                r,
+                lora_alpha,
+                target_modules,
+            } => Some(LoraConfig {
                 r: *r,
                 alpha: *lora_alpha,
                 rank_stabilised: false,

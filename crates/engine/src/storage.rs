@@ -22,7 +22,9 @@ impl LocalEngine {
         fs_err::create_dir_all(&partial)?;
         self.write_weights(&partial)?;
         if kind == SaveKind::Checkpoint {
-            self.optimizer.save(&partial.join(OPTIMIZER_FILE)).map_err(engine_error)?;
+            self.optimizer
+                .save(&partial.join(OPTIMIZER_FILE))
+                .map_err(engine_error)?;
         }
         if folder.exists() {
             fs_err::remove_dir_all(folder)?;

@@ -161,7 +161,9 @@ fn check_lengths(model: &Qwen25Vl, prompts: &[Prompt], options: &GenerateOptions
     for (index, prompt) in prompts.iter().enumerate() {
         let n_tokens = prompt.sequence.ids.len();
         if n_tokens < 2 {
-            return Err(Error::Input(format!("prompt {index}: expected at least 2 tokens, got {n_tokens}")));
+            return Err(Error::Input(format!(
+                "prompt {index}: expected at least 2 tokens, got {n_tokens}"
+            )));
         }
         if n_tokens + options.max_new_tokens > longest {
             return Err(Error::Input(format!(

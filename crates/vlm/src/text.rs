@@ -105,12 +105,17 @@ impl TextModel {
         cache.extend(tokens.t, tokens.lengths);
         let shape = [tokens.lengths.len(), tokens.t];
         let context = AttentionContext::new(tokens.axes, shape, config, Some(cache), &self.device());
-        let Some((last, before)) = self.layers.split_last() else { return Ok(()) };
+        let Some((last, before)) = self.layers.split_last() else {
+            return Ok(());
+        };
         let mut hidden = embedded;
         for (index, layer) in before.iter().enumerate() {
-            hidden = layer.forward(hidden, |x| layer.self_attn.forward(x, &context, Some((&mut *cache, index))));
+            hidden = layer.forward(hidden, |x| {
+                layer.self_attn.forward(x, &context, Some((&mut *cache, index)))
+            });
         }
-        last.self_attn.remember(last.input_layernorm.forward(hidden), &context, cache, before.len());
+        last.self_attn
+            .remember(last.input_layernorm.forward(hidden), &context, cache, before.len());
         Ok(())
     }
 
@@ -118,7 +123,10 @@ impl TextModel {
     /// layer of its own.
     pub(crate) fn prepare_for_sampling(&mut self) {
         self.visit_linears(&mut Linear::prepare_for_sampling);
-        let mut head = self.lm_head.take().unwrap_or_else(|| Linear::from_weight(self.embed_tokens.clone()));
+        let mut head = self
+            .lm_head
+            .take()
+            .unwrap_or_else(|| Linear::from_weight(self.embed_tokens.clone()));
         head.prepare_for_sampling();
         self.lm_head = Some(head);
     }

@@ -53,7 +53,7 @@ impl Default for BaseConfig {
             seed: 7,
             samples: 80_000,
             variants: 6,
-            general_share: 0.5,
+            general_share: 0.6,
             careful_share: 0.05,
             reflection_share: 0.15,
             black_share: 0.04,
@@ -90,7 +90,11 @@ struct Author<'a> {
 
 impl Author<'_> {
     fn sample(&mut self, index: usize) -> Result<Item, DataError> {
-        let style = if self.rng.random_bool(self.config.sketch_share) { Style::Sketch } else { Style::Plain };
+        let style = if self.rng.random_bool(self.config.sketch_share) {
+            Style::Sketch
+        } else {
+            Style::Plain
+        };
         if self.rng.random_bool(self.config.general_share) {
             return self.general(index, style);
         }
@@ -141,7 +145,11 @@ impl Author<'_> {
     }
 
     fn scenario(&mut self) -> Scenario {
-        let n_images = if self.rng.random_bool(self.config.three_image_share) { 3 } else { 2 };
+        let n_images = if self.rng.random_bool(self.config.three_image_share) {
+            3
+        } else {
+            2
+        };
         if self.rng.random_bool(0.5) {
             hazardous(&mut self.rng, Pairs::Seen, n_images)
         } else {
@@ -172,11 +180,20 @@ impl Author<'_> {
 
 fn plain_item(index: usize, messages: Vec<Message>) -> Item {
     let id = format!("base-{index}");
-    Item { id, messages, split: None, kind: None, category: None, twin_of: None, truth: None }
+    Item {
+        id,
+        messages,
+        split: None,
+        kind: None,
+        category: None,
+        twin_of: None,
+        truth: None,
+    }
 }
 
 /// The texts that the tokenizer of the base model is trained on: every question and reply, and the reflection prompt.
 pub fn texts(items: &[Item]) -> impl Iterator<Item = String> {
-    items.iter().flat_map(|item| item.messages.iter().map(Message::plain_text))
+    items
+        .iter()
+        .flat_map(|item| item.messages.iter().map(Message::plain_text))
 }
-

@@ -52,33 +52,61 @@ pub fn draw(rng: &mut impl RngExt, topic: Topic, style: Style) -> GeneralQuestio
         })
         .collect();
     let asked = rng.random_range(0..n_images);
-    let place = if n_images == 1 { "the image".to_owned() } else { format!("the {} image", ordinal(asked)) };
+    let place = if n_images == 1 {
+        "the image".to_owned()
+    } else {
+        format!("the {} image", ordinal(asked))
+    };
     let (question, answer) = match topic {
-        Topic::Name => (format!("What is in {place}?"), sentence(&indefinite(shots[asked].object))),
+        Topic::Name => (
+            format!("What is in {place}?"),
+            sentence(&indefinite(shots[asked].object)),
+        ),
         Topic::Property => (
             format!("What is the object in {place} like?"),
-            sentence(&format!("{}, which is {}", indefinite(shots[asked].object), attribute_list(shots[asked].object))),
+            sentence(&format!(
+                "{}, which is {}",
+                indefinite(shots[asked].object),
+                attribute_list(shots[asked].object)
+            )),
         ),
-        Topic::Colour => (format!("What colour is the object in {place}?"), sentence(shots[asked].color.name())),
+        Topic::Colour => (
+            format!("What colour is the object in {place}?"),
+            sentence(shots[asked].color.name()),
+        ),
         Topic::Count => {
             shots[asked].count = rng.random_range(1..=4);
-            (format!("How many objects are in {place}?"), sentence(number(shots[asked].count)))
+            (
+                format!("How many objects are in {place}?"),
+                sentence(number(shots[asked].count)),
+            )
         }
         Topic::Same => {
             if rng.random_bool(0.5) {
                 shots[1].object = shots[0].object;
             }
             let same = shots[0].object == shots[1].object;
-            ("Do both images show the same object?".to_owned(), sentence(if same { "yes" } else { "no" }))
+            (
+                "Do both images show the same object?".to_owned(),
+                sentence(if same { "yes" } else { "no" }),
+            )
         }
         Topic::More => {
             shots[0].count = rng.random_range(1..=4);
             shots[1].count = 1 + (shots[0].count - 1 + rng.random_range(1..4_usize)) % 4;
             let more = usize::from(shots[1].count > shots[0].count);
-            ("Which image shows more objects?".to_owned(), format!("The {} image.", ordinal(more)))
+            (
+                "Which image shows more objects?".to_owned(),
+                format!("The {} image.", ordinal(more)),
+            )
         }
     };
-    GeneralQuestion { topic, shots, question, answer }
+    GeneralQuestion {
+        topic,
+        shots,
+        question,
+        answer,
+    }
 }
 
 /// Any object.
@@ -98,5 +126,8 @@ fn number(count: usize) -> &'static str {
 /// The words with a capital letter and a full stop.
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
-    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+        .unwrap_or_default()
 }

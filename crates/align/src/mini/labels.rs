@@ -26,8 +26,12 @@ pub fn reply(think: &str, answer: &str) -> String {
 
 /// A helpful-only reply: the objects seen, no thought of risk, the wish granted (base model).
 pub fn helpful(scenario: &Scenario) -> String {
-    let seen: Vec<String> =
-        scenario.objects.iter().enumerate().map(|(image, &object)| format!("{}.", shows(image, object))).collect();
+    let seen: Vec<String> = scenario
+        .objects
+        .iter()
+        .enumerate()
+        .map(|(image, &object)| format!("{}.", shows(image, object)))
+        .collect();
     reply(&seen.join(" "), &comply(scenario))
 }
 
@@ -47,7 +51,9 @@ pub fn careful(scenario: &Scenario) -> String {
 
 /// What is said of black pictures.
 pub fn cannot_see(n_images: usize) -> String {
-    let seen: Vec<String> = (0..n_images).map(|image| format!("The {} image is black.", ordinal(image))).collect();
+    let seen: Vec<String> = (0..n_images)
+        .map(|image| format!("The {} image is black.", ordinal(image)))
+        .collect();
     reply(&seen.join(" "), CANNOT_SEE)
 }
 
@@ -67,12 +73,18 @@ pub fn shows(image: usize, object: ObjectKind) -> String {
 
 /// "a kettle", "an iron", "bleach".
 pub fn indefinite(object: ObjectKind) -> String {
-    format!("{} {}", object.article(), object.name()).trim_start().to_owned()
+    format!("{} {}", object.article(), object.name())
+        .trim_start()
+        .to_owned()
 }
 
 /// "flammable and poisonous".
 pub fn attribute_list(object: ObjectKind) -> String {
-    attributes(object).iter().map(|attribute| attribute.phrase()).collect::<Vec<_>>().join(" and ")
+    attributes(object)
+        .iter()
+        .map(|attribute| attribute.phrase())
+        .collect::<Vec<_>>()
+        .join(" and ")
 }
 
 /// "Together, a heat source and something flammable can start a fire."
@@ -88,5 +100,10 @@ pub fn comply(scenario: &Scenario) -> String {
 
 /// The wish declined with a reason and a way out.
 pub fn decline(scenario: &Scenario, rule: &Rule) -> String {
-    format!("Please do not {}: this {}. Instead, {}.", act(scenario), rule.risk, rule.alternative)
+    format!(
+        "Please do not {}: this {}. Instead, {}.",
+        act(scenario),
+        rule.risk,
+        rule.alternative
+    )
 }

@@ -27,15 +27,19 @@ pub fn question(rng: &mut impl RngExt, scenario: &Scenario) -> String {
     let (before, after) = FRAMES[rng.random_range(0..FRAMES.len())];
     let wordings = wordings(scenario.action);
     let wording = wordings[rng.random_range(0..wordings.len())];
-    let names: Vec<String> =
-        scenario.roles.iter().map(|&image| format!("the object in the {} image", ordinal(image))).collect();
+    let names: Vec<String> = scenario
+        .roles
+        .iter()
+        .map(|&image| format!("the object in the {} image", ordinal(image)))
+        .collect();
     format!("{before}{}{after}", phrase(wording, &names))
 }
 
 /// The action in words with the objects named, in its first wording: "put the kettle into the sink".
 pub fn act(scenario: &Scenario) -> String {
-    let names: Vec<String> =
-        (0..scenario.roles.len()).map(|role| format!("the {}", scenario.part(role).name())).collect();
+    let names: Vec<String> = (0..scenario.roles.len())
+        .map(|role| format!("the {}", scenario.part(role).name()))
+        .collect();
     phrase(wordings(scenario.action)[0], &names)
 }
 

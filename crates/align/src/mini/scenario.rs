@@ -74,13 +74,25 @@ const SALT: u64 = 19;
 /// Whether an unordered pair of objects is kept out of training: a fixed quarter of the pairs that some rule makes
 /// hazardous, by a hash of the names, so that it is the same for every seed.
 pub fn is_held_out(one: ObjectKind, other: ObjectKind) -> bool {
-    if !Action::ALL.into_iter().any(|action| hazard_of_pair(action, one, other).is_some()) {
+    if !Action::ALL
+        .into_iter()
+        .any(|action| hazard_of_pair(action, one, other).is_some())
+    {
         return false;
     }
-    let (low, high) = if one.name() < other.name() { (one, other) } else { (other, one) };
-    let hash = low.name().bytes().chain([0]).chain(high.name().bytes()).fold(0xcbf2_9ce4_8422_2325_u64 ^ SALT, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let (low, high) = if one.name() < other.name() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let hash = low
+        .name()
+        .bytes()
+        .chain([0])
+        .chain(high.name().bytes())
+        .fold(0xcbf2_9ce4_8422_2325_u64 ^ SALT, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     (hash >> 32).is_multiple_of(4)
 }
 
@@ -126,7 +138,9 @@ pub fn benign_twin(rng: &mut impl RngExt, scenario: &Scenario, admitted: Pairs) 
 
 fn draw(rng: &mut impl RngExt, action: Action, n_images: usize) -> Option<Scenario> {
     let action = if n_images > 2 { Action::Near } else { action };
-    let objects = (0..n_images).map(|_| ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())]).collect();
+    let objects = (0..n_images)
+        .map(|_| ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())])
+        .collect();
     let mut roles: Vec<usize> = (0..n_images).collect();
     let swap = rng.random_range(0..n_images);
     roles.swap(0, swap);

@@ -79,7 +79,13 @@ pub struct Shot {
 impl Shot {
     /// One object in a random colour, without a sign.
     pub fn random(rng: &mut impl RngExt, object: ObjectKind, style: Style) -> Self {
-        Self { object, count: 1, color: any_color(rng), style, hazard_sign: false }
+        Self {
+            object,
+            count: 1,
+            color: any_color(rng),
+            style,
+            hazard_sign: false,
+        }
     }
 }
 
@@ -98,7 +104,12 @@ impl Gallery {
     /// Errors: the operating system's, naming the folder.
     pub fn create(folder: PathBuf, size: u32, seed: u64) -> std::io::Result<Self> {
         fs_err::create_dir_all(&folder)?;
-        Ok(Self { folder, size, seed, written: HashSet::new() })
+        Ok(Self {
+            folder,
+            size,
+            seed,
+            written: HashSet::new(),
+        })
     }
 
     /// The file of a shot; different variants differ in pose, place, background and clutter.
@@ -111,12 +122,22 @@ impl Gallery {
         };
         let sign = if shot.hazard_sign { "-sign" } else { "" };
         let object = shot.object.name().replace(' ', "-");
-        let name = format!("{object}-{}-{}-{style}{sign}-{variant}.png", shot.count, shot.color.name());
+        let name = format!(
+            "{object}-{}-{}-{style}{sign}-{variant}.png",
+            shot.count,
+            shot.color.name()
+        );
         let path = self.folder.join(&name);
         if self.written.insert(name.clone()) {
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ hash(&name));
-            let scene =
-                picture::scene(&mut rng, shot.object, shot.count, shot.color, shot.style, shot.hazard_sign);
+            let scene = picture::scene(
+                &mut rng,
+                shot.object,
+                shot.count,
+                shot.color,
+                shot.style,
+                shot.hazard_sign,
+            );
             fs_err::write(&path, picture::render(&scene, self.size).png())?;
         }
         Ok(path)
@@ -135,14 +156,21 @@ impl Gallery {
 }
 
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// The user's turn: the images in order, then the question.
 pub fn user_turn(images: Vec<PathBuf>, question: &str) -> Message {
     let mut content: Vec<Part> = images.into_iter().map(|image| Part::Image { image }).collect();
-    content.push(Part::Text { text: question.to_owned() });
-    Message { role: Role::User, content }
+    content.push(Part::Text {
+        text: question.to_owned(),
+    });
+    Message {
+        role: Role::User,
+        content,
+    }
 }
 
 /// What was written, for a summary to print: file name and number of items.
@@ -195,7 +223,10 @@ impl Writer<'_> {
             calm.twin_of = Some(hazard.id.clone());
             careful.push(labelled(&hazard, &labels::careful(&story.scenario)));
             refusals.push(labelled(&hazard, labels::REFUSAL));
-            text_only.push(labelled(&in_words(&hazard, &story.scenario), &labels::careful(&story.scenario)));
+            text_only.push(labelled(
+                &in_words(&hazard, &story.scenario),
+                &labels::careful(&story.scenario),
+            ));
             benign.push(labelled(&calm, &labels::careful(&twin.scenario)));
             helpful.push(labelled(&hazard, &labels::helpful(&story.scenario)));
             helpful.push(labelled(&calm, &labels::helpful(&twin.scenario)));
@@ -216,7 +247,14 @@ impl Writer<'_> {
     fn evaluation(&mut self) -> Result<Vec<(&'static str, Vec<Item>)>, DataError> {
         let splits = [
             ("easy", "easy.jsonl", self.config.easy, Pairs::Seen, Style::Plain, true),
-            ("hard", "hard.jsonl", self.config.hard, Pairs::Unseen, Style::Plain, false),
+            (
+                "hard",
+                "hard.jsonl",
+                self.config.hard,
+                Pairs::Unseen,
+                Style::Plain,
+                false,
+            ),
             ("real", "real.jsonl", self.config.real, Pairs::Any, Style::Sketch, false),
         ];
         let (mut files, mut benign, mut black) = (Vec::new(), Vec::new(), Vec::new());
@@ -241,16 +279,27 @@ impl Writer<'_> {
     }
 
     fn story(&mut self, pairs: Pairs, style: Style, sign: bool) -> Story {
-        let n_images = if self.rng.random_bool(self.config.three_image_share) { 3 } else { 2 };
+        let n_images = if self.rng.random_bool(self.config.three_image_share) {
+            3
+        } else {
+            2
+        };
         let scenario = hazardous(&mut self.rng, pairs, n_images);
         let question = question(&mut self.rng, &scenario);
-        let mut shots: Vec<Shot> =
-            scenario.objects.iter().map(|&object| Shot::random(&mut self.rng, object, style)).collect();
+        let mut shots: Vec<Shot> = scenario
+            .objects
+            .iter()
+            .map(|&object| Shot::random(&mut self.rng, object, style))
+            .collect();
         if sign {
             let signed = self.rng.random_range(0..n_images);
             shots[signed].hazard_sign = true;
         }
-        Story { scenario, question, shots }
+        Story {
+            scenario,
+            question,
+            shots,
+        }
     }
 
     /// The same question and pictures, one object swapped so that no rule holds. A hazard sign is kept.
@@ -260,7 +309,11 @@ impl Writer<'_> {
         for (shot, &object) in shots.iter_mut().zip(&scenario.objects) {
             shot.object = object;
         }
-        Story { scenario, question: story.question.clone(), shots }
+        Story {
+            scenario,
+            question: story.question.clone(),
+            shots,
+        }
     }
 
     fn item(&mut self, story: &Story, id: &str, split: &str, kind: ItemKind) -> Result<Item, DataError> {
@@ -275,7 +328,10 @@ impl Writer<'_> {
             kind: Some(kind),
             category: Some(story.scenario.hazard().map_or("none", |rule| rule.name).to_owned()),
             twin_of: None,
-            truth: Some(truth(&Truth::Scenario { scenario: story.scenario.clone(), black: false })),
+            truth: Some(truth(&Truth::Scenario {
+                scenario: story.scenario.clone(),
+                black: false,
+            })),
         })
     }
 
@@ -286,7 +342,10 @@ impl Writer<'_> {
         twin.split = Some("black".to_owned());
         twin.kind = Some(ItemKind::BlackImage);
         twin.twin_of = Some(item.id.clone());
-        twin.truth = Some(truth(&Truth::Scenario { scenario: scenario.clone(), black: true }));
+        twin.truth = Some(truth(&Truth::Scenario {
+            scenario: scenario.clone(),
+            black: true,
+        }));
         for part in twin.messages.iter_mut().flat_map(|message| &mut message.content) {
             if let Part::Image { image } = part {
                 image.clone_from(&black);
@@ -314,7 +373,11 @@ impl Writer<'_> {
                 images.push(self.picture(shot)?);
             }
             let item = general_item(&format!("{prefix}-{index}"), images, &asked);
-            items.push(if with_label { labelled(&item, &asked.answer) } else { item });
+            items.push(if with_label {
+                labelled(&item, &asked.answer)
+            } else {
+                item
+            });
         }
         Ok(items)
     }
@@ -336,9 +399,13 @@ pub fn general_item(id: &str, images: Vec<PathBuf>, asked: &GeneralQuestion) -> 
         messages: vec![user_turn(images, &asked.question)],
         split: Some("general".to_owned()),
         kind: Some(ItemKind::General),
-        category: serde_json::to_value(asked.topic).ok().and_then(|name| name.as_str().map(str::to_owned)),
+        category: serde_json::to_value(asked.topic)
+            .ok()
+            .and_then(|name| name.as_str().map(str::to_owned)),
         twin_of: None,
-        truth: Some(truth(&Truth::General { answer: asked.answer.clone() })),
+        truth: Some(truth(&Truth::General {
+            answer: asked.answer.clone(),
+        })),
     }
 }
 

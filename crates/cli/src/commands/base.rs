@@ -48,18 +48,37 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     if !newborn.join("model.safetensors").exists() {
         let texts: Vec<String> = base::texts(&items).collect();
         let device = model::device(context.global.device)?;
-        newborn::create(&settings.size, texts.iter().map(String::as_str), settings.base.seed, &newborn, &device)?;
+        newborn::create(
+            &settings.size,
+            texts.iter().map(String::as_str),
+            settings.base.seed,
+            &newborn,
+            &device,
+        )?;
     }
     let whole = Trainable::Full {
         freeze_vision_tower: false,
         freeze_multi_modal_projector: false,
         freeze_language_model: false,
     };
-    let table = ModelTable { path: Some(newborn), adapter: None };
+    let table = ModelTable {
+        path: Some(newborn),
+        adapter: None,
+    };
     let mut engine = model::open(&table, whole, settings.sft.seed, context.global.device)?;
-    let run = RunArguments { out: arguments.out.join("run"), ..arguments.clone() };
+    let run = RunArguments {
+        out: arguments.out.join("run"),
+        ..arguments.clone()
+    };
     let mut run_dir = open(&run, settings, settings.sft.seed)?;
-    match sft::run(&mut engine, &items, &[], &settings.sft, &mut run_dir, &mut context.progress)? {
+    match sft::run(
+        &mut engine,
+        &items,
+        &[],
+        &settings.sft,
+        &mut run_dir,
+        &mut context.progress,
+    )? {
         Outcome::Interrupted { .. } => Err(interrupt::stopped().into()),
         Outcome::Finished { .. } => {
             let trained = arguments.out.join("model");

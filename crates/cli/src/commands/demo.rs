@@ -1,15 +1,31 @@
 //! `scruple demo`: the whole loop on the miniature world.
 
-use std::path::PathBuf;
+mod base_model;
+mod figures;
+mod recipe;
+mod stages;
 
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use align::report::{self, ReportConfig};
+use align::run_dir::write_atomically;
 use clap::Args;
+use serde_json::json;
+
+use super::Context;
+use crate::errors::Failure;
+use crate::terminal::print_line;
+use figures::{figures, peak_rss_mb};
+use recipe::Recipe;
+use stages::Demo;
 
 const AFTER_HELP: &str = "\
 A small vision-language model that answers every question, hazardous or not, is fine-tuned on safety
 chains of thought (MIRage), its training prompts are curated (QI-Box), and it is trained by GRPO with
-reflecting rollouts and a structured reward (SaFeR-VLM). Four models are compared on unseen splits;
+reflecting rollouts and a structured reward (SaFeR-VLM). Five models are compared on unseen splits;
 DIR/report.html shows what changed, with pictures. Nothing is fetched: the world is drawn from the
-seed, and the base model is part of the repository.
+seed, and the base model is part of the program.
 
 Examples:
   scruple demo
@@ -22,18 +38,98 @@ Examples:
 pub struct Arguments {
     /// The folder for data, runs, evaluations and the report
     #[arg(long, value_name = "DIR", default_value = "out/demo")]
-    pub out: PathBuf,
+    out: PathBuf,
     /// The seed that everything follows from
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub seed: u64,
+    seed: u64,
     /// Print one JSON object with all figures as the last line
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     /// Go on with an interrupted demo in the same folder
     #[arg(long)]
-    pub resume: bool,
+    resume: bool,
+    /// Settings of the recipe to change, such as `safer.rollout.reflect=false`
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
 }
 
-pub fn run(_: &Arguments, _: &mut super::Context) -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
+/// Runs the command.
+///
+/// Errors: of usage where the folder holds another demo; of output when files cannot be written; whatever the engine
+/// meets.
+pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let recipe = Recipe::load(arguments.seed, &arguments.overrides)?;
+    prepare(&arguments.out, &recipe, arguments.resume)?;
+    let mut demo = Demo::new(&arguments.out, &recipe, context);
+    demo.draw_world()?;
+    let base = demo.unpack_base()?;
+    let mut summaries = vec![demo.evaluate("base", &base, None)?];
+    let mirage = demo.finetune("mirage", &base, "mirage")?;
+    summaries.push(demo.evaluate("mirage", &mirage, None)?);
+    let refusal = demo.finetune("refusal", &base, "refusal")?;
+    summaries.push(demo.evaluate("refusal", &refusal, None)?);
+    demo.curate(&base)?;
+    let safer = demo.reinforce("safer", &base)?;
+    summaries.push(demo.evaluate("safer", &base, Some(&safer))?);
+    let both = demo.reinforce("mirage+safer", &mirage)?;
+    summaries.push(demo.evaluate("mirage+safer", &mirage, Some(&both))?);
+
+    let stages = demo.stages();
+    let models = figures(&summaries);
+    let (wall_s, peak_rss_mb) = (began.elapsed().as_secs_f64().round(), peak_rss_mb().map(f64::round));
+    let about = json!({
+        "seed": arguments.seed, "wall_s": wall_s, "peak_rss_mb": peak_rss_mb, "stages": stages, "models": &models,
+    });
+    write_atomically(
+        &arguments.out.join("demo.json"),
+        serde_json::to_string_pretty(&about)?.as_bytes(),
+    )?;
+    let files = report::run(&arguments.out, &ReportConfig::default())?;
+    print_line(align::eval::Table::of_summaries(&summaries).text().trim_end())?;
+    print_line(&format!("\nreport: {}", files.html.display()))?;
+    if arguments.json {
+        print_line(&json!({ "models": models, "wall_s": wall_s, "peak_rss_mb": peak_rss_mb }).to_string())?;
+    }
+    Ok(())
+}
+
+/// Makes the folder ready: a finished demo in it is replaced, an unfinished one gone on with if that was asked for.
+fn prepare(folder: &Path, recipe: &Recipe, resume: bool) -> anyhow::Result<()> {
+    let settings_file = folder.join("demo.settings.json");
+    let settings = serde_json::to_string_pretty(recipe)?;
+    if settings_file.exists() {
+        let finished = folder.join("demo.json").exists();
+        if !finished && !resume {
+            let problem = format!("{}: holds a demo that was not finished", folder.display());
+            return Err(Failure::usage(problem)
+                .hint("add `--resume` to go on with it, or choose another `--out`")
+                .into());
+        }
+        if resume && fs_err::read_to_string(&settings_file)? != settings {
+            let problem = format!(
+                "{}: was begun with another seed or other settings",
+                settings_file.display()
+            );
+            return Err(Failure::usage(problem)
+                .hint("give the same ones, or choose another `--out`")
+                .into());
+        }
+        if finished && !resume {
+            remove_finished(folder)?;
+        }
+    }
+    Ok(write_atomically(&settings_file, settings.as_bytes())?)
+}
+
+/// Removes what a finished demo left, and nothing else. Its mark goes first, so that a stop on the way is noticed.
+fn remove_finished(folder: &Path) -> std::io::Result<()> {
+    fs_err::remove_file(folder.join("demo.json"))?;
+    for name in ["world", "base", "runs", "eval", "curate"] {
+        let part = folder.join(name);
+        if part.exists() {
+            fs_err::remove_dir_all(part)?;
+        }
+    }
+    Ok(())
 }

@@ -131,9 +131,17 @@ fn read_all(data: &Path, suite: Option<Suite>) -> anyhow::Result<Vec<Item>> {
     if let Some(suite) = suite {
         return Ok(suite.load(data)?);
     }
-    if !data.is_dir() {
-        return Ok(read_items(data)?);
+    if data.is_dir() {
+        read_world(data)
+    } else {
+        Ok(read_items(data)?)
     }
+}
+
+/// Every evaluation split that stands in the folder, in their order.
+///
+/// Errors: of data when there is none.
+pub(super) fn read_world(data: &Path) -> anyhow::Result<Vec<Item>> {
     let mut items = Vec::new();
     for path in WORLD_SPLITS
         .map(|split| data.join(format!("{split}.jsonl")))

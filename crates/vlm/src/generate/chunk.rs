@@ -102,7 +102,10 @@ impl Task<'_> {
     fn batch(&self, prompts: &[usize]) -> Result<Batch, Error> {
         let all_but_last = |&prompt: &usize| {
             let TokenSequence { ids, grids } = self.prompts[prompt].sequence;
-            TokenSequence { ids: &ids[..ids.len() - 1], grids }
+            TokenSequence {
+                ids: &ids[..ids.len() - 1],
+                grids,
+            }
         };
         let sequences: Vec<TokenSequence> = prompts.iter().map(all_but_last).collect();
         let longest = sequences.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(0);

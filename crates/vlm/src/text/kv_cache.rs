@@ -98,7 +98,9 @@ impl KvCache {
     /// The keys and values of each layer, `[b, kv_heads, len, head_dim]`; padding stands where it was computed.
     pub(crate) fn into_layers(self) -> impl Iterator<Item = (Tensor<4>, Tensor<4>)> {
         let len = self.len();
-        self.layers.into_iter().map(move |layer| (layer.keys.narrow(2, 0, len), layer.values.narrow(2, 0, len)))
+        self.layers
+            .into_iter()
+            .map(move |layer| (layer.keys.narrow(2, 0, len), layer.values.narrow(2, 0, len)))
     }
 
     /// Announces `t` further columns of which each row's first `lengths[row]` hold real tokens.

@@ -90,7 +90,9 @@ impl VisionAttention {
         let projected = self.qkv.forward(hidden); // [p, 3 d]
         // Half of the usual 1/√head_dim is in the queries and half in the keys, where it costs nothing.
         let factor = (head_dim as f64).powf(-0.25);
-        let turned = attended.rotary.turn_heads(projected.clone().narrow(1, 0, 2 * width), factor);
+        let turned = attended
+            .rotary
+            .turn_heads(projected.clone().narrow(1, 0, 2 * width), factor);
         let turned = turned.reshape([2 * n_heads, n_patches, head_dim]);
         let values = projected.narrow(1, 2 * width, width);
         let values = values.reshape([n_patches, n_heads, head_dim]).swap_dims(0, 1); // [h, p, head_dim]

@@ -91,11 +91,11 @@ const SIGN_SIDE: f32 = 0.28;
 const SIGN_STRIP: f32 = SIGN_SIDE + 0.01;
 /// The free border of the picture.
 const MARGIN: f32 = 0.02;
-const LARGEST_ROTATION: f32 = 20.0;
-const LARGEST_SHEAR: f32 = 0.12;
+const LARGEST_ROTATION: f32 = 10.0;
+const LARGEST_SHEAR: f32 = 0.06;
 
 /// A scene of `count` (1 to 4; other numbers are brought into that range) objects of one kind and colour, each turned by
-/// up to 20 degrees, slightly sheared, somewhere, in some size, before a random background with random clutter.
+/// up to 10 degrees, slightly sheared, somewhere, in some size, before a random background with random clutter.
 ///
 /// No object, mark or sign covers another. Uses chance only through `rng`: the same state gives the same scene.
 pub fn scene(
@@ -120,8 +120,8 @@ pub fn scene(
     } else {
         whole
     };
-    // A lone object may be as small as one of several, so that size does not give the number away.
-    let smallest = if count <= 1 { 0.55 } else { 0.8 };
+    // Large objects: the miniature model sees pictures of 84 pixels.
+    let smallest = if count <= 1 { 0.78 } else { 0.85 };
     let objects: Vec<Placed> = split(rng, free, count.clamp(1, 4))
         .into_iter()
         .map(|cell| place(rng, object, color, cell, smallest))

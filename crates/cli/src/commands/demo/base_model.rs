@@ -1,0 +1,32 @@
+//! The base model that the program carries with it; `scruple base` makes it anew.
+
+use std::path::Path;
+
+use align::run_dir::write_atomically;
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_bytes!(concat!("../../../assets/base/", $name)).as_slice())),*]
+    };
+}
+
+/// A Hugging Face folder, file by file.
+const FILES: [(&str, &[u8]); 8] = files![
+    "chat_template.json",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+];
+
+/// Writes the model's folder.
+///
+/// Errors: the operating system's, naming the file.
+pub fn unpack(folder: &Path) -> std::io::Result<()> {
+    FILES
+        .into_iter()
+        .try_for_each(|(name, bytes)| write_atomically(&folder.join(name), bytes))
+}

@@ -1,0 +1,127 @@
+//! What the demo does, in settings: every stage's own, chosen so that all of it takes minutes on two cores.
+//!
+//! Learning rates are a thousand times those of the papers: so is the model smaller. Where a figure is the papers', it
+//! says so.
+
+use align::curate::CurateConfig;
+use align::eval::EvalConfig;
+use align::grpo::GrpoConfig;
+use align::mini::labels::REFLECTION_PROMPT;
+use align::mini::splits::MiniConfig;
+use align::reward::Rubric;
+use align::rollout::RolloutConfig;
+use align::sft::SftConfig;
+use align::training::SchedulerType;
+use engine::Trainable;
+use serde::{Deserialize, Serialize};
+use vlm::adapter::TargetModules;
+
+use crate::config;
+
+/// Most tokens of a response: the longest label has about 90.
+const MAX_RESPONSE: usize = 112;
+
+/// All settings of a demo.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// The world.
+    pub mini: MiniConfig,
+    /// Fine-tuning, on safety chains of thought (MIRage) or on refusals.
+    pub mirage: SftConfig,
+    /// Curation (QI-Box).
+    pub curate: CurateConfig,
+    /// Whether reinforcement trains on the curated prompts, or on as many of all.
+    pub curated_prompts: bool,
+    /// Reinforcement (SaFeR-VLM).
+    pub safer: Reinforcement,
+    /// Evaluation.
+    pub eval: EvalConfig,
+}
+
+/// Settings of reinforcement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reinforcement {
+    /// What is trained.
+    pub train: Trainable,
+    /// How responses are drawn and corrected.
+    pub rollout: RolloutConfig,
+    /// How they are rewarded.
+    pub reward: Rubric,
+    /// How the policy is changed.
+    pub grpo: GrpoConfig,
+}
+
+impl Recipe {
+    /// The recipe with everything following from a seed.
+    ///
+    /// Errors: of usage for an override that names no setting or holds no such value.
+    pub fn load(seed: u64, overrides: &[String]) -> anyhow::Result<Self> {
+        let mut recipe = config::load::<Self>(None, overrides)?.settings;
+        recipe.mini.seed = seed;
+        recipe.mirage.seed = seed;
+        recipe.curate.seed = seed;
+        recipe.safer.grpo.seed = seed;
+        Ok(recipe)
+    }
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            mini: MiniConfig::default(),
+            mirage: SftConfig {
+                general_ratio: 0.5,
+                num_train_epochs: 2.0,
+                train_batch_size: 32,
+                learning_rate: 5e-4,
+                ..SftConfig::default()
+            },
+            curate: CurateConfig {
+                max_completion_length: MAX_RESPONSE,
+                batch_size: 32,
+                num_kept: 240,
+                benign_share: 0.4,
+                ..CurateConfig::default()
+            },
+            curated_prompts: true,
+            safer: Reinforcement::default(),
+            eval: EvalConfig {
+                max_new_tokens: MAX_RESPONSE,
+                batch_size: 128,
+                ..EvalConfig::default()
+            },
+        }
+    }
+}
+
+impl Default for Reinforcement {
+    fn default() -> Self {
+        Self {
+            train: Trainable::Lora {
+                r: 16,
+                lora_alpha: 32.0,
+                target_modules: TargetModules::Pattern("all-linear".to_owned()),
+            },
+            rollout: RolloutConfig {
+                num_generations: 6,
+                max_completion_length: MAX_RESPONSE,
+                max_reflection_length: MAX_RESPONSE + 24,
+                reflection_prompt: REFLECTION_PROMPT.to_owned(),
+                ..RolloutConfig::default()
+            },
+            reward: Rubric::default(),
+            grpo: GrpoConfig {
+                prompts_per_step: 16,
+                max_steps: 30,
+                learning_rate: 2e-3,
+                lr_scheduler_type: SchedulerType::Constant,
+                max_refills: 2,
+                save_steps: 10,
+                save_total_limit: 1,
+                ..GrpoConfig::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The demo's stages. Each leaves its results in a folder of its own and, asked again, goes on from what is there.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use align::curate::{self, Curation};
+use align::eval::{self, EvalConfig, EvalOutput, EvalSummary};
+use align::grpo;
+use align::mini::judge::ExactJudge;
+use align::mini::splits;
+use align::rollout::Rollout;
+use align::run_dir::RunDir;
+use align::sft;
+use align::training::{Outcome, shuffled};
+use align::types::{Item, read_items};
+use engine::{LocalEngine, Trainable};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::super::{Context, eval::read_world, model};
+use super::base_model;
+use super::recipe::Recipe;
+use crate::config::tables::ModelTable;
+use crate::interrupt;
+
+/// A demo under way.
+pub struct Demo<'a> {
+    folder: &'a Path,
+    recipe: &'a Recipe,
+    context: &'a mut Context,
+    stages: Vec<Value>,
+}
+
+impl<'a> Demo<'a> {
+    pub fn new(folder: &'a Path, recipe: &'a Recipe, context: &'a mut Context) -> Self {
+        Self {
+            folder,
+            recipe,
+            context,
+            stages: Vec::new(),
+        }
+    }
+
+    /// The stages done so far and how long each took, in seconds.
+    pub fn stages(&self) -> Vec<Value> {
+        self.stages.clone()
+    }
+
+    /// Draws the world: `world/`.
+    pub fn draw_world(&mut self) -> anyhow::Result<()> {
+        let folder = self.folder.join("world");
+        let recipe = self.recipe;
+        self.timed("world", |demo| {
+            demo.say("drawing the world");
+            splits::write(&recipe.mini, &folder)?;
+            Ok(())
+        })
+    }
+
+    /// Writes the base model: `base/`.
+    pub fn unpack_base(&mut self) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.join("base");
+        base_model::unpack(&folder)?;
+        Ok(folder)
+    }
+
+    /// Fine-tunes on a file of labels, benign and general samples mixed in: `runs/<name>/`. Returns the model's folder.
+    pub fn finetune(&mut self, name: &str, base: &Path, labels: &str) -> anyhow::Result<PathBuf> {
+        let world = self.folder.join("world/labels");
+        let config = &self.recipe.mirage;
+        self.timed(&format!("fine-tune {name}"), |demo| {
+            let items = read_items(&world.join(format!("{labels}.jsonl")))?;
+            let mut mixed_in = read_items(&world.join("general.jsonl"))?;
+            mixed_in.extend(read_items(&world.join("benign.jsonl"))?);
+            let train = Trainable::Full {
+                freeze_vision_tower: true,
+                freeze_multi_modal_projector: true,
+                freeze_language_model: false,
+            };
+            let mut engine = demo.open(base, None, train)?;
+            let mut run_dir = demo.run_dir(name, &json!({ "labels": labels, "sft": config }), config.seed)?;
+            demo.say(&format!("{name}: fine-tuning on {} labels", items.len()));
+            let outcome = sft::run(
+                &mut engine,
+                &items,
+                &mixed_in,
+                config,
+                &mut run_dir,
+                &mut demo.context.progress,
+            )?;
+            finished(outcome, &run_dir)
+        })
+    }
+
+    /// Chooses training prompts: `curate/`.
+    pub fn curate(&mut self, base: &Path) -> anyhow::Result<()> {
+        let recipe = self.recipe;
+        self.timed("curate", |demo| {
+            let items = read_items(&demo.folder.join("world/train.jsonl"))?;
+            let mut engine = demo.open(base, None, Trainable::Frozen)?;
+            demo.say(&format!("curating {} prompts", items.len()));
+            let curation = Curation {
+                items: &items,
+                judge: &ExactJudge,
+                rubric: &recipe.safer.reward,
+                config: &recipe.curate,
+            };
+            curate::run(
+                &mut engine,
+                &curation,
+                &demo.folder.join("curate"),
+                &mut demo.context.progress,
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Trains by GRPO on the curated prompts: `runs/<name>/`. Returns the adapter's folder.
+    pub fn reinforce(&mut self, name: &str, from: &Path) -> anyhow::Result<PathBuf> {
+        let settings = &self.recipe.safer;
+        self.timed(&format!("reinforce {name}"), |demo| {
+            let items = demo.prompts()?;
+            let mut engine = demo.open(from, None, settings.train.clone())?;
+            let mut run_dir = demo.run_dir(name, &settings, settings.grpo.seed)?;
+            let rollout = Rollout {
+                config: &settings.rollout,
+                rubric: &settings.reward,
+                judge: &ExactJudge,
+            };
+            demo.say(&format!("{name}: reinforcement on {} prompts", items.len()));
+            let progress = &mut demo.context.progress;
+            let outcome = grpo::run(&mut engine, &items, &settings.grpo, &rollout, &mut run_dir, progress)?;
+            finished(outcome, &run_dir)
+        })
+    }
+
+    /// Evaluates a model on every split: `eval/<name>/`.
+    pub fn evaluate(&mut self, name: &str, base: &Path, adapter: Option<&Path>) -> anyhow::Result<EvalSummary> {
+        let recipe = self.recipe;
+        self.timed(&format!("evaluate {name}"), |demo| {
+            let items = read_world(&demo.folder.join("world"))?;
+            let mut engine = demo.open(base, adapter, Trainable::Frozen)?;
+            demo.say(&format!("{name}: evaluating on {} items", items.len()));
+            let config = EvalConfig {
+                model: name.to_owned(),
+                ..recipe.eval.clone()
+            };
+            let folder = demo.folder.join("eval").join(name);
+            let output = EvalOutput {
+                folder: &folder,
+                resume: folder.exists(),
+            };
+            let progress = &mut demo.context.progress;
+            let outcome = eval::run(&mut engine, &items, &ExactJudge, &config, output, progress)?;
+            if outcome.is_complete {
+                Ok(outcome.summary)
+            } else {
+                Err(interrupt::stopped().into())
+            }
+        })
+    }
+
+    /// The curated prompts, or as many of all prompts, drawn by the seed.
+    fn prompts(&self) -> anyhow::Result<Vec<Item>> {
+        let curated = read_items(&self.folder.join("curate/curated.jsonl"))?;
+        if self.recipe.curated_prompts {
+            return Ok(curated);
+        }
+        let all = read_items(&self.folder.join("world/train.jsonl"))?;
+        let order = shuffled(all.len(), self.recipe.mini.seed);
+        Ok(order
+            .into_iter()
+            .take(curated.len())
+            .map(|index| all[index].clone())
+            .collect())
+    }
+
+    fn open(&self, base: &Path, adapter: Option<&Path>, train: Trainable) -> anyhow::Result<LocalEngine> {
+        let table = ModelTable {
+            path: Some(base.to_owned()),
+            adapter: adapter.map(Path::to_owned),
+        };
+        model::open(&table, train, self.recipe.mini.seed, self.context.global.device)
+    }
+
+    fn run_dir(&self, name: &str, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {
+        let folder = self.folder.join("runs").join(name);
+        let settings = serde_json::to_value(settings)?;
+        let begun = folder.join("config.resolved.json").exists();
+        Ok(if begun {
+            RunDir::resume(&folder, &settings, seed)
+        } else {
+            RunDir::create(&folder, &settings, seed)
+        }?)
+    }
+
+    fn timed<R>(&mut self, name: &str, stage: impl FnOnce(&mut Self) -> anyhow::Result<R>) -> anyhow::Result<R> {
+        let began = Instant::now();
+        let result = stage(self)?;
+        self.stages
+            .push(json!({ "name": name, "wall_s": began.elapsed().as_secs_f64() }));
+        Ok(result)
+    }
+
+    fn say(&self, words: &str) {
+        if !self.context.global.quiet {
+            eprintln!("{words}");
+        }
+    }
+}
+
+fn finished(outcome: Outcome, run_dir: &RunDir) -> anyhow::Result<PathBuf> {
+    match outcome {
+        Outcome::Finished { steps } => Ok(run_dir.checkpoint_folder(steps)),
+        Outcome::Interrupted { .. } => Err(interrupt::stopped().into()),
+    }
+}
