@@ -64,9 +64,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_caught_with_its_message_and_place() {
-        let bug = catch(|| -> () { panic!("the sum of {} parts", 3) })
-            .err()
-            .expect("the panic was caught");
+        let bug = catch(|| -> () { panic!("the sum of {} parts", 3) }).expect_err("the panic was caught");
         assert!(
             bug.to_string()
                 .starts_with("error: a fault of scruple itself: the sum of 3 parts ("),

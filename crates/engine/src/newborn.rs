@@ -19,7 +19,7 @@ const ADDED_TOKENS: [&str; 4] = ["<think>", "</think>", "<answer>", "</answer>"]
 
 /// CLIP's picture statistics, which Qwen2.5-VL uses.
 const IMAGE_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const IMAGE_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const IMAGE_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// How large the model is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

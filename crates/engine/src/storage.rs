@@ -33,16 +33,12 @@ impl LocalEngine {
     }
 
     fn write_weights(&self, folder: &Path) -> Result<(), EngineError> {
-        match (&self.lora, &self.options.trainable) {
-            (Some(lora), Trainable::Lora { .. }) => {
-                let base = self.options.model.to_string_lossy();
-                self.model.save_adapter(lora, &base, folder).map_err(engine_error)
-            }
-            _ => {
-                self.model.save(folder).map_err(engine_error)?;
-                self.processor.save(folder).map_err(engine_error)
-            }
+        if let (Some(lora), Trainable::Lora { .. }) = (&self.lora, &self.options.trainable) {
+            let base = self.options.model.to_string_lossy();
+            return self.model.save_adapter(lora, &base, folder).map_err(engine_error);
         }
+        self.model.save(folder).map_err(engine_error)?;
+        self.processor.save(folder).map_err(engine_error)
     }
 
     pub(crate) fn read(&mut self, folder: &Path) -> Result<(), EngineError> {

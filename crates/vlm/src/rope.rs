@@ -104,9 +104,10 @@ impl Rotary {
             Vec::with_capacity(n * frequencies.len()),
             Vec::with_capacity(n * frequencies.len()),
         );
-        for token_idx in 0..n {
+        let places = (0..n).map(|token_idx| std::array::from_fn::<_, 3, _>(|axis| axes[axis][token_idx]));
+        for place in places {
             for (axis, frequency) in &frequencies {
-                let (s, c) = (axes[*axis][token_idx] as f32 * frequency).sin_cos();
+                let (s, c) = (place[*axis] as f32 * frequency).sin_cos();
                 cos.push(c);
                 sin.push(s);
             }

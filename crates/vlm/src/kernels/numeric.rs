@@ -79,7 +79,7 @@ pub(super) fn exp_in_place(values: &mut [f32], shift: f32) -> f32 {
 pub(super) fn exp(x: f32) -> f32 {
     // Adding this number rounds to an integer, which then stands in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let clamped = x.clamp(-87.0, 88.0);
     let rounded = clamped * std::f32::consts::LOG2_E + ROUND;

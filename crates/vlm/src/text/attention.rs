@@ -61,13 +61,13 @@ impl Visibility {
         if t == 1 && occupied.iter().flatten().all(|real| *real) {
             return Self::All;
         }
-        let rows = move |_| (0..queries_per_key * t).map(move |row| len - t + row % t);
+        let rows = move || (0..queries_per_key * t).map(move |row| len - t + row % t);
         let visible = |columns: &[bool], row: usize, column: usize| column <= row && (columns[column] || column == row);
         let row_of =
             |columns: &'_ [bool], row| (0..len).map(|c| additive(visible(columns, row, c))).collect::<Vec<_>>();
         let mask: Vec<f32> = occupied
             .iter()
-            .flat_map(|columns| rows(()).flat_map(|row| row_of(columns, row)))
+            .flat_map(|columns| rows().flat_map(|row| row_of(columns, row)))
             .collect();
         let shape = [occupied.len(), 1, queries_per_key * t, len];
         Self::Masked(Tensor::from_data(TensorData::new(mask, shape), device))
