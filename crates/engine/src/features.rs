@@ -11,9 +11,6 @@ use vlm::processor::Processor;
 use crate::engine_error;
 use crate::schedule::in_order;
 
-/// Pictures that go through the vision tower together.
-const PICTURES_AT_ONCE: usize = 32;
-
 /// Features by file. When full, what is asked for next is computed anew each time.
 #[derive(Debug, Default)]
 pub struct FeatureCache {
@@ -28,7 +25,9 @@ impl FeatureCache {
         self.bytes = 0;
     }
 
-    /// The features of all these files, `[m, d]` each. Files not yet known are computed, in chunks, on all threads.
+    /// The features of all these files, `[m, d]` each. Files not yet known are computed on all threads, each alone: sums
+    /// may be taken in another order in company, and a resumed run, which begins with nothing known, must end in the
+    /// same bits.
     ///
     /// Errors: `Data` naming a picture that cannot be read.
     pub fn features(
@@ -48,9 +47,8 @@ impl FeatureCache {
             .into_iter()
             .map(|path| (path.to_owned(), self.rows[path].clone()))
             .collect();
-        let chunks: Vec<&[&Path]> = unknown.chunks(PICTURES_AT_ONCE).collect();
-        let compute = |chunk: &&[&Path]| encode(model, processor, chunk);
-        in_order(pools, &chunks, compute, |rows| {
+        let compute = |file: &&Path| encode(model, processor, &[*file]);
+        in_order(pools, &unknown, compute, |rows| {
             for (path, features) in rows {
                 let size = features.dims().iter().product::<usize>() * size_of::<f32>();
                 if self.bytes + size <= byte_limit {

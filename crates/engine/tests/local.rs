@@ -1,0 +1,198 @@
+//! The engine on the fixture's model: what training promises of bits, and what sampling promises of numbers.
+
+use std::path::{Path, PathBuf};
+
+use align::engine::{Engine, Policy, Reply, SampleRequest, SamplingParams, SaveKind, Sequence};
+use align::progress::{Progress, Silent};
+use align::run_dir::RunDir;
+use align::sft::{self, SftConfig};
+use align::types::{Item, Message, Part, Role};
+use engine::{EngineOptions, LocalEngine, Trainable, open_device};
+use vlm::adapter::TargetModules;
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl")
+}
+
+fn lora() -> Trainable {
+    Trainable::Lora {
+        r: 4,
+        lora_alpha: 8.0,
+        target_modules: TargetModules::Pattern("all-linear".into()),
+    }
+}
+
+fn whole() -> Trainable {
+    Trainable::Full {
+        freeze_vision_tower: false,
+        freeze_multi_modal_projector: false,
+        freeze_language_model: false,
+    }
+}
+
+fn engine(trainable: Trainable, workers: usize) -> LocalEngine {
+    let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
+    LocalEngine::open(EngineOptions {
+        trainable,
+        workers,
+        ..options
+    })
+    .unwrap()
+}
+
+fn item(index: usize) -> Item {
+    let picture = ["a.png", "c.png", "f.png"][index % 3];
+    let content = vec![
+        Part::Image {
+            image: fixture().join("images").join(picture),
+        },
+        Part::Text {
+            text: format!("What is in picture {index}?"),
+        },
+    ];
+    Item {
+        id: index.to_string(),
+        messages: vec![
+            Message {
+                role: Role::User,
+                content,
+            },
+            Message::text(Role::Assistant, "A red square."),
+        ],
+        split: None,
+        kind: None,
+        category: None,
+        twin_of: None,
+        truth: None,
+    }
+}
+
+fn config() -> SftConfig {
+    SftConfig {
+        general_ratio: 0.0,
+        max_steps: 4,
+        train_batch_size: 3,
+        learning_rate: 1e-3,
+        save_steps: 2,
+        ..SftConfig::default()
+    }
+}
+
+/// Asks to stop after a number of steps, as Ctrl-C does.
+struct StopAfter(usize);
+
+impl Progress for StopAfter {
+    fn begin(&mut self, _stage: &str, _total: usize) {}
+    fn advance(&mut self, count: usize) {
+        self.0 = self.0.saturating_sub(count);
+    }
+    fn note(&mut self, _text: &str) {}
+    fn end(&mut self) {}
+    fn interrupted(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+fn weights(folder: &Path, file: &str) -> Vec<u8> {
+    fs_err::read(folder.join("checkpoint-4").join(file)).unwrap()
+}
+
+#[test]
+fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() {
+    let items: Vec<Item> = (0..6).map(item).collect();
+    let settings = serde_json::to_value(config()).unwrap();
+    for (trainable, file) in [(whole(), "model.safetensors"), (lora(), "adapter_model.safetensors")] {
+        let folder = tempfile::tempdir().unwrap();
+        let (undisturbed, disturbed) = (folder.path().join("one"), folder.path().join("other"));
+        let mut run = RunDir::create(&undisturbed, &settings, 0).unwrap();
+        sft::run(
+            &mut engine(trainable.clone(), 2),
+            &items,
+            &[],
+            &config(),
+            &mut run,
+            &mut Silent,
+        )
+        .unwrap();
+
+        let mut run = RunDir::create(&disturbed, &settings, 0).unwrap();
+        sft::run(
+            &mut engine(trainable.clone(), 1),
+            &items,
+            &[],
+            &config(),
+            &mut run,
+            &mut StopAfter(3),
+        )
+        .unwrap();
+        assert!(!disturbed.join("checkpoint-4").exists());
+        let mut run = RunDir::resume(&disturbed, &settings, 0).unwrap();
+        sft::run(&mut engine(trainable, 1), &items, &[], &config(), &mut run, &mut Silent).unwrap();
+        assert!(
+            weights(&undisturbed, file) == weights(&disturbed, file),
+            "{file} differs"
+        );
+    }
+}
+
+#[test]
+fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_without_adapter() {
+    let mut engine = engine(lora(), 2);
+    let item = item(0);
+    let request = SampleRequest {
+        messages: item.prompt().to_vec(),
+        seeds: vec![1, 2, 3],
+    };
+    let params = SamplingParams {
+        max_new_tokens: 12,
+        ..SamplingParams::default()
+    };
+    let sampled = engine.sample(&[request], &params).unwrap().remove(0);
+    let sequences: Vec<Sequence> = sampled
+        .completions
+        .iter()
+        .map(|completion| Sequence {
+            messages: item.prompt().to_vec(),
+            reply: Reply::Tokens(completion.token_ids.clone()),
+        })
+        .collect();
+    let before = engine.logprobs(&sequences, Policy::Current).unwrap();
+    for (completion, scores) in sampled.completions.iter().zip(&before) {
+        for (drawn, scored) in completion.logprobs.iter().zip(&scores.logprobs) {
+            // Scored over the whole vocabulary, drawn without the tokens of pictures, of which this model thinks a lot.
+            assert!((drawn - scored).abs() < 5e-3, "drawn at {drawn}, scored {scored}");
+        }
+    }
+    engine
+        .forward_backward(&sequences, &sft::CrossEntropy { n_tokens: 36 })
+        .unwrap();
+    engine
+        .optim_step(&align::engine::AdamW {
+            learning_rate: 1e-2,
+            ..Default::default()
+        })
+        .unwrap();
+    assert_ne!(engine.logprobs(&sequences, Policy::Current).unwrap(), before);
+    assert_eq!(engine.logprobs(&sequences, Policy::Reference).unwrap(), before);
+}
+
+#[test]
+fn a_frozen_model_does_not_train_and_a_saved_one_scores_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("saved");
+    let item = item(1);
+    let sequence = Sequence {
+        messages: item.prompt().to_vec(),
+        reply: Reply::Text(item.label().unwrap()),
+    };
+    let mut frozen = engine(Trainable::Frozen, 1);
+    let loss = sft::CrossEntropy { n_tokens: 1 };
+    assert!(frozen.forward_backward(std::slice::from_ref(&sequence), &loss).is_err());
+    let before = frozen
+        .logprobs(std::slice::from_ref(&sequence), Policy::Current)
+        .unwrap();
+    frozen.save(&saved, SaveKind::Weights).unwrap();
+    let options = EngineOptions::new(saved, open_device("flex").unwrap());
+    let mut again = LocalEngine::open(options).unwrap();
+    assert_eq!(again.logprobs(&[sequence], Policy::Current).unwrap(), before);
+}
