@@ -1,7 +1,7 @@
 //! Sampling: prompts with pictures in, completions with the log-probability of every token out.
 //!
 //! Prompts are taken in chunks of at most `batch_size` sequences. In a chunk every distinct prompt is computed once and
-//! its keys and values are shared by all its members ([`decoder`]); each step then adds one token to every sequence,
+//! its keys and values are shared by all its members (`decoder`); each step then adds one token to every sequence,
 //! and sequences that have ended leave. Chunks are shared out between worker threads.
 //!
 //! A sequence depends on the weights, its prompt and its seed alone: not on its companions, the batch size or the

@@ -18,8 +18,8 @@ use vlm::adapter::TargetModules;
 
 use crate::config;
 
-/// Most tokens of a response: the longest label has about 90.
-const MAX_RESPONSE: usize = 112;
+/// Most tokens of a response: three images take about 120.
+const MAX_RESPONSE: usize = 144;
 
 /// All settings of a demo.
 #[derive(Clone, Debug, Serialize, Deserialize)]
