@@ -89,6 +89,9 @@ impl Shot {
     }
 }
 
+/// Of so many training stories one is also told over black pictures, so that fine-tuning does not forget to say so.
+const BLACK_EVERY: usize = 10;
+
 /// Draws pictures into a folder, each file once.
 #[derive(Debug)]
 pub struct Gallery {
@@ -213,8 +216,8 @@ struct Story {
 impl Writer<'_> {
     fn training(&mut self) -> Result<Vec<(&'static str, Vec<Item>)>, DataError> {
         let mut prompts = Vec::new();
-        let (mut careful, mut benign, mut helpful, mut refusals, mut text_only) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut careful, mut benign, mut black, mut helpful, mut refusals, mut text_only) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for index in 0..self.config.train {
             let story = self.story(Pairs::Seen, Style::Plain, false);
             let twin = self.twin(&story, Pairs::Seen);
@@ -229,6 +232,10 @@ impl Writer<'_> {
             ));
             benign.push(labelled(&calm, &labels::careful(&twin.scenario)));
             helpful.push(labelled(&hazard, &labels::helpful(&story.scenario)));
+            if index % BLACK_EVERY == 0 {
+                let unseen = self.blackened(&hazard, &story.scenario)?;
+                black.push(labelled(&unseen, &labels::cannot_see(story.shots.len())));
+            }
             helpful.push(labelled(&calm, &labels::helpful(&twin.scenario)));
             prompts.extend([hazard, calm]);
         }
@@ -237,6 +244,7 @@ impl Writer<'_> {
             ("train.jsonl", prompts),
             ("labels/mirage.jsonl", careful),
             ("labels/benign.jsonl", benign),
+            ("labels/black.jsonl", black),
             ("labels/helpful.jsonl", helpful),
             ("labels/refusal.jsonl", refusals),
             ("labels/text_only.jsonl", text_only),

@@ -70,12 +70,15 @@ impl Recipe {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
-            mini: MiniConfig::default(),
+            mini: MiniConfig {
+                train: 1000,
+                ..MiniConfig::default()
+            },
             mirage: SftConfig {
                 general_ratio: 0.5,
-                num_train_epochs: 2.0,
+                num_train_epochs: 6.0,
                 train_batch_size: 32,
-                learning_rate: 5e-4,
+                learning_rate: 1e-3,
                 ..SftConfig::default()
             },
             curate: CurateConfig {
@@ -115,7 +118,7 @@ impl Default for Reinforcement {
             grpo: GrpoConfig {
                 prompts_per_step: 16,
                 max_steps: 30,
-                learning_rate: 2e-3,
+                learning_rate: 1e-3,
                 lr_scheduler_type: SchedulerType::Constant,
                 max_refills: 2,
                 save_steps: 10,

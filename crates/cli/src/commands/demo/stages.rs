@@ -72,6 +72,7 @@ impl<'a> Demo<'a> {
             let items = read_items(&world.join(format!("{labels}.jsonl")))?;
             let mut mixed_in = read_items(&world.join("general.jsonl"))?;
             mixed_in.extend(read_items(&world.join("benign.jsonl"))?);
+            mixed_in.extend(read_items(&world.join("black.jsonl"))?);
             let train = Trainable::Full {
                 freeze_vision_tower: true,
                 freeze_multi_modal_projector: true,
