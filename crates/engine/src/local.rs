@@ -7,7 +7,6 @@ use align::engine::{
     AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest,
     Sampled, SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
 };
-use align::types::Message;
 use burn::tensor::{Tensor, TensorData};
 use vlm::adapter::LoraConfig;
 use vlm::batch::{Batch, TokenSequence};
@@ -115,11 +114,6 @@ impl LocalEngine {
             prompt_length,
             logprobs,
         })
-    }
-
-    /// Sequences that are sampled at once on all threads: what a caller that wants progress should ask for.
-    pub fn sample_batch_size(&self) -> usize {
-        self.options.sample_batch_size * self.pools.len()
     }
 
     /// Whether a dialogue's pictures must go through the vision tower anew each time.
@@ -344,13 +338,6 @@ impl LocalEngine {
             text,
             finish_reason,
         })
-    }
-
-    /// The prompt's tokens, image placeholders expanded, for reports of what the model saw.
-    ///
-    /// Errors: `Data` when a picture or a message cannot be used.
-    pub fn prompt_ids(&self, messages: &[Message]) -> Result<Vec<u32>, EngineError> {
-        Ok(Prepared::prompt(&self.processor, messages)?.ids)
     }
 }
 
