@@ -357,7 +357,7 @@ fn forward(
     let (mut logprobs, mut entropies, mut tensor) = (Vec::new(), Vec::new(), None);
     if !rows.is_empty() {
         let images = picture_rows(model, members, pictures)?;
-        let hidden = model.hidden_states(&batch, images, None).map_err(engine_error)?;
+        let hidden = model.hidden_states(&batch, images).map_err(engine_error)?;
         let scores = model
             .token_scores(hidden, &rows, &targets, true)
             .map_err(engine_error)?;

@@ -59,24 +59,6 @@ impl Batch {
         Ok(batch)
     }
 
-    /// One further text token for each sequence, at the same place on all axes: a step of generation.
-    ///
-    /// Errors: `Input` when a token is outside the vocabulary.
-    pub fn step(ids: &[u32], positions: &[u32], config: &Config) -> Result<Self, Error> {
-        check_vocabulary(ids, config)?;
-        let mut batch = Self::empty(1, config);
-        for (id, position) in ids.iter().zip(positions) {
-            batch.push(
-                &[*id],
-                Positions {
-                    axes: std::array::from_fn(|_| vec![*position]),
-                    next: position + 1,
-                },
-            );
-        }
-        Ok(batch)
-    }
-
     fn empty(t: usize, config: &Config) -> Self {
         let image_token = config.tokens.image;
         let (ids, axes, lengths, next_positions) = (Vec::new(), Default::default(), Vec::new(), Vec::new());

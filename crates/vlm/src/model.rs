@@ -12,7 +12,6 @@ use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::tensor_file::write_tensors;
 use crate::text::TextModel;
-use crate::text::kv_cache::KvCache;
 use crate::vision::VisionTower;
 use crate::weights::{Naming, WEIGHTS_FILE, WeightReader};
 
@@ -135,20 +134,15 @@ impl Qwen25Vl {
         Ok(Tensor::cat(vec![words, images], 0).select(0, order))
     }
 
-    /// Runs the language model over a batch. With a cache, the batch follows the tokens already in it and is added.
+    /// Runs the language model over a batch.
     ///
     /// Shapes: `images` `[m, d]` → hidden states `[b·t, d]`, final norm applied; row [`Batch::row`] is a token's.
     /// Rows of padding are meaningless.
     ///
-    /// Errors: `Input` when image tokens and rows disagree, or the cache is full.
-    pub fn hidden_states(
-        &self,
-        batch: &Batch,
-        images: Option<Tensor<2>>,
-        cache: Option<&mut KvCache>,
-    ) -> Result<Tensor<2>, Error> {
+    /// Errors: `Input` when image tokens and rows disagree.
+    pub fn hidden_states(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<Tensor<2>, Error> {
         let embedded = self.embed(batch, images)?;
-        self.text.forward(embedded, batch.padded(), &self.config.text, cache)
+        Ok(self.text.forward(embedded, batch.padded(), &self.config.text))
     }
 
     /// Scores of every token of the vocabulary. Shapes: `[n, d]` → `[n, v]`.
@@ -193,11 +187,6 @@ impl Qwen25Vl {
         let targets = indexes(targets.iter().map(|id| *id as usize), &device).reshape([rows.len(), 1]);
         let logprobs = (shifted.gather(1, targets) - log_total).reshape([rows.len()]);
         Ok(TokenScores { logprobs, entropies })
-    }
-
-    /// A cache for `b` sequences with room for `capacity` tokens each.
-    pub fn new_cache(&self, b: usize, capacity: usize) -> KvCache {
-        KvCache::new(&self.config.text, b, capacity, &self.device())
     }
 
     /// Shows every linear layer that LoRA may adapt: those of the language model's layers.

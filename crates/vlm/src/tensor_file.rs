@@ -178,15 +178,25 @@ impl View for &NamedTensor {
 /// Writes tensors as one f32 safetensors file: to a file beside it first, renamed when whole, so that a failure leaves
 /// what was there before.
 ///
-/// Errors: `File` naming `path` when it cannot be written.
+/// Errors: `Io` naming `path` when the disk is full or does not let us; `File` when the tensors cannot be laid out.
 pub fn write_tensors(path: &Path, tensors: &[NamedTensor]) -> Result<(), Error> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let entries = tensors.iter().map(|tensor| (tensor.key.as_str(), tensor));
-    safetensors::tensor::serialize_to_file(entries, Some(metadata), path).map_err(|error| Error::File {
-        path: path.to_owned(),
-        problem: format!("cannot be written: {error}"),
-    })?;
+    safetensors::tensor::serialize_to_file(entries, Some(metadata), path).map_err(|error| unwritten(path, error))?;
     make_readable(path)
+}
+
+fn unwritten(path: &Path, error: SafeTensorError) -> Error {
+    match error {
+        SafeTensorError::IoError(error) => Error::Io(std::io::Error::new(
+            error.kind(),
+            format!("{}: cannot be written: {error}", path.display()),
+        )),
+        error => Error::File {
+            path: path.to_owned(),
+            problem: format!("cannot be written: {error}"),
+        },
+    }
 }
 
 // The file begins as a temporary one, which only its owner may read; a checkpoint is for others too.

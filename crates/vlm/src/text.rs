@@ -2,7 +2,6 @@
 //! (Qwen2.5 technical report, arXiv 2412.15115, section 2).
 
 pub(crate) mod attention;
-pub mod kv_cache;
 
 use burn::tensor::{Device, Int, Tensor};
 
@@ -12,8 +11,7 @@ use crate::linear::{Linear, linear, swiglu};
 use crate::norm::RmsNorm;
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::weights::WeightReader;
-use attention::{Attention, AttentionContext};
-use kv_cache::KvCache;
+use attention::{Attention, AttentionContext, Memory};
 
 /// The decoder with its embedding and head.
 #[derive(Clone, Debug)]
@@ -34,6 +32,12 @@ pub struct Padded<'a> {
     pub t: usize,
     /// Place of each token in time, height and width, row after row; see [`crate::rope`].
     pub axes: &'a [Vec<u32>; 3],
+}
+
+impl Padded<'_> {
+    fn attention_context(self, config: &TextConfig) -> AttentionContext {
+        AttentionContext::new(self.axes, [self.lengths.len(), self.t], config)
+    }
 }
 
 impl TextModel {
@@ -66,57 +70,32 @@ impl TextModel {
         self.embed_tokens.value().select(0, ids)
     }
 
-    /// Runs the decoder over embedded tokens, after those in the cache if there is one; the cache then holds them too.
+    /// Runs the decoder over embedded tokens.
     ///
     /// Shapes: `[b·t, d]` → `[b·t, d]`, final norm applied. Rows of padding come back meaningless.
-    ///
-    /// Errors: `Input` when the cache has no room for `t` further columns.
-    pub fn forward(
-        &self,
-        embedded: Tensor<2>,
-        tokens: Padded,
-        config: &TextConfig,
-        mut cache: Option<&mut KvCache>,
-    ) -> Result<Tensor<2>, Error> {
-        if let Some(cache) = cache.as_deref_mut() {
-            check_room(cache, tokens.t)?;
-            cache.extend(tokens.t, tokens.lengths);
-        }
-        let shape = [tokens.lengths.len(), tokens.t];
-        let device = embedded.device().without_autodiff();
-        let context = AttentionContext::new(tokens.axes, shape, config, cache.as_deref(), &device);
-        Ok(self.forward_with(embedded, |index, attention, x| {
-            attention.forward(x, &context, cache.as_deref_mut().map(|cache| (cache, index)))
-        }))
+    pub fn forward(&self, embedded: Tensor<2>, tokens: Padded, config: &TextConfig) -> Tensor<2> {
+        let context = tokens.attention_context(config);
+        self.forward_with(embedded, |_, attention, x| attention.forward(x, &context))
     }
 
-    /// Stores the keys and values of embedded tokens in the cache without computing what would follow them: of the last
-    /// layer, only keys and values. Shapes: `[b·t, d]`.
-    ///
-    /// Errors: `Input` when the cache has no room for `t` further columns.
-    pub(crate) fn remember(
-        &self,
-        embedded: Tensor<2>,
-        tokens: Padded,
-        config: &TextConfig,
-        cache: &mut KvCache,
-    ) -> Result<(), Error> {
-        check_room(cache, tokens.t)?;
-        cache.extend(tokens.t, tokens.lengths);
-        let shape = [tokens.lengths.len(), tokens.t];
-        let context = AttentionContext::new(tokens.axes, shape, config, Some(cache), &self.device());
+    /// The keys and values of embedded tokens in every layer, without computing what would follow them: of the last
+    /// layer, only keys and values. Shapes: `[b·t, d]` → one [`Memory`] a layer.
+    pub(crate) fn remember(&self, embedded: Tensor<2>, tokens: Padded, config: &TextConfig) -> Vec<Memory> {
+        let context = tokens.attention_context(config);
         let Some((last, before)) = self.layers.split_last() else {
-            return Ok(());
+            return Vec::new();
         };
+        let mut memories = Vec::with_capacity(self.layers.len());
         let mut hidden = embedded;
-        for (index, layer) in before.iter().enumerate() {
+        for layer in before {
             hidden = layer.forward(hidden, |x| {
-                layer.self_attn.forward(x, &context, Some((&mut *cache, index)))
+                let (mixed, memory) = layer.self_attn.forward_and_remember(x, &context);
+                memories.push(memory);
+                mixed
             });
         }
-        last.self_attn
-            .remember(last.input_layernorm.forward(hidden), &context, cache, before.len());
-        Ok(())
+        memories.push(last.self_attn.remember(last.input_layernorm.forward(hidden), &context));
+        memories
     }
 
     /// Lays every layer out for passes of few rows, as [`Linear::prepare_for_sampling`] says; a tied head becomes a
@@ -165,16 +144,6 @@ impl TextModel {
             layer.mlp.linears().into_iter().for_each(&mut *visit);
         }
     }
-}
-
-fn check_room(cache: &KvCache, t: usize) -> Result<(), Error> {
-    let (needed, capacity) = (cache.len() + t, cache.capacity());
-    if needed > capacity {
-        return Err(Error::Input(format!(
-            "key-value cache: expected at most {capacity} columns, got {needed}"
-        )));
-    }
-    Ok(())
 }
 
 impl Parameters for TextModel {

@@ -6,7 +6,7 @@ mod common;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Device, Tensor};
-use common::{Case, FIXTURES, Fixture, assert_close, values};
+use common::{Case, Fixture, assert_close, committed_folder, fixtures, values};
 use vlm::batch::{Batch, TokenSequence};
 use vlm::generate::{FinishReason, GenerateOptions, Generated, Prompt, generate};
 use vlm::model::Qwen25Vl;
@@ -20,8 +20,7 @@ struct Prompts {
 }
 
 impl Prompts {
-    fn of(name: &str) -> Self {
-        let fixture = Fixture::open(name);
+    fn of(fixture: Fixture) -> Self {
         let device = Device::flex();
         let model = Qwen25Vl::load(&fixture.model_folder(), &device).unwrap();
         let mut cases = fixture.cases();
@@ -96,7 +95,7 @@ fn options() -> GenerateOptions {
 
 #[test]
 fn greedy_tokens_are_those_of_the_published_code() {
-    for prompts in FIXTURES.map(Prompts::of) {
+    for prompts in fixtures().into_iter().map(Prompts::of) {
         let options = GenerateOptions {
             temperature: 0.0,
             max_new_tokens: 24,
@@ -125,7 +124,7 @@ fn scored(model: &Qwen25Vl, prompt: &Prompt, tokens: &[u32]) -> Vec<f32> {
         model.config(),
     )
     .unwrap();
-    let hidden = model.hidden_states(&batch, prompt.images.clone(), None).unwrap();
+    let hidden = model.hidden_states(&batch, prompt.images.clone()).unwrap();
     let first = prompt.sequence.ids.len() - 1;
     let rows: Vec<usize> = (first..first + tokens.len()).collect();
     values(model.token_scores(hidden, &rows, tokens, false).unwrap().logprobs)
@@ -133,8 +132,9 @@ fn scored(model: &Qwen25Vl, prompt: &Prompt, tokens: &[u32]) -> Vec<f32> {
 
 #[test]
 fn log_probabilities_are_those_of_the_scorer() {
-    for (name, with_adapter) in [(FIXTURES[0], false), (FIXTURES[1], false), (FIXTURES[0], true)] {
-        let mut prompts = Prompts::of(name);
+    let (untied, tied) = ("qwen2_5_vl", "qwen2_5_vl_tied");
+    for (name, with_adapter) in [(untied, false), (tied, false), (untied, true)] {
+        let mut prompts = Prompts::of(Fixture::open(committed_folder(name)));
         if with_adapter {
             prompts.model.load_adapter(&prompts.fixture.adapter_folder()).unwrap();
         }
@@ -161,7 +161,7 @@ fn log_probabilities_are_those_of_the_scorer() {
 
 #[test]
 fn a_sequence_is_the_same_in_any_company() {
-    let prompts = Prompts::of(FIXTURES[0]);
+    let prompts = Prompts::of(Fixture::committed());
     let seeds = seeds();
     // About one token in six ends a sequence, so that they leave the batch one after another.
     let stopping = GenerateOptions {
@@ -188,7 +188,7 @@ fn a_sequence_is_the_same_in_any_company() {
 
 #[test]
 fn another_seed_gives_another_completion() {
-    let prompts = Prompts::of(FIXTURES[0]);
+    let prompts = Prompts::of(Fixture::committed());
     let completions = prompts.sample(&[vec![1, 2, 1], vec![], vec![], vec![], vec![], vec![]], &options());
     assert_eq!(completions[0][0], completions[0][2]);
     assert_ne!(completions[0][0].token_ids, completions[0][1].token_ids);
@@ -197,7 +197,7 @@ fn another_seed_gives_another_completion() {
 
 #[test]
 fn banned_tokens_are_never_drawn() {
-    let prompts = Prompts::of(FIXTURES[0]);
+    let prompts = Prompts::of(Fixture::committed());
     let banned_tokens: Vec<u32> = (0..608).filter(|token| token % 50 != 7).collect();
     for temperature in [0.0, 1.0, 3.0] {
         let options = GenerateOptions {
@@ -216,7 +216,7 @@ fn banned_tokens_are_never_drawn() {
 
 #[test]
 fn sequences_stop_at_a_stop_token_or_at_the_limit() {
-    let prompts = Prompts::of(FIXTURES[0]);
+    let prompts = Prompts::of(Fixture::committed());
     let options = GenerateOptions {
         stop_tokens: (0..40).collect(),
         ignore_eos: false,
@@ -249,7 +249,7 @@ fn sequences_stop_at_a_stop_token_or_at_the_limit() {
 
 #[test]
 fn prompts_that_do_not_fit_are_refused() {
-    let prompts = Prompts::of(FIXTURES[0]);
+    let prompts = Prompts::of(Fixture::committed());
     let message = |prompt: Prompt, options: &GenerateOptions| {
         generate(&prompts.model, &[prompt], options, None)
             .unwrap_err()

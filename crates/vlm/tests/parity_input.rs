@@ -1,11 +1,13 @@
 //! What the model takes, against what Hugging Face's processor gives it: token ids, masks, grids and pixels of every case
 //! of the fixtures, and what happens to input that cannot be right.
-//!
-//! `SCRUPLE_PARITY_DIR` names another fixture made by `fixtures/make_fixtures.py` to test against instead.
+
+#[allow(dead_code, reason = "each test file uses its part of what all share")]
+mod common;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use common::{committed_folder, fixture_folders};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -15,21 +17,8 @@ use vlm::processor::Processor;
 use vlm::tokenizer::Tokenizer;
 use vlm::tokenizer::training::TokenizerRecipe;
 
-fn fixture_folders() -> Vec<PathBuf> {
-    match std::env::var_os("SCRUPLE_PARITY_DIR") {
-        Some(folder) => vec![folder.into()],
-        None => ["qwen2_5_vl", "qwen2_5_vl_tied"]
-            .map(|name| parity_folder().join(name))
-            .to_vec(),
-    }
-}
-
-fn parity_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity")
-}
-
 fn model_folder() -> PathBuf {
-    parity_folder().join("qwen2_5_vl/model")
+    committed_folder("qwen2_5_vl").join("model")
 }
 
 /// The cases of a fixture and the tensors expected for them.
@@ -196,7 +185,7 @@ fn special_tokens_in_text_from_outside_are_refused() {
 
 #[test]
 fn placeholders_and_images_must_agree() {
-    let fixture = Fixture::open(parity_folder().join("qwen2_5_vl"));
+    let fixture = Fixture::open(committed_folder("qwen2_5_vl"));
     let case = fixture.cases.iter().find(|case| case["id"] == "case2").unwrap();
     let images = fixture.images(case);
     let problem = |images: &[_]| {
@@ -230,7 +219,7 @@ fn missing_and_corrupt_images_are_named() {
         }
         processor.image(&path).unwrap_err().to_string()
     };
-    let png = std::fs::read(parity_folder().join("qwen2_5_vl/images/a.png")).unwrap();
+    let png = std::fs::read(committed_folder("qwen2_5_vl").join("images/a.png")).unwrap();
     assert!(problem("gone.png", None).contains("gone.png: cannot be read"));
     assert!(problem("empty.png", Some(b"")).contains("empty.png: expected a picture, got an empty file"));
     assert!(problem("cut.png", Some(&png[..png.len() / 2])).contains("cut.png: PNG: "));

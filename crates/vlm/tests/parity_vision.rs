@@ -4,7 +4,7 @@
 mod common;
 
 use burn::tensor::{Device, Tensor};
-use common::{Case, FIXTURES, Fixture, assert_close, values};
+use common::{Case, Fixture, assert_close, fixtures, values};
 use vlm::config::Config;
 use vlm::vision::VisionTower;
 use vlm::weights::WeightReader;
@@ -24,7 +24,7 @@ fn expected(fixture: &Fixture, case: &Case) -> Vec<f32> {
 
 #[test]
 fn image_embeddings_are_those_of_the_published_code() {
-    for fixture in FIXTURES.map(Fixture::open) {
+    for fixture in fixtures() {
         let tower = tower(&fixture);
         let mut n_cases = 0;
         for case in fixture.cases() {
@@ -42,7 +42,7 @@ fn image_embeddings_are_those_of_the_published_code() {
 /// Images of many sizes at once, some of them equal.
 #[test]
 fn an_image_in_company_is_embedded_as_it_is_alone() {
-    let fixture = Fixture::open(FIXTURES[0]);
+    let fixture = Fixture::committed();
     let cases = ["case2", "case3", "case2", "case6"].map(|id| fixture.case(id));
     let pixels = cases
         .iter()
@@ -56,7 +56,7 @@ fn an_image_in_company_is_embedded_as_it_is_alone() {
 
 #[test]
 fn grids_that_do_not_fit_are_refused() {
-    let tower = tower(&Fixture::open(FIXTURES[0]));
+    let tower = tower(&Fixture::committed());
     let message = |n_patches, grid| {
         let pixels = Tensor::zeros([n_patches, 1176], &Device::flex());
         tower.forward(pixels, &[grid]).unwrap_err().to_string()

@@ -15,7 +15,7 @@ use crate::batch::Batch;
 use crate::error::Error;
 use crate::model::Qwen25Vl;
 use crate::rope::Rotary;
-use crate::text::attention::{Projected, softmax_columns};
+use crate::text::attention::{Memory, Projected, softmax_columns};
 use slots::Slots;
 
 /// Rows are never fewer; idle ones make up the number. Matrix products of very few rows are summed in another order
@@ -57,17 +57,14 @@ impl<'a> Decoder<'a> {
         images: Option<Tensor<2>>,
         prompt_of_row: &[usize],
     ) -> Result<Self, Error> {
-        let [n, t] = batch.dims();
-        let mut cache = model.new_cache(n, t);
+        let [n, _] = batch.dims();
         let embedded = model.embed(batch, images)?; // [n·t, d]
-        model
-            .text()
-            .remember(embedded, batch.padded(), &model.config().text, &mut cache)?;
+        let memories = model.text().remember(embedded, batch.padded(), &model.config().text);
         let slots = Slots::new(&padded(prompt_of_row), n, minimum_slots(model), &model.device());
         let n_rows = slots.n_rows();
-        let layers = cache
-            .into_layers()
-            .map(|(keys, values)| LayerMemory::new(keys, values, n_rows))
+        let layers = memories
+            .into_iter()
+            .map(|prompt| LayerMemory::new(prompt, n_rows))
             .collect();
         Ok(Self {
             model,
@@ -150,7 +147,8 @@ impl<'a> Decoder<'a> {
 }
 
 impl LayerMemory {
-    fn new(keys: Tensor<4>, values: Tensor<4>, n_rows: usize) -> Self {
+    fn new(prompt: Memory, n_rows: usize) -> Self {
+        let Memory { keys, values } = prompt;
         let [_, kv_heads, _, head_dim] = keys.dims();
         let room = Tensor::zeros([n_rows, kv_heads, FIRST_CAPACITY, head_dim], &keys.device());
         let prompt_keys = transposed(keys);

@@ -2,7 +2,6 @@
 
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 
-use super::kv_cache::KvCache;
 use crate::config::TextConfig;
 use crate::error::Error;
 use crate::kernels;
@@ -11,74 +10,20 @@ use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
 use crate::weights::WeightReader;
 
-/// What all layers share in one pass: the turns of queries and keys, and who may look at whom.
+/// What all layers share in one pass: the turns of queries and keys, and the shape `[b, t]` of the padded tokens.
+///
+/// Right padding stands after every real token, so that causality alone hides it.
 pub(super) struct AttentionContext {
     rotary: Rotary,
-    visibility: Visibility,
     shape: [usize; 2],
 }
 
-/// Which columns (tokens looked at) a row (a token looking) sees. The rows of a key head are those of all its query
-/// heads, one head below the other.
-enum Visibility {
-    All,
-    /// Its own column and those before, where rows and columns are the same tokens.
-    Causal,
-    /// Those where this is 0 and not minus infinity, `[b, 1, rows, columns]`.
-    Masked(Tensor<4>),
-}
-
 impl AttentionContext {
-    /// A pass over `[b, t]` tokens at `axes`, after what `cache` holds already (the new columns announced).
-    pub(super) fn new(
-        axes: &[Vec<u32>; 3],
-        shape: [usize; 2],
-        config: &TextConfig,
-        cache: Option<&KvCache>,
-        device: &Device,
-    ) -> Self {
-        let queries_per_key = config.num_attention_heads / config.num_key_value_heads;
-        let visibility = match cache {
-            Some(cache) => Visibility::with_cache(cache.occupied(), shape[1], queries_per_key, device),
-            // Right padding stands after every real token, so that causality alone hides it.
-            None => Visibility::Causal,
-        };
+    /// A pass over `[b, t]` tokens at `axes`.
+    pub(super) fn new(axes: &[Vec<u32>; 3], shape: [usize; 2], config: &TextConfig) -> Self {
         Self {
             rotary: Rotary::new(axes, shape, config),
-            visibility,
             shape,
-        }
-    }
-}
-
-impl Visibility {
-    // Padding of earlier passes stands between real tokens and has to be hidden row by row.
-    fn with_cache(occupied: &[Vec<bool>], t: usize, queries_per_key: usize, device: &Device) -> Self {
-        let len = occupied.first().map_or(0, Vec::len);
-        if t == len {
-            return Self::Causal;
-        }
-        if t == 1 && occupied.iter().flatten().all(|real| *real) {
-            return Self::All;
-        }
-        let rows = move || (0..queries_per_key * t).map(move |row| len - t + row % t);
-        let visible = |columns: &[bool], row: usize, column: usize| column <= row && (columns[column] || column == row);
-        let row_of =
-            |columns: &'_ [bool], row| (0..len).map(|c| additive(visible(columns, row, c))).collect::<Vec<_>>();
-        let mask: Vec<f32> = occupied
-            .iter()
-            .flat_map(|columns| rows().flat_map(|row| row_of(columns, row)))
-            .collect();
-        let shape = [occupied.len(), 1, queries_per_key * t, len];
-        Self::Masked(Tensor::from_data(TensorData::new(mask, shape), device))
-    }
-
-    /// Weights of the columns, from scores `[b, kv, rows, columns]` of `t` tokens looking.
-    fn softmax(&self, scores: Tensor<4>, t: usize) -> Tensor<4> {
-        match self {
-            Self::All => softmax_columns(scores, None),
-            Self::Masked(mask) => softmax_columns(scores + mask.clone(), None),
-            Self::Causal => softmax_columns(scores, Some(t)),
         }
     }
 }
@@ -100,13 +45,9 @@ pub(crate) fn softmax_columns(scores: Tensor<4>, causal_period: Option<usize>) -
 
 fn causal_mask(t: usize, rows: usize, device: &Device) -> Tensor<4> {
     let mask: Vec<f32> = (0..rows)
-        .flat_map(|row| (0..t).map(move |column| additive(column <= row % t)))
+        .flat_map(|row| (0..t).map(move |column| if column <= row % t { 0.0 } else { f32::NEG_INFINITY }))
         .collect();
     Tensor::from_data(TensorData::new(mask, [1, 1, rows, t]), device)
-}
-
-fn additive(visible: bool) -> f32 {
-    if visible { 0.0 } else { f32::NEG_INFINITY }
 }
 
 /// What attention compares and mixes.
@@ -116,6 +57,14 @@ pub(crate) struct Projected {
     /// `[b, kv, t, head_dim]`.
     pub keys: Tensor<4>,
     /// `[b, kv, t, head_dim]`.
+    pub values: Tensor<4>,
+}
+
+/// What later tokens look for in the tokens of one layer, `[b, kv, t, head_dim]` each.
+pub(crate) struct Memory {
+    /// Compared with queries.
+    pub keys: Tensor<4>,
+    /// Mixed.
     pub values: Tensor<4>,
 }
 
@@ -149,30 +98,34 @@ impl Attention {
         })
     }
 
-    /// Shapes: `[b·t, d]` → `[b·t, d]`. With a cache, stores this layer's keys and values in it.
-    pub(super) fn forward(
-        &self,
-        x: Tensor<2>,
-        context: &AttentionContext,
-        cache: Option<(&mut KvCache, usize)>,
-    ) -> Tensor<2> {
-        let [b, t] = context.shape;
-        let [n, d] = x.dims();
-        let Projected { queries, keys, values } = self.project(x, &context.rotary, [b, t]);
-        let (keys, values) = match cache {
-            Some((cache, layer)) => cache.update(layer, keys, values),
-            None => (keys, values),
+    /// Shapes: `[b·t, d]` → `[b·t, d]`.
+    pub(super) fn forward(&self, x: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
+        let projected = self.project(x, &context.rotary, context.shape);
+        self.output(self.mix(projected))
+    }
+
+    /// The same, with the tokens' keys and values, `[b, kv, t, head_dim]`.
+    pub(super) fn forward_and_remember(&self, x: Tensor<2>, context: &AttentionContext) -> (Tensor<2>, Memory) {
+        let projected = self.project(x, &context.rotary, context.shape);
+        let memory = Memory {
+            keys: projected.keys.clone(),
+            values: projected.values.clone(),
         };
+        (self.output(self.mix(projected)), memory)
+    }
+
+    // Every token's mixture of what it and those before it hold. Shapes: → `[b·t, d]`.
+    fn mix(&self, Projected { queries, keys, values }: Projected) -> Tensor<2> {
+        let [b, n_heads, t, head_dim] = queries.dims();
         // The query heads that share a key head are rows of one product, so that keys are never repeated.
-        let (n_heads, kv_heads) = (d / self.head_dim, keys.dims()[1]);
-        let queries = queries.reshape([b, kv_heads, n_heads / kv_heads * t, self.head_dim]);
+        let kv_heads = keys.dims()[1];
+        let queries = queries.reshape([b, kv_heads, n_heads / kv_heads * t, head_dim]);
         let scores = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, rows, columns]
-        let mixed = context.visibility.softmax(scores, t).matmul(values); // [b, kv, rows, head_dim]
-        let mixed = mixed
-            .reshape([b, n_heads, t, self.head_dim])
+        let mixed = softmax_columns(scores, Some(t)).matmul(values); // [b, kv, rows, head_dim]
+        mixed
+            .reshape([b, n_heads, t, head_dim])
             .swap_dims(1, 2)
-            .reshape([n, d]);
-        self.output(mixed)
+            .reshape([b * t, n_heads * head_dim])
     }
 
     /// Queries, keys and values of `[b·t, d]` rows, queries and keys turned.
@@ -180,22 +133,23 @@ impl Attention {
         // The usual 1/√head_dim is in the queries, where it costs nothing.
         let factor = 1.0 / (self.head_dim as f64).sqrt();
         let queries = rotary.turn_heads(self.q_proj.forward(x.clone()), factor);
-        let (keys, values) = self.project_remembered(x, rotary, shape);
+        let Memory { keys, values } = self.project_memory(x, rotary, shape);
         Projected { queries, keys, values }
     }
 
-    // Keys and values alone: what later tokens look for.
-    fn project_remembered(&self, x: Tensor<2>, rotary: &Rotary, [b, t]: [usize; 2]) -> (Tensor<4>, Tensor<4>) {
+    fn project_memory(&self, x: Tensor<2>, rotary: &Rotary, [b, t]: [usize; 2]) -> Memory {
         let keys = rotary.turn_heads(self.k_proj.forward(x.clone()), 1.0);
         let values = self.v_proj.forward(x);
         let kv_heads = values.dims()[1] / self.head_dim;
-        (keys, values.reshape([b, t, kv_heads, self.head_dim]).swap_dims(1, 2))
+        Memory {
+            keys,
+            values: values.reshape([b, t, kv_heads, self.head_dim]).swap_dims(1, 2),
+        }
     }
 
-    /// Stores the keys and values of `[b·t, d]` rows as [`Self::forward`] does, and computes nothing else.
-    pub(super) fn remember(&self, x: Tensor<2>, context: &AttentionContext, cache: &mut KvCache, layer: usize) {
-        let (keys, values) = self.project_remembered(x, &context.rotary, context.shape);
-        cache.update(layer, keys, values);
+    /// Keys and values of `[b·t, d]` rows alone: what later tokens look for.
+    pub(super) fn remember(&self, x: Tensor<2>, context: &AttentionContext) -> Memory {
+        self.project_memory(x, &context.rotary, context.shape)
     }
 
     /// The projection of the heads, put end to end, back to the residual stream. Shapes: `[n, d]` → `[n, d]`.

@@ -1,13 +1,32 @@
 //! The parity fixtures: models, adapters, and what the original Python code computes for them.
 
+pub mod forward;
+
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use vlm::batch::TokenSequence;
 use vlm::tensor_file::TensorFile;
 
-/// Both fixtures: an untied and a tied head.
-pub const FIXTURES: [&str; 2] = ["qwen2_5_vl", "qwen2_5_vl_tied"];
+/// The fixtures to compare with: an untied and a tied head, or the one that `SCRUPLE_PARITY_DIR` names.
+pub fn fixtures() -> Vec<Fixture> {
+    fixture_folders().into_iter().map(Fixture::open).collect()
+}
+
+/// The folders of [`fixtures`].
+pub fn fixture_folders() -> Vec<PathBuf> {
+    match std::env::var_os("SCRUPLE_PARITY_DIR") {
+        Some(folder) => vec![folder.into()],
+        None => ["qwen2_5_vl", "qwen2_5_vl_tied"].map(committed_folder).to_vec(),
+    }
+}
+
+/// A fixture of this repository.
+pub fn committed_folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/parity")
+        .join(name)
+}
 
 /// One fixture folder with its expected tensors.
 pub struct Fixture {
@@ -25,12 +44,14 @@ pub struct Case {
 }
 
 impl Fixture {
-    pub fn open(name: &str) -> Self {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("../../fixtures/parity")
-            .join(name);
+    pub fn open(folder: PathBuf) -> Self {
         let expected = TensorFile::open(&folder.join("expected.safetensors")).unwrap();
         Self { folder, expected }
+    }
+
+    /// The repository's own with an untied head.
+    pub fn committed() -> Self {
+        Self::open(committed_folder("qwen2_5_vl"))
     }
 
     pub fn model_folder(&self) -> PathBuf {
