@@ -17,7 +17,6 @@ mod prompts;
 mod samples;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +24,7 @@ use crate::engine::{AdamW, Engine, Sequence};
 use crate::progress::Progress;
 use crate::rollout::{Group, Member, Rollout, RolloutRecord};
 use crate::run_dir::RunDir;
-use crate::training::{Outcome, TrainingError, derive_seed, resume, save_checkpoint, shuffled};
+use crate::training::{Outcome, StepReport, Steps, TrainingError, derive_seed, shuffled};
 use crate::types::Item;
 
 use metrics::Means;
@@ -71,39 +70,25 @@ pub fn run(
     let order = PromptOrder::new(items, config.seed)?;
     let total_steps = config.total_steps(items.len());
     let schedule = config.schedule(total_steps);
-    let (done, mut state) = resume::<State>(engine, run_dir)?;
-    progress.begin("reinforcement learning", total_steps);
-    progress.advance(done);
-    for step in done + 1..=total_steps {
-        let began = Instant::now();
+    let steps = Steps {
+        title: "reinforcement learning",
+        total: total_steps,
+        save_steps: config.save_steps,
+        save_total_limit: config.save_total_limit,
+    };
+    steps.run(engine, run_dir, progress, |engine, run_dir, step, state: &mut State| {
         let optimizer = config.optimizer(schedule.at(step));
-        let mut result = train_step(engine, &order, config, rollout, &optimizer, step, &mut state)?;
-        result.metrics.insert("step_time".into(), began.elapsed().as_secs_f64());
-        run_dir.append_rollouts(&result.records)?;
-        run_dir.append_metrics(step, &result.metrics)?;
-        progress.advance(1);
-        progress.note(&format!("reward {:.3}", result.metrics["reward"]));
-        let interrupted = step < total_steps && progress.interrupted();
-        if interrupted || step == total_steps || config.saves_at(step) {
-            save_checkpoint(engine, run_dir, step, &state, config.save_total_limit)?;
-        }
-        if interrupted {
-            progress.end();
-            return Ok(Outcome::Interrupted { step });
-        }
-    }
-    progress.end();
-    run_dir.mark_done()?;
-    Ok(Outcome::Finished { steps: total_steps })
+        let (metrics, records) = train_step(engine, &order, config, rollout, &optimizer, step, state)?;
+        run_dir.append_rollouts(&records)?;
+        Ok(StepReport {
+            metrics,
+            headline: "reward",
+        })
+    })
 }
 
-/// What a step leaves in the run's journals.
-struct StepResult {
-    metrics: BTreeMap<String, f64>,
-    records: Vec<RolloutRecord>,
-}
-
-/// One step: draw, judge, reflect, refill; advantages; old and reference log-probabilities; inner epochs.
+/// One step: draw, judge, reflect, refill; advantages; old and reference log-probabilities; inner epochs. What it
+/// measured and what it drew.
 fn train_step(
     engine: &mut dyn Engine,
     order: &PromptOrder,
@@ -112,7 +97,7 @@ fn train_step(
     optimizer: &AdamW,
     step: usize,
     state: &mut State,
-) -> Result<StepResult, TrainingError> {
+) -> Result<(BTreeMap<String, f64>, Vec<RolloutRecord>), TrainingError> {
     let groups = gather_groups(engine, order, config, rollout, step, state)?;
     let advantages = group_advantages(&groups, config);
     let mut means = Means::default();
@@ -132,10 +117,7 @@ fn train_step(
         .iter()
         .zip(&advantages)
         .flat_map(|(group, advantages)| group.records(step, advantages));
-    Ok(StepResult {
-        metrics,
-        records: records.collect(),
-    })
+    Ok((metrics, records.collect()))
 }
 
 /// Draws groups until enough of them can teach something, or the refills are used up.

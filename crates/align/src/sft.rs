@@ -9,14 +9,13 @@ mod config;
 mod mixture;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{AdamW, Engine, LossAndGradient, Reply, Sequence, TokenLoss, TokenScores};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
-use crate::training::{Outcome, TrainingError, resume, save_checkpoint};
+use crate::training::{Outcome, StepReport, Steps, TrainingError};
 use crate::types::Item;
 
 pub use config::SftConfig;
@@ -48,34 +47,25 @@ pub fn run(
     let mixture = Mixture::new(items, general, config)?;
     let total_steps = config.total_steps(mixture.steps_per_epoch());
     let schedule = config.schedule(total_steps);
-    let (done, mut state) = resume::<State>(engine, run_dir)?;
-    progress.begin("fine-tuning", total_steps);
-    progress.advance(done);
-    for step in done + 1..=total_steps {
-        let began = Instant::now();
+    let steps = Steps {
+        title: "fine-tuning",
+        total: total_steps,
+        save_steps: config.save_steps,
+        save_total_limit: config.save_total_limit,
+    };
+    steps.run(engine, run_dir, progress, |engine, _, step, state: &mut State| {
         let optimizer = config.optimizer(schedule.at(step));
         let mut metrics = train_step(engine, &mixture.batch(step), config, &optimizer)?;
         state.num_tokens += metrics["num_tokens"] as u64;
         metrics.extend([
             ("num_tokens".to_owned(), state.num_tokens as f64),
             ("epoch".to_owned(), step as f64 / mixture.steps_per_epoch() as f64),
-            ("step_time".to_owned(), began.elapsed().as_secs_f64()),
         ]);
-        run_dir.append_metrics(step, &metrics)?;
-        progress.advance(1);
-        progress.note(&format!("loss {:.3}", metrics["loss"]));
-        let interrupted = step < total_steps && progress.interrupted();
-        if interrupted || step == total_steps || config.saves_at(step) {
-            save_checkpoint(engine, run_dir, step, &state, config.save_total_limit)?;
-        }
-        if interrupted {
-            progress.end();
-            return Ok(Outcome::Interrupted { step });
-        }
-    }
-    progress.end();
-    run_dir.mark_done()?;
-    Ok(Outcome::Finished { steps: total_steps })
+        Ok(StepReport {
+            metrics,
+            headline: "loss",
+        })
+    })
 }
 
 /// One optimizer step on a batch, cut into `gradient_accumulation_steps` parts.

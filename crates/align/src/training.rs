@@ -1,18 +1,18 @@
 //! What the training rooms share: settings' errors, seeds without state, learning-rate schedules, checkpoints.
 
 mod schedule;
+mod steps;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::engine::{Engine, EngineError, SaveKind};
-use crate::run_dir::{RunDir, RunError};
+use crate::engine::{AdamW, EngineError};
+use crate::run_dir::RunError;
 
 pub use schedule::{Schedule, SchedulerType};
+pub use steps::{StepReport, Steps};
 
 /// A setting whose value cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -38,6 +38,35 @@ pub fn check_setting(holds: bool, key: &str, expected: &str, got: impl std::fmt:
         expected: expected.to_owned(),
         got: got.to_string(),
     })
+}
+
+/// Checks the optimizer's settings, which stand flat in the table of whatever trains.
+///
+/// Errors: [`SettingError`] naming the first that cannot be used.
+pub fn check_optimizer(table: &str, optimizer: &AdamW) -> Result<(), SettingError> {
+    let key = |name: &str| format!("{table}.{name}");
+    let rate = optimizer.learning_rate;
+    let holds = rate.is_finite() && rate > 0.0;
+    check_setting(holds, &key("learning_rate"), "a number above 0", rate)?;
+    for (name, value) in [
+        ("weight_decay", optimizer.weight_decay),
+        ("adam_epsilon", optimizer.epsilon),
+        ("max_grad_norm", optimizer.max_grad_norm),
+    ] {
+        check_at_least_zero(&key(name), value)?;
+    }
+    for (name, beta) in ["adam_beta1", "adam_beta2"].into_iter().zip(optimizer.betas) {
+        let holds = (0.0..1.0).contains(&beta);
+        check_setting(holds, &key(name), "a number from 0 to below 1", beta)?;
+    }
+    Ok(())
+}
+
+/// Passes where the value is finite and not negative.
+///
+/// Errors: [`SettingError`].
+pub fn check_at_least_zero(key: &str, value: f64) -> Result<(), SettingError> {
+    check_setting(value.is_finite() && value >= 0.0, key, "a number of at least 0", value)
 }
 
 /// Why training could not go on. What was written before is kept.
@@ -126,42 +155,6 @@ pub fn shuffled(n: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     order
-}
-
-/// Goes back to the run's last complete checkpoint, or to its beginning where there is none. Gives the number of steps
-/// done and the room's state there.
-///
-/// Errors: `Engine` where the checkpoint cannot be loaded; `Run` naming the file.
-pub fn resume<State>(engine: &mut dyn Engine, run_dir: &mut RunDir) -> Result<(usize, State), TrainingError>
-where
-    State: DeserializeOwned + Default,
-{
-    let Some((step, folder)) = run_dir.latest_checkpoint()? else {
-        run_dir.rewind_to(0)?;
-        return Ok((0, State::default()));
-    };
-    let state = run_dir.load_state(step)?;
-    engine.load(&folder)?;
-    run_dir.rewind_to(step)?;
-    Ok((step, state))
-}
-
-/// Writes a checkpoint and removes the oldest beyond `save_total_limit` (0 keeps all).
-///
-/// Errors: `Engine` or `Run` naming the file.
-pub fn save_checkpoint<State: Serialize>(
-    engine: &mut dyn Engine,
-    run_dir: &mut RunDir,
-    step: usize,
-    state: &State,
-    save_total_limit: usize,
-) -> Result<(), TrainingError> {
-    engine.save(&run_dir.checkpoint_folder(step), SaveKind::Checkpoint)?;
-    run_dir.save_state(step, state)?;
-    if save_total_limit > 0 {
-        run_dir.prune_checkpoints(save_total_limit)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::advantages::ScaleRewards;
 use super::loss::LossConfig;
 use crate::engine::AdamW;
-use crate::training::{Schedule, SchedulerType, SettingError, check_setting};
+use crate::training::{Schedule, SchedulerType, SettingError, check_at_least_zero, check_optimizer, check_setting};
 
 /// How a correction that took a response's place is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,26 +134,15 @@ impl GrpoConfig {
             "a number above 0",
             self.num_train_epochs,
         )?;
+        check_optimizer(table, &self.optimizer(self.learning_rate))?;
         for (name, value) in [
-            ("learning_rate", self.learning_rate),
             ("shaping_gamma", self.shaping_gamma),
             ("ratio_tolerance", self.ratio_tolerance),
         ] {
             check_setting(value.is_finite() && value > 0.0, &key(name), "a number above 0", value)?;
         }
-        for (name, value) in [
-            ("weight_decay", self.weight_decay),
-            ("adam_epsilon", self.adam_epsilon),
-            ("max_grad_norm", self.max_grad_norm),
-            ("beta", self.beta),
-            ("epsilon_high", self.epsilon_high),
-        ] {
-            check_setting(
-                value.is_finite() && value >= 0.0,
-                &key(name),
-                "a number of at least 0",
-                value,
-            )?;
+        for (name, value) in [("beta", self.beta), ("epsilon_high", self.epsilon_high)] {
+            check_at_least_zero(&key(name), value)?;
         }
         for (name, share) in [
             ("warmup_ratio", self.warmup_ratio),
@@ -161,14 +150,6 @@ impl GrpoConfig {
             ("max_unscored_share", self.max_unscored_share),
         ] {
             check_setting((0.0..=1.0).contains(&share), &key(name), "a number from 0 to 1", share)?;
-        }
-        for (name, beta) in [("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)] {
-            check_setting(
-                (0.0..1.0).contains(&beta),
-                &key(name),
-                "a number from 0 to below 1",
-                beta,
-            )?;
         }
         let dual_clip = self.delta == 0.0 || (self.delta.is_finite() && self.delta > 1.0 + self.epsilon_high);
         check_setting(
@@ -221,9 +202,5 @@ impl GrpoConfig {
             weight_decay: self.weight_decay,
             max_grad_norm: self.max_grad_norm,
         }
-    }
-
-    pub(super) fn saves_at(&self, step: usize) -> bool {
-        self.save_steps > 0 && step.is_multiple_of(self.save_steps)
     }
 }

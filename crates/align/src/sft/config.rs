@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::AdamW;
-use crate::training::{Schedule, SchedulerType, SettingError, check_setting};
+use crate::training::{Schedule, SchedulerType, SettingError, check_optimizer, check_setting};
 
 /// How to fine-tune.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,37 +88,10 @@ impl SftConfig {
         ] {
             check_setting(count > 0, &key(name), "a whole number of at least 1", count)?;
         }
-        let rate = self.learning_rate;
-        check_setting(
-            rate.is_finite() && rate > 0.0,
-            &key("learning_rate"),
-            "a number above 0",
-            rate,
-        )?;
         let warmup = self.warmup_ratio;
-        check_setting(
-            (0.0..=1.0).contains(&warmup),
-            &key("warmup_ratio"),
-            "a number from 0 to 1",
-            warmup,
-        )?;
-        for (name, value) in [
-            ("weight_decay", self.weight_decay),
-            ("adam_epsilon", self.adam_epsilon),
-            ("max_grad_norm", self.max_grad_norm),
-        ] {
-            let holds = value.is_finite() && value >= 0.0;
-            check_setting(holds, &key(name), "a number of at least 0", value)?;
-        }
-        for (name, beta) in [("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)] {
-            check_setting(
-                (0.0..1.0).contains(&beta),
-                &key(name),
-                "a number from 0 to below 1",
-                beta,
-            )?;
-        }
-        Ok(())
+        let holds = (0.0..=1.0).contains(&warmup);
+        check_setting(holds, &key("warmup_ratio"), "a number from 0 to 1", warmup)?;
+        check_optimizer(table, &self.optimizer(self.learning_rate))
     }
 
     pub(super) fn total_steps(&self, steps_per_epoch: usize) -> usize {
@@ -145,9 +118,5 @@ impl SftConfig {
             weight_decay: self.weight_decay,
             max_grad_norm: self.max_grad_norm,
         }
-    }
-
-    pub(super) fn saves_at(&self, step: usize) -> bool {
-        self.save_steps > 0 && step.is_multiple_of(self.save_steps)
     }
 }
