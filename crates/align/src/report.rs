@@ -6,6 +6,7 @@
 //! <folder>/eval/<model>/responses.jsonl    responses, for paired differences
 //! <folder>/runs/<name>/metrics.jsonl       training curves; rollouts.jsonl; config.resolved.json
 //! <folder>/curate/summary.json             the QI-Box; qi_box.svg
+//! <folder>/curate/<name>/summary.json      or several
 //! ```
 //!
 //! Whatever is missing is left out, and the report says so. The same [`Report`] becomes `report.json`, `report.md` and
@@ -36,7 +37,7 @@ use crate::run_dir::write_atomically;
 use crate::types::DataError;
 
 /// The version of `report.json`'s layout. A reader may rely on the fields of a version; new ones may be added to it.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What a report shows, beside what the folder holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +79,8 @@ pub struct Report {
     pub comparisons: Vec<Comparison>,
     /// Training runs, by name.
     pub runs: Vec<TrainingRun>,
-    /// The curation of the training prompts.
-    pub curation: Option<CurationReport>,
+    /// Curations of training prompts, by name.
+    pub curations: Vec<CurationReport>,
     /// Some rollouts, chosen to show what training meets.
     pub rollouts: Vec<ShownRollout>,
     /// What the folder does not hold, in words.
@@ -138,6 +139,8 @@ pub struct Curve {
 /// How the training prompts were chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurationReport {
+    /// What it was for; empty where there is but one.
+    pub name: String,
     /// Counts and settings.
     pub summary: CurationSummary,
     /// The picture, relative to the report's folder.

@@ -36,8 +36,8 @@ pub(super) fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, Re
     let demo: Option<Value> = read_json(&folder.join("demo.json"))?;
     let evaluated = read_models(folder, config, &model_order(demo.as_ref()), &mut missing)?;
     let (runs, rollouts) = read_runs(folder, &mut missing)?;
-    let curation = read_curation(folder, &mut missing)?;
-    if evaluated.is_empty() && runs.is_empty() && curation.is_none() {
+    let curations = read_curations(folder, &mut missing)?;
+    if evaluated.is_empty() && runs.is_empty() && curations.is_empty() {
         return Err(ReportError::Nothing {
             folder: folder.to_owned(),
         });
@@ -52,7 +52,7 @@ pub(super) fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, Re
         comparisons: comparisons(&evaluated, config, &mut missing),
         models: evaluated.into_iter().map(|model| model.summary).collect(),
         runs,
-        curation,
+        curations,
         rollouts: choose_rollouts(folder, rollouts, config.num_rollouts),
         missing,
     })
@@ -184,20 +184,29 @@ fn choose_rollouts(folder: &Path, rollouts: Vec<ShownRollout>, limit: usize) -> 
     chosen
 }
 
-fn read_curation(folder: &Path, missing: &mut Vec<String>) -> Result<Option<CurationReport>, ReportError> {
-    let Some(summary) = read_json(&folder.join("curate/summary.json"))? else {
-        missing.push("curate/summary.json: the curation of training prompts".into());
-        return Ok(None);
-    };
-    let picture = PathBuf::from("curate/qi_box.svg");
-    let is_there = folder.join(&picture).is_file();
-    if !is_there {
-        missing.push("curate/qi_box.svg: the picture of the QI-Box".into());
+fn read_curations(folder: &Path, missing: &mut Vec<String>) -> Result<Vec<CurationReport>, ReportError> {
+    let several = folders_in(&folder.join("curate"))?.into_iter().map(|(name, _)| name);
+    let mut curations = Vec::new();
+    for name in std::iter::once(String::new()).chain(several) {
+        let place = Path::new("curate").join(&name);
+        let Some(summary) = read_json(&folder.join(&place).join("summary.json"))? else {
+            continue;
+        };
+        let picture = place.join("qi_box.svg");
+        let is_there = folder.join(&picture).is_file();
+        if !is_there {
+            missing.push(format!("{}: the picture of the QI-Box", picture.display()));
+        }
+        curations.push(CurationReport {
+            name,
+            summary,
+            picture: is_there.then_some(picture),
+        });
     }
-    Ok(Some(CurationReport {
-        summary,
-        picture: is_there.then_some(picture),
-    }))
+    if curations.is_empty() {
+        missing.push("curate/summary.json: the curation of training prompts".into());
+    }
+    Ok(curations)
 }
 
 /// The folders in a folder, by name; none where it does not exist.

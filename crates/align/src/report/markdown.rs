@@ -35,7 +35,7 @@ pub(super) fn render(report: &Report) -> String {
     section(
         &mut text,
         "Which prompts were trained on",
-        report.curation.iter().map(curation),
+        report.curations.iter().map(curation),
     );
     section(&mut text, "Training", report.runs.iter().map(run));
     section(&mut text, "Rollouts", report.rollouts.iter().map(rollout));
@@ -97,6 +97,9 @@ fn cell(cell: &Cell) -> String {
 
 fn curation(curation: &super::CurationReport) -> String {
     let mut text = String::new();
+    if !curation.name.is_empty() {
+        text += &format!("### {}\n\n", escaped(&curation.name));
+    }
     if let Some(picture) = &curation.picture {
         text += &format!("![Prompts by quality and instability]({})\n\n", picture.display());
     }

@@ -30,7 +30,7 @@ pub(super) fn render(report: &Report, folder: &Path) -> String {
                 main {
                     (heading(report))
                     (results(report))
-                    (curation(report.curation.as_ref(), folder))
+                    (curations(&report.curations, folder))
                     (training(&report.runs))
                     (rollouts(report, folder))
                     (notes(report))
@@ -140,23 +140,26 @@ fn table_cell(cell: &Cell, width: usize) -> Markup {
     }
 }
 
-fn curation(curation: Option<&CurationReport>, folder: &Path) -> Markup {
+fn curations(curations: &[CurationReport], folder: &Path) -> Markup {
     let picture = |curation: &CurationReport| images::data_uri(&folder.join(curation.picture.as_ref()?));
     html! {
-        @if let Some(curation) = curation {
+        @if !curations.is_empty() {
             section {
                 h2 { "Which prompts were trained on" }
-                @if let Some(uri) = picture(curation) {
-                    figure.picture {
-                        img src=(uri) alt="Every prompt by mean quality and instability of its samples; a box marks \
-                                           those of middling quality, and the least stable in it are kept.";
-                        figcaption {
-                            "The QI-Box: each mark is a prompt. The lowest and highest share of quality are dropped; "
-                            "within the box the least stable of each stratum are kept."
+                @for curation in curations {
+                    @if !curation.name.is_empty() { h3 { (curation.name) } }
+                    @if let Some(uri) = picture(curation) {
+                        figure.picture {
+                            img src=(uri) alt="Every prompt by mean quality and instability of its samples; a box \
+                                               marks those of middling quality, and the least stable in it are kept.";
+                            figcaption {
+                                "The QI-Box: each mark is a prompt. The lowest and highest share of quality are "
+                                "dropped; within the box the least stable of each stratum are kept."
+                            }
                         }
                     }
+                    (grid(&tables::curation(&curation.summary)))
                 }
-                (grid(&tables::curation(&curation.summary)))
             }
         }
     }
