@@ -37,7 +37,7 @@ use crate::run_dir::write_atomically;
 use crate::types::DataError;
 
 /// The version of `report.json`'s layout. A reader may rely on the fields of a version; new ones may be added to it.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 1;
 
 /// What a report shows, beside what the folder holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

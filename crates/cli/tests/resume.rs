@@ -1,0 +1,111 @@
+//! A training command that is killed or interrupted, then resumed, ends in the same bytes as one left alone.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+const STEPS: usize = 8;
+const FIRST_CHECKPOINT: usize = 2;
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl")
+}
+
+/// A folder with four samples, each of one picture, in `train.jsonl`.
+fn folder_with_data() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = ["a", "b", "c", "d"].map(|name| {
+        let image = fixture().join(format!("images/{name}.png"));
+        let user = json!([{ "type": "image", "image": image }, { "type": "text", "text": "What is this?" }]);
+        let messages = json!([
+            { "role": "user", "content": user },
+            { "role": "assistant", "content": format!("This is picture {name}.") },
+        ]);
+        format!("{}\n", json!({ "id": name, "messages": messages }))
+    });
+    fs_err::write(folder.path().join("train.jsonl"), lines.concat()).unwrap();
+    folder
+}
+
+fn begin(folder: &Path, out: &str, more: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_scruple"))
+        .current_dir(folder)
+        .args([
+            "sft",
+            "--out",
+            out,
+            "data.train=train.jsonl",
+            "train.freeze_vision_tower=false",
+        ])
+        .arg(format!("model.path={}", fixture().join("model").display()))
+        .args([
+            "sft.train_batch_size=3",
+            "sft.learning_rate=1e-3",
+            "sft.general_ratio=0",
+        ])
+        .arg(format!("sft.max_steps={STEPS}"))
+        .arg(format!("sft.save_steps={FIRST_CHECKPOINT}"))
+        .args(more)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn finish(mut child: Child) -> Option<i32> {
+    child.wait().unwrap().code()
+}
+
+/// Waits for the first checkpoint, then stops the process by the signal of that name; returns its exit code, if it
+/// gave one.
+fn stop(mut child: Child, run: &Path, signal: &str) -> Option<i32> {
+    let began = Instant::now();
+    while !run.join(format!("checkpoint-{FIRST_CHECKPOINT}")).exists() {
+        assert!(began.elapsed() < Duration::from_mins(2), "no checkpoint was written");
+        assert!(child.try_wait().unwrap().is_none(), "ended before its first checkpoint");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let sent = Command::new("kill")
+        .args(["-s", signal, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    finish(child)
+}
+
+fn result(run: &Path) -> Vec<u8> {
+    fs_err::read(run.join(format!("checkpoint-{STEPS}/model.safetensors"))).unwrap()
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let folder = folder_with_data();
+    let at = |name: &str| folder.path().join(name);
+    assert_eq!(finish(begin(folder.path(), "whole", &[])), Some(0));
+
+    let killed = stop(begin(folder.path(), "killed", &[]), &at("killed"), "KILL");
+    assert_eq!(killed, None);
+    assert_eq!(finish(begin(folder.path(), "killed", &["--resume"])), Some(0));
+    assert!(
+        result(&at("killed")) == result(&at("whole")),
+        "other weights after kill -9"
+    );
+
+    let interrupted = stop(begin(folder.path(), "interrupted", &[]), &at("interrupted"), "INT");
+    assert_eq!(interrupted, Some(6));
+    assert_eq!(finish(begin(folder.path(), "interrupted", &["--resume"])), Some(0));
+    assert!(
+        result(&at("interrupted")) == result(&at("whole")),
+        "other weights after Ctrl-C"
+    );
+    let metrics = |name: &str| {
+        fs_err::read_to_string(at(name).join("metrics.jsonl"))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!([metrics("killed"), metrics("interrupted")], [STEPS, STEPS]);
+}
