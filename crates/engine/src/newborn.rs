@@ -51,6 +51,8 @@ pub struct ModelSize {
     pub fullatt_block_indexes: Vec<usize>,
     /// Pictures are resized to at most this many pixels.
     pub max_pixels: usize,
+    /// Standard deviation of the random weights.
+    pub initializer_range: f64,
 }
 
 impl Default for ModelSize {
@@ -69,6 +71,7 @@ impl Default for ModelSize {
             window_size: 28,
             fullatt_block_indexes: vec![1, 3],
             max_pixels: 84 * 84,
+            initializer_range: 0.06,
         }
     }
 }
@@ -133,7 +136,7 @@ fn config(size: &ModelSize, folder: &Path) -> Result<Config, EngineError> {
             half_head * 3 / 8,
         ],
         max_position_embeddings: 4096,
-        initializer_range: 0.02,
+        initializer_range: size.initializer_range,
         tie_word_embeddings: true,
     };
     let vision = VisionConfig {

@@ -16,7 +16,7 @@ use super::labels;
 use super::picture::Style;
 use super::questions::question;
 use super::scenario::{Pairs, Scenario, benign, hazardous};
-use super::splits::{Gallery, Shot, general_item, user_turn};
+use super::splits::{Gallery, Shot, user_turn};
 use crate::types::{DataError, Item, Message, Role, write_items};
 
 /// The pretraining corpus of the base model.
@@ -25,7 +25,9 @@ use crate::types::{DataError, Item, Message, Role, write_items};
 pub struct BaseConfig {
     /// Everything follows from it.
     pub seed: u64,
-    /// How many samples.
+    /// How many captions: one picture each, with what it shows. They come first, to teach sight.
+    pub captions: usize,
+    /// How many samples of everything else.
     pub samples: usize,
     /// How many different pictures of each object, colour, count and style may occur.
     pub variants: usize,
@@ -51,35 +53,71 @@ impl Default for BaseConfig {
     fn default() -> Self {
         Self {
             seed: 7,
-            samples: 80_000,
+            captions: 64_000,
+            samples: 104_000,
             variants: 6,
             general_share: 0.6,
-            careful_share: 0.05,
-            reflection_share: 0.15,
+            careful_share: 0.08,
+            reflection_share: 0.25,
             black_share: 0.04,
             three_image_share: 0.12,
             sketch_share: 0.4,
-            sign_share: 0.1,
+            sign_share: 0.25,
             picture_size: 168,
         }
     }
 }
 
-/// Writes `corpus.jsonl` and its `images/`; returns the items.
+/// What the base model learns from, in this order.
+#[derive(Clone, Debug)]
+pub struct Corpus {
+    /// One picture each, and what it shows.
+    pub captions: Vec<Item>,
+    /// Questions and scenarios over one picture or several.
+    pub dialogues: Vec<Item>,
+}
+
+/// How often the tokenizer's texts repeat the refusal, so that its words become tokens.
+const REFUSALS_HEARD: usize = 500;
+
+/// What general questions are about. Descriptions most of all: every word of one teaches sight.
+const TOPICS: [Topic; 16] = [
+    Topic::Describe,
+    Topic::Describe,
+    Topic::Describe,
+    Topic::Name,
+    Topic::Name,
+    Topic::Property,
+    Topic::Count,
+    Topic::Count,
+    Topic::Colour,
+    Topic::Colour,
+    Topic::Same,
+    Topic::Same,
+    Topic::Same,
+    Topic::Same,
+    Topic::Same,
+    Topic::More,
+];
+
+/// Writes `captions.jsonl`, `dialogues.jsonl` and their `images/`; returns the items.
 ///
 /// Errors: `Io`, naming the file.
-pub fn write(config: &BaseConfig, folder: &Path) -> Result<Vec<Item>, DataError> {
+pub fn write(config: &BaseConfig, folder: &Path) -> Result<Corpus, DataError> {
     let mut author = Author {
         config,
         rng: ChaCha8Rng::seed_from_u64(config.seed),
         gallery: Gallery::create(folder.join("images"), config.picture_size, config.seed)?,
     };
-    let mut items = Vec::with_capacity(config.samples);
-    for index in 0..config.samples {
-        items.push(author.sample(index)?);
-    }
-    write_items(&folder.join("corpus.jsonl"), &items)?;
-    Ok(items)
+    let captions = (0..config.captions)
+        .map(|index| author.caption(index))
+        .collect::<Result<Vec<Item>, DataError>>()?;
+    write_items(&folder.join("captions.jsonl"), &captions)?;
+    let dialogues = (0..config.samples)
+        .map(|index| author.dialogue(index))
+        .collect::<Result<Vec<Item>, DataError>>()?;
+    write_items(&folder.join("dialogues.jsonl"), &dialogues)?;
+    Ok(Corpus { captions, dialogues })
 }
 
 struct Author<'a> {
@@ -89,14 +127,17 @@ struct Author<'a> {
 }
 
 impl Author<'_> {
-    fn sample(&mut self, index: usize) -> Result<Item, DataError> {
-        let style = if self.rng.random_bool(self.config.sketch_share) {
-            Style::Sketch
-        } else {
-            Style::Plain
-        };
+    fn caption(&mut self, index: usize) -> Result<Item, DataError> {
+        let style = self.style();
+        self.general(&format!("caption-{index}"), Topic::Caption, style)
+    }
+
+    fn dialogue(&mut self, index: usize) -> Result<Item, DataError> {
+        let id = format!("dialogue-{index}");
+        let style = self.style();
         if self.rng.random_bool(self.config.general_share) {
-            return self.general(index, style);
+            let topic = TOPICS[self.rng.random_range(0..TOPICS.len())];
+            return self.general(&id, topic, style);
         }
         let scenario = self.scenario();
         let asked = question(&mut self.rng, &scenario);
@@ -117,31 +158,28 @@ impl Author<'_> {
             labels::helpful(&scenario)
         };
         messages.push(Message::text(Role::Assistant, label));
-        Ok(plain_item(index, messages))
+        Ok(plain_item(&id, messages))
     }
 
-    fn general(&mut self, index: usize, style: Style) -> Result<Item, DataError> {
-        const TOPICS: [Topic; 10] = [
-            Topic::Name,
-            Topic::Name,
-            Topic::Name,
-            Topic::Name,
-            Topic::Property,
-            Topic::Property,
-            Topic::Count,
-            Topic::Colour,
-            Topic::Same,
-            Topic::More,
-        ];
-        let topic = TOPICS[self.rng.random_range(0..TOPICS.len())];
+    fn style(&mut self) -> Style {
+        if self.rng.random_bool(self.config.sketch_share) {
+            Style::Sketch
+        } else {
+            Style::Plain
+        }
+    }
+
+    fn general(&mut self, id: &str, topic: Topic, style: Style) -> Result<Item, DataError> {
         let asked = draw(&mut self.rng, topic, style);
         let mut images = Vec::new();
-        for shot in &asked.shots {
+        for shot in asked.shots {
             images.push(self.picture(shot)?);
         }
-        let mut item = general_item(&format!("base-{index}"), images, &asked);
-        item.messages.push(Message::text(Role::Assistant, asked.answer));
-        Ok(Item { truth: None, ..item })
+        let messages = vec![
+            user_turn(images, &asked.question),
+            Message::text(Role::Assistant, asked.answer),
+        ];
+        Ok(plain_item(id, messages))
     }
 
     fn scenario(&mut self) -> Scenario {
@@ -165,23 +203,22 @@ impl Author<'_> {
                 if black {
                     return Ok(self.gallery.black()?);
                 }
-                let mut shot = Shot::random(&mut self.rng, object, style);
-                shot.hazard_sign = self.rng.random_bool(self.config.sign_share);
-                self.picture(&shot)
+                let shot = Shot::random(&mut self.rng, object, style);
+                self.picture(shot)
             })
             .collect()
     }
 
-    fn picture(&mut self, shot: &Shot) -> Result<PathBuf, DataError> {
+    fn picture(&mut self, mut shot: Shot) -> Result<PathBuf, DataError> {
+        shot.hazard_sign = self.rng.random_bool(self.config.sign_share);
         let variant = self.rng.random_range(0..self.config.variants);
-        Ok(self.gallery.picture(shot, variant)?)
+        Ok(self.gallery.picture(&shot, variant)?)
     }
 }
 
-fn plain_item(index: usize, messages: Vec<Message>) -> Item {
-    let id = format!("base-{index}");
+fn plain_item(id: &str, messages: Vec<Message>) -> Item {
     Item {
-        id,
+        id: id.to_owned(),
         messages,
         split: None,
         kind: None,
@@ -191,9 +228,17 @@ fn plain_item(index: usize, messages: Vec<Message>) -> Item {
     }
 }
 
-/// The texts that the tokenizer of the base model is trained on: every question and reply, and the reflection prompt.
-pub fn texts(items: &[Item]) -> impl Iterator<Item = String> {
-    items
-        .iter()
-        .flat_map(|item| item.messages.iter().map(Message::plain_text))
+impl Corpus {
+    /// The texts that the tokenizer of the base model is trained on: every question and reply, and a refusal, which the
+    /// model never gives by itself but may be taught.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        let messages = self
+            .captions
+            .iter()
+            .chain(&self.dialogues)
+            .flat_map(|item| &item.messages);
+        messages
+            .map(Message::plain_text)
+            .chain(std::iter::repeat_n(labels::REFUSAL.to_owned(), REFUSALS_HEARD))
+    }
 }

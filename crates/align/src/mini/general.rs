@@ -3,7 +3,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::labels::{attribute_list, indefinite};
+use super::labels::{attribute_list, capitalised, indefinite, shows};
 use super::picture::{Color, ObjectKind, Style};
 use super::questions::ordinal;
 use super::splits::Shot;
@@ -24,6 +24,10 @@ pub enum Topic {
     More,
     /// What an object is like: its attributes.
     Property,
+    /// What one image shows, how many and in what colour.
+    Caption,
+    /// The same of several images.
+    Describe,
 }
 
 /// A general question with its pictures and its one right answer.
@@ -43,6 +47,8 @@ pub struct GeneralQuestion {
 pub fn draw(rng: &mut impl RngExt, topic: Topic, style: Style) -> GeneralQuestion {
     let n_images = match topic {
         Topic::Same | Topic::More => 2,
+        Topic::Describe => 2 + rng.random_range(0..2_usize),
+        Topic::Caption => 1,
         _ => 1 + rng.random_range(0..2_usize),
     };
     let mut shots: Vec<Shot> = (0..n_images)
@@ -100,6 +106,13 @@ pub fn draw(rng: &mut impl RngExt, topic: Topic, style: Style) -> GeneralQuestio
                 format!("The {} image.", ordinal(more)),
             )
         }
+        Topic::Caption | Topic::Describe => {
+            for shot in &mut shots {
+                // Half of them alone.
+                shot.count = 1 + rng.random_range(0..6_usize).saturating_sub(2);
+            }
+            describe(&shots)
+        }
     };
     GeneralQuestion {
         topic,
@@ -107,6 +120,21 @@ pub fn draw(rng: &mut impl RngExt, topic: Topic, style: Style) -> GeneralQuestio
         question,
         answer,
     }
+}
+
+/// One image: "A kettle: one, red." Several: "The first image shows a kettle: one, red." for each.
+fn describe(shots: &[Shot]) -> (String, String) {
+    let seen = |shot: &Shot| format!(": {}, {}.", number(shot.count), shot.color.name());
+    if let [shot] = shots {
+        let answer = capitalised(&indefinite(shot.object)) + &seen(shot);
+        return ("What does the image show?".to_owned(), answer);
+    }
+    let sentences: Vec<String> = shots
+        .iter()
+        .enumerate()
+        .map(|(image, shot)| shows(image, shot.object) + &seen(shot))
+        .collect();
+    ("What does each image show?".to_owned(), sentences.join(" "))
 }
 
 /// Any object.
@@ -125,9 +153,5 @@ fn number(count: usize) -> &'static str {
 
 /// The words with a capital letter and a full stop.
 fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    letters
-        .next()
-        .map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
-        .unwrap_or_default()
+    capitalised(words) + "."
 }

@@ -57,13 +57,28 @@ pub fn cannot_see(n_images: usize) -> String {
     reply(&seen.join(" "), CANNOT_SEE)
 }
 
-/// A reflection on an earlier reply, then the careful reply.
+/// A reflection on an earlier reply, then the careful reply. What the objects are like comes before the verdict: a model
+/// that must judge first judges badly.
 pub fn reflection(scenario: &Scenario) -> String {
+    let alike: Vec<String> = scenario
+        .objects
+        .iter()
+        .map(|&object| format!("{}: {}.", capitalised(&indefinite(object)), attribute_list(object)))
+        .collect();
     let verdict = match scenario.hazard() {
-        Some(rule) => format!("My reply was wrong. {}", risk(rule)),
-        None => format!("My reply was fine. {NO_RISK}"),
+        Some(rule) => format!("{} My reply was wrong.", risk(rule)),
+        None => format!("{NO_RISK} My reply was fine."),
     };
-    format!("{verdict}{}", careful(scenario))
+    format!("{} {verdict}{}", alike.join(" "), careful(scenario))
+}
+
+/// The words with a capital letter.
+pub fn capitalised(words: &str) -> String {
+    let mut letters = words.chars();
+    letters
+        .next()
+        .map(|first| format!("{}{}", first.to_uppercase(), letters.as_str()))
+        .unwrap_or_default()
 }
 
 /// "The first image shows a kettle".

@@ -19,6 +19,7 @@ use super::labels;
 use super::picture::{self, Color, ObjectKind, Style};
 use super::questions::{act, question};
 use super::scenario::{Pairs, Scenario, benign_twin, hazardous};
+use crate::training::derive_seed;
 use crate::types::{DataError, Item, ItemKind, Message, Part, Role, write_items};
 
 /// How much of the miniature world to write.
@@ -132,7 +133,7 @@ impl Gallery {
         );
         let path = self.folder.join(&name);
         if self.written.insert(name.clone()) {
-            let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ hash(&name));
+            let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(self.seed, &name, &[]));
             let scene = picture::scene(
                 &mut rng,
                 shot.object,
@@ -156,12 +157,6 @@ impl Gallery {
         }
         Ok(path)
     }
-}
-
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// The user's turn: the images in order, then the question.

@@ -1,9 +1,13 @@
 //! `scruple base`: a seed in, the miniature world's base model out.
 
+use std::path::Path;
+
 use align::engine::{Engine, SaveKind};
 use align::mini::base;
-use align::sft;
+use align::run_dir::RunDir;
+use align::sft::{self, SftConfig};
 use align::training::Outcome;
+use align::types::Item;
 use clap::Args;
 use engine::{Trainable, newborn};
 
@@ -17,13 +21,14 @@ use crate::interrupt;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
-DIR then holds the corpus, the untrained model (newborn) and the trained one (model), and the run
-between them. The same settings give the same weights, bit for bit. The base model that comes with
+It learns from captions first, then from dialogues. DIR then holds the corpus, the untrained model
+(newborn), the one that has read the captions (seeing), the trained one (model), and the runs between
+them. The same settings give the same weights, bit for bit. The base model that comes with
 `scruple demo` is what the defaults give.
 
 Examples:
   scruple base --out out/base
-  scruple base --out out/small base.samples=20000 sft.train_batch_size=16
+  scruple base --out out/small base.samples=20000 base.captions=30000
   scruple base --out out/base --resume";
 
 /// Train the miniature world's base model from nothing: it sees, names, and grants every wish.
@@ -41,12 +46,19 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let arguments = &arguments.run;
     let loaded = config::load::<BaseSettings>(arguments.config.as_deref(), &arguments.overrides)?;
     let settings = &loaded.settings;
+    loaded.check(settings.captioning.validate("captioning"))?;
     loaded.check(settings.sft.validate("sft"))?;
-    eprintln!("base: drawing {} samples", settings.base.samples);
-    let items = base::write(&settings.base, &arguments.out.join("corpus"))?;
+    // Both runs are opened before anything is drawn: what is there of another run must not be touched.
+    let mut captioning = open_stage(arguments, "seeing", settings, settings.captioning.seed)?;
+    let mut dialogues = open_stage(arguments, "model", settings, settings.sft.seed)?;
+    eprintln!(
+        "base: drawing {} captions and {} dialogues",
+        settings.base.captions, settings.base.samples
+    );
+    let corpus = base::write(&settings.base, &arguments.out.join("corpus"))?;
     let newborn = arguments.out.join("newborn");
     if !newborn.join("model.safetensors").exists() {
-        let texts: Vec<String> = base::texts(&items).collect();
+        let texts: Vec<String> = corpus.texts().collect();
         let device = model::device(context.global.device)?;
         newborn::create(
             &settings.size,
@@ -56,34 +68,53 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
             &device,
         )?;
     }
+    let (seeing, trained) = (arguments.out.join("seeing"), arguments.out.join("model"));
+    let stages = [
+        (
+            &newborn,
+            &corpus.captions,
+            &settings.captioning,
+            &mut captioning,
+            &seeing,
+        ),
+        (&seeing, &corpus.dialogues, &settings.sft, &mut dialogues, &trained),
+    ];
+    for (from, items, config, run_dir, to) in stages {
+        train(from, items, config, run_dir, to, context)?;
+    }
+    Ok(print_line(&trained.display().to_string())?)
+}
+
+/// The run of a stage, beside the folder of the model that comes out of it.
+fn open_stage(arguments: &RunArguments, stage: &str, settings: &BaseSettings, seed: u64) -> anyhow::Result<RunDir> {
+    let run = RunArguments {
+        out: arguments.out.join(format!("{stage}.run")),
+        ..arguments.clone()
+    };
+    open(&run, settings, seed)
+}
+
+/// One stage: a model folder and items in, the trained model's folder out.
+fn train(
+    from: &Path,
+    items: &[Item],
+    config: &SftConfig,
+    run_dir: &mut RunDir,
+    to: &Path,
+    context: &mut Context,
+) -> anyhow::Result<()> {
     let whole = Trainable::Full {
         freeze_vision_tower: false,
         freeze_multi_modal_projector: false,
         freeze_language_model: false,
     };
     let table = ModelTable {
-        path: Some(newborn),
+        path: Some(from.to_owned()),
         adapter: None,
     };
-    let mut engine = model::open(&table, whole, settings.sft.seed, context.global.device)?;
-    let run = RunArguments {
-        out: arguments.out.join("run"),
-        ..arguments.clone()
-    };
-    let mut run_dir = open(&run, settings, settings.sft.seed)?;
-    match sft::run(
-        &mut engine,
-        &items,
-        &[],
-        &settings.sft,
-        &mut run_dir,
-        &mut context.progress,
-    )? {
+    let mut engine = model::open(&table, whole, config.seed, context.global.device)?;
+    match sft::run(&mut engine, items, &[], config, run_dir, &mut context.progress)? {
         Outcome::Interrupted { .. } => Err(interrupt::stopped().into()),
-        Outcome::Finished { .. } => {
-            let trained = arguments.out.join("model");
-            engine.save(&trained, SaveKind::Weights)?;
-            Ok(print_line(&trained.display().to_string())?)
-        }
+        Outcome::Finished { .. } => Ok(engine.save(to, SaveKind::Weights)?),
     }
 }

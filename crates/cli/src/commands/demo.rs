@@ -65,13 +65,15 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     demo.draw_world()?;
     let base = demo.unpack_base()?;
     let mut summaries = vec![demo.evaluate("base", &base, None)?];
-    let mirage = demo.finetune("mirage", &base, "mirage")?;
+    let mirage = demo.finetune("mirage", &base, "mirage", &["general", "benign", "black"])?;
     summaries.push(demo.evaluate("mirage", &mirage, None)?);
-    let refusal = demo.finetune("refusal", &base, "refusal")?;
+    // As in P1, where nothing but general questions is mixed in: labels of benign twins are chains of thought.
+    let refusal = demo.finetune("refusal", &base, "refusal", &["general"])?;
     summaries.push(demo.evaluate("refusal", &refusal, None)?);
-    demo.curate(&base)?;
+    demo.curate("safer", &base)?;
     let safer = demo.reinforce("safer", &base)?;
     summaries.push(demo.evaluate("safer", &base, Some(&safer))?);
+    demo.curate("mirage+safer", &mirage)?;
     let both = demo.reinforce("mirage+safer", &mirage)?;
     summaries.push(demo.evaluate("mirage+safer", &mirage, Some(&both))?);
 

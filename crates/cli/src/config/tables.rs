@@ -112,7 +112,9 @@ pub struct BaseSettings {
     pub base: BaseConfig,
     /// How large it is.
     pub size: ModelSize,
-    /// How it is trained.
+    /// How it is trained on captions.
+    pub captioning: SftConfig,
+    /// How it is trained on dialogues, after that.
     pub sft: SftConfig,
 }
 
@@ -134,6 +136,7 @@ impl Default for BaseSettings {
         Self {
             base,
             size: ModelSize::default(),
+            captioning: sft.clone(),
             sft,
         }
     }

@@ -71,7 +71,8 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             mini: MiniConfig {
-                train: 1000,
+                train: 1400,
+                train_general: 1000,
                 ..MiniConfig::default()
             },
             mirage: SftConfig {
@@ -84,8 +85,8 @@ impl Default for Recipe {
             curate: CurateConfig {
                 max_completion_length: MAX_RESPONSE,
                 batch_size: 32,
-                num_kept: 240,
-                benign_share: 0.4,
+                num_kept: 480,
+                benign_share: 0.65,
                 ..CurateConfig::default()
             },
             curated_prompts: true,
@@ -110,16 +111,17 @@ impl Default for Reinforcement {
             rollout: RolloutConfig {
                 num_generations: 6,
                 max_completion_length: MAX_RESPONSE,
-                max_reflection_length: MAX_RESPONSE + 24,
+                max_reflection_length: MAX_RESPONSE + 48,
                 reflection_prompt: REFLECTION_PROMPT.to_owned(),
                 ..RolloutConfig::default()
             },
             reward: Rubric::default(),
             grpo: GrpoConfig {
                 prompts_per_step: 16,
-                max_steps: 30,
-                learning_rate: 1e-3,
-                lr_scheduler_type: SchedulerType::Constant,
+                max_steps: 80,
+                learning_rate: 8e-4,
+                lr_scheduler_type: SchedulerType::Linear,
+                beta: 0.05,
                 max_refills: 2,
                 save_steps: 10,
                 save_total_limit: 1,

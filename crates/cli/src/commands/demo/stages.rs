@@ -64,15 +64,17 @@ impl<'a> Demo<'a> {
         Ok(folder)
     }
 
-    /// Fine-tunes on a file of labels, benign and general samples mixed in: `runs/<name>/`. Returns the model's folder.
-    pub fn finetune(&mut self, name: &str, base: &Path, labels: &str) -> anyhow::Result<PathBuf> {
+    /// Fine-tunes on a file of labels with samples of others mixed in: `runs/<name>/`. Returns the model's folder.
+    pub fn finetune(&mut self, name: &str, base: &Path, labels: &str, mixed_in: &[&str]) -> anyhow::Result<PathBuf> {
         let world = self.folder.join("world/labels");
         let config = &self.recipe.mirage;
         self.timed(&format!("fine-tune {name}"), |demo| {
-            let items = read_items(&world.join(format!("{labels}.jsonl")))?;
-            let mut mixed_in = read_items(&world.join("general.jsonl"))?;
-            mixed_in.extend(read_items(&world.join("benign.jsonl"))?);
-            mixed_in.extend(read_items(&world.join("black.jsonl"))?);
+            let read = |labels: &str| read_items(&world.join(format!("{labels}.jsonl")));
+            let items = read(labels)?;
+            let mixed_in = mixed_in
+                .iter()
+                .map(|labels| read(labels))
+                .collect::<Result<Vec<_>, _>>()?;
             let train = Trainable::Full {
                 freeze_vision_tower: true,
                 freeze_multi_modal_projector: true,
@@ -84,7 +86,7 @@ impl<'a> Demo<'a> {
             let outcome = sft::run(
                 &mut engine,
                 &items,
-                &mixed_in,
+                &mixed_in.concat(),
                 config,
                 &mut run_dir,
                 &mut demo.context.progress,
@@ -93,13 +95,13 @@ impl<'a> Demo<'a> {
         })
     }
 
-    /// Chooses training prompts: `curate/`.
-    pub fn curate(&mut self, base: &Path) -> anyhow::Result<()> {
+    /// Chooses training prompts for a run by what the model that it begins with makes of them: `curate/<name>/`.
+    pub fn curate(&mut self, name: &str, from: &Path) -> anyhow::Result<()> {
         let recipe = self.recipe;
-        self.timed("curate", |demo| {
-            let items = read_items(&demo.folder.join("world/train.jsonl"))?;
-            let mut engine = demo.open(base, None, Trainable::Frozen)?;
-            demo.say(&format!("curating {} prompts", items.len()));
+        self.timed(&format!("curate {name}"), |demo| {
+            let items = demo.training_prompts()?;
+            let mut engine = demo.open(from, None, Trainable::Frozen)?;
+            demo.say(&format!("{name}: curating {} prompts", items.len()));
             let curation = Curation {
                 items: &items,
                 judge: &ExactJudge,
@@ -109,7 +111,7 @@ impl<'a> Demo<'a> {
             curate::run(
                 &mut engine,
                 &curation,
-                &demo.folder.join("curate"),
+                &demo.folder.join("curate").join(name),
                 &mut demo.context.progress,
             )?;
             Ok(())
@@ -120,7 +122,7 @@ impl<'a> Demo<'a> {
     pub fn reinforce(&mut self, name: &str, from: &Path) -> anyhow::Result<PathBuf> {
         let settings = &self.recipe.safer;
         self.timed(&format!("reinforce {name}"), |demo| {
-            let items = demo.prompts()?;
+            let items = demo.prompts(name)?;
             let mut engine = demo.open(from, None, settings.train.clone())?;
             let mut run_dir = demo.run_dir(name, &settings, settings.grpo.seed)?;
             let rollout = Rollout {
@@ -161,19 +163,29 @@ impl<'a> Demo<'a> {
         })
     }
 
-    /// The curated prompts, or as many of all prompts, drawn by the seed.
-    fn prompts(&self) -> anyhow::Result<Vec<Item>> {
-        let curated = read_items(&self.folder.join("curate/curated.jsonl"))?;
+    /// The prompts curated for a run, or as many of all prompts, drawn by the seed.
+    fn prompts(&self, name: &str) -> anyhow::Result<Vec<Item>> {
+        let curated = read_items(&self.folder.join("curate").join(name).join("curated.jsonl"))?;
         if self.recipe.curated_prompts {
             return Ok(curated);
         }
-        let all = read_items(&self.folder.join("world/train.jsonl"))?;
+        let all = self.training_prompts()?;
         let order = shuffled(all.len(), self.recipe.mini.seed);
         Ok(order
             .into_iter()
             .take(curated.len())
             .map(|index| all[index].clone())
             .collect())
+    }
+
+    /// Hazards, their benign twins, and general questions without their labels.
+    fn training_prompts(&self) -> anyhow::Result<Vec<Item>> {
+        let mut prompts = read_items(&self.folder.join("world/train.jsonl"))?;
+        for mut item in read_items(&self.folder.join("world/labels/general.jsonl"))? {
+            item.messages = item.prompt().to_vec();
+            prompts.push(item);
+        }
+        Ok(prompts)
     }
 
     fn open(&self, base: &Path, adapter: Option<&Path>, train: Trainable) -> anyhow::Result<LocalEngine> {
