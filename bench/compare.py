@@ -55,6 +55,7 @@ def torch_side(profile):
 
 def open_model():
     """The model, and a function from dialogues to its inputs."""
+    import torch
     from PIL import Image
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
     from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
@@ -78,17 +79,11 @@ def open_model():
             texts.append(text.replace("<|slot|>", "<|image_pad|>"))
         inputs = dict(tokenizer(texts, return_tensors="pt", padding=True))
         if images:
-            inputs["pixel_values"] = torch_cat([image["pixel_values"] for image in images])
-            inputs["image_grid_thw"] = torch_cat([image["image_grid_thw"] for image in images])
+            inputs["pixel_values"] = torch.cat([image["pixel_values"] for image in images])
+            inputs["image_grid_thw"] = torch.cat([image["image_grid_thw"] for image in images])
         return inputs
 
     return model, encode
-
-
-def torch_cat(tensors):
-    import torch
-
-    return torch.cat(tensors)
 
 
 def training(model, encode, items, profile):
@@ -121,7 +116,7 @@ def training(model, encode, items, profile):
         optimizer.step()
         optimizer.zero_grad()
         seconds.append(time.perf_counter() - began)
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         # Without the line end, as Scruple counts.
         tokens.append(int(inputs["attention_mask"].sum()) - BATCH)
     if recorder:
@@ -193,10 +188,10 @@ def main():
     print("| | PyTorch | Scruple | ratio |\n| --- | --- | --- | --- |")
     for key in [*RATES, "train_step_s", "peak_rss_mb"]:
         theirs, ours = median("PyTorch", key), median("Scruple", key)
-        print(f"| {key} | {theirs:.4g} | {ours:.4g} | {ours / theirs:.2f} |")
+        print(f"| {key} | {theirs:,.5g} | {ours:,.5g} | {ours / theirs:.2f} |")
     if arguments.profile:
         run([*commands["PyTorch"], "--profile"], env=environment)
-        record = ["perf", "record", "--output", ROOT / "target/perf.data", "--call-graph", "none", "--quiet"]
+        record = ["perf", "record", "--output", ROOT / "target/perf.data", "--quiet"]
         run([*record, "--", *commands["Scruple"]], env=environment)
         report = ["perf", "report", "--input", ROOT / "target/perf.data", "--no-children", "--percent-limit", "1", "--stdio"]
         print(run(report, env=environment))

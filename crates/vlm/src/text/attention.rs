@@ -60,6 +60,20 @@ pub(crate) struct Projected {
     pub values: Tensor<4>,
 }
 
+/// Every token's mixture of what it and those before it hold. Shapes: → `[b·t, d]`.
+fn mix(Projected { queries, keys, values }: Projected) -> Tensor<2> {
+    let [b, n_heads, t, head_dim] = queries.dims();
+    // The query heads that share a key head are rows of one product, so that keys are never repeated.
+    let kv_heads = keys.dims()[1];
+    let queries = queries.reshape([b, kv_heads, n_heads / kv_heads * t, head_dim]);
+    let scores = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, rows, columns]
+    let mixed = softmax_columns(scores, Some(t)).matmul(values); // [b, kv, rows, head_dim]
+    mixed
+        .reshape([b, n_heads, t, head_dim])
+        .swap_dims(1, 2)
+        .reshape([b * t, n_heads * head_dim])
+}
+
 /// What later tokens look for in the tokens of one layer, `[b, kv, t, head_dim]` each.
 pub(crate) struct Memory {
     /// Compared with queries.
@@ -101,7 +115,7 @@ impl Attention {
     /// Shapes: `[b·t, d]` → `[b·t, d]`.
     pub(super) fn forward(&self, x: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
         let projected = self.project(x, &context.rotary, context.shape);
-        self.output(self.mix(projected))
+        self.output(mix(projected))
     }
 
     /// The same, with the tokens' keys and values, `[b, kv, t, head_dim]`.
@@ -111,21 +125,7 @@ impl Attention {
             keys: projected.keys.clone(),
             values: projected.values.clone(),
         };
-        (self.output(self.mix(projected)), memory)
-    }
-
-    // Every token's mixture of what it and those before it hold. Shapes: → `[b·t, d]`.
-    fn mix(&self, Projected { queries, keys, values }: Projected) -> Tensor<2> {
-        let [b, n_heads, t, head_dim] = queries.dims();
-        // The query heads that share a key head are rows of one product, so that keys are never repeated.
-        let kv_heads = keys.dims()[1];
-        let queries = queries.reshape([b, kv_heads, n_heads / kv_heads * t, head_dim]);
-        let scores = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, rows, columns]
-        let mixed = softmax_columns(scores, Some(t)).matmul(values); // [b, kv, rows, head_dim]
-        mixed
-            .reshape([b, n_heads, t, head_dim])
-            .swap_dims(1, 2)
-            .reshape([b * t, n_heads * head_dim])
+        (self.output(mix(projected)), memory)
     }
 
     /// Queries, keys and values of `[b·t, d]` rows, queries and keys turned.
