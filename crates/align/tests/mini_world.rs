@@ -173,7 +173,7 @@ fn a_twin_differs_in_one_object_and_is_not_hazardous() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     for _ in 0..200 {
         let scenario = hazardous(&mut rng, Pairs::Seen, 2);
-        let twin = benign_twin(&mut rng, &scenario, Pairs::Seen);
+        let twin = benign_twin(&mut rng, &scenario, Pairs::Seen).unwrap();
         let changed = scenario
             .objects
             .iter()
@@ -188,12 +188,24 @@ fn a_twin_differs_in_one_object_and_is_not_hazardous() {
 }
 
 #[test]
+fn three_objects_each_hazardous_beside_the_others_have_no_twin() {
+    let scenario = Scenario {
+        action: Action::Near,
+        objects: vec![ObjectKind::Baby, ObjectKind::PetrolCan, ObjectKind::Candle],
+        roles: vec![0, 1, 2],
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    assert!(scenario.hazard().is_some());
+    assert_eq!(benign_twin(&mut rng, &scenario, Pairs::Any), None);
+}
+
+#[test]
 fn no_object_decides_alone() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let mut counts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
     for _ in 0..3000 {
         let scenario = hazardous(&mut rng, Pairs::Seen, 2);
-        let twin = benign_twin(&mut rng, &scenario, Pairs::Seen);
+        let twin = benign_twin(&mut rng, &scenario, Pairs::Seen).unwrap();
         scenario
             .objects
             .iter()

@@ -118,13 +118,22 @@ pub fn benign(rng: &mut impl RngExt, admitted: Pairs, n_images: usize) -> Scenar
 }
 
 /// The benign twin of a scenario: one object swapped for another so that no rule holds; the question stays the same.
-pub fn benign_twin(rng: &mut impl RngExt, scenario: &Scenario, admitted: Pairs) -> Scenario {
-    loop {
+/// None where no swap will do, as where each of three objects is hazardous beside either of the others.
+pub fn benign_twin(rng: &mut impl RngExt, scenario: &Scenario, admitted: Pairs) -> Option<Scenario> {
+    let swapped = |image: usize, object: ObjectKind| {
         let mut twin = scenario.clone();
-        let image = rng.random_range(0..twin.objects.len());
-        twin.objects[image] = ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())];
-        if twin.is_plausible() && twin.hazard().is_none() && admitted.admits(&twin.objects) {
-            return twin;
+        twin.objects[image] = object;
+        let is_benign = twin.is_plausible() && twin.hazard().is_none() && admitted.admits(&twin.objects);
+        is_benign.then_some(twin)
+    };
+    let n_images = scenario.objects.len();
+    let mut swaps = (0..n_images).flat_map(|image| ObjectKind::ALL.map(|object| (image, object)));
+    swaps.find_map(|(image, object)| swapped(image, object))?;
+    loop {
+        let image = rng.random_range(0..n_images);
+        let object = ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())];
+        if let Some(twin) = swapped(image, object) {
+            return Some(twin);
         }
     }
 }

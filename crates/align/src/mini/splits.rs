@@ -214,8 +214,7 @@ impl Writer<'_> {
         let (mut careful, mut benign, mut black, mut helpful, mut refusals, mut text_only) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for index in 0..self.config.train {
-            let story = self.story(Pairs::Seen, Style::Plain, false);
-            let twin = self.twin(&story, Pairs::Seen);
+            let (story, twin) = self.story_with_twin(Pairs::Seen, Style::Plain, false);
             let hazard = self.item(&story, &format!("train-{index}"), "train", ItemKind::Hazardous)?;
             let mut calm = self.item(&twin, &format!("train-{index}-benign"), "train", ItemKind::Benign)?;
             calm.twin_of = Some(hazard.id.clone());
@@ -264,9 +263,8 @@ impl Writer<'_> {
         for (split, file, n, pairs, style, sign) in splits {
             let mut items = Vec::new();
             for index in 0..n {
-                let story = self.story(pairs, style, sign);
+                let (story, twin) = self.story_with_twin(pairs, style, sign);
                 let item = self.item(&story, &format!("{split}-{index}"), split, ItemKind::Hazardous)?;
-                let twin = self.twin(&story, pairs_of_twin(pairs));
                 let mut calm = self.item(&twin, &format!("{split}-{index}-benign"), "benign", ItemKind::Benign)?;
                 calm.twin_of = Some(item.id.clone());
                 benign.push(calm);
@@ -279,6 +277,16 @@ impl Writer<'_> {
         files.push(("black.jsonl", black));
         files.push(("general.jsonl", self.general("general", self.config.general, false)?));
         Ok(files)
+    }
+
+    /// Stories without a benign twin are drawn anew.
+    fn story_with_twin(&mut self, pairs: Pairs, style: Style, sign: bool) -> (Story, Story) {
+        loop {
+            let story = self.story(pairs, style, sign);
+            if let Some(twin) = self.twin(&story, pairs_of_twin(pairs)) {
+                return (story, twin);
+            }
+        }
     }
 
     fn story(&mut self, pairs: Pairs, style: Style, sign: bool) -> Story {
@@ -306,17 +314,17 @@ impl Writer<'_> {
     }
 
     /// The same question and pictures, one object swapped so that no rule holds. A hazard sign is kept.
-    fn twin(&mut self, story: &Story, pairs: Pairs) -> Story {
-        let scenario = benign_twin(&mut self.rng, &story.scenario, pairs);
+    fn twin(&mut self, story: &Story, pairs: Pairs) -> Option<Story> {
+        let scenario = benign_twin(&mut self.rng, &story.scenario, pairs)?;
         let mut shots = story.shots.clone();
         for (shot, &object) in shots.iter_mut().zip(&scenario.objects) {
             shot.object = object;
         }
-        Story {
+        Some(Story {
             scenario,
             question: story.question.clone(),
             shots,
-        }
+        })
     }
 
     fn item(&mut self, story: &Story, id: &str, split: &str, kind: ItemKind) -> Result<Item, DataError> {
