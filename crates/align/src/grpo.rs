@@ -16,15 +16,13 @@ mod metrics;
 mod prompts;
 mod samples;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{AdamW, Engine, Sequence};
 use crate::progress::Progress;
 use crate::rollout::{Group, Member, Rollout, RolloutRecord};
 use crate::run_dir::RunDir;
-use crate::training::{Outcome, StepReport, Steps, TrainingError, derive_seed, shuffled};
+use crate::training::{Metrics, Outcome, Steps, TrainingError, derive_seed, shuffled};
 use crate::types::Item;
 
 use metrics::Means;
@@ -72,6 +70,7 @@ pub fn run(
     let schedule = config.schedule(total_steps);
     let steps = Steps {
         title: "reinforcement learning",
+        headline: "reward",
         total: total_steps,
         save_steps: config.save_steps,
         save_total_limit: config.save_total_limit,
@@ -80,10 +79,7 @@ pub fn run(
         let optimizer = config.optimizer(schedule.at(step));
         let (metrics, records) = train_step(engine, &order, config, rollout, &optimizer, step, state)?;
         run_dir.append_rollouts(&records)?;
-        Ok(StepReport {
-            metrics,
-            headline: "reward",
-        })
+        Ok(metrics)
     })
 }
 
@@ -97,7 +93,7 @@ fn train_step(
     optimizer: &AdamW,
     step: usize,
     state: &mut State,
-) -> Result<(BTreeMap<String, f64>, Vec<RolloutRecord>), TrainingError> {
+) -> Result<(Metrics, Vec<RolloutRecord>), TrainingError> {
     let groups = gather_groups(engine, order, config, rollout, step, state)?;
     let advantages = group_advantages(&groups, config);
     let mut means = Means::default();

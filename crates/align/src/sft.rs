@@ -8,14 +8,12 @@
 mod config;
 mod mixture;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{AdamW, Engine, LossAndGradient, Reply, Sequence, TokenLoss, TokenScores};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
-use crate::training::{Outcome, StepReport, Steps, TrainingError};
+use crate::training::{Metrics, Outcome, Steps, TrainingError};
 use crate::types::Item;
 
 pub use config::SftConfig;
@@ -49,6 +47,7 @@ pub fn run(
     let schedule = config.schedule(total_steps);
     let steps = Steps {
         title: "fine-tuning",
+        headline: "loss",
         total: total_steps,
         save_steps: config.save_steps,
         save_total_limit: config.save_total_limit,
@@ -61,10 +60,7 @@ pub fn run(
             ("num_tokens".to_owned(), state.num_tokens as f64),
             ("epoch".to_owned(), step as f64 / mixture.steps_per_epoch() as f64),
         ]);
-        Ok(StepReport {
-            metrics,
-            headline: "loss",
-        })
+        Ok(metrics)
     })
 }
 
@@ -74,7 +70,7 @@ fn train_step(
     batch: &[&Item],
     config: &SftConfig,
     optimizer: &AdamW,
-) -> Result<BTreeMap<String, f64>, TrainingError> {
+) -> Result<Metrics, TrainingError> {
     let sequences: Vec<Sequence> = batch.iter().map(|item| labelled_sequence(item)).collect();
     let n_tokens: usize = engine.reply_lengths(&sequences)?.iter().sum();
     let cross_entropy = CrossEntropy { n_tokens };
@@ -83,7 +79,7 @@ fn train_step(
         loss += engine.forward_backward(part, &cross_entropy)?.loss;
     }
     let grad_norm = engine.optim_step(optimizer)?.grad_norm;
-    Ok(BTreeMap::from([
+    Ok(Metrics::from([
         ("loss".to_owned(), loss),
         ("learning_rate".to_owned(), optimizer.learning_rate),
         ("grad_norm".to_owned(), grad_norm),

@@ -12,7 +12,7 @@ use crate::engine::{AdamW, EngineError};
 use crate::run_dir::RunError;
 
 pub use schedule::{Schedule, SchedulerType};
-pub use steps::{StepReport, Steps};
+pub use steps::{Metrics, Steps};
 
 /// A setting whose value cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -71,7 +71,7 @@ fn trained(
     engine: &mut dyn Engine,
     config: &GrpoConfig,
     rollout: &RolloutConfig,
-) -> (Vec<BTreeMap<String, f64>>, Vec<RolloutRecord>) {
+) -> (Vec<Metrics>, Vec<RolloutRecord>) {
     let folder = tempfile::tempdir().unwrap();
     train(engine, config, rollout, folder.path(), &mut Silent).unwrap();
     let metrics = read_journal(&folder.path().join("metrics.jsonl")).unwrap();
@@ -109,7 +109,7 @@ fn rewards_rise_and_benign_prompts_are_not_refused() {
         ..config()
     };
     let (metrics, _) = trained(&mut engine, &config, &rollout_config());
-    let mean = |part: &[BTreeMap<String, f64>]| part.iter().map(|line| line["reward"]).sum::<f64>() / part.len() as f64;
+    let mean = |part: &[Metrics]| part.iter().map(|line| line["reward"]).sum::<f64>() / part.len() as f64;
     let (first, last) = (mean(&metrics[..5]), mean(&metrics[35..]));
     assert!(last > first + 0.3, "expected a rise, got {first} to {last}");
     assert!(probability(&mut engine, "hazard-0", SAFE) > 0.9);

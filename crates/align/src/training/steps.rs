@@ -11,11 +11,16 @@ use crate::engine::{Engine, SaveKind};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 
+/// What a step measured, by name; a metric that nothing was measured for is left out.
+pub type Metrics = BTreeMap<String, f64>;
+
 /// What training goes through.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps<'a> {
     /// What the progress is of.
     pub title: &'a str,
+    /// The metric to show beside the progress.
+    pub headline: &'a str,
     /// How many steps there are.
     pub total: usize,
     /// Steps between checkpoints; 0 saves at the end alone.
@@ -24,20 +29,11 @@ pub struct Steps<'a> {
     pub save_total_limit: usize,
 }
 
-/// What a step measured.
-#[derive(Clone, Debug, Default)]
-pub struct StepReport {
-    /// By name; one is left out that nothing was measured for.
-    pub metrics: BTreeMap<String, f64>,
-    /// The one to show beside the progress.
-    pub headline: &'static str,
-}
-
 impl Steps<'_> {
     /// Takes the steps that the run's last checkpoint leaves, counted from one. `State` is what a checkpoint holds
     /// beside the engine's own files.
     ///
-    /// Adds `step_time` (seconds) to each step's metrics.
+    /// `train_step` gives the step's metrics by name; `step_time` (seconds) is added to them.
     ///
     /// Errors: those of `train_step`; `Engine` where a checkpoint cannot be loaded or saved; `Run` naming the file.
     pub fn run<State: Serialize + DeserializeOwned + Default>(
@@ -45,19 +41,19 @@ impl Steps<'_> {
         engine: &mut dyn Engine,
         run_dir: &mut RunDir,
         progress: &mut dyn Progress,
-        mut train_step: impl FnMut(&mut dyn Engine, &mut RunDir, usize, &mut State) -> Result<StepReport, TrainingError>,
+        mut train_step: impl FnMut(&mut dyn Engine, &mut RunDir, usize, &mut State) -> Result<Metrics, TrainingError>,
     ) -> Result<Outcome, TrainingError> {
         let (done, mut state) = resume::<State>(engine, run_dir)?;
         progress.begin(self.title, self.total);
         progress.advance(done);
         for step in done + 1..=self.total {
             let began = Instant::now();
-            let StepReport { mut metrics, headline } = train_step(engine, run_dir, step, &mut state)?;
+            let mut metrics = train_step(engine, run_dir, step, &mut state)?;
             metrics.insert("step_time".to_owned(), began.elapsed().as_secs_f64());
             run_dir.append_metrics(step, &metrics)?;
             progress.advance(1);
-            if let Some(value) = metrics.get(headline) {
-                progress.note(&format!("{headline} {value:.3}"));
+            if let Some(value) = metrics.get(self.headline) {
+                progress.note(&format!("{} {value:.3}", self.headline));
             }
             let interrupted = step < self.total && progress.interrupted();
             if interrupted || self.saves_at(step) {

@@ -159,7 +159,7 @@ fn in_context_training_teaches_to_correct() {
         ..config()
     };
     let (metrics, _) = trained(&mut engine, &config, &rollout_config());
-    let gain = |part: &[BTreeMap<String, f64>]| part.iter().map(|line| line["reflection/gain"]).sum::<f64>() / 5.0;
+    let gain = |part: &[Metrics]| part.iter().map(|line| line["reflection/gain"]).sum::<f64>() / 5.0;
     assert!(gain(&metrics[25..]) > gain(&metrics[..5]) + 0.2);
 }
 

@@ -20,13 +20,13 @@ impl Progress for StopsAfter {
 /// What a run left behind, its times and TensorBoard's left out.
 #[derive(Debug, PartialEq)]
 struct Remains {
-    metrics: Vec<BTreeMap<String, f64>>,
+    metrics: Vec<Metrics>,
     rollouts: Vec<u8>,
     state: Vec<u8>,
 }
 
 fn remains(engine: &FakeEngine, folder: &Path) -> Remains {
-    let mut metrics: Vec<BTreeMap<String, f64>> = read_journal(&folder.join("metrics.jsonl")).unwrap();
+    let mut metrics: Vec<Metrics> = read_journal(&folder.join("metrics.jsonl")).unwrap();
     for line in &mut metrics {
         line.remove("step_time");
     }
