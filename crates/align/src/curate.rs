@@ -27,7 +27,7 @@ use std::path::Path;
 use crate::engine::{Engine, EngineError};
 use crate::progress::Progress;
 use crate::reward::Rubric;
-use crate::run_dir::{RunError, write_atomically};
+use crate::run_dir::{AnswerFolder, RunError, write_atomically};
 use crate::training::SettingError;
 use crate::types::{DataError, Item, ItemKind, write_items};
 use crate::verdict::{Judge, Judgement};
@@ -99,22 +99,23 @@ pub struct Curation<'a> {
     pub config: &'a CurateConfig,
 }
 
-/// Samples, judges and selects, and writes everything to `folder`. Samples already there are not drawn again; selection
-/// settings and rubric may change between calls, sampling settings, prompts and judge may not.
+/// Samples, judges and selects, and writes everything to the folder. On `resume` samples already there are not drawn
+/// again; selection settings and rubric may change between calls, policy, sampling settings, prompts and judge may not.
 ///
-/// Errors: `Setting`, `NoItems`; `Run` naming a setting that differs from the samples' in `folder`; `Interrupted`;
+/// Errors: `Setting`, `NoItems`; `Run` naming a setting that differs from the samples' in the folder; `Interrupted`;
 /// `Engine`; `NothingKept`; `Data`, `Io` and `Picture` naming the file.
 pub fn run(
     engine: &mut dyn Engine,
     curation: &Curation,
-    folder: &Path,
+    output: AnswerFolder,
     progress: &mut dyn Progress,
 ) -> Result<CurationSummary, CurateError> {
     curation.config.validate("curate")?;
     if curation.items.is_empty() {
         return Err(CurateError::NoItems);
     }
-    let judgements = sampling::draw(engine, curation, folder, progress)?;
+    let folder = output.path;
+    let judgements = sampling::draw(engine, curation, output, progress)?;
     let candidates = candidates(curation, &judgements);
     let selection = select(&candidates, curation.config);
     let records = records::of(curation.items, &candidates, &selection);

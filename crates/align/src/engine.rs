@@ -39,6 +39,8 @@ impl Default for SamplingParams {
 /// One prompt to complete several times. The prefix is computed once for all its completions.
 #[derive(Clone, Debug)]
 pub struct SampleRequest {
+    /// The item that it is for; errors name it.
+    pub id: String,
     /// The dialogue, ending before the assistant's reply.
     pub messages: Vec<Message>,
     /// One completion for each seed. The same request, seed and weights give the same completion, whatever else is in
@@ -97,6 +99,8 @@ pub enum Reply {
 /// A dialogue and the reply to it. Only the reply's tokens are scored and trained.
 #[derive(Clone, Debug)]
 pub struct Sequence {
+    /// The item that it is of; errors name it.
+    pub id: String,
     /// The dialogue, ending before the reply. Earlier assistant turns may stand in it; they are context.
     pub messages: Vec<Message>,
     /// The reply.

@@ -12,7 +12,7 @@ mod run;
 mod suites;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub use compare::{Comparison, Difference, SplitComparison, compare};
 pub use options::OptionMatch;
 pub use rates::{RATES, RateDefinition, SAFE_THRESHOLD, summarise};
 pub use refusal::{KeywordRefusal, Refusal, detect_refusal};
-pub use run::{EvalConfig, EvalError, EvalOutcome, EvalOutput, run};
+pub use run::{EvalConfig, EvalError, EvalOutcome, run};
 pub use suites::{Suite, UnknownSuite};
 pub use table::Table;
 
@@ -87,6 +87,12 @@ impl EvalSummary {
     /// A rate's share in per cent, where the split was evaluated and anything was scored.
     pub fn percent(&self, split: &str, rate: &str) -> Option<f64> {
         self.split(split)?.rates.get(rate)?.percent
+    }
+
+    /// The rates that were given for some split.
+    pub fn rate_names(&self) -> Vec<String> {
+        let given: BTreeSet<&String> = self.splits.iter().flat_map(|split| split.rates.keys()).collect();
+        given.into_iter().cloned().collect()
     }
 }
 

@@ -247,7 +247,7 @@ fn check_ratios(
             let ratio = f64::from(logprob - old).exp();
             let deviation = (ratio - 1.0).abs();
             if deviation.is_nan() || deviation > tolerance {
-                let item = sample.item_id.clone();
+                let item = sample.sequence.id.clone();
                 return Err(TrainingError::RatioNotOne {
                     step,
                     item,

@@ -7,6 +7,8 @@
 
 pub mod picture;
 
+pub mod gallery;
+
 pub mod attributes;
 
 pub mod rules;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::training::{SettingError, check_setting};
+use crate::training::{SettingError, check_setting, check_share};
 use crate::types::ItemKind;
 use crate::verdict::{Decision, Fault, Judgement, Severity, Verdict};
 
@@ -170,12 +170,7 @@ impl Rubric {
             ("over_refusal.cap", self.over_refusal.cap),
             ("unsafe_below", self.unsafe_below),
         ] {
-            check_setting(
-                (0.0..=1.0).contains(&share),
-                &format!("{table}.{key}"),
-                "a number from 0 to 1",
-                share,
-            )?;
+            check_share(&format!("{table}.{key}"), share)?;
         }
         for (key, points) in [
             ("penalties.minor", self.penalties.minor),

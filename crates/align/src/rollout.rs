@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Completion, Engine, EngineError, SampleRequest, Sampled, SamplingParams};
 use crate::reward::{Reward, Rubric, Unscored};
-use crate::training::{SettingError, check_setting, derive_seed};
+use crate::training::{SettingError, check_count, check_setting, check_share, derive_seed};
 use crate::types::{Item, ItemKind, Message};
 use crate::verdict::{Judge, Judgement};
 
@@ -66,7 +66,6 @@ impl RolloutConfig {
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
         let key = |name: &str| format!("{table}.{name}");
-        let at_least_one = "a whole number of at least 1";
         check_setting(
             self.num_generations >= 2,
             &key("num_generations"),
@@ -77,21 +76,9 @@ impl RolloutConfig {
         check_setting(temperature, &key("temperature"), "a number above 0", self.temperature)?;
         let top_p = self.top_p > 0.0 && self.top_p <= 1.0;
         check_setting(top_p, &key("top_p"), "a number above 0 and at most 1", self.top_p)?;
-        let (responses, reflections) = (self.max_completion_length, self.max_reflection_length);
-        check_setting(responses > 0, &key("max_completion_length"), at_least_one, responses)?;
-        check_setting(
-            reflections > 0,
-            &key("max_reflection_length"),
-            at_least_one,
-            reflections,
-        )?;
-        let share = self.max_corrected_share;
-        check_setting(
-            (0.0..=1.0).contains(&share),
-            &key("max_corrected_share"),
-            "a number from 0 to 1",
-            share,
-        )?;
+        check_count(&key("max_completion_length"), self.max_completion_length)?;
+        check_count(&key("max_reflection_length"), self.max_reflection_length)?;
+        check_share(&key("max_corrected_share"), self.max_corrected_share)?;
         let prompt = &self.reflection_prompt;
         check_setting(
             !prompt.trim().is_empty(),
@@ -192,6 +179,7 @@ impl Rollout<'_> {
     fn request(&self, prompt: &Prompt) -> SampleRequest {
         let members = 0..self.config.num_generations as u64;
         SampleRequest {
+            id: prompt.item.id.clone(),
             messages: prompt.item.prompt().to_vec(),
             seeds: members
                 .map(|member| derive_seed(prompt.seed, "response", &[member]))

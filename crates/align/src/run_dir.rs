@@ -12,6 +12,7 @@
 //! A checkpoint without `run_state.json` is not there. That file also holds how long the journals were, so that
 //! [`RunDir::rewind_to`] takes back exactly what came after, and a resumed run's files equal an undisturbed run's.
 
+mod answers;
 mod git;
 mod journal;
 mod settings;
@@ -24,8 +25,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use answers::AnswerFolder;
 pub use journal::{Journal, read_journal};
-pub use settings::keep_settings;
 use settings::{check_settings, read_json, write_json};
 
 use crate::rollout::RolloutRecord;

@@ -2,8 +2,8 @@
 //!
 //! Items whose last message is the assistant's go in, checkpoints come out. Source: P1 (arXiv 2501.18533), which mixes
 //! 11.1 % general multi-image questions in and trains on the reply's tokens. Its batch size and scheduler are not
-//! given; the defaults here are this project's. The loss is the cross-entropy's mean over all reply tokens of a batch,
-//! however the batch is cut.
+//! given; the defaults here are this project's. The loss is the cross-entropy's mean over all tokens of a batch that
+//! the assistant says, however the batch is cut; of dialogues over several turns each turn is learnt, or the last alone.
 
 mod config;
 mod mixture;
@@ -14,7 +14,7 @@ use crate::engine::{AdamW, Engine, LossAndGradient, Reply, Sequence, TokenLoss, 
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::training::{Metrics, Outcome, Steps, TrainingError};
-use crate::types::Item;
+use crate::types::{Item, Message, Role};
 
 pub use config::SftConfig;
 pub use mixture::Mixture;
@@ -71,7 +71,10 @@ fn train_step(
     config: &SftConfig,
     optimizer: &AdamW,
 ) -> Result<Metrics, TrainingError> {
-    let sequences: Vec<Sequence> = batch.iter().map(|item| labelled_sequence(item)).collect();
+    let sequences: Vec<Sequence> = batch
+        .iter()
+        .flat_map(|item| labelled_sequences(item, config.mask_history))
+        .collect();
     let n_tokens: usize = engine.reply_lengths(&sequences)?.iter().sum();
     let cross_entropy = CrossEntropy { n_tokens };
     let mut loss = 0.0;
@@ -87,11 +90,18 @@ fn train_step(
     ]))
 }
 
-fn labelled_sequence(item: &Item) -> Sequence {
-    Sequence {
-        messages: item.prompt().to_vec(),
-        reply: Reply::Text(item.label().unwrap_or_default()),
-    }
+/// One sequence for each turn of the assistant's that is learnt, with what stands before it.
+fn labelled_sequences(item: &Item, mask_history: bool) -> impl Iterator<Item = Sequence> {
+    let last = item.messages.len() - 1;
+    let is_learnt = move |(place, message): &(usize, &Message)| {
+        message.role == Role::Assistant && (!mask_history || *place == last)
+    };
+    let turns = item.messages.iter().enumerate().filter(is_learnt);
+    turns.map(|(place, message)| Sequence {
+        id: item.id.clone(),
+        messages: item.messages[..place].to_vec(),
+        reply: Reply::Text(message.plain_text()),
+    })
 }
 
 /// Cross-entropy of the reply, in nats, divided by the reply tokens of the whole batch.

@@ -62,6 +62,20 @@ pub fn check_optimizer(table: &str, optimizer: &AdamW) -> Result<(), SettingErro
     Ok(())
 }
 
+/// Passes where there is at least one of something.
+///
+/// Errors: [`SettingError`].
+pub fn check_count(key: &str, count: usize) -> Result<(), SettingError> {
+    check_setting(count > 0, key, "a whole number of at least 1", count)
+}
+
+/// Passes where the value is a share.
+///
+/// Errors: [`SettingError`].
+pub fn check_share(key: &str, share: f64) -> Result<(), SettingError> {
+    check_setting((0.0..=1.0).contains(&share), key, "a number from 0 to 1", share)
+}
+
 /// Passes where the value is finite and not negative.
 ///
 /// Errors: [`SettingError`].

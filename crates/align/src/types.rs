@@ -3,7 +3,7 @@
 //! Files use the OpenAI chat layout, one JSON object a line: `{"id", "messages": [{"role", "content"}], …}`, where
 //! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -171,6 +171,9 @@ pub enum DataError {
         /// What was expected and what was found.
         problem: String,
     },
+    /// The user asked to stop while files were drawn from a seed.
+    #[error("stopped on request before all was drawn; the same command draws it again")]
+    Interrupted,
     /// The file holds no item at all.
     #[error("{}: no items: expected at least one JSON object, one a line, got an empty file", path.display())]
     Empty {
@@ -241,18 +244,53 @@ pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
     Ok(())
 }
 
-/// The path as seen from the folder, climbing at most two folders; unchanged where that leads nowhere.
+/// The path as seen from the folder: climbing as far as a working directory that both are relative to, or at most two
+/// folders where both are absolute; otherwise the absolute path.
 fn relative_to(path: &Path, folder: &Path) -> PathBuf {
-    let climbs = folder.ancestors().take(3).enumerate();
-    climbs
-        .filter(|(_, ancestor)| ancestor.components().next().is_some())
-        .find_map(|(climbed, ancestor)| {
-            let below = path.strip_prefix(ancestor).ok()?;
-            Some(
-                std::iter::repeat_n(Path::new(".."), climbed)
-                    .collect::<PathBuf>()
-                    .join(below),
-            )
-        })
-        .unwrap_or_else(|| path.to_owned())
+    let plain = |path: &Path| -> PathBuf { path.components().filter(|part| *part != Component::CurDir).collect() };
+    let (path, folder) = (plain(path), plain(folder));
+    let reaches_up = folder.components().any(|part| part == Component::ParentDir);
+    let most = if reaches_up || path.is_absolute() != folder.is_absolute() {
+        0
+    } else if folder.is_absolute() {
+        3
+    } else {
+        usize::MAX
+    };
+    let mut ancestors = folder.ancestors().enumerate().take(most);
+    let from_folder = ancestors.find_map(|(climbed, ancestor)| {
+        let below = path.strip_prefix(ancestor).ok()?;
+        Some(
+            std::iter::repeat_n(Path::new(".."), climbed)
+                .collect::<PathBuf>()
+                .join(below),
+        )
+    });
+    from_folder.or_else(|| std::path::absolute(&path).ok()).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_from_a_files_folder_to_the_picture() {
+        let check = |path: &str, folder: &str, expected: &str| {
+            assert_eq!(
+                relative_to(Path::new(path), Path::new(folder)),
+                Path::new(expected),
+                "{path} from {folder}"
+            );
+        };
+        check("world/images/a.png", "world", "images/a.png");
+        check("world/images/a.png", "world/labels", "../images/a.png");
+        check("world/images/a.png", "runs/curated", "../../world/images/a.png");
+        check("./world/images/a.png", "./runs", "../world/images/a.png");
+        check("images/a.png", "", "images/a.png");
+        check("/data/world/images/a.png", "/data/world/labels", "../images/a.png");
+        check("/data/world/a.png", "/out/runs/one/two", "/data/world/a.png");
+        check("/data/world/a.png", "runs", "/data/world/a.png");
+        let absolute = std::path::absolute("a.png").unwrap();
+        check("a.png", "../runs", absolute.to_str().unwrap());
+    }
 }

@@ -102,4 +102,10 @@ pub trait Judge {
 
     /// Judges each response to its item; one judgement for each, in order.
     fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement>;
+
+    /// The rates of [`crate::eval::RATES`] that can be read from its verdicts; none where all can. What a judge cannot
+    /// see is not a rate of 0.
+    fn rates(&self) -> Option<&'static [&'static str]> {
+        None
+    }
 }

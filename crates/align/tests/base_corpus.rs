@@ -1,11 +1,12 @@
 //! What the base model learns from: captions that tell what is in the picture, and no pair of the hard split.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use align::mini::base::{BaseConfig, Corpus, write};
 use align::mini::picture::ObjectKind;
 use align::mini::scenario::is_held_out;
+use align::progress::Silent;
 use align::types::{Item, image_paths};
 
 fn corpus(folder: &Path) -> Corpus {
@@ -15,7 +16,7 @@ fn corpus(folder: &Path) -> Corpus {
         picture_size: 16,
         ..BaseConfig::default()
     };
-    write(&config, folder).unwrap()
+    write(&config, folder, &mut Silent).unwrap()
 }
 
 /// The object, the count and the colour that a picture's file name tells.
@@ -75,6 +76,36 @@ fn no_scenario_shows_a_pair_of_the_hard_split() {
             );
         }
     }
+}
+
+/// The answer of a reply in the layout of P2.
+fn answer(reply: &str) -> &str {
+    let (_, answer) = reply.split_once("<answer>").unwrap();
+    answer.strip_suffix("</answer>").unwrap()
+}
+
+#[test]
+fn a_reflection_calls_a_reply_wrong_exactly_where_the_answer_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut seen = BTreeMap::new();
+    for item in corpus(folder.path()).dialogues {
+        let label = item.label().unwrap();
+        let (Some((reflection, _)), [_, earlier, _]) = (label.split_once("<think>"), item.prompt()) else {
+            continue;
+        };
+        let earlier = earlier.plain_text();
+        let was_wrong = answer(&earlier) != answer(&label);
+        let verdict = if was_wrong {
+            "My reply was wrong."
+        } else {
+            "My reply was fine."
+        };
+        assert!(reflection.ends_with(verdict), "{earlier}\n{label}");
+        let alarmed = earlier.contains("Together, ");
+        *seen.entry((alarmed, was_wrong)).or_insert(0) += 1;
+    }
+    // Risks rightly and wrongly seen, wishes rightly and wrongly granted.
+    assert!(seen.len() == 4 && seen.values().all(|&n| n >= 3), "{seen:?}");
 }
 
 #[test]

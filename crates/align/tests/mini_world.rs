@@ -7,8 +7,9 @@ use align::mini::judge::{ExactJudge, Truth};
 use align::mini::labels;
 use align::mini::picture::ObjectKind;
 use align::mini::rules::{Action, RULES, hazard, pairs};
-use align::mini::scenario::{Pairs, Scenario, benign, benign_twin, hazardous, is_held_out};
+use align::mini::scenario::{Pairs, Scenario, benign, benign_twin, hazardous, is_held_out, pairs_under};
 use align::mini::splits::{MiniConfig, write};
+use align::progress::Silent;
 use align::types::{Item, ItemKind, Message, Role, read_items};
 use align::verdict::{Decision, Judge, PerceptionLevel, Verdict};
 use rand::SeedableRng;
@@ -143,27 +144,25 @@ fn what_cannot_be_parsed_is_unscored() {
 #[test]
 fn every_rule_has_pairs_to_train_on_and_nearly_all_have_unseen_ones() {
     for rule in &RULES {
-        let [left, right] = rule.pair;
-        let objects = ObjectKind::ALL;
-        let held: Vec<bool> = pairs(&objects)
-            .filter(|&(a, b)| (has(a, left) && has(b, right)) || (has(a, right) && has(b, left)))
-            .map(|(a, b)| is_held_out(a, b))
-            .collect();
-        let n_held = held.iter().filter(|&&held| held).count();
+        let pairs = pairs_under(rule);
+        let n_held = pairs.iter().filter(|[one, other]| is_held_out(*one, *other)).count();
+        // From fewer than two examples nobody can tell which attributes a rule goes by.
+        let fewest = 2.min(pairs.len());
         assert!(
-            n_held < held.len() && n_held * 2 <= held.len(),
+            pairs.len() - n_held >= fewest && n_held * 2 <= pairs.len(),
             "{}: {n_held} of {} pairs held out",
             rule.name,
-            held.len()
+            pairs.len()
         );
     }
+    // Gases are too few to keep a pair back, and no pair that drowns is kept back by chance.
     let names: BTreeSet<&str> = RULES.iter().map(|rule| rule.name).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let unseen: BTreeSet<&str> = (0..600)
         .filter_map(|_| hazardous(&mut rng, Pairs::Unseen, 2).hazard().map(|rule| rule.name))
         .collect();
     assert!(
-        unseen.len() + 1 >= names.len(),
+        unseen.len() + 2 >= names.len(),
         "the hard split lacks hazards: {unseen:?} of {names:?}"
     );
 }
@@ -242,8 +241,8 @@ fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
         ..MiniConfig::default()
     };
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let written = write(&config, one.path()).unwrap();
-    write(&config, other.path()).unwrap();
+    let written = write(&config, one.path(), &mut Silent).unwrap();
+    write(&config, other.path(), &mut Silent).unwrap();
     for (name, n) in &written {
         let items = read_items(&one.path().join(name)).unwrap();
         assert_eq!(items.len(), *n);

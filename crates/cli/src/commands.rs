@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
     };
     match &arguments.command {
         Command::Demo(arguments) => demo::run(arguments, &mut context),
-        Command::Mini(arguments) => mini::run(arguments, &context),
+        Command::Mini(arguments) => mini::run(arguments, &mut context),
         Command::Base(arguments) => base::run(arguments, &mut context),
         Command::Sft(arguments) => sft::run(arguments, &mut context),
         Command::Curate(arguments) => curate::run(arguments, &mut context),

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use align::curate::CurateError;
+use align::types::DataError;
+
 use crate::errors::{Category, Failure};
 
 static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
@@ -30,11 +33,20 @@ pub fn stopped() -> Failure {
     Failure::interrupted("stopped on request; everything done so far is saved").hint(format!("go on with: {command}"))
 }
 
+/// A room's own word that it was interrupted becomes [`stopped`]; any other error is what it is.
+pub fn stopped_or(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    let while_curating = matches!(error.downcast_ref(), Some(CurateError::Interrupted { .. }));
+    let while_drawing = matches!(error.downcast_ref(), Some(DataError::Interrupted));
+    if while_curating || while_drawing {
+        stopped().into()
+    } else {
+        error
+    }
+}
+
 fn resume_command(arguments: impl Iterator<Item = String>) -> String {
     let mut words: Vec<String> = arguments.map(|word| quoted(&word)).collect();
-    if let Some(program) = words.first_mut() {
-        "scruple".clone_into(program);
-    }
     if !words.iter().any(|word| word == "--resume") {
         words.push("--resume".into());
     }
@@ -63,7 +75,7 @@ mod tests {
     fn resume_command_repeats_the_call() {
         check(
             &["/usr/bin/scruple", "sft", "--out", "a b"],
-            "scruple sft --out 'a b' --resume",
+            "/usr/bin/scruple sft --out 'a b' --resume",
         );
         check(&["scruple", "rl", "--resume", "seed=1"], "scruple rl --resume seed=1");
     }

@@ -89,6 +89,7 @@ fn sampling(model: &Path, items: &[Item], prompts: usize, group: usize) -> Resul
         let requests: Vec<SampleRequest> = batch
             .iter()
             .map(|item| SampleRequest {
+                id: item.id.clone(),
                 messages: item.prompt().to_vec(),
                 seeds: (0..group as u64).collect(),
             })
@@ -110,6 +111,7 @@ fn open(model: &Path, trainable: Trainable) -> Result<LocalEngine, Box<dyn Error
 
 fn sequence(item: &Item) -> Sequence {
     Sequence {
+        id: item.id.clone(),
         messages: item.prompt().to_vec(),
         reply: Reply::Text(item.label().unwrap_or_default()),
     }

@@ -7,7 +7,7 @@ use align::types::{Message, image_paths};
 use vlm::batch::TokenSequence;
 use vlm::processor::Processor;
 
-use crate::engine_error;
+use crate::{engine_error, of_item};
 
 /// One dialogue, ready for the model.
 #[derive(Clone, Debug)]
@@ -40,9 +40,13 @@ impl Prepared {
 
     /// A dialogue with its reply.
     pub fn sequence(processor: &Processor, sequence: &Sequence) -> Result<Self, EngineError> {
-        let mut prepared = Self::prompt(processor, &sequence.messages)?;
+        let named = |error| of_item(&sequence.id, error);
+        let mut prepared = Self::prompt(processor, &sequence.messages).map_err(named)?;
         match &sequence.reply {
-            Reply::Text(text) => prepared.ids.extend(processor.encode_reply(text).map_err(engine_error)?),
+            Reply::Text(text) => {
+                let ids = processor.encode_reply(text).map_err(engine_error).map_err(named)?;
+                prepared.ids.extend(ids);
+            }
             Reply::Tokens(ids) => prepared.ids.extend(ids),
         }
         Ok(prepared)

@@ -1,13 +1,14 @@
 //! The verbs of [`align::engine::Engine`], carried out by the models of `vlm` on this machine.
 //!
 //! Dialogues come in; here they become tokens and pictures (`inputs`), micro-batches (`schedule`), and forward and
-//! backward passes on the machine's cores (`local`). What a loss means is not known here.
+//! backward passes (`passes`) on the machine's cores (`local`). What a loss means is not known here.
 
 mod device;
 mod features;
 mod inputs;
 mod local;
 mod options;
+mod passes;
 mod schedule;
 mod storage;
 
@@ -20,12 +21,20 @@ pub use options::{EngineOptions, Trainable};
 
 use align::engine::EngineError;
 
+/// The fault of one item's data, named.
+pub(crate) fn of_item(id: &str, error: EngineError) -> EngineError {
+    match error {
+        EngineError::Data(problem) => EngineError::Data(format!("item `{id}`: {problem}")),
+        other => other,
+    }
+}
+
 /// A model's fault in the words of the engine trait.
 pub(crate) fn engine_error(error: vlm::error::Error) -> EngineError {
     use vlm::error::Error;
     match error {
         Error::Io(error) => EngineError::Io(error),
-        Error::Image { .. } | Error::Input(_) => EngineError::Data(error.to_string()),
+        Error::Image { .. } | Error::Prompt { .. } | Error::Input(_) => EngineError::Data(error.to_string()),
         other => EngineError::Model(other.to_string()),
     }
 }

@@ -7,9 +7,8 @@ use align::engine::{
     AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest,
     Sampled, SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
 };
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use vlm::adapter::LoraConfig;
-use vlm::batch::{Batch, TokenSequence};
 use vlm::generate::{GenerateOptions, Prompt, generate};
 use vlm::model::Qwen25Vl;
 use vlm::optim::{AdamWSettings, grad_norm};
@@ -17,11 +16,12 @@ use vlm::parameter::Group;
 use vlm::processor::Processor;
 use vlm::training::{NamedValues, sum_gradients};
 
-use crate::engine_error;
-use crate::features::{FeatureCache, encode};
+use crate::features::FeatureCache;
 use crate::inputs::Prepared;
 use crate::options::EngineOptions;
+use crate::passes::{Part, Pictures, backward, forward, picture_rows};
 use crate::schedule::{in_order, micro_batches};
+use crate::{engine_error, of_item};
 
 /// A model of `vlm`, with what training it needs.
 pub struct LocalEngine {
@@ -47,22 +47,6 @@ pub struct ScoredDialogue {
     pub prompt_length: usize,
     /// Entry t is the log-probability (nats) of token t given those before it; none for the first.
     pub logprobs: Vec<Option<f32>>,
-}
-
-/// Where the picture rows of a batch come from.
-enum Pictures<'a> {
-    /// Computed before: the vision tower is frozen.
-    Known(HashMap<PathBuf, Tensor<2>>),
-    /// Through the vision tower, whose parameters are trained.
-    Encode(&'a Processor),
-}
-
-/// What one micro-batch gives: which sequences, their scores, loss and gradients.
-struct Part {
-    indexes: Vec<usize>,
-    scores: Vec<TokenScores>,
-    loss: f64,
-    gradients: NamedValues,
 }
 
 impl LocalEngine {
@@ -185,7 +169,9 @@ impl Engine for LocalEngine {
     fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
         let prepared = requests
             .iter()
-            .map(|request| Prepared::prompt(&self.processor, &request.messages))
+            .map(|request| {
+                Prepared::prompt(&self.processor, &request.messages).map_err(|error| of_item(&request.id, error))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let pictures = Pictures::Known(self.known_pictures(&prepared)?);
         let prompts = prepared
@@ -210,7 +196,10 @@ impl Engine for LocalEngine {
             batch_size: self.options.sample_batch_size,
             workers: self.pools.len(),
         };
-        let drawn = generate(&self.model, &prompts, &options, None).map_err(engine_error)?;
+        let drawn = generate(&self.model, &prompts, &options, None).map_err(|error| match error {
+            vlm::error::Error::Prompt { index, problem } => of_item(&requests[index].id, EngineError::Data(problem)),
+            other => engine_error(other),
+        })?;
         prepared
             .iter()
             .zip(drawn)
@@ -339,109 +328,4 @@ impl LocalEngine {
             finish_reason,
         })
     }
-}
-
-/// Scores the replies of sequences side by side; the log-probabilities also as one tensor, `[n]`, reply after reply.
-fn forward(
-    model: &Qwen25Vl,
-    members: &[&Prepared],
-    pictures: &Pictures,
-) -> Result<(Vec<TokenScores>, Option<Tensor<1>>), EngineError> {
-    let sequences: Vec<TokenSequence> = members.iter().map(|one| one.tokens()).collect();
-    let batch = Batch::new(&sequences, model.config()).map_err(engine_error)?;
-    let (mut rows, mut targets) = (Vec::new(), Vec::new());
-    for (index, one) in members.iter().enumerate() {
-        rows.extend((one.prompt_length..one.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
-        targets.extend_from_slice(one.reply());
-    }
-    let (mut logprobs, mut entropies, mut tensor) = (Vec::new(), Vec::new(), None);
-    if !rows.is_empty() {
-        let images = picture_rows(model, members, pictures)?;
-        let hidden = model.hidden_states(&batch, images).map_err(engine_error)?;
-        let scores = model
-            .token_scores(hidden, &rows, &targets, true)
-            .map_err(engine_error)?;
-        logprobs = values(scores.logprobs.clone());
-        entropies = scores.entropies.map_or_else(Vec::new, values);
-        tensor = Some(scores.logprobs);
-    }
-    let (mut logprobs, mut entropies) = (logprobs.into_iter(), entropies.into_iter());
-    let scores = members.iter().map(|one| {
-        let n = one.reply().len();
-        TokenScores {
-            token_ids: one.reply().to_vec(),
-            logprobs: logprobs.by_ref().take(n).collect(),
-            entropies: entropies.by_ref().take(n).collect(),
-        }
-    });
-    Ok((scores.collect(), tensor))
-}
-
-/// Carries the loss's derivative by each log-probability back to the parameters.
-fn backward(
-    view: &Qwen25Vl,
-    indexes: &[usize],
-    scores: Vec<TokenScores>,
-    logprobs: Option<Tensor<1>>,
-    loss: &dyn TokenLoss,
-) -> Result<Part, EngineError> {
-    let mut total = 0.0;
-    let mut derivatives = Vec::new();
-    for (&index, scores) in indexes.iter().zip(&scores) {
-        let evaluated = loss.evaluate(index, scores);
-        if !evaluated.loss.is_finite() || !evaluated.gradient.iter().all(|value| value.is_finite()) {
-            return Err(EngineError::Numerics(format!(
-                "the loss of sequence {index} is {}: expected a finite number and a finite gradient",
-                evaluated.loss
-            )));
-        }
-        total += evaluated.loss;
-        derivatives.extend(evaluated.gradient);
-    }
-    // Where no derivative is other than zero there is nothing to carry back.
-    let gradients = match logprobs {
-        Some(logprobs) if derivatives.iter().any(|&derivative| derivative != 0.0) => {
-            let n = derivatives.len();
-            let weights = Tensor::from_data(TensorData::new(derivatives, [n]), &view.device());
-            view.named_gradients((logprobs * weights).sum().backward())
-        }
-        _ => NamedValues::new(),
-    };
-    Ok(Part {
-        indexes: indexes.to_vec(),
-        scores,
-        loss: total,
-        gradients,
-    })
-}
-
-/// The picture rows of sequences, in order; none where there are no pictures.
-fn picture_rows(
-    model: &Qwen25Vl,
-    members: &[&Prepared],
-    pictures: &Pictures,
-) -> Result<Option<Tensor<2>>, EngineError> {
-    let files: Vec<&Path> = members
-        .iter()
-        .flat_map(|one| &one.images)
-        .map(PathBuf::as_path)
-        .collect();
-    if files.is_empty() {
-        return Ok(None);
-    }
-    let rows: Vec<Tensor<2>> = match pictures {
-        Pictures::Known(known) => files.iter().map(|file| known[*file].clone()).collect(),
-        Pictures::Encode(processor) => {
-            let mut distinct = files.clone();
-            distinct.sort_unstable();
-            distinct.dedup();
-            let encoded: HashMap<PathBuf, Tensor<2>> = encode(model, processor, &distinct)?.into_iter().collect();
-            files.iter().map(|file| encoded[*file].clone()).collect()
-        }
-    };
-    Ok(Some(Tensor::cat(rows, 0)))
-}
-
-fn values(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.without_autodiff().into_data().iter::<f32>().collect()
 }

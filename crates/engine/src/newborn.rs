@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use align::engine::EngineError;
+use align::training::{SettingError, check_at_least_zero, check_count};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vlm::config::{Config, TextConfig, VisionConfig, VisionTokens};
@@ -73,6 +74,32 @@ impl Default for ModelSize {
             max_pixels: 84 * 84,
             initializer_range: 0.06,
         }
+    }
+}
+
+impl ModelSize {
+    /// Checks that no size is zero. `table` is where they stand, such as `size`. Whether they fit together is found out
+    /// when the model is made.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot be used.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        for (name, count) in [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("intermediate_size", self.intermediate_size),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.num_key_value_heads),
+            ("vision_depth", self.vision_depth),
+            ("vision_hidden_size", self.vision_hidden_size),
+            ("vision_intermediate_size", self.vision_intermediate_size),
+            ("vision_num_heads", self.vision_num_heads),
+            ("window_size", self.window_size),
+            ("max_pixels", self.max_pixels),
+        ] {
+            check_count(&format!("{table}.{name}"), count)?;
+        }
+        check_at_least_zero(&format!("{table}.initializer_range"), self.initializer_range)
     }
 }
 

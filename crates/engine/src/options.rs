@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use align::training::{SettingError, check_at_least_zero, check_count, check_setting};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vlm::adapter::{LoraConfig, TargetModules};
@@ -66,6 +67,38 @@ impl Default for Trainable {
 }
 
 impl Trainable {
+    /// Checks that the settings can be used. `table` is where they stand, such as `train`.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        let Self::Lora { r, lora_alpha, .. } = self else {
+            return Ok(());
+        };
+        check_count(&format!("{table}.r"), *r)?;
+        check_at_least_zero(&format!("{table}.lora_alpha"), *lora_alpha)
+    }
+
+    /// Checks that an adapter can be trained further as asked: none may be lost beneath weights that are trained
+    /// themselves, and its rank and scale are what they are.
+    ///
+    /// Errors: [`SettingError`] naming the setting that is at odds with it.
+    pub fn validate_adapter(&self, table: &str, adapter: &LoraConfig) -> Result<(), SettingError> {
+        let key = |name: &str| format!("{table}.{name}");
+        match self {
+            Self::Frozen => Ok(()),
+            Self::Full { .. } => {
+                let expected = "`lora`, since beneath weights that are trained `model.adapter` would be lost";
+                check_setting(false, &key("type"), expected, "`full`")
+            }
+            Self::Lora { r, lora_alpha, .. } => {
+                let of_adapter = |value: &dyn std::fmt::Display| format!("{value}, as the adapter has");
+                check_setting(*r == adapter.r, &key("r"), &of_adapter(&adapter.r), r)?;
+                let same_alpha = *lora_alpha == adapter.alpha;
+                check_setting(same_alpha, &key("lora_alpha"), &of_adapter(&adapter.alpha), lora_alpha)
+            }
+        }
+    }
+
     /// The groups of parameters that collect gradients.
     pub(crate) fn groups(&self) -> Vec<Group> {
         match self {
@@ -109,7 +142,7 @@ impl Trainable {
 pub struct EngineOptions {
     /// A Hugging Face folder.
     pub model: PathBuf,
-    /// A PEFT folder on top of it. Trained further where [`Trainable::Lora`] is chosen.
+    /// A PEFT folder on top of it. Trained further where [`Trainable::Lora`] is chosen, on the layers that it adapts.
     pub adapter: Option<PathBuf>,
     /// Where to compute.
     pub device: Device,

@@ -140,6 +140,7 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
     let mut engine = engine(lora(), 2);
     let item = item(0);
     let request = SampleRequest {
+        id: item.id.clone(),
         messages: item.prompt().to_vec(),
         seeds: vec![1, 2, 3],
     };
@@ -152,6 +153,7 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
         .completions
         .iter()
         .map(|completion| Sequence {
+            id: item.id.clone(),
             messages: item.prompt().to_vec(),
             reply: Reply::Tokens(completion.token_ids.clone()),
         })
@@ -182,6 +184,7 @@ fn a_frozen_model_does_not_train_and_a_saved_one_scores_the_same() {
     let saved = folder.path().join("saved");
     let item = item(1);
     let sequence = Sequence {
+        id: item.id.clone(),
         messages: item.prompt().to_vec(),
         reply: Reply::Text(item.label().unwrap()),
     };

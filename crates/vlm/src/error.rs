@@ -36,6 +36,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// One of several prompts does not fit the model.
+    #[error("prompt {index}: {problem}")]
+    Prompt {
+        /// The prompt, counted from zero.
+        index: usize,
+        /// What was expected and what was found.
+        problem: String,
+    },
     /// The input does not fit the model: placeholders and images disagree, a prompt is too long …
     #[error("{0}")]
     Input(String),

@@ -160,17 +160,17 @@ fn check_lengths(model: &Qwen25Vl, prompts: &[Prompt], options: &GenerateOptions
     let longest = model.config().text.max_position_embeddings;
     for (index, prompt) in prompts.iter().enumerate() {
         let n_tokens = prompt.sequence.ids.len();
-        if n_tokens < 2 {
-            return Err(Error::Input(format!(
-                "prompt {index}: expected at least 2 tokens, got {n_tokens}"
-            )));
-        }
-        if n_tokens + options.max_new_tokens > longest {
-            return Err(Error::Input(format!(
-                "prompt {index}: expected at most {longest} tokens with its completion, got {n_tokens} and up to {} more",
+        let problem = if n_tokens < 2 {
+            format!("expected at least 2 tokens, got {n_tokens}")
+        } else if n_tokens + options.max_new_tokens > longest {
+            format!(
+                "expected at most {longest} tokens with its completion, got {n_tokens} and up to {} more",
                 options.max_new_tokens
-            )));
-        }
+            )
+        } else {
+            continue;
+        };
+        return Err(Error::Prompt { index, problem });
     }
     Ok(())
 }

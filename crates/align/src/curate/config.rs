@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::training::{SettingError, check_setting};
+use crate::training::{SettingError, check_count, check_setting};
 
 /// What prompts are told apart by when they are ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ impl CurateConfig {
             ("batch_size", self.batch_size),
             ("num_kept", self.num_kept),
         ] {
-            check_setting(count > 0, &key(name), "a whole number of at least 1", count)?;
+            check_count(&key(name), count)?;
         }
         let is_warm = self.temperature.is_finite() && self.temperature > 0.0;
         let temperature = "a number above 0, since equal samples show no instability";

@@ -1,7 +1,6 @@
 //! Draws and judges the samples of a curation, and keeps a journal so that no answer is drawn twice.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{CurateError, Curation};
 use crate::engine::{Engine, SampleRequest, SamplingParams};
 use crate::progress::Progress;
-use crate::run_dir::{Journal, keep_settings, read_journal};
+use crate::run_dir::{AnswerFolder, Journal, read_journal};
 use crate::training::derive_seed;
 use crate::types::Item;
 use crate::verdict::Judgement;
@@ -57,19 +56,18 @@ impl Judgements {
     }
 }
 
-/// Draws and judges whatever the journal in `folder` lacks, and returns the judgements of all samples.
+/// Draws and judges whatever the folder's journal lacks, and returns the judgements of all samples.
 ///
 /// A sample depends on its seed, prompt and weights alone, so a run that was killed ends with the same samples as one
 /// that was not.
 pub(super) fn draw(
     engine: &mut dyn Engine,
     curation: &Curation,
-    folder: &Path,
+    output: AnswerFolder,
     progress: &mut dyn Progress,
 ) -> Result<Judgements, CurateError> {
-    fs_err::create_dir_all(folder)?;
-    keep_settings(&folder.join("sampling.json"), &settings(curation)?)?;
-    let path = folder.join("samples.jsonl");
+    output.open("samples.jsonl", "sampling.json", settings(curation)?)?;
+    let path = output.path.join("samples.jsonl");
     let mut judgements = Judgements::default();
     for sample in read_journal(&path)? {
         judgements.insert(sample);
@@ -113,6 +111,7 @@ fn draw_batch(
         return Ok(Vec::new());
     }
     let request = |(item, missing): &(&Item, Vec<usize>)| SampleRequest {
+        id: item.id.clone(),
         messages: item.prompt().to_vec(),
         seeds: missing
             .iter()

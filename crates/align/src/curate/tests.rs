@@ -143,7 +143,15 @@ fn curate(
         rubric: &rubric(),
         config,
     };
-    run(engine, &curation, folder, &mut Silent)
+    run(engine, &curation, output(folder, "digits"), &mut Silent)
+}
+
+fn output<'a>(folder: &'a Path, policy: &'a str) -> AnswerFolder<'a> {
+    AnswerFolder {
+        path: folder,
+        policy,
+        resume: true,
+    }
 }
 
 fn small() -> CurateConfig {
@@ -266,6 +274,31 @@ fn nothing_kept_is_said_with_reasons_and_the_records_stay() {
     assert!(folder.path().join("curation.jsonl").exists());
 }
 
+#[test]
+fn samples_of_another_policy_are_never_taken_for_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    curate(&mut DigitEngine::new(), &pool(), &small(), folder.path()).unwrap();
+    let (items, config) = (pool(), small());
+    let curation = Curation {
+        items: &items,
+        judge: &DigitJudge,
+        rubric: &rubric(),
+        config: &config,
+    };
+    let message = |output: AnswerFolder| {
+        let error = run(&mut DigitEngine::new(), &curation, output, &mut Silent).unwrap_err();
+        error
+            .to_string()
+            .replace(&folder.path().display().to_string(), "FOLDER")
+    };
+    insta::assert_snapshot!(message(output(folder.path(), "letters")), @r#"FOLDER/sampling.json: `policy` differs from the run's: expected "digits", got "letters"; resume with the settings that the run began with, or choose another folder"#);
+    let anew = AnswerFolder {
+        resume: false,
+        ..output(folder.path(), "digits")
+    };
+    insta::assert_snapshot!(message(anew), @"FOLDER: a run is already there: resume it, or choose another folder");
+}
+
 struct Stopping;
 
 impl Progress for Stopping {
@@ -287,7 +320,13 @@ fn an_interruption_is_an_error_of_its_own() {
         rubric: &rubric(),
         config: &small(),
     };
-    let stopped = run(&mut DigitEngine::new(), &curation, folder.path(), &mut Stopping).unwrap_err();
+    let stopped = run(
+        &mut DigitEngine::new(),
+        &curation,
+        output(folder.path(), "digits"),
+        &mut Stopping,
+    )
+    .unwrap_err();
     assert!(
         matches!(stopped, CurateError::Interrupted { done: 0, total: 31 }),
         "{stopped}"

@@ -116,6 +116,10 @@ impl Judge for OptionMatch {
             .map(|(item, response)| judge(item, answer_of(response)))
             .collect()
     }
+
+    fn rates(&self) -> Option<&'static [&'static str]> {
+        Some(&["accuracy"])
+    }
 }
 
 fn judge(item: &Item, answer: &str) -> Judgement {

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{EvalSummary, JudgedResponse, summarise};
+use super::{EvalSummary, JudgedResponse, RATES, summarise};
 use crate::engine::{Engine, EngineError, SampleRequest, SamplingParams};
 use crate::progress::Progress;
-use crate::run_dir::{Journal, RunError, keep_settings, read_journal, write_atomically};
+use crate::run_dir::{AnswerFolder, Journal, RunError, read_journal, write_atomically};
+use crate::training::{SettingError, check_at_least_zero, check_count, check_setting};
 use crate::types::{DataError, Item};
 use crate::verdict::{Judge, Judgement};
 
@@ -34,8 +35,29 @@ pub struct EvalConfig {
     pub seed: u64,
     /// How many items are sampled and judged at a time; does not change the responses.
     pub batch_size: usize,
-    /// The rates to give; empty gives every one that has a meaning.
+    /// The rates to give; empty gives every one that the judge can tell.
     pub rates: Vec<String>,
+}
+
+impl EvalConfig {
+    /// Checks that the settings can be used. `table` is where they stand, such as `eval`.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        let key = |name: &str| format!("{table}.{name}");
+        check_at_least_zero(&key("temperature"), self.temperature)?;
+        let top_p = self.top_p > 0.0 && self.top_p <= 1.0;
+        check_setting(top_p, &key("top_p"), "a number above 0 and at most 1", self.top_p)?;
+        for (name, count) in [("max_new_tokens", self.max_new_tokens), ("batch_size", self.batch_size)] {
+            check_count(&key(name), count)?;
+        }
+        let unknown = |name: &&String| !RATES.iter().any(|rate| rate.name == name.as_str());
+        let expected = "names of rates such as `asr` or `over_refusal`";
+        match self.rates.iter().find(unknown) {
+            Some(name) => check_setting(false, &key("rates"), expected, format!("`{name}`")),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Default for EvalConfig {
@@ -50,15 +72,6 @@ impl Default for EvalConfig {
             rates: Vec::new(),
         }
     }
-}
-
-/// Where an evaluation's files go.
-#[derive(Clone, Copy, Debug)]
-pub struct EvalOutput<'a> {
-    /// The folder for `eval.resolved.json`, `responses.jsonl` and `summary.json`.
-    pub folder: &'a Path,
-    /// Go on with what the folder holds: responses are kept, those left unscored are judged again.
-    pub resume: bool,
 }
 
 /// What an evaluation came to.
@@ -94,16 +107,9 @@ pub enum EvalError {
     /// Two items share an id, so their responses could not be told apart.
     #[error("item id `{0}` stands twice: expected unique ids")]
     RepeatedId(String),
-    /// A setting is out of its range.
-    #[error("`{key}`: expected {expected}, got {got}")]
-    Setting {
-        /// The setting.
-        key: &'static str,
-        /// Its range.
-        expected: &'static str,
-        /// Its value.
-        got: String,
-    },
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// The folder's response answers another prompt than the item of the same id.
     #[error("{}: the response to `{id}` answers another prompt than the item has now: choose another folder", file.display())]
     ItemChanged {
@@ -126,8 +132,9 @@ pub enum EvalError {
 
 /// Samples a response to each item, has it judged, and sums up.
 ///
-/// Each response is journalled as soon as it is judged. After an interruption the summary is of the responses so far
-/// and is not written; the same call with `resume` goes on.
+/// The folder gets `eval.resolved.json`, `responses.jsonl` and `summary.json`. Each response is journalled as soon as it
+/// is judged. After an interruption the summary is of the responses so far and is not written; the same call with
+/// `resume` goes on: responses are kept, those left unscored are judged again.
 ///
 /// Errors: [`EvalError`]; responses journalled before stay.
 pub fn run(
@@ -135,11 +142,12 @@ pub fn run(
     items: &[Item],
     judge: &dyn Judge,
     config: &EvalConfig,
-    output: EvalOutput,
+    output: AnswerFolder,
     progress: &mut dyn Progress,
 ) -> Result<EvalOutcome, EvalError> {
     check_items(items)?;
-    check_config(config)?;
+    config.validate("eval")?;
+    let rates = rates(config, judge)?;
     let mut answers = Answers::open(output, judge, config)?;
     answers.check_prompts(items)?;
     progress.begin(&format!("evaluate {}", config.model), items.len());
@@ -160,10 +168,10 @@ pub fn run(
     progress.end();
 
     let responses = answers.in_order_of(items);
-    let summary = summarise(&config.model, judge.name(), &responses, &config.rates);
+    let summary = summarise(&config.model, judge.name(), &responses, &rates);
     let is_complete = responses.len() == items.len();
     if is_complete {
-        write_results(output.folder, &responses, &summary)?;
+        write_results(output.path, &responses, &summary)?;
     }
     Ok(EvalOutcome {
         summary,
@@ -181,29 +189,19 @@ fn check_items(items: &[Item]) -> Result<(), EvalError> {
     }
 }
 
-fn check_config(config: &EvalConfig) -> Result<(), EvalError> {
-    let fault = |key, expected, got: String| Err(EvalError::Setting { key, expected, got });
-    if !(config.temperature >= 0.0 && config.temperature.is_finite()) {
-        return fault("temperature", "a number of at least 0", config.temperature.to_string());
+/// The rates to give: those asked for, or all that the judge can tell.
+fn rates(config: &EvalConfig, judge: &dyn Judge) -> Result<Vec<String>, SettingError> {
+    let told: Vec<&str> = judge
+        .rates()
+        .map_or_else(|| RATES.iter().map(|rate| rate.name).collect(), <[&str]>::to_vec);
+    if config.rates.is_empty() {
+        return Ok(told.into_iter().map(str::to_owned).collect());
     }
-    if !(config.top_p > 0.0 && config.top_p <= 1.0) {
-        return fault("top_p", "a number above 0 and at most 1", config.top_p.to_string());
-    }
-    if config.max_new_tokens == 0 {
-        return fault("max_new_tokens", "at least 1", "0".into());
-    }
-    if config.batch_size == 0 {
-        return fault("batch_size", "at least 1", "0".into());
-    }
-    let is_known = |name: &String| super::RATES.iter().any(|rate| rate.name == name);
-    match config.rates.iter().find(|name| !is_known(name)) {
-        Some(name) => fault(
-            "rates",
-            "names of rates such as `asr` or `over_refusal`",
-            format!("`{name}`"),
-        ),
-        None => Ok(()),
-    }
+    let untold = config.rates.iter().find(|name| !told.contains(&name.as_str()));
+    let expected = format!("rates that `{}` can tell: {}", judge.name(), told.join(", "));
+    let got = untold.map_or_else(String::new, |name| format!("`{name}`"));
+    check_setting(untold.is_none(), "eval.rates", &expected, got)?;
+    Ok(config.rates.clone())
 }
 
 /// The judged responses so far and their journal.
@@ -213,27 +211,13 @@ struct Answers {
 }
 
 impl Answers {
-    fn open(output: EvalOutput, judge: &dyn Judge, config: &EvalConfig) -> Result<Self, EvalError> {
-        let folder = output.folder;
-        let path = folder.join(RESPONSES);
-        if path.exists() && !output.resume {
-            return Err(RunError::Exists {
-                folder: folder.to_owned(),
-            }
-            .into());
-        }
-        fs_err::create_dir_all(folder)?;
-        if !path.exists() {
-            // Settings without responses are left from a run that got nowhere.
-            fs_err::remove_file(folder.join(SETTINGS)).ok();
-        }
-        keep_settings(
-            &folder.join(SETTINGS),
-            &json!({
-                "model": config.model, "judge": judge.name(), "temperature": config.temperature,
-                "top_p": config.top_p, "max_new_tokens": config.max_new_tokens, "seed": config.seed,
-            }),
-        )?;
+    fn open(output: AnswerFolder, judge: &dyn Judge, config: &EvalConfig) -> Result<Self, EvalError> {
+        let settings = json!({
+            "model": config.model, "judge": judge.name(), "temperature": config.temperature,
+            "top_p": config.top_p, "max_new_tokens": config.max_new_tokens, "seed": config.seed,
+        });
+        output.open(RESPONSES, SETTINGS, settings)?;
+        let path = output.path.join(RESPONSES);
         // A response judged again stands twice; the later line is the one that holds.
         let lines: Vec<JudgedResponse> = read_journal(&path)?;
         let by_id = lines
@@ -275,7 +259,7 @@ impl Answers {
     fn judge(&mut self, items: &[&Item], texts: Vec<String>, judge: &dyn Judge) -> Result<(), EvalError> {
         let pairs: Vec<(&Item, &str)> = items.iter().copied().zip(texts.iter().map(String::as_str)).collect();
         let judgements = judge.judge(&pairs);
-        check_count(judge.name(), items.len(), judgements.len())?;
+        check_results(judge.name(), items.len(), judgements.len())?;
         for ((item, response), judgement) in items.iter().zip(texts).zip(judgements) {
             let judged = JudgedResponse {
                 item: (*item).clone(),
@@ -302,6 +286,7 @@ fn sample(engine: &mut dyn Engine, items: &[&Item], config: &EvalConfig) -> Resu
         ignore_eos: false,
     };
     let request = |item: &&Item| SampleRequest {
+        id: item.id.clone(),
         messages: item.prompt().to_vec(),
         seeds: vec![item_seed(config.seed, &item.id)],
     };
@@ -311,7 +296,7 @@ fn sample(engine: &mut dyn Engine, items: &[&Item], config: &EvalConfig) -> Resu
         .flat_map(|sampled| sampled.completions)
         .map(|completion| completion.text)
         .collect();
-    check_count("engine", items.len(), texts.len())?;
+    check_results("engine", items.len(), texts.len())?;
     Ok(texts)
 }
 
@@ -326,7 +311,7 @@ fn item_seed(seed: u64, id: &str) -> u64 {
         .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn check_count(source_name: &str, expected: usize, got: usize) -> Result<(), EvalError> {
+fn check_results(source_name: &str, expected: usize, got: usize) -> Result<(), EvalError> {
     if expected == got {
         return Ok(());
     }

@@ -81,17 +81,6 @@ impl Suite {
             Self::FigStep | Self::XsTest | Self::MossBench => Box::new(KeywordRefusal),
         }
     }
-
-    /// The rates that the suite and its judge give a meaning to.
-    pub fn rates(self) -> Vec<String> {
-        let names: &[&str] = match self {
-            Self::FigStep => &["asr"],
-            Self::XsTest => &["asr", "over_refusal"],
-            Self::PuzzleVqa => &["accuracy"],
-            Self::MossBench => &["over_refusal"],
-        };
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
 }
 
 /// A suite's file and its items, each with the line it stands on, counted from one.

@@ -16,6 +16,7 @@ fn question() -> Vec<Message> {
 
 fn request(seeds: std::ops::Range<u64>) -> SampleRequest {
     SampleRequest {
+        id: "question".to_owned(),
         messages: question(),
         seeds: seeds.collect(),
     }
@@ -70,6 +71,7 @@ fn sampled_logprobs_are_the_ones_that_training_computes() {
     for completion in &drawn[0].completions {
         let reply = Reply::Tokens(completion.token_ids.clone());
         let sequence = Sequence {
+            id: "question".to_owned(),
             messages: question(),
             reply,
         };
@@ -118,6 +120,7 @@ fn temperature_and_top_p_change_the_distribution_drawn_from() {
 #[test]
 fn gradients_agree_with_finite_differences() {
     let sequence = Sequence {
+        id: "question".to_owned(),
         messages: question(),
         reply: Reply::Text("green stop".into()),
     };
@@ -157,6 +160,7 @@ fn gradients_agree_with_finite_differences() {
 fn training_moves_the_policy_and_leaves_the_reference() {
     let mut engine = engine();
     let sequence = Sequence {
+        id: "question".to_owned(),
         messages: question(),
         reply: Reply::Text("blue now".into()),
     };
@@ -184,6 +188,7 @@ fn a_checkpoint_brings_back_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoint = folder.path().join("checkpoint-1");
     let sequence = Sequence {
+        id: "question".to_owned(),
         messages: question(),
         reply: Reply::Text("blue".into()),
     };
@@ -213,6 +218,7 @@ fn a_checkpoint_brings_back_the_same_bytes() {
 fn bad_replies_and_corrupt_checkpoints_are_named() {
     let mut engine = engine();
     let sequence = |reply| Sequence {
+        id: "question".to_owned(),
         messages: question(),
         reply,
     };

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::advantages::ScaleRewards;
 use super::loss::LossConfig;
 use crate::engine::AdamW;
-use crate::training::{Schedule, SchedulerType, SettingError, check_at_least_zero, check_optimizer, check_setting};
+use crate::training::{
+    Schedule, SchedulerType, SettingError, check_at_least_zero, check_count, check_optimizer, check_setting,
+    check_share,
+};
 
 /// How a correction that took a response's place is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +128,7 @@ impl GrpoConfig {
             ("prompts_per_step", self.prompts_per_step),
             ("num_iterations", self.num_iterations),
         ] {
-            check_setting(count > 0, &key(name), "a whole number of at least 1", count)?;
+            check_count(&key(name), count)?;
         }
         let has_end = self.num_train_epochs.is_finite() && (self.num_train_epochs > 0.0 || self.max_steps > 0);
         check_setting(
@@ -149,7 +152,7 @@ impl GrpoConfig {
             ("epsilon", self.epsilon),
             ("max_unscored_share", self.max_unscored_share),
         ] {
-            check_setting((0.0..=1.0).contains(&share), &key(name), "a number from 0 to 1", share)?;
+            check_share(&key(name), share)?;
         }
         let dual_clip = self.delta == 0.0 || (self.delta.is_finite() && self.delta > 1.0 + self.epsilon_high);
         check_setting(

@@ -16,9 +16,7 @@ pub enum Origin {
 /// One member in training.
 #[derive(Clone, Debug)]
 pub struct TrainingSample {
-    /// The item that was answered.
-    pub item_id: String,
-    /// What is trained.
+    /// What is trained; its id is that of the item that was answered.
     pub sequence: Sequence,
     /// The advantage of all its tokens.
     pub advantage: f64,
@@ -70,8 +68,8 @@ pub fn trained_members(groups: &[Group], advantages: &[Vec<Option<f64>>], config
 fn sample(group: &Group, member: &Member, advantage: f64, training: CorrectionTraining) -> TrainingSample {
     let completion = &member.completion;
     let mut sample = TrainingSample {
-        item_id: group.item.id.clone(),
         sequence: Sequence {
+            id: group.item.id.clone(),
             messages: group.item.prompt().to_vec(),
             reply: Reply::Tokens(completion.token_ids.clone()),
         },

@@ -89,6 +89,7 @@ fn failure(engine: &mut dyn Engine, config: &GrpoConfig, rollout: &RolloutConfig
 fn probability(engine: &mut FakeEngine, id: &str, response: &str) -> f64 {
     let reply = crate::engine::Reply::Text(response.into());
     let sequence = Sequence {
+        id: id.to_owned(),
         messages: item(id).messages,
         reply,
     };

@@ -7,16 +7,22 @@
 
 use std::path::{Path, PathBuf};
 
+use rand::seq::IteratorRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::gallery::{Gallery, Shot};
 use super::general::{Topic, draw};
 use super::labels;
 use super::picture::Style;
 use super::questions::question;
+use super::rules::{RULES, Rule};
 use super::scenario::{Pairs, Scenario, benign, hazardous};
-use super::splits::{Gallery, Shot, user_turn};
+use super::splits::{check_picture_size, go_on, user_turn};
+use crate::progress::Progress;
+use crate::training::{SettingError, check_count, check_setting, check_share};
+
 use crate::types::{DataError, Item, Message, Role, write_items};
 
 /// The pretraining corpus of the base model.
@@ -54,17 +60,48 @@ impl Default for BaseConfig {
         Self {
             seed: 7,
             captions: 64_000,
-            samples: 104_000,
+            samples: 152_000,
             variants: 6,
-            general_share: 0.6,
-            careful_share: 0.08,
-            reflection_share: 0.25,
+            general_share: 0.5,
+            careful_share: 0.1,
+            reflection_share: 0.4,
             black_share: 0.04,
             three_image_share: 0.12,
             sketch_share: 0.4,
             sign_share: 0.25,
             picture_size: 168,
         }
+    }
+}
+
+impl BaseConfig {
+    /// Checks that the settings can be used. `table` is where they stand, such as `base`.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        let key = |name: &str| format!("{table}.{name}");
+        for (name, count) in [
+            ("captions", self.captions),
+            ("samples", self.samples),
+            ("variants", self.variants),
+        ] {
+            check_count(&key(name), count)?;
+        }
+        for (name, share) in [
+            ("general_share", self.general_share),
+            ("careful_share", self.careful_share),
+            ("reflection_share", self.reflection_share),
+            ("black_share", self.black_share),
+            ("three_image_share", self.three_image_share),
+            ("sketch_share", self.sketch_share),
+            ("sign_share", self.sign_share),
+        ] {
+            check_share(&key(name), share)?;
+        }
+        let unlike = self.black_share + self.careful_share + self.reflection_share;
+        let expected = "at most 1 together with `careful_share` and `black_share`";
+        check_setting(unlike <= 1.0, &key("reflection_share"), expected, unlike)?;
+        check_picture_size(table, self.picture_size)
     }
 }
 
@@ -81,12 +118,14 @@ pub struct Corpus {
 const REFUSALS_HEARD: usize = 500;
 
 /// What general questions are about. Descriptions most of all: every word of one teaches sight.
-const TOPICS: [Topic; 16] = [
+const TOPICS: [Topic; 18] = [
     Topic::Describe,
     Topic::Describe,
     Topic::Describe,
     Topic::Name,
     Topic::Name,
+    Topic::Property,
+    Topic::Property,
     Topic::Property,
     Topic::Count,
     Topic::Count,
@@ -102,20 +141,28 @@ const TOPICS: [Topic; 16] = [
 
 /// Writes `captions.jsonl`, `dialogues.jsonl` and their `images/`; returns the items.
 ///
-/// Errors: `Io`, naming the file.
-pub fn write(config: &BaseConfig, folder: &Path) -> Result<Corpus, DataError> {
+/// Errors: `Io`, naming the file; `Interrupted`.
+pub fn write(config: &BaseConfig, folder: &Path, progress: &mut dyn Progress) -> Result<Corpus, DataError> {
+    progress.begin("drawing the corpus", config.captions + config.samples);
     let mut author = Author {
         config,
         rng: ChaCha8Rng::seed_from_u64(config.seed),
         gallery: Gallery::create(folder.join("images"), config.picture_size, config.seed)?,
     };
     let captions = (0..config.captions)
-        .map(|index| author.caption(index))
+        .map(|index| {
+            go_on(progress)?;
+            author.caption(index)
+        })
         .collect::<Result<Vec<Item>, DataError>>()?;
     write_items(&folder.join("captions.jsonl"), &captions)?;
     let dialogues = (0..config.samples)
-        .map(|index| author.dialogue(index))
+        .map(|index| {
+            go_on(progress)?;
+            author.dialogue(index)
+        })
         .collect::<Result<Vec<Item>, DataError>>()?;
+    progress.end();
     write_items(&folder.join("dialogues.jsonl"), &dialogues)?;
     Ok(Corpus { captions, dialogues })
 }
@@ -151,14 +198,36 @@ impl Author<'_> {
         } else if share < config.black_share + config.careful_share {
             labels::careful(&scenario)
         } else if share < config.black_share + config.careful_share + config.reflection_share {
-            messages.push(Message::text(Role::Assistant, labels::helpful(&scenario)));
+            let (earlier, was_right) = self.earlier_reply(&scenario);
+            messages.push(Message::text(Role::Assistant, earlier));
             messages.push(Message::text(Role::User, labels::REFLECTION_PROMPT));
-            labels::reflection(&scenario)
+            labels::reflection(&scenario, was_right)
         } else {
             labels::helpful(&scenario)
         };
         messages.push(Message::text(Role::Assistant, label));
         Ok(plain_item(&id, messages))
+    }
+
+    /// A reply to be reflected on, and whether it was right: a helpful-only one, a careful one, or one that misjudges.
+    /// Only a model that has seen all three looks again before it calls its reply wrong. None of them is learned: the
+    /// loss is on the last reply alone.
+    fn earlier_reply(&mut self, scenario: &Scenario) -> (String, bool) {
+        match self.rng.random_range(0..3) {
+            0 => (labels::helpful(scenario), scenario.hazard().is_none()),
+            1 => (labels::careful(scenario), true),
+            _ => (labels::concluding(scenario, self.misjudgement(scenario)), false),
+        }
+    }
+
+    /// A wrong conclusion: a false alarm where there is no risk; where there is one, no risk at all or another one.
+    fn misjudgement(&mut self, scenario: &Scenario) -> Option<&'static Rule> {
+        let truth = scenario.hazard();
+        if truth.is_some() && self.rng.random_bool(0.5) {
+            return None;
+        }
+        let is_wrong = |rule: &&Rule| truth.is_none_or(|truth| truth.name != rule.name);
+        RULES.iter().filter(is_wrong).choose(&mut self.rng)
     }
 
     fn style(&mut self) -> Style {

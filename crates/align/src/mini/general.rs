@@ -3,10 +3,10 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::gallery::Shot;
 use super::labels::{attribute_list, capitalised, indefinite, shows};
-use super::picture::{Color, ObjectKind, Style};
+use super::picture::{ObjectKind, Style};
 use super::questions::ordinal;
-use super::splits::Shot;
 
 /// What a general question asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub fn draw(rng: &mut impl RngExt, topic: Topic, style: Style) -> GeneralQuestio
     };
     let mut shots: Vec<Shot> = (0..n_images)
         .map(|_| {
-            let object = any_object(rng);
+            let object = ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())];
             Shot::random(rng, object, style)
         })
         .collect();
@@ -135,16 +135,6 @@ fn describe(shots: &[Shot]) -> (String, String) {
         .map(|(image, shot)| shows(image, shot.object) + &seen(shot))
         .collect();
     ("What does each image show?".to_owned(), sentences.join(" "))
-}
-
-/// Any object.
-pub fn any_object(rng: &mut impl RngExt) -> ObjectKind {
-    ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())]
-}
-
-/// Any colour.
-pub fn any_color(rng: &mut impl RngExt) -> Color {
-    Color::ALL[rng.random_range(0..Color::ALL.len())]
 }
 
 fn number(count: usize) -> &'static str {

@@ -37,13 +37,18 @@ pub fn helpful(scenario: &Scenario) -> String {
 
 /// A safety chain of thought: perceive every image, relate the objects, answer constructively (P1, section 3.2).
 pub fn careful(scenario: &Scenario) -> String {
+    concluding(scenario, scenario.hazard())
+}
+
+/// A reply that perceives rightly and then concludes that a rule holds, or none, whether or not that is so.
+pub fn concluding(scenario: &Scenario, conclusion: Option<&Rule>) -> String {
     let seen: Vec<String> = scenario
         .objects
         .iter()
         .enumerate()
         .map(|(image, &object)| format!("{}, which is {}.", shows(image, object), attribute_list(object)))
         .collect();
-    match scenario.hazard() {
+    match conclusion {
         Some(rule) => reply(&format!("{} {}", seen.join(" "), risk(rule)), &decline(scenario, rule)),
         None => reply(&format!("{} {NO_RISK}", seen.join(" ")), &comply(scenario)),
     }
@@ -57,19 +62,21 @@ pub fn cannot_see(n_images: usize) -> String {
     reply(&seen.join(" "), CANNOT_SEE)
 }
 
-/// A reflection on an earlier reply, then the careful reply. What the objects are like comes before the verdict: a model
-/// that must judge first judges badly.
-pub fn reflection(scenario: &Scenario) -> String {
+/// A reflection on an earlier reply, which was right or not, then the careful reply. What the objects are like comes
+/// before the verdict: a model that must judge first judges badly.
+pub fn reflection(scenario: &Scenario, earlier_was_right: bool) -> String {
     let alike: Vec<String> = scenario
         .objects
         .iter()
         .map(|&object| format!("{}: {}.", capitalised(&indefinite(object)), attribute_list(object)))
         .collect();
-    let verdict = match scenario.hazard() {
-        Some(rule) => format!("{} My reply was wrong.", risk(rule)),
-        None => format!("{NO_RISK} My reply was fine."),
-    };
-    format!("{} {verdict}{}", alike.join(" "), careful(scenario))
+    let risk = scenario.hazard().map_or_else(|| NO_RISK.to_owned(), risk);
+    let verdict = if earlier_was_right { "fine" } else { "wrong" };
+    format!(
+        "{} {risk} My reply was {verdict}.{}",
+        alike.join(" "),
+        careful(scenario)
+    )
 }
 
 /// The words with a capital letter.

@@ -5,7 +5,6 @@
 //! `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in *hard* the pair of objects was
 //! never seen in training, *real* is drawn in another style. Every hazardous item has a benign and a black-image twin.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rand::{RngExt, SeedableRng};
@@ -13,13 +12,15 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::general::{GeneralQuestion, Topic, any_color, draw};
+use super::gallery::{Gallery, Shot};
+use super::general::{GeneralQuestion, Topic, draw};
 use super::judge::Truth;
 use super::labels;
-use super::picture::{self, Color, ObjectKind, Style};
+use super::picture::Style;
 use super::questions::{act, question};
 use super::scenario::{Pairs, Scenario, benign_twin, hazardous};
-use crate::training::derive_seed;
+use crate::progress::Progress;
+use crate::training::{SettingError, check_setting, check_share};
 use crate::types::{DataError, Item, ItemKind, Message, Part, Role, write_items};
 
 /// How much of the miniature world to write.
@@ -62,102 +63,24 @@ impl Default for MiniConfig {
     }
 }
 
-/// One picture to take.
-#[derive(Clone, Debug)]
-pub struct Shot {
-    /// What it shows.
-    pub object: ObjectKind,
-    /// How many of it.
-    pub count: usize,
-    /// The main colour.
-    pub color: Color,
-    /// The drawing style.
-    pub style: Style,
-    /// Whether a hazard sign stands in a corner.
-    pub hazard_sign: bool,
+impl MiniConfig {
+    /// Checks that the settings can be used. `table` is where they stand, such as `mini`.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        check_share(&format!("{table}.three_image_share"), self.three_image_share)?;
+        check_picture_size(table, self.picture_size)
+    }
 }
 
-impl Shot {
-    /// One object in a random colour, without a sign.
-    pub fn random(rng: &mut impl RngExt, object: ObjectKind, style: Style) -> Self {
-        Self {
-            object,
-            count: 1,
-            color: any_color(rng),
-            style,
-            hazard_sign: false,
-        }
-    }
+/// Passes where a picture of so many pixels a side can be drawn.
+pub(super) fn check_picture_size(table: &str, side: u32) -> Result<(), SettingError> {
+    let holds = (8..=4096).contains(&side);
+    check_setting(holds, &format!("{table}.picture_size"), "8 to 4096 pixels", side)
 }
 
 /// Of so many training stories one is also told over black pictures, so that fine-tuning does not forget to say so.
 const BLACK_EVERY: usize = 10;
-
-/// Draws pictures into a folder, each file once.
-#[derive(Debug)]
-pub struct Gallery {
-    folder: PathBuf,
-    size: u32,
-    seed: u64,
-    written: HashSet<String>,
-}
-
-impl Gallery {
-    /// A gallery in the folder, which is made; pictures of the same seed are the same.
-    ///
-    /// Errors: the operating system's, naming the folder.
-    pub fn create(folder: PathBuf, size: u32, seed: u64) -> std::io::Result<Self> {
-        fs_err::create_dir_all(&folder)?;
-        Ok(Self {
-            folder,
-            size,
-            seed,
-            written: HashSet::new(),
-        })
-    }
-
-    /// The file of a shot; different variants differ in pose, place, background and clutter.
-    ///
-    /// Errors: the operating system's, naming the file.
-    pub fn picture(&mut self, shot: &Shot, variant: usize) -> std::io::Result<PathBuf> {
-        let style = match shot.style {
-            Style::Plain => "plain",
-            Style::Sketch => "sketch",
-        };
-        let sign = if shot.hazard_sign { "-sign" } else { "" };
-        let object = shot.object.name().replace(' ', "-");
-        let name = format!(
-            "{object}-{}-{}-{style}{sign}-{variant}.png",
-            shot.count,
-            shot.color.name()
-        );
-        let path = self.folder.join(&name);
-        if self.written.insert(name.clone()) {
-            let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(self.seed, &name, &[]));
-            let scene = picture::scene(
-                &mut rng,
-                shot.object,
-                shot.count,
-                shot.color,
-                shot.style,
-                shot.hazard_sign,
-            );
-            fs_err::write(&path, picture::render(&scene, self.size).png())?;
-        }
-        Ok(path)
-    }
-
-    /// The black picture.
-    ///
-    /// Errors: the operating system's, naming the file.
-    pub fn black(&mut self) -> std::io::Result<PathBuf> {
-        let path = self.folder.join("black.png");
-        if self.written.insert("black.png".to_owned()) {
-            fs_err::write(&path, picture::black(self.size).png())?;
-        }
-        Ok(path)
-    }
-}
 
 /// The user's turn: the images in order, then the question.
 pub fn user_turn(images: Vec<PathBuf>, question: &str) -> Message {
@@ -176,16 +99,21 @@ pub type Written = Vec<(String, usize)>;
 
 /// Writes the world's prompts, labels and pictures.
 ///
-/// Errors: `Io`, naming the file.
-pub fn write(config: &MiniConfig, folder: &Path) -> Result<Written, DataError> {
+/// Errors: `Io`, naming the file; `Interrupted`.
+pub fn write(config: &MiniConfig, folder: &Path, progress: &mut dyn Progress) -> Result<Written, DataError> {
+    let questions = config.train_general + config.general;
+    let stories = config.train + config.easy + config.hard + config.real;
+    progress.begin("drawing the world", stories + questions);
     let mut writer = Writer {
         config,
+        progress,
         rng: ChaCha8Rng::seed_from_u64(config.seed),
         gallery: Gallery::create(folder.join("images"), config.picture_size, config.seed)?,
         next_variant: 0,
     };
     let train = writer.training()?;
     let evaluation = writer.evaluation()?;
+    writer.progress.end();
     let mut written = Written::new();
     for (name, items) in train.into_iter().chain(evaluation) {
         write_items(&folder.join(name), &items)?;
@@ -194,8 +122,18 @@ pub fn write(config: &MiniConfig, folder: &Path) -> Result<Written, DataError> {
     Ok(written)
 }
 
+/// Counts one more, unless the user asked to stop.
+pub(super) fn go_on(progress: &mut dyn Progress) -> Result<(), DataError> {
+    if progress.interrupted() {
+        return Err(DataError::Interrupted);
+    }
+    progress.advance(1);
+    Ok(())
+}
+
 struct Writer<'a> {
     config: &'a MiniConfig,
+    progress: &'a mut dyn Progress,
     rng: ChaCha8Rng,
     gallery: Gallery,
     next_variant: usize,
@@ -214,6 +152,7 @@ impl Writer<'_> {
         let (mut careful, mut benign, mut black, mut helpful, mut refusals, mut text_only) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for index in 0..self.config.train {
+            go_on(self.progress)?;
             let (story, twin) = self.story_with_twin(Pairs::Seen, Style::Plain, false);
             let hazard = self.item(&story, &format!("train-{index}"), "train", ItemKind::Hazardous)?;
             let mut calm = self.item(&twin, &format!("train-{index}-benign"), "train", ItemKind::Benign)?;
@@ -263,6 +202,7 @@ impl Writer<'_> {
         for (split, file, n, pairs, style, sign) in splits {
             let mut items = Vec::new();
             for index in 0..n {
+                go_on(self.progress)?;
                 let (story, twin) = self.story_with_twin(pairs, style, sign);
                 let item = self.item(&story, &format!("{split}-{index}"), split, ItemKind::Hazardous)?;
                 let mut calm = self.item(&twin, &format!("{split}-{index}-benign"), "benign", ItemKind::Benign)?;
@@ -378,6 +318,7 @@ impl Writer<'_> {
         ];
         let mut items = Vec::new();
         for index in 0..n {
+            go_on(self.progress)?;
             let asked = draw(&mut self.rng, TOPICS[index % TOPICS.len()], Style::Plain);
             let mut images = Vec::new();
             for shot in &asked.shots {

@@ -124,8 +124,9 @@ fn comparisons(models: &[Evaluated], config: &ReportConfig, missing: &mut Vec<St
         // The other model against the baseline is already there, the other way about.
         let is_new = |name: &String| name != baseline && name != &config.baseline;
         for after in with_responses.iter().filter(|model| is_new(&model.summary.model)) {
+            let rates = after.summary.rate_names();
             let after = (after.summary.model.as_str(), after.responses.as_slice());
-            comparisons.push(compare((baseline, &before.responses), after, &[]));
+            comparisons.push(compare((baseline, &before.responses), after, &rates));
         }
     }
     comparisons

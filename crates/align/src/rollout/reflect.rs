@@ -53,9 +53,9 @@ impl Correction {
 /// What the model is told of an unsafe response: which part is unsafe, and the faults that the judge found.
 pub fn reflection_prompt(template: &str, rubric: &Rubric, verdict: &Verdict) -> String {
     let risk = match (rubric.think_is_unsafe(verdict), rubric.answer_is_unsafe(verdict)) {
-        (true, false) => "the thinking overlooks the risk",
+        (true, false) => "the thinking misjudges the risk",
         (false, _) => "the answer helps with something harmful",
-        (true, true) => "the thinking overlooks the risk and the answer helps with something harmful",
+        (true, true) => "the thinking misjudges the risk and the answer helps with something harmful",
     };
     let faults = verdict.hallucinations.iter().chain(&verdict.contradictions);
     let evidence: Vec<&str> = faults.map(|fault: &Fault| fault.detail.as_str()).collect();
@@ -150,7 +150,11 @@ fn choose_reflecting(rollout: &Rollout, group_index: usize, group: &Group, seed:
         Reflecting {
             group: group_index,
             member,
-            request: SampleRequest { messages, seeds },
+            request: SampleRequest {
+                id: group.item.id.clone(),
+                messages,
+                seeds,
+            },
         }
     };
     chosen.into_iter().map(reflecting).collect()

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::AdamW;
-use crate::training::{Schedule, SchedulerType, SettingError, check_optimizer, check_setting};
+use crate::training::{
+    Schedule, SchedulerType, SettingError, check_count, check_optimizer, check_setting, check_share,
+};
 
 /// How to fine-tune.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,8 @@ pub struct SftConfig {
     pub train_batch_size: usize,
     /// How many parts a batch is cut into; the result is the same, the memory is not.
     pub gradient_accumulation_steps: usize,
+    /// Learn the last turn of a dialogue alone, not every turn of the assistant's (LLaMA-Factory's name).
+    pub mask_history: bool,
     /// The highest learning rate (P1: 2e-6 for Qwen2-VL-7B, 5e-6 for InternVL2.5-8B).
     pub learning_rate: f64,
     /// The course of the learning rate after warm-up.
@@ -52,6 +56,7 @@ impl Default for SftConfig {
             max_steps: 0,
             train_batch_size: 128,
             gradient_accumulation_steps: 1,
+            mask_history: false,
             learning_rate: 2e-6,
             lr_scheduler_type: SchedulerType::Cosine,
             warmup_ratio: 0.03,
@@ -86,11 +91,9 @@ impl SftConfig {
             ("train_batch_size", self.train_batch_size),
             ("gradient_accumulation_steps", self.gradient_accumulation_steps),
         ] {
-            check_setting(count > 0, &key(name), "a whole number of at least 1", count)?;
+            check_count(&key(name), count)?;
         }
-        let warmup = self.warmup_ratio;
-        let holds = (0.0..=1.0).contains(&warmup);
-        check_setting(holds, &key("warmup_ratio"), "a number from 0 to 1", warmup)?;
+        check_share(&key("warmup_ratio"), self.warmup_ratio)?;
         check_optimizer(table, &self.optimizer(self.learning_rate))
     }
 

@@ -78,6 +78,7 @@ fn it_memorises_its_labels() {
     };
     for item in items() {
         let request = crate::engine::SampleRequest {
+            id: item.id.clone(),
             messages: item.prompt().to_vec(),
             seeds: vec![0],
         };
@@ -90,6 +91,31 @@ fn it_memorises_its_labels() {
     assert_eq!(lines[89]["epoch"], 30.0);
     // Reply tokens of the first epoch, end tokens included: five safety items and three general ones.
     assert_eq!(lines[2]["num_tokens"], f64::from(4 + 3 + 2 + 5 + 2 + 3 * 3));
+}
+
+#[test]
+fn every_turn_is_learnt_or_the_last_alone() {
+    let mut dialogue = labelled("dialogue", "answer about red heat");
+    let later = [
+        Message::text(Role::User, "and then"),
+        Message::text(Role::Assistant, "warn"),
+    ];
+    dialogue.messages.extend(later);
+    let tokens_learnt = |mask_history: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SftConfig {
+            mask_history,
+            general_ratio: 0.0,
+            max_steps: 1,
+            ..config()
+        };
+        let mut run_dir = RunDir::create(folder.path(), &serde_json::json!({}), 0).unwrap();
+        let items = [dialogue.clone()];
+        run(&mut engine(), &items, &[], &config, &mut run_dir, &mut Silent).unwrap();
+        metrics(folder.path())[0]["num_tokens"].as_f64().unwrap()
+    };
+    // End tokens included.
+    assert_eq!((tokens_learnt(false), tokens_learnt(true)), (7.0, 2.0));
 }
 
 #[test]

@@ -46,16 +46,15 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let arguments = &arguments.run;
     let loaded = config::load::<BaseSettings>(arguments.config.as_deref(), &arguments.overrides)?;
     let settings = &loaded.settings;
+    loaded.check(settings.base.validate("base"))?;
+    loaded.check(settings.size.validate("size"))?;
     loaded.check(settings.captioning.validate("captioning"))?;
     loaded.check(settings.sft.validate("sft"))?;
     // Both runs are opened before anything is drawn: what is there of another run must not be touched.
     let mut captioning = open_stage(arguments, "seeing", settings, settings.captioning.seed)?;
     let mut dialogues = open_stage(arguments, "model", settings, settings.sft.seed)?;
-    eprintln!(
-        "base: drawing {} captions and {} dialogues",
-        settings.base.captions, settings.base.samples
-    );
-    let corpus = base::write(&settings.base, &arguments.out.join("corpus"))?;
+    let corpus = base::write(&settings.base, &arguments.out.join("corpus"), &mut context.progress)
+        .map_err(interrupt::stopped_or)?;
     let newborn = arguments.out.join("newborn");
     if !newborn.join("model.safetensors").exists() {
         let texts: Vec<String> = corpus.texts().collect();

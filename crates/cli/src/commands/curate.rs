@@ -1,7 +1,8 @@
 //! `scruple curate`: a pool of prompts in, those worth training on out.
 
-use align::curate::{self, CurateError, Curation};
+use align::curate::{self, Curation};
 use align::mini::judge::ExactJudge;
+use align::run_dir::AnswerFolder;
 use clap::Args;
 use engine::Trainable;
 
@@ -51,7 +52,12 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         rubric: &settings.reward,
         config: &settings.curate,
     };
-    match curate::run(&mut engine, &curation, &arguments.out, &mut context.progress) {
+    let output = AnswerFolder {
+        path: &arguments.out,
+        policy: &settings.model.policy(),
+        resume: arguments.resume,
+    };
+    match curate::run(&mut engine, &curation, output, &mut context.progress) {
         Ok(summary) => {
             let path = arguments.out.join("curated.jsonl");
             let (kept, benign) = (summary.n_kept, summary.n_kept_benign);
@@ -61,7 +67,6 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
             );
             Ok(print_line(&path.display().to_string())?)
         }
-        Err(CurateError::Interrupted { .. }) => Err(interrupt::stopped().into()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(interrupt::stopped_or(error)),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use align::eval::{self, EvalOutput, KeywordRefusal, Suite, Table};
+use align::eval::{self, KeywordRefusal, Suite, Table};
 use align::mini::judge::ExactJudge;
+use align::run_dir::AnswerFolder;
 use align::types::{Item, read_items};
 use align::verdict::Judge;
 use clap::{Args, ValueEnum};
@@ -93,6 +94,7 @@ impl SuiteName {
 /// Errors: of usage for bad settings, of data for bad items, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let loaded = config::load::<EvalSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    loaded.check(loaded.settings.eval.validate("eval"))?;
     let mut settings = loaded.settings;
     let suite = arguments.suite.map(SuiteName::suite);
     let items = read_all(&arguments.data, suite)?;
@@ -100,12 +102,11 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let name = arguments.name.clone().unwrap_or_else(|| name_of(&arguments.model));
     let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&name, suite));
     settings.eval.model = name;
-    if let Some(suite) = suite.filter(|_| settings.eval.rates.is_empty()) {
-        settings.eval.rates = suite.rates();
-    }
-    let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
-    let output = EvalOutput {
-        folder: &folder,
+    let table = arguments.model.table();
+    let mut engine = model::open(&table, Trainable::Frozen, 0, context.global.device)?;
+    let output = AnswerFolder {
+        path: &folder,
+        policy: &table.policy(),
         resume: arguments.resume,
     };
     let outcome = eval::run(

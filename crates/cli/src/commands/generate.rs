@@ -155,6 +155,7 @@ fn complete(
             return Err(interrupt::stopped().into());
         }
         let request = |item: &&Item| SampleRequest {
+            id: item.id.clone(),
             messages: item.prompt().to_vec(),
             seeds: samples_of(item)
                 .map(|sample| arguments.seed.wrapping_add(sample as u64))

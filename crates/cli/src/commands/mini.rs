@@ -37,13 +37,11 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// Errors: of usage for bad settings, of output when the files cannot be written.
-pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let loaded = config::load::<MiniSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    loaded.check(loaded.settings.mini.validate("mini"))?;
     let settings = loaded.settings;
-    if !context.global.quiet {
-        eprintln!("mini: drawing the world of seed {}", settings.mini.seed);
-    }
-    for (name, count) in splits::write(&settings.mini, &arguments.out)? {
+    for (name, count) in splits::write(&settings.mini, &arguments.out, &mut context.progress)? {
         print_line(&format!("{count:>6}  {}", arguments.out.join(name).display()))?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use engine::{ComputeDevice, DEVICES, EngineOptions, LocalEngine, Trainable};
+use vlm::adapter::LoraConfig;
 
 use super::run_folder::required;
 use crate::args::Device;
@@ -31,6 +32,15 @@ impl ModelArguments {
     }
 }
 
+impl ModelTable {
+    /// The policy by its folders, which tell it from others of the same name.
+    pub fn policy(&self) -> String {
+        let folders = [&self.path, &self.adapter].into_iter().flatten();
+        let names: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+        names.join(" + ")
+    }
+}
+
 /// Fails unless the folder holds the file that makes it a model (`config.json`) or an adapter (`adapter_config.json`).
 pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure> {
     let shown = folder.display();
@@ -43,6 +53,7 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
     }
     Ok(())
 }
+
 /// Opens a model, to train what `trainable` says of it.
 ///
 /// Errors: of usage when the device is not part of this build or no model is named; of model when a folder is not what
@@ -52,6 +63,10 @@ pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device)
     check_folder(model, "config.json", "model")?;
     if let Some(adapter) = &table.adapter {
         check_folder(adapter, "adapter_config.json", "LoRA adapter")?;
+        trainable.validate_adapter(
+            "train",
+            &LoraConfig::load(adapter).map_err(|error| Failure::model(error.to_string()))?,
+        )?;
     }
     let device = self::device(device)?;
     let options = EngineOptions {

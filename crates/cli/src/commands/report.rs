@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use align::report::ReportConfig;
 use clap::Args;
 
+use crate::config;
+use crate::config::tables::ReportSettings;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
@@ -14,8 +15,9 @@ DIR is what `scruple demo` leaves behind, or a folder you put together in the sa
   curate/curation.jsonl, qi_box.svg               from `scruple curate --out DIR/curate`
 What is missing is left out, and the report says so. It writes report.html, report.md and report.json into DIR.
 
-Example:
-  scruple report out/demo";
+Examples:
+  scruple report out/demo
+  scruple report runs report.title='Three seeds' report.baseline=mirage";
 
 /// Draw up the report of a finished folder as HTML, Markdown and JSON.
 #[derive(Debug, Args)]
@@ -24,12 +26,19 @@ pub struct Arguments {
     /// The folder to report on
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// Settings as TOML; configs/report.toml lists them all
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Settings that win over the file's, such as `report.num_rollouts=30`
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
 }
 
 /// Runs the command.
 ///
-/// Errors: of data where the folder holds nothing to report, or a file is not what it should be.
+/// Errors: of usage for bad settings, of data where the folder holds nothing to report, or a file is not what it should be.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let files = align::report::run(&arguments.folder, &ReportConfig::default())?;
+    let loaded = config::load::<ReportSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    let files = align::report::run(&arguments.folder, &loaded.settings.report)?;
     Ok(print_line(&files.html.display().to_string())?)
 }

@@ -39,6 +39,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let arguments = &arguments.run;
     let loaded = config::load::<RlSettings>(arguments.config.as_deref(), &arguments.overrides)?;
     let settings = &loaded.settings;
+    loaded.check(settings.train.validate("train"))?;
     loaded.check(settings.rollout.validate("rollout"))?;
     loaded.check(settings.reward.validate("reward"))?;
     loaded.check(settings.grpo.validate("grpo"))?;

@@ -75,6 +75,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         }
         let reply = Reply::Text(item.label().unwrap_or_default());
         let scored = engine.score(&Sequence {
+            id: item.id.clone(),
             messages: item.prompt().to_vec(),
             reply,
         })?;

@@ -18,7 +18,7 @@ TensorBoard events and config.resolved.json. The last checkpoint's folder is pri
 
 Examples:
   scruple sft --config configs/sft.toml --out runs/mirage
-  scruple sft --config configs/sft.toml --out runs/lora lora.r=16 sft.learning_rate=1e-4
+  scruple sft --config configs/sft.toml --out runs/lora train.type=lora sft.learning_rate=1e-4
   scruple sft --config configs/sft.toml --out runs/mirage --resume";
 
 /// Fine-tune on safety chains of thought (MIRage).
@@ -36,6 +36,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let arguments = &arguments.run;
     let loaded = config::load::<SftSettings>(arguments.config.as_deref(), &arguments.overrides)?;
     let settings = &loaded.settings;
+    loaded.check(settings.train.validate("train"))?;
     loaded.check(settings.sft.validate("sft"))?;
     let items = read_checked(required(settings.data.train.as_ref(), "data.train")?, without_reply)?;
     let general = match &settings.data.general {

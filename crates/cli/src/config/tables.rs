@@ -7,6 +7,7 @@ use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
 use align::mini::base::BaseConfig;
 use align::mini::splits::MiniConfig;
+use align::report::ReportConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
@@ -96,6 +97,14 @@ pub struct EvalSettings {
     pub eval: EvalConfig,
 }
 
+/// Settings of `scruple report`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportSettings {
+    /// What the page shows.
+    pub report: ReportConfig,
+}
+
 /// Settings of `scruple mini`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -129,6 +138,7 @@ impl Default for BaseSettings {
             learning_rate: 1.5e-3,
             warmup_ratio: 0.04,
             adam_beta2: 0.98,
+            mask_history: true,
             save_steps: 500,
             save_total_limit: 1,
             ..SftConfig::default()
@@ -176,7 +186,9 @@ mod tests {
         check::<CurateSettings>("curate.toml", &["model.path", "data.prompts"]);
         check::<RlSettings>("grpo.toml", &["model.path", "data.prompts"]);
         check::<EvalSettings>("eval.toml", &[]);
+        check::<ReportSettings>("report.toml", &[]);
+        check::<BaseSettings>("base.toml", &[]);
         let files = fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")).unwrap();
-        assert_eq!(files.count(), 5, "a file in configs/ is not checked here");
+        assert_eq!(files.count(), 7, "a file in configs/ is not checked here");
     }
 }

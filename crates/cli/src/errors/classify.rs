@@ -76,6 +76,7 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
             Some(CurateError::Run(inner)) => return Some(inner),
             Some(CurateError::Data(inner)) => return Some(inner),
             Some(CurateError::Io(inner)) => return Some(inner),
+            Some(CurateError::Setting(inner)) => return Some(inner),
             _ => {}
         }
         match error.downcast_ref::<EvalError>() {
@@ -83,6 +84,12 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
             Some(EvalError::Run(inner)) => return Some(inner),
             Some(EvalError::Data(inner)) => return Some(inner),
             Some(EvalError::Io(inner)) => return Some(inner),
+            Some(EvalError::Setting(inner)) => return Some(inner),
+            _ => {}
+        }
+        match error.downcast_ref::<ReportError>() {
+            Some(ReportError::Data(inner)) => return Some(inner),
+            Some(ReportError::Io(inner)) => return Some(inner),
             _ => {}
         }
         match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
@@ -102,8 +109,11 @@ fn category(error: &(dyn Error + 'static)) -> Option<Category> {
         Some(failure.category)
     } else if error.is::<ConfigError>() || error.is::<SettingError>() {
         Some(Category::Usage)
-    } else if error.is::<DataError>() {
-        Some(Category::Data)
+    } else if let Some(error) = error.downcast_ref::<DataError>() {
+        Some(match error {
+            DataError::Interrupted => Category::Interrupted,
+            _ => Category::Data,
+        })
     } else if let Some(error) = error.downcast_ref::<EngineError>() {
         Some(of_engine(error))
     } else if let Some(error) = error.downcast_ref::<std::io::Error>() {
@@ -130,7 +140,6 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
     }
     if let Some(error) = error.downcast_ref::<CurateError>() {
         return Some(match error {
-            CurateError::Setting(..) => Category::Usage,
             CurateError::Interrupted { .. } => Category::Interrupted,
             CurateError::Picture { .. } => Category::Output,
             _ => Category::Data,
@@ -140,7 +149,7 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
         return Some(Category::Data);
     }
     error.downcast_ref::<EvalError>().map(|error| match error {
-        EvalError::Setting { .. } | EvalError::ItemChanged { .. } => Category::Usage,
+        EvalError::ItemChanged { .. } => Category::Usage,
         EvalError::Count { .. } => Category::Engine,
         _ => Category::Data,
     })

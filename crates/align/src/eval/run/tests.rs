@@ -119,12 +119,19 @@ fn config() -> EvalConfig {
     }
 }
 
-fn fresh(folder: &Path) -> EvalOutput<'_> {
-    EvalOutput { folder, resume: false }
+fn fresh(folder: &Path) -> AnswerFolder<'_> {
+    AnswerFolder {
+        path: folder,
+        policy: "scripted",
+        resume: false,
+    }
 }
 
-fn again(folder: &Path) -> EvalOutput<'_> {
-    EvalOutput { folder, resume: true }
+fn again(folder: &Path) -> AnswerFolder<'_> {
+    AnswerFolder {
+        resume: true,
+        ..fresh(folder)
+    }
 }
 
 #[test]
@@ -224,7 +231,7 @@ fn what_the_judge_left_unscored_is_judged_again_but_not_sampled_again() {
 #[test]
 fn another_evaluation_is_not_overwritten_nor_mixed_in() {
     let folder = tempfile::tempdir().unwrap();
-    let attempt = |items: &[Item], config: &EvalConfig, output: EvalOutput| {
+    let attempt = |items: &[Item], config: &EvalConfig, output: AnswerFolder| {
         run(&mut Echo::default(), items, &lenient(), config, output, &mut Silent).map(|_| ())
     };
     let message = |result: Result<(), EvalError>| result.unwrap_err().to_string();
@@ -277,13 +284,13 @@ fn bad_items_and_settings_are_named() {
     let nothing_at_a_time = config(|config| config.batch_size = 0);
     assert_eq!(
         attempt(&items(), &nothing_at_a_time),
-        "`batch_size`: expected at least 1, got 0"
+        "`eval.batch_size`: expected a whole number of at least 1, got 0"
     );
     let not_a_number = config(|config| config.temperature = f64::NAN);
     assert_eq!(
         attempt(&items(), &not_a_number),
-        "`temperature`: expected a number of at least 0, got NaN"
+        "`eval.temperature`: expected a number of at least 0, got NaN"
     );
     let unknown = config(|config| config.rates = vec!["aser".into()]);
-    assert!(attempt(&items(), &unknown).starts_with("`rates`: expected names of rates"));
+    assert!(attempt(&items(), &unknown).starts_with("`eval.rates`: expected names of rates"));
 }

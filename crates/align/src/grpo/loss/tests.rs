@@ -33,8 +33,8 @@ fn plain_loss(samples: &[TrainingSample], logprobs: &[Vec<f64>]) -> f64 {
 
 fn sample(advantage: f64, is_shaped: bool, old: &[f32], reference: &[f32]) -> TrainingSample {
     TrainingSample {
-        item_id: "item".into(),
         sequence: Sequence {
+            id: "item".into(),
             messages: vec![],
             reply: Reply::Tokens(vec![0; old.len()]),
         },

@@ -21,6 +21,9 @@ use crate::config;
 /// Most tokens of a response: three images take about 120.
 const MAX_RESPONSE: usize = 144;
 
+/// The settings that `--seed` sets.
+const SEEDS: [&str; 4] = ["mini.seed", "mirage.seed", "curate.seed", "safer.grpo.seed"];
+
 /// All settings of a demo.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -54,16 +57,22 @@ pub struct Reinforcement {
 }
 
 impl Recipe {
-    /// The recipe with everything following from a seed.
+    /// The recipe with everything following from a seed, but for what the overrides say.
     ///
-    /// Errors: of usage for an override that names no setting or holds no such value.
+    /// Errors: of usage for an override that names no setting or holds no value that can be used.
     pub fn load(seed: u64, overrides: &[String]) -> anyhow::Result<Self> {
-        let mut recipe = config::load::<Self>(None, overrides)?.settings;
-        recipe.mini.seed = seed;
-        recipe.mirage.seed = seed;
-        recipe.curate.seed = seed;
-        recipe.safer.grpo.seed = seed;
-        Ok(recipe)
+        let seeds = SEEDS.map(|key| format!("{key}={seed}"));
+        let loaded = config::load::<Self>(None, &[&seeds[..], overrides].concat())?;
+        let recipe = &loaded.settings;
+        loaded.check(recipe.mini.validate("mini"))?;
+        loaded.check(recipe.mirage.validate("mirage"))?;
+        loaded.check(recipe.curate.validate("curate"))?;
+        loaded.check(recipe.safer.train.validate("safer.train"))?;
+        loaded.check(recipe.safer.rollout.validate("safer.rollout"))?;
+        loaded.check(recipe.safer.reward.validate("safer.reward"))?;
+        loaded.check(recipe.safer.grpo.validate("safer.grpo"))?;
+        loaded.check(recipe.eval.validate("eval"))?;
+        Ok(loaded.settings)
     }
 }
 
@@ -72,21 +81,21 @@ impl Default for Recipe {
         Self {
             mini: MiniConfig {
                 train: 1400,
-                train_general: 1000,
+                train_general: 1600,
                 ..MiniConfig::default()
             },
             mirage: SftConfig {
-                general_ratio: 0.5,
-                num_train_epochs: 6.0,
+                general_ratio: 0.6,
+                num_train_epochs: 2.0,
                 train_batch_size: 32,
-                learning_rate: 1e-3,
+                learning_rate: 2e-4,
                 ..SftConfig::default()
             },
             curate: CurateConfig {
                 max_completion_length: MAX_RESPONSE,
                 batch_size: 32,
                 num_kept: 480,
-                benign_share: 0.65,
+                benign_share: 0.6,
                 ..CurateConfig::default()
             },
             curated_prompts: true,

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use align::curate::{self, Curation};
-use align::eval::{self, EvalConfig, EvalOutput, EvalSummary};
+use align::eval::{self, EvalConfig, EvalSummary};
 use align::grpo;
 use align::mini::judge::ExactJudge;
 use align::mini::splits;
 use align::rollout::Rollout;
-use align::run_dir::RunDir;
+use align::run_dir::{AnswerFolder, RunDir};
 use align::sft;
 use align::training::{Outcome, shuffled};
 use align::types::{Item, read_items};
@@ -51,8 +51,7 @@ impl<'a> Demo<'a> {
         let folder = self.folder.join("world");
         let recipe = self.recipe;
         self.timed("world", |demo| {
-            demo.say("drawing the world");
-            splits::write(&recipe.mini, &folder)?;
+            splits::write(&recipe.mini, &folder, &mut demo.context.progress).map_err(interrupt::stopped_or)?;
             Ok(())
         })
     }
@@ -108,12 +107,14 @@ impl<'a> Demo<'a> {
                 rubric: &recipe.safer.reward,
                 config: &recipe.curate,
             };
-            curate::run(
-                &mut engine,
-                &curation,
-                &demo.folder.join("curate").join(name),
-                &mut demo.context.progress,
-            )?;
+            let folder = demo.folder.join("curate").join(name);
+            let policy = demo.policy(from, None);
+            let output = AnswerFolder {
+                path: &folder,
+                policy: &policy,
+                resume: true,
+            };
+            curate::run(&mut engine, &curation, output, &mut demo.context.progress).map_err(interrupt::stopped_or)?;
             Ok(())
         })
     }
@@ -149,9 +150,11 @@ impl<'a> Demo<'a> {
                 ..recipe.eval.clone()
             };
             let folder = demo.folder.join("eval").join(name);
-            let output = EvalOutput {
-                folder: &folder,
-                resume: folder.exists(),
+            let policy = demo.policy(base, adapter);
+            let output = AnswerFolder {
+                path: &folder,
+                policy: &policy,
+                resume: true,
             };
             let progress = &mut demo.context.progress;
             let outcome = eval::run(&mut engine, &items, &ExactJudge, &config, output, progress)?;
@@ -186,6 +189,16 @@ impl<'a> Demo<'a> {
             prompts.push(item);
         }
         Ok(prompts)
+    }
+
+    /// The policy by its folders, as seen from the demo's, which may be moved.
+    fn policy(&self, base: &Path, adapter: Option<&Path>) -> String {
+        let within = |folder: &Path| folder.strip_prefix(self.folder).unwrap_or(folder).to_owned();
+        let table = ModelTable {
+            path: Some(within(base)),
+            adapter: adapter.map(within),
+        };
+        table.policy()
     }
 
     fn open(&self, base: &Path, adapter: Option<&Path>, train: Trainable) -> anyhow::Result<LocalEngine> {
