@@ -81,14 +81,14 @@ impl Default for Recipe {
         Self {
             mini: MiniConfig {
                 train: 1400,
-                train_general: 1600,
+                train_general: 1000,
                 ..MiniConfig::default()
             },
             mirage: SftConfig {
                 general_ratio: 0.6,
                 num_train_epochs: 2.0,
                 train_batch_size: 32,
-                learning_rate: 2e-4,
+                learning_rate: 3e-4,
                 ..SftConfig::default()
             },
             curate: CurateConfig {
