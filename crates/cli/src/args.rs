@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{base, curate, demo, eval, generate, mini, report, rl, score, sft};
+use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, sft};
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -119,6 +119,10 @@ pub enum Command {
     Eval(eval::Arguments),
     /// Draw up the report of a finished folder as HTML, Markdown and JSON
     Report(report::Arguments),
+    /// Describe a model's folder and what is wrong with it
+    Inspect(inspect::Arguments),
+    /// Add a LoRA adapter to the weights of its model
+    Merge(merge::Arguments),
     /// Complete the dialogues of a data file
     Generate(generate::Arguments),
     /// Give the log-probability of every token of a data file's dialogues

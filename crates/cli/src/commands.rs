@@ -5,6 +5,8 @@ pub mod curate;
 pub mod demo;
 pub mod eval;
 pub mod generate;
+pub mod inspect;
+pub mod merge;
 pub mod mini;
 pub mod report;
 pub mod rl;
@@ -43,6 +45,8 @@ pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
         Command::Rl(arguments) => rl::run(arguments, &mut context),
         Command::Eval(arguments) => eval::run(arguments, &mut context),
         Command::Report(arguments) => report::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments, &context),
+        Command::Merge(arguments) => merge::run(arguments, &context),
         Command::Generate(arguments) => generate::run(arguments, &mut context),
         Command::Score(arguments) => score::run(arguments, &mut context),
     }

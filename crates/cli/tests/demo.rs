@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 20] = [
     "mini.train=12",
     "mini.train_general=10",
     "mini.easy=2",
@@ -23,6 +23,11 @@ const SETTINGS: [&str; 15] = [
     "safer.grpo.max_refills=0",
     "safer.grpo.save_steps=1",
     "safer.rollout.num_generations=3",
+    "mirage_safer.grpo.max_steps=3",
+    "mirage_safer.grpo.prompts_per_step=2",
+    "mirage_safer.grpo.max_refills=0",
+    "mirage_safer.grpo.save_steps=1",
+    "mirage_safer.rollout.num_generations=3",
 ];
 
 fn demo(folder: &Path, more: &[&str]) -> Command {

@@ -7,8 +7,17 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// A fixture of each family.
+const FAMILIES: [&str; 4] = ["qwen2_vl", "qwen2_5_vl", "internvl2_5", "internvl"];
+
+fn fixture_of(family: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/parity")
+        .join(family)
+}
+
 fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl")
+    fixture_of("qwen2_5_vl")
 }
 
 /// Runs `scruple`; returns the exit code and standard error.
@@ -17,9 +26,9 @@ fn scruple(arguments: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// The fixture's dialogues, each with its reply if asked, in a data file of their own.
-fn data_file(folder: &TempDir, with_reply: bool) -> String {
-    let cases = fs_err::read_to_string(fixture().join("cases.jsonl")).unwrap();
+/// A fixture's dialogues, each with its reply if asked, in a data file of their own.
+fn data_file(folder: &TempDir, fixture: &Path, with_reply: bool) -> String {
+    let cases = fs_err::read_to_string(fixture.join("cases.jsonl")).unwrap();
     let lines = cases.lines().map(|line| {
         let mut case: Value = serde_json::from_str(line).unwrap();
         for part in case["messages"]
@@ -29,7 +38,7 @@ fn data_file(folder: &TempDir, with_reply: bool) -> String {
             .filter_map(|m| m["content"].as_array_mut())
         {
             for image in part.iter_mut().filter(|part| part["type"] == "image") {
-                image["image"] = json!(fixture().join(image["image"].as_str().unwrap()));
+                image["image"] = json!(fixture.join(image["image"].as_str().unwrap()));
             }
         }
         if with_reply {
@@ -48,9 +57,9 @@ fn lines(path: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A tensor of what transformers computed, as numbers.
-fn expected(key: &str) -> Vec<f64> {
-    let bytes = fs_err::read(fixture().join("expected.safetensors")).unwrap();
+/// A tensor of what the original code computed, as numbers.
+fn expected(fixture: &Path, key: &str) -> Vec<f64> {
+    let bytes = fs_err::read(fixture.join("expected.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let tensor = file.tensor(key).unwrap();
     match tensor.dtype() {
@@ -77,48 +86,50 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn score_gives_the_log_probabilities_that_transformers_gives() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, out) = (
-        data_file(&folder, true),
-        folder.path().join("out.jsonl").display().to_string(),
-    );
-    let model = fixture().join("model").display().to_string();
-    let (code, stderr) = scruple(&["score", "--model", &model, "--data", &data, "--out", &out]);
-    assert_eq!(code, 0, "{stderr}");
-    for line in lines(&out) {
-        let id = line["id"].as_str().unwrap();
-        assert_eq!(numbers(&line["input_ids"]), expected(&format!("{id}.input_ids")));
-        assert_eq!(numbers(&line["labels_mask"]), expected(&format!("{id}.labels_mask")));
-        let logprobs = line["logprobs"].as_array().unwrap();
-        assert!(logprobs[0].is_null());
-        for (got, expected) in logprobs[1..].iter().zip(expected(&format!("{id}.logprobs"))) {
-            assert!(
-                (got.as_f64().unwrap() - expected).abs() < 2e-4,
-                "{id}: expected {expected}, got {got}"
-            );
+fn score_gives_the_log_probabilities_of_the_original_code() {
+    for fixture in FAMILIES.map(fixture_of) {
+        let folder = tempfile::tempdir().unwrap();
+        let data = data_file(&folder, &fixture, true);
+        let out = folder.path().join("out.jsonl").display().to_string();
+        let model = fixture.join("model").display().to_string();
+        let (code, stderr) = scruple(&["score", "--model", &model, "--data", &data, "--out", &out]);
+        assert_eq!(code, 0, "{stderr}");
+        for line in lines(&out) {
+            let key = |name: &str| format!("{}.{name}", line["id"].as_str().unwrap());
+            assert_eq!(numbers(&line["input_ids"]), expected(&fixture, &key("input_ids")));
+            assert_eq!(numbers(&line["labels_mask"]), expected(&fixture, &key("labels_mask")));
+            let logprobs = line["logprobs"].as_array().unwrap();
+            assert!(logprobs[0].is_null());
+            for (got, expected) in logprobs[1..].iter().zip(expected(&fixture, &key("logprobs"))) {
+                let off = (got.as_f64().unwrap() - expected).abs();
+                assert!(
+                    off < 2e-4,
+                    "{model} {}: expected {expected}, got {got}",
+                    key("logprobs")
+                );
+            }
         }
     }
 }
 
 #[test]
-fn generate_takes_the_tokens_that_transformers_takes() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, out) = (
-        data_file(&folder, false),
-        folder.path().join("out.jsonl").display().to_string(),
-    );
-    let model = fixture().join("model").display().to_string();
-    let call = ["generate", "--model", &model, "--data", &data, "--out", &out];
-    let greedy = ["--temperature", "0", "--max-new-tokens", "24", "--ignore-eos"];
-    let (code, stderr) = scruple(&[&call[..], &greedy[..]].concat());
-    assert_eq!(code, 0, "{stderr}");
-    let completions = lines(&out);
-    assert_eq!(completions.len(), 6);
-    for line in completions {
-        let id = line["id"].as_str().unwrap();
-        assert_eq!(numbers(&line["output_ids"]), expected(&format!("{id}.greedy")), "{id}");
-        assert_eq!(line["finish_reason"], "length");
+fn generate_takes_the_tokens_that_the_original_code_takes() {
+    for fixture in FAMILIES.map(fixture_of) {
+        let folder = tempfile::tempdir().unwrap();
+        let data = data_file(&folder, &fixture, false);
+        let out = folder.path().join("out.jsonl").display().to_string();
+        let model = fixture.join("model").display().to_string();
+        let call = ["generate", "--model", &model, "--data", &data, "--out", &out];
+        let greedy = ["--temperature", "0", "--max-new-tokens", "24", "--ignore-eos"];
+        let (code, stderr) = scruple(&[&call[..], &greedy[..]].concat());
+        assert_eq!(code, 0, "{stderr}");
+        let completions = lines(&out);
+        assert_eq!(completions.len(), 6);
+        for line in completions {
+            let key = format!("{}.greedy", line["id"].as_str().unwrap());
+            assert_eq!(numbers(&line["output_ids"]), expected(&fixture, &key), "{model} {key}");
+            assert_eq!(line["finish_reason"], "length");
+        }
     }
 }
 
@@ -135,7 +146,7 @@ fn a_truncated_model_and_a_corrupt_picture_are_named() {
     let bytes = fs_err::read(&weights).unwrap();
     fs_err::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
     let (data, out) = (
-        data_file(&folder, true),
+        data_file(&folder, &fixture(), true),
         folder.path().join("out.jsonl").display().to_string(),
     );
     let (code, stderr) = scruple(&[
@@ -162,4 +173,87 @@ fn a_truncated_model_and_a_corrupt_picture_are_named() {
     let (code, stderr) = scruple(&["generate", "--model", &model, "--data", &data, "--out", &out]);
     assert_eq!(code, 3, "{stderr}");
     assert!(stderr.contains("half.png"), "{stderr}");
+}
+
+/// Scores of the fixture's dialogues by a model, with or without an adapter.
+fn scores(folder: &TempDir, name: &str, model: &Path, adapter: Option<&Path>) -> Vec<f64> {
+    let data = data_file(folder, &fixture(), true);
+    let out = folder.path().join(name).display().to_string();
+    let model = model.display().to_string();
+    let mut arguments = vec!["score", "--model", &model, "--data", &data, "--out", &out];
+    let adapter = adapter.map(|adapter| adapter.display().to_string());
+    arguments.extend(adapter.iter().flat_map(|adapter| ["--adapter", adapter]));
+    assert_eq!(scruple(&arguments).0, 0);
+    let finite = |line: &Value| numbers(&json!(line["logprobs"].as_array().unwrap()[1..]));
+    lines(&out).iter().flat_map(finite).collect()
+}
+
+#[test]
+fn a_merged_model_is_the_adapted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, adapter) = (fixture().join("model"), fixture().join("adapter"));
+    let merged = folder.path().join("merged");
+    let merge = |more: &[&str]| {
+        let mut arguments = vec![
+            "merge",
+            "--model",
+            model.to_str().unwrap(),
+            "--out",
+            merged.to_str().unwrap(),
+        ];
+        arguments.extend(more);
+        scruple(&arguments)
+    };
+    let (code, message) = merge(&[]);
+    assert_eq!(
+        (code, message.as_str()),
+        (2, "error: --adapter is not given: expected a LoRA adapter to merge\n")
+    );
+    assert_eq!(merge(&["--adapter", adapter.to_str().unwrap()]).0, 0);
+    let adapted = scores(&folder, "adapted.jsonl", &model, Some(&adapter));
+    let plain = scores(&folder, "plain.jsonl", &model, None);
+    let off = |scores: &[f64]| {
+        scores
+            .iter()
+            .zip(&adapted)
+            .map(|(one, other)| (one - other).abs())
+            .fold(0.0, f64::max)
+    };
+    assert!(off(&scores(&folder, "merged.jsonl", &merged, None)) < 1e-4);
+    assert!(off(&plain) > 0.1, "the adapter changes nothing");
+}
+
+#[test]
+fn inspection_describes_every_family_and_names_what_is_wrong() {
+    let inspect = |folder: &Path| {
+        let output = Command::cargo_bin("scruple")
+            .unwrap()
+            .arg("inspect")
+            .arg(folder)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let families = fixture().join("..");
+    insta::assert_snapshot!(inspect(&families.join("qwen2_5_vl/model")).1);
+    insta::assert_snapshot!(inspect(&families.join("internvl2_5/model")).1);
+    for name in ["qwen2_vl", "qwen2_5_vl_tied", "internvl"] {
+        let (code, text) = inspect(&families.join(name).join("model"));
+        assert!(code == Some(0) && text.contains("problems    none"), "{name}: {text}");
+    }
+
+    let broken = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        fs_err::copy(fixture().join("model").join(name), broken.path().join(name)).unwrap();
+    }
+    let config = fs_err::read_to_string(broken.path().join("config.json")).unwrap();
+    let wider = config.replace("\"intermediate_size\": 128", "\"intermediate_size\": 132");
+    fs_err::write(broken.path().join("config.json"), wider).unwrap();
+    let (code, text) = inspect(broken.path());
+    assert_eq!(code, Some(4));
+    assert!(
+        text.contains("mlp.gate_proj.weight`: expected shape [132, 64], got [128, 64]"),
+        "{text}"
+    );
+    assert!(text.contains("expected a chat template"), "{text}");
 }

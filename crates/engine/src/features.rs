@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use align::engine::EngineError;
 use burn::tensor::{Device, Tensor, TensorData};
-use vlm::model::Qwen25Vl;
+use vlm::model::Vlm;
 use vlm::processor::Processor;
 
 use crate::engine_error;
@@ -32,7 +32,7 @@ impl FeatureCache {
     /// Errors: `Data` naming a picture that cannot be read.
     pub fn features(
         &mut self,
-        model: &Qwen25Vl,
+        model: &Vlm,
         processor: &Processor,
         pools: &[rayon::ThreadPool],
         files: &[&Path],
@@ -63,11 +63,7 @@ impl FeatureCache {
 }
 
 /// Runs pictures through the vision tower; one tensor of rows for each.
-pub fn encode(
-    model: &Qwen25Vl,
-    processor: &Processor,
-    files: &[&Path],
-) -> Result<Vec<(PathBuf, Tensor<2>)>, EngineError> {
+pub fn encode(model: &Vlm, processor: &Processor, files: &[&Path]) -> Result<Vec<(PathBuf, Tensor<2>)>, EngineError> {
     let patches = processor.images(files).map_err(engine_error)?;
     let mut values = Vec::new();
     patches

@@ -10,7 +10,7 @@ use align::engine::{
 use burn::tensor::Tensor;
 use vlm::adapter::LoraConfig;
 use vlm::generate::{GenerateOptions, Prompt, generate};
-use vlm::model::Qwen25Vl;
+use vlm::model::Vlm;
 use vlm::optim::{AdamWSettings, grad_norm};
 use vlm::parameter::Group;
 use vlm::processor::Processor;
@@ -26,9 +26,9 @@ use crate::{engine_error, of_item};
 /// A model of `vlm`, with what training it needs.
 pub struct LocalEngine {
     pub(crate) options: EngineOptions,
-    pub(crate) model: Qwen25Vl,
+    pub(crate) model: Vlm,
     /// The weights as training began. A copy of handles: it costs memory only where weights have changed since.
-    reference: Qwen25Vl,
+    reference: Vlm,
     pub(crate) processor: Processor,
     pub(crate) lora: Option<LoraConfig>,
     pub(crate) optimizer: vlm::optim::AdamW,
@@ -55,7 +55,7 @@ impl LocalEngine {
     /// Errors: `Io` or `Model`, naming file and key.
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
         let processor = Processor::open(&options.model).map_err(engine_error)?;
-        let mut model = Qwen25Vl::load(&options.model, &options.device).map_err(engine_error)?;
+        let mut model = Vlm::load(&options.model, &options.device).map_err(engine_error)?;
         let mut lora = None;
         if let Some(adapter) = &options.adapter {
             lora = Some(model.load_adapter(adapter).map_err(engine_error)?);
@@ -81,6 +81,12 @@ impl LocalEngine {
             processor,
             lora,
         })
+    }
+
+    /// Adds the adapter to the weights it adapts.
+    pub fn merge_adapter(&mut self) {
+        self.model.merge_lora();
+        self.lora = None;
     }
 
     /// Scores every token of a dialogue whose last message is the assistant's.

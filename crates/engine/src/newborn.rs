@@ -7,9 +7,11 @@ use align::engine::EngineError;
 use align::training::{SettingError, check_at_least_zero, check_count};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use vlm::config::{Config, TextConfig, VisionConfig, VisionTokens};
+use vlm::config::{Config, TextConfig};
+use vlm::families::qwen2_5_vl::{FeedForwardKind, VisionConfig, VisionTokens, new_config};
 use vlm::image_processor::ImageSettings;
-use vlm::model::Qwen25Vl;
+use vlm::model::Vlm;
+use vlm::norm::NormKind;
 use vlm::tokenizer::Tokenizer;
 use vlm::tokenizer::training::TokenizerRecipe;
 
@@ -118,7 +120,7 @@ pub fn create<'a>(
         .map_err(engine_error)?;
     image_settings(size).write(folder).map_err(engine_error)?;
     let config = config(size, folder)?;
-    Qwen25Vl::init(&config, seed, device)
+    Vlm::init(&config, seed, device)
         .and_then(|model| model.save(folder))
         .map_err(engine_error)
 }
@@ -153,6 +155,7 @@ fn config(size: &ModelSize, folder: &Path) -> Result<Config, EngineError> {
         num_hidden_layers: size.num_hidden_layers,
         num_attention_heads: size.num_attention_heads,
         num_key_value_heads: size.num_key_value_heads,
+        attention_bias: true,
         vocab_size: tokenizer.vocab_size(),
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
@@ -178,6 +181,8 @@ fn config(size: &ModelSize, folder: &Path) -> Result<Config, EngineError> {
         temporal_patch_size: 2,
         window_size: size.window_size,
         fullatt_block_indexes: size.fullatt_block_indexes.clone(),
+        norm: NormKind::Rms,
+        feed_forward: FeedForwardKind::Gated,
     };
-    Config::new(&text, &vision, tokens).map_err(engine_error)
+    new_config(&text, &vision, tokens).map_err(engine_error)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use align::engine::{EngineError, TokenLoss, TokenScores};
 use burn::tensor::{Tensor, TensorData};
 use vlm::batch::{Batch, TokenSequence};
-use vlm::model::Qwen25Vl;
+use vlm::model::Vlm;
 use vlm::processor::Processor;
 use vlm::training::NamedValues;
 
@@ -36,7 +36,7 @@ pub struct Part {
 
 /// Scores the replies of sequences side by side; the log-probabilities also as one tensor, `[n]`, reply after reply.
 pub fn forward(
-    model: &Qwen25Vl,
+    model: &Vlm,
     members: &[&Prepared],
     pictures: &Pictures,
 ) -> Result<(Vec<TokenScores>, Option<Tensor<1>>), EngineError> {
@@ -72,7 +72,7 @@ pub fn forward(
 
 /// Carries the loss's derivative by each log-probability back to the parameters.
 pub fn backward(
-    view: &Qwen25Vl,
+    view: &Vlm,
     indexes: &[usize],
     scores: Vec<TokenScores>,
     logprobs: Option<Tensor<1>>,
@@ -109,11 +109,7 @@ pub fn backward(
 }
 
 /// The picture rows of sequences, in order; none where there are no pictures.
-pub fn picture_rows(
-    model: &Qwen25Vl,
-    members: &[&Prepared],
-    pictures: &Pictures,
-) -> Result<Option<Tensor<2>>, EngineError> {
+pub fn picture_rows(model: &Vlm, members: &[&Prepared], pictures: &Pictures) -> Result<Option<Tensor<2>>, EngineError> {
     let files: Vec<&Path> = members
         .iter()
         .flat_map(|one| &one.images)

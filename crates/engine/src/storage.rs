@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use align::engine::{EngineError, SaveKind};
-use vlm::model::Qwen25Vl;
+use vlm::model::Vlm;
 
 use crate::engine_error;
 use crate::local::LocalEngine;
@@ -45,7 +45,7 @@ impl LocalEngine {
         if matches!(self.options.trainable, Trainable::Lora { .. }) {
             self.lora = Some(self.model.load_adapter(folder).map_err(engine_error)?);
         } else {
-            self.model = Qwen25Vl::load(folder, &self.options.device).map_err(engine_error)?;
+            self.model = Vlm::load(folder, &self.options.device).map_err(engine_error)?;
         }
         let optimizer = folder.join(OPTIMIZER_FILE);
         if optimizer.exists() {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
+use crate::linear::Linear;
 use crate::lora::Lora;
-use crate::model::Qwen25Vl;
+use crate::model::Vlm;
 use crate::parameter::{Group, Parameters};
 use crate::tensor_file::{NamedTensor, TensorFile, write_tensors};
 use crate::weights::Naming;
@@ -139,7 +140,7 @@ fn refuse_unsupported(fields: &Map<String, Value>) -> Result<(), String> {
     unlike.map_or(Ok(()), Err)
 }
 
-impl Qwen25Vl {
+impl Vlm {
     /// Puts a fresh adapter on every layer chosen, in place of any there was; the model's output does not change yet.
     /// Returns how many layers have one now.
     ///
@@ -172,6 +173,11 @@ impl Qwen25Vl {
         self.visit_linears(&mut |linear| linear.set_adapter(None));
     }
 
+    /// Adds the adapters to the weights they adapt: the same model without adapters.
+    pub fn merge_lora(&mut self) {
+        self.visit_linears(&mut Linear::merge_adapter);
+    }
+
     /// Reads a PEFT folder's adapter onto the model, in place of any there was. Both namings of modules are accepted.
     ///
     /// Errors: `Io`, `File` or `Tensor`: a file is missing or broken, a setting is not supported, a matrix is missing,
@@ -179,8 +185,8 @@ impl Qwen25Vl {
     pub fn load_adapter(&mut self, folder: &Path) -> Result<LoraConfig, Error> {
         let config = LoraConfig::load(folder)?;
         let file = TensorFile::open(&folder.join(ADAPTER_WEIGHTS_FILE))?;
-        let mut keys = keys_by_module(&file)?;
         let (naming, device) = (self.naming(), self.device());
+        let mut keys = keys_by_module(&file, naming)?;
         let mut adapters = BTreeMap::new();
         let mut failure = None;
         self.visit_linears(&mut |linear| {
@@ -219,10 +225,11 @@ impl Qwen25Vl {
     ///
     /// Errors: `Input` when no adapter is attached; `Io` or `File` when the folder cannot be written.
     pub fn save_adapter(&self, config: &LoraConfig, base_model: &str, folder: &Path) -> Result<(), Error> {
+        let naming = self.naming();
         let mut tensors = Vec::new();
         self.clone().visit_parameters(&mut |parameter| {
             if parameter.group() == Group::Adapter {
-                let nested = Naming::Nested.key(&self.naming().published(parameter.name()));
+                let nested = naming.nested().key(&naming.published(parameter.name()));
                 tensors.push(NamedTensor {
                     key: format!("{PREFIX}{nested}"),
                     ..parameter.to_named_tensor()
@@ -247,7 +254,7 @@ fn no_module(target_modules: &TargetModules, paths: &[String]) -> Error {
 }
 
 // For each adapted module, named the published way, the file's keys up to `.lora_A.weight`.
-fn keys_by_module(file: &TensorFile) -> Result<BTreeMap<String, String>, Error> {
+fn keys_by_module(file: &TensorFile, naming: Naming) -> Result<BTreeMap<String, String>, Error> {
     let mut keys = BTreeMap::new();
     for key in file.keys() {
         let prefix = key
@@ -258,12 +265,7 @@ fn keys_by_module(file: &TensorFile) -> Result<BTreeMap<String, String>, Error> 
             return Err(file.tensor_error(&key, expected));
         };
         // The prefix alone says which naming it is.
-        let naming = if module.starts_with("model.language_model.") {
-            Naming::Nested
-        } else {
-            Naming::Published
-        };
-        keys.insert(naming.published(module), prefix.to_owned());
+        keys.insert(naming.of_key(module).published(module), prefix.to_owned());
     }
     Ok(keys)
 }
@@ -309,7 +311,7 @@ impl ModuleChoice {
 
     fn contains(&self, module: &str, naming: Naming) -> bool {
         let published = naming.published(module);
-        let paths = [Naming::Nested.key(&published), published];
+        let paths = [naming.nested().key(&published), published];
         match self {
             Self::All => true,
             Self::Names(names) => names

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::rope::{Positions, position_ids};
+use crate::rope::Positions;
 use crate::text::Padded;
 
 /// One sequence of a batch: its tokens, image placeholders expanded, and its pictures' grids.
@@ -50,11 +50,8 @@ impl Batch {
         let mut batch = Self::empty(t, config);
         for sequence in sequences {
             check_vocabulary(sequence.ids, config)?;
-            let merge = config.vision.spatial_merge_size;
-            batch.push(
-                sequence.ids,
-                position_ids(sequence.ids, sequence.grids, config.tokens, merge)?,
-            );
+            let positions = config.family.positions(config, sequence.ids, sequence.grids)?;
+            batch.push(sequence.ids, positions);
         }
         Ok(batch)
     }
@@ -97,6 +94,11 @@ impl Batch {
     /// For each sequence, the place of the token that would follow.
     pub fn next_positions(&self) -> &[u32] {
         &self.next_positions
+    }
+
+    /// Places of all tokens in time, height and width, row after row.
+    pub fn positions(&self) -> &[Vec<u32>; 3] {
+        &self.axes
     }
 
     /// The row of a sequence's token among all `b · t` rows.

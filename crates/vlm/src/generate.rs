@@ -20,7 +20,7 @@ use burn::tensor::Tensor;
 
 use crate::batch::TokenSequence;
 use crate::error::Error;
-use crate::model::Qwen25Vl;
+use crate::model::Vlm;
 use chunk::{Member, Task};
 
 /// One prompt, and the seed of each of its completions.
@@ -28,7 +28,7 @@ use chunk::{Member, Task};
 pub struct Prompt<'a> {
     /// Token ids, image placeholders expanded, and the pictures' grids.
     pub sequence: TokenSequence<'a>,
-    /// Its pictures' rows `[m, d]` as [`Qwen25Vl::encode_images`] gives them; none for a prompt without pictures.
+    /// Its pictures' rows `[m, d]` as [`Vlm::encode_images`] gives them; none for a prompt without pictures.
     pub images: Option<Tensor<2>>,
     /// One completion for each.
     pub seeds: &'a [u64],
@@ -104,7 +104,7 @@ pub type OnFinished<'a> = &'a (dyn Fn(usize, &Generated) + Sync);
 /// has no room for `max_new_tokens` further positions, or the model's scores are not finite numbers; `Io` when no
 /// thread can be started.
 pub fn generate(
-    model: &Qwen25Vl,
+    model: &Vlm,
     prompts: &[Prompt],
     options: &GenerateOptions,
     on_finished: Option<OnFinished>,
@@ -156,7 +156,7 @@ fn check_options(options: &GenerateOptions) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_lengths(model: &Qwen25Vl, prompts: &[Prompt], options: &GenerateOptions) -> Result<(), Error> {
+fn check_lengths(model: &Vlm, prompts: &[Prompt], options: &GenerateOptions) -> Result<(), Error> {
     let longest = model.config().text.max_position_embeddings;
     for (index, prompt) in prompts.iter().enumerate() {
         let n_tokens = prompt.sequence.ids.len();

@@ -1,12 +1,13 @@
-//! A picture as the vision tower takes it: resized, cut into patches, normalised.
+//! A picture as a vision tower takes it: resized, cut into patches, normalised.
 //!
-//! Equal to Hugging Face's slow `Qwen2VLImageProcessor` (transformers 4.57): smart resize, Pillow's bicubic filter, bytes
+//! [`ImageProcessor`] is equal to Hugging Face's slow `Qwen2VLImageProcessor` (transformers 4.57): smart resize, Pillow's bicubic filter, bytes
 //! scaled and normalised in f32, the still picture doubled in time, patches in the order of the blocks that the merger
 //! will join.
 
 mod decode;
 mod settings;
 
+use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,33 @@ use crate::resample::{CHANNELS, RgbPicture};
 /// Pictures with one side longer than the other by more than this factor are refused.
 const MAX_ASPECT_RATIO: f64 = 200.0;
 
-/// Turns pictures into patches as a folder's `preprocessor_config.json` says.
+/// Turns pictures into the patches that a family's vision tower takes.
+pub trait Pictures: Debug + Send + Sync {
+    /// Processes a picture in memory.
+    ///
+    /// Errors: `Input` for one of a shape that the family does not take.
+    fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error>;
+
+    /// Reads, decodes and processes a picture's file: PNG, JPEG, WebP, BMP or GIF (first frame).
+    ///
+    /// Alpha is dropped, not blended; greyscale and palettes become RGB; of 16-bit samples the high byte counts; a
+    /// picture that says which way is up is turned upright. Differs from Pillow: it clips 16-bit greyscale to white above
+    /// 255; and lossy files may come out a few grey levels apart, since JPEG and WebP leave decoders some freedom.
+    ///
+    /// Errors: `Image` naming the file for one that is missing, no picture, truncated, corrupt, over-large or of a shape
+    /// that the family does not take.
+    fn process_file(&self, path: &Path) -> Result<ImagePatches, Error> {
+        let fault = |problem: String| Error::Image {
+            path: path.to_owned(),
+            problem,
+        };
+        let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let picture = decode::decode(&bytes).map_err(fault)?;
+        self.process(&picture).map_err(|error| fault(error.to_string()))
+    }
+}
+
+/// Turns pictures into patches as Qwen2-VL and its successors take them, by a folder's `preprocessor_config.json`.
 #[derive(Clone, Debug)]
 pub struct ImageProcessor {
     settings: ImageSettings,
@@ -25,7 +52,15 @@ pub struct ImageProcessor {
 }
 
 /// For each channel, what each byte becomes: `(byte * rescale_factor - mean) / std`.
-type Levels = [[f32; 256]; CHANNELS];
+pub(crate) type Levels = [[f32; 256]; CHANNELS];
+
+/// transformers multiplies in f64, rounds to f32, then subtracts and divides in f32.
+pub(crate) fn levels(rescale_factor: f64, mean: [f32; CHANNELS], std: [f32; CHANNELS]) -> Arc<Levels> {
+    let level = |channel: usize, byte: usize| ((byte as f64 * rescale_factor) as f32 - mean[channel]) / std[channel];
+    Arc::new(std::array::from_fn(|channel| {
+        std::array::from_fn(|byte| level(channel, byte))
+    }))
+}
 
 impl ImageProcessor {
     /// Reads the settings of a model's folder.
@@ -37,46 +72,19 @@ impl ImageProcessor {
 
     /// A processor with the given settings.
     pub fn new(settings: ImageSettings) -> Self {
-        let levels = std::array::from_fn(|channel| {
-            // transformers multiplies in f64, rounds to f32, then subtracts and divides in f32.
-            std::array::from_fn(|byte| {
-                let scaled = (byte as f64 * settings.rescale_factor) as f32;
-                (scaled - settings.image_mean[channel]) / settings.image_std[channel]
-            })
-        });
-        Self {
-            settings,
-            levels: Arc::new(levels),
-        }
+        let levels = levels(settings.rescale_factor, settings.image_mean, settings.image_std);
+        Self { settings, levels }
     }
 
     /// The settings in use.
     pub fn settings(&self) -> &ImageSettings {
         &self.settings
     }
+}
 
-    /// Reads, decodes and processes a picture's file: PNG, JPEG, WebP, BMP or GIF (first frame).
-    ///
-    /// Alpha is dropped, not blended; greyscale and palettes become RGB; of 16-bit samples the high byte counts; a
-    /// picture that says which way is up is turned upright. Differs from Pillow: it clips 16-bit greyscale to white above
-    /// 255; and lossy files may come out a few grey levels apart, since JPEG and WebP leave decoders some freedom.
-    ///
-    /// Errors: `Image` naming the file for one that is missing, no picture, truncated, corrupt, over-large or longer
-    /// than wide (or wider than long) by a factor of more than 200.
-    pub fn process_file(&self, path: &Path) -> Result<ImagePatches, Error> {
-        let fault = |problem: String| Error::Image {
-            path: path.to_owned(),
-            problem,
-        };
-        let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-        let picture = decode::decode(&bytes).map_err(fault)?;
-        self.process(&picture).map_err(|error| fault(error.to_string()))
-    }
-
-    /// Processes a picture in memory.
-    ///
+impl Pictures for ImageProcessor {
     /// Errors: `Input` if one side is longer than the other by a factor of more than 200.
-    pub fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error> {
+    fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error> {
         let settings = &self.settings;
         let factor = settings.patch_size * settings.merge_size;
         let limits = (settings.min_pixels, settings.max_pixels);
@@ -133,7 +141,7 @@ pub fn smart_resize(
 }
 
 /// The picture's bytes patch by patch, each channel by channel; `merge_size * merge_size` neighbours stand together.
-fn patch_bytes(picture: &RgbPicture, patch_size: usize, merge_size: usize) -> Vec<u8> {
+pub(crate) fn patch_bytes(picture: &RgbPicture, patch_size: usize, merge_size: usize) -> Vec<u8> {
     let (rows, columns) = (picture.height() / patch_size, picture.width() / patch_size);
     let mut bytes = Vec::with_capacity(picture.pixels().len());
     for block_y in (0..rows).step_by(merge_size) {
@@ -162,16 +170,22 @@ fn push_patch(bytes: &mut Vec<u8>, picture: &RgbPicture, top: usize, left: usize
 /// A processed picture, kept as bytes: an eighth of what its normalised and doubled pixels take.
 #[derive(Clone)]
 pub struct ImagePatches {
-    bytes: Vec<u8>,
-    grid: [usize; 3],
-    patch_area: usize,
-    frames: usize,
-    merge_size: usize,
-    levels: Arc<Levels>,
+    /// Patch by patch, channel by channel.
+    pub(crate) bytes: Vec<u8>,
+    /// Patches in time (or tiles), height and width.
+    pub(crate) grid: [usize; 3],
+    /// Pixels of a patch.
+    pub(crate) patch_area: usize,
+    /// How often a patch is repeated in time.
+    pub(crate) frames: usize,
+    /// Side of the square of patches that make one image token.
+    pub(crate) merge_size: usize,
+    pub(crate) levels: Arc<Levels>,
 }
 
 impl ImagePatches {
-    /// Patches in time, height and width (`image_grid_thw`).
+    /// Patches in time, height and width (`image_grid_thw`); where pictures are cut into tiles, their number stands for
+    /// time.
     pub fn grid(&self) -> [usize; 3] {
         self.grid
     }
@@ -217,7 +231,7 @@ impl ImagePatches {
     }
 }
 
-impl std::fmt::Debug for ImagePatches {
+impl Debug for ImagePatches {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("ImagePatches")

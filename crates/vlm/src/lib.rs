@@ -30,9 +30,9 @@ pub mod norm;
 
 pub mod rope;
 
-pub mod vision;
-
 pub mod text;
+
+pub mod families;
 
 pub mod batch;
 pub mod model;
@@ -42,3 +42,5 @@ pub mod optim;
 pub mod training;
 
 pub mod generate;
+
+pub mod inspection;

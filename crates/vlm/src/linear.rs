@@ -47,6 +47,15 @@ impl Linear {
         }
     }
 
+    /// The same layer with a bias.
+    #[must_use]
+    pub fn with_bias(self, bias: Parameter<1>) -> Self {
+        Self {
+            bias: Some(bias),
+            ..self
+        }
+    }
+
     /// Applies the layer to each row. Shapes: `[…, d_in]` → `[…, d_out]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let mut dims = x.dims();
@@ -87,14 +96,19 @@ impl Linear {
     /// off, and the weight is laid out in memory as the matrix product reads it. The weight is a copy from then on;
     /// results are equal up to rounding.
     pub fn prepare_for_sampling(&mut self) {
-        let mut weight = self.weight.value();
-        if let Some(adapter) = self.adapter.take() {
-            weight = weight + adapter.product();
-        }
+        self.merge_adapter();
+        let weight = self.weight.value();
         let [d_out, d_in] = weight.dims();
         // A transposed matrix flattened is a transposed copy; named by its old shape, it is the same weight.
         let transposed = weight.transpose().reshape([d_in * d_out]).reshape([d_in, d_out]);
         self.weight = self.weight.with_value(transposed.transpose());
+    }
+
+    /// Adds the adapter's product to the weight and takes the adapter off.
+    pub fn merge_adapter(&mut self) {
+        if let Some(adapter) = self.adapter.take() {
+            self.weight = self.weight.with_value(self.weight.value() + adapter.product());
+        }
     }
 
     /// Attaches an adapter, or takes it off.

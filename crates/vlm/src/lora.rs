@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::linear::linear;
-use crate::parameter::{AnyParameter, Parameter, Parameters};
+use crate::parameter::{AnyParameter, Group, Parameter, Parameters};
 use crate::weights::{generator_for, uniform};
 
 /// The update `x · Aᵀ · Bᵀ · alpha / r` beside a frozen layer; training never forms the product `B · A`.
@@ -17,8 +17,8 @@ pub struct Lora {
 impl Lora {
     /// An adapter of given matrices. Shapes: `a` `[r, d_in]`, `b` `[d_out, r]`; `scale` is `alpha / r`.
     pub fn new(module: &str, a: Tensor<2>, b: Tensor<2>, scale: f64) -> Self {
-        let a = Parameter::new(&format!("{module}.lora_A.weight"), a);
-        let b = Parameter::new(&format!("{module}.lora_B.weight"), b);
+        let a = Parameter::new(&format!("{module}.lora_A.weight"), Group::Adapter, a);
+        let b = Parameter::new(&format!("{module}.lora_B.weight"), Group::Adapter, b);
         Self { a, b, scale }
     }
 

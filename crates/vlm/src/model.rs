@@ -1,4 +1,4 @@
-//! The whole model: pictures and tokens in; hidden states, logits and log-probabilities of tokens out.
+//! The whole model, of whatever family: pictures and tokens in; hidden states, logits and log-probabilities of tokens out.
 
 use std::path::Path;
 
@@ -7,22 +7,22 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::error::Error;
+use crate::families::VisionModel;
 use crate::kernels;
 use crate::linear::Linear;
-use crate::parameter::{AnyParameter, Parameters};
+use crate::parameter::{AnyParameter, Group, Parameters};
 use crate::tensor_file::write_tensors;
 use crate::text::TextModel;
-use crate::vision::VisionTower;
 use crate::weights::{Naming, WEIGHTS_FILE, WeightReader};
 
-/// Qwen2.5-VL (arXiv 2502.13923): vision tower, merger and language model.
+/// A vision-language model: vision tower, projector and language model.
 ///
 /// A clone shares the weights and copies handles only; replacing a parameter of one leaves the other as it was.
 #[derive(Clone, Debug)]
-pub struct Qwen25Vl {
+pub struct Vlm {
     config: Config,
     naming: Naming,
-    vision: VisionTower,
+    vision: Box<dyn VisionModel>,
     text: TextModel,
 }
 
@@ -35,26 +35,38 @@ pub struct TokenScores {
     pub entropies: Option<Tensor<1>>,
 }
 
-impl Qwen25Vl {
+impl Vlm {
     /// Loads a Hugging Face folder: `config.json` and safetensors, sharded or not.
     ///
     /// Errors: `Io`, `File` or `Tensor`, naming the file and the key that is missing, unexpected or misshapen.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, Error> {
         let config = Config::load(folder)?;
-        Self::build(config, WeightReader::open(folder)?, device)
+        let reader = WeightReader::open(folder, config.family)?;
+        Self::build(config, reader, device)
     }
 
     /// Draws a new model's weights from a seed.
     ///
     /// Errors: none in practice; the signature is that of reading.
     pub fn init(config: &Config, seed: u64, device: &Device) -> Result<Self, Error> {
-        let reader = WeightReader::random(seed, config.text.initializer_range);
+        let reader = WeightReader::random(seed, config.text.initializer_range, config.family);
         Self::build(config.clone(), reader, device)
     }
 
+    /// Compares a folder's weights with what its `config.json` describes, without reading them: the model that comes out
+    /// has every parameter, all zero and none in memory. For inspection alone.
+    ///
+    /// Errors: as [`Self::load`].
+    pub fn check(folder: &Path, device: &Device) -> Result<Self, Error> {
+        let config = Config::load(folder)?;
+        let reader = WeightReader::check(folder, config.family)?;
+        Self::build(config, reader, device)
+    }
+
     fn build(config: Config, mut reader: WeightReader, device: &Device) -> Result<Self, Error> {
-        let vision = VisionTower::load(&mut reader, &config.vision, device)?;
-        let text = TextModel::load(&mut reader, &config.text, device)?;
+        let vision = config.family.vision(&config, &mut reader, device)?;
+        let layout = config.family.text_layout(&config)?;
+        let text = TextModel::load(&mut reader, &config.text, layout, device)?;
         let naming = reader.naming();
         reader.finish()?;
         Ok(Self {
@@ -73,7 +85,7 @@ impl Qwen25Vl {
         self.config.save(folder)?;
         let mut tensors = Vec::new();
         self.clone().visit_parameters(&mut |parameter| {
-            if parameter.group() != crate::parameter::Group::Adapter {
+            if parameter.group() != Group::Adapter {
                 tensors.push(parameter.to_named_tensor());
             }
         });
@@ -92,8 +104,9 @@ impl Qwen25Vl {
 
     /// Turns patches into image tokens.
     ///
-    /// Shapes: `pixel_values` `[p, channels · time · patch²]`, `grids` one `[time, height, width]` in patches for each
-    /// picture → `[p / merge², d]`, in reading order, pictures one after another.
+    /// Shapes: `pixel_values` `[p, channels · frames · patch²]`, `grids` one `[time, height, width]` in patches for each
+    /// picture (`time` counts tiles where the family cuts pictures into some) → `[m, d]`, in the order of the image
+    /// tokens of the prompt.
     ///
     /// Errors: `Input` when patches and grids disagree.
     pub fn encode_images(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
@@ -227,7 +240,7 @@ fn indexes(values: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, In
     Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
-impl Parameters for Qwen25Vl {
+impl Parameters for Vlm {
     fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
         self.vision.visit_parameters(visit);
         self.text.visit_parameters(visit);

@@ -26,21 +26,23 @@ pub enum Group {
 #[derive(Clone, Debug)]
 pub struct Parameter<const D: usize> {
     name: Arc<str>,
+    group: Group,
     file_shape: Arc<[usize]>,
     value: Tensor<D>,
 }
 
 impl<const D: usize> Parameter<D> {
     /// A parameter whose shape in the checkpoint is the tensor's own.
-    pub fn new(name: &str, value: Tensor<D>) -> Self {
+    pub fn new(name: &str, group: Group, value: Tensor<D>) -> Self {
         let file_shape = value.dims().to_vec();
-        Self::reshaped(name, &file_shape, value)
+        Self::reshaped(name, group, &file_shape, value)
     }
 
     /// A parameter that the checkpoint stores under another shape of the same length and order.
-    pub(crate) fn reshaped(name: &str, file_shape: &[usize], value: Tensor<D>) -> Self {
+    pub(crate) fn reshaped(name: &str, group: Group, file_shape: &[usize], value: Tensor<D>) -> Self {
         Self {
             name: name.into(),
+            group,
             file_shape: file_shape.into(),
             value,
         }
@@ -88,9 +90,7 @@ pub trait AnyParameter {
     fn take_gradient(&self, gradients: &mut Gradients) -> Option<Tensor<1>>;
 
     /// The group this parameter is trained with.
-    fn group(&self) -> Group {
-        group_of(self.name())
-    }
+    fn group(&self) -> Group;
 
     /// The parameter as it is written to a file.
     fn to_named_tensor(&self) -> NamedTensor {
@@ -105,6 +105,10 @@ pub trait AnyParameter {
 impl<const D: usize> AnyParameter for Parameter<D> {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn group(&self) -> Group {
+        self.group
     }
 
     fn file_shape(&self) -> &[usize] {
@@ -144,19 +148,6 @@ impl<const D: usize> AnyParameter for Parameter<D> {
 fn flatten<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     let count: usize = tensor.dims().iter().product();
     tensor.reshape([count])
-}
-
-fn group_of(name: &str) -> Group {
-    let path = name.strip_prefix("model.").unwrap_or(name);
-    if name.contains(".lora_A.") || name.contains(".lora_B.") {
-        Group::Adapter
-    } else if path.starts_with("visual.merger.") {
-        Group::Projector
-    } else if path.starts_with("visual.") {
-        Group::Vision
-    } else {
-        Group::Language
-    }
 }
 
 /// Something made of parameters.

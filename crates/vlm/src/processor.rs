@@ -12,17 +12,12 @@ use serde_json::Value;
 
 use self::image_cache::ImageCache;
 use crate::chat_template::ChatTemplate;
+use crate::config::Config;
 use crate::error::Error;
-use crate::image_processor::{ImagePatches, ImageProcessor};
+use crate::image_processor::{ImagePatches, Pictures};
 use crate::tokenizer::{Tokenizer, copy_files, read_json};
 
-/// The token the chat template writes once for each picture.
-const IMAGE_TOKEN: &str = "<|image_pad|>";
-
-/// The token the chat template writes once for each film.
-const VIDEO_TOKEN: &str = "<|video_pad|>";
-
-/// Opens the assistant's turn in the ChatML layout all Qwen models use.
+/// Opens the assistant's turn in the ChatML layout that all families use.
 const ASSISTANT_HEADER: &str = "<|im_start|>assistant\n";
 
 /// Files of a model's folder that belong to its pictures.
@@ -41,8 +36,9 @@ pub struct Processor {
     folder: PathBuf,
     tokenizer: Tokenizer,
     template: ChatTemplate,
-    pictures: ImageProcessor,
+    pictures: Box<dyn Pictures>,
     image_token: u32,
+    around_image: Option<[u32; 2]>,
     video_token: Option<u32>,
     assistant_header: Vec<u32>,
     cache: ImageCache,
@@ -62,14 +58,23 @@ impl Processor {
     ///
     /// Errors: `Io` or `File` naming the file, and the key that is missing or wrong.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let tokenizer = Tokenizer::open(folder)?;
-        let image_token = image_token(folder, &tokenizer)?;
+        let prompts = Config::load(folder)?.family.prompts(folder)?;
+        let mut tokenizer = Tokenizer::open(folder)?;
+        if let Some(end_token) = prompts.end_token {
+            tokenizer.close_turns_with(end_token)?;
+        }
+        let id_of = |token: &str| token_id(folder, &tokenizer, token);
+        let around_image = match prompts.around_image {
+            Some([before, after]) => Some([id_of(before)?, id_of(after)?]),
+            None => None,
+        };
         Ok(Self {
             folder: folder.to_owned(),
-            template: ChatTemplate::open(folder)?,
-            pictures: ImageProcessor::open(folder)?,
-            image_token,
-            video_token: tokenizer.token_id(VIDEO_TOKEN),
+            around_image,
+            template: prompts.template,
+            pictures: prompts.pictures,
+            image_token: image_token(folder, &tokenizer, prompts.image_token)?,
+            video_token: prompts.video_token.and_then(|token| tokenizer.token_id(token)),
             assistant_header: tokenizer.encode(ASSISTANT_HEADER)?,
             tokenizer,
             cache: ImageCache::new(DEFAULT_CACHE_BYTES),
@@ -87,10 +92,10 @@ impl Processor {
 
     /// The same processor with other image settings (a lower `max_pixels`, say).
     #[must_use]
-    pub fn with_image_processor(self, image_processor: ImageProcessor) -> Self {
+    pub fn with_pictures(self, pictures: Box<dyn Pictures>) -> Self {
         let cache = ImageCache::new(self.cache.byte_limit());
         Self {
-            pictures: image_processor,
+            pictures,
             cache,
             ..self
         }
@@ -101,9 +106,9 @@ impl Processor {
         &self.tokenizer
     }
 
-    /// The image processor.
-    pub fn image_processor(&self) -> &ImageProcessor {
-        &self.pictures
+    /// What turns pictures into patches.
+    pub fn pictures(&self) -> &dyn Pictures {
+        &*self.pictures
     }
 
     /// The token that stands for one merged patch of a picture.
@@ -150,7 +155,7 @@ impl Processor {
             .map_err(|error| Error::Input(format!("messages: expected what JSON can hold: {error}")))?;
         self.refuse_special_tokens(&messages)?;
         let text = self.template.render(&messages, add_generation_prompt)?;
-        let ids = self.tokenizer.encode(&text)?;
+        let ids = self.tokenizer.encode_dialogue(&text)?;
         self.check_placeholders(&ids, images.len())?;
         let image_grids = images.iter().map(|image| image.grid()).collect();
         Ok(Encoded {
@@ -222,31 +227,40 @@ impl Processor {
 
     /// Repeats each placeholder as often as its picture has tokens.
     fn expand_placeholders(&self, ids: &[u32], images: &[Arc<ImagePatches>]) -> Vec<u32> {
-        let mut images = images.iter();
+        let mut images = images.iter().peekable();
         let mut expanded = Vec::with_capacity(ids.len());
         for &id in ids {
-            let image = if id == self.image_token { images.next() } else { None };
-            expanded.extend(std::iter::repeat_n(id, image.map_or(1, |image| image.n_tokens())));
+            let Some(image) = images.next_if(|_| id == self.image_token) else {
+                expanded.push(id);
+                continue;
+            };
+            expanded.extend(self.around_image.map(|[before, _]| before));
+            expanded.extend(std::iter::repeat_n(id, image.n_tokens()));
+            expanded.extend(self.around_image.map(|[_, after]| after));
         }
         expanded
     }
 }
 
 /// The image token's id, which `config.json` must agree on if it says anything.
-fn image_token(folder: &Path, tokenizer: &Tokenizer) -> Result<u32, Error> {
-    let id = tokenizer.token_id(IMAGE_TOKEN).ok_or_else(|| Error::File {
-        path: folder.join("tokenizer.json"),
-        problem: format!("expected the token `{IMAGE_TOKEN}` in the vocabulary, got none"),
-    })?;
+fn image_token(folder: &Path, tokenizer: &Tokenizer, image_token: &str) -> Result<u32, Error> {
+    let id = token_id(folder, tokenizer, image_token)?;
     let path = folder.join("config.json");
     let config = read_json(&path)?;
     match config.as_ref().and_then(|config| config.get("image_token_id")) {
         Some(configured) if configured.as_u64() != Some(id.into()) => Err(Error::File {
             path,
-            problem: format!("key `image_token_id`: expected {id}, the tokenizer's `{IMAGE_TOKEN}`, got {configured}"),
+            problem: format!("key `image_token_id`: expected {id}, the tokenizer's `{image_token}`, got {configured}"),
         }),
         _ => Ok(id),
     }
+}
+
+fn token_id(folder: &Path, tokenizer: &Tokenizer, token: &str) -> Result<u32, Error> {
+    tokenizer.token_id(token).ok_or_else(|| Error::File {
+        path: folder.join("tokenizer.json"),
+        problem: format!("expected the token `{token}` in the vocabulary, got none"),
+    })
 }
 
 /// The strings of a message that a template may render. Text parts that follow each other are joined, since a token may

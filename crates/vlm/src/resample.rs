@@ -44,6 +44,22 @@ impl RgbPicture {
         &self.pixels
     }
 
+    /// The part of the picture whose upper left corner is at (`left`, `top`).
+    ///
+    /// Panics where it would reach beyond the picture.
+    #[must_use]
+    pub(crate) fn crop(&self, left: usize, top: usize, width: usize, height: usize) -> Self {
+        let rows = (top..top + height).flat_map(|y| {
+            let start = (y * self.width + left) * CHANNELS;
+            &self.pixels[start..start + width * CHANNELS]
+        });
+        Self {
+            width,
+            height,
+            pixels: rows.copied().collect(),
+        }
+    }
+
     /// The picture at another size, equal to `Image.resize((width, height), BICUBIC)` of Pillow 13.
     ///
     /// Which pass comes first shows in the last bit, because of the rounding between them: Pillow 13 takes the columns

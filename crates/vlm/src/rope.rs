@@ -1,9 +1,11 @@
-//! Multimodal rotary positions (M-RoPE; Wang et al., Qwen2-VL, arXiv 2409.12191, section 2.1): every token has a place
-//! in time, height and width; text counts all three together, a picture's tokens stand on its grid.
+//! Rotary positions: where tokens stand, and the turns that follow from it.
+//!
+//! Under M-RoPE (Wang et al., Qwen2-VL, arXiv 2409.12191, section 2.1) every token has a place in time, height and width;
+//! text counts all three together, a picture's tokens stand on its grid. Other families count all tokens alike.
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::config::{TextConfig, VisionTokens};
+use crate::config::{ImageTokens, TextConfig};
 use crate::error::Error;
 use crate::kernels::{self, RotaryTable};
 
@@ -24,7 +26,12 @@ pub struct Positions {
 /// Differs: pictures only, no videos.
 ///
 /// Errors: `Input` when the runs of image tokens do not fit the grids, or there is a video token.
-pub fn position_ids(ids: &[u32], grids: &[[usize; 3]], tokens: VisionTokens, merge: usize) -> Result<Positions, Error> {
+pub fn multimodal_positions(
+    ids: &[u32],
+    grids: &[[usize; 3]],
+    tokens: ImageTokens,
+    merge: usize,
+) -> Result<Positions, Error> {
     let mut axes: [Vec<u32>; 3] = std::array::from_fn(|_| Vec::with_capacity(ids.len()));
     let mut next = 0;
     let mut images = grids.iter();
@@ -35,7 +42,7 @@ pub fn position_ids(ids: &[u32], grids: &[[usize; 3]], tokens: VisionTokens, mer
                 .next()
                 .ok_or_else(|| too_many_placeholders(token_idx, grids.len()))?;
             token_idx += place_image(&mut axes, &mut next, &ids[token_idx..], grid, (tokens.image, merge))?;
-        } else if ids[token_idx] == tokens.video {
+        } else if Some(ids[token_idx]) == tokens.video {
             return Err(Error::Input(format!(
                 "token {token_idx} is a video token; only images are supported"
             )));
@@ -53,6 +60,25 @@ pub fn position_ids(ids: &[u32], grids: &[[usize; 3]], tokens: VisionTokens, mer
             grids.len() - unused
         ))),
     }
+}
+
+/// The places of `ids` counted one after the other, pictures' tokens like all others. `merge` as for
+/// [`multimodal_positions`].
+///
+/// Errors: `Input` when the runs of image tokens do not fit the grids.
+pub fn sequential_positions(
+    ids: &[u32],
+    grids: &[[usize; 3]],
+    tokens: ImageTokens,
+    merge: usize,
+) -> Result<Positions, Error> {
+    // Whether runs and grids agree is found out on the way to places that are not needed.
+    multimodal_positions(ids, grids, tokens, merge)?;
+    let places: Vec<u32> = (0..ids.len() as u32).collect();
+    Ok(Positions {
+        next: ids.len() as u32,
+        axes: [places.clone(), places.clone(), places],
+    })
 }
 
 fn too_many_placeholders(token_idx: usize, n_images: usize) -> Error {
@@ -173,17 +199,15 @@ fn frequencies(config: &TextConfig) -> Vec<(usize, f32)> {
 mod tests {
     use super::*;
 
-    const TOKENS: VisionTokens = VisionTokens {
+    const TOKENS: ImageTokens = ImageTokens {
         image: 90,
-        video: 91,
-        vision_start: 92,
-        vision_end: 93,
+        video: Some(91),
     };
 
     #[test]
     fn text_after_an_image_goes_on_from_its_longer_side() {
         let ids = [1, 92, 90, 90, 90, 90, 90, 90, 93, 2];
-        let positions = position_ids(&ids, &[[1, 4, 6]], TOKENS, 2).unwrap();
+        let positions = multimodal_positions(&ids, &[[1, 4, 6]], TOKENS, 2).unwrap();
         assert_eq!(positions.axes[0], [0, 1, 2, 2, 2, 2, 2, 2, 5, 6]);
         assert_eq!(positions.axes[1], [0, 1, 2, 2, 2, 3, 3, 3, 5, 6]);
         assert_eq!(positions.axes[2], [0, 1, 2, 3, 4, 2, 3, 4, 5, 6]);
@@ -192,7 +216,8 @@ mod tests {
 
     #[test]
     fn image_tokens_that_do_not_fit_the_grids_are_refused() {
-        let message = |ids: &[u32], grids: &[[usize; 3]]| position_ids(ids, grids, TOKENS, 2).unwrap_err().to_string();
+        let message =
+            |ids: &[u32], grids: &[[usize; 3]]| multimodal_positions(ids, grids, TOKENS, 2).unwrap_err().to_string();
         assert_eq!(
             message(&[90, 90, 1], &[[1, 4, 4]]),
             "image of [1, 4, 4] patches: expected 4 image tokens, got 2"

@@ -1,7 +1,7 @@
 //! One safetensors file: read through a memory map as f32, written whole or not at all.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
@@ -63,18 +63,36 @@ impl TensorFile {
     ///
     /// Errors: `Tensor` when the key is missing, or its shape or type is another.
     pub fn read(&self, key: &str, shape: &[usize]) -> Result<TensorData, Error> {
+        let dtype = self.check(key, shape)?;
+        let info = self.info(key)?;
+        let bytes = self.bytes(info).to_vec();
+        Ok(TensorData::from_bytes_vec(bytes, info.shape.clone(), dtype).convert::<f32>())
+    }
+
+    /// Makes sure that [`Self::read`] can read a tensor; returns the type it is stored as.
+    ///
+    /// Errors: as [`Self::read`].
+    pub fn check(&self, key: &str, shape: &[usize]) -> Result<DType, Error> {
         let info = self.info(key)?;
         if info.shape != shape {
             return Err(self.tensor_error(key, format!("expected shape {shape:?}, got {:?}", info.shape)));
         }
-        let dtype = match info.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            other => return Err(self.tensor_error(key, format!("expected type F32, F16 or BF16, got {other:?}"))),
-        };
-        let bytes = self.bytes(info).to_vec();
-        Ok(TensorData::from_bytes_vec(bytes, info.shape.clone(), dtype).convert::<f32>())
+        match info.dtype {
+            Dtype::F32 => Ok(DType::F32),
+            Dtype::F16 => Ok(DType::F16),
+            Dtype::BF16 => Ok(DType::BF16),
+            other => Err(self.tensor_error(key, format!("expected type F32, F16 or BF16, got {other:?}"))),
+        }
+    }
+
+    /// How many bytes the tensors of each stored type take, by the type's name in the file.
+    pub fn bytes_by_type(&self) -> BTreeMap<String, u64> {
+        let mut bytes = BTreeMap::new();
+        for info in self.metadata.tensors().values() {
+            let (start, end) = info.data_offsets;
+            *bytes.entry(format!("{:?}", info.dtype)).or_insert(0) += (end - start) as u64;
+        }
+        bytes
     }
 
     /// Reads a tensor of 64-bit integers (ids, counters), row by row.

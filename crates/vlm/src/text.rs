@@ -1,5 +1,6 @@
-//! The language model: a decoder with M-RoPE, grouped-query attention and SwiGLU, its embedding and its head
-//! (Qwen2.5 technical report, arXiv 2412.15115, section 2).
+//! The language model of every family: a decoder with rotary positions, grouped-query attention and SwiGLU, its embedding
+//! and its head (Qwen2.5 technical report, arXiv 2412.15115, section 2). What a checkpoint calls the parts is its
+//! family's to say ([`TextLayout`]).
 
 pub(crate) mod attention;
 
@@ -23,6 +24,42 @@ pub struct TextModel {
     lm_head: Option<Linear>,
 }
 
+/// What a checkpoint calls the parts of the decoder; `.weight` and `.bias` left out.
+#[derive(Clone, Copy, Debug)]
+pub struct TextLayout {
+    /// The embedding.
+    pub embed_tokens: &'static str,
+    /// What stands before a layer's number; the names that follow it stand after that.
+    pub layers: &'static str,
+    /// The norm before attention.
+    pub input_layernorm: &'static str,
+    /// The projections to queries, keys and values.
+    pub qkv: QkvLayout,
+    /// The projection of the mixed values.
+    pub o_proj: &'static str,
+    /// The norm before the feed-forward layer.
+    pub post_attention_layernorm: &'static str,
+    /// Inside the feed-forward layer.
+    pub gate_proj: &'static str,
+    /// Inside the feed-forward layer.
+    pub up_proj: &'static str,
+    /// Out of the feed-forward layer.
+    pub down_proj: &'static str,
+    /// The last norm.
+    pub norm: &'static str,
+    /// The head, where it is not the embedding.
+    pub lm_head: &'static str,
+}
+
+/// How queries, keys and values are projected.
+#[derive(Clone, Copy, Debug)]
+pub enum QkvLayout {
+    /// By one layer each.
+    Separate([&'static str; 3]),
+    /// By one layer for all, key head after key head: the queries that share it, the key, the value (InternLM2).
+    Fused(&'static str),
+}
+
 /// Tokens of a pass, padded on the right to one length.
 #[derive(Clone, Copy, Debug)]
 pub struct Padded<'a> {
@@ -44,18 +81,23 @@ impl TextModel {
     /// Reads the model's weights.
     ///
     /// Errors: as [`WeightReader::take`].
-    pub fn load(reader: &mut WeightReader, config: &TextConfig, device: &Device) -> Result<Self, Error> {
+    pub fn load(
+        reader: &mut WeightReader,
+        config: &TextConfig,
+        layout: &TextLayout,
+        device: &Device,
+    ) -> Result<Self, Error> {
         let (d, v) = (config.hidden_size, config.vocab_size);
-        let embed_tokens = reader.parameter("model.embed_tokens.weight", [v, d], device)?;
+        let embed_tokens = reader.parameter(&format!("{}.weight", layout.embed_tokens), [v, d], device)?;
         let layers = (0..config.num_hidden_layers)
-            .map(|index| Layer::load(reader, &format!("model.layers.{index}"), config, device))
+            .map(|index| Layer::load(reader, &format!("{}.{index}", layout.layers), config, layout, device))
             .collect::<Result<_, _>>()?;
-        let norm = RmsNorm::load(reader, "model.norm", d, config.rms_norm_eps, device)?;
+        let norm = RmsNorm::load(reader, layout.norm, d, config.rms_norm_eps, device)?;
         let lm_head = if config.tie_word_embeddings {
-            reader.skip("lm_head.weight");
+            reader.skip(&format!("{}.weight", layout.lm_head));
             None
         } else {
-            Some(Linear::load(reader, "lm_head", [v, d], false, device)?)
+            Some(Linear::load(reader, layout.lm_head, [v, d], false, device)?)
         };
         Ok(Self {
             embed_tokens,
@@ -166,19 +208,22 @@ struct Layer {
 }
 
 impl Layer {
-    fn load(reader: &mut WeightReader, key: &str, config: &TextConfig, device: &Device) -> Result<Self, Error> {
+    fn load(
+        reader: &mut WeightReader,
+        key: &str,
+        config: &TextConfig,
+        layout: &TextLayout,
+        device: &Device,
+    ) -> Result<Self, Error> {
         let (d, epsilon) = (config.hidden_size, config.rms_norm_eps);
+        let mut norm = |name: &str| RmsNorm::load(reader, &format!("{key}.{name}"), d, epsilon, device);
+        let (input_layernorm, post_attention_layernorm) =
+            (norm(layout.input_layernorm)?, norm(layout.post_attention_layernorm)?);
         Ok(Self {
-            input_layernorm: RmsNorm::load(reader, &format!("{key}.input_layernorm"), d, epsilon, device)?,
-            self_attn: Attention::load(reader, &format!("{key}.self_attn"), config, device)?,
-            post_attention_layernorm: RmsNorm::load(
-                reader,
-                &format!("{key}.post_attention_layernorm"),
-                d,
-                epsilon,
-                device,
-            )?,
-            mlp: FeedForward::load(reader, &format!("{key}.mlp"), [d, config.intermediate_size], device)?,
+            input_layernorm,
+            self_attn: Attention::load(reader, key, config, layout, device)?,
+            post_attention_layernorm,
+            mlp: FeedForward::load(reader, key, [d, config.intermediate_size], layout, device)?,
         })
     }
 
@@ -209,12 +254,18 @@ struct FeedForward {
 }
 
 impl FeedForward {
-    fn load(reader: &mut WeightReader, key: &str, [d, inner]: [usize; 2], device: &Device) -> Result<Self, Error> {
+    fn load(
+        reader: &mut WeightReader,
+        key: &str,
+        [d, inner]: [usize; 2],
+        layout: &TextLayout,
+        device: &Device,
+    ) -> Result<Self, Error> {
         let mut projection = |name, shape| Linear::load(reader, &format!("{key}.{name}"), shape, false, device);
         Ok(Self {
-            gate_proj: projection("gate_proj", [inner, d])?,
-            up_proj: projection("up_proj", [inner, d])?,
-            down_proj: projection("down_proj", [d, inner])?,
+            gate_proj: projection(layout.gate_proj, [inner, d])?,
+            up_proj: projection(layout.up_proj, [inner, d])?,
+            down_proj: projection(layout.down_proj, [d, inner])?,
         })
     }
 

@@ -83,6 +83,32 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The ids of a whole dialogue: as [`Self::encode`], after whatever the tokenizer puts in front (`<s>`).
+    ///
+    /// Errors: as [`Self::encode`].
+    pub fn encode_dialogue(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let encoding = self
+            .inner
+            .encode_fast(text, true)
+            .map_err(|error| Error::Input(format!("cannot tokenize: {error}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Makes another token than the one the settings name close turns.
+    ///
+    /// Errors: `File` when the vocabulary has no such token.
+    pub(crate) fn close_turns_with(&mut self, token: &str) -> Result<(), Error> {
+        let id = self.token_id(token).ok_or_else(|| Error::File {
+            path: self.folder.join("tokenizer.json"),
+            problem: format!("expected the token `{token}` in the vocabulary, got none"),
+        })?;
+        self.end_token = id;
+        if !self.stop_tokens.contains(&id) {
+            self.stop_tokens.push(id);
+        }
+        Ok(())
+    }
+
     /// The text of ids, special tokens kept or left out. Bytes that are no UTF-8 become U+FFFD; ids that stand for no
     /// token (a model's vocabulary may be padded) become nothing.
     ///

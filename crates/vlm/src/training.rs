@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use burn::tensor::{Gradients, Tensor};
 
 use crate::error::Error;
-use crate::model::Qwen25Vl;
+use crate::model::Vlm;
 use crate::parameter::{Group, Parameters};
 
 /// Values or gradients of parameters, flat, by the checkpoint's key.
 pub type NamedValues = BTreeMap<String, Tensor<1>>;
 
-impl Qwen25Vl {
+impl Vlm {
     /// A view in which the parameters of `groups` are fresh leaves that collect gradients, and all others constants.
     #[must_use]
     pub fn training_view(&self, groups: &[Group]) -> Self {

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::families::Family;
 use crate::parameter::Parameter;
 use crate::tensor_file::TensorFile;
 
@@ -18,39 +19,55 @@ pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// The list of shards of a sharded one.
 pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
-/// How a checkpoint names its parts. In code, keys are always written the `Published` way.
+/// A module that transformers has moved: where published checkpoints have it, and where newer ones do.
+pub type Moved = (&'static str, &'static str);
+
+/// How a checkpoint names its parts: as published, or as transformers has nested modules since 4.52. In code, keys are
+/// always written the published way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Naming {
-    /// `visual.…`, `model.layers.…`: the published checkpoints.
-    Published,
-    /// `model.visual.…`, `model.language_model.layers.…`: modules as transformers has nested them since 4.52.
-    Nested,
+pub struct Naming {
+    moved: &'static [Moved],
+    is_nested: bool,
 }
 
 impl Naming {
-    /// A `Published` key under this naming.
+    /// A published key under this naming.
     pub fn key(self, published: &str) -> String {
-        match (self, published.split_once('.')) {
-            (Self::Nested, Some(("visual", rest))) => format!("model.visual.{rest}"),
-            (Self::Nested, Some(("model", rest))) => format!("model.language_model.{rest}"),
-            _ => published.to_owned(),
-        }
+        let moved = self.moved.iter().filter(|_| self.is_nested);
+        renamed(published, moved.copied())
     }
 
-    /// The `Published` key of one under this naming.
+    /// The published key of one under this naming.
     pub fn published(self, key: &str) -> String {
-        let nested = key.strip_prefix("model.").filter(|_| self == Self::Nested);
-        match nested.and_then(|rest| rest.split_once('.')) {
-            Some(("visual", rest)) => format!("visual.{rest}"),
-            Some(("language_model", rest)) => format!("model.{rest}"),
-            _ => key.to_owned(),
+        let moved = self.moved.iter().filter(|_| self.is_nested);
+        renamed(key, moved.map(|(published, nested)| (*nested, *published)))
+    }
+
+    /// The newer naming of the same modules.
+    #[must_use]
+    pub fn nested(self) -> Self {
+        Self {
+            is_nested: true,
+            ..self
         }
     }
 
-    fn of<'a>(mut keys: impl Iterator<Item = &'a String>) -> Self {
-        let nested = keys.any(|key| key.starts_with("model.visual.") || key.starts_with("model.language_model."));
-        if nested { Self::Nested } else { Self::Published }
+    /// The naming that a checkpoint or adapter with these keys follows.
+    pub(crate) fn of<'a>(moved: &'static [Moved], mut keys: impl Iterator<Item = &'a str>) -> Self {
+        let is_nested = keys.any(|key| moved.iter().any(|(_, nested)| key.starts_with(nested)));
+        Self { moved, is_nested }
     }
+
+    /// The naming that one key of the same family follows.
+    pub(crate) fn of_key(self, key: &str) -> Self {
+        Self::of(self.moved, std::iter::once(key))
+    }
+}
+
+fn renamed(key: &str, mut moved: impl Iterator<Item = (&'static str, &'static str)>) -> String {
+    moved
+        .find_map(|(from, to)| Some(format!("{to}{}", key.strip_prefix(from)?)))
+        .unwrap_or_else(|| key.to_owned())
 }
 
 /// Hands out weights by key, and knows in the end whether any was left over.
@@ -58,7 +75,9 @@ impl Naming {
 pub struct WeightReader {
     source: Source,
     naming: Naming,
+    family: &'static dyn Family,
     taken: BTreeSet<String>,
+    is_dry: bool,
 }
 
 #[derive(Debug)]
@@ -79,14 +98,14 @@ impl WeightReader {
     ///
     /// Errors: `Io` for a file that cannot be opened, `File` for one that is truncated or no safetensors file, or for
     /// a shard that lacks a key the index promises.
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        let files = open_files(folder)?;
+    pub(crate) fn open(folder: &Path, family: &'static dyn Family) -> Result<Self, Error> {
+        let files = weight_files(folder)?;
         let keys = files
             .iter()
             .enumerate()
             .flat_map(|(index, file)| file.keys().into_iter().map(move |k| (k, index)));
         let file_of_key: BTreeMap<_, _> = keys.collect();
-        let naming = Naming::of(file_of_key.keys());
+        let naming = Naming::of(family.moved(), file_of_key.keys().map(String::as_str));
         let source = Source::Folder {
             folder: folder.to_owned(),
             files,
@@ -95,17 +114,24 @@ impl WeightReader {
         Ok(Self {
             source,
             naming,
+            family,
             taken: BTreeSet::new(),
+            is_dry: false,
         })
     }
 
     /// A source of random weights for a model trained from nothing: matrices normal with standard deviation
     /// `deviation`, biases 0, norms 1. What a key gets depends on it and the seed alone, not on what was read before.
-    pub fn random(seed: u64, deviation: f64) -> Self {
+    pub(crate) fn random(seed: u64, deviation: f64, family: &'static dyn Family) -> Self {
         Self {
             source: Source::Random { seed, deviation },
-            naming: Naming::Published,
+            naming: Naming {
+                moved: family.moved(),
+                is_nested: false,
+            },
+            family,
             taken: BTreeSet::new(),
+            is_dry: false,
         }
     }
 
@@ -114,7 +140,7 @@ impl WeightReader {
         self.naming
     }
 
-    /// Whether the source has a weight of this `Published` key; a random one has every key.
+    /// Whether the source has a weight of this published key; a random one has every key.
     pub fn contains(&self, key: &str) -> bool {
         match &self.source {
             Source::Folder { file_of_key, .. } => file_of_key.contains_key(&self.naming.key(key)),
@@ -122,11 +148,18 @@ impl WeightReader {
         }
     }
 
-    /// Takes the weight of a `Published` key as a tensor of `shape`.
+    /// The same, but only keys, shapes and types are looked at: every weight is zero and takes no memory.
+    pub(crate) fn check(folder: &Path, family: &'static dyn Family) -> Result<Self, Error> {
+        let mut reader = Self::open(folder, family)?;
+        reader.is_dry = true;
+        Ok(reader)
+    }
+
+    /// Takes the weight of a published key as a tensor of `shape`.
     ///
     /// Errors: `Tensor` when the key is missing, or its shape or type is another.
     pub fn take<const D: usize>(&mut self, key: &str, shape: [usize; D], device: &Device) -> Result<Tensor<D>, Error> {
-        Ok(Tensor::from_data(self.take_data(key, &shape)?, device))
+        self.take_as(key, &shape, shape, device)
     }
 
     /// The same as a [`Parameter`], named as in the checkpoint.
@@ -139,7 +172,7 @@ impl WeightReader {
         device: &Device,
     ) -> Result<Parameter<D>, Error> {
         let value = self.take(key, shape, device)?;
-        Ok(Parameter::new(&self.naming.key(key), value))
+        Ok(Parameter::new(&self.naming.key(key), self.family.group(key), value))
     }
 
     /// A [`Parameter`] computed with as `shape` that the checkpoint stores as `file_shape`, of the same length and
@@ -153,9 +186,13 @@ impl WeightReader {
         shape: [usize; D],
         device: &Device,
     ) -> Result<Parameter<D>, Error> {
-        let (bytes, _, dtype) = self.take_data(key, file_shape)?.into_parts();
-        let value = Tensor::from_data(TensorData::from_bytes(bytes, shape, dtype), device);
-        Ok(Parameter::reshaped(&self.naming.key(key), file_shape, value))
+        let value = self.take_as(key, file_shape, shape, device)?;
+        Ok(Parameter::reshaped(
+            &self.naming.key(key),
+            self.family.group(key),
+            file_shape,
+            value,
+        ))
     }
 
     /// Counts a key as read that the model does not need: a tied head that was stored all the same.
@@ -181,21 +218,34 @@ impl WeightReader {
         ))
     }
 
-    fn take_data(&mut self, key: &str, shape: &[usize]) -> Result<TensorData, Error> {
+    fn take_as<const D: usize>(
+        &mut self,
+        key: &str,
+        file_shape: &[usize],
+        shape: [usize; D],
+        device: &Device,
+    ) -> Result<Tensor<D>, Error> {
         let name = self.naming.key(key);
         let data = match &self.source {
-            Source::Random { seed, deviation } => random_weight(*seed, *deviation, &name, shape),
+            Source::Random { seed, deviation } => random_weight(*seed, *deviation, &name, file_shape),
             Source::Folder {
                 folder,
                 files,
                 file_of_key,
-            } => match file_of_key.get(&name) {
-                Some(file) => files[*file].read(&name, shape)?,
-                None => return Err(missing_key(folder, files, &name, shape)),
-            },
+            } => {
+                let file = file_of_key.get(&name).map(|file| &files[*file]);
+                let file = file.ok_or_else(|| missing_key(folder, files, &name, file_shape))?;
+                if self.is_dry {
+                    file.check(&name, file_shape)?;
+                    self.taken.insert(name);
+                    return Ok(Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape));
+                }
+                file.read(&name, file_shape)?
+            }
         };
         self.taken.insert(name);
-        Ok(data)
+        let (bytes, _, dtype) = data.into_parts();
+        Ok(Tensor::from_data(TensorData::from_bytes(bytes, shape, dtype), device))
     }
 }
 
@@ -216,7 +266,10 @@ struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
-fn open_files(folder: &Path) -> Result<Vec<TensorFile>, Error> {
+/// The files that hold a folder's weights.
+///
+/// Errors: as [`WeightReader::open`].
+pub(crate) fn weight_files(folder: &Path) -> Result<Vec<TensorFile>, Error> {
     let index_path = folder.join(INDEX_FILE);
     if !index_path.exists() {
         return Ok(vec![TensorFile::open(&folder.join(WEIGHTS_FILE))?]);

@@ -9,12 +9,12 @@ use burn::tensor::{Device, Tensor};
 use common::{Case, Fixture, assert_close, committed_folder, fixtures, values};
 use vlm::batch::{Batch, TokenSequence};
 use vlm::generate::{FinishReason, GenerateOptions, Generated, Prompt, generate};
-use vlm::model::Qwen25Vl;
+use vlm::model::Vlm;
 
 /// The six cases of a fixture, cut where the reply begins.
 struct Prompts {
     fixture: Fixture,
-    model: Qwen25Vl,
+    model: Vlm,
     cases: Vec<Case>,
     images: Vec<Option<Tensor<2>>>,
 }
@@ -22,7 +22,7 @@ struct Prompts {
 impl Prompts {
     fn of(fixture: Fixture) -> Self {
         let device = Device::flex();
-        let model = Qwen25Vl::load(&fixture.model_folder(), &device).unwrap();
+        let model = Vlm::load(&fixture.model_folder(), &device).unwrap();
         let mut cases = fixture.cases();
         for case in &mut cases {
             case.ids
@@ -114,7 +114,7 @@ fn greedy_tokens_are_those_of_the_published_code() {
 }
 
 /// The log-probabilities that the model gives `tokens` when they are scored in one pass.
-fn scored(model: &Qwen25Vl, prompt: &Prompt, tokens: &[u32]) -> Vec<f32> {
+fn scored(model: &Vlm, prompt: &Prompt, tokens: &[u32]) -> Vec<f32> {
     let ids = [prompt.sequence.ids, tokens].concat();
     let batch = Batch::new(
         &[TokenSequence {

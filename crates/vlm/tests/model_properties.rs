@@ -7,7 +7,7 @@ mod common;
 use common::forward::{ALL_GROUPS, gradients, hidden_states, largest, load, logits_alone, reply, summed_loss};
 use common::{Case, Fixture, assert_close, values};
 use vlm::adapter::{LoraConfig, TargetModules};
-use vlm::model::Qwen25Vl;
+use vlm::model::Vlm;
 use vlm::parameter::Group;
 use vlm::training::sum_gradients;
 
@@ -68,7 +68,7 @@ fn a_fresh_adapter_changes_nothing_and_must_match_a_layer() {
         target_modules,
     };
     let names = |names: &[&str]| TargetModules::Names(names.iter().map(|name| (*name).to_owned()).collect());
-    let attach = |model: &mut Qwen25Vl, targets| model.attach_lora(&config(targets), 7);
+    let attach = |model: &mut Vlm, targets| model.attach_lora(&config(targets), 7);
     assert_eq!(attach(&mut model, names(&["q_proj", "v_proj"])).unwrap(), 6);
     assert_eq!(
         attach(&mut model, TargetModules::Pattern("all-linear".to_owned())).unwrap(),

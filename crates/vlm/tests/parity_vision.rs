@@ -1,42 +1,21 @@
-//! The vision tower against the published code: `fixtures/parity/*/expected.safetensors`.
+//! The vision tower of Qwen2.5-VL: pictures side by side, and what does not fit.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
 
 use burn::tensor::{Device, Tensor};
-use common::{Case, Fixture, assert_close, fixtures, values};
-use vlm::config::Config;
-use vlm::vision::VisionTower;
-use vlm::weights::WeightReader;
+use common::{Case, Fixture, assert_close, values};
+use vlm::model::Vlm;
 
 /// The fixture README's bound for a float32 implementation.
 const TOLERANCE: f32 = 2e-4;
 
-fn tower(fixture: &Fixture) -> VisionTower {
-    let config = Config::load(&fixture.model_folder()).unwrap();
-    let mut reader = WeightReader::open(&fixture.model_folder()).unwrap();
-    VisionTower::load(&mut reader, &config.vision, &Device::flex()).unwrap()
+fn tower(fixture: &Fixture) -> Vlm {
+    Vlm::load(&fixture.model_folder(), &Device::flex()).unwrap()
 }
 
 fn expected(fixture: &Fixture, case: &Case) -> Vec<f32> {
     fixture.floats(&format!("{}.image_embeds", case.id))
-}
-
-#[test]
-fn image_embeddings_are_those_of_the_published_code() {
-    for fixture in fixtures() {
-        let tower = tower(&fixture);
-        let mut n_cases = 0;
-        for case in fixture.cases() {
-            let Some(pixels) = fixture.pixel_values(&case, &Device::flex()) else {
-                continue;
-            };
-            let got = values(tower.forward(pixels, &case.grids).unwrap());
-            assert_close(&case.id, &got, &expected(&fixture, &case), TOLERANCE);
-            n_cases += 1;
-        }
-        assert_eq!(n_cases, 5, "cases with images");
-    }
 }
 
 /// Images of many sizes at once, some of them equal.
@@ -50,7 +29,7 @@ fn an_image_in_company_is_embedded_as_it_is_alone() {
     let pixels = Tensor::cat(pixels.collect(), 0);
     let grids: Vec<_> = cases.iter().flat_map(|case| case.grids.clone()).collect();
     let expected: Vec<f32> = cases.iter().flat_map(|case| expected(&fixture, case)).collect();
-    let got = values(tower(&fixture).forward(pixels, &grids).unwrap());
+    let got = values(tower(&fixture).encode_images(pixels, &grids).unwrap());
     assert_close("four cases at once", &got, &expected, TOLERANCE);
 }
 
@@ -59,7 +38,7 @@ fn grids_that_do_not_fit_are_refused() {
     let tower = tower(&Fixture::committed());
     let message = |n_patches, grid| {
         let pixels = Tensor::zeros([n_patches, 1176], &Device::flex());
-        tower.forward(pixels, &[grid]).unwrap_err().to_string()
+        tower.encode_images(pixels, &[grid]).unwrap_err().to_string()
     };
     assert_eq!(
         message(15, [1, 3, 5]),

@@ -71,10 +71,10 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let refusal = demo.finetune("refusal", &base, "refusal", &["general"])?;
     summaries.push(demo.evaluate("refusal", &refusal, None)?);
     demo.curate("safer", &base)?;
-    let safer = demo.reinforce("safer", &base)?;
+    let safer = demo.reinforce("safer", &base, &recipe.safer)?;
     summaries.push(demo.evaluate("safer", &base, Some(&safer))?);
     demo.curate("mirage+safer", &mirage)?;
-    let both = demo.reinforce("mirage+safer", &mirage)?;
+    let both = demo.reinforce("mirage+safer", &mirage, &recipe.mirage_safer)?;
     summaries.push(demo.evaluate("mirage+safer", &mirage, Some(&both))?);
 
     let stages = demo.stages();

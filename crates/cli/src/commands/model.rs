@@ -14,7 +14,7 @@ use crate::errors::Failure;
 /// Which model to use.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArguments {
-    /// The model: a Hugging Face folder of the Qwen2.5-VL architecture
+    /// The model: a Hugging Face folder of Qwen2-VL, Qwen2.5-VL, InternVL2.5 or InternVL3
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// A LoRA adapter in PEFT layout, put on top of the model

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 
 /// One object of the file.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     map: &'a Map<String, Value>,
     path: &'a Path,
     // What stands before a field's name in messages: empty, or `vision_config.`.
@@ -15,7 +15,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(value: &'a Value, path: &'a Path) -> Result<Self, Error> {
+    pub(crate) fn new(value: &'a Value, path: &'a Path) -> Result<Self, Error> {
         let expected = || Error::File {
             path: path.to_owned(),
             problem: "expected a JSON object".to_owned(),
@@ -28,7 +28,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An error about a field.
-    pub(super) fn problem(&self, name: &str, problem: &str) -> Error {
+    pub(crate) fn problem(&self, name: &str, problem: &str) -> Error {
         Error::File {
             path: self.path.to_owned(),
             problem: format!("field `{}{name}`: {problem}", self.prefix),
@@ -44,12 +44,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether the field is there and not null.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.map.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// An object inside this one; none when it is absent.
-    pub(super) fn section(&self, name: &str) -> Result<Option<Self>, Error> {
+    pub(crate) fn section(&self, name: &str) -> Result<Option<Self>, Error> {
         if !self.has(name) {
             return Ok(None);
         }
@@ -64,19 +64,38 @@ impl<'a> Fields<'a> {
     }
 
     /// A positive integer.
-    pub(super) fn count(&self, name: &str) -> Result<usize, Error> {
+    pub(crate) fn count(&self, name: &str) -> Result<usize, Error> {
         let value = self.map.get(name).and_then(Value::as_u64).filter(|value| *value > 0);
         let value = value.and_then(|value| usize::try_from(value).ok());
         value.ok_or_else(|| self.expected(name, "a positive integer"))
     }
 
+    /// A positive integer, or a pair of equal ones: the side of a square.
+    pub(crate) fn side(&self, name: &str) -> Result<usize, Error> {
+        match self.map.get(name).and_then(Value::as_array) {
+            None => self.count(name),
+            Some(_) => match self.indexes(name)?[..] {
+                [high, wide] if high == wide && high > 0 => Ok(high),
+                _ => Err(self.expected(name, "two equal positive integers")),
+            },
+        }
+    }
+
+    /// An integer, or `default` when absent.
+    pub(crate) fn integer(&self, name: &str, default: i64) -> Result<i64, Error> {
+        if !self.has(name) {
+            return Ok(default);
+        }
+        self.map[name].as_i64().ok_or_else(|| self.expected(name, "an integer"))
+    }
+
     /// A positive integer, or `default` when absent.
-    pub(super) fn count_or(&self, name: &str, default: usize) -> Result<usize, Error> {
+    pub(crate) fn count_or(&self, name: &str, default: usize) -> Result<usize, Error> {
         if self.has(name) { self.count(name) } else { Ok(default) }
     }
 
     /// A positive number, or `default` when absent.
-    pub(super) fn number(&self, name: &str, default: f64) -> Result<f64, Error> {
+    pub(crate) fn number(&self, name: &str, default: f64) -> Result<f64, Error> {
         if !self.has(name) {
             return Ok(default);
         }
@@ -87,7 +106,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A boolean, or `default` when absent.
-    pub(super) fn flag(&self, name: &str, default: bool) -> Result<bool, Error> {
+    pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool, Error> {
         if !self.has(name) {
             return Ok(default);
         }
@@ -97,7 +116,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of non-negative integers.
-    pub(super) fn indexes(&self, name: &str) -> Result<Vec<usize>, Error> {
+    pub(crate) fn indexes(&self, name: &str) -> Result<Vec<usize>, Error> {
         let list = self.map.get(name).and_then(Value::as_array);
         let indexes = list.and_then(|list| {
             list.iter()
@@ -108,7 +127,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A token id below `vocab_size`.
-    pub(super) fn token(&self, name: &str, vocab_size: usize) -> Result<u32, Error> {
+    pub(crate) fn token(&self, name: &str, vocab_size: usize) -> Result<u32, Error> {
         let id = self
             .map
             .get(name)
@@ -118,21 +137,25 @@ impl<'a> Fields<'a> {
         id.ok_or_else(|| self.expected(name, &format!("a token id below vocab_size {vocab_size}")))
     }
 
-    /// Fails unless the field is one of these words; where it is absent the first is meant.
-    pub(super) fn one_of(&self, name: &str, words: &[&str]) -> Result<(), Error> {
-        let known = match self.map.get(name) {
-            None => true,
-            Some(value) => value.as_str().is_some_and(|word| words.contains(&word)),
+    /// The field's word, which must be one of these; where it is absent the first is meant.
+    pub(crate) fn one_of<'w>(&self, name: &str, words: &[&'w str]) -> Result<&'w str, Error> {
+        let found = match self.map.get(name) {
+            None => words.first(),
+            Some(value) => words.iter().find(|word| value.as_str() == Some(word)),
         };
-        if known {
-            Ok(())
-        } else {
-            Err(self.expected(name, &format!("\"{}\"", words.join("\" or \""))))
-        }
+        found
+            .copied()
+            .ok_or_else(|| self.expected(name, &format!("\"{}\"", words.join("\" or \""))))
+    }
+
+    /// An object inside this one.
+    pub(crate) fn required_section(&self, name: &str) -> Result<Self, Error> {
+        self.section(name)?
+            .ok_or_else(|| self.problem(name, "expected an object"))
     }
 
     /// Fails unless the field's value is a multiple of `factor`.
-    pub(super) fn multiple(&self, name: &str, value: usize, factor: usize) -> Result<(), Error> {
+    pub(crate) fn multiple(&self, name: &str, value: usize, factor: usize) -> Result<(), Error> {
         if value.is_multiple_of(factor) {
             return Ok(());
         }

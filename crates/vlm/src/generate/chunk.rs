@@ -8,7 +8,7 @@ use super::sampler::{Sampler, generator};
 use super::{FinishReason, GenerateOptions, Generated, OnFinished, Prompt};
 use crate::batch::{Batch, TokenSequence};
 use crate::error::Error;
-use crate::model::Qwen25Vl;
+use crate::model::Vlm;
 
 /// Prompts are padded to a multiple of this many tokens, so that rows of scores fill vector registers.
 const PROMPT_STEP: usize = 8;
@@ -30,7 +30,7 @@ pub(super) struct Member {
 
 /// A chunk to compute.
 pub(super) struct Task<'a> {
-    pub model: &'a Qwen25Vl,
+    pub model: &'a Vlm,
     pub prompts: &'a [Prompt<'a>],
     /// The chunk's sequences; those of one prompt stand together.
     pub members: &'a [Member],

@@ -13,7 +13,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::model::Qwen25Vl;
+use crate::model::Vlm;
 use crate::rope::Rotary;
 use crate::text::attention::{Memory, Projected, softmax_columns};
 use slots::Slots;
@@ -28,7 +28,7 @@ const PROMPTS_PER_IDLE_PROMPT: usize = 4;
 
 /// The state of a chunk between two tokens.
 pub(super) struct Decoder<'a> {
-    model: &'a Qwen25Vl,
+    model: &'a Vlm,
     layers: Vec<LayerMemory>,
     // 0 on the prompts' tokens and -∞ on padding, `[n, 1, 1, t]`; none when there is no padding.
     mask: Option<Tensor<4>>,
@@ -52,7 +52,7 @@ impl<'a> Decoder<'a> {
     ///
     /// Errors: `Input` when image tokens and rows of `images` disagree.
     pub fn new(
-        model: &'a Qwen25Vl,
+        model: &'a Vlm,
         batch: &Batch,
         images: Option<Tensor<2>>,
         prompt_of_row: &[usize],
@@ -218,7 +218,7 @@ fn transposed(x: Tensor<4>) -> Tensor<4> {
     x.swap_dims(2, 3).reshape([a * b * c * d]).reshape([a, b, d, c])
 }
 
-fn padding_mask(batch: &Batch, model: &Qwen25Vl) -> Option<Tensor<4>> {
+fn padding_mask(batch: &Batch, model: &Vlm) -> Option<Tensor<4>> {
     let [n, t] = batch.dims();
     if batch.lengths().iter().all(|&length| length == t) {
         return None;
@@ -235,7 +235,7 @@ fn padding_mask(batch: &Batch, model: &Qwen25Vl) -> Option<Tensor<4>> {
 }
 
 /// As many slots for each prompt as give the product with its keys two rows: one would be summed in another order.
-fn minimum_slots(model: &Qwen25Vl) -> usize {
+fn minimum_slots(model: &Vlm) -> usize {
     let config = &model.config().text;
     if config.num_attention_heads == config.num_key_value_heads {
         2
@@ -253,7 +253,7 @@ fn padded(rows: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-fn indexes(values: &[usize], model: &Qwen25Vl) -> Tensor<1, Int> {
+fn indexes(values: &[usize], model: &Vlm) -> Tensor<1, Int> {
     let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), &model.device())

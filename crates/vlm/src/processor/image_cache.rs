@@ -117,7 +117,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::image_processor::{ImageProcessor, ImageSettings};
+    use crate::image_processor::{ImageProcessor, ImageSettings, Pictures};
     use crate::resample::RgbPicture;
 
     /// A picture of 56 x 56 pixels, 9,408 bytes.

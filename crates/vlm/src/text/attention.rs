@@ -8,6 +8,7 @@ use crate::kernels;
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
+use crate::text::{QkvLayout, TextLayout};
 use crate::weights::WeightReader;
 
 /// What all layers share in one pass: the turns of queries and keys, and the shape `[b, t]` of the padded tokens.
@@ -85,11 +86,18 @@ pub(crate) struct Memory {
 /// One layer's attention.
 #[derive(Clone, Debug)]
 pub(crate) struct Attention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
+    qkv: QkvProjection,
     o_proj: Linear,
     head_dim: usize,
+    // Query heads of one key head.
+    group: usize,
+}
+
+/// The projections to queries, keys and values, as [`QkvLayout`] says.
+#[derive(Clone, Debug)]
+enum QkvProjection {
+    Separate(Box<[Linear; 3]>),
+    Fused(Linear),
 }
 
 impl Attention {
@@ -97,18 +105,27 @@ impl Attention {
         reader: &mut WeightReader,
         key: &str,
         config: &TextConfig,
+        layout: &TextLayout,
         device: &Device,
     ) -> Result<Self, Error> {
         let (d, head_dim) = (config.hidden_size, config.head_dim());
         let kv_width = config.num_key_value_heads * head_dim;
+        let has_bias = config.attention_bias;
         let mut projection =
-            |name, shape, has_bias| Linear::load(reader, &format!("{key}.{name}"), shape, has_bias, device);
+            |name: &str, shape, has_bias| Linear::load(reader, &format!("{key}.{name}"), shape, has_bias, device);
+        let qkv = match layout.qkv {
+            QkvLayout::Separate([q, k, v]) => QkvProjection::Separate(Box::new([
+                projection(q, [d, d], has_bias)?,
+                projection(k, [kv_width, d], has_bias)?,
+                projection(v, [kv_width, d], has_bias)?,
+            ])),
+            QkvLayout::Fused(wqkv) => QkvProjection::Fused(projection(wqkv, [d + 2 * kv_width, d], has_bias)?),
+        };
         Ok(Self {
-            q_proj: projection("q_proj", [d, d], true)?,
-            k_proj: projection("k_proj", [kv_width, d], true)?,
-            v_proj: projection("v_proj", [kv_width, d], true)?,
-            o_proj: projection("o_proj", [d, d], false)?,
+            qkv,
+            o_proj: projection(layout.o_proj, [d, d], false)?,
             head_dim,
+            group: config.num_attention_heads / config.num_key_value_heads,
         })
     }
 
@@ -132,24 +149,52 @@ impl Attention {
     pub(crate) fn project(&self, x: Tensor<2>, rotary: &Rotary, shape: [usize; 2]) -> Projected {
         // The usual 1/√head_dim is in the queries, where it costs nothing.
         let factor = 1.0 / (self.head_dim as f64).sqrt();
-        let queries = rotary.turn_heads(self.q_proj.forward(x.clone()), factor);
-        let Memory { keys, values } = self.project_memory(x, rotary, shape);
-        Projected { queries, keys, values }
+        let (queries, keys, values) = match &self.qkv {
+            QkvProjection::Separate(layers) => {
+                let [q_proj, k_proj, v_proj] = &**layers;
+                (q_proj.forward(x.clone()), k_proj.forward(x.clone()), v_proj.forward(x))
+            }
+            QkvProjection::Fused(wqkv) => self.split(wqkv.forward(x)),
+        };
+        let Memory { keys, values } = self.memory(keys, values, rotary, shape);
+        Projected {
+            queries: rotary.turn_heads(queries, factor),
+            keys,
+            values,
+        }
     }
 
-    fn project_memory(&self, x: Tensor<2>, rotary: &Rotary, [b, t]: [usize; 2]) -> Memory {
-        let keys = rotary.turn_heads(self.k_proj.forward(x.clone()), 1.0);
-        let values = self.v_proj.forward(x);
+    /// Shapes: `[n, kv · (group + 2) · head_dim]` → `[n, h · head_dim]` and twice `[n, kv · head_dim]`.
+    fn split(&self, fused: Tensor<2>) -> (Tensor<2>, Tensor<2>, Tensor<2>) {
+        let [n, width] = fused.dims();
+        let (group, head_dim) = (self.group, self.head_dim);
+        let kv_heads = width / ((group + 2) * head_dim);
+        let heads = fused.reshape([n, kv_heads, group + 2, head_dim]);
+        let part = |first, count| {
+            let part = heads.clone().narrow(2, first, count);
+            part.reshape([n, kv_heads * count * head_dim])
+        };
+        (part(0, group), part(group, 1), part(group + 1, 1))
+    }
+
+    fn memory(&self, keys: Tensor<2>, values: Tensor<2>, rotary: &Rotary, [b, t]: [usize; 2]) -> Memory {
         let kv_heads = values.dims()[1] / self.head_dim;
         Memory {
-            keys,
+            keys: rotary.turn_heads(keys, 1.0),
             values: values.reshape([b, t, kv_heads, self.head_dim]).swap_dims(1, 2),
         }
     }
 
     /// Keys and values of `[b·t, d]` rows alone: what later tokens look for.
     pub(super) fn remember(&self, x: Tensor<2>, context: &AttentionContext) -> Memory {
-        self.project_memory(x, &context.rotary, context.shape)
+        let (keys, values) = match &self.qkv {
+            QkvProjection::Separate(layers) => (layers[1].forward(x.clone()), layers[2].forward(x)),
+            QkvProjection::Fused(wqkv) => {
+                let (_, keys, values) = self.split(wqkv.forward(x));
+                (keys, values)
+            }
+        };
+        self.memory(keys, values, &context.rotary, context.shape)
     }
 
     /// The projection of the heads, put end to end, back to the residual stream. Shapes: `[n, d]` → `[n, d]`.
@@ -157,8 +202,13 @@ impl Attention {
         self.o_proj.forward(mixed)
     }
 
-    pub(super) fn linears(&mut self) -> [&mut Linear; 4] {
-        [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj, &mut self.o_proj]
+    pub(super) fn linears(&mut self) -> Vec<&mut Linear> {
+        let mut linears: Vec<&mut Linear> = match &mut self.qkv {
+            QkvProjection::Separate(layers) => layers.iter_mut().collect(),
+            QkvProjection::Fused(wqkv) => vec![wqkv],
+        };
+        linears.push(&mut self.o_proj);
+        linears
     }
 }
 

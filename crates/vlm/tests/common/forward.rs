@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Gradients, Tensor};
 use vlm::batch::Batch;
-use vlm::model::Qwen25Vl;
+use vlm::model::Vlm;
 use vlm::parameter::Group;
 use vlm::training::NamedValues;
 
@@ -10,11 +10,11 @@ use super::{Case, Fixture, values};
 
 pub const ALL_GROUPS: [Group; 3] = [Group::Vision, Group::Projector, Group::Language];
 
-pub fn load(fixture: &Fixture) -> Qwen25Vl {
-    Qwen25Vl::load(&fixture.model_folder(), &Device::flex()).unwrap()
+pub fn load(fixture: &Fixture) -> Vlm {
+    Vlm::load(&fixture.model_folder(), &Device::flex()).unwrap()
 }
 
-pub fn hidden_states(model: &Qwen25Vl, fixture: &Fixture, cases: &[Case]) -> (Batch, Tensor<2>) {
+pub fn hidden_states(model: &Vlm, fixture: &Fixture, cases: &[Case]) -> (Batch, Tensor<2>) {
     let sequences: Vec<_> = cases.iter().map(Case::sequence).collect();
     let batch = Batch::new(&sequences, model.config()).unwrap();
     let images = cases.iter().filter_map(|case| {
@@ -27,18 +27,13 @@ pub fn hidden_states(model: &Qwen25Vl, fixture: &Fixture, cases: &[Case]) -> (Ba
     (batch, hidden)
 }
 
-pub fn logits_alone(model: &Qwen25Vl, fixture: &Fixture, case: Case) -> Vec<f32> {
+pub fn logits_alone(model: &Vlm, fixture: &Fixture, case: Case) -> Vec<f32> {
     let (_, hidden) = hidden_states(model, fixture, &[case]);
     values(model.logits(hidden))
 }
 
 /// Cross-entropy summed over the tokens a mask marks, and their number.
-pub fn summed_loss(
-    model: &Qwen25Vl,
-    fixture: &Fixture,
-    cases: &[Case],
-    mask: fn(&Case) -> &[bool],
-) -> (Tensor<1>, usize) {
+pub fn summed_loss(model: &Vlm, fixture: &Fixture, cases: &[Case], mask: fn(&Case) -> &[bool]) -> (Tensor<1>, usize) {
     let (batch, hidden) = hidden_states(model, fixture, cases);
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     for (sequence, case) in cases.iter().enumerate() {
@@ -61,13 +56,13 @@ pub fn all_turns(case: &Case) -> &[bool] {
     &case.labels_mask_all
 }
 
-pub fn mean_loss(model: &Qwen25Vl, fixture: &Fixture, mask: fn(&Case) -> &[bool]) -> f64 {
+pub fn mean_loss(model: &Vlm, fixture: &Fixture, mask: fn(&Case) -> &[bool]) -> f64 {
     let (loss, count) = summed_loss(model, fixture, &fixture.cases(), mask);
     f64::from(loss.into_scalar::<f32>()) / count as f64
 }
 
 /// Gradients of the mean loss over the scored replies.
-pub fn gradients(model: &Qwen25Vl, groups: &[Group], fixture: &Fixture) -> NamedValues {
+pub fn gradients(model: &Vlm, groups: &[Group], fixture: &Fixture) -> NamedValues {
     let view = model.training_view(groups);
     let (loss, count) = summed_loss(&view, fixture, &fixture.cases(), reply);
     let gradients: Gradients = (loss / count as f32).backward();

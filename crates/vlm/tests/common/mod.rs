@@ -8,7 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use vlm::batch::TokenSequence;
 use vlm::tensor_file::TensorFile;
 
-/// The fixtures to compare with: an untied and a tied head, or the one that `SCRUPLE_PARITY_DIR` names.
+/// The fixtures to compare with: one of each family, of Qwen2.5-VL with an untied and a tied head; or the one that
+/// `SCRUPLE_PARITY_DIR` names.
 pub fn fixtures() -> Vec<Fixture> {
     fixture_folders().into_iter().map(Fixture::open).collect()
 }
@@ -17,7 +18,9 @@ pub fn fixtures() -> Vec<Fixture> {
 pub fn fixture_folders() -> Vec<PathBuf> {
     match std::env::var_os("SCRUPLE_PARITY_DIR") {
         Some(folder) => vec![folder.into()],
-        None => ["qwen2_5_vl", "qwen2_5_vl_tied"].map(committed_folder).to_vec(),
+        None => ["qwen2_vl", "qwen2_5_vl", "qwen2_5_vl_tied", "internvl2_5", "internvl"]
+            .map(committed_folder)
+            .to_vec(),
     }
 }
 
@@ -27,6 +30,9 @@ pub fn committed_folder(name: &str) -> PathBuf {
         .join("../../fixtures/parity")
         .join(name)
 }
+
+/// Side of a patch of a tile, in pixels.
+const TILE_PATCH: usize = 14;
 
 /// One fixture folder with its expected tensors.
 pub struct Fixture {
@@ -80,6 +86,10 @@ impl Fixture {
         self.expected.read(key, &shape).unwrap().iter::<f32>().collect()
     }
 
+    pub fn has(&self, key: &str) -> bool {
+        self.expected.shape(key).is_some()
+    }
+
     pub fn float(&self, key: &str) -> f64 {
         f64::from(self.floats(key)[0])
     }
@@ -94,29 +104,43 @@ impl Fixture {
 
     pub fn case(&self, id: &str) -> Case {
         let integers = |name: &str| self.integers(&format!("{id}.{name}"));
-        let has_images = self.expected.shape(&format!("{id}.image_grid_thw")).is_some();
-        let grids = if has_images {
-            integers("image_grid_thw")
-        } else {
-            Vec::new()
-        };
         Case {
             id: id.to_owned(),
             ids: integers("input_ids").iter().map(|id| *id as u32).collect(),
-            grids: grids
-                .chunks(3)
-                .map(|grid| std::array::from_fn(|axis| grid[axis] as usize))
-                .collect(),
+            grids: self.grids(id),
             labels_mask: integers("labels_mask").iter().map(|bit| *bit == 1).collect(),
             labels_mask_all: integers("labels_mask_all").iter().map(|bit| *bit == 1).collect(),
         }
     }
 
-    /// The patches of a case's pictures, `[p, 1176]`; none where it has no pictures.
+    /// The grids of a case's pictures; of tiles, their number and the patches in one.
+    fn grids(&self, id: &str) -> Vec<[usize; 3]> {
+        let shape = |name: &str| self.expected.shape(&format!("{id}.{name}")).map(<[usize]>::to_vec);
+        if shape("image_grid_thw").is_some() {
+            let grids = self.integers(&format!("{id}.image_grid_thw"));
+            let grid = |grid: &[i64]| std::array::from_fn(|axis| grid[axis] as usize);
+            return grids.chunks(3).map(grid).collect();
+        }
+        let Some(pixels) = shape("pixel_values") else {
+            return Vec::new();
+        };
+        let side = pixels[2] / TILE_PATCH;
+        let tiles = self.integers(&format!("{id}.num_patches"));
+        tiles.into_iter().map(|tiles| [tiles as usize, side, side]).collect()
+    }
+
+    /// The patches of a case's pictures, `[p, values]`; none where it has no pictures. Tiles are cut into theirs.
     pub fn pixel_values(&self, case: &Case, device: &Device) -> Option<Tensor<2>> {
         let key = format!("{}.pixel_values", case.id);
         let shape = self.expected.shape(&key)?.to_vec();
-        Some(Tensor::from_data(TensorData::new(self.floats(&key), shape), device))
+        let values = TensorData::new(self.floats(&key), shape.clone());
+        let [tiles, channels, side, _] = shape[..] else {
+            return Some(Tensor::from_data(values, device));
+        };
+        let n = side / TILE_PATCH;
+        let pixels = Tensor::<4>::from_data(values, device).reshape([tiles, channels, n, TILE_PATCH, n, TILE_PATCH]);
+        let patches = pixels.permute([0, 2, 4, 1, 3, 5]);
+        Some(patches.reshape([tiles * n * n, channels * TILE_PATCH * TILE_PATCH]))
     }
 }
 

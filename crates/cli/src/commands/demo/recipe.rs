@@ -11,7 +11,7 @@ use align::mini::splits::MiniConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
-use align::training::SchedulerType;
+use align::training::{SchedulerType, SettingError};
 use engine::Trainable;
 use serde::{Deserialize, Serialize};
 use vlm::adapter::TargetModules;
@@ -22,7 +22,13 @@ use crate::config;
 const MAX_RESPONSE: usize = 144;
 
 /// The settings that `--seed` sets.
-const SEEDS: [&str; 4] = ["mini.seed", "mirage.seed", "curate.seed", "safer.grpo.seed"];
+const SEEDS: [&str; 5] = [
+    "mini.seed",
+    "mirage.seed",
+    "curate.seed",
+    "safer.grpo.seed",
+    "mirage_safer.grpo.seed",
+];
 
 /// All settings of a demo.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,8 +42,10 @@ pub struct Recipe {
     pub curate: CurateConfig,
     /// Whether reinforcement trains on the curated prompts, or on as many of all.
     pub curated_prompts: bool,
-    /// Reinforcement (SaFeR-VLM).
+    /// Reinforcement (SaFeR-VLM) of the base model.
     pub safer: Reinforcement,
+    /// Reinforcement of the model that MIRage gives, which has less to learn.
+    pub mirage_safer: Reinforcement,
     /// Evaluation.
     pub eval: EvalConfig,
 }
@@ -67,12 +75,19 @@ impl Recipe {
         loaded.check(recipe.mini.validate("mini"))?;
         loaded.check(recipe.mirage.validate("mirage"))?;
         loaded.check(recipe.curate.validate("curate"))?;
-        loaded.check(recipe.safer.train.validate("safer.train"))?;
-        loaded.check(recipe.safer.rollout.validate("safer.rollout"))?;
-        loaded.check(recipe.safer.reward.validate("safer.reward"))?;
-        loaded.check(recipe.safer.grpo.validate("safer.grpo"))?;
+        loaded.check(recipe.safer.validate("safer"))?;
+        loaded.check(recipe.mirage_safer.validate("mirage_safer"))?;
         loaded.check(recipe.eval.validate("eval"))?;
         Ok(loaded.settings)
+    }
+}
+
+impl Reinforcement {
+    fn validate(&self, table: &str) -> Result<(), SettingError> {
+        self.train.validate(&format!("{table}.train"))?;
+        self.rollout.validate(&format!("{table}.rollout"))?;
+        self.reward.validate(&format!("{table}.reward"))?;
+        self.grpo.validate(&format!("{table}.grpo"))
     }
 }
 
@@ -100,6 +115,13 @@ impl Default for Recipe {
             },
             curated_prompts: true,
             safer: Reinforcement::default(),
+            mirage_safer: Reinforcement {
+                grpo: GrpoConfig {
+                    learning_rate: 2e-4,
+                    ..Reinforcement::default().grpo
+                },
+                ..Reinforcement::default()
+            },
             eval: EvalConfig {
                 max_new_tokens: MAX_RESPONSE,
                 batch_size: 128,

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::super::{Context, eval::read_world, model};
 use super::base_model;
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Reinforcement};
 use crate::config::tables::ModelTable;
 use crate::interrupt;
 
@@ -120,8 +120,7 @@ impl<'a> Demo<'a> {
     }
 
     /// Trains by GRPO on the curated prompts: `runs/<name>/`. Returns the adapter's folder.
-    pub fn reinforce(&mut self, name: &str, from: &Path) -> anyhow::Result<PathBuf> {
-        let settings = &self.recipe.safer;
+    pub fn reinforce(&mut self, name: &str, from: &Path, settings: &Reinforcement) -> anyhow::Result<PathBuf> {
         self.timed(&format!("reinforce {name}"), |demo| {
             let items = demo.prompts(name)?;
             let mut engine = demo.open(from, None, settings.train.clone())?;

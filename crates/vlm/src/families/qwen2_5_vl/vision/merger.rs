@@ -3,17 +3,17 @@
 use burn::tensor::{Device, Tensor, activation};
 
 use super::block::NORM_EPSILON;
-use crate::config::VisionConfig;
 use crate::error::Error;
+use crate::families::qwen2_5_vl::VisionConfig;
 use crate::linear::Linear;
-use crate::norm::RmsNorm;
+use crate::norm::Norm;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::weights::WeightReader;
 
 /// Norm of each patch; then the patches of a merge unit, put end to end, through two layers with a GELU between.
 #[derive(Clone, Debug)]
 pub(super) struct PatchMerger {
-    ln_q: RmsNorm,
+    ln_q: Norm,
     expand: Linear,
     project: Linear,
 }
@@ -23,7 +23,13 @@ impl PatchMerger {
     pub fn load(reader: &mut WeightReader, config: &VisionConfig, device: &Device) -> Result<Self, Error> {
         let merged = config.hidden_size * config.spatial_merge_size.pow(2);
         Ok(Self {
-            ln_q: RmsNorm::load(reader, "visual.merger.ln_q", config.hidden_size, NORM_EPSILON, device)?,
+            ln_q: Norm::load(
+                reader,
+                "visual.merger.ln_q",
+                config.hidden_size,
+                (config.norm, NORM_EPSILON),
+                device,
+            )?,
             expand: Linear::load(reader, "visual.merger.mlp.0", [merged, merged], true, device)?,
             project: Linear::load(
                 reader,

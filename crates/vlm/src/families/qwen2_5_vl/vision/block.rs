@@ -1,12 +1,13 @@
-//! One block of the vision tower: attention within groups of patches, then a gated feed-forward layer.
+//! One block of the vision tower: attention within groups of patches, then a feed-forward layer.
 
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
 use super::arrangement::Run;
-use crate::config::VisionConfig;
 use crate::error::Error;
+use crate::families::qwen2_5_vl::{FeedForwardKind, VisionConfig};
 use crate::linear::{Linear, swiglu};
-use crate::norm::RmsNorm;
+use crate::norm::Norm;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
 use crate::text::attention::softmax_columns;
@@ -28,9 +29,9 @@ pub(super) struct Attended {
 /// Norm, attention, norm, feed-forward, with a residual around each pair.
 #[derive(Clone, Debug)]
 pub(super) struct VisionBlock {
-    norm1: RmsNorm,
+    norm1: Norm,
     attention: VisionAttention,
-    norm2: RmsNorm,
+    norm2: Norm,
     mlp: VisionMlp,
 }
 
@@ -42,12 +43,18 @@ struct VisionAttention {
     n_heads: usize,
 }
 
-/// SwiGLU: `down(silu(gate(x)) · up(x))`.
+/// Either of [`FeedForwardKind`].
 #[derive(Clone, Debug)]
-struct VisionMlp {
-    gate_proj: Linear,
-    up_proj: Linear,
-    down_proj: Linear,
+enum VisionMlp {
+    Gated {
+        gate_proj: Linear,
+        up_proj: Linear,
+        down_proj: Linear,
+    },
+    Plain {
+        fc1: Linear,
+        fc2: Linear,
+    },
 }
 
 impl VisionBlock {
@@ -60,12 +67,19 @@ impl VisionBlock {
             proj: linear("attn.proj", [d, d])?,
             n_heads: config.num_heads,
         };
-        let mlp = VisionMlp {
-            gate_proj: linear("mlp.gate_proj", [inner, d])?,
-            up_proj: linear("mlp.up_proj", [inner, d])?,
-            down_proj: linear("mlp.down_proj", [d, inner])?,
+        let mlp = match config.feed_forward {
+            FeedForwardKind::Gated => VisionMlp::Gated {
+                gate_proj: linear("mlp.gate_proj", [inner, d])?,
+                up_proj: linear("mlp.up_proj", [inner, d])?,
+                down_proj: linear("mlp.down_proj", [d, inner])?,
+            },
+            FeedForwardKind::Plain => VisionMlp::Plain {
+                fc1: linear("mlp.fc1", [inner, d])?,
+                fc2: linear("mlp.fc2", [d, inner])?,
+            },
         };
-        let mut norm = |name: &str| RmsNorm::load(reader, &format!("{key}.{name}"), d, NORM_EPSILON, device);
+        let kind = (config.norm, NORM_EPSILON);
+        let mut norm = |name: &str| Norm::load(reader, &format!("{key}.{name}"), d, kind, device);
         Ok(Self {
             norm1: norm("norm1")?,
             attention,
@@ -120,8 +134,29 @@ impl VisionAttention {
 
 impl VisionMlp {
     fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let (gate, up) = (self.gate_proj.forward(hidden.clone()), self.up_proj.forward(hidden));
-        self.down_proj.forward(swiglu(gate, up))
+        match self {
+            Self::Gated {
+                gate_proj,
+                up_proj,
+                down_proj,
+            } => down_proj.forward(swiglu(gate_proj.forward(hidden.clone()), up_proj.forward(hidden))),
+            Self::Plain { fc1, fc2 } => {
+                let inner = fc1.forward(hidden);
+                // quick_gelu (Hendrycks and Gimpel, arXiv 1606.08415).
+                fc2.forward(inner.clone() * sigmoid(inner * 1.702))
+            }
+        }
+    }
+
+    fn linears(&mut self) -> Vec<&mut Linear> {
+        match self {
+            Self::Gated {
+                gate_proj,
+                up_proj,
+                down_proj,
+            } => vec![gate_proj, up_proj, down_proj],
+            Self::Plain { fc1, fc2 } => vec![fc1, fc2],
+        }
     }
 }
 
@@ -131,8 +166,9 @@ impl Parameters for VisionBlock {
         self.attention.qkv.visit_parameters(visit);
         self.attention.proj.visit_parameters(visit);
         self.norm2.visit_parameters(visit);
-        self.mlp.gate_proj.visit_parameters(visit);
-        self.mlp.up_proj.visit_parameters(visit);
-        self.mlp.down_proj.visit_parameters(visit);
+        self.mlp
+            .linears()
+            .into_iter()
+            .for_each(|linear| linear.visit_parameters(visit));
     }
 }

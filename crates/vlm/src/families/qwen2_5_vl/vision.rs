@@ -1,4 +1,4 @@
-//! The vision tower of Qwen2.5-VL: patches of several images in, one row per merged patch out.
+//! The vision tower of Qwen2.5-VL, and with other norms and feed-forward layers that of Qwen2-VL: patches of several images in, one row per merged patch out.
 //!
 //! Source: Qwen2.5-VL technical report (arXiv 2502.13923), section 2.1, and `Qwen2_5_VisionTransformerPretrainedModel`
 //! of transformers 4.57. Most blocks attend within windows of an image, a few within the whole image. Differs: windows
@@ -11,8 +11,9 @@ mod merger;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::config::VisionConfig;
 use crate::error::Error;
+use crate::families::VisionModel;
+use crate::families::qwen2_5_vl::VisionConfig;
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
@@ -56,51 +57,6 @@ impl VisionTower {
         })
     }
 
-    /// Embeds the patches of one or more images.
-    ///
-    /// Shapes: `pixel_values` `[p, channels · time · patch²]` as the processor writes them, one image after the other,
-    /// and `grids` `[time, height, width]` in patches for each image → `[p / merge², d]`, in the order of the image
-    /// tokens of the prompt.
-    ///
-    /// Errors: `Input` if a grid is no multiple of the merge size, or grids and patches differ in number or width.
-    pub fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
-        self.check(pixel_values.dims(), grids)?;
-        let device = pixel_values.device();
-        let (windows, frames) = self.arrangements(grids);
-        let within_windows = self.attended(&windows, grids);
-        let within_frames = self.attended(&frames, grids);
-        let to_windows = windows.places_in(&frames).map(|places| indices(&places, &device));
-        let to_frames = frames.places_in(&windows).map(|places| indices(&places, &device));
-
-        let mut hidden = self.patch_embedding.forward(pixel_values); // [p, d_vision]
-        let reading_order = (!windows.is_reading_order()).then(|| indices(&windows.order, &device));
-        hidden = self.reorder(hidden, reading_order.as_ref());
-        let mut stands_in_frames = false;
-        for (index, block) in self.blocks.iter().enumerate() {
-            let attends_frames = self.config.fullatt_block_indexes.contains(&index);
-            if attends_frames != stands_in_frames {
-                let places = if attends_frames { &to_frames } else { &to_windows };
-                hidden = self.reorder(hidden, places.as_ref());
-                stands_in_frames = attends_frames;
-            }
-            hidden = block.forward(
-                hidden,
-                if attends_frames {
-                    &within_frames
-                } else {
-                    &within_windows
-                },
-            );
-        }
-
-        let merged = self.merger.forward(hidden); // [p / merge², d]
-        let last = if stands_in_frames { frames } else { windows };
-        Ok(match last.places_in_reading_order() {
-            Some(places) => merged.select(0, indices(&places, &device)),
-            None => merged,
-        })
-    }
-
     fn check(&self, [n_patches, width]: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
         let merge = self.config.spatial_merge_size;
         if let Some(grid) = grids.iter().find(|[time, height, width]| {
@@ -123,6 +79,10 @@ impl VisionTower {
 
     fn arrangements(&self, grids: &[[usize; 3]]) -> (Arrangement, Arrangement) {
         let merge = self.config.spatial_merge_size;
+        if self.config.fullatt_block_indexes.len() == self.config.depth {
+            let frames = arrangement::frames(grids, merge);
+            return (frames.clone(), frames);
+        }
         let window = self.config.window_size / merge / self.config.patch_size;
         (
             arrangement::windows(grids, merge, window),
@@ -162,6 +122,50 @@ impl VisionTower {
 fn indices(places: &[usize], device: &Device) -> Tensor<1, Int> {
     let values: Vec<i64> = places.iter().map(|&place| place as i64).collect();
     Tensor::from_data(TensorData::new(values, [places.len()]), device)
+}
+
+impl VisionModel for VisionTower {
+    fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        self.check(pixel_values.dims(), grids)?;
+        let device = pixel_values.device();
+        let (windows, frames) = self.arrangements(grids);
+        let within_windows = self.attended(&windows, grids);
+        let within_frames = self.attended(&frames, grids);
+        let to_windows = windows.places_in(&frames).map(|places| indices(&places, &device));
+        let to_frames = frames.places_in(&windows).map(|places| indices(&places, &device));
+
+        let mut hidden = self.patch_embedding.forward(pixel_values); // [p, d_vision]
+        let reading_order = (!windows.is_reading_order()).then(|| indices(&windows.order, &device));
+        hidden = self.reorder(hidden, reading_order.as_ref());
+        let mut stands_in_frames = false;
+        for (index, block) in self.blocks.iter().enumerate() {
+            let attends_frames = self.config.fullatt_block_indexes.contains(&index);
+            if attends_frames != stands_in_frames {
+                let places = if attends_frames { &to_frames } else { &to_windows };
+                hidden = self.reorder(hidden, places.as_ref());
+                stands_in_frames = attends_frames;
+            }
+            hidden = block.forward(
+                hidden,
+                if attends_frames {
+                    &within_frames
+                } else {
+                    &within_windows
+                },
+            );
+        }
+
+        let merged = self.merger.forward(hidden); // [p / merge², d]
+        let last = if stands_in_frames { frames } else { windows };
+        Ok(match last.places_in_reading_order() {
+            Some(places) => merged.select(0, indices(&places, &device)),
+            None => merged,
+        })
+    }
+
+    fn boxed(&self) -> Box<dyn VisionModel> {
+        Box::new(self.clone())
+    }
 }
 
 impl Parameters for VisionTower {

@@ -1,0 +1,130 @@
+//! `scruple inspect`: a model's folder in, what it holds and what is wrong with it out.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use vlm::inspection::Inspection;
+
+use super::Context;
+use super::model;
+use crate::errors::Failure;
+use crate::terminal::print_line;
+
+const AFTER_HELP: &str = "\
+Weights are not read: an 8 B model is inspected in a moment. The exit code is 4 where something is
+wrong with the folder.
+
+Example:
+  scruple inspect models/Qwen2.5-VL-3B-Instruct";
+
+/// Describe a model's folder: family, sizes, types, parameters, tokens of a picture, and what is wrong with it.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// The model's folder
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Print one JSON object instead
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// Errors: of model where something is wrong with the folder.
+pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let folder = &arguments.folder;
+    if !folder.is_dir() {
+        return Err(Failure::model(format!("{}: no such folder: expected a model", folder.display())).into());
+    }
+    let found = Inspection::of(folder, &model::device(context.global.device)?);
+    if arguments.json {
+        print_line(&serde_json::to_string(&found)?)?;
+    } else {
+        print_line(text(&found).trim_end())?;
+    }
+    match &found.problems[..] {
+        [] => Ok(()),
+        [first, ..] => Err(Failure::model(first.clone()).into()),
+    }
+}
+
+fn text(found: &Inspection) -> String {
+    let mut lines = String::new();
+    let mut line = |name: &str, value: String| lines.push_str(&format!("{name:<12}{value}\n"));
+    line("family", found.family.clone().unwrap_or_else(|| "unknown".to_owned()));
+    if let (Some(layers), Some(width), Some(heads), Some(kv_heads)) = (
+        found.num_hidden_layers,
+        found.hidden_size,
+        found.num_attention_heads,
+        found.num_key_value_heads,
+    ) {
+        line(
+            "text",
+            format!("{layers} layers, {width} wide, {heads} heads, {kv_heads} key heads"),
+        );
+    }
+    if let (Some(vocab_size), Some(longest)) = (found.vocab_size, found.max_position_embeddings) {
+        line(
+            "tokens",
+            format!(
+                "{} in the vocabulary, {} at most",
+                grouped(vocab_size),
+                grouped(longest)
+            ),
+        );
+    }
+    for (name, bytes) in &found.bytes_by_type {
+        let files = found.weight_files;
+        line(
+            "weights",
+            format!("{name}, {} in {files} file{}", megabytes(*bytes), plural(files)),
+        );
+    }
+    if !found.parameters.is_empty() {
+        let total: u64 = found.parameters.values().sum();
+        line("parameters", grouped(total as usize));
+        for (group, count) in &found.parameters {
+            line("", format!("{group}: {}", grouped(*count as usize)));
+        }
+    }
+    for (index, picture) in found.image_tokens.iter().enumerate() {
+        let name = if index == 0 { "pictures" } else { "" };
+        line(
+            name,
+            format!(
+                "{} x {}: {} tokens",
+                picture.width,
+                picture.height,
+                grouped(picture.tokens)
+            ),
+        );
+    }
+    if found.problems.is_empty() {
+        line("problems", "none".to_owned());
+    }
+    for (index, problem) in found.problems.iter().enumerate() {
+        line(if index == 0 { "problems" } else { "" }, problem.clone());
+    }
+    lines
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// "1,234,567".
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    groups.join(",")
+}

@@ -1,0 +1,124 @@
+//! InternVL2.5 and InternVL3 as transformers lays them out, `internvl`: the same network as [`super::internvl_chat`] under
+//! other names, with a chat template and picture settings of its own files, and Qwen2 or Llama as the language model
+//! (InternLM2 with its projections apart is a Llama).
+//!
+//! Source: `modeling_internvl.py` and `image_processing_got_ocr2.py` of transformers 4.57.
+
+mod config;
+
+use std::path::Path;
+
+use burn::tensor::Device;
+
+use super::internvl_chat::vision::{InternVit, VisionLayout};
+use super::{Family, Prompts, VisionModel};
+use crate::chat_template::ChatTemplate;
+use crate::config::{Config, Shape, Source};
+use crate::error::Error;
+use crate::parameter::Group;
+use crate::rope::{Positions, sequential_positions};
+use crate::text::{QkvLayout, TextLayout};
+use crate::weights::{Moved, WeightReader};
+
+/// The family.
+#[derive(Debug)]
+pub(crate) struct InternVl;
+
+/// Modules that transformers has nested since 4.52.
+const MOVED: [Moved; 4] = [
+    ("vision_tower.", "model.vision_tower."),
+    ("multi_modal_projector.", "model.multi_modal_projector."),
+    ("language_model.model.", "model.language_model."),
+    ("language_model.lm_head.", "lm_head."),
+];
+
+const TEXT: TextLayout = TextLayout {
+    embed_tokens: "language_model.model.embed_tokens",
+    layers: "language_model.model.layers",
+    input_layernorm: "input_layernorm",
+    qkv: QkvLayout::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+    o_proj: "self_attn.o_proj",
+    post_attention_layernorm: "post_attention_layernorm",
+    gate_proj: "mlp.gate_proj",
+    up_proj: "mlp.up_proj",
+    down_proj: "mlp.down_proj",
+    norm: "language_model.model.norm",
+    lm_head: "language_model.lm_head",
+};
+
+const VISION: VisionLayout = VisionLayout {
+    cls_token: "vision_tower.embeddings.cls_token",
+    patch_embedding: "vision_tower.embeddings.patch_embeddings.projection",
+    position_embedding: "vision_tower.embeddings.position_embeddings",
+    layers: "vision_tower.encoder.layer",
+    norm1: "layernorm_before",
+    qkv: QkvLayout::Separate(["attention.q_proj", "attention.k_proj", "attention.v_proj"]),
+    qk_norms: ["attention.q_norm", "attention.k_norm"],
+    proj: "attention.projection_layer",
+    ls1: "lambda_1",
+    norm2: "layernorm_after",
+    ls2: "lambda_2",
+    projector: [
+        "multi_modal_projector.layer_norm",
+        "multi_modal_projector.linear_1",
+        "multi_modal_projector.linear_2",
+    ],
+};
+
+impl Family for InternVl {
+    fn name(&self) -> &'static str {
+        "InternVL"
+    }
+
+    fn model_type(&self) -> &'static str {
+        "internvl"
+    }
+
+    fn shape(&self, source: &Source) -> Result<Shape, Error> {
+        config::shape(source)
+    }
+
+    fn moved(&self) -> &'static [Moved] {
+        &MOVED
+    }
+
+    fn group(&self, key: &str) -> Group {
+        if key.starts_with("multi_modal_projector.") {
+            Group::Projector
+        } else if key.starts_with("vision_tower.") {
+            Group::Vision
+        } else {
+            Group::Language
+        }
+    }
+
+    fn text_layout(&self, _config: &Config) -> Result<&'static TextLayout, Error> {
+        Ok(&TEXT)
+    }
+
+    fn vision(
+        &self,
+        config: &Config,
+        reader: &mut WeightReader,
+        device: &Device,
+    ) -> Result<Box<dyn VisionModel>, Error> {
+        let vision = config::read_vision(&config.fields()?)?;
+        let d = config.text.hidden_size;
+        Ok(Box::new(InternVit::load(reader, &vision, &VISION, d, device)?))
+    }
+
+    fn positions(&self, config: &Config, ids: &[u32], grids: &[[usize; 3]]) -> Result<Positions, Error> {
+        sequential_positions(ids, grids, config.tokens, config.merge_size)
+    }
+
+    fn prompts(&self, folder: &Path) -> Result<Prompts, Error> {
+        Ok(Prompts {
+            template: ChatTemplate::open(folder)?,
+            pictures: Box::new(config::read_tiles(folder)?),
+            image_token: "<IMG_CONTEXT>",
+            around_image: Some(["<img>", "</img>"]),
+            video_token: Some("<video>"),
+            end_token: Some("<|im_end|>"),
+        })
+    }
+}

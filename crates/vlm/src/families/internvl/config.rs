@@ -1,0 +1,167 @@
+//! `config.json` and `preprocessor_config.json` of `internvl`.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::config::fields::Fields;
+use crate::config::{CONFIG_FILE, ImageTokens, Shape, Source, TextConfig};
+use crate::error::Error;
+use crate::families::internvl_chat::VisionConfig;
+use crate::families::internvl_chat::tiles::Tiles;
+use crate::image_processor::levels;
+use crate::norm::NormKind;
+use crate::tokenizer::read_json;
+
+/// Reads the sizes.
+pub(super) fn shape(source: &Source) -> Result<Shape, Error> {
+    let root = &source.fields;
+    root.one_of("projector_hidden_act", &["gelu"])?;
+    root.one_of("vision_feature_select_strategy", &["default"])?;
+    if root.number("downsample_ratio", 0.5)? != 0.5 {
+        return Err(root.problem("downsample_ratio", "expected 0.5"));
+    }
+    if root.integer("vision_feature_layer", -1)? != -1 {
+        return Err(root.problem("vision_feature_layer", "expected -1, the last"));
+    }
+    read_vision(root)?;
+    let text = read_text(root)?;
+    let image = root.token("image_token_id", text.vocab_size)?;
+    Ok(Shape {
+        text,
+        tokens: ImageTokens { image, video: None },
+        merge_size: 2,
+    })
+}
+
+fn read_text(root: &Fields) -> Result<TextConfig, Error> {
+    let fields = root.required_section("text_config")?;
+    let is_qwen = fields.one_of("model_type", &["qwen2", "llama"])? == "qwen2";
+    if let Some(scaling) = fields.section("rope_scaling")? {
+        let key = if scaling.has("rope_type") { "rope_type" } else { "type" };
+        scaling.one_of(key, &["dynamic", "default"])?;
+    }
+    if fields.flag("use_sliding_window", false)? {
+        return Err(fields.problem(
+            "use_sliding_window",
+            "expected false: sliding windows are not supported",
+        ));
+    }
+    let (hidden_size, num_attention_heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
+    let tie_fields = if fields.has("tie_word_embeddings") {
+        &fields
+    } else {
+        root
+    };
+    let config = TextConfig {
+        hidden_size,
+        intermediate_size: fields.count("intermediate_size")?,
+        num_hidden_layers: fields.count("num_hidden_layers")?,
+        num_attention_heads,
+        num_key_value_heads: fields.count_or("num_key_value_heads", num_attention_heads)?,
+        attention_bias: is_qwen,
+        vocab_size: fields.count("vocab_size")?,
+        rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
+        rope_theta: fields.number("rope_theta", 1e4)?,
+        mrope_section: [hidden_size / num_attention_heads / 2, 0, 0],
+        max_position_embeddings: fields.count_or("max_position_embeddings", 32_768)?,
+        initializer_range: fields.number("initializer_range", 0.02)?,
+        tie_word_embeddings: tie_fields.flag("tie_word_embeddings", false)?,
+    };
+    config.check(&fields)?;
+    if !is_qwen && fields.flag("attention_bias", false)? {
+        return Err(fields.problem("attention_bias", "expected false for a Llama"));
+    }
+    Ok(config)
+}
+
+/// The tower's part.
+pub(super) fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {
+    /// The published code has it fixed.
+    const QK_NORM_EPSILON: f64 = 1e-6;
+    let fields = root.required_section("vision_config")?;
+    fields.one_of("hidden_act", &["gelu"])?;
+    for (name, expected) in [
+        ("use_mask_token", false),
+        ("use_absolute_position_embeddings", true),
+        ("use_mean_pooling", true),
+    ] {
+        if fields.flag(name, expected)? != expected {
+            return Err(fields.problem(name, &format!("expected {expected}")));
+        }
+    }
+    let num_hidden_layers = fields.count("num_hidden_layers")?;
+    let config = VisionConfig {
+        hidden_size: fields.count("hidden_size")?,
+        intermediate_size: fields.count("intermediate_size")?,
+        num_hidden_layers,
+        num_used_layers: num_hidden_layers,
+        num_attention_heads: fields.count("num_attention_heads")?,
+        patch_size: fields.side("patch_size")?,
+        image_size: fields.side("image_size")?,
+        qkv_bias: fields.flag("attention_bias", false)?,
+        qk_normalization: fields.flag("use_qk_norm", false)?,
+        norm: match fields.one_of("norm_type", &["layer_norm", "rms_norm"])? {
+            "rms_norm" => NormKind::Rms,
+            _ => NormKind::Layer,
+        },
+        layer_norm_eps: fields.number("layer_norm_eps", 1e-6)?,
+        qk_norm_eps: QK_NORM_EPSILON,
+    };
+    fields.multiple("hidden_size", config.hidden_size, config.num_attention_heads)?;
+    fields.multiple("image_size", config.image_size, 2 * config.patch_size)?;
+    Ok(config)
+}
+
+/// The keys of `preprocessor_config.json` that matter here.
+#[derive(Deserialize)]
+struct PictureSettings {
+    min_patches: Option<usize>,
+    max_patches: Option<usize>,
+    image_mean: Option<[f32; 3]>,
+    image_std: Option<[f32; 3]>,
+    rescale_factor: Option<f64>,
+}
+
+/// How a folder's pictures are cut. `crop_to_patches` is not read: the processor of transformers always cuts.
+pub(super) fn read_tiles(folder: &Path) -> Result<Tiles, Error> {
+    /// CLIP's statistics, transformers' default here.
+    const IMAGE_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+    const IMAGE_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+    let path = folder.join(CONFIG_FILE);
+    let missing = |path: &Path| Error::File {
+        path: path.to_owned(),
+        problem: "expected settings, got no file".to_owned(),
+    };
+    let value = read_json(&path)?.ok_or_else(|| missing(&path))?;
+    let vision = read_vision(&Fields::new(&value, &path)?)?;
+    let path = folder.join("preprocessor_config.json");
+    let settings = read_json(&path)?.ok_or_else(|| missing(&path))?;
+    let settings: PictureSettings = serde_json::from_value(settings).map_err(|error| Error::File {
+        path: path.clone(),
+        problem: error.to_string(),
+    })?;
+    let (min_dynamic_patch, max_dynamic_patch) =
+        (settings.min_patches.unwrap_or(1), settings.max_patches.unwrap_or(12));
+    if min_dynamic_patch == 0 || min_dynamic_patch > max_dynamic_patch {
+        return Err(Error::File {
+            path,
+            problem: format!(
+                "key `min_patches`: expected 1 to max_patches, {max_dynamic_patch}, got {min_dynamic_patch}"
+            ),
+        });
+    }
+    Ok(Tiles {
+        image_size: vision.image_size,
+        patch_size: vision.patch_size,
+        min_dynamic_patch,
+        max_dynamic_patch,
+        dynamic_image_size: max_dynamic_patch > 1,
+        use_thumbnail: true,
+        levels: levels(
+            settings.rescale_factor.unwrap_or(1.0 / 255.0),
+            settings.image_mean.unwrap_or(IMAGE_MEAN),
+            settings.image_std.unwrap_or(IMAGE_STD),
+        ),
+    })
+}

@@ -1,0 +1,142 @@
+//! InternVL2.5 and InternVL3 in their original layout, `internvl_chat` (arXiv 2412.05271): InternViT on tiles of a picture,
+//! pixel shuffle, a two-layer projector, and InternLM2 or Qwen2 as the language model.
+//!
+//! Source: `modeling_internvl_chat.py` and `conversation.py` of OpenGVLab/InternVL. Differs: dynamic rotary scaling is
+//! read and never acts, since sequences beyond `max_position_embeddings` are refused.
+
+pub(crate) mod config;
+mod projector;
+pub mod tiles;
+pub mod vision;
+
+use std::path::Path;
+
+use burn::tensor::Device;
+
+pub use config::{LanguageModel, VisionConfig};
+use tiles::Tiles;
+use vision::{InternVit, VisionLayout};
+
+use super::{Family, Prompts, VisionModel};
+use crate::chat_template::ChatTemplate;
+use crate::config::{CONFIG_FILE, Config, Shape, Source};
+use crate::error::Error;
+use crate::parameter::Group;
+use crate::rope::{Positions, sequential_positions};
+use crate::text::{QkvLayout, TextLayout};
+use crate::weights::{Moved, WeightReader};
+
+/// The family.
+#[derive(Debug)]
+pub(crate) struct InternVlChat;
+
+/// Stands once for each token of a picture.
+const IMAGE_TOKEN: &str = "<IMG_CONTEXT>";
+
+/// `internvl2_5` of upstream's `conversation.py`.
+const TEMPLATE: &str = include_str!("internvl_chat/template.jinja");
+
+const INTERNLM2: TextLayout = TextLayout {
+    embed_tokens: "language_model.model.tok_embeddings",
+    layers: "language_model.model.layers",
+    input_layernorm: "attention_norm",
+    qkv: QkvLayout::Fused("attention.wqkv"),
+    o_proj: "attention.wo",
+    post_attention_layernorm: "ffn_norm",
+    gate_proj: "feed_forward.w1",
+    up_proj: "feed_forward.w3",
+    down_proj: "feed_forward.w2",
+    norm: "language_model.model.norm",
+    lm_head: "language_model.output",
+};
+
+const VISION: VisionLayout = VisionLayout {
+    cls_token: "vision_model.embeddings.class_embedding",
+    patch_embedding: "vision_model.embeddings.patch_embedding",
+    position_embedding: "vision_model.embeddings.position_embedding",
+    layers: "vision_model.encoder.layers",
+    norm1: "norm1",
+    qkv: QkvLayout::Fused("attn.qkv"),
+    qk_norms: ["attn.q_norm", "attn.k_norm"],
+    proj: "attn.proj",
+    ls1: "ls1",
+    norm2: "norm2",
+    ls2: "ls2",
+    projector: ["mlp1.0", "mlp1.1", "mlp1.3"],
+};
+
+const QWEN2: TextLayout = TextLayout {
+    embed_tokens: "language_model.model.embed_tokens",
+    layers: "language_model.model.layers",
+    input_layernorm: "input_layernorm",
+    qkv: QkvLayout::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+    o_proj: "self_attn.o_proj",
+    post_attention_layernorm: "post_attention_layernorm",
+    gate_proj: "mlp.gate_proj",
+    up_proj: "mlp.up_proj",
+    down_proj: "mlp.down_proj",
+    norm: "language_model.model.norm",
+    lm_head: "language_model.lm_head",
+};
+
+impl Family for InternVlChat {
+    fn name(&self) -> &'static str {
+        "InternVL, original layout"
+    }
+
+    fn model_type(&self) -> &'static str {
+        "internvl_chat"
+    }
+
+    fn shape(&self, source: &Source) -> Result<Shape, Error> {
+        config::shape(source, IMAGE_TOKEN)
+    }
+
+    fn moved(&self) -> &'static [Moved] {
+        &[]
+    }
+
+    fn group(&self, key: &str) -> Group {
+        if key.starts_with("mlp1.") {
+            Group::Projector
+        } else if key.starts_with("vision_model.") {
+            Group::Vision
+        } else {
+            Group::Language
+        }
+    }
+
+    fn text_layout(&self, config: &Config) -> Result<&'static TextLayout, Error> {
+        Ok(match LanguageModel::read(&config.fields()?)? {
+            LanguageModel::InternLm2 => &INTERNLM2,
+            LanguageModel::Qwen2 => &QWEN2,
+        })
+    }
+
+    fn vision(
+        &self,
+        config: &Config,
+        reader: &mut WeightReader,
+        device: &Device,
+    ) -> Result<Box<dyn VisionModel>, Error> {
+        let vision = VisionConfig::read(&config.fields()?)?;
+        let d = config.text.hidden_size;
+        Ok(Box::new(InternVit::load(reader, &vision, &VISION, d, device)?))
+    }
+
+    fn positions(&self, config: &Config, ids: &[u32], grids: &[[usize; 3]]) -> Result<Positions, Error> {
+        sequential_positions(ids, grids, config.tokens, config.merge_size)
+    }
+
+    fn prompts(&self, folder: &Path) -> Result<Prompts, Error> {
+        let path = folder.join(CONFIG_FILE);
+        Ok(Prompts {
+            template: ChatTemplate::from_source(TEMPLATE.to_owned(), &path)?,
+            pictures: Box::new(Tiles::open(folder)?),
+            image_token: IMAGE_TOKEN,
+            around_image: Some(["<img>", "</img>"]),
+            video_token: None,
+            end_token: Some("<|im_end|>"),
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! `config.json` of `internvl_chat`: a vision tower, a language model, and how pictures are cut.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::config::fields::Fields;
+use crate::config::{ImageTokens, Shape, Source, TextConfig};
+use crate::error::Error;
+use crate::norm::NormKind;
+use crate::tokenizer::read_json;
+
+/// Which decoder the model has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LanguageModel {
+    /// InternLM2: one projection for queries, keys and values, no biases.
+    InternLm2,
+    /// Qwen2.
+    Qwen2,
+}
+
+impl LanguageModel {
+    pub(super) fn read(root: &Fields) -> Result<Self, Error> {
+        let text = root.required_section("llm_config")?;
+        Ok(match text.one_of("model_type", &["internlm2", "qwen2"])? {
+            "qwen2" => Self::Qwen2,
+            _ => Self::InternLm2,
+        })
+    }
+}
+
+/// InternViT and the projector. Lengths are pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VisionConfig {
+    /// Width of the tower.
+    pub hidden_size: usize,
+    /// Width inside its feed-forward layers.
+    pub intermediate_size: usize,
+    /// Blocks in the checkpoint.
+    pub num_hidden_layers: usize,
+    /// Blocks that are run: `select_layer` may take an earlier one's output.
+    pub num_used_layers: usize,
+    /// Attention heads.
+    pub num_attention_heads: usize,
+    /// Side of a patch.
+    pub patch_size: usize,
+    /// Side of a tile.
+    pub image_size: usize,
+    /// Whether queries, keys and values have a bias.
+    pub qkv_bias: bool,
+    /// Whether queries and keys are normalised over all heads (InternViT-6B).
+    pub qk_normalization: bool,
+    /// The norms: by the root mean square in InternViT-6B.
+    pub norm: NormKind,
+    /// Added under the root in the norms of the blocks.
+    pub layer_norm_eps: f64,
+    /// The same in the norms of queries and keys.
+    pub qk_norm_eps: f64,
+}
+
+impl VisionConfig {
+    /// Patches of a tile along a side.
+    pub fn grid_side(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+
+    pub(super) fn read(root: &Fields) -> Result<Self, Error> {
+        let fields = root.required_section("vision_config")?;
+        fields.one_of("hidden_act", &["gelu"])?;
+        let num_hidden_layers = fields.count("num_hidden_layers")?;
+        let layer_norm_eps = fields.number("layer_norm_eps", 1e-6)?;
+        let config = Self {
+            hidden_size: fields.count("hidden_size")?,
+            intermediate_size: fields.count("intermediate_size")?,
+            num_hidden_layers,
+            num_used_layers: used_layers(root, num_hidden_layers)?,
+            num_attention_heads: fields.count("num_attention_heads")?,
+            patch_size: fields.count("patch_size")?,
+            image_size: fields.count("image_size")?,
+            qkv_bias: fields.flag("qkv_bias", false)?,
+            qk_normalization: fields.flag("qk_normalization", false)?,
+            norm: match fields.one_of("norm_type", &["rms_norm", "layer_norm"])? {
+                "layer_norm" => NormKind::Layer,
+                _ => NormKind::Rms,
+            },
+            layer_norm_eps,
+            qk_norm_eps: layer_norm_eps,
+        };
+        fields.multiple("hidden_size", config.hidden_size, config.num_attention_heads)?;
+        fields.multiple("image_size", config.image_size, 2 * config.patch_size)?;
+        let tile = root.count_or("force_image_size", config.image_size)?;
+        if tile != config.image_size {
+            let expected = format!(
+                "expected {}, the vision tower's image_size, got {tile}",
+                config.image_size
+            );
+            return Err(root.problem("force_image_size", &expected));
+        }
+        Ok(config)
+    }
+}
+
+/// Counted as upstream counts hidden states: 0 is the embedding, -1 the last block's output.
+fn used_layers(root: &Fields, num_hidden_layers: usize) -> Result<usize, Error> {
+    let layer = root.integer("select_layer", -1)?;
+    let states = num_hidden_layers as i64 + 1;
+    let used = if layer < 0 { states + layer } else { layer };
+    usize::try_from(used)
+        .ok()
+        .filter(|used| *used <= num_hidden_layers)
+        .ok_or_else(|| {
+            root.problem(
+                "select_layer",
+                &format!("expected -{states} to {num_hidden_layers}, got {layer}"),
+            )
+        })
+}
+
+/// Reads the sizes.
+pub(super) fn shape(source: &Source, image_token: &str) -> Result<Shape, Error> {
+    let root = &source.fields;
+    root.one_of("ps_version", &["v2"])?;
+    root.one_of("template", &["internvl2_5"])?;
+    if root.number("downsample_ratio", 0.5)? != 0.5 {
+        return Err(root.problem("downsample_ratio", "expected 0.5"));
+    }
+    VisionConfig::read(root)?;
+    let text = read_text(root)?;
+    let folder = source.path.parent().unwrap_or(Path::new(""));
+    let image = added_token(folder, image_token)?.ok_or_else(|| Error::File {
+        path: folder.join("tokenizer_config.json"),
+        problem: format!("expected the added token `{image_token}`, got none"),
+    })?;
+    if image as usize >= text.vocab_size {
+        let problem = format!(
+            "expected more than {image}, the id of `{image_token}`, got {}",
+            text.vocab_size
+        );
+        return Err(root.problem("llm_config.vocab_size", &problem));
+    }
+    Ok(Shape {
+        text,
+        tokens: ImageTokens { image, video: None },
+        merge_size: 2,
+    })
+}
+
+fn read_text(root: &Fields) -> Result<TextConfig, Error> {
+    let fields = root.required_section("llm_config")?;
+    let language_model = LanguageModel::read(root)?;
+    let (hidden_size, num_attention_heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
+    if let Some(scaling) = fields.section("rope_scaling")? {
+        scaling.one_of("type", &["dynamic"])?;
+    }
+    let config = TextConfig {
+        hidden_size,
+        intermediate_size: fields.count("intermediate_size")?,
+        num_hidden_layers: fields.count("num_hidden_layers")?,
+        num_attention_heads,
+        num_key_value_heads: fields.count_or("num_key_value_heads", num_attention_heads)?,
+        attention_bias: match language_model {
+            LanguageModel::InternLm2 => fields.flag("bias", true)?,
+            LanguageModel::Qwen2 => true,
+        },
+        vocab_size: fields.count("vocab_size")?,
+        rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
+        rope_theta: fields.number("rope_theta", 1e4)?,
+        mrope_section: [hidden_size / num_attention_heads / 2, 0, 0],
+        max_position_embeddings: fields.count_or("max_position_embeddings", 32_768)?,
+        initializer_range: fields.number("initializer_range", 0.02)?,
+        tie_word_embeddings: fields.flag("tie_word_embeddings", false)?,
+    };
+    config.check(&fields)?;
+    if config.attention_bias && language_model == LanguageModel::InternLm2 {
+        return Err(fields.problem("bias", "expected false, as in every InternLM2 of InternVL"));
+    }
+    Ok(config)
+}
+
+/// The id of an added token, wherever a folder's tokenizer lists it.
+fn added_token(folder: &Path, token: &str) -> Result<Option<u32>, Error> {
+    let as_id = |id: u64| u32::try_from(id).ok();
+    let by_id = read_json(&folder.join("tokenizer_config.json"))?;
+    let listed = by_id
+        .as_ref()
+        .and_then(|file| file.get("added_tokens_decoder")?.as_object());
+    let found = listed.into_iter().flatten().find_map(|(id, entry)| {
+        (entry.get("content").and_then(Value::as_str) == Some(token)).then(|| id.parse().ok())?
+    });
+    if found.is_some() {
+        return Ok(found);
+    }
+    let by_token = read_json(&folder.join("added_tokens.json"))?;
+    Ok(by_token.and_then(|file| file.get(token)?.as_u64()).and_then(as_id))
+}

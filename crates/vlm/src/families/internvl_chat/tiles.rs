@@ -1,0 +1,168 @@
+//! Pictures cut into square tiles, and a thumbnail of the whole.
+//!
+//! Source: `dynamic_preprocess` of OpenGVLab/InternVL. A picture is resized to the grid of tiles whose shape is nearest to
+//! its own, with Pillow's bicubic filter, and cut.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use super::VisionConfig;
+use crate::config::fields::Fields;
+use crate::error::Error;
+use crate::image_processor::{ImagePatches, Levels, Pictures, levels, patch_bytes};
+use crate::resample::RgbPicture;
+use crate::tokenizer::read_json;
+
+/// How pictures are cut.
+#[derive(Clone, Debug)]
+pub struct Tiles {
+    /// Side of a tile, in pixels.
+    pub image_size: usize,
+    /// Side of a patch, in pixels.
+    pub patch_size: usize,
+    /// Fewest tiles of a picture.
+    pub min_dynamic_patch: usize,
+    /// Most tiles of a picture, the thumbnail left out.
+    pub max_dynamic_patch: usize,
+    /// Whether pictures are cut at all; otherwise each is one tile.
+    pub dynamic_image_size: bool,
+    /// Whether the whole picture follows its tiles, where there are several.
+    pub use_thumbnail: bool,
+    /// What each byte of each channel becomes.
+    pub(crate) levels: Arc<Levels>,
+}
+
+impl Tiles {
+    /// Reads a folder's `config.json`.
+    ///
+    /// Errors: `Io` or `File` naming file and field.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(crate::config::CONFIG_FILE);
+        let value = read_json(&path)?.ok_or_else(|| Error::File {
+            path: path.clone(),
+            problem: "expected the model's configuration, got no file".into(),
+        })?;
+        let root = Fields::new(&value, &path)?;
+        let vision = VisionConfig::read(&root)?;
+        let tiles = Self {
+            image_size: vision.image_size,
+            patch_size: vision.patch_size,
+            min_dynamic_patch: root.count_or("min_dynamic_patch", 1)?,
+            max_dynamic_patch: root.count_or("max_dynamic_patch", 6)?,
+            dynamic_image_size: root.flag("dynamic_image_size", false)?,
+            use_thumbnail: root.flag("use_thumbnail", false)?,
+            levels: LEVELS.clone(),
+        };
+        if tiles.min_dynamic_patch > tiles.max_dynamic_patch {
+            let problem = format!("expected at most max_dynamic_patch, {}", tiles.max_dynamic_patch);
+            return Err(root.problem("min_dynamic_patch", &problem));
+        }
+        Ok(tiles)
+    }
+
+    /// Columns and rows of the grid whose shape is nearest to the picture's; of equally near ones the larger where the
+    /// picture has more than half its pixels.
+    pub fn grid(&self, width: usize, height: usize) -> (usize, usize) {
+        if !self.dynamic_image_size {
+            return (1, 1);
+        }
+        let shape = width as f64 / height as f64;
+        let (mut best, mut least) = ((1, 1), f64::INFINITY);
+        for (columns, rows) in self.grids() {
+            let difference = (shape - columns as f64 / rows as f64).abs();
+            let is_large = (width * height) as f64 > 0.5 * (self.image_size * self.image_size * columns * rows) as f64;
+            if difference < least || (difference == least && is_large) {
+                (best, least) = ((columns, rows), difference);
+            }
+        }
+        best
+    }
+
+    /// Every grid allowed, smaller ones first.
+    fn grids(&self) -> Vec<(usize, usize)> {
+        let most = self.max_dynamic_patch;
+        let all = (1..=most).flat_map(|columns| (1..=most).map(move |rows| (columns, rows)));
+        let mut grids: Vec<(usize, usize)> = all
+            .filter(|(columns, rows)| (self.min_dynamic_patch..=most).contains(&(columns * rows)))
+            .collect();
+        grids.sort_by_key(|(columns, rows)| columns * rows);
+        grids
+    }
+}
+
+impl Pictures for Tiles {
+    fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error> {
+        let side = self.image_size;
+        let (columns, rows) = self.grid(picture.width(), picture.height());
+        let resized = picture.resize_bicubic(side * columns, side * rows);
+        let mut tiles: Vec<RgbPicture> = (0..columns * rows)
+            .map(|tile| resized.crop((tile % columns) * side, (tile / columns) * side, side, side))
+            .collect();
+        if self.use_thumbnail && tiles.len() != 1 {
+            tiles.push(picture.resize_bicubic(side, side));
+        }
+        let in_tile = side / self.patch_size;
+        Ok(ImagePatches {
+            bytes: tiles
+                .iter()
+                .flat_map(|tile| patch_bytes(tile, self.patch_size, 1))
+                .collect(),
+            grid: [tiles.len(), in_tile, in_tile],
+            patch_area: self.patch_size * self.patch_size,
+            frames: 1,
+            merge_size: 2,
+            levels: self.levels.clone(),
+        })
+    }
+}
+
+/// ImageNet's statistics, which all of the original layout use, as torchvision's `ToTensor` and `Normalize` apply them.
+static LEVELS: LazyLock<Arc<Levels>> =
+    LazyLock::new(|| levels(1.0 / 255.0, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tiles() -> Tiles {
+        Tiles {
+            image_size: 448,
+            patch_size: 14,
+            min_dynamic_patch: 1,
+            max_dynamic_patch: 12,
+            dynamic_image_size: true,
+            use_thumbnail: true,
+            levels: LEVELS.clone(),
+        }
+    }
+
+    #[test]
+    fn the_grid_is_the_nearest_in_shape() {
+        let tiles = tiles();
+        assert_eq!(tiles.grid(448, 448), (1, 1));
+        assert_eq!(tiles.grid(896, 448), (2, 1));
+        assert_eq!(tiles.grid(400, 1200), (1, 3));
+        // Of squares the largest of whose pixels the picture has more than half.
+        assert_eq!(tiles.grid(800, 800), (2, 2));
+        assert_eq!(tiles.grid(4000, 4000), (3, 3));
+        assert_eq!(tiles.grid(300, 300), (1, 1));
+        let uncut = Tiles {
+            dynamic_image_size: false,
+            ..tiles
+        };
+        assert_eq!(uncut.grid(4000, 400), (1, 1));
+    }
+
+    #[test]
+    fn a_thumbnail_follows_several_tiles_and_never_one_alone() {
+        let picture = |width, height| RgbPicture::new(width, height, vec![9; 3 * width * height]).unwrap();
+        let grid = |width, height| tiles().process(&picture(width, height)).unwrap().grid();
+        assert_eq!(grid(100, 100), [1, 32, 32]);
+        assert_eq!(grid(200, 100), [3, 32, 32]);
+        let two = tiles().process(&picture(200, 100)).unwrap();
+        assert_eq!(
+            (two.n_tokens(), two.row_length(), two.pixel_values().len()),
+            (768, 588, 3 * 1024 * 588)
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! InternViT: tiles of pictures in, one row per four patches out.
+//!
+//! Source: `modeling_intern_vit.py` of OpenGVLab/InternVL: a plain vision transformer with a class token, learned
+//! positions and a learned scale on each residual branch.
+
+use burn::tensor::{Device, Tensor, activation};
+
+use super::VisionConfig;
+use super::projector::Projector;
+use crate::error::Error;
+use crate::families::VisionModel;
+use crate::linear::Linear;
+use crate::norm::{Norm, RmsNorm};
+use crate::parameter::{AnyParameter, Parameter, Parameters};
+use crate::text::QkvLayout;
+use crate::text::attention::softmax_columns;
+use crate::weights::WeightReader;
+
+/// What a checkpoint calls the tower's parts.
+#[derive(Clone, Copy, Debug)]
+pub struct VisionLayout {
+    /// The class token.
+    pub cls_token: &'static str,
+    /// The patch embedding; `.weight` and `.bias` left out here and below.
+    pub patch_embedding: &'static str,
+    /// The learned positions.
+    pub position_embedding: &'static str,
+    /// What stands before a block's number; the names that follow it stand after that.
+    pub layers: &'static str,
+    /// The norm before attention.
+    pub norm1: &'static str,
+    /// The projections to queries, keys and values; fused, they stand one after the other.
+    pub qkv: QkvLayout,
+    /// The norms of queries and keys, where there are any.
+    pub qk_norms: [&'static str; 2],
+    /// The projection of the mixed values.
+    pub proj: &'static str,
+    /// The scale of the attention branch.
+    pub ls1: &'static str,
+    /// The norm before the feed-forward layer, whose own parts are `mlp.fc1` and `mlp.fc2` everywhere.
+    pub norm2: &'static str,
+    /// The scale of the feed-forward branch.
+    pub ls2: &'static str,
+    /// The projector's norm and its two layers.
+    pub projector: [&'static str; 3],
+}
+
+/// Patch embedding, blocks, and the projector that leads to the language model's width.
+#[derive(Clone, Debug)]
+pub struct InternVit {
+    class_embedding: Parameter<3>,
+    patch_embedding: Linear,
+    position_embedding: Parameter<3>,
+    blocks: Vec<Block>,
+    projector: Projector,
+    config: VisionConfig,
+}
+
+impl InternVit {
+    /// Reads the weights; `d` is the language model's width.
+    ///
+    /// Errors: as [`WeightReader::take`].
+    pub fn load(
+        reader: &mut WeightReader,
+        config: &VisionConfig,
+        layout: &VisionLayout,
+        d: usize,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let (width, patch, n_patches) = (config.hidden_size, config.patch_size, config.grid_side().pow(2));
+        let weight = reader.reshaped_parameter(
+            &format!("{}.weight", layout.patch_embedding),
+            &[width, 3, patch, patch],
+            [width, 3 * patch * patch],
+            device,
+        )?;
+        let bias = reader.parameter(&format!("{}.bias", layout.patch_embedding), [width], device)?;
+        let class_embedding = reader.parameter(layout.cls_token, [1, 1, width], device)?;
+        let position_embedding = reader.parameter(layout.position_embedding, [1, n_patches + 1, width], device)?;
+        let blocks = (0..config.num_hidden_layers)
+            .map(|index| Block::load(reader, &format!("{}.{index}", layout.layers), config, layout, device))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            class_embedding,
+            patch_embedding: Linear::from_weight(weight).with_bias(bias),
+            position_embedding,
+            blocks,
+            projector: Projector::load(reader, layout.projector, config, d, device)?,
+            config: config.clone(),
+        })
+    }
+
+    fn check(&self, [n_patches, width]: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
+        let side = self.config.grid_side();
+        if let Some(grid) = grids
+            .iter()
+            .find(|[tiles, height, width]| *tiles == 0 || (*height, *width) != (side, side))
+        {
+            return Err(Error::Input(format!(
+                "image grid {grid:?}: expected tiles of {side} x {side} patches"
+            )));
+        }
+        let expected: usize = grids.iter().map(|grid| grid.iter().product::<usize>()).sum();
+        let (expected_width, _) = self.patch_embedding.widths();
+        if (n_patches, width) == (expected, expected_width) {
+            return Ok(());
+        }
+        Err(Error::Input(format!(
+            "pixel values: expected {expected} patches of {expected_width} values for grids {grids:?}, got {n_patches} \
+             of {width}"
+        )))
+    }
+}
+
+impl VisionModel for InternVit {
+    fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        self.check(pixel_values.dims(), grids)?;
+        let (side, width) = (self.config.grid_side(), self.config.hidden_size);
+        let tiles: usize = grids.iter().map(|grid| grid[0]).sum();
+        let patches = self.patch_embedding.forward(pixel_values);
+        let patches = patches.reshape([tiles, side * side, width]);
+        let class = self.class_embedding.value().expand([tiles, 1, width]);
+        let mut hidden = Tensor::cat(vec![class, patches], 1) + self.position_embedding.value(); // [tiles, side² + 1, d]
+        for block in &self.blocks[..self.config.num_used_layers] {
+            hidden = block.forward(hidden);
+        }
+        let patches = hidden.narrow(1, 1, side * side);
+        Ok(self.projector.forward(patches, side))
+    }
+
+    fn boxed(&self) -> Box<dyn VisionModel> {
+        Box::new(self.clone())
+    }
+}
+
+impl Parameters for InternVit {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        visit(&mut self.class_embedding);
+        self.patch_embedding.visit_parameters(visit);
+        visit(&mut self.position_embedding);
+        for block in &mut self.blocks {
+            block.visit_parameters(visit);
+        }
+        self.projector.visit_parameters(visit);
+    }
+}
+
+/// Norm, attention, norm, feed-forward, each pair on a residual branch with a scale of its own.
+#[derive(Clone, Debug)]
+struct Block {
+    norm1: Norm,
+    qkv: Qkv,
+    qk_norms: Option<Box<[RmsNorm; 2]>>,
+    proj: Linear,
+    ls1: Parameter<1>,
+    norm2: Norm,
+    fc1: Linear,
+    fc2: Linear,
+    ls2: Parameter<1>,
+    n_heads: usize,
+}
+
+/// One layer for queries, keys and values, or three.
+#[derive(Clone, Debug)]
+enum Qkv {
+    Fused(Linear),
+    Separate(Box<[Linear; 3]>),
+}
+
+impl Qkv {
+    /// `[tiles, n, d]` → three of the same shape.
+    fn forward(&self, x: Tensor<3>) -> [Tensor<3>; 3] {
+        let d = x.dims()[2];
+        match self {
+            Self::Fused(layer) => {
+                let projected = layer.forward(x);
+                [0, 1, 2].map(|index| projected.clone().narrow(2, index * d, d))
+            }
+            Self::Separate(layers) => [0, 1, 2].map(|index| layers[index].forward(x.clone())),
+        }
+    }
+
+    fn linears(&mut self) -> Vec<&mut Linear> {
+        match self {
+            Self::Fused(layer) => vec![layer],
+            Self::Separate(layers) => layers.iter_mut().collect(),
+        }
+    }
+}
+
+impl Block {
+    fn load(
+        reader: &mut WeightReader,
+        key: &str,
+        config: &VisionConfig,
+        layout: &VisionLayout,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let (d, inner, has_bias) = (config.hidden_size, config.intermediate_size, config.qkv_bias);
+        let kind = (config.norm, config.layer_norm_eps);
+        let mut norm = |name: &str| Norm::load(reader, &format!("{key}.{name}"), d, kind, device);
+        let (norm1, norm2) = (norm(layout.norm1)?, norm(layout.norm2)?);
+        let mut qk_norm = |name: &str| RmsNorm::load(reader, &format!("{key}.{name}"), d, config.qk_norm_eps, device);
+        let qk_norms = if config.qk_normalization {
+            let [q, k] = layout.qk_norms;
+            Some(Box::new([qk_norm(q)?, qk_norm(k)?]))
+        } else {
+            None
+        };
+        let mut linear =
+            |name: &str, shape, has_bias| Linear::load(reader, &format!("{key}.{name}"), shape, has_bias, device);
+        let qkv = match layout.qkv {
+            QkvLayout::Fused(name) => Qkv::Fused(linear(name, [3 * d, d], has_bias)?),
+            QkvLayout::Separate([q, k, v]) => Qkv::Separate(Box::new([
+                linear(q, [d, d], has_bias)?,
+                linear(k, [d, d], has_bias)?,
+                linear(v, [d, d], has_bias)?,
+            ])),
+        };
+        let proj = linear(layout.proj, [d, d], true)?;
+        let fc1 = linear("mlp.fc1", [inner, d], true)?;
+        let fc2 = linear("mlp.fc2", [d, inner], true)?;
+        Ok(Self {
+            norm1,
+            qkv,
+            qk_norms,
+            proj,
+            ls1: reader.parameter(&format!("{key}.{}", layout.ls1), [d], device)?,
+            norm2,
+            fc1,
+            fc2,
+            ls2: reader.parameter(&format!("{key}.{}", layout.ls2), [d], device)?,
+            n_heads: config.num_attention_heads,
+        })
+    }
+
+    /// `[tiles, n, d]` → `[tiles, n, d]`.
+    fn forward(&self, hidden: Tensor<3>) -> Tensor<3> {
+        let attended = self.attend(self.norm1.forward(hidden.clone()));
+        let hidden = hidden + attended * self.ls1.value().unsqueeze();
+        let inner = activation::gelu(self.fc1.forward(self.norm2.forward(hidden.clone())));
+        hidden + self.fc2.forward(inner) * self.ls2.value().unsqueeze()
+    }
+
+    fn attend(&self, x: Tensor<3>) -> Tensor<3> {
+        let [tiles, n, d] = x.dims();
+        let head_dim = d / self.n_heads;
+        let [mut queries, mut keys, values] = self.qkv.forward(x);
+        let heads = |x: Tensor<3>| x.reshape([tiles, n, self.n_heads, head_dim]).swap_dims(1, 2);
+        if let Some(norms) = &self.qk_norms {
+            queries = norms[0].forward(queries);
+            keys = norms[1].forward(keys);
+        }
+        let queries = heads(queries) * (head_dim as f64).powf(-0.5);
+        let scores = queries.matmul(heads(keys).swap_dims(2, 3)); // [tiles, h, n, n]
+        let mixed = softmax_columns(scores, None).matmul(heads(values));
+        self.proj.forward(mixed.swap_dims(1, 2).reshape([tiles, n, d]))
+    }
+}
+
+impl Parameters for Block {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        self.norm1.visit_parameters(visit);
+        self.qkv
+            .linears()
+            .into_iter()
+            .for_each(|linear| linear.visit_parameters(visit));
+        for norm in self.qk_norms.iter_mut().flat_map(|norms| norms.iter_mut()) {
+            norm.visit_parameters(visit);
+        }
+        self.proj.visit_parameters(visit);
+        visit(&mut self.ls1);
+        self.norm2.visit_parameters(visit);
+        self.fc1.visit_parameters(visit);
+        self.fc2.visit_parameters(visit);
+        visit(&mut self.ls2);
+    }
+}
