@@ -1,7 +1,7 @@
 //! Families of models: what one has of its own, and the list of those that are known.
 //!
 //! What families share (the decoder, rotary tables, kernels, weight files, sampling, LoRA) stands once, outside this
-//! folder. Adding a family takes a module here and a line in [`FAMILIES`].
+//! folder. Adding a family takes a module here and a line in `FAMILIES`.
 
 pub mod internvl;
 pub mod internvl_chat;
