@@ -58,7 +58,8 @@ impl Processor {
     ///
     /// Errors: `Io` or `File` naming the file, and the key that is missing or wrong.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let prompts = Config::load(folder)?.family.prompts(folder)?;
+        let config = Config::load(folder)?;
+        let prompts = config.family.prompts(folder, &config)?;
         let mut tokenizer = Tokenizer::open(folder)?;
         if let Some(end_token) = prompts.end_token {
             tokenizer.close_turns_with(end_token)?;
