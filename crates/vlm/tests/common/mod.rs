@@ -18,9 +18,16 @@ pub fn fixtures() -> Vec<Fixture> {
 pub fn fixture_folders() -> Vec<PathBuf> {
     match std::env::var_os("SCRUPLE_PARITY_DIR") {
         Some(folder) => vec![folder.into()],
-        None => ["qwen2_vl", "qwen2_5_vl", "qwen2_5_vl_tied", "internvl2_5", "internvl"]
-            .map(committed_folder)
-            .to_vec(),
+        None => [
+            "qwen2_vl",
+            "qwen2_5_vl",
+            "qwen2_5_vl_tied",
+            "internvl2_5",
+            "internvl",
+            "internvl_6b",
+        ]
+        .map(committed_folder)
+        .to_vec(),
     }
 }
 
