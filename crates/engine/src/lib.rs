@@ -3,7 +3,6 @@
 //! Dialogues come in; here they become tokens and pictures (`inputs`), micro-batches (`schedule`), and forward and
 //! backward passes (`passes`) on the machine's cores (`local`). What a loss means is not known here.
 
-mod device;
 mod features;
 mod inputs;
 mod local;
@@ -15,9 +14,9 @@ mod storage;
 pub mod newborn;
 
 pub use burn::tensor::Device as ComputeDevice;
-pub use device::{DEVICES, open_device};
 pub use local::{LocalEngine, ScoredDialogue};
 pub use options::{EngineOptions, Trainable};
+pub use vlm::device::{DEVICES, open_device};
 
 use align::engine::EngineError;
 

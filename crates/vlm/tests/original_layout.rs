@@ -7,7 +7,6 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::Device;
 use common::forward::logits_alone;
 use common::{Fixture, assert_close, committed_folder};
 use safetensors::SafeTensors;
@@ -113,7 +112,7 @@ fn qwen2_in_the_original_layout_gives_the_same_logits() {
         let fixture = Fixture::open(committed_folder(name));
         let folder = tempfile::tempdir().unwrap();
         write_original(&fixture, folder.path());
-        let model = Vlm::load(folder.path(), &Device::flex()).unwrap();
+        let model = Vlm::load(folder.path(), &common::device()).unwrap();
         assert_eq!(
             Processor::open(folder.path()).unwrap().image_token(),
             model.config().tokens.image

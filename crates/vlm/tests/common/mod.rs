@@ -6,12 +6,19 @@ use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use vlm::batch::TokenSequence;
+use vlm::device::{DEVICES, open_device};
 use vlm::tensor_file::TensorFile;
 
 /// The fixtures to compare with: one of each family, of Qwen2.5-VL with an untied and a tied head; or the one that
 /// `SCRUPLE_PARITY_DIR` names.
 pub fn fixtures() -> Vec<Fixture> {
     fixture_folders().into_iter().map(Fixture::open).collect()
+}
+
+/// Where the tests compute: the processor, or the device that `SCRUPLE_TEST_DEVICE` names, compiled in by its feature.
+pub fn device() -> Device {
+    let name = std::env::var("SCRUPLE_TEST_DEVICE").unwrap_or_else(|_| "flex".to_owned());
+    open_device(&name).unwrap_or_else(|| panic!("this build has no device `{name}`, only {DEVICES:?}"))
 }
 
 /// The folders of [`fixtures`].
