@@ -1,8 +1,10 @@
 //! Safety alignment of vision-language models: the methods, and nothing of tensors, HTTP or terminals.
 //!
 //! The modules stand in the order in which data flows through them; read them in that order. Every room opens with
-//! what enters, what leaves and why. Models are reached through one door, [`engine::Engine`].
+//! what enters, what leaves and why. Models are reached through two doors: [`engine::Engine`] where they are
+//! trained, [`chat::ChatModel`] where they only answer.
 
+pub mod chat;
 pub mod engine;
 pub mod fake_engine;
 pub mod progress;
@@ -13,6 +15,7 @@ pub mod tensorboard;
 
 pub mod mini;
 
+pub mod judge;
 pub mod verdict;
 
 pub mod reward;

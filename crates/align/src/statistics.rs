@@ -2,6 +2,8 @@
 //!
 //! Shares run from 0 to 1 here; tables multiply by 100.
 
+pub mod agreement;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

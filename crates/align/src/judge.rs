@@ -1,0 +1,186 @@
+//! Models as judges: dialogues with responses in; verdicts out, or *unscored* with the reason.
+//!
+//! A rubric ([`Rubric`]) is a prompt in a file with its version in its name, the JSON schema of a verdict, and the rules
+//! that a verdict must keep. An answer that does not keep them is sent back once with what is wrong; if the second does
+//! not either, the response is unscored. Several judges may score the same response; what they agree on becomes the
+//! verdict ([`combine`]), and each one's own is kept beside it.
+
+mod combine;
+mod rubric;
+mod validation;
+mod verdicts;
+
+use crate::chat::{ChatAnswer, ChatError, ChatModel, ChatParams, ChatRequest, Unanswered};
+use crate::types::{Message, Part, Role, image_paths};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use combine::{Combination, combine};
+pub use rubric::Rubric;
+pub use validation::{Validation, validate};
+
+/// A response to be judged: a line of a responses file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// Unique in its file.
+    pub id: String,
+    /// The dialogue, ending before the response.
+    pub messages: Vec<Message>,
+    /// What the model said.
+    pub response: String,
+}
+
+/// How a model is asked to judge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JudgeConfig {
+    /// What is judged.
+    pub rubric: Rubric,
+    /// 0, so that a judge asked twice says the same (P1).
+    pub temperature: f64,
+    /// Most tokens of a verdict.
+    pub max_tokens: usize,
+    /// Sets the judge's chance where the temperature is above 0.
+    pub seed: u64,
+}
+
+impl Default for JudgeConfig {
+    fn default() -> Self {
+        Self {
+            rubric: Rubric::Mis,
+            temperature: 0.0,
+            max_tokens: 1024,
+            seed: 0,
+        }
+    }
+}
+
+/// What one judge makes of one response: a verdict in the rubric's JSON, or why there is none.
+pub type Scored = Result<Value, String>;
+
+/// Lets a model judge responses. Returns one outcome for each, in order; `on_scored` is called as each is settled.
+///
+/// Errors: [`ChatError`] when the judge stops early; what was answered is kept by whoever answers, so that the same call
+/// goes on where this one stopped.
+pub fn judge(
+    model: &dyn ChatModel,
+    responses: &[Response],
+    config: &JudgeConfig,
+    on_scored: &mut dyn FnMut(),
+) -> Result<Vec<Scored>, ChatError> {
+    let mut scored: Vec<Option<Scored>> = vec![None; responses.len()];
+    let mut to_repair: Vec<(usize, String, String)> = Vec::new();
+    let mut first = responses.iter().map(|response| request(response, config, None));
+    model.answer(&mut first, &mut |index, answer| {
+        match read(answer, config.rubric) {
+            Ok(verdict) => scored[index] = Some(Ok(verdict)),
+            Err(Misfit::Unanswered(reason)) => scored[index] = Some(Err(reason)),
+            Err(Misfit::Answered { text, problem }) => {
+                to_repair.push((index, text, problem));
+                return;
+            }
+        }
+        on_scored();
+    })?;
+    // Answers come in any order; the second round keeps to that of the responses.
+    to_repair.sort_by_key(|(index, ..)| *index);
+    let mut second = to_repair
+        .iter()
+        .map(|(index, text, problem)| request(&responses[*index], config, Some((text, problem))));
+    model.answer(&mut second, &mut |position, answer| {
+        let index = to_repair[position].0;
+        scored[index] = Some(read(answer, config.rubric).map_err(|misfit| match misfit {
+            Misfit::Unanswered(reason) => reason,
+            Misfit::Answered { text, problem } => format!("{problem}; the judge said: {text}"),
+        }));
+        on_scored();
+    })?;
+    Ok(scored
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or_else(|| Err("the judge gave no answer".to_owned())))
+        .collect())
+}
+
+/// Why an answer is no verdict.
+enum Misfit {
+    Unanswered(String),
+    Answered { text: String, problem: String },
+}
+
+fn read(answer: Result<ChatAnswer, Unanswered>, rubric: Rubric) -> Result<Value, Misfit> {
+    let answer = answer.map_err(|unanswered| Misfit::Unanswered(unanswered.reason))?;
+    rubric.read(&answer.text).map_err(|problem| {
+        let cut_off = if answer.is_cut_off {
+            " (cut off at max_tokens)"
+        } else {
+            ""
+        };
+        Misfit::Answered {
+            problem: format!("{problem}{cut_off}"),
+            text: answer.text,
+        }
+    })
+}
+
+/// The dialogue in which a response is judged; for a repair, with the first answer and what was wrong with it.
+fn request(response: &Response, config: &JudgeConfig, repair: Option<(&str, &str)>) -> ChatRequest {
+    let mut content: Vec<Part> = image_paths(&response.messages)
+        .map(|image| Part::Image {
+            image: image.to_owned(),
+        })
+        .collect();
+    content.push(Part::Text {
+        text: config
+            .rubric
+            .prompt(&transcript(&response.messages), &response.response),
+    });
+    let mut messages = vec![Message {
+        role: Role::User,
+        content,
+    }];
+    if let Some((answer, problem)) = repair {
+        messages.push(Message::text(Role::Assistant, answer));
+        let again = format!("That cannot be used: {problem}. Answer again, with the JSON object alone.");
+        messages.push(Message::text(Role::User, again));
+    }
+    ChatRequest {
+        id: response.id.clone(),
+        messages,
+        params: ChatParams {
+            temperature: config.temperature,
+            max_tokens: config.max_tokens,
+            seed: config.seed,
+            schema: Some(config.rubric.schema()),
+        },
+    }
+}
+
+/// The dialogue in words; pictures are numbered as they are shown to the judge. A single question stands alone.
+fn transcript(messages: &[Message]) -> String {
+    let mut shown = 0;
+    let mut said = |message: &Message| -> String {
+        let parts = message.content.iter().map(|part| match part {
+            Part::Text { text } => text.clone(),
+            Part::Image { .. } => {
+                shown += 1;
+                format!("[image {shown}]")
+            }
+        });
+        parts.collect::<Vec<_>>().join(" ")
+    };
+    if let [only] = messages {
+        return said(only);
+    }
+    let speaker = |role| match role {
+        Role::System => "System",
+        Role::User => "User",
+        Role::Assistant => "Assistant",
+    };
+    let turns = messages
+        .iter()
+        .map(|message| format!("{}: {}", speaker(message.role), said(message)));
+    turns.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests;

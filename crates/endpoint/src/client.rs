@@ -1,0 +1,225 @@
+//! Many calls at once, each answered from the journal where it can be.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+use crate::body::{Key, PictureHashes, WireBody};
+use crate::budget::{Spending, cost};
+use crate::call::{Called, call};
+use crate::journal::{Journal, Record};
+use crate::pace::Pace;
+use crate::settings::RoleSettings;
+
+/// How often a wait for answers looks whether the user wants to stop.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A role's model behind an endpoint.
+///
+/// Calls share the thread that asks for answers: waiting is what they mostly do.
+#[derive(Debug)]
+pub struct Endpoint {
+    role: String,
+    settings: RoleSettings,
+    journal: Rc<RefCell<Journal>>,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+    pace: Pace,
+    pictures: RefCell<PictureHashes>,
+    spending: Cell<Spending>,
+    answered_from_journal: Cell<u64>,
+    wants_stop: fn() -> bool,
+}
+
+/// A call that ended, and the indexes of the requests that wait for it.
+struct Ended {
+    key: Key,
+    id: String,
+    called: Called,
+}
+
+impl Endpoint {
+    /// Gets ready to call a role's model. `wants_stop` tells whether the user asked to stop.
+    ///
+    /// Errors: a message, when the key cannot stand in a header or the system gives no network.
+    pub fn new(
+        role: &str,
+        settings: RoleSettings,
+        journal: Rc<RefCell<Journal>>,
+        wants_stop: fn() -> bool,
+    ) -> Result<Self, String> {
+        let mut headers = HeaderMap::new();
+        if let Ok(key) = std::env::var(&settings.api_key_env) {
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+                .map_err(|_| format!("{}: expected a key of printable letters", settings.api_key_env))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .timeout(Duration::from_secs_f64(settings.timeout))
+            .build()
+            .map_err(|error| format!("role {role}: {error}"))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("role {role}: {error}"))?;
+        let spending = journal.borrow().spent(role)?;
+        // Timers need the runtime that is to drive them.
+        let pace = {
+            let _entered = runtime.enter();
+            Pace::new(&settings)
+        };
+        Ok(Self {
+            role: role.to_owned(),
+            settings,
+            journal,
+            http,
+            runtime,
+            pace,
+            pictures: RefCell::default(),
+            spending: Cell::new(spending),
+            answered_from_journal: Cell::new(0),
+            wants_stop,
+        })
+    }
+
+    /// What the role has cost, earlier runs on the same journal included.
+    pub fn spending(&self) -> Spending {
+        self.spending.get()
+    }
+
+    /// How many requests the journal answered without a call.
+    pub fn answered_from_journal(&self) -> u64 {
+        self.answered_from_journal.get()
+    }
+
+    async fn run(
+        &self,
+        requests: &mut dyn Iterator<Item = ChatRequest>,
+        on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
+    ) -> Result<(), ChatError> {
+        let mut requests = requests.enumerate();
+        let mut in_flight = FuturesUnordered::new();
+        let mut waiting: HashMap<Key, Vec<usize>> = HashMap::new();
+        let mut reason_to_end = None;
+        loop {
+            while reason_to_end.is_none() && in_flight.len() < self.settings.concurrency {
+                reason_to_end = self.reason_to_end(in_flight.len());
+                if reason_to_end.is_some() {
+                    break;
+                }
+                let Some((index, request)) = requests.next() else { break };
+                match self.prepare(&request)? {
+                    Prepared::Known(outcome) => on_answer(index, outcome),
+                    Prepared::Unknown(key, body) => {
+                        let waiting = waiting.entry(key).or_default();
+                        waiting.push(index);
+                        if waiting.len() == 1 {
+                            in_flight.push(self.call(key, request.id, body));
+                        }
+                    }
+                }
+            }
+            // What is in flight is paid for, so it is waited for even when nothing more is to be started.
+            let ended = tokio::select! {
+                ended = in_flight.next() => ended,
+                () = tokio::time::sleep(TICK) => continue,
+            };
+            let Some(ended) = ended else {
+                return reason_to_end.map_or(Ok(()), Err);
+            };
+            let indexes = waiting.remove(&ended.key).unwrap_or_default();
+            match self.record(ended)? {
+                Ok(outcome) => indexes.into_iter().for_each(|index| on_answer(index, outcome.clone())),
+                Err(unusable) => reason_to_end = Some(unusable),
+            }
+        }
+    }
+
+    fn reason_to_end(&self, in_flight: usize) -> Option<ChatError> {
+        if (self.wants_stop)() {
+            return Some(ChatError::Interrupted);
+        }
+        let spent = self.spending.get().exhausted(&self.settings, in_flight)?;
+        Some(ChatError::Budget(format!("role {}: {spent}", self.role)))
+    }
+
+    fn prepare(&self, request: &ChatRequest) -> Result<Prepared, ChatError> {
+        let unknown = WireBody::chat(request, &self.settings).and_then(|body| {
+            let key = body.key(&self.settings.url, &mut self.pictures.borrow_mut())?;
+            Ok((key, body))
+        });
+        let (key, body) = match unknown {
+            Ok(unknown) => unknown,
+            Err(reason) => return Ok(Prepared::Known(Err(Unanswered { reason }))),
+        };
+        match self.journal.borrow().get(&key).map_err(ChatError::Model)? {
+            Some(outcome) => {
+                self.answered_from_journal.update(|count| count + 1);
+                Ok(Prepared::Known(outcome))
+            }
+            None => Ok(Prepared::Unknown(key, body)),
+        }
+    }
+
+    async fn call(&self, key: Key, id: String, body: WireBody) -> Ended {
+        let expected = self.spending.get().tokens_per_call();
+        let called = call(&self.http, &self.settings, &self.pace, &body, &key, expected).await;
+        Ended { key, id, called }
+    }
+
+    /// Writes a call down. Returns its outcome, or why the endpoint cannot be used.
+    fn record(&self, ended: Ended) -> Result<Result<Result<ChatAnswer, Unanswered>, ChatError>, ChatError> {
+        let (outcome, attempts) = match ended.called {
+            Called::Ended(outcome, attempts) => (outcome, attempts),
+            Called::Unusable(reason) => {
+                return Ok(Err(ChatError::Model(format!(
+                    "role {}: {} cannot be used: {reason}\n  hint: look at url, model and the key in {}",
+                    self.role, self.settings.url, self.settings.api_key_env
+                ))));
+            }
+        };
+        let cost = outcome.as_ref().map_or(0.0, |answer| cost(answer, &self.settings));
+        let record = Record {
+            key: ended.key,
+            role: &self.role,
+            model: &self.settings.model,
+            id: &ended.id,
+            outcome: &outcome,
+            cost,
+            attempts,
+        };
+        self.journal.borrow_mut().put(&[record]).map_err(ChatError::Model)?;
+        let mut spending = self.spending.get();
+        spending.add(outcome.as_ref().ok(), cost);
+        self.spending.set(spending);
+        Ok(Ok(outcome))
+    }
+}
+
+/// A request on its way out.
+enum Prepared {
+    Known(Result<ChatAnswer, Unanswered>),
+    Unknown(Key, WireBody),
+}
+
+impl ChatModel for Endpoint {
+    fn name(&self) -> &str {
+        &self.settings.model
+    }
+
+    fn answer(
+        &self,
+        requests: &mut dyn Iterator<Item = ChatRequest>,
+        on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
+    ) -> Result<(), ChatError> {
+        self.runtime.block_on(self.run(requests, on_answer))
+    }
+}

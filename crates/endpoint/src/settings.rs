@@ -1,0 +1,98 @@
+//! How a role's model is reached: the tables `[role.judge]`, `[role.writer]` … of a configuration.
+
+use align::training::{SettingError, check_count, check_setting};
+use serde::{Deserialize, Serialize};
+
+/// A model behind an endpoint, for one role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoleSettings {
+    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1`.
+    pub url: String,
+    /// The model's name there.
+    pub model: String,
+    /// The environment variable that holds the key; it may be unset for a server that asks for none. The key itself
+    /// stands in no file, log or journal.
+    pub api_key_env: String,
+    /// Calls in flight at once.
+    pub concurrency: usize,
+    /// Most calls a minute; 0 for no limit.
+    pub requests_per_minute: usize,
+    /// Most tokens a minute, read and written; 0 for no limit. Before an answer its tokens are taken to be those of the
+    /// last answers.
+    pub tokens_per_minute: usize,
+    /// Seconds until a call is given up, its answer's last byte included.
+    pub timeout: f64,
+    /// How often a call that failed is tried again.
+    pub max_retries: usize,
+    /// How a JSON schema is asked for.
+    pub structured_output: StructuredOutput,
+    /// Price of a million tokens read, in the currency of `max_cost`.
+    pub price_input: f64,
+    /// Price of a million tokens written.
+    pub price_output: f64,
+    /// No further call is made once the role has cost this much; 0 for no limit.
+    pub max_cost: f64,
+    /// No further call is made once the role has read and written this many tokens; 0 for no limit.
+    pub max_total_tokens: u64,
+}
+
+/// How an endpoint is told the JSON schema of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StructuredOutput {
+    /// `response_format` of the OpenAI interface.
+    ResponseFormat,
+    /// `structured_outputs` of vLLM.
+    StructuredOutputs,
+    /// Not at all: the prompt alone asks for it.
+    Off,
+}
+
+impl Default for RoleSettings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            model: String::new(),
+            api_key_env: "OPENAI_API_KEY".to_owned(),
+            concurrency: 16,
+            requests_per_minute: 0,
+            tokens_per_minute: 0,
+            timeout: 120.0,
+            max_retries: 5,
+            structured_output: StructuredOutput::ResponseFormat,
+            price_input: 0.0,
+            price_output: 0.0,
+            max_cost: 0.0,
+            max_total_tokens: 0,
+        }
+    }
+}
+
+impl RoleSettings {
+    /// Checks that the settings can be used. `table` is where they stand, such as `role.judge`.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        let key = |name: &str| format!("{table}.{name}");
+        let is_web = self.url.starts_with("http://") || self.url.starts_with("https://");
+        check_setting(
+            is_web,
+            &key("url"),
+            "an address that begins with http:// or https://",
+            &self.url,
+        )?;
+        check_setting(!self.model.is_empty(), &key("model"), "the model's name", "nothing")?;
+        check_count(&key("concurrency"), self.concurrency)?;
+        let positive = self.timeout.is_finite() && self.timeout > 0.0;
+        check_setting(positive, &key("timeout"), "seconds above 0", self.timeout)?;
+        for (name, price) in [
+            ("price_input", self.price_input),
+            ("price_output", self.price_output),
+            ("max_cost", self.max_cost),
+        ] {
+            check_setting(price.is_finite() && price >= 0.0, &key(name), "a number from 0", price)?;
+        }
+        Ok(())
+    }
+}
