@@ -46,7 +46,9 @@ impl LocalEngine {
         if matches!(self.options.trainable, Trainable::Lora { .. }) {
             self.lora = Some(self.model.load_adapter(folder).map_err(engine_error)?);
         } else {
-            let EngineOptions { weight_type, device, .. } = &self.options;
+            let EngineOptions {
+                weight_type, device, ..
+            } = &self.options;
             self.model = Vlm::load_as(folder, *weight_type, device).map_err(engine_error)?;
         }
         let optimizer = folder.join(OPTIMIZER_FILE);

@@ -152,7 +152,13 @@ fn linear(shapes: &mut Shapes, key: &str, [d_out, d_in]: [usize; 2], has_bias: b
 fn vision_weights(config: &VisionConfig) -> Shapes {
     let (d, inner) = (config.hidden_size, config.intermediate_size);
     let merged = d * config.spatial_merge_size * config.spatial_merge_size;
-    let patch = vec![d, config.in_channels, config.temporal_patch_size, config.patch_size, config.patch_size];
+    let patch = vec![
+        d,
+        config.in_channels,
+        config.temporal_patch_size,
+        config.patch_size,
+        config.patch_size,
+    ];
     let mut shapes = vec![("visual.patch_embed.proj.weight".to_owned(), patch)];
     for index in 0..config.depth {
         let key = |name: &str| format!("visual.blocks.{index}.{name}");
@@ -166,7 +172,12 @@ fn vision_weights(config: &VisionConfig) -> Shapes {
     }
     shapes.push(("visual.merger.ln_q.weight".to_owned(), vec![d]));
     linear(&mut shapes, "visual.merger.mlp.0", [merged, merged], true);
-    linear(&mut shapes, "visual.merger.mlp.2", [config.out_hidden_size, merged], true);
+    linear(
+        &mut shapes,
+        "visual.merger.mlp.2",
+        [config.out_hidden_size, merged],
+        true,
+    );
     shapes
 }
 

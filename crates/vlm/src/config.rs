@@ -151,7 +151,11 @@ impl Config {
             return self;
         };
         // Transformers has called it `dtype` since 4.56, and repeats it for the parts of a model.
-        let called = if fields.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+        let called = if fields.contains_key("dtype") {
+            "dtype"
+        } else {
+            "torch_dtype"
+        };
         fields.insert(called.to_owned(), name.into());
         for part in ["text_config", "llm_config", "vision_config"] {
             let mut part = fields.get_mut(part).and_then(Value::as_object_mut);

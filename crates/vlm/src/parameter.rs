@@ -44,12 +44,7 @@ impl<const D: usize> Parameter<D> {
 
     /// A parameter that the checkpoint stores under another shape of the same length and order, and as a type that has
     /// all its values.
-    pub(crate) fn reshaped(
-        name: &str,
-        group: Group,
-        file_shape: &[usize],
-        (value, dtype): (Tensor<D>, DType),
-    ) -> Self {
+    pub(crate) fn reshaped(name: &str, group: Group, file_shape: &[usize], (value, dtype): (Tensor<D>, DType)) -> Self {
         Self {
             name: name.into(),
             group,

@@ -75,13 +75,18 @@ impl TensorFile {
         let info = self.info(key)?;
         let range = self.range(info);
         // A file by others may begin its values at an odd byte, where they cannot be used as numbers.
-        if stored == dtype && is_half(dtype) && range.bytes().as_ptr().addr() % stored.size() == 0 {
-            let bytes = Bytes::from_shared(bytes::Bytes::from_owner(range), AllocationProperty::File);
-            return Ok(TensorData::from_bytes(bytes, info.shape.clone(), stored));
+        let is_aligned = range.bytes().as_ptr().addr() % stored.size() == 0;
+        let keeps_pages = stored == dtype && is_half(dtype);
+        let bytes = if is_aligned && (keeps_pages || stored != dtype) {
+            Bytes::from_shared(bytes::Bytes::from_owner(range.clone()), AllocationProperty::File)
+        } else {
+            Bytes::from_bytes_vec(range.bytes().to_vec())
+        };
+        let data = TensorData::from_bytes(bytes, info.shape.clone(), stored).convert_dtype(dtype);
+        if !keeps_pages {
+            range.give_back();
         }
-        let copy = TensorData::from_bytes_vec(range.bytes().to_vec(), info.shape.clone(), stored);
-        range.give_back();
-        Ok(copy.convert_dtype(dtype))
+        Ok(data)
     }
 
     /// Makes sure that [`Self::read`] can read a tensor; returns the type it is stored as.
@@ -112,7 +117,12 @@ impl TensorFile {
 
     /// The file's own notes, such as `format`.
     pub(crate) fn notes(&self) -> BTreeMap<String, String> {
-        self.metadata.metadata().iter().flatten().map(|(name, note)| (name.clone(), note.clone())).collect()
+        self.metadata
+            .metadata()
+            .iter()
+            .flatten()
+            .map(|(name, note)| (name.clone(), note.clone()))
+            .collect()
     }
 
     /// Reads a tensor of 64-bit integers (ids, counters), row by row.

@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::families::Family;
 use crate::parameter::Parameter;
 pub use dtype::WeightType;
-pub use files::{INDEX_FILE, WEIGHTS_FILE};
 use files::{FileLayout, WeightFiles};
+pub use files::{INDEX_FILE, WEIGHTS_FILE};
 
 /// A module that transformers has moved: where published checkpoints have it, and where newer ones do.
 pub type Moved = (&'static str, &'static str);

@@ -142,7 +142,10 @@ fn a_model_that_was_not_changed_is_saved_in_the_same_bytes_and_files() {
                 assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
                 assert_eq!(before.len(), if n_shards == 0 { 1 } else { n_shards + 1 });
                 for (name, bytes) in before {
-                    assert!(after[&name] == bytes, "{name} of {dtype:?} in {n_shards} shards differs");
+                    assert!(
+                        after[&name] == bytes,
+                        "{name} of {dtype:?} in {n_shards} shards differs"
+                    );
                 }
             }
         }
@@ -169,7 +172,11 @@ fn a_tied_head_is_saved_where_it_was_stored_and_nowhere_else() {
         logits_alone(&model, &fixture, fixture.case("case1")),
         logits_alone(&again, &fixture, fixture.case("case1"))
     );
-    let untied = Vlm::load(&common::committed_folder("qwen2_5_vl_tied").join("model"), &Device::flex()).unwrap();
+    let untied = Vlm::load(
+        &common::committed_folder("qwen2_5_vl_tied").join("model"),
+        &Device::flex(),
+    )
+    .unwrap();
     untied.save(saved.path().join("one").as_path()).unwrap();
     let one = std::fs::read(saved.path().join("one/model.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&one).unwrap();

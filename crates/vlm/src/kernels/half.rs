@@ -108,7 +108,9 @@ fn widen(weight: &FlexTensor, start: usize, into: &mut [f32]) {
         let numbers = &weight.as_slice::<bf16>().unwrap_or_default()[start..];
         // A bf16 number is the upper half of an f32.
         let wide = |number: &bf16| f32::from_bits(u32::from(number.to_bits()) << 16);
-        into.iter_mut().zip(numbers).for_each(|(into, number)| *into = wide(number));
+        into.iter_mut()
+            .zip(numbers)
+            .for_each(|(into, number)| *into = wide(number));
     } else {
         let numbers = &weight.as_slice::<f16>().unwrap_or_default()[start..][..into.len()];
         numbers.convert_to_f32_slice(into);

@@ -20,7 +20,11 @@ pub(super) fn broken_file(path: &Path, bytes: &[u8], error: &SafeTensorError) ->
         }
         SafeTensorError::HeaderTooSmall => format!("expected a safetensors file, got {n_bytes} bytes"),
         SafeTensorError::InvalidOffset(key) => {
-            return tensor(path, key, "damaged: it begins elsewhere than the one before it ends".to_owned());
+            return tensor(
+                path,
+                key,
+                "damaged: it begins elsewhere than the one before it ends".to_owned(),
+            );
         }
         SafeTensorError::TensorInvalidInfo => "damaged: a tensor's shape and its length disagree".to_owned(),
         other => format!("not a readable safetensors file: {other}"),
@@ -56,7 +60,8 @@ fn first_fault(bytes: &[u8]) -> Option<(String, String)> {
 
 /// Where a tensor begins and what is wrong with its entry, if anything is, in a file with so many bytes of values.
 fn fault(info: &Value, n_bytes: usize) -> Option<(u64, String)> {
-    let numbers = |field: &str| -> Option<Vec<u64>> { info.get(field)?.as_array()?.iter().map(Value::as_u64).collect() };
+    let numbers =
+        |field: &str| -> Option<Vec<u64>> { info.get(field)?.as_array()?.iter().map(Value::as_u64).collect() };
     let Some(&[start, end]) = numbers("data_offsets").as_deref().and_then(<[u64]>::as_array::<2>) else {
         return Some((0, "damaged: expected `data_offsets` of two numbers".to_owned()));
     };
@@ -77,5 +82,8 @@ fn fault(info: &Value, n_bytes: usize) -> Option<(u64, String)> {
     if expected == end.checked_sub(start) {
         return None;
     }
-    Some((start, format!("damaged: shape {shape:?} does not fit its place, {start} to {end}")))
+    Some((
+        start,
+        format!("damaged: shape {shape:?} does not fit its place, {start} to {end}"),
+    ))
 }

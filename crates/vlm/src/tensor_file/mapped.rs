@@ -44,7 +44,7 @@ impl MappedFile {
 }
 
 /// A part of a mapped file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct MappedRange {
     map: Arc<Mmap>,
     range: Range<usize>,
@@ -63,7 +63,8 @@ impl MappedRange {
         #[expect(unsafe_code, reason = "pages once read would count until the map is closed")]
         let given_back = unsafe {
             let advice = memmap2::UncheckedAdvice::DontNeed;
-            self.map.unchecked_advise_range(advice, self.range.start, self.range.len())
+            self.map
+                .unchecked_advise_range(advice, self.range.start, self.range.len())
         };
         // Advice alone: a system that does not take it keeps the pages a while longer.
         drop(given_back);

@@ -90,7 +90,12 @@ impl WeightFiles {
     /// Where every key lies, with the keys that repeat another.
     pub fn layout(&self, tied: Vec<(String, String)>) -> FileLayout {
         let shard = |file: &TensorFile| Shard {
-            name: file.path().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            name: file
+                .path()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             notes: file.notes(),
         };
         FileLayout {
@@ -115,7 +120,12 @@ fn read_index(folder: &Path) -> Result<Option<ShardIndex>, Error> {
     let index: ShardIndex =
         serde_json::from_str(&text).map_err(|error| problem(format!("not a shard index: {error}")))?;
     // Shards are read, and written when the model is saved: nothing outside the folder may be among them.
-    let leads_away = |shard: &&String| !matches!(Path::new(shard).components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+    let leads_away = |shard: &&String| {
+        !matches!(
+            Path::new(shard).components().collect::<Vec<_>>()[..],
+            [Component::Normal(_)]
+        )
+    };
     if let Some(shard) = index.weight_map.values().find(leads_away) {
         return Err(problem(format!("expected names of files beside it, got `{shard}`")));
     }
