@@ -226,8 +226,8 @@ impl Vlm {
         &self.text
     }
 
-    /// The same model for sampling: every parameter a constant, and the decoder's layers copies that are fast for few
-    /// rows. Equal up to rounding; not for saving, as a tied head stands beside the embedding.
+    /// The same model for sampling: every parameter a constant, and the decoder's layers of f32 weights copies that are
+    /// fast for few rows; those of two-byte weights share them. Equal up to rounding; not for saving, as a tied head stands beside the embedding.
     #[must_use]
     pub(crate) fn for_sampling(&self) -> Self {
         let mut model = self.training_view(&[]);

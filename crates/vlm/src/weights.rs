@@ -220,6 +220,12 @@ impl WeightReader {
             Source::Folder(files) => {
                 let file = files.file(name).ok_or_else(|| files.missing(name, file_shape))?;
                 let dtype = self.weight_type.of(file.check(name, file_shape)?);
+                // Some GPUs have no bf16.
+                let dtype = if device.supports_dtype(dtype) {
+                    dtype
+                } else {
+                    DType::F32
+                };
                 if self.is_dry {
                     return Ok((Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape), dtype));
                 }

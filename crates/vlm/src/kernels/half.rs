@@ -151,3 +151,6 @@ impl FusedGradient<1> for EmbeddingGradient {
         [Some(tensor(gradient, [self.vocab_size, d]))]
     }
 }
+
+#[cfg(test)]
+mod tests;
