@@ -75,7 +75,7 @@ impl TensorFile {
         let info = self.info(key)?;
         let range = self.range(info);
         // A file by others may begin its values at an odd byte, where they cannot be used as numbers.
-        let is_aligned = range.bytes().as_ptr().addr() % stored.size() == 0;
+        let is_aligned = range.bytes().as_ptr().addr().is_multiple_of(stored.size());
         let keeps_pages = stored == dtype && is_half(dtype);
         let bytes = if is_aligned && (keeps_pages || stored != dtype) {
             Bytes::from_shared(bytes::Bytes::from_owner(range.clone()), AllocationProperty::File)
