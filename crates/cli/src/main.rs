@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod data;
 mod errors;
+mod hub;
 mod interrupt;
 mod lines;
 mod progress;

@@ -55,7 +55,7 @@ impl LocalEngine {
     /// Errors: `Io` or `Model`, naming file and key.
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
         let processor = Processor::open(&options.model).map_err(engine_error)?;
-        let mut model = Vlm::load(&options.model, &options.device).map_err(engine_error)?;
+        let mut model = Vlm::load_as(&options.model, options.weight_type, &options.device).map_err(engine_error)?;
         let mut lora = None;
         if let Some(adapter) = &options.adapter {
             lora = Some(model.load_adapter(adapter).map_err(engine_error)?);

@@ -8,6 +8,7 @@
 //! Sums over rows run in fixed blocks, so that results do not depend on the number of threads.
 
 mod autodiff;
+mod half;
 mod linear;
 mod numeric;
 mod rms_norm;
@@ -17,6 +18,7 @@ mod swiglu;
 mod token_logprobs;
 
 pub(crate) use autodiff::supported;
+pub(crate) use half::{half_embedding, half_linear};
 pub(crate) use linear::linear;
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rotary::{RotaryTable, rotate_heads};

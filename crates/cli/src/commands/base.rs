@@ -109,7 +109,7 @@ fn train(
     };
     let table = ModelTable {
         path: Some(from.to_owned()),
-        adapter: None,
+        ..ModelTable::default()
     };
     let mut engine = model::open(&table, whole, config.seed, context.global.device)?;
     match sft::run(&mut engine, items, &[], config, run_dir, &mut context.progress)? {

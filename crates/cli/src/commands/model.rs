@@ -5,21 +5,26 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use engine::{ComputeDevice, DEVICES, EngineOptions, LocalEngine, Trainable};
 use vlm::adapter::LoraConfig;
+use vlm::weights::WeightType;
 
 use super::run_folder::required;
-use crate::args::Device;
+use crate::args::{Device, Dtype};
 use crate::config::tables::ModelTable;
 use crate::errors::Failure;
+use crate::hub::{self, Kind};
 
 /// Which model to use.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArguments {
-    /// The model: a Hugging Face folder of Qwen2-VL, Qwen2.5-VL, InternVL2.5 or InternVL3
-    #[arg(long, value_name = "DIR")]
+    /// The model: a Hugging Face folder of Qwen2-VL, Qwen2.5-VL, InternVL2.5 or InternVL3, or its name on the hub
+    #[arg(long, value_name = "DIR|NAME")]
     pub model: PathBuf,
-    /// A LoRA adapter in PEFT layout, put on top of the model
-    #[arg(long, value_name = "DIR")]
+    /// A LoRA adapter in PEFT layout, put on top of the model: a folder, or its name on the hub
+    #[arg(long, value_name = "DIR|NAME")]
     pub adapter: Option<PathBuf>,
+    /// The type that weights are held and saved in; all computing is in f32
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Dtype::Auto)]
+    pub dtype: Dtype,
 }
 
 impl ModelArguments {
@@ -28,15 +33,19 @@ impl ModelArguments {
         ModelTable {
             path: Some(self.model.clone()),
             adapter: self.adapter.clone(),
+            dtype: self.dtype.weight_type(),
         }
     }
 }
 
 impl ModelTable {
-    /// The policy by its folders, which tell it from others of the same name.
+    /// The policy by its folders, which tell it from others of the same name, and by its type where one is chosen.
     pub fn policy(&self) -> String {
         let folders = [&self.path, &self.adapter].into_iter().flatten();
-        let names: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+        let mut names: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+        if self.dtype != WeightType::Auto {
+            names.push(format!("{:?}", self.dtype).to_lowercase());
+        }
         names.join(" + ")
     }
 }
@@ -59,9 +68,12 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
 /// Errors: of usage when the device is not part of this build or no model is named; of model when a folder is not what
 /// it should be; whatever the engine meets.
 pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device) -> anyhow::Result<LocalEngine> {
-    let model = required(table.path.as_ref(), "model.path")?;
-    check_folder(model, "config.json", "model")?;
-    if let Some(adapter) = &table.adapter {
+    let name = required(table.path.as_ref(), "model.path")?;
+    let model = hub::folder(name, Kind::Model)?;
+    check_folder(&model, "config.json", "model")?;
+    let adapter = table.adapter.as_deref().map(|name| hub::folder(name, Kind::Adapter));
+    let adapter = adapter.transpose()?;
+    if let Some(adapter) = &adapter {
         check_folder(adapter, "adapter_config.json", "LoRA adapter")?;
         trainable.validate_adapter(
             "train",
@@ -69,14 +81,13 @@ pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device)
         )?;
     }
     let device = self::device(device)?;
-    let options = EngineOptions {
+    Ok(LocalEngine::open(EngineOptions {
+        base_model: name.to_string_lossy().into_owned(),
+        weight_type: table.dtype,
+        adapter,
         trainable,
         seed,
-        ..EngineOptions::new(model.to_owned(), device)
-    };
-    Ok(LocalEngine::open(EngineOptions {
-        adapter: table.adapter.clone(),
-        ..options
+        ..EngineOptions::new(model, device)
     })?)
 }
 

@@ -14,15 +14,18 @@ use align::sft::SftConfig;
 use engine::Trainable;
 use engine::newborn::ModelSize;
 use serde::{Deserialize, Serialize};
+use vlm::weights::WeightType;
 
 /// The model to begin with; the table `[model]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelTable {
-    /// The model's folder.
+    /// The model's folder, or its name on the Hugging Face hub.
     pub path: Option<PathBuf>,
-    /// The folder of a LoRA adapter to put on top, in PEFT layout.
+    /// The folder of a LoRA adapter to put on top, in PEFT layout, or its name on the hub.
     pub adapter: Option<PathBuf>,
+    /// The type that weights are held and saved in.
+    pub dtype: WeightType,
 }
 
 /// Where training data come from; the table `[data]` of `sft`.

@@ -196,6 +196,7 @@ impl<'a> Demo<'a> {
         let table = ModelTable {
             path: Some(within(base)),
             adapter: adapter.map(within),
+            ..ModelTable::default()
         };
         table.policy()
     }
@@ -204,6 +205,7 @@ impl<'a> Demo<'a> {
         let table = ModelTable {
             path: Some(base.to_owned()),
             adapter: adapter.map(Path::to_owned),
+            ..ModelTable::default()
         };
         model::open(&table, train, self.recipe.mini.seed, self.context.global.device)
     }
