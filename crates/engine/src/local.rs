@@ -7,8 +7,10 @@ use align::engine::{
     AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest,
     Sampled, SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
 };
+use align::training::derive_seed;
 use burn::tensor::Tensor;
 use vlm::adapter::LoraConfig;
+use vlm::batch::Batch;
 use vlm::generate::{GenerateOptions, Prompt, generate};
 use vlm::model::Vlm;
 use vlm::optim::{AdamWSettings, grad_norm};
@@ -19,8 +21,8 @@ use vlm::training::{NamedValues, sum_gradients};
 use crate::features::FeatureCache;
 use crate::inputs::Prepared;
 use crate::options::EngineOptions;
-use crate::passes::{Part, Pictures, backward, forward, picture_rows};
-use crate::schedule::{in_order, micro_batches};
+use crate::passes::{Part, Pictures, backward, batch, forward, picture_rows, reply_scores};
+use crate::schedule::{in_order, micro_batches, packs};
 use crate::{engine_error, of_item};
 
 /// A model of `vlm`, with what training it needs.
@@ -34,6 +36,9 @@ pub struct LocalEngine {
     pub(crate) optimizer: vlm::optim::AdamW,
     groups: Vec<Group>,
     gradients: NamedValues,
+    /// Sequences whose gradients are held; numbers those that come, so that what is dropped of each follows from its
+    /// place in the optimizer step, however the step is cut.
+    n_sequences: usize,
     features: FeatureCache,
     pools: Vec<rayon::ThreadPool>,
 }
@@ -58,7 +63,9 @@ impl LocalEngine {
         let mut model = Vlm::load(&options.model, &options.device).map_err(engine_error)?;
         let mut lora = None;
         if let Some(adapter) = &options.adapter {
-            lora = Some(model.load_adapter(adapter).map_err(engine_error)?);
+            let loaded = model.load_adapter(adapter).map_err(engine_error)?;
+            let dropout = options.trainable.lora().map_or(loaded.dropout, |asked| asked.dropout);
+            lora = Some(LoraConfig { dropout, ..loaded });
         } else if let Some(fresh) = options.trainable.lora() {
             model.attach_lora(&fresh, options.seed).map_err(engine_error)?;
             lora = Some(fresh);
@@ -74,6 +81,7 @@ impl LocalEngine {
             pools: pools.map_err(|error| EngineError::Model(format!("no threads to work on: {error}")))?,
             optimizer: vlm::optim::AdamW::new(),
             gradients: NamedValues::new(),
+            n_sequences: 0,
             features: FeatureCache::default(),
             options,
             model,
@@ -137,7 +145,8 @@ impl LocalEngine {
 
     fn micro_batches(&self, prepared: &[Prepared]) -> Vec<Vec<usize>> {
         let lengths: Vec<usize> = prepared.iter().map(|one| one.ids.len()).collect();
-        micro_batches(&lengths, self.options.micro_batch_tokens)
+        let cut = if self.options.packing { packs } else { micro_batches };
+        cut(&lengths, self.options.micro_batch_tokens)
     }
 
     fn score_all(&mut self, prepared: &[Prepared], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
@@ -150,7 +159,9 @@ impl LocalEngine {
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
         let work = |indexes: &Vec<usize>| {
             let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
-            Ok((indexes.clone(), forward(model, &members, &pictures)?.0))
+            let batch = batch(model, &members, self.options.packing)?;
+            let pass = forward(model, &batch, &members, &pictures, false)?;
+            Ok((indexes.clone(), reply_scores(&members, pass.as_ref())))
         };
         in_order(&self.pools, &jobs, work, |(indexes, scores)| {
             indexes
@@ -253,13 +264,15 @@ impl Engine for LocalEngine {
         };
         let pictures = known.map_or(Pictures::Encode(&self.processor), Pictures::Known);
         let jobs = self.micro_batches(&prepared);
-        let work = |indexes: &Vec<usize>| {
-            let view = self.model.training_view(&self.groups);
-            let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
-            let (scores, logprobs) = forward(&view, &members, &pictures)?;
-            backward(&view, indexes, scores, logprobs, loss)
-        };
         let mut gradients = std::mem::take(&mut self.gradients);
+        let work = |indexes: &Vec<usize>| {
+            let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
+            let batch = batch(&self.model, &members, self.options.packing)?;
+            let view = self.training_view(&batch, indexes);
+            let pass = forward(&view, &batch, &members, &pictures, self.options.trainable.recomputes())?;
+            let scores = reply_scores(&members, pass.as_ref());
+            backward(indexes, scores, pass, loss)
+        };
         let mut total = 0.0;
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
         in_order(&self.pools, &jobs, work, |part: Part| {
@@ -271,6 +284,7 @@ impl Engine for LocalEngine {
                 .for_each(|(index, scores)| all[index] = Some(scores));
         })?;
         self.gradients = gradients;
+        self.n_sequences += sequences.len();
         Ok(ForwardBackward {
             loss: total,
             scores: all.into_iter().flatten().collect(),
@@ -280,6 +294,7 @@ impl Engine for LocalEngine {
     fn optim_step(&mut self, optimizer: &AdamW) -> Result<OptimStep, EngineError> {
         self.require_trainable()?;
         let gradients = std::mem::take(&mut self.gradients);
+        self.n_sequences = 0;
         let grad_norm = grad_norm(&gradients);
         if !grad_norm.is_finite() {
             return Err(EngineError::Numerics(format!(
@@ -311,12 +326,29 @@ impl Engine for LocalEngine {
 
     fn load(&mut self, folder: &Path) -> Result<(), EngineError> {
         self.gradients = NamedValues::new();
+        self.n_sequences = 0;
         self.features.clear();
         self.read(folder)
     }
 }
 
 impl LocalEngine {
+    /// A view of the model for one micro-batch of the next optimizer step. What adapters drop follows from the seed, the
+    /// step, and each sequence's place in the step.
+    fn training_view(&self, batch: &Batch, indexes: &[usize]) -> Vlm {
+        let view = self.model.training_view(&self.groups);
+        let rate = self.options.trainable.lora().map_or(0.0, |lora| lora.dropout);
+        if rate == 0.0 {
+            return view;
+        }
+        let step = u64::from(self.optimizer.steps());
+        let keys: Vec<u64> = indexes
+            .iter()
+            .map(|index| derive_seed(self.options.seed, "dropout", &[step, (self.n_sequences + index) as u64]))
+            .collect();
+        view.with_lora_dropout(rate, &batch.row_keys(&keys).into())
+    }
+
     fn completion(&self, drawn: vlm::generate::Generated) -> Result<Completion, EngineError> {
         let text = self
             .processor

@@ -15,6 +15,9 @@ use crate::tensor_file::write_tensors;
 use crate::text::TextModel;
 use crate::weights::{Naming, WEIGHTS_FILE, WeightReader};
 
+/// Vocabularies of at least this many tokens are scored by chunks; smaller ones are faster with all logits at once.
+const CHUNKS_FROM: usize = 8 * kernels::VOCABULARY_CHUNK;
+
 /// A vision-language model: vision tower, projector and language model.
 ///
 /// A clone shares the weights and copies handles only; replacing a parameter of one leaves the other as it was.
@@ -155,7 +158,7 @@ impl Vlm {
     /// Errors: `Input` when image tokens and rows disagree.
     pub fn hidden_states(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<Tensor<2>, Error> {
         let embedded = self.embed(batch, images)?;
-        Ok(self.text.forward(embedded, batch.padded(), &self.config.text))
+        Ok(self.text.forward(embedded, batch.placement(), &self.config.text))
     }
 
     /// Scores of every token of the vocabulary. Shapes: `[n, d]` → `[n, v]`.
@@ -164,7 +167,7 @@ impl Vlm {
     }
 
     /// Log-probabilities of `targets`, each given the hidden state at its row of `rows`; no other row's logits are
-    /// computed.
+    /// computed, and those of a large vocabulary never all at once.
     ///
     /// Shapes: `hidden` `[b·t, d]`, `rows` and `targets` `[n]` → `[n]`.
     ///
@@ -184,7 +187,16 @@ impl Vlm {
             )));
         }
         let device = self.device();
-        let logits = self.logits(hidden.select(0, indexes(rows.iter().copied(), &device))); // [n, v]
+        let hidden = hidden.select(0, indexes(rows.iter().copied(), &device)); // [n, d]
+        let head = self.text.head_weight();
+        if kernels::supported(&hidden) && kernels::supported(&head) && head.dims()[0] >= CHUNKS_FROM {
+            let (logprobs, entropies) = kernels::chunked_logprobs(hidden, head, targets);
+            return Ok(TokenScores {
+                logprobs,
+                entropies: with_entropies.then_some(entropies),
+            });
+        }
+        let logits = self.logits(hidden); // [n, v]
         if kernels::supported(&logits) {
             let (logprobs, entropies) = kernels::token_logprobs(logits, targets);
             return Ok(TokenScores {

@@ -47,6 +47,11 @@ impl AdamW {
         Self::default()
     }
 
+    /// How many steps it has made.
+    pub fn steps(&self) -> u32 {
+        self.states.values().map(|state| state.steps).max().unwrap_or(0)
+    }
+
     /// Makes one step: returns the new values of the parameters that have a gradient.
     ///
     /// Errors: `Input` when a gradient belongs to no parameter.

@@ -308,12 +308,16 @@ fn random_weight(seed: u64, deviation: f64, name: &str, shape: &[usize]) -> Tens
     TensorData::new(values, shape.to_vec())
 }
 
-/// A stream of random numbers that belongs to one seed and one name (FNV-1a over its bytes).
+/// A stream of random numbers that belongs to one seed and one name.
 pub(crate) fn generator_for(seed: u64, name: &str) -> ChaCha8Rng {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    ChaCha8Rng::seed_from_u64(seed ^ hash_of_name(name))
+}
+
+/// FNV-1a over the name's bytes.
+pub(crate) fn hash_of_name(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    ChaCha8Rng::seed_from_u64(seed ^ hash)
+    })
 }
 
 /// Uniform in `[0, 1)`, with 53 random bits.

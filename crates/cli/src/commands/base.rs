@@ -106,6 +106,7 @@ fn train(
         freeze_vision_tower: false,
         freeze_multi_modal_projector: false,
         freeze_language_model: false,
+        gradient_checkpointing: false,
     };
     let table = ModelTable {
         path: Some(from.to_owned()),

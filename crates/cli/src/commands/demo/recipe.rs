@@ -137,7 +137,9 @@ impl Default for Reinforcement {
             train: Trainable::Lora {
                 r: 16,
                 lora_alpha: 32.0,
+                lora_dropout: 0.0,
                 target_modules: TargetModules::Pattern("all-linear".to_owned()),
+                gradient_checkpointing: false,
             },
             rollout: RolloutConfig {
                 num_generations: 6,

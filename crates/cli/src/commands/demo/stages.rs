@@ -78,6 +78,7 @@ impl<'a> Demo<'a> {
                 freeze_vision_tower: true,
                 freeze_multi_modal_projector: true,
                 freeze_language_model: false,
+                gradient_checkpointing: false,
             };
             let mut engine = demo.open(base, None, train)?;
             let mut run_dir = demo.run_dir(name, &json!({ "labels": labels, "sft": config }), config.seed)?;
