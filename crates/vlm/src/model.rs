@@ -13,6 +13,7 @@ use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Group, Parameters};
 use crate::tensor_file::write_tensors;
 use crate::text::TextModel;
+use crate::text::attention::AttentionContext;
 use crate::weights::{Naming, WEIGHTS_FILE, WeightReader};
 
 /// Vocabularies of at least this many tokens are scored by chunks; smaller ones are faster with all logits at once.
@@ -27,6 +28,7 @@ pub struct Vlm {
     naming: Naming,
     vision: Box<dyn VisionModel>,
     text: TextModel,
+    at_once: bool,
 }
 
 /// How likely chosen tokens are.
@@ -77,7 +79,15 @@ impl Vlm {
             naming,
             vision,
             text,
+            at_once: false,
         })
+    }
+
+    /// The same model, which computes all scores of attention and all logits at once whatever their number: what the
+    /// passes that spare memory are compared with.
+    #[must_use]
+    pub fn all_at_once(self) -> Self {
+        Self { at_once: true, ..self }
     }
 
     /// Writes `config.json` and `model.safetensors`, under the keys the weights were read with. Adapters are left out.
@@ -158,7 +168,12 @@ impl Vlm {
     /// Errors: `Input` when image tokens and rows disagree.
     pub fn hidden_states(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<Tensor<2>, Error> {
         let embedded = self.embed(batch, images)?;
-        Ok(self.text.forward(embedded, batch.placement(), &self.config.text))
+        Ok(self.text.forward(embedded, &self.attention_context(batch)))
+    }
+
+    /// Who sees whom in a batch.
+    pub(crate) fn attention_context(&self, batch: &Batch) -> AttentionContext {
+        AttentionContext::for_training(batch.placement(), &self.config.text, self.at_once)
     }
 
     /// Scores of every token of the vocabulary. Shapes: `[n, d]` → `[n, v]`.
@@ -189,7 +204,8 @@ impl Vlm {
         let device = self.device();
         let hidden = hidden.select(0, indexes(rows.iter().copied(), &device)); // [n, d]
         let head = self.text.head_weight();
-        if kernels::supported(&hidden) && kernels::supported(&head) && head.dims()[0] >= CHUNKS_FROM {
+        let by_chunks = head.dims()[0] >= CHUNKS_FROM && !self.at_once;
+        if by_chunks && kernels::supported(&hidden) && kernels::supported(&head) {
             let (logprobs, entropies) = kernels::chunked_logprobs(hidden, head, targets);
             return Ok(TokenScores {
                 logprobs,

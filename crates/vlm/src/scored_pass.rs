@@ -71,7 +71,7 @@ impl Vlm {
     }
 
     fn forward_blocks(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<Blocks, Error> {
-        let context = AttentionContext::for_training(batch.placement(), &self.config().text);
+        let context = self.attention_context(batch);
         let embedded = self.embed(batch, images)?;
         let constants = self.training_view(&[]);
         let mut hidden = embedded.clone().without_autodiff();

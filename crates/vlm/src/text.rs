@@ -111,9 +111,8 @@ impl TextModel {
     /// Runs the decoder over embedded tokens.
     ///
     /// Shapes: `[b·t, d]` → `[b·t, d]`, final norm applied. Rows of padding come back meaningless.
-    pub fn forward(&self, embedded: Tensor<2>, tokens: Placement, config: &TextConfig) -> Tensor<2> {
-        let context = AttentionContext::for_training(tokens, config);
-        self.forward_with(embedded, |_, attention, x| attention.forward(x, &context))
+    pub(crate) fn forward(&self, embedded: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
+        self.forward_with(embedded, |_, attention, x| attention.forward(x, context))
     }
 
     /// The keys and values of embedded tokens in every layer, without computing what would follow them: of the last

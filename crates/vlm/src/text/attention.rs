@@ -27,11 +27,11 @@ pub(crate) struct AttentionContext {
 }
 
 impl AttentionContext {
-    /// A pass to score or train.
-    pub(crate) fn for_training(tokens: Placement, config: &TextConfig) -> Self {
+    /// A pass to score or train; `at_once` takes all scores at once whatever the length.
+    pub(crate) fn for_training(tokens: Placement, config: &TextConfig, at_once: bool) -> Self {
         let [n_rows, t] = tokens.shape;
         let by_strips = tokens.lengths.len() > n_rows || t >= STRIPS_FROM;
-        Self::new(tokens, config, by_strips)
+        Self::new(tokens, config, by_strips && !at_once)
     }
 
     /// A pass over prompts in rows of their own. All scores at once whatever the length, since a prompt's bits must not
