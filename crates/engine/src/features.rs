@@ -1,4 +1,5 @@
-//! Picture features of a frozen vision tower: computed once for each file, kept while there is room.
+//! Picture features of a frozen vision tower: computed once for each file, kept while there is room, and on disk where so
+//! asked.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,13 +10,15 @@ use vlm::model::Vlm;
 use vlm::processor::Processor;
 
 use crate::engine_error;
+use crate::feature_store::FeatureStore;
 use crate::schedule::in_order;
 
-/// Features by file. When full, what is asked for next is computed anew each time.
+/// Features by file. When full, what is asked for next is computed anew each time, or read from disk.
 #[derive(Debug, Default)]
 pub struct FeatureCache {
     rows: HashMap<PathBuf, Tensor<2>>,
     bytes: usize,
+    store: Option<FeatureStore>,
 }
 
 impl FeatureCache {
@@ -23,6 +26,11 @@ impl FeatureCache {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.bytes = 0;
+    }
+
+    /// Keeps features in a folder too, beyond this run. Only for a vision tower and projector that stay as they are.
+    pub fn keep_in(&mut self, store: FeatureStore) {
+        self.store = Some(store);
     }
 
     /// The features of all these files, `[m, d]` each. Files not yet known are computed on all threads, each alone: sums
@@ -47,7 +55,11 @@ impl FeatureCache {
             .into_iter()
             .map(|path| (path.to_owned(), self.rows[path].clone()))
             .collect();
-        let compute = |file: &&Path| encode(model, processor, &[*file]);
+        let store = self.store.as_ref();
+        let compute = |file: &&Path| match store {
+            Some(store) => stored_or_encoded(store, model, processor, file),
+            None => encode(model, processor, &[*file]),
+        };
         in_order(pools, &unknown, compute, |rows| {
             for (path, features) in rows {
                 let size = features.dims().iter().product::<usize>() * size_of::<f32>();
@@ -60,6 +72,22 @@ impl FeatureCache {
         })?;
         Ok(found)
     }
+}
+
+fn stored_or_encoded(
+    store: &FeatureStore,
+    model: &Vlm,
+    processor: &Processor,
+    file: &Path,
+) -> Result<Vec<(PathBuf, Tensor<2>)>, EngineError> {
+    if let Some(features) = store.read(file, &model.device())? {
+        return Ok(vec![(file.to_owned(), features)]);
+    }
+    let encoded = encode(model, processor, &[file])?;
+    for (file, features) in &encoded {
+        store.write(file, features)?;
+    }
+    Ok(encoded)
 }
 
 /// Runs pictures through the vision tower; one tensor of rows for each.

@@ -3,7 +3,9 @@
 //! Dialogues come in; here they become tokens and pictures (`inputs`), micro-batches (`schedule`), and forward and
 //! backward passes (`passes`) on the machine's cores (`local`). What a loss means is not known here.
 
+mod admission;
 mod device;
+mod feature_store;
 mod features;
 mod inputs;
 mod local;
@@ -12,8 +14,10 @@ mod passes;
 mod schedule;
 mod storage;
 
+pub mod estimate;
 pub mod newborn;
 
+pub use admission::{Inspector, SampleSize};
 pub use burn::tensor::Device as ComputeDevice;
 pub use device::{DEVICES, open_device};
 pub use local::{LocalEngine, ScoredDialogue};

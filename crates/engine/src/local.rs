@@ -18,6 +18,7 @@ use vlm::parameter::Group;
 use vlm::processor::Processor;
 use vlm::training::{NamedValues, sum_gradients};
 
+use crate::feature_store::FeatureStore;
 use crate::features::FeatureCache;
 use crate::inputs::Prepared;
 use crate::options::EngineOptions;
@@ -76,13 +77,18 @@ impl LocalEngine {
         }
         let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pools = (0..options.workers.max(1)).map(pool).collect::<Result<_, _>>();
+        let groups = options.trainable.groups();
+        let mut features = FeatureCache::default();
+        if let (Some(folder), false) = (&options.feature_cache_folder, changes_pictures(&groups)) {
+            features.keep_in(FeatureStore::open(folder, &model, &processor)?);
+        }
         Ok(Self {
-            groups: options.trainable.groups(),
+            groups,
             pools: pools.map_err(|error| EngineError::Model(format!("no threads to work on: {error}")))?,
             optimizer: vlm::optim::AdamW::new(),
             gradients: NamedValues::new(),
             n_sequences: 0,
-            features: FeatureCache::default(),
+            features,
             options,
             model,
             reference,
@@ -116,9 +122,7 @@ impl LocalEngine {
 
     /// Whether a dialogue's pictures must go through the vision tower anew each time.
     fn trains_pictures(&self) -> bool {
-        self.groups
-            .iter()
-            .any(|group| matches!(group, Group::Vision | Group::Projector))
+        changes_pictures(&self.groups)
     }
 
     fn known_pictures(&mut self, prepared: &[Prepared]) -> Result<HashMap<PathBuf, Tensor<2>>, EngineError> {
@@ -180,6 +184,13 @@ impl LocalEngine {
         }
         Ok(())
     }
+}
+
+/// Whether training these changes what the model makes of a picture.
+fn changes_pictures(groups: &[Group]) -> bool {
+    groups
+        .iter()
+        .any(|group| matches!(group, Group::Vision | Group::Projector))
 }
 
 impl Engine for LocalEngine {
@@ -257,6 +268,10 @@ impl Engine for LocalEngine {
     ) -> Result<ForwardBackward, EngineError> {
         self.require_trainable()?;
         let prepared = self.prepare(sequences)?;
+        for (one, sequence) in prepared.iter().zip(sequences) {
+            one.check_length(self.options.max_length, self.processor.image_token())
+                .map_err(|error| of_item(&sequence.id, error))?;
+        }
         let known = if self.trains_pictures() {
             None
         } else {

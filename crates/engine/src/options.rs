@@ -102,6 +102,23 @@ impl Trainable {
         check_at_least_zero(&format!("{table}.lora_alpha"), *lora_alpha)
     }
 
+    /// As [`Self::validate`], for reinforcement besides: the policy that is trained must be the one that answered, to the
+    /// last token's probability.
+    ///
+    /// Errors: [`SettingError`] naming the first setting that cannot be used.
+    pub fn validate_for_reinforcement(&self, table: &str) -> Result<(), SettingError> {
+        self.validate(table)?;
+        match self {
+            Self::Lora { lora_dropout, .. } => check_setting(
+                *lora_dropout == 0.0,
+                &format!("{table}.lora_dropout"),
+                "0, since what is dropped would make another policy of the one that was sampled from",
+                lora_dropout,
+            ),
+            Self::Frozen | Self::Full { .. } => Ok(()),
+        }
+    }
+
     /// Checks that an adapter can be trained further as asked: none may be lost beneath weights that are trained
     /// themselves, and its rank and scale are what they are.
     ///
@@ -121,6 +138,11 @@ impl Trainable {
                 check_setting(same_alpha, &key("lora_alpha"), &of_adapter(&adapter.alpha), lora_alpha)
             }
         }
+    }
+
+    /// Whether a copy of the trained weights as they were stays beside them: an adapter's reference is the model without it.
+    pub fn keeps_reference(&self) -> bool {
+        matches!(self, Self::Full { .. })
     }
 
     /// Whether layers are computed anew on the way back.
@@ -195,12 +217,16 @@ pub struct EngineOptions {
     pub workers: usize,
     /// Tokens, padding included, that one micro-batch may hold; bounds memory.
     pub micro_batch_tokens: usize,
+    /// Longest sequence that is trained, in tokens; none may be longer.
+    pub max_length: usize,
     /// Whether the sequences of a micro-batch stand end to end in one row instead of padded side by side.
     pub packing: bool,
     /// Sequences sampled at once by a worker; bounds memory.
     pub sample_batch_size: usize,
     /// Memory for picture features that are kept, in bytes.
     pub feature_cache_bytes: usize,
+    /// A folder where picture features of a frozen vision tower are kept for later runs too.
+    pub feature_cache_folder: Option<PathBuf>,
 }
 
 impl EngineOptions {
@@ -214,9 +240,11 @@ impl EngineOptions {
             seed: 0,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             micro_batch_tokens: 1024,
+            max_length: usize::MAX,
             packing: false,
             sample_batch_size: 64,
             feature_cache_bytes: 1 << 28,
+            feature_cache_folder: None,
         }
     }
 }

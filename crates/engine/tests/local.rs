@@ -280,3 +280,47 @@ fn a_step_is_the_same_however_it_is_cut_packed_or_dropped_from() {
         .fold(0.0, f32::max);
     assert!(differs > 5e-2, "dropout changes what is learnt: {differs}");
 }
+
+#[test]
+fn picture_features_kept_on_disk_are_found_again_by_content_and_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("features");
+    let n_files = || fs_err::read_dir(&cache).unwrap().count();
+    let sequences: Vec<Sequence> = (0..3)
+        .map(|index| {
+            let item = item(index);
+            Sequence {
+                id: item.id.clone(),
+                messages: item.prompt().to_vec(),
+                reply: Reply::Text(item.label().unwrap()),
+            }
+        })
+        .collect();
+    let open = |trainable: Trainable, kept: bool| {
+        let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
+        LocalEngine::open(EngineOptions {
+            trainable,
+            feature_cache_folder: kept.then(|| cache.clone()),
+            ..options
+        })
+        .unwrap()
+    };
+    let expected = open(Trainable::Frozen, false)
+        .logprobs(&sequences, Policy::Current)
+        .unwrap();
+    let fresh = open(lora(), true).logprobs(&sequences, Policy::Current).unwrap();
+    assert_eq!((fresh, n_files()), (expected.clone(), 3));
+    // Read back, and found though the file has another name; a damaged file is made anew.
+    let copy = folder.path().join("copy.png");
+    fs_err::copy(fixture().join("images/a.png"), &copy).unwrap();
+    let first = fs_err::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    fs_err::write(&first, "damaged").unwrap();
+    let mut renamed = sequences.clone();
+    renamed[0].messages[0].content[0] = Part::Image { image: copy };
+    let again = open(lora(), true).logprobs(&renamed, Policy::Current).unwrap();
+    assert_eq!((again, n_files()), (expected, 3));
+    // A tower that is trained keeps nothing.
+    fs_err::remove_dir_all(&cache).unwrap();
+    open(whole(), true).logprobs(&sequences, Policy::Current).unwrap();
+    assert!(!cache.exists());
+}

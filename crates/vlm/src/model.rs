@@ -68,6 +68,13 @@ impl Vlm {
         Self::build(config, reader, device)
     }
 
+    /// The model that a `config.json` describes, all zero and nothing of it in memory: for counting its parameters.
+    ///
+    /// Errors: `File` when the configuration describes no model.
+    pub fn shapes(config: &Config, device: &Device) -> Result<Self, Error> {
+        Self::build(config.clone(), WeightReader::shapes(config.family), device)
+    }
+
     fn build(config: Config, mut reader: WeightReader, device: &Device) -> Result<Self, Error> {
         let vision = config.family.vision(&config, &mut reader, device)?;
         let layout = config.family.text_layout(&config)?;

@@ -135,6 +135,14 @@ impl WeightReader {
         }
     }
 
+    /// A source of shapes alone: every weight is zero and takes no memory.
+    pub(crate) fn shapes(family: &'static dyn Family) -> Self {
+        Self {
+            is_dry: true,
+            ..Self::random(0, 0.0, family)
+        }
+    }
+
     /// How the checkpoint names its parts.
     pub fn naming(&self) -> Naming {
         self.naming
@@ -227,6 +235,10 @@ impl WeightReader {
     ) -> Result<Tensor<D>, Error> {
         let name = self.naming.key(key);
         let data = match &self.source {
+            Source::Random { .. } if self.is_dry => {
+                self.taken.insert(name);
+                return Ok(Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape));
+            }
             Source::Random { seed, deviation } => random_weight(*seed, *deviation, &name, file_shape),
             Source::Folder {
                 folder,

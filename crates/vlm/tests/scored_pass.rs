@@ -152,6 +152,51 @@ fn packed_sequences_agree_with_padded_ones_several_images_each_included() {
     }
 }
 
+/// A sequence long enough for strips: words without pattern, two pictures.
+fn long_sequence(model: &Vlm, n_words: usize) -> (Vec<u32>, Vec<[usize; 3]>) {
+    let config = model.config();
+    let merge = config.merge_size;
+    let grid = [1, 4 * merge, 6 * merge];
+    let words = |first: usize| (first..first + n_words / 3).map(|index| (index * 131 % 500) as u32);
+    let picture = || std::iter::repeat_n(config.tokens.image, 24);
+    let ids = words(0)
+        .chain(picture())
+        .chain(words(700))
+        .chain(picture())
+        .chain(words(1500));
+    (ids.collect(), vec![grid; 2])
+}
+
+#[test]
+fn long_sequences_give_what_all_scores_at_once_give() {
+    let model = load(&Fixture::committed());
+    let device = model.device();
+    let (long, short) = (long_sequence(&model, 900), long_sequence(&model, 300));
+    let sequences = [&long, &short].map(|(ids, grids)| TokenSequence { ids, grids });
+    let images = Tensor::<2>::ones([96, model.config().text.hidden_size], &device) * 0.1;
+    let run = |model: &Vlm, packed: bool, recompute: bool| {
+        let make = if packed { Batch::packed } else { Batch::new };
+        let batch = make(&sequences, model.config()).unwrap();
+        let view = model.training_view(&[Group::Language]);
+        let (mut rows, mut ids) = (Vec::new(), Vec::new());
+        for (index, sequence) in sequences.iter().enumerate() {
+            rows.extend((1..sequence.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
+            ids.extend_from_slice(&sequence.ids[1..]);
+        }
+        let tokens = ScoredTokens { rows: &rows, ids: &ids };
+        let pass = view.score(&batch, Some(images.clone()), tokens, recompute).unwrap();
+        let logprobs = values(pass.scores().logprobs.clone().without_autodiff());
+        let derivatives = (0..ids.len()).map(|index| (index % 5) as f32 - 2.0).collect();
+        (logprobs, pass.backward(derivatives).unwrap())
+    };
+    let expected = run(&model.clone().all_at_once(), false, false);
+    for (packed, recompute) in [(false, false), (true, false), (true, true)] {
+        let (logprobs, gradients) = run(&model, packed, recompute);
+        assert_close("log-probabilities", &logprobs, &expected.0, 1e-4);
+        assert_agree("strips", &gradients, &expected.1);
+    }
+}
+
 #[test]
 fn packed_sequences_keep_the_positions_they_have_alone() {
     for fixture in fixtures() {

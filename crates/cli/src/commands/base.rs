@@ -12,7 +12,7 @@ use clap::Args;
 use engine::{Trainable, newborn};
 
 use super::Context;
-use super::model;
+use super::model::{self, Passes};
 use super::run_folder::open;
 use crate::args::RunArguments;
 use crate::config;
@@ -112,7 +112,8 @@ fn train(
         path: Some(from.to_owned()),
         adapter: None,
     };
-    let mut engine = model::open(&table, whole, config.seed, context.global.device)?;
+    let passes = Passes::of(config);
+    let mut engine = model::open_with(&table, whole, config.seed, context.global.device, &passes)?;
     match sft::run(&mut engine, items, &[], config, run_dir, &mut context.progress)? {
         Outcome::Interrupted { .. } => Err(interrupt::stopped().into()),
         Outcome::Finished { .. } => Ok(engine.save(to, SaveKind::Weights)?),

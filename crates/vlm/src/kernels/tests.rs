@@ -1,6 +1,7 @@
 //! Every fused operation against the same formula composed of tensor operations: values and gradients.
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -290,16 +291,51 @@ fn attention_agrees_over_odd_shapes() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn attention_agrees_over_any_shape(
+        lengths in prop::collection::vec(1_usize..90, 1..4),
+        (kv, group, d) in (1_usize..3, 1_usize..4, 1_usize..9),
+        padding in 0_usize..5,
+        seed in 0_u32..1000,
+    ) {
+        let mut start = 0;
+        let segments = lengths.iter().map(|&length| {
+            start += length;
+            Segment { row: 0, start: start - length, length }
+        });
+        let segments: Vec<Segment> = segments.collect();
+        let t = start + padding;
+        let shared: std::sync::Arc<[Segment]> = segments.clone().into();
+        let [queries, keys, values] =
+            [(kv * group, 1), (kv, 2), (kv, 3)].map(|(heads, salt)| numbers([1, heads, t, d], seed * 4 + salt) * 0.7);
+        check(
+            queries.clone(),
+            keys.clone(),
+            |queries, keys| causal_attention(queries, keys, values.clone(), &shared),
+            |queries, keys| plain_attention(queries, keys, values.clone(), &segments),
+        );
+        check(
+            queries,
+            values.clone(),
+            |queries, values| causal_attention(queries, keys.clone(), values, &shared),
+            |queries, values| plain_attention(queries, keys.clone(), values, &segments),
+        );
+    }
+}
+
 #[test]
 fn attention_does_not_depend_on_threads() {
     let segments: std::sync::Arc<[Segment]> = [Segment {
         row: 0,
         start: 0,
-        length: 600,
+        length: 1400,
     }]
     .into();
     let run = || {
-        let inputs = [1, 2, 3].map(|seed| leaf(&numbers([1, if seed == 1 { 4 } else { 2 }, 600, 64], seed)));
+        let inputs = [1, 2, 3].map(|seed| leaf(&numbers([1, if seed == 1 { 4 } else { 2 }, 1400, 96], seed)));
         let [queries, keys, values] = inputs.clone();
         let output = causal_attention(queries, keys, values, &segments);
         let gradients = (output.clone() * numbers(output.dims(), 7)).sum().backward();

@@ -84,7 +84,7 @@ impl Recipe {
 
 impl Reinforcement {
     fn validate(&self, table: &str) -> Result<(), SettingError> {
-        self.train.validate(&format!("{table}.train"))?;
+        self.train.validate_for_reinforcement(&format!("{table}.train"))?;
         self.rollout.validate(&format!("{table}.rollout"))?;
         self.reward.validate(&format!("{table}.reward"))?;
         self.grpo.validate(&format!("{table}.grpo"))
