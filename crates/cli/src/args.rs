@@ -46,8 +46,8 @@ pub struct Arguments {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Where the model runs: `flex` (the processor), or a GPU by `vulkan`, `wgpu` or `cuda`, each of which needs a
-    /// build with the cargo feature of the same name
+    /// Where the model runs: `flex` (the processor), or a GPU by `wgpu`, `vulkan`, `metal`, `cuda` or `rocm`, each of which
+    /// needs a build with the cargo feature of the same name
     #[arg(long, global = true, value_enum, default_value_t = Device::Flex, hide_possible_values = true)]
     pub device: Device,
     /// Print no progress
@@ -63,12 +63,16 @@ pub struct Global {
 pub enum Device {
     /// The processor, by Burn's `flex` back end
     Flex,
-    /// A GPU through Vulkan
-    Vulkan,
     /// A GPU through WebGPU
     Wgpu,
+    /// A GPU through Vulkan
+    Vulkan,
+    /// An Apple GPU through Metal
+    Metal,
     /// An NVIDIA GPU through CUDA
     Cuda,
+    /// An AMD GPU through ROCm
+    Rocm,
 }
 
 impl Device {
@@ -76,9 +80,11 @@ impl Device {
     pub fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
-            Self::Vulkan => "vulkan",
             Self::Wgpu => "wgpu",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
             Self::Cuda => "cuda",
+            Self::Rocm => "rocm",
         }
     }
 }

@@ -69,7 +69,7 @@ fn wrong_usage_ends_with_2_and_a_suggestion() {
         (&["demo", "--seed", "one"], "invalid value 'one' for '--seed <N>'"),
         (
             &["demo", "--device", "tpu"],
-            "possible values: flex, vulkan, wgpu, cuda",
+            "possible values: flex, wgpu, vulkan, metal, cuda, rocm",
         ),
     ] {
         let (code, stdout, stderr) = scruple(folder.path(), arguments);

@@ -4,7 +4,6 @@
 //! backward passes (`passes`) on the machine's cores (`local`). What a loss means is not known here.
 
 mod admission;
-mod device;
 mod feature_store;
 mod features;
 mod inputs;
@@ -19,9 +18,9 @@ pub mod newborn;
 
 pub use admission::{Inspector, SampleSize};
 pub use burn::tensor::Device as ComputeDevice;
-pub use device::{DEVICES, open_device};
 pub use local::{LocalEngine, ScoredDialogue};
 pub use options::{EngineOptions, Trainable};
+pub use vlm::device::{DEVICES, open_device};
 
 use align::engine::EngineError;
 

@@ -2,12 +2,12 @@
 
 pub(crate) mod fields;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::families::{Family, family_of, known_model_types};
+use crate::families::{Family, family_of};
 use fields::Fields;
 
 /// The file's name in a model folder.
@@ -51,15 +51,37 @@ impl TextConfig {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// Checks that the sizes, read from `fields`, fit together.
-    pub(crate) fn check(&self, fields: &Fields) -> Result<(), Error> {
+    /// Reads what all decoders name alike and checks that it fits together. Taken for granted: queries, keys and values
+    /// have a bias, and tokens one place alone.
+    ///
+    /// Errors: `File` naming the field that is missing, of the wrong type, out of range or at odds with another.
+    pub(crate) fn read(fields: &Fields) -> Result<Self, Error> {
+        let (hidden_size, num_attention_heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
+        let config = Self {
+            hidden_size,
+            intermediate_size: fields.count("intermediate_size")?,
+            num_hidden_layers: fields.count("num_hidden_layers")?,
+            num_attention_heads,
+            num_key_value_heads: fields.count_or("num_key_value_heads", num_attention_heads)?,
+            attention_bias: true,
+            vocab_size: fields.count("vocab_size")?,
+            rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
+            rope_theta: fields.number("rope_theta", 1e4)?,
+            mrope_section: [hidden_size / num_attention_heads / 2, 0, 0],
+            max_position_embeddings: fields.count_or("max_position_embeddings", 32_768)?,
+            initializer_range: fields.number("initializer_range", 0.02)?,
+            tie_word_embeddings: fields.flag("tie_word_embeddings", false)?,
+        };
         fields.one_of("hidden_act", &["silu"])?;
-        fields.multiple("hidden_size", self.hidden_size, 2 * self.num_attention_heads)?;
-        fields.multiple(
-            "num_attention_heads",
-            self.num_attention_heads,
-            self.num_key_value_heads,
-        )
+        fields.multiple("hidden_size", hidden_size, 2 * num_attention_heads)?;
+        fields.multiple("num_attention_heads", num_attention_heads, config.num_key_value_heads)?;
+        if fields.flag("use_sliding_window", false)? {
+            return Err(fields.problem(
+                "use_sliding_window",
+                "expected false: sliding windows are not supported",
+            ));
+        }
+        Ok(config)
     }
 }
 
@@ -100,6 +122,7 @@ pub struct Config {
     pub merge_size: usize,
     pub(crate) family: &'static dyn Family,
     raw: Value,
+    path: PathBuf,
 }
 
 impl PartialEq for Config {
@@ -128,8 +151,7 @@ impl Config {
     /// Errors: `File`, as [`Self::load`].
     pub fn from_json(raw: Value, path: &Path) -> Result<Self, Error> {
         let fields = Fields::new(&raw, path)?;
-        let family = family_of(fields.one_of("model_type", &known_model_types())?)
-            .ok_or_else(|| fields.problem("model_type", "expected a family that is known"))?;
+        let family = family_of(&fields)?;
         let Shape {
             text,
             tokens,
@@ -141,6 +163,7 @@ impl Config {
             merge_size,
             family,
             raw,
+            path: path.to_owned(),
         })
     }
 
@@ -151,7 +174,7 @@ impl Config {
 
     /// The file's fields, for what a family reads for itself.
     pub(crate) fn fields(&self) -> Result<Fields<'_>, Error> {
-        Fields::new(&self.raw, Path::new(CONFIG_FILE))
+        Fields::new(&self.raw, &self.path)
     }
 
     /// Writes `config.json` into a folder.

@@ -14,6 +14,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 
 use crate::chat_template::ChatTemplate;
+use crate::config::fields::Fields;
 use crate::config::{Config, Shape, Source};
 use crate::error::Error;
 use crate::image_processor::Pictures;
@@ -24,8 +25,8 @@ use crate::weights::{Moved, WeightReader};
 
 /// Every family.
 static FAMILIES: [&dyn Family; 4] = [
-    &qwen2_vl::Qwen2Vl,
-    &qwen2_5_vl::Qwen25Vl,
+    &qwen2_vl::QWEN2_VL,
+    &qwen2_5_vl::QWEN2_5_VL,
     &internvl_chat::InternVlChat,
     &internvl::InternVl,
 ];
@@ -46,8 +47,20 @@ pub(crate) trait Family: Debug + Sync {
     /// Modules that newer checkpoints name otherwise.
     fn moved(&self) -> &'static [Moved];
 
+    /// What the keys of the projector and of the vision tower begin with; the projector's may lie within the tower's.
+    fn prefixes(&self) -> [&'static str; 2];
+
     /// The group that the parameter of a published key is trained with.
-    fn group(&self, key: &str) -> Group;
+    fn group(&self, key: &str) -> Group {
+        let [projector, vision] = self.prefixes();
+        if key.starts_with(projector) {
+            Group::Projector
+        } else if key.starts_with(vision) {
+            Group::Vision
+        } else {
+            Group::Language
+        }
+    }
 
     /// What the checkpoint calls the decoder's parts.
     fn text_layout(&self, config: &Config) -> Result<&'static TextLayout, Error>;
@@ -70,7 +83,7 @@ pub(crate) trait Family: Debug + Sync {
     /// How dialogues become text, and pictures patches.
     ///
     /// Errors: `Io` or `File` naming the file and key at fault.
-    fn prompts(&self, folder: &Path) -> Result<Prompts, Error>;
+    fn prompts(&self, folder: &Path, config: &Config) -> Result<Prompts, Error>;
 }
 
 /// The part of a model that sees: pictures in, rows of the language model's width out.
@@ -110,12 +123,25 @@ pub(crate) struct Prompts {
     pub end_token: Option<&'static str>,
 }
 
-/// The family of a `model_type`.
-pub(crate) fn family_of(model_type: &str) -> Option<&'static dyn Family> {
-    FAMILIES.into_iter().find(|family| family.model_type() == model_type)
+/// The family that a `config.json` names.
+///
+/// Errors: `File` naming the families that are known.
+pub(crate) fn family_of(fields: &Fields) -> Result<&'static dyn Family, Error> {
+    let known = FAMILIES.map(Family::model_type);
+    let model_type = fields.position("model_type", &known)?;
+    Ok(FAMILIES[model_type])
 }
 
-/// Every `model_type` that is known.
-pub(crate) fn known_model_types() -> Vec<&'static str> {
-    FAMILIES.iter().map(|family| family.model_type()).collect()
+/// Checks that there are as many patches as the grids say, each of as many values as the tower takes.
+///
+/// Errors: `Input` saying what was expected.
+fn check_patches([n_patches, width]: [usize; 2], grids: &[[usize; 3]], expected_width: usize) -> Result<(), Error> {
+    let expected: usize = grids.iter().map(|grid| grid.iter().product::<usize>()).sum();
+    if (n_patches, width) == (expected, expected_width) {
+        return Ok(());
+    }
+    Err(Error::Input(format!(
+        "pixel values: expected {expected} patches of {expected_width} values for grids {grids:?}, got {n_patches} of \
+         {width}"
+    )))
 }

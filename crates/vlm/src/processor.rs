@@ -58,12 +58,13 @@ impl Processor {
     ///
     /// Errors: `Io` or `File` naming the file, and the key that is missing or wrong.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let prompts = Config::load(folder)?.family.prompts(folder)?;
+        let config = Config::load(folder)?;
+        let prompts = config.family.prompts(folder, &config)?;
         let mut tokenizer = Tokenizer::open(folder)?;
         if let Some(end_token) = prompts.end_token {
             tokenizer.close_turns_with(end_token)?;
         }
-        let id_of = |token: &str| token_id(folder, &tokenizer, token);
+        let id_of = |token: &str| token_id(&tokenizer, token);
         let around_image = match prompts.around_image {
             Some([before, after]) => Some([id_of(before)?, id_of(after)?]),
             None => None,
@@ -244,7 +245,7 @@ impl Processor {
 
 /// The image token's id, which `config.json` must agree on if it says anything.
 fn image_token(folder: &Path, tokenizer: &Tokenizer, image_token: &str) -> Result<u32, Error> {
-    let id = token_id(folder, tokenizer, image_token)?;
+    let id = token_id(tokenizer, image_token)?;
     let path = folder.join("config.json");
     let config = read_json(&path)?;
     match config.as_ref().and_then(|config| config.get("image_token_id")) {
@@ -256,9 +257,9 @@ fn image_token(folder: &Path, tokenizer: &Tokenizer, image_token: &str) -> Resul
     }
 }
 
-fn token_id(folder: &Path, tokenizer: &Tokenizer, token: &str) -> Result<u32, Error> {
+fn token_id(tokenizer: &Tokenizer, token: &str) -> Result<u32, Error> {
     tokenizer.token_id(token).ok_or_else(|| Error::File {
-        path: folder.join("tokenizer.json"),
+        path: tokenizer.file().to_owned(),
         problem: format!("expected the token `{token}` in the vocabulary, got none"),
     })
 }

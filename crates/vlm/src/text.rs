@@ -51,6 +51,25 @@ pub struct TextLayout {
     pub lm_head: &'static str,
 }
 
+impl TextLayout {
+    /// The layout of Qwen2 and of Llama; what stands around it is the family's.
+    pub(crate) const fn qwen2([embed_tokens, layers, norm, lm_head]: [&'static str; 4]) -> Self {
+        Self {
+            embed_tokens,
+            layers,
+            input_layernorm: "input_layernorm",
+            qkv: QkvLayout::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+            o_proj: "self_attn.o_proj",
+            post_attention_layernorm: "post_attention_layernorm",
+            gate_proj: "mlp.gate_proj",
+            up_proj: "mlp.up_proj",
+            down_proj: "mlp.down_proj",
+            norm,
+            lm_head,
+        }
+    }
+}
+
 /// How queries, keys and values are projected.
 #[derive(Clone, Copy, Debug)]
 pub enum QkvLayout {

@@ -1,8 +1,9 @@
-//! Text to token ids and back, as a folder's `tokenizer.json` says; and which tokens end a turn.
+//! Text to token ids and back, as a folder's `tokenizer.json` or `tokenizer.model` says; and which tokens end a turn.
 //!
 //! Special tokens (`<|im_start|>`, `<|image_pad|>` …) are recognised in text that was rendered here. In text that came
 //! from outside they must never stand: [`Tokenizer::refuse_special_tokens`] is asked before anything is rendered.
 
+mod sentencepiece;
 pub mod training;
 
 use std::path::{Path, PathBuf};
@@ -25,9 +26,10 @@ const FILES: [&str; 10] = [
     "generation_config.json",
 ];
 
-/// A byte-level BPE tokenizer and the ids that steer a dialogue.
+/// A tokenizer and the ids that steer a dialogue.
 pub struct Tokenizer {
     folder: PathBuf,
+    file: PathBuf,
     inner: tokenizers::Tokenizer,
     special_tokens: Vec<(String, u32)>,
     end_token: u32,
@@ -36,14 +38,18 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, `tokenizer_config.json` and the end tokens of `generation_config.json` (or of
+    /// Reads `tokenizer.json` (or, where there is none, sentencepiece's `tokenizer.model`), `tokenizer_config.json` and the end tokens of `generation_config.json` (or of
     /// `config.json`) from a model's folder.
     ///
     /// Errors: `Io` for a file that cannot be read; `File` naming file and key for one that is not what it should be,
     /// or when nothing says which token ends a turn.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("tokenizer.json");
-        let bytes = fs_err::read(&path)?;
+        let path = tokenizer_file(folder);
+        let bytes = if path.ends_with(sentencepiece::MODEL_FILE) {
+            sentencepiece::convert(folder)?.to_string().into_bytes()
+        } else {
+            fs_err::read(&path)?
+        };
         let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| Error::File {
             path: path.clone(),
             problem: format!("not a tokenizer: {error}"),
@@ -64,6 +70,7 @@ impl Tokenizer {
         let ids = DialogueIds::read(folder, &inner)?;
         Ok(Self {
             folder: folder.to_owned(),
+            file: path,
             inner,
             special_tokens,
             end_token: ids.end,
@@ -99,7 +106,7 @@ impl Tokenizer {
     /// Errors: `File` when the vocabulary has no such token.
     pub(crate) fn close_turns_with(&mut self, token: &str) -> Result<(), Error> {
         let id = self.token_id(token).ok_or_else(|| Error::File {
-            path: self.folder.join("tokenizer.json"),
+            path: self.file.clone(),
             problem: format!("expected the token `{token}` in the vocabulary, got none"),
         })?;
         self.end_token = id;
@@ -133,6 +140,11 @@ impl Tokenizer {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// The file that the vocabulary was read from.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The id of a token of the vocabulary.
@@ -190,6 +202,17 @@ impl std::fmt::Debug for Tokenizer {
             .field("end_token", &self.end_token)
             .field("stop_tokens", &self.stop_tokens)
             .finish_non_exhaustive()
+    }
+}
+
+/// The file that holds the vocabulary.
+fn tokenizer_file(folder: &Path) -> PathBuf {
+    let published = folder.join("tokenizer.json");
+    let sentencepiece = folder.join(sentencepiece::MODEL_FILE);
+    if published.is_file() || !sentencepiece.is_file() {
+        published
+    } else {
+        sentencepiece
     }
 }
 

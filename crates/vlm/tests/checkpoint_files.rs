@@ -279,6 +279,10 @@ fn a_config_field_that_is_wrong_is_named() {
         message(|config| config["model_type"] = json!("llama")),
         "config.json: field `model_type`: expected \"qwen2_vl\" or \"qwen2_5_vl\" or \"internvl_chat\" or \"internvl\", got \"llama\""
     );
+    assert_eq!(
+        message(|config| config["model_type"] = json!(null)),
+        "config.json: field `model_type`: expected \"qwen2_vl\" or \"qwen2_5_vl\" or \"internvl_chat\" or \"internvl\", got null"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use common::{Case, Fixture, assert_close, committed_folder, fixtures, values};
 use vlm::batch::{Batch, TokenSequence};
 use vlm::generate::{FinishReason, GenerateOptions, Generated, Prompt, generate};
@@ -21,7 +21,7 @@ struct Prompts {
 
 impl Prompts {
     fn of(fixture: Fixture) -> Self {
-        let device = Device::flex();
+        let device = common::device();
         let model = Vlm::load(&fixture.model_folder(), &device).unwrap();
         let mut cases = fixture.cases();
         for case in &mut cases {

@@ -7,7 +7,6 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use burn::tensor::Device;
 use common::{committed_folder, fixture_folders};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -100,7 +99,7 @@ fn pixel_values_are_equal() {
                 image.append_pixel_values(&mut values);
             }
             let computed = fixture.computed.case(id);
-            let expected = common::values(fixture.computed.pixel_values(&computed, &Device::flex()).unwrap());
+            let expected = common::values(fixture.computed.pixel_values(&computed, &common::device()).unwrap());
             assert_eq!(values.len(), expected.len(), "{id}");
             let differences = values.iter().zip(&expected).map(|(ours, theirs)| (ours - theirs).abs());
             let worst = differences.clone().fold(0.0, f32::max);

@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use common::{Case, Fixture, assert_close, values};
 use vlm::model::Vlm;
 
@@ -11,7 +11,7 @@ use vlm::model::Vlm;
 const TOLERANCE: f32 = 2e-4;
 
 fn tower(fixture: &Fixture) -> Vlm {
-    Vlm::load(&fixture.model_folder(), &Device::flex()).unwrap()
+    Vlm::load(&fixture.model_folder(), &common::device()).unwrap()
 }
 
 fn expected(fixture: &Fixture, case: &Case) -> Vec<f32> {
@@ -25,7 +25,7 @@ fn an_image_in_company_is_embedded_as_it_is_alone() {
     let cases = ["case2", "case3", "case2", "case6"].map(|id| fixture.case(id));
     let pixels = cases
         .iter()
-        .filter_map(|case| fixture.pixel_values(case, &Device::flex()));
+        .filter_map(|case| fixture.pixel_values(case, &common::device()));
     let pixels = Tensor::cat(pixels.collect(), 0);
     let grids: Vec<_> = cases.iter().flat_map(|case| case.grids.clone()).collect();
     let expected: Vec<f32> = cases.iter().flat_map(|case| expected(&fixture, case)).collect();
@@ -37,7 +37,7 @@ fn an_image_in_company_is_embedded_as_it_is_alone() {
 fn grids_that_do_not_fit_are_refused() {
     let tower = tower(&Fixture::committed());
     let message = |n_patches, grid| {
-        let pixels = Tensor::zeros([n_patches, 1176], &Device::flex());
+        let pixels = Tensor::zeros([n_patches, 1176], &common::device());
         tower.encode_images(pixels, &[grid]).unwrap_err().to_string()
     };
     assert_eq!(

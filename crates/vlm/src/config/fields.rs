@@ -139,12 +139,19 @@ impl<'a> Fields<'a> {
 
     /// The field's word, which must be one of these; where it is absent the first is meant.
     pub(crate) fn one_of<'w>(&self, name: &str, words: &[&'w str]) -> Result<&'w str, Error> {
-        let found = match self.map.get(name) {
-            None => words.first(),
-            Some(value) => words.iter().find(|word| value.as_str() == Some(word)),
-        };
-        found
-            .copied()
+        if self.map.contains_key(name) {
+            Ok(words[self.position(name, words)?])
+        } else {
+            Ok(words[0])
+        }
+    }
+
+    /// Which of these words the field holds.
+    pub(crate) fn position(&self, name: &str, words: &[&str]) -> Result<usize, Error> {
+        let found = self.map.get(name).and_then(Value::as_str);
+        words
+            .iter()
+            .position(|word| found == Some(word))
             .ok_or_else(|| self.expected(name, &format!("\"{}\"", words.join("\" or \""))))
     }
 

@@ -10,12 +10,12 @@ use std::path::Path;
 
 use burn::tensor::Device;
 
+use super::internvl_chat::QWEN2;
 use super::internvl_chat::vision::{InternVit, VisionLayout};
 use super::{Family, Prompts, VisionModel};
 use crate::chat_template::ChatTemplate;
 use crate::config::{Config, Shape, Source};
 use crate::error::Error;
-use crate::parameter::Group;
 use crate::rope::{Positions, sequential_positions};
 use crate::text::{QkvLayout, TextLayout};
 use crate::weights::{Moved, WeightReader};
@@ -31,20 +31,6 @@ const MOVED: [Moved; 4] = [
     ("language_model.model.", "model.language_model."),
     ("language_model.lm_head.", "lm_head."),
 ];
-
-const TEXT: TextLayout = TextLayout {
-    embed_tokens: "language_model.model.embed_tokens",
-    layers: "language_model.model.layers",
-    input_layernorm: "input_layernorm",
-    qkv: QkvLayout::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
-    o_proj: "self_attn.o_proj",
-    post_attention_layernorm: "post_attention_layernorm",
-    gate_proj: "mlp.gate_proj",
-    up_proj: "mlp.up_proj",
-    down_proj: "mlp.down_proj",
-    norm: "language_model.model.norm",
-    lm_head: "language_model.lm_head",
-};
 
 const VISION: VisionLayout = VisionLayout {
     cls_token: "vision_tower.embeddings.cls_token",
@@ -82,18 +68,12 @@ impl Family for InternVl {
         &MOVED
     }
 
-    fn group(&self, key: &str) -> Group {
-        if key.starts_with("multi_modal_projector.") {
-            Group::Projector
-        } else if key.starts_with("vision_tower.") {
-            Group::Vision
-        } else {
-            Group::Language
-        }
+    fn prefixes(&self) -> [&'static str; 2] {
+        ["multi_modal_projector.", "vision_tower."]
     }
 
     fn text_layout(&self, _config: &Config) -> Result<&'static TextLayout, Error> {
-        Ok(&TEXT)
+        Ok(&QWEN2)
     }
 
     fn vision(
@@ -111,10 +91,10 @@ impl Family for InternVl {
         sequential_positions(ids, grids, config.tokens, config.merge_size)
     }
 
-    fn prompts(&self, folder: &Path) -> Result<Prompts, Error> {
+    fn prompts(&self, folder: &Path, config: &Config) -> Result<Prompts, Error> {
         Ok(Prompts {
             template: ChatTemplate::open(folder)?,
-            pictures: Box::new(config::read_tiles(folder)?),
+            pictures: Box::new(config::read_tiles(folder, &config.fields()?)?),
             image_token: "<IMG_CONTEXT>",
             around_image: Some(["<img>", "</img>"]),
             video_token: Some("<video>"),

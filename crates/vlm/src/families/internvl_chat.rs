@@ -19,9 +19,8 @@ use vision::{InternVit, VisionLayout};
 
 use super::{Family, Prompts, VisionModel};
 use crate::chat_template::ChatTemplate;
-use crate::config::{CONFIG_FILE, Config, Shape, Source};
+use crate::config::{Config, Shape, Source};
 use crate::error::Error;
-use crate::parameter::Group;
 use crate::rope::{Positions, sequential_positions};
 use crate::text::{QkvLayout, TextLayout};
 use crate::weights::{Moved, WeightReader};
@@ -65,19 +64,12 @@ const VISION: VisionLayout = VisionLayout {
     projector: ["mlp1.0", "mlp1.1", "mlp1.3"],
 };
 
-const QWEN2: TextLayout = TextLayout {
-    embed_tokens: "language_model.model.embed_tokens",
-    layers: "language_model.model.layers",
-    input_layernorm: "input_layernorm",
-    qkv: QkvLayout::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
-    o_proj: "self_attn.o_proj",
-    post_attention_layernorm: "post_attention_layernorm",
-    gate_proj: "mlp.gate_proj",
-    up_proj: "mlp.up_proj",
-    down_proj: "mlp.down_proj",
-    norm: "language_model.model.norm",
-    lm_head: "language_model.lm_head",
-};
+pub(super) const QWEN2: TextLayout = TextLayout::qwen2([
+    "language_model.model.embed_tokens",
+    "language_model.model.layers",
+    "language_model.model.norm",
+    "language_model.lm_head",
+]);
 
 impl Family for InternVlChat {
     fn name(&self) -> &'static str {
@@ -96,14 +88,8 @@ impl Family for InternVlChat {
         &[]
     }
 
-    fn group(&self, key: &str) -> Group {
-        if key.starts_with("mlp1.") {
-            Group::Projector
-        } else if key.starts_with("vision_model.") {
-            Group::Vision
-        } else {
-            Group::Language
-        }
+    fn prefixes(&self) -> [&'static str; 2] {
+        ["mlp1.", "vision_model."]
     }
 
     fn text_layout(&self, config: &Config) -> Result<&'static TextLayout, Error> {
@@ -128,11 +114,10 @@ impl Family for InternVlChat {
         sequential_positions(ids, grids, config.tokens, config.merge_size)
     }
 
-    fn prompts(&self, folder: &Path) -> Result<Prompts, Error> {
-        let path = folder.join(CONFIG_FILE);
+    fn prompts(&self, folder: &Path, config: &Config) -> Result<Prompts, Error> {
         Ok(Prompts {
-            template: ChatTemplate::from_source(TEMPLATE.to_owned(), &path)?,
-            pictures: Box::new(Tiles::open(folder)?),
+            template: ChatTemplate::from_source(TEMPLATE.to_owned(), folder)?,
+            pictures: Box::new(Tiles::read(&config.fields()?)?),
             image_token: IMAGE_TOKEN,
             around_image: Some(["<img>", "</img>"]),
             video_token: None,

@@ -12,81 +12,58 @@ use vision::VisionTower;
 
 use super::{Family, Prompts, VisionModel};
 use crate::chat_template::ChatTemplate;
+use crate::config::fields::Fields;
 use crate::config::{Config, Shape, Source};
 use crate::error::Error;
 use crate::image_processor::ImageProcessor;
-use crate::parameter::Group;
 use crate::rope::{Positions, multimodal_positions};
-use crate::text::{QkvLayout, TextLayout};
+use crate::text::TextLayout;
 use crate::weights::{Moved, WeightReader};
 
 /// The family.
-#[derive(Debug)]
-pub(crate) struct Qwen25Vl;
-
-/// Modules that transformers has nested since 4.52.
-pub const MOVED: [Moved; 2] = [("visual.", "model.visual."), ("model.", "model.language_model.")];
-
-pub(crate) const TEXT_LAYOUT: TextLayout = TextLayout {
-    embed_tokens: "model.embed_tokens",
-    layers: "model.layers",
-    input_layernorm: "input_layernorm",
-    qkv: QkvLayout::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
-    o_proj: "self_attn.o_proj",
-    post_attention_layernorm: "post_attention_layernorm",
-    gate_proj: "mlp.gate_proj",
-    up_proj: "mlp.up_proj",
-    down_proj: "mlp.down_proj",
-    norm: "model.norm",
-    lm_head: "lm_head",
+pub(crate) static QWEN2_5_VL: QwenVl = QwenVl {
+    name: "Qwen2.5-VL",
+    model_type: "qwen2_5_vl",
+    read_vision: config::read_vision,
+    width_field: "out_hidden_size",
 };
 
-/// What all Qwen-VL families take: ChatML by the folder's own template, and pictures by its own settings.
-pub(crate) fn prompts(folder: &Path) -> Result<Prompts, Error> {
-    Ok(Prompts {
-        template: ChatTemplate::open(folder)?,
-        pictures: Box::new(ImageProcessor::open(folder)?),
-        image_token: "<|image_pad|>",
-        around_image: None,
-        video_token: Some("<|video_pad|>"),
-        end_token: None,
-    })
+/// A family of Qwen's vision-language models: they differ in their vision towers.
+#[derive(Debug)]
+pub(crate) struct QwenVl {
+    pub name: &'static str,
+    pub model_type: &'static str,
+    /// Reads the tower's part of a `config.json`.
+    pub read_vision: fn(&Fields) -> Result<VisionConfig, Error>,
+    /// The field of that part that holds the language model's width.
+    pub width_field: &'static str,
 }
 
-/// The merger is the projector; what else is visual, the tower.
-pub(crate) fn group(key: &str) -> Group {
-    if key.starts_with("visual.merger.") {
-        Group::Projector
-    } else if key.starts_with("visual.") {
-        Group::Vision
-    } else {
-        Group::Language
-    }
-}
+const TEXT: TextLayout = TextLayout::qwen2(["model.embed_tokens", "model.layers", "model.norm", "lm_head"]);
 
-impl Family for Qwen25Vl {
+impl Family for QwenVl {
     fn name(&self) -> &'static str {
-        "Qwen2.5-VL"
+        self.name
     }
 
     fn model_type(&self) -> &'static str {
-        "qwen2_5_vl"
+        self.model_type
     }
 
     fn shape(&self, source: &Source) -> Result<Shape, Error> {
-        config::shape(source, &config::read_vision(&source.fields)?, "out_hidden_size")
+        config::shape(source, &(self.read_vision)(&source.fields)?, self.width_field)
     }
 
     fn moved(&self) -> &'static [Moved] {
-        &MOVED
+        &[("visual.", "model.visual."), ("model.", "model.language_model.")]
     }
 
-    fn group(&self, key: &str) -> Group {
-        group(key)
+    fn prefixes(&self) -> [&'static str; 2] {
+        ["visual.merger.", "visual."]
     }
 
     fn text_layout(&self, _config: &Config) -> Result<&'static TextLayout, Error> {
-        Ok(&TEXT_LAYOUT)
+        Ok(&TEXT)
     }
 
     fn vision(
@@ -95,7 +72,7 @@ impl Family for Qwen25Vl {
         reader: &mut WeightReader,
         device: &Device,
     ) -> Result<Box<dyn VisionModel>, Error> {
-        let vision = VisionConfig::read(config)?;
+        let vision = (self.read_vision)(&config.fields()?)?;
         Ok(Box::new(VisionTower::load(reader, &vision, device)?))
     }
 
@@ -103,7 +80,14 @@ impl Family for Qwen25Vl {
         multimodal_positions(ids, grids, config.tokens, config.merge_size)
     }
 
-    fn prompts(&self, folder: &Path) -> Result<Prompts, Error> {
-        prompts(folder)
+    fn prompts(&self, folder: &Path, _config: &Config) -> Result<Prompts, Error> {
+        Ok(Prompts {
+            template: ChatTemplate::open(folder)?,
+            pictures: Box::new(ImageProcessor::open(folder)?),
+            image_token: "<|image_pad|>",
+            around_image: None,
+            video_token: Some("<|video_pad|>"),
+            end_token: None,
+        })
     }
 }

@@ -1,69 +1,18 @@
 //! Qwen2-VL (arXiv 2409.12191): a vision tower whose attention sees the whole picture, a merger, and the Qwen2 decoder with
 //! M-RoPE. All but the tower's norms and feed-forward layers is Qwen2.5-VL's.
 
-use std::path::Path;
-
-use burn::tensor::Device;
-
-use super::qwen2_5_vl::vision::VisionTower;
-use super::qwen2_5_vl::{FeedForwardKind, MOVED, TEXT_LAYOUT, VisionConfig, config as shared, group, prompts};
-use super::{Family, Prompts, VisionModel};
+use super::qwen2_5_vl::{FeedForwardKind, QwenVl, VisionConfig, config as shared};
 use crate::config::fields::Fields;
-use crate::config::{Config, Shape, Source};
 use crate::error::Error;
 use crate::norm::NormKind;
-use crate::parameter::Group;
-use crate::rope::{Positions, multimodal_positions};
-use crate::text::TextLayout;
-use crate::weights::{Moved, WeightReader};
 
 /// The family.
-#[derive(Debug)]
-pub(crate) struct Qwen2Vl;
-
-impl Family for Qwen2Vl {
-    fn name(&self) -> &'static str {
-        "Qwen2-VL"
-    }
-
-    fn model_type(&self) -> &'static str {
-        "qwen2_vl"
-    }
-
-    fn shape(&self, source: &Source) -> Result<Shape, Error> {
-        shared::shape(source, &read_vision(&source.fields)?, "hidden_size")
-    }
-
-    fn moved(&self) -> &'static [Moved] {
-        &MOVED
-    }
-
-    fn group(&self, key: &str) -> Group {
-        group(key)
-    }
-
-    fn text_layout(&self, _config: &Config) -> Result<&'static TextLayout, Error> {
-        Ok(&TEXT_LAYOUT)
-    }
-
-    fn vision(
-        &self,
-        config: &Config,
-        reader: &mut WeightReader,
-        device: &Device,
-    ) -> Result<Box<dyn VisionModel>, Error> {
-        let vision = read_vision(&config.fields()?)?;
-        Ok(Box::new(VisionTower::load(reader, &vision, device)?))
-    }
-
-    fn positions(&self, config: &Config, ids: &[u32], grids: &[[usize; 3]]) -> Result<Positions, Error> {
-        multimodal_positions(ids, grids, config.tokens, config.merge_size)
-    }
-
-    fn prompts(&self, folder: &Path) -> Result<Prompts, Error> {
-        prompts(folder)
-    }
-}
+pub(crate) static QWEN2_VL: QwenVl = QwenVl {
+    name: "Qwen2-VL",
+    model_type: "qwen2_vl",
+    read_vision,
+    width_field: "hidden_size",
+};
 
 /// Here `embed_dim` is the tower's width and `hidden_size` the language model's.
 fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {

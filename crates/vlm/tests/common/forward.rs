@@ -1,17 +1,17 @@
 //! Passes over the cases of a fixture, and the gradients of their mean loss.
 
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::{Gradients, Tensor};
 use vlm::batch::Batch;
 use vlm::model::Vlm;
 use vlm::parameter::Group;
 use vlm::training::NamedValues;
 
-use super::{Case, Fixture, values};
+use super::{Case, Fixture, device, values};
 
 pub const ALL_GROUPS: [Group; 3] = [Group::Vision, Group::Projector, Group::Language];
 
 pub fn load(fixture: &Fixture) -> Vlm {
-    Vlm::load(&fixture.model_folder(), &Device::flex()).unwrap()
+    Vlm::load(&fixture.model_folder(), &device()).unwrap()
 }
 
 pub fn hidden_states(model: &Vlm, fixture: &Fixture, cases: &[Case]) -> (Batch, Tensor<2>) {

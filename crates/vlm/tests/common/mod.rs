@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use vlm::batch::TokenSequence;
+use vlm::device::{DEVICES, open_device};
 use vlm::tensor_file::TensorFile;
 
 /// The fixtures to compare with: one of each family, of Qwen2.5-VL with an untied and a tied head; or the one that
@@ -14,13 +15,26 @@ pub fn fixtures() -> Vec<Fixture> {
     fixture_folders().into_iter().map(Fixture::open).collect()
 }
 
+/// Where the tests compute: the processor, or the device that `SCRUPLE_TEST_DEVICE` names, compiled in by its feature.
+pub fn device() -> Device {
+    let name = std::env::var("SCRUPLE_TEST_DEVICE").unwrap_or_else(|_| "flex".to_owned());
+    open_device(&name).unwrap_or_else(|| panic!("this build has no device `{name}`, only {DEVICES:?}"))
+}
+
 /// The folders of [`fixtures`].
 pub fn fixture_folders() -> Vec<PathBuf> {
     match std::env::var_os("SCRUPLE_PARITY_DIR") {
         Some(folder) => vec![folder.into()],
-        None => ["qwen2_vl", "qwen2_5_vl", "qwen2_5_vl_tied", "internvl2_5", "internvl"]
-            .map(committed_folder)
-            .to_vec(),
+        None => [
+            "qwen2_vl",
+            "qwen2_5_vl",
+            "qwen2_5_vl_tied",
+            "internvl2_5",
+            "internvl",
+            "internvl_6b",
+        ]
+        .map(committed_folder)
+        .to_vec(),
     }
 }
 

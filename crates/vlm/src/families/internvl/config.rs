@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::config::fields::Fields;
-use crate::config::{CONFIG_FILE, ImageTokens, Shape, Source, TextConfig};
+use crate::config::{ImageTokens, Shape, Source, TextConfig};
 use crate::error::Error;
 use crate::families::internvl_chat::VisionConfig;
 use crate::families::internvl_chat::tiles::Tiles;
@@ -41,38 +41,19 @@ fn read_text(root: &Fields) -> Result<TextConfig, Error> {
         let key = if scaling.has("rope_type") { "rope_type" } else { "type" };
         scaling.one_of(key, &["dynamic", "default"])?;
     }
-    if fields.flag("use_sliding_window", false)? {
-        return Err(fields.problem(
-            "use_sliding_window",
-            "expected false: sliding windows are not supported",
-        ));
-    }
-    let (hidden_size, num_attention_heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
     let tie_fields = if fields.has("tie_word_embeddings") {
         &fields
     } else {
         root
     };
-    let config = TextConfig {
-        hidden_size,
-        intermediate_size: fields.count("intermediate_size")?,
-        num_hidden_layers: fields.count("num_hidden_layers")?,
-        num_attention_heads,
-        num_key_value_heads: fields.count_or("num_key_value_heads", num_attention_heads)?,
-        attention_bias: is_qwen,
-        vocab_size: fields.count("vocab_size")?,
-        rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
-        rope_theta: fields.number("rope_theta", 1e4)?,
-        mrope_section: [hidden_size / num_attention_heads / 2, 0, 0],
-        max_position_embeddings: fields.count_or("max_position_embeddings", 32_768)?,
-        initializer_range: fields.number("initializer_range", 0.02)?,
-        tie_word_embeddings: tie_fields.flag("tie_word_embeddings", false)?,
-    };
-    config.check(&fields)?;
     if !is_qwen && fields.flag("attention_bias", false)? {
         return Err(fields.problem("attention_bias", "expected false for a Llama"));
     }
-    Ok(config)
+    Ok(TextConfig {
+        attention_bias: is_qwen,
+        tie_word_embeddings: tie_fields.flag("tie_word_embeddings", false)?,
+        ..TextConfig::read(&fields)?
+    })
 }
 
 /// The tower's part.
@@ -124,19 +105,16 @@ struct PictureSettings {
 }
 
 /// How a folder's pictures are cut. `crop_to_patches` is not read: the processor of transformers always cuts.
-pub(super) fn read_tiles(folder: &Path) -> Result<Tiles, Error> {
+pub(super) fn read_tiles(folder: &Path, root: &Fields) -> Result<Tiles, Error> {
     /// CLIP's statistics, transformers' default here.
     const IMAGE_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
     const IMAGE_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
-    let path = folder.join(CONFIG_FILE);
-    let missing = |path: &Path| Error::File {
-        path: path.to_owned(),
-        problem: "expected settings, got no file".to_owned(),
-    };
-    let value = read_json(&path)?.ok_or_else(|| missing(&path))?;
-    let vision = read_vision(&Fields::new(&value, &path)?)?;
+    let vision = read_vision(root)?;
     let path = folder.join("preprocessor_config.json");
-    let settings = read_json(&path)?.ok_or_else(|| missing(&path))?;
+    let settings = read_json(&path)?.ok_or_else(|| Error::File {
+        path: path.clone(),
+        problem: "expected settings, got no file".to_owned(),
+    })?;
     let settings: PictureSettings = serde_json::from_value(settings).map_err(|error| Error::File {
         path: path.clone(),
         problem: error.to_string(),

@@ -147,34 +147,17 @@ pub(super) fn shape(source: &Source, image_token: &str) -> Result<Shape, Error> 
 
 fn read_text(root: &Fields) -> Result<TextConfig, Error> {
     let fields = root.required_section("llm_config")?;
-    let language_model = LanguageModel::read(root)?;
-    let (hidden_size, num_attention_heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
     if let Some(scaling) = fields.section("rope_scaling")? {
         scaling.one_of("type", &["dynamic"])?;
     }
-    let config = TextConfig {
-        hidden_size,
-        intermediate_size: fields.count("intermediate_size")?,
-        num_hidden_layers: fields.count("num_hidden_layers")?,
-        num_attention_heads,
-        num_key_value_heads: fields.count_or("num_key_value_heads", num_attention_heads)?,
-        attention_bias: match language_model {
-            LanguageModel::InternLm2 => fields.flag("bias", true)?,
-            LanguageModel::Qwen2 => true,
-        },
-        vocab_size: fields.count("vocab_size")?,
-        rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
-        rope_theta: fields.number("rope_theta", 1e4)?,
-        mrope_section: [hidden_size / num_attention_heads / 2, 0, 0],
-        max_position_embeddings: fields.count_or("max_position_embeddings", 32_768)?,
-        initializer_range: fields.number("initializer_range", 0.02)?,
-        tie_word_embeddings: fields.flag("tie_word_embeddings", false)?,
-    };
-    config.check(&fields)?;
-    if config.attention_bias && language_model == LanguageModel::InternLm2 {
+    let is_internlm = LanguageModel::read(root)? == LanguageModel::InternLm2;
+    if is_internlm && fields.flag("bias", true)? {
         return Err(fields.problem("bias", "expected false, as in every InternLM2 of InternVL"));
     }
-    Ok(config)
+    Ok(TextConfig {
+        attention_bias: !is_internlm,
+        ..TextConfig::read(&fields)?
+    })
 }
 
 /// The id of an added token, wherever a folder's tokenizer lists it.

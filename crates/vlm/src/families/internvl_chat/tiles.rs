@@ -3,7 +3,6 @@
 //! Source: `dynamic_preprocess` of OpenGVLab/InternVL. A picture is resized to the grid of tiles whose shape is nearest to
 //! its own, with Pillow's bicubic filter, and cut.
 
-use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use super::VisionConfig;
@@ -11,7 +10,6 @@ use crate::config::fields::Fields;
 use crate::error::Error;
 use crate::image_processor::{ImagePatches, Levels, Pictures, levels, patch_bytes};
 use crate::resample::RgbPicture;
-use crate::tokenizer::read_json;
 
 /// How pictures are cut.
 #[derive(Clone, Debug)]
@@ -33,17 +31,11 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// Reads a folder's `config.json`.
+    /// Reads a model's `config.json`.
     ///
-    /// Errors: `Io` or `File` naming file and field.
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(crate::config::CONFIG_FILE);
-        let value = read_json(&path)?.ok_or_else(|| Error::File {
-            path: path.clone(),
-            problem: "expected the model's configuration, got no file".into(),
-        })?;
-        let root = Fields::new(&value, &path)?;
-        let vision = VisionConfig::read(&root)?;
+    /// Errors: `File` naming file and field.
+    pub(super) fn read(root: &Fields) -> Result<Self, Error> {
+        let vision = VisionConfig::read(root)?;
         let tiles = Self {
             image_size: vision.image_size,
             patch_size: vision.patch_size,

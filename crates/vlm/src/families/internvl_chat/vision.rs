@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, activation};
 use super::VisionConfig;
 use super::projector::Projector;
 use crate::error::Error;
-use crate::families::VisionModel;
+use crate::families::{VisionModel, check_patches};
 use crate::linear::Linear;
 use crate::norm::{Norm, RmsNorm};
 use crate::parameter::{AnyParameter, Parameter, Parameters};
@@ -90,7 +90,7 @@ impl InternVit {
         })
     }
 
-    fn check(&self, [n_patches, width]: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
+    fn check(&self, patches: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
         let side = self.config.grid_side();
         if let Some(grid) = grids
             .iter()
@@ -100,15 +100,7 @@ impl InternVit {
                 "image grid {grid:?}: expected tiles of {side} x {side} patches"
             )));
         }
-        let expected: usize = grids.iter().map(|grid| grid.iter().product::<usize>()).sum();
-        let (expected_width, _) = self.patch_embedding.widths();
-        if (n_patches, width) == (expected, expected_width) {
-            return Ok(());
-        }
-        Err(Error::Input(format!(
-            "pixel values: expected {expected} patches of {expected_width} values for grids {grids:?}, got {n_patches} \
-             of {width}"
-        )))
+        check_patches(patches, grids, self.patch_embedding.widths().0)
     }
 }
 

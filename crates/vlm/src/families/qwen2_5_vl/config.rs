@@ -128,22 +128,18 @@ fn read_text(fields: &Fields, root: &Fields) -> Result<TextConfig, Error> {
     )?;
     let theta_fields = if rope.has("rope_theta") { &rope } else { fields };
     let tie_fields = if root.has("tie_word_embeddings") { root } else { fields };
+    let mrope_section = read_section(&rope)?;
     let config = TextConfig {
-        hidden_size: fields.count("hidden_size")?,
-        intermediate_size: fields.count("intermediate_size")?,
-        num_hidden_layers: fields.count("num_hidden_layers")?,
-        num_attention_heads: fields.count("num_attention_heads")?,
-        num_key_value_heads: fields.count("num_key_value_heads")?,
-        attention_bias: true,
-        vocab_size: fields.count("vocab_size")?,
-        rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
         rope_theta: theta_fields.number("rope_theta", 1e6)?,
-        mrope_section: read_section(&rope)?,
-        max_position_embeddings: fields.count_or("max_position_embeddings", 32_768)?,
-        initializer_range: fields.number("initializer_range", 0.02)?,
+        mrope_section,
         tie_word_embeddings: tie_fields.flag("tie_word_embeddings", false)?,
+        ..TextConfig::read(fields)?
     };
-    check_text(&config, fields, &rope)?;
+    let (sum, half) = (mrope_section.iter().sum::<usize>(), config.head_dim() / 2);
+    if sum != half {
+        let problem = format!("expected a sum of {half}, half a head, got {sum}");
+        return Err(rope.problem("mrope_section", &problem));
+    }
     Ok(config)
 }
 
@@ -152,24 +148,6 @@ fn read_section(rope: &Fields) -> Result<[usize; 3], Error> {
     let got = list.len();
     list.try_into()
         .map_err(|_| rope.problem("mrope_section", &format!("expected 3 numbers, got {got}")))
-}
-
-fn check_text(config: &TextConfig, fields: &Fields, rope: &Fields) -> Result<(), Error> {
-    config.check(fields)?;
-    if fields.flag("use_sliding_window", false)? {
-        return Err(fields.problem(
-            "use_sliding_window",
-            "expected false: sliding windows are not supported",
-        ));
-    }
-    let (sum, half) = (config.mrope_section.iter().sum::<usize>(), config.head_dim() / 2);
-    if sum != half {
-        return Err(rope.problem(
-            "mrope_section",
-            &format!("expected a sum of {half}, half a head, got {sum}"),
-        ));
-    }
-    Ok(())
 }
 
 pub(super) fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {

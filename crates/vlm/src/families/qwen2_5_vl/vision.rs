@@ -12,8 +12,8 @@ mod merger;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::error::Error;
-use crate::families::VisionModel;
 use crate::families::qwen2_5_vl::VisionConfig;
+use crate::families::{VisionModel, check_patches};
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
@@ -57,7 +57,7 @@ impl VisionTower {
         })
     }
 
-    fn check(&self, [n_patches, width]: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
+    fn check(&self, patches: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
         let merge = self.config.spatial_merge_size;
         if let Some(grid) = grids.iter().find(|[time, height, width]| {
             time * height * width == 0 || !height.is_multiple_of(merge) || !width.is_multiple_of(merge)
@@ -66,15 +66,7 @@ impl VisionTower {
                 "image grid {grid:?}: expected multiples of {merge} patches, none zero"
             )));
         }
-        let expected: usize = grids.iter().map(|grid| grid.iter().product::<usize>()).sum();
-        let (expected_width, _) = self.patch_embedding.widths();
-        if (n_patches, width) == (expected, expected_width) {
-            return Ok(());
-        }
-        Err(Error::Input(format!(
-            "pixel values: expected {expected} patches of {expected_width} values for grids {grids:?}, got {n_patches} \
-             of {width}"
-        )))
+        check_patches(patches, grids, self.patch_embedding.widths().0)
     }
 
     fn arrangements(&self, grids: &[[usize; 3]]) -> (Arrangement, Arrangement) {

@@ -1,0 +1,276 @@
+//! A sentencepiece model (`tokenizer.model`, as InternLM2 ships it) as the `tokenizer.json` that says the same.
+//!
+//! Source: `SpmConverter` of transformers 4.57 and sentencepiece's `sentencepiece_model.proto`, of which only the fields
+//! that matter here are listed. Differs: normalisation is taken from the model (`InternLM2Converter` of the published
+//! checkpoints leaves all but the dummy prefix out), and text loses its first space in decoding only where the model
+//! put one there.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::{named_token, read_json};
+use crate::error::Error;
+
+/// The model's file in a checkpoint's folder.
+pub(super) const MODEL_FILE: &str = "tokenizer.model";
+
+/// Stands for a space inside pieces.
+const SPACE: &str = "\u{2581}";
+
+#[derive(Clone, PartialEq, Message)]
+struct ModelProto {
+    #[prost(message, repeated, tag = "1")]
+    pieces: Vec<Piece>,
+    #[prost(message, optional, tag = "2")]
+    trainer_spec: Option<TrainerSpec>,
+    #[prost(message, optional, tag = "3")]
+    normalizer_spec: Option<NormalizerSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Piece {
+    #[prost(string, tag = "1")]
+    piece: String,
+    #[prost(float, tag = "2")]
+    score: f32,
+    #[prost(int32, optional, tag = "3")]
+    kind: Option<i32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TrainerSpec {
+    #[prost(int32, optional, tag = "3")]
+    model_type: Option<i32>,
+    #[prost(bool, optional, tag = "35")]
+    byte_fallback: Option<bool>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct NormalizerSpec {
+    #[prost(bytes = "vec", optional, tag = "2")]
+    precompiled_charsmap: Option<Vec<u8>>,
+    #[prost(bool, optional, tag = "3")]
+    add_dummy_prefix: Option<bool>,
+    #[prost(bool, optional, tag = "4")]
+    remove_extra_whitespaces: Option<bool>,
+}
+
+// Values of the enumerations `ModelType` and `SentencePiece.Type`.
+const MODEL_TYPE_BPE: i32 = 2;
+const KIND_UNKNOWN: i32 = 2;
+const KIND_CONTROL: i32 = 3;
+const KIND_USER_DEFINED: i32 = 4;
+
+/// A folder's `tokenizer.model`, with the added tokens and the frame that its `tokenizer_config.json` names, in the
+/// layout of `tokenizer.json`.
+///
+/// Errors: `Io` when the model cannot be read; `File` when it is none, or not a BPE.
+pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
+    let path = folder.join(MODEL_FILE);
+    let bytes = fs_err::read(&path)?;
+    let problem = |problem: String| Error::File {
+        path: path.clone(),
+        problem,
+    };
+    let model =
+        ModelProto::decode(&bytes[..]).map_err(|error| problem(format!("expected a sentencepiece model: {error}")))?;
+    let trainer = model.trainer_spec.clone().unwrap_or_default();
+    if trainer.model_type != Some(MODEL_TYPE_BPE) {
+        return Err(problem("expected model_type BPE, got another".to_owned()));
+    }
+    let unknown = of_kind(&model, KIND_UNKNOWN).next();
+    let unknown = unknown.ok_or_else(|| problem("expected a piece for unknown text, got none".to_owned()))?;
+    let config = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
+    let added = added_tokens(&model, &config, folder)?;
+
+    // An added token takes the place of the piece that has its id (`[UNUSED_TOKEN_145]` is `<|im_start|>`).
+    let mut pieces: Vec<(String, f32)> = Vec::with_capacity(model.pieces.len());
+    for (id, piece) in model.pieces.iter().enumerate() {
+        let content = added.get(&id).and_then(|token| token["content"].as_str());
+        pieces.push((content.unwrap_or(&piece.piece).to_owned(), piece.score));
+    }
+    let vocab: HashMap<&str, usize> = pieces
+        .iter()
+        .enumerate()
+        .map(|(id, (piece, _))| (&**piece, id))
+        .collect();
+    let whole: Vec<&str> = of_kind(&model, KIND_USER_DEFINED).collect();
+    let normalizer_spec = model.normalizer_spec.clone().unwrap_or_default();
+    Ok(json!({
+        "version": "1.0",
+        "added_tokens": added.values().collect::<Vec<_>>(),
+        "normalizer": normalizer(&normalizer_spec),
+        "pre_tokenizer": split_off(&whole),
+        "post_processor": frame(&config, &pieces, &added),
+        "decoder": decoder(&normalizer_spec),
+        "model": {
+            "type": "BPE",
+            "unk_token": unknown,
+            "fuse_unk": true,
+            "byte_fallback": trainer.byte_fallback.unwrap_or(false),
+            "ignore_merges": !whole.is_empty(),
+            "merges": merges(&pieces, &vocab),
+            "vocab": vocab,
+        },
+    }))
+}
+
+fn of_kind(model: &ModelProto, kind: i32) -> impl Iterator<Item = &str> {
+    let pieces = model.pieces.iter().filter(move |piece| piece.kind == Some(kind));
+    pieces.map(|piece| &*piece.piece)
+}
+
+/// Cuts out user-defined pieces, longer ones first: nothing is merged into them or out of them.
+fn split_off(whole: &[&str]) -> Value {
+    if whole.is_empty() {
+        return Value::Null;
+    }
+    let mut patterns: Vec<String> = whole
+        .iter()
+        .map(|piece| fancy_regex::escape(piece).into_owned())
+        .collect();
+    patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.len()));
+    json!({ "type": "Split", "pattern": { "Regex": patterns.join("|") }, "behavior": "Isolated", "invert": false })
+}
+
+/// Tokens that are found in text before anything else is done to it, by id: the model's own control pieces and what the
+/// folder's settings add.
+fn added_tokens(model: &ModelProto, config: &Value, folder: &Path) -> Result<BTreeMap<usize, Value>, Error> {
+    let entry = |id: usize, content: &str| {
+        json!({
+            "id": id, "content": content, "special": true,
+            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        })
+    };
+    let mut added = BTreeMap::new();
+    for (id, piece) in model.pieces.iter().enumerate() {
+        if let Some(KIND_CONTROL | KIND_UNKNOWN) = piece.kind {
+            added.insert(id, entry(id, &piece.piece));
+        }
+    }
+    let settings = config.get("added_tokens_decoder").and_then(Value::as_object);
+    for (id, token) in settings.into_iter().flatten() {
+        let (Ok(id), Some(content)) = (id.parse(), token["content"].as_str()) else {
+            return Err(Error::File {
+                path: folder.join("tokenizer_config.json"),
+                problem: format!("key `added_tokens_decoder.{id}`: expected an id and `content`, got {token}"),
+            });
+        };
+        let mut merged = entry(id, content);
+        for (key, value) in token.as_object().into_iter().flatten() {
+            merged[key] = value.clone();
+        }
+        added.insert(id, merged);
+    }
+    let by_token = read_json(&folder.join("added_tokens.json"))?;
+    for (content, id) in by_token.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        if let Some(id) = id.as_u64() {
+            added.entry(id as usize).or_insert_with(|| entry(id as usize, content));
+        }
+    }
+    Ok(added)
+}
+
+/// Every way to put a piece together from two others, the likelier piece first; ways to the same piece in the order of
+/// their lengths.
+fn merges(pieces: &[(String, f32)], vocab: &HashMap<&str, usize>) -> Vec<[String; 2]> {
+    let mut merges = Vec::new();
+    for (piece, score) in pieces {
+        let mut ways: Vec<(&str, &str)> = piece
+            .char_indices()
+            .skip(1)
+            .map(|(at, _)| piece.split_at(at))
+            .filter(|(left, right)| vocab.contains_key(left) && vocab.contains_key(right))
+            .collect();
+        ways.sort_by_key(|(left, right)| (vocab[left], vocab[right]));
+        merges.extend(ways.into_iter().map(|(left, right)| (*score, left, right)));
+    }
+    let length = |part: &str| part.chars().count();
+    merges.sort_by(|(score, left, right), (other_score, other_left, other_right)| {
+        let ours = (length(left), length(right));
+        let others = (length(other_left), length(other_right));
+        other_score.total_cmp(score).then(others.cmp(&ours))
+    });
+    merges
+        .into_iter()
+        .map(|(_, left, right)| [left.to_owned(), right.to_owned()])
+        .collect()
+}
+
+/// What is done to text before it is cut: sentencepiece's own order.
+fn normalizer(spec: &NormalizerSpec) -> Value {
+    let mut steps = Vec::new();
+    if let Some(charsmap) = spec
+        .precompiled_charsmap
+        .as_ref()
+        .filter(|charsmap| !charsmap.is_empty())
+    {
+        steps.push(json!({ "type": "Precompiled", "precompiled_charsmap": STANDARD.encode(charsmap) }));
+    }
+    if spec.remove_extra_whitespaces.unwrap_or(true) {
+        steps.push(json!({ "type": "Replace", "pattern": { "Regex": "^ +| +$" }, "content": "" }));
+        steps.push(json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": " " }));
+    }
+    if spec.add_dummy_prefix.unwrap_or(true) {
+        steps.push(json!({ "type": "Prepend", "prepend": SPACE }));
+    }
+    steps.push(json!({ "type": "Replace", "pattern": { "String": " " }, "content": SPACE }));
+    json!({ "type": "Sequence", "normalizers": steps })
+}
+
+fn decoder(spec: &NormalizerSpec) -> Value {
+    let mut steps = vec![
+        json!({ "type": "Replace", "pattern": { "String": SPACE }, "content": " " }),
+        json!({ "type": "ByteFallback" }),
+        json!({ "type": "Fuse" }),
+    ];
+    if spec.add_dummy_prefix.unwrap_or(true) {
+        steps.push(json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 }));
+    }
+    json!({ "type": "Sequence", "decoders": steps })
+}
+
+/// `<s>` before and `</s>` behind a text, as the settings ask; LLaMA's defaults.
+fn frame(config: &Value, pieces: &[(String, f32)], added: &BTreeMap<usize, Value>) -> Value {
+    let id_of = |token: &str| {
+        let added = added
+            .iter()
+            .find(|(_, entry)| entry["content"] == token)
+            .map(|(id, _)| *id);
+        added.or_else(|| pieces.iter().position(|(piece, _)| piece == token))
+    };
+    let wanted = |flag: &str, default: bool, key: &str, token: &str| {
+        let token = named_token(config, key).unwrap_or(token).to_owned();
+        let is_wanted = config.get(flag).and_then(Value::as_bool).unwrap_or(default);
+        id_of(&token).filter(|_| is_wanted).map(|id| (token, id))
+    };
+    let before = wanted("add_bos_token", true, "bos_token", "<s>");
+    let behind = wanted("add_eos_token", false, "eos_token", "</s>");
+    let text = |name: &str, kind: usize| {
+        let special = |token: &Option<(String, usize)>| {
+            token
+                .iter()
+                .map(|(token, _)| json!({ "SpecialToken": { "id": token, "type_id": kind } }))
+                .collect::<Vec<_>>()
+        };
+        let itself = json!({ "Sequence": { "id": name, "type_id": kind } });
+        [special(&before), vec![itself], special(&behind)].concat()
+    };
+    let tokens: serde_json::Map<String, Value> = before
+        .iter()
+        .chain(&behind)
+        .map(|(token, id)| (token.clone(), json!({ "id": token, "ids": [id], "tokens": [token] })))
+        .collect();
+    let pair = [text("A", 0), text("B", 1)].concat();
+    json!({
+        "type": "TemplateProcessing",
+        "single": text("A", 0),
+        "pair": pair,
+        "special_tokens": tokens,
+    })
+}

@@ -1,0 +1,68 @@
+//! A folder with sentencepiece's `tokenizer.model` and no `tokenizer.json` gives the ids and texts of transformers' slow
+//! tokenizer.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use vlm::tokenizer::Tokenizer;
+
+#[derive(Deserialize)]
+struct Case {
+    text: String,
+    /// What the slow tokenizer gives, `<s>` in front.
+    ids: Vec<u32>,
+    /// What sentencepiece alone gives, special tokens unknown to it.
+    pieces: Vec<u32>,
+    decoded: String,
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/tokenizers")
+        .join(name)
+}
+
+fn cases(name: &str) -> Vec<Case> {
+    let lines = fs_err::read_to_string(fixture(name).join("cases.jsonl")).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[track_caller]
+fn agrees(name: &str) {
+    let tokenizer = Tokenizer::open(&fixture(name)).unwrap();
+    let cases = cases(name);
+    assert!(cases.len() > 100);
+    for case in cases {
+        let ids = tokenizer.encode_dialogue(&case.text).unwrap();
+        assert_eq!(ids, case.ids, "{:?}", case.text);
+        assert_eq!(tokenizer.encode(&case.text).unwrap(), case.ids[1..], "{:?}", case.text);
+        let decoded = tokenizer.decode(&case.pieces, false).unwrap();
+        assert_eq!(decoded, case.decoded, "{:?}", case.text);
+    }
+}
+
+#[test]
+fn a_model_as_internlm2_has_it() {
+    agrees("internlm2");
+}
+
+#[test]
+fn a_model_that_normalises_and_adds_no_prefix() {
+    agrees("normalising");
+}
+
+#[test]
+fn what_is_no_bpe_of_sentencepiece_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokenizer.model");
+    let problem = |bytes: &[u8]| {
+        fs_err::write(&file, bytes).unwrap();
+        let message = Tokenizer::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("tokenizer.model"), "{message}");
+        message
+    };
+    let whole = fs_err::read(fixture("internlm2").join("tokenizer.model")).unwrap();
+    assert!(problem(&whole[..whole.len() / 2]).contains("expected a sentencepiece model"));
+    assert!(problem(b"{}").contains("expected a sentencepiece model"));
+    assert!(problem(b"").contains("expected model_type BPE"));
+}
