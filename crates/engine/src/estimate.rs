@@ -145,14 +145,14 @@ impl ModelSizes {
         PER_WEIGHT * image_tokens * (tower + through_projector * self.projector as f64)
     }
 
-    /// Floating-point operations of a forward and backward pass; pictures count where what they go through is trained.
+    /// Floating-point operations of a forward and backward pass; pictures count where they go through what is trained.
     pub fn train(&self, load: Load, recompute: bool) -> f64 {
         // Back through a layer takes as much as forward for what comes in, and again for its weights where they are trained.
         let weights = if self.trains(Group::Language) { 1.0 } else { 0.0 };
         let passes = 2.0 + weights + if recompute { 1.0 } else { 0.0 };
         let (through_tower, through_projector) = match (self.trains(Group::Vision), self.trains(Group::Projector)) {
             (true, _) => (3.0, 3.0),
-            (false, true) => (1.0, 3.0),
+            (false, true) => (0.0, 3.0),
             (false, false) => (0.0, 0.0),
         };
         passes * self.forward(load) + self.see_times(load.image_tokens, through_tower, through_projector)
@@ -160,7 +160,7 @@ impl ModelSizes {
 
     /// Whether pictures go through the vision tower once for all epochs.
     pub fn keeps_pictures(&self) -> bool {
-        !self.trains(Group::Vision) && !self.trains(Group::Projector)
+        !self.trains(Group::Vision)
     }
 }
 

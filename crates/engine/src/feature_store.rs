@@ -1,7 +1,7 @@
 //! Picture features on disk: one file for each picture, found again by what it was made of.
 //!
-//! A file's name is a hash of the picture's bytes, the image settings, and the weights of vision tower and projector, so
-//! that nothing stale is ever found, whichever model or run asks.
+//! A file's name is a hash of the picture's bytes, the image settings, and the weights that it went through, so that
+//! nothing stale is ever found, whichever model or run asks.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use vlm::processor::Processor;
 use vlm::tensor_file::{NamedTensor, TensorFile, write_tensors};
 
 use crate::engine_error;
+use crate::features::Stage;
 
 const TENSOR: &str = "features";
 
@@ -27,14 +28,14 @@ pub struct FeatureStore {
 }
 
 impl FeatureStore {
-    /// Opens a folder, which is made where it does not exist, for the features of one model.
+    /// Opens a folder, which is made where it does not exist, for one model's features of a stage.
     ///
     /// Errors: `Io` naming the folder.
-    pub fn open(folder: &Path, model: &Vlm, processor: &Processor) -> Result<Self, EngineError> {
+    pub fn open(folder: &Path, model: &Vlm, processor: &Processor, stage: Stage) -> Result<Self, EngineError> {
         fs_err::create_dir_all(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
-            model: hash_of_model(model, processor),
+            model: hash_of_model(model, processor, stage),
         })
     }
 
@@ -74,13 +75,18 @@ impl FeatureStore {
     }
 }
 
-fn hash_of_model(model: &Vlm, processor: &Processor) -> [u8; 32] {
+fn hash_of_model(model: &Vlm, processor: &Processor, stage: Stage) -> [u8; 32] {
+    let groups: &[Group] = match stage {
+        Stage::Seen => &[Group::Vision],
+        Stage::Projected => &[Group::Vision, Group::Projector],
+    };
     let mut hash = Sha256::new();
+    hash.update(format!("{stage:?}"));
     hash.update(env!("CARGO_PKG_VERSION"));
     hash.update(format!("{:?}", processor.pictures()));
     hash.update(model.config().to_json().to_string());
     model.clone().visit_parameters(&mut |parameter| {
-        if matches!(parameter.group(), Group::Vision | Group::Projector) {
+        if groups.contains(&parameter.group()) {
             hash.update(parameter.name());
             hash.update(parameter.flat().into_data().as_bytes());
         }

@@ -1,6 +1,5 @@
 //! The engine: sampling, scoring and training on this machine.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use align::engine::{
@@ -8,7 +7,6 @@ use align::engine::{
     Sampled, SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
 };
 use align::training::derive_seed;
-use burn::tensor::Tensor;
 use vlm::adapter::LoraConfig;
 use vlm::batch::Batch;
 use vlm::generate::{GenerateOptions, Prompt, generate};
@@ -19,7 +17,7 @@ use vlm::processor::Processor;
 use vlm::training::{NamedValues, sum_gradients};
 
 use crate::feature_store::FeatureStore;
-use crate::features::FeatureCache;
+use crate::features::{FeatureCache, Stage};
 use crate::inputs::Prepared;
 use crate::options::EngineOptions;
 use crate::passes::{Part, Pictures, backward, batch, forward, picture_rows, reply_scores};
@@ -78,9 +76,14 @@ impl LocalEngine {
         let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pools = (0..options.workers.max(1)).map(pool).collect::<Result<_, _>>();
         let groups = options.trainable.groups();
-        let mut features = FeatureCache::default();
-        if let (Some(folder), false) = (&options.feature_cache_folder, changes_pictures(&groups)) {
-            features.keep_in(FeatureStore::open(folder, &model, &processor)?);
+        let stage = if groups.contains(&Group::Projector) {
+            Stage::Seen
+        } else {
+            Stage::Projected
+        };
+        let mut features = FeatureCache::new(stage);
+        if let (Some(folder), false) = (&options.feature_cache_folder, groups.contains(&Group::Vision)) {
+            features.keep_in(FeatureStore::open(folder, &model, &processor, stage)?);
         }
         Ok(Self {
             groups,
@@ -120,24 +123,30 @@ impl LocalEngine {
         })
     }
 
-    /// Whether a dialogue's pictures must go through the vision tower anew each time.
-    fn trains_pictures(&self) -> bool {
-        changes_pictures(&self.groups)
+    /// Whether pictures must go through the vision tower anew each time.
+    fn trains_vision(&self) -> bool {
+        self.groups.contains(&Group::Vision)
     }
 
-    fn known_pictures(&mut self, prepared: &[Prepared]) -> Result<HashMap<PathBuf, Tensor<2>>, EngineError> {
+    /// The pictures of sequences as far as they have gone through what is frozen.
+    fn known_pictures(&mut self, prepared: &[Prepared]) -> Result<Pictures<'static>, EngineError> {
         let files: Vec<&Path> = prepared
             .iter()
             .flat_map(|one| &one.images)
             .map(PathBuf::as_path)
             .collect();
-        let limit = if self.trains_pictures() {
+        let limit = if self.trains_vision() {
             0
         } else {
             self.options.feature_cache_bytes
         };
-        self.features
-            .features(&self.model, &self.processor, &self.pools, &files, limit)
+        let features = self
+            .features
+            .features(&self.model, &self.processor, &self.pools, &files, limit)?;
+        Ok(match self.features.stage() {
+            Stage::Seen => Pictures::Seen(features),
+            Stage::Projected => Pictures::Known(features),
+        })
     }
 
     fn prepare(&self, sequences: &[Sequence]) -> Result<Vec<Prepared>, EngineError> {
@@ -154,7 +163,12 @@ impl LocalEngine {
     }
 
     fn score_all(&mut self, prepared: &[Prepared], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
-        let pictures = Pictures::Known(self.known_pictures(prepared)?);
+        let known = match policy {
+            // The reference sees with its own eyes where those of the policy change.
+            Policy::Reference if self.trains_vision() => None,
+            Policy::Reference | Policy::Current => Some(self.known_pictures(prepared)?),
+        };
+        let pictures = known.unwrap_or(Pictures::Encode(&self.processor));
         let model = match policy {
             Policy::Current => &self.model,
             Policy::Reference => &self.reference,
@@ -186,13 +200,6 @@ impl LocalEngine {
     }
 }
 
-/// Whether training these changes what the model makes of a picture.
-fn changes_pictures(groups: &[Group]) -> bool {
-    groups
-        .iter()
-        .any(|group| matches!(group, Group::Vision | Group::Projector))
-}
-
 impl Engine for LocalEngine {
     fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
         let prepared = requests
@@ -201,7 +208,7 @@ impl Engine for LocalEngine {
                 Prepared::prompt(&self.processor, &request.messages).map_err(|error| of_item(&request.id, error))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let pictures = Pictures::Known(self.known_pictures(&prepared)?);
+        let pictures = self.known_pictures(&prepared)?;
         let prompts = prepared
             .iter()
             .zip(requests)
@@ -272,12 +279,12 @@ impl Engine for LocalEngine {
             one.check_length(self.options.max_length, self.processor.image_token())
                 .map_err(|error| of_item(&sequence.id, error))?;
         }
-        let known = if self.trains_pictures() {
+        let known = if self.trains_vision() {
             None
         } else {
             Some(self.known_pictures(&prepared)?)
         };
-        let pictures = known.map_or(Pictures::Encode(&self.processor), Pictures::Known);
+        let pictures = known.unwrap_or(Pictures::Encode(&self.processor));
         let jobs = self.micro_batches(&prepared);
         let mut gradients = std::mem::take(&mut self.gradients);
         let work = |indexes: &Vec<usize>| {
@@ -329,7 +336,7 @@ impl Engine for LocalEngine {
             .step(&settings, parameters, gradients)
             .map_err(engine_error)?;
         self.model.set_parameters(updated).map_err(engine_error)?;
-        if self.trains_pictures() {
+        if self.trains_vision() {
             self.features.clear();
         }
         Ok(OptimStep { grad_norm })

@@ -12,13 +12,15 @@ use vlm::scored_pass::{ScoredPass, ScoredTokens};
 use vlm::training::NamedValues;
 
 use crate::engine_error;
-use crate::features::encode;
+use crate::features::{Stage, encode};
 use crate::inputs::Prepared;
 
 /// Where the picture rows of a batch come from.
 pub enum Pictures<'a> {
-    /// Computed before: the vision tower is frozen.
+    /// Computed before: vision tower and projector are frozen.
     Known(HashMap<PathBuf, Tensor<2>>),
+    /// Seen before by a frozen vision tower; the projector is trained.
+    Seen(HashMap<PathBuf, Tensor<2>>),
     /// Through the vision tower, whose parameters are trained.
     Encode(&'a Processor),
 }
@@ -132,11 +134,18 @@ pub fn picture_rows(model: &Vlm, members: &[&Prepared], pictures: &Pictures) -> 
     }
     let rows: Vec<Tensor<2>> = match pictures {
         Pictures::Known(known) => files.iter().map(|file| known[*file].clone()).collect(),
+        // Each alone: a picture's bits do not depend on those beside it.
+        Pictures::Seen(seen) => files
+            .iter()
+            .map(|file| model.project_images(seen[*file].clone()))
+            .collect(),
         Pictures::Encode(processor) => {
             let mut distinct = files.clone();
             distinct.sort_unstable();
             distinct.dedup();
-            let encoded: HashMap<PathBuf, Tensor<2>> = encode(model, processor, &distinct)?.into_iter().collect();
+            let encoded: HashMap<PathBuf, Tensor<2>> = encode(model, processor, &distinct, Stage::Projected)?
+                .into_iter()
+                .collect();
             files.iter().map(|file| encoded[*file].clone()).collect()
         }
     };

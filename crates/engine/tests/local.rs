@@ -117,6 +117,7 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
     let adapter = "adapter_model.safetensors";
     for (trainable, file) in [
         (whole(), "model.safetensors"),
+        (Trainable::default(), "model.safetensors"),
         (lora(), adapter),
         (lora_with_dropout(), adapter),
     ] {

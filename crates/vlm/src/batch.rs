@@ -162,8 +162,9 @@ impl Batch {
     pub(crate) fn is_image(&self) -> impl Iterator<Item = bool> + use<> {
         let mut is_image = vec![false; self.ids.len()];
         for (start, length) in self.starts.iter().zip(&self.lengths) {
-            for row in *start..start + length {
-                is_image[row] = self.ids[row] == self.image_token;
+            let places = *start..start + length;
+            for (is_image, id) in is_image[places.clone()].iter_mut().zip(&self.ids[places]) {
+                *is_image = *id == self.image_token;
             }
         }
         is_image.into_iter()

@@ -133,6 +133,19 @@ impl Vlm {
         self.vision.forward(pixel_values, grids)
     }
 
+    /// What the vision tower alone makes of patches, as [`Self::encode_images`] takes them: `[p', d_vision]`, for
+    /// [`Self::project_images`].
+    ///
+    /// Errors: as [`Self::encode_images`].
+    pub fn see_images(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        self.vision.see(pixel_values, grids)
+    }
+
+    /// Turns what the vision tower saw into image tokens. Shapes: `[p', d_vision]` → `[m, d]`.
+    pub fn project_images(&self, seen: Tensor<2>) -> Tensor<2> {
+        self.vision.project(seen)
+    }
+
     /// Embeds a batch, image tokens replaced by the rows of `images` in order. Shapes: `images` `[m, d]` → `[b·t, d]`.
     ///
     /// Errors: `Input` when the batch has not as many image tokens as there are rows.
