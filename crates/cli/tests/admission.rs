@@ -126,6 +126,44 @@ fn a_dry_run_counts_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_of_reinforcement_counts_prompts_and_responses() {
+    let folder = folder();
+    let prompts = fs_err::read_to_string(folder.path().join("train.jsonl")).unwrap();
+    let prompts = prompts.replace("\"messages\"", "\"truth\": {}, \"messages\"");
+    fs_err::write(folder.path().join("prompts.jsonl"), prompts).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_scruple"))
+        .current_dir(folder.path())
+        .args([
+            "rl",
+            "--out",
+            "run",
+            "--dry-run",
+            "data.prompts=prompts.jsonl",
+            "data.max_prompt_length=300",
+        ])
+        .args([
+            "grpo.prompts_per_step=2",
+            "rollout.num_generations=4",
+            "rollout.max_completion_length=100",
+        ])
+        .arg(format!("model.path={}", fixture("model")))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr, &folder));
+    let table = text(&output.stdout, &folder);
+    for line in [
+        "samples     3 that can be trained, 4 that cannot",
+        "steps       2 of 2 prompts with 4 responses each",
+        "responses: at most 100 tokens each",
+        "keys and values while sampling",
+        "sampling: ",
+    ] {
+        assert!(table.contains(line), "no `{line}` in\n{table}");
+    }
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
 fn dropout_and_reinforcement_do_not_go_together() {
     let folder = folder();
     let output = Command::new(env!("CARGO_BIN_EXE_scruple"))

@@ -128,6 +128,12 @@ impl ModelSizes {
         }
     }
 
+    /// Bytes of the keys and values of so many tokens, which sampling remembers.
+    pub fn remembered(&self, tokens: usize) -> u64 {
+        let kv = self.text.num_key_value_heads * self.text.head_dim();
+        (2 * tokens * kv * self.text.num_hidden_layers) as u64 * BYTES
+    }
+
     /// Floating-point operations of a forward pass through the language model.
     pub fn forward(&self, load: Load) -> f64 {
         // Scores and mixtures: two products of a head's width for each pair, in all heads.

@@ -121,6 +121,16 @@ pub fn rl(
         reference,
     );
 
+    let drawn_at_once = (responses as usize).min(options.sample_batch_size * options.workers);
+    let remembered = sizes.remembered(drawn_at_once * longest_reply + drawn_at_once.min(n_prompts) * longest_prompt);
+    table.row(
+        "",
+        format!(
+            "keys and values while sampling {}, not at the same time",
+            bytes(remembered)
+        ),
+    );
+
     let reflections = match (rollout.reflect, rollout.max_reflections) {
         (false, _) => 0,
         (true, 0) => rollout.num_generations,

@@ -15,7 +15,7 @@ use super::numeric::{exp, maximum};
 /// Tokens of the vocabulary looked at together.
 pub(crate) const CHUNK: usize = 1024;
 
-/// As [`super::token_logprobs`] of `hidden · weightᵀ`.
+/// As [`super::token_logprobs()`] of `hidden · weightᵀ`.
 ///
 /// Shapes: `hidden` `[n, d]`, `weight` `[v, d]`, `targets` `[n]` → log-probabilities `[n]` and, constant, entropies `[n]`.
 pub(crate) fn chunked_logprobs(hidden: Tensor<2>, weight: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
