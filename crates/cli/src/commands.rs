@@ -13,6 +13,8 @@ pub mod rl;
 pub mod score;
 pub mod sft;
 
+mod admission;
+mod dry_run;
 mod model;
 mod run_folder;
 

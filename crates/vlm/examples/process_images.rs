@@ -39,6 +39,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs_err::write(PathBuf::from(out).join(format!("{number}.f32")), bytes)?;
     }
     seconds.sort_by(f64::total_cmp);
-    println!("{}", json!({ "images_per_s": pictures.len() as f64 / seconds[seconds.len() / 2] }));
+    println!(
+        "{}",
+        json!({ "images_per_s": pictures.len() as f64 / seconds[seconds.len() / 2] })
+    );
     Ok(())
 }

@@ -42,6 +42,8 @@ pub struct LoraConfig {
     pub r: usize,
     /// The update is scaled by `alpha / r`, or by `alpha / sqrt(r)` where `rank_stabilised`.
     pub alpha: f64,
+    /// Share of the adapter's inputs that training drops; passes that do not train drop nothing.
+    pub dropout: f64,
     /// Whether the scale is that of rank-stabilised LoRA (Kalajdzievski, arXiv 2312.03732).
     pub rank_stabilised: bool,
     /// The layers.
@@ -75,12 +77,14 @@ impl LoraConfig {
         let PeftConfig {
             r,
             lora_alpha: alpha,
+            lora_dropout: dropout,
             use_rslora: rank_stabilised,
             target_modules,
         } = config;
         Ok(Self {
             r,
             alpha,
+            dropout,
             rank_stabilised,
             target_modules,
         })
@@ -93,7 +97,7 @@ impl LoraConfig {
             "base_model_name_or_path": base_model,
             "r": self.r,
             "lora_alpha": self.alpha,
-            "lora_dropout": 0.0,
+            "lora_dropout": self.dropout,
             "target_modules": self.target_modules,
             "exclude_modules": null,
             "bias": "none",
@@ -117,6 +121,8 @@ impl LoraConfig {
 struct PeftConfig {
     r: usize,
     lora_alpha: f64,
+    #[serde(default)]
+    lora_dropout: f64,
     #[serde(default)]
     use_rslora: bool,
     target_modules: TargetModules,

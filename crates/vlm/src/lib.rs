@@ -40,6 +40,7 @@ pub mod model;
 
 pub mod adapter;
 pub mod optim;
+pub mod scored_pass;
 pub mod training;
 
 pub mod generate;

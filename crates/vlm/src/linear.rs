@@ -88,9 +88,19 @@ impl Linear {
         (d_in, d_out)
     }
 
+    /// The weight, `[d_out, d_in]`; a handle, not a copy.
+    pub(crate) fn weight(&self) -> Tensor<2> {
+        self.weight.value()
+    }
+
     /// The adapter, if one is attached.
     pub fn adapter(&self) -> Option<&Lora> {
         self.adapter.as_ref()
+    }
+
+    /// The adapter, for changing it.
+    pub(crate) fn adapter_mut(&mut self) -> Option<&mut Lora> {
+        self.adapter.as_mut()
     }
 
     /// Makes the layer fast for passes of few rows: the adapter's product is added to the weight and the adapter taken

@@ -53,6 +53,11 @@ impl AdamW {
         Self::default()
     }
 
+    /// How many steps it has made.
+    pub fn steps(&self) -> u32 {
+        self.states.values().map(|state| state.steps).max().unwrap_or(0)
+    }
+
     /// Makes one step: returns the new values of the parameters that have a gradient, in f32.
     ///
     /// Errors: `Input` when a gradient belongs to no parameter.

@@ -120,6 +120,14 @@ impl WeightReader {
         }
     }
 
+    /// A source of shapes alone: every weight is zero and takes no memory.
+    pub(crate) fn shapes(family: &'static dyn Family) -> Self {
+        Self {
+            is_dry: true,
+            ..Self::random(0, 0.0, family)
+        }
+    }
+
     /// How the checkpoint names its parts.
     pub fn naming(&self) -> Naming {
         self.naming
@@ -216,6 +224,12 @@ impl WeightReader {
         device: &Device,
     ) -> Result<(Tensor<D>, DType), Error> {
         let (data, dtype) = match &self.source {
+            Source::Random { .. } if self.is_dry => {
+                return Ok((
+                    Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape),
+                    DType::F32,
+                ));
+            }
             Source::Random { seed, deviation } => (random_weight(*seed, *deviation, name, file_shape), DType::F32),
             Source::Folder(files) => {
                 let file = files.file(name).ok_or_else(|| files.missing(name, file_shape))?;
@@ -255,12 +269,16 @@ fn random_weight(seed: u64, deviation: f64, name: &str, shape: &[usize]) -> Tens
     TensorData::new(values, shape.to_vec())
 }
 
-/// A stream of random numbers that belongs to one seed and one name (FNV-1a over its bytes).
+/// A stream of random numbers that belongs to one seed and one name.
 pub(crate) fn generator_for(seed: u64, name: &str) -> ChaCha8Rng {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    ChaCha8Rng::seed_from_u64(seed ^ hash_of_name(name))
+}
+
+/// FNV-1a over the name's bytes.
+pub(crate) fn hash_of_name(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    ChaCha8Rng::seed_from_u64(seed ^ hash)
+    })
 }
 
 /// Uniform in `[0, 1)`, with 53 random bits.

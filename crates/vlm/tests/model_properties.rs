@@ -100,6 +100,7 @@ fn a_fresh_adapter_changes_nothing_and_must_match_a_layer() {
     let config = |target_modules| LoraConfig {
         r: 2,
         alpha: 4.0,
+        dropout: 0.0,
         rank_stabilised: false,
         target_modules,
     };

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use align::sft::SftConfig;
 use clap::Args;
-use engine::{ComputeDevice, DEVICES, EngineOptions, LocalEngine, Trainable};
+use engine::{ComputeDevice, DEVICES, EngineOptions, Inspector, LocalEngine, Trainable};
 use vlm::adapter::LoraConfig;
 use vlm::weights::WeightType;
 
@@ -68,6 +69,41 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
 /// Errors: of usage when the device is not part of this build or no model is named; of model when a folder is not what
 /// it should be; whatever the engine meets.
 pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device) -> anyhow::Result<LocalEngine> {
+    open_with(table, trainable, seed, device, &Passes::default())
+}
+
+/// How sequences go through the model.
+#[derive(Clone, Debug, Default)]
+pub struct Passes {
+    /// Longest sequence that is trained, in tokens; no limit where there is none.
+    pub max_length: Option<usize>,
+    /// Whether sequences are packed into rows of that length.
+    pub packing: bool,
+    /// Where picture features are kept for later runs.
+    pub image_feature_cache: Option<PathBuf>,
+}
+
+impl Passes {
+    /// As fine-tuning's settings say.
+    pub fn of(config: &SftConfig) -> Self {
+        Self {
+            max_length: Some(config.max_length),
+            packing: config.packing,
+            image_feature_cache: None,
+        }
+    }
+}
+
+/// As [`open`], for passes of a kind.
+///
+/// Errors: as [`open`].
+pub fn open_with(
+    table: &ModelTable,
+    trainable: Trainable,
+    seed: u64,
+    device: Device,
+    passes: &Passes,
+) -> anyhow::Result<LocalEngine> {
     let name = required(table.path.as_ref(), "model.path")?;
     let model = hub::folder(name, Kind::Model)?;
     check_folder(&model, "config.json", "model")?;
@@ -81,14 +117,34 @@ pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device)
         )?;
     }
     let device = self::device(device)?;
+    let options = EngineOptions::new(model, device);
+    let max_length = passes.max_length.unwrap_or(options.max_length);
     Ok(LocalEngine::open(EngineOptions {
         base_model: name.to_string_lossy().into_owned(),
         weight_type: table.dtype,
         adapter,
         trainable,
         seed,
-        ..EngineOptions::new(model, device)
+        max_length,
+        packing: passes.packing,
+        // A packed row is as long as the longest sample may be.
+        micro_batch_tokens: if passes.packing {
+            max_length
+        } else {
+            options.micro_batch_tokens
+        },
+        feature_cache_folder: passes.image_feature_cache.clone(),
+        ..options
     })?)
+}
+
+/// Opens what looks at samples before training.
+///
+/// Errors: of usage when no model is named; of model when its folder is not what it should be.
+pub fn inspector(table: &ModelTable, max_length: usize) -> anyhow::Result<Inspector> {
+    let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
+    check_folder(&model, "config.json", "model")?;
+    Ok(Inspector::open(&model, max_length)?)
 }
 
 /// The device that was asked for.

@@ -59,7 +59,7 @@ impl<'a> Decoder<'a> {
     ) -> Result<Self, Error> {
         let [n, _] = batch.dims();
         let embedded = model.embed(batch, images)?; // [n·t, d]
-        let memories = model.text().remember(embedded, batch.padded(), &model.config().text);
+        let memories = model.text().remember(embedded, batch.placement(), &model.config().text);
         let slots = Slots::new(&padded(prompt_of_row), n, minimum_slots(model), &model.device());
         let n_rows = slots.n_rows();
         let layers = memories
