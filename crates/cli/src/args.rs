@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, sft};
+use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, serve, sft};
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -127,4 +127,6 @@ pub enum Command {
     Generate(generate::Arguments),
     /// Give the log-probability of every token of a data file's dialogues
     Score(score::Arguments),
+    /// Serve a model over HTTP as OpenAI's chat interface
+    Serve(serve::Arguments),
 }

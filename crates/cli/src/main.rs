@@ -9,6 +9,7 @@ mod errors;
 mod interrupt;
 mod lines;
 mod progress;
+mod serve;
 mod terminal;
 
 use std::process::ExitCode;

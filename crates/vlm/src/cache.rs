@@ -92,7 +92,10 @@ impl<K: Clone + Eq + Hash, V> Entries<K, V> {
         while self.n_bytes > byte_limit {
             // Entries without bytes are being made; they are not kept yet, so there is nothing to let go of.
             let held = self.by_key.iter().filter(|(_, entry)| entry.n_bytes > 0);
-            let Some(oldest) = held.min_by_key(|(_, entry)| entry.last_used).map(|(key, _)| key.clone()) else {
+            let Some(oldest) = held
+                .min_by_key(|(_, entry)| entry.last_used)
+                .map(|(key, _)| key.clone())
+            else {
                 break;
             };
             self.remove(&oldest);

@@ -251,7 +251,11 @@ fn a_sequence_that_joins_others_on_their_way_is_the_same() {
                 .copied()
                 .zip(expected.logprobs.iter().copied())
                 .collect();
-            let n = if *seed == 2 { expected.len().min(9) } else { expected.len() };
+            let n = if *seed == 2 {
+                expected.len().min(9)
+            } else {
+                expected.len()
+            };
             assert_eq!(got[seed], expected[..n], "seed {seed}, ignore_eos {ignore_eos}");
         }
     }

@@ -130,7 +130,11 @@ fn attend(cohorts: &mut [Cohort], layer: usize, projected: &Projected) -> Tensor
         let shape = [n_rows - first, n_heads * head_dim];
         mixed.push(Tensor::zeros(shape, &projected.queries.device()));
     }
-    if mixed.len() == 1 { mixed.remove(0) } else { Tensor::cat(mixed, 0) }
+    if mixed.len() == 1 {
+        mixed.remove(0)
+    } else {
+        Tensor::cat(mixed, 0)
+    }
 }
 
 fn indexes(values: &[u32], model: &Vlm) -> Tensor<1, Int> {

@@ -140,7 +140,12 @@ mod tests {
 
     #[test]
     fn alpha_is_dropped_grey_repeated_and_the_high_byte_kept() {
-        let png = |picture: DynamicImage| decode_all(&encoded(&picture, ImageFormat::Png)).unwrap().pixels().to_vec();
+        let png = |picture: DynamicImage| {
+            decode_all(&encoded(&picture, ImageFormat::Png))
+                .unwrap()
+                .pixels()
+                .to_vec()
+        };
         assert_eq!(
             png(ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0])).into()),
             [9, 8, 7]

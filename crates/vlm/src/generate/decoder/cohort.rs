@@ -42,12 +42,7 @@ impl Cohort {
     /// Computes every prompt of `batch` once, for rows that go on from prompt `prompt_of_row[row]`.
     ///
     /// Errors: `Input` when image tokens and rows of `images` disagree.
-    pub fn new(
-        model: &Vlm,
-        batch: &Batch,
-        images: Option<Tensor<2>>,
-        prompt_of_row: &[usize],
-    ) -> Result<Self, Error> {
+    pub fn new(model: &Vlm, batch: &Batch, images: Option<Tensor<2>>, prompt_of_row: &[usize]) -> Result<Self, Error> {
         let [n, _] = batch.dims();
         let embedded = model.embed(batch, images)?; // [n·t, d]
         let memories = model.text().remember(embedded, batch.padded(), &model.config().text);
