@@ -107,6 +107,10 @@ fn with_other_fields(chance: &mut Chance) -> Vec<u8> {
             _ => *body.pointer_mut(&address).unwrap() = chance.of(&junk).clone(),
         }
     }
+    if body.is_object() && body["max_tokens"].is_null() {
+        // A valid answer of thousands of tokens would take its time.
+        body["max_tokens"] = json!(2);
+    }
     body.to_string().into_bytes()
 }
 
