@@ -25,7 +25,7 @@ use crate::batch::TokenSequence;
 use crate::error::Error;
 use crate::model::Vlm;
 use chunk::{Place, Task};
-pub use continuous::{Constraint, ContinuousBatch, Member, Request, Token};
+pub use continuous::{Constraint, ContinuousBatch, Event, Member, Request, Token};
 
 /// One prompt, and the seed of each of its completions.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 use common::{Case, Fixture, assert_close, committed_folder, fixtures, values};
 use vlm::batch::{Batch, TokenSequence};
 use vlm::generate::{
-    Constraint, ContinuousBatch, FinishReason, GenerateOptions, Generated, Member, Prompt, Request, generate,
+    Constraint, ContinuousBatch, Event, FinishReason, GenerateOptions, Generated, Member, Prompt, Request, generate,
 };
 use vlm::model::Vlm;
 
@@ -236,7 +236,7 @@ fn a_sequence_that_joins_others_on_their_way_is_the_same() {
             if step == 9 {
                 batch.leave(2);
             }
-            for (id, token) in batch.step().unwrap() {
+            for Event { id, token } in batch.step().unwrap() {
                 let token = token.unwrap();
                 got.entry(id).or_default().push((token.id, token.logprob));
             }
@@ -290,7 +290,7 @@ fn a_constraint_binds_its_own_sequence_alone() {
     batch.join(requests).unwrap();
     let (mut counted, mut free, mut last) = (Vec::new(), Vec::new(), None);
     while batch.n_running() > 0 {
-        for (id, token) in batch.step().unwrap() {
+        for Event { id, token } in batch.step().unwrap() {
             match (id, token) {
                 (77, Ok(token)) => counted.push(token.id),
                 (77, Err(error)) => last = Some(error.to_string()),

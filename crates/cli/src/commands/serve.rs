@@ -60,7 +60,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     allowed_local_media_path: Option<PathBuf>,
     /// Pictures a prompt may have
-    #[arg(long, value_name = "JSON", default_value = r#"{"image": 16}"#, value_parser = image_limit)]
+    #[arg(long, value_name = "JSON", default_value = r#"{"image":16}"#, value_parser = image_limit)]
     limit_mm_per_prompt: usize,
     /// Bytes a request may have
     #[arg(long, value_name = "N", default_value_t = 64 << 20)]

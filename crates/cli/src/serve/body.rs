@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::error::ApiError;
 
 /// A body must be there after this long.
-const READ_TIME: Duration = Duration::from_secs(60);
+const READ_TIME: Duration = Duration::from_mins(1);
 /// So much of an unwanted body is still taken in, for so long: clients that are cut off while they send often do not
 /// read why.
 const DISCARDED_BYTES: usize = 64 << 20;
@@ -25,16 +25,16 @@ pub async fn read(mut body: Body, most: usize) -> Result<Vec<u8>, ApiError> {
         Ok(Ok(Some(bytes))) => Ok(bytes),
         Ok(Ok(None)) => {
             discard(body).await;
-            let problem = format!("the request: expected at most {most} bytes, got more");
-            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", problem))
+            let problem = format!("expected at most {most} bytes, got more");
+            Err(ApiError::request(StatusCode::PAYLOAD_TOO_LARGE, "too_large", problem))
         }
         Ok(Err(error)) => {
-            let problem = format!("the request: expected a whole body: {error}");
-            Err(ApiError::new(StatusCode::BAD_REQUEST, "broken_body", problem))
+            let problem = format!("expected a whole body: {error}");
+            Err(ApiError::request(StatusCode::BAD_REQUEST, "broken_body", problem))
         }
         Err(_) => {
-            let problem = format!("the request: expected its body within {} s", READ_TIME.as_secs());
-            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", problem))
+            let problem = format!("expected its body within {} s", READ_TIME.as_secs());
+            Err(ApiError::request(StatusCode::REQUEST_TIMEOUT, "timeout", problem))
         }
     }
 }
@@ -44,7 +44,7 @@ pub async fn discard(mut body: Body) {
     let pass = async {
         let mut n_bytes = 0;
         while let Some(Ok(frame)) = body.frame().await {
-            n_bytes += frame.data_ref().map_or(0, |data| data.len());
+            n_bytes += frame.data_ref().map_or(0, Bytes::len);
             if n_bytes > DISCARDED_BYTES {
                 break;
             }

@@ -1,6 +1,6 @@
 //! The completions of one request as they grow, and the JSON that tells of them.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use vlm::error::Error;
 use vlm::generate::{FinishReason, Token};
 
@@ -110,45 +110,30 @@ impl Choices {
     }
 
     /// The `choices` entry of a whole completion.
-    pub fn whole(&self, delta: Delta) -> Value {
-        let mut entry = Map::new();
-        entry.insert("index".into(), json!(delta.index));
-        entry.insert(
-            "message".into(),
-            json!({ "role": "assistant", "content": delta.text, "refusal": null }),
-        );
-        self.finish_entry(entry, delta.logprobs, delta.token_ids, delta.finish_reason)
+    pub fn whole(&self, whole: &Delta) -> Value {
+        let message = json!({ "role": "assistant", "content": whole.text, "refusal": null });
+        self.entry(whole, "message", message)
     }
 
     /// The `choices` entry of a piece; the first names the role.
-    pub fn piece(&self, delta: Delta, is_first: bool) -> Value {
-        let mut entry = Map::new();
-        entry.insert("index".into(), json!(delta.index));
-        let mut said = Map::new();
+    pub fn piece(&self, piece: &Delta, is_first: bool) -> Value {
+        let mut said = json!({ "content": piece.text });
         if is_first {
-            said.insert("role".into(), json!("assistant"));
+            said["role"] = json!("assistant");
         }
-        said.insert("content".into(), json!(delta.text));
-        entry.insert("delta".into(), said.into());
-        self.finish_entry(entry, delta.logprobs, delta.token_ids, delta.finish_reason)
+        self.entry(piece, "delta", said)
     }
 
-    fn finish_entry(
-        &self,
-        mut entry: Map<String, Value>,
-        logprobs: Vec<Value>,
-        token_ids: Vec<u32>,
-        finish_reason: Option<&'static str>,
-    ) -> Value {
+    fn entry(&self, delta: &Delta, key: &str, said: Value) -> Value {
         let logprobs = self
             .with_logprobs
-            .then(|| json!({ "content": logprobs, "refusal": null }));
-        entry.insert("logprobs".into(), logprobs.into());
-        entry.insert("finish_reason".into(), json!(finish_reason));
+            .then(|| json!({ "content": delta.logprobs, "refusal": null }));
+        let mut entry = json!({ "index": delta.index, "logprobs": logprobs, "finish_reason": delta.finish_reason });
+        entry[key] = said;
         if self.with_token_ids {
-            entry.insert("token_ids".into(), json!(token_ids));
+            entry["token_ids"] = json!(delta.token_ids);
         }
-        entry.into()
+        entry
     }
 }
 

@@ -31,6 +31,11 @@ impl ApiError {
         }
     }
 
+    /// A request that cannot be used as a whole.
+    pub fn request(status: StatusCode, code: &'static str, problem: impl std::fmt::Display) -> Self {
+        Self::new(status, code, format!("the request: {problem}"))
+    }
+
     /// A field that cannot be used.
     pub fn field(param: &str, problem: impl std::fmt::Display) -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! A JSON object of a request, read field by field, with the place of every fault.
 
+use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
@@ -21,11 +22,10 @@ impl<'a> Fields<'a> {
                 place: place.to_owned(),
                 object,
             }),
-            None if place.is_empty() => Err(ApiError {
-                param: None,
-                message: format!("the request: expected a JSON object, got {}", shown(value)),
-                ..ApiError::field("", "")
-            }),
+            None if place.is_empty() => {
+                let problem = format!("expected a JSON object, got {}", shown(value));
+                Err(ApiError::request(StatusCode::BAD_REQUEST, "invalid_value", problem))
+            }
             None => Err(wrong(place, "an object", value)),
         }
     }

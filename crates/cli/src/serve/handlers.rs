@@ -15,7 +15,7 @@ use super::body;
 use super::choices::{Choices, Delta};
 use super::error::{ApiError, json_response, text_response};
 use super::prepare::Prepared;
-use super::state::{InFlight, Server};
+use super::state::{InFlight, Server, now};
 use super::worker::{Job, Update};
 
 /// Pieces of a stream that wait for a slow client.
@@ -87,7 +87,7 @@ async fn begin(server: &Arc<Server>, request: Request, arrived: Instant) -> Resu
     let stopped: Arc<[AtomicBool]> = (0..request.n).map(|_| AtomicBool::new(false)).collect();
     let mut head = Head {
         id: server.fresh_id(),
-        created: server.now(),
+        created: now(),
         model: server.settings.model_name.clone(),
     };
     if let Some(model) = &request.model {
@@ -159,8 +159,8 @@ impl Running {
             whole.token_ids.extend(delta.token_ids);
             whole.finish_reason = delta.finish_reason;
         }
-        let choices: Vec<Value> = wholes.into_iter().map(|whole| self.choices.whole(whole)).collect();
-        let mut answer = self.head.object("chat.completion", choices);
+        let choices: Vec<Value> = wholes.iter().map(|whole| self.choices.whole(whole)).collect();
+        let mut answer = self.head.object("chat.completion", &choices);
         answer["usage"] = self.usage();
         Ok(json_response(StatusCode::OK, &answer))
     }
@@ -182,8 +182,8 @@ impl Running {
             let chunk = match self.next().await {
                 Ok(Some(delta)) => {
                     let is_first = !std::mem::replace(&mut begun[delta.index], true);
-                    let choices = vec![self.choices.piece(delta, is_first)];
-                    self.chunk(choices, Value::Null)
+                    let choices = [self.choices.piece(&delta, is_first)];
+                    self.chunk(&choices, Value::Null)
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -198,13 +198,13 @@ impl Running {
             }
         }
         if self.include_usage {
-            let last = self.chunk(Vec::new(), self.usage());
+            let last = self.chunk(&[], self.usage());
             let _ = events.send_data(event(&last)).await;
         }
         let _ = events.send_data(Bytes::from_static(b"data: [DONE]\n\n")).await;
     }
 
-    fn chunk(&self, choices: Vec<Value>, usage: Value) -> Value {
+    fn chunk(&self, choices: &[Value], usage: Value) -> Value {
         let mut chunk = self.head.object("chat.completion.chunk", choices);
         if self.include_usage {
             chunk["usage"] = usage;
@@ -219,7 +219,7 @@ impl Running {
 }
 
 impl Head {
-    fn object(&self, kind: &str, choices: Vec<Value>) -> Value {
+    fn object(&self, kind: &str, choices: &[Value]) -> Value {
         json!({
             "id": self.id,
             "object": kind,

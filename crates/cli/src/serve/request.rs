@@ -1,6 +1,7 @@
 //! The body of `/v1/chat/completions`, checked field by field. What would change the answer and is not offered is
 //! refused; what changes nothing is ignored.
 
+use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::error::ApiError;
@@ -102,11 +103,12 @@ impl ChatRequest {
     ///
     /// Errors: 400, or 413 for too many pictures, naming the field, what was expected and what was got.
     pub fn read(body: &[u8], limits: &Limits, most_sequences: usize) -> Result<Self, ApiError> {
-        let value: Value = serde_json::from_slice(body).map_err(|error| ApiError {
-            param: None,
-            code: "invalid_json",
-            message: format!("the request: expected JSON: {error}"),
-            ..ApiError::field("", "")
+        let value: Value = serde_json::from_slice(body).map_err(|error| {
+            ApiError::request(
+                StatusCode::BAD_REQUEST,
+                "invalid_json",
+                format!("expected JSON: {error}"),
+            )
         })?;
         let fields = Fields::of(&value, "")?;
         refuse_what_is_not_offered(&fields)?;

@@ -158,14 +158,10 @@ impl Server {
     pub fn fresh_id(&self) -> String {
         format!("chatcmpl-{:016x}", self.fresh_seed())
     }
-
-    /// Seconds since 1970.
-    pub fn now(&self) -> u64 {
-        now()
-    }
 }
 
-fn now() -> u64 {
+/// Seconds since 1970.
+pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| time.as_secs())

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use tokio::sync::mpsc::UnboundedSender;
 use vlm::batch::TokenSequence;
 use vlm::error::Error;
-use vlm::generate::{ContinuousBatch, GenerateOptions, Member, Request, Token};
+use vlm::generate::{ContinuousBatch, Event, GenerateOptions, Member, Request, Token};
 
 use super::error::ApiError;
 use super::grammar::Grammar;
@@ -172,7 +172,7 @@ impl Scheduler {
             let admitted = self.admitted(&mut queue, active.len());
             self.join(admitted, &mut active, &mut next_id);
             self.metrics.sequences_running.set(active.len() as u64);
-            for (id, token) in self.batch.step()? {
+            for Event { id, token } in self.batch.step()? {
                 self.hand_out(id, token, &mut active);
             }
             self.metrics.sequences_running.set(active.len() as u64);
@@ -308,11 +308,11 @@ mod tests {
         let (updates, mut line) = unbounded_channel();
         worker.submit(job(updates)).unwrap();
         assert!(line.blocking_recv().is_none());
-        assert_eq!(metrics.requests_waiting.get(), 0);
         // The line closes while the thread unwinds; a moment later the reason is there.
         while worker.failure().is_none() {
             std::thread::yield_now();
         }
+        assert_eq!(metrics.requests_waiting.get(), 0);
         let (updates, _line) = unbounded_channel();
         let error = worker.submit(job(updates)).unwrap_err();
         assert_eq!(error.status, 500);

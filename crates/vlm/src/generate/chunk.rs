@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::continuous::{ContinuousBatch, Member, Request, Token};
+use super::continuous::{ContinuousBatch, Event, Member, Request, Token};
 use super::{FinishReason, GenerateOptions, Generated, OnFinished, Prompt};
 use crate::error::Error;
 use crate::model::Vlm;
@@ -40,7 +40,7 @@ impl Task<'_> {
         };
         let mut results = vec![nothing; self.places.len()];
         while batch.n_running() > 0 {
-            for (id, token) in batch.step()? {
+            for Event { id, token } in batch.step()? {
                 let place = self.places[id as usize];
                 let token = token.map_err(|error| Error::Input(format!("prompt {}: {error}", place.prompt)))?;
                 self.append(place, &token, &mut results[id as usize]);

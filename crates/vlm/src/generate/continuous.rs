@@ -65,6 +65,15 @@ pub struct Token {
     pub finish_reason: Option<FinishReason>,
 }
 
+/// What a step made of one completion.
+#[derive(Debug)]
+pub struct Event {
+    /// The completion's name.
+    pub id: u64,
+    /// Its token. An error is the last that is heard of the completion.
+    pub token: Result<Token, Error>,
+}
+
 /// The sequences under way.
 pub struct ContinuousBatch {
     decoder: Decoder,
@@ -145,7 +154,7 @@ impl ContinuousBatch {
     /// Draws the next token of every sequence. An error in place of a token ends that sequence alone.
     ///
     /// Errors: `Input` when scores cannot be read back; nothing can be said of any sequence then.
-    pub fn step(&mut self) -> Result<Vec<(u64, Result<Token, Error>)>, Error> {
+    pub fn step(&mut self) -> Result<Vec<Event>, Error> {
         self.drop_ended();
         if self.running.is_empty() {
             return Ok(Vec::new());
@@ -155,9 +164,11 @@ impl ContinuousBatch {
         let n_scores = self.decoder.model().config().text.vocab_size;
         let rows = self.running.iter_mut().zip(scores.chunks_exact(n_scores));
         let live = rows.filter(|(sequence, _)| !sequence.has_ended());
-        Ok(live
-            .map(|(sequence, scores)| (sequence.id(), sequence.draw(scores)))
-            .collect())
+        let event = |(sequence, scores): (&mut Running, &[f32])| Event {
+            id: sequence.id(),
+            token: sequence.draw(scores),
+        };
+        Ok(live.map(event).collect())
     }
 
     fn drop_ended(&mut self) {
