@@ -5,4 +5,5 @@ mod client;
 mod formats;
 mod limits;
 mod malformed;
+mod rooms;
 mod stopping;
