@@ -7,8 +7,8 @@ use super::error::ApiError;
 use super::fields::{Fields, wrong};
 use super::media::{ImageSource, Limits};
 
-/// Fields of a message that hold nothing, as clients send them back from an answer.
-const EMPTY_IN_ANSWERS: &[&str] = &["annotations", "name", "role", "content"];
+/// Fields of a message. Names and annotations, which clients send back with an answer, say nothing to a model.
+const FIELDS: &[&str] = &["annotations", "content", "name", "role"];
 
 /// What was said and shown.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Dialogue {
     }
 
     fn push(&mut self, fields: &Fields, limits: &Limits) -> Result<(), ApiError> {
-        fields.refuse_others(&[EMPTY_IN_ANSWERS])?;
+        fields.refuse_others(&[FIELDS])?;
         let expected = "\"system\", \"developer\", \"user\" or \"assistant\"";
         fields.required("role", expected)?;
         let role = fields.typed("role", expected, |value| match value.as_str()? {

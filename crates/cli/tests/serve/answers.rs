@@ -1,5 +1,7 @@
 //! What is answered, and that it is the same by whichever way and in whatever company it is asked for.
 
+use std::path::Path;
+
 use assert_cmd::Command;
 use serde_json::{Value, json};
 
@@ -101,7 +103,7 @@ fn an_answer_has_openai_s_shape_and_a_stream_says_the_same() {
 }
 
 /// Runs a command on a data file of one dialogue; returns the lines it writes.
-fn lines_of(command: &str, messages: &Value, more: &[&str]) -> Vec<Value> {
+fn lines_of(command: &str, model: &Path, messages: &Value, more: &[&str]) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     let (data, out) = (folder.path().join("data.jsonl"), folder.path().join("out.jsonl"));
     fs_err::write(&data, json!({ "id": "1", "messages": messages }).to_string()).unwrap();
@@ -109,7 +111,7 @@ fn lines_of(command: &str, messages: &Value, more: &[&str]) -> Vec<Value> {
     scruple
         .arg(command)
         .arg("--model")
-        .arg(model())
+        .arg(model)
         .arg("--data")
         .arg(&data)
         .arg("--out")
@@ -138,7 +140,7 @@ fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
         "--max-new-tokens",
         "40",
     ];
-    let generated = lines_of("generate", &json!([user]), &sampling);
+    let generated = lines_of("generate", &model(), &json!([user]), &sampling);
     assert_eq!(generated.len(), 4);
     assert_eq!(
         answer["usage"]["prompt_tokens"],
@@ -150,7 +152,7 @@ fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
         assert_eq!(choice["message"]["content"], line["text"]);
         assert_eq!(choice["finish_reason"], line["finish_reason"]);
         let reply = json!({ "role": "assistant", "content": line["text"] });
-        let scored = &lines_of("score", &json!([user, reply]), &[])[0];
+        let scored = &lines_of("score", &model(), &json!([user, reply]), &[])[0];
         let prompt_length = line["prompt_ids"].as_array().unwrap().len();
         let entries = choice["logprobs"]["content"].as_array().unwrap();
         for (index, entry) in entries.iter().enumerate() {
@@ -165,6 +167,51 @@ fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
         }
     }
     assert!(n_compared > 20, "{n_compared} tokens compared");
+}
+
+#[test]
+fn every_family_is_served_and_so_is_an_adapter() {
+    let fixtures = pictures().join("../..");
+    let ask = |server: &Server, more: &Value| {
+        let body = request(&json!([picture("a.png"), { "type": "text", "text": "Hi" }]), more);
+        server.chat(&body).success()["choices"][0].clone()
+    };
+    let greedy = json!({ "temperature": 0, "max_tokens": 12, "ignore_eos": true, "return_token_ids": true });
+    let form = json!({ "structured_outputs": { "json": { "enum": [12, "ab", true] } } });
+    let adapter = fixtures.join("qwen2_5_vl/adapter").display().to_string();
+    let with_adapter = ["--adapter", &adapter];
+    let plain: &[&str] = &[];
+    let mut answers = Vec::new();
+    for (family, adapter) in [
+        ("qwen2_5_vl", plain),
+        ("qwen2_5_vl", &with_adapter),
+        ("qwen2_vl", plain),
+        ("internvl2_5", plain),
+        ("internvl", plain),
+    ] {
+        let folder = fixtures.join(family);
+        let images = folder.join("images");
+        let root = ["--allowed-local-media-path", images.to_str().unwrap()];
+        let server = Server::of(&folder.join("model"), &[&root[..], adapter].concat());
+        let choice = ask(&server, &greedy);
+        let shown = json!({ "type": "image", "image": images.join("a.png") });
+        let user = json!({ "role": "user", "content": [shown, { "type": "text", "text": "Hi" }] });
+        let sampling = ["--temperature", "0", "--max-new-tokens", "12", "--ignore-eos"];
+        let generated = lines_of(
+            "generate",
+            &folder.join("model"),
+            &json!([user]),
+            &[&sampling[..], adapter].concat(),
+        );
+        assert_eq!(choice["token_ids"], generated[0]["output_ids"], "{family} {adapter:?}");
+        let value = ask(&server, &form)["message"]["content"].clone();
+        assert!(
+            ["12", "\"ab\"", "true"].contains(&value.as_str().unwrap()),
+            "{family}: {value}"
+        );
+        answers.push(choice["token_ids"].clone());
+    }
+    assert_ne!(answers[0], answers[1], "the adapter changes the answer");
 }
 
 #[test]

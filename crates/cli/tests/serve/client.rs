@@ -77,11 +77,16 @@ pub fn request(content: &Value, more: &Value) -> Value {
 }
 
 impl Server {
-    /// Starts a server with further arguments on a port that is free.
+    /// Serves the base model with further arguments on a port that is free.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::of(&model(), arguments)
+    }
+
+    /// Serves a model.
+    pub fn of(model: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_scruple"))
             .args(["serve", "--port", "0", "--model"])
-            .arg(model())
+            .arg(model)
             .args(["--served-model-name", "mini"])
             .args(arguments)
             .env_remove("SCRUPLE_API_KEY")
