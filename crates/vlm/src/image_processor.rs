@@ -32,7 +32,7 @@ pub trait Pictures: Debug + Send + Sync {
     ///
     /// Errors: `Input` for what [`Self::process_file`] refuses, and for one of more pixels.
     fn process_bytes(&self, bytes: &[u8], max_pixels: u64) -> Result<ImagePatches, Error> {
-        let picture = decode::decode(bytes, max_pixels).map_err(Error::Input)?;
+        let picture = decode::decode(bytes, max_pixels.min(MAX_PIXELS)).map_err(Error::Input)?;
         self.process(&picture)
     }
 

@@ -3,9 +3,10 @@
 //! All arithmetic is on the host in `f64`, sequence by sequence, so that a draw depends on that sequence's scores and
 //! seed alone.
 
-use super::ModelLogprobs;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use super::ModelLogprobs;
 
 /// A token and how likely it was.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn decode_all(bytes: &[u8]) -> Result<RgbPicture, String> {
-        decode(bytes, u64::MAX)
+        decode(bytes, crate::image_processor::MAX_PIXELS)
     }
 
     const FORMATS: [ImageFormat; 5] = [
