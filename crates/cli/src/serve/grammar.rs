@@ -152,10 +152,10 @@ impl Grammars {
         Ok(Self { factory })
     }
 
-    /// The constraint of a format; none for plain text. A copy serves each completion.
+    /// The constraint of a format that `field` asks for; none for plain text. A copy serves each completion.
     ///
     /// Errors: 400 saying what the library makes of the schema or expression.
-    pub fn compile(&self, format: &Format) -> Result<Option<Grammar>, ApiError> {
+    pub fn compile(&self, format: &Format, field: &str) -> Result<Option<Grammar>, ApiError> {
         let Some(grammar) = format.grammar() else {
             return Ok(None);
         };
@@ -164,7 +164,7 @@ impl Grammars {
             None => Ok(Some(Grammar { matcher })),
             Some(problem) => Err(ApiError {
                 code: "unsupported_format",
-                ..ApiError::field("response_format", problem)
+                ..ApiError::field(field, problem)
             }),
         }
     }

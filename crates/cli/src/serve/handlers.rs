@@ -125,7 +125,7 @@ impl Running {
         while !self.choices.have_ended() {
             let (member, token) = match self.updates.recv().await {
                 Some(Update::Token { member, token }) => (member, token),
-                Some(Update::Failed { problem }) => return Err(ApiError::internal(problem)),
+                Some(Update::Failed(error)) => return Err(error),
                 None => return Err(self.server.worker.ended()),
             };
             if !std::mem::replace(&mut self.has_first_token, true) {

@@ -100,7 +100,7 @@ impl Preparer {
     /// Errors: 400 or 413 naming the field at fault.
     pub fn prepare(&self, body: &[u8]) -> Result<Prepared, ApiError> {
         let request = ChatRequest::read(body, &self.limits, self.max_sequences)?;
-        let grammar = self.grammars.compile(&request.format)?;
+        let grammar = self.grammars.compile(&request.format, request.format_field)?;
         let pictures = request.dialogue.images.iter().map(|(place, source)| {
             let bytes = source.bytes(place, &self.limits)?;
             self.picture(&bytes, place)

@@ -90,6 +90,8 @@ pub struct ChatRequest {
     pub n_top_logprobs: Option<usize>,
     /// What the answer must look like.
     pub format: Format,
+    /// The field that says so.
+    pub format_field: &'static str,
     /// Answer piece by piece.
     pub stream: bool,
     /// Close a stream with the count of tokens.
@@ -133,6 +135,10 @@ impl ChatRequest {
             ignore_eos: fields.flag("ignore_eos")?,
             n_top_logprobs: n_top_logprobs(&fields)?,
             format: Format::read(&fields)?,
+            format_field: match fields.get("structured_outputs") {
+                Some(_) => "structured_outputs",
+                None => "response_format",
+            },
             stream: fields.flag("stream")?,
             include_usage: include_usage(&fields)?,
             return_token_ids: fields.flag("return_token_ids")?,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 
+use axum::http::StatusCode;
 use burn::tensor::Tensor;
 use tokio::sync::mpsc::UnboundedSender;
 use vlm::batch::TokenSequence;
@@ -48,10 +49,7 @@ pub enum Update {
         token: Token,
     },
     /// A completion cannot go on.
-    Failed {
-        /// Why.
-        problem: String,
-    },
+    Failed(ApiError),
 }
 
 /// A place among the requests that wait.
@@ -251,8 +249,7 @@ impl Scheduler {
             }
             Err(error) => {
                 for job in jobs {
-                    let problem = error.to_string();
-                    let _ = job.updates.send(Update::Failed { problem });
+                    let _ = job.updates.send(Update::Failed(api_error(&error)));
                 }
             }
         }
@@ -268,15 +265,24 @@ impl Scheduler {
                 let member = sequence.member;
                 (Update::Token { member, token }, is_last)
             }
-            Err(error) => {
-                let problem = error.to_string();
-                (Update::Failed { problem }, true)
-            }
+            Err(error) => (Update::Failed(api_error(&error)), true),
         };
         let _ = sequence.updates.send(update);
         if is_last {
             active.remove(&id);
         }
+    }
+}
+
+/// A grammar that goes beyond the library's bounds is the client's; anything else that fails here is not.
+fn api_error(error: &Error) -> ApiError {
+    match error {
+        Error::Constraint(problem) => ApiError::request(
+            StatusCode::BAD_REQUEST,
+            "unsupported_format",
+            format!("the answer's format: {problem}"),
+        ),
+        other => ApiError::internal(other.to_string()),
     }
 }
 

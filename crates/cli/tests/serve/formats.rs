@@ -110,7 +110,8 @@ fn what_no_grammar_can_be_made_of_is_refused() {
         &of_schema(json!({ "$ref": "https://example.org/schema.json" })),
         "unsupported_format",
     );
-    refusal(&json!({ "structured_outputs": { "regex": "(" } }), "unsupported_format");
+    let message = refusal(&json!({ "structured_outputs": { "regex": "(" } }), "unsupported_format");
+    assert!(message.starts_with("`structured_outputs`: "), "{message}");
     assert_eq!(
         refusal(&of_schema(json!(7)), "invalid_value"),
         "`response_format.json_schema.schema`: expected a JSON schema, which is an object, got 7"

@@ -71,13 +71,13 @@ impl Running {
 
     /// Draws a token from `scores` `[v]`, and ends the sequence where it has to.
     ///
-    /// Errors: `Input` when no token can be drawn, which ends the sequence.
+    /// Errors: `Input` when no token can be drawn, `Constraint` when what binds the sequence fails; either ends it.
     pub fn draw(&mut self, scores: &[f32]) -> Result<Token, Error> {
         // Until a token is there, so that an error is the last that is heard of the sequence.
         self.ended = true;
         let Drawn { token, logprob } = self.next(scores)?;
         if let Some(constraint) = &mut self.constraint {
-            constraint.accept(token).map_err(Error::Input)?;
+            constraint.accept(token).map_err(Error::Constraint)?;
         }
         self.last_token = token;
         self.position += 1;
@@ -102,7 +102,9 @@ impl Running {
         let mut banned = Cow::Borrowed(&options.banned_tokens[..]);
         if let Some(constraint) = &mut self.constraint {
             let banned = banned.to_mut();
-            constraint.ban(&mut |token| banned.push(token)).map_err(Error::Input)?;
+            constraint
+                .ban(&mut |token| banned.push(token))
+                .map_err(Error::Constraint)?;
         }
         let sampler = Sampler::new(options.temperature, options.top_p, &banned);
         sampler.draw(scores, &mut self.generator).ok_or_else(|| {
