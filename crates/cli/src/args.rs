@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vlm::weights::WeightType;
 
-use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, sft};
+use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, serve, sft};
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -160,4 +160,6 @@ pub enum Command {
     Generate(generate::Arguments),
     /// Give the log-probability of every token of a data file's dialogues
     Score(score::Arguments),
+    /// Serve a model over HTTP as OpenAI's chat interface
+    Serve(serve::Arguments),
 }

@@ -10,6 +10,7 @@ mod hub;
 mod interrupt;
 mod lines;
 mod progress;
+mod serve;
 mod terminal;
 
 use std::process::ExitCode;

@@ -100,6 +100,11 @@ impl LocalEngine {
         })
     }
 
+    /// The model, its adapter on it, and its processor: for a server, which samples on its own.
+    pub fn into_parts(self) -> (Vlm, Processor) {
+        (self.model, self.processor)
+    }
+
     /// Adds the adapter to the weights it adapts.
     pub fn merge_adapter(&mut self) {
         self.model.merge_lora();
