@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use vlm::weights::WeightType;
 
 use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, serve, sft};
 
@@ -86,32 +85,6 @@ impl Device {
             Self::Metal => "metal",
             Self::Cuda => "cuda",
             Self::Rocm => "rocm",
-        }
-    }
-}
-
-/// The type that weights are held and saved in; names as in transformers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Dtype {
-    /// The folder's own, tensor by tensor
-    Auto,
-    /// Four bytes
-    Float32,
-    /// Two bytes, of eight bits' precision
-    #[value(name = "bfloat16")]
-    BFloat16,
-    /// Two bytes, of eleven bits' precision, up to 65,504
-    Float16,
-}
-
-impl Dtype {
-    /// The same as the model's crate has it.
-    pub fn weight_type(self) -> WeightType {
-        match self {
-            Self::Auto => WeightType::Auto,
-            Self::Float32 => WeightType::Float32,
-            Self::BFloat16 => WeightType::BFloat16,
-            Self::Float16 => WeightType::Float16,
         }
     }
 }

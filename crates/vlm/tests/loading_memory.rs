@@ -18,7 +18,9 @@ use vlm::weights::WeightType;
 /// Tells the process that is measured what to load.
 const FOLDER: &str = "SCRUPLE_TEST_FOLDER";
 const TYPE: &str = "SCRUPLE_TEST_TYPE";
-const LAYERS: usize = 48;
+const LAYERS: usize = 30;
+/// What scoring a few tokens may need beside the weights: blocks of them in f32, above all.
+const SCRATCH: usize = 32_000_000;
 
 fn config(num_hidden_layers: usize) -> Config {
     let text = TextConfig {
@@ -88,16 +90,24 @@ fn status(field: &str) -> usize {
     1024 * line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
 }
 
-/// In the process that is measured: loads the model, touches every weight, and prints the growth of the peak.
+/// In the process that is measured: loads the model, touches every weight, and prints how much the peak has grown
+/// after each.
 fn load_and_score(folder: &Path, weight_type: WeightType) {
     let before = status("VmHWM");
     let model = Vlm::load_as(folder, weight_type, &Device::flex()).unwrap();
+    println!("loaded: {} bytes", status("VmHWM") - before);
     let ids: Vec<u32> = (1..24).collect();
     let batch = Batch::new(&[TokenSequence { ids: &ids, grids: &[] }], model.config()).unwrap();
     let hidden = model.hidden_states(&batch, None).unwrap();
     let logits: Tensor<2> = model.logits(hidden);
     assert_eq!(logits.dtype(), DType::F32);
-    println!("grown by {} bytes", status("VmHWM") - before);
+    println!("scored: {} bytes", status("VmHWM") - before);
+}
+
+/// The number after a word in what the measured process printed.
+fn bytes(text: &str, word: &str) -> usize {
+    let rest = text.split(word).nth(1).unwrap().trim_start();
+    rest.split(' ').next().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -108,7 +118,7 @@ fn loading_and_scoring_needs_little_more_than_the_weights_held() {
     }
     let folder = tempfile::tempdir().unwrap();
     let size = write_model(folder.path());
-    assert!(size > 250_000_000, "{size} bytes");
+    assert!(size > 150_000_000, "{size} bytes");
     for (name, held) in [
         ("auto", size),
         ("bfloat16", size),
@@ -127,21 +137,11 @@ fn loading_and_scoring_needs_little_more_than_the_weights_held() {
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{name}: {text}");
-        let grown: usize = text
-            .split("grown by ")
-            .nth(1)
-            .unwrap()
-            .split(' ')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
-        let share = grown as f64 / held as f64;
-        assert!(share <= 1.1, "{name}: {share:.3} times the weights held");
-        assert!(
-            share >= 0.9,
-            "{name}: {share:.3} times the weights held: not all were touched"
-        );
-        eprintln!("{name}: {share:.3}");
+        let (loaded, scored) = (bytes(&text, "loaded:"), bytes(&text, "scored:"));
+        let report = format!("{name}: {held} bytes of weights, {loaded} to load them, {scored} to score as well");
+        assert!(loaded as f64 <= 1.1 * held as f64, "{report}");
+        assert!(scored <= held + held / 10 + SCRATCH, "{report}");
+        assert!(scored as f64 >= 0.9 * held as f64, "{report}: not all were touched");
+        eprintln!("{report}");
     }
 }

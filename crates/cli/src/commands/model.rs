@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use align::sft::SftConfig;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::{ComputeDevice, DEVICES, EngineOptions, Inspector, LocalEngine, Trainable};
 use vlm::adapter::LoraConfig;
 use vlm::weights::WeightType;
 
 use super::run_folder::required;
-use crate::args::{Device, Dtype};
+use crate::args::Device;
 use crate::config::tables::ModelTable;
 use crate::errors::Failure;
 use crate::hub::{self, Kind};
@@ -24,8 +25,18 @@ pub struct ModelArguments {
     #[arg(long, value_name = "DIR|NAME")]
     pub adapter: Option<PathBuf>,
     /// The type that weights are held and saved in; all computing is in f32
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Dtype::Auto)]
-    pub dtype: Dtype,
+    #[arg(long, value_name = "TYPE", default_value = "auto", value_parser = weight_type())]
+    pub dtype: WeightType,
+}
+
+/// The types by their names in transformers.
+fn weight_type() -> impl TypedValueParser<Value = WeightType> {
+    PossibleValuesParser::new(["auto", "float32", "bfloat16", "float16"]).map(|name| match name.as_str() {
+        "float32" => WeightType::Float32,
+        "bfloat16" => WeightType::BFloat16,
+        "float16" => WeightType::Float16,
+        _ => WeightType::Auto,
+    })
 }
 
 impl ModelArguments {
@@ -34,7 +45,7 @@ impl ModelArguments {
         ModelTable {
             path: Some(self.model.clone()),
             adapter: self.adapter.clone(),
-            dtype: self.dtype.weight_type(),
+            dtype: self.dtype,
         }
     }
 }
