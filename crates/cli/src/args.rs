@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use vlm::weights::WeightType;
 
-use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, sft};
+use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, serve, sft};
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -89,6 +90,32 @@ impl Device {
     }
 }
 
+/// The type that weights are held and saved in; names as in transformers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dtype {
+    /// The folder's own, tensor by tensor
+    Auto,
+    /// Four bytes
+    Float32,
+    /// Two bytes, of eight bits' precision
+    #[value(name = "bfloat16")]
+    BFloat16,
+    /// Two bytes, of eleven bits' precision, up to 65,504
+    Float16,
+}
+
+impl Dtype {
+    /// The same as the model's crate has it.
+    pub fn weight_type(self) -> WeightType {
+        match self {
+            Self::Auto => WeightType::Auto,
+            Self::Float32 => WeightType::Float32,
+            Self::BFloat16 => WeightType::BFloat16,
+            Self::Float16 => WeightType::Float16,
+        }
+    }
+}
+
 /// The arguments of a command that is set up by a file.
 #[derive(Clone, Debug, Args)]
 pub struct RunArguments {
@@ -133,4 +160,6 @@ pub enum Command {
     Generate(generate::Arguments),
     /// Give the log-probability of every token of a data file's dialogues
     Score(score::Arguments),
+    /// Serve a model over HTTP as OpenAI's chat interface
+    Serve(serve::Arguments),
 }

@@ -11,6 +11,7 @@ pub mod mini;
 pub mod report;
 pub mod rl;
 pub mod score;
+pub mod serve;
 pub mod sft;
 
 mod admission;
@@ -51,5 +52,6 @@ pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
         Command::Merge(arguments) => merge::run(arguments, &context),
         Command::Generate(arguments) => generate::run(arguments, &mut context),
         Command::Score(arguments) => score::run(arguments, &mut context),
+        Command::Serve(arguments) => serve::run(arguments, &mut context),
     }
 }

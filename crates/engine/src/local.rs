@@ -59,7 +59,7 @@ impl LocalEngine {
     /// Errors: `Io` or `Model`, naming file and key.
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
         let processor = Processor::open(&options.model).map_err(engine_error)?;
-        let mut model = Vlm::load(&options.model, &options.device).map_err(engine_error)?;
+        let mut model = Vlm::load_as(&options.model, options.weight_type, &options.device).map_err(engine_error)?;
         let mut lora = None;
         if let Some(adapter) = &options.adapter {
             let loaded = model.load_adapter(adapter).map_err(engine_error)?;
@@ -98,6 +98,11 @@ impl LocalEngine {
             processor,
             lora,
         })
+    }
+
+    /// The model, its adapter on it, and its processor: for a server, which samples on its own.
+    pub fn into_parts(self) -> (Vlm, Processor) {
+        (self.model, self.processor)
     }
 
     /// Adds the adapter to the weights it adapts.

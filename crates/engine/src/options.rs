@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vlm::adapter::{LoraConfig, TargetModules};
 use vlm::parameter::Group;
+use vlm::weights::WeightType;
 
 /// Which parameters are trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -205,6 +206,10 @@ impl Trainable {
 pub struct EngineOptions {
     /// A Hugging Face folder.
     pub model: PathBuf,
+    /// What adapters trained on it name as their base: the folder, or the name it has on the hub.
+    pub base_model: String,
+    /// The type its weights are held and saved in.
+    pub weight_type: WeightType,
     /// A PEFT folder on top of it. Trained further where [`Trainable::Lora`] is chosen, on the layers that it adapts.
     pub adapter: Option<PathBuf>,
     /// Where to compute.
@@ -233,7 +238,9 @@ impl EngineOptions {
     /// Options for sampling and scoring a model on the device.
     pub fn new(model: PathBuf, device: Device) -> Self {
         Self {
+            base_model: model.to_string_lossy().into_owned(),
             model,
+            weight_type: WeightType::default(),
             adapter: None,
             device,
             trainable: Trainable::Frozen,

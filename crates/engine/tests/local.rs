@@ -9,6 +9,7 @@ use align::sft::{self, SftConfig};
 use align::types::{Item, Message, Part, Role};
 use engine::{EngineOptions, LocalEngine, Trainable, open_device};
 use vlm::adapter::TargetModules;
+use vlm::weights::WeightType;
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl")
@@ -44,8 +45,13 @@ fn whole() -> Trainable {
 }
 
 fn engine(trainable: Trainable, workers: usize) -> LocalEngine {
+    engine_as(WeightType::Auto, trainable, workers)
+}
+
+fn engine_as(weight_type: WeightType, trainable: Trainable, workers: usize) -> LocalEngine {
     let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
     LocalEngine::open(EngineOptions {
+        weight_type,
         trainable,
         workers,
         ..options
@@ -115,12 +121,15 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
     let items: Vec<Item> = (0..6).map(item).collect();
     let settings = serde_json::to_value(config()).unwrap();
     let adapter = "adapter_model.safetensors";
-    for (trainable, file) in [
-        (whole(), "model.safetensors"),
-        (Trainable::default(), "model.safetensors"),
-        (lora(), adapter),
-        (lora_with_dropout(), adapter),
+    for (weight_type, trainable, file) in [
+        (WeightType::Auto, whole(), "model.safetensors"),
+        (WeightType::Auto, Trainable::default(), "model.safetensors"),
+        (WeightType::Auto, lora(), adapter),
+        (WeightType::Auto, lora_with_dropout(), adapter),
+        (WeightType::BFloat16, whole(), "model.safetensors"),
+        (WeightType::BFloat16, lora(), adapter),
     ] {
+        let engine = |trainable, workers| engine_as(weight_type, trainable, workers);
         let folder = tempfile::tempdir().unwrap();
         let (undisturbed, disturbed) = (folder.path().join("one"), folder.path().join("other"));
         let mut run = RunDir::create(&undisturbed, &settings, 0).unwrap();

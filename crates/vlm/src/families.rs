@@ -67,7 +67,7 @@ pub(crate) trait Family: Debug + Sync {
 
     /// Reads the vision tower and the projector.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     fn vision(
         &self,
         config: &Config,

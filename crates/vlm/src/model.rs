@@ -1,6 +1,7 @@
 //! The whole model, of whatever family: pictures and tokens in; hidden states, logits and log-probabilities of tokens out.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -11,10 +12,10 @@ use crate::families::VisionModel;
 use crate::kernels;
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Group, Parameters};
-use crate::tensor_file::write_tensors;
 use crate::text::TextModel;
 use crate::text::attention::AttentionContext;
-use crate::weights::{Naming, WEIGHTS_FILE, WeightReader};
+use crate::weights::files::FileLayout;
+use crate::weights::{Naming, WeightReader, WeightType};
 
 /// Vocabularies of at least this many tokens are scored by chunks; smaller ones are faster with all logits at once.
 const CHUNKS_FROM: usize = 8 * kernels::VOCABULARY_CHUNK;
@@ -26,6 +27,7 @@ const CHUNKS_FROM: usize = 8 * kernels::VOCABULARY_CHUNK;
 pub struct Vlm {
     config: Config,
     naming: Naming,
+    layout: Arc<FileLayout>,
     vision: Box<dyn VisionModel>,
     text: TextModel,
     at_once: bool,
@@ -41,12 +43,23 @@ pub struct TokenScores {
 }
 
 impl Vlm {
-    /// Loads a Hugging Face folder: `config.json` and safetensors, sharded or not.
+    /// Loads a Hugging Face folder: `config.json` and safetensors, sharded or not. Weights keep the type that they are
+    /// stored as.
     ///
-    /// Errors: `Io`, `File` or `Tensor`, naming the file and the key that is missing, unexpected or misshapen.
+    /// Errors: `Io`, `File` or `Tensor`, naming the file and the key that is missing, unexpected, misshapen or cut off.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, Error> {
-        let config = Config::load(folder)?;
-        let reader = WeightReader::open(folder, config.family)?;
+        Self::load_as(folder, WeightType::Auto, device)
+    }
+
+    /// The same with weights held, and later saved, in a type of the caller's.
+    ///
+    /// On the CPU, matrices of two-byte numbers that need no conversion are the mapped files' own pages. All else is
+    /// copied tensor by tensor: beside what is held, loading never needs more than the largest tensor takes.
+    ///
+    /// Errors: as [`Self::load`].
+    pub fn load_as(folder: &Path, weight_type: WeightType, device: &Device) -> Result<Self, Error> {
+        let config = Config::load(folder)?.with_dtype(weight_type.config_name());
+        let reader = WeightReader::open(folder, config.family, weight_type)?;
         Self::build(config, reader, device)
     }
 
@@ -80,10 +93,10 @@ impl Vlm {
         let layout = config.family.text_layout(&config)?;
         let text = TextModel::load(&mut reader, &config.text, layout, device)?;
         let naming = reader.naming();
-        reader.finish()?;
         Ok(Self {
             config,
             naming,
+            layout: Arc::new(reader.finish()?),
             vision,
             text,
             at_once: false,
@@ -97,7 +110,8 @@ impl Vlm {
         Self { at_once: true, ..self }
     }
 
-    /// Writes `config.json` and `model.safetensors`, under the keys the weights were read with. Adapters are left out.
+    /// Writes `config.json` and the weights: under the keys, in the types and in the files they were read with, an index
+    /// included where there was one. Adapters are left out.
     ///
     /// Errors: `Io` or `File` when the folder cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
@@ -109,7 +123,7 @@ impl Vlm {
                 tensors.push(parameter.to_named_tensor());
             }
         });
-        write_tensors(&folder.join(WEIGHTS_FILE), &tensors)
+        self.layout.save(tensors, folder)
     }
 
     /// The model's shape.
@@ -260,8 +274,8 @@ impl Vlm {
         &self.text
     }
 
-    /// The same model for sampling: every parameter a constant, and the decoder's layers copies that are fast for few
-    /// rows. Equal up to rounding; not for saving, as a tied head stands beside the embedding.
+    /// The same model for sampling: every parameter a constant, and the decoder's layers of f32 weights copies that are
+    /// fast for few rows; those of two-byte weights share them. Equal up to rounding; not for saving, as a tied head stands beside the embedding.
     #[must_use]
     pub(crate) fn for_sampling(&self) -> Self {
         let mut model = self.training_view(&[]);

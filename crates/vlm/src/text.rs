@@ -8,7 +8,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::TextConfig;
 use crate::error::Error;
-use crate::linear::{Linear, linear, swiglu};
+use crate::linear::{Linear, embedding, linear, swiglu};
 use crate::norm::RmsNorm;
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::weights::WeightReader;
@@ -95,7 +95,7 @@ pub struct Placement<'a> {
 impl TextModel {
     /// Reads the model's weights.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(
         reader: &mut WeightReader,
         config: &TextConfig,
@@ -103,13 +103,14 @@ impl TextModel {
         device: &Device,
     ) -> Result<Self, Error> {
         let (d, v) = (config.hidden_size, config.vocab_size);
-        let embed_tokens = reader.parameter(&format!("{}.weight", layout.embed_tokens), [v, d], device)?;
+        let [embed_key, head_key] = [layout.embed_tokens, layout.lm_head].map(|name| format!("{name}.weight"));
+        let embed_tokens = reader.parameter(&embed_key, [v, d], device)?;
         let layers = (0..config.num_hidden_layers)
             .map(|index| Layer::load(reader, &format!("{}.{index}", layout.layers), config, layout, device))
             .collect::<Result<_, _>>()?;
         let norm = RmsNorm::load(reader, layout.norm, d, config.rms_norm_eps, device)?;
         let lm_head = if config.tie_word_embeddings {
-            reader.skip(&format!("{}.weight", layout.lm_head));
+            reader.tie(&head_key, &embed_key, [v, d])?;
             None
         } else {
             Some(Linear::load(reader, layout.lm_head, [v, d], false, device)?)
@@ -124,7 +125,7 @@ impl TextModel {
 
     /// Looks tokens up. Shapes: `[n]` → `[n, d]`.
     pub fn embed(&self, ids: Tensor<1, Int>) -> Tensor<2> {
-        self.embed_tokens.value().select(0, ids)
+        embedding(self.embed_tokens.value(), ids)
     }
 
     /// Runs the decoder over embedded tokens.

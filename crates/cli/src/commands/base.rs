@@ -110,7 +110,7 @@ fn train(
     };
     let table = ModelTable {
         path: Some(from.to_owned()),
-        adapter: None,
+        ..ModelTable::default()
     };
     let passes = Passes::of(config);
     let mut engine = model::open_with(&table, whole, config.seed, context.global.device, &passes)?;

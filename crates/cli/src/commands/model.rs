@@ -6,21 +6,26 @@ use align::sft::SftConfig;
 use clap::Args;
 use engine::{ComputeDevice, DEVICES, EngineOptions, Inspector, LocalEngine, Trainable};
 use vlm::adapter::LoraConfig;
+use vlm::weights::WeightType;
 
 use super::run_folder::required;
-use crate::args::Device;
+use crate::args::{Device, Dtype};
 use crate::config::tables::ModelTable;
 use crate::errors::Failure;
+use crate::hub::{self, Kind};
 
 /// Which model to use.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArguments {
-    /// The model: a Hugging Face folder of Qwen2-VL, Qwen2.5-VL, InternVL2.5 or InternVL3
-    #[arg(long, value_name = "DIR")]
+    /// The model: a Hugging Face folder of Qwen2-VL, Qwen2.5-VL, InternVL2.5 or InternVL3, or its name on the hub
+    #[arg(long, value_name = "DIR|NAME")]
     pub model: PathBuf,
-    /// A LoRA adapter in PEFT layout, put on top of the model
-    #[arg(long, value_name = "DIR")]
+    /// A LoRA adapter in PEFT layout, put on top of the model: a folder, or its name on the hub
+    #[arg(long, value_name = "DIR|NAME")]
     pub adapter: Option<PathBuf>,
+    /// The type that weights are held and saved in; all computing is in f32
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Dtype::Auto)]
+    pub dtype: Dtype,
 }
 
 impl ModelArguments {
@@ -29,15 +34,19 @@ impl ModelArguments {
         ModelTable {
             path: Some(self.model.clone()),
             adapter: self.adapter.clone(),
+            dtype: self.dtype.weight_type(),
         }
     }
 }
 
 impl ModelTable {
-    /// The policy by its folders, which tell it from others of the same name.
+    /// The policy by its folders, which tell it from others of the same name, and by its type where one is chosen.
     pub fn policy(&self) -> String {
         let folders = [&self.path, &self.adapter].into_iter().flatten();
-        let names: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+        let mut names: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+        if self.dtype != WeightType::Auto {
+            names.push(format!("{:?}", self.dtype).to_lowercase());
+        }
         names.join(" + ")
     }
 }
@@ -95,9 +104,12 @@ pub fn open_with(
     device: Device,
     passes: &Passes,
 ) -> anyhow::Result<LocalEngine> {
-    let model = required(table.path.as_ref(), "model.path")?;
-    check_folder(model, "config.json", "model")?;
-    if let Some(adapter) = &table.adapter {
+    let name = required(table.path.as_ref(), "model.path")?;
+    let model = hub::folder(name, Kind::Model)?;
+    check_folder(&model, "config.json", "model")?;
+    let adapter = table.adapter.as_deref().map(|name| hub::folder(name, Kind::Adapter));
+    let adapter = adapter.transpose()?;
+    if let Some(adapter) = &adapter {
         check_folder(adapter, "adapter_config.json", "LoRA adapter")?;
         trainable.validate_adapter(
             "train",
@@ -105,10 +117,12 @@ pub fn open_with(
         )?;
     }
     let device = self::device(device)?;
-    let options = EngineOptions::new(model.to_owned(), device);
+    let options = EngineOptions::new(model, device);
     let max_length = passes.max_length.unwrap_or(options.max_length);
     Ok(LocalEngine::open(EngineOptions {
-        adapter: table.adapter.clone(),
+        base_model: name.to_string_lossy().into_owned(),
+        weight_type: table.dtype,
+        adapter,
         trainable,
         seed,
         max_length,
@@ -128,9 +142,9 @@ pub fn open_with(
 ///
 /// Errors: of usage when no model is named; of model when its folder is not what it should be.
 pub fn inspector(table: &ModelTable, max_length: usize) -> anyhow::Result<Inspector> {
-    let model = required(table.path.as_ref(), "model.path")?;
-    check_folder(model, "config.json", "model")?;
-    Ok(Inspector::open(model, max_length)?)
+    let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
+    check_folder(&model, "config.json", "model")?;
+    Ok(Inspector::open(&model, max_length)?)
 }
 
 /// The device that was asked for.

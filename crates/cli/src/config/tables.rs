@@ -14,6 +14,7 @@ use align::sft::SftConfig;
 use engine::Trainable;
 use engine::newborn::ModelSize;
 use serde::{Deserialize, Serialize};
+use vlm::weights::WeightType;
 
 /// A few bad samples among thousands are no reason not to train.
 const DEFAULT_MAX_REJECTED: f64 = 0.05;
@@ -22,10 +23,12 @@ const DEFAULT_MAX_REJECTED: f64 = 0.05;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelTable {
-    /// The model's folder.
+    /// The model's folder, or its name on the Hugging Face hub.
     pub path: Option<PathBuf>,
-    /// The folder of a LoRA adapter to put on top, in PEFT layout.
+    /// The folder of a LoRA adapter to put on top, in PEFT layout, or its name on the hub.
     pub adapter: Option<PathBuf>,
+    /// The type that weights are held and saved in.
+    pub dtype: WeightType,
 }
 
 /// Where training data come from; the table `[data]` of `sft`.

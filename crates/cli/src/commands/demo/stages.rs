@@ -198,6 +198,7 @@ impl<'a> Demo<'a> {
         let table = ModelTable {
             path: Some(within(base)),
             adapter: adapter.map(within),
+            ..ModelTable::default()
         };
         table.policy()
     }
@@ -216,6 +217,7 @@ impl<'a> Demo<'a> {
         let table = ModelTable {
             path: Some(base.to_owned()),
             adapter: adapter.map(Path::to_owned),
+            ..ModelTable::default()
         };
         model::open_with(&table, train, self.recipe.mini.seed, self.context.global.device, passes)
     }

@@ -59,7 +59,7 @@ pub struct InternVit {
 impl InternVit {
     /// Reads the weights; `d` is the language model's width.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(
         reader: &mut WeightReader,
         config: &VisionConfig,

@@ -34,7 +34,7 @@ pub struct VisionTower {
 impl VisionTower {
     /// Reads the weights under `visual.`; from a random reader, draws them.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(reader: &mut WeightReader, config: &VisionConfig, device: &Device) -> Result<Self, Error> {
         let kernel = [
             config.in_channels,
