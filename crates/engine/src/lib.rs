@@ -20,6 +20,7 @@ pub use admission::{Inspector, SampleSize};
 pub use burn::tensor::Device as ComputeDevice;
 pub use local::{LocalEngine, ScoredDialogue};
 pub use options::{EngineOptions, Trainable};
+pub use schedule::parts_at_once;
 pub use vlm::device::{DEVICES, open_device};
 
 use align::engine::EngineError;

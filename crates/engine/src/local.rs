@@ -21,7 +21,7 @@ use crate::features::{FeatureCache, Stage};
 use crate::inputs::Prepared;
 use crate::options::EngineOptions;
 use crate::passes::{Part, Pictures, backward, batch, forward, picture_rows, reply_scores};
-use crate::schedule::{in_order, micro_batches, packs};
+use crate::schedule::{in_order, micro_batches, packs, parts_at_once};
 use crate::{engine_error, of_item};
 
 /// A model of `vlm`, with what training it needs.
@@ -302,7 +302,8 @@ impl Engine for LocalEngine {
         };
         let mut total = 0.0;
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
-        in_order(&self.pools, &jobs, work, |part: Part| {
+        let n_parts = parts_at_once(self.model.config().text.hidden_size, self.pools.len());
+        in_order(&self.pools[..n_parts], &jobs, work, |part: Part| {
             total += part.loss;
             gradients = sum_gradients([std::mem::take(&mut gradients), part.gradients]);
             part.indexes

@@ -49,6 +49,14 @@ fn longest_first(lengths: &[usize]) -> Vec<usize> {
     order
 }
 
+/// Models wider than this keep all cores busy with one part of a batch; each further part would cost a set of gradients.
+const WIDE: usize = 1024;
+
+/// How many parts of a batch are trained side by side by a model of some width.
+pub fn parts_at_once(hidden_size: usize, workers: usize) -> usize {
+    if hidden_size > WIDE { 1 } else { workers.max(1) }
+}
+
 /// Runs `work` on every job, on as many threads as there are pools, and hands results to `collect` in the jobs' order.
 ///
 /// Each pool has one thread: operations on small tensors gain nothing from being split further while there are other

@@ -2,7 +2,7 @@
 
 use align::sft::Mixture;
 use engine::estimate::{Load, Memory, ModelSizes, measured_rate};
-use engine::{EngineOptions, SampleSize};
+use engine::{EngineOptions, SampleSize, parts_at_once};
 use vlm::config::Config;
 
 use super::Context;
@@ -52,7 +52,7 @@ pub fn sft(
         options.micro_batch_tokens
     };
     let part = largest_part(epoch, longest(items, general), limit);
-    let n_parts = options.workers.min(batch);
+    let n_parts = parts_at_once(config.text.hidden_size, options.workers).min(batch);
     table.memory(sizes.memory(part, n_parts), n_parts, settings.train.recomputes(), 0);
 
     let seeing = if sizes.keeps_pictures() {
@@ -107,7 +107,7 @@ pub fn rl(
     let longest = longest_prompt + longest_reply;
     let part = Load::of(longest, 0, longest_reply);
     let options = EngineOptions::new(std::path::PathBuf::new(), engine::ComputeDevice::flex());
-    let n_parts = options.workers.min(responses as usize);
+    let n_parts = parts_at_once(config.text.hidden_size, options.workers).min(responses as usize);
     // Full training keeps the weights it began with, which are the reference policy, beside those that it changes.
     let reference = if settings.train.keeps_reference() {
         sizes.trained()
@@ -214,9 +214,13 @@ impl Table {
 
     fn tokens(&mut self, what: &str, load: Load, longest: usize) {
         let [all, images, replies] = [load.tokens, load.image_tokens, load.reply_tokens].map(count);
+        let learnt = match load.reply_tokens {
+            0.0 => String::new(),
+            _ => format!(" and {replies} learnt"),
+        };
         self.row(
             "tokens",
-            format!("{what}: {all}, of which {images} of pictures and {replies} learnt; the longest has {longest}"),
+            format!("{what}: {all}, of which {images} of pictures{learnt}; the longest has {longest}"),
         );
     }
 
@@ -251,7 +255,7 @@ impl Table {
         self.row(
             "",
             format!(
-                "gradients {}, with {n_parts} parts of a batch at once",
+                "gradients {}, with {n_parts} at once of a batch's parts",
                 bytes(gradients)
             ),
         );

@@ -352,6 +352,48 @@ fn attention_does_not_depend_on_threads() {
 }
 
 #[test]
+fn dropout_agrees_with_its_factors_and_drops_the_share_asked_for() {
+    let mask = DropoutMask {
+        rate: 0.3,
+        row_keys: (0..200).collect(),
+        layer: 5,
+    };
+    let factors = Tensor::<2>::from_data(TensorData::new(mask.factors(50), [200, 50]), &Device::flex());
+    let shift = numbers([200, 50], 2);
+    check(
+        numbers([200, 50], 1),
+        shift,
+        |x, shift: Tensor<2>| dropout(x + shift, &mask),
+        |x, shift: Tensor<2>| (x + shift) * factors.clone(),
+    );
+    let dropped = mask.factors(50).iter().filter(|factor| **factor == 0.0).count();
+    // 10,000 draws: five standard deviations are 230.
+    assert!(dropped.abs_diff(3000) < 230, "{dropped} of 10,000 dropped");
+    let other = DropoutMask {
+        layer: 6,
+        ..mask.clone()
+    };
+    assert_ne!(other.factors(50), mask.factors(50));
+}
+
+#[test]
+fn large_products_do_not_depend_on_threads() {
+    // Larger than what the matrix product shares out between threads.
+    let (x, weight) = (leaf(&numbers([700, 600], 1)), leaf(&numbers([900, 600], 2)));
+    let run = || {
+        let output = linear(x.clone(), weight.clone(), None);
+        let gradients = (output.clone() * numbers(output.dims(), 7)).sum().backward();
+        let of_inputs = [&x, &weight].map(|input| input.grad(&gradients).unwrap().into_data());
+        (output.without_autodiff().into_data(), of_inputs)
+    };
+    let [one, two, five] = [1, 2, 5].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(run)
+    });
+    assert!(one == two && one == five);
+}
+
+#[test]
 fn log_probabilities_by_chunks_agree_with_those_of_whole_logits() {
     for v in [VOCABULARY_CHUNK - 3, VOCABULARY_CHUNK, 2 * VOCABULARY_CHUNK + 5] {
         let targets = [3, 0, v as u32 - 1, 5, (v / 2) as u32];
