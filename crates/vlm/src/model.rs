@@ -239,7 +239,7 @@ impl Vlm {
         let hidden = hidden.select(0, indexes(rows.iter().copied(), &device)); // [n, d]
         let head = self.text.head_weight();
         let by_chunks = head.dims()[0] >= CHUNKS_FROM && !self.at_once;
-        if by_chunks && kernels::supported(&hidden) && kernels::supported(&head) {
+        if by_chunks && kernels::supported(&hidden) {
             let (logprobs, entropies) = kernels::chunked_logprobs(hidden, head, targets);
             return Ok(TokenScores {
                 logprobs,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, ops::FloatTensorOps};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, FloatDType, Tensor};
 use rayon::prelude::*;
 
 use super::autodiff::{FusedGradient, Input, record, tensor, values, values_mut};
@@ -17,7 +17,7 @@ pub(crate) const CHUNK: usize = 1024;
 
 /// As [`super::token_logprobs()`] of `hidden · weightᵀ`.
 ///
-/// Shapes: `hidden` `[n, d]`, `weight` `[v, d]`, `targets` `[n]` → log-probabilities `[n]` and, constant, entropies `[n]`.
+/// Shapes: `hidden` `[n, d]` f32, `weight` `[v, d]` of any float type, `targets` `[n]` → log-probabilities `[n]` and, constant, entropies `[n]`.
 pub(crate) fn chunked_logprobs(hidden: Tensor<2>, weight: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
     let n = targets.len();
     let (hidden, weight) = (Input::new(hidden), Input::as_it_lies(weight));
@@ -64,9 +64,13 @@ impl Head {
         CHUNK.min(self.weight.layout().shape()[0] - start)
     }
 
-    /// Shape: `[width, d]`.
+    /// A chunk of the weight in f32, whatever it is held in. Shape: `[width, d]`.
     fn weight(&self, start: usize) -> FlexTensor {
-        self.weight.narrow(0, start, self.width(start))
+        let rows = self.weight.narrow(0, start, self.width(start));
+        if rows.dtype() == DType::F32 {
+            return rows;
+        }
+        Flex::float_cast(rows, FloatDType::F32)
     }
 
     /// Shape: `[n, width]`.

@@ -1,6 +1,6 @@
 //! Every fused operation against the same formula composed of tensor operations: values and gradients.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData, activation};
 use proptest::prelude::*;
 
 use super::*;
@@ -412,6 +412,26 @@ fn log_probabilities_by_chunks_agree_with_those_of_whole_logits() {
             whole(hidden, weight).1,
         );
     }
+}
+
+#[test]
+fn a_head_held_in_two_bytes_scores_by_chunks_as_its_values_in_f32() {
+    let targets = [1, 1500, 7];
+    let (hidden, weight) = (numbers([3, 8], 1), numbers([2 * VOCABULARY_CHUNK, 8], 2));
+    let half = weight.cast(FloatDType::BF16);
+    let same = half.clone().cast(FloatDType::F32);
+    let run = |weight: Tensor<2>| {
+        let hidden = leaf(&hidden);
+        let (logprobs, entropies) = chunked_logprobs(hidden.clone(), weight, &targets);
+        let gradients = (logprobs.clone() * numbers([3], 7)).sum().backward();
+        let of_hidden = hidden.grad(&gradients).unwrap();
+        (
+            logprobs.without_autodiff().into_data(),
+            entropies.into_data(),
+            of_hidden.into_data(),
+        )
+    };
+    assert!(run(half) == run(same));
 }
 
 #[test]
