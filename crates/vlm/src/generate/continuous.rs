@@ -123,15 +123,15 @@ impl ContinuousBatch {
         for request in &requests {
             Self::check(self.decoder.model(), request.sequence.ids.len(), &request.options)?;
         }
-        let sequences: Vec<TokenSequence> = requests.iter().map(|request| request.sequence).collect();
-        let batch = prompt_batch(&sequences, self.decoder.model().config())?;
-        let images: Vec<Tensor<2>> = requests.iter().filter_map(|request| request.images.clone()).collect();
-        let images = (!images.is_empty()).then(|| Tensor::cat(images, 0));
         let members_of = |(prompt, request): (usize, &Request)| std::iter::repeat_n(prompt, request.members.len());
         let prompt_of_row: Vec<usize> = requests.iter().enumerate().flat_map(members_of).collect();
         if prompt_of_row.is_empty() {
             return Ok(());
         }
+        let sequences: Vec<TokenSequence> = requests.iter().map(|request| request.sequence).collect();
+        let batch = prompt_batch(&sequences, self.decoder.model().config())?;
+        let images: Vec<Tensor<2>> = requests.iter().filter_map(|request| request.images.clone()).collect();
+        let images = (!images.is_empty()).then(|| Tensor::cat(images, 0));
         self.decoder.join(&batch, images, &prompt_of_row)?;
         for (request, &position) in requests.into_iter().zip(batch.next_positions()) {
             let last_token = request.sequence.ids.last().copied().unwrap_or(0);
