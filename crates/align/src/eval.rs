@@ -21,6 +21,7 @@ pub use options::OptionMatch;
 pub use rates::{RATES, RateDefinition, SAFE_THRESHOLD, summarise};
 pub use refusal::{KeywordRefusal, Refusal, detect_refusal};
 pub use run::{EvalConfig, EvalError, EvalOutcome, run};
+pub(crate) use suites::read_csv;
 pub use suites::{Suite, UnknownSuite};
 pub use table::Table;
 

@@ -6,17 +6,22 @@
 //! verdict ([`combine`]), and each one's own is kept beside it.
 
 mod combine;
+mod labelled;
 mod rubric;
+mod summary;
 mod validation;
 mod verdicts;
 
 use crate::chat::{ChatAnswer, ChatError, ChatModel, ChatParams, ChatRequest, Unanswered};
-use crate::types::{Message, Part, Role, image_paths};
+use crate::training::{SettingError, check_count, check_setting};
+use crate::types::{Dialogue, Message, Part, Role, image_paths};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use combine::{Combination, combine};
+pub use labelled::{Labelled, LabelledResponse};
 pub use rubric::Rubric;
+pub use summary::{JudgeSummary, summarise};
 pub use validation::{Validation, validate};
 
 /// A response to be judged: a line of a responses file.
@@ -28,6 +33,16 @@ pub struct Response {
     pub messages: Vec<Message>,
     /// What the model said.
     pub response: String,
+}
+
+impl Dialogue for Response {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn messages(&mut self) -> &mut [Message] {
+        &mut self.messages
+    }
 }
 
 /// How a model is asked to judge.
@@ -42,6 +57,17 @@ pub struct JudgeConfig {
     pub max_tokens: usize,
     /// Sets the judge's chance where the temperature is above 0.
     pub seed: u64,
+}
+
+impl JudgeConfig {
+    /// Checks that the settings can be used. `table` is where they stand, such as `judge`.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        let is_temperature = self.temperature.is_finite() && self.temperature >= 0.0;
+        check_setting(is_temperature, &format!("{table}.temperature"), "a number from 0", self.temperature)?;
+        check_count(&format!("{table}.max_tokens"), self.max_tokens)
+    }
 }
 
 impl Default for JudgeConfig {

@@ -5,6 +5,7 @@
 //! metrics.jsonl                  one line a step: {"step": 1, "loss": 2.3, …}
 //! events.out.tfevents.scruple    the same for TensorBoard
 //! rollouts.jsonl                 one line a response
+//! rejected.jsonl                 one line a sample that cannot be trained, where there are any
 //! checkpoint-N/                  weights, optimizer; trainer_state.json; run_state.json, written last
 //! done                           the run came to its end
 //! ```

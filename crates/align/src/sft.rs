@@ -91,7 +91,7 @@ fn train_step(
 }
 
 /// One sequence for each turn of the assistant's that is learnt, with what stands before it.
-fn labelled_sequences(item: &Item, mask_history: bool) -> impl Iterator<Item = Sequence> {
+pub fn labelled_sequences(item: &Item, mask_history: bool) -> impl Iterator<Item = Sequence> {
     let last = item.messages.len() - 1;
     let is_learnt = move |(place, message): &(usize, &Message)| {
         message.role == Role::Assistant && (!mask_history || *place == last)

@@ -5,6 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Who speaks.
@@ -182,15 +183,41 @@ pub enum DataError {
     },
 }
 
-/// Reads a file of items, one JSON object a line (blank lines are passed over), and resolves image paths against the
+/// A line of a data file: a dialogue with an id.
+pub trait Dialogue: DeserializeOwned {
+    /// Unique in its file.
+    fn id(&self) -> &str;
+
+    /// The dialogue.
+    fn messages(&mut self) -> &mut [Message];
+}
+
+impl Dialogue for Item {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn messages(&mut self) -> &mut [Message] {
+        &mut self.messages
+    }
+}
+
+/// Reads a file of items, as [`read_dialogues`].
+///
+/// Errors: those of [`read_dialogues`].
+pub fn read_items(path: &Path) -> Result<Vec<Item>, DataError> {
+    read_dialogues(path)
+}
+
+/// Reads a file of dialogues, one JSON object a line (blank lines are passed over), and resolves image paths against the
 /// file's folder.
 ///
-/// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, an item without messages or
-/// an id that stands twice; `Empty` for a file without items.
-pub fn read_items(path: &Path) -> Result<Vec<Item>, DataError> {
+/// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, a line without messages or
+/// an id that stands twice; `Empty` for a file without lines.
+pub fn read_dialogues<T: Dialogue>(path: &Path) -> Result<Vec<T>, DataError> {
     let text = fs_err::read_to_string(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut items = Vec::new();
+    let mut dialogues: Vec<T> = Vec::new();
     let mut ids = std::collections::HashMap::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line_number = index + 1;
@@ -199,27 +226,27 @@ pub fn read_items(path: &Path) -> Result<Vec<Item>, DataError> {
             line: line_number,
             problem,
         };
-        let mut item: Item = serde_json::from_str(line).map_err(|error| fault(error.to_string()))?;
-        if item.messages.is_empty() {
+        let mut dialogue: T = serde_json::from_str(line).map_err(|error| fault(error.to_string()))?;
+        if dialogue.messages().is_empty() {
             return Err(fault("`messages` is empty: expected at least one message".into()));
         }
-        if let Some(first) = ids.insert(item.id.clone(), line_number) {
+        if let Some(first) = ids.insert(dialogue.id().to_owned(), line_number) {
             return Err(fault(format!(
                 "id `{}` stands already on line {first}: expected unique ids",
-                item.id
+                dialogue.id()
             )));
         }
-        for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
+        for part in dialogue.messages().iter_mut().flat_map(|message| &mut message.content) {
             if let Part::Image { image } = part {
                 *image = folder.join(&*image);
             }
         }
-        items.push(item);
+        dialogues.push(dialogue);
     }
-    if items.is_empty() {
+    if dialogues.is_empty() {
         Err(DataError::Empty { path: path.to_owned() })
     } else {
-        Ok(items)
+        Ok(dialogues)
     }
 }
 

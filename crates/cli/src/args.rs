@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, sft};
+use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, serve, sft};
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -125,6 +125,8 @@ pub enum Command {
     Eval(eval::Arguments),
     /// Draw up the report of a finished folder as HTML, Markdown and JSON
     Report(report::Arguments),
+    /// Score responses with models as judges, and judges with people's labels
+    Judge(judge::Arguments),
     /// Describe a model's folder and what is wrong with it
     Inspect(inspect::Arguments),
     /// Add a LoRA adapter to the weights of its model
@@ -133,4 +135,6 @@ pub enum Command {
     Generate(generate::Arguments),
     /// Give the log-probability of every token of a data file's dialogues
     Score(score::Arguments),
+    /// Serve a model over HTTP as OpenAI's chat interface
+    Serve(serve::Arguments),
 }

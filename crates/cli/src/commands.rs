@@ -6,13 +6,17 @@ pub mod demo;
 pub mod eval;
 pub mod generate;
 pub mod inspect;
+pub mod judge;
 pub mod merge;
 pub mod mini;
 pub mod report;
 pub mod rl;
 pub mod score;
+pub mod serve;
 pub mod sft;
 
+mod admission;
+mod dry_run;
 mod model;
 mod run_folder;
 
@@ -46,8 +50,10 @@ pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
         Command::Eval(arguments) => eval::run(arguments, &mut context),
         Command::Report(arguments) => report::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments, &context),
+        Command::Judge(arguments) => judge::run(arguments, &mut context),
         Command::Merge(arguments) => merge::run(arguments, &context),
         Command::Generate(arguments) => generate::run(arguments, &mut context),
         Command::Score(arguments) => score::run(arguments, &mut context),
+        Command::Serve(arguments) => serve::run(arguments, &mut context),
     }
 }

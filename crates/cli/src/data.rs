@@ -13,7 +13,7 @@ pub fn read_checked(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> any
     let items = read_items(path)?;
     for (index, item) in items.iter().enumerate() {
         if let Some(problem) = fault(item) {
-            let line = line_of(path, index)?;
+            let line = lines_of_items(path)?[index];
             return Err(Failure::data(format!("{}:{line}: item `{}`: {problem}", path.display(), item.id)).into());
         }
     }
@@ -39,9 +39,9 @@ pub fn without_reply(item: &Item) -> Option<String> {
     ))
 }
 
-/// The line of the item at `index`, counted from one: blank lines hold none.
-fn line_of(path: &Path, index: usize) -> std::io::Result<usize> {
+/// The line of each item, counted from one: blank lines hold none.
+pub fn lines_of_items(path: &Path) -> std::io::Result<Vec<usize>> {
     let text = fs_err::read_to_string(path)?;
-    let mut filled = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    Ok(filled.nth(index).map_or(0, |(line, _)| line + 1))
+    let filled = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    Ok(filled.map(|(line, _)| line + 1).collect())
 }

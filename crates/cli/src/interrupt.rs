@@ -17,7 +17,7 @@ pub fn listen() -> anyhow::Result<()> {
         if ASKED_TO_STOP.swap(true, Ordering::SeqCst) {
             std::process::exit(Category::Interrupted.exit_code().into());
         }
-        eprintln!("\nstopping as soon as the current step is saved; press Ctrl-C again to stop at once");
+        eprintln!("\nstopping as soon as what is under way is done; press Ctrl-C again to stop at once");
     })?;
     Ok(())
 }

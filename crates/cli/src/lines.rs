@@ -93,6 +93,19 @@ impl LineWriter {
     }
 }
 
+/// Writes a file of JSON lines that appears whole or not at all.
+///
+/// Errors: a [`Failure`] of output naming the file.
+pub fn write_whole(path: &Path, values: &[impl Serialize]) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    for value in values {
+        serde_json::to_writer(&mut text, value)?;
+        text.push(b'\n');
+    }
+    let problem = |error| Failure::output(format!("{}: cannot be written", path.display())).because(error);
+    Ok(align::run_dir::write_atomically(path, &text).map_err(problem)?)
+}
+
 /// How many lines each id has in a file of results, for going on with it. A torn last line, left by a kill, is cut off.
 ///
 /// Errors: a [`Failure`] of data naming file and line when an earlier line is no result.

@@ -6,9 +6,11 @@ mod commands;
 mod config;
 mod data;
 mod errors;
+mod hub;
 mod interrupt;
 mod lines;
 mod progress;
+mod serve;
 mod terminal;
 
 use std::process::ExitCode;

@@ -43,6 +43,7 @@ fn help_teaches() {
     let folder = folder_with(&[]);
     for command in [
         "", "demo", "mini", "base", "sft", "curate", "rl", "eval", "report", "inspect", "merge", "generate", "score",
+        "serve",
     ] {
         let arguments: Vec<&str> = if command.is_empty() {
             vec!["--help"]

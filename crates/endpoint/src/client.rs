@@ -61,6 +61,8 @@ impl Endpoint {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
+        // Another part of the program may have chosen already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .timeout(Duration::from_secs_f64(settings.timeout))
@@ -88,6 +90,11 @@ impl Endpoint {
             answered_from_journal: Cell::new(0),
             wants_stop,
         })
+    }
+
+    /// The role that the model plays.
+    pub fn role(&self) -> &str {
+        &self.role
     }
 
     /// What the role has cost, earlier runs on the same journal included.

@@ -52,6 +52,7 @@ fn training(model: &Path, items: &[Item]) -> Result<(f64, f64, Vec<f64>), Box<dy
             freeze_vision_tower: false,
             freeze_multi_modal_projector: false,
             freeze_language_model: false,
+            gradient_checkpointing: false,
         },
     )?;
     let (mut seconds, mut tokens, mut losses) = (Vec::new(), Vec::new(), Vec::new());

@@ -38,18 +38,31 @@ impl Prepared {
         })
     }
 
-    /// A dialogue with its reply.
+    /// A dialogue with its reply; errors name its item.
     pub fn sequence(processor: &Processor, sequence: &Sequence) -> Result<Self, EngineError> {
-        let named = |error| of_item(&sequence.id, error);
-        let mut prepared = Self::prompt(processor, &sequence.messages).map_err(named)?;
+        Self::dialogue(processor, sequence).map_err(|error| of_item(&sequence.id, error))
+    }
+
+    /// The same; errors name no item.
+    pub fn dialogue(processor: &Processor, sequence: &Sequence) -> Result<Self, EngineError> {
+        let mut prepared = Self::prompt(processor, &sequence.messages)?;
         match &sequence.reply {
-            Reply::Text(text) => {
-                let ids = processor.encode_reply(text).map_err(engine_error).map_err(named)?;
-                prepared.ids.extend(ids);
-            }
+            Reply::Text(text) => prepared.ids.extend(processor.encode_reply(text).map_err(engine_error)?),
             Reply::Tokens(ids) => prepared.ids.extend(ids),
         }
         Ok(prepared)
+    }
+
+    /// Refuses what is longer than `max_length` tokens: nothing is cut, least of all inside a picture.
+    pub fn check_length(&self, max_length: usize, image_token: u32) -> Result<(), EngineError> {
+        let n_tokens = self.ids.len();
+        if n_tokens <= max_length {
+            return Ok(());
+        }
+        let of_pictures = self.ids.iter().filter(|id| **id == image_token).count();
+        Err(EngineError::Data(format!(
+            "expected at most {max_length} tokens, got {n_tokens}, of which {of_pictures} are of pictures"
+        )))
     }
 
     /// The reply's tokens.

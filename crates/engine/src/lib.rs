@@ -3,6 +3,8 @@
 //! Dialogues come in; here they become tokens and pictures (`inputs`), micro-batches (`schedule`), and forward and
 //! backward passes (`passes`) on the machine's cores (`local`). What a loss means is not known here.
 
+mod admission;
+mod feature_store;
 mod features;
 mod inputs;
 mod local;
@@ -11,11 +13,14 @@ mod passes;
 mod schedule;
 mod storage;
 
+pub mod estimate;
 pub mod newborn;
 
+pub use admission::{Inspector, SampleSize};
 pub use burn::tensor::Device as ComputeDevice;
 pub use local::{LocalEngine, ScoredDialogue};
 pub use options::{EngineOptions, Trainable};
+pub use schedule::parts_at_once;
 pub use vlm::device::{DEVICES, open_device};
 
 use align::engine::EngineError;

@@ -1,14 +1,14 @@
 //! The engine: sampling, scoring and training on this machine.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use align::engine::{
     AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest,
     Sampled, SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
 };
-use burn::tensor::Tensor;
+use align::training::derive_seed;
 use vlm::adapter::LoraConfig;
+use vlm::batch::Batch;
 use vlm::generate::{GenerateOptions, Prompt, generate};
 use vlm::model::Vlm;
 use vlm::optim::{AdamWSettings, grad_norm};
@@ -16,11 +16,12 @@ use vlm::parameter::Group;
 use vlm::processor::Processor;
 use vlm::training::{NamedValues, sum_gradients};
 
-use crate::features::FeatureCache;
+use crate::feature_store::FeatureStore;
+use crate::features::{FeatureCache, Stage};
 use crate::inputs::Prepared;
 use crate::options::EngineOptions;
-use crate::passes::{Part, Pictures, backward, forward, picture_rows};
-use crate::schedule::{in_order, micro_batches};
+use crate::passes::{Part, Pictures, backward, batch, forward, picture_rows, reply_scores};
+use crate::schedule::{in_order, micro_batches, packs, parts_at_once};
 use crate::{engine_error, of_item};
 
 /// A model of `vlm`, with what training it needs.
@@ -34,6 +35,9 @@ pub struct LocalEngine {
     pub(crate) optimizer: vlm::optim::AdamW,
     groups: Vec<Group>,
     gradients: NamedValues,
+    /// Sequences whose gradients are held; numbers those that come, so that what is dropped of each follows from its
+    /// place in the optimizer step, however the step is cut.
+    n_sequences: usize,
     features: FeatureCache,
     pools: Vec<rayon::ThreadPool>,
 }
@@ -55,10 +59,12 @@ impl LocalEngine {
     /// Errors: `Io` or `Model`, naming file and key.
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
         let processor = Processor::open(&options.model).map_err(engine_error)?;
-        let mut model = Vlm::load(&options.model, &options.device).map_err(engine_error)?;
+        let mut model = Vlm::load_as(&options.model, options.weight_type, &options.device).map_err(engine_error)?;
         let mut lora = None;
         if let Some(adapter) = &options.adapter {
-            lora = Some(model.load_adapter(adapter).map_err(engine_error)?);
+            let loaded = model.load_adapter(adapter).map_err(engine_error)?;
+            let dropout = options.trainable.lora().map_or(loaded.dropout, |asked| asked.dropout);
+            lora = Some(LoraConfig { dropout, ..loaded });
         } else if let Some(fresh) = options.trainable.lora() {
             model.attach_lora(&fresh, options.seed).map_err(engine_error)?;
             lora = Some(fresh);
@@ -69,18 +75,34 @@ impl LocalEngine {
         }
         let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pools = (0..options.workers.max(1)).map(pool).collect::<Result<_, _>>();
+        let groups = options.trainable.groups();
+        let stage = if groups.contains(&Group::Projector) {
+            Stage::Seen
+        } else {
+            Stage::Projected
+        };
+        let mut features = FeatureCache::new(stage);
+        if let (Some(folder), false) = (&options.feature_cache_folder, groups.contains(&Group::Vision)) {
+            features.keep_in(FeatureStore::open(folder, &model, &processor, stage)?);
+        }
         Ok(Self {
-            groups: options.trainable.groups(),
+            groups,
             pools: pools.map_err(|error| EngineError::Model(format!("no threads to work on: {error}")))?,
             optimizer: vlm::optim::AdamW::new(),
             gradients: NamedValues::new(),
-            features: FeatureCache::default(),
+            n_sequences: 0,
+            features,
             options,
             model,
             reference,
             processor,
             lora,
         })
+    }
+
+    /// The model, its adapter on it, and its processor: for a server, which samples on its own.
+    pub fn into_parts(self) -> (Vlm, Processor) {
+        (self.model, self.processor)
     }
 
     /// Adds the adapter to the weights it adapts.
@@ -106,26 +128,30 @@ impl LocalEngine {
         })
     }
 
-    /// Whether a dialogue's pictures must go through the vision tower anew each time.
-    fn trains_pictures(&self) -> bool {
-        self.groups
-            .iter()
-            .any(|group| matches!(group, Group::Vision | Group::Projector))
+    /// Whether pictures must go through the vision tower anew each time.
+    fn trains_vision(&self) -> bool {
+        self.groups.contains(&Group::Vision)
     }
 
-    fn known_pictures(&mut self, prepared: &[Prepared]) -> Result<HashMap<PathBuf, Tensor<2>>, EngineError> {
+    /// The pictures of sequences as far as they have gone through what is frozen.
+    fn known_pictures(&mut self, prepared: &[Prepared]) -> Result<Pictures<'static>, EngineError> {
         let files: Vec<&Path> = prepared
             .iter()
             .flat_map(|one| &one.images)
             .map(PathBuf::as_path)
             .collect();
-        let limit = if self.trains_pictures() {
+        let limit = if self.trains_vision() {
             0
         } else {
             self.options.feature_cache_bytes
         };
-        self.features
-            .features(&self.model, &self.processor, &self.pools, &files, limit)
+        let features = self
+            .features
+            .features(&self.model, &self.processor, &self.pools, &files, limit)?;
+        Ok(match self.features.stage() {
+            Stage::Seen => Pictures::Seen(features),
+            Stage::Projected => Pictures::Known(features),
+        })
     }
 
     fn prepare(&self, sequences: &[Sequence]) -> Result<Vec<Prepared>, EngineError> {
@@ -137,11 +163,17 @@ impl LocalEngine {
 
     fn micro_batches(&self, prepared: &[Prepared]) -> Vec<Vec<usize>> {
         let lengths: Vec<usize> = prepared.iter().map(|one| one.ids.len()).collect();
-        micro_batches(&lengths, self.options.micro_batch_tokens)
+        let cut = if self.options.packing { packs } else { micro_batches };
+        cut(&lengths, self.options.micro_batch_tokens)
     }
 
     fn score_all(&mut self, prepared: &[Prepared], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
-        let pictures = Pictures::Known(self.known_pictures(prepared)?);
+        let known = match policy {
+            // The reference sees with its own eyes where those of the policy change.
+            Policy::Reference if self.trains_vision() => None,
+            Policy::Reference | Policy::Current => Some(self.known_pictures(prepared)?),
+        };
+        let pictures = known.unwrap_or(Pictures::Encode(&self.processor));
         let model = match policy {
             Policy::Current => &self.model,
             Policy::Reference => &self.reference,
@@ -150,7 +182,9 @@ impl LocalEngine {
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
         let work = |indexes: &Vec<usize>| {
             let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
-            Ok((indexes.clone(), forward(model, &members, &pictures)?.0))
+            let batch = batch(model, &members, self.options.packing)?;
+            let pass = forward(model, &batch, &members, &pictures, false)?;
+            Ok((indexes.clone(), reply_scores(&members, pass.as_ref())))
         };
         in_order(&self.pools, &jobs, work, |(indexes, scores)| {
             indexes
@@ -179,7 +213,7 @@ impl Engine for LocalEngine {
                 Prepared::prompt(&self.processor, &request.messages).map_err(|error| of_item(&request.id, error))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let pictures = Pictures::Known(self.known_pictures(&prepared)?);
+        let pictures = self.known_pictures(&prepared)?;
         let prompts = prepared
             .iter()
             .zip(requests)
@@ -246,23 +280,30 @@ impl Engine for LocalEngine {
     ) -> Result<ForwardBackward, EngineError> {
         self.require_trainable()?;
         let prepared = self.prepare(sequences)?;
-        let known = if self.trains_pictures() {
+        for (one, sequence) in prepared.iter().zip(sequences) {
+            one.check_length(self.options.max_length, self.processor.image_token())
+                .map_err(|error| of_item(&sequence.id, error))?;
+        }
+        let known = if self.trains_vision() {
             None
         } else {
             Some(self.known_pictures(&prepared)?)
         };
-        let pictures = known.map_or(Pictures::Encode(&self.processor), Pictures::Known);
+        let pictures = known.unwrap_or(Pictures::Encode(&self.processor));
         let jobs = self.micro_batches(&prepared);
-        let work = |indexes: &Vec<usize>| {
-            let view = self.model.training_view(&self.groups);
-            let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
-            let (scores, logprobs) = forward(&view, &members, &pictures)?;
-            backward(&view, indexes, scores, logprobs, loss)
-        };
         let mut gradients = std::mem::take(&mut self.gradients);
+        let work = |indexes: &Vec<usize>| {
+            let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
+            let batch = batch(&self.model, &members, self.options.packing)?;
+            let view = self.training_view(&batch, indexes);
+            let pass = forward(&view, &batch, &members, &pictures, self.options.trainable.recomputes())?;
+            let scores = reply_scores(&members, pass.as_ref());
+            backward(indexes, scores, pass, loss)
+        };
         let mut total = 0.0;
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
-        in_order(&self.pools, &jobs, work, |part: Part| {
+        let n_parts = parts_at_once(self.model.config().text.hidden_size, self.pools.len());
+        in_order(&self.pools[..n_parts], &jobs, work, |part: Part| {
             total += part.loss;
             gradients = sum_gradients([std::mem::take(&mut gradients), part.gradients]);
             part.indexes
@@ -271,6 +312,7 @@ impl Engine for LocalEngine {
                 .for_each(|(index, scores)| all[index] = Some(scores));
         })?;
         self.gradients = gradients;
+        self.n_sequences += sequences.len();
         Ok(ForwardBackward {
             loss: total,
             scores: all.into_iter().flatten().collect(),
@@ -280,6 +322,7 @@ impl Engine for LocalEngine {
     fn optim_step(&mut self, optimizer: &AdamW) -> Result<OptimStep, EngineError> {
         self.require_trainable()?;
         let gradients = std::mem::take(&mut self.gradients);
+        self.n_sequences = 0;
         let grad_norm = grad_norm(&gradients);
         if !grad_norm.is_finite() {
             return Err(EngineError::Numerics(format!(
@@ -299,7 +342,7 @@ impl Engine for LocalEngine {
             .step(&settings, parameters, gradients)
             .map_err(engine_error)?;
         self.model.set_parameters(updated).map_err(engine_error)?;
-        if self.trains_pictures() {
+        if self.trains_vision() {
             self.features.clear();
         }
         Ok(OptimStep { grad_norm })
@@ -311,12 +354,29 @@ impl Engine for LocalEngine {
 
     fn load(&mut self, folder: &Path) -> Result<(), EngineError> {
         self.gradients = NamedValues::new();
+        self.n_sequences = 0;
         self.features.clear();
         self.read(folder)
     }
 }
 
 impl LocalEngine {
+    /// A view of the model for one micro-batch of the next optimizer step. What adapters drop follows from the seed, the
+    /// step, and each sequence's place in the step.
+    fn training_view(&self, batch: &Batch, indexes: &[usize]) -> Vlm {
+        let view = self.model.training_view(&self.groups);
+        let rate = self.options.trainable.lora().map_or(0.0, |lora| lora.dropout);
+        if rate == 0.0 {
+            return view;
+        }
+        let step = u64::from(self.optimizer.steps());
+        let keys: Vec<u64> = indexes
+            .iter()
+            .map(|index| derive_seed(self.options.seed, "dropout", &[step, (self.n_sequences + index) as u64]))
+            .collect();
+        view.with_lora_dropout(rate, &batch.row_keys(&keys).into())
+    }
+
     fn completion(&self, drawn: vlm::generate::Generated) -> Result<Completion, EngineError> {
         let text = self
             .processor

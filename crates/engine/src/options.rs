@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vlm::adapter::{LoraConfig, TargetModules};
 use vlm::parameter::Group;
+use vlm::weights::WeightType;
 
 /// Which parameters are trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,10 @@ pub enum Trainable {
         /// Leave the language model as it is.
         #[serde(default)]
         freeze_language_model: bool,
+        /// Compute what happens inside the language model's layers anew on the way back instead of keeping it: a third
+        /// more time, a fraction of the memory, the same bits. Name as in Hugging Face's `TrainingArguments`.
+        #[serde(default)]
+        gradient_checkpointing: bool,
     },
     /// Low-rank adapters on the language model (Hu et al., arXiv 2106.09685).
     Lora {
@@ -34,9 +39,15 @@ pub enum Trainable {
         /// The update is scaled by `lora_alpha / r`.
         #[serde(default = "default_alpha")]
         lora_alpha: f64,
+        /// Share of the values that go into an adapter that are dropped in training, 0 to below 1; none when scoring.
+        #[serde(default)]
+        lora_dropout: f64,
         /// Names of linear layers, or `all-linear`.
         #[serde(default = "default_targets")]
         target_modules: TargetModules,
+        /// As for full training.
+        #[serde(default)]
+        gradient_checkpointing: bool,
     },
 }
 
@@ -62,6 +73,7 @@ impl Default for Trainable {
             freeze_vision_tower: true,
             freeze_multi_modal_projector: false,
             freeze_language_model: false,
+            gradient_checkpointing: false,
         }
     }
 }
@@ -71,11 +83,41 @@ impl Trainable {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let Self::Lora { r, lora_alpha, .. } = self else {
+        let Self::Lora {
+            r,
+            lora_alpha,
+            lora_dropout,
+            ..
+        } = self
+        else {
             return Ok(());
         };
+        let holds = (0.0..1.0).contains(lora_dropout);
+        check_setting(
+            holds,
+            &format!("{table}.lora_dropout"),
+            "a number from 0 to below 1",
+            lora_dropout,
+        )?;
         check_count(&format!("{table}.r"), *r)?;
         check_at_least_zero(&format!("{table}.lora_alpha"), *lora_alpha)
+    }
+
+    /// As [`Self::validate`], for reinforcement besides: the policy that is trained must be the one that answered, to the
+    /// last token's probability.
+    ///
+    /// Errors: [`SettingError`] naming the first setting that cannot be used.
+    pub fn validate_for_reinforcement(&self, table: &str) -> Result<(), SettingError> {
+        self.validate(table)?;
+        match self {
+            Self::Lora { lora_dropout, .. } => check_setting(
+                *lora_dropout == 0.0,
+                &format!("{table}.lora_dropout"),
+                "0, since what is dropped would make another policy of the one that was sampled from",
+                lora_dropout,
+            ),
+            Self::Frozen | Self::Full { .. } => Ok(()),
+        }
     }
 
     /// Checks that an adapter can be trained further as asked: none may be lost beneath weights that are trained
@@ -99,6 +141,24 @@ impl Trainable {
         }
     }
 
+    /// Whether a copy of the trained weights as they were stays beside them: an adapter's reference is the model without it.
+    pub fn keeps_reference(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
+    /// Whether layers are computed anew on the way back.
+    pub fn recomputes(&self) -> bool {
+        match self {
+            Self::Frozen => false,
+            Self::Full {
+                gradient_checkpointing, ..
+            }
+            | Self::Lora {
+                gradient_checkpointing, ..
+            } => *gradient_checkpointing,
+        }
+    }
+
     /// The groups of parameters that collect gradients.
     pub(crate) fn groups(&self) -> Vec<Group> {
         match self {
@@ -107,6 +167,7 @@ impl Trainable {
                 freeze_vision_tower,
                 freeze_multi_modal_projector,
                 freeze_language_model,
+                ..
             } => [
                 (Group::Vision, *freeze_vision_tower),
                 (Group::Projector, *freeze_multi_modal_projector),
@@ -125,10 +186,13 @@ impl Trainable {
             Self::Lora {
                 r,
                 lora_alpha,
+                lora_dropout,
                 target_modules,
+                ..
             } => Some(LoraConfig {
                 r: *r,
                 alpha: *lora_alpha,
+                dropout: *lora_dropout,
                 rank_stabilised: false,
                 target_modules: target_modules.clone(),
             }),
@@ -142,6 +206,10 @@ impl Trainable {
 pub struct EngineOptions {
     /// A Hugging Face folder.
     pub model: PathBuf,
+    /// What adapters trained on it name as their base: the folder, or the name it has on the hub.
+    pub base_model: String,
+    /// The type its weights are held and saved in.
+    pub weight_type: WeightType,
     /// A PEFT folder on top of it. Trained further where [`Trainable::Lora`] is chosen, on the layers that it adapts.
     pub adapter: Option<PathBuf>,
     /// Where to compute.
@@ -154,25 +222,36 @@ pub struct EngineOptions {
     pub workers: usize,
     /// Tokens, padding included, that one micro-batch may hold; bounds memory.
     pub micro_batch_tokens: usize,
+    /// Longest sequence that is trained, in tokens; none may be longer.
+    pub max_length: usize,
+    /// Whether the sequences of a micro-batch stand end to end in one row instead of padded side by side.
+    pub packing: bool,
     /// Sequences sampled at once by a worker; bounds memory.
     pub sample_batch_size: usize,
     /// Memory for picture features that are kept, in bytes.
     pub feature_cache_bytes: usize,
+    /// A folder where picture features of a frozen vision tower are kept for later runs too.
+    pub feature_cache_folder: Option<PathBuf>,
 }
 
 impl EngineOptions {
     /// Options for sampling and scoring a model on the device.
     pub fn new(model: PathBuf, device: Device) -> Self {
         Self {
+            base_model: model.to_string_lossy().into_owned(),
             model,
+            weight_type: WeightType::default(),
             adapter: None,
             device,
             trainable: Trainable::Frozen,
             seed: 0,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             micro_batch_tokens: 1024,
+            max_length: usize::MAX,
+            packing: false,
             sample_batch_size: 64,
             feature_cache_bytes: 1 << 28,
+            feature_cache_folder: None,
         }
     }
 }

@@ -4,20 +4,23 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use align::engine::{EngineError, TokenLoss, TokenScores};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use vlm::batch::{Batch, TokenSequence};
 use vlm::model::Vlm;
 use vlm::processor::Processor;
+use vlm::scored_pass::{ScoredPass, ScoredTokens};
 use vlm::training::NamedValues;
 
 use crate::engine_error;
-use crate::features::encode;
+use crate::features::{Stage, encode};
 use crate::inputs::Prepared;
 
 /// Where the picture rows of a batch come from.
 pub enum Pictures<'a> {
-    /// Computed before: the vision tower is frozen.
+    /// Computed before: vision tower and projector are frozen.
     Known(HashMap<PathBuf, Tensor<2>>),
+    /// Seen before by a frozen vision tower; the projector is trained.
+    Seen(HashMap<PathBuf, Tensor<2>>),
     /// Through the vision tower, whose parameters are trained.
     Encode(&'a Processor),
 }
@@ -34,30 +37,44 @@ pub struct Part {
     pub gradients: NamedValues,
 }
 
-/// Scores the replies of sequences side by side; the log-probabilities also as one tensor, `[n]`, reply after reply.
-pub fn forward(
-    model: &Vlm,
+/// The sequences of a micro-batch, side by side or end to end.
+pub fn batch(model: &Vlm, members: &[&Prepared], packing: bool) -> Result<Batch, EngineError> {
+    let sequences: Vec<TokenSequence> = members.iter().map(|one| one.tokens()).collect();
+    let make = if packing { Batch::packed } else { Batch::new };
+    make(&sequences, model.config()).map_err(engine_error)
+}
+
+/// Scores the replies of sequences; none where no reply has a token. With `recompute` the way back computes each layer
+/// anew.
+pub fn forward<'a>(
+    model: &'a Vlm,
+    batch: &Batch,
     members: &[&Prepared],
     pictures: &Pictures,
-) -> Result<(Vec<TokenScores>, Option<Tensor<1>>), EngineError> {
-    let sequences: Vec<TokenSequence> = members.iter().map(|one| one.tokens()).collect();
-    let batch = Batch::new(&sequences, model.config()).map_err(engine_error)?;
-    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    recompute: bool,
+) -> Result<Option<ScoredPass<'a>>, EngineError> {
+    let (mut rows, mut ids) = (Vec::new(), Vec::new());
     for (index, one) in members.iter().enumerate() {
         rows.extend((one.prompt_length..one.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
-        targets.extend_from_slice(one.reply());
+        ids.extend_from_slice(one.reply());
     }
-    let (mut logprobs, mut entropies, mut tensor) = (Vec::new(), Vec::new(), None);
-    if !rows.is_empty() {
-        let images = picture_rows(model, members, pictures)?;
-        let hidden = model.hidden_states(&batch, images).map_err(engine_error)?;
-        let scores = model
-            .token_scores(hidden, &rows, &targets, true)
-            .map_err(engine_error)?;
-        logprobs = values(scores.logprobs.clone());
-        entropies = scores.entropies.map_or_else(Vec::new, values);
-        tensor = Some(scores.logprobs);
+    if rows.is_empty() {
+        return Ok(None);
     }
+    let images = picture_rows(model, members, pictures)?;
+    let tokens = ScoredTokens { rows: &rows, ids: &ids };
+    model
+        .score(batch, images, tokens, recompute)
+        .map(Some)
+        .map_err(engine_error)
+}
+
+/// What a pass says of each sequence's reply.
+pub fn reply_scores(members: &[&Prepared], pass: Option<&ScoredPass>) -> Vec<TokenScores> {
+    let of_pass = pass.map(ScoredPass::scores);
+    let logprobs = of_pass.map_or_else(Vec::new, |scores| values(scores.logprobs.clone()));
+    let entropies = of_pass.and_then(|scores| scores.entropies.clone());
+    let entropies = entropies.map_or_else(Vec::new, values);
     let (mut logprobs, mut entropies) = (logprobs.into_iter(), entropies.into_iter());
     let scores = members.iter().map(|one| {
         let n = one.reply().len();
@@ -67,15 +84,14 @@ pub fn forward(
             entropies: entropies.by_ref().take(n).collect(),
         }
     });
-    Ok((scores.collect(), tensor))
+    scores.collect()
 }
 
 /// Carries the loss's derivative by each log-probability back to the parameters.
 pub fn backward(
-    view: &Vlm,
     indexes: &[usize],
     scores: Vec<TokenScores>,
-    logprobs: Option<Tensor<1>>,
+    pass: Option<ScoredPass>,
     loss: &dyn TokenLoss,
 ) -> Result<Part, EngineError> {
     let mut total = 0.0;
@@ -92,11 +108,9 @@ pub fn backward(
         derivatives.extend(evaluated.gradient);
     }
     // Where no derivative is other than zero there is nothing to carry back.
-    let gradients = match logprobs {
-        Some(logprobs) if derivatives.iter().any(|&derivative| derivative != 0.0) => {
-            let n = derivatives.len();
-            let weights = Tensor::from_data(TensorData::new(derivatives, [n]), &view.device());
-            view.named_gradients((logprobs * weights).sum().backward())
+    let gradients = match pass {
+        Some(pass) if derivatives.iter().any(|&derivative| derivative != 0.0) => {
+            pass.backward(derivatives).map_err(engine_error)?
         }
         _ => NamedValues::new(),
     };
@@ -120,11 +134,18 @@ pub fn picture_rows(model: &Vlm, members: &[&Prepared], pictures: &Pictures) -> 
     }
     let rows: Vec<Tensor<2>> = match pictures {
         Pictures::Known(known) => files.iter().map(|file| known[*file].clone()).collect(),
+        // Each alone: a picture's bits do not depend on those beside it.
+        Pictures::Seen(seen) => files
+            .iter()
+            .map(|file| model.project_images(seen[*file].clone()))
+            .collect(),
         Pictures::Encode(processor) => {
             let mut distinct = files.clone();
             distinct.sort_unstable();
             distinct.dedup();
-            let encoded: HashMap<PathBuf, Tensor<2>> = encode(model, processor, &distinct)?.into_iter().collect();
+            let encoded: HashMap<PathBuf, Tensor<2>> = encode(model, processor, &distinct, Stage::Projected)?
+                .into_iter()
+                .collect();
             files.iter().map(|file| encoded[*file].clone()).collect()
         }
     };

@@ -11,12 +11,10 @@ const LEAST_PARTS: usize = 2;
 /// Cuts sequences of these lengths into micro-batches of at most `token_limit` tokens, padding included (a longer
 /// sequence stands alone). Returns indexes, longest first, so that neighbours pad each other little.
 pub fn micro_batches(lengths: &[usize], token_limit: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&index| (std::cmp::Reverse(lengths[index]), index));
     let total: usize = lengths.iter().sum();
     let limit = token_limit.min(total.div_ceil(LEAST_PARTS));
     let mut batches: Vec<Vec<usize>> = Vec::new();
-    for index in order {
+    for index in longest_first(lengths) {
         match batches.last_mut() {
             Some(batch) if lengths[batch[0]] * (batch.len() + 1) <= limit => batch.push(index),
             _ => batches.push(vec![index]),
@@ -25,9 +23,44 @@ pub fn micro_batches(lengths: &[usize], token_limit: usize) -> Vec<Vec<usize>> {
     batches
 }
 
+/// Puts sequences of these lengths end to end in rows of at most `token_limit` tokens (a longer sequence stands alone):
+/// longest first, each in the first row that has room for it (first-fit decreasing, which needs at most 11/9 of the
+/// fewest rows and one more; Johnson 1973). Returns indexes, row by row.
+pub fn packs(lengths: &[usize], token_limit: usize) -> Vec<Vec<usize>> {
+    let total: usize = lengths.iter().sum();
+    let limit = token_limit.min(total.div_ceil(LEAST_PARTS));
+    let mut rows: Vec<(usize, Vec<usize>)> = Vec::new();
+    for index in longest_first(lengths) {
+        let room = rows.iter_mut().find(|(filled, _)| filled + lengths[index] <= limit);
+        match room {
+            Some((filled, row)) => {
+                *filled += lengths[index];
+                row.push(index);
+            }
+            None => rows.push((lengths[index], vec![index])),
+        }
+    }
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn longest_first(lengths: &[usize]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&index| (std::cmp::Reverse(lengths[index]), index));
+    order
+}
+
+/// Models wider than this keep all cores busy with one part of a batch; each further part would cost a set of gradients.
+const WIDE: usize = 1024;
+
+/// How many parts of a batch are trained side by side by a model of some width.
+pub fn parts_at_once(hidden_size: usize, workers: usize) -> usize {
+    if hidden_size > WIDE { 1 } else { workers.max(1) }
+}
+
 /// Runs `work` on every job, on as many threads as there are pools, and hands results to `collect` in the jobs' order.
 ///
-/// Each pool has one thread: operations on small tensors gain nothing from being split further.
+/// Each pool has one thread: operations on small tensors gain nothing from being split further while there are other
+/// jobs.
 ///
 /// Errors: the first of `work`'s in the jobs' order.
 pub fn in_order<J: Sync, R: Send>(
@@ -37,6 +70,11 @@ pub fn in_order<J: Sync, R: Send>(
     mut collect: impl FnMut(R),
 ) -> Result<(), EngineError> {
     for wave in jobs.chunks(pools.len().max(1)) {
+        // A job alone has all cores to itself.
+        if let [job] = wave {
+            collect(work(job)?);
+            continue;
+        }
         let results: Vec<Result<R, EngineError>> = std::thread::scope(|scope| {
             let threads: Vec<_> = wave
                 .iter()
@@ -70,6 +108,24 @@ mod tests {
             let longest = batch.iter().map(|&index| lengths[index]).max().unwrap();
             assert!(batch.len() == 1 || longest * batch.len() <= 128, "{batch:?}");
         }
+    }
+
+    #[test]
+    fn packs_hold_every_sequence_once_and_little_air() {
+        let lengths: Vec<usize> = (0..200).map(|index| 1 + index * 37 % 101).collect();
+        let rows = packs(&lengths, 128);
+        let mut seen: Vec<usize> = rows.concat();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
+        let filled = |row: &Vec<usize>| row.iter().map(|&index| lengths[index]).sum::<usize>();
+        assert!(rows.iter().all(|row| filled(row) <= 128));
+        let least = lengths.iter().sum::<usize>().div_ceil(128);
+        assert!(
+            rows.len() <= least * 11 / 9 + 1,
+            "{} rows, at least {least}",
+            rows.len()
+        );
+        assert_eq!(packs(&[300, 5, 5], 128), [vec![0], vec![1, 2]]);
     }
 
     #[test]

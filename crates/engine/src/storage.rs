@@ -4,10 +4,11 @@ use std::path::Path;
 
 use align::engine::{EngineError, SaveKind};
 use vlm::model::Vlm;
+use vlm::optim::AdamW;
 
 use crate::engine_error;
 use crate::local::LocalEngine;
-use crate::options::Trainable;
+use crate::options::{EngineOptions, Trainable};
 
 const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
@@ -34,8 +35,8 @@ impl LocalEngine {
 
     fn write_weights(&self, folder: &Path) -> Result<(), EngineError> {
         if let (Some(lora), Trainable::Lora { .. }) = (&self.lora, &self.options.trainable) {
-            let base = self.options.model.to_string_lossy();
-            return self.model.save_adapter(lora, &base, folder).map_err(engine_error);
+            let base = &self.options.base_model;
+            return self.model.save_adapter(lora, base, folder).map_err(engine_error);
         }
         self.model.save(folder).map_err(engine_error)?;
         self.processor.save(folder).map_err(engine_error)
@@ -45,12 +46,18 @@ impl LocalEngine {
         if matches!(self.options.trainable, Trainable::Lora { .. }) {
             self.lora = Some(self.model.load_adapter(folder).map_err(engine_error)?);
         } else {
-            self.model = Vlm::load(folder, &self.options.device).map_err(engine_error)?;
+            let EngineOptions {
+                weight_type, device, ..
+            } = &self.options;
+            self.model = Vlm::load_as(folder, *weight_type, device).map_err(engine_error)?;
         }
         let optimizer = folder.join(OPTIMIZER_FILE);
-        if optimizer.exists() {
-            self.optimizer = vlm::optim::AdamW::load(&optimizer, &self.options.device).map_err(engine_error)?;
-        }
+        // Without it training begins anew: moments and master copies belong to the weights they were made for.
+        self.optimizer = if optimizer.exists() {
+            AdamW::load(&optimizer, &self.options.device).map_err(engine_error)?
+        } else {
+            AdamW::new()
+        };
         Ok(())
     }
 }

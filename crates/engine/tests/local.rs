@@ -9,6 +9,7 @@ use align::sft::{self, SftConfig};
 use align::types::{Item, Message, Part, Role};
 use engine::{EngineOptions, LocalEngine, Trainable, open_device};
 use vlm::adapter::TargetModules;
+use vlm::weights::WeightType;
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl")
@@ -18,7 +19,19 @@ fn lora() -> Trainable {
     Trainable::Lora {
         r: 4,
         lora_alpha: 8.0,
+        lora_dropout: 0.0,
         target_modules: TargetModules::Pattern("all-linear".into()),
+        gradient_checkpointing: false,
+    }
+}
+
+fn lora_with_dropout() -> Trainable {
+    Trainable::Lora {
+        r: 4,
+        lora_alpha: 8.0,
+        lora_dropout: 0.2,
+        target_modules: TargetModules::Pattern("all-linear".into()),
+        gradient_checkpointing: true,
     }
 }
 
@@ -27,12 +40,18 @@ fn whole() -> Trainable {
         freeze_vision_tower: false,
         freeze_multi_modal_projector: false,
         freeze_language_model: false,
+        gradient_checkpointing: false,
     }
 }
 
 fn engine(trainable: Trainable, workers: usize) -> LocalEngine {
+    engine_as(WeightType::Auto, trainable, workers)
+}
+
+fn engine_as(weight_type: WeightType, trainable: Trainable, workers: usize) -> LocalEngine {
     let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
     LocalEngine::open(EngineOptions {
+        weight_type,
         trainable,
         workers,
         ..options
@@ -101,7 +120,16 @@ fn weights(folder: &Path, file: &str) -> Vec<u8> {
 fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() {
     let items: Vec<Item> = (0..6).map(item).collect();
     let settings = serde_json::to_value(config()).unwrap();
-    for (trainable, file) in [(whole(), "model.safetensors"), (lora(), "adapter_model.safetensors")] {
+    let adapter = "adapter_model.safetensors";
+    for (weight_type, trainable, file) in [
+        (WeightType::Auto, whole(), "model.safetensors"),
+        (WeightType::Auto, Trainable::default(), "model.safetensors"),
+        (WeightType::Auto, lora(), adapter),
+        (WeightType::Auto, lora_with_dropout(), adapter),
+        (WeightType::BFloat16, whole(), "model.safetensors"),
+        (WeightType::BFloat16, lora(), adapter),
+    ] {
+        let engine = |trainable, workers| engine_as(weight_type, trainable, workers);
         let folder = tempfile::tempdir().unwrap();
         let (undisturbed, disturbed) = (folder.path().join("one"), folder.path().join("other"));
         let mut run = RunDir::create(&undisturbed, &settings, 0).unwrap();
@@ -198,4 +226,111 @@ fn a_frozen_model_does_not_train_and_a_saved_one_scores_the_same() {
     let options = EngineOptions::new(saved, open_device("flex").unwrap());
     let mut again = LocalEngine::open(options).unwrap();
     assert_eq!(again.logprobs(&[sequence], Policy::Current).unwrap(), before);
+}
+
+/// The log-probabilities of all replies after one optimizer step, taken in parts.
+fn after_a_step(trainable: &Trainable, n_parts: usize, micro_batch_tokens: usize, packing: bool) -> Vec<f32> {
+    let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
+    let mut engine = LocalEngine::open(EngineOptions {
+        trainable: trainable.clone(),
+        micro_batch_tokens,
+        packing,
+        ..options
+    })
+    .unwrap();
+    let items: Vec<Item> = (0..6).map(item).collect();
+    let sequences: Vec<Sequence> = items
+        .iter()
+        .map(|item| Sequence {
+            id: item.id.clone(),
+            messages: item.prompt().to_vec(),
+            reply: Reply::Text(item.label().unwrap()),
+        })
+        .collect();
+    let n_tokens = engine.reply_lengths(&sequences).unwrap().iter().sum();
+    let optimizer = align::engine::AdamW {
+        learning_rate: 1e-2,
+        ..Default::default()
+    };
+    // The second step shows what the first one's gradients were.
+    for _ in 0..2 {
+        for part in sequences.chunks(sequences.len() / n_parts) {
+            engine.forward_backward(part, &sft::CrossEntropy { n_tokens }).unwrap();
+        }
+        engine.optim_step(&optimizer).unwrap();
+    }
+    let scores = engine.logprobs(&sequences, Policy::Current).unwrap();
+    scores.into_iter().flat_map(|scores| scores.logprobs).collect()
+}
+
+#[test]
+fn a_step_is_the_same_however_it_is_cut_packed_or_dropped_from() {
+    for trainable in [lora(), lora_with_dropout()] {
+        let expected = after_a_step(&trainable, 1, 4096, false);
+        for (n_parts, micro_batch_tokens, packing) in [(3, 4096, false), (1, 1, false), (1, 4096, true), (2, 200, true)]
+        {
+            let got = after_a_step(&trainable, n_parts, micro_batch_tokens, packing);
+            let worst = got
+                .iter()
+                .zip(&expected)
+                .map(|(got, expected)| (got - expected).abs())
+                .fold(0.0, f32::max);
+            assert!(
+                worst < 2e-2,
+                "{n_parts} parts of {micro_batch_tokens} tokens, packing {packing}: off by {worst}"
+            );
+        }
+    }
+    let dropped = after_a_step(&lora_with_dropout(), 1, 4096, false);
+    let whole = after_a_step(&lora(), 1, 4096, false);
+    let differs = dropped
+        .iter()
+        .zip(&whole)
+        .map(|(got, expected)| (got - expected).abs())
+        .fold(0.0, f32::max);
+    assert!(differs > 5e-2, "dropout changes what is learnt: {differs}");
+}
+
+#[test]
+fn picture_features_kept_on_disk_are_found_again_by_content_and_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("features");
+    let n_files = || fs_err::read_dir(&cache).unwrap().count();
+    let sequences: Vec<Sequence> = (0..3)
+        .map(|index| {
+            let item = item(index);
+            Sequence {
+                id: item.id.clone(),
+                messages: item.prompt().to_vec(),
+                reply: Reply::Text(item.label().unwrap()),
+            }
+        })
+        .collect();
+    let open = |trainable: Trainable, kept: bool| {
+        let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
+        LocalEngine::open(EngineOptions {
+            trainable,
+            feature_cache_folder: kept.then(|| cache.clone()),
+            ..options
+        })
+        .unwrap()
+    };
+    let expected = open(Trainable::Frozen, false)
+        .logprobs(&sequences, Policy::Current)
+        .unwrap();
+    let fresh = open(lora(), true).logprobs(&sequences, Policy::Current).unwrap();
+    assert_eq!((fresh, n_files()), (expected.clone(), 3));
+    // Read back, and found though the file has another name; a damaged file is made anew.
+    let copy = folder.path().join("copy.png");
+    fs_err::copy(fixture().join("images/a.png"), &copy).unwrap();
+    let first = fs_err::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    fs_err::write(&first, "damaged").unwrap();
+    let mut renamed = sequences.clone();
+    renamed[0].messages[0].content[0] = Part::Image { image: copy };
+    let again = open(lora(), true).logprobs(&renamed, Policy::Current).unwrap();
+    assert_eq!((again, n_files()), (expected, 3));
+    // A tower that is trained keeps nothing.
+    fs_err::remove_dir_all(&cache).unwrap();
+    open(whole(), true).logprobs(&sequences, Policy::Current).unwrap();
+    assert!(!cache.exists());
 }

@@ -1,6 +1,6 @@
 //! LoRA adapters on a model: attached fresh, or read from and written to PEFT folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::tensor::Tensor;
@@ -42,6 +42,8 @@ pub struct LoraConfig {
     pub r: usize,
     /// The update is scaled by `alpha / r`, or by `alpha / sqrt(r)` where `rank_stabilised`.
     pub alpha: f64,
+    /// Share of the adapter's inputs that training drops; passes that do not train drop nothing.
+    pub dropout: f64,
     /// Whether the scale is that of rank-stabilised LoRA (Kalajdzievski, arXiv 2312.03732).
     pub rank_stabilised: bool,
     /// The layers.
@@ -75,12 +77,14 @@ impl LoraConfig {
         let PeftConfig {
             r,
             lora_alpha: alpha,
+            lora_dropout: dropout,
             use_rslora: rank_stabilised,
             target_modules,
         } = config;
         Ok(Self {
             r,
             alpha,
+            dropout,
             rank_stabilised,
             target_modules,
         })
@@ -93,7 +97,7 @@ impl LoraConfig {
             "base_model_name_or_path": base_model,
             "r": self.r,
             "lora_alpha": self.alpha,
-            "lora_dropout": 0.0,
+            "lora_dropout": self.dropout,
             "target_modules": self.target_modules,
             "exclude_modules": null,
             "bias": "none",
@@ -118,6 +122,8 @@ struct PeftConfig {
     r: usize,
     lora_alpha: f64,
     #[serde(default)]
+    lora_dropout: f64,
+    #[serde(default)]
     use_rslora: bool,
     target_modules: TargetModules,
 }
@@ -132,6 +138,10 @@ fn refuse_unsupported(fields: &Map<String, Value>) -> Result<(), String> {
         ("modules_to_save", json!(null)),
         ("rank_pattern", json!({})),
         ("alpha_pattern", json!({})),
+        ("layer_replication", json!(null)),
+        ("trainable_token_indices", json!(null)),
+        ("alora_invocation_tokens", json!(null)),
+        ("use_qalora", json!(false)),
     ];
     let unlike = plain.iter().find_map(|(name, expected)| {
         let got = fields.get(*name).filter(|got| !got.is_null() && *got != expected)?;
@@ -178,7 +188,9 @@ impl Vlm {
         self.visit_linears(&mut Linear::merge_adapter);
     }
 
-    /// Reads a PEFT folder's adapter onto the model, in place of any there was. Both namings of modules are accepted.
+    /// Reads a PEFT folder's adapter onto the model, in place of any there was. Modules may be named as in published
+    /// checkpoints, as transformers has nested them since 4.52, or as seen from inside the nested model. Matrices are
+    /// f32 whatever the file's type.
     ///
     /// Errors: `Io`, `File` or `Tensor`: a file is missing or broken, a setting is not supported, a matrix is missing,
     /// misshapen or belongs to no layer of this model, or there is none at all.
@@ -186,7 +198,11 @@ impl Vlm {
         let config = LoraConfig::load(folder)?;
         let file = TensorFile::open(&folder.join(ADAPTER_WEIGHTS_FILE))?;
         let (naming, device) = (self.naming(), self.device());
-        let mut keys = keys_by_module(&file, naming)?;
+        let mut modules = BTreeSet::new();
+        self.visit_linears(&mut |linear| {
+            modules.insert(naming.published(linear.module_name()));
+        });
+        let mut keys = keys_by_module(&file, naming, &modules)?;
         let mut adapters = BTreeMap::new();
         let mut failure = None;
         self.visit_linears(&mut |linear| {
@@ -253,8 +269,12 @@ fn no_module(target_modules: &TargetModules, paths: &[String]) -> Error {
     ))
 }
 
-// For each adapted module, named the published way, the file's keys up to `.lora_A.weight`.
-fn keys_by_module(file: &TensorFile, naming: Naming) -> Result<BTreeMap<String, String>, Error> {
+// For each adapted module, named the published way as `modules` are, the file's keys up to `.lora_A.weight`.
+fn keys_by_module(
+    file: &TensorFile,
+    naming: Naming,
+    modules: &BTreeSet<String>,
+) -> Result<BTreeMap<String, String>, Error> {
     let mut keys = BTreeMap::new();
     for key in file.keys() {
         let prefix = key
@@ -264,8 +284,17 @@ fn keys_by_module(file: &TensorFile, naming: Naming) -> Result<BTreeMap<String, 
             let expected = format!("expected a key `{PREFIX}….lora_A.weight` or `….lora_B.weight`");
             return Err(file.tensor_error(&key, expected));
         };
-        // The prefix alone says which naming it is.
-        keys.insert(naming.of_key(module).published(module), prefix.to_owned());
+        // The prefix alone says which naming it is; from inside the nested model, its own `model.` is not seen.
+        let published = |path: &str| naming.of_key(path).published(path);
+        let from_inside = published(&format!("model.{module}"));
+        let module = if modules.contains(&from_inside) {
+            from_inside
+        } else {
+            published(module)
+        };
+        if let Some(other) = keys.insert(module, prefix.to_owned()).filter(|other| other != prefix) {
+            return Err(file.tensor_error(&key, format!("`{other}` names the same layer")));
+        }
     }
     Ok(keys)
 }

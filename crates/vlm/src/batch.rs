@@ -1,9 +1,10 @@
-//! Token sequences side by side: padded to one length, each token with its place, each image token with its row.
+//! Token sequences side by side, padded to one length, or end to end in one row; each token with its place, each image
+//! token with its row.
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::rope::Positions;
-use crate::text::Padded;
+use crate::kernels::mixed;
+use crate::text::Placement;
 
 /// One sequence of a batch: its tokens, image placeholders expanded, and its pictures' grids.
 #[derive(Clone, Copy, Debug)]
@@ -14,17 +15,21 @@ pub struct TokenSequence<'a> {
     pub grids: &'a [[usize; 3]],
 }
 
-/// Sequences padded on the right to the longest of them.
+/// Sequences padded on the right to the longest of them, or packed into one row.
 ///
-/// With padding on the right, a causal model needs no mask to hide it, and rows keep the places of their tokens.
+/// With padding on the right, a causal model needs no mask to hide it, and rows keep the places of their tokens. Packed
+/// sequences see themselves alone, and each counts its places from zero: what a packed batch gives is what a padded one
+/// gives, up to rounding.
 #[derive(Clone, Debug)]
 pub struct Batch {
     // Row after row; padding holds token 0.
     ids: Vec<u32>,
     axes: [Vec<u32>; 3],
+    // Of each sequence, its first token's place in `ids`.
+    starts: Vec<usize>,
     lengths: Vec<usize>,
     next_positions: Vec<u32>,
-    t: usize,
+    shape: [usize; 2],
     image_token: u32,
 }
 
@@ -42,48 +47,69 @@ impl Batch {
     /// Errors: as [`Self::new`].
     pub fn padded_to(t: usize, sequences: &[TokenSequence], config: &Config) -> Result<Self, Error> {
         let t = sequences.iter().map(|sequence| sequence.ids.len()).fold(t, usize::max);
-        if sequences.iter().any(|sequence| sequence.ids.is_empty()) || t == 0 {
+        let mut batch = Self::empty([sequences.len(), t], config);
+        for sequence in sequences {
+            batch.push(sequence, config)?;
+            batch.pad_to(batch.lengths.len() * t);
+        }
+        batch.check_filled()
+    }
+
+    /// Puts sequences end to end in one row, `[1, t]`, without padding.
+    ///
+    /// Errors: as [`Self::new`].
+    pub fn packed(sequences: &[TokenSequence], config: &Config) -> Result<Self, Error> {
+        let t = sequences.iter().map(|sequence| sequence.ids.len()).sum();
+        let mut batch = Self::empty([1, t], config);
+        for sequence in sequences {
+            batch.push(sequence, config)?;
+        }
+        batch.check_filled()
+    }
+
+    fn empty(shape: [usize; 2], config: &Config) -> Self {
+        Self {
+            ids: Vec::new(),
+            axes: Default::default(),
+            starts: Vec::new(),
+            lengths: Vec::new(),
+            next_positions: Vec::new(),
+            shape,
+            image_token: config.tokens.image,
+        }
+    }
+
+    fn push(&mut self, sequence: &TokenSequence, config: &Config) -> Result<(), Error> {
+        let TokenSequence { ids, grids } = *sequence;
+        check_vocabulary(ids, config)?;
+        let positions = config.family.positions(config, ids, grids)?;
+        self.starts.push(self.ids.len());
+        self.lengths.push(ids.len());
+        self.ids.extend_from_slice(ids);
+        self.next_positions.push(positions.next);
+        for (all, axis) in self.axes.iter_mut().zip(positions.axes) {
+            all.extend(axis);
+        }
+        Ok(())
+    }
+
+    fn pad_to(&mut self, n_rows: usize) {
+        self.ids.resize(n_rows, 0);
+        self.axes.iter_mut().for_each(|axis| axis.resize(n_rows, 0));
+    }
+
+    fn check_filled(self) -> Result<Self, Error> {
+        if self.lengths.is_empty() || self.lengths.contains(&0) {
             return Err(Error::Input(
                 "expected at least one token in every sequence, got none".to_owned(),
             ));
         }
-        let mut batch = Self::empty(t, config);
-        for sequence in sequences {
-            check_vocabulary(sequence.ids, config)?;
-            let positions = config.family.positions(config, sequence.ids, sequence.grids)?;
-            batch.push(sequence.ids, positions);
-        }
-        Ok(batch)
-    }
-
-    fn empty(t: usize, config: &Config) -> Self {
-        let image_token = config.tokens.image;
-        let (ids, axes, lengths, next_positions) = (Vec::new(), Default::default(), Vec::new(), Vec::new());
-        Self {
-            ids,
-            axes,
-            lengths,
-            next_positions,
-            t,
-            image_token,
-        }
-    }
-
-    fn push(&mut self, ids: &[u32], positions: Positions) {
-        let padding = self.t - ids.len();
-        self.ids.extend_from_slice(ids);
-        self.ids.extend(std::iter::repeat_n(0, padding));
-        for (all, axis) in self.axes.iter_mut().zip(positions.axes) {
-            all.extend(axis);
-            all.extend(std::iter::repeat_n(0, padding));
-        }
-        self.lengths.push(ids.len());
-        self.next_positions.push(positions.next);
+        Ok(self)
     }
 
     /// The batch's shape, `[b, t]`.
     pub fn dims(&self) -> [usize; 2] {
-        [self.lengths.len(), self.t]
+        self.shape
     }
 
     /// Real tokens of each sequence.
@@ -103,13 +129,26 @@ impl Batch {
 
     /// The row of a sequence's token among all `b · t` rows.
     pub fn row(&self, sequence: usize, token_idx: usize) -> usize {
-        sequence * self.t + token_idx
+        self.starts[sequence] + token_idx
     }
 
-    pub(crate) fn padded(&self) -> Padded<'_> {
-        Padded {
+    /// For every row a number that belongs to its sequence's key and its place there alone, however the batch is laid
+    /// out; rows of padding have 0. Source: SplitMix64 (Steele et al., OOPSLA 2014), whose mixing this is.
+    pub fn row_keys(&self, sequence_keys: &[u64]) -> Vec<u64> {
+        let mut keys = vec![0; self.ids.len()];
+        for ((start, length), key) in self.starts.iter().zip(&self.lengths).zip(sequence_keys) {
+            for (token_idx, row_key) in keys[*start..start + length].iter_mut().enumerate() {
+                *row_key = mixed(key.wrapping_add(mixed(token_idx as u64)));
+            }
+        }
+        keys
+    }
+
+    pub(crate) fn placement(&self) -> Placement<'_> {
+        Placement {
+            starts: &self.starts,
             lengths: &self.lengths,
-            t: self.t,
+            shape: self.shape,
             axes: &self.axes,
         }
     }
@@ -120,15 +159,15 @@ impl Batch {
     }
 
     /// Whether each of all rows is an image token.
-    pub(crate) fn is_image(&self) -> impl Iterator<Item = bool> + '_ {
-        let real = self
-            .lengths
-            .iter()
-            .flat_map(|length| (0..self.t).map(move |token_idx| token_idx < *length));
-        self.ids
-            .iter()
-            .zip(real)
-            .map(|(id, real)| real && *id == self.image_token)
+    pub(crate) fn is_image(&self) -> impl Iterator<Item = bool> + use<> {
+        let mut is_image = vec![false; self.ids.len()];
+        for (start, length) in self.starts.iter().zip(&self.lengths) {
+            let places = *start..start + length;
+            for (is_image, id) in is_image[places.clone()].iter_mut().zip(&self.ids[places]) {
+                *is_image = *id == self.image_token;
+            }
+        }
+        is_image.into_iter()
     }
 }
 

@@ -167,6 +167,30 @@ impl Config {
         })
     }
 
+    /// The same, with the type of the weights named anew where one is given.
+    #[must_use]
+    pub(crate) fn with_dtype(mut self, name: Option<&str>) -> Self {
+        let (Some(name), Value::Object(fields)) = (name, &mut self.raw) else {
+            return self;
+        };
+        // Transformers has called it `dtype` since 4.56, and repeats it for the parts of a model.
+        let called = if fields.contains_key("dtype") {
+            "dtype"
+        } else {
+            "torch_dtype"
+        };
+        fields.insert(called.to_owned(), name.into());
+        for part in ["text_config", "llm_config", "vision_config"] {
+            let mut part = fields.get_mut(part).and_then(Value::as_object_mut);
+            for called in ["dtype", "torch_dtype"] {
+                if let Some(old) = part.as_mut().and_then(|part| part.get_mut(called)) {
+                    *old = name.into();
+                }
+            }
+        }
+        self
+    }
+
     /// The file's content, fields unknown to this crate included.
     pub fn to_json(&self) -> &Value {
         &self.raw

@@ -44,6 +44,9 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
+    /// What binds a sequence cannot say how it may go on.
+    #[error("{0}")]
+    Constraint(String),
     /// The input does not fit the model: placeholders and images disagree, a prompt is too long …
     #[error("{0}")]
     Input(String),

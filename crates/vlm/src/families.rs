@@ -67,7 +67,7 @@ pub(crate) trait Family: Debug + Sync {
 
     /// Reads the vision tower and the projector.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     fn vision(
         &self,
         config: &Config,
@@ -95,6 +95,16 @@ pub trait VisionModel: Parameters + Debug + Send + Sync {
     ///
     /// Errors: `Input` when patches and grids disagree.
     fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error>;
+
+    /// The first half of [`Self::forward`]: what the tower alone makes of patches, for the projector to take.
+    ///
+    /// Shapes: → `[p', d_vision]`, a picture's rows together.
+    ///
+    /// Errors: as [`Self::forward`].
+    fn see(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error>;
+
+    /// The second half: the projector alone. Shapes: `[p', d_vision]` → `[m, d]`.
+    fn project(&self, seen: Tensor<2>) -> Tensor<2>;
 
     /// The same with handles of its own; weights are shared.
     fn boxed(&self) -> Box<dyn VisionModel>;

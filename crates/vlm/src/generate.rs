@@ -1,8 +1,9 @@
 //! Sampling: prompts with pictures in, completions with the log-probability of every token out.
 //!
-//! Prompts are taken in chunks of at most `batch_size` sequences. In a chunk every distinct prompt is computed once and
-//! its keys and values are shared by all its members (`decoder`); each step then adds one token to every sequence,
-//! and sequences that have ended leave. Chunks are shared out between worker threads.
+//! Prompts join a batch (`continuous`): each is computed once and its keys and values are shared by all its members
+//! (`decoder`); each step then adds one token to every sequence, and sequences that have ended leave. [`generate`] takes
+//! its prompts in chunks of at most `batch_size` sequences, shared out between worker threads; a server lets requests
+//! join a [`ContinuousBatch`] as they come.
 //!
 //! A sequence depends on the weights, its prompt and its seed alone: not on its companions, the batch size or the
 //! number of workers. On the CPU this holds bit for bit, in tokens and log-probabilities, while no inner dimension of
@@ -10,18 +11,21 @@
 //! products may split their sums by the size of the batch, and scores are equal up to rounding.
 
 mod chunk;
+mod continuous;
 mod decoder;
 mod sampler;
+mod sequence;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use burn::tensor::Tensor;
 
 use crate::batch::TokenSequence;
 use crate::error::Error;
 use crate::model::Vlm;
-use chunk::{Member, Task};
+use chunk::{Place, Task};
+pub use continuous::{Constraint, ContinuousBatch, Event, Member, Request, Token};
 
 /// One prompt, and the seed of each of its completions.
 #[derive(Clone, Debug)]
@@ -91,6 +95,16 @@ pub struct Generated {
     pub finish_reason: FinishReason,
 }
 
+/// What the model itself thinks of a token and of the likeliest ones: log-probabilities (nats) at temperature 1 with
+/// nothing banned or cut, as a scorer gives them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelLogprobs {
+    /// The drawn token's.
+    pub drawn: f32,
+    /// The likeliest tokens and theirs, the likeliest first.
+    pub top: Vec<(u32, f32)>,
+}
+
 /// Called for every completion as soon as it ends, with its prompt's index; from any worker.
 pub type OnFinished<'a> = &'a (dyn Fn(usize, &Generated) + Sync);
 
@@ -113,18 +127,19 @@ pub fn generate(
     check_lengths(model, prompts, options)?;
     let model = model.for_sampling();
     let chunks = chunks(prompts, options);
-    let tasks = chunks.iter().map(|members| Task {
+    let options = Arc::new(options.clone());
+    let tasks = chunks.iter().map(|places| Task {
         model: &model,
         prompts,
-        members,
-        options,
+        places,
+        options: &options,
         on_finished,
     });
     let finished = run_all(&tasks.collect::<Vec<_>>(), options.workers)?;
 
     let mut slots: Vec<Vec<Option<Generated>>> = prompts.iter().map(|prompt| vec![None; prompt.seeds.len()]).collect();
-    for (member, generated) in chunks.iter().flatten().zip(finished.into_iter().flatten()) {
-        slots[member.prompt][member.seed] = Some(generated);
+    for (place, generated) in chunks.iter().flatten().zip(finished.into_iter().flatten()) {
+        slots[place.prompt][place.seed] = Some(generated);
     }
     Ok(slots
         .into_iter()
@@ -157,39 +172,42 @@ fn check_options(options: &GenerateOptions) -> Result<(), Error> {
 }
 
 fn check_lengths(model: &Vlm, prompts: &[Prompt], options: &GenerateOptions) -> Result<(), Error> {
-    let longest = model.config().text.max_position_embeddings;
     for (index, prompt) in prompts.iter().enumerate() {
-        let n_tokens = prompt.sequence.ids.len();
-        let problem = if n_tokens < 2 {
-            format!("expected at least 2 tokens, got {n_tokens}")
-        } else if n_tokens + options.max_new_tokens > longest {
-            format!(
-                "expected at most {longest} tokens with its completion, got {n_tokens} and up to {} more",
-                options.max_new_tokens
-            )
-        } else {
-            continue;
-        };
-        return Err(Error::Prompt { index, problem });
+        check_length(model, prompt.sequence.ids.len(), options).map_err(|problem| Error::Prompt { index, problem })?;
     }
     Ok(())
 }
 
+/// What is wrong with a prompt of so many tokens.
+fn check_length(model: &Vlm, n_tokens: usize, options: &GenerateOptions) -> Result<(), String> {
+    let longest = model.config().text.max_position_embeddings;
+    if n_tokens < 2 {
+        Err(format!("expected at least 2 tokens, got {n_tokens}"))
+    } else if n_tokens.saturating_add(options.max_new_tokens) > longest {
+        Err(format!(
+            "expected at most {longest} tokens with its completion, got {n_tokens} and up to {} more",
+            options.max_new_tokens
+        ))
+    } else {
+        Ok(())
+    }
+}
+
 /// Shares sequences out: prompts of like length together, a group in one chunk unless it alone is more than a batch,
 /// and about as many sequences in each chunk, with work for every worker where there is enough.
-fn chunks(prompts: &[Prompt], options: &GenerateOptions) -> Vec<Vec<Member>> {
+fn chunks(prompts: &[Prompt], options: &GenerateOptions) -> Vec<Vec<Place>> {
     let total: usize = prompts.iter().map(|prompt| prompt.seeds.len()).sum();
     let n_chunks = total.div_ceil(options.batch_size).next_multiple_of(options.workers);
     let wanted = total.div_ceil(n_chunks.max(1));
     let mut order: Vec<usize> = (0..prompts.len()).collect();
     order.sort_by_key(|&prompt| prompts[prompt].sequence.ids.len());
 
-    let mut chunks: Vec<Vec<Member>> = Vec::new();
+    let mut chunks: Vec<Vec<Place>> = Vec::new();
     for prompt in order {
-        let members: Vec<Member> = (0..prompts[prompt].seeds.len())
-            .map(|seed| Member { prompt, seed })
+        let places: Vec<Place> = (0..prompts[prompt].seeds.len())
+            .map(|seed| Place { prompt, seed })
             .collect();
-        for group in members.chunks(options.batch_size) {
+        for group in places.chunks(options.batch_size) {
             match chunks.last_mut() {
                 Some(chunk)
                     if chunk.len() + group.len() <= options.batch_size && chunk.len() + group.len() / 2 < wanted =>

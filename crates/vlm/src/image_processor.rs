@@ -18,12 +18,23 @@ use crate::resample::{CHANNELS, RgbPicture};
 /// Pictures with one side longer than the other by more than this factor are refused.
 const MAX_ASPECT_RATIO: f64 = 200.0;
 
+/// Pictures of more pixels are taken for attacks (Pillow's limit for an error).
+const MAX_PIXELS: u64 = 178_956_970;
+
 /// Turns pictures into the patches that a family's vision tower takes.
 pub trait Pictures: Debug + Send + Sync {
     /// Processes a picture in memory.
     ///
     /// Errors: `Input` for one of a shape that the family does not take.
     fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error>;
+
+    /// Decodes and processes the bytes of a picture's file of at most `max_pixels`, as [`Self::process_file`] does.
+    ///
+    /// Errors: `Input` for what [`Self::process_file`] refuses, and for one of more pixels.
+    fn process_bytes(&self, bytes: &[u8], max_pixels: u64) -> Result<ImagePatches, Error> {
+        let picture = decode::decode(bytes, max_pixels.min(MAX_PIXELS)).map_err(Error::Input)?;
+        self.process(&picture)
+    }
 
     /// Reads, decodes and processes a picture's file: PNG, JPEG, WebP, BMP or GIF (first frame).
     ///
@@ -39,7 +50,7 @@ pub trait Pictures: Debug + Send + Sync {
             problem,
         };
         let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-        let picture = decode::decode(&bytes).map_err(fault)?;
+        let picture = decode::decode(&bytes, MAX_PIXELS).map_err(fault)?;
         self.process(&picture).map_err(|error| fault(error.to_string()))
     }
 }

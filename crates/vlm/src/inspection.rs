@@ -13,7 +13,7 @@ use crate::parameter::{Group, Parameters};
 use crate::processor::Processor;
 use crate::resample::RgbPicture;
 use crate::tensor_file::TensorFile;
-use crate::weights::weight_files;
+use crate::weights::files::WeightFiles;
 
 /// Widths and heights of the pictures that tokens are counted for.
 const PICTURES: [[usize; 2]; 4] = [[336, 336], [640, 480], [1024, 768], [1920, 1080]];
@@ -66,8 +66,8 @@ impl Inspection {
             Ok(config) => found.describe(&config),
             Err(error) => found.problems.push(error.to_string()),
         }
-        match weight_files(folder) {
-            Ok(files) => found.describe_files(&files),
+        match WeightFiles::open(folder) {
+            Ok(files) => found.describe_files(files.files()),
             Err(error) => found.problems.push(error.to_string()),
         }
         if found.problems.is_empty() {

@@ -7,7 +7,11 @@
 //!
 //! Sums over rows run in fixed blocks, so that results do not depend on the number of threads.
 
+mod attention;
 mod autodiff;
+mod chunked_logprobs;
+mod dropout;
+mod half;
 mod linear;
 mod numeric;
 mod rms_norm;
@@ -16,7 +20,11 @@ mod softmax;
 mod swiglu;
 mod token_logprobs;
 
+pub(crate) use attention::{Segment, causal_attention};
 pub(crate) use autodiff::supported;
+pub(crate) use chunked_logprobs::{CHUNK as VOCABULARY_CHUNK, chunked_logprobs};
+pub(crate) use dropout::{DropoutMask, dropout, mixed};
+pub(crate) use half::{half_embedding, half_linear};
 pub(crate) use linear::linear;
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rotary::{RotaryTable, rotate_heads};

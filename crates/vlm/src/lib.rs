@@ -5,6 +5,7 @@
 //!
 //! Shapes are written with `b` batch, `t` token, `v` vocabulary, `d` hidden, `h` head, `p` patch, `r` LoRA rank.
 
+pub mod cache;
 pub mod device;
 pub mod error;
 
@@ -40,6 +41,7 @@ pub mod model;
 
 pub mod adapter;
 pub mod optim;
+pub mod scored_pass;
 pub mod training;
 
 pub mod generate;

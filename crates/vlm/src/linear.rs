@@ -1,11 +1,12 @@
 //! A linear layer, with a bias and a low-rank adapter where it has them.
 
-use burn::tensor::{Device, Tensor, activation::silu};
+use burn::tensor::{DType, Device, Int, Tensor, activation::silu};
 
 use crate::error::Error;
 use crate::kernels;
 use crate::lora::Lora;
-use crate::parameter::{AnyParameter, Parameter, Parameters};
+use crate::parameter::{AnyParameter, Parameter, Parameters, cast};
+use crate::tensor_file::is_half;
 use crate::weights::WeightReader;
 
 /// `x · weightᵀ + bias`, plus the adapter's `x · Aᵀ · Bᵀ · alpha / r`.
@@ -19,7 +20,7 @@ pub struct Linear {
 impl Linear {
     /// Reads `<key>.weight` of shape `[d_out, d_in]`, and `<key>.bias` of shape `[d_out]` when there is to be one.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(
         reader: &mut WeightReader,
         key: &str,
@@ -87,15 +88,29 @@ impl Linear {
         (d_in, d_out)
     }
 
+    /// The weight, `[d_out, d_in]`; a handle, not a copy.
+    pub(crate) fn weight(&self) -> Tensor<2> {
+        self.weight.value()
+    }
+
     /// The adapter, if one is attached.
     pub fn adapter(&self) -> Option<&Lora> {
         self.adapter.as_ref()
     }
 
+    /// The adapter, for changing it.
+    pub(crate) fn adapter_mut(&mut self) -> Option<&mut Lora> {
+        self.adapter.as_mut()
+    }
+
     /// Makes the layer fast for passes of few rows: the adapter's product is added to the weight and the adapter taken
     /// off, and the weight is laid out in memory as the matrix product reads it. The weight is a copy from then on;
-    /// results are equal up to rounding.
+    /// results are equal up to rounding. A weight of two bytes a number is left as it is, adapter included: its copy
+    /// would double a large model, and the sum would be rounded to its type.
     pub fn prepare_for_sampling(&mut self) {
+        if is_half(self.weight.value().dtype()) {
+            return;
+        }
         self.merge_adapter();
         let weight = self.weight.value();
         let [d_out, d_in] = weight.dims();
@@ -104,10 +119,11 @@ impl Linear {
         self.weight = self.weight.with_value(transposed.transpose());
     }
 
-    /// Adds the adapter's product to the weight and takes the adapter off.
+    /// Adds the adapter's product to the weight, rounded to the weight's type, and takes the adapter off.
     pub fn merge_adapter(&mut self) {
         if let Some(adapter) = self.adapter.take() {
-            self.weight = self.weight.with_value(self.weight.value() + adapter.product());
+            let weight = cast(self.weight.value(), DType::F32);
+            self.weight = self.weight.with_value(weight + adapter.product());
         }
     }
 
@@ -120,13 +136,25 @@ impl Linear {
 /// `x · weightᵀ + bias`. Shapes: `x` `[n, d_in]`, `weight` `[d_out, d_in]`, `bias` `[d_out]` → `[n, d_out]`.
 pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     if kernels::supported(&x) {
-        return kernels::linear(x, weight, bias);
+        return if is_half(weight.dtype()) {
+            kernels::half_linear(x, weight, bias)
+        } else {
+            kernels::linear(x, weight, bias)
+        };
     }
-    let product = x.matmul(weight.transpose());
+    let product = x.matmul(cast(weight, DType::F32).transpose());
     match bias {
         Some(bias) => product + bias.unsqueeze(),
         None => product,
     }
+}
+
+/// The rows of an embedding, f32. Shapes: `weight` `[v, d]`, `ids` `[n]` → `[n, d]`.
+pub(crate) fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    if is_half(weight.dtype()) && weight.device() == Device::flex() {
+        return kernels::half_embedding(weight, ids);
+    }
+    cast(weight.select(0, ids), DType::F32)
 }
 
 /// `silu(gate) · up`, element by element: the middle of a gated feed-forward layer (Shazeer, arXiv 2002.05202).

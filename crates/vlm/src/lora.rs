@@ -1,10 +1,13 @@
 //! Low-rank adaptation of a linear layer (Hu et al., arXiv 2106.09685, section 4.1).
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::kernels::{self, DropoutMask};
 use crate::linear::linear;
 use crate::parameter::{AnyParameter, Group, Parameter, Parameters};
-use crate::weights::{generator_for, uniform};
+use crate::weights::{generator_for, hash_of_name, uniform};
 
 /// The update `x · Aᵀ · Bᵀ · alpha / r` beside a frozen layer; training never forms the product `B · A`.
 #[derive(Clone, Debug)]
@@ -12,14 +15,31 @@ pub struct Lora {
     a: Parameter<2>,
     b: Parameter<2>,
     scale: f64,
+    // Tells the layer from others where masks are drawn.
+    layer: u64,
+    // What is dropped of `x`; nothing but in training.
+    dropout: Option<DropoutMask>,
 }
 
 impl Lora {
     /// An adapter of given matrices. Shapes: `a` `[r, d_in]`, `b` `[d_out, r]`; `scale` is `alpha / r`.
     pub fn new(module: &str, a: Tensor<2>, b: Tensor<2>, scale: f64) -> Self {
-        let a = Parameter::new(&format!("{module}.lora_A.weight"), Group::Adapter, a);
-        let b = Parameter::new(&format!("{module}.lora_B.weight"), Group::Adapter, b);
-        Self { a, b, scale }
+        Self {
+            a: Parameter::new(&format!("{module}.lora_A.weight"), Group::Adapter, a),
+            b: Parameter::new(&format!("{module}.lora_B.weight"), Group::Adapter, b),
+            scale,
+            layer: hash_of_name(module),
+            dropout: None,
+        }
+    }
+
+    /// Drops a share `rate` of the input's values from now on, each row's by its key and the layer's name alone.
+    pub(crate) fn set_dropout(&mut self, rate: f64, row_keys: &Arc<[u64]>) {
+        self.dropout = Some(DropoutMask {
+            rate,
+            row_keys: row_keys.clone(),
+            layer: self.layer,
+        });
     }
 
     /// An adapter that changes nothing yet, as PEFT begins one: A is Kaiming-uniform with slope `sqrt(5)`, which is
@@ -44,8 +64,25 @@ impl Lora {
     /// The update for each row. Shapes: `[n, d_in]` → `[n, d_out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         // Scaled while it is narrow.
-        let narrow = linear(x, self.a.value(), None) * self.scale; // [n, r]
-        linear(narrow, self.b.value(), None)
+        linear(self.down(x) * self.scale, self.b.value(), None)
+    }
+
+    /// The way down, dropout applied. Shapes: `[n, d_in]` → `[n, r]`.
+    pub fn down(&self, x: Tensor<2>) -> Tensor<2> {
+        linear(self.drop(x), self.a.value(), None)
+    }
+
+    fn drop(&self, x: Tensor<2>) -> Tensor<2> {
+        let Some(mask) = &self.dropout else {
+            return x;
+        };
+        if kernels::supported(&x) {
+            return kernels::dropout(x, mask);
+        }
+        let shape = x.dims();
+        let factors = TensorData::new(mask.factors(shape[1]), shape);
+        let factors = Tensor::from_data(factors, &x.device().without_autodiff());
+        x * factors
     }
 
     /// The matrix the update amounts to, `B · A · alpha / r`: for merging, not for training. Shape: `[d_out, d_in]`.

@@ -1,6 +1,7 @@
 //! The whole model, of whatever family: pictures and tokens in; hidden states, logits and log-probabilities of tokens out.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -11,9 +12,13 @@ use crate::families::VisionModel;
 use crate::kernels;
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Group, Parameters};
-use crate::tensor_file::write_tensors;
 use crate::text::TextModel;
-use crate::weights::{Naming, WEIGHTS_FILE, WeightReader};
+use crate::text::attention::AttentionContext;
+use crate::weights::files::FileLayout;
+use crate::weights::{Naming, WeightReader, WeightType};
+
+/// Vocabularies of at least this many tokens are scored by chunks; smaller ones are faster with all logits at once.
+const CHUNKS_FROM: usize = 8 * kernels::VOCABULARY_CHUNK;
 
 /// A vision-language model: vision tower, projector and language model.
 ///
@@ -22,8 +27,10 @@ use crate::weights::{Naming, WEIGHTS_FILE, WeightReader};
 pub struct Vlm {
     config: Config,
     naming: Naming,
+    layout: Arc<FileLayout>,
     vision: Box<dyn VisionModel>,
     text: TextModel,
+    at_once: bool,
 }
 
 /// How likely chosen tokens are.
@@ -36,12 +43,23 @@ pub struct TokenScores {
 }
 
 impl Vlm {
-    /// Loads a Hugging Face folder: `config.json` and safetensors, sharded or not.
+    /// Loads a Hugging Face folder: `config.json` and safetensors, sharded or not. Weights keep the type that they are
+    /// stored as.
     ///
-    /// Errors: `Io`, `File` or `Tensor`, naming the file and the key that is missing, unexpected or misshapen.
+    /// Errors: `Io`, `File` or `Tensor`, naming the file and the key that is missing, unexpected, misshapen or cut off.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, Error> {
-        let config = Config::load(folder)?;
-        let reader = WeightReader::open(folder, config.family)?;
+        Self::load_as(folder, WeightType::Auto, device)
+    }
+
+    /// The same with weights held, and later saved, in a type of the caller's.
+    ///
+    /// On the CPU, matrices of two-byte numbers that need no conversion are the mapped files' own pages. All else is
+    /// copied tensor by tensor: beside what is held, loading never needs more than the largest tensor takes.
+    ///
+    /// Errors: as [`Self::load`].
+    pub fn load_as(folder: &Path, weight_type: WeightType, device: &Device) -> Result<Self, Error> {
+        let config = Config::load(folder)?.with_dtype(weight_type.config_name());
+        let reader = WeightReader::open(folder, config.family, weight_type)?;
         Self::build(config, reader, device)
     }
 
@@ -63,21 +81,37 @@ impl Vlm {
         Self::build(config, reader, device)
     }
 
+    /// The model that a `config.json` describes, all zero and nothing of it in memory: for counting its parameters.
+    ///
+    /// Errors: `File` when the configuration describes no model.
+    pub fn shapes(config: &Config, device: &Device) -> Result<Self, Error> {
+        Self::build(config.clone(), WeightReader::shapes(config.family), device)
+    }
+
     fn build(config: Config, mut reader: WeightReader, device: &Device) -> Result<Self, Error> {
         let vision = config.family.vision(&config, &mut reader, device)?;
         let layout = config.family.text_layout(&config)?;
         let text = TextModel::load(&mut reader, &config.text, layout, device)?;
         let naming = reader.naming();
-        reader.finish()?;
         Ok(Self {
             config,
             naming,
+            layout: Arc::new(reader.finish()?),
             vision,
             text,
+            at_once: false,
         })
     }
 
-    /// Writes `config.json` and `model.safetensors`, under the keys the weights were read with. Adapters are left out.
+    /// The same model, which computes all scores of attention and all logits at once whatever their number: what the
+    /// passes that spare memory are compared with.
+    #[must_use]
+    pub fn all_at_once(self) -> Self {
+        Self { at_once: true, ..self }
+    }
+
+    /// Writes `config.json` and the weights: under the keys, in the types and in the files they were read with, an index
+    /// included where there was one. Adapters are left out.
     ///
     /// Errors: `Io` or `File` when the folder cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
@@ -89,7 +123,7 @@ impl Vlm {
                 tensors.push(parameter.to_named_tensor());
             }
         });
-        write_tensors(&folder.join(WEIGHTS_FILE), &tensors)
+        self.layout.save(tensors, folder)
     }
 
     /// The model's shape.
@@ -111,6 +145,19 @@ impl Vlm {
     /// Errors: `Input` when patches and grids disagree.
     pub fn encode_images(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
         self.vision.forward(pixel_values, grids)
+    }
+
+    /// What the vision tower alone makes of patches, as [`Self::encode_images`] takes them: `[p', d_vision]`, for
+    /// [`Self::project_images`].
+    ///
+    /// Errors: as [`Self::encode_images`].
+    pub fn see_images(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        self.vision.see(pixel_values, grids)
+    }
+
+    /// Turns what the vision tower saw into image tokens. Shapes: `[p', d_vision]` → `[m, d]`.
+    pub fn project_images(&self, seen: Tensor<2>) -> Tensor<2> {
+        self.vision.project(seen)
     }
 
     /// Embeds a batch, image tokens replaced by the rows of `images` in order. Shapes: `images` `[m, d]` → `[b·t, d]`.
@@ -155,7 +202,12 @@ impl Vlm {
     /// Errors: `Input` when image tokens and rows disagree.
     pub fn hidden_states(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<Tensor<2>, Error> {
         let embedded = self.embed(batch, images)?;
-        Ok(self.text.forward(embedded, batch.padded(), &self.config.text))
+        Ok(self.text.forward(embedded, &self.attention_context(batch)))
+    }
+
+    /// Who sees whom in a batch.
+    pub(crate) fn attention_context(&self, batch: &Batch) -> AttentionContext {
+        AttentionContext::for_training(batch.placement(), &self.config.text, self.at_once)
     }
 
     /// Scores of every token of the vocabulary. Shapes: `[n, d]` → `[n, v]`.
@@ -164,7 +216,7 @@ impl Vlm {
     }
 
     /// Log-probabilities of `targets`, each given the hidden state at its row of `rows`; no other row's logits are
-    /// computed.
+    /// computed, and those of a large vocabulary never all at once.
     ///
     /// Shapes: `hidden` `[b·t, d]`, `rows` and `targets` `[n]` → `[n]`.
     ///
@@ -184,7 +236,17 @@ impl Vlm {
             )));
         }
         let device = self.device();
-        let logits = self.logits(hidden.select(0, indexes(rows.iter().copied(), &device))); // [n, v]
+        let hidden = hidden.select(0, indexes(rows.iter().copied(), &device)); // [n, d]
+        let head = self.text.head_weight();
+        let by_chunks = head.dims()[0] >= CHUNKS_FROM && !self.at_once;
+        if by_chunks && kernels::supported(&hidden) {
+            let (logprobs, entropies) = kernels::chunked_logprobs(hidden, head, targets);
+            return Ok(TokenScores {
+                logprobs,
+                entropies: with_entropies.then_some(entropies),
+            });
+        }
+        let logits = self.logits(hidden); // [n, v]
         if kernels::supported(&logits) {
             let (logprobs, entropies) = kernels::token_logprobs(logits, targets);
             return Ok(TokenScores {
@@ -212,8 +274,8 @@ impl Vlm {
         &self.text
     }
 
-    /// The same model for sampling: every parameter a constant, and the decoder's layers copies that are fast for few
-    /// rows. Equal up to rounding; not for saving, as a tied head stands beside the embedding.
+    /// The same model for sampling: every parameter a constant, and the decoder's layers of f32 weights copies that are
+    /// fast for few rows; those of two-byte weights share them. Equal up to rounding; not for saving, as a tied head stands beside the embedding.
     #[must_use]
     pub(crate) fn for_sampling(&self) -> Self {
         let mut model = self.training_view(&[]);

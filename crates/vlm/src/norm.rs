@@ -18,7 +18,7 @@ pub struct RmsNorm {
 impl RmsNorm {
     /// Reads `<key>.weight` of shape `[d]`.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(reader: &mut WeightReader, key: &str, d: usize, epsilon: f64, device: &Device) -> Result<Self, Error> {
         Ok(Self {
             weight: reader.parameter(&format!("{key}.weight"), [d], device)?,
@@ -54,7 +54,7 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// Reads `<key>.weight` and `<key>.bias` of shape `[d]`.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(reader: &mut WeightReader, key: &str, d: usize, epsilon: f64, device: &Device) -> Result<Self, Error> {
         Ok(Self {
             weight: reader.parameter(&format!("{key}.weight"), [d], device)?,
@@ -99,7 +99,7 @@ pub enum NormKind {
 impl Norm {
     /// Reads the norm of that kind.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(
         reader: &mut WeightReader,
         key: &str,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use crate::error::Error;
+use crate::parameter::cast;
 use crate::tensor_file::{NamedTensor, TensorFile, write_tensors};
 use crate::training::NamedValues;
 
@@ -28,6 +29,9 @@ pub struct AdamWSettings {
 ///
 /// Differs from the paper as PyTorch does: the decay is multiplied by the learning rate. Moments are f32. A parameter
 /// without a gradient in a step is left alone, decay included, and its count of steps stands still.
+///
+/// Of a parameter of two bytes a number, a master copy in f32 is stepped from its first step on, since most steps are
+/// smaller than what its own type can tell; the parameter is that copy, rounded.
 #[derive(Clone, Debug, Default)]
 pub struct AdamW {
     states: BTreeMap<String, State>,
@@ -38,6 +42,8 @@ struct State {
     // Moving averages of the gradient and of its square.
     first: Tensor<1>,
     second: Tensor<1>,
+    // The values before they were rounded, where they were.
+    master: Option<Tensor<1>>,
     steps: u32,
 }
 
@@ -47,7 +53,12 @@ impl AdamW {
         Self::default()
     }
 
-    /// Makes one step: returns the new values of the parameters that have a gradient.
+    /// How many steps it has made.
+    pub fn steps(&self) -> u32 {
+        self.states.values().map(|state| state.steps).max().unwrap_or(0)
+    }
+
+    /// Makes one step: returns the new values of the parameters that have a gradient, in f32.
     ///
     /// Errors: `Input` when a gradient belongs to no parameter.
     pub fn step(
@@ -71,7 +82,7 @@ impl AdamW {
         Ok(updated)
     }
 
-    /// Writes moments and counts, so that [`Self::load`] goes on with the same numbers.
+    /// Writes moments, counts and master copies, so that [`Self::load`] goes on with the same numbers.
     ///
     /// Errors: `File` when `path` cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
@@ -81,7 +92,9 @@ impl AdamW {
                 NamedTensor::from_values(&format!("step.{name}"), vec![state.steps as f32], &state.first.device());
             let first = NamedTensor::new(&format!("exp_avg.{name}"), state.first.clone());
             let second = NamedTensor::new(&format!("exp_avg_sq.{name}"), state.second.clone());
-            [first, second, steps]
+            let master = state.master.clone();
+            let master = master.map(|master| NamedTensor::new(&format!("master.{name}"), master));
+            [first, second, steps].into_iter().chain(master)
         });
         write_tensors(path, &tensors.collect::<Vec<_>>())
     }
@@ -98,9 +111,11 @@ impl AdamW {
             };
             let shape = file.shape(&key).unwrap_or_default().to_vec();
             let moment = |key: &str| Ok::<_, Error>(Tensor::from_data(file.read(key, &shape)?, device));
+            let master = format!("master.{name}");
             let state = State {
                 first: moment(&key)?,
                 second: moment(&format!("exp_avg_sq.{name}"))?,
+                master: file.shape(&master).map(|_| moment(&master)).transpose()?,
                 steps: file
                     .read(&format!("step.{name}"), &[1])?
                     .iter::<f32>()
@@ -115,9 +130,11 @@ impl AdamW {
 
 impl State {
     fn new(value: &Tensor<1>) -> Self {
+        let zeros = Tensor::zeros(value.dims(), &value.device());
         Self {
-            first: value.zeros_like(),
-            second: value.zeros_like(),
+            first: zeros.clone(),
+            second: zeros,
+            master: (value.dtype() != DType::F32).then(|| cast(value.clone(), DType::F32)),
             steps: 0,
         }
     }
@@ -138,7 +155,13 @@ impl State {
         let unbias1 = 1.0 - beta1.powi(self.steps as i32);
         let unbias2 = (1.0 - beta2.powi(self.steps as i32)).sqrt();
         let root = self.second.clone().sqrt() * (1.0 / unbias2) + epsilon;
-        value * (1.0 - learning_rate * weight_decay) - self.first.clone() / root * (learning_rate / unbias1)
+        let value = self.master.clone().unwrap_or(value);
+        let updated =
+            value * (1.0 - learning_rate * weight_decay) - self.first.clone() / root * (learning_rate / unbias1);
+        if let Some(master) = &mut self.master {
+            *master = updated.clone();
+        }
+        updated
     }
 }
 

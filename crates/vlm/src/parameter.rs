@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{DType, FloatDType, Gradients, Tensor};
 
 use crate::error::Error;
 use crate::tensor_file::NamedTensor;
@@ -20,7 +20,10 @@ pub enum Group {
     Adapter,
 }
 
-/// One weight of rank `D`: its name and shape as in the checkpoint, and its values as computed with.
+/// One weight of rank `D`: its name, shape and type as in the checkpoint, and its values as computed with.
+///
+/// A matrix is held in its type, anything else in f32; but only ever with values that the type has, so that nothing is
+/// lost in a file.
 ///
 /// A clone shares the values, so that copying a model copies names and handles only.
 #[derive(Clone, Debug)]
@@ -28,22 +31,25 @@ pub struct Parameter<const D: usize> {
     name: Arc<str>,
     group: Group,
     file_shape: Arc<[usize]>,
+    dtype: DType,
     value: Tensor<D>,
 }
 
 impl<const D: usize> Parameter<D> {
-    /// A parameter whose shape in the checkpoint is the tensor's own.
+    /// A parameter whose shape and type in the checkpoint are the tensor's own.
     pub fn new(name: &str, group: Group, value: Tensor<D>) -> Self {
-        let file_shape = value.dims().to_vec();
-        Self::reshaped(name, group, &file_shape, value)
+        let (file_shape, dtype) = (value.dims(), value.dtype());
+        Self::reshaped(name, group, &file_shape, (value, dtype))
     }
 
-    /// A parameter that the checkpoint stores under another shape of the same length and order.
-    pub(crate) fn reshaped(name: &str, group: Group, file_shape: &[usize], value: Tensor<D>) -> Self {
+    /// A parameter that the checkpoint stores under another shape of the same length and order, and as a type that has
+    /// all its values.
+    pub(crate) fn reshaped(name: &str, group: Group, file_shape: &[usize], (value, dtype): (Tensor<D>, DType)) -> Self {
         Self {
             name: name.into(),
             group,
             file_shape: file_shape.into(),
+            dtype,
             value,
         }
     }
@@ -53,8 +59,10 @@ impl<const D: usize> Parameter<D> {
         self.value.dims()
     }
 
-    /// The same parameter with other values.
+    /// The same parameter with other values, rounded to its type.
     pub(crate) fn with_value(&self, value: Tensor<D>) -> Self {
+        let held = self.value.dtype();
+        let value = cast(cast(value, self.dtype), held);
         Self { value, ..self.clone() }
     }
 
@@ -72,10 +80,10 @@ pub trait AnyParameter {
     /// The shape in the checkpoint.
     fn file_shape(&self) -> &[usize];
 
-    /// The values, flat and without autodiff.
+    /// The values, flat, in the parameter's type and without autodiff.
     fn flat(&self) -> Tensor<1>;
 
-    /// Replaces the values by as many others, flat.
+    /// Replaces the values by as many others, flat, rounded to the parameter's type.
     ///
     /// Errors: `Input` naming the parameter when their number is another.
     fn set(&mut self, values: Tensor<1>) -> Result<(), Error>;
@@ -86,7 +94,7 @@ pub trait AnyParameter {
     /// Makes the values a constant outside autodiff.
     fn freeze(&mut self);
 
-    /// Takes this parameter's gradient out of `gradients`, flat; none when it is frozen or had no part in the loss.
+    /// Takes this parameter's gradient out of `gradients`, flat and f32; none when it is frozen or had no part in the loss.
     fn take_gradient(&self, gradients: &mut Gradients) -> Option<Tensor<1>>;
 
     /// The group this parameter is trained with.
@@ -116,7 +124,7 @@ impl<const D: usize> AnyParameter for Parameter<D> {
     }
 
     fn flat(&self) -> Tensor<1> {
-        flatten(self.value().without_autodiff())
+        cast(flatten(self.value().without_autodiff()), self.dtype)
     }
 
     fn set(&mut self, values: Tensor<1>) -> Result<(), Error> {
@@ -128,7 +136,7 @@ impl<const D: usize> AnyParameter for Parameter<D> {
                 self.name
             )));
         }
-        self.value = values.reshape(dims);
+        *self = self.with_value(values.reshape(dims));
         Ok(())
     }
 
@@ -141,7 +149,20 @@ impl<const D: usize> AnyParameter for Parameter<D> {
     }
 
     fn take_gradient(&self, gradients: &mut Gradients) -> Option<Tensor<1>> {
-        self.value.grad_remove(gradients).map(flatten)
+        let gradient = self.value.grad_remove(gradients)?;
+        Some(cast(flatten(gradient), DType::F32))
+    }
+}
+
+/// The same values in a type, rounded to the nearest where it is a narrower one.
+pub(crate) fn cast<const D: usize>(tensor: Tensor<D>, dtype: DType) -> Tensor<D> {
+    if tensor.dtype() == dtype {
+        return tensor;
+    }
+    match dtype {
+        DType::F16 => tensor.cast(FloatDType::F16),
+        DType::BF16 => tensor.cast(FloatDType::BF16),
+        _ => tensor.cast(FloatDType::F32),
     }
 }
 

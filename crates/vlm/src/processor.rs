@@ -1,8 +1,6 @@
 //! A dialogue with pictures as what the model takes: token ids, with as many image tokens as each picture has patches
 //! for, and the pictures' grids.
 
-mod image_cache;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::image_cache::ImageCache;
+use crate::cache::Cache;
 use crate::chat_template::ChatTemplate;
 use crate::config::Config;
 use crate::error::Error;
@@ -41,7 +39,7 @@ pub struct Processor {
     around_image: Option<[u32; 2]>,
     video_token: Option<u32>,
     assistant_header: Vec<u32>,
-    cache: ImageCache,
+    cache: Cache<PathBuf, ImagePatches>,
 }
 
 /// A dialogue as token ids.
@@ -78,7 +76,7 @@ impl Processor {
             video_token: prompts.video_token.and_then(|token| tokenizer.token_id(token)),
             assistant_header: tokenizer.encode(ASSISTANT_HEADER)?,
             tokenizer,
-            cache: ImageCache::new(DEFAULT_CACHE_BYTES),
+            cache: image_cache(DEFAULT_CACHE_BYTES),
         })
     }
 
@@ -86,7 +84,7 @@ impl Processor {
     #[must_use]
     pub fn with_image_cache_bytes(self, byte_limit: usize) -> Self {
         Self {
-            cache: ImageCache::new(byte_limit),
+            cache: image_cache(byte_limit),
             ..self
         }
     }
@@ -94,7 +92,7 @@ impl Processor {
     /// The same processor with other image settings (a lower `max_pixels`, say).
     #[must_use]
     pub fn with_pictures(self, pictures: Box<dyn Pictures>) -> Self {
-        let cache = ImageCache::new(self.cache.byte_limit());
+        let cache = image_cache(self.cache.byte_limit());
         Self {
             pictures,
             cache,
@@ -130,7 +128,8 @@ impl Processor {
     ///
     /// Errors: `Image` naming the file.
     pub fn image(&self, path: &Path) -> Result<Arc<ImagePatches>, Error> {
-        self.cache.get_or_insert(path, || self.pictures.process_file(path))
+        self.cache
+            .get_or_insert(&path.to_owned(), || self.pictures.process_file(path))
     }
 
     /// Many pictures' patches in order, decoded on all cores.
@@ -241,6 +240,10 @@ impl Processor {
         }
         expanded
     }
+}
+
+fn image_cache(byte_limit: usize) -> Cache<PathBuf, ImagePatches> {
+    Cache::new(byte_limit, ImagePatches::n_bytes)
 }
 
 /// The image token's id, which `config.json` must agree on if it says anything.

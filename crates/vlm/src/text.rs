@@ -8,7 +8,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::TextConfig;
 use crate::error::Error;
-use crate::linear::{Linear, linear, swiglu};
+use crate::linear::{Linear, embedding, linear, swiglu};
 use crate::norm::RmsNorm;
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::weights::WeightReader;
@@ -79,27 +79,23 @@ pub enum QkvLayout {
     Fused(&'static str),
 }
 
-/// Tokens of a pass, padded on the right to one length.
+/// Where the tokens of a pass stand: sequences in rows of one length, padded on the right, or several in one row.
 #[derive(Clone, Copy, Debug)]
-pub struct Padded<'a> {
-    /// Real tokens in each row.
+pub struct Placement<'a> {
+    /// Each sequence's first row among all `b · t`.
+    pub starts: &'a [usize],
+    /// Real tokens of each sequence.
     pub lengths: &'a [usize],
-    /// The length of every row, padding included.
-    pub t: usize,
+    /// `[b, t]`, padding included.
+    pub shape: [usize; 2],
     /// Place of each token in time, height and width, row after row; see [`crate::rope`].
     pub axes: &'a [Vec<u32>; 3],
-}
-
-impl Padded<'_> {
-    fn attention_context(self, config: &TextConfig) -> AttentionContext {
-        AttentionContext::new(self.axes, [self.lengths.len(), self.t], config)
-    }
 }
 
 impl TextModel {
     /// Reads the model's weights.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(
         reader: &mut WeightReader,
         config: &TextConfig,
@@ -107,13 +103,14 @@ impl TextModel {
         device: &Device,
     ) -> Result<Self, Error> {
         let (d, v) = (config.hidden_size, config.vocab_size);
-        let embed_tokens = reader.parameter(&format!("{}.weight", layout.embed_tokens), [v, d], device)?;
+        let [embed_key, head_key] = [layout.embed_tokens, layout.lm_head].map(|name| format!("{name}.weight"));
+        let embed_tokens = reader.parameter(&embed_key, [v, d], device)?;
         let layers = (0..config.num_hidden_layers)
             .map(|index| Layer::load(reader, &format!("{}.{index}", layout.layers), config, layout, device))
             .collect::<Result<_, _>>()?;
         let norm = RmsNorm::load(reader, layout.norm, d, config.rms_norm_eps, device)?;
         let lm_head = if config.tie_word_embeddings {
-            reader.skip(&format!("{}.weight", layout.lm_head));
+            reader.tie(&head_key, &embed_key, [v, d])?;
             None
         } else {
             Some(Linear::load(reader, layout.lm_head, [v, d], false, device)?)
@@ -128,21 +125,20 @@ impl TextModel {
 
     /// Looks tokens up. Shapes: `[n]` → `[n, d]`.
     pub fn embed(&self, ids: Tensor<1, Int>) -> Tensor<2> {
-        self.embed_tokens.value().select(0, ids)
+        embedding(self.embed_tokens.value(), ids)
     }
 
     /// Runs the decoder over embedded tokens.
     ///
     /// Shapes: `[b·t, d]` → `[b·t, d]`, final norm applied. Rows of padding come back meaningless.
-    pub fn forward(&self, embedded: Tensor<2>, tokens: Padded, config: &TextConfig) -> Tensor<2> {
-        let context = tokens.attention_context(config);
-        self.forward_with(embedded, |_, attention, x| attention.forward(x, &context))
+    pub(crate) fn forward(&self, embedded: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
+        self.forward_with(embedded, |_, attention, x| attention.forward(x, context))
     }
 
     /// The keys and values of embedded tokens in every layer, without computing what would follow them: of the last
     /// layer, only keys and values. Shapes: `[b·t, d]` → one [`Memory`] a layer.
-    pub(crate) fn remember(&self, embedded: Tensor<2>, tokens: Padded, config: &TextConfig) -> Vec<Memory> {
-        let context = tokens.attention_context(config);
+    pub(crate) fn remember(&self, embedded: Tensor<2>, tokens: Placement, config: &TextConfig) -> Vec<Memory> {
+        let context = AttentionContext::for_sampling(tokens, config);
         let Some((last, before)) = self.layers.split_last() else {
             return Vec::new();
         };
@@ -183,6 +179,35 @@ impl TextModel {
             hidden = layer.forward(hidden, |x| attend(index, &layer.self_attn, x));
         }
         self.norm.forward(hidden)
+    }
+
+    /// How many layers there are.
+    pub(crate) fn n_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Runs one layer. Shapes: `[b·t, d]` → `[b·t, d]`.
+    pub(crate) fn forward_layer(&self, index: usize, hidden: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
+        let layer = &self.layers[index];
+        layer.forward(hidden, |x| layer.self_attn.forward(x, context))
+    }
+
+    /// The parameters of one layer.
+    pub(crate) fn layer_mut(&mut self, index: usize) -> &mut impl Parameters {
+        &mut self.layers[index]
+    }
+
+    /// The norm after the last layer. Shapes: `[n, d]` → `[n, d]`.
+    pub(crate) fn forward_norm(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.norm.forward(hidden)
+    }
+
+    /// The head's weight, `[v, d]`: the embedding's where they are one.
+    pub(crate) fn head_weight(&self) -> Tensor<2> {
+        match &self.lm_head {
+            Some(head) => head.weight(),
+            None => self.embed_tokens.value(),
+        }
     }
 
     /// Scores of every token of the vocabulary. Shapes: `[n, d]` → `[n, v]`.

@@ -157,6 +157,30 @@ impl Tokenizer {
         self.inner.id_to_token(id)
     }
 
+    /// The bytes that each token stands for, by id, which may be a part of a character: those of its text for a special
+    /// token, none for an id that stands for no token.
+    pub fn token_bytes(&self) -> Vec<Vec<u8>> {
+        let is_byte_level = self.is_byte_level();
+        let bytes = |token: String| {
+            if self.inner.get_added_vocabulary().is_special_token(&token) {
+                token.into_bytes()
+            } else if is_byte_level {
+                bytes_of_characters(&token).unwrap_or_else(|| token.into_bytes())
+            } else {
+                byte_of_fallback(&token).map_or_else(|| token.replace('▁', " ").into_bytes(), |byte| vec![byte])
+            }
+        };
+        let ids = 0..self.vocab_size() as u32;
+        ids.map(|id| self.inner.id_to_token(id).map_or_else(Vec::new, bytes))
+            .collect()
+    }
+
+    /// Whether the vocabulary writes each byte as one character, rather than text with `▁` for a space.
+    fn is_byte_level(&self) -> bool {
+        let decoder = self.inner.get_decoder().map(serde_json::to_value);
+        decoder.is_some_and(|decoder| decoder.is_ok_and(|decoder| decoder.to_string().contains("\"ByteLevel\"")))
+    }
+
     /// The special tokens and their ids, in order of the ids.
     pub fn special_tokens(&self) -> &[(String, u32)] {
         &self.special_tokens
@@ -214,6 +238,27 @@ fn tokenizer_file(folder: &Path) -> PathBuf {
     } else {
         sentencepiece
     }
+}
+
+/// The bytes of a token of a byte-level vocabulary; none if a character stands for no byte. Printable bytes stand for
+/// themselves, the others for U+0100 and on (`bytes_to_unicode` of GPT-2's encoder).
+fn bytes_of_characters(token: &str) -> Option<Vec<u8>> {
+    let stands_for_itself = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    token
+        .chars()
+        .map(|character| match u32::from(character) {
+            code @ 0..=0xFF => Some(code as u8).filter(stands_for_itself),
+            code => (0..=255)
+                .filter(|byte| !stands_for_itself(byte))
+                .nth(code as usize - 0x100),
+        })
+        .collect()
+}
+
+/// The byte of a token such as `<0x0A>`.
+fn byte_of_fallback(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    u8::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 2)
 }
 
 /// Copies those of the named files that exist; nothing happens when source and target are the same folder.
@@ -308,4 +353,26 @@ fn stop_tokens(folder: &Path) -> Result<Vec<u32>, Error> {
             });
     }
     Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{byte_of_fallback, bytes_of_characters};
+
+    #[test]
+    fn characters_of_a_byte_level_vocabulary_are_bytes() {
+        assert_eq!(bytes_of_characters("Ġcat"), Some(b" cat".to_vec()));
+        assert_eq!(bytes_of_characters("Ċ"), Some(b"\n".to_vec()));
+        assert_eq!(bytes_of_characters("Ã©"), Some("é".as_bytes().to_vec()));
+        assert_eq!(bytes_of_characters("\u{143}"), Some(vec![0xAD]));
+        assert_eq!(bytes_of_characters("\u{144}"), None);
+        assert_eq!(bytes_of_characters(" "), None);
+    }
+
+    #[test]
+    fn fallback_tokens_are_bytes() {
+        assert_eq!(byte_of_fallback("<0x0A>"), Some(10));
+        assert_eq!(byte_of_fallback("<0x>"), None);
+        assert_eq!(byte_of_fallback("<s>"), None);
+    }
 }

@@ -5,6 +5,7 @@
 //! at the same time, never touching one graph together; their gradients are added up by name afterwards.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burn::tensor::{Gradients, Tensor};
 
@@ -28,6 +29,18 @@ impl Vlm {
             }
         });
         view
+    }
+
+    /// A view whose adapters drop a share `rate` of their inputs' values; what is dropped of a row follows from its key
+    /// ([`crate::batch::Batch::row_keys`]) and the layer's name alone, in each pass the same.
+    #[must_use]
+    pub fn with_lora_dropout(mut self, rate: f64, row_keys: &Arc<[u64]>) -> Self {
+        self.visit_linears(&mut |linear| {
+            if let Some(adapter) = linear.adapter_mut() {
+                adapter.set_dropout(rate, row_keys);
+            }
+        });
+        self
     }
 
     /// The values of all parameters of `groups`.

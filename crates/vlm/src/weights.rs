@@ -1,23 +1,22 @@
 //! A model's weights: read from a Hugging Face folder or drawn at random, one key at a time; written back under the
 //! same keys.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+mod dtype;
+pub(crate) mod files;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
 
 use crate::error::Error;
 use crate::families::Family;
 use crate::parameter::Parameter;
-use crate::tensor_file::TensorFile;
-
-/// The file of an unsharded checkpoint.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
-/// The list of shards of a sharded one.
-pub const INDEX_FILE: &str = "model.safetensors.index.json";
+pub use dtype::WeightType;
+use files::{FileLayout, WeightFiles};
+pub use files::{INDEX_FILE, WEIGHTS_FILE};
 
 /// A module that transformers has moved: where published checkpoints have it, and where newer ones do.
 pub type Moved = (&'static str, &'static str);
@@ -76,62 +75,56 @@ pub struct WeightReader {
     source: Source,
     naming: Naming,
     family: &'static dyn Family,
+    weight_type: WeightType,
     taken: BTreeSet<String>,
+    tied: Vec<(String, String)>,
     is_dry: bool,
 }
 
 #[derive(Debug)]
 enum Source {
-    Folder {
-        folder: PathBuf,
-        files: Vec<TensorFile>,
-        file_of_key: BTreeMap<String, usize>,
-    },
-    Random {
-        seed: u64,
-        deviation: f64,
-    },
+    Folder(WeightFiles),
+    Random { seed: u64, deviation: f64 },
 }
 
 impl WeightReader {
-    /// Opens a folder with `model.safetensors`, or with shards listed in `model.safetensors.index.json`.
+    /// Opens a folder's weights, to be held as `weight_type` says.
     ///
-    /// Errors: `Io` for a file that cannot be opened, `File` for one that is truncated or no safetensors file, or for
-    /// a shard that lacks a key the index promises.
-    pub(crate) fn open(folder: &Path, family: &'static dyn Family) -> Result<Self, Error> {
-        let files = weight_files(folder)?;
-        let keys = files
-            .iter()
-            .enumerate()
-            .flat_map(|(index, file)| file.keys().into_iter().map(move |k| (k, index)));
-        let file_of_key: BTreeMap<_, _> = keys.collect();
-        let naming = Naming::of(family.moved(), file_of_key.keys().map(String::as_str));
-        let source = Source::Folder {
-            folder: folder.to_owned(),
-            files,
-            file_of_key,
-        };
-        Ok(Self {
-            source,
-            naming,
-            family,
-            taken: BTreeSet::new(),
-            is_dry: false,
-        })
+    /// Errors: as [`WeightFiles::open`].
+    pub(crate) fn open(folder: &Path, family: &'static dyn Family, weight_type: WeightType) -> Result<Self, Error> {
+        let files = WeightFiles::open(folder)?;
+        let naming = Naming::of(family.moved(), files.keys());
+        Ok(Self::new(Source::Folder(files), naming, family, weight_type))
     }
 
     /// A source of random weights for a model trained from nothing: matrices normal with standard deviation
-    /// `deviation`, biases 0, norms 1. What a key gets depends on it and the seed alone, not on what was read before.
+    /// `deviation`, biases 0, norms 1, all f32. What a key gets depends on it and the seed alone, not on what was read
+    /// before.
     pub(crate) fn random(seed: u64, deviation: f64, family: &'static dyn Family) -> Self {
+        let naming = Naming {
+            moved: family.moved(),
+            is_nested: false,
+        };
+        Self::new(Source::Random { seed, deviation }, naming, family, WeightType::Auto)
+    }
+
+    fn new(source: Source, naming: Naming, family: &'static dyn Family, weight_type: WeightType) -> Self {
         Self {
-            source: Source::Random { seed, deviation },
-            naming: Naming {
-                moved: family.moved(),
-                is_nested: false,
-            },
+            source,
+            naming,
             family,
+            weight_type,
             taken: BTreeSet::new(),
+            tied: Vec::new(),
             is_dry: false,
+        }
+    }
+
+    /// A source of shapes alone: every weight is zero and takes no memory.
+    pub(crate) fn shapes(family: &'static dyn Family) -> Self {
+        Self {
+            is_dry: true,
+            ..Self::random(0, 0.0, family)
         }
     }
 
@@ -143,42 +136,35 @@ impl WeightReader {
     /// Whether the source has a weight of this published key; a random one has every key.
     pub fn contains(&self, key: &str) -> bool {
         match &self.source {
-            Source::Folder { file_of_key, .. } => file_of_key.contains_key(&self.naming.key(key)),
+            Source::Folder(files) => files.file(&self.naming.key(key)).is_some(),
             Source::Random { .. } => true,
         }
     }
 
     /// The same, but only keys, shapes and types are looked at: every weight is zero and takes no memory.
     pub(crate) fn check(folder: &Path, family: &'static dyn Family) -> Result<Self, Error> {
-        let mut reader = Self::open(folder, family)?;
+        let mut reader = Self::open(folder, family, WeightType::Auto)?;
         reader.is_dry = true;
         Ok(reader)
     }
 
-    /// Takes the weight of a published key as a tensor of `shape`.
+    /// Takes the weight of a published key as a [`Parameter`] of `shape`, named as in the checkpoint. Matrices are held
+    /// in the type that the reader's [`WeightType`] says, whatever else there is in f32 with that type's values.
     ///
     /// Errors: `Tensor` when the key is missing, or its shape or type is another.
-    pub fn take<const D: usize>(&mut self, key: &str, shape: [usize; D], device: &Device) -> Result<Tensor<D>, Error> {
-        self.take_as(key, &shape, shape, device)
-    }
-
-    /// The same as a [`Parameter`], named as in the checkpoint.
-    ///
-    /// Errors: as [`Self::take`].
     pub fn parameter<const D: usize>(
         &mut self,
         key: &str,
         shape: [usize; D],
         device: &Device,
     ) -> Result<Parameter<D>, Error> {
-        let value = self.take(key, shape, device)?;
-        Ok(Parameter::new(&self.naming.key(key), self.family.group(key), value))
+        self.reshaped_parameter(key, &shape, shape, device)
     }
 
     /// A [`Parameter`] computed with as `shape` that the checkpoint stores as `file_shape`, of the same length and
     /// order: a convolution kernel used as a matrix.
     ///
-    /// Errors: as [`Self::take`].
+    /// Errors: as [`Self::parameter`].
     pub fn reshaped_parameter<const D: usize>(
         &mut self,
         key: &str,
@@ -186,110 +172,85 @@ impl WeightReader {
         shape: [usize; D],
         device: &Device,
     ) -> Result<Parameter<D>, Error> {
-        let value = self.take_as(key, file_shape, shape, device)?;
+        let name = self.naming.key(key);
+        let (value, dtype) = self.take(&name, file_shape, shape, device)?;
+        self.taken.insert(name.clone());
         Ok(Parameter::reshaped(
-            &self.naming.key(key),
+            &name,
             self.family.group(key),
             file_shape,
-            value,
+            (value, dtype),
         ))
     }
 
-    /// Counts a key as read that the model does not need: a tied head that was stored all the same.
-    pub fn skip(&mut self, key: &str) {
-        self.taken.insert(self.naming.key(key));
+    /// Counts the key of a tied head as read, if the checkpoint stores it all the same: the model computes with the
+    /// weight of `of` in its place, of `shape`, and saves that under both keys.
+    ///
+    /// Errors: `Tensor` when what is stored has another shape or type.
+    pub fn tie(&mut self, key: &str, of: &str, shape: [usize; 2]) -> Result<(), Error> {
+        let (key, of) = (self.naming.key(key), self.naming.key(of));
+        if let Source::Folder(files) = &self.source
+            && let Some(file) = files.file(&key)
+        {
+            file.check(&key, &shape)?;
+            self.taken.insert(key.clone());
+            self.tied.push((key, of));
+        }
+        Ok(())
     }
 
-    /// Ends the reading.
+    /// Ends the reading; returns how the files lie, to save the model as it was found.
     ///
     /// Errors: `Tensor` naming a key of the checkpoint that nobody asked for: it is not the model its config says.
-    pub fn finish(self) -> Result<(), Error> {
-        let Source::Folder { files, file_of_key, .. } = &self.source else {
-            return Ok(());
+    pub(crate) fn finish(self) -> Result<FileLayout, Error> {
+        let Source::Folder(files) = &self.source else {
+            return Ok(FileLayout::default());
         };
-        let mut left_over = file_of_key.iter().filter(|(key, _)| !self.taken.contains(*key));
-        let Some((key, file)) = left_over.next() else {
-            return Ok(());
-        };
-        let more = left_over.count();
-        Err(files[*file].tensor_error(
-            key,
-            format!("unexpected: the config describes no such tensor ({more} more)"),
-        ))
+        let mut left_over = files.keys().filter(|key| !self.taken.contains(*key));
+        if let Some((key, file)) = left_over.next().and_then(|key| Some((key, files.file(key)?))) {
+            let more = left_over.count();
+            let problem = format!("unexpected: the config describes no such tensor ({more} more)");
+            return Err(file.tensor_error(key, problem));
+        }
+        Ok(files.layout(self.tied))
     }
 
-    fn take_as<const D: usize>(
-        &mut self,
-        key: &str,
+    // The values, and the type that they have in files.
+    fn take<const D: usize>(
+        &self,
+        name: &str,
         file_shape: &[usize],
         shape: [usize; D],
         device: &Device,
-    ) -> Result<Tensor<D>, Error> {
-        let name = self.naming.key(key);
-        let data = match &self.source {
-            Source::Random { seed, deviation } => random_weight(*seed, *deviation, &name, file_shape),
-            Source::Folder {
-                folder,
-                files,
-                file_of_key,
-            } => {
-                let file = file_of_key.get(&name).map(|file| &files[*file]);
-                let file = file.ok_or_else(|| missing_key(folder, files, &name, file_shape))?;
+    ) -> Result<(Tensor<D>, DType), Error> {
+        let (data, dtype) = match &self.source {
+            Source::Random { .. } if self.is_dry => {
+                return Ok((
+                    Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape),
+                    DType::F32,
+                ));
+            }
+            Source::Random { seed, deviation } => (random_weight(*seed, *deviation, name, file_shape), DType::F32),
+            Source::Folder(files) => {
+                let file = files.file(name).ok_or_else(|| files.missing(name, file_shape))?;
+                let dtype = self.weight_type.of(file.check(name, file_shape)?);
+                // Some GPUs have no bf16.
+                let dtype = if device.supports_dtype(dtype) {
+                    dtype
+                } else {
+                    DType::F32
+                };
                 if self.is_dry {
-                    file.check(&name, file_shape)?;
-                    self.taken.insert(name);
-                    return Ok(Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape));
+                    return Ok((Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape), dtype));
                 }
-                file.read(&name, file_shape)?
+                (file.read_as(name, file_shape, dtype)?, dtype)
             }
         };
-        self.taken.insert(name);
-        let (bytes, _, dtype) = data.into_parts();
-        Ok(Tensor::from_data(TensorData::from_bytes(bytes, shape, dtype), device))
+        let data = if D == 2 { data } else { data.convert_dtype(DType::F32) };
+        let (bytes, _, held) = data.into_parts();
+        let data = TensorData::from_bytes(bytes, shape, held);
+        Ok((Tensor::from_data(data, (device, held)), dtype))
     }
-}
-
-fn missing_key(folder: &Path, files: &[TensorFile], key: &str, shape: &[usize]) -> Error {
-    let path = match files {
-        [only] => only.path().to_owned(),
-        _ => folder.join(INDEX_FILE),
-    };
-    Error::Tensor {
-        path,
-        key: key.to_owned(),
-        problem: format!("missing: expected a tensor of shape {shape:?}"),
-    }
-}
-
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: BTreeMap<String, String>,
-}
-
-/// The files that hold a folder's weights.
-///
-/// Errors: as [`WeightReader::open`].
-pub(crate) fn weight_files(folder: &Path) -> Result<Vec<TensorFile>, Error> {
-    let index_path = folder.join(INDEX_FILE);
-    if !index_path.exists() {
-        return Ok(vec![TensorFile::open(&folder.join(WEIGHTS_FILE))?]);
-    }
-    let text = fs_err::read_to_string(&index_path)?;
-    let index: ShardIndex = serde_json::from_str(&text).map_err(|error| Error::File {
-        path: index_path,
-        problem: format!("not a shard index: {error}"),
-    })?;
-    let shards: BTreeSet<&String> = index.weight_map.values().collect();
-    let files: BTreeMap<&String, TensorFile> = shards
-        .into_iter()
-        .map(|shard| Ok((shard, TensorFile::open(&folder.join(shard))?)))
-        .collect::<Result<_, Error>>()?;
-    for (key, shard) in &index.weight_map {
-        if files[shard].shape(key).is_none() {
-            return Err(files[shard].tensor_error(key, format!("missing, though {INDEX_FILE} places it here")));
-        }
-    }
-    Ok(files.into_values().collect())
 }
 
 // As transformers initialises this model, but each tensor from its own stream.
@@ -308,12 +269,16 @@ fn random_weight(seed: u64, deviation: f64, name: &str, shape: &[usize]) -> Tens
     TensorData::new(values, shape.to_vec())
 }
 
-/// A stream of random numbers that belongs to one seed and one name (FNV-1a over its bytes).
+/// A stream of random numbers that belongs to one seed and one name.
 pub(crate) fn generator_for(seed: u64, name: &str) -> ChaCha8Rng {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    ChaCha8Rng::seed_from_u64(seed ^ hash_of_name(name))
+}
+
+/// FNV-1a over the name's bytes.
+pub(crate) fn hash_of_name(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    ChaCha8Rng::seed_from_u64(seed ^ hash)
+    })
 }
 
 /// Uniform in `[0, 1)`, with 53 random bits.

@@ -3,12 +3,16 @@
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Tensor;
 use common::{Case, Fixture, assert_close, committed_folder, fixtures, values};
 use vlm::batch::{Batch, TokenSequence};
-use vlm::generate::{FinishReason, GenerateOptions, Generated, Prompt, generate};
+use vlm::generate::{
+    Constraint, ContinuousBatch, Event, FinishReason, GenerateOptions, Generated, Member, Prompt, Request, generate,
+};
 use vlm::model::Vlm;
 
 /// The six cases of a fixture, cut where the reply begins.
@@ -184,6 +188,120 @@ fn a_sequence_is_the_same_in_any_company() {
             assert_eq!(split, together, "batches of {batch_size}, {workers} workers");
         }
     }
+}
+
+/// Every prompt of the fixture's as a request whose members are called by their seeds.
+fn requests<'a>(prompts: &'a Prompts, seeds: &'a [Vec<u64>], options: &GenerateOptions) -> Vec<Request<'a>> {
+    let options = Arc::new(options.clone());
+    let request = |prompt: Prompt<'a>| Request {
+        sequence: prompt.sequence,
+        images: prompt.images,
+        members: prompt.seeds.iter().map(|&seed| member(seed)).collect(),
+        options: options.clone(),
+        n_top_logprobs: Some(0),
+    };
+    prompts.with_seeds(seeds).into_iter().map(request).collect()
+}
+
+fn member(seed: u64) -> Member {
+    Member {
+        id: seed,
+        seed,
+        constraint: None,
+    }
+}
+
+#[test]
+fn a_sequence_that_joins_others_on_their_way_is_the_same() {
+    let prompts = Prompts::of(Fixture::committed());
+    let seeds = seeds();
+    let options = GenerateOptions {
+        stop_tokens: (0..100).collect(),
+        ..options()
+    };
+    for ignore_eos in [true, false] {
+        let options = GenerateOptions {
+            ignore_eos,
+            ..options.clone()
+        };
+        let expected = prompts.sample(&seeds, &options);
+        let mut batch = ContinuousBatch::new(&prompts.model);
+        let mut waiting = requests(&prompts, &seeds, &options).into_iter();
+        let mut got: HashMap<u64, Vec<(u32, f32)>> = HashMap::new();
+        for step in 0.. {
+            // One prompt every three tokens, one of whose sequences leaves after nine.
+            if step % 3 == 0 {
+                batch.join(waiting.by_ref().take(1).collect()).unwrap();
+            }
+            if step == 9 {
+                batch.leave(2);
+            }
+            for Event { id, token } in batch.step().unwrap() {
+                let token = token.unwrap();
+                got.entry(id).or_default().push((token.id, token.logprob));
+            }
+            if batch.n_running() == 0 && waiting.len() == 0 {
+                break;
+            }
+        }
+        for (seed, expected) in seeds.iter().flatten().zip(expected.iter().flatten()) {
+            let expected: Vec<(u32, f32)> = expected
+                .token_ids
+                .iter()
+                .copied()
+                .zip(expected.logprobs.iter().copied())
+                .collect();
+            let n = if *seed == 2 {
+                expected.len().min(9)
+            } else {
+                expected.len()
+            };
+            assert_eq!(got[seed], expected[..n], "seed {seed}, ignore_eos {ignore_eos}");
+        }
+    }
+}
+
+/// Counts down from the last token of the vocabulary by tens, and then has no more to say.
+struct Countdown(u32);
+
+impl Constraint for Countdown {
+    fn ban(&mut self, ban: &mut dyn FnMut(u32)) -> Result<(), String> {
+        (0..608).filter(|token| *token != self.0).for_each(ban);
+        Ok(())
+    }
+
+    fn accept(&mut self, token: u32) -> Result<(), String> {
+        self.0 = token.checked_sub(100).ok_or("nothing more to say")?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_constraint_binds_its_own_sequence_alone() {
+    let prompts = Prompts::of(Fixture::committed());
+    let seeds = seeds();
+    let expected = prompts.sample(&seeds, &options());
+    let mut requests = requests(&prompts, &seeds, &options());
+    requests[0].members.push(Member {
+        constraint: Some(Box::new(Countdown(450))),
+        ..member(77)
+    });
+    let mut batch = ContinuousBatch::new(&prompts.model);
+    batch.join(requests).unwrap();
+    let (mut counted, mut free, mut last) = (Vec::new(), Vec::new(), None);
+    while batch.n_running() > 0 {
+        for Event { id, token } in batch.step().unwrap() {
+            match (id, token) {
+                (77, Ok(token)) => counted.push(token.id),
+                (77, Err(error)) => last = Some(error.to_string()),
+                (0, token) => free.push(token.unwrap().id),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(counted, [450, 350, 250, 150]);
+    assert_eq!(last.as_deref(), Some("nothing more to say"));
+    assert_eq!(free, expected[0][0].token_ids);
 }
 
 #[test]

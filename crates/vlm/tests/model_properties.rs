@@ -57,6 +57,42 @@ fn an_adapter_survives_writing_and_reading_under_the_newer_names() {
 }
 
 #[test]
+fn adapters_of_every_naming_are_read_and_of_no_layer_refused() {
+    let fixture = Fixture::committed();
+    let source = fixture.adapter_folder();
+    let bytes = std::fs::read(source.join("adapter_model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = std::fs::read_to_string(source.join("adapter_config.json")).unwrap();
+    let config = config.replace("\"lora_dropout\": 0.0", "\"lora_dropout\": 0.05");
+    assert!(config.contains("0.05"), "{config}");
+    std::fs::write(folder.path().join("adapter_config.json"), config).unwrap();
+    let load_named = |layers: &str| {
+        let renamed = tensors.tensors().into_iter().map(|(key, view)| {
+            let (_, place) = key.split_once(".layers.").unwrap();
+            (format!("{layers}.{place}"), view)
+        });
+        let path = folder.path().join("adapter_model.safetensors");
+        safetensors::serialize_to_file(renamed.collect::<Vec<_>>(), None, &path).unwrap();
+        let mut model = load(&fixture);
+        model.load_adapter(folder.path())?;
+        Ok::<_, vlm::error::Error>(logits_alone(&model, &fixture, fixture.case("case1")))
+    };
+    for layers in [
+        "base_model.model.model.layers",
+        "base_model.model.model.language_model.layers",
+        "base_model.model.language_model.layers",
+    ] {
+        let logits = load_named(layers).unwrap();
+        assert_close(layers, &logits, &fixture.floats("lora.logits.case1"), 2e-4);
+    }
+    let message = load_named("base_model.model.transformer.layers")
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("belongs to no adaptable layer"), "{message}");
+}
+
+#[test]
 fn a_fresh_adapter_changes_nothing_and_must_match_a_layer() {
     let fixture = Fixture::committed();
     let mut model = load(&fixture);
@@ -64,6 +100,7 @@ fn a_fresh_adapter_changes_nothing_and_must_match_a_layer() {
     let config = |target_modules| LoraConfig {
         r: 2,
         alpha: 4.0,
+        dropout: 0.0,
         rank_stabilised: false,
         target_modules,
     };

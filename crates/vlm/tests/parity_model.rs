@@ -46,6 +46,22 @@ fn image_tokens_agree() {
 }
 
 #[test]
+fn tower_and_projector_one_after_the_other_agree_with_both_at_once() {
+    for fixture in fixtures() {
+        let model = load(&fixture);
+        for case in fixture.cases() {
+            let Some(pixel_values) = fixture.pixel_values(&case, &model.device()) else {
+                continue;
+            };
+            let seen = model.see_images(pixel_values.clone(), &case.grids).unwrap();
+            let got = values(model.project_images(seen));
+            let expected = values(model.encode_images(pixel_values, &case.grids).unwrap());
+            assert_close(&case.id, &got, &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
 fn logits_and_logprobs_agree() {
     for fixture in fixtures() {
         let model = load(&fixture);

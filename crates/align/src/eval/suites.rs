@@ -110,7 +110,7 @@ fn checked(path: &Path, rows: Vec<(usize, Item)>) -> Result<Vec<Item>, DataError
 }
 
 /// Reads a CSV file's rows, each with the line it begins on.
-fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, DataError> {
+pub(crate) fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, DataError> {
     let mut reader = csv::Reader::from_reader(fs_err::File::open(path)?);
     let headers = reader.headers().map_err(|error| csv_fault(path, 1, error))?.clone();
     let mut rows = Vec::new();

@@ -51,6 +51,16 @@ impl Table {
         }
     }
 
+    /// Shares by name, in per cent with their 95 % intervals.
+    pub fn of_rates(heading: &str, rates: Vec<(&str, &Rate)>) -> Self {
+        let row = |(name, rate): (&str, &Rate)| texts([name, &share(Some(rate), rate.n), &rate.n.to_string()]);
+        Self {
+            header: texts([heading, "%", "N"]),
+            rows: rates.into_iter().map(row).collect(),
+            names: 1,
+        }
+    }
+
     /// A comparison: one row for each split and rate, differences in percentage points.
     pub fn of_comparison(comparison: &Comparison) -> Self {
         let difference = format!("{} less {}", comparison.model, comparison.baseline);

@@ -181,7 +181,8 @@ impl GrpoConfig {
         }
     }
 
-    pub(super) fn total_steps(&self, n_prompts: usize) -> usize {
+    /// How many steps there are in all.
+    pub fn total_steps(&self, n_prompts: usize) -> usize {
         if self.max_steps > 0 {
             return self.max_steps;
         }

@@ -23,6 +23,11 @@ pub struct SftConfig {
     pub train_batch_size: usize,
     /// How many parts a batch is cut into; the result is the same, the memory is not.
     pub gradient_accumulation_steps: usize,
+    /// Longest sample, in tokens, those of pictures included; longer ones are refused, never cut. Name as in TRL.
+    pub max_length: usize,
+    /// Put samples end to end in rows of up to `max_length` tokens instead of padding them to one length; each still sees
+    /// itself alone. Name as in TRL.
+    pub packing: bool,
     /// Learn the last turn of a dialogue alone, not every turn of the assistant's (LLaMA-Factory's name).
     pub mask_history: bool,
     /// The highest learning rate (P1: 2e-6 for Qwen2-VL-7B, 5e-6 for InternVL2.5-8B).
@@ -56,6 +61,8 @@ impl Default for SftConfig {
             max_steps: 0,
             train_batch_size: 128,
             gradient_accumulation_steps: 1,
+            max_length: 8192,
+            packing: false,
             mask_history: false,
             learning_rate: 2e-6,
             lr_scheduler_type: SchedulerType::Cosine,
@@ -90,6 +97,7 @@ impl SftConfig {
         for (name, count) in [
             ("train_batch_size", self.train_batch_size),
             ("gradient_accumulation_steps", self.gradient_accumulation_steps),
+            ("max_length", self.max_length),
         ] {
             check_count(&key(name), count)?;
         }
@@ -97,7 +105,8 @@ impl SftConfig {
         check_optimizer(table, &self.optimizer(self.learning_rate))
     }
 
-    pub(super) fn total_steps(&self, steps_per_epoch: usize) -> usize {
+    /// How many optimizer steps there are in all.
+    pub fn total_steps(&self, steps_per_epoch: usize) -> usize {
         if self.max_steps > 0 {
             return self.max_steps;
         }

@@ -39,9 +39,14 @@ impl<'a> Mixture<'a> {
         })
     }
 
+    /// Samples an epoch, general ones included.
+    pub fn items_per_epoch(&self) -> usize {
+        self.items.len() + self.n_general
+    }
+
     /// Batches an epoch; the last one may be smaller.
     pub fn steps_per_epoch(&self) -> usize {
-        (self.items.len() + self.n_general).div_ceil(self.batch_size)
+        self.items_per_epoch().div_ceil(self.batch_size)
     }
 
     /// The items of an optimizer step, counted from one.

@@ -12,7 +12,7 @@ use clap::Args;
 use engine::{Trainable, newborn};
 
 use super::Context;
-use super::model;
+use super::model::{self, Passes};
 use super::run_folder::open;
 use crate::args::RunArguments;
 use crate::config;
@@ -106,12 +106,14 @@ fn train(
         freeze_vision_tower: false,
         freeze_multi_modal_projector: false,
         freeze_language_model: false,
+        gradient_checkpointing: false,
     };
     let table = ModelTable {
         path: Some(from.to_owned()),
-        adapter: None,
+        ..ModelTable::default()
     };
-    let mut engine = model::open(&table, whole, config.seed, context.global.device)?;
+    let passes = Passes::of(config);
+    let mut engine = model::open_with(&table, whole, config.seed, context.global.device, &passes)?;
     match sft::run(&mut engine, items, &[], config, run_dir, &mut context.progress)? {
         Outcome::Interrupted { .. } => Err(interrupt::stopped().into()),
         Outcome::Finished { .. } => Ok(engine.save(to, SaveKind::Weights)?),

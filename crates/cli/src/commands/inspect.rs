@@ -8,6 +8,7 @@ use vlm::inspection::Inspection;
 use super::Context;
 use super::model;
 use crate::errors::Failure;
+use crate::hub::{self, Kind};
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
@@ -21,8 +22,8 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The model's folder
-    #[arg(value_name = "DIR")]
+    /// The model's folder, or its name on the Hugging Face hub
+    #[arg(value_name = "DIR|NAME")]
     folder: PathBuf,
     /// Print one JSON object instead
     #[arg(long)]
@@ -33,7 +34,7 @@ pub struct Arguments {
 ///
 /// Errors: of model where something is wrong with the folder.
 pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let folder = &arguments.folder;
+    let folder = &hub::folder(&arguments.folder, Kind::Model)?;
     if !folder.is_dir() {
         return Err(Failure::model(format!("{}: no such folder: expected a model", folder.display())).into());
     }

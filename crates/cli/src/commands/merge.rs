@@ -12,7 +12,8 @@ use crate::errors::Failure;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
-DIR then holds a Hugging Face folder, f32, that needs no adapter any more.
+DIR then holds a Hugging Face folder that needs no adapter any more: keys, files and types as the
+model has them, or in the type that --dtype names.
 
 Example:
   scruple merge --model MODEL --adapter runs/safer/checkpoint-40 --out models/safer";

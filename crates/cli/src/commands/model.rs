@@ -2,24 +2,41 @@
 
 use std::path::{Path, PathBuf};
 
+use align::sft::SftConfig;
 use clap::Args;
-use engine::{ComputeDevice, DEVICES, EngineOptions, LocalEngine, Trainable};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use engine::{ComputeDevice, DEVICES, EngineOptions, Inspector, LocalEngine, Trainable};
 use vlm::adapter::LoraConfig;
+use vlm::weights::WeightType;
 
 use super::run_folder::required;
 use crate::args::Device;
 use crate::config::tables::ModelTable;
 use crate::errors::Failure;
+use crate::hub::{self, Kind};
 
 /// Which model to use.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArguments {
-    /// The model: a Hugging Face folder of Qwen2-VL, Qwen2.5-VL, InternVL2.5 or InternVL3
-    #[arg(long, value_name = "DIR")]
+    /// The model: a Hugging Face folder of Qwen2-VL, Qwen2.5-VL, InternVL2.5 or InternVL3, or its name on the hub
+    #[arg(long, value_name = "DIR|NAME")]
     pub model: PathBuf,
-    /// A LoRA adapter in PEFT layout, put on top of the model
-    #[arg(long, value_name = "DIR")]
+    /// A LoRA adapter in PEFT layout, put on top of the model: a folder, or its name on the hub
+    #[arg(long, value_name = "DIR|NAME")]
     pub adapter: Option<PathBuf>,
+    /// The type that weights are held and saved in; all computing is in f32
+    #[arg(long, value_name = "TYPE", default_value = "auto", value_parser = weight_type())]
+    pub dtype: WeightType,
+}
+
+/// The types by their names in transformers.
+fn weight_type() -> impl TypedValueParser<Value = WeightType> {
+    PossibleValuesParser::new(["auto", "float32", "bfloat16", "float16"]).map(|name| match name.as_str() {
+        "float32" => WeightType::Float32,
+        "bfloat16" => WeightType::BFloat16,
+        "float16" => WeightType::Float16,
+        _ => WeightType::Auto,
+    })
 }
 
 impl ModelArguments {
@@ -28,15 +45,19 @@ impl ModelArguments {
         ModelTable {
             path: Some(self.model.clone()),
             adapter: self.adapter.clone(),
+            dtype: self.dtype,
         }
     }
 }
 
 impl ModelTable {
-    /// The policy by its folders, which tell it from others of the same name.
+    /// The policy by its folders, which tell it from others of the same name, and by its type where one is chosen.
     pub fn policy(&self) -> String {
         let folders = [&self.path, &self.adapter].into_iter().flatten();
-        let names: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+        let mut names: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
+        if self.dtype != WeightType::Auto {
+            names.push(format!("{:?}", self.dtype).to_lowercase());
+        }
         names.join(" + ")
     }
 }
@@ -59,9 +80,47 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
 /// Errors: of usage when the device is not part of this build or no model is named; of model when a folder is not what
 /// it should be; whatever the engine meets.
 pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device) -> anyhow::Result<LocalEngine> {
-    let model = required(table.path.as_ref(), "model.path")?;
-    check_folder(model, "config.json", "model")?;
-    if let Some(adapter) = &table.adapter {
+    open_with(table, trainable, seed, device, &Passes::default())
+}
+
+/// How sequences go through the model.
+#[derive(Clone, Debug, Default)]
+pub struct Passes {
+    /// Longest sequence that is trained, in tokens; no limit where there is none.
+    pub max_length: Option<usize>,
+    /// Whether sequences are packed into rows of that length.
+    pub packing: bool,
+    /// Where picture features are kept for later runs.
+    pub image_feature_cache: Option<PathBuf>,
+}
+
+impl Passes {
+    /// As fine-tuning's settings say.
+    pub fn of(config: &SftConfig) -> Self {
+        Self {
+            max_length: Some(config.max_length),
+            packing: config.packing,
+            image_feature_cache: None,
+        }
+    }
+}
+
+/// As [`open`], for passes of a kind.
+///
+/// Errors: as [`open`].
+pub fn open_with(
+    table: &ModelTable,
+    trainable: Trainable,
+    seed: u64,
+    device: Device,
+    passes: &Passes,
+) -> anyhow::Result<LocalEngine> {
+    let name = required(table.path.as_ref(), "model.path")?;
+    let model = hub::folder(name, Kind::Model)?;
+    check_folder(&model, "config.json", "model")?;
+    let adapter = table.adapter.as_deref().map(|name| hub::folder(name, Kind::Adapter));
+    let adapter = adapter.transpose()?;
+    if let Some(adapter) = &adapter {
         check_folder(adapter, "adapter_config.json", "LoRA adapter")?;
         trainable.validate_adapter(
             "train",
@@ -69,15 +128,34 @@ pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device)
         )?;
     }
     let device = self::device(device)?;
-    let options = EngineOptions {
+    let options = EngineOptions::new(model, device);
+    let max_length = passes.max_length.unwrap_or(options.max_length);
+    Ok(LocalEngine::open(EngineOptions {
+        base_model: name.to_string_lossy().into_owned(),
+        weight_type: table.dtype,
+        adapter,
         trainable,
         seed,
-        ..EngineOptions::new(model.to_owned(), device)
-    };
-    Ok(LocalEngine::open(EngineOptions {
-        adapter: table.adapter.clone(),
+        max_length,
+        packing: passes.packing,
+        // A packed row is as long as the longest sample may be.
+        micro_batch_tokens: if passes.packing {
+            max_length
+        } else {
+            options.micro_batch_tokens
+        },
+        feature_cache_folder: passes.image_feature_cache.clone(),
         ..options
     })?)
+}
+
+/// Opens what looks at samples before training.
+///
+/// Errors: of usage when no model is named; of model when its folder is not what it should be.
+pub fn inspector(table: &ModelTable, max_length: usize) -> anyhow::Result<Inspector> {
+    let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
+    check_folder(&model, "config.json", "model")?;
+    Ok(Inspector::open(&model, max_length)?)
 }
 
 /// The device that was asked for.

@@ -1,46 +1,107 @@
 //! The tables of each command's settings: a room's own struct each, and two that only the command line knows.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use align::curate::CurateConfig;
 use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
+use align::judge::{Combination, JudgeConfig};
 use align::mini::base::BaseConfig;
 use align::mini::splits::MiniConfig;
 use align::report::ReportConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
+use endpoint::RoleSettings;
 use engine::Trainable;
 use engine::newborn::ModelSize;
 use serde::{Deserialize, Serialize};
+use vlm::weights::WeightType;
+
+/// A few bad samples among thousands are no reason not to train.
+const DEFAULT_MAX_REJECTED: f64 = 0.05;
 
 /// The model to begin with; the table `[model]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelTable {
-    /// The model's folder.
+    /// The model's folder, or its name on the Hugging Face hub.
     pub path: Option<PathBuf>,
-    /// The folder of a LoRA adapter to put on top, in PEFT layout.
+    /// The folder of a LoRA adapter to put on top, in PEFT layout, or its name on the hub.
     pub adapter: Option<PathBuf>,
+    /// The type that weights are held and saved in.
+    pub dtype: WeightType,
 }
 
 /// Where training data come from; the table `[data]` of `sft`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SftData {
     /// The labelled samples.
     pub train: Option<PathBuf>,
     /// Labelled general questions, mixed in as `sft.general_ratio` says.
     pub general: Option<PathBuf>,
+    /// The largest share of samples that may be left out because they cannot be trained; more end the run.
+    pub max_rejected: f64,
+    /// A folder for the features of a frozen vision tower's pictures, which later runs find there.
+    pub image_feature_cache: Option<PathBuf>,
 }
 
-/// Where prompts come from; the table `[data]` of `rl` and `curate`.
+impl Default for SftData {
+    fn default() -> Self {
+        Self {
+            train: None,
+            general: None,
+            max_rejected: DEFAULT_MAX_REJECTED,
+            image_feature_cache: None,
+        }
+    }
+}
+
+/// Where prompts come from; the table `[data]` of `rl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RlData {
+    /// The prompts, with what the judge needs to know of each in `truth`.
+    pub prompts: Option<PathBuf>,
+    /// Longest prompt, in tokens, those of pictures included; longer ones are refused, never cut. Name as in EasyR1.
+    pub max_prompt_length: usize,
+    /// As for fine-tuning.
+    pub max_rejected: f64,
+    /// As for fine-tuning.
+    pub image_feature_cache: Option<PathBuf>,
+}
+
+impl Default for RlData {
+    fn default() -> Self {
+        Self {
+            prompts: None,
+            max_prompt_length: 4096,
+            max_rejected: DEFAULT_MAX_REJECTED,
+            image_feature_cache: None,
+        }
+    }
+}
+
+/// Where prompts come from; the table `[data]` of `curate`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PromptData {
     /// The prompts, with what the judge needs to know of each in `truth`.
     pub prompts: Option<PathBuf>,
+}
+
+/// Settings of `scruple judge`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JudgeSettings {
+    /// How responses are judged.
+    pub judge: JudgeConfig,
+    /// How several judges' numbers are put together.
+    pub combination: Combination,
+    /// The judges: every role is one.
+    pub role: BTreeMap<String, RoleSettings>,
 }
 
 /// Settings of `scruple sft`.
@@ -64,7 +125,7 @@ pub struct RlSettings {
     /// The model to begin with.
     pub model: ModelTable,
     /// The prompts.
-    pub data: PromptData,
+    pub data: RlData,
     /// What is trained: the weights by group, or an adapter.
     pub train: Trainable,
     /// How responses are drawn and corrected.
@@ -189,6 +250,64 @@ mod tests {
         check::<ReportSettings>("report.toml", &[]);
         check::<BaseSettings>("base.toml", &[]);
         let files = fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")).unwrap();
-        assert_eq!(files.count(), 7, "a file in configs/ is not checked here");
+        assert_eq!(
+            files.count(),
+            7 + MIRAGE.len() + SAFER.len(),
+            "a file in configs/ is not checked here"
+        );
+    }
+
+    /// Recipes of P1: file, epochs, learning rate.
+    const MIRAGE: [(&str, f64, f64); 2] = [
+        ("mirage_internvl2_5_8b.toml", 2.0, 5e-6),
+        ("mirage_qwen2_vl_7b.toml", 3.0, 2e-6),
+    ];
+    /// Recipes of P2.
+    const SAFER: [&str; 2] = ["safer_qwen2_5_vl_3b.toml", "safer_qwen2_5_vl_7b.toml"];
+
+    fn recipe<T: DeserializeOwned + Serialize + Default>(name: &str) -> T {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name);
+        load::<T>(Some(&path), &[]).unwrap().settings
+    }
+
+    #[test]
+    fn recipes_hold_the_papers_numbers_and_can_be_used() {
+        for (name, epochs, learning_rate) in MIRAGE {
+            let settings: SftSettings = recipe(name);
+            settings.train.validate("train").unwrap();
+            settings.sft.validate("sft").unwrap();
+            let sft = &settings.sft;
+            assert_eq!(
+                (sft.num_train_epochs, sft.learning_rate),
+                (epochs, learning_rate),
+                "{name}"
+            );
+            assert_eq!(
+                (sft.warmup_ratio, sft.train_batch_size, sft.weight_decay),
+                (0.03, 128, 0.05),
+                "{name}"
+            );
+            assert!((sft.general_ratio - 500.0 / 4500.0).abs() < 1e-12, "{name}");
+            assert_eq!(sft.max_length, 8192, "{name}");
+        }
+        for name in SAFER {
+            let settings: RlSettings = recipe(name);
+            settings.train.validate_for_reinforcement("train").unwrap();
+            settings.rollout.validate("rollout").unwrap();
+            settings.reward.validate("reward").unwrap();
+            settings.grpo.validate("grpo").unwrap();
+            let grpo = &settings.grpo;
+            assert_eq!(
+                (grpo.epsilon, grpo.epsilon_high, grpo.delta, grpo.beta),
+                (0.2, 0.3, 3.0, 0.01),
+                "{name}"
+            );
+            assert_eq!((grpo.learning_rate, grpo.weight_decay), (1e-6, 0.01), "{name}");
+            assert_eq!(
+                (settings.data.max_prompt_length, settings.rollout.max_completion_length),
+                (4096, 2048),
+                "{name}"
+            );
+        }
     }
 }

@@ -1,260 +1,144 @@
 //! One further token for many sequences at once, after prompts whose keys and values their members share.
 //!
-//! Each layer keeps the prompts' keys and values once, `[n, kv, ·, ·]`, and for every row of the batch those of its own
-//! tokens. A query is compared with both, one softmax goes over all, and both give their part of the mixture. All rows
-//! are at the same step, so that their own tokens need no mask.
+//! Sequences that began together are a cohort (`cohort`): they are at the same step. Cohorts come and go between steps.
+//! What belongs to a token alone (projections, feed-forward layers, the head) is computed for the rows of all cohorts
+//! in one product; attention looks back, and so is computed cohort by cohort.
 //!
 //! Shapes: `n` prompts, `t` padded prompt length, `b` rows, `s` own tokens, `kv` key heads, `group` query heads of one
 //! key head.
 
+mod cohort;
 mod slots;
 
 use burn::tensor::{Int, Tensor, TensorData};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, TokenSequence};
+use crate::config::Config;
 use crate::error::Error;
 use crate::model::Vlm;
 use crate::rope::Rotary;
-use crate::text::attention::{Memory, Projected, softmax_columns};
-use slots::Slots;
+use crate::text::attention::Projected;
+use cohort::Cohort;
 
 /// Rows are never fewer; idle ones make up the number. Matrix products of very few rows are summed in another order
 /// (and one row is no faster than these), so that a sequence alone would not equal itself in company.
 const MINIMUM_ROWS: usize = 16;
-/// Room for own tokens at first; doubled when it is full.
-const FIRST_CAPACITY: usize = 32;
-/// Prompts whose sequences have all ended are dropped once they are one in this many.
-const PROMPTS_PER_IDLE_PROMPT: usize = 4;
+/// Prompts are padded to a multiple of this many tokens, so that rows of scores fill vector registers.
+const PROMPT_STEP: usize = 8;
+/// Prompts are padded to at least this many tokens: products of very few rows and columns are summed in another order,
+/// so that a short prompt alone would not equal itself beside a longer one.
+const MINIMUM_PROMPT: usize = 24;
 
-/// The state of a chunk between two tokens.
-pub(super) struct Decoder<'a> {
-    model: &'a Vlm,
-    layers: Vec<LayerMemory>,
-    // 0 on the prompts' tokens and -∞ on padding, `[n, 1, 1, t]`; none when there is no padding.
-    mask: Option<Tensor<4>>,
-    slots: Slots,
-    n_own: usize,
+/// The state of all sequences between two tokens.
+pub(super) struct Decoder {
+    model: Vlm,
+    // Rows stand in the cohorts' order.
+    cohorts: Vec<Cohort>,
 }
 
-/// What one layer remembers.
-struct LayerMemory {
-    // `[n, kv, head_dim, t]`: lying as the product with the queries reads them.
-    prompt_keys: Tensor<4>,
-    // `[n, kv, t, head_dim]`.
-    prompt_values: Tensor<4>,
-    // `[b, kv, capacity, head_dim]`, filled up to the own tokens.
-    keys: Tensor<4>,
-    values: Tensor<4>,
+/// Prompts but for their last token, side by side, as [`Decoder::join`] takes them: a sequence's first step takes in
+/// the last token of its prompt.
+///
+/// Errors: as [`Batch::new`].
+pub(super) fn prompt_batch(prompts: &[TokenSequence], config: &Config) -> Result<Batch, Error> {
+    let all_but_last = |prompt: &TokenSequence<'_>| prompt.ids.len().saturating_sub(1);
+    let sequences: Vec<TokenSequence> = prompts
+        .iter()
+        .map(|prompt| TokenSequence {
+            ids: &prompt.ids[..all_but_last(prompt)],
+            grids: prompt.grids,
+        })
+        .collect();
+    let longest = sequences.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(0);
+    let t = longest.max(MINIMUM_PROMPT).next_multiple_of(PROMPT_STEP);
+    Batch::padded_to(t, &sequences, config)
 }
 
-impl<'a> Decoder<'a> {
-    /// Computes every prompt of `batch` once, for rows that go on from prompt `prompt_of_row[row]`.
+impl Decoder {
+    /// No sequences yet. `model` is one [`Vlm::for_sampling`].
+    pub fn new(model: Vlm) -> Self {
+        Self {
+            model,
+            cohorts: Vec::new(),
+        }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Vlm {
+        &self.model
+    }
+
+    /// Computes every prompt of `batch` once and adds rows after those there are: row `i` of them goes on from prompt
+    /// `prompt_of_row[i]`.
     ///
     /// Errors: `Input` when image tokens and rows of `images` disagree.
-    pub fn new(
-        model: &'a Vlm,
-        batch: &Batch,
-        images: Option<Tensor<2>>,
-        prompt_of_row: &[usize],
-    ) -> Result<Self, Error> {
-        let [n, _] = batch.dims();
-        let embedded = model.embed(batch, images)?; // [n·t, d]
-        let memories = model.text().remember(embedded, batch.padded(), &model.config().text);
-        let slots = Slots::new(&padded(prompt_of_row), n, minimum_slots(model), &model.device());
-        let n_rows = slots.n_rows();
-        let layers = memories
-            .into_iter()
-            .map(|prompt| LayerMemory::new(prompt, n_rows))
-            .collect();
-        Ok(Self {
-            model,
-            layers,
-            mask: padding_mask(batch, model),
-            slots,
-            n_own: 0,
-        })
+    pub fn join(&mut self, batch: &Batch, images: Option<Tensor<2>>, prompt_of_row: &[usize]) -> Result<(), Error> {
+        self.cohorts
+            .push(Cohort::new(&self.model, batch, images, prompt_of_row)?);
+        Ok(())
     }
 
     /// Appends a token to every row and returns the scores of the next, `[rows, v]`, row-major.
     ///
-    /// `tokens` and `positions` may be fewer than the rows there are; the others idle.
-    ///
     /// Errors: `Input` when scores cannot be read back.
     pub fn step(&mut self, tokens: &[u32], positions: &[u32]) -> Result<Vec<f32>, Error> {
-        let n_rows = self.slots.n_rows();
+        let n_rows = tokens.len().max(MINIMUM_ROWS);
+        let idle = n_rows - tokens.len();
+        let padded = |values: &[u32]| [values, &vec![0; idle]].concat();
+        let embedded = self.model.text().embed(indexes(&padded(tokens), &self.model)); // [b, d]
+        let places = padded(positions);
         let config = &self.model.config().text;
-        let tokens_of_rows = (0..n_rows).map(|row| tokens.get(row).map_or(0, |&token| token as usize));
-        let embedded = self
-            .model
-            .text()
-            .embed(indexes(&tokens_of_rows.collect::<Vec<_>>(), self.model)); // [b, d]
-        let places: Vec<u32> = (0..n_rows)
-            .map(|row| positions.get(row).copied().unwrap_or(0))
-            .collect();
         let rotary = Rotary::new(&[places.clone(), places.clone(), places], [n_rows, 1], config);
-        self.make_room();
 
-        let Self {
-            layers,
-            mask,
-            slots,
-            n_own,
-            ..
-        } = self;
+        let cohorts = &mut self.cohorts;
         let hidden = self.model.text().forward_with(embedded, |layer, attention, x| {
             let projected = attention.project(x, &rotary, [n_rows, 1]);
-            attention.output(layers[layer].attend(projected, *n_own, slots, mask.as_ref()))
+            attention.output(attend(cohorts, layer, &projected))
         });
-        self.n_own += 1;
+        self.cohorts.iter_mut().for_each(Cohort::advance);
         read(self.model.logits(hidden).narrow(0, 0, tokens.len()))
     }
 
-    /// Goes on with the given rows only, in their order.
-    pub fn keep(&mut self, rows: &[usize]) {
-        let mut prompt_of_row: Vec<usize> = rows.iter().map(|&row| self.slots.prompt_of_row()[row]).collect();
-        let mut prompts = prompt_of_row.clone();
-        prompts.sort_unstable();
-        prompts.dedup();
-        let n = self.slots.n_prompts();
-        let drops_prompts = (n - prompts.len()) * PROMPTS_PER_IDLE_PROMPT >= n;
-        if drops_prompts {
-            for prompt in &mut prompt_of_row {
-                *prompt = prompts.partition_point(|kept| kept < prompt);
-            }
-            let kept = indexes(&prompts, self.model);
-            self.mask = self.mask.take().map(|mask| mask.select(0, kept.clone()));
-            self.layers.iter_mut().for_each(|layer| layer.keep_prompts(&kept));
-        }
-        let kept = indexes(&padded(rows), self.model);
-        self.layers.iter_mut().for_each(|layer| layer.keep_rows(&kept));
-        let n = if drops_prompts { prompts.len() } else { n };
-        self.slots = Slots::new(
-            &padded(&prompt_of_row),
-            n,
-            minimum_slots(self.model),
-            &self.model.device(),
-        );
-    }
-
-    fn make_room(&mut self) {
-        let n_own = self.n_own;
-        for layer in &mut self.layers {
-            if layer.keys.dims()[2] == n_own {
-                layer.double();
-            }
-        }
+    /// Goes on with the rows of which `keeps` holds true.
+    pub fn keep(&mut self, keeps: &[bool]) {
+        let mut rest = keeps;
+        self.cohorts.retain_mut(|cohort| {
+            let (own, others) = rest.split_at(cohort.n_rows());
+            rest = others;
+            cohort.keep(own);
+            cohort.n_rows() > 0
+        });
     }
 }
 
-impl LayerMemory {
-    fn new(prompt: Memory, n_rows: usize) -> Self {
-        let Memory { keys, values } = prompt;
-        let [_, kv_heads, _, head_dim] = keys.dims();
-        let room = Tensor::zeros([n_rows, kv_heads, FIRST_CAPACITY, head_dim], &keys.device());
-        let prompt_keys = transposed(keys);
-        Self {
-            prompt_keys,
-            prompt_values: values,
-            keys: room.clone(),
-            values: room,
-        }
+/// Every row's mixture of what its cohort remembers; rows beyond those of the cohorts get zeros. Shapes: → `[b, d]`.
+fn attend(cohorts: &mut [Cohort], layer: usize, projected: &Projected) -> Tensor<2> {
+    let [n_rows, n_heads, _, head_dim] = projected.queries.dims();
+    let mut first = 0;
+    let mut mixed: Vec<Tensor<2>> = Vec::with_capacity(cohorts.len() + 1);
+    for cohort in cohorts {
+        let part = |x: &Tensor<4>| x.clone().narrow(0, first, cohort.n_rows());
+        let own = Projected {
+            queries: part(&projected.queries),
+            keys: part(&projected.keys),
+            values: part(&projected.values),
+        };
+        mixed.push(cohort.attend(layer, own));
+        first += cohort.n_rows();
     }
-
-    /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
-    fn attend(&mut self, projected: Projected, n_own: usize, slots: &Slots, mask: Option<&Tensor<4>>) -> Tensor<2> {
-        let [b, n_heads, _, head_dim] = projected.queries.dims();
-        let kv_heads = projected.keys.dims()[1];
-        let t = self.prompt_keys.dims()[3];
-        let queries = projected.queries.reshape([b, kv_heads, n_heads / kv_heads, head_dim]);
-        let keys = append(&mut self.keys, projected.keys, n_own); // [b, kv, s, head_dim]
-        let values = append(&mut self.values, projected.values, n_own);
-
-        let mut of_prompt = slots.by_prompt(queries.clone()).matmul(self.prompt_keys.clone());
-        if let Some(mask) = mask {
-            of_prompt = of_prompt + mask.clone();
-        }
-        let of_own = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, group, s]
-        let weights = softmax_columns(Tensor::cat(vec![slots.by_row(of_prompt), of_own], 3), None); // [b, kv, group, t + s]
-
-        let from_prompt = slots
-            .by_prompt(weights.clone().narrow(3, 0, t))
-            .matmul(self.prompt_values.clone());
-        let from_own = weights.narrow(3, t, n_own + 1).matmul(values);
-        (slots.by_row(from_prompt) + from_own).reshape([b, n_heads * head_dim])
+    if first < n_rows {
+        let shape = [n_rows - first, n_heads * head_dim];
+        mixed.push(Tensor::zeros(shape, &projected.queries.device()));
     }
-
-    fn double(&mut self) {
-        for stored in [&mut self.keys, &mut self.values] {
-            stored.inplace(|stored| {
-                let room = Tensor::zeros(stored.dims(), &stored.device());
-                Tensor::cat(vec![stored, room], 2)
-            });
-        }
-    }
-
-    fn keep_prompts(&mut self, prompts: &Tensor<1, Int>) {
-        self.prompt_keys.inplace(|keys| keys.select(0, prompts.clone()));
-        self.prompt_values.inplace(|values| values.select(0, prompts.clone()));
-    }
-
-    fn keep_rows(&mut self, rows: &Tensor<1, Int>) {
-        self.keys.inplace(|keys| keys.select(0, rows.clone()));
-        self.values.inplace(|values| values.select(0, rows.clone()));
-    }
-}
-
-/// Writes `new` `[b, kv, 1, head_dim]` at column `n_own` and returns what is filled now.
-fn append(stored: &mut Tensor<4>, new: Tensor<4>, n_own: usize) -> Tensor<4> {
-    let [b, kv_heads, _, head_dim] = new.dims();
-    let place = [0..b, 0..kv_heads, n_own..n_own + 1, 0..head_dim];
-    // In place: nobody else holds the buffer while the closure does.
-    stored.inplace(|stored| stored.slice_assign(place, new));
-    stored.clone().narrow(2, 0, n_own + 1)
-}
-
-/// The last two dimensions exchanged in memory, not only in name.
-fn transposed(x: Tensor<4>) -> Tensor<4> {
-    let [a, b, c, d] = x.dims();
-    x.swap_dims(2, 3).reshape([a * b * c * d]).reshape([a, b, d, c])
-}
-
-fn padding_mask(batch: &Batch, model: &Vlm) -> Option<Tensor<4>> {
-    let [n, t] = batch.dims();
-    if batch.lengths().iter().all(|&length| length == t) {
-        return None;
-    }
-    let columns = batch
-        .lengths()
-        .iter()
-        .flat_map(|&length| (0..t).map(move |column| column < length));
-    let values: Vec<f32> = columns.map(|real| if real { 0.0 } else { f32::NEG_INFINITY }).collect();
-    Some(Tensor::from_data(
-        TensorData::new(values, [n, 1, 1, t]),
-        &model.device(),
-    ))
-}
-
-/// As many slots for each prompt as give the product with its keys two rows: one would be summed in another order.
-fn minimum_slots(model: &Vlm) -> usize {
-    let config = &model.config().text;
-    if config.num_attention_heads == config.num_key_value_heads {
-        2
+    if mixed.len() == 1 {
+        mixed.remove(0)
     } else {
-        1
+        Tensor::cat(mixed, 0)
     }
 }
 
-/// At least [`MINIMUM_ROWS`] rows: those there are stand in, in turn, for those that are missing.
-fn padded(rows: &[usize]) -> Vec<usize> {
-    rows.iter()
-        .copied()
-        .cycle()
-        .take(rows.len().max(MINIMUM_ROWS))
-        .collect()
-}
-
-fn indexes(values: &[usize], model: &Vlm) -> Tensor<1, Int> {
-    let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
+fn indexes(values: &[u32], model: &Vlm) -> Tensor<1, Int> {
+    let values: Vec<i64> = values.iter().map(|&value| i64::from(value)).collect();
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), &model.device())
 }

@@ -6,6 +6,8 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use super::ModelLogprobs;
+
 /// A token and how likely it was.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Drawn {
@@ -16,11 +18,11 @@ pub(super) struct Drawn {
 }
 
 /// How to turn scores into a token.
-#[derive(Clone, Debug)]
-pub(super) struct Sampler {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sampler<'a> {
     temperature: f64,
     top_p: f64,
-    banned: Vec<u32>,
+    banned: &'a [u32],
 }
 
 /// The generator of one sequence.
@@ -35,13 +37,13 @@ fn uniform(generator: &mut ChaCha8Rng) -> f64 {
     (generator.next_u64() >> 11) as f64 * f64::powi(2.0, -53)
 }
 
-impl Sampler {
+impl<'a> Sampler<'a> {
     /// `temperature` 0 takes the likeliest token; `top_p` 1 keeps all; `banned` tokens are never drawn.
-    pub fn new(temperature: f64, top_p: f64, banned: &[u32]) -> Self {
+    pub fn new(temperature: f64, top_p: f64, banned: &'a [u32]) -> Self {
         Self {
             temperature,
             top_p,
-            banned: banned.to_vec(),
+            banned,
         }
     }
 
@@ -57,7 +59,7 @@ impl Sampler {
         if !scores.iter().all(|score| score.is_finite()) {
             return None;
         }
-        for &token in &self.banned {
+        for &token in self.banned {
             if let Some(score) = scores.get_mut(token as usize) {
                 *score = f64::NEG_INFINITY;
             }
@@ -90,6 +92,26 @@ impl Sampler {
             }
         }
         chosen
+    }
+}
+
+/// The log-probabilities (nats) that the model itself gives a token and the `n_top` likeliest, at temperature 1, with
+/// nothing banned or cut: those of a scorer.
+pub(super) fn model_logprobs(scores: &[f32], token: u32, n_top: usize) -> ModelLogprobs {
+    let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
+    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let log_total = highest + weights(&scores, 1.0).total.ln();
+    let logprob = |token: usize| (scores[token] - log_total) as f32;
+    let by_score = |&a: &usize, &b: &usize| scores[b].total_cmp(&scores[a]).then(a.cmp(&b));
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    if n_top < order.len() {
+        order.select_nth_unstable_by(n_top, by_score);
+        order.truncate(n_top);
+    }
+    order.sort_unstable_by(by_score);
+    ModelLogprobs {
+        drawn: logprob(token as usize),
+        top: order.into_iter().map(|token| (token as u32, logprob(token))).collect(),
     }
 }
 
@@ -195,6 +217,20 @@ mod tests {
             .expect("finite scores");
         assert_eq!(drawn.token, 1);
         assert!((drawn.logprob - (0.25_f32 / 0.35).ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_model_s_log_probabilities_know_neither_bans_nor_temperature() {
+        let ModelLogprobs { drawn, top } = model_logprobs(&scores(), 3, 2);
+        assert!((drawn - 0.1_f32.ln()).abs() < 1e-6);
+        let expected = [(0, 0.5_f32), (1, 0.25)].map(|(token, probability)| (token, probability.ln()));
+        assert!(
+            top.iter()
+                .zip(expected)
+                .all(|(got, expected)| { got.0 == expected.0 && (got.1 - expected.1).abs() < 1e-6 })
+        );
+        assert_eq!(top.len(), 2);
+        assert_eq!(model_logprobs(&scores(), 0, 9).top.len(), 4);
     }
 
     #[test]

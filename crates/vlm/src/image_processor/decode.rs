@@ -6,14 +6,11 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::resample::RgbPicture;
 
-/// Pictures of more pixels are taken for attacks (Pillow's limit for an error).
-const MAX_PIXELS: u64 = 178_956_970;
-
 /// Memory a decoder may take, in bytes.
 const MAX_DECODER_BYTES: u64 = 2 << 30;
 
-/// Decodes a file's bytes; the error says what is wrong with them.
-pub(super) fn decode(bytes: &[u8]) -> Result<RgbPicture, String> {
+/// Decodes a file's bytes, a picture of at most `max_pixels`; the error says what is wrong with them.
+pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbPicture, String> {
     if bytes.is_empty() {
         return Err("expected a picture, got an empty file".into());
     }
@@ -33,9 +30,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbPicture, String> {
     let mut decoder = reader.into_decoder().map_err(|error| format!("{name}: {error}"))?;
     let (width, height) = decoder.dimensions();
     let n_pixels = u64::from(width) * u64::from(height);
-    if n_pixels == 0 || n_pixels > MAX_PIXELS {
+    if n_pixels == 0 || n_pixels > max_pixels {
         return Err(format!(
-            "{name}: expected 1 to {MAX_PIXELS} pixels, got {width} x {height}"
+            "{name}: expected 1 to {max_pixels} pixels, got {width} x {height}"
         ));
     }
     // A picture without readable orientation is taken as it lies.
@@ -103,6 +100,10 @@ mod tests {
 
     use super::*;
 
+    fn decode_all(bytes: &[u8]) -> Result<RgbPicture, String> {
+        decode(bytes, crate::image_processor::MAX_PIXELS)
+    }
+
     const FORMATS: [ImageFormat; 5] = [
         ImageFormat::Png,
         ImageFormat::Jpeg,
@@ -130,7 +131,7 @@ mod tests {
         let picture = colourful();
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
             assert_eq!(
-                decode(&encoded(&picture, format)).unwrap().pixels(),
+                decode_all(&encoded(&picture, format)).unwrap().pixels(),
                 picture.as_bytes(),
                 "{format:?}"
             );
@@ -139,7 +140,12 @@ mod tests {
 
     #[test]
     fn alpha_is_dropped_grey_repeated_and_the_high_byte_kept() {
-        let png = |picture: DynamicImage| decode(&encoded(&picture, ImageFormat::Png)).unwrap().pixels().to_vec();
+        let png = |picture: DynamicImage| {
+            decode_all(&encoded(&picture, ImageFormat::Png))
+                .unwrap()
+                .pixels()
+                .to_vec()
+        };
         assert_eq!(
             png(ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0])).into()),
             [9, 8, 7]
@@ -167,7 +173,7 @@ mod tests {
         for format in FORMATS {
             let bytes = encoded(&picture, format);
             for length in (0..bytes.len() * 9 / 10).step_by(7) {
-                let outcome = decode(&bytes[..length]);
+                let outcome = decode_all(&bytes[..length]);
                 assert!(outcome.is_err(), "{format:?} cut to {length} of {} bytes", bytes.len());
             }
         }
@@ -175,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let problem = |bytes: &[u8]| decode(bytes).unwrap_err();
+        let problem = |bytes: &[u8]| decode_all(bytes).unwrap_err();
         assert_eq!(problem(b""), "expected a picture, got an empty file");
         assert_eq!(
             problem(b"a line of text"),
@@ -218,7 +224,7 @@ mod tests {
         encoder
             .encode(&[250; 8 * 16 * 3], 8, 16, ExtendedColorType::Rgb8)
             .unwrap();
-        let picture = decode(&bytes).unwrap();
+        let picture = decode_all(&bytes).unwrap();
         assert_eq!((picture.width(), picture.height()), (16, 8));
     }
 
@@ -233,7 +239,7 @@ mod tests {
                 bytes[place] = byte;
             }
             // Whether damage shows depends on where it fell; what counts is that a picture or a reason comes back.
-            if let Err(problem) = decode(&bytes) {
+            if let Err(problem) = decode_all(&bytes) {
                 prop_assert!(!problem.is_empty());
             }
         }
@@ -241,7 +247,7 @@ mod tests {
         #[test]
         fn noise_behind_a_signature_never_panics(format in 0usize..5, noise in prop::collection::vec(any::<u8>(), 0..300)) {
             let signature: [&[u8]; 5] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x40\0\0\0WEBPVP8 ", b"BM", b"GIF89a"];
-            prop_assert!(decode(&[signature[format], &noise].concat()).is_err());
+            prop_assert!(decode_all(&[signature[format], &noise].concat()).is_err());
         }
     }
 }

@@ -26,11 +26,11 @@ pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -
     record([x.node, weight.node, bias.node], output, kept)
 }
 
-fn transposed(matrix: &FlexTensor) -> FlexTensor {
+pub(super) fn transposed(matrix: &FlexTensor) -> FlexTensor {
     matrix.transpose(0, 1)
 }
 
-fn add_to_rows(output: &mut FlexTensor, bias: &[f32]) {
+pub(super) fn add_to_rows(output: &mut FlexTensor, bias: &[f32]) {
     values_mut(output)
         .par_chunks_mut(BLOCK_ROWS * bias.len())
         .for_each(|rows| {
@@ -40,7 +40,7 @@ fn add_to_rows(output: &mut FlexTensor, bias: &[f32]) {
         });
 }
 
-fn sum_of_rows(rows: &[f32], width: usize) -> Vec<f32> {
+pub(super) fn sum_of_rows(rows: &[f32], width: usize) -> Vec<f32> {
     let parts: Vec<f32> = rows
         .par_chunks(BLOCK_ROWS * width)
         .flat_map_iter(|block| sum_blocks(block, width))

@@ -1,6 +1,7 @@
 //! Every fused operation against the same formula composed of tensor operations: values and gradients.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData, activation};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -217,4 +218,228 @@ fn constants_get_no_gradient_and_results_do_not_depend_on_threads() {
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     assert_eq!(run(), pool.install(run));
+}
+
+/// `[b, h, t, head_dim]` attention by the formula, with every score that is not of the segment and before it hidden.
+fn plain_attention(queries: Tensor<4>, keys: Tensor<4>, values: Tensor<4>, segments: &[Segment]) -> Tensor<4> {
+    let ([b, h, t, d], [_, kv, _, _]) = (queries.dims(), keys.dims());
+    let sees = |row: usize, query: usize, key: usize| {
+        let together = |segment: &&Segment| {
+            let places = segment.start..segment.start + segment.length;
+            segment.row == row && places.contains(&query) && places.contains(&key)
+        };
+        key <= query && segments.iter().any(|segment| together(&segment))
+    };
+    let seen: Vec<f32> = (0..b * t * t)
+        .map(|index| f32::from(u8::from(sees(index / (t * t), index / t % t, index % t))))
+        .collect();
+    let seen = Tensor::<4>::from_data(TensorData::new(seen, [b, 1, t, t]), &Device::flex());
+    let shared = |heads: Tensor<4>| {
+        let heads = heads.reshape([b, kv, 1, t * d]).repeat_dim(2, h / kv);
+        heads.reshape([b, h, t, d])
+    };
+    let scores = queries.matmul(shared(keys).swap_dims(2, 3)).exp() * seen.clone();
+    // A row that sees nothing has no sum to be divided by.
+    let totals = scores.clone().sum_dim(3) + (-seen.max_dim(3) + 1.0);
+    (scores / totals).matmul(shared(values))
+}
+
+#[test]
+fn attention_agrees_over_odd_shapes() {
+    let segment = |row, start, length| Segment { row, start, length };
+    let cases: [([usize; 5], Vec<Segment>); 5] = [
+        // One sequence of several strips, four query heads for two key heads.
+        ([1, 4, 2, 150, 6], vec![segment(0, 0, 150)]),
+        // A padded batch: no token of padding is seen or sees.
+        ([2, 3, 1, 70, 5], vec![segment(0, 0, 70), segment(1, 0, 3)]),
+        // Sequences packed into one row.
+        (
+            [1, 2, 2, 140, 4],
+            vec![
+                segment(0, 0, 1),
+                segment(0, 1, 66),
+                segment(0, 67, 64),
+                segment(0, 131, 9),
+            ],
+        ),
+        ([1, 1, 1, 1, 3], vec![segment(0, 0, 1)]),
+        // Exactly two strips, and rows packed side by side.
+        (
+            [2, 6, 3, 128, 8],
+            vec![segment(0, 0, 128), segment(1, 0, 64), segment(1, 64, 64)],
+        ),
+    ];
+    for ([b, h, kv, t, d], segments) in cases {
+        let shared: std::sync::Arc<[Segment]> = segments.clone().into();
+        let (queries, keys, values) = (
+            numbers([b, h, t, d], 1) * 0.7,
+            numbers([b, kv, t, d], 2),
+            numbers([b, kv, t, d], 3),
+        );
+        check(
+            queries.clone(),
+            keys.clone(),
+            |queries, keys| causal_attention(queries, keys, values.clone(), &shared),
+            |queries, keys| plain_attention(queries, keys, values.clone(), &segments),
+        );
+        check(
+            keys,
+            values,
+            |keys, values| causal_attention(queries.clone(), keys, values, &shared),
+            |keys, values| plain_attention(queries.clone(), keys, values, &segments),
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn attention_agrees_over_any_shape(
+        lengths in prop::collection::vec(1_usize..90, 1..4),
+        (kv, group, d) in (1_usize..3, 1_usize..4, 1_usize..9),
+        padding in 0_usize..5,
+        seed in 0_u32..1000,
+    ) {
+        let mut start = 0;
+        let segments = lengths.iter().map(|&length| {
+            start += length;
+            Segment { row: 0, start: start - length, length }
+        });
+        let segments: Vec<Segment> = segments.collect();
+        let t = start + padding;
+        let shared: std::sync::Arc<[Segment]> = segments.clone().into();
+        let [queries, keys, values] =
+            [(kv * group, 1), (kv, 2), (kv, 3)].map(|(heads, salt)| numbers([1, heads, t, d], seed * 4 + salt) * 0.7);
+        check(
+            queries.clone(),
+            keys.clone(),
+            |queries, keys| causal_attention(queries, keys, values.clone(), &shared),
+            |queries, keys| plain_attention(queries, keys, values.clone(), &segments),
+        );
+        check(
+            queries,
+            values.clone(),
+            |queries, values| causal_attention(queries, keys.clone(), values, &shared),
+            |queries, values| plain_attention(queries, keys.clone(), values, &segments),
+        );
+    }
+}
+
+#[test]
+fn attention_does_not_depend_on_threads() {
+    let segments: std::sync::Arc<[Segment]> = [Segment {
+        row: 0,
+        start: 0,
+        length: 1400,
+    }]
+    .into();
+    let run = || {
+        let inputs = [1, 2, 3].map(|seed| leaf(&numbers([1, if seed == 1 { 4 } else { 2 }, 1400, 96], seed)));
+        let [queries, keys, values] = inputs.clone();
+        let output = causal_attention(queries, keys, values, &segments);
+        let gradients = (output.clone() * numbers(output.dims(), 7)).sum().backward();
+        inputs.map(|input| input.grad(&gradients).unwrap().into_data())
+    };
+    let [one, three] = [1, 3].map(|threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+            .install(run)
+    });
+    assert_eq!(one, three);
+}
+
+#[test]
+fn dropout_agrees_with_its_factors_and_drops_the_share_asked_for() {
+    let mask = DropoutMask {
+        rate: 0.3,
+        row_keys: (0..200).collect(),
+        layer: 5,
+    };
+    let factors = Tensor::<2>::from_data(TensorData::new(mask.factors(50), [200, 50]), &Device::flex());
+    let shift = numbers([200, 50], 2);
+    check(
+        numbers([200, 50], 1),
+        shift,
+        |x, shift: Tensor<2>| dropout(x + shift, &mask),
+        |x, shift: Tensor<2>| (x + shift) * factors.clone(),
+    );
+    let dropped = mask.factors(50).iter().filter(|factor| **factor == 0.0).count();
+    // 10,000 draws: five standard deviations are 230.
+    assert!(dropped.abs_diff(3000) < 230, "{dropped} of 10,000 dropped");
+    let other = DropoutMask {
+        layer: 6,
+        ..mask.clone()
+    };
+    assert_ne!(other.factors(50), mask.factors(50));
+}
+
+#[test]
+fn large_products_do_not_depend_on_threads() {
+    // Larger than what the matrix product shares out between threads.
+    let (x, weight) = (leaf(&numbers([700, 600], 1)), leaf(&numbers([900, 600], 2)));
+    let run = || {
+        let output = linear(x.clone(), weight.clone(), None);
+        let gradients = (output.clone() * numbers(output.dims(), 7)).sum().backward();
+        let of_inputs = [&x, &weight].map(|input| input.grad(&gradients).unwrap().into_data());
+        (output.without_autodiff().into_data(), of_inputs)
+    };
+    let [one, two, five] = [1, 2, 5].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(run)
+    });
+    assert!(one == two && one == five);
+}
+
+#[test]
+fn log_probabilities_by_chunks_agree_with_those_of_whole_logits() {
+    for v in [VOCABULARY_CHUNK - 3, VOCABULARY_CHUNK, 2 * VOCABULARY_CHUNK + 5] {
+        let targets = [3, 0, v as u32 - 1, 5, (v / 2) as u32];
+        let (hidden, weight) = (numbers([5, 7], 1), numbers([v, 7], 2));
+        let whole = |hidden, weight| token_logprobs(linear(hidden, weight, None), &targets);
+        let chunked = |hidden, weight| chunked_logprobs(hidden, weight, &targets);
+        check(
+            hidden.clone(),
+            weight.clone(),
+            |hidden, weight| chunked(hidden, weight).0,
+            |hidden, weight| whole(hidden, weight).0,
+        );
+        assert_close(
+            "entropies",
+            chunked(hidden.clone(), weight.clone()).1,
+            whole(hidden, weight).1,
+        );
+    }
+}
+
+#[test]
+fn a_head_held_in_two_bytes_scores_by_chunks_as_its_values_in_f32() {
+    let targets = [1, 1500, 7];
+    let (hidden, weight) = (numbers([3, 8], 1), numbers([2 * VOCABULARY_CHUNK, 8], 2));
+    let half = weight.cast(FloatDType::BF16);
+    let same = half.clone().cast(FloatDType::F32);
+    let run = |weight: Tensor<2>| {
+        let hidden = leaf(&hidden);
+        let (logprobs, entropies) = chunked_logprobs(hidden.clone(), weight, &targets);
+        let gradients = (logprobs.clone() * numbers([3], 7)).sum().backward();
+        let of_hidden = hidden.grad(&gradients).unwrap();
+        (
+            logprobs.without_autodiff().into_data(),
+            entropies.into_data(),
+            of_hidden.into_data(),
+        )
+    };
+    assert!(run(half) == run(same));
+}
+
+#[test]
+fn a_frozen_head_gets_no_gradient_by_chunks() {
+    let (hidden, weight) = (leaf(&numbers([3, 4], 1)), numbers([VOCABULARY_CHUNK + 1, 4], 2));
+    let gradients = chunked_logprobs(hidden.clone(), weight, &[1, 2, 1024])
+        .0
+        .sum()
+        .backward();
+    assert!(hidden.grad(&gradients).is_some());
 }

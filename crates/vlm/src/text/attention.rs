@@ -1,31 +1,75 @@
 //! Causal self-attention with grouped queries (Ainslie et al., arXiv 2305.13245).
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 
 use crate::config::TextConfig;
 use crate::error::Error;
-use crate::kernels;
+use crate::kernels::{self, Segment};
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
-use crate::text::{QkvLayout, TextLayout};
+use crate::text::{Placement, QkvLayout, TextLayout};
 use crate::weights::WeightReader;
 
-/// What all layers share in one pass: the turns of queries and keys, and the shape `[b, t]` of the padded tokens.
+/// Rows of at least this many tokens attend strip by strip. Shorter ones are faster with all scores at once.
+const STRIPS_FROM: usize = 512;
+
+/// What all layers share in one pass: the turns of queries and keys, the shape `[b, t]` of the tokens, and who sees whom.
 ///
 /// Right padding stands after every real token, so that causality alone hides it.
-pub(super) struct AttentionContext {
+pub(crate) struct AttentionContext {
     rotary: Rotary,
     shape: [usize; 2],
+    segments: Arc<[Segment]>,
+    by_strips: bool,
 }
 
 impl AttentionContext {
-    /// A pass over `[b, t]` tokens at `axes`.
-    pub(super) fn new(axes: &[Vec<u32>; 3], shape: [usize; 2], config: &TextConfig) -> Self {
+    /// A pass to score or train; `at_once` takes all scores at once whatever the length.
+    pub(crate) fn for_training(tokens: Placement, config: &TextConfig, at_once: bool) -> Self {
+        let [n_rows, t] = tokens.shape;
+        let by_strips = tokens.lengths.len() > n_rows || t >= STRIPS_FROM;
+        Self::new(tokens, config, by_strips && !at_once)
+    }
+
+    /// A pass over prompts in rows of their own. All scores at once whatever the length, since a prompt's bits must not
+    /// depend on the length of those beside it.
+    pub(super) fn for_sampling(tokens: Placement, config: &TextConfig) -> Self {
+        Self::new(tokens, config, false)
+    }
+
+    fn new(tokens: Placement, config: &TextConfig, by_strips: bool) -> Self {
+        let [_, t] = tokens.shape;
+        let segment = |(start, length): (&usize, &usize)| Segment {
+            row: start / t,
+            start: start % t,
+            length: *length,
+        };
         Self {
-            rotary: Rotary::new(axes, shape, config),
-            shape,
+            rotary: Rotary::new(tokens.axes, tokens.shape, config),
+            shape: tokens.shape,
+            segments: tokens.starts.iter().zip(tokens.lengths).map(segment).collect(),
+            by_strips,
         }
+    }
+
+    /// What is added to the scores of packed rows, `[b, 1, rows, t]`; `rows` is a multiple of `t`, a head's rows after
+    /// another's.
+    fn mask(&self, rows: usize, device: &Device) -> Tensor<4> {
+        let [b, t] = self.shape;
+        // Each token's first visible one; padding sees from the row's beginning.
+        let mut first_seen = vec![0; b * t];
+        for Segment { row, start, length } in self.segments.iter() {
+            first_seen[row * t + start..][..*length].fill(*start);
+        }
+        let hidden = (0..b * rows).flat_map(|index| {
+            let (row, place) = (index / rows, index % rows % t);
+            let seen = first_seen[row * t + place]..=place;
+            (0..t).map(move |column| if seen.contains(&column) { 0.0 } else { f32::NEG_INFINITY })
+        });
+        Tensor::from_data(TensorData::new(hidden.collect::<Vec<f32>>(), [b, 1, rows, t]), device)
     }
 }
 
@@ -61,18 +105,33 @@ pub(crate) struct Projected {
     pub values: Tensor<4>,
 }
 
-/// Every token's mixture of what it and those before it hold. Shapes: → `[b·t, d]`.
-fn mix(Projected { queries, keys, values }: Projected) -> Tensor<2> {
+/// Every token's mixture of what it and those of its sequence before it hold. Shapes: → `[b·t, d]`.
+fn mix(projected: Projected, context: &AttentionContext) -> Tensor<2> {
+    let [b, n_heads, t, head_dim] = projected.queries.dims();
+    let mixed = if context.by_strips && kernels::supported(&projected.queries) {
+        let Projected { queries, keys, values } = projected;
+        kernels::causal_attention(queries, keys, values, &context.segments)
+    } else {
+        mix_at_once(projected, context)
+    };
+    mixed.swap_dims(1, 2).reshape([b * t, n_heads * head_dim])
+}
+
+/// The same with the scores of all queries by all keys. Shapes: → `[b, h, t, head_dim]`.
+fn mix_at_once(Projected { queries, keys, values }: Projected, context: &AttentionContext) -> Tensor<4> {
     let [b, n_heads, t, head_dim] = queries.dims();
     // The query heads that share a key head are rows of one product, so that keys are never repeated.
     let kv_heads = keys.dims()[1];
-    let queries = queries.reshape([b, kv_heads, n_heads / kv_heads * t, head_dim]);
+    let rows = n_heads / kv_heads * t;
+    let queries = queries.reshape([b, kv_heads, rows, head_dim]);
     let scores = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, rows, columns]
-    let mixed = softmax_columns(scores, Some(t)).matmul(values); // [b, kv, rows, head_dim]
-    mixed
-        .reshape([b, n_heads, t, head_dim])
-        .swap_dims(1, 2)
-        .reshape([b * t, n_heads * head_dim])
+    let weights = if context.segments.len() > b {
+        let mask = context.mask(rows, &scores.device().without_autodiff());
+        softmax(scores + mask, 3)
+    } else {
+        softmax_columns(scores, Some(t))
+    };
+    weights.matmul(values).reshape([b, n_heads, t, head_dim])
 }
 
 /// What later tokens look for in the tokens of one layer, `[b, kv, t, head_dim]` each.
@@ -132,7 +191,7 @@ impl Attention {
     /// Shapes: `[b·t, d]` → `[b·t, d]`.
     pub(super) fn forward(&self, x: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
         let projected = self.project(x, &context.rotary, context.shape);
-        self.output(mix(projected))
+        self.output(mix(projected, context))
     }
 
     /// The same, with the tokens' keys and values, `[b, kv, t, head_dim]`.
@@ -142,7 +201,7 @@ impl Attention {
             keys: projected.keys.clone(),
             values: projected.values.clone(),
         };
-        (self.output(mix(projected)), memory)
+        (self.output(mix(projected, context)), memory)
     }
 
     /// Queries, keys and values of `[b·t, d]` rows, queries and keys turned.

@@ -84,7 +84,7 @@ impl Recipe {
 
 impl Reinforcement {
     fn validate(&self, table: &str) -> Result<(), SettingError> {
-        self.train.validate(&format!("{table}.train"))?;
+        self.train.validate_for_reinforcement(&format!("{table}.train"))?;
         self.rollout.validate(&format!("{table}.rollout"))?;
         self.reward.validate(&format!("{table}.reward"))?;
         self.grpo.validate(&format!("{table}.grpo"))
@@ -137,7 +137,9 @@ impl Default for Reinforcement {
             train: Trainable::Lora {
                 r: 16,
                 lora_alpha: 32.0,
+                lora_dropout: 0.0,
                 target_modules: TargetModules::Pattern("all-linear".to_owned()),
+                gradient_checkpointing: false,
             },
             rollout: RolloutConfig {
                 num_generations: 6,

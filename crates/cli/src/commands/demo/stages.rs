@@ -17,7 +17,8 @@ use engine::{LocalEngine, Trainable};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::{Context, eval::read_world, model};
+use super::super::model::{self, Passes};
+use super::super::{Context, eval::read_world};
 use super::base_model;
 use super::recipe::{Recipe, Reinforcement};
 use crate::config::tables::ModelTable;
@@ -78,8 +79,9 @@ impl<'a> Demo<'a> {
                 freeze_vision_tower: true,
                 freeze_multi_modal_projector: true,
                 freeze_language_model: false,
+                gradient_checkpointing: false,
             };
-            let mut engine = demo.open(base, None, train)?;
+            let mut engine = demo.open_with(base, None, train, &Passes::of(config))?;
             let mut run_dir = demo.run_dir(name, &json!({ "labels": labels, "sft": config }), config.seed)?;
             demo.say(&format!("{name}: fine-tuning on {} labels", items.len()));
             let outcome = sft::run(
@@ -196,16 +198,28 @@ impl<'a> Demo<'a> {
         let table = ModelTable {
             path: Some(within(base)),
             adapter: adapter.map(within),
+            ..ModelTable::default()
         };
         table.policy()
     }
 
     fn open(&self, base: &Path, adapter: Option<&Path>, train: Trainable) -> anyhow::Result<LocalEngine> {
+        self.open_with(base, adapter, train, &Passes::default())
+    }
+
+    fn open_with(
+        &self,
+        base: &Path,
+        adapter: Option<&Path>,
+        train: Trainable,
+        passes: &Passes,
+    ) -> anyhow::Result<LocalEngine> {
         let table = ModelTable {
             path: Some(base.to_owned()),
             adapter: adapter.map(Path::to_owned),
+            ..ModelTable::default()
         };
-        model::open(&table, train, self.recipe.mini.seed, self.context.global.device)
+        model::open_with(&table, train, self.recipe.mini.seed, self.context.global.device, passes)
     }
 
     fn run_dir(&self, name: &str, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {

@@ -59,7 +59,7 @@ pub struct InternVit {
 impl InternVit {
     /// Reads the weights; `d` is the language model's width.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(
         reader: &mut WeightReader,
         config: &VisionConfig,
@@ -106,6 +106,10 @@ impl InternVit {
 
 impl VisionModel for InternVit {
     fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        Ok(self.project(self.see(pixel_values, grids)?))
+    }
+
+    fn see(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
         self.check(pixel_values.dims(), grids)?;
         let (side, width) = (self.config.grid_side(), self.config.hidden_size);
         let tiles: usize = grids.iter().map(|grid| grid[0]).sum();
@@ -116,8 +120,13 @@ impl VisionModel for InternVit {
         for block in &self.blocks[..self.config.num_used_layers] {
             hidden = block.forward(hidden);
         }
-        let patches = hidden.narrow(1, 1, side * side);
-        Ok(self.projector.forward(patches, side))
+        Ok(hidden.narrow(1, 1, side * side).reshape([tiles * side * side, width]))
+    }
+
+    fn project(&self, seen: Tensor<2>) -> Tensor<2> {
+        let (side, [rows, width]) = (self.config.grid_side(), seen.dims());
+        let patches = seen.reshape([rows / (side * side), side * side, width]);
+        self.projector.forward(patches, side)
     }
 
     fn boxed(&self) -> Box<dyn VisionModel> {

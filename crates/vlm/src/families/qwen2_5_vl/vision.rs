@@ -34,7 +34,7 @@ pub struct VisionTower {
 impl VisionTower {
     /// Reads the weights under `visual.`; from a random reader, draws them.
     ///
-    /// Errors: as [`WeightReader::take`].
+    /// Errors: as [`WeightReader::parameter`].
     pub fn load(reader: &mut WeightReader, config: &VisionConfig, device: &Device) -> Result<Self, Error> {
         let kernel = [
             config.in_channels,
@@ -116,8 +116,9 @@ fn indices(places: &[usize], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, [places.len()]), device)
 }
 
-impl VisionModel for VisionTower {
-    fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+impl VisionTower {
+    /// What the last block gives, and the order in which its merge units stand.
+    fn run_blocks(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<(Tensor<2>, Arrangement), Error> {
         self.check(pixel_values.dims(), grids)?;
         let device = pixel_values.device();
         let (windows, frames) = self.arrangements(grids);
@@ -147,12 +148,33 @@ impl VisionModel for VisionTower {
             );
         }
 
+        Ok((hidden, if stands_in_frames { frames } else { windows }))
+    }
+}
+
+impl VisionModel for VisionTower {
+    fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        let (hidden, order) = self.run_blocks(pixel_values, grids)?;
         let merged = self.merger.forward(hidden); // [p / merge², d]
-        let last = if stands_in_frames { frames } else { windows };
-        Ok(match last.places_in_reading_order() {
-            Some(places) => merged.select(0, indices(&places, &device)),
+        // Rows are put in reading order once they are fewest.
+        Ok(match order.places_in_reading_order() {
+            Some(places) => {
+                let places = indices(&places, &merged.device().without_autodiff());
+                merged.select(0, places)
+            }
             None => merged,
         })
+    }
+
+    fn see(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        let (hidden, order) = self.run_blocks(pixel_values, grids)?;
+        let places = order.places_in_reading_order();
+        let places = places.map(|places| indices(&places, &hidden.device().without_autodiff()));
+        Ok(self.reorder(hidden, places.as_ref()))
+    }
+
+    fn project(&self, seen: Tensor<2>) -> Tensor<2> {
+        self.merger.forward(seen)
     }
 
     fn boxed(&self) -> Box<dyn VisionModel> {

@@ -1,0 +1,123 @@
+//! Samples looked at before training begins: those that cannot be trained are left out, each with row and reason, and too
+//! many of them end the run.
+
+use std::path::{Path, PathBuf};
+
+use align::run_dir::write_atomically;
+use align::types::Item;
+use engine::SampleSize;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::Context;
+use crate::data::lines_of_items;
+use crate::errors::Failure;
+
+/// What is left out, a line each, in the run's folder.
+const REJECTED_FILE: &str = "rejected.jsonl";
+
+/// A sample that cannot be trained.
+#[derive(Clone, Debug, Serialize)]
+struct Rejected {
+    file: PathBuf,
+    /// Its line in the file, counted from one.
+    row: usize,
+    id: String,
+    reason: String,
+}
+
+/// The samples of one or several files that can be trained.
+#[derive(Debug, Default)]
+pub struct Admission {
+    n_seen: usize,
+    rejected: Vec<Rejected>,
+}
+
+/// What can be trained of a file, and what each sample's sequences weigh.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    /// The samples.
+    pub items: Vec<Item>,
+    /// Of each, its sequences.
+    pub sizes: Vec<Vec<SampleSize>>,
+}
+
+impl Admission {
+    /// Looks at the items of a file on all cores; `measure` says what one weighs, or why it cannot be trained.
+    ///
+    /// Errors: of data when the file cannot be read again.
+    pub fn admit(
+        &mut self,
+        path: &Path,
+        items: Vec<Item>,
+        measure: impl Fn(&Item) -> Result<Vec<SampleSize>, String> + Sync,
+    ) -> anyhow::Result<Admitted> {
+        let outcomes: Vec<_> = items.par_iter().map(&measure).collect();
+        let rows = lines_of_items(path)?;
+        self.n_seen += items.len();
+        let mut admitted = Admitted::default();
+        for ((item, outcome), row) in items.into_iter().zip(outcomes).zip(rows) {
+            match outcome {
+                Ok(sizes) => {
+                    admitted.items.push(item);
+                    admitted.sizes.push(sizes);
+                }
+                Err(reason) => self.rejected.push(Rejected {
+                    file: path.to_owned(),
+                    row,
+                    id: item.id,
+                    reason,
+                }),
+            }
+        }
+        Ok(admitted)
+    }
+
+    /// How many samples were looked at, and how many of them were left out.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.n_seen, self.rejected.len())
+    }
+
+    /// The first samples left out, as messages show them.
+    pub fn first_rejected(&self, count: usize) -> Vec<String> {
+        self.rejected.iter().take(count).map(Rejected::text).collect()
+    }
+
+    /// Writes what was left out into the run's folder and tells of it.
+    ///
+    /// Errors: of data where all samples or a larger share than `max_rejected` were left out; of output when the file
+    /// cannot be written.
+    pub fn conclude(&self, out: &Path, max_rejected: f64, context: &Context) -> anyhow::Result<()> {
+        let Some(first) = self.rejected.first() else {
+            return Ok(());
+        };
+        let list = out.join(REJECTED_FILE);
+        let lines: Result<Vec<String>, _> = self.rejected.iter().map(serde_json::to_string).collect();
+        write_atomically(&list, (lines?.join("\n") + "\n").as_bytes())
+            .map_err(|error| Failure::output(format!("{}: cannot be written", list.display())).because(error))?;
+        let (n_seen, n_rejected) = self.counts();
+        let told = format!(
+            "{n_rejected} of {n_seen} samples cannot be trained, the first: {}",
+            first.text()
+        );
+        let hint = format!("{} lists them all", list.display());
+        if n_rejected == n_seen {
+            return Err(Failure::data(told).hint(hint).into());
+        }
+        if n_rejected as f64 > max_rejected * n_seen as f64 {
+            let problem = format!("{told}; `data.max_rejected` allows a share of {max_rejected}");
+            return Err(Failure::data(problem).hint(hint).into());
+        }
+        if !context.global.quiet {
+            eprintln!("{told}; they are left out ({hint})");
+        }
+        Ok(())
+    }
+}
+
+impl Rejected {
+    fn text(&self) -> String {
+        let Self { file, row, id, reason } = self;
+        format!("{}:{row}: item `{id}`: {reason}", file.display())
+    }
+}

@@ -1,0 +1,153 @@
+//! The completions of one request as they grow, and the JSON that tells of them.
+
+use serde_json::{Value, json};
+use vlm::error::Error;
+use vlm::generate::{FinishReason, Token};
+
+use super::prepare::Preparer;
+use super::request::ChatRequest;
+use super::text_stream::TextStream;
+
+/// What is new of one completion.
+#[derive(Debug, Default)]
+pub struct Delta {
+    /// Which.
+    pub index: usize,
+    /// Text that came.
+    pub text: String,
+    /// An entry for each token that came, if asked for.
+    pub logprobs: Vec<Value>,
+    /// The tokens that came, if asked for.
+    pub token_ids: Vec<u32>,
+    /// Why it ended, if it has.
+    pub finish_reason: Option<&'static str>,
+}
+
+/// All completions of a request.
+pub struct Choices {
+    choices: Vec<Choice>,
+    stops: Vec<String>,
+    with_logprobs: bool,
+    with_token_ids: bool,
+    n_tokens: usize,
+}
+
+#[derive(Default)]
+struct Choice {
+    text: TextStream,
+    // What came since the last delta.
+    pending: Delta,
+    ended: bool,
+}
+
+impl Choices {
+    /// As many as are asked for.
+    pub fn new(request: &ChatRequest) -> Self {
+        let choice = |index| Choice {
+            pending: Delta {
+                index,
+                ..Delta::default()
+            },
+            ..Choice::default()
+        };
+        Self {
+            choices: (0..request.n).map(choice).collect(),
+            stops: request.stop.clone(),
+            with_logprobs: request.n_top_logprobs.is_some(),
+            with_token_ids: request.return_token_ids,
+            n_tokens: 0,
+        }
+    }
+
+    /// Whether all have ended.
+    pub fn have_ended(&self) -> bool {
+        self.choices.iter().all(|choice| choice.ended)
+    }
+
+    /// Tokens that came, those that end a completion included.
+    pub fn n_tokens(&self) -> usize {
+        self.n_tokens
+    }
+
+    /// Takes a token of a completion; gives what may be told of it. Tokens after its end count for nothing.
+    ///
+    /// Errors: when the tokenizer cannot decode.
+    pub fn push(&mut self, index: usize, token: &Token, preparer: &Preparer) -> Result<Option<Delta>, Error> {
+        let Some(choice) = self.choices.get_mut(index).filter(|choice| !choice.ended) else {
+            return Ok(None);
+        };
+        self.n_tokens += 1;
+        let pending = &mut choice.pending;
+        if self.with_logprobs {
+            pending.logprobs.push(logprobs_entry(token, preparer));
+        }
+        if self.with_token_ids {
+            pending.token_ids.push(token.id);
+        }
+        let tokenizer = preparer.processor().tokenizer();
+        let piece = choice.text.push(token.id, tokenizer, &self.stops)?;
+        pending.text.push_str(&piece.text);
+        let mut stopped = piece.stopped;
+        if !stopped && token.finish_reason.is_some() {
+            let rest = choice.text.finish(tokenizer, &self.stops)?;
+            pending.text.push_str(&rest.text);
+            stopped = rest.stopped;
+        }
+        pending.finish_reason = match token.finish_reason {
+            _ if stopped => Some("stop"),
+            Some(FinishReason::Stop) => Some("stop"),
+            Some(FinishReason::Length) => Some("length"),
+            None => None,
+        };
+        choice.ended = pending.finish_reason.is_some();
+        // What shows no text yet is told of with the text that it becomes.
+        let tells = choice.ended || !pending.text.is_empty();
+        let next = Delta {
+            index,
+            ..Delta::default()
+        };
+        Ok(tells.then(|| std::mem::replace(pending, next)))
+    }
+
+    /// The `choices` entry of a whole completion.
+    pub fn whole(&self, whole: &Delta) -> Value {
+        let message = json!({ "role": "assistant", "content": whole.text, "refusal": null });
+        self.entry(whole, "message", message)
+    }
+
+    /// The `choices` entry of a piece; the first names the role.
+    pub fn piece(&self, piece: &Delta, is_first: bool) -> Value {
+        let mut said = json!({ "content": piece.text });
+        if is_first {
+            said["role"] = json!("assistant");
+        }
+        self.entry(piece, "delta", said)
+    }
+
+    fn entry(&self, delta: &Delta, key: &str, said: Value) -> Value {
+        let logprobs = self
+            .with_logprobs
+            .then(|| json!({ "content": delta.logprobs, "refusal": null }));
+        let mut entry = json!({ "index": delta.index, "logprobs": logprobs, "finish_reason": delta.finish_reason });
+        entry[key] = said;
+        if self.with_token_ids {
+            entry["token_ids"] = json!(delta.token_ids);
+        }
+        entry
+    }
+}
+
+/// What a token and its likeliest rivals are and how likely, at temperature 1 with nothing cut.
+fn logprobs_entry(token: &Token, preparer: &Preparer) -> Value {
+    let Some(logprobs) = &token.model_logprobs else {
+        return Value::Null;
+    };
+    let named = |id: u32, logprob: f32| {
+        let bytes = preparer.token_bytes(id);
+        json!({ "token": String::from_utf8_lossy(bytes), "bytes": bytes, "logprob": logprob })
+    };
+    let mut entry = named(token.id, logprobs.drawn);
+    let rivals = logprobs.top.iter().map(|(id, logprob)| named(*id, *logprob));
+    entry["top_logprobs"] = rivals.collect();
+    entry
+}

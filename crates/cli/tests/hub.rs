@@ -1,0 +1,229 @@
+//! Names on the hub: from a cache in the published layout without network, and from a small server into one.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl")
+}
+
+/// `scruple` with no setting of the hub's from outside; returns exit code, standard output and standard error.
+fn scruple(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> (i32, String, String) {
+    let mut command = Command::cargo_bin("scruple").unwrap();
+    for name in [
+        "HF_HOME",
+        "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "HF_HUB_OFFLINE",
+        "HF_TOKEN",
+        "HF_ENDPOINT",
+    ] {
+        command.env_remove(name);
+    }
+    command.env("HOME", folder).env_remove("XDG_CACHE_HOME");
+    let output = command
+        .current_dir(folder)
+        .args(arguments)
+        .envs(settings.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Lays a folder out as the hub's tools do: blobs by content, a snapshot of links, a branch that names it.
+fn store(cache: &Path, repository: &str, source: &Path) {
+    let folder = cache.join(format!("models--{}", repository.replace('/', "--")));
+    let snapshot = folder.join("snapshots").join(COMMIT);
+    for part in ["refs", "blobs"] {
+        fs_err::create_dir_all(folder.join(part)).unwrap();
+    }
+    fs_err::create_dir_all(&snapshot).unwrap();
+    fs_err::write(folder.join("refs/main"), COMMIT).unwrap();
+    for (number, entry) in fs_err::read_dir(source).unwrap().enumerate() {
+        let entry = entry.unwrap();
+        let blob = format!("blob{number}");
+        fs_err::copy(entry.path(), folder.join("blobs").join(&blob)).unwrap();
+        symlink(Path::new("../../blobs").join(blob), snapshot.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_name_in_the_cache_works_without_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("hf/hub");
+    store(&cache, "tiny/vlm", &fixture().join("model"));
+    store(&cache, "tiny/lora", &fixture().join("adapter"));
+    let (home, cache) = (folder.path().join("hf"), cache.display().to_string());
+    let home = home.display().to_string();
+    for settings in [[("HF_HOME", home.as_str())], [("HF_HUB_CACHE", cache.as_str())]] {
+        let settings = [settings[0], ("HF_HUB_OFFLINE", "1")];
+        let (code, output, error) = scruple(folder.path(), &["inspect", "tiny/vlm", "--json"], &settings);
+        assert_eq!(code, 0, "{error}");
+        let found: Value = serde_json::from_str(&output).unwrap();
+        assert_eq!(found["family"], "Qwen2.5-VL");
+    }
+    let settings = [("HF_HOME", home.as_str()), ("HF_HUB_OFFLINE", "true")];
+    let merge = [
+        "merge",
+        "--model",
+        "tiny/vlm",
+        "--adapter",
+        "tiny/lora",
+        "--out",
+        "merged",
+        "--dtype",
+        "bfloat16",
+    ];
+    let (code, _, error) = scruple(folder.path(), &merge, &settings);
+    assert_eq!(code, 0, "{error}");
+    let bytes = fs_err::read(folder.path().join("merged/model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert!(
+        tensors
+            .tensors()
+            .iter()
+            .all(|(_, tensor)| tensor.dtype() == safetensors::Dtype::BF16)
+    );
+
+    // A folder of the same name wins, broken as it may be.
+    fs_err::create_dir_all(folder.path().join("tiny/vlm")).unwrap();
+    let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
+    assert!(code == 4 && error.contains("tiny/vlm/config.json"), "{error}");
+}
+
+#[test]
+fn a_name_that_is_nowhere_is_told_with_the_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("HF_HUB_OFFLINE", "1")];
+    let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
+    assert_eq!(code, 4);
+    for part in [
+        "tiny/vlm: neither a folder nor in the cache",
+        ".cache/huggingface/hub",
+        "HF_HUB_OFFLINE",
+        "hint:",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    let (code, _, error) = scruple(folder.path(), &["inspect", "no/such/folder"], &settings);
+    assert!(code == 4 && error.contains("no such folder"), "{error}");
+
+    let server = Server::start(BTreeMap::new());
+    let (code, _, error) = scruple(
+        folder.path(),
+        &["inspect", "tiny/vlm"],
+        &[("HF_ENDPOINT", &server.address)],
+    );
+    assert!(
+        code == 4 && error.contains("404") && error.contains(&server.address),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
+    let mut files = BTreeMap::from([("README.md".to_owned(), b"# tiny".to_vec())]);
+    for entry in fs_err::read_dir(fixture().join("model")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        files.insert(name, fs_err::read(entry.path()).unwrap());
+    }
+    let server = Server::start(files);
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("HF_ENDPOINT", server.address.as_str()), ("HF_TOKEN", "hf_secret")];
+    let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
+    assert_eq!(code, 0, "{error}");
+    let snapshot = folder
+        .path()
+        .join(".cache/huggingface/hub/models--tiny--vlm/snapshots")
+        .join(COMMIT);
+    assert_eq!(
+        fs_err::read(snapshot.join("model.safetensors")).unwrap(),
+        fs_err::read(fixture().join("model/model.safetensors")).unwrap()
+    );
+    let asked = server.asked.lock().unwrap().clone();
+    assert!(asked.iter().all(|request| !request.contains("README")), "{asked:?}");
+    assert!(
+        asked.iter().all(|request| request.ends_with("Bearer hf_secret")),
+        "{asked:?}"
+    );
+
+    let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
+    assert_eq!(code, 0, "{error}");
+    assert_eq!(
+        server.asked.lock().unwrap().len(),
+        asked.len(),
+        "the cache is asked first"
+    );
+}
+
+/// A hub of one repository, `tiny/vlm`, for as long as the test runs.
+struct Server {
+    address: String,
+    /// For each request, its path and what it says to be allowed.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(&stream.unwrap(), &files, &log);
+            }
+        });
+        Self { address, asked }
+    }
+}
+
+fn answer(mut stream: &TcpStream, files: &BTreeMap<String, Vec<u8>>, log: &Mutex<Vec<String>>) {
+    let lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let Some(path) = head.first().and_then(|line| line.split(' ').nth(1)) else {
+        return;
+    };
+    let header = |name: &str| {
+        let line = head.iter().find(|line| line.to_lowercase().starts_with(name))?;
+        Some(line.split_once(": ")?.1.to_owned())
+    };
+    log.lock()
+        .unwrap()
+        .push(format!("{path} {}", header("authorization").unwrap_or_default()));
+    let (status, headers, body) = if path.starts_with("/api/models/tiny/vlm") && !files.is_empty() {
+        let siblings: Vec<Value> = files.keys().map(|name| json!({ "rfilename": name })).collect();
+        let listing = json!({ "sha": COMMIT, "siblings": siblings }).to_string();
+        ("200 OK", String::new(), listing.into_bytes())
+    } else if let Some((name, bytes)) = path
+        .strip_prefix("/tiny/vlm/resolve/main/")
+        .and_then(|name| files.get_key_value(name))
+    {
+        let range = header("range").unwrap();
+        let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        let start: usize = start.parse().unwrap();
+        let end = end.parse().map_or(bytes.len(), |last: usize| last + 1).min(bytes.len());
+        let place = format!("Content-Range: bytes {start}-{}/{}\r\n", end - 1, bytes.len());
+        let headers = format!("{place}ETag: \"{name}-etag\"\r\nX-Repo-Commit: {COMMIT}\r\n");
+        ("206 Partial Content", headers, bytes[start..end].to_vec())
+    } else {
+        ("404 Not Found", String::new(), Vec::new())
+    };
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
+    stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(&body))
+        .unwrap();
+}

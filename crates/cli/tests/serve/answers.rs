@@ -1,0 +1,295 @@
+//! What is answered, and that it is the same by whichever way and in whatever company it is asked for.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+
+use crate::client::{Server, data_url, model, picture, pictures, request};
+
+/// A question about two pictures, by paths and a data URL.
+fn question() -> Value {
+    let second = fs_err::read(pictures().join("c.png")).unwrap();
+    let text = "What happens if I put the object in the first image into the object in the second image?";
+    json!([picture("a.png"), picture(&data_url(&second)), { "type": "text", "text": text }])
+}
+
+fn with_pictures() -> Server {
+    Server::start(&["--allowed-local-media-path", pictures().to_str().unwrap()])
+}
+
+/// The text, the entries of log-probabilities and the end of each completion, put together from a stream's events.
+fn assembled(events: &[String], n: usize) -> Vec<(String, Vec<Value>, String)> {
+    let mut wholes = vec![(String::new(), Vec::new(), String::new()); n];
+    let mut begun = vec![false; n];
+    for event in events {
+        let chunk: Value = serde_json::from_str(event).unwrap();
+        assert_eq!(chunk["object"], "chat.completion.chunk");
+        for choice in chunk["choices"].as_array().unwrap() {
+            let index = choice["index"].as_u64().unwrap() as usize;
+            let is_first = !std::mem::replace(&mut begun[index], true);
+            assert_eq!(choice["delta"].get("role").is_some(), is_first, "{chunk}");
+            let (text, logprobs, end) = &mut wholes[index];
+            assert!(end.is_empty(), "nothing follows the end: {chunk}");
+            text.push_str(choice["delta"]["content"].as_str().unwrap());
+            logprobs.extend(choice["logprobs"]["content"].as_array().unwrap().iter().cloned());
+            end.push_str(choice["finish_reason"].as_str().unwrap_or_default());
+        }
+    }
+    wholes
+}
+
+#[test]
+fn an_answer_has_openai_s_shape_and_a_stream_says_the_same() {
+    let server = with_pictures();
+    let more = json!({
+        "model": "mini", "n": 3, "seed": 5, "temperature": 1, "max_tokens": 48, "logprobs": true, "top_logprobs": 2,
+        "user": "someone",
+    });
+    let mut body = request(&question(), &more);
+    let answer = server.chat(&body).success();
+    assert!(answer["id"].as_str().unwrap().starts_with("chatcmpl-"));
+    assert_eq!(
+        (&answer["object"], &answer["model"]),
+        (&json!("chat.completion"), &json!("mini"))
+    );
+    let choices = answer["choices"].as_array().unwrap();
+    assert_eq!(choices.len(), 3);
+    let mut n_tokens = 0;
+    for (index, choice) in choices.iter().enumerate() {
+        assert_eq!(
+            (&choice["index"], &choice["message"]["role"]),
+            (&json!(index), &json!("assistant"))
+        );
+        let entries = choice["logprobs"]["content"].as_array().unwrap();
+        n_tokens += entries.len();
+        for entry in entries {
+            let top = entry["top_logprobs"].as_array().unwrap();
+            assert!(
+                top.len() == 2 && top[0]["logprob"].as_f64() >= entry["logprob"].as_f64(),
+                "{entry}"
+            );
+        }
+        let bytes = |entry: &Value| {
+            entry["bytes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|byte| byte.as_u64().unwrap() as u8)
+                .collect()
+        };
+        let said: Vec<Vec<u8>> = entries.iter().map(bytes).collect();
+        let said = String::from_utf8(said.concat()).unwrap();
+        assert_eq!(
+            said.trim_end_matches("<|im_end|>"),
+            choice["message"]["content"].as_str().unwrap()
+        );
+    }
+    let usage = &answer["usage"];
+    assert_eq!(usage["completion_tokens"], n_tokens);
+    assert!(usage["prompt_tokens"].as_u64().unwrap() > 30, "pictures count: {usage}");
+
+    body["stream_options"] = json!({ "include_usage": true });
+    let mut events: Vec<String> = server.stream(&body).collect();
+    assert_eq!(events.pop().as_deref(), Some("[DONE]"));
+    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    assert_eq!((&last["choices"], &last["usage"]), (&json!([]), usage));
+    assert!(events.len() > 30, "{} events", events.len());
+    for (choice, (text, logprobs, end)) in choices.iter().zip(assembled(&events, 3)) {
+        assert_eq!(choice["message"]["content"], text);
+        assert_eq!(choice["logprobs"]["content"], Value::Array(logprobs));
+        assert_eq!(choice["finish_reason"], end);
+    }
+}
+
+/// Runs a command on a data file of one dialogue; returns the lines it writes.
+fn lines_of(command: &str, model: &Path, messages: &Value, more: &[&str]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("data.jsonl"), folder.path().join("out.jsonl"));
+    fs_err::write(&data, json!({ "id": "1", "messages": messages }).to_string()).unwrap();
+    let mut scruple = Command::cargo_bin("scruple").unwrap();
+    scruple
+        .arg(command)
+        .arg("--model")
+        .arg(model)
+        .arg("--data")
+        .arg(&data)
+        .arg("--out")
+        .arg(&out);
+    scruple.args(more).assert().success();
+    let text = fs_err::read_to_string(&out).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
+    let server = with_pictures();
+    let more = json!({
+        "n": 4, "seed": 11, "temperature": 1, "max_tokens": 40, "logprobs": true, "return_token_ids": true,
+    });
+    let answer = server.chat(&request(&question(), &more)).success();
+    let in_file = |name: &str| json!({ "type": "image", "image": pictures().join(name) });
+    let user = json!({ "role": "user", "content": [in_file("a.png"), in_file("c.png"), question()[2]] });
+    let sampling = [
+        "--temperature",
+        "1",
+        "--num-samples",
+        "4",
+        "--seed",
+        "11",
+        "--max-new-tokens",
+        "40",
+    ];
+    let generated = lines_of("generate", &model(), &json!([user]), &sampling);
+    assert_eq!(generated.len(), 4);
+    assert_eq!(
+        answer["usage"]["prompt_tokens"],
+        generated[0]["prompt_ids"].as_array().unwrap().len()
+    );
+    let mut n_compared = 0;
+    for (choice, line) in answer["choices"].as_array().unwrap().iter().zip(&generated) {
+        assert_eq!(choice["token_ids"], line["output_ids"]);
+        assert_eq!(choice["message"]["content"], line["text"]);
+        assert_eq!(choice["finish_reason"], line["finish_reason"]);
+        let reply = json!({ "role": "assistant", "content": line["text"] });
+        let scored = &lines_of("score", &model(), &json!([user, reply]), &[])[0];
+        let prompt_length = line["prompt_ids"].as_array().unwrap().len();
+        let entries = choice["logprobs"]["content"].as_array().unwrap();
+        for (index, entry) in entries.iter().enumerate() {
+            // A text may be tokenized in another way than it was drawn.
+            if scored["input_ids"][prompt_length + index] != line["output_ids"][index] {
+                break;
+            }
+            let expected = scored["logprobs"][prompt_length + index].as_f64().unwrap();
+            let off = (entry["logprob"].as_f64().unwrap() - expected).abs();
+            assert!(off < 1e-4, "token {index}: expected {expected}, got {entry}");
+            n_compared += 1;
+        }
+    }
+    assert!(n_compared > 20, "{n_compared} tokens compared");
+}
+
+#[test]
+fn every_family_is_served_and_so_is_an_adapter() {
+    let fixtures = pictures().join("../..");
+    let ask = |server: &Server, more: &Value| {
+        let body = request(&json!([picture("a.png"), { "type": "text", "text": "Hi" }]), more);
+        server.chat(&body).success()["choices"][0].clone()
+    };
+    let greedy = json!({ "temperature": 0, "max_tokens": 12, "ignore_eos": true, "return_token_ids": true });
+    let form = json!({ "structured_outputs": { "json": { "enum": [12, "ab", true] } } });
+    let adapter = fixtures.join("qwen2_5_vl/adapter").display().to_string();
+    let with_adapter = ["--adapter", &adapter];
+    let plain: &[&str] = &[];
+    let mut answers = Vec::new();
+    for (family, adapter) in [
+        ("qwen2_5_vl", plain),
+        ("qwen2_5_vl", &with_adapter),
+        ("qwen2_vl", plain),
+        ("internvl2_5", plain),
+        ("internvl", plain),
+    ] {
+        let folder = fixtures.join(family);
+        let images = folder.join("images");
+        let root = ["--allowed-local-media-path", images.to_str().unwrap()];
+        let server = Server::of(&folder.join("model"), &[&root[..], adapter].concat());
+        let choice = ask(&server, &greedy);
+        let shown = json!({ "type": "image", "image": images.join("a.png") });
+        let user = json!({ "role": "user", "content": [shown, { "type": "text", "text": "Hi" }] });
+        let sampling = ["--temperature", "0", "--max-new-tokens", "12", "--ignore-eos"];
+        let generated = lines_of(
+            "generate",
+            &folder.join("model"),
+            &json!([user]),
+            &[&sampling[..], adapter].concat(),
+        );
+        assert_eq!(choice["token_ids"], generated[0]["output_ids"], "{family} {adapter:?}");
+        let value = ask(&server, &form)["message"]["content"].clone();
+        assert!(
+            ["12", "\"ab\"", "true"].contains(&value.as_str().unwrap()),
+            "{family}: {value}"
+        );
+        answers.push(choice["token_ids"].clone());
+    }
+    assert_ne!(answers[0], answers[1], "the adapter changes the answer");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_answer_alone_and_in_company() {
+    let server = Server::start(&["--max-num-seqs", "12"]);
+    let body = |client: usize| {
+        let content = json!(format!("What is a kettle? {}", "Tell me more. ".repeat(client % 5)));
+        let more = json!({ "seed": client, "n": 1 + client % 2, "max_tokens": 10 + 3 * client, "temperature": 1 });
+        request(&content, &more)
+    };
+    let answers = |client: usize| server.chat(&body(client)).success()["choices"].clone();
+    let alone: Vec<Value> = (0..16).map(answers).collect();
+    let together: Vec<Value> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..16).map(|client| scope.spawn(move || answers(client))).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    assert_eq!(alone, together);
+    assert_ne!(alone[1], alone[6], "seeds differ");
+    assert_eq!(server.metric("scruple_num_requests_running"), 0.0);
+}
+
+#[test]
+fn completions_end_at_stop_strings_and_at_the_limit() {
+    let server = Server::start(&[]);
+    let ask = |more: &Value| server.chat(&request(&json!("What is a kettle?"), more)).success()["choices"][0].clone();
+    let whole = ask(&json!({ "temperature": 0 }));
+    let text = whole["message"]["content"].as_str().unwrap();
+    assert_eq!(whole["finish_reason"], "stop");
+    let middle = &text[text.len() / 2..text.len() / 2 + 4];
+    let expected = &text[..text.find(middle).unwrap()];
+    let stopped = ask(&json!({ "temperature": 0, "stop": ["never said", middle] }));
+    assert_eq!(
+        (&stopped["message"]["content"], &stopped["finish_reason"]),
+        (&json!(expected), &json!("stop"))
+    );
+
+    let cut = ask(&json!({ "temperature": 0, "max_tokens": 3 }));
+    assert_eq!(cut["finish_reason"], "length");
+    assert!(text.starts_with(cut["message"]["content"].as_str().unwrap()));
+    let endless = ask(&json!({ "temperature": 0, "max_tokens": 90, "ignore_eos": true, "return_token_ids": true }));
+    assert_eq!(endless["token_ids"].as_array().unwrap().len(), 90);
+}
+
+#[test]
+fn the_other_addresses_answer() {
+    let server = Server::start(&[]);
+    let card = server.get("/v1/models").success()["data"][0].clone();
+    assert_eq!((&card["id"], &card["object"]), (&json!("mini"), &json!("model")));
+    assert_eq!(server.get("/v1/models/mini").success(), card);
+    assert_eq!(
+        server.get("/v1/models/other/one").refusal(404, "model_not_found"),
+        "`model`: expected `mini`, got `other/one`"
+    );
+    assert_eq!(
+        server.get("/v1/nothing").refusal(404, "not_found"),
+        "no such address: /v1/nothing"
+    );
+    let wrong = server.get("/v1/chat/completions").refusal(405, "method_not_allowed");
+    assert_eq!(wrong, "/v1/chat/completions does not take GET");
+    let unknown = server.chat(&request(&json!("Hello"), &json!({ "model": "other" })));
+    unknown.refusal(404, "model_not_found");
+    assert_eq!(server.get("/health").success(), json!({ "status": "ok" }));
+
+    server
+        .chat(&request(
+            &json!("Hello"),
+            &json!({ "max_tokens": 2, "ignore_eos": true }),
+        ))
+        .success();
+    assert_eq!(server.metric("scruple_generation_tokens_total"), 2.0);
+    assert_eq!(
+        server.metric("scruple_request_success_total{finished_reason=\"length\"}"),
+        1.0
+    );
+    assert_eq!(
+        server.metric("scruple_request_failure_total{reason=\"model_not_found\"}"),
+        2.0
+    );
+    assert_eq!(server.metric("scruple_time_to_first_token_seconds_count"), 1.0);
+    assert!(server.metric("scruple_prompt_tokens_total") > 5.0);
+}

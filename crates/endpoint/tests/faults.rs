@@ -1,0 +1,179 @@
+//! Calls to an endpoint that spoils one in five: every request ends answered or failed, none is lost, none is paid for
+//! twice, and what the journal holds costs nothing again.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+
+use align::chat::{ChatError, ChatModel, ChatParams, ChatRequest};
+use align::types::{Message, Role};
+use endpoint::{Endpoint, Journal, RoleSettings};
+use fake_endpoint::FakeEndpoint;
+
+const REQUESTS: usize = 400;
+
+/// Repeats the last line of the question.
+fn echo(words: &str) -> String {
+    format!("echo {}", words.lines().last().unwrap_or_default())
+}
+
+fn requests(n: usize) -> impl Iterator<Item = ChatRequest> {
+    (0..n).map(|number| ChatRequest {
+        id: format!("r{number}"),
+        messages: vec![Message::text(Role::User, format!("question {number}"))],
+        params: ChatParams {
+            temperature: 0.0,
+            max_tokens: 16,
+            seed: 0,
+            schema: None,
+        },
+    })
+}
+
+fn settings(endpoint: &FakeEndpoint) -> RoleSettings {
+    RoleSettings {
+        url: endpoint.url(),
+        model: "fake".to_owned(),
+        api_key_env: "NO_SUCH_KEY".to_owned(),
+        concurrency: 64,
+        timeout: 1.0,
+        max_retries: 8,
+        price_input: 1e4,
+        price_output: 1e5,
+        ..RoleSettings::default()
+    }
+}
+
+fn open(settings: RoleSettings, folder: &Path) -> Endpoint {
+    let journal = Journal::open(&folder.join("journal.sqlite")).unwrap();
+    Endpoint::new("judge", settings, Rc::new(RefCell::new(journal)), || false).unwrap()
+}
+
+/// Makes the requests; the answer or failure of each.
+fn ask(endpoint: &Endpoint, n: usize) -> (Result<(), ChatError>, Vec<Option<Result<String, String>>>) {
+    let mut outcomes = vec![None; n];
+    let ended = endpoint.answer(&mut requests(n), &mut |index, answer| {
+        assert!(outcomes[index].is_none(), "request {index} ended twice");
+        outcomes[index] = Some(answer.map(|answer| answer.text).map_err(|failure| failure.reason));
+    });
+    (ended, outcomes)
+}
+
+#[test]
+fn every_request_ends_once_and_is_paid_for_once() {
+    let fake = FakeEndpoint::start(echo, 20).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = open(settings(&fake), folder.path());
+    let (ended, outcomes) = ask(&endpoint, REQUESTS);
+    ended.unwrap();
+    let counts = fake.counts();
+    assert!(counts.faults.len() >= 8, "kinds of faults met: {:?}", counts.faults);
+    let answered = outcomes.iter().flatten().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!(answered, REQUESTS, "{:?}", outcomes.iter().flatten().find(|outcome| outcome.is_err()));
+    for (number, outcome) in outcomes.iter().flatten().enumerate() {
+        let text = outcome.as_deref().unwrap();
+        // A model's wrong or refusing answer is an answer; judging it is not the endpoint's work.
+        let spoiled = ["{\"verdict\":\"fine\"}", "I cannot judge that."];
+        assert!(text == format!("echo question {number}") || spoiled.contains(&text), "{number}: {text}");
+    }
+    assert!(counts.answered.values().all(|&times| times == 1), "an answer was paid for twice");
+    assert_eq!(counts.answered.len(), REQUESTS);
+    let spending = endpoint.spending();
+    assert_eq!((spending.calls, spending.failed), (REQUESTS as u64, 0));
+    assert_eq!((spending.prompt_tokens, spending.completion_tokens), (40_000, 4_000));
+    assert!((spending.cost - 800.0).abs() < 1e-6);
+
+    // Again, and by another process: from the journal alone.
+    let again = open(settings(&fake), folder.path());
+    let (ended, repeated) = ask(&again, REQUESTS);
+    ended.unwrap();
+    assert_eq!(repeated, outcomes);
+    assert_eq!((fake.counts().calls, again.answered_from_journal()), (counts.calls, REQUESTS as u64));
+    assert_eq!(again.spending(), spending);
+}
+
+#[test]
+fn a_dead_endpoint_fails_each_request_and_a_later_try_asks_for_those_alone() {
+    let fake = FakeEndpoint::start(echo, 100).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let hasty = RoleSettings {
+        max_retries: 0,
+        timeout: 0.3,
+        ..settings(&fake)
+    };
+    let endpoint = open(hasty.clone(), folder.path());
+    let (ended, first) = ask(&endpoint, 60);
+    ended.unwrap();
+    let failed = first.iter().flatten().filter(|outcome| outcome.is_err()).count();
+    assert!(failed > 20, "{failed} failed");
+    assert_eq!(endpoint.spending().failed, failed as u64);
+    let reasons: String = first.iter().flatten().filter_map(|outcome| outcome.clone().err()).collect();
+    for expected in ["429 Too Many Requests: slow down", "500 Internal Server Error: sorry", "expected JSON", "(tried 1 times)"] {
+        assert!(reasons.contains(expected), "no `{expected}` in {reasons}");
+    }
+
+    let calls = fake.counts().calls;
+    let unchanged = open(hasty.clone(), folder.path());
+    assert_eq!(ask(&unchanged, 60).1, first);
+    assert_eq!(fake.counts().calls, calls, "failures are kept until they are to be tried again");
+
+    let journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
+    assert_eq!(journal.forget_failures("judge").unwrap(), failed);
+    assert_eq!(journal.forget_failures("writer").unwrap(), 0);
+    drop(journal);
+    let retried = open(hasty, folder.path());
+    let (ended, second) = ask(&retried, 60);
+    ended.unwrap();
+    assert_eq!(fake.counts().calls, calls + failed);
+    for (first, second) in first.iter().flatten().zip(second.iter().flatten()) {
+        assert!(first.is_err() || first == second);
+    }
+}
+
+#[test]
+fn a_spent_budget_ends_cleanly_and_more_of_it_goes_on() {
+    let fake = FakeEndpoint::start(echo, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let poor = RoleSettings {
+        max_cost: 40.0,
+        concurrency: 4,
+        ..settings(&fake)
+    };
+    let endpoint = open(poor.clone(), folder.path());
+    let (ended, outcomes) = ask(&endpoint, 100);
+    assert_eq!(ended.unwrap_err().to_string(), "role judge: max_cost of 40 is spent: 40.0000 so far");
+    let answered = outcomes.iter().flatten().count();
+    assert_eq!((answered, fake.counts().calls), (20, 20), "2 a call");
+    let rich = RoleSettings { max_cost: 400.0, ..poor };
+    let (ended, outcomes) = ask(&open(rich, folder.path()), 100);
+    ended.unwrap();
+    assert_eq!((outcomes.iter().flatten().count(), fake.counts().calls), (100, 100));
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_used_ends_the_run_at_once() {
+    let fake = FakeEndpoint::start(echo, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let lost = RoleSettings {
+        url: fake.url().replace("/v1", "/v2"),
+        ..settings(&fake)
+    };
+    let (ended, _) = ask(&open(lost, folder.path()), 100);
+    let message = ended.unwrap_err().to_string();
+    assert!(message.contains("/v2 cannot be used: 404 Not Found"), "{message}");
+    assert_eq!(open(settings(&fake), folder.path()).spending().calls, 0, "nothing is written down as failed");
+}
+
+#[test]
+fn calls_keep_to_a_rate() {
+    let fake = FakeEndpoint::start(echo, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let slow = RoleSettings {
+        requests_per_minute: 1200,
+        ..settings(&fake)
+    };
+    let began = std::time::Instant::now();
+    ask(&open(slow, folder.path()), 11).0.unwrap();
+    // Ten gaps of a twentieth of a second; a lower bound, so no load of the machine can spoil it.
+    assert!(began.elapsed().as_secs_f64() >= 0.49);
+}

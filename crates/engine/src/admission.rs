@@ -1,0 +1,88 @@
+//! Which samples can be trained, and what each weighs: found out from the data and the model's folder before any weight
+//! is loaded.
+
+use std::path::Path;
+
+use align::engine::{EngineError, Reply, Sequence};
+use align::types::Message;
+use vlm::batch::Batch;
+use vlm::config::Config;
+use vlm::processor::Processor;
+
+use crate::engine_error;
+use crate::inputs::Prepared;
+
+/// Looks at samples as training would.
+#[derive(Debug)]
+pub struct Inspector {
+    processor: Processor,
+    config: Config,
+    max_length: usize,
+}
+
+/// What one sequence weighs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SampleSize {
+    /// All its tokens.
+    pub tokens: usize,
+    /// Those that stand for pictures.
+    pub image_tokens: usize,
+    /// Those of the reply.
+    pub reply_tokens: usize,
+}
+
+impl Inspector {
+    /// Reads a model's `config.json`, tokenizer, template and image settings. `max_length` is in tokens; the model's own
+    /// limit holds besides.
+    ///
+    /// Errors: `Io` or `Model`, naming the file and key.
+    pub fn open(model: &Path, max_length: usize) -> Result<Self, EngineError> {
+        let config = Config::load(model).map_err(engine_error)?;
+        Ok(Self {
+            processor: Processor::open(model).map_err(engine_error)?,
+            max_length: max_length.min(config.text.max_position_embeddings),
+            config,
+        })
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What a sequence weighs.
+    ///
+    /// Errors: why it cannot be trained: a picture that is missing or corrupt, placeholders and pictures that disagree, a
+    /// special token in the text, a reply without a token, too many tokens.
+    pub fn measure(&self, sequence: &Sequence) -> Result<SampleSize, EngineError> {
+        let prepared = Prepared::dialogue(&self.processor, sequence)?;
+        if prepared.reply().is_empty() {
+            return Err(EngineError::Data("expected a reply to learn, got no token".to_owned()));
+        }
+        self.check(&prepared)
+    }
+
+    /// What a prompt weighs.
+    ///
+    /// Errors: as [`Self::measure`].
+    pub fn measure_prompt(&self, messages: &[Message]) -> Result<SampleSize, EngineError> {
+        let sequence = Sequence {
+            id: String::new(),
+            messages: messages.to_vec(),
+            reply: Reply::Tokens(Vec::new()),
+        };
+        self.check(&Prepared::dialogue(&self.processor, &sequence)?)
+    }
+
+    fn check(&self, prepared: &Prepared) -> Result<SampleSize, EngineError> {
+        let image_token = self.processor.image_token();
+        prepared.check_length(self.max_length, image_token)?;
+        // Placeholders, grids and vocabulary are checked where tokens get their places.
+        Batch::new(&[prepared.tokens()], &self.config).map_err(engine_error)?;
+        Ok(SampleSize {
+            tokens: prepared.ids.len(),
+            image_tokens: prepared.ids.iter().filter(|id| **id == image_token).count(),
+            reply_tokens: prepared.reply().len(),
+        })
+    }
+}

@@ -1,0 +1,230 @@
+//! What training will take, from a model's shape and the samples' lengths alone: parameters, memory, arithmetic.
+//!
+//! The counts follow what the passes of `vlm` keep, in f32. Norms, softmax, decoding of pictures and files are left out
+//! of the arithmetic, so that the time that follows from it is a lower bound.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use align::engine::EngineError;
+use burn::tensor::{Device, Tensor};
+use vlm::config::{Config, TextConfig};
+use vlm::model::Vlm;
+use vlm::parameter::{Group, Parameters};
+
+use crate::engine_error;
+use crate::options::Trainable;
+
+const BYTES: u64 = size_of::<f32>() as u64;
+/// Logits of a chunk of the vocabulary, as `vlm` scores tokens.
+const VOCABULARY_CHUNK: usize = 1024;
+/// A multiplication and an addition.
+const PER_WEIGHT: f64 = 2.0;
+
+/// A model's parameters, and how many of them are trained.
+#[derive(Clone, Debug)]
+pub struct ModelSizes {
+    /// By group of the model: all, and trained.
+    pub groups: BTreeMap<&'static str, [u64; 2]>,
+    /// Weights that a token of the language model is multiplied with, the head's left out.
+    decoder: u64,
+    head: u64,
+    vision: u64,
+    projector: u64,
+    text: TextConfig,
+    tokens_per_patch: f64,
+}
+
+/// What passes need beside the weights, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// The weights.
+    pub weights: u64,
+    /// Gradients: those held, and those that each part of a batch in work adds.
+    pub gradients: u64,
+    /// Both moments of AdamW.
+    pub moments: u64,
+    /// Activations with every layer's kept.
+    pub activations: u64,
+    /// Activations with layers recomputed.
+    pub recomputed: u64,
+}
+
+/// The tokens of some passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Load {
+    /// All tokens.
+    pub tokens: f64,
+    /// Those of pictures.
+    pub image_tokens: f64,
+    /// Those that are scored.
+    pub reply_tokens: f64,
+    /// Tokens that each sees, summed over all: about half of each sequence's length squared.
+    pub pairs: f64,
+}
+
+impl ModelSizes {
+    /// Counts the parameters of the model that a configuration describes.
+    ///
+    /// Errors: `Model` or `Data` when it describes none, or an adapter fits none of its layers.
+    pub fn new(config: &Config, trainable: &Trainable) -> Result<Self, EngineError> {
+        let mut model = Vlm::shapes(config, &Device::flex()).map_err(engine_error)?;
+        if let Some(lora) = trainable.lora() {
+            model.attach_lora(&lora, 0).map_err(engine_error)?;
+        }
+        let trained = trainable.groups();
+        let mut groups = BTreeMap::<&'static str, [u64; 2]>::new();
+        model.visit_parameters(&mut |parameter| {
+            let count = parameter.file_shape().iter().product::<usize>() as u64;
+            let [all, of_trained] = groups.entry(name_of(parameter.group())).or_default();
+            *all += count;
+            *of_trained += if trained.contains(&parameter.group()) { count } else { 0 };
+        });
+        let of = |group| groups.get(name_of(group)).map_or(0, |[all, _]| *all);
+        let embedding = (config.text.vocab_size * config.text.hidden_size) as u64;
+        let embeddings = if config.text.tie_word_embeddings { 1 } else { 2 };
+        Ok(Self {
+            decoder: of(Group::Language).saturating_sub(embeddings * embedding) + of(Group::Adapter),
+            head: embedding,
+            vision: of(Group::Vision),
+            projector: of(Group::Projector),
+            groups,
+            text: config.text.clone(),
+            tokens_per_patch: 1.0 / (config.merge_size * config.merge_size) as f64,
+        })
+    }
+
+    /// All parameters.
+    pub fn total(&self) -> u64 {
+        self.groups.values().map(|[all, _]| all).sum()
+    }
+
+    /// Those that are trained.
+    pub fn trained(&self) -> u64 {
+        self.groups.values().map(|[_, trained]| trained).sum()
+    }
+
+    fn trains(&self, group: Group) -> bool {
+        self.groups.get(name_of(group)).is_some_and(|[_, trained]| *trained > 0)
+    }
+
+    /// The memory of a step whose parts hold at most `part` tokens, `n_parts` of them in work at once.
+    pub fn memory(&self, part: Load, n_parts: usize) -> Memory {
+        let text = &self.text;
+        let (d, inner) = (text.hidden_size as f64, text.intermediate_size as f64);
+        let kv = (text.num_key_value_heads * text.head_dim()) as f64;
+        // Residual stream twice, both norms' outputs, queries, attention's output in two layouts; keys, values in two
+        // layouts; gate, up and their product.
+        let kept_of_layer = part.tokens * (7.0 * d + 3.0 * kv + 3.0 * inner);
+        let layers = text.num_hidden_layers as f64;
+        let logits = part.reply_tokens * text.vocab_size.min(VOCABULARY_CHUNK) as f64;
+        let bytes = |numbers: f64| (numbers * n_parts as f64) as u64 * BYTES;
+        Memory {
+            weights: self.total() * BYTES,
+            gradients: self.trained() * BYTES * (1 + n_parts as u64),
+            moments: 2 * self.trained() * BYTES,
+            activations: bytes(layers * kept_of_layer + logits),
+            recomputed: bytes(layers * part.tokens * d + 2.0 * kept_of_layer + logits),
+        }
+    }
+
+    /// Bytes of the keys and values of so many tokens, which sampling remembers.
+    pub fn remembered(&self, tokens: usize) -> u64 {
+        let kv = self.text.num_key_value_heads * self.text.head_dim();
+        (2 * tokens * kv * self.text.num_hidden_layers) as u64 * BYTES
+    }
+
+    /// Floating-point operations of a forward pass through the language model.
+    pub fn forward(&self, load: Load) -> f64 {
+        // Scores and mixtures: two products of a head's width for each pair, in all heads.
+        let attention = 2.0 * PER_WEIGHT * load.pairs * (self.text.hidden_size * self.text.num_hidden_layers) as f64;
+        PER_WEIGHT * (load.tokens * self.decoder as f64 + load.reply_tokens * self.head as f64) + attention
+    }
+
+    /// Floating-point operations of sending pictures through the vision tower and the projector once.
+    pub fn see(&self, image_tokens: f64) -> f64 {
+        self.see_times(image_tokens, 1.0, 1.0)
+    }
+
+    fn see_times(&self, image_tokens: f64, through_tower: f64, through_projector: f64) -> f64 {
+        let tower = through_tower * self.vision as f64 / self.tokens_per_patch;
+        PER_WEIGHT * image_tokens * (tower + through_projector * self.projector as f64)
+    }
+
+    /// Floating-point operations of a forward and backward pass; pictures count where they go through what is trained.
+    pub fn train(&self, load: Load, recompute: bool) -> f64 {
+        // Back through a layer takes as much as forward for what comes in, and again for its weights where they are trained.
+        let weights = if self.trains(Group::Language) { 1.0 } else { 0.0 };
+        let passes = 2.0 + weights + if recompute { 1.0 } else { 0.0 };
+        let (through_tower, through_projector) = match (self.trains(Group::Vision), self.trains(Group::Projector)) {
+            (true, _) => (3.0, 3.0),
+            (false, true) => (0.0, 3.0),
+            (false, false) => (0.0, 0.0),
+        };
+        passes * self.forward(load) + self.see_times(load.image_tokens, through_tower, through_projector)
+    }
+
+    /// Whether pictures go through the vision tower once for all epochs.
+    pub fn keeps_pictures(&self) -> bool {
+        !self.trains(Group::Vision)
+    }
+}
+
+impl Load {
+    /// One sequence.
+    pub fn of(tokens: usize, image_tokens: usize, reply_tokens: usize) -> Self {
+        let tokens = tokens as f64;
+        Self {
+            tokens,
+            image_tokens: image_tokens as f64,
+            reply_tokens: reply_tokens as f64,
+            pairs: tokens * (tokens + 1.0) / 2.0,
+        }
+    }
+
+    /// The sequences of two loads.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens + other.tokens,
+            image_tokens: self.image_tokens + other.image_tokens,
+            reply_tokens: self.reply_tokens + other.reply_tokens,
+            pairs: self.pairs + other.pairs,
+        }
+    }
+
+    /// As many sequences `factor` times.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self {
+            tokens: self.tokens * factor,
+            image_tokens: self.image_tokens * factor,
+            reply_tokens: self.reply_tokens * factor,
+            pairs: self.pairs * factor,
+        }
+    }
+}
+
+fn name_of(group: Group) -> &'static str {
+    match group {
+        Group::Vision => "vision_tower",
+        Group::Projector => "multi_modal_projector",
+        Group::Language => "language_model",
+        Group::Adapter => "adapter",
+    }
+}
+
+/// Floating-point operations a second of this device's matrix products, measured for about half a second.
+pub fn measured_rate(device: &Device) -> f64 {
+    const SIDE: usize = 768;
+    const SECONDS: f64 = 0.5;
+    let matrix = Tensor::<2>::ones([SIDE, SIDE], device) * 1e-3;
+    let product = || matrix.clone().matmul(matrix.clone()).sum().into_scalar::<f32>();
+    product();
+    let (began, mut count) = (Instant::now(), 0_u32);
+    while began.elapsed().as_secs_f64() < SECONDS {
+        product();
+        count += 1;
+    }
+    PER_WEIGHT * (SIDE as f64).powi(3) * f64::from(count) / began.elapsed().as_secs_f64()
+}

@@ -1,0 +1,95 @@
+//! Picture features on disk: one file for each picture, found again by what it was made of.
+//!
+//! A file's name is a hash of the picture's bytes, the image settings, and the weights that it went through, so that
+//! nothing stale is ever found, whichever model or run asks.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use align::engine::EngineError;
+use burn::tensor::{Device, Tensor};
+use sha2::{Digest, Sha256};
+use vlm::model::Vlm;
+use vlm::parameter::{Group, Parameters};
+use vlm::processor::Processor;
+use vlm::tensor_file::{NamedTensor, TensorFile, write_tensors};
+
+use crate::engine_error;
+use crate::features::Stage;
+
+const TENSOR: &str = "features";
+
+/// A folder of features.
+#[derive(Debug)]
+pub struct FeatureStore {
+    folder: PathBuf,
+    // Of the model that the features are made by.
+    model: [u8; 32],
+}
+
+impl FeatureStore {
+    /// Opens a folder, which is made where it does not exist, for one model's features of a stage.
+    ///
+    /// Errors: `Io` naming the folder.
+    pub fn open(folder: &Path, model: &Vlm, processor: &Processor, stage: Stage) -> Result<Self, EngineError> {
+        fs_err::create_dir_all(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            model: hash_of_model(model, processor, stage),
+        })
+    }
+
+    /// A picture's features, `[m, d]`; none where they are not there or the file is damaged.
+    ///
+    /// Errors: `Io` naming the picture.
+    pub fn read(&self, picture: &Path, device: &Device) -> Result<Option<Tensor<2>>, EngineError> {
+        let path = self.path_of(picture)?;
+        let Ok(file) = TensorFile::open(&path) else {
+            return Ok(None);
+        };
+        let shape = file.shape(TENSOR).unwrap_or_default().to_vec();
+        Ok(match (file.read(TENSOR, &shape), shape.len()) {
+            (Ok(data), 2) => Some(Tensor::from_data(data, device)),
+            _ => None,
+        })
+    }
+
+    /// Keeps a picture's features. The file appears whole or not at all.
+    ///
+    /// Errors: `Io` or `Model` naming the file.
+    pub fn write(&self, picture: &Path, features: &Tensor<2>) -> Result<(), EngineError> {
+        let features = NamedTensor::new(TENSOR, features.clone());
+        write_tensors(&self.path_of(picture)?, &[features]).map_err(engine_error)
+    }
+
+    fn path_of(&self, picture: &Path) -> Result<PathBuf, EngineError> {
+        let mut hash = Sha256::new();
+        hash.update(self.model);
+        hash.update(fs_err::read(picture)?);
+        let mut name = String::new();
+        for byte in hash.finalize() {
+            // Writing to a string cannot fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        Ok(self.folder.join(name + ".safetensors"))
+    }
+}
+
+fn hash_of_model(model: &Vlm, processor: &Processor, stage: Stage) -> [u8; 32] {
+    let groups: &[Group] = match stage {
+        Stage::Seen => &[Group::Vision],
+        Stage::Projected => &[Group::Vision, Group::Projector],
+    };
+    let mut hash = Sha256::new();
+    hash.update(format!("{stage:?}"));
+    hash.update(env!("CARGO_PKG_VERSION"));
+    hash.update(format!("{:?}", processor.pictures()));
+    hash.update(model.config().to_json().to_string());
+    model.clone().visit_parameters(&mut |parameter| {
+        if groups.contains(&parameter.group()) {
+            hash.update(parameter.name());
+            hash.update(parameter.flat().into_data().as_bytes());
+        }
+    });
+    hash.finalize().into()
+}

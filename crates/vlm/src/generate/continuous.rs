@@ -1,0 +1,182 @@
+//! Sequences that join and leave between tokens, each token handed out as it is drawn.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+
+use super::decoder::{Decoder, prompt_batch};
+use super::sequence::Running;
+use super::{FinishReason, GenerateOptions, ModelLogprobs, check_length, check_options};
+use crate::batch::TokenSequence;
+use crate::error::Error;
+use crate::model::Vlm;
+
+/// Sequences that have ended stay in the batch, idle, until they are one in this many: taking rows out moves all keys
+/// and values that remain.
+const ROWS_PER_IDLE_ROW: usize = 8;
+
+/// What a sequence may say, told token by token: a grammar, for one. Nothing of it is known here.
+pub trait Constraint: Send {
+    /// Calls `ban` with every token that may not come next.
+    ///
+    /// Errors: whatever keeps it from telling, in words; it ends the sequence.
+    fn ban(&mut self, ban: &mut dyn FnMut(u32)) -> Result<(), String>;
+
+    /// Takes note of the token that came.
+    ///
+    /// Errors: as [`Self::ban`].
+    fn accept(&mut self, token: u32) -> Result<(), String>;
+}
+
+/// A prompt whose completions join the batch together.
+pub struct Request<'a> {
+    /// Token ids, image placeholders expanded, and the pictures' grids.
+    pub sequence: TokenSequence<'a>,
+    /// Its pictures' rows `[m, d]` as [`Vlm::encode_images`] gives them; none for a prompt without pictures.
+    pub images: Option<Tensor<2>>,
+    /// One completion for each.
+    pub members: Vec<Member>,
+    /// How to sample; `batch_size` and `workers` have no part in it.
+    pub options: Arc<GenerateOptions>,
+    /// Tell of each token what the model itself thinks of it and of so many of the likeliest; none computes nothing.
+    pub n_top_logprobs: Option<usize>,
+}
+
+/// One completion to come.
+pub struct Member {
+    /// The caller's name for it.
+    pub id: u64,
+    /// What it is drawn by.
+    pub seed: u64,
+    /// What it may say, if not everything.
+    pub constraint: Option<Box<dyn Constraint>>,
+}
+
+/// A token of one completion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// The token's id.
+    pub id: u32,
+    /// Its log-probability (nats) under the distribution it was drawn from, as in [`super::Generated`].
+    pub logprob: f32,
+    /// What the model itself thinks, if asked for.
+    pub model_logprobs: Option<ModelLogprobs>,
+    /// Why it is the last, if it is.
+    pub finish_reason: Option<FinishReason>,
+}
+
+/// What a step made of one completion.
+#[derive(Debug)]
+pub struct Event {
+    /// The completion's name.
+    pub id: u64,
+    /// Its token. An error is the last that is heard of the completion.
+    pub token: Result<Token, Error>,
+}
+
+/// The sequences under way.
+pub struct ContinuousBatch {
+    decoder: Decoder,
+    // As the decoder's rows stand.
+    running: Vec<Running>,
+}
+
+impl ContinuousBatch {
+    /// An empty batch. It holds the decoder's weights once more, adapters merged, in the layout that is fastest for few
+    /// rows.
+    pub fn new(model: &Vlm) -> Self {
+        Self::over(model.for_sampling())
+    }
+
+    /// The same over a model that already is one for sampling.
+    pub(super) fn over(model: Vlm) -> Self {
+        Self {
+            decoder: Decoder::new(model),
+            running: Vec::new(),
+        }
+    }
+
+    /// The model, its decoder laid out for sampling; its vision tower is the original's.
+    pub fn model(&self) -> &Vlm {
+        self.decoder.model()
+    }
+
+    /// Sequences that have not ended.
+    pub fn n_running(&self) -> usize {
+        self.running.iter().filter(|sequence| !sequence.has_ended()).count()
+    }
+
+    /// Makes sure that a prompt of `n_tokens` can be completed.
+    ///
+    /// Errors: `Input` when an option is out of range or the prompt is too short or, with its completion, too long.
+    pub fn check(model: &Vlm, n_tokens: usize, options: &GenerateOptions) -> Result<(), Error> {
+        check_options(options)?;
+        check_length(model, n_tokens, options).map_err(Error::Input)
+    }
+
+    /// Computes the prompts, each once for all its members, which take part from the next step on. A prompt is computed
+    /// beside those it joins with, so that few at a time keep the others waiting less.
+    ///
+    /// Errors: as [`Self::check`] and [`crate::batch::Batch::new`], and `Input` when image tokens and rows disagree; none
+    /// of the requests has joined then.
+    pub fn join(&mut self, requests: Vec<Request>) -> Result<(), Error> {
+        for request in &requests {
+            Self::check(self.decoder.model(), request.sequence.ids.len(), &request.options)?;
+        }
+        let members_of = |(prompt, request): (usize, &Request)| std::iter::repeat_n(prompt, request.members.len());
+        let prompt_of_row: Vec<usize> = requests.iter().enumerate().flat_map(members_of).collect();
+        if prompt_of_row.is_empty() {
+            return Ok(());
+        }
+        let sequences: Vec<TokenSequence> = requests.iter().map(|request| request.sequence).collect();
+        let batch = prompt_batch(&sequences, self.decoder.model().config())?;
+        let images: Vec<Tensor<2>> = requests.iter().filter_map(|request| request.images.clone()).collect();
+        let images = (!images.is_empty()).then(|| Tensor::cat(images, 0));
+        self.decoder.join(&batch, images, &prompt_of_row)?;
+        for (request, &position) in requests.into_iter().zip(batch.next_positions()) {
+            let last_token = request.sequence.ids.last().copied().unwrap_or(0);
+            for member in request.members {
+                let sequence = Running::new(member, &request.options, request.n_top_logprobs);
+                self.running.push(sequence.at(last_token, position));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a completion before its time; nothing more is heard of it.
+    pub fn leave(&mut self, id: u64) {
+        self.running
+            .iter_mut()
+            .filter(|sequence| sequence.id() == id)
+            .for_each(Running::end);
+    }
+
+    /// Draws the next token of every sequence. An error in place of a token ends that sequence alone.
+    ///
+    /// Errors: `Input` when scores cannot be read back; nothing can be said of any sequence then.
+    pub fn step(&mut self) -> Result<Vec<Event>, Error> {
+        self.drop_ended();
+        if self.running.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (tokens, positions): (Vec<u32>, Vec<u32>) = self.running.iter().map(Running::input).unzip();
+        let scores = self.decoder.step(&tokens, &positions)?;
+        let n_scores = self.decoder.model().config().text.vocab_size;
+        let rows = self.running.iter_mut().zip(scores.chunks_exact(n_scores));
+        let live = rows.filter(|(sequence, _)| !sequence.has_ended());
+        let event = |(sequence, scores): (&mut Running, &[f32])| Event {
+            id: sequence.id(),
+            token: sequence.draw(scores),
+        };
+        Ok(live.map(event).collect())
+    }
+
+    fn drop_ended(&mut self) {
+        let live: Vec<bool> = self.running.iter().map(|sequence| !sequence.has_ended()).collect();
+        let idle = live.iter().filter(|live| !**live).count();
+        if idle > 0 && idle * ROWS_PER_IDLE_ROW >= live.len() {
+            self.decoder.keep(&live);
+            self.running.retain(|sequence| !sequence.has_ended());
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Sequences that began together, with the prompts they go on from.
+//!
+//! Each layer keeps the prompts' keys and values once, `[n, kv, ·, ·]`, and for every row those of its own tokens. A
+//! query is compared with both, one softmax goes over all, and both give their part of the mixture. All rows are at the
+//! same step, so that their own tokens need no mask.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::slots::Slots;
+use crate::batch::Batch;
+use crate::error::Error;
+use crate::model::Vlm;
+use crate::text::attention::{Memory, Projected, softmax_columns};
+
+/// Room for own tokens at first; doubled when it is full.
+const FIRST_CAPACITY: usize = 32;
+/// Prompts whose sequences have all ended are dropped once they are one in this many.
+const PROMPTS_PER_IDLE_PROMPT: usize = 4;
+
+/// Rows at the same step.
+pub(super) struct Cohort {
+    layers: Vec<LayerMemory>,
+    // 0 on the prompts' tokens and -∞ on padding, `[n, 1, 1, t]`; none when there is no padding.
+    mask: Option<Tensor<4>>,
+    slots: Slots,
+    minimum_slots: usize,
+    n_own: usize,
+}
+
+/// What one layer remembers.
+struct LayerMemory {
+    // `[n, kv, head_dim, t]`: lying as the product with the queries reads them.
+    prompt_keys: Tensor<4>,
+    // `[n, kv, t, head_dim]`.
+    prompt_values: Tensor<4>,
+    // `[b, kv, capacity, head_dim]`, filled up to the own tokens.
+    keys: Tensor<4>,
+    values: Tensor<4>,
+}
+
+impl Cohort {
+    /// Computes every prompt of `batch` once, for rows that go on from prompt `prompt_of_row[row]`.
+    ///
+    /// Errors: `Input` when image tokens and rows of `images` disagree.
+    pub fn new(model: &Vlm, batch: &Batch, images: Option<Tensor<2>>, prompt_of_row: &[usize]) -> Result<Self, Error> {
+        let [n, _] = batch.dims();
+        let embedded = model.embed(batch, images)?; // [n·t, d]
+        let memories = model.text().remember(embedded, batch.placement(), &model.config().text);
+        let minimum_slots = minimum_slots(model);
+        let layers = memories
+            .into_iter()
+            .map(|prompt| LayerMemory::new(prompt, prompt_of_row.len()))
+            .collect();
+        Ok(Self {
+            layers,
+            mask: padding_mask(batch, model),
+            slots: Slots::new(prompt_of_row, n, minimum_slots, &model.device()),
+            minimum_slots,
+            n_own: 0,
+        })
+    }
+
+    /// Rows.
+    pub fn n_rows(&self) -> usize {
+        self.slots.n_rows()
+    }
+
+    /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
+    pub fn attend(&mut self, layer: usize, projected: Projected) -> Tensor<2> {
+        self.layers[layer].attend(projected, self.n_own, &self.slots, self.mask.as_ref())
+    }
+
+    /// Every layer has remembered a further token.
+    pub fn advance(&mut self) {
+        self.n_own += 1;
+    }
+
+    /// Goes on with the rows of which `keeps` holds true.
+    pub fn keep(&mut self, keeps: &[bool]) {
+        let rows: Vec<usize> = (0..keeps.len()).filter(|&row| keeps[row]).collect();
+        if rows.len() == keeps.len() {
+            return;
+        }
+        let Some(device) = self.layers.first().map(|layer| layer.keys.device()) else {
+            return;
+        };
+        let mut prompt_of_row: Vec<usize> = rows.iter().map(|&row| self.slots.prompt_of_row()[row]).collect();
+        let mut prompts = prompt_of_row.clone();
+        prompts.sort_unstable();
+        prompts.dedup();
+        let mut n = self.slots.n_prompts();
+        if !rows.is_empty() {
+            if (n - prompts.len()) * PROMPTS_PER_IDLE_PROMPT >= n {
+                for prompt in &mut prompt_of_row {
+                    *prompt = prompts.partition_point(|kept| kept < prompt);
+                }
+                let kept = indexes(&prompts, &device);
+                self.mask = self.mask.take().map(|mask| mask.select(0, kept.clone()));
+                self.layers.iter_mut().for_each(|layer| layer.keep_prompts(&kept));
+                n = prompts.len();
+            }
+            let kept = indexes(&rows, &device);
+            self.layers.iter_mut().for_each(|layer| layer.keep_rows(&kept));
+        }
+        self.slots = Slots::new(&prompt_of_row, n, self.minimum_slots, &device);
+    }
+}
+
+impl LayerMemory {
+    fn new(prompt: Memory, n_rows: usize) -> Self {
+        let Memory { keys, values } = prompt;
+        let [_, kv_heads, _, head_dim] = keys.dims();
+        let room = Tensor::zeros([n_rows, kv_heads, FIRST_CAPACITY, head_dim], &keys.device());
+        let prompt_keys = transposed(keys);
+        Self {
+            prompt_keys,
+            prompt_values: values,
+            keys: room.clone(),
+            values: room,
+        }
+    }
+
+    /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
+    fn attend(&mut self, projected: Projected, n_own: usize, slots: &Slots, mask: Option<&Tensor<4>>) -> Tensor<2> {
+        let [b, n_heads, _, head_dim] = projected.queries.dims();
+        let kv_heads = projected.keys.dims()[1];
+        let t = self.prompt_keys.dims()[3];
+        let queries = projected.queries.reshape([b, kv_heads, n_heads / kv_heads, head_dim]);
+        if self.keys.dims()[2] == n_own {
+            self.double();
+        }
+        let keys = append(&mut self.keys, projected.keys, n_own); // [b, kv, s, head_dim]
+        let values = append(&mut self.values, projected.values, n_own);
+
+        let mut of_prompt = slots.by_prompt(queries.clone()).matmul(self.prompt_keys.clone());
+        if let Some(mask) = mask {
+            of_prompt = of_prompt + mask.clone();
+        }
+        let of_own = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, group, s]
+        let weights = softmax_columns(Tensor::cat(vec![slots.by_row(of_prompt), of_own], 3), None); // [b, kv, group, t + s]
+
+        let from_prompt = slots
+            .by_prompt(weights.clone().narrow(3, 0, t))
+            .matmul(self.prompt_values.clone());
+        let from_own = weights.narrow(3, t, n_own + 1).matmul(values);
+        (slots.by_row(from_prompt) + from_own).reshape([b, n_heads * head_dim])
+    }
+
+    fn double(&mut self) {
+        for stored in [&mut self.keys, &mut self.values] {
+            stored.inplace(|stored| {
+                let room = Tensor::zeros(stored.dims(), &stored.device());
+                Tensor::cat(vec![stored, room], 2)
+            });
+        }
+    }
+
+    fn keep_prompts(&mut self, prompts: &Tensor<1, Int>) {
+        self.prompt_keys.inplace(|keys| keys.select(0, prompts.clone()));
+        self.prompt_values.inplace(|values| values.select(0, prompts.clone()));
+    }
+
+    fn keep_rows(&mut self, rows: &Tensor<1, Int>) {
+        self.keys.inplace(|keys| keys.select(0, rows.clone()));
+        self.values.inplace(|values| values.select(0, rows.clone()));
+    }
+}
+
+/// Writes `new` `[b, kv, 1, head_dim]` at column `n_own` and returns what is filled now.
+fn append(stored: &mut Tensor<4>, new: Tensor<4>, n_own: usize) -> Tensor<4> {
+    let [b, kv_heads, _, head_dim] = new.dims();
+    let place = [0..b, 0..kv_heads, n_own..n_own + 1, 0..head_dim];
+    // In place: nobody else holds the buffer while the closure does.
+    stored.inplace(|stored| stored.slice_assign(place, new));
+    stored.clone().narrow(2, 0, n_own + 1)
+}
+
+/// The last two dimensions exchanged in memory, not only in name.
+fn transposed(x: Tensor<4>) -> Tensor<4> {
+    let [a, b, c, d] = x.dims();
+    x.swap_dims(2, 3).reshape([a * b * c * d]).reshape([a, b, d, c])
+}
+
+fn padding_mask(batch: &Batch, model: &Vlm) -> Option<Tensor<4>> {
+    let [n, t] = batch.dims();
+    if batch.lengths().iter().all(|&length| length == t) {
+        return None;
+    }
+    let columns = batch
+        .lengths()
+        .iter()
+        .flat_map(|&length| (0..t).map(move |column| column < length));
+    let values: Vec<f32> = columns.map(|real| if real { 0.0 } else { f32::NEG_INFINITY }).collect();
+    Some(Tensor::from_data(
+        TensorData::new(values, [n, 1, 1, t]),
+        &model.device(),
+    ))
+}
+
+/// As many slots for each prompt as give the product with its keys two rows: one would be summed in another order.
+fn minimum_slots(model: &Vlm) -> usize {
+    let config = &model.config().text;
+    if config.num_attention_heads == config.num_key_value_heads {
+        2
+    } else {
+        1
+    }
+}
+
+fn indexes(values: &[usize], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}

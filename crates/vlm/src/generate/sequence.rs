@@ -1,0 +1,117 @@
+//! One completion on its way: what it is drawn by, what came last, and when it ends.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+
+use super::continuous::{Constraint, Member, Token};
+use super::sampler::{Drawn, Sampler, generator, model_logprobs};
+use super::{FinishReason, GenerateOptions};
+use crate::error::Error;
+
+/// A sequence of the batch.
+pub(super) struct Running {
+    id: u64,
+    generator: ChaCha8Rng,
+    constraint: Option<Box<dyn Constraint>>,
+    options: Arc<GenerateOptions>,
+    n_top_logprobs: Option<usize>,
+    // The token that the next step takes in, and its place.
+    last_token: u32,
+    position: u32,
+    n_drawn: usize,
+    ended: bool,
+}
+
+impl Running {
+    /// A sequence of which nothing is drawn yet.
+    pub fn new(member: Member, options: &Arc<GenerateOptions>, n_top_logprobs: Option<usize>) -> Self {
+        Self {
+            id: member.id,
+            generator: generator(member.seed),
+            constraint: member.constraint,
+            options: options.clone(),
+            n_top_logprobs,
+            last_token: 0,
+            position: 0,
+            n_drawn: 0,
+            ended: false,
+        }
+    }
+
+    /// The same, to go on from a token at a place.
+    pub fn at(self, last_token: u32, position: u32) -> Self {
+        Self {
+            last_token,
+            position,
+            ..self
+        }
+    }
+
+    /// The caller's name for it.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether no token is to come.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// No further token is to come.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The token that the next step takes in, and its place.
+    pub fn input(&self) -> (u32, u32) {
+        (self.last_token, self.position)
+    }
+
+    /// Draws a token from `scores` `[v]`, and ends the sequence where it has to.
+    ///
+    /// Errors: `Input` when no token can be drawn, `Constraint` when what binds the sequence fails; either ends it.
+    pub fn draw(&mut self, scores: &[f32]) -> Result<Token, Error> {
+        // Until a token is there, so that an error is the last that is heard of the sequence.
+        self.ended = true;
+        let Drawn { token, logprob } = self.next(scores)?;
+        if let Some(constraint) = &mut self.constraint {
+            constraint.accept(token).map_err(Error::Constraint)?;
+        }
+        self.last_token = token;
+        self.position += 1;
+        self.n_drawn += 1;
+        let options = &self.options;
+        let finish_reason = if !options.ignore_eos && options.stop_tokens.contains(&token) {
+            Some(FinishReason::Stop)
+        } else {
+            (self.n_drawn == options.max_new_tokens).then_some(FinishReason::Length)
+        };
+        self.ended = finish_reason.is_some();
+        Ok(Token {
+            id: token,
+            logprob,
+            model_logprobs: self.n_top_logprobs.map(|n_top| model_logprobs(scores, token, n_top)),
+            finish_reason,
+        })
+    }
+
+    fn next(&mut self, scores: &[f32]) -> Result<Drawn, Error> {
+        let options = &self.options;
+        let mut banned = Cow::Borrowed(&options.banned_tokens[..]);
+        if let Some(constraint) = &mut self.constraint {
+            let banned = banned.to_mut();
+            constraint
+                .ban(&mut |token| banned.push(token))
+                .map_err(Error::Constraint)?;
+        }
+        let sampler = Sampler::new(options.temperature, options.top_p, &banned);
+        sampler.draw(scores, &mut self.generator).ok_or_else(|| {
+            let n_tokens = self.n_drawn;
+            Error::Input(format!(
+                "expected finite scores, not all of banned tokens, after {n_tokens} generated tokens"
+            ))
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! Log-probabilities of chosen tokens straight from hidden states and the head's weight, a chunk of the vocabulary at a
+//! time, so that the logits of all tokens never stand side by side; the backward pass computes each chunk anew (Wijmans
+//! et al., "Cut Your Losses in Large-Vocabulary Language Models", arXiv 2411.09009, section 4).
+
+use std::sync::Arc;
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::{Flex, ops::FloatTensorOps};
+use burn::tensor::{DType, FloatDType, Tensor};
+use rayon::prelude::*;
+
+use super::autodiff::{FusedGradient, Input, record, tensor, values, values_mut};
+use super::numeric::{exp, maximum};
+
+/// Tokens of the vocabulary looked at together.
+pub(crate) const CHUNK: usize = 1024;
+
+/// As [`super::token_logprobs()`] of `hidden · weightᵀ`.
+///
+/// Shapes: `hidden` `[n, d]` f32, `weight` `[v, d]` of any float type, `targets` `[n]` → log-probabilities `[n]` and, constant, entropies `[n]`.
+pub(crate) fn chunked_logprobs(hidden: Tensor<2>, weight: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
+    let n = targets.len();
+    let (hidden, weight) = (Input::new(hidden), Input::as_it_lies(weight));
+    let nodes = [hidden.node, weight.node];
+    let head = Head {
+        hidden: hidden.value,
+        weight: weight.value,
+        targets: targets.into(),
+    };
+    let mut totals = vec![Running::EMPTY; n];
+    for start in head.chunks() {
+        let logits = head.logits(start);
+        let rows = values(&logits).par_chunks(head.width(start));
+        let rows = rows.zip(&mut totals).zip(&*head.targets);
+        rows.for_each(|((logits, total), target)| total.add(logits, (*target as usize).checked_sub(start)));
+    }
+    let logprobs = totals.iter().map(Running::logprob).collect();
+    let entropies = tensor(totals.iter().map(Running::entropy).collect(), [n]);
+    let kept = || Gradient {
+        log_totals: totals.iter().map(Running::log_total).collect(),
+        head,
+    };
+    (
+        record(nodes, tensor(logprobs, [n]), kept),
+        Tensor::from_primitive::<Flex>(entropies),
+    )
+}
+
+/// The projection to the vocabulary.
+#[derive(Clone, Debug)]
+struct Head {
+    hidden: FlexTensor,
+    weight: FlexTensor,
+    targets: Arc<[u32]>,
+}
+
+impl Head {
+    /// The first token of each chunk.
+    fn chunks(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.weight.layout().shape()[0]).step_by(CHUNK)
+    }
+
+    fn width(&self, start: usize) -> usize {
+        CHUNK.min(self.weight.layout().shape()[0] - start)
+    }
+
+    /// A chunk of the weight in f32, whatever it is held in. Shape: `[width, d]`.
+    fn weight(&self, start: usize) -> FlexTensor {
+        let rows = self.weight.narrow(0, start, self.width(start));
+        if rows.dtype() == DType::F32 {
+            return rows;
+        }
+        Flex::float_cast(rows, FloatDType::F32)
+    }
+
+    /// Shape: `[n, width]`.
+    fn logits(&self, start: usize) -> FlexTensor {
+        Flex::float_matmul(self.hidden.clone(), self.weight(start).transpose(0, 1))
+    }
+}
+
+/// What is known of one row after some chunks.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    largest: f32,
+    // Σ exp(logit - largest), and the same weighted with logit - largest.
+    total: f32,
+    weighted: f32,
+    target: f32,
+}
+
+impl Running {
+    const EMPTY: Self = Self {
+        largest: f32::MIN,
+        total: 0.0,
+        weighted: 0.0,
+        target: 0.0,
+    };
+
+    /// Takes in a chunk's logits; `target` is the target's place counted from the chunk's first token, if not before it.
+    fn add(&mut self, logits: &[f32], target: Option<usize>) {
+        let largest = maximum(logits).max(self.largest);
+        let shift = self.largest - largest;
+        let shrink = exp(shift);
+        if self.total > 0.0 {
+            self.weighted = shrink * (self.weighted + shift * self.total);
+            self.total *= shrink;
+        }
+        self.largest = largest;
+        // Short sums first, so that rounding errors do not add up.
+        for block in logits.chunks(64) {
+            let (mut total, mut weighted) = (0.0, 0.0);
+            for logit in block {
+                let shifted = logit - largest;
+                let weight = exp(shifted);
+                total += weight;
+                weighted += weight * shifted;
+            }
+            self.total += total;
+            self.weighted += weighted;
+        }
+        if let Some(logit) = target.and_then(|place| logits.get(place)) {
+            self.target = *logit;
+        }
+    }
+
+    fn log_total(&self) -> f32 {
+        self.total.ln() + self.largest
+    }
+
+    fn logprob(&self) -> f32 {
+        self.target - self.log_total()
+    }
+
+    fn entropy(&self) -> f32 {
+        self.total.ln() - self.weighted / self.total
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Gradient {
+    head: Head,
+    log_totals: Vec<f32>,
+}
+
+impl Gradient {
+    /// The gradient of a chunk's logits: `(one at the target - probability) · output`. Shape: `[n, width]`.
+    fn of_logits(&self, start: usize, output: &[f32]) -> FlexTensor {
+        let width = self.head.width(start);
+        let mut logits = self.head.logits(start);
+        values_mut(&mut logits)
+            .par_chunks_mut(width)
+            .enumerate()
+            .for_each(|(index, row)| {
+                let (gradient, log_total) = (output[index], self.log_totals[index]);
+                row.iter_mut()
+                    .for_each(|value| *value = -gradient * exp(*value - log_total));
+                let place = (self.head.targets[index] as usize).checked_sub(start);
+                if let Some(value) = place.and_then(|place| row.get_mut(place)) {
+                    *value += gradient;
+                }
+            });
+        logits
+    }
+}
+
+impl FusedGradient<2> for Gradient {
+    fn inputs_from_output(self, output: FlexTensor, [hidden, weight]: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let [v, d]: [usize; 2] = self.head.weight.layout().shape().dims();
+        let mut of_hidden = hidden.then(|| vec![0.0; output.layout().num_elements() * d]);
+        let mut of_weight = weight.then(|| Vec::with_capacity(v * d));
+        for start in self.head.chunks() {
+            let of_logits = self.of_logits(start, values(&output));
+            if let Some(sums) = &mut of_hidden {
+                let part = Flex::float_matmul(of_logits.clone(), self.head.weight(start));
+                let parts = sums.par_chunks_mut(d).zip(values(&part).par_chunks(d));
+                parts.for_each(|(sums, part)| sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part));
+            }
+            if let Some(rows) = &mut of_weight {
+                let part = Flex::float_matmul(of_logits.transpose(0, 1), self.head.hidden.clone());
+                rows.extend_from_slice(values(&part));
+            }
+        }
+        let n = output.layout().num_elements();
+        [
+            of_hidden.map(|sums| tensor(sums, [n, d])),
+            of_weight.map(|rows| tensor(rows, [v, d])),
+        ]
+    }
+}

@@ -1,0 +1,162 @@
+//! A forward pass that scores chosen tokens, and its way back to the parameters.
+//!
+//! Either one autodiff graph holds every activation until the way back, or only what enters each layer is kept, and a
+//! layer's activations are computed anew when its turn comes ("sublinear memory cost", Chen et al., arXiv 1604.06174,
+//! one checkpoint a layer). The graphs are cut between layers, so that the same operations run in the same order: the
+//! gradients are the same, bit for bit.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::batch::Batch;
+use crate::error::Error;
+use crate::model::{TokenScores, Vlm};
+use crate::parameter::Parameters;
+use crate::text::attention::AttentionContext;
+use crate::training::{NamedValues, sum_gradients};
+
+/// Which tokens a pass scores.
+#[derive(Clone, Copy, Debug)]
+pub struct ScoredTokens<'a> {
+    /// For each, the row of the hidden state that it is predicted from.
+    pub rows: &'a [usize],
+    /// Their ids.
+    pub ids: &'a [u32],
+}
+
+/// What a forward pass computed and kept.
+pub struct ScoredPass<'a> {
+    view: &'a Vlm,
+    scores: TokenScores,
+    blocks: Option<Blocks>,
+}
+
+/// What is kept between layers.
+struct Blocks {
+    context: AttentionContext,
+    // Differentiable where the embedding or what pictures go through is trained.
+    embedded: Tensor<2>,
+    // What enters each layer, without autodiff.
+    inputs: Vec<Tensor<2>>,
+    // What the last layer gives, the leaf of the head's graph.
+    output: Tensor<2>,
+}
+
+impl Vlm {
+    /// Scores tokens of a batch; entropies too. With `recompute`, activations inside the layers are not kept.
+    ///
+    /// Errors: `Input` when image tokens and rows of `images` disagree, or rows and ids differ in number.
+    pub fn score(
+        &self,
+        batch: &Batch,
+        images: Option<Tensor<2>>,
+        tokens: ScoredTokens,
+        recompute: bool,
+    ) -> Result<ScoredPass<'_>, Error> {
+        let ScoredTokens { rows, ids } = tokens;
+        if !recompute {
+            let hidden = self.hidden_states(batch, images)?;
+            return Ok(ScoredPass {
+                view: self,
+                scores: self.token_scores(hidden, rows, ids, true)?,
+                blocks: None,
+            });
+        }
+        let blocks = self.forward_blocks(batch, images)?;
+        let hidden = self.text().forward_norm(blocks.output.clone());
+        Ok(ScoredPass {
+            view: self,
+            scores: self.token_scores(hidden, rows, ids, true)?,
+            blocks: Some(blocks),
+        })
+    }
+
+    fn forward_blocks(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<Blocks, Error> {
+        let context = self.attention_context(batch);
+        let embedded = self.embed(batch, images)?;
+        let constants = self.training_view(&[]);
+        let mut hidden = embedded.clone().without_autodiff();
+        let mut inputs = Vec::with_capacity(self.text().n_layers());
+        for index in 0..self.text().n_layers() {
+            inputs.push(hidden.clone());
+            hidden = constants.text().forward_layer(index, hidden, &context);
+        }
+        Ok(Blocks {
+            context,
+            embedded,
+            inputs,
+            output: leaf(hidden),
+        })
+    }
+}
+
+impl ScoredPass<'_> {
+    /// The scores of the tokens, in the order they were named.
+    pub fn scores(&self) -> &TokenScores {
+        &self.scores
+    }
+
+    /// Carries the derivatives by each log-probability, `[n]`, back: the gradients of the view's parameters. Parameters
+    /// that had no part in the scores are absent.
+    ///
+    /// Errors: `Input` when there are not as many derivatives as scores.
+    pub fn backward(self, derivatives: Vec<f32>) -> Result<NamedValues, Error> {
+        let [n] = self.scores.logprobs.dims();
+        if derivatives.len() != n {
+            return Err(Error::Input(format!(
+                "expected {n} derivatives, one for each score, got {}",
+                derivatives.len()
+            )));
+        }
+        let derivatives = Tensor::from_data(TensorData::new(derivatives, [n]), &self.view.device());
+        let mut gradients = (self.scores.logprobs * derivatives).sum().backward();
+        let Some(blocks) = self.blocks else {
+            return Ok(self.view.named_gradients(gradients));
+        };
+        let of_output = blocks.output.grad_remove(&mut gradients);
+        let of_head = self.view.named_gradients(gradients);
+        Ok(match of_output {
+            Some(gradient) => sum_gradients([of_head, blocks.backward(self.view, gradient)]),
+            None => of_head,
+        })
+    }
+}
+
+impl Blocks {
+    /// From the gradient of the last layer's output, `[b·t, d]`, to those of everything below the head.
+    fn backward(self, view: &Vlm, of_output: Tensor<2>) -> NamedValues {
+        let mut text = view.text().clone();
+        let mut of_output = of_output;
+        let mut named = NamedValues::new();
+        for (index, input) in self.inputs.into_iter().enumerate().rev() {
+            // Below the first layer only a differentiable embedding wants a gradient.
+            let input = if index > 0 || self.embedded.is_autodiff() {
+                leaf(input)
+            } else {
+                input
+            };
+            let output = text.forward_layer(index, input.clone(), &self.context);
+            if !output.is_autodiff() {
+                return named;
+            }
+            let mut gradients = (output * of_output).sum().backward();
+            text.layer_mut(index).visit_parameters(&mut |parameter| {
+                if let Some(gradient) = parameter.take_gradient(&mut gradients) {
+                    named.insert(parameter.name().to_owned(), gradient);
+                }
+            });
+            match input.grad_remove(&mut gradients) {
+                Some(gradient) => of_output = gradient,
+                None => return named,
+            }
+        }
+        if !self.embedded.is_autodiff() {
+            return named;
+        }
+        let gradients = (self.embedded * of_output).sum().backward();
+        sum_gradients([named, view.named_gradients(gradients)])
+    }
+}
+
+fn leaf(tensor: Tensor<2>) -> Tensor<2> {
+    tensor.autodiff().require_grad()
+}

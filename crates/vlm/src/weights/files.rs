@@ -1,0 +1,214 @@
+//! A checkpoint's files: which of them holds which key, to read them and to save a model as it was found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+use crate::tensor_file::{NamedTensor, TensorFile, write_tensors_with_notes};
+
+/// The file of an unsharded checkpoint.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+/// The list of shards of a sharded one.
+pub const INDEX_FILE: &str = "model.safetensors.index.json";
+
+#[derive(Deserialize)]
+struct ShardIndex {
+    #[serde(default)]
+    metadata: Map<String, Value>,
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The opened files of a checkpoint.
+#[derive(Debug)]
+pub(crate) struct WeightFiles {
+    folder: PathBuf,
+    files: Vec<TensorFile>,
+    file_of_key: BTreeMap<String, usize>,
+    // What the index says beside the keys; none where there is no index.
+    index_notes: Option<Map<String, Value>>,
+}
+
+impl WeightFiles {
+    /// Opens a folder with `model.safetensors`, or with shards listed in `model.safetensors.index.json`.
+    ///
+    /// Errors: `Io` for a file that cannot be opened; `File` for one that is no safetensors file or no index; `Tensor`
+    /// for a key that is cut off, that two shards hold, or that is not where the index says.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let index = read_index(folder)?;
+        let files = match &index {
+            Some(index) => open_shards(folder, index)?,
+            None => vec![TensorFile::open(&folder.join(WEIGHTS_FILE))?],
+        };
+        let mut file_of_key = BTreeMap::new();
+        for (number, file) in files.iter().enumerate() {
+            for key in file.keys() {
+                if let Some(other) = file_of_key.insert(key.clone(), number) {
+                    let problem = format!("stored twice: {} holds it too", files[other].path().display());
+                    return Err(file.tensor_error(&key, problem));
+                }
+            }
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            files,
+            file_of_key,
+            index_notes: index.map(|index| index.metadata),
+        })
+    }
+
+    /// All files.
+    pub fn files(&self) -> &[TensorFile] {
+        &self.files
+    }
+
+    /// All keys, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.file_of_key.keys().map(String::as_str)
+    }
+
+    /// The file that holds a key.
+    pub fn file(&self, key: &str) -> Option<&TensorFile> {
+        self.file_of_key.get(key).map(|file| &self.files[*file])
+    }
+
+    /// The error for a key that no file holds.
+    pub fn missing(&self, key: &str, shape: &[usize]) -> Error {
+        let path = match &self.files[..] {
+            [only] => only.path().to_owned(),
+            _ => self.folder.join(INDEX_FILE),
+        };
+        Error::Tensor {
+            path,
+            key: key.to_owned(),
+            problem: format!("missing: expected a tensor of shape {shape:?}"),
+        }
+    }
+
+    /// Where every key lies, with the keys that repeat another.
+    pub fn layout(&self, tied: Vec<(String, String)>) -> FileLayout {
+        let shard = |file: &TensorFile| Shard {
+            name: file
+                .path()
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            notes: file.notes(),
+        };
+        FileLayout {
+            shards: self.files.iter().map(shard).collect(),
+            shard_of_key: self.file_of_key.clone(),
+            index_notes: self.index_notes.clone(),
+            tied,
+        }
+    }
+}
+
+fn read_index(folder: &Path) -> Result<Option<ShardIndex>, Error> {
+    let path = folder.join(INDEX_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(&path)?;
+    let problem = |problem: String| Error::File {
+        path: path.clone(),
+        problem,
+    };
+    let index: ShardIndex =
+        serde_json::from_str(&text).map_err(|error| problem(format!("not a shard index: {error}")))?;
+    // Shards are read, and written when the model is saved: nothing outside the folder may be among them.
+    let leads_away = |shard: &&String| {
+        !matches!(
+            Path::new(shard).components().collect::<Vec<_>>()[..],
+            [Component::Normal(_)]
+        )
+    };
+    if let Some(shard) = index.weight_map.values().find(leads_away) {
+        return Err(problem(format!("expected names of files beside it, got `{shard}`")));
+    }
+    Ok(Some(index))
+}
+
+fn open_shards(folder: &Path, index: &ShardIndex) -> Result<Vec<TensorFile>, Error> {
+    let names: BTreeSet<&String> = index.weight_map.values().collect();
+    let open = |name: &String| {
+        TensorFile::open(&folder.join(name)).map_err(|error| match error {
+            // A header that cannot be read names no key; the index knows those that are lost with it.
+            Error::File { path, problem } => Error::Tensor {
+                path,
+                key: first_key(index, name),
+                problem,
+            },
+            error => error,
+        })
+    };
+    let files: BTreeMap<&String, TensorFile> = names
+        .into_iter()
+        .map(|name| Ok((name, open(name)?)))
+        .collect::<Result<_, Error>>()?;
+    for (key, shard) in &index.weight_map {
+        if files[shard].shape(key).is_none() {
+            return Err(files[shard].tensor_error(key, format!("missing, though {INDEX_FILE} places it here")));
+        }
+    }
+    Ok(files.into_values().collect())
+}
+
+fn first_key(index: &ShardIndex, shard: &String) -> String {
+    let mut keys = index.weight_map.iter().filter(|(_, of)| *of == shard);
+    keys.next().map(|(key, _)| key.clone()).unwrap_or_default()
+}
+
+/// Which file holds which key of a checkpoint: what saving keeps. That of a new model is one file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FileLayout {
+    shards: Vec<Shard>,
+    shard_of_key: BTreeMap<String, usize>,
+    index_notes: Option<Map<String, Value>>,
+    // Keys that are stored though the model computes with another's values, each with that other: a tied head.
+    tied: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+struct Shard {
+    name: String,
+    notes: BTreeMap<String, String>,
+}
+
+impl FileLayout {
+    /// Writes tensors into a folder, each into the file that its key was read from; with an index where there was one.
+    ///
+    /// Errors: as [`write_tensors_with_notes`].
+    pub fn save(&self, mut tensors: Vec<NamedTensor>, folder: &Path) -> Result<(), Error> {
+        let copies = self.tied.iter().filter_map(|(key, of)| {
+            let original = tensors.iter().find(|tensor| tensor.key == *of)?;
+            Some(NamedTensor {
+                key: key.clone(),
+                ..original.clone()
+            })
+        });
+        let copies: Vec<_> = copies.collect();
+        tensors.extend(copies);
+        let Some(index_notes) = &self.index_notes else {
+            let notes = self.shards.first().map(|shard| shard.notes.clone()).unwrap_or_default();
+            return write_tensors_with_notes(&folder.join(WEIGHTS_FILE), &tensors, notes);
+        };
+        let mut notes = index_notes.clone();
+        let total_size: usize = tensors.iter().map(NamedTensor::size).sum();
+        notes.insert("total_size".to_owned(), json!(total_size));
+        let mut weight_map = BTreeMap::new();
+        for (number, shard) in self.shards.iter().enumerate() {
+            // A key that no file held goes into the first.
+            let place = |tensor: &NamedTensor| self.shard_of_key.get(&tensor.key).copied().unwrap_or(0);
+            let (here, elsewhere): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|tensor| place(tensor) == number);
+            tensors = elsewhere;
+            write_tensors_with_notes(&folder.join(&shard.name), &here, shard.notes.clone())?;
+            weight_map.extend(here.into_iter().map(|tensor| (tensor.key, shard.name.clone())));
+        }
+        let index = json!({ "metadata": notes, "weight_map": weight_map });
+        Ok(fs_err::write(folder.join(INDEX_FILE), format!("{index:#}\n"))?)
+    }
+}
