@@ -3,7 +3,7 @@
 //! A rubric ([`Rubric`]) is a prompt in a file with its version in its name, the JSON schema of a verdict, and the rules
 //! that a verdict must keep. An answer that does not keep them is sent back once with what is wrong; if the second does
 //! not either, the response is unscored. Several judges may score the same response; what they agree on becomes the
-//! verdict ([`combine`]), and each one's own is kept beside it.
+//! verdict ([`combine()`]), and each one's own is kept beside it.
 
 mod combine;
 mod labelled;
@@ -65,7 +65,12 @@ impl JudgeConfig {
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
         let is_temperature = self.temperature.is_finite() && self.temperature >= 0.0;
-        check_setting(is_temperature, &format!("{table}.temperature"), "a number from 0", self.temperature)?;
+        check_setting(
+            is_temperature,
+            &format!("{table}.temperature"),
+            "a number from 0",
+            self.temperature,
+        )?;
         check_count(&format!("{table}.max_tokens"), self.max_tokens)
     }
 }

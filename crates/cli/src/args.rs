@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{base, curate, demo, eval, generate, inspect, merge, mini, report, rl, score, serve, sft};
+use crate::commands::{base, curate, demo, eval, generate, inspect, judge, merge, mini, report, rl, score, serve, sft};
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -17,6 +17,7 @@ Step by step, each with commented settings in configs/:
   scruple curate --config configs/curate.toml --out runs/curated
   scruple rl --config configs/grpo.toml --out runs/safer grpo.learning_rate=1e-5
   scruple eval --model MODEL --data world/hard.jsonl --out evaluated/base
+  scruple judge --responses r.jsonl --judge-url URL --judge-model NAME --out verdicts.jsonl
   scruple report out/demo
 
 Exit codes:

@@ -43,7 +43,8 @@ impl Spending {
         self.total_tokens() as f64 / (self.calls - self.failed).max(1) as f64
     }
 
-    /// Why no further call may be made beside those in flight; none while it may.
+    /// Why no further call may be made beside so many in flight, each of which may cost as much as the calls so far did;
+    /// none while it may.
     pub(crate) fn exhausted(&self, settings: &RoleSettings, in_flight: usize) -> Option<String> {
         let ahead = in_flight as f64 / (self.calls - self.failed).max(1) as f64;
         if settings.max_cost > 0.0 && self.cost * (1.0 + ahead) >= settings.max_cost {

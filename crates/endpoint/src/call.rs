@@ -16,7 +16,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait that is not asked for.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// The longest wait that an endpoint may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// How much of an answer that is none is quoted.
 const QUOTED_LETTERS: usize = 200;
 

@@ -118,8 +118,9 @@ impl Endpoint {
         let mut reason_to_end = None;
         loop {
             while reason_to_end.is_none() && in_flight.len() < self.settings.concurrency {
-                reason_to_end = self.reason_to_end(in_flight.len());
-                if reason_to_end.is_some() {
+                reason_to_end = self.reason_to_end();
+                // Where the calls in flight may take the rest of the budget, they are waited for.
+                if reason_to_end.is_some() || self.exhausted(in_flight.len()).is_some() {
                     break;
                 }
                 let Some((index, request)) = requests.next() else { break };
@@ -150,12 +151,16 @@ impl Endpoint {
         }
     }
 
-    fn reason_to_end(&self, in_flight: usize) -> Option<ChatError> {
+    fn reason_to_end(&self) -> Option<ChatError> {
         if (self.wants_stop)() {
             return Some(ChatError::Interrupted);
         }
-        let spent = self.spending.get().exhausted(&self.settings, in_flight)?;
+        let spent = self.exhausted(0)?;
         Some(ChatError::Budget(format!("role {}: {spent}", self.role)))
+    }
+
+    fn exhausted(&self, in_flight: usize) -> Option<String> {
+        self.spending.get().exhausted(&self.settings, in_flight)
     }
 
     fn prepare(&self, request: &ChatRequest) -> Result<Prepared, ChatError> {

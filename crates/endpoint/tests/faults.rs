@@ -49,8 +49,11 @@ fn open(settings: RoleSettings, folder: &Path) -> Endpoint {
     Endpoint::new("judge", settings, Rc::new(RefCell::new(journal)), || false).unwrap()
 }
 
-/// Makes the requests; the answer or failure of each.
-fn ask(endpoint: &Endpoint, n: usize) -> (Result<(), ChatError>, Vec<Option<Result<String, String>>>) {
+/// The answer to each request or its failure, where it has ended.
+type Outcomes = Vec<Option<Result<String, String>>>;
+
+/// Makes the requests.
+fn ask(endpoint: &Endpoint, n: usize) -> (Result<(), ChatError>, Outcomes) {
     let mut outcomes = vec![None; n];
     let ended = endpoint.answer(&mut requests(n), &mut |index, answer| {
         assert!(outcomes[index].is_none(), "request {index} ended twice");
@@ -69,14 +72,25 @@ fn every_request_ends_once_and_is_paid_for_once() {
     let counts = fake.counts();
     assert!(counts.faults.len() >= 8, "kinds of faults met: {:?}", counts.faults);
     let answered = outcomes.iter().flatten().filter(|outcome| outcome.is_ok()).count();
-    assert_eq!(answered, REQUESTS, "{:?}", outcomes.iter().flatten().find(|outcome| outcome.is_err()));
+    assert_eq!(
+        answered,
+        REQUESTS,
+        "{:?}",
+        outcomes.iter().flatten().find(|outcome| outcome.is_err())
+    );
     for (number, outcome) in outcomes.iter().flatten().enumerate() {
         let text = outcome.as_deref().unwrap();
         // A model's wrong or refusing answer is an answer; judging it is not the endpoint's work.
         let spoiled = ["{\"verdict\":\"fine\"}", "I cannot judge that."];
-        assert!(text == format!("echo question {number}") || spoiled.contains(&text), "{number}: {text}");
+        assert!(
+            text == format!("echo question {number}") || spoiled.contains(&text),
+            "{number}: {text}"
+        );
     }
-    assert!(counts.answered.values().all(|&times| times == 1), "an answer was paid for twice");
+    assert!(
+        counts.answered.values().all(|&times| times == 1),
+        "an answer was paid for twice"
+    );
     assert_eq!(counts.answered.len(), REQUESTS);
     let spending = endpoint.spending();
     assert_eq!((spending.calls, spending.failed), (REQUESTS as u64, 0));
@@ -88,7 +102,10 @@ fn every_request_ends_once_and_is_paid_for_once() {
     let (ended, repeated) = ask(&again, REQUESTS);
     ended.unwrap();
     assert_eq!(repeated, outcomes);
-    assert_eq!((fake.counts().calls, again.answered_from_journal()), (counts.calls, REQUESTS as u64));
+    assert_eq!(
+        (fake.counts().calls, again.answered_from_journal()),
+        (counts.calls, REQUESTS as u64)
+    );
     assert_eq!(again.spending(), spending);
 }
 
@@ -107,15 +124,28 @@ fn a_dead_endpoint_fails_each_request_and_a_later_try_asks_for_those_alone() {
     let failed = first.iter().flatten().filter(|outcome| outcome.is_err()).count();
     assert!(failed > 20, "{failed} failed");
     assert_eq!(endpoint.spending().failed, failed as u64);
-    let reasons: String = first.iter().flatten().filter_map(|outcome| outcome.clone().err()).collect();
-    for expected in ["429 Too Many Requests: slow down", "500 Internal Server Error: sorry", "expected JSON", "(tried 1 times)"] {
+    let reasons: String = first
+        .iter()
+        .flatten()
+        .filter_map(|outcome| outcome.clone().err())
+        .collect();
+    for expected in [
+        "429 Too Many Requests: slow down",
+        "500 Internal Server Error: sorry",
+        "expected JSON",
+        "(tried 1 times)",
+    ] {
         assert!(reasons.contains(expected), "no `{expected}` in {reasons}");
     }
 
     let calls = fake.counts().calls;
     let unchanged = open(hasty.clone(), folder.path());
     assert_eq!(ask(&unchanged, 60).1, first);
-    assert_eq!(fake.counts().calls, calls, "failures are kept until they are to be tried again");
+    assert_eq!(
+        fake.counts().calls,
+        calls,
+        "failures are kept until they are to be tried again"
+    );
 
     let journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
     assert_eq!(journal.forget_failures("judge").unwrap(), failed);
@@ -141,10 +171,16 @@ fn a_spent_budget_ends_cleanly_and_more_of_it_goes_on() {
     };
     let endpoint = open(poor.clone(), folder.path());
     let (ended, outcomes) = ask(&endpoint, 100);
-    assert_eq!(ended.unwrap_err().to_string(), "role judge: max_cost of 40 is spent: 40.0000 so far");
+    assert_eq!(
+        ended.unwrap_err().to_string(),
+        "role judge: max_cost of 40 is spent: 40.0000 so far"
+    );
     let answered = outcomes.iter().flatten().count();
     assert_eq!((answered, fake.counts().calls), (20, 20), "2 a call");
-    let rich = RoleSettings { max_cost: 400.0, ..poor };
+    let rich = RoleSettings {
+        max_cost: 400.0,
+        ..poor
+    };
     let (ended, outcomes) = ask(&open(rich, folder.path()), 100);
     ended.unwrap();
     assert_eq!((outcomes.iter().flatten().count(), fake.counts().calls), (100, 100));
@@ -161,7 +197,11 @@ fn an_endpoint_that_cannot_be_used_ends_the_run_at_once() {
     let (ended, _) = ask(&open(lost, folder.path()), 100);
     let message = ended.unwrap_err().to_string();
     assert!(message.contains("/v2 cannot be used: 404 Not Found"), "{message}");
-    assert_eq!(open(settings(&fake), folder.path()).spending().calls, 0, "nothing is written down as failed");
+    assert_eq!(
+        open(settings(&fake), folder.path()).spending().calls,
+        0,
+        "nothing is written down as failed"
+    );
 }
 
 #[test]

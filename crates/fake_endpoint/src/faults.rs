@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
 /// Longer than any test waits.
-const FOR_EVER: Duration = Duration::from_secs(3600);
+const FOR_EVER: Duration = Duration::from_hours(1);
 /// Between two pieces of a slow answer.
 const DRIP: Duration = Duration::from_millis(20);
 const PIECES: usize = 6;
@@ -63,9 +63,13 @@ impl Fault {
     /// The spoiled response; `body` is what it would have been.
     pub(crate) async fn spoil(self, body: String) -> Response {
         match self {
-            Self::TooManyUntil => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0.05")], "slow down").into_response(),
+            Self::TooManyUntil => {
+                (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0.05")], "slow down").into_response()
+            }
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "slow down").into_response(),
-            Self::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "{\"error\":{\"message\":\"sorry\"}}").into_response(),
+            Self::ServerError => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "{\"error\":{\"message\":\"sorry\"}}").into_response()
+            }
             Self::Hang => {
                 tokio::time::sleep(FOR_EVER).await;
                 StatusCode::GATEWAY_TIMEOUT.into_response()

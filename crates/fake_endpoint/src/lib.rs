@@ -60,7 +60,10 @@ impl FakeEndpoint {
             faulty,
             counts: Mutex::default(),
         });
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
         let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))?;
         let address = listener.local_addr()?;
         let app = Router::new()
@@ -126,7 +129,10 @@ async fn complete(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
 fn words(request: &Value) -> String {
     let messages = request["messages"].as_array().into_iter().flatten();
     let parts = messages.flat_map(|message| message["content"].as_array().into_iter().flatten());
-    parts.filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
+    parts
+        .filter_map(|part| part["text"].as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn completion(text: &str) -> String {

@@ -136,7 +136,10 @@ struct RoleCost {
 /// where the user or the budget ends it; of output where results cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let settings = settings(arguments)?;
-    let labelled = arguments.labelled.map(|set| load(set, arguments, &settings)).transpose()?;
+    let labelled = arguments
+        .labelled
+        .map(|set| load(set, arguments, &settings))
+        .transpose()?;
     let responses: Vec<Response> = match (&labelled, &arguments.responses) {
         (Some(labelled), _) => labelled.iter().map(|labelled| labelled.response.clone()).collect(),
         (None, Some(path)) => read_dialogues(path)?,
@@ -149,16 +152,26 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         progress.begin(&format!("judge {}", endpoint.name()), responses.len());
         let scored = judge(endpoint, &responses, &settings.judge, &mut || progress.advance(1)).map_err(failure)?;
         progress.end();
-        by_judge.iter_mut().zip(scored).for_each(|(all, scored)| all.push(scored));
+        by_judge
+            .iter_mut()
+            .zip(scored)
+            .for_each(|(all, scored)| all.push(scored));
     }
-    let judged: Vec<Scored> = by_judge.iter().map(|scored| combine(scored, settings.combination)).collect();
+    let judged: Vec<Scored> = by_judge
+        .iter()
+        .map(|scored| combine(scored, settings.combination))
+        .collect();
 
     let names: Vec<String> = endpoints.iter().map(|endpoint| endpoint.name().to_owned()).collect();
     let lines = responses.iter().zip(&judged).zip(&by_judge);
-    let lines: Vec<Line> = lines.map(|((response, judged), scored)| line(response, judged, &names, scored)).collect();
+    let lines: Vec<Line> = lines
+        .map(|((response, judged), scored)| line(response, judged, &names, scored))
+        .collect();
     write_whole(&arguments.out, &lines)?;
     let summary = Summary {
-        validation: labelled.map(|labelled| measured(&labelled, settings.judge.rubric, &names, &judged)).unwrap_or_default(),
+        validation: labelled
+            .map(|labelled| measured(&labelled, settings.judge.rubric, &names, &judged))
+            .unwrap_or_default(),
         figures: summarise(settings.judge.rubric, names, &judged, &by_judge),
         costs: endpoints.iter().map(cost).collect(),
     };
@@ -170,7 +183,11 @@ fn settings(arguments: &Arguments) -> anyhow::Result<JudgeSettings> {
     let mut given: Vec<String> = arguments.overrides.clone();
     if let Some(url) = &arguments.judge_url {
         for (number, model) in arguments.judge_model.iter().enumerate() {
-            let role = if number == 0 { "judge".to_owned() } else { format!("judge-{}", number + 1) };
+            let role = if number == 0 {
+                "judge".to_owned()
+            } else {
+                format!("judge-{}", number + 1)
+            };
             given.push(format!("role.{role}.url={}", toml::Value::from(url.as_str())));
             given.push(format!("role.{role}.model={}", toml::Value::from(model.as_str())));
         }
@@ -193,7 +210,11 @@ fn settings(arguments: &Arguments) -> anyhow::Result<JudgeSettings> {
 
 fn load(set: Labelled, arguments: &Arguments, settings: &JudgeSettings) -> anyhow::Result<Vec<LabelledResponse>> {
     if !set.suits(settings.judge.rubric) {
-        let rubrics = if set == Labelled::XsTest { "refusal" } else { "mis, safer or scale" };
+        let rubrics = if set == Labelled::XsTest {
+            "refusal"
+        } else {
+            "mis, safer or scale"
+        };
         return Err(Failure::usage(format!(
             "--rubric: expected {rubrics}, which people labelled {} by, got {}",
             set.name(),
@@ -291,12 +312,23 @@ fn print(summary: &Summary) -> anyhow::Result<()> {
             ("precision", &figures.precision),
             ("recall", &figures.recall),
         ];
-        print_line(&format!("\n{}", Table::of_rates(&format!("{judge} against people ({})", figures.positive), rates).text()))?;
-        let kappa = figures.kappa.map_or_else(|| "none".to_owned(), |kappa| format!("{kappa:.2}"));
+        print_line(&format!(
+            "\n{}",
+            Table::of_rates(&format!("{judge} against people ({})", figures.positive), rates).text()
+        ))?;
+        let kappa = figures
+            .kappa
+            .map_or_else(|| "none".to_owned(), |kappa| format!("{kappa:.2}"));
         print_line(&format!("kappa {kappa}, {} unscored", figures.unscored))?;
     }
     for cost in &summary.costs {
-        let Spending { calls, failed, prompt_tokens, completion_tokens, cost: money } = cost.spending;
+        let Spending {
+            calls,
+            failed,
+            prompt_tokens,
+            completion_tokens,
+            cost: money,
+        } = cost.spending;
         print_line(&format!(
             "{} ({}): {calls} calls, {failed} failed, {prompt_tokens} + {completion_tokens} tokens, cost {money:.4}; {} \
              answered from the journal",

@@ -252,9 +252,32 @@ mod tests {
         let files = fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")).unwrap();
         assert_eq!(
             files.count(),
-            7 + MIRAGE.len() + SAFER.len(),
+            8 + MIRAGE.len() + SAFER.len(),
             "a file in configs/ is not checked here"
         );
+    }
+
+    #[test]
+    fn the_judges_file_says_the_defaults_but_for_the_judge() {
+        let settings: JudgeSettings = recipe("judge.toml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/judge.toml");
+        let table: toml::Table = toml::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(
+            table,
+            toml::Table::try_from(&settings).unwrap(),
+            "judge.toml leaves settings out"
+        );
+        assert_eq!(
+            (settings.judge, settings.combination),
+            (JudgeConfig::default(), Combination::default())
+        );
+        let judge = RoleSettings {
+            url: "http://localhost:8000/v1".to_owned(),
+            model: "judge".to_owned(),
+            ..RoleSettings::default()
+        };
+        judge.validate("role.judge").unwrap();
+        assert_eq!(settings.role, BTreeMap::from([("judge".to_owned(), judge)]));
     }
 
     /// Recipes of P1: file, epochs, learning rate.
