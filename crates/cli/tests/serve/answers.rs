@@ -230,7 +230,7 @@ fn the_same_seed_gives_the_same_answer_alone_and_in_company() {
     });
     assert_eq!(alone, together);
     assert_ne!(alone[1], alone[6], "seeds differ");
-    assert_eq!(server.metric("scruple_num_requests_running"), 0.0);
+    server.wait_for("scruple_num_requests_running", 0.0);
 }
 
 #[test]
@@ -281,15 +281,9 @@ fn the_other_addresses_answer() {
             &json!({ "max_tokens": 2, "ignore_eos": true }),
         ))
         .success();
-    assert_eq!(server.metric("scruple_generation_tokens_total"), 2.0);
-    assert_eq!(
-        server.metric("scruple_request_success_total{finished_reason=\"length\"}"),
-        1.0
-    );
-    assert_eq!(
-        server.metric("scruple_request_failure_total{reason=\"model_not_found\"}"),
-        2.0
-    );
-    assert_eq!(server.metric("scruple_time_to_first_token_seconds_count"), 1.0);
+    server.wait_for("scruple_generation_tokens_total", 2.0);
+    server.wait_for("scruple_request_success_total{finished_reason=\"length\"}", 1.0);
+    server.wait_for("scruple_request_failure_total{reason=\"model_not_found\"}", 2.0);
+    server.wait_for("scruple_time_to_first_token_seconds_count", 1.0);
     assert!(server.metric("scruple_prompt_tokens_total") > 5.0);
 }

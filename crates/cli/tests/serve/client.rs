@@ -146,7 +146,7 @@ impl Server {
         line.unwrap_or("0").parse().unwrap()
     }
 
-    /// Waits until a number of `/metrics` is what it is to be.
+    /// Waits until a number of `/metrics` is what it is to be: an answer may be with its client before it is counted.
     #[track_caller]
     pub fn wait_for(&self, name: &str, value: f64) {
         let began = Instant::now();
