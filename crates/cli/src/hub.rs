@@ -9,10 +9,9 @@ use std::path::{Component, Path, PathBuf};
 
 use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
 use hf_hub::{Cache, Repo};
-use serde::Deserialize;
 use vlm::adapter::{ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE};
 use vlm::config::CONFIG_FILE;
-use vlm::weights::{INDEX_FILE, WEIGHTS_FILE};
+use vlm::weights::{INDEX_FILE, WEIGHTS_FILE, shard_names};
 
 use crate::errors::Failure;
 
@@ -124,7 +123,7 @@ fn cached(cache: &Cache, repository: &str, kind: Kind) -> Option<PathBuf> {
     let is_whole = match kind {
         Kind::Adapter => snapshot.join(ADAPTER_WEIGHTS_FILE).exists(),
         // A model without a tokenizer is whole where the hub has none; what is missing is told when it is opened.
-        Kind::Model => match shards(&snapshot.join(INDEX_FILE)) {
+        Kind::Model => match shards(&snapshot) {
             Some(shards) => shards.iter().all(|shard| snapshot.join(shard).exists()),
             None => snapshot.join(WEIGHTS_FILE).exists(),
         },
@@ -132,14 +131,8 @@ fn cached(cache: &Cache, repository: &str, kind: Kind) -> Option<PathBuf> {
     is_whole.then_some(snapshot)
 }
 
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: std::collections::BTreeMap<String, String>,
-}
-
-fn shards(index: &Path) -> Option<BTreeSet<String>> {
-    let index: ShardIndex = serde_json::from_slice(&fs_err::read(index).ok()?).ok()?;
-    Some(index.weight_map.into_values().collect())
+fn shards(snapshot: &Path) -> Option<BTreeSet<String>> {
+    shard_names(snapshot).ok().flatten()
 }
 
 /// Fetches what is read of a model, small files first; files that the cache has are not fetched again.
@@ -163,7 +156,9 @@ fn fetch(cache: &Cache, repository: &str, kind: Kind) -> Result<PathBuf, String>
                 get(&repository, file)?;
             }
             let shards = if listed.contains(INDEX_FILE) {
-                shards(&get(&repository, INDEX_FILE)?).ok_or_else(|| format!("{INDEX_FILE} is no shard index"))?
+                let index = get(&repository, INDEX_FILE)?;
+                let found = index.parent().and_then(shards);
+                found.ok_or_else(|| format!("{INDEX_FILE} is no shard index"))?
             } else {
                 BTreeSet::from([WEIGHTS_FILE.to_owned()])
             };

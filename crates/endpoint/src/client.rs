@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(200);
 pub struct Endpoint {
     role: String,
     settings: RoleSettings,
-    journal: Rc<RefCell<Journal>>,
+    journal: Rc<Journal>,
     http: reqwest::Client,
     runtime: tokio::runtime::Runtime,
     pace: Pace,
@@ -51,7 +51,7 @@ impl Endpoint {
     pub fn new(
         role: &str,
         settings: RoleSettings,
-        journal: Rc<RefCell<Journal>>,
+        journal: Rc<Journal>,
         wants_stop: fn() -> bool,
     ) -> Result<Self, String> {
         let mut headers = HeaderMap::new();
@@ -72,7 +72,7 @@ impl Endpoint {
             .enable_all()
             .build()
             .map_err(|error| format!("role {role}: {error}"))?;
-        let spending = journal.borrow().spent(role)?;
+        let spending = journal.spent(role)?;
         // Timers need the runtime that is to drive them.
         let pace = {
             let _entered = runtime.enter();
@@ -144,9 +144,12 @@ impl Endpoint {
                 return reason_to_end.map_or(Ok(()), Err);
             };
             let indexes = waiting.remove(&ended.key).unwrap_or_default();
-            match self.record(ended)? {
-                Ok(outcome) => indexes.into_iter().for_each(|index| on_answer(index, outcome.clone())),
-                Err(unusable) => reason_to_end = Some(unusable),
+            match ended.called {
+                Called::Ended(outcome, attempts) => {
+                    self.record(ended.key, &ended.id, &outcome, attempts)?;
+                    indexes.into_iter().for_each(|index| on_answer(index, outcome.clone()));
+                }
+                Called::Unusable(reason) => reason_to_end = Some(self.unusable(&reason)),
             }
         }
     }
@@ -172,7 +175,7 @@ impl Endpoint {
             Ok(unknown) => unknown,
             Err(reason) => return Ok(Prepared::Known(Err(Unanswered { reason }))),
         };
-        match self.journal.borrow().get(&key).map_err(ChatError::Model)? {
+        match self.journal.get(&key).map_err(ChatError::Model)? {
             Some(outcome) => {
                 self.answered_from_journal.update(|count| count + 1);
                 Ok(Prepared::Known(outcome))
@@ -187,32 +190,37 @@ impl Endpoint {
         Ended { key, id, called }
     }
 
-    /// Writes a call down. Returns its outcome, or why the endpoint cannot be used.
-    fn record(&self, ended: Ended) -> Result<Result<Result<ChatAnswer, Unanswered>, ChatError>, ChatError> {
-        let (outcome, attempts) = match ended.called {
-            Called::Ended(outcome, attempts) => (outcome, attempts),
-            Called::Unusable(reason) => {
-                return Ok(Err(ChatError::Model(format!(
-                    "role {}: {} cannot be used: {reason}\n  hint: look at url, model and the key in {}",
-                    self.role, self.settings.url, self.settings.api_key_env
-                ))));
-            }
-        };
+    /// Writes a call down.
+    fn record(
+        &self,
+        key: Key,
+        id: &str,
+        outcome: &Result<ChatAnswer, Unanswered>,
+        attempts: usize,
+    ) -> Result<(), ChatError> {
         let cost = outcome.as_ref().map_or(0.0, |answer| cost(answer, &self.settings));
         let record = Record {
-            key: ended.key,
+            key,
             role: &self.role,
             model: &self.settings.model,
-            id: &ended.id,
-            outcome: &outcome,
+            id,
+            outcome,
             cost,
             attempts,
         };
-        self.journal.borrow_mut().put(&[record]).map_err(ChatError::Model)?;
+        self.journal.put(&record).map_err(ChatError::Model)?;
         let mut spending = self.spending.get();
         spending.add(outcome.as_ref().ok(), cost);
         self.spending.set(spending);
-        Ok(Ok(outcome))
+        Ok(())
+    }
+
+    fn unusable(&self, reason: &str) -> ChatError {
+        let Self { role, settings, .. } = self;
+        ChatError::Model(format!(
+            "role {role}: {} cannot be used: {reason}\n  hint: look at url, model and the key in {}",
+            settings.url, settings.api_key_env
+        ))
     }
 }
 

@@ -85,16 +85,9 @@ impl Journal {
         }
     }
 
-    /// Writes calls down, all or none.
-    pub(crate) fn put(&mut self, records: &[Record]) -> Result<(), String> {
-        let write = || -> rusqlite::Result<()> {
-            let transaction = self.connection.unchecked_transaction()?;
-            for record in records {
-                insert(&transaction, record)?;
-            }
-            transaction.commit()
-        };
-        write().map_err(|error| self.named(&error))
+    /// Writes a call down.
+    pub(crate) fn put(&self, record: &Record) -> Result<(), String> {
+        insert(&self.connection, record).map_err(|error| self.named(&error))
     }
 
     /// Forgets a role's failed calls, so that they are made again. Returns their number.

@@ -1,7 +1,6 @@
 //! Calls to an endpoint that spoils one in five: every request ends answered or failed, none is lost, none is paid for
 //! twice, and what the journal holds costs nothing again.
 
-use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -46,7 +45,7 @@ fn settings(endpoint: &FakeEndpoint) -> RoleSettings {
 
 fn open(settings: RoleSettings, folder: &Path) -> Endpoint {
     let journal = Journal::open(&folder.join("journal.sqlite")).unwrap();
-    Endpoint::new("judge", settings, Rc::new(RefCell::new(journal)), || false).unwrap()
+    Endpoint::new("judge", settings, Rc::new(journal), || false).unwrap()
 }
 
 /// The answer to each request or its failure, where it has ended.

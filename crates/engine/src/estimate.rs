@@ -9,15 +9,13 @@ use std::time::Instant;
 use align::engine::EngineError;
 use burn::tensor::{Device, Tensor};
 use vlm::config::{Config, TextConfig};
-use vlm::model::Vlm;
+use vlm::model::{VOCABULARY_CHUNK, Vlm};
 use vlm::parameter::{Group, Parameters};
 
 use crate::engine_error;
 use crate::options::Trainable;
 
 const BYTES: u64 = size_of::<f32>() as u64;
-/// Logits of a chunk of the vocabulary, as `vlm` scores tokens.
-const VOCABULARY_CHUNK: usize = 1024;
 /// A multiplication and an addition.
 const PER_WEIGHT: f64 = 2.0;
 
@@ -76,11 +74,11 @@ impl ModelSizes {
         let mut groups = BTreeMap::<&'static str, [u64; 2]>::new();
         model.visit_parameters(&mut |parameter| {
             let count = parameter.file_shape().iter().product::<usize>() as u64;
-            let [all, of_trained] = groups.entry(name_of(parameter.group())).or_default();
+            let [all, of_trained] = groups.entry(parameter.group().name()).or_default();
             *all += count;
             *of_trained += if trained.contains(&parameter.group()) { count } else { 0 };
         });
-        let of = |group| groups.get(name_of(group)).map_or(0, |[all, _]| *all);
+        let of = |group: Group| groups.get(group.name()).map_or(0, |[all, _]| *all);
         let embedding = (config.text.vocab_size * config.text.hidden_size) as u64;
         let embeddings = if config.text.tie_word_embeddings { 1 } else { 2 };
         Ok(Self {
@@ -105,7 +103,7 @@ impl ModelSizes {
     }
 
     fn trains(&self, group: Group) -> bool {
-        self.groups.get(name_of(group)).is_some_and(|[_, trained]| *trained > 0)
+        self.groups.get(group.name()).is_some_and(|[_, trained]| *trained > 0)
     }
 
     /// The memory of a step whose parts hold at most `part` tokens, `n_parts` of them in work at once.
@@ -202,15 +200,6 @@ impl Load {
             reply_tokens: self.reply_tokens * factor,
             pairs: self.pairs * factor,
         }
-    }
-}
-
-fn name_of(group: Group) -> &'static str {
-    match group {
-        Group::Vision => "vision_tower",
-        Group::Projector => "multi_modal_projector",
-        Group::Language => "language_model",
-        Group::Adapter => "adapter",
     }
 }
 

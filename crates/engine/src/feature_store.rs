@@ -3,7 +3,6 @@
 //! A file's name is a hash of the picture's bytes, the image settings, and the weights that it went through, so that
 //! nothing stale is ever found, whichever model or run asks.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use align::engine::EngineError;
@@ -66,11 +65,7 @@ impl FeatureStore {
         let mut hash = Sha256::new();
         hash.update(self.model);
         hash.update(fs_err::read(picture)?);
-        let mut name = String::new();
-        for byte in hash.finalize() {
-            // Writing to a string cannot fail.
-            let _ = write!(name, "{byte:02x}");
-        }
+        let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(self.folder.join(name + ".safetensors"))
     }
 }

@@ -50,8 +50,8 @@ pub trait Pictures: Debug + Send + Sync {
             problem,
         };
         let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-        let picture = decode::decode(&bytes, MAX_PIXELS).map_err(fault)?;
-        self.process(&picture).map_err(|error| fault(error.to_string()))
+        self.process_bytes(&bytes, MAX_PIXELS)
+            .map_err(|error| fault(error.to_string()))
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::error::Error;
 use crate::model::Vlm;
-use crate::parameter::{Group, Parameters};
+use crate::parameter::Parameters;
 use crate::processor::Processor;
 use crate::resample::RgbPicture;
 use crate::tensor_file::TensorFile;
@@ -111,11 +111,7 @@ impl Inspection {
 
     fn count_parameters(&mut self, model: &Vlm) {
         model.clone().visit_parameters(&mut |parameter| {
-            let group = match parameter.group() {
-                Group::Vision => "vision_tower",
-                Group::Projector => "multi_modal_projector",
-                Group::Language | Group::Adapter => "language_model",
-            };
+            let group = parameter.group().name();
             *self.parameters.entry(group).or_default() += parameter.file_shape().iter().product::<usize>() as u64;
         });
     }

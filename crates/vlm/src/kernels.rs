@@ -22,7 +22,8 @@ mod token_logprobs;
 
 pub(crate) use attention::{Segment, causal_attention};
 pub(crate) use autodiff::supported;
-pub(crate) use chunked_logprobs::{CHUNK as VOCABULARY_CHUNK, chunked_logprobs};
+pub use chunked_logprobs::CHUNK as VOCABULARY_CHUNK;
+pub(crate) use chunked_logprobs::chunked_logprobs;
 pub(crate) use dropout::{DropoutMask, dropout, mixed};
 pub(crate) use half::{half_embedding, half_linear};
 pub(crate) use linear::linear;

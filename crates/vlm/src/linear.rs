@@ -1,6 +1,6 @@
 //! A linear layer, with a bias and a low-rank adapter where it has them.
 
-use burn::tensor::{DType, Device, Int, Tensor, activation::silu};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation::silu};
 
 use crate::error::Error;
 use crate::kernels;
@@ -147,6 +147,13 @@ pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -
         Some(bias) => product + bias.unsqueeze(),
         None => product,
     }
+}
+
+/// Numbers of rows, to select them by. Shapes: → `[n]`.
+pub(crate) fn indexes(values: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i64> = values.map(|value| value as i64).collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
 /// The rows of an embedding, f32. Shapes: `weight` `[v, d]`, `ids` `[n]` → `[n, d]`.

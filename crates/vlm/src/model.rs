@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::error::Error;
 use crate::families::VisionModel;
 use crate::kernels;
-use crate::linear::Linear;
+pub use crate::kernels::VOCABULARY_CHUNK;
+use crate::linear::{Linear, indexes};
 use crate::parameter::{AnyParameter, Group, Parameters};
 use crate::text::TextModel;
 use crate::text::attention::AttentionContext;
@@ -18,7 +19,7 @@ use crate::weights::files::FileLayout;
 use crate::weights::{Naming, WeightReader, WeightType};
 
 /// Vocabularies of at least this many tokens are scored by chunks; smaller ones are faster with all logits at once.
-const CHUNKS_FROM: usize = 8 * kernels::VOCABULARY_CHUNK;
+const CHUNKS_FROM: usize = 8 * VOCABULARY_CHUNK;
 
 /// A vision-language model: vision tower, projector and language model.
 ///
@@ -294,12 +295,6 @@ fn entropies(shifted: Tensor<2>, log_total: Tensor<2>) -> Tensor<1> {
     let logprobs = shifted.without_autodiff() - log_total.without_autodiff();
     let n = logprobs.dims()[0];
     -(logprobs.clone().exp() * logprobs).sum_dim(1).reshape([n])
-}
-
-fn indexes(values: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i64> = values.map(|value| value as i64).collect();
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
 impl Parameters for Vlm {

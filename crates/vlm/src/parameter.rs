@@ -20,6 +20,18 @@ pub enum Group {
     Adapter,
 }
 
+impl Group {
+    /// What transformers calls the part of the model, where it has one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vision => "vision_tower",
+            Self::Projector => "multi_modal_projector",
+            Self::Language => "language_model",
+            Self::Adapter => "adapter",
+        }
+    }
+}
+
 /// One weight of rank `D`: its name, shape and type as in the checkpoint, and its values as computed with.
 ///
 /// A matrix is held in its type, anything else in f32; but only ever with values that the type has, so that nothing is

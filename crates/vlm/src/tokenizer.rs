@@ -38,8 +38,8 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` (or, where there is none, sentencepiece's `tokenizer.model`), `tokenizer_config.json` and the end tokens of `generation_config.json` (or of
-    /// `config.json`) from a model's folder.
+    /// Reads `tokenizer.json` (or, where there is none, sentencepiece's `tokenizer.model`), `tokenizer_config.json` and
+    /// the end tokens of `generation_config.json` (or of `config.json`) from a model's folder.
     ///
     /// Errors: `Io` for a file that cannot be read; `File` naming file and key for one that is not what it should be,
     /// or when nothing says which token ends a turn.
@@ -83,20 +83,20 @@ impl Tokenizer {
     ///
     /// Errors: `Input` if the tokenizer has no tokens for the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding = self
-            .inner
-            .encode_fast(text, false)
-            .map_err(|error| Error::Input(format!("cannot tokenize: {error}")))?;
-        Ok(encoding.get_ids().to_vec())
+        self.encode_framed(text, false)
     }
 
     /// The ids of a whole dialogue: as [`Self::encode`], after whatever the tokenizer puts in front (`<s>`).
     ///
     /// Errors: as [`Self::encode`].
     pub fn encode_dialogue(&self, text: &str) -> Result<Vec<u32>, Error> {
+        self.encode_framed(text, true)
+    }
+
+    fn encode_framed(&self, text: &str, with_frame: bool) -> Result<Vec<u32>, Error> {
         let encoding = self
             .inner
-            .encode_fast(text, true)
+            .encode_fast(text, with_frame)
             .map_err(|error| Error::Input(format!("cannot tokenize: {error}")))?;
         Ok(encoding.get_ids().to_vec())
     }

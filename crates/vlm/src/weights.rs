@@ -16,7 +16,7 @@ use crate::families::Family;
 use crate::parameter::Parameter;
 pub use dtype::WeightType;
 use files::{FileLayout, WeightFiles};
-pub use files::{INDEX_FILE, WEIGHTS_FILE};
+pub use files::{INDEX_FILE, WEIGHTS_FILE, shard_names};
 
 /// A module that transformers has moved: where published checkpoints have it, and where newer ones do.
 pub type Moved = (&'static str, &'static str);

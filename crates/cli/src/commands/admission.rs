@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use align::run_dir::write_atomically;
 use align::types::Item;
 use engine::SampleSize;
 use rayon::prelude::*;
@@ -12,6 +11,7 @@ use serde::Serialize;
 use super::Context;
 use crate::data::lines_of_items;
 use crate::errors::Failure;
+use crate::lines::write_whole;
 
 /// What is left out, a line each, in the run's folder.
 const REJECTED_FILE: &str = "rejected.jsonl";
@@ -92,9 +92,7 @@ impl Admission {
             return Ok(());
         };
         let list = out.join(REJECTED_FILE);
-        let lines: Result<Vec<String>, _> = self.rejected.iter().map(serde_json::to_string).collect();
-        write_atomically(&list, (lines?.join("\n") + "\n").as_bytes())
-            .map_err(|error| Failure::output(format!("{}: cannot be written", list.display())).because(error))?;
+        write_whole(&list, &self.rejected)?;
         let (n_seen, n_rejected) = self.counts();
         let told = format!(
             "{n_rejected} of {n_seen} samples cannot be trained, the first: {}",

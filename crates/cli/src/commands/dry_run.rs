@@ -7,7 +7,7 @@ use vlm::config::Config;
 
 use super::Context;
 use super::admission::{Admission, Admitted};
-use super::model;
+use super::model::{self, Passes};
 use crate::config::tables::{RlSettings, SftSettings};
 use crate::progress::duration_text;
 use crate::terminal::print_line;
@@ -46,11 +46,7 @@ pub fn sft(
     table.parameters(&sizes);
 
     let options = EngineOptions::new(std::path::PathBuf::new(), engine::ComputeDevice::flex());
-    let limit = if settings.sft.packing {
-        settings.sft.max_length
-    } else {
-        options.micro_batch_tokens
-    };
+    let limit = Passes::of(&settings.sft).micro_batch_tokens(&options);
     let part = largest_part(epoch, longest(items, general), limit);
     let n_parts = parts_at_once(config.text.hidden_size, options.workers).min(batch);
     table.memory(sizes.memory(part, n_parts), n_parts, settings.train.recomputes(), 0);

@@ -1,6 +1,5 @@
 //! `scruple judge`: responses in, verdicts of models behind endpoints out; judges measured against people's labels.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -230,10 +229,10 @@ fn endpoints(arguments: &Arguments, settings: &JudgeSettings) -> anyhow::Result<
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs_err::create_dir_all(folder)?;
     }
-    let journal = Rc::new(RefCell::new(Journal::open(&path).map_err(Failure::output)?));
+    let journal = Rc::new(Journal::open(&path).map_err(Failure::output)?);
     let open = |(role, settings): (&String, &RoleSettings)| {
         if arguments.retry_failed {
-            journal.borrow().forget_failures(role).map_err(Failure::output)?;
+            journal.forget_failures(role).map_err(Failure::output)?;
         }
         Endpoint::new(role, settings.clone(), journal.clone(), interrupt::requested).map_err(Failure::model)
     };

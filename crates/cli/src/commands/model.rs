@@ -103,6 +103,15 @@ impl Passes {
             image_feature_cache: None,
         }
     }
+
+    /// Tokens of a part of a batch that is computed at once: a packed row is as long as the longest sample may be.
+    pub fn micro_batch_tokens(&self, defaults: &EngineOptions) -> usize {
+        if self.packing {
+            self.max_length.unwrap_or(defaults.max_length)
+        } else {
+            defaults.micro_batch_tokens
+        }
+    }
 }
 
 /// As [`open`], for passes of a kind.
@@ -129,21 +138,15 @@ pub fn open_with(
     }
     let device = self::device(device)?;
     let options = EngineOptions::new(model, device);
-    let max_length = passes.max_length.unwrap_or(options.max_length);
     Ok(LocalEngine::open(EngineOptions {
         base_model: name.to_string_lossy().into_owned(),
         weight_type: table.dtype,
         adapter,
         trainable,
         seed,
-        max_length,
+        max_length: passes.max_length.unwrap_or(options.max_length),
         packing: passes.packing,
-        // A packed row is as long as the longest sample may be.
-        micro_batch_tokens: if passes.packing {
-            max_length
-        } else {
-            options.micro_batch_tokens
-        },
+        micro_batch_tokens: passes.micro_batch_tokens(&options),
         feature_cache_folder: passes.image_feature_cache.clone(),
         ..options
     })?)

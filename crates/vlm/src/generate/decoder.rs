@@ -10,11 +10,12 @@
 mod cohort;
 mod slots;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::batch::{Batch, TokenSequence};
 use crate::config::Config;
 use crate::error::Error;
+use crate::linear::indexes;
 use crate::model::Vlm;
 use crate::rope::Rotary;
 use crate::text::attention::Projected;
@@ -85,7 +86,8 @@ impl Decoder {
         let n_rows = tokens.len().max(MINIMUM_ROWS);
         let idle = n_rows - tokens.len();
         let padded = |values: &[u32]| [values, &vec![0; idle]].concat();
-        let embedded = self.model.text().embed(indexes(&padded(tokens), &self.model)); // [b, d]
+        let ids = padded(tokens).into_iter().map(|id| id as usize);
+        let embedded = self.model.text().embed(indexes(ids, &self.model.device())); // [b, d]
         let places = padded(positions);
         let config = &self.model.config().text;
         let rotary = Rotary::new(&[places.clone(), places.clone(), places], [n_rows, 1], config);
@@ -135,12 +137,6 @@ fn attend(cohorts: &mut [Cohort], layer: usize, projected: &Projected) -> Tensor
     } else {
         Tensor::cat(mixed, 0)
     }
-}
-
-fn indexes(values: &[u32], model: &Vlm) -> Tensor<1, Int> {
-    let values: Vec<i64> = values.iter().map(|&value| i64::from(value)).collect();
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), &model.device())
 }
 
 fn read(scores: Tensor<2>) -> Result<Vec<f32>, Error> {

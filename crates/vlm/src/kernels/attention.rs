@@ -189,3 +189,6 @@ impl HeadSums {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

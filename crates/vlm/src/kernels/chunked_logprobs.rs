@@ -13,7 +13,7 @@ use super::autodiff::{FusedGradient, Input, record, tensor, values, values_mut};
 use super::numeric::{exp, maximum};
 
 /// Tokens of the vocabulary looked at together.
-pub(crate) const CHUNK: usize = 1024;
+pub const CHUNK: usize = 1024;
 
 /// As [`super::token_logprobs()`] of `hidden · weightᵀ`.
 ///

@@ -132,6 +132,13 @@ fn read_index(folder: &Path) -> Result<Option<ShardIndex>, Error> {
     Ok(Some(index))
 }
 
+/// The names of a sharded checkpoint's files; none for an unsharded one.
+///
+/// Errors: `Io` or `File` when there is an index that cannot be read.
+pub fn shard_names(folder: &Path) -> Result<Option<BTreeSet<String>>, Error> {
+    Ok(read_index(folder)?.map(|index| index.weight_map.into_values().collect()))
+}
+
 fn open_shards(folder: &Path, index: &ShardIndex) -> Result<Vec<TensorFile>, Error> {
     let names: BTreeSet<&String> = index.weight_map.values().collect();
     let open = |name: &String| {

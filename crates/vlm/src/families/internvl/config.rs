@@ -8,6 +8,7 @@ use crate::config::fields::Fields;
 use crate::config::{ImageTokens, Shape, Source, TextConfig};
 use crate::error::Error;
 use crate::families::internvl_chat::VisionConfig;
+use crate::families::internvl_chat::config::check_downsampling;
 use crate::families::internvl_chat::tiles::Tiles;
 use crate::image_processor::levels;
 use crate::norm::NormKind;
@@ -18,9 +19,7 @@ pub(super) fn shape(source: &Source) -> Result<Shape, Error> {
     let root = &source.fields;
     root.one_of("projector_hidden_act", &["gelu"])?;
     root.one_of("vision_feature_select_strategy", &["default"])?;
-    if root.number("downsample_ratio", 0.5)? != 0.5 {
-        return Err(root.problem("downsample_ratio", "expected 0.5"));
-    }
+    check_downsampling(root)?;
     if root.integer("vision_feature_layer", -1)? != -1 {
         return Err(root.problem("vision_feature_layer", "expected -1, the last"));
     }
@@ -72,7 +71,7 @@ pub(super) fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {
         }
     }
     let num_hidden_layers = fields.count("num_hidden_layers")?;
-    let config = VisionConfig {
+    VisionConfig {
         hidden_size: fields.count("hidden_size")?,
         intermediate_size: fields.count("intermediate_size")?,
         num_hidden_layers,
@@ -88,10 +87,8 @@ pub(super) fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {
         },
         layer_norm_eps: fields.number("layer_norm_eps", 1e-6)?,
         qk_norm_eps: QK_NORM_EPSILON,
-    };
-    fields.multiple("hidden_size", config.hidden_size, config.num_attention_heads)?;
-    fields.multiple("image_size", config.image_size, 2 * config.patch_size)?;
-    Ok(config)
+    }
+    .checked(&fields)
 }
 
 /// The keys of `preprocessor_config.json` that matter here.

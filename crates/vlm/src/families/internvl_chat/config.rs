@@ -59,6 +59,15 @@ pub struct VisionConfig {
 }
 
 impl VisionConfig {
+    /// The same, if its sizes, read from `fields`, fit together.
+    ///
+    /// Errors: `File` naming the field that does not fit.
+    pub(in crate::families) fn checked(self, fields: &Fields) -> Result<Self, Error> {
+        fields.multiple("hidden_size", self.hidden_size, self.num_attention_heads)?;
+        fields.multiple("image_size", self.image_size, 2 * self.patch_size)?;
+        Ok(self)
+    }
+
     /// Patches of a tile along a side.
     pub fn grid_side(&self) -> usize {
         self.image_size / self.patch_size
@@ -85,9 +94,8 @@ impl VisionConfig {
             },
             layer_norm_eps,
             qk_norm_eps: layer_norm_eps,
-        };
-        fields.multiple("hidden_size", config.hidden_size, config.num_attention_heads)?;
-        fields.multiple("image_size", config.image_size, 2 * config.patch_size)?;
+        }
+        .checked(&fields)?;
         let tile = root.count_or("force_image_size", config.image_size)?;
         if tile != config.image_size {
             let expected = format!(
@@ -116,14 +124,22 @@ fn used_layers(root: &Fields, num_hidden_layers: usize) -> Result<usize, Error> 
         })
 }
 
+/// Four patches make one image token in every model of either layout.
+///
+/// Errors: `File` naming the field where it says otherwise.
+pub(in crate::families) fn check_downsampling(root: &Fields) -> Result<(), Error> {
+    if root.number("downsample_ratio", 0.5)? == 0.5 {
+        return Ok(());
+    }
+    Err(root.problem("downsample_ratio", "expected 0.5"))
+}
+
 /// Reads the sizes.
 pub(super) fn shape(source: &Source, image_token: &str) -> Result<Shape, Error> {
     let root = &source.fields;
     root.one_of("ps_version", &["v2"])?;
     root.one_of("template", &["internvl2_5"])?;
-    if root.number("downsample_ratio", 0.5)? != 0.5 {
-        return Err(root.problem("downsample_ratio", "expected 0.5"));
-    }
+    check_downsampling(root)?;
     VisionConfig::read(root)?;
     let text = read_text(root)?;
     let folder = source.path.parent().unwrap_or(Path::new(""));

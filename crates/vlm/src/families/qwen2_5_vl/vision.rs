@@ -9,12 +9,12 @@ mod arrangement;
 mod block;
 mod merger;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 
 use crate::error::Error;
 use crate::families::qwen2_5_vl::VisionConfig;
 use crate::families::{VisionModel, check_patches};
-use crate::linear::Linear;
+use crate::linear::{Linear, indexes};
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
 use crate::weights::WeightReader;
@@ -111,11 +111,6 @@ impl VisionTower {
     }
 }
 
-fn indices(places: &[usize], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i64> = places.iter().map(|&place| place as i64).collect();
-    Tensor::from_data(TensorData::new(values, [places.len()]), device)
-}
-
 impl VisionTower {
     /// What the last block gives, and the order in which its merge units stand.
     fn run_blocks(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<(Tensor<2>, Arrangement), Error> {
@@ -124,11 +119,15 @@ impl VisionTower {
         let (windows, frames) = self.arrangements(grids);
         let within_windows = self.attended(&windows, grids);
         let within_frames = self.attended(&frames, grids);
-        let to_windows = windows.places_in(&frames).map(|places| indices(&places, &device));
-        let to_frames = frames.places_in(&windows).map(|places| indices(&places, &device));
+        let to_windows = windows
+            .places_in(&frames)
+            .map(|places| indexes(places.into_iter(), &device));
+        let to_frames = frames
+            .places_in(&windows)
+            .map(|places| indexes(places.into_iter(), &device));
 
         let mut hidden = self.patch_embedding.forward(pixel_values); // [p, d_vision]
-        let reading_order = (!windows.is_reading_order()).then(|| indices(&windows.order, &device));
+        let reading_order = (!windows.is_reading_order()).then(|| indexes(windows.order.iter().copied(), &device));
         hidden = self.reorder(hidden, reading_order.as_ref());
         let mut stands_in_frames = false;
         for (index, block) in self.blocks.iter().enumerate() {
@@ -159,7 +158,7 @@ impl VisionModel for VisionTower {
         // Rows are put in reading order once they are fewest.
         Ok(match order.places_in_reading_order() {
             Some(places) => {
-                let places = indices(&places, &merged.device().without_autodiff());
+                let places = indexes(places.into_iter(), &merged.device().without_autodiff());
                 merged.select(0, places)
             }
             None => merged,
@@ -169,7 +168,7 @@ impl VisionModel for VisionTower {
     fn see(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
         let (hidden, order) = self.run_blocks(pixel_values, grids)?;
         let places = order.places_in_reading_order();
-        let places = places.map(|places| indices(&places, &hidden.device().without_autodiff()));
+        let places = places.map(|places| indexes(places.into_iter(), &hidden.device().without_autodiff()));
         Ok(self.reorder(hidden, places.as_ref()))
     }
 

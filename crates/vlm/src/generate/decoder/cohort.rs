@@ -4,11 +4,12 @@
 //! query is compared with both, one softmax goes over all, and both give their part of the mixture. All rows are at the
 //! same step, so that their own tokens need no mask.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::slots::Slots;
 use crate::batch::Batch;
 use crate::error::Error;
+use crate::linear::indexes;
 use crate::model::Vlm;
 use crate::text::attention::{Memory, Projected, softmax_columns};
 
@@ -94,12 +95,12 @@ impl Cohort {
                 for prompt in &mut prompt_of_row {
                     *prompt = prompts.partition_point(|kept| kept < prompt);
                 }
-                let kept = indexes(&prompts, &device);
+                let kept = indexes(prompts.iter().copied(), &device);
                 self.mask = self.mask.take().map(|mask| mask.select(0, kept.clone()));
                 self.layers.iter_mut().for_each(|layer| layer.keep_prompts(&kept));
                 n = prompts.len();
             }
-            let kept = indexes(&rows, &device);
+            let kept = indexes(rows.iter().copied(), &device);
             self.layers.iter_mut().for_each(|layer| layer.keep_rows(&kept));
         }
         self.slots = Slots::new(&prompt_of_row, n, self.minimum_slots, &device);
@@ -205,10 +206,4 @@ fn minimum_slots(model: &Vlm) -> usize {
     } else {
         1
     }
-}
-
-fn indexes(values: &[usize], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
 }

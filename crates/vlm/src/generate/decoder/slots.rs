@@ -3,7 +3,9 @@
 //! Every prompt has as many slots as the prompt with most rows; rows fill them in order, and empty slots repeat some
 //! row, whose result there is not read. So all rows of a prompt are rows of one matrix product with its keys.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::linear::indexes;
 
 /// The assignment of rows to slots.
 pub(super) struct Slots {
@@ -32,8 +34,8 @@ impl Slots {
                 row_of_slot[slot] = row;
             }
             Moves {
-                row_of_slot: indexes(&row_of_slot, device),
-                slot_of_row: indexes(&slot_of_row, device),
+                row_of_slot: indexes(row_of_slot.iter().copied(), device),
+                slot_of_row: indexes(slot_of_row.iter().copied(), device),
             }
         });
         Self {
@@ -105,14 +107,10 @@ fn assign(prompt_of_row: &[usize], n_prompts: usize, minimum: usize) -> (usize, 
     (per_prompt, slots.collect())
 }
 
-fn indexes(values: &[usize], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::TensorData;
+
     use super::*;
 
     fn round_trip(prompt_of_row: &[usize], n_prompts: usize) -> (Vec<f32>, [usize; 4]) {
