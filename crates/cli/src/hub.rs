@@ -16,7 +16,7 @@ use vlm::weights::{INDEX_FILE, WEIGHTS_FILE, shard_names};
 use crate::errors::Failure;
 
 /// Files that a model is read from beside its weights, where it has them.
-const MODEL_FILES: [&str; 9] = [
+const MODEL_FILES: [&str; 10] = [
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
@@ -25,6 +25,7 @@ const MODEL_FILES: [&str; 9] = [
     "processor_config.json",
     "special_tokens_map.json",
     "tokenizer.json",
+    "tokenizer.model",
     "tokenizer_config.json",
 ];
 
