@@ -122,6 +122,7 @@ const TOPICS: [Topic; 18] = [
     Topic::Describe,
     Topic::Describe,
     Topic::Describe,
+    Topic::Describe,
     Topic::Name,
     Topic::Name,
     Topic::Property,
@@ -129,13 +130,12 @@ const TOPICS: [Topic; 18] = [
     Topic::Property,
     Topic::Count,
     Topic::Count,
+    Topic::Count,
     Topic::Colour,
     Topic::Colour,
     Topic::Same,
     Topic::Same,
-    Topic::Same,
-    Topic::Same,
-    Topic::Same,
+    Topic::More,
     Topic::More,
 ];
 

@@ -33,7 +33,7 @@ fn assert_close<const D: usize>(what: &str, got: Tensor<D>, expected: Tensor<D>)
         .collect::<Vec<_>>();
     let scale = pairs
         .iter()
-        .fold(1e-3_f32, |scale, (_, expected)| scale.max(expected.abs()));
+        .fold(1.0_f32, |scale, (_, expected)| scale.max(expected.abs()));
     for (index, (got, expected)) in pairs.into_iter().enumerate() {
         assert!(
             (got - expected).abs() <= 2e-6 * scale,
