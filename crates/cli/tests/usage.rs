@@ -41,9 +41,10 @@ fn check_failure(files: &[(&str, &str)], arguments: &[&str], code: i32, message:
 #[test]
 fn help_teaches() {
     let folder = folder_with(&[]);
+    let nested = ["data check", "data convert"];
     for command in [
-        "", "demo", "mini", "base", "sft", "curate", "rl", "eval", "report", "inspect", "judge", "merge", "generate",
-        "score", "serve",
+        "", "demo", "mini", "base", "sft", "curate", "rl", "eval", "report", "data", "inspect", "judge", "merge",
+        "generate", "score", "serve",
     ] {
         let arguments: Vec<&str> = if command.is_empty() {
             vec!["--help"]
@@ -55,7 +56,7 @@ fn help_teaches() {
         let name = if command.is_empty() {
             "help".to_owned()
         } else {
-            format!("help-{command}")
+            format!("help-{}", command.replace(' ', "-"))
         };
         insta::assert_snapshot!(name, stdout);
     }

@@ -10,6 +10,7 @@ use align::report::ReportError;
 use align::run_dir::RunError;
 use align::training::{SettingError, TrainingError};
 use align::types::DataError;
+use formats::FormatError;
 
 use super::Failure;
 use crate::config::ConfigError;
@@ -92,6 +93,9 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
             Some(ReportError::Io(inner)) => return Some(inner),
             _ => {}
         }
+        if let Some(FormatError::Io(inner)) = error.downcast_ref::<FormatError>() {
+            return Some(inner);
+        }
         match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
             (Some(RunError::Io(inner)), ..) => Some(inner),
             (_, Some(DataError::Io(inner)), _) => Some(inner),
@@ -145,6 +149,14 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
             _ => Category::Data,
         });
     }
+    if let Some(error) = error.downcast_ref::<FormatError>() {
+        return Some(match error {
+            FormatError::Container { .. } => Category::Usage,
+            FormatError::Parquet { .. } => Category::Output,
+            FormatError::Interrupted => Category::Interrupted,
+            _ => Category::Data,
+        });
+    }
     if error.is::<ReportError>() {
         return Some(Category::Data);
     }
@@ -192,6 +204,16 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<RunError>() {
         let exists = "add `--resume` to go on with it, or choose another `--out`";
         return matches!(error, RunError::Exists { .. }).then(|| exists.into());
+    }
+    if let Some(error) = error.downcast_ref::<FormatError>() {
+        return match error {
+            FormatError::Malformed { path, .. } => Some(format!(
+                "`scruple data check {}` lists all that is wrong with it",
+                path.display()
+            )),
+            FormatError::Unrecognised { .. } => Some("say what it is with `--from NAME` or `--format NAME`".into()),
+            _ => None,
+        };
     }
     match error.downcast_ref::<std::io::Error>()?.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
