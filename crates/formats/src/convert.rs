@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::FormatError;
-use crate::fault::FaultKind;
+use crate::fault::{FaultKind, Severity};
 use crate::fields::Fields;
 use crate::format::Format;
 use crate::layout::{Layout, sharegpt};
-use crate::losses::{Loss, Losses};
+use crate::losses::{Loss, Losses, differences};
 use crate::picture_files::{Hindrance, PictureFiles};
 use crate::record::Record;
 use crate::rows::{Columns, Container, Row, RowWriter, echo};
@@ -170,8 +170,10 @@ fn survey(request: &ConvertRequest, from: Format, progress: &dyn Progress) -> Re
         for mut record in row?.records {
             // What has no place is told of in the second reading.
             if layout.place(&mut record).is_ok()
-                && let Ok(row) = layout.write(&record)
+                && let Ok(mut row) = layout.write(&record)
             {
+                row.number = 1;
+                layout.count(&mut row);
                 columns.add(&row);
             }
         }
@@ -198,11 +200,13 @@ impl Conversion {
                 self.losses.note(row.number, field, &fault.problem);
             }
         }
-        for mut record in row.records {
+        for record in row.records {
             self.read += 1;
-            match self.row_for(&mut record) {
-                Ok((written, carried)) => {
-                    self.compare(row.number, &written, &carried);
+            match self.carry(record) {
+                Ok((written, lost)) => {
+                    for (field, why) in lost {
+                        self.losses.note(row.number, &field, why);
+                    }
                     self.writer.write(&written)?;
                     self.written += 1;
                 }
@@ -213,26 +217,34 @@ impl Conversion {
         Ok(())
     }
 
-    /// The row for a record, and the record as it was given to the layout.
-    fn row_for(&mut self, record: &mut Record) -> Result<(Row, Record), Hindrance> {
-        let before = record.extra.clone();
-        let place = self.layout.place(record).map_err(Hindrance::Item)?;
-        // Whether the layout takes the record at all, before its pictures are carried anywhere.
-        self.layout.write(record).map_err(Hindrance::Item)?;
-        let mut carried = self.files.carry(record, place.as_deref())?;
-        let mut row = self.layout.write(&carried).map_err(Hindrance::Item)?;
-        row.number = self.written + 1;
-        carried.extra = before;
-        Ok((row, carried))
+    /// The row for a record, and what is lost of it.
+    fn carry(&mut self, mut record: Record) -> Result<(Row, Vec<(String, String)>), Hindrance> {
+        let extra = record.extra.clone();
+        let place = self.layout.place(&mut record).map_err(Hindrance::Item)?;
+        // Whether the format takes the record at all, before its pictures are carried anywhere.
+        self.written(&record).map_err(Hindrance::Item)?;
+        let mut record = self.files.carry(&record, place.as_deref())?;
+        let (row, read_back) = self.written(&record).map_err(Hindrance::Item)?;
+        // A place that was given is nothing that could be lost.
+        record.extra = extra;
+        Ok((row, differences(&record, &read_back)))
     }
 
-    fn compare(&mut self, number: usize, written: &Row, record: &Record) {
+    /// The row for a record, and the record that it will be read as.
+    fn written(&self, record: &Record) -> Result<(Row, Record), String> {
+        let mut row = self.layout.write(record)?;
+        row.number = self.written + 1;
+        self.layout.count(&mut row);
         let mut faults = Vec::new();
-        let row = echo(written, self.container, &self.columns);
-        let read_back = self.layout.read(Fields::new(row, &mut faults));
-        match &read_back[..] {
-            [read_back] => self.losses.compare(number, record, read_back),
-            _ => self.losses.note(number, "row", "is not read back as one item"),
+        let read_back = self
+            .layout
+            .read(Fields::new(echo(&row, self.container, &self.columns), &mut faults));
+        if let Some(fault) = faults.iter().find(|fault| fault.kind.severity() == Severity::Error) {
+            return Err(format!("it would not be read back: {}", fault.problem));
+        }
+        match <[Record; 1]>::try_from(read_back) {
+            Ok([read_back]) => Ok((row, read_back)),
+            Err(_) => Err("it would not be read back as one item".into()),
         }
     }
 }

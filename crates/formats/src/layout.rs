@@ -41,6 +41,9 @@ pub(crate) trait Layout {
     /// Errors: why the record as a whole has no place in the format.
     fn write(&self, record: &Record) -> Result<Row, String>;
 
+    /// Puts the row's number where the format wants it.
+    fn count(&self, _row: &mut Row) {}
+
     /// Where a format wants a record's pictures to lie, relative to its file; the record may be given a place.
     ///
     /// Errors: why the record has no place.

@@ -8,6 +8,7 @@
 //! The text beside every picture is the benchmark's own, as [`align::eval::Suite`] reads it, so that another item's text
 //! stands in `question` and is not read back.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use align::eval::Suite;
@@ -24,6 +25,7 @@ use crate::rows::{ColumnType, Row};
 #[derive(Default)]
 pub(crate) struct FigStep {
     categories: Vec<(String, usize)>,
+    taken: HashSet<String>,
 }
 
 const PLACE: [&str; 3] = ["dataset", "category_id", "task_id"];
@@ -101,7 +103,7 @@ impl Layout for FigStep {
                 .extra_text(name)
                 .is_some_and(|text| text.chars().all(char::is_alphanumeric))
         };
-        if !PLACE.iter().all(is_plain) {
+        if !PLACE.iter().all(is_placed) {
             let known = self.categories.iter().position(|(name, _)| *name == category);
             let index = known.unwrap_or_else(|| {
                 self.categories.push((category, 0));
@@ -119,6 +121,14 @@ impl Layout for FigStep {
         }
         let [dataset, category_id, task_id] = PLACE.map(|name| record.extra_text(name).unwrap_or_default());
         let path = format!("images/query_{dataset}_{category_id}_{task_id}_6.png");
+        if !self.taken.insert(path.clone()) {
+            return Err(format!("{path} is another item's picture"));
+        }
         Ok(Some(path.into()))
     }
+}
+
+/// Whether a text may be a part of a file's name.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(char::is_alphanumeric)
 }

@@ -11,7 +11,7 @@
 //!
 //! The label is the ground truth. A reward model of another form than a rule with a text is kept as it is.
 
-use align::types::{Message, Role};
+use align::types::{Item, Message, Role};
 use serde_json::{Map, Value, json};
 
 use super::Layout;
@@ -42,22 +42,17 @@ impl Layout for Verl {
     }
 
     fn read(&self, mut fields: Fields) -> Vec<Record> {
-        let (ours, own) = match fields.object("extra_info") {
-            None => (false, None),
-            Some(mut info) => {
-                let written_here = info.get("id").is_some_and(Value::is_string);
-                (written_here, Some((take_own(&mut info, Truth::Text), info)))
-            }
-        };
         let number = fields.number();
-        let (mut item, info) = match own {
+        let (mut item, info) = match fields.object("extra_info") {
             None => (fields.item(Truth::Text), None),
-            Some((own, mut info)) => {
-                if ours {
+            Some(mut info) => {
+                let own = take_own(&mut info, Truth::Text);
+                // What counts rows is counted anew.
+                if info.get("index").and_then(Value::as_u64) == Some(number as u64 - 1) {
                     info.shift_remove("index");
                 }
                 let id = own.id.unwrap_or_else(|| format!("row-{number}"));
-                (align::types::Item { id, ..own.item }, Some(info))
+                (Item { id, ..own.item }, Some(info))
             }
         };
         if let Some(info) = info.filter(|info| !info.is_empty()) {
@@ -108,6 +103,13 @@ impl Layout for Verl {
             pictures: [("images".to_owned(), record.pictures.clone())].into(),
             ..Row::default()
         })
+    }
+
+    fn count(&self, row: &mut Row) {
+        let index = row.number.saturating_sub(1);
+        if let Some(info) = row.fields.get_mut("extra_info").and_then(Value::as_object_mut) {
+            info.entry("index").or_insert_with(|| index.into());
+        }
     }
 }
 

@@ -92,6 +92,10 @@ impl Layout for VlmEvalKit {
             ..Row::default()
         })
     }
+
+    fn count(&self, row: &mut Row) {
+        row.fields.insert("index".to_owned(), row.number.to_string().into());
+    }
 }
 
 fn image_cell(pictures: &[Picture]) -> String {

@@ -38,29 +38,24 @@ impl ColumnType {
         Self::Struct(fields.map(|(name, column)| (name.to_owned(), column)).into())
     }
 
-    /// The type that holds a value and gives it back as it was.
+    /// The type that holds a value and gives it back as it was, where one does.
     fn of(value: &Value) -> Self {
         match value {
+            Value::Null => Self::Nothing,
             Value::String(_) => Self::Text,
             Value::Bool(_) => Self::Bool,
             Value::Number(number) if number.is_i64() => Self::Integer,
             Value::Number(number) if number.is_f64() => Self::Float,
-            Value::Array(list) => match list.iter().map(Self::of).reduce(Self::joined) {
-                Some(Self::JsonText) => Self::JsonText,
-                element => element.unwrap_or(Self::Nothing).list(),
-            },
-            Value::Object(object) if !object.is_empty() => {
-                let fields: Vec<(String, Self)> = object
-                    .iter()
-                    .map(|(name, value)| (name.clone(), Self::of(value)))
-                    .collect();
-                if fields.iter().any(|(_, column)| *column == Self::JsonText) {
-                    Self::JsonText
-                } else {
-                    Self::Struct(fields)
-                }
+            Value::Array(list) => {
+                let element = list.iter().map(Self::of).reduce(Self::joined);
+                element.unwrap_or(Self::Nothing).list()
             }
-            Value::Object(_) | Value::Number(_) | Value::Null => Self::JsonText,
+            Value::Object(object) if !object.is_empty() => {
+                let fields = object.iter().map(|(name, value)| (name.clone(), Self::of(value)));
+                Self::Struct(fields.collect())
+            }
+            // Objects without fields and numbers beyond 63 bits have no type there.
+            Value::Object(_) | Value::Number(_) => Self::JsonText,
         }
     }
 
@@ -69,10 +64,7 @@ impl ColumnType {
         match (self, other) {
             (one, two) if one == two => one,
             (Self::Nothing, other) | (other, Self::Nothing) => other,
-            (Self::List(one), Self::List(two)) => match one.joined(*two) {
-                Self::JsonText => Self::JsonText,
-                element => element.list(),
-            },
+            (Self::List(one), Self::List(two)) => one.joined(*two).list(),
             (Self::Struct(mut one), Self::Struct(two)) => {
                 for (name, column) in two {
                     match one.iter_mut().find(|(known, _)| *known == name) {
@@ -80,13 +72,27 @@ impl ColumnType {
                         None => one.push((name, column)),
                     }
                 }
-                if one.iter().any(|(_, column)| *column == Self::JsonText) {
-                    Self::JsonText
-                } else {
-                    Self::Struct(one)
-                }
+                Self::Struct(one)
             }
             _ => Self::JsonText,
+        }
+    }
+
+    /// Makes a value what a parquet file gives back: a null field of an object is none, JSON in text stays text.
+    fn echo(&self, value: &mut Value) {
+        match (self, value) {
+            (_, Value::Null) => {}
+            (Self::JsonText, value) => *value = json_text(value).into(),
+            (Self::List(element), Value::Array(list)) => list.iter_mut().for_each(|value| element.echo(value)),
+            (Self::Struct(fields), Value::Object(object)) => {
+                object.retain(|_, value| !value.is_null());
+                for (name, column) in fields {
+                    if let Some(value) = object.get_mut(name) {
+                        column.echo(value);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -154,12 +160,12 @@ impl Columns {
         self.columns.iter()
     }
 
-    /// The fields as a parquet file gives them back: nulls are nothing, JSON in text stays text.
+    /// The fields as a parquet file gives them back.
     pub fn echo(&self, fields: &mut Map<String, Value>) {
         fields.retain(|_, value| !value.is_null());
         for (name, column) in &self.columns {
-            if let (ColumnType::JsonText, Some(value)) = (column, fields.get_mut(name)) {
-                *value = json_text(value).into();
+            if let Some(value) = fields.get_mut(name) {
+                column.echo(value);
             }
         }
     }
