@@ -41,7 +41,18 @@ fn a_sound_file_is_described() {
     let folder = folder_with(&[row("one", "a.png"), row("two", "a.png")]);
     let (code, stdout, stderr) = scruple(folder.path(), &["data", "check", "d.jsonl"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
-    insta::assert_snapshot!(stdout, @"");
+    insta::assert_snapshot!(stdout, @r#"
+    d.jsonl: openai
+
+    rows        2
+    items       2, 2 labelled
+    images      2
+    turns       4: assistant 2, user 2
+    kinds       1: benign 2
+    categories  1: Objects 2
+    errors      0
+    warnings    0
+    "#);
 }
 
 #[test]
@@ -51,7 +62,33 @@ fn errors_end_with_3_and_each_is_named_by_row() {
     let folder = folder_with(&[row("one", "a.png"), silent, row("one", "a.png"), json!([])]);
     let (code, stdout, stderr) = scruple(folder.path(), &["data", "check", "d.jsonl"]);
     assert_eq!((code, stderr.as_str()), (3, "error: d.jsonl: 4 errors in 4 rows\n"));
-    insta::assert_snapshot!(stdout, @"");
+    insta::assert_snapshot!(stdout, @r#"
+    d.jsonl: openai
+
+    rows        4
+    items       3, 3 labelled
+    images      3
+    turns       6: assistant 3, user 3
+    kinds       1: benign 3
+    categories  1: Objects 3
+    errors      4
+    warnings    1
+
+    warning: duplicate_content (1)
+      row 3 `one`: the same text and pictures stand already in row 1
+
+    error: duplicate_id (1)
+      row 3 `one`: id `one` stands already in row 1: expected unique ids
+
+    error: empty_message (1)
+      row 2 `two`: message 2, the assistant's, is empty
+
+    error: missing_image (1)
+      row 2 `two`: b.png: no such file
+
+    error: wrong_type (1)
+      row 4: expected a JSON object, got []
+    "#);
     let (code, stdout, _) = scruple(folder.path(), &["data", "check", "d.jsonl", "--json"]);
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, &report["rows"], &report["errors"]), (3, &json!(4), &json!(4)));
@@ -78,7 +115,12 @@ fn a_conversion_tells_what_it_could_not_keep() {
     let table = ["data", "convert", "d.jsonl", "--to", "vlmevalkit", "--out", "t/d.tsv"];
     let (code, stdout, stderr) = scruple(folder.path(), &table);
     assert_eq!((code, stderr.as_str()), (0, ""));
-    insta::assert_snapshot!(stdout, @"");
+    insta::assert_snapshot!(stdout, @r#"
+    2 of 2 items, openai to vlmevalkit: t/d.tsv
+
+    not kept, or not as it was:
+      note        2 rows  from row 1: read back otherwise: {"seen":1} as "{\"seen\":1}"
+    "#);
     let back = [
         "data",
         "convert",

@@ -222,7 +222,8 @@ impl Conversion {
         let extra = record.extra.clone();
         let place = self.layout.place(&mut record).map_err(Hindrance::Item)?;
         // Whether the format takes the record at all, before its pictures are carried anywhere.
-        self.written(&record).map_err(Hindrance::Item)?;
+        self.written(&self.files.with_stand_ins(&record))
+            .map_err(Hindrance::Item)?;
         let mut record = self.files.carry(&record, place.as_deref())?;
         let (row, read_back) = self.written(&record).map_err(Hindrance::Item)?;
         // A place that was given is nothing that could be lost.

@@ -127,7 +127,9 @@ fn moves(bytes: &[u8], format: ImageFormat) -> bool {
     match format {
         ImageFormat::Png => PngDecoder::new(cursor).is_ok_and(|decoder| decoder.is_apng().unwrap_or(false)),
         ImageFormat::WebP => WebPDecoder::new(cursor).is_ok_and(|decoder| decoder.has_animation()),
-        ImageFormat::Gif => GifDecoder::new(cursor).is_ok_and(|decoder| decoder.into_frames().take(2).count() > 1),
+        ImageFormat::Gif => {
+            GifDecoder::new(cursor).is_ok_and(|decoder| decoder.into_frames().take(2).filter(Result::is_ok).count() > 1)
+        }
         _ => false,
     }
 }
@@ -137,7 +139,7 @@ fn ends_early(bytes: &[u8], format: ImageFormat) -> bool {
     let last = |mark: &[u8]| bytes.windows(mark.len()).rposition(|window| window == mark);
     match format {
         // Within a scan 0xff is followed by 0x00 or a restart mark, so that an end after the last scan's start is its end.
-        ImageFormat::Jpeg => last(b"\xff\xd9") < last(b"\xff\xda"),
+        ImageFormat::Jpeg => last(b"\xff\xd9").is_none_or(|end| Some(end) < last(b"\xff\xda")),
         ImageFormat::Png => last(b"IEND").is_none(),
         ImageFormat::WebP => bytes
             .get(4..8)

@@ -74,6 +74,15 @@ impl PictureFiles {
         Ok(record.with_pictures(pictures))
     }
 
+    /// The record with paths for pictures that are to become files.
+    pub fn with_stand_ins(&self, record: &Record) -> Record {
+        let pictures = record.pictures.iter().map(|picture| match (self.holds, picture) {
+            (Holds::Paths, Picture::Bytes { .. }) => Picture::File(PathBuf::from("picture")),
+            _ => picture.clone(),
+        });
+        record.with_pictures(pictures.collect())
+    }
+
     /// Writes bytes under a name made of their hash, so that a picture shown often is there once.
     fn write_hashed(&mut self, bytes: &[u8]) -> Result<Picture, Hindrance> {
         let hash: String = Sha256::digest(bytes)[..16]
@@ -104,7 +113,8 @@ impl PictureFiles {
     }
 
     fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Hindrance> {
-        if fs_err::read(path).is_ok_and(|there| there == bytes) {
+        let as_long = fs_err::metadata(path).is_ok_and(|there| there.len() == bytes.len() as u64);
+        if as_long && fs_err::read(path).is_ok_and(|there| there == bytes) {
             return Ok(());
         }
         let is_new = !path.exists();

@@ -98,11 +98,7 @@ impl Layout for FigStep {
         if category.is_empty() {
             return Err("its items have a category".into());
         }
-        let is_plain = |name: &&str| {
-            record
-                .extra_text(name)
-                .is_some_and(|text| text.chars().all(char::is_alphanumeric))
-        };
+        let is_placed = |name: &&str| record.extra_text(name).is_some_and(is_plain);
         if !PLACE.iter().all(is_placed) {
             let known = self.categories.iter().position(|(name, _)| *name == category);
             let index = known.unwrap_or_else(|| {

@@ -48,7 +48,7 @@ impl Layout for Verl {
             Some(mut info) => {
                 let own = take_own(&mut info, Truth::Text);
                 // What counts rows is counted anew.
-                if info.get("index").and_then(Value::as_u64) == Some(number as u64 - 1) {
+                if info.get("index").and_then(Value::as_u64) == Some(number.saturating_sub(1) as u64) {
                     info.shift_remove("index");
                 }
                 let id = own.id.unwrap_or_else(|| format!("row-{number}"));

@@ -1,5 +1,6 @@
 //! Single files: what a layout reads as, what is written, and what is refused.
 
+use align::types::ItemKind::{Benign, Hazardous};
 use image::ImageFormat;
 use serde_json::{Value, json};
 
@@ -140,7 +141,6 @@ fn vlguard_holds_an_item_for_each_instruction() {
             )
         })
         .collect();
-    use align::types::ItemKind::{Benign, Hazardous};
     let expected = [
         ("a-safe", Benign, "R1"),
         ("a-unsafe", Hazardous, "R2"),

@@ -61,7 +61,7 @@ fn spoilt_rows(variant: usize) -> Vec<(FaultKind, Spoil)> {
     };
     let drop_field =
         |name: &'static str| -> Spoil { Box::new(move |row| drop(row.as_object_mut().unwrap().remove(name))) };
-    let pick = |options: &[Value]| options[variant % options.len()].clone();
+    let pick = move |options: &[Value]| options[variant % options.len()].clone();
     let say = |messages: Value| set("/messages", messages);
     let user = json!({ "role": "user", "content": "Well?" });
     let assistant = json!({ "role": "assistant", "content": "Well." });
@@ -298,7 +298,7 @@ fn placeholders_and_pictures_that_disagree_are_named() {
     let folder = folder();
     sound(folder.path());
     let row = |text: &str, images: &[&str]| {
-        let turns = json!([{ "from": "human", "value": text }, { "from": "gpt", "value": format!("Answer: {text}") }]);
+        let turns = json!([{ "from": "human", "value": text }, { "from": "gpt", "value": format!("Answer: {}", text.replace("<image>", "")) }]);
         json!({ "conversations": turns, "images": images })
     };
     let path = folder.path().join("data.json");
@@ -314,7 +314,7 @@ fn placeholders_and_pictures_that_disagree_are_named() {
     }
     let rows = json!([row("first", &[]), row("last", &[])]).to_string();
     fs_err::write(&path, &rows[..rows.len() - 1]).unwrap();
-    finds(&path, None, FaultKind::TornRow, Some(3));
+    finds(&path, None, FaultKind::TornRow, Some(2));
     fs_err::write(&path, format!("{rows} more")).unwrap();
     finds(&path, None, FaultKind::InvalidJson, Some(3));
 }

@@ -66,26 +66,28 @@ fn messages() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Fields that items bring along, most of which mean something to one format or another.
+const NAMES: [&str; 17] = [
+    "note",
+    "count",
+    "meta",
+    "prompt",
+    "images",
+    "label",
+    "question",
+    "answer",
+    "A",
+    "extra_info",
+    "data_source",
+    "system",
+    "focus",
+    "dataset",
+    "safe",
+    "index",
+    "model",
+];
+
 fn extra() -> impl Strategy<Value = Map<String, Value>> {
-    let names = [
-        "note",
-        "count",
-        "meta",
-        "prompt",
-        "images",
-        "label",
-        "question",
-        "answer",
-        "A",
-        "extra_info",
-        "data_source",
-        "system",
-        "focus",
-        "dataset",
-        "safe",
-        "index",
-        "model",
-    ];
     let value = prop_oneof![
         3 => words().prop_map(Value::from),
         1 => any::<i32>().prop_map(Value::from),
@@ -100,7 +102,7 @@ fn extra() -> impl Strategy<Value = Map<String, Value>> {
         1 => Just(json!({ "one": "other", "more": null })),
         1 => Just(json!("")),
     ];
-    prop::collection::btree_map(prop::sample::select(&names[..]), value, 0..4).prop_map(|extra| {
+    prop::collection::btree_map(prop::sample::select(&NAMES[..]), value, 0..4).prop_map(|extra| {
         extra
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))

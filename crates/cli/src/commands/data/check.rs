@@ -87,7 +87,7 @@ fn text(report: &CheckReport) -> String {
             Some(Severity::Warning) => "warning",
             _ => "error",
         };
-        text.push_str(&format!("\n{severity}: {kind}, {count} times\n"));
+        text.push_str(&format!("\n{severity}: {kind} ({count})\n"));
         for found in of_kind.iter().take(PRINTED_OF_A_KIND) {
             text.push_str(&format!("  {}{}\n", place(found), found.problem));
         }
