@@ -154,8 +154,9 @@ def our_trl(folder, pictures):
         "parquet", data_files=str(folder / "trl.parquet"), split="train", cache_dir=str(folder / "cache")
     )
     for read, shown in zip(data, pictures, strict=True):
-        assert is_conversational({"prompt": read["prompt"], "completion": read["completion"]})
-        prepared = prepare_multimodal_messages(read["prompt"] + read["completion"], images=read["images"])
+        sides = {side: read[side] for side in ["prompt", "completion"] if read[side] is not None}
+        assert is_conversational(sides), sides
+        prepared = prepare_multimodal_messages(sum(sides.values(), []), images=read["images"])
         parts = [part for message in prepared for part in message["content"]]
         given = [part["image"] for part in parts if part["type"] == "image"]
         assert [pixels(image) for image in given] == [decoded(data) for data in shown]
@@ -310,6 +311,7 @@ def main():
     run([python, "-m", "pip", "install", "--quiet", "--no-deps", "-r", ROOT / "bench/formats-requirements-alone.txt"])
     run(["cargo", "build", "--locked", "--quiet", "--workspace"], cwd=ROOT)
     offline = {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    offline["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     run([python, __file__], env={**os.environ, **offline, "SCRUPLE_BENCH_INSIDE": "1"})
 
 

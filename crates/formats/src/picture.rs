@@ -128,7 +128,7 @@ fn moves(bytes: &[u8], format: ImageFormat) -> bool {
         ImageFormat::Png => PngDecoder::new(cursor).is_ok_and(|decoder| decoder.is_apng().unwrap_or(false)),
         ImageFormat::WebP => WebPDecoder::new(cursor).is_ok_and(|decoder| decoder.has_animation()),
         ImageFormat::Gif => {
-            GifDecoder::new(cursor).is_ok_and(|decoder| decoder.into_frames().take(2).filter(Result::is_ok).count() > 1)
+            GifDecoder::new(cursor).is_ok_and(|decoder| decoder.into_frames().take(2).flatten().count() > 1)
         }
         _ => false,
     }

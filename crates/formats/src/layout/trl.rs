@@ -6,7 +6,7 @@
 //! id, split, kind, category, twin_of: string; truth: string of JSON; further columns as they come
 //! ```
 //!
-//! An item without a label has an empty completion. Read as well: content as text, and `prompt` as plain text, with
+//! An item without a label has no completion, and a file without labels no such column. Read as well: content as text, and `prompt` as plain text, with
 //! pictures first; one picture in `image`.
 
 use align::types::{Message, Part, Role};
@@ -31,8 +31,7 @@ impl Layout for Trl {
         let messages = ColumnType::object([("role", ColumnType::Text), ("content", part.list())]).list();
         vec![
             ("id", ColumnType::Text),
-            ("prompt", messages.clone()),
-            ("completion", messages),
+            ("prompt", messages),
             ("images", ColumnType::Pictures),
         ]
     }
@@ -61,9 +60,12 @@ impl Layout for Trl {
         let mut fields = Map::new();
         fields.insert("id".to_owned(), record.item.id.clone().into());
         fields.insert("prompt".to_owned(), write_messages(prompt, false));
-        fields.insert("completion".to_owned(), write_messages(completion, false));
+        // Nothing where there is no label: TRL takes the first message of whatever list stands here.
+        if !completion.is_empty() {
+            fields.insert("completion".to_owned(), write_messages(completion, false));
+        }
         put_own(&mut fields, record, Truth::Text);
-        put_extra(&mut fields, record, &["images", "image"]);
+        put_extra(&mut fields, record, &["images", "image", "completion"]);
         Ok(Row {
             fields,
             pictures: [("images".to_owned(), record.pictures.clone())].into(),

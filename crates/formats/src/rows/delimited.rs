@@ -100,7 +100,7 @@ impl DelimitedRows {
                 format!(
                     "`{name}` begins with a quotation mark and runs over {} lines: expected a closing mark; {} fields of \
                      {expected} are left",
-                    value.iter().filter(|&&byte| byte == b'\n').count() + 1,
+                    value.split(|&byte| byte == b'\n').count(),
                     record.len()
                 ),
             ),

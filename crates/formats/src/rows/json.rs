@@ -191,13 +191,13 @@ impl ListRows {
         }
     }
 
-    fn end(&mut self, kind: FaultKind, problem: impl Into<String>) -> Option<RowResult> {
+    fn end(&mut self, kind: FaultKind, problem: impl Into<String>) -> RowResult {
         self.state = ListState::Ended;
-        Some(Err(BrokenRow {
+        Err(BrokenRow {
             number: self.number + 1,
             line: Some(self.line),
             fault: Fault::new(kind, problem),
-        }))
+        })
     }
 
     /// The bytes of the element that begins with `first`, up to the comma or bracket after it.
@@ -241,7 +241,7 @@ impl Iterator for ListRows {
                     self.state = ListState::Ended;
                     return None;
                 }
-                _ => return self.end(FaultKind::InvalidJson, "expected a list of objects"),
+                _ => return Some(self.end(FaultKind::InvalidJson, "expected a list of objects")),
             }
         }
         if matches!(self.state, ListState::Ended) {
@@ -254,12 +254,12 @@ impl Iterator for ListRows {
                     self.state = ListState::Ended;
                     return match self.visible() {
                         None => None,
-                        _ => self.end(FaultKind::InvalidJson, "expected nothing after the list"),
+                        _ => Some(self.end(FaultKind::InvalidJson, "expected nothing after the list")),
                     };
                 }
                 Some(Ok(byte)) => break byte,
-                None => return self.end(FaultKind::TornRow, "the file ends within the list: expected `]`"),
-                Some(Err(error)) => return self.end(FaultKind::TornRow, format!("cannot be read on: {error}")),
+                None => return Some(self.end(FaultKind::TornRow, "the file ends within the list: expected `]`")),
+                Some(Err(error)) => return Some(self.end(FaultKind::TornRow, format!("cannot be read on: {error}"))),
             }
         };
         let line = self.line;
@@ -273,8 +273,8 @@ impl Iterator for ListRows {
                     fault,
                 }))
             }
-            Ok(None) => self.end(FaultKind::TornRow, "the file ends within a row, or the row never ends"),
-            Err(error) => self.end(FaultKind::TornRow, format!("cannot be read on: {error}")),
+            Ok(None) => Some(self.end(FaultKind::TornRow, "the file ends within a row, or the row never ends")),
+            Err(error) => Some(self.end(FaultKind::TornRow, format!("cannot be read on: {error}"))),
         }
     }
 }

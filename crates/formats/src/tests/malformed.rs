@@ -155,7 +155,7 @@ fn spoilt_pictures(variant: usize) -> Vec<(FaultKind, &'static str, Vec<u8>)> {
         ("x.heic", b"\0\0\0\x18ftypheic\0\0\0\0"),
     ];
     let (unsupported_name, unsupported) = unsupported[variant % unsupported.len()];
-    let moving = if variant % 2 == 0 {
+    let moving = if variant.is_multiple_of(2) {
         ("x.gif", moving(2 + variant as u8))
     } else {
         ("x.png", grey_png(9, png::BitDepth::Eight, 1 + variant as u32))
