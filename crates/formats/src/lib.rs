@@ -1,6 +1,6 @@
 //! Datasets in the layouts of other tools: read, written, converted and checked, row by row.
 //!
-//! A file is [`rows`] of fields in a container (JSON lines, a JSON array, CSV, TSV, parquet). A `layout` says what the
+//! A file is rows of fields in a container (JSON lines, a JSON array, CSV, TSV, parquet). A `layout` says what the
 //! fields of a row mean: it turns a row into [`Record`]s, which are [`align::types::Item`]s with their pictures and
 //! what else stood there, and a record into a row. [`check()`] reads a file and names all that is wrong with it;
 //! [`convert()`] carries a file from one layout to another. What a layout cannot hold is found by reading each written
