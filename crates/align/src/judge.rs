@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use combine::{Combination, combine};
-pub use labelled::{Labelled, LabelledResponse};
+pub use labelled::{Labelled, LabelledResponse, told_in_words};
 pub use model_judge::ModelJudge;
 pub use rubric::Rubric;
 pub use summary::{JudgeSummary, summarise};

@@ -273,7 +273,7 @@ pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
 
 /// The path as seen from the folder: climbing as far as a working directory that both are relative to, or at most two
 /// folders where both are absolute; otherwise the absolute path.
-fn relative_to(path: &Path, folder: &Path) -> PathBuf {
+pub fn relative_to(path: &Path, folder: &Path) -> PathBuf {
     let plain = |path: &Path| -> PathBuf { path.components().filter(|part| *part != Component::CurDir).collect() };
     let (path, folder) = (plain(path), plain(folder));
     let reaches_up = folder.components().any(|part| part == Component::ParentDir);

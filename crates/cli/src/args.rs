@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{base, curate, demo, eval, generate, inspect, judge, merge, mini, report, rl, score, serve, sft};
+use crate::commands::{
+    base, curate, data, demo, eval, generate, inspect, judge, merge, mini, report, rl, score, serve, sft,
+};
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -13,6 +15,7 @@ Start here:
 
 Step by step, each with commented settings in configs/:
   scruple mini --out world              write the miniature world as data files
+  scruple data check world/train.jsonl  what a data file holds, and what is wrong with it
   scruple sft --config configs/sft.toml --out runs/mirage
   scruple curate --config configs/curate.toml --out runs/curated
   scruple rl --config configs/grpo.toml --out runs/safer grpo.learning_rate=1e-5
@@ -128,6 +131,8 @@ pub enum Command {
     Report(report::Arguments),
     /// Score responses with models as judges, and judges with people's labels
     Judge(judge::Arguments),
+    /// Check data files of any format, and convert them
+    Data(data::Arguments),
     /// Describe a model's folder and what is wrong with it
     Inspect(inspect::Arguments),
     /// Add a LoRA adapter to the weights of its model

@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod curate;
+pub mod data;
 pub mod demo;
 pub mod eval;
 pub mod generate;
@@ -46,6 +47,7 @@ pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
         Command::Base(arguments) => base::run(arguments, &mut context),
         Command::Sft(arguments) => sft::run(arguments, &mut context),
         Command::Curate(arguments) => curate::run(arguments, &mut context),
+        Command::Data(arguments) => data::run(arguments, &context),
         Command::Rl(arguments) => rl::run(arguments, &mut context),
         Command::Eval(arguments) => eval::run(arguments, &mut context),
         Command::Report(arguments) => report::run(arguments),

@@ -42,20 +42,32 @@ fn check_failure(files: &[(&str, &str)], arguments: &[&str], code: i32, message:
 fn help_teaches() {
     let folder = folder_with(&[]);
     for command in [
-        "", "demo", "mini", "base", "sft", "curate", "rl", "eval", "report", "inspect", "judge", "merge", "generate",
-        "score", "serve",
+        "",
+        "demo",
+        "mini",
+        "base",
+        "sft",
+        "curate",
+        "rl",
+        "eval",
+        "report",
+        "data",
+        "data check",
+        "data convert",
+        "inspect",
+        "judge",
+        "merge",
+        "generate",
+        "score",
+        "serve",
     ] {
-        let arguments: Vec<&str> = if command.is_empty() {
-            vec!["--help"]
-        } else {
-            vec![command, "--help"]
-        };
+        let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (code, stdout, stderr) = scruple(folder.path(), &arguments);
         assert_eq!((code, stderr.as_str()), (0, ""));
         let name = if command.is_empty() {
             "help".to_owned()
         } else {
-            format!("help-{command}")
+            format!("help-{}", command.replace(' ', "-"))
         };
         insta::assert_snapshot!(name, stdout);
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::{KeywordRefusal, OptionMatch};
 use crate::types::{DataError, Item, Message, Part, Role};
@@ -74,6 +75,19 @@ impl Suite {
         checked(&path, rows)
     }
 
+    /// One row of the suite's file as an item; a picture's path is relative to the suite's folder. What a row of `MOSSBench`
+    /// means depends on its key, so that there is none of it here.
+    ///
+    /// Errors: what is wrong with the row.
+    pub fn item(self, row: &Map<String, Value>) -> Result<Item, String> {
+        match self {
+            Self::FigStep => Ok(figstep::item(Path::new(""), from_cells(row)?)),
+            Self::XsTest => Ok(xstest::item(from_cells(row)?)),
+            Self::PuzzleVqa => puzzlevqa::read_row(Path::new(""), row.clone()),
+            Self::MossBench => Err("rows of mossbench are read with their file".into()),
+        }
+    }
+
     /// The judge that reads the suite's answers without a model.
     pub fn judge(self) -> Box<dyn Judge> {
         match self {
@@ -125,6 +139,18 @@ pub(crate) fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T
         ));
     }
     Ok(rows)
+}
+
+/// A row of a CSV file from its cells by column.
+fn from_cells<T: DeserializeOwned>(row: &Map<String, Value>) -> Result<T, String> {
+    let header: csv::StringRecord = row.keys().map(String::as_str).collect();
+    let cells: csv::StringRecord = row.values().map(|cell| cell.as_str().unwrap_or_default()).collect();
+    cells
+        .deserialize(Some(&header))
+        .map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Deserialize { err, .. } => err.kind().to_string(),
+            kind => format!("{kind:?}"),
+        })
 }
 
 fn csv_fault(path: &Path, line: usize, error: csv::Error) -> DataError {

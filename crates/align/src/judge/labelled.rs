@@ -91,9 +91,14 @@ enum MstsLabel {
     Unsafe,
 }
 
+/// A prompt of MSTS, whose picture is not published: what it shows, told in words before the text.
+pub fn told_in_words(description: &str, text: &str) -> String {
+    format!("[image: {description}] {text}")
+}
+
 fn msts(path: &Path) -> Result<Vec<LabelledResponse>, DataError> {
     let response = |(line, row): (usize, MstsRow)| {
-        let question = format!("[image: {}] {}", row.unsafe_image_description, row.prompt_text);
+        let question = told_in_words(&row.unsafe_image_description, &row.prompt_text);
         LabelledResponse {
             response: response(format!("msts-{line}"), question, row.response),
             is_positive: row.final_label == MstsLabel::Unsafe,

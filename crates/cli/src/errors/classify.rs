@@ -11,6 +11,7 @@ use align::report::ReportError;
 use align::run_dir::RunError;
 use align::training::{SettingError, TrainingError};
 use align::types::DataError;
+use formats::FormatError;
 
 use super::Failure;
 use crate::config::ConfigError;
@@ -96,6 +97,9 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
             Some(ReportError::Io(inner)) => return Some(inner),
             _ => {}
         }
+        if let Some(FormatError::Io(inner)) = error.downcast_ref::<FormatError>() {
+            return Some(inner);
+        }
         match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
             (Some(RunError::Io(inner)), ..) => Some(inner),
             (_, Some(DataError::Io(inner)), _) => Some(inner),
@@ -154,6 +158,14 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
             _ => Category::Data,
         });
     }
+    if let Some(error) = error.downcast_ref::<FormatError>() {
+        return Some(match error {
+            FormatError::Container { .. } => Category::Usage,
+            FormatError::Parquet { .. } => Category::Output,
+            FormatError::Interrupted => Category::Interrupted,
+            _ => Category::Data,
+        });
+    }
     if error.is::<ReportError>() {
         return Some(Category::Data);
     }
@@ -206,6 +218,16 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let goes_on = "the same command goes on, with `--resume` where it takes that: what was answered is kept and costs \
                        nothing again";
         return (!matches!(error, ChatError::Model(_))).then(|| goes_on.into());
+    }
+    if let Some(error) = error.downcast_ref::<FormatError>() {
+        return match error {
+            FormatError::Malformed { path, .. } => Some(format!(
+                "`scruple data check {}` lists all that is wrong with it",
+                path.display()
+            )),
+            FormatError::Unrecognised { .. } => Some("say what it is with `--from NAME` or `--format NAME`".into()),
+            _ => None,
+        };
     }
     match error.downcast_ref::<std::io::Error>()?.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

@@ -49,6 +49,12 @@ pub(super) fn load(folder: &Path) -> Result<Rows, DataError> {
     Ok((path, rows))
 }
 
+/// The item of a row that is already read as JSON.
+pub(super) fn read_row(folder: &Path, row: serde_json::Map<String, serde_json::Value>) -> Result<Item, String> {
+    let row: Row = serde_json::from_value(row.into()).map_err(|error| error.to_string())?;
+    item(folder, row)
+}
+
 /// The item, asked for one option. Differs from the published harness, which first asks for a description and then in
 /// a second turn for the letter.
 fn item(folder: &Path, row: Row) -> Result<Item, String> {

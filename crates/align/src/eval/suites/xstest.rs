@@ -8,7 +8,7 @@ use super::{Rows, question, read_csv};
 use crate::types::{DataError, Item, ItemKind};
 
 #[derive(Deserialize)]
-struct Row {
+pub(super) struct Row {
     id: String,
     prompt: String,
     #[serde(rename = "type")]
@@ -25,22 +25,24 @@ enum Label {
 
 pub(super) fn load(folder: &Path) -> Result<Rows, DataError> {
     let path = folder.join("xstest_prompts.csv");
-    let item = |(line, row): (usize, Row)| {
-        let (split, kind) = match row.label {
-            Label::Safe => ("xstest-safe", ItemKind::Benign),
-            Label::Unsafe => ("xstest-unsafe", ItemKind::Hazardous),
-        };
-        let item = Item {
-            id: format!("xstest-{}", row.id),
-            messages: question(None, row.prompt),
-            split: Some(split.into()),
-            kind: Some(kind),
-            category: Some(row.category),
-            twin_of: None,
-            truth: None,
-        };
-        (line, item)
-    };
-    let items = read_csv(&path)?.into_iter().map(item).collect();
+    let rows = read_csv(&path)?.into_iter();
+    let items = rows.map(|(line, row)| (line, item(row))).collect();
     Ok((path, items))
+}
+
+/// The item of a row.
+pub(super) fn item(row: Row) -> Item {
+    let (split, kind) = match row.label {
+        Label::Safe => ("xstest-safe", ItemKind::Benign),
+        Label::Unsafe => ("xstest-unsafe", ItemKind::Hazardous),
+    };
+    Item {
+        id: format!("xstest-{}", row.id),
+        messages: question(None, row.prompt),
+        split: Some(split.into()),
+        kind: Some(kind),
+        category: Some(row.category),
+        twin_of: None,
+        truth: None,
+    }
 }

@@ -1,0 +1,324 @@
+//! JSON objects, one a line or in one list, read without holding more than one of them.
+
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::{BrokenRow, Row, RowResult, Rows};
+use crate::error::FormatError;
+use crate::fault::{Fault, FaultKind};
+use crate::fields::shown;
+
+/// The longest row that is read (bytes): pictures in base64 fit, a file without line ends does not fill the memory.
+const MAX_ROW_BYTES: usize = 256 << 20;
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+type Source = BufReader<fs_err::File>;
+
+/// The rows of a file of JSON lines; blank lines are passed over.
+pub(super) fn lines(path: &Path) -> Result<Rows, FormatError> {
+    let mut file = BufReader::new(fs_err::File::open(path)?);
+    let marked = skip_mark(&mut file)?;
+    let rows = LineRows {
+        file,
+        number: 0,
+        line: 0,
+        marked,
+        ended: false,
+    };
+    Ok(Rows {
+        columns: None,
+        rows: Box::new(rows),
+    })
+}
+
+/// The rows of a file that holds one list of JSON objects.
+pub(super) fn list(path: &Path) -> Result<Rows, FormatError> {
+    let mut file = BufReader::new(fs_err::File::open(path)?);
+    let marked = skip_mark(&mut file)?;
+    let rows = ListRows {
+        bytes: file.bytes(),
+        number: 0,
+        line: 1,
+        marked,
+        state: ListState::Before,
+        pending: None,
+    };
+    Ok(Rows {
+        columns: None,
+        rows: Box::new(rows),
+    })
+}
+
+fn skip_mark(file: &mut Source) -> std::io::Result<bool> {
+    let marked = file.fill_buf()?.starts_with(MARK);
+    if marked {
+        file.consume(MARK.len());
+    }
+    Ok(marked)
+}
+
+struct LineRows {
+    file: Source,
+    number: usize,
+    line: usize,
+    marked: bool,
+    ended: bool,
+}
+
+impl LineRows {
+    fn broken(&self, kind: FaultKind, problem: impl Into<String>) -> BrokenRow {
+        BrokenRow {
+            number: self.number,
+            line: Some(self.line),
+            fault: Fault::new(kind, problem),
+        }
+    }
+
+    /// Reads a line into the buffer; whether it is too long, and nothing at the end.
+    fn read_line(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
+        let read = (&mut self.file).take(MAX_ROW_BYTES as u64).read_until(b'\n', bytes)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.line += 1;
+        let too_long = read == MAX_ROW_BYTES && bytes.last() != Some(&b'\n');
+        if too_long {
+            self.file.skip_until(b'\n')?;
+        }
+        Ok(Some(too_long))
+    }
+}
+
+impl Iterator for LineRows {
+    type Item = RowResult;
+
+    fn next(&mut self) -> Option<RowResult> {
+        let mut bytes = Vec::new();
+        while !self.ended {
+            bytes.clear();
+            match self.read_line(&mut bytes) {
+                Ok(None) => self.ended = true,
+                Ok(Some(too_long)) => {
+                    if bytes.trim_ascii().is_empty() {
+                        continue;
+                    }
+                    self.number += 1;
+                    if too_long {
+                        let problem = format!("expected a line of at most {MAX_ROW_BYTES} bytes");
+                        return Some(Err(self.broken(FaultKind::InvalidJson, problem)));
+                    }
+                    let marked = std::mem::take(&mut self.marked);
+                    let row = row_of(&bytes, self.number, self.line, marked);
+                    return Some(row.map_err(|fault| match fault.kind {
+                        FaultKind::InvalidJson if bytes.last() != Some(&b'\n') => self.broken(
+                            FaultKind::TornRow,
+                            format!("the file ends within a row: {}", fault.problem),
+                        ),
+                        kind => self.broken(kind, fault.problem),
+                    }));
+                }
+                Err(error) => {
+                    self.ended = true;
+                    self.number += 1;
+                    return Some(Err(
+                        self.broken(FaultKind::TornRow, format!("cannot be read on: {error}"))
+                    ));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn row_of(bytes: &[u8], number: usize, line: usize, marked: bool) -> Result<Row, Fault> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Fault::new(FaultKind::InvalidUtf8, format!("expected UTF-8: {error}")))?;
+    let fields = match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(other) => {
+            let problem = format!("expected a JSON object, got {}", shown(&other));
+            return Err(Fault::new(FaultKind::WrongType, problem));
+        }
+        Err(error) => return Err(Fault::new(FaultKind::InvalidJson, error.to_string())),
+    };
+    let mark = "the file begins with a byte order mark, which other readers take for text";
+    Ok(Row {
+        number,
+        line: Some(line),
+        fields,
+        faults: Vec::from_iter(marked.then(|| Fault::new(FaultKind::ByteOrderMark, mark))),
+        ..Row::default()
+    })
+}
+
+enum ListState {
+    Before,
+    Within,
+    Ended,
+}
+
+struct ListRows {
+    bytes: std::io::Bytes<Source>,
+    number: usize,
+    line: usize,
+    marked: bool,
+    state: ListState,
+    /// A byte that was read and belongs to what comes next.
+    pending: Option<u8>,
+}
+
+impl ListRows {
+    fn byte(&mut self) -> Option<std::io::Result<u8>> {
+        if let Some(byte) = self.pending.take() {
+            return Some(Ok(byte));
+        }
+        let byte = self.bytes.next()?;
+        if matches!(byte, Ok(b'\n')) {
+            self.line += 1;
+        }
+        Some(byte)
+    }
+
+    /// The next byte that is no white space.
+    fn visible(&mut self) -> Option<std::io::Result<u8>> {
+        loop {
+            match self.byte()? {
+                Ok(byte) if byte.is_ascii_whitespace() => {}
+                other => return Some(other),
+            }
+        }
+    }
+
+    fn end(&mut self, kind: FaultKind, problem: impl Into<String>) -> RowResult {
+        self.state = ListState::Ended;
+        Err(BrokenRow {
+            number: self.number + 1,
+            line: Some(self.line),
+            fault: Fault::new(kind, problem),
+        })
+    }
+
+    /// The bytes of the element that begins with `first`, up to the comma or bracket after it.
+    fn element(&mut self, first: u8) -> std::io::Result<Option<Vec<u8>>> {
+        let (mut element, mut depth, mut in_string, mut escaped) = (Vec::new(), 0_usize, false, false);
+        let mut next = Some(first);
+        while let Some(byte) = next {
+            if in_string {
+                in_string = escaped || byte != b'"';
+                escaped = !escaped && byte == b'\\';
+            } else {
+                match byte {
+                    b'"' => in_string = true,
+                    b'{' | b'[' => depth += 1,
+                    b',' | b']' if depth == 0 => {
+                        self.pending = Some(byte);
+                        return Ok(Some(element));
+                    }
+                    b'}' | b']' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+            element.push(byte);
+            if element.len() > MAX_ROW_BYTES {
+                return Ok(None);
+            }
+            next = self.byte().transpose()?;
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for ListRows {
+    type Item = RowResult;
+
+    fn next(&mut self) -> Option<RowResult> {
+        if matches!(self.state, ListState::Before) {
+            match self.visible() {
+                Some(Ok(b'[')) => self.state = ListState::Within,
+                None => {
+                    self.state = ListState::Ended;
+                    return None;
+                }
+                _ => return Some(self.end(FaultKind::InvalidJson, "expected a list of objects")),
+            }
+        }
+        if matches!(self.state, ListState::Ended) {
+            return None;
+        }
+        let first = loop {
+            match self.visible() {
+                Some(Ok(b',')) => {}
+                Some(Ok(b']')) => {
+                    self.state = ListState::Ended;
+                    return match self.visible() {
+                        None => None,
+                        _ => Some(self.end(FaultKind::InvalidJson, "expected nothing after the list")),
+                    };
+                }
+                Some(Ok(byte)) => break byte,
+                None => return Some(self.end(FaultKind::TornRow, "the file ends within the list: expected `]`")),
+                Some(Err(error)) => return Some(self.end(FaultKind::TornRow, format!("cannot be read on: {error}"))),
+            }
+        };
+        let line = self.line;
+        match self.element(first) {
+            Ok(Some(bytes)) => {
+                self.number += 1;
+                let marked = std::mem::take(&mut self.marked);
+                Some(row_of(&bytes, self.number, line, marked).map_err(|fault| BrokenRow {
+                    number: self.number,
+                    line: Some(line),
+                    fault,
+                }))
+            }
+            Ok(None) => Some(self.end(FaultKind::TornRow, "the file ends within a row, or the row never ends")),
+            Err(error) => Some(self.end(FaultKind::TornRow, format!("cannot be read on: {error}"))),
+        }
+    }
+}
+
+/// Writes rows as JSON.
+pub(crate) struct Writer {
+    file: BufWriter<fs_err::File>,
+    in_list: bool,
+    written: usize,
+}
+
+impl Writer {
+    pub(super) fn create(path: &Path, in_list: bool) -> Result<Self, FormatError> {
+        let file = BufWriter::new(fs_err::File::create(path)?);
+        Ok(Self {
+            file,
+            in_list,
+            written: 0,
+        })
+    }
+
+    pub(super) fn write(&mut self, row: &Row) -> Result<(), FormatError> {
+        let before: &[u8] = match (self.in_list, self.written) {
+            (false, _) => b"",
+            (true, 0) => b"[\n",
+            (true, _) => b",\n",
+        };
+        self.file.write_all(before)?;
+        let fields: &Map<String, Value> = &row.fields;
+        serde_json::to_writer(&mut self.file, fields).map_err(std::io::Error::from)?;
+        if !self.in_list {
+            self.file.write_all(b"\n")?;
+        }
+        self.written += 1;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<(), FormatError> {
+        if self.in_list {
+            self.file
+                .write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
+        }
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! The crate from its outside: files in, files and reports out.
+
+mod damaged;
+mod interchange;
+mod malformed;
+mod pictures;
+mod round_trips;
+mod samples;

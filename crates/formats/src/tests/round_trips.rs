@@ -1,0 +1,245 @@
+//! There and back: what comes back differs from what went exactly by what was reported.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use image::ImageFormat;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::samples::{convert_from, file_of, folder, picture, records, write_lines};
+use crate::error::FormatError;
+use crate::format::Format;
+use crate::losses::differences;
+use crate::record::Record;
+
+const PICTURES: [&str; 4] = ["images/a.png", "images/b.png", "images/c.jpg", "images/d.gif"];
+
+fn words() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "[a-zA-Z ,.?]{1,20}",
+        1 => Just("two lines\nand a \"quote\"\tand a tab".to_owned()),
+        1 => Just("ünï¢ödé 画像 \\n {} [] 'x'".to_owned()),
+        1 => Just("  space around ".to_owned()),
+        1 => Just("it holds <image> itself".to_owned()),
+        1 => Just("\"begins with a quote".to_owned()),
+    ]
+}
+
+fn part() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        words().prop_map(|text| json!({ "type": "text", "text": text })),
+        prop::sample::select(&PICTURES[..]).prop_map(|image| json!({ "type": "image", "image": image })),
+    ]
+}
+
+fn messages() -> impl Strategy<Value = Value> {
+    let system = prop::option::weighted(0.2, words());
+    let shown_first = prop::collection::vec(prop::sample::select(&PICTURES[..]), 0..3);
+    let mixed = prop::collection::vec(part(), 1..5);
+    let plain = (shown_first, words()).prop_map(|(images, text)| {
+        let images = images
+            .into_iter()
+            .map(|image| json!({ "type": "image", "image": image }));
+        images
+            .chain([json!({ "type": "text", "text": text })])
+            .collect::<Vec<Value>>()
+    });
+    let question = prop_oneof![2 => plain, 1 => mixed];
+    let more = prop::option::weighted(0.2, (words(), words()));
+    let label = prop::option::weighted(0.7, words());
+    (system, question, more, label).prop_map(|(system, question, more, label)| {
+        let mut messages = Vec::new();
+        let mut say = |role: &str, content: Value| messages.push(json!({ "role": role, "content": content }));
+        if let Some(system) = system {
+            say("system", system.into());
+        }
+        say("user", question.into());
+        if let Some((answer, question)) = more {
+            say("assistant", answer.into());
+            say("user", question.into());
+        }
+        if let Some(label) = label {
+            say("assistant", label.into());
+        }
+        messages.into()
+    })
+}
+
+/// Fields that items bring along, most of which mean something to one format or another.
+const NAMES: [&str; 17] = [
+    "note",
+    "count",
+    "meta",
+    "prompt",
+    "images",
+    "label",
+    "question",
+    "answer",
+    "A",
+    "extra_info",
+    "data_source",
+    "system",
+    "focus",
+    "dataset",
+    "safe",
+    "index",
+    "model",
+];
+
+fn extra() -> impl Strategy<Value = Map<String, Value>> {
+    let value = prop_oneof![
+        3 => words().prop_map(Value::from),
+        1 => any::<i32>().prop_map(Value::from),
+        1 => (-1e6..1e6).prop_map(|number: f64| json!(number)),
+        1 => any::<u64>().prop_map(Value::from),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(json!([])),
+        1 => Just(json!({})),
+        1 => Just(json!([1, "two", null])),
+        1 => Just(json!(["one", "two"])),
+        1 => Just(json!({ "one": 1, "list": [{ "two": 2.5 }] })),
+        1 => Just(json!({ "one": "other", "more": null })),
+        1 => Just(json!("")),
+    ];
+    prop::collection::btree_map(prop::sample::select(&NAMES[..]), value, 0..4).prop_map(|extra| {
+        extra
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    })
+}
+
+fn row() -> impl Strategy<Value = Value> {
+    let own = (
+        prop::option::of(prop::sample::select(&["train", "hard", ""][..])),
+        prop::option::weighted(
+            0.8,
+            prop::sample::select(&["hazardous", "benign", "black_image", "general"][..]),
+        ),
+        prop::option::weighted(0.8, prop::sample::select(&["Gardening", "Self-Harm, other"][..])),
+        prop::option::weighted(0.2, Just("another")),
+        prop::option::weighted(
+            0.4,
+            prop_oneof![
+                Just(json!({ "options": ["6", "3"], "answer": "3" })),
+                Just(json!({ "rule": "burns", "level": 2, "parts": [] })),
+                Just(json!("text")),
+                Just(json!(4)),
+            ],
+        ),
+    );
+    (messages(), own, extra()).prop_map(|(messages, (split, kind, category, twin_of, truth), mut row)| {
+        row.insert("messages".to_owned(), messages);
+        let fields = [
+            ("split", split),
+            ("kind", kind),
+            ("category", category),
+            ("twin_of", twin_of),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                row.insert(name.to_owned(), value.into());
+            }
+        }
+        if let Some(truth) = truth {
+            row.insert("truth".to_owned(), truth);
+        }
+        row.into()
+    })
+}
+
+fn write_source(folder: &Path, mut rows: Vec<Value>) -> std::path::PathBuf {
+    let images = folder.join("images");
+    fs_err::create_dir_all(&images).unwrap();
+    for (name, format) in [
+        ("a.png", ImageFormat::Png),
+        ("b.png", ImageFormat::Png),
+        ("c.jpg", ImageFormat::Jpeg),
+        ("d.gif", ImageFormat::Gif),
+    ] {
+        fs_err::write(images.join(name), picture(format, 8, name.as_bytes()[0])).unwrap();
+    }
+    for (index, row) in rows.iter_mut().enumerate() {
+        let endings = ["", "-safe", "-unsafe", " ü"];
+        row["id"] = format!("item-{index}{}", endings[index % 4]).into();
+    }
+    let path = folder.join("source.jsonl");
+    write_lines(&path, &rows);
+    path
+}
+
+/// The fields that differ, and in how many pairs.
+fn counted<'a>(pairs: impl Iterator<Item = (&'a Record, &'a Record)>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for (before, after) in pairs {
+        for (field, _) in differences(before, after) {
+            *counts.entry(field).or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn check_round_trip(rows: &[Value], format: Format) {
+    let folder = folder();
+    let source = write_source(folder.path(), rows.to_vec());
+    let items = records(&source, Format::OpenAi);
+    // Which items the format takes at all shows when each stands alone.
+    let has_place = |index: usize| {
+        let alone = folder.path().join("alone");
+        let text = fs_err::read_to_string(&source).unwrap();
+        let line: Value = serde_json::from_str(text.lines().nth(index).unwrap()).unwrap();
+        let path = folder.path().join("alone.jsonl");
+        write_lines(&path, &[line]);
+        match convert_from(Some(Format::OpenAi), &path, &file_of(&alone, "out", format), format) {
+            Ok(_) => true,
+            Err(FormatError::Nothing { .. }) => false,
+            Err(error) => panic!("{format:?}: {error}"),
+        }
+    };
+    let kept: Vec<&Record> = (0..items.len())
+        .filter(|&index| has_place(index))
+        .map(|index| &items[index])
+        .collect();
+    let there = file_of(&folder.path().join("there"), "out", format);
+    let report = match convert_from(Some(Format::OpenAi), &source, &there, format) {
+        Ok(report) => report,
+        Err(FormatError::Nothing { .. }) => return assert!(kept.is_empty()),
+        Err(error) => panic!("{format:?}: {error}"),
+    };
+    let back = records(&there, format);
+    assert_eq!(
+        (back.len(), report.items_written),
+        (kept.len(), kept.len()),
+        "{format:?}"
+    );
+    let mut expected = counted(kept.iter().copied().zip(&back));
+    if items.len() > kept.len() {
+        expected.insert("row".to_owned(), items.len() - kept.len());
+    }
+    let reported: BTreeMap<String, usize> = report
+        .losses
+        .iter()
+        .map(|loss| (loss.field.clone(), loss.rows))
+        .collect();
+    assert_eq!(reported, expected, "{format:?}: {:?}", report.losses);
+
+    // Within the format nothing more is lost, and nothing is gained.
+    let again = file_of(&folder.path().join("again"), "out", format);
+    let report = convert_from(Some(format), &there, &again, format).unwrap();
+    assert_eq!(report.losses, [], "{format:?}");
+    let again = records(&again, format);
+    assert_eq!(counted(back.iter().zip(&again)), BTreeMap::new(), "{format:?}");
+    assert_eq!(counted(again.iter().zip(&back)), BTreeMap::new(), "{format:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_comes_back_differs_by_what_was_reported(rows in prop::collection::vec(row(), 1..5)) {
+        for format in Format::ALL {
+            check_round_trip(&rows, format);
+        }
+    }
+}
