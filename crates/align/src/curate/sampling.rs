@@ -1,163 +1,288 @@
-//! Draws and judges the samples of a curation, and keeps a journal so that no answer is drawn twice.
+//! Draws and judges the samples of a curation, prompt after prompt, and keeps a journal so that no answer is drawn twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{CurateError, Curation};
-use crate::engine::{Engine, SampleRequest, SamplingParams};
+use super::ledger::Ledger;
+use super::policies::{Policy, Wanted};
+use super::samples::{Cursor, Sample};
+use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard};
+use crate::chat::ChatError;
+use crate::decontamination::{CONTAMINATED, Contamination};
 use crate::progress::Progress;
-use crate::run_dir::{AnswerFolder, Journal, read_journal};
-use crate::training::derive_seed;
+use crate::run_dir::{AnswerFolder, Journal, remove_if_there};
 use crate::types::Item;
 use crate::verdict::Judgement;
 
-/// One answer; one line of `samples.jsonl`.
-#[derive(Debug, Serialize, Deserialize)]
-struct Sample {
-    id: String,
-    number: usize,
-    response: String,
-    judgement: Judgement,
-}
+/// The journal that samples without a score are being drawn again from.
+const BEFORE_RETRY: &str = "samples.before-retry.jsonl";
 
-/// The judgements of all samples, by prompt and sample number.
-#[derive(Debug, Default)]
-pub(super) struct Judgements {
-    by_prompt: HashMap<String, BTreeMap<usize, Judgement>>,
-}
-
-impl Judgements {
-    /// The judgements of one prompt's samples, in the order of their numbers.
-    pub(super) fn of(&self, id: &str) -> impl Iterator<Item = &Judgement> {
-        self.by_prompt.get(id).into_iter().flat_map(BTreeMap::values)
-    }
-
-    /// How many samples there are.
-    pub(super) fn len(&self) -> usize {
-        self.by_prompt.values().map(BTreeMap::len).sum()
-    }
-
-    fn insert(&mut self, sample: Sample) {
-        self.by_prompt
-            .entry(sample.id)
-            .or_default()
-            .insert(sample.number, sample.judgement);
-    }
-
-    /// The sample numbers that a prompt still lacks.
-    fn missing(&self, id: &str, num_samples: usize) -> Vec<usize> {
-        let there = self.by_prompt.get(id);
-        (0..num_samples)
-            .filter(|sample| !there.is_some_and(|there| there.contains_key(sample)))
-            .collect()
-    }
-}
-
-/// Draws and judges whatever the folder's journal lacks, and returns the judgements of all samples.
+/// Draws and judges whatever the folder's journal lacks, and returns what the ledger keeps of each prompt.
 ///
 /// A sample depends on its seed, prompt and weights alone, so a run that was killed ends with the same samples as one
-/// that was not.
-pub(super) fn draw(
-    engine: &mut dyn Engine,
-    curation: &Curation,
+/// that was not. At most one batch of prompts is held at a time.
+pub(super) fn draw<'a>(
+    policies: &mut [Policy],
+    curation: &Curation<'a>,
+    shard: Option<Shard>,
     output: AnswerFolder,
     progress: &mut dyn Progress,
-) -> Result<Judgements, CurateError> {
-    output.open("samples.jsonl", "sampling.json", settings(curation)?)?;
-    let path = output.path.join("samples.jsonl");
-    let mut judgements = Judgements::default();
-    for sample in read_journal(&path)? {
-        judgements.insert(sample);
-    }
-    let mut journal = Journal::open(&path)?;
-    let total = curation.items.len();
+) -> Result<Ledger<'a>, CurateError> {
+    let (settings, total) = settings(curation, shard)?;
+    output.open(SAMPLES, SETTINGS, settings)?;
+    let mut sampling = Sampling::open(curation, output.path)?;
     progress.begin("curate", total);
-    for (batch, items) in curation.items.chunks(curation.config.batch_size).enumerate() {
-        if progress.interrupted() {
-            journal.sync()?;
-            return Err(CurateError::Interrupted {
-                done: batch * curation.config.batch_size,
-                total,
-            });
+    let mut n_seen = 0;
+    for item in curation.pool.items()? {
+        let item = item?;
+        if shard.is_some_and(|shard| !shard.holds(&item.id)) {
+            continue;
         }
-        for sample in draw_batch(engine, curation, items, &judgements)? {
-            journal.append(&sample)?;
-            judgements.insert(sample);
+        n_seen += 1;
+        sampling.take(item)?;
+        // Where batches end depends on the pool alone, not on where an earlier run was stopped.
+        if n_seen % curation.config.batch_size == 0 || n_seen == total {
+            let done = sampling.ledger.len();
+            if progress.interrupted() {
+                sampling.journal.sync()?;
+                return Err(CurateError::Interrupted { done, total });
+            }
+            sampling.settle(policies).map_err(|error| stopped(error, done, total))?;
+            progress.advance(sampling.ledger.len() - done);
         }
-        progress.advance(items.len());
     }
-    journal.sync()?;
     progress.end();
-    Ok(judgements)
+    sampling.finish()
 }
 
-/// Draws and judges the samples that a batch of prompts still lacks.
-fn draw_batch(
-    engine: &mut dyn Engine,
-    curation: &Curation,
-    items: &[Item],
-    judgements: &Judgements,
-) -> Result<Vec<Sample>, CurateError> {
-    let config = curation.config;
-    let wanted: Vec<(&Item, Vec<usize>)> = items
-        .iter()
-        .map(|item| (item, judgements.missing(&item.id, config.num_samples)))
-        .filter(|(_, missing)| !missing.is_empty())
-        .collect();
-    if wanted.is_empty() {
-        return Ok(Vec::new());
+/// A model that was told to stop stopped the curation.
+fn stopped(error: CurateError, done: usize, total: usize) -> CurateError {
+    match error {
+        CurateError::Chat(ChatError::Interrupted) => CurateError::Interrupted { done, total },
+        error => error,
     }
-    let request = |(item, missing): &(&Item, Vec<usize>)| SampleRequest {
-        id: item.id.clone(),
-        messages: item.prompt().to_vec(),
-        seeds: missing
-            .iter()
-            .map(|sample| derive_seed(config.seed, &format!("curate {}", item.id), &[*sample as u64]))
-            .collect(),
-    };
-    let requests: Vec<SampleRequest> = wanted.iter().map(request).collect();
-    let sampled = engine.sample(&requests, &sampling_params(curation))?;
-    let mut numbers = Vec::new();
-    let mut responses = Vec::new();
-    for ((item, missing), sampled) in wanted.iter().zip(&sampled) {
-        for (number, completion) in missing.iter().zip(&sampled.completions) {
-            numbers.push(*number);
-            responses.push((*item, completion.text.as_str()));
+}
+
+/// A curation under way.
+struct Sampling<'c, 'a> {
+    curation: &'c Curation<'a>,
+    folder: PathBuf,
+    journal: Journal,
+    /// Samples that an earlier call has journalled.
+    earlier: Cursor<Sample>,
+    /// All samples as they were before those without a score were to be drawn again.
+    before_retry: Cursor<Sample>,
+    contaminated: Option<Journal>,
+    contaminated_earlier: Cursor<Contamination>,
+    batch: Vec<Taken>,
+    ledger: Ledger<'a>,
+}
+
+/// A prompt of the batch.
+struct Taken {
+    item: Item,
+    state: State,
+}
+
+enum State {
+    Contaminated(Contamination),
+    /// What is known of each sample, by number.
+    Sampled(BTreeMap<usize, Known>),
+}
+
+/// What is known of a sample.
+enum Known {
+    Journalled(Sample),
+    /// Scored before, but not yet in this journal.
+    Scored(Sample),
+    /// Answered, and to be judged.
+    Answered(String),
+    Unanswered(String),
+}
+
+impl<'c, 'a> Sampling<'c, 'a> {
+    fn open(curation: &'c Curation<'a>, folder: &Path) -> Result<Self, CurateError> {
+        let path = folder.join(SAMPLES);
+        let before_retry = folder.join(BEFORE_RETRY);
+        let mut journal = Journal::open(&path)?;
+        // A retry that was killed goes on: its copy is there still.
+        if curation.retry_unscored && !before_retry.exists() {
+            fs_err::copy(&path, &before_retry)?;
+            journal.cut_to(0)?;
         }
+        let contaminated = folder.join(CONTAMINATED);
+        let decontaminator = curation.decontaminator;
+        Ok(Self {
+            curation,
+            folder: folder.to_owned(),
+            journal,
+            earlier: Cursor::open(&path)?,
+            before_retry: Cursor::open(&before_retry)?,
+            contaminated: decontaminator.map(|_| Journal::open(&contaminated)).transpose()?,
+            contaminated_earlier: Cursor::open(&contaminated)?,
+            batch: Vec::new(),
+            ledger: Ledger::new(curation),
+        })
     }
-    let judged = curation.judge.judge(&responses);
-    let sample = |((number, (item, response)), judgement): ((usize, &(&Item, &str)), Judgement)| Sample {
-        id: item.id.clone(),
-        number,
-        response: (*response).to_owned(),
-        judgement,
-    };
-    Ok(numbers.into_iter().zip(&responses).zip(judged).map(sample).collect())
+
+    /// Puts a prompt into the batch, with what is known of it already.
+    fn take(&mut self, item: Item) -> Result<(), CurateError> {
+        let state = self.state_of(&item)?;
+        self.batch.push(Taken { item, state });
+        Ok(())
+    }
+
+    fn state_of(&mut self, item: &Item) -> Result<State, CurateError> {
+        if let Some(contamination) = self.contaminated_earlier.next_of(&item.id)? {
+            return Ok(State::Contaminated(contamination));
+        }
+        let journalled = self.earlier.samples_of(&item.id)?;
+        let before_retry = self.before_retry.samples_of(&item.id)?;
+        let is_new = journalled.is_empty() && before_retry.is_empty();
+        if let (true, Some(decontaminator), Some(journal)) =
+            (is_new, self.curation.decontaminator, &mut self.contaminated)
+            && let Some(contamination) = decontaminator.check(item)
+        {
+            journal.append(&contamination)?;
+            return Ok(State::Contaminated(contamination));
+        }
+        let before_retry = before_retry.into_iter().filter_map(|(number, sample)| {
+            let known = match sample.judgement {
+                Judgement::Verdict(_) => Known::Scored(sample),
+                Judgement::Unscored(_) => Known::Answered(sample.response?),
+            };
+            Some((number, known))
+        });
+        let mut known: BTreeMap<usize, Known> = before_retry.collect();
+        known.extend(
+            journalled
+                .into_iter()
+                .map(|(number, sample)| (number, Known::Journalled(sample))),
+        );
+        Ok(State::Sampled(known))
+    }
+
+    /// Draws, judges, journals and enters what the batch lacks, and empties it.
+    fn settle(&mut self, policies: &mut [Policy]) -> Result<(), CurateError> {
+        self.draw_missing(policies)?;
+        let mut judgements = self.judge()?.into_iter();
+        for Taken { item, state } in std::mem::take(&mut self.batch) {
+            let known = match state {
+                State::Contaminated(contamination) => {
+                    self.ledger.enter_contaminated(&item, &contamination);
+                    continue;
+                }
+                State::Sampled(known) => known,
+            };
+            let mut samples = Vec::with_capacity(known.len());
+            for (number, known) in known {
+                let sample = |response, judgement| Sample {
+                    id: item.id.clone(),
+                    number,
+                    policy: policies[number / self.curation.config.num_samples].name.clone(),
+                    response,
+                    judgement,
+                };
+                let (sample, is_journalled) = match known {
+                    Known::Journalled(sample) => (sample, true),
+                    Known::Scored(sample) => (sample, false),
+                    Known::Answered(response) => {
+                        let judgement = judgements.next().unwrap_or_else(no_judgement);
+                        (sample(Some(response), judgement), false)
+                    }
+                    Known::Unanswered(reason) => {
+                        let judgement = Judgement::Unscored(format!("no answer: {reason}"));
+                        (sample(None, judgement), false)
+                    }
+                };
+                if !is_journalled {
+                    self.journal.append(&sample)?;
+                }
+                samples.push(sample);
+            }
+            self.ledger.enter(&item, &samples);
+        }
+        Ok(())
+    }
+
+    fn draw_missing(&mut self, policies: &mut [Policy]) -> Result<(), CurateError> {
+        let num_samples = self.curation.config.num_samples;
+        for (index, policy) in policies.iter_mut().enumerate() {
+            let mut wanted = Vec::new();
+            for Taken { item, state } in &self.batch {
+                let numbers: Vec<usize> = match state {
+                    State::Contaminated(_) => Vec::new(),
+                    State::Sampled(known) => (index * num_samples..(index + 1) * num_samples)
+                        .filter(|number| !known.contains_key(number))
+                        .collect(),
+                };
+                if !numbers.is_empty() {
+                    self.earlier.check_ended(&item.id)?;
+                }
+                wanted.push(Wanted { item, numbers });
+            }
+            let mut answers = Vec::new();
+            policy.draw(&wanted, self.curation.config, &mut |place, number, answer| {
+                answers.push((place, number, answer));
+            })?;
+            for (place, number, answer) in answers {
+                if let State::Sampled(known) = &mut self.batch[place].state {
+                    known.insert(number, answer.map_or_else(Known::Unanswered, Known::Answered));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges what was answered, in the order of prompts and numbers.
+    fn judge(&self) -> Result<Vec<Judgement>, CurateError> {
+        let mut responses: Vec<(&Item, &str)> = Vec::new();
+        for Taken { item, state } in &self.batch {
+            let State::Sampled(known) = state else { continue };
+            responses.extend(known.values().filter_map(|known| match known {
+                Known::Answered(response) => Some((item, response.as_str())),
+                _ => None,
+            }));
+        }
+        Ok(self.curation.judge.judge(&responses))
+    }
+
+    /// Ends the curation's first half: everything is on the disk.
+    fn finish(mut self) -> Result<Ledger<'a>, CurateError> {
+        self.earlier.check_ended("the last prompt")?;
+        self.journal.sync()?;
+        if let Some(contaminated) = &self.contaminated {
+            contaminated.sync()?;
+        }
+        remove_if_there(&self.folder.join(BEFORE_RETRY))?;
+        Ok(self.ledger)
+    }
 }
 
-fn sampling_params(curation: &Curation) -> SamplingParams {
-    SamplingParams {
-        temperature: curation.config.temperature,
-        top_p: curation.config.top_p,
-        max_new_tokens: curation.config.max_completion_length,
-        ignore_eos: false,
-    }
+fn no_judgement() -> Judgement {
+    Judgement::Unscored("the judge said nothing".to_owned())
 }
 
-/// What must be the same for samples to belong together.
-fn settings(curation: &Curation) -> Result<serde_json::Value, CurateError> {
+/// What must be the same for samples to belong together, and how many prompts are in the shard, or in the pool.
+pub(super) fn settings(
+    curation: &Curation,
+    shard: Option<Shard>,
+) -> Result<(serde_json::Value, usize), CurateError> {
     let mut hasher = Sha256::new();
-    for item in curation.items {
-        hasher.update(serde_json::to_vec(item).map_err(std::io::Error::from)?);
+    let mut n_prompts = 0;
+    for item in curation.pool.items()? {
+        let item = item?;
+        hasher.update(serde_json::to_vec(&item).map_err(std::io::Error::from)?);
+        n_prompts += usize::from(shard.is_none_or(|shard| shard.holds(&item.id)));
     }
     let sha256 = hasher
         .finalize()
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    Ok(json!({
+    let mut settings = json!({
         "num_samples": curation.config.num_samples,
         "temperature": curation.config.temperature,
         "top_p": curation.config.top_p,
@@ -165,5 +290,12 @@ fn settings(curation: &Curation) -> Result<serde_json::Value, CurateError> {
         "seed": curation.config.seed,
         "judge": curation.judge.name(),
         "items_sha256": sha256,
-    }))
+    });
+    if let Some(decontaminator) = curation.decontaminator {
+        settings["decontamination"] = decontaminator.settings();
+    }
+    if let Some(shard) = shard {
+        settings[SHARD] = json!(shard);
+    }
+    Ok((settings, n_prompts))
 }

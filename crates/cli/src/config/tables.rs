@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use align::curate::CurateConfig;
+use align::decontamination::DecontaminationConfig;
 use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
 use align::judge::{Combination, JudgeConfig};
@@ -148,6 +149,8 @@ pub struct CurateSettings {
     pub reward: Rubric,
     /// How prompts are chosen.
     pub curate: CurateConfig,
+    /// What they are compared with, to drop those that stand in an evaluation set.
+    pub decontamination: DecontaminationConfig,
 }
 
 /// Settings of `scruple eval`.
