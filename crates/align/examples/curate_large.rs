@@ -60,9 +60,9 @@ impl Judge for SlowJudge {
         "slow"
     }
 
-    fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement> {
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
         let lane = responses.len().div_ceil(IN_FLIGHT).max(1);
-        std::thread::scope(|scope| {
+        Ok(std::thread::scope(|scope| {
             let lanes: Vec<_> = responses
                 .chunks(lane)
                 .map(|lane| scope.spawn(move || lane.iter().map(|response| judge(response)).collect::<Vec<_>>()))
@@ -71,7 +71,7 @@ impl Judge for SlowJudge {
                 .into_iter()
                 .flat_map(|lane| lane.join().unwrap_or_default())
                 .collect()
-        })
+        }))
     }
 }
 

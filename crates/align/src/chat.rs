@@ -3,10 +3,14 @@
 //! Unlike [`crate::engine::Engine`] it knows no tokens and no weights, only dialogues and texts; that is all a remote
 //! model shows.
 
+mod engine_model;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::types::Message;
+
+pub use engine_model::EngineModel;
 
 /// A dialogue to answer once.
 #[derive(Clone, Debug, PartialEq)]

@@ -89,7 +89,7 @@ pub enum CurateError {
     /// The model could not answer.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A model that answers in words stopped early. What it answered is kept by whoever keeps its journal.
+    /// A policy that answers in words, or the judge, had to stop. What it answered is in its journal, if it keeps one.
     #[error(transparent)]
     Chat(#[from] ChatError),
     /// A shard's folder does not fit to the others.

@@ -7,6 +7,7 @@
 
 mod combine;
 mod labelled;
+mod model_judge;
 mod rubric;
 mod summary;
 mod validation;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use combine::{Combination, combine};
 pub use labelled::{Labelled, LabelledResponse};
+pub use model_judge::ModelJudge;
 pub use rubric::Rubric;
 pub use summary::{JudgeSummary, summarise};
 pub use validation::{Validation, validate};
@@ -49,14 +51,14 @@ impl Dialogue for Response {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeConfig {
-    /// What is judged.
-    pub rubric: Rubric,
     /// 0, so that a judge asked twice says the same (P1).
     pub temperature: f64,
     /// Most tokens of a verdict.
     pub max_tokens: usize,
     /// Sets the judge's chance where the temperature is above 0.
     pub seed: u64,
+    /// How several judges' numbers are put together.
+    pub combination: Combination,
 }
 
 impl JudgeConfig {
@@ -78,10 +80,10 @@ impl JudgeConfig {
 impl Default for JudgeConfig {
     fn default() -> Self {
         Self {
-            rubric: Rubric::Mis,
             temperature: 0.0,
             max_tokens: 1024,
             seed: 0,
+            combination: Combination::Majority,
         }
     }
 }
@@ -96,14 +98,15 @@ pub type Scored = Result<Value, String>;
 pub fn judge(
     model: &dyn ChatModel,
     responses: &[Response],
+    rubric: Rubric,
     config: &JudgeConfig,
     on_scored: &mut dyn FnMut(),
 ) -> Result<Vec<Scored>, ChatError> {
     let mut scored: Vec<Option<Scored>> = vec![None; responses.len()];
     let mut to_repair: Vec<(usize, String, String)> = Vec::new();
-    let mut first = responses.iter().map(|response| request(response, config, None));
+    let mut first = responses.iter().map(|response| request(response, rubric, config, None));
     model.answer(&mut first, &mut |index, answer| {
-        match read(answer, config.rubric) {
+        match read(answer, rubric) {
             Ok(verdict) => scored[index] = Some(Ok(verdict)),
             Err(Misfit::Unanswered(reason)) => scored[index] = Some(Err(reason)),
             Err(Misfit::Answered { text, problem }) => {
@@ -117,10 +120,10 @@ pub fn judge(
     to_repair.sort_by_key(|(index, ..)| *index);
     let mut second = to_repair
         .iter()
-        .map(|(index, text, problem)| request(&responses[*index], config, Some((text, problem))));
+        .map(|(index, text, problem)| request(&responses[*index], rubric, config, Some((text, problem))));
     model.answer(&mut second, &mut |position, answer| {
         let index = to_repair[position].0;
-        scored[index] = Some(read(answer, config.rubric).map_err(|misfit| match misfit {
+        scored[index] = Some(read(answer, rubric).map_err(|misfit| match misfit {
             Misfit::Unanswered(reason) => reason,
             Misfit::Answered { text, problem } => format!("{problem}; the judge said: {text}"),
         }));
@@ -154,16 +157,14 @@ fn read(answer: Result<ChatAnswer, Unanswered>, rubric: Rubric) -> Result<Value,
 }
 
 /// The dialogue in which a response is judged; for a repair, with the first answer and what was wrong with it.
-fn request(response: &Response, config: &JudgeConfig, repair: Option<(&str, &str)>) -> ChatRequest {
+fn request(response: &Response, rubric: Rubric, config: &JudgeConfig, repair: Option<(&str, &str)>) -> ChatRequest {
     let mut content: Vec<Part> = image_paths(&response.messages)
         .map(|image| Part::Image {
             image: image.to_owned(),
         })
         .collect();
     content.push(Part::Text {
-        text: config
-            .rubric
-            .prompt(&transcript(&response.messages), &response.response),
+        text: rubric.prompt(&transcript(&response.messages), &response.response),
     });
     let mut messages = vec![Message {
         role: Role::User,
@@ -181,7 +182,7 @@ fn request(response: &Response, config: &JudgeConfig, repair: Option<(&str, &str
             temperature: config.temperature,
             max_tokens: config.max_tokens,
             seed: config.seed,
-            schema: Some(config.rubric.schema()),
+            schema: Some(rubric.schema()),
         },
     }
 }

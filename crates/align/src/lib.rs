@@ -8,6 +8,7 @@ pub mod chat;
 pub mod engine;
 pub mod fake_engine;
 pub mod progress;
+pub mod tagged;
 pub mod types;
 
 pub mod run_dir;

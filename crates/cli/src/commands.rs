@@ -17,7 +17,7 @@ pub mod sft;
 
 mod admission;
 mod dry_run;
-mod model;
+pub mod model;
 mod run_folder;
 
 use crate::args::{Arguments, Command, Global};

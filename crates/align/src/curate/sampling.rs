@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -15,7 +17,7 @@ use crate::decontamination::{CONTAMINATED, Contamination};
 use crate::progress::Progress;
 use crate::run_dir::{AnswerFolder, Journal, remove_if_there};
 use crate::types::Item;
-use crate::verdict::Judgement;
+use crate::verdict::{Judge, Judgement};
 
 /// The journal that samples without a score are being drawn again from.
 const BEFORE_RETRY: &str = "samples.before-retry.jsonl";
@@ -23,7 +25,7 @@ const BEFORE_RETRY: &str = "samples.before-retry.jsonl";
 /// Draws and judges whatever the folder's journal lacks, and returns what the ledger keeps of each prompt.
 ///
 /// A sample depends on its seed, prompt and weights alone, so a run that was killed ends with the same samples as one
-/// that was not. At most one batch of prompts is held at a time.
+/// that was not. Two batches of prompts are held at a time: one is judged while the next is drawn.
 pub(super) fn draw<'a>(
     policies: &mut [Policy],
     curation: &Curation<'a>,
@@ -33,43 +35,29 @@ pub(super) fn draw<'a>(
 ) -> Result<Ledger<'a>, CurateError> {
     let (settings, total) = settings(curation, shard)?;
     output.open(SAMPLES, SETTINGS, settings)?;
-    let mut sampling = Sampling::open(curation, output.path)?;
+    let mut sampling = Sampling::open(curation, output.path, policies)?;
     progress.begin("curate", total);
-    let mut n_seen = 0;
-    for item in curation.pool.items()? {
-        let item = item?;
-        if shard.is_some_and(|shard| !shard.holds(&item.id)) {
-            continue;
-        }
-        n_seen += 1;
-        sampling.take(item)?;
-        // Where batches end depends on the pool alone, not on where an earlier run was stopped.
-        if n_seen % curation.config.batch_size == 0 || n_seen == total {
-            let done = sampling.ledger.len();
-            if progress.interrupted() {
-                sampling.journal.sync()?;
-                return Err(CurateError::Interrupted { done, total });
-            }
-            sampling.settle(policies).map_err(|error| stopped(error, done, total))?;
-            progress.advance(sampling.ledger.len() - done);
-        }
-    }
+    let outcome = thread::scope(|scope| {
+        let mut judging = None;
+        let drawn = sampling.draw_all(policies, shard, total, scope, &mut judging, progress);
+        // Whatever ended the drawing, what was drawn before is kept.
+        let recorded = judging.map_or(Ok(()), |judging| sampling.record(judging, progress));
+        drawn.and(recorded)
+    });
     progress.end();
-    sampling.finish()
-}
-
-/// A model that was told to stop stopped the curation.
-fn stopped(error: CurateError, done: usize, total: usize) -> CurateError {
-    match error {
+    let done = sampling.ledger.len();
+    outcome.map_err(|error| match error {
         CurateError::Chat(ChatError::Interrupted) => CurateError::Interrupted { done, total },
         error => error,
-    }
+    })?;
+    sampling.finish()
 }
 
 /// A curation under way.
 struct Sampling<'c, 'a> {
     curation: &'c Curation<'a>,
     folder: PathBuf,
+    policy_names: Vec<Option<String>>,
     journal: Journal,
     /// Samples that an earlier call has journalled.
     earlier: Cursor<Sample>,
@@ -77,7 +65,6 @@ struct Sampling<'c, 'a> {
     before_retry: Cursor<Sample>,
     contaminated: Option<Journal>,
     contaminated_earlier: Cursor<Contamination>,
-    batch: Vec<Taken>,
     ledger: Ledger<'a>,
 }
 
@@ -93,6 +80,12 @@ enum State {
     Sampled(BTreeMap<usize, Known>),
 }
 
+/// A batch whose answers are being judged.
+struct Judging<'scope> {
+    batch: Arc<Vec<Taken>>,
+    judgements: ScopedJoinHandle<'scope, Result<Vec<Judgement>, ChatError>>,
+}
+
 /// What is known of a sample.
 enum Known {
     Journalled(Sample),
@@ -104,7 +97,7 @@ enum Known {
 }
 
 impl<'c, 'a> Sampling<'c, 'a> {
-    fn open(curation: &'c Curation<'a>, folder: &Path) -> Result<Self, CurateError> {
+    fn open(curation: &'c Curation<'a>, folder: &Path, policies: &[Policy]) -> Result<Self, CurateError> {
         let path = folder.join(SAMPLES);
         let before_retry = folder.join(BEFORE_RETRY);
         let mut journal = Journal::open(&path)?;
@@ -118,20 +111,58 @@ impl<'c, 'a> Sampling<'c, 'a> {
         Ok(Self {
             curation,
             folder: folder.to_owned(),
+            policy_names: policies.iter().map(|policy| policy.name.clone()).collect(),
             journal,
             earlier: Cursor::open(&path)?,
             before_retry: Cursor::open(&before_retry)?,
             contaminated: decontaminator.map(|_| Journal::open(&contaminated)).transpose()?,
             contaminated_earlier: Cursor::open(&contaminated)?,
-            batch: Vec::new(),
             ledger: Ledger::new(curation),
         })
     }
 
-    /// Puts a prompt into the batch, with what is known of it already.
-    fn take(&mut self, item: Item) -> Result<(), CurateError> {
-        let state = self.state_of(&item)?;
-        self.batch.push(Taken { item, state });
+    /// Goes through the prompts batch by batch, and leaves the last one being judged.
+    fn draw_all<'scope>(
+        &mut self,
+        policies: &mut [Policy],
+        shard: Option<Shard>,
+        total: usize,
+        scope: &'scope Scope<'scope, '_>,
+        judging: &mut Option<Judging<'scope>>,
+        progress: &mut dyn Progress,
+    ) -> Result<(), CurateError>
+    where
+        'a: 'scope,
+    {
+        let judge = self.curation.judge;
+        let (mut n_seen, mut done) = (0, 0);
+        let mut batch = Vec::new();
+        for item in self.curation.pool.items()? {
+            let item = item?;
+            if shard.is_some_and(|shard| !shard.holds(&item.id)) {
+                continue;
+            }
+            let state = self.state_of(&item)?;
+            batch.push(Taken { item, state });
+            n_seen += 1;
+            // Where batches end depends on the pool alone, not on where an earlier run was stopped.
+            if n_seen % self.curation.config.batch_size != 0 && n_seen != total {
+                continue;
+            }
+            if progress.interrupted() {
+                return Err(CurateError::Interrupted { done, total });
+            }
+            self.draw_missing(&mut batch, policies)?;
+            if let Some(judging) = judging.take() {
+                self.record(judging, progress)?;
+            }
+            let drawn = Arc::new(std::mem::take(&mut batch));
+            *judging = Some(Judging {
+                batch: drawn.clone(),
+                judgements: scope.spawn(move || judge_batch(judge, &drawn)),
+            });
+            done = n_seen;
+        }
         Ok(())
     }
 
@@ -165,54 +196,12 @@ impl<'c, 'a> Sampling<'c, 'a> {
         Ok(State::Sampled(known))
     }
 
-    /// Draws, judges, journals and enters what the batch lacks, and empties it.
-    fn settle(&mut self, policies: &mut [Policy]) -> Result<(), CurateError> {
-        self.draw_missing(policies)?;
-        let mut judgements = self.judge()?.into_iter();
-        for Taken { item, state } in std::mem::take(&mut self.batch) {
-            let known = match state {
-                State::Contaminated(contamination) => {
-                    self.ledger.enter_contaminated(&item, &contamination);
-                    continue;
-                }
-                State::Sampled(known) => known,
-            };
-            let mut samples = Vec::with_capacity(known.len());
-            for (number, known) in known {
-                let sample = |response, judgement| Sample {
-                    id: item.id.clone(),
-                    number,
-                    policy: policies[number / self.curation.config.num_samples].name.clone(),
-                    response,
-                    judgement,
-                };
-                let (sample, is_journalled) = match known {
-                    Known::Journalled(sample) => (sample, true),
-                    Known::Scored(sample) => (sample, false),
-                    Known::Answered(response) => {
-                        let judgement = judgements.next().unwrap_or_else(no_judgement);
-                        (sample(Some(response), judgement), false)
-                    }
-                    Known::Unanswered(reason) => {
-                        let judgement = Judgement::Unscored(format!("no answer: {reason}"));
-                        (sample(None, judgement), false)
-                    }
-                };
-                if !is_journalled {
-                    self.journal.append(&sample)?;
-                }
-                samples.push(sample);
-            }
-            self.ledger.enter(&item, &samples);
-        }
-        Ok(())
-    }
-
-    fn draw_missing(&mut self, policies: &mut [Policy]) -> Result<(), CurateError> {
+    /// Draws what a batch lacks.
+    fn draw_missing(&mut self, batch: &mut [Taken], policies: &mut [Policy]) -> Result<(), CurateError> {
         let num_samples = self.curation.config.num_samples;
         for (index, policy) in policies.iter_mut().enumerate() {
-            let mut wanted = Vec::new();
-            for Taken { item, state } in &self.batch {
+            let mut wanted = Vec::with_capacity(batch.len());
+            for Taken { item, state } in &*batch {
                 let numbers: Vec<usize> = match state {
                     State::Contaminated(_) => Vec::new(),
                     State::Sampled(known) => (index * num_samples..(index + 1) * num_samples)
@@ -229,7 +218,7 @@ impl<'c, 'a> Sampling<'c, 'a> {
                 answers.push((place, number, answer));
             })?;
             for (place, number, answer) in answers {
-                if let State::Sampled(known) = &mut self.batch[place].state {
+                if let State::Sampled(known) = &mut batch[place].state {
                     known.insert(number, answer.map_or_else(Known::Unanswered, Known::Answered));
                 }
             }
@@ -237,17 +226,59 @@ impl<'c, 'a> Sampling<'c, 'a> {
         Ok(())
     }
 
-    /// Judges what was answered, in the order of prompts and numbers.
-    fn judge(&self) -> Result<Vec<Judgement>, CurateError> {
-        let mut responses: Vec<(&Item, &str)> = Vec::new();
-        for Taken { item, state } in &self.batch {
-            let State::Sampled(known) = state else { continue };
-            responses.extend(known.values().filter_map(|known| match known {
-                Known::Answered(response) => Some((item, response.as_str())),
-                _ => None,
-            }));
+    /// Waits for a batch's judgements, writes its samples down and enters its prompts.
+    fn record(&mut self, judging: Judging, progress: &mut dyn Progress) -> Result<(), CurateError> {
+        let judgements = match judging.judgements.join() {
+            Ok(judgements) => judgements?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        // The thread has let go of it.
+        let batch = Arc::into_inner(judging.batch).unwrap_or_default();
+        let mut judgements = judgements.into_iter();
+        let n_prompts = batch.len();
+        for Taken { item, state } in batch {
+            match state {
+                State::Contaminated(contamination) => self.ledger.enter_contaminated(&item, &contamination),
+                State::Sampled(known) => {
+                    let mut samples = Vec::with_capacity(known.len());
+                    for (number, known) in known {
+                        samples.push(self.settled(&item, number, known, &mut judgements)?);
+                    }
+                    self.ledger.enter(&item, &samples);
+                }
+            }
         }
-        Ok(self.curation.judge.judge(&responses))
+        progress.advance(n_prompts);
+        Ok(())
+    }
+
+    /// The sample that something known becomes; it is in the journal then.
+    fn settled(
+        &mut self,
+        item: &Item,
+        number: usize,
+        known: Known,
+        judgements: &mut impl Iterator<Item = Judgement>,
+    ) -> Result<Sample, CurateError> {
+        let (response, judgement) = match known {
+            Known::Journalled(sample) => return Ok(sample),
+            Known::Scored(sample) => (sample.response, sample.judgement),
+            Known::Answered(response) => {
+                let missing = || Judgement::Unscored("the judge gave no judgement for this response".to_owned());
+                (Some(response), judgements.next().unwrap_or_else(missing))
+            }
+            Known::Unanswered(reason) => (None, Judgement::Unscored(format!("no answer: {reason}"))),
+        };
+        let policy = number / self.curation.config.num_samples;
+        let sample = Sample {
+            id: item.id.clone(),
+            number,
+            policy: self.policy_names.get(policy).cloned().flatten(),
+            response,
+            judgement,
+        };
+        self.journal.append(&sample)?;
+        Ok(sample)
     }
 
     /// Ends the curation's first half: everything is on the disk.
@@ -262,8 +293,20 @@ impl<'c, 'a> Sampling<'c, 'a> {
     }
 }
 
-fn no_judgement() -> Judgement {
-    Judgement::Unscored("the judge said nothing".to_owned())
+/// Judges what a batch has of answers without a judgement, in the order of prompts and numbers.
+fn judge_batch(judge: &dyn Judge, batch: &[Taken]) -> Result<Vec<Judgement>, ChatError> {
+    let mut responses: Vec<(&Item, &str)> = Vec::new();
+    for Taken { item, state } in batch {
+        let State::Sampled(known) = state else { continue };
+        responses.extend(known.values().filter_map(|known| match known {
+            Known::Answered(response) => Some((item, response.as_str())),
+            _ => None,
+        }));
+    }
+    if responses.is_empty() {
+        return Ok(Vec::new());
+    }
+    judge.judge(&responses)
 }
 
 /// What must be the same for samples to belong together, and how many prompts are in the shard, or in the pool.

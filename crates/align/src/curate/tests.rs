@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
+use crate::chat::ChatError;
 use crate::engine::{
     AdamW, Completion, Engine, FinishReason, ForwardBackward, OptimStep, Policy as Weights, SampleRequest, Sampled,
     SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
@@ -81,7 +82,7 @@ impl Judge for DigitJudge {
         "digit"
     }
 
-    fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement> {
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
         let judge = |(item, response): &(&Item, &str)| {
             if item.id.starts_with("mute") {
                 return Judgement::Unscored("says nothing".into());
@@ -101,7 +102,7 @@ impl Judge for DigitJudge {
                 correct: None,
             })
         };
-        responses.iter().map(judge).collect()
+        Ok(responses.iter().map(judge).collect())
     }
 }
 

@@ -8,10 +8,11 @@ use super::verdicts::{self, Fields};
 use crate::chat::AnswerSchema;
 
 /// What is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rubric {
     /// P1's: the level of perception and whether the response is safe, from which ASR, HR, RSR and RR follow.
+    #[default]
     Mis,
     /// P2's: scores of thinking and answer by dimension, hallucinations and contradictions.
     Safer,

@@ -7,18 +7,19 @@ use align::curate::CurateConfig;
 use align::decontamination::DecontaminationConfig;
 use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
-use align::judge::{Combination, JudgeConfig};
+use align::judge::{self, JudgeConfig};
 use align::mini::base::BaseConfig;
 use align::mini::splits::MiniConfig;
 use align::report::ReportConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
-use endpoint::RoleSettings;
 use engine::Trainable;
 use engine::newborn::ModelSize;
 use serde::{Deserialize, Serialize};
 use vlm::weights::WeightType;
+
+use crate::roles::RoleTables;
 
 /// A few bad samples among thousands are no reason not to train.
 const DEFAULT_MAX_REJECTED: f64 = 0.05;
@@ -97,12 +98,12 @@ pub struct PromptData {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeSettings {
-    /// How responses are judged.
+    /// What is judged.
+    pub rubric: judge::Rubric,
+    /// How judges are asked.
     pub judge: JudgeConfig,
-    /// How several judges' numbers are put together.
-    pub combination: Combination,
     /// The judges: every role is one.
-    pub role: BTreeMap<String, RoleSettings>,
+    pub role: RoleTables,
 }
 
 /// Settings of `scruple sft`.
@@ -133,6 +134,11 @@ pub struct RlSettings {
     pub rollout: RolloutConfig,
     /// How they are rewarded.
     pub reward: Rubric,
+    /// How judges are asked, where there are any.
+    pub judge: JudgeConfig,
+    /// The judges: every role is one. Where there are none, the exact judge of the miniature world judges.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub role: RoleTables,
     /// How the policy is changed.
     pub grpo: GrpoConfig,
 }
@@ -159,6 +165,11 @@ pub struct CurateSettings {
 pub struct EvalSettings {
     /// How responses are drawn and which rates are given.
     pub eval: EvalConfig,
+    /// How judges are asked, where there are any.
+    pub judge: JudgeConfig,
+    /// The judges: every role is one. Where there are none, the items decide who judges.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub role: RoleTables,
 }
 
 /// Settings of `scruple report`.
@@ -220,6 +231,7 @@ impl Default for BaseSettings {
 mod tests {
     use std::path::Path;
 
+    use endpoint::RoleSettings;
     use serde::de::DeserializeOwned;
 
     use super::*;
@@ -271,8 +283,8 @@ mod tests {
             "judge.toml leaves settings out"
         );
         assert_eq!(
-            (settings.judge, settings.combination),
-            (JudgeConfig::default(), Combination::default())
+            (settings.rubric, settings.judge),
+            (judge::Rubric::default(), JudgeConfig::default())
         );
         let judge = RoleSettings {
             url: "http://localhost:8000/v1".to_owned(),
