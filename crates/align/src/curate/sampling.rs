@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use serde_json::json;
@@ -15,7 +14,7 @@ use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard};
 use crate::chat::ChatError;
 use crate::decontamination::{CONTAMINATED, Contamination};
 use crate::progress::Progress;
-use crate::run_dir::{AnswerFolder, Journal, remove_if_there};
+use crate::run_dir::{AnswerFolder, Journal, remove_if_there, write_streamed};
 use crate::types::Item;
 use crate::verdict::{Judge, Judgement};
 
@@ -44,12 +43,13 @@ pub(super) fn draw<'a>(
         let recorded = judging.map_or(Ok(()), |judging| sampling.record(judging, progress));
         drawn.and(recorded)
     });
-    progress.end();
+    sampling.journal.sync()?;
     let done = sampling.ledger.len();
     outcome.map_err(|error| match error {
         CurateError::Chat(ChatError::Interrupted) => CurateError::Interrupted { done, total },
         error => error,
     })?;
+    progress.end();
     sampling.finish()
 }
 
@@ -81,10 +81,10 @@ enum State {
 }
 
 /// A batch whose answers are being judged.
-struct Judging<'scope> {
-    batch: Arc<Vec<Taken>>,
-    judgements: ScopedJoinHandle<'scope, Result<Vec<Judgement>, ChatError>>,
-}
+type Judging<'scope> = ScopedJoinHandle<'scope, Result<Judged, ChatError>>;
+
+/// A batch, and a judgement for each answer in it that lacked one.
+type Judged = (Vec<Taken>, Vec<Judgement>);
 
 /// What is known of a sample.
 enum Known {
@@ -103,7 +103,8 @@ impl<'c, 'a> Sampling<'c, 'a> {
         let mut journal = Journal::open(&path)?;
         // A retry that was killed goes on: its copy is there still.
         if curation.retry_unscored && !before_retry.exists() {
-            fs_err::copy(&path, &before_retry)?;
+            let mut whole = fs_err::File::open(&path)?;
+            write_streamed(&before_retry, |copy| std::io::copy(&mut whole, copy).map(drop))?;
             journal.cut_to(0)?;
         }
         let contaminated = folder.join(CONTAMINATED);
@@ -156,11 +157,11 @@ impl<'c, 'a> Sampling<'c, 'a> {
             if let Some(judging) = judging.take() {
                 self.record(judging, progress)?;
             }
-            let drawn = Arc::new(std::mem::take(&mut batch));
-            *judging = Some(Judging {
-                batch: drawn.clone(),
-                judgements: scope.spawn(move || judge_batch(judge, &drawn)),
-            });
+            let drawn = std::mem::take(&mut batch);
+            *judging = Some(scope.spawn(move || {
+                let judgements = judge_batch(judge, &drawn)?;
+                Ok((drawn, judgements))
+            }));
             done = n_seen;
         }
         Ok(())
@@ -228,12 +229,10 @@ impl<'c, 'a> Sampling<'c, 'a> {
 
     /// Waits for a batch's judgements, writes its samples down and enters its prompts.
     fn record(&mut self, judging: Judging, progress: &mut dyn Progress) -> Result<(), CurateError> {
-        let judgements = match judging.judgements.join() {
-            Ok(judgements) => judgements?,
+        let (batch, judgements) = match judging.join() {
+            Ok(judged) => judged?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        // The thread has let go of it.
-        let batch = Arc::into_inner(judging.batch).unwrap_or_default();
         let mut judgements = judgements.into_iter();
         let n_prompts = batch.len();
         for Taken { item, state } in batch {
@@ -284,7 +283,6 @@ impl<'c, 'a> Sampling<'c, 'a> {
     /// Ends the curation's first half: everything is on the disk.
     fn finish(mut self) -> Result<Ledger<'a>, CurateError> {
         self.earlier.check_ended("the last prompt")?;
-        self.journal.sync()?;
         if let Some(contaminated) = &self.contaminated {
             contaminated.sync()?;
         }

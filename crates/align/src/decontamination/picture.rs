@@ -31,6 +31,11 @@ impl GreyPicture {
         Self::new(width, bytes.chunks_exact(3).map(luma).collect())
     }
 
+    /// The brightness of each pixel, row by row.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
     /// The mean brightness of each cell of a grid of [`FINE`] by [`FINE`].
     fn averaged(&self) -> Vec<f64> {
         let height = self.pixels.len() / self.width;

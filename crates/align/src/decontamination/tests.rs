@@ -92,6 +92,16 @@ fn blobs(seed: u64, width: usize, height: usize) -> GreyPicture {
     GreyPicture::new(width, (0..width * height).map(brightness).collect()).unwrap()
 }
 
+/// The picture as a lossy encoder leaves it: each pixel a few levels off, and each block of 8 by 8 too.
+fn noisy(picture: &GreyPicture, width: usize) -> GreyPicture {
+    let off = |kind: &str, number: usize| (crate::training::derive_seed(1, kind, &[number as u64]) % 9) as i32 - 4;
+    let pixels = picture.pixels().iter().enumerate().map(|(index, brightness)| {
+        let block = index / width / 8 * width + index % width / 8;
+        (i32::from(*brightness) + off("pixel", index) + off("block", block)).clamp(0, 255) as u8
+    });
+    GreyPicture::new(width, pixels.collect()).unwrap()
+}
+
 fn hash(picture: &GreyPicture) -> PictureHash {
     PictureHash::of(picture).unwrap()
 }
@@ -105,6 +115,8 @@ fn a_picture_keeps_its_hash_through_resizing_and_noise_and_others_have_another()
             let distance = original.distance(hash(&blobs(seed, width, height)));
             assert!(distance <= most, "{width} x {height}: {distance}");
         }
+        let distance = original.distance(hash(&noisy(&blobs(seed, 320, 240), 320)));
+        assert!(distance <= most, "with noise: {distance}");
         let distance = original.distance(hash(&blobs(seed + 1000, 320, 240)));
         assert!(distance > 20, "{distance}");
     }
@@ -158,11 +170,11 @@ fn prompts_are_dropped_for_a_text_or_a_picture_but_never_for_a_black_one() {
         let found = decontaminator.check(&item);
         serde_json::to_string(&found.map(|found| found.cause)).unwrap()
     };
-    insta::assert_snapshot!(cause(item("a", "may I mix these two liquids", &["8", "9"])), @"");
-    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "2"])), @"");
-    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["black", "3"])), @"");
-    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["black", "9"])), @"");
-    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "gone.png"])), @"");
+    insta::assert_snapshot!(cause(item("a", "may I mix these two liquids", &["8", "9"])), @r#"{"by":"text","set":"hard","item":"h1","similarity":1.0}"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "2"])), @r#"{"by":"picture","set":"hard","item":"h1","similarity":1.0,"picture":"2"}"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["black", "3"])), @r#"{"by":"picture","set":"black","item":"b1","similarity":1.0,"picture":"3"}"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["black", "9"])), @r#"null"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "gone.png"])), @r#"{"by":"unreadable","picture":"gone.png","problem":"it is broken"}"#);
 
     let text_alone = DecontaminationConfig {
         compare: vec![Compared::Text],

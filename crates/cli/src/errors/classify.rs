@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use align::chat::ChatError;
 use align::curate::CurateError;
+use align::decontamination::DecontaminationError;
 use align::engine::EngineError;
 use align::eval::EvalError;
 use align::report::ReportError;
@@ -82,6 +83,9 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
             Some(CurateError::Setting(inner)) => return Some(inner),
             _ => {}
         }
+        if let Some(DecontaminationError::Data(inner)) = error.downcast_ref() {
+            return Some(inner);
+        }
         match error.downcast_ref::<EvalError>() {
             Some(EvalError::Engine(inner)) => return Some(inner),
             Some(EvalError::Judge(inner)) => return Some(inner),
@@ -151,6 +155,13 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
         return Some(match error {
             CurateError::Interrupted { .. } => Category::Interrupted,
             CurateError::Picture { .. } => Category::Output,
+            CurateError::MissingShard(_) => Category::Usage,
+            _ => Category::Data,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<DecontaminationError>() {
+        return Some(match error {
+            DecontaminationError::UnknownSet { .. } => Category::Usage,
             _ => Category::Data,
         });
     }
@@ -206,6 +217,9 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let goes_on = "the same command goes on, with `--resume` where it takes that: what was answered is kept and costs \
                        nothing again";
         return (!matches!(error, ChatError::Model(_))).then(|| goes_on.into());
+    }
+    if let Some(CurateError::MissingShard(shard)) = error.downcast_ref() {
+        return Some(format!("add `--merge DIR` with the folder of shard {shard}"));
     }
     match error.downcast_ref::<std::io::Error>()?.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

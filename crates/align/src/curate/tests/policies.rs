@@ -82,7 +82,7 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
 
     let samples = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
     let line = samples.lines().find(|line| line.contains(r#""id":"h7","number":5"#)).unwrap();
-    insta::assert_snapshot!(line, @"");
+    insta::assert_snapshot!(line, @r#"{"id":"h7","number":5,"policy":"policy","response":null,"judgement":{"unscored":"no answer: 500: sorry"}}"#);
     let records = std::fs::read_to_string(folder.path().join("curation.jsonl")).unwrap();
     assert!(records.contains(r#""n_scored":4"#) && records.contains(r#""n_scored":8"#));
 

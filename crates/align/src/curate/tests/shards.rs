@@ -100,12 +100,12 @@ fn shards_that_do_not_fit_together_are_named() {
         let error = merged(&folders, &curation, &place("merged")).unwrap_err().to_string();
         error.replace(&folder.path().display().to_string(), "DIR")
     };
-    insta::assert_snapshot!(message(&["one"]), @"");
-    insta::assert_snapshot!(message(&["one", "one"]), @"");
-    insta::assert_snapshot!(message(&["one", "of-three"]), @"");
-    insta::assert_snapshot!(message(&["one", "whole"]), @"");
-    insta::assert_snapshot!(message(&["one", "nowhere"]), @"");
-    insta::assert_snapshot!(message(&["one", "hot"]), @"");
+    insta::assert_snapshot!(message(&["one"]), @"shard 2/2 is missing: expected the folders of all 2 shards");
+    insta::assert_snapshot!(message(&["one", "one"]), @"DIR/one: expected each shard once, but DIR/one is shard 1/2 too");
+    insta::assert_snapshot!(message(&["one", "of-three"]), @"DIR/of-three: expected a shard of 2 like the others, got 2/3");
+    insta::assert_snapshot!(message(&["one", "whole"]), @"DIR/whole: expected a shard, got a whole curation");
+    insta::assert_snapshot!(message(&["one", "nowhere"]), @"DIR/nowhere: no shard is there: expected sampling.json in it");
+    insta::assert_snapshot!(message(&["one", "hot"]), @"DIR/hot/sampling.json: `temperature` differs from the run's: expected 0.5, got 1.0; resume with the settings that the run began with, or choose another folder");
     insta::assert_snapshot!(message(&["one", "two"]), @"");
     assert!(!place("merged").join("samples.jsonl").exists());
 }
@@ -146,7 +146,10 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
     let counts = summary.contamination.unwrap();
     assert_eq!((counts.by_set["held-out"], counts.by_match["text"], counts.n_unreadable), (2, 2, 0));
     let report = std::fs::read_to_string(whole.join("contaminated.jsonl")).unwrap();
-    insta::assert_snapshot!(report, @"");
+    insta::assert_snapshot!(report, @r#"
+    {"id":"h3","cause":{"by":"text","set":"held-out","item":"e0","similarity":1.0}}
+    {"id":"b5","cause":{"by":"text","set":"held-out","item":"e1","similarity":1.0}}
+    "#);
 
     let folders: Vec<PathBuf> = (1..=3).map(|index| folder.path().join(format!("part-{index}"))).collect();
     for (index, part) in (1..).zip(&folders) {
