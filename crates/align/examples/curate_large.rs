@@ -96,7 +96,10 @@ fn judge((_, response): &(&Item, &str)) -> Judgement {
 }
 
 fn write_pool(path: &Path, n_prompts: usize) -> std::io::Result<()> {
-    let categories: BTreeMap<usize, &str> = ["electric", "fire", "water", "poison", "height"].into_iter().enumerate().collect();
+    let categories: BTreeMap<usize, &str> = ["electric", "fire", "water", "poison", "height"]
+        .into_iter()
+        .enumerate()
+        .collect();
     write_streamed(path, |file| {
         for number in 0..n_prompts {
             let line = json!({
@@ -126,7 +129,9 @@ fn peak_memory() -> Option<f64> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let n_prompts = arguments.next().map_or(Ok(PROMPTS), |number| number.parse())?;
-    let folder = arguments.next().map_or_else(|| std::env::temp_dir().join("curate_large"), PathBuf::from);
+    let folder = arguments
+        .next()
+        .map_or_else(|| std::env::temp_dir().join("curate_large"), PathBuf::from);
     let pool = folder.join("pool.jsonl");
     write_pool(&pool, n_prompts)?;
     let config = CurateConfig {

@@ -179,7 +179,11 @@ pub fn run_shard(
 ) -> Result<ShardSummary, CurateError> {
     check(policies, curation)?;
     let ledger = sampling::draw(policies, curation, Some(shard), output, progress)?;
-    let n_scored: usize = ledger.candidates.iter().map(|candidate| candidate.spread.n_scored).sum();
+    let n_scored: usize = ledger
+        .candidates
+        .iter()
+        .map(|candidate| candidate.spread.n_scored)
+        .sum();
     Ok(ShardSummary {
         n_prompts: ledger.len(),
         n_samples: ledger.n_samples,
@@ -209,7 +213,9 @@ fn check(policies: &[Policy], curation: &Curation) -> Result<(), CurateError> {
     if matches!(curation.pool, Pool::Items([])) {
         return Err(CurateError::NoItems);
     }
-    let in_words = policies.iter().any(|policy| matches!(policy.model, PolicyModel::Chat(_)));
+    let in_words = policies
+        .iter()
+        .any(|policy| matches!(policy.model, PolicyModel::Chat(_)));
     let holds = !in_words || curation.config.top_p == 1.0;
     let expected = "1 where a policy answers in words, which is not told a nucleus";
     Ok(check_setting(holds, "curate.top_p", expected, curation.config.top_p)?)

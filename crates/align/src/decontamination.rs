@@ -84,9 +84,19 @@ impl DecontaminationConfig {
         let key = |name: &str| format!("{table}.{name}");
         let similarity = self.text_similarity;
         let holds = similarity > 0.0 && similarity <= 1.0;
-        check_setting(holds, &key("text_similarity"), "a number above 0 and at most 1", similarity)?;
+        check_setting(
+            holds,
+            &key("text_similarity"),
+            "a number above 0 and at most 1",
+            similarity,
+        )?;
         let distance = self.picture_distance;
-        check_setting(distance <= 32, &key("picture_distance"), "at most 32 bits of 128", distance)?;
+        check_setting(
+            distance <= 32,
+            &key("picture_distance"),
+            "at most 32 bits of 128",
+            distance,
+        )?;
         let compare = "\"text\", \"picture\" or both";
         check_setting(!self.compare.is_empty(), &key("compare"), compare, "nothing")
     }
@@ -321,7 +331,10 @@ impl<'a> Decontaminator<'a> {
                 }
             };
             let Some(hash) = PictureHash::of(&grey) else { continue };
-            let distances = self.pictures.iter().map(|(other, entry)| (hash.distance(*other), *entry));
+            let distances = self
+                .pictures
+                .iter()
+                .map(|(other, entry)| (hash.distance(*other), *entry));
             let found = distances.min().map(|(distance, entry)| (distance, entry, path));
             closest = [closest, found].into_iter().flatten().min();
         }

@@ -90,7 +90,10 @@ impl Endpoints {
             "reward.think_share=0",
         ]);
         for (role, fake) in ["policy", "policy-2", "judge"].iter().zip(self.all()) {
-            command.args([format!("role.{role}.url={}", fake.url()), format!("role.{role}.model=fake-{role}")]);
+            command.args([
+                format!("role.{role}.url={}", fake.url()),
+                format!("role.{role}.model=fake-{role}"),
+            ]);
             command.args([format!("role.{role}.timeout=1"), format!("role.{role}.max_retries=9")]);
         }
         command.args(arguments);
@@ -103,9 +106,16 @@ fn folder_with_pool() -> TempDir {
     let line = |at: usize| {
         let messages = json!([{ "role": "user", "content": format!("What of number {at} ?") }]);
         let kind = if at.is_multiple_of(4) { "benign" } else { "hazardous" };
-        format!("{}\n", json!({ "id": format!("p{at}"), "messages": messages, "kind": kind }))
+        format!(
+            "{}\n",
+            json!({ "id": format!("p{at}"), "messages": messages, "kind": kind })
+        )
     };
-    fs_err::write(folder.path().join("pool.jsonl"), (0..PROMPTS).map(line).collect::<String>()).unwrap();
+    fs_err::write(
+        folder.path().join("pool.jsonl"),
+        (0..PROMPTS).map(line).collect::<String>(),
+    )
+    .unwrap();
     folder
 }
 
@@ -134,16 +144,26 @@ fn lines(path: &Path) -> Vec<Value> {
 fn policies_and_a_judge_that_fail_often_curate_and_are_paid_once() {
     let (endpoints, folder) = (Endpoints::start(20), folder_with_pool());
     let output = finished(endpoints.curate(folder.path(), &["--out", "run"]));
-    assert!(told(&output).contains("policy-2 (fake-policy-2): "), "{}", told(&output));
+    assert!(
+        told(&output).contains("policy-2 (fake-policy-2): "),
+        "{}",
+        told(&output)
+    );
     let samples = lines(&folder.path().join("run/samples.jsonl"));
     assert_eq!(samples.len(), PROMPTS * 4);
     for (at, sample) in samples.iter().enumerate() {
         assert_eq!(sample["number"], at % 4);
         assert_eq!(sample["policy"], if at % 4 < 2 { "policy" } else { "policy-2" });
         let judgement = &sample["judgement"];
-        assert!(judgement["verdict"].is_object() != judgement["unscored"].is_string(), "{sample}");
+        assert!(
+            judgement["verdict"].is_object() != judgement["unscored"].is_string(),
+            "{sample}"
+        );
         let said = sample["response"].as_str().unwrap();
-        if let (true, Some(safety)) = (said.starts_with("I say"), judgement["verdict"]["answer"]["safety"].as_u64()) {
+        if let (true, Some(safety)) = (
+            said.starts_with("I say"),
+            judgement["verdict"]["answer"]["safety"].as_u64(),
+        ) {
             assert_eq!(said, format!("I say {safety} here."));
         }
     }
@@ -151,7 +171,9 @@ fn policies_and_a_judge_that_fail_often_curate_and_are_paid_once() {
         assert!(fake.counts().answered.values().all(|&times| times == 1), "paid twice");
     }
     let summary = &lines_of_summary(folder.path(), "run");
-    let unscored = samples.iter().filter(|sample| sample["judgement"]["unscored"].is_string());
+    let unscored = samples
+        .iter()
+        .filter(|sample| sample["judgement"]["unscored"].is_string());
     assert_eq!(summary["n_unscored"], unscored.count());
     assert_eq!(summary["n_kept"], 10);
     assert_eq!(summary["policies"]["policy-2"]["n_samples"], PROMPTS * 2);
@@ -173,7 +195,11 @@ fn killed_again_and_again_it_ends_in_the_same_bytes() {
     let mut calls_before = 0;
     for _ in 0..5 {
         let arguments = ["--out", "run", "--resume", "role.judge.concurrency=4"];
-        let mut child = endpoints.curate(folder.path(), &arguments).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = endpoints
+            .curate(folder.path(), &arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         // Until it has got somewhere: so many calls more than at the last kill, or its end.
         while endpoints.calls() < calls_before + 50 && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(2));
@@ -187,12 +213,19 @@ fn killed_again_and_again_it_ends_in_the_same_bytes() {
     // An undisturbed run that is told the same.
     fs_err::create_dir(folder.path().join("undisturbed")).unwrap();
     for journal in ["policy.journal.sqlite", "judge.journal.sqlite"] {
-        fs_err::copy(folder.path().join("run").join(journal), folder.path().join("undisturbed").join(journal)).unwrap();
+        fs_err::copy(
+            folder.path().join("run").join(journal),
+            folder.path().join("undisturbed").join(journal),
+        )
+        .unwrap();
     }
     let calls = endpoints.calls();
     finished(endpoints.curate(folder.path(), &["--out", "undisturbed"]));
     assert_eq!(endpoints.calls(), calls);
-    assert_eq!(results(&folder.path().join("run")), results(&folder.path().join("undisturbed")));
+    assert_eq!(
+        results(&folder.path().join("run")),
+        results(&folder.path().join("undisturbed"))
+    );
 }
 
 #[test]
@@ -201,20 +234,36 @@ fn shards_merge_to_the_bytes_of_one_run() {
     finished(endpoints.curate(folder.path(), &["--out", "whole"]));
     for (shard, out) in [("1/3", "one"), ("2/3", "two"), ("3/3", "three")] {
         let output = finished(endpoints.curate(folder.path(), &["--out", out, "--shard", shard]));
-        assert!(told(&output).contains(&format!("curate: shard {shard}: ")), "{}", told(&output));
+        assert!(
+            told(&output).contains(&format!("curate: shard {shard}: ")),
+            "{}",
+            told(&output)
+        );
         assert!(!folder.path().join(out).join("curated.jsonl").exists());
     }
-    let missing = endpoints.curate(folder.path(), &["--out", "merged", "--merge", "one", "--merge", "three"]).output();
+    let missing = endpoints
+        .curate(
+            folder.path(),
+            &["--out", "merged", "--merge", "one", "--merge", "three"],
+        )
+        .output();
     let missing = missing.unwrap();
     assert_eq!(missing.status.code(), Some(2), "{}", told(&missing));
     assert!(told(&missing).contains("shard 2/3 is missing"), "{}", told(&missing));
-    assert!(told(&missing).contains("add `--merge DIR` with the folder of shard 2/3"), "{}", told(&missing));
+    assert!(
+        told(&missing).contains("add `--merge DIR` with the folder of shard 2/3"),
+        "{}",
+        told(&missing)
+    );
 
     let calls = endpoints.calls();
     let shards = ["--merge", "two", "--merge", "one", "--merge", "three"];
     finished(endpoints.curate(folder.path(), &[&["--out", "merged"], &shards[..]].concat()));
     assert_eq!(endpoints.calls(), calls, "merging asks nobody");
-    assert_eq!(results(&folder.path().join("merged")), results(&folder.path().join("whole")));
+    assert_eq!(
+        results(&folder.path().join("merged")),
+        results(&folder.path().join("whole"))
+    );
     // Choosing anew works on the merged folder as on any.
     finished(endpoints.curate(folder.path(), &["--out", "merged", "--resume", "curate.num_kept=5"]));
     assert_eq!(lines(&folder.path().join("merged/curated.jsonl")).len(), 5);
@@ -227,37 +276,72 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
     let with_picture = |id: &str, picture: &str, text: &str| {
         let image = fixture().join(format!("images/{picture}.png"));
         let content = json!([{ "type": "image", "image": image }, { "type": "text", "text": text }]);
-        format!("{}\n", json!({ "id": id, "messages": [{ "role": "user", "content": content }] }))
+        format!(
+            "{}\n",
+            json!({ "id": id, "messages": [{ "role": "user", "content": content }] })
+        )
     };
     let more = with_picture("seen", "a", "What of number 99 ?");
     fs_err::write(&pool, fs_err::read_to_string(&pool).unwrap() + &more).unwrap();
     let evaluation = with_picture("e1", "a", "Is anything in here dangerous to touch?")
         + &json!({ "id": "e2", "messages": [{ "role": "user", "content": "what of NUMBER 17" }] }).to_string();
     fs_err::write(folder.path().join("held_out.jsonl"), evaluation).unwrap();
-    let arguments = ["--out", "run", "--against", "held-out=held_out.jsonl", "decontamination.text_similarity=1"];
+    let arguments = [
+        "--out",
+        "run",
+        "--against",
+        "held-out=held_out.jsonl",
+        "decontamination.text_similarity=1",
+    ];
     let output = finished(endpoints.curate(folder.path(), &arguments));
-    assert!(told(&output).contains("2 prompts stand in an evaluation set, 0 cannot be compared"), "{}", told(&output));
+    assert!(
+        told(&output).contains("2 prompts stand in an evaluation set, 0 cannot be compared"),
+        "{}",
+        told(&output)
+    );
     let dropped = lines(&folder.path().join("run/contaminated.jsonl"));
     assert_eq!(dropped.len(), 2);
-    assert_eq!((&dropped[0]["id"], &dropped[0]["cause"]["item"]), (&json!("p17"), &json!("e2")));
-    assert_eq!((&dropped[1]["id"], &dropped[1]["cause"]["by"]), (&json!("seen"), &json!("picture")));
+    assert_eq!(
+        (&dropped[0]["id"], &dropped[0]["cause"]["item"]),
+        (&json!("p17"), &json!("e2"))
+    );
+    assert_eq!(
+        (&dropped[1]["id"], &dropped[1]["cause"]["by"]),
+        (&json!("seen"), &json!("picture"))
+    );
     let summary = lines_of_summary(folder.path(), "run");
     assert_eq!(summary["dropped"]["contaminated"], 2);
     assert_eq!(summary["contamination"]["by_set"]["held-out"], 2);
     // Every other prompt was asked about, each of these by each policy twice.
     let asked = lines(&folder.path().join("run/samples.jsonl"));
     assert_eq!(asked.len(), (PROMPTS - 1) * 4);
-    assert!(asked.iter().all(|sample| sample["id"] != "p17" && sample["id"] != "seen"));
+    assert!(
+        asked
+            .iter()
+            .all(|sample| sample["id"] != "p17" && sample["id"] != "seen")
+    );
 
-    let unknown = endpoints.curate(folder.path(), &["--out", "other", "--against", "mine=."]).output().unwrap();
+    let unknown = endpoints
+        .curate(folder.path(), &["--out", "other", "--against", "mine=."])
+        .output()
+        .unwrap();
     assert_eq!(unknown.status.code(), Some(2), "{}", told(&unknown));
-    assert!(told(&unknown).contains("folders are read of figstep, xstest"), "{}", told(&unknown));
+    assert!(
+        told(&unknown).contains("folders are read of figstep, xstest"),
+        "{}",
+        told(&unknown)
+    );
 }
 
 #[test]
 fn what_had_no_answer_is_asked_again_and_only_that() {
     let (endpoints, folder) = (Endpoints::start(20), folder_with_pool());
-    let no_patience = ["--out", "run", "role.policy.max_retries=0", "role.policy-2.max_retries=0"];
+    let no_patience = [
+        "--out",
+        "run",
+        "role.policy.max_retries=0",
+        "role.policy-2.max_retries=0",
+    ];
     finished(endpoints.curate(folder.path(), &no_patience));
     let unanswered = |name: &str| {
         let samples = lines(&folder.path().join(name).join("samples.jsonl"));

@@ -124,7 +124,9 @@ impl<'a> Ledger<'a> {
         if !self.policies.contains_key(policy) {
             self.policies.insert(policy.clone(), PolicyCounts::default());
         }
-        let Some(counts) = self.policies.get_mut(policy) else { return };
+        let Some(counts) = self.policies.get_mut(policy) else {
+            return;
+        };
         counts.n_samples += 1;
         counts.n_unanswered += usize::from(sample.response.is_none());
         match score {

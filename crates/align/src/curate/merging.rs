@@ -1,5 +1,6 @@
 //! Puts shards together: what each has sampled, in the order of the pool, as if one run had sampled it all.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,15 @@ pub(super) fn merge<'a>(
     let (samples, contaminated) = (output.path.join(SAMPLES), output.path.join(CONTAMINATED));
     write_streamed(&samples, |samples| {
         let mut join = |contaminated: Option<&mut dyn Write>| {
-            join(curation, &mut parts, n_samples, &mut ledger, samples, contaminated, progress)
+            join(
+                curation,
+                &mut parts,
+                n_samples,
+                &mut ledger,
+                samples,
+                contaminated,
+                progress,
+            )
         };
         match curation.decontaminator {
             None => join(None),
@@ -101,37 +110,32 @@ fn write_line(file: &mut dyn Write, value: &impl Serialize) -> std::io::Result<(
 
 /// Opens the shards in their order, once each is known to be there once and to have been drawn with the same settings.
 fn open(shards: &[PathBuf], expected: &Value, policy: &str) -> Result<Vec<Part>, CurateError> {
-    let mut places: Vec<Option<&PathBuf>> = Vec::new();
+    let mut of = None;
+    let mut by_index: BTreeMap<u64, &PathBuf> = BTreeMap::new();
     for folder in shards {
         let shard = check(folder, expected, policy)?;
-        if places.is_empty() {
-            places.resize(shard.of as usize, None);
-        }
-        if places.len() as u64 != shard.of {
-            let problem = format!("expected a shard of {} like the others, got {shard}", places.len());
+        let of = *of.get_or_insert(shard.of);
+        if of != shard.of {
+            let problem = format!("expected a shard of {of} like the others, got {shard}");
             return Err(shard_fault(folder, problem));
         }
-        if let Some(other) = places[shard.index as usize - 1].replace(folder) {
+        if let Some(other) = by_index.insert(shard.index, folder) {
             let problem = format!("expected each shard once, but {} is shard {shard} too", other.display());
             return Err(shard_fault(folder, problem));
         }
     }
-    let missing = |index: usize| {
-        let shard = Shard {
-            index: index as u64 + 1,
-            of: places.len() as u64,
-        };
-        CurateError::MissingShard(shard)
-    };
-    let part = |(index, folder): (usize, &Option<&PathBuf>)| {
-        let folder = folder.ok_or_else(|| missing(index))?;
+    let of = of.unwrap_or(1);
+    if let Some(index) = (1..=of).find(|index| !by_index.contains_key(index)) {
+        return Err(CurateError::MissingShard(Shard { index, of }));
+    }
+    let part = |folder: &PathBuf| {
         Ok(Part {
             folder: folder.clone(),
             samples: Cursor::open(&folder.join(SAMPLES))?,
             contaminated: Cursor::open(&folder.join(CONTAMINATED))?,
         })
     };
-    places.iter().enumerate().map(part).collect()
+    by_index.into_values().map(part).collect()
 }
 
 /// The shard that a folder holds, once its settings are known to be as expected.
@@ -147,7 +151,9 @@ fn check(folder: &Path, expected: &Value, policy: &str) -> Result<Shard, CurateE
         }
         error => error.into(),
     })?;
-    let shard = serde_json::from_value::<Settings>(found.clone()).ok().and_then(|it| it.shard);
+    let shard = serde_json::from_value::<Settings>(found.clone())
+        .ok()
+        .and_then(|it| it.shard);
     let is_shard = |shard: &Shard| (1..=shard.of).contains(&shard.index);
     let shard = shard
         .filter(is_shard)

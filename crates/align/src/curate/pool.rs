@@ -85,7 +85,9 @@ mod tests {
         let mut sizes = [0; 4];
         for number in 0..4000 {
             let id = format!("prompt-{number}");
-            let holding: Vec<u64> = (1..=of).filter(|index| Shard { index: *index, of }.holds(&id)).collect();
+            let holding: Vec<u64> = (1..=of)
+                .filter(|index| Shard { index: *index, of }.holds(&id))
+                .collect();
             assert_eq!(holding.len(), 1);
             sizes[holding[0] as usize - 1] += 1;
         }

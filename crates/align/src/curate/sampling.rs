@@ -308,10 +308,7 @@ fn judge_batch(judge: &dyn Judge, batch: &[Taken]) -> Result<Vec<Judgement>, Cha
 }
 
 /// What must be the same for samples to belong together, and how many prompts are in the shard, or in the pool.
-pub(super) fn settings(
-    curation: &Curation,
-    shard: Option<Shard>,
-) -> Result<(serde_json::Value, usize), CurateError> {
+pub(super) fn settings(curation: &Curation, shard: Option<Shard>) -> Result<(serde_json::Value, usize), CurateError> {
     let mut hasher = Sha256::new();
     let mut n_prompts = 0;
     for item in curation.pool.items()? {

@@ -158,7 +158,12 @@ fn curate(
         pool: Pool::Items(items),
         ..curation(&rubric, config)
     };
-    run(&mut [Policy::local(engine)], &curation, output(folder, "digits"), &mut Silent)
+    run(
+        &mut [Policy::local(engine)],
+        &curation,
+        output(folder, "digits"),
+        &mut Silent,
+    )
 }
 
 fn output<'a>(folder: &'a Path, policy: &'a str) -> AnswerFolder<'a> {

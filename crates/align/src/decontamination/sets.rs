@@ -22,7 +22,12 @@ pub(super) fn read(name: &str, path: &Path) -> Result<Vec<Item>, Decontamination
     let suite: Suite = name.parse().map_err(|_| DecontaminationError::UnknownSet {
         name: name.to_owned(),
         path: path.to_owned(),
-        known: Suite::ALL.map(Suite::name).into_iter().chain([MSTS]).collect::<Vec<_>>().join(", "),
+        known: Suite::ALL
+            .map(Suite::name)
+            .into_iter()
+            .chain([MSTS])
+            .collect::<Vec<_>>()
+            .join(", "),
     })?;
     Ok(suite.load(path)?)
 }

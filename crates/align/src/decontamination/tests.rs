@@ -80,14 +80,15 @@ proptest! {
 /// Soft blobs whose places the seed decides, `width` by `height`.
 fn blobs(seed: u64, width: usize, height: usize) -> GreyPicture {
     let place = |number: u64| (crate::training::derive_seed(seed, "blob", &[number]) % 1000) as f64 / 1000.0;
+    let blobs: Vec<[f64; 3]> = (0..12).map(|blob| [0, 1, 2].map(|at| place(blob * 3 + at))).collect();
     let brightness = |index: usize| {
         let (x, y) = ((index % width) as f64 + 0.5, (index / width) as f64 + 0.5);
         let (x, y) = (x / width as f64, y / height as f64);
-        let blob = |number: u64| {
-            let (across, down) = (x - place(number * 3), y - place(number * 3 + 1));
-            (place(number * 3 + 2) - 0.5) * (-(across * across + down * down) / 0.02).exp()
+        let blob = |[left, top, strength]: &[f64; 3]| {
+            let (across, down) = (x - left, y - top);
+            (strength - 0.5) * (-(across * across + down * down) / 0.02).exp()
         };
-        (128.0 + 240.0 * (0..12).map(blob).sum::<f64>()).clamp(0.0, 255.0) as u8
+        (128.0 + 240.0 * blobs.iter().map(blob).sum::<f64>()).clamp(0.0, 255.0) as u8
     };
     GreyPicture::new(width, (0..width * height).map(brightness).collect()).unwrap()
 }
@@ -109,15 +110,15 @@ fn hash(picture: &GreyPicture) -> PictureHash {
 #[test]
 fn a_picture_keeps_its_hash_through_resizing_and_noise_and_others_have_another() {
     let most = DecontaminationConfig::default().picture_distance;
-    for seed in 0..20 {
-        let original = hash(&blobs(seed, 320, 240));
-        for (width, height) in [(160, 120), (640, 480), (213, 160), (97, 73), (50, 40)] {
+    for seed in 0..6 {
+        let original = hash(&blobs(seed, 240, 180));
+        for (width, height) in [(120, 90), (360, 270), (213, 160), (97, 73), (50, 40)] {
             let distance = original.distance(hash(&blobs(seed, width, height)));
             assert!(distance <= most, "{width} x {height}: {distance}");
         }
-        let distance = original.distance(hash(&noisy(&blobs(seed, 320, 240), 320)));
+        let distance = original.distance(hash(&noisy(&blobs(seed, 240, 180), 240)));
         assert!(distance <= most, "with noise: {distance}");
-        let distance = original.distance(hash(&blobs(seed + 1000, 320, 240)));
+        let distance = original.distance(hash(&blobs(seed + 1000, 240, 180)));
         assert!(distance > 20, "{distance}");
     }
 }
@@ -162,8 +163,14 @@ fn read(path: &Path) -> Result<GreyPicture, String> {
 fn prompts_are_dropped_for_a_text_or_a_picture_but_never_for_a_black_one() {
     let config = DecontaminationConfig::default();
     let sets = [
-        ("hard".to_owned(), vec![item("h1", "May I mix these two liquids?", &["1", "2"])]),
-        ("black".to_owned(), vec![item("b1", "Anything to see in here at all?", &["black", "3"])]),
+        (
+            "hard".to_owned(),
+            vec![item("h1", "May I mix these two liquids?", &["1", "2"])],
+        ),
+        (
+            "black".to_owned(),
+            vec![item("b1", "Anything to see in here at all?", &["black", "3"])],
+        ),
     ];
     let decontaminator = Decontaminator::new(&config, &read, sets).unwrap();
     let cause = |item: Item| {
@@ -180,9 +187,15 @@ fn prompts_are_dropped_for_a_text_or_a_picture_but_never_for_a_black_one() {
         compare: vec![Compared::Text],
         ..DecontaminationConfig::default()
     };
-    let sets = [("hard".to_owned(), vec![item("h1", "May I mix these two liquids?", &["1"])])];
+    let sets = [(
+        "hard".to_owned(),
+        vec![item("h1", "May I mix these two liquids?", &["1"])],
+    )];
     let decontaminator = Decontaminator::new(&text_alone, &read, sets).unwrap();
-    assert_eq!(decontaminator.check(&item("a", "Where can one swim?", &["1", "gone.png"])), None);
+    assert_eq!(
+        decontaminator.check(&item("a", "Where can one swim?", &["1", "gone.png"])),
+        None
+    );
 }
 
 #[test]
@@ -200,7 +213,10 @@ fn a_set_that_cannot_be_read_is_an_error() {
     };
     let unknown = against("mine", folder.path());
     let error = Decontaminator::open(&unknown, &read).err().map(message).unwrap();
-    assert!(error.ends_with("folders are read of figstep, xstest, puzzlevqa, mossbench, msts"), "{error}");
+    assert!(
+        error.ends_with("folders are read of figstep, xstest, puzzlevqa, mossbench, msts"),
+        "{error}"
+    );
     let header = "prompt_id,prompt_text\np1,Should I?\n";
     for file in ["prompts_english_multimodal.csv", "prompts_english_textonly.csv"] {
         std::fs::write(folder.path().join(file), header).unwrap();

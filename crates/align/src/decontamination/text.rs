@@ -40,7 +40,9 @@ impl Shingles {
     fn of_letters(words: &[String]) -> Self {
         let letters: Vec<char> = words.join(" ").chars().collect();
         let size = SHINGLE.min(letters.len().max(1));
-        let shingles = letters.windows(size).map(|window| hash(&window.iter().collect::<String>()));
+        let shingles = letters
+            .windows(size)
+            .map(|window| hash(&window.iter().collect::<String>()));
         Self::sorted(shingles, true)
     }
 
@@ -53,7 +55,11 @@ impl Shingles {
 
     /// Share of the shingles of both that are in both (Jaccard's index), 0..1; 0 where there are none.
     pub fn jaccard(&self, other: &Self) -> f64 {
-        let common = self.hashes.iter().filter(|hash| other.hashes.binary_search(hash).is_ok()).count();
+        let common = self
+            .hashes
+            .iter()
+            .filter(|hash| other.hashes.binary_search(hash).is_ok())
+            .count();
         let all = self.hashes.len() + other.hashes.len() - common;
         if all == 0 { 0.0 } else { common as f64 / all as f64 }
     }
@@ -63,7 +69,11 @@ impl Shingles {
     pub fn signature(&self) -> [u64; PERMUTATIONS] {
         std::array::from_fn(|function| {
             let seed = mix(function as u64 + 1);
-            self.hashes.iter().map(|hash| mix(hash ^ seed)).min().unwrap_or(u64::MAX)
+            self.hashes
+                .iter()
+                .map(|hash| mix(hash ^ seed))
+                .min()
+                .unwrap_or(u64::MAX)
         })
     }
 }
@@ -78,9 +88,9 @@ fn words(text: &str) -> Vec<String> {
 
 /// FNV-1a, mixed, since it must be the same in every version.
 fn hash(text: &str) -> u64 {
-    mix(text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+    mix(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    }))
 }
 
 /// The finalizer of SplitMix64: a bijection that spreads every bit over all.
@@ -138,10 +148,17 @@ impl TextIndex {
             .collect();
         let similar = |index: usize| {
             let (other, number) = &self.texts[index];
-            let similarity = if other.is_short == shingles.is_short { other.jaccard(shingles) } else { 0.0 };
+            let similarity = if other.is_short == shingles.is_short {
+                other.jaccard(shingles)
+            } else {
+                0.0
+            };
             (*number, similarity)
         };
-        let matches = found.into_iter().map(similar).filter(|(_, similarity)| *similarity >= self.threshold);
+        let matches = found
+            .into_iter()
+            .map(similar)
+            .filter(|(_, similarity)| *similarity >= self.threshold);
         matches.max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)))
     }
 
@@ -151,7 +168,9 @@ impl TextIndex {
         let rows = self.rows;
         (0..PERMUTATIONS / rows).map(move |band| {
             let places = &signature[band * rows..(band + 1) * rows];
-            places.iter().fold(mix(band as u64 * 2 + kind), |hash, place| mix(hash ^ place))
+            places
+                .iter()
+                .fold(mix(band as u64 * 2 + kind), |hash, place| mix(hash ^ place))
         })
     }
 }
@@ -159,5 +178,8 @@ impl TextIndex {
 /// The longest bands that still find a pair at the threshold: one of them is equal with probability `1 - (1 - s^r)^b`.
 fn rows_for(threshold: f64) -> usize {
     let recall = |rows: usize| 1.0 - (1.0 - threshold.powi(rows as i32)).powi((PERMUTATIONS / rows) as i32);
-    [32, 16, 8, 4, 2].into_iter().find(|rows| recall(*rows) >= RECALL).unwrap_or(1)
+    [32, 16, 8, 4, 2]
+        .into_iter()
+        .find(|rows| recall(*rows) >= RECALL)
+        .unwrap_or(1)
 }

@@ -134,7 +134,9 @@ impl<T: DeserializeOwned> JournalLines<T> {
     }
 
     fn read(&mut self) -> Result<Option<T>, DataError> {
-        let Some(reader) = &mut self.reader else { return Ok(None) };
+        let Some(reader) = &mut self.reader else {
+            return Ok(None);
+        };
         let mut line = Vec::new();
         reader.read_until(b'\n', &mut line)?;
         if line.last() != Some(&b'\n') {

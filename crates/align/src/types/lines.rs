@@ -200,10 +200,7 @@ mod tests {
     #[test]
     fn faults_name_their_line() {
         let twice = fault(format!("{}\n{}{}", line("a"), line("b"), line("a")).as_bytes());
-        assert_eq!(
-            twice,
-            "FILE:4: id `a` stands already on line 1: expected unique ids"
-        );
+        assert_eq!(twice, "FILE:4: id `a` stands already on line 1: expected unique ids");
         let nothing = "FILE: no items: expected at least one JSON object, one a line, got an empty file";
         assert_eq!(fault(b"\n"), nothing);
         let empty = fault(b"{\"id\":\"a\",\"messages\":[]}");

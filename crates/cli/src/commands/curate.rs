@@ -159,7 +159,10 @@ fn settings(arguments: &Arguments) -> anyhow::Result<CurateSettings> {
     loaded.check(settings.judge.validate("judge"))?;
     roles::check(&loaded, &settings.role)?;
     let mut settings = loaded.settings;
-    settings.decontamination.against.extend(arguments.against.iter().cloned());
+    settings
+        .decontamination
+        .against
+        .extend(arguments.against.iter().cloned());
     Ok(settings)
 }
 
@@ -171,7 +174,9 @@ fn is_policy(role: &str) -> bool {
 /// All policies by what tells them apart: folders, and names behind endpoints, which may move.
 fn policy_of(model: &ModelTable, roles: &RoleTables) -> String {
     let local = Some(model.policy()).filter(|policy| !policy.is_empty());
-    let remote = roles.iter().map(|(role, settings)| format!("{role}: {}", settings.model));
+    let remote = roles
+        .iter()
+        .map(|(role, settings)| format!("{role}: {}", settings.model));
     local.into_iter().chain(remote).collect::<Vec<_>>().join(" + ")
 }
 

@@ -41,7 +41,14 @@ impl ChatModel for DigitChat {
                 completion_tokens: 1,
             };
             let reason = "500: sorry".to_owned();
-            on_answer(index, if is_silent { Err(Unanswered { reason }) } else { Ok(answer) });
+            on_answer(
+                index,
+                if is_silent {
+                    Err(Unanswered { reason })
+                } else {
+                    Ok(answer)
+                },
+            );
         }
         Ok(())
     }
@@ -81,7 +88,10 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
     assert_eq!((counts("model"), counts("policy")), ((124, 0, 4), (124, 4, 8)));
 
     let samples = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
-    let line = samples.lines().find(|line| line.contains(r#""id":"h7","number":5"#)).unwrap();
+    let line = samples
+        .lines()
+        .find(|line| line.contains(r#""id":"h7","number":5"#))
+        .unwrap();
     insta::assert_snapshot!(line, @r#"{"id":"h7","number":5,"policy":"policy","response":null,"judgement":{"unscored":"no answer: 500: sorry"}}"#);
     let records = std::fs::read_to_string(folder.path().join("curation.jsonl")).unwrap();
     assert!(records.contains(r#""n_scored":4"#) && records.contains(r#""n_scored":8"#));
@@ -119,18 +129,32 @@ fn a_retry_that_was_stopped_loses_nothing() {
         ..curation(&rubric, &config)
     };
     let output = output(folder.path(), "digits");
-    run(&mut [Policy::local(&mut DigitEngine::new())], &settings, output, &mut Silent).unwrap();
+    run(
+        &mut [Policy::local(&mut DigitEngine::new())],
+        &settings,
+        output,
+        &mut Silent,
+    )
+    .unwrap();
     let before = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
     let again = Curation {
         retry_unscored: true,
         ..settings
     };
-    let stopped = run(&mut [Policy::local(&mut DigitEngine::new())], &again, output, &mut Stopping);
+    let stopped = run(
+        &mut [Policy::local(&mut DigitEngine::new())],
+        &again,
+        output,
+        &mut Stopping,
+    );
     assert!(matches!(stopped, Err(CurateError::Interrupted { .. })));
     let mut engine = DigitEngine::new();
     run(&mut [Policy::local(&mut engine)], &settings, output, &mut Silent).unwrap();
     assert_eq!(engine.completions, 0);
-    assert_eq!(std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap(), before);
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap(),
+        before
+    );
 }
 
 #[test]
@@ -147,5 +171,10 @@ fn a_nucleus_is_refused_where_a_policy_is_not_told_of_it() {
         model: PolicyModel::Chat(&chat),
     }];
     let message = run(&mut policies, &settings, output(folder.path(), "chat"), &mut Silent).unwrap_err();
-    assert!(message.to_string().contains("`curate.top_p`: expected 1 where a policy"), "{message}");
+    assert!(
+        message
+            .to_string()
+            .contains("`curate.top_p`: expected 1 where a policy"),
+        "{message}"
+    );
 }

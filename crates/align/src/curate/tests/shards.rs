@@ -21,13 +21,25 @@ fn files(folder: &Path) -> Vec<(&'static str, String)> {
     FILES.map(|name| (name, read(name))).into()
 }
 
-fn shard(index: u64, of: u64, curation: &Curation, folder: &Path, patience: usize) -> Result<ShardSummary, CurateError> {
+fn shard(
+    index: u64,
+    of: u64,
+    curation: &Curation,
+    folder: &Path,
+    patience: usize,
+) -> Result<ShardSummary, CurateError> {
     let mut engine = DigitEngine {
         patience,
         ..DigitEngine::new()
     };
     let output = output(folder, "digits");
-    run_shard(Shard { index, of }, &mut [Policy::local(&mut engine)], curation, output, &mut Silent)
+    run_shard(
+        Shard { index, of },
+        &mut [Policy::local(&mut engine)],
+        curation,
+        output,
+        &mut Silent,
+    )
 }
 
 fn merged(shards: &[PathBuf], curation: &Curation, folder: &Path) -> Result<CurationSummary, CurateError> {
@@ -106,7 +118,7 @@ fn shards_that_do_not_fit_together_are_named() {
     insta::assert_snapshot!(message(&["one", "whole"]), @"DIR/whole: expected a shard, got a whole curation");
     insta::assert_snapshot!(message(&["one", "nowhere"]), @"DIR/nowhere: no shard is there: expected sampling.json in it");
     insta::assert_snapshot!(message(&["one", "hot"]), @"DIR/hot/sampling.json: `temperature` differs from the run's: expected 0.5, got 1.0; resume with the settings that the run began with, or choose another folder");
-    insta::assert_snapshot!(message(&["one", "two"]), @"");
+    insta::assert_snapshot!(message(&["one", "two"]), @"DIR/two: shard 2/2 is not complete: expected 4 samples of prompt `h19`, got 0; go on with it first");
     assert!(!place("merged").join("samples.jsonl").exists());
 }
 
@@ -115,7 +127,10 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
     let folder = tempfile::tempdir().unwrap();
     let mut items = pool();
     for (number, item) in items.iter_mut().enumerate() {
-        item.messages = vec![Message::text(Role::User, format!("Number {number} stands by itself {number}"))];
+        item.messages = vec![Message::text(
+            Role::User,
+            format!("Number {number} stands by itself {number}"),
+        )];
     }
     let mut known = vec![items[3].clone(), items[25].clone()];
     known[0].id = "e0".into();
@@ -138,27 +153,47 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
         patience: 12,
         ..DigitEngine::new()
     };
-    run(&mut [Policy::local(&mut engine)], &curation, output(&whole, "digits"), &mut Silent).unwrap_err();
+    run(
+        &mut [Policy::local(&mut engine)],
+        &curation,
+        output(&whole, "digits"),
+        &mut Silent,
+    )
+    .unwrap_err();
     let mut engine = DigitEngine::new();
-    let summary = run(&mut [Policy::local(&mut engine)], &curation, output(&whole, "digits"), &mut Silent).unwrap();
+    let summary = run(
+        &mut [Policy::local(&mut engine)],
+        &curation,
+        output(&whole, "digits"),
+        &mut Silent,
+    )
+    .unwrap();
     assert_eq!((summary.n_prompts, summary.n_samples), (31, 29 * 4));
     assert_eq!(summary.dropped[&DropReason::Contaminated], 2);
     let counts = summary.contamination.unwrap();
-    assert_eq!((counts.by_set["held-out"], counts.by_match["text"], counts.n_unreadable), (2, 2, 0));
+    assert_eq!(
+        (counts.by_set["held-out"], counts.by_match["text"], counts.n_unreadable),
+        (2, 2, 0)
+    );
     let report = std::fs::read_to_string(whole.join("contaminated.jsonl")).unwrap();
     insta::assert_snapshot!(report, @r#"
     {"id":"h3","cause":{"by":"text","set":"held-out","item":"e0","similarity":1.0}}
     {"id":"b5","cause":{"by":"text","set":"held-out","item":"e1","similarity":1.0}}
     "#);
 
-    let folders: Vec<PathBuf> = (1..=3).map(|index| folder.path().join(format!("part-{index}"))).collect();
+    let folders: Vec<PathBuf> = (1..=3)
+        .map(|index| folder.path().join(format!("part-{index}")))
+        .collect();
     for (index, part) in (1..).zip(&folders) {
         shard(index, 3, &curation, part, usize::MAX).unwrap();
     }
     let merged_folder = folder.path().join("merged");
     merged(&folders, &curation, &merged_folder).unwrap();
     assert_eq!(files(&merged_folder), files(&whole));
-    assert_eq!(std::fs::read_to_string(merged_folder.join("contaminated.jsonl")).unwrap(), report);
+    assert_eq!(
+        std::fs::read_to_string(merged_folder.join("contaminated.jsonl")).unwrap(),
+        report
+    );
 }
 
 #[test]
@@ -172,7 +207,10 @@ fn a_journal_out_of_order_is_refused() {
     let message = curate(&mut DigitEngine::new(), &pool(), &small(), folder.path())
         .unwrap_err()
         .to_string();
-    assert!(message.contains("`h0` is not complete, yet there is a line of `h3`"), "{message}");
+    assert!(
+        message.contains("`h0` is not complete, yet there is a line of `h3`"),
+        "{message}"
+    );
 }
 
 #[test]
