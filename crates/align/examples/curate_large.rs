@@ -65,7 +65,7 @@ impl Judge for SlowJudge {
         Ok(std::thread::scope(|scope| {
             let lanes: Vec<_> = responses
                 .chunks(lane)
-                .map(|lane| scope.spawn(move || lane.iter().map(|response| judge(response)).collect::<Vec<_>>()))
+                .map(|lane| scope.spawn(move || lane.iter().map(judge).collect::<Vec<_>>()))
                 .collect();
             lanes
                 .into_iter()

@@ -123,12 +123,11 @@ pub(super) fn summarise(
     let (mut n_kept_benign, mut n_scored) = (0, 0);
     for (candidate, reason) in ledger.candidates.iter().zip(dropped) {
         n_scored += candidate.spread.n_scored;
-        match reason {
-            Some(reason) => *counts.entry(*reason).or_default() += 1,
-            None => {
-                *kept_by_stratum.entry(candidate.stratum.to_string()).or_default() += 1;
-                n_kept_benign += usize::from(candidate.benign);
-            }
+        if let Some(reason) = reason {
+            *counts.entry(*reason).or_default() += 1;
+        } else {
+            *kept_by_stratum.entry(candidate.stratum.to_string()).or_default() += 1;
+            n_kept_benign += usize::from(candidate.benign);
         }
     }
     CurationSummary {
