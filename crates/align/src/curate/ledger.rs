@@ -44,7 +44,7 @@ pub(super) struct Note {
     pub(super) is_contaminated: bool,
 }
 
-/// All prompts in the order of the pool (some 200 bytes each), and the counts.
+/// All prompts in the order of the pool (some 300 bytes each), and the counts.
 pub(super) struct Ledger<'a> {
     rubric: &'a Rubric,
     stratify_by: &'a [Stratum],
