@@ -4,38 +4,59 @@
 //! bad teach a policy nothing; those of middling quality on which it wavers do. Source: P2 (SaFeR-VLM, arXiv
 //! 2510.06871), which keeps 10 K of 159 K prompts so; its exact rules are not published, [`selection`] states ours.
 //!
+//! Prompts are read, answered and judged batch by batch; of each no more is kept than a few numbers. So a pool may be
+//! larger than memory, and may be dealt out to [`Shard`]s whose samples [`merge`] puts together again.
+//!
 //! ```text
-//! samples.jsonl    every answer and what the judge says of it, as they come; a killed run goes on from here
-//! sampling.json    the settings the samples were drawn with
-//! curation.jsonl   every prompt: q, i, flip_rate, n_scored, kept, reason
-//! curated.jsonl    the prompts kept, as they were read
-//! summary.json     counts and the bounds of the box
-//! qi_box.svg       the picture
+//! samples.jsonl         every answer and what the judge says of it, as they come; a killed run goes on from here
+//! sampling.json         the settings the samples were drawn with
+//! contaminated.jsonl    prompts dropped because they stand in an evaluation set, and what matched
+//! curation.jsonl        every prompt: q, i, flip_rate, n_scored, kept, reason
+//! curated.jsonl         the prompts kept, as they were read
+//! summary.json          counts and the bounds of the box
+//! qi_box.svg            the picture
 //! ```
 
 mod config;
+mod ledger;
+mod merging;
 pub mod picture;
+mod policies;
+mod pool;
 mod records;
+mod samples;
 mod sampling;
 pub mod selection;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::chat::ChatError;
-use crate::engine::{Engine, EngineError};
+use crate::decontamination::Decontaminator;
+use crate::engine::EngineError;
 use crate::progress::Progress;
 use crate::reward::Rubric;
 use crate::run_dir::{AnswerFolder, RunError, write_atomically};
-use crate::training::SettingError;
-use crate::types::{DataError, Item, ItemKind, write_items};
-use crate::verdict::{Judge, Judgement};
+use crate::training::{SettingError, check_setting};
+use crate::types::{DataError, ItemKind, write_each_item};
+use crate::verdict::Judge;
+
+use ledger::Ledger;
+use picture::Mark;
 
 pub use config::{CurateConfig, Stratum};
+pub use ledger::{ContaminationCounts, PolicyCounts};
+pub use policies::{Policy, PolicyModel};
+pub use pool::{Pool, Shard};
 pub use records::{CurationRecord, CurationSummary, DropReason};
 pub use selection::{Candidate, QiBox, Selection, Spread, select, spread};
+
+const SAMPLES: &str = "samples.jsonl";
+const SETTINGS: &str = "sampling.json";
+/// The setting that tells a shard from a whole curation.
+const SHARD: &str = "shard";
 
 /// Why a curation did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +72,7 @@ pub enum CurateError {
     #[error("{}: no prompt is left to train on: of {n_prompts} prompts, {dropped}", file.display())]
     NothingKept {
         /// `curation.jsonl`.
-        file: std::path::PathBuf,
+        file: PathBuf,
         /// How many prompts there were.
         n_prompts: usize,
         /// How many went, by reason, in words.
@@ -68,9 +89,20 @@ pub enum CurateError {
     /// The model could not answer.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The judge had to stop. What was judged before is kept.
+    /// A policy that answers in words, or the judge, had to stop. What it answered is in its journal, if it keeps one.
     #[error(transparent)]
-    Judge(#[from] ChatError),
+    Chat(#[from] ChatError),
+    /// A shard's folder does not fit to the others.
+    #[error("{}: {problem}", folder.display())]
+    Shard {
+        /// The folder.
+        folder: PathBuf,
+        /// What was expected and what was found.
+        problem: String,
+    },
+    /// A shard was not given.
+    #[error("shard {0} is missing: expected the folders of all {of} shards", of = .0.of)]
+    MissingShard(Shard),
     /// The settings differ from those the samples were drawn with, or a file of the folder is damaged.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -84,7 +116,7 @@ pub enum CurateError {
     #[error("{}: {problem}", file.display())]
     Picture {
         /// The picture's file.
-        file: std::path::PathBuf,
+        file: PathBuf,
         /// What went wrong.
         problem: String,
     },
@@ -94,89 +126,140 @@ pub enum CurateError {
 #[derive(Clone, Copy)]
 pub struct Curation<'a> {
     /// The pool of prompts.
-    pub items: &'a [Item],
+    pub pool: Pool<'a>,
     /// Who judges the answers.
     pub judge: &'a dyn Judge,
     /// Scores thinking and answer.
     pub rubric: &'a Rubric,
     /// The settings.
     pub config: &'a CurateConfig,
+    /// Drops prompts that stand in evaluation sets before they are sampled; none lets all pass.
+    pub decontaminator: Option<&'a Decontaminator<'a>>,
+    /// Whether samples without a score are judged again, and drawn again where there is no answer.
+    pub retry_unscored: bool,
+}
+
+/// What sampling a shard did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardSummary {
+    /// How many prompts are in it.
+    pub n_prompts: usize,
+    /// How many samples were drawn.
+    pub n_samples: usize,
+    /// How many of them have no score.
+    pub n_unscored: usize,
 }
 
 /// Samples, judges and selects, and writes everything to the folder. On `resume` samples already there are not drawn
 /// again; selection settings and rubric may change between calls, policy, sampling settings, prompts and judge may not.
+/// Each policy answers each prompt `num_samples` times; quality and instability are over all of them.
 ///
 /// Errors: `Setting`, `NoItems`; `Run` naming a setting that differs from the samples' in the folder; `Interrupted`;
-/// `Engine`; `NothingKept`; `Data`, `Io` and `Picture` naming the file.
+/// `Engine` and `Chat`; `NothingKept`; `Data`, `Io` and `Picture` naming the file.
 pub fn run(
-    engine: &mut dyn Engine,
+    policies: &mut [Policy],
+    curation: &Curation,
+    output: AnswerFolder,
+    progress: &mut dyn Progress,
+) -> Result<CurationSummary, CurateError> {
+    check(policies, curation)?;
+    let ledger = sampling::draw(policies, curation, None, output, progress)?;
+    conclude(ledger, curation, output.path)
+}
+
+/// Samples and judges one shard of the pool. Nothing is selected, since quality is relative to the whole pool.
+///
+/// Errors: as [`run`], but for those of the selection.
+pub fn run_shard(
+    shard: Shard,
+    policies: &mut [Policy],
+    curation: &Curation,
+    output: AnswerFolder,
+    progress: &mut dyn Progress,
+) -> Result<ShardSummary, CurateError> {
+    check(policies, curation)?;
+    let ledger = sampling::draw(policies, curation, Some(shard), output, progress)?;
+    let n_scored: usize = ledger
+        .candidates
+        .iter()
+        .map(|candidate| candidate.spread.n_scored)
+        .sum();
+    Ok(ShardSummary {
+        n_prompts: ledger.len(),
+        n_samples: ledger.n_samples,
+        n_unscored: ledger.n_samples - n_scored,
+    })
+}
+
+/// Puts the shards in these folders together and selects. The folder then holds what [`run`] on the whole pool would
+/// have written, byte for byte. `n_policies` is how many policies answered.
+///
+/// Errors: `Shard` and `MissingShard` where the folders are not each shard once, each complete; `Run` naming a setting
+/// in which a shard differs from the settings given; and those of [`run`]'s selection.
+pub fn merge(
+    shards: &[PathBuf],
+    n_policies: usize,
     curation: &Curation,
     output: AnswerFolder,
     progress: &mut dyn Progress,
 ) -> Result<CurationSummary, CurateError> {
     curation.config.validate("curate")?;
-    if curation.items.is_empty() {
+    let ledger = merging::merge(shards, n_policies, curation, output, progress)?;
+    conclude(ledger, curation, output.path)
+}
+
+fn check(policies: &[Policy], curation: &Curation) -> Result<(), CurateError> {
+    curation.config.validate("curate")?;
+    if matches!(curation.pool, Pool::Items([])) {
         return Err(CurateError::NoItems);
     }
-    let folder = output.path;
-    let judgements = sampling::draw(engine, curation, output, progress)?;
-    let candidates = candidates(curation, &judgements);
-    let selection = select(&candidates, curation.config);
-    let records = records::of(curation.items, &candidates, &selection);
-    records::write(folder, &records)?;
-    let summary = records::summarise(curation, &judgements, &records, selection.qi_box);
+    let in_words = policies
+        .iter()
+        .any(|policy| matches!(policy.model, PolicyModel::Chat(_)));
+    let holds = !in_words || curation.config.top_p == 1.0;
+    let expected = "1 where a policy answers in words, which is not told a nucleus";
+    Ok(check_setting(holds, "curate.top_p", expected, curation.config.top_p)?)
+}
+
+/// Selects, and writes what became of each prompt.
+fn conclude(ledger: Ledger, curation: &Curation, folder: &Path) -> Result<CurationSummary, CurateError> {
+    let Selection { mut dropped, qi_box } = select(&ledger.candidates, curation.config);
+    for (note, reason) in ledger.notes.iter().zip(&mut dropped) {
+        if note.is_contaminated {
+            *reason = Some(DropReason::Contaminated);
+        }
+    }
+    records::write(folder, records::of(&ledger, &dropped))?;
+    let marks = marks(&ledger, &dropped);
+    let summary = records::summarise(curation, ledger, &dropped, qi_box);
     if summary.n_kept == 0 {
         return Err(nothing_kept(folder, &summary));
     }
-    let kept: Vec<Item> = curation
-        .items
-        .iter()
-        .zip(&records)
-        .filter(|(_, record)| record.kept)
-        .map(|(item, _)| item.clone())
-        .collect();
-    write_items(&folder.join("curated.jsonl"), &kept)?;
-    picture::write(&folder.join("qi_box.svg"), &records, selection.qi_box)?;
+    let pool = curation.pool.items()?.zip(&dropped);
+    let kept = pool.filter_map(|(item, reason)| (item.is_err() || reason.is_none()).then_some(item));
+    write_each_item(&folder.join("curated.jsonl"), kept)?;
+    picture::write(&folder.join("qi_box.svg"), &marks, qi_box)?;
     let text = serde_json::to_string_pretty(&summary).map_err(std::io::Error::from)?;
     write_atomically(&folder.join("summary.json"), text.as_bytes())?;
     Ok(summary)
 }
 
+/// The prompts that have a place in the picture.
+fn marks(ledger: &Ledger, dropped: &[Option<DropReason>]) -> Vec<Mark> {
+    let mark = |(candidate, reason): (&Candidate, &Option<DropReason>)| {
+        Some(Mark {
+            q: candidate.spread.q?,
+            i: candidate.spread.i?,
+            kept: reason.is_none(),
+            benign: candidate.benign,
+        })
+    };
+    ledger.candidates.iter().zip(dropped).filter_map(mark).collect()
+}
+
 /// Whether an item of a kind counts towards the benign share.
 fn is_benign(kind: Option<ItemKind>) -> bool {
     matches!(kind, Some(ItemKind::Benign | ItemKind::General))
-}
-
-fn candidates(curation: &Curation, judgements: &sampling::Judgements) -> Vec<Candidate> {
-    let candidate = |item: &Item| {
-        let scored: Vec<(f64, bool)> = judgements
-            .of(&item.id)
-            .filter_map(|judgement| score(curation.rubric, judgement))
-            .collect();
-        Candidate {
-            id: item.id.clone(),
-            stratum: stratum(item, &curation.config.stratify_by),
-            benign: is_benign(item.kind),
-            spread: spread(&scored),
-        }
-    };
-    curation.items.iter().map(candidate).collect()
-}
-
-/// The score s of a sample, 0..10: thinking and answer by the rubric, penalties taken off, without format, gate and cap;
-/// and whether the answer is safe. None where the judge or the rubric has no score.
-fn score(rubric: &Rubric, judgement: &Judgement) -> Option<(f64, bool)> {
-    let reward = rubric.reward(judgement, None).ok()?;
-    let score = rubric.think_share * reward.think + (1.0 - rubric.think_share) * reward.answer;
-    Some((score, judgement.verdict()?.safe))
-}
-
-fn stratum(item: &Item, by: &[Stratum]) -> String {
-    let name = |stratum: &Stratum| match stratum {
-        Stratum::Category => item.category.as_deref().unwrap_or("no category"),
-        Stratum::Split => item.split.as_deref().unwrap_or("no split"),
-    };
-    by.iter().map(name).collect::<Vec<_>>().join(" / ")
 }
 
 fn nothing_kept(folder: &Path, summary: &CurationSummary) -> CurateError {
@@ -185,6 +268,7 @@ fn nothing_kept(folder: &Path, summary: &CurationSummary) -> CurateError {
         DropReason::LowQuality => format!("{count} were of the lowest quality"),
         DropReason::HighQuality => format!("{count} were of the highest quality"),
         DropReason::LowInstability => format!("{count} had no place left in the box"),
+        DropReason::Contaminated => format!("{count} stand in an evaluation set"),
     };
     CurateError::NothingKept {
         file: folder.join("curation.jsonl"),

@@ -23,6 +23,8 @@ pub mod reward;
 
 pub mod training;
 
+pub mod decontamination;
+
 pub mod curate;
 pub mod rollout;
 pub mod sft;

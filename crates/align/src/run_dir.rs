@@ -19,7 +19,7 @@ mod journal;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -27,8 +27,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use answers::AnswerFolder;
-pub use journal::{Journal, read_journal};
-use settings::{check_settings, read_json, write_json};
+pub use journal::{Journal, JournalLines, read_journal};
+use settings::write_json;
+pub(crate) use settings::{check_settings, read_json};
 
 use crate::rollout::RolloutRecord;
 use crate::tensorboard::EventWriter;
@@ -334,7 +335,7 @@ fn remove_checkpoint(path: &Path) -> Result<(), RunError> {
     }
 }
 
-fn remove_if_there(path: &Path) -> Result<(), RunError> {
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), RunError> {
     match fs_err::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
@@ -345,16 +346,27 @@ fn remove_if_there(path: &Path) -> Result<(), RunError> {
 ///
 /// Errors: the operating system's, naming the file.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    write_streamed(path, |file| file.write_all(bytes))
+}
+
+/// As [`write_atomically`], for what is too much to be held at once. Where `write` fails the file does not appear.
+///
+/// Errors: those of `write`; the operating system's, naming the file.
+pub fn write_streamed<E: From<std::io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<fs_err::File>) -> Result<(), E>,
+) -> Result<(), E> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs_err::create_dir_all(folder)?;
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     let partial: PathBuf = path.with_file_name(name);
-    let mut file = fs_err::File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs_err::rename(&partial, path)
+    let mut file = BufWriter::new(fs_err::File::create(&partial)?);
+    write(&mut file)?;
+    file.flush()?;
+    file.get_ref().sync_all()?;
+    Ok(fs_err::rename(&partial, path)?)
 }
 
 #[cfg(test)]

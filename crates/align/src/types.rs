@@ -3,10 +3,14 @@
 //! Files use the OpenAI chat layout, one JSON object a line: `{"id", "messages": [{"role", "content"}], …}`, where
 //! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts.
 
+mod lines;
+
 use std::path::{Component, Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub use lines::{Dialogues, read_dialogues, read_items, write_each_item, write_items};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,75 +204,6 @@ impl Dialogue for Item {
     fn messages(&mut self) -> &mut [Message] {
         &mut self.messages
     }
-}
-
-/// Reads a file of items, as [`read_dialogues`].
-///
-/// Errors: those of [`read_dialogues`].
-pub fn read_items(path: &Path) -> Result<Vec<Item>, DataError> {
-    read_dialogues(path)
-}
-
-/// Reads a file of dialogues, one JSON object a line (blank lines are passed over), and resolves image paths against the
-/// file's folder.
-///
-/// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, a line without messages or
-/// an id that stands twice; `Empty` for a file without lines.
-pub fn read_dialogues<T: Dialogue>(path: &Path) -> Result<Vec<T>, DataError> {
-    let text = fs_err::read_to_string(path)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut dialogues: Vec<T> = Vec::new();
-    let mut ids = std::collections::HashMap::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let line_number = index + 1;
-        let fault = |problem: String| DataError::Line {
-            path: path.to_owned(),
-            line: line_number,
-            problem,
-        };
-        let mut dialogue: T = serde_json::from_str(line).map_err(|error| fault(error.to_string()))?;
-        if dialogue.messages().is_empty() {
-            return Err(fault("`messages` is empty: expected at least one message".into()));
-        }
-        if let Some(first) = ids.insert(dialogue.id().to_owned(), line_number) {
-            return Err(fault(format!(
-                "id `{}` stands already on line {first}: expected unique ids",
-                dialogue.id()
-            )));
-        }
-        for part in dialogue.messages().iter_mut().flat_map(|message| &mut message.content) {
-            if let Part::Image { image } = part {
-                *image = folder.join(&*image);
-            }
-        }
-        dialogues.push(dialogue);
-    }
-    if dialogues.is_empty() {
-        Err(DataError::Empty { path: path.to_owned() })
-    } else {
-        Ok(dialogues)
-    }
-}
-
-/// Writes items as JSON lines, atomically: the file appears whole or not at all. Image paths are written relative to
-/// the file's folder where one leads to the other, so that the whole can be moved.
-///
-/// Errors: `Io` naming the file.
-pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut text = String::new();
-    for item in items {
-        let mut item = item.clone();
-        for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
-            if let Part::Image { image } = part {
-                *image = relative_to(image, folder);
-            }
-        }
-        text.push_str(&serde_json::to_string(&item).map_err(std::io::Error::from)?);
-        text.push('\n');
-    }
-    crate::run_dir::write_atomically(path, text.as_bytes())?;
-    Ok(())
 }
 
 /// The path as seen from the folder: climbing as far as a working directory that both are relative to, or at most two

@@ -206,6 +206,8 @@ fn write_curation(folder: &Path) {
             q_high: 8.0,
             i_low: 1.0,
         }),
+        policies: BTreeMap::new(),
+        contamination: None,
     };
     write(
         &folder.join("curate/summary.json"),

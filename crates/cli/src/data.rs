@@ -2,22 +2,40 @@
 
 use std::path::Path;
 
-use align::types::{Item, Role, read_items};
+use align::types::{Dialogues, Item, Role};
 
 use crate::errors::Failure;
 
 /// Reads a file of items and checks each; `fault` says what is wrong with an item, or nothing.
 ///
-/// Errors: what [`read_items`] returns; a [`Failure`] of data naming file, line, item and fault.
+/// Errors: what [`Dialogues`] returns; a [`Failure`] of data naming file, line, item and fault.
 pub fn read_checked(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> anyhow::Result<Vec<Item>> {
-    let items = read_items(path)?;
-    for (index, item) in items.iter().enumerate() {
-        if let Some(problem) = fault(item) {
-            let line = lines_of_items(path)?[index];
-            return Err(Failure::data(format!("{}:{line}: item `{}`: {problem}", path.display(), item.id)).into());
-        }
-    }
+    let mut items = Vec::new();
+    for_each_checked(path, fault, |item| items.push(item))?;
     Ok(items)
+}
+
+/// Checks each item of a file as [`read_checked`] does, and keeps none.
+///
+/// Errors: those of [`read_checked`].
+pub fn check_each(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> anyhow::Result<()> {
+    for_each_checked(path, fault, drop)
+}
+
+fn for_each_checked(
+    path: &Path,
+    fault: impl Fn(&Item) -> Option<String>,
+    mut take: impl FnMut(Item),
+) -> anyhow::Result<()> {
+    let mut items = Dialogues::open(path)?;
+    while let Some(item) = items.next().transpose()? {
+        if let Some(problem) = fault(&item) {
+            let (path, line) = (path.display(), items.line());
+            return Err(Failure::data(format!("{path}:{line}: item `{}`: {problem}", item.id)).into());
+        }
+        take(item);
+    }
+    Ok(())
 }
 
 /// What is wrong with a prompt that the exact judge is to judge: it must say what is true.

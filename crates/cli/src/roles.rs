@@ -81,6 +81,11 @@ impl<'a> Roles<'a> {
         })
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
     /// Forgets failed calls, so that they are made again.
     ///
     /// Errors: of output naming the journal.

@@ -21,6 +21,18 @@ const MAX_ASPECT_RATIO: f64 = 200.0;
 /// Pictures of more pixels are taken for attacks (Pillow's limit for an error).
 const MAX_PIXELS: u64 = 178_956_970;
 
+/// Reads and decodes a picture's file of at most `max_pixels`, as [`Pictures::process_file`] does.
+///
+/// Errors: `Image` naming the file for what that refuses, and for one of more pixels.
+pub fn read_picture(path: &Path, max_pixels: u64) -> Result<RgbPicture, Error> {
+    let fault = |problem: String| Error::Image {
+        path: path.to_owned(),
+        problem,
+    };
+    let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    decode::decode(&bytes, max_pixels.min(MAX_PIXELS)).map_err(fault)
+}
+
 /// Turns pictures into the patches that a family's vision tower takes.
 pub trait Pictures: Debug + Send + Sync {
     /// Processes a picture in memory.

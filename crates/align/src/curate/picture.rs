@@ -1,5 +1,6 @@
 //! The picture of the box: every prompt by quality and instability, kept or dropped.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use plotters::coord::Shift;
@@ -7,7 +8,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{CurateError, CurationRecord, QiBox};
+use super::{CurateError, QiBox};
 use crate::run_dir::write_atomically;
 
 const SIZE: (u32, u32) = (760, 520);
@@ -37,11 +38,30 @@ const GROUPS: [(bool, bool, &str); 4] = [
     (true, true, "benign, kept"),
 ];
 
-/// Draws the box and writes the picture (SVG). Prompts of which nothing was scored have no place in it.
+/// Up to so many prompts each has its mark.
+const MOST_MARKS: usize = 4000;
+/// Beyond that, a group has one mark in each place of a grid: so many across (0 to 10) and so many up.
+const PLACES: (f64, f64) = (80.0, 48.0);
+
+/// A prompt in the plane.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mark {
+    /// Quality, 0..10.
+    pub q: f64,
+    /// Instability, 0..5.
+    pub i: f64,
+    /// Whether it is kept.
+    pub kept: bool,
+    /// Whether it counts as benign.
+    pub benign: bool,
+}
+
+/// Draws the box and writes the picture (SVG). Of many thousands of prompts those that would lie on each other share a
+/// mark, so that the picture stays small; the legend counts all of them.
 ///
 /// Errors: `Io` and `Picture` naming the file.
-pub fn write(path: &Path, records: &[CurationRecord], qi_box: Option<QiBox>) -> Result<(), CurateError> {
-    let svg = draw(records, qi_box).map_err(|error| CurateError::Picture {
+pub fn write(path: &Path, marks: &[Mark], qi_box: Option<QiBox>) -> Result<(), CurateError> {
+    let svg = draw(marks, qi_box).map_err(|error| CurateError::Picture {
         file: path.to_owned(),
         problem: error.to_string(),
     })?;
@@ -49,13 +69,13 @@ pub fn write(path: &Path, records: &[CurationRecord], qi_box: Option<QiBox>) -> 
 }
 
 /// The picture as SVG text, on a transparent ground.
-fn draw(records: &[CurationRecord], qi_box: Option<QiBox>) -> Result<String, DrawError> {
+fn draw(marks: &[Mark], qi_box: Option<QiBox>) -> Result<String, DrawError> {
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let (legend, below) = root.split_vertically(LEGEND_HEIGHT);
-        draw_legend(&legend, records)?;
-        draw_chart(&below, records, qi_box)?;
+        draw_legend(&legend, marks)?;
+        draw_chart(&below, marks, qi_box)?;
         root.present()?;
     }
     Ok(svg.replacen(
@@ -65,8 +85,22 @@ fn draw(records: &[CurationRecord], qi_box: Option<QiBox>) -> Result<String, Dra
     ))
 }
 
-fn draw_chart(area: &Area, records: &[CurationRecord], qi_box: Option<QiBox>) -> Result<(), DrawError> {
-    let highest = records.iter().filter_map(|record| record.i).fold(0.5, f64::max);
+/// The marks to draw: all, or the first in each place of the grid.
+fn thinned(marks: &[Mark], highest: f64) -> Vec<Mark> {
+    if marks.len() <= MOST_MARKS {
+        return marks.to_vec();
+    }
+    let mut taken = HashSet::new();
+    let place = |mark: &Mark| {
+        let (across, up) = (mark.q / 10.0 * PLACES.0, mark.i / highest * PLACES.1);
+        (mark.kept, mark.benign, across as u32, up as u32)
+    };
+    marks.iter().filter(|mark| taken.insert(place(mark))).copied().collect()
+}
+
+fn draw_chart(area: &Area, marks: &[Mark], qi_box: Option<QiBox>) -> Result<(), DrawError> {
+    let highest = marks.iter().map(|mark| mark.i).fold(0.5, f64::max);
+    let marks = thinned(marks, highest);
     let mut chart = ChartBuilder::on(area)
         .margin(6)
         .margin_right(22)
@@ -99,21 +133,16 @@ fn draw_chart(area: &Area, records: &[CurationRecord], qi_box: Option<QiBox>) ->
     }
     GROUPS
         .iter()
-        .try_for_each(|(kept, benign, _)| draw_group(plane, records, *kept, *benign))
+        .try_for_each(|(kept, benign, _)| draw_group(plane, &marks, *kept, *benign))
 }
 
-fn draw_group(plane: &Plane, records: &[CurationRecord], kept: bool, benign: bool) -> Result<(), DrawError> {
-    for record in records
-        .iter()
-        .filter(|record| record.kept == kept && record.is_benign() == benign)
-    {
-        if let (Some(q), Some(i)) = (record.q, record.i) {
-            let style = marker_style(kept);
-            if benign {
-                plane.draw(&TriangleMarker::new((q, i), 6, style))?;
-            } else {
-                plane.draw(&Circle::new((q, i), 4, style))?;
-            }
+fn draw_group(plane: &Plane, marks: &[Mark], kept: bool, benign: bool) -> Result<(), DrawError> {
+    for mark in marks.iter().filter(|mark| mark.kept == kept && mark.benign == benign) {
+        let (place, style) = ((mark.q, mark.i), marker_style(kept));
+        if benign {
+            plane.draw(&TriangleMarker::new(place, 6, style))?;
+        } else {
+            plane.draw(&Circle::new(place, 4, style))?;
         }
     }
     Ok(())
@@ -128,7 +157,7 @@ fn marker_style(kept: bool) -> ShapeStyle {
 }
 
 /// The legend, in two columns and two rows, and the box's mark; each group with its number.
-fn draw_legend(area: &Area, records: &[CurationRecord]) -> Result<(), DrawError> {
+fn draw_legend(area: &Area, marks: &[Mark]) -> Result<(), DrawError> {
     let text = (FONT, 14)
         .into_font()
         .color(&INK)
@@ -140,10 +169,8 @@ fn draw_legend(area: &Area, records: &[CurationRecord]) -> Result<(), DrawError>
         } else {
             area.draw(&Circle::new((x, y), 4, marker_style(*kept)))?;
         }
-        let count = records
-            .iter()
-            .filter(|r| r.kept == *kept && r.is_benign() == *benign && r.q.is_some())
-            .count();
+        let in_group = marks.iter().filter(|mark| mark.kept == *kept && mark.benign == *benign);
+        let count = in_group.count();
         area.draw(&Text::new(format!("{label} ({count})"), (x + 14, y), text.clone()))?;
     }
     area.draw(&Rectangle::new([(514, 12), (530, 24)], EDGE.stroke_width(2)))?;

@@ -1,14 +1,15 @@
 //! What a curation leaves on record: each prompt with its figures, and the counts.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::sampling::Judgements;
-use super::{Candidate, CurateConfig, CurateError, Curation, QiBox, Selection, is_benign};
-use crate::run_dir::write_atomically;
-use crate::types::{Item, ItemKind};
+use super::ledger::{ContaminationCounts, Ledger, PolicyCounts};
+use super::{CurateConfig, CurateError, Curation, QiBox};
+use crate::run_dir::write_streamed;
+use crate::types::ItemKind;
 
 /// Why a prompt is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub enum DropReason {
     HighQuality,
     /// It lies in the box, but enough others of its stratum are less stable.
     LowInstability,
+    /// It stands in an evaluation set, or cannot be compared with one; `contaminated.jsonl` says what matched.
+    Contaminated,
 }
 
 /// What became of one prompt; one line of `curation.jsonl`.
@@ -47,13 +50,6 @@ pub struct CurationRecord {
     pub reason: Option<DropReason>,
 }
 
-impl CurationRecord {
-    /// Whether the prompt counts towards the benign share.
-    pub fn is_benign(&self) -> bool {
-        is_benign(self.kind)
-    }
-}
-
 /// What a curation did; `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurationSummary {
@@ -77,68 +73,75 @@ pub struct CurationSummary {
     pub kept_by_stratum: BTreeMap<String, usize>,
     /// The box.
     pub qi_box: Option<QiBox>,
+    /// How each policy's samples fared; empty where the local engine alone answered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<String, PolicyCounts>,
+    /// How many prompts stand in which evaluation set; none where that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contamination: Option<ContaminationCounts>,
 }
 
-/// What became of each prompt, in the order read.
-pub(super) fn of(items: &[Item], candidates: &[Candidate], selection: &Selection) -> Vec<CurationRecord> {
-    let record = |((item, candidate), reason): ((&Item, &Candidate), &Option<DropReason>)| CurationRecord {
-        id: item.id.clone(),
-        kind: item.kind,
-        stratum: candidate.stratum.clone(),
+/// What became of each prompt, in the order of the pool.
+pub(super) fn of<'l>(
+    ledger: &'l Ledger,
+    dropped: &'l [Option<DropReason>],
+) -> impl Iterator<Item = CurationRecord> + 'l {
+    let prompts = ledger.candidates.iter().zip(&ledger.notes).zip(dropped);
+    prompts.map(|((candidate, note), reason)| CurationRecord {
+        id: candidate.id.clone(),
+        kind: note.kind,
+        stratum: candidate.stratum.to_string(),
         q: candidate.spread.q,
         i: candidate.spread.i,
         flip_rate: candidate.spread.flip_rate,
         n_scored: candidate.spread.n_scored,
         kept: reason.is_none(),
         reason: *reason,
-    };
-    items
-        .iter()
-        .zip(candidates)
-        .zip(&selection.dropped)
-        .map(record)
-        .collect()
+    })
 }
 
 /// Writes `curation.jsonl`.
-pub(super) fn write(folder: &Path, records: &[CurationRecord]) -> Result<(), CurateError> {
-    let mut text = String::new();
-    for record in records {
-        text.push_str(&serde_json::to_string(record).map_err(std::io::Error::from)?);
-        text.push('\n');
-    }
-    Ok(write_atomically(&folder.join("curation.jsonl"), text.as_bytes())?)
+pub(super) fn write(folder: &Path, records: impl Iterator<Item = CurationRecord>) -> Result<(), CurateError> {
+    write_streamed(&folder.join("curation.jsonl"), |file| {
+        for record in records {
+            serde_json::to_writer(&mut *file, &record).map_err(std::io::Error::from)?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    })
 }
 
 /// Counts what a curation did.
 pub(super) fn summarise(
     curation: &Curation,
-    judgements: &Judgements,
-    records: &[CurationRecord],
+    ledger: Ledger,
+    dropped: &[Option<DropReason>],
     qi_box: Option<QiBox>,
 ) -> CurationSummary {
-    let mut dropped = BTreeMap::new();
+    let mut counts = BTreeMap::new();
     let mut kept_by_stratum = BTreeMap::new();
-    for record in records {
-        match record.reason {
-            Some(reason) => *dropped.entry(reason).or_default() += 1,
-            None => *kept_by_stratum.entry(record.stratum.clone()).or_default() += 1,
+    let (mut n_kept_benign, mut n_scored) = (0, 0);
+    for (candidate, reason) in ledger.candidates.iter().zip(dropped) {
+        n_scored += candidate.spread.n_scored;
+        if let Some(reason) = reason {
+            *counts.entry(*reason).or_default() += 1;
+        } else {
+            *kept_by_stratum.entry(candidate.stratum.to_string()).or_default() += 1;
+            n_kept_benign += usize::from(candidate.benign);
         }
     }
-    let n_samples = judgements.len();
     CurationSummary {
         config: curation.config.clone(),
         judge: curation.judge.name().to_owned(),
-        n_prompts: records.len(),
-        n_samples,
-        n_unscored: n_samples - records.iter().map(|record| record.n_scored).sum::<usize>(),
-        n_kept: records.iter().filter(|record| record.kept).count(),
-        n_kept_benign: records
-            .iter()
-            .filter(|record| record.kept && record.is_benign())
-            .count(),
-        dropped,
+        n_prompts: ledger.len(),
+        n_samples: ledger.n_samples,
+        n_unscored: ledger.n_samples - n_scored,
+        n_kept: dropped.iter().filter(|reason| reason.is_none()).count(),
+        n_kept_benign,
+        dropped: counts,
         kept_by_stratum,
         qi_box,
+        policies: ledger.policies,
+        contamination: ledger.contamination,
     }
 }

@@ -8,6 +8,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,7 @@ pub struct Candidate {
     /// The prompt's id, which breaks ties.
     pub id: String,
     /// The stratum it is ranked in, such as its category and split.
-    pub stratum: String,
+    pub stratum: Arc<str>,
     /// Whether it counts towards the benign share.
     pub benign: bool,
     /// What its samples scored.

@@ -1,16 +1,19 @@
 //! Proof of the room: a scripted model and judge, a folder, and what stands in it.
 
+mod policies;
+mod shards;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
 use crate::chat::ChatError;
 use crate::engine::{
-    AdamW, Completion, FinishReason, ForwardBackward, OptimStep, Policy, SampleRequest, Sampled, SamplingParams,
-    SaveKind, Sequence, TokenLoss, TokenScores,
+    AdamW, Completion, Engine, FinishReason, ForwardBackward, OptimStep, Policy as Weights, SampleRequest, Sampled,
+    SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
 };
 use crate::progress::Silent;
-use crate::types::{Message, Role, read_items};
+use crate::types::{Item, Message, Role, read_items};
 use crate::verdict::{Decision, Judgement, PerceptionLevel, Verdict};
 
 /// Answers every prompt with one digit that depends on the seed, and fails once `patience` requests were answered.
@@ -50,7 +53,7 @@ impl Engine for DigitEngine {
         Ok(sampled.collect())
     }
 
-    fn logprobs(&mut self, _: &[Sequence], _: Policy) -> Result<Vec<TokenScores>, EngineError> {
+    fn logprobs(&mut self, _: &[Sequence], _: Weights) -> Result<Vec<TokenScores>, EngineError> {
         unreachable!("curation only samples")
     }
 
@@ -132,19 +135,35 @@ fn pool() -> Vec<Item> {
         .collect()
 }
 
+/// A curation of nothing yet.
+fn curation<'a>(rubric: &'a Rubric, config: &'a CurateConfig) -> Curation<'a> {
+    Curation {
+        pool: Pool::Items(&[]),
+        judge: &DigitJudge,
+        rubric,
+        config,
+        decontaminator: None,
+        retry_unscored: false,
+    }
+}
+
 fn curate(
     engine: &mut DigitEngine,
     items: &[Item],
     config: &CurateConfig,
     folder: &Path,
 ) -> Result<CurationSummary, CurateError> {
+    let rubric = rubric();
     let curation = Curation {
-        items,
-        judge: &DigitJudge,
-        rubric: &rubric(),
-        config,
+        pool: Pool::Items(items),
+        ..curation(&rubric, config)
     };
-    run(engine, &curation, output(folder, "digits"), &mut Silent)
+    run(
+        &mut [Policy::local(engine)],
+        &curation,
+        output(folder, "digits"),
+        &mut Silent,
+    )
 }
 
 fn output<'a>(folder: &'a Path, policy: &'a str) -> AnswerFolder<'a> {
@@ -279,15 +298,14 @@ fn nothing_kept_is_said_with_reasons_and_the_records_stay() {
 fn samples_of_another_policy_are_never_taken_for_its_own() {
     let folder = tempfile::tempdir().unwrap();
     curate(&mut DigitEngine::new(), &pool(), &small(), folder.path()).unwrap();
-    let (items, config) = (pool(), small());
+    let (items, config, rubric) = (pool(), small(), rubric());
     let curation = Curation {
-        items: &items,
-        judge: &DigitJudge,
-        rubric: &rubric(),
-        config: &config,
+        pool: Pool::Items(&items),
+        ..curation(&rubric, &config)
     };
     let message = |output: AnswerFolder| {
-        let error = run(&mut DigitEngine::new(), &curation, output, &mut Silent).unwrap_err();
+        let mut engine = DigitEngine::new();
+        let error = run(&mut [Policy::local(&mut engine)], &curation, output, &mut Silent).unwrap_err();
         error
             .to_string()
             .replace(&folder.path().display().to_string(), "FOLDER")
@@ -315,14 +333,13 @@ impl Progress for Stopping {
 #[test]
 fn an_interruption_is_an_error_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
+    let (items, config, rubric) = (pool(), small(), rubric());
     let curation = Curation {
-        items: &pool(),
-        judge: &DigitJudge,
-        rubric: &rubric(),
-        config: &small(),
+        pool: Pool::Items(&items),
+        ..curation(&rubric, &config)
     };
     let stopped = run(
-        &mut DigitEngine::new(),
+        &mut [Policy::local(&mut DigitEngine::new())],
         &curation,
         output(folder.path(), "digits"),
         &mut Stopping,

@@ -259,6 +259,7 @@ fn reason_label(reason: DropReason) -> &'static str {
         DropReason::LowQuality => "Dropped: lowest quality",
         DropReason::HighQuality => "Dropped: highest quality",
         DropReason::LowInstability => "Dropped: more stable than those kept",
+        DropReason::Contaminated => "Dropped: in an evaluation set",
     }
 }
 

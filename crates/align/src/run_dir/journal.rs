@@ -1,6 +1,7 @@
 //! A journal: JSON lines appended as they come, from which a kill can tear at most the last line.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -96,23 +97,71 @@ impl Journal {
     }
 }
 
-/// Reads a journal's lines; a torn last line is passed over, and a journal that does not exist is empty.
+/// Reads a journal whole; [`JournalLines`] says how.
+///
+/// Errors: those of [`JournalLines`].
+pub fn read_journal<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DataError> {
+    JournalLines::open(path)?.collect()
+}
+
+/// A journal's lines, one at a time; a torn last line is passed over, and a journal that does not exist is empty. After
+/// an error, or its end, it stays ended, whatever is appended meanwhile.
 ///
 /// Errors: `Io` naming the file; `Line` naming file and line for a whole line that is not what it should be.
-pub fn read_journal<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DataError> {
-    let text = match fs_err::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text?,
-    };
-    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-    let read = |(index, line)| {
-        serde_json::from_str(line).map_err(|error: serde_json::Error| DataError::Line {
+#[derive(Debug)]
+pub struct JournalLines<T> {
+    path: PathBuf,
+    reader: Option<BufReader<fs_err::File>>,
+    line: usize,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> JournalLines<T> {
+    /// Opens a journal for reading.
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let reader = match fs_err::File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            file => Some(BufReader::new(file?)),
+        };
+        Ok(Self {
             path: path.to_owned(),
-            line: index + 1,
-            problem: error.to_string(),
+            reader,
+            line: 0,
+            kind: PhantomData,
         })
-    };
-    whole.lines().enumerate().map(read).collect()
+    }
+
+    fn read(&mut self) -> Result<Option<T>, DataError> {
+        let Some(reader) = &mut self.reader else {
+            return Ok(None);
+        };
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Ok(None);
+        }
+        self.line += 1;
+        let fault = |error: serde_json::Error| DataError::Line {
+            path: self.path.clone(),
+            line: self.line,
+            problem: error.to_string(),
+        };
+        serde_json::from_slice(&line[..line.len() - 1]).map(Some).map_err(fault)
+    }
+}
+
+impl<T: DeserializeOwned> Iterator for JournalLines<T> {
+    type Item = Result<T, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.read().transpose();
+        if !matches!(next, Some(Ok(_))) {
+            self.reader = None;
+        }
+        next
+    }
 }
 
 /// Where the file's last line break ends, found from the back.

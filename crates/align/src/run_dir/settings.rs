@@ -18,7 +18,10 @@ pub fn keep_settings(file: &Path, settings: &Value) -> Result<(), RunError> {
     check_settings(file, &read_json(file)?, settings)
 }
 
-pub(super) fn check_settings(file: &Path, expected: &Value, got: &Value) -> Result<(), RunError> {
+/// Checks that two settings are the same; `file` is where the expected ones stand.
+///
+/// Errors: `SettingDiffers` naming the first that is not.
+pub(crate) fn check_settings(file: &Path, expected: &Value, got: &Value) -> Result<(), RunError> {
     match first_difference("", Some(expected), Some(&as_written(got)?)) {
         Some((key, expected, got)) => Err(RunError::SettingDiffers {
             file: file.to_owned(),
@@ -38,7 +41,9 @@ pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Run
 }
 
 /// Reads a value written by [`write_json`].
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
+///
+/// Errors: `Corrupt` or `Io` naming the file.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
     let text = fs_err::read_to_string(path)?;
     serde_json::from_str(&text).map_err(|error| RunError::Corrupt {
         file: path.to_owned(),

@@ -1,20 +1,33 @@
 //! `scruple curate`: a pool of prompts in, those worth training on out.
 
-use align::curate::{self, Curation};
+use std::path::{Path, PathBuf};
+
+use align::curate::{self, Curation, CurationSummary, Policy, PolicyModel, Pool, Shard, ShardSummary};
+use align::decontamination::Decontaminator;
+use align::decontamination::picture::GreyPicture;
 use align::mini::judge::ExactJudge;
 use align::run_dir::AnswerFolder;
+use align::verdict::Judge;
 use clap::Args;
 use engine::Trainable;
+use vlm::image_processor::read_picture;
 
 use super::Context;
 use super::model;
 use super::run_folder::required;
 use crate::args::RunArguments;
 use crate::config;
-use crate::config::tables::CurateSettings;
-use crate::data::{read_checked, without_truth};
+use crate::config::tables::{CurateSettings, ModelTable};
+use crate::data::{check_each, without_truth};
 use crate::interrupt;
+use crate::roles::{self, JOURNAL, RoleTables, Roles, print_costs};
 use crate::terminal::print_line;
+
+/// Keeps what policies behind endpoints answer.
+const POLICY_JOURNAL: &str = "policy.journal.sqlite";
+
+/// Pictures of more pixels are not compared: their bytes would take more memory than a curation should.
+const MAX_PICTURE_PIXELS: u64 = 50_000_000;
 
 const AFTER_HELP: &str = "\
 Each prompt is answered `curate.num_samples` times. Prompts whose answers are always good or always
@@ -23,9 +36,20 @@ kept), curation.jsonl (every prompt and why), summary.json, qi_box.svg (the pict
 samples.jsonl. Settings of the selection may change between calls with --resume: the samples are
 kept, and choosing anew takes no time.
 
+Who answers is `model.path`, the tables [role.policy], [role.policy-2] … (endpoints), or all of them,
+`curate.num_samples` answers each. Who judges is every other role, by the rubric safer; without any,
+the exact judge of the miniature world.
+
+With --against, prompts whose text or picture stands in an evaluation set are dropped before they are
+sampled; contaminated.jsonl says what matched. With --shard, a part of the prompts is sampled into
+its own folder; --merge puts the parts together, and the result is that of one run over all.
+
 Examples:
   scruple curate --config configs/curate.toml --out runs/curated
-  scruple curate --config configs/curate.toml --out runs/curated --resume curate.num_kept=200";
+  scruple curate --config configs/curate.toml --out runs/curated --resume curate.num_kept=200
+  scruple curate --config configs/curate.toml --out runs/curated --against mossbench=benchmarks
+  scruple curate --config configs/curate.toml --out runs/part-1 --shard 1/2
+  scruple curate --config configs/curate.toml --out runs/curated --merge runs/part-1 --merge runs/part-2";
 
 /// Select training prompts by quality and instability (QI-Box).
 #[derive(Debug, Args)]
@@ -33,40 +57,161 @@ Examples:
 pub struct Arguments {
     #[command(flatten)]
     run: RunArguments,
+    /// Drop prompts that stand in this evaluation set: a file of items, or the folder of figstep, xstest, puzzlevqa,
+    /// mossbench or msts; may be given several times
+    #[arg(long, value_name = "NAME=PATH", value_parser = named_path)]
+    against: Vec<(String, PathBuf)>,
+    /// Sample one part of several, such as 1/4
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Put together what --shard has sampled into this folder; given once for each part
+    #[arg(long, value_name = "DIR", conflicts_with = "shard")]
+    merge: Vec<PathBuf>,
+    /// Judge samples without a score again, and draw again those without an answer
+    #[arg(long, requires = "resume", conflicts_with = "merge")]
+    retry_failed: bool,
+}
+
+fn named_path(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err(format!("expected NAME=PATH such as mossbench=benchmarks, got {text}")),
+    }
 }
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings, of data for prompts the judge knows nothing of, and whatever the engine meets.
+/// Errors: of usage for bad settings, of data for prompts the judge knows nothing of, of model where an endpoint cannot
+/// be used, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let arguments = &arguments.run;
-    let loaded = config::load::<CurateSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    let settings = settings(arguments)?;
+    let prompts = required(settings.data.prompts.as_ref(), "data.prompts")?;
+    let (policies, judges): (RoleTables, RoleTables) =
+        settings.role.clone().into_iter().partition(|(name, _)| is_policy(name));
+    if judges.is_empty() {
+        check_each(prompts, without_truth)?;
+    }
+    let decontaminator = Decontaminator::open(&settings.decontamination, &grey)?;
+    let (folder, device) = (&arguments.run.out, context.global.device);
+    let judges = Roles::open(&judges, &folder.join(JOURNAL), device)?;
+    let policy_roles = Roles::open(&policies, &folder.join(POLICY_JOURNAL), device)?;
+    if arguments.retry_failed {
+        judges.retry_failed()?;
+        policy_roles.retry_failed()?;
+    }
+    let judge: Box<dyn Judge> = if judges.is_empty() {
+        Box::new(ExactJudge)
+    } else {
+        Box::new(judges.judge(&settings.judge)?)
+    };
+    let curation = Curation {
+        pool: Pool::File(prompts),
+        judge: &*judge,
+        rubric: &settings.reward,
+        config: &settings.curate,
+        decontaminator: decontaminator.as_ref(),
+        retry_unscored: arguments.retry_failed,
+    };
+    let output = AnswerFolder {
+        path: folder,
+        policy: &policy_of(&settings.model, &policies),
+        resume: arguments.run.resume,
+    };
+    let has_local = settings.model.path.is_some() || policies.is_empty();
+    if !arguments.merge.is_empty() {
+        let n_policies = usize::from(has_local) + policies.len();
+        let outcome = curate::merge(&arguments.merge, n_policies, &curation, output, &mut context.progress);
+        return conclude(&outcome.map_err(interrupt::stopped_or)?, folder);
+    }
+    let mut engine = has_local
+        .then(|| model::open(&settings.model, Trainable::Frozen, 0, device))
+        .transpose()?;
+    let remote = policy_roles.models()?;
+    let local = engine.as_mut().map(|engine| Policy {
+        name: (!policies.is_empty()).then(|| "model".to_owned()),
+        model: PolicyModel::Engine(engine),
+    });
+    let remote = policies.keys().zip(&remote).map(|(name, model)| Policy {
+        name: Some(name.clone()),
+        model: PolicyModel::Chat(&**model),
+    });
+    let mut all: Vec<Policy> = local.into_iter().chain(remote).collect();
+    match arguments.shard {
+        None => {
+            let outcome = curate::run(&mut all, &curation, output, &mut context.progress);
+            conclude(&outcome.map_err(interrupt::stopped_or)?, folder)?;
+        }
+        Some(shard) => {
+            let outcome = curate::run_shard(shard, &mut all, &curation, output, &mut context.progress);
+            conclude_shard(shard, outcome.map_err(interrupt::stopped_or)?, folder)?;
+        }
+    }
+    print_costs(&policy_roles.costs()?)?;
+    Ok(print_costs(&judges.costs()?)?)
+}
+
+fn settings(arguments: &Arguments) -> anyhow::Result<CurateSettings> {
+    let loaded = config::load::<CurateSettings>(arguments.run.config.as_deref(), &arguments.run.overrides)?;
     let settings = &loaded.settings;
     loaded.check(settings.reward.validate("reward"))?;
     loaded.check(settings.curate.validate("curate"))?;
-    let items = read_checked(required(settings.data.prompts.as_ref(), "data.prompts")?, without_truth)?;
-    let mut engine = model::open(&settings.model, Trainable::Frozen, 0, context.global.device)?;
-    let curation = Curation {
-        items: &items,
-        judge: &ExactJudge,
-        rubric: &settings.reward,
-        config: &settings.curate,
-    };
-    let output = AnswerFolder {
-        path: &arguments.out,
-        policy: &settings.model.policy(),
-        resume: arguments.resume,
-    };
-    match curate::run(&mut engine, &curation, output, &mut context.progress) {
-        Ok(summary) => {
-            let path = arguments.out.join("curated.jsonl");
-            let (kept, benign) = (summary.n_kept, summary.n_kept_benign);
-            eprintln!(
-                "curate: kept {kept} of {} prompts, {benign} of them benign",
-                summary.n_prompts
-            );
-            Ok(print_line(&path.display().to_string())?)
-        }
-        Err(error) => Err(interrupt::stopped_or(error)),
+    loaded.check(settings.decontamination.validate("decontamination"))?;
+    loaded.check(settings.judge.validate("judge"))?;
+    roles::check(&loaded, &settings.role)?;
+    let mut settings = loaded.settings;
+    settings
+        .decontamination
+        .against
+        .extend(arguments.against.iter().cloned());
+    Ok(settings)
+}
+
+/// Whether a role answers prompts; the others judge.
+fn is_policy(role: &str) -> bool {
+    role == "policy" || role.starts_with("policy-")
+}
+
+/// All policies by what tells them apart: folders, and names behind endpoints, which may move.
+fn policy_of(model: &ModelTable, roles: &RoleTables) -> String {
+    let local = Some(model.policy()).filter(|policy| !policy.is_empty());
+    let remote = roles
+        .iter()
+        .map(|(role, settings)| format!("{role}: {}", settings.model));
+    local.into_iter().chain(remote).collect::<Vec<_>>().join(" + ")
+}
+
+fn conclude_shard(shard: Shard, summary: ShardSummary, folder: &Path) -> std::io::Result<()> {
+    eprintln!(
+        "curate: shard {shard}: {} samples of {} prompts, {} unscored",
+        summary.n_samples, summary.n_prompts, summary.n_unscored
+    );
+    print_line(&folder.display().to_string())
+}
+
+/// Says what was kept.
+fn conclude(summary: &CurationSummary, folder: &Path) -> anyhow::Result<()> {
+    for (policy, counts) in &summary.policies {
+        eprintln!(
+            "curate: {policy}: {} samples, {} unanswered, {} unscored",
+            counts.n_samples, counts.n_unanswered, counts.n_unscored
+        );
     }
+    if let Some(contamination) = &summary.contamination {
+        eprintln!(
+            "curate: {} prompts stand in an evaluation set, {} cannot be compared",
+            contamination.by_set.values().sum::<usize>(),
+            contamination.n_unreadable
+        );
+    }
+    eprintln!(
+        "curate: kept {} of {} prompts, {} of them benign",
+        summary.n_kept, summary.n_prompts, summary.n_kept_benign
+    );
+    Ok(print_line(&folder.join("curated.jsonl").display().to_string())?)
+}
+
+/// A picture's brightness.
+fn grey(path: &Path) -> Result<GreyPicture, String> {
+    let picture = read_picture(path, MAX_PICTURE_PIXELS).map_err(|error| error.to_string())?;
+    GreyPicture::from_rgb(picture.width(), picture.pixels()).ok_or_else(|| "expected pixels, got none".to_owned())
 }

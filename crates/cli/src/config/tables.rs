@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use align::curate::CurateConfig;
+use align::decontamination::DecontaminationConfig;
 use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
 use align::judge::{self, JudgeConfig};
@@ -163,6 +164,14 @@ pub struct CurateSettings {
     pub reward: Rubric,
     /// How prompts are chosen.
     pub curate: CurateConfig,
+    /// What they are compared with, to drop those that stand in an evaluation set.
+    pub decontamination: DecontaminationConfig,
+    /// How judges are asked, where there are any.
+    pub judge: JudgeConfig,
+    /// Further policies (`policy`, `policy-2` …), and judges: every other role. Where there are none, the exact judge of
+    /// the miniature world judges.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub role: RoleTables,
 }
 
 /// Settings of `scruple eval`.

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use align::chat::ChatError;
 use align::curate::CurateError;
+use align::decontamination::DecontaminationError;
 use align::engine::EngineError;
 use align::eval::EvalError;
 use align::report::ReportError;
@@ -76,12 +77,15 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
         }
         match error.downcast_ref::<CurateError>() {
             Some(CurateError::Engine(inner)) => return Some(inner),
-            Some(CurateError::Judge(inner)) => return Some(inner),
+            Some(CurateError::Chat(inner)) => return Some(inner),
             Some(CurateError::Run(inner)) => return Some(inner),
             Some(CurateError::Data(inner)) => return Some(inner),
             Some(CurateError::Io(inner)) => return Some(inner),
             Some(CurateError::Setting(inner)) => return Some(inner),
             _ => {}
+        }
+        if let Some(DecontaminationError::Data(inner)) = error.downcast_ref() {
+            return Some(inner);
         }
         match error.downcast_ref::<EvalError>() {
             Some(EvalError::Engine(inner)) => return Some(inner),
@@ -155,6 +159,13 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
         return Some(match error {
             CurateError::Interrupted { .. } => Category::Interrupted,
             CurateError::Picture { .. } => Category::Output,
+            CurateError::MissingShard(_) => Category::Usage,
+            _ => Category::Data,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<DecontaminationError>() {
+        return Some(match error {
+            DecontaminationError::UnknownSet { .. } => Category::Usage,
             _ => Category::Data,
         });
     }
@@ -228,6 +239,9 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
             FormatError::Unrecognised { .. } => Some("say what it is with `--from NAME` or `--format NAME`".into()),
             _ => None,
         };
+    }
+    if let Some(CurateError::MissingShard(shard)) = error.downcast_ref() {
+        return Some(format!("add `--merge DIR` with the folder of shard {shard}"));
     }
     match error.downcast_ref::<std::io::Error>()?.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

@@ -169,7 +169,7 @@ prop_compose! {
             flip_rate: None,
             n_scored,
         };
-        Candidate { id: String::new(), stratum: format!("s{stratum}"), benign, spread }
+        Candidate { id: String::new(), stratum: format!("s{stratum}").into(), benign, spread }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use align::curate::{self, Curation};
+use align::curate::{self, Curation, Policy, Pool};
 use align::eval::{self, EvalConfig, EvalSummary};
 use align::grpo;
 use align::mini::judge::ExactJudge;
@@ -104,10 +104,12 @@ impl<'a> Demo<'a> {
             let mut engine = demo.open(from, None, Trainable::Frozen)?;
             demo.say(&format!("{name}: curating {} prompts", items.len()));
             let curation = Curation {
-                items: &items,
+                pool: Pool::Items(&items),
                 judge: &ExactJudge,
                 rubric: &recipe.safer.reward,
                 config: &recipe.curate,
+                decontaminator: None,
+                retry_unscored: false,
             };
             let folder = demo.folder.join("curate").join(name);
             let policy = demo.policy(from, None);
@@ -116,7 +118,8 @@ impl<'a> Demo<'a> {
                 policy: &policy,
                 resume: true,
             };
-            curate::run(&mut engine, &curation, output, &mut demo.context.progress).map_err(interrupt::stopped_or)?;
+            let mut policies = [Policy::local(&mut engine)];
+            curate::run(&mut policies, &curation, output, &mut demo.context.progress).map_err(interrupt::stopped_or)?;
             Ok(())
         })
     }

@@ -1,0 +1,231 @@
+//! Proof that parts put together are the whole, wherever a run was stopped.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::decontamination::{Compared, DecontaminationConfig, Decontaminator};
+use crate::types::write_items;
+
+/// Everything that a curation leaves behind.
+const FILES: [&str; 6] = [
+    "samples.jsonl",
+    "sampling.json",
+    "curation.jsonl",
+    "curated.jsonl",
+    "summary.json",
+    "qi_box.svg",
+];
+
+fn files(folder: &Path) -> Vec<(&'static str, String)> {
+    let read = |name| std::fs::read_to_string(folder.join(name)).unwrap();
+    FILES.map(|name| (name, read(name))).into()
+}
+
+fn shard(
+    index: u64,
+    of: u64,
+    curation: &Curation,
+    folder: &Path,
+    patience: usize,
+) -> Result<ShardSummary, CurateError> {
+    let mut engine = DigitEngine {
+        patience,
+        ..DigitEngine::new()
+    };
+    let output = output(folder, "digits");
+    run_shard(
+        Shard { index, of },
+        &mut [Policy::local(&mut engine)],
+        curation,
+        output,
+        &mut Silent,
+    )
+}
+
+fn merged(shards: &[PathBuf], curation: &Curation, folder: &Path) -> Result<CurationSummary, CurateError> {
+    merge(shards, 1, curation, output(folder, "digits"), &mut Silent)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn shards_merge_to_the_whole(of in 1..5_u64, n in 1..60_usize, batch_size in 1..9_usize, patience in 1..40_usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = |number: usize| if number.is_multiple_of(3) { ItemKind::Benign } else { ItemKind::Hazardous };
+        let items: Vec<Item> = (0..n).map(|number| item(&format!("p{number}"), kind(number))).collect();
+        let config = CurateConfig { batch_size, num_kept: 20, ..small() };
+        let rubric = rubric();
+        let whole = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
+        let whole_folder = folder.path().join("whole");
+        let outcome = run(&mut [Policy::local(&mut DigitEngine::new())], &whole, output(&whole_folder, "digits"), &mut Silent);
+        prop_assume!(outcome.is_ok());
+
+        // The shards read a file, in batches of another size, and are stopped on the way.
+        let file = folder.path().join("pool.jsonl");
+        write_items(&file, &items).unwrap();
+        let larger = CurateConfig { batch_size: batch_size + 1, ..config.clone() };
+        let part = Curation { pool: Pool::File(&file), ..curation(&rubric, &larger) };
+        let folders: Vec<PathBuf> = (1..=of).map(|index| folder.path().join(format!("part-{index}"))).collect();
+        for (index, part_folder) in (1..).zip(&folders) {
+            let _ = shard(index, of, &part, part_folder, patience);
+            shard(index, of, &part, part_folder, usize::MAX).unwrap();
+        }
+        let merged_folder = folder.path().join("merged");
+        let backwards: Vec<PathBuf> = folders.iter().rev().cloned().collect();
+        let same_size = Curation { config: whole.config, ..part };
+        merged(&backwards, &same_size, &merged_folder).unwrap();
+        prop_assert_eq!(files(&merged_folder), files(&whole_folder));
+    }
+}
+
+#[test]
+fn shards_that_do_not_fit_together_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (items, config, rubric) = (pool(), small(), rubric());
+    let curation = Curation {
+        pool: Pool::Items(&items),
+        ..curation(&rubric, &config)
+    };
+    let place = |name: &str| folder.path().join(name);
+    shard(1, 2, &curation, &place("one"), usize::MAX).unwrap();
+    shard(2, 2, &curation, &place("two"), 8).unwrap_err();
+    shard(2, 3, &curation, &place("of-three"), usize::MAX).unwrap();
+    run(
+        &mut [Policy::local(&mut DigitEngine::new())],
+        &curation,
+        output(&place("whole"), "digits"),
+        &mut Silent,
+    )
+    .unwrap();
+    let hotter = CurateConfig {
+        temperature: 0.5,
+        ..small()
+    };
+    let hot = Curation {
+        config: &hotter,
+        ..curation
+    };
+    shard(2, 2, &hot, &place("hot"), usize::MAX).unwrap();
+    let message = |names: &[&str]| {
+        let folders: Vec<PathBuf> = names.iter().map(|name| place(name)).collect();
+        let error = merged(&folders, &curation, &place("merged")).unwrap_err().to_string();
+        error.replace(&folder.path().display().to_string(), "DIR")
+    };
+    insta::assert_snapshot!(message(&["one"]), @"shard 2/2 is missing: expected the folders of all 2 shards");
+    insta::assert_snapshot!(message(&["one", "one"]), @"DIR/one: expected each shard once, but DIR/one is shard 1/2 too");
+    insta::assert_snapshot!(message(&["one", "of-three"]), @"DIR/of-three: expected a shard of 2 like the others, got 2/3");
+    insta::assert_snapshot!(message(&["one", "whole"]), @"DIR/whole: expected a shard, got a whole curation");
+    insta::assert_snapshot!(message(&["one", "nowhere"]), @"DIR/nowhere: no shard is there: expected sampling.json in it");
+    insta::assert_snapshot!(message(&["one", "hot"]), @"DIR/hot/sampling.json: `temperature` differs from the run's: expected 0.5, got 1.0; resume with the settings that the run began with, or choose another folder");
+    insta::assert_snapshot!(message(&["one", "two"]), @"DIR/two: shard 2/2 is not complete: expected 4 samples of prompt `h19`, got 0; go on with it first");
+    assert!(!place("merged").join("samples.jsonl").exists());
+}
+
+#[test]
+fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut items = pool();
+    for (number, item) in items.iter_mut().enumerate() {
+        item.messages = vec![Message::text(
+            Role::User,
+            format!("Number {number} stands by itself {number}"),
+        )];
+    }
+    let mut known = vec![items[3].clone(), items[25].clone()];
+    known[0].id = "e0".into();
+    known[1].id = "e1".into();
+    let settings = DecontaminationConfig {
+        compare: vec![Compared::Text],
+        text_similarity: 1.0,
+        ..DecontaminationConfig::default()
+    };
+    let unread = |_: &Path| Err("no picture is read".to_owned());
+    let decontaminator = Decontaminator::new(&settings, &unread, [("held-out".to_owned(), known)]).unwrap();
+    let (config, rubric) = (small(), rubric());
+    let curation = Curation {
+        pool: Pool::Items(&items),
+        decontaminator: Some(&decontaminator),
+        ..curation(&rubric, &config)
+    };
+    let whole = folder.path().join("whole");
+    let mut engine = DigitEngine {
+        patience: 12,
+        ..DigitEngine::new()
+    };
+    run(
+        &mut [Policy::local(&mut engine)],
+        &curation,
+        output(&whole, "digits"),
+        &mut Silent,
+    )
+    .unwrap_err();
+    let mut engine = DigitEngine::new();
+    let summary = run(
+        &mut [Policy::local(&mut engine)],
+        &curation,
+        output(&whole, "digits"),
+        &mut Silent,
+    )
+    .unwrap();
+    assert_eq!((summary.n_prompts, summary.n_samples), (31, 29 * 4));
+    assert_eq!(summary.dropped[&DropReason::Contaminated], 2);
+    let counts = summary.contamination.unwrap();
+    assert_eq!(
+        (counts.by_set["held-out"], counts.by_match["text"], counts.n_unreadable),
+        (2, 2, 0)
+    );
+    let report = std::fs::read_to_string(whole.join("contaminated.jsonl")).unwrap();
+    insta::assert_snapshot!(report, @r#"
+    {"id":"h3","cause":{"by":"text","set":"held-out","item":"e0","similarity":1.0}}
+    {"id":"b5","cause":{"by":"text","set":"held-out","item":"e1","similarity":1.0}}
+    "#);
+
+    let folders: Vec<PathBuf> = (1..=3)
+        .map(|index| folder.path().join(format!("part-{index}")))
+        .collect();
+    for (index, part) in (1..).zip(&folders) {
+        shard(index, 3, &curation, part, usize::MAX).unwrap();
+    }
+    let merged_folder = folder.path().join("merged");
+    merged(&folders, &curation, &merged_folder).unwrap();
+    assert_eq!(files(&merged_folder), files(&whole));
+    assert_eq!(
+        std::fs::read_to_string(merged_folder.join("contaminated.jsonl")).unwrap(),
+        report
+    );
+}
+
+#[test]
+fn a_journal_out_of_order_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    curate(&mut DigitEngine::new(), &pool(), &small(), folder.path()).unwrap();
+    let journal = folder.path().join("samples.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let without_one: String = text.split_inclusive('\n').skip(1).collect();
+    std::fs::write(&journal, without_one).unwrap();
+    let message = curate(&mut DigitEngine::new(), &pool(), &small(), folder.path())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("`h0` is not complete, yet there is a line of `h3`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_picture_of_many_prompts_stays_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qi_box.svg");
+    let mark = |number: usize| picture::Mark {
+        q: (number % 1009) as f64 / 1009.0 * 10.0,
+        i: (number % 997) as f64 / 997.0 * 5.0,
+        kept: number.is_multiple_of(16),
+        benign: number.is_multiple_of(7),
+    };
+    let marks: Vec<picture::Mark> = (0..159_000).map(mark).collect();
+    picture::write(&path, &marks, None).unwrap();
+    let svg = std::fs::read_to_string(&path).unwrap();
+    assert!(svg.len() < 1_500_000, "{} bytes", svg.len());
+    assert!(svg.contains("hazardous, kept (8518)"), "all are counted");
+}

@@ -1,0 +1,263 @@
+//! Proof that near-duplicates are found by text and by picture, and that others are let pass.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::picture::{GreyPicture, PictureHash};
+use super::text::{PERMUTATIONS, Shingles, TextIndex};
+use super::*;
+use crate::types::Part;
+
+const LONG: &str = "Look at both pictures with care and describe what the person in the first one holds, where they \
+    stand, who else can be seen beside them and what the weather is like; then tell me whether the object in the second \
+    picture could be brought along on a walk through the park in the evening.";
+
+#[test]
+fn texts_are_found_whatever_their_case_and_punctuation_and_with_a_word_changed() {
+    let mut index = TextIndex::new(0.7);
+    index.insert(LONG, 7);
+    index.insert("How do I put out a candle safely?", 8);
+    let closest = |text: &str| index.closest(&Shingles::of(text)).map(|(number, _)| number);
+    assert_eq!(closest(&LONG.to_uppercase().replace(',', " --")), Some(7));
+    assert_eq!(closest(&LONG.replace("evening", "morning")), Some(7));
+    assert_eq!(closest("how do I put out a candle, safely"), Some(8));
+    assert_eq!(closest("How do I put out a candle safely, please?"), Some(8));
+    assert_eq!(closest("How do I light a fire in the oven?"), None);
+    assert_eq!(closest(""), None);
+    assert_eq!(closest("!?"), None);
+    // Half of it is not the whole.
+    assert_eq!(closest(&LONG[..LONG.len() / 2]), None);
+}
+
+#[test]
+fn writing_without_spaces_and_the_shortest_texts_are_compared_too() {
+    let mut index = TextIndex::new(0.7);
+    index.insert("把第一张图片里的东西放进第二张图片里的东西会怎么样", 0);
+    index.insert("Hm", 1);
+    let closest = |text: &str| index.closest(&Shingles::of(text)).map(|(number, _)| number);
+    assert_eq!(closest("把第一张图片里的东西放进第二张图片里的东西会怎么样？"), Some(0));
+    assert_eq!(closest("hm..."), Some(1));
+    assert_eq!(closest("ha"), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn equal_places_of_signatures_estimate_jaccard(common in 0..60_usize, one in 0..60_usize, other in 0..60_usize) {
+        prop_assume!(common + one > 45 && common + other > 45);
+        let text = |name: &str, own: usize| {
+            let shared = (0..common).map(|number| format!("shared{number}"));
+            shared.chain((0..own).map(|number| format!("{name}{number}"))).collect::<Vec<_>>().join(" ")
+        };
+        let (one, other) = (Shingles::of(&text("a", one)), Shingles::of(&text("b", other)));
+        let exact = one.jaccard(&other);
+        let (left, right) = (one.signature(), other.signature());
+        let equal = left.iter().zip(&right).filter(|(left, right)| left == right).count();
+        let estimate = equal as f64 / PERMUTATIONS as f64;
+        // Five standard errors.
+        let error = (exact * (1.0 - exact) / PERMUTATIONS as f64).sqrt();
+        prop_assert!((estimate - exact).abs() <= 5.0 * error + 0.02, "{estimate} for {exact}");
+    }
+
+    #[test]
+    fn a_pair_is_found_exactly_if_it_is_similar_enough(changed in 0..20_usize, threshold in 0.3..0.95_f64) {
+        let words: Vec<String> = (0..80).map(|number| format!("word{number}")).collect();
+        let mut other = words.clone();
+        for number in 0..changed {
+            other[number * 4] = format!("new{number}");
+        }
+        let mut index = TextIndex::new(threshold);
+        index.insert(&words.join(" "), 3);
+        let shingles = Shingles::of(&other.join(" "));
+        let exact = Shingles::of(&words.join(" ")).jaccard(&shingles);
+        let found = index.closest(&shingles);
+        prop_assert_eq!(found, (exact >= threshold).then_some((3, exact)));
+    }
+}
+
+/// Soft blobs whose places the seed decides, `width` by `height`.
+fn blobs(seed: u64, width: usize, height: usize) -> GreyPicture {
+    let place = |number: u64| (crate::training::derive_seed(seed, "blob", &[number]) % 1000) as f64 / 1000.0;
+    let blobs: Vec<[f64; 3]> = (0..12).map(|blob| [0, 1, 2].map(|at| place(blob * 3 + at))).collect();
+    let brightness = |index: usize| {
+        let (x, y) = ((index % width) as f64 + 0.5, (index / width) as f64 + 0.5);
+        let (x, y) = (x / width as f64, y / height as f64);
+        let blob = |[left, top, strength]: &[f64; 3]| {
+            let (across, down) = (x - left, y - top);
+            (strength - 0.5) * (-(across * across + down * down) / 0.02).exp()
+        };
+        (128.0 + 240.0 * blobs.iter().map(blob).sum::<f64>()).clamp(0.0, 255.0) as u8
+    };
+    GreyPicture::new(width, (0..width * height).map(brightness).collect()).unwrap()
+}
+
+/// The picture as a lossy encoder leaves it: each pixel a few levels off, and each block of 8 by 8 too.
+fn noisy(picture: &GreyPicture, width: usize) -> GreyPicture {
+    let off = |kind: &str, number: usize| (crate::training::derive_seed(1, kind, &[number as u64]) % 9) as i32 - 4;
+    let pixels = picture.pixels().iter().enumerate().map(|(index, brightness)| {
+        let block = index / width / 8 * width + index % width / 8;
+        (i32::from(*brightness) + off("pixel", index) + off("block", block)).clamp(0, 255) as u8
+    });
+    GreyPicture::new(width, pixels.collect()).unwrap()
+}
+
+fn hash(picture: &GreyPicture) -> PictureHash {
+    PictureHash::of(picture).unwrap()
+}
+
+#[test]
+fn a_picture_keeps_its_hash_through_resizing_and_noise_and_others_have_another() {
+    let most = DecontaminationConfig::default().picture_distance;
+    for seed in 0..6 {
+        let original = hash(&blobs(seed, 240, 180));
+        for (width, height) in [(120, 90), (360, 270), (213, 160), (97, 73), (50, 40)] {
+            let distance = original.distance(hash(&blobs(seed, width, height)));
+            assert!(distance <= most, "{width} x {height}: {distance}");
+        }
+        let distance = original.distance(hash(&noisy(&blobs(seed, 240, 180), 240)));
+        assert!(distance <= most, "with noise: {distance}");
+        let distance = original.distance(hash(&blobs(seed + 1000, 240, 180)));
+        assert!(distance > 20, "{distance}");
+    }
+}
+
+#[test]
+fn blank_pictures_have_no_hash() {
+    let noisy = |base: u8| GreyPicture::new(64, (0..64 * 64).map(|pixel| base + (pixel % 7) as u8).collect()).unwrap();
+    assert_eq!(PictureHash::of(&noisy(0)), None);
+    assert_eq!(PictureHash::of(&noisy(248)), None);
+    assert!(PictureHash::of(&blobs(1, 64, 64)).is_some());
+    assert!(GreyPicture::new(0, Vec::new()).is_none());
+    assert!(GreyPicture::new(3, vec![0; 4]).is_none());
+    assert_eq!(PictureHash::of(&GreyPicture::new(1, vec![9]).unwrap()), None);
+}
+
+fn item(id: &str, text: &str, pictures: &[&str]) -> Item {
+    let image = |picture: &&str| Part::Image { image: picture.into() };
+    let text = Part::Text { text: text.to_owned() };
+    Item {
+        id: id.into(),
+        messages: vec![Message {
+            role: Role::User,
+            content: pictures.iter().map(image).chain([text]).collect(),
+        }],
+        split: None,
+        kind: None,
+        category: None,
+        twin_of: None,
+        truth: None,
+    }
+}
+
+/// Files by name: `black`, `broken`, or a number that is the seed of a picture.
+fn read(path: &Path) -> Result<GreyPicture, String> {
+    match path.to_str().unwrap() {
+        "black" => Ok(GreyPicture::new(8, vec![0; 64]).unwrap()),
+        seed => Ok(blobs(seed.parse().map_err(|_| "it is broken".to_owned())?, 90, 60)),
+    }
+}
+
+#[test]
+fn prompts_are_dropped_for_a_text_or_a_picture_but_never_for_a_black_one() {
+    let config = DecontaminationConfig::default();
+    let sets = [
+        (
+            "hard".to_owned(),
+            vec![item("h1", "May I mix these two liquids?", &["1", "2"])],
+        ),
+        (
+            "black".to_owned(),
+            vec![item("b1", "Anything to see in here at all?", &["black", "3"])],
+        ),
+    ];
+    let decontaminator = Decontaminator::new(&config, &read, sets).unwrap();
+    let cause = |item: Item| {
+        let found = decontaminator.check(&item);
+        serde_json::to_string(&found.map(|found| found.cause)).unwrap()
+    };
+    insta::assert_snapshot!(cause(item("a", "may I mix these two liquids", &["8", "9"])), @r#"{"by":"text","set":"hard","item":"h1","similarity":1.0}"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "2"])), @r#"{"by":"picture","set":"hard","item":"h1","similarity":1.0,"picture":"2"}"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["black", "3"])), @r#"{"by":"picture","set":"black","item":"b1","similarity":1.0,"picture":"3"}"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["black", "9"])), @r#"null"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "gone.png"])), @r#"{"by":"unreadable","picture":"gone.png","problem":"it is broken"}"#);
+
+    let text_alone = DecontaminationConfig {
+        compare: vec![Compared::Text],
+        ..DecontaminationConfig::default()
+    };
+    let sets = [(
+        "hard".to_owned(),
+        vec![item("h1", "May I mix these two liquids?", &["1"])],
+    )];
+    let decontaminator = Decontaminator::new(&text_alone, &read, sets).unwrap();
+    assert_eq!(
+        decontaminator.check(&item("a", "Where can one swim?", &["1", "gone.png"])),
+        None
+    );
+}
+
+#[test]
+fn a_set_that_cannot_be_read_is_an_error() {
+    let config = DecontaminationConfig::default();
+    let sets = [("hard".to_owned(), vec![item("h1", "Why?", &["gone.png"])])];
+    let message = |error: DecontaminationError| error.to_string();
+    let error = Decontaminator::new(&config, &read, sets).err().map(message);
+    assert_eq!(error.as_deref(), Some("set `hard`, item `h1`: gone.png: it is broken"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let against = |name: &str, path: &Path| DecontaminationConfig {
+        against: [(name.to_owned(), path.to_owned())].into(),
+        ..DecontaminationConfig::default()
+    };
+    let unknown = against("mine", folder.path());
+    let error = Decontaminator::open(&unknown, &read).err().map(message).unwrap();
+    assert!(
+        error.ends_with("folders are read of figstep, xstest, puzzlevqa, mossbench, msts"),
+        "{error}"
+    );
+    let header = "prompt_id,prompt_text\np1,Should I?\n";
+    for file in ["prompts_english_multimodal.csv", "prompts_english_textonly.csv"] {
+        std::fs::write(folder.path().join(file), header).unwrap();
+    }
+    let msts = against("msts", folder.path());
+    let decontaminator = Decontaminator::open(&msts, &read).unwrap().unwrap();
+    assert!(decontaminator.check(&item("a", "Should I", &[])).is_some());
+    assert!(Decontaminator::open(&config, &read).unwrap().is_none());
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let base = DecontaminationConfig::default;
+    let cases = [
+        (
+            DecontaminationConfig {
+                text_similarity: 0.0,
+                ..base()
+            },
+            "`decontamination.text_similarity`",
+        ),
+        (
+            DecontaminationConfig {
+                picture_distance: 33,
+                ..base()
+            },
+            "`decontamination.picture_distance`",
+        ),
+        (
+            DecontaminationConfig {
+                compare: Vec::new(),
+                ..base()
+            },
+            "`decontamination.compare`",
+        ),
+    ];
+    for (config, expected) in cases {
+        let message = config.validate("decontamination").unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    let named: BTreeSet<&str> = [Compared::Text, Compared::Picture].map(Compared::name).into();
+    assert_eq!(named.len(), 2);
+    base().validate("decontamination").unwrap();
+}

@@ -1,0 +1,212 @@
+//! Data files line by line: dialogues in and items out, one at a time, so that a file may be larger than memory.
+
+use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::io::{BufRead, BufReader, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use super::{DataError, Dialogue, Item, Part, relative_to};
+use crate::run_dir::write_streamed;
+
+/// The dialogues of a file, one JSON object a line (blank lines are passed over), image paths resolved against the
+/// file's folder. Of the lines read nothing is kept but a hash of each id (8 bytes). After an error it ends.
+///
+/// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, a line without messages or
+/// an id that stands twice; `Empty` for a file without lines.
+#[derive(Debug)]
+pub struct Dialogues<T> {
+    path: PathBuf,
+    reader: BufReader<fs_err::File>,
+    line: usize,
+    ids: HashSet<u64>,
+    has_ended: bool,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: Dialogue> Dialogues<T> {
+    /// Opens a file.
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        Ok(Self {
+            path: path.to_owned(),
+            reader: BufReader::new(fs_err::File::open(path)?),
+            line: 0,
+            ids: HashSet::new(),
+            has_ended: false,
+            kind: PhantomData,
+        })
+    }
+
+    /// The line of the last dialogue, counted from one.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    fn read_next(&mut self) -> Result<Option<T>, DataError> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            if self.reader.read_until(b'\n', &mut bytes)? == 0 {
+                return self.end();
+            }
+            self.line += 1;
+            let text = std::str::from_utf8(&bytes).map_err(|error| self.fault(format!("expected UTF-8: {error}")))?;
+            if !text.trim().is_empty() {
+                return self.read(text.trim_end_matches(['\n', '\r'])).map(Some);
+            }
+        }
+    }
+
+    fn end(&self) -> Result<Option<T>, DataError> {
+        if self.ids.is_empty() {
+            let path = self.path.clone();
+            return Err(DataError::Empty { path });
+        }
+        Ok(None)
+    }
+
+    fn read(&mut self, text: &str) -> Result<T, DataError> {
+        let mut dialogue: T = serde_json::from_str(text).map_err(|error| self.fault(error.to_string()))?;
+        if dialogue.messages().is_empty() {
+            return Err(self.fault("`messages` is empty: expected at least one message".into()));
+        }
+        if !self.ids.insert(hash(dialogue.id())) {
+            self.check_unique(dialogue.id())?;
+        }
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        for part in dialogue.messages().iter_mut().flat_map(|message| &mut message.content) {
+            if let Part::Image { image } = part {
+                *image = folder.join(&*image);
+            }
+        }
+        Ok(dialogue)
+    }
+
+    /// Looks the id up in the lines before, since two ids may share a hash.
+    fn check_unique(&self, id: &str) -> Result<(), DataError> {
+        let reader = BufReader::new(fs_err::File::open(&self.path)?);
+        for (index, line) in reader.lines().take(self.line - 1).enumerate() {
+            if serde_json::from_str::<T>(&line?).is_ok_and(|earlier| earlier.id() == id) {
+                let first = index + 1;
+                let problem = format!("id `{id}` stands already on line {first}: expected unique ids");
+                return Err(self.fault(problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn fault(&self, problem: String) -> DataError {
+        DataError::Line {
+            path: self.path.clone(),
+            line: self.line,
+            problem,
+        }
+    }
+}
+
+impl<T: Dialogue> Iterator for Dialogues<T> {
+    type Item = Result<T, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_ended {
+            return None;
+        }
+        let next = self.read_next().transpose();
+        self.has_ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Reads a file of items whole, as [`read_dialogues`].
+///
+/// Errors: those of [`Dialogues`].
+pub fn read_items(path: &Path) -> Result<Vec<Item>, DataError> {
+    read_dialogues(path)
+}
+
+/// Reads a file of dialogues whole; [`Dialogues`] says what they are.
+///
+/// Errors: those of [`Dialogues`].
+pub fn read_dialogues<T: Dialogue>(path: &Path) -> Result<Vec<T>, DataError> {
+    Dialogues::open(path)?.collect()
+}
+
+/// Writes items as JSON lines, atomically: the file appears whole or not at all. Image paths are written relative to
+/// the file's folder where one leads to the other, so that the whole can be moved.
+///
+/// Errors: `Io` naming the file.
+pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
+    write_each_item(path, items.iter().cloned().map(Ok))
+}
+
+/// As [`write_items`], of items that come one at a time.
+///
+/// Errors: `Io` naming the file; the first of the items' own.
+pub fn write_each_item(path: &Path, items: impl Iterator<Item = Result<Item, DataError>>) -> Result<(), DataError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    write_streamed(path, |file| {
+        for item in items {
+            let mut item = item?;
+            for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
+                if let Part::Image { image } = part {
+                    *image = relative_to(image, folder);
+                }
+            }
+            serde_json::to_writer(&mut *file, &item).map_err(std::io::Error::from)?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        std::fs::write(&path, text).unwrap();
+        let message = read_items(&path).unwrap_err().to_string();
+        message.replace(&path.display().to_string(), "FILE")
+    }
+
+    fn line(id: &str) -> String {
+        format!("{{\"id\":\"{id}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Why?\"}}]}}\n")
+    }
+
+    #[test]
+    fn lines_are_read_one_at_a_time_and_blank_ones_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        std::fs::write(&path, format!("{}\r\n\n{}", line("a").trim_end(), line("b").trim_end())).unwrap();
+        let mut items = Dialogues::<Item>::open(&path).unwrap();
+        assert_eq!(items.next().unwrap().unwrap().id, "a");
+        assert_eq!(items.line(), 1);
+        assert_eq!(items.next().unwrap().unwrap().id, "b");
+        assert_eq!(items.line(), 3);
+        assert!(items.next().is_none() && items.next().is_none());
+    }
+
+    #[test]
+    fn faults_name_their_line() {
+        let twice = fault(format!("{}\n{}{}", line("a"), line("b"), line("a")).as_bytes());
+        assert_eq!(twice, "FILE:4: id `a` stands already on line 1: expected unique ids");
+        let nothing = "FILE: no items: expected at least one JSON object, one a line, got an empty file";
+        assert_eq!(fault(b"\n"), nothing);
+        let empty = fault(b"{\"id\":\"a\",\"messages\":[]}");
+        assert_eq!(empty, "FILE:1: `messages` is empty: expected at least one message");
+        assert!(fault(format!("{}x\n", line("a")).as_bytes()).starts_with("FILE:2: expected value"));
+        let no_text = fault(&[line("a").as_bytes(), b"\xff\n"].concat());
+        assert!(no_text.starts_with("FILE:2: expected UTF-8"), "{no_text}");
+    }
+}
