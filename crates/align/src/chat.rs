@@ -3,10 +3,16 @@
 //! Unlike [`crate::engine::Engine`] it knows no tokens and no weights, only dialogues and texts; that is all a remote
 //! model shows.
 
+mod ask;
+#[cfg(test)]
+pub(crate) mod scripted;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::types::Message;
+
+pub use ask::{Questions, ask, json_object, object_schema};
 
 /// A dialogue to answer once.
 #[derive(Clone, Debug, PartialEq)]

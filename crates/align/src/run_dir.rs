@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 
 pub use answers::AnswerFolder;
 pub use journal::{Journal, read_journal};
+pub(crate) use settings::keep_settings;
 use settings::{check_settings, read_json, write_json};
 
 use crate::rollout::RolloutRecord;

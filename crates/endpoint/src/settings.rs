@@ -31,6 +31,8 @@ pub struct RoleSettings {
     pub price_input: f64,
     /// Price of a million tokens written.
     pub price_output: f64,
+    /// Price of a picture, for painters.
+    pub price_image: f64,
     /// No further call is made once the role has cost this much; 0 for no limit.
     pub max_cost: f64,
     /// No further call is made once the role has read and written this many tokens; 0 for no limit.
@@ -63,6 +65,7 @@ impl Default for RoleSettings {
             structured_output: StructuredOutput::ResponseFormat,
             price_input: 0.0,
             price_output: 0.0,
+            price_image: 0.0,
             max_cost: 0.0,
             max_total_tokens: 0,
         }
@@ -89,6 +92,7 @@ impl RoleSettings {
         for (name, price) in [
             ("price_input", self.price_input),
             ("price_output", self.price_output),
+            ("price_image", self.price_image),
             ("max_cost", self.max_cost),
         ] {
             check_setting(price.is_finite() && price >= 0.0, &key(name), "a number from 0", price)?;
