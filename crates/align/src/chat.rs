@@ -4,6 +4,7 @@
 //! model shows.
 
 mod ask;
+mod engine_model;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::types::Message;
 
 pub use ask::{Questions, ask, json_object, object_schema};
+pub use engine_model::EngineModel;
 
 /// A dialogue to answer once.
 #[derive(Clone, Debug, PartialEq)]

@@ -24,6 +24,7 @@ mod tests;
 
 use std::path::Path;
 
+use crate::chat::ChatError;
 use crate::engine::{Engine, EngineError};
 use crate::progress::Progress;
 use crate::reward::Rubric;
@@ -67,6 +68,9 @@ pub enum CurateError {
     /// The model could not answer.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The judge had to stop. What was judged before is kept.
+    #[error(transparent)]
+    Judge(#[from] ChatError),
     /// The settings differ from those the samples were drawn with, or a file of the folder is damaged.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -232,10 +232,7 @@ impl Forge<'_> {
                 "labels.method = \"reflection\"",
             ),
         ];
-        if let Some((_, setting)) = needs_policy
-            .iter()
-            .find(|(needs, _)| *needs && self.policy.is_none())
-        {
+        if let Some((_, setting)) = needs_policy.iter().find(|(needs, _)| *needs && self.policy.is_none()) {
             return Err(ForgeError::Missing(format!(
                 "{setting} needs a role `policy`, got none\n  hint: add a table [role.policy]"
             )));

@@ -7,6 +7,7 @@
 
 mod combine;
 mod labelled;
+mod model_judge;
 mod rubric;
 mod summary;
 mod validation;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use combine::{Combination, combine};
 pub use labelled::{Labelled, LabelledResponse};
+pub use model_judge::ModelJudge;
 pub use rubric::Rubric;
 pub use summary::{JudgeSummary, summarise};
 pub use validation::{Validation, validate};
@@ -49,14 +51,14 @@ impl Dialogue for Response {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeConfig {
-    /// What is judged.
-    pub rubric: Rubric,
     /// 0, so that a judge asked twice says the same (P1).
     pub temperature: f64,
     /// Most tokens of a verdict.
     pub max_tokens: usize,
     /// Sets the judge's chance where the temperature is above 0.
     pub seed: u64,
+    /// How several judges' numbers are put together.
+    pub combination: Combination,
 }
 
 impl JudgeConfig {
@@ -78,10 +80,10 @@ impl JudgeConfig {
 impl Default for JudgeConfig {
     fn default() -> Self {
         Self {
-            rubric: Rubric::Mis,
             temperature: 0.0,
             max_tokens: 1024,
             seed: 0,
+            combination: Combination::Majority,
         }
     }
 }
@@ -96,29 +98,28 @@ pub type Scored = Result<Value, String>;
 pub fn judge(
     model: &dyn ChatModel,
     responses: &[Response],
+    rubric: Rubric,
     config: &JudgeConfig,
     on_scored: &mut dyn FnMut(),
 ) -> Result<Vec<Scored>, ChatError> {
     let questions = Questions {
         speaker: "judge",
         count: responses.len(),
-        request: &|index| request(&responses[index], config),
-        read: &|_, answer| config.rubric.read(answer),
+        request: &|index| request(&responses[index], rubric, config),
+        read: &|_, answer| rubric.read(answer),
     };
     ask(model, &questions, on_scored)
 }
 
 /// The dialogue in which a response is judged.
-fn request(response: &Response, config: &JudgeConfig) -> ChatRequest {
+fn request(response: &Response, rubric: Rubric, config: &JudgeConfig) -> ChatRequest {
     let mut content: Vec<Part> = image_paths(&response.messages)
         .map(|image| Part::Image {
             image: image.to_owned(),
         })
         .collect();
     content.push(Part::Text {
-        text: config
-            .rubric
-            .prompt(&transcript(&response.messages), &response.response),
+        text: rubric.prompt(&transcript(&response.messages), &response.response),
     });
     ChatRequest {
         id: response.id.clone(),
@@ -130,7 +131,7 @@ fn request(response: &Response, config: &JudgeConfig) -> ChatRequest {
             temperature: config.temperature,
             max_tokens: config.max_tokens,
             seed: config.seed,
-            schema: Some(config.rubric.schema()),
+            schema: Some(rubric.schema()),
         },
     }
 }

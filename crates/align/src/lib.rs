@@ -9,6 +9,7 @@ pub mod engine;
 pub mod fake_engine;
 pub mod paint;
 pub mod progress;
+pub mod tagged;
 pub mod types;
 
 pub mod run_dir;

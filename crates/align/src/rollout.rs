@@ -4,16 +4,18 @@
 //! correction is trained is the trainer's business. Source: P2 (SaFeR-VLM, arXiv 2510.06871), which does not discard
 //! unsafe responses but reflects on them; counts and thresholds were not published and are settings here.
 
+mod draw;
 mod reflect;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Completion, Engine, EngineError, SampleRequest, Sampled, SamplingParams};
+use crate::engine::{Completion, Engine, SampleRequest, SamplingParams};
 use crate::reward::{Reward, Rubric, Unscored};
-use crate::training::{SettingError, check_count, check_setting, check_share, derive_seed};
+use crate::training::{SettingError, TrainingError, check_count, check_setting, check_share, derive_seed};
 use crate::types::{Item, ItemKind, Message};
 use crate::verdict::{Judge, Judgement};
 
+use draw::{Judged, draw_judged};
 pub use reflect::{Correction, DEFAULT_REFLECTION_PROMPT, reflection_prompt, split_correction};
 
 /// How groups are drawn. Names as TRL has them where it does.
@@ -41,6 +43,9 @@ pub struct RolloutConfig {
     pub min_unsafe_kept: usize,
     /// Most responses of a group that reflect, the worst first; 0 lets all unsafe ones.
     pub max_reflections: usize,
+    /// Prompts sampled at once, and judged while the next are sampled; 0 samples all of a step at once. Changes no
+    /// response.
+    pub batch_size: usize,
 }
 
 impl Default for RolloutConfig {
@@ -56,6 +61,7 @@ impl Default for RolloutConfig {
             max_corrected_share: 0.5,
             min_unsafe_kept: 1,
             max_reflections: 0,
+            batch_size: 0,
         }
     }
 }
@@ -165,11 +171,18 @@ pub struct Rollout<'a> {
 impl Rollout<'_> {
     /// Draws one group for each prompt, judges it, and lets unsafe members reflect.
     ///
-    /// Errors: the engine's.
-    pub fn draw<'a>(&self, engine: &mut dyn Engine, prompts: &[Prompt<'a>]) -> Result<Vec<Group<'a>>, EngineError> {
-        let requests: Vec<SampleRequest> = prompts.iter().map(|prompt| self.request(prompt)).collect();
-        let drawn = engine.sample(&requests, &self.config.params(self.config.max_completion_length))?;
-        let mut groups = self.judge_groups(prompts, drawn);
+    /// Errors: the engine's; `Judge` where the judge had to stop.
+    pub fn draw<'a>(&self, engine: &mut dyn Engine, prompts: &[Prompt<'a>]) -> Result<Vec<Group<'a>>, TrainingError> {
+        let requests: Vec<(&Item, SampleRequest)> = prompts
+            .iter()
+            .map(|prompt| (prompt.item, self.request(prompt)))
+            .collect();
+        let drawn = draw_judged(self, engine, &requests, self.config.max_completion_length, |text| text)?;
+        let mut groups: Vec<Group> = prompts
+            .iter()
+            .zip(drawn)
+            .map(|(prompt, judged)| self.group(prompt.item, judged))
+            .collect();
         if self.config.reflect {
             reflect::reflect(self, engine, prompts, &mut groups)?;
         }
@@ -187,45 +200,19 @@ impl Rollout<'_> {
         }
     }
 
-    /// Judges all responses in one go, so that a judge behind a network can work on many at once.
-    fn judge_groups<'a>(&self, prompts: &[Prompt<'a>], drawn: Vec<Sampled>) -> Vec<Group<'a>> {
-        let responses: Vec<(&Item, &str)> = prompts
-            .iter()
-            .zip(&drawn)
-            .flat_map(|(prompt, sampled)| {
-                sampled
-                    .completions
-                    .iter()
-                    .map(|drawn| (prompt.item, drawn.text.as_str()))
-            })
-            .collect();
-        let mut judgements = self.judge.judge(&responses).into_iter();
-        let mut member = |item: &Item, completion: Completion| {
-            let judgement = judgements.next().unwrap_or_else(missing_judgement);
-            let reward = self.rubric.reward(&judgement, item.kind);
-            Member {
-                completion,
-                judgement,
-                reward,
-                correction: None,
-            }
+    fn group<'a>(&self, item: &'a Item, (sampled, judgements): Judged) -> Group<'a> {
+        let member = |(completion, judgement): (Completion, Judgement)| Member {
+            reward: self.rubric.reward(&judgement, item.kind),
+            completion,
+            judgement,
+            correction: None,
         };
-        let group = |(prompt, sampled): (&Prompt<'a>, Sampled)| Group {
-            item: prompt.item,
+        Group {
+            item,
             prompt_tokens: sampled.prompt_ids.len(),
-            members: sampled
-                .completions
-                .into_iter()
-                .map(|completion| member(prompt.item, completion))
-                .collect(),
-        };
-        prompts.iter().zip(drawn).map(group).collect()
+            members: sampled.completions.into_iter().zip(judgements).map(member).collect(),
+        }
     }
-}
-
-/// Stands in where a judge returned fewer judgements than it was given responses.
-fn missing_judgement() -> Judgement {
-    Judgement::Unscored("the judge gave no judgement for this response".into())
 }
 
 /// What became of one response of a group; one line of `rollouts.jsonl`.

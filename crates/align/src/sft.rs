@@ -20,7 +20,7 @@ pub use config::SftConfig;
 pub use mixture::Mixture;
 
 /// What a checkpoint holds beside the engine's own files. The order of the data follows from seed and step.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
     /// Reply tokens trained on so far.

@@ -8,6 +8,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
+use crate::chat::ChatError;
 use crate::engine::{AdamW, EngineError};
 use crate::run_dir::RunError;
 
@@ -129,6 +130,9 @@ pub enum TrainingError {
     /// The model could not do as asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The judge had to stop.
+    #[error(transparent)]
+    Judge(#[from] ChatError),
     /// The run's directory could not be used.
     #[error(transparent)]
     Run(#[from] RunError),

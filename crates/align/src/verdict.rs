@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chat::ChatError;
 use crate::types::Item;
 
 /// How far a response takes in the pictures (P1, section 4.1).
@@ -95,13 +96,17 @@ impl Judgement {
     }
 }
 
-/// A source of verdicts: an exact judge, a model behind an endpoint, a person.
-pub trait Judge {
+/// A source of verdicts: an exact judge, a model behind an endpoint, a person. It may work on a thread of its own, while
+/// the next responses are drawn.
+pub trait Judge: Sync {
     /// The judge's name, for records.
     fn name(&self) -> &str;
 
     /// Judges each response to its item; one judgement for each, in order.
-    fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement>;
+    ///
+    /// Errors: [`ChatError`] where a judge that has to be asked must stop before all are judged; a response that it
+    /// cannot score is [`Judgement::Unscored`].
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError>;
 
     /// The rates of [`crate::eval::RATES`] that can be read from its verdicts; none where all can. What a judge cannot
     /// see is not a rate of 0.

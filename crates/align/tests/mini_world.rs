@@ -45,7 +45,7 @@ fn item(scenario: Scenario, black: bool) -> Item {
 
 fn verdict(scenario: Scenario, black: bool, response: &str) -> Verdict {
     let item = item(scenario, black);
-    ExactJudge.judge(&[(&item, response)])[0]
+    ExactJudge.judge(&[(&item, response)]).unwrap()[0]
         .verdict()
         .expect("the response is one the judge reads")
         .clone()
@@ -135,7 +135,7 @@ fn what_cannot_be_parsed_is_unscored() {
         "<think>The first</think><answer>dryer</answer>",
     ] {
         assert!(
-            ExactJudge.judge(&[(&item, response)])[0].verdict().is_none(),
+            ExactJudge.judge(&[(&item, response)]).unwrap()[0].verdict().is_none(),
             "{response:?}"
         );
     }

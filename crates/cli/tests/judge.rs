@@ -176,7 +176,7 @@ fn several_judges_agree_or_the_response_is_unscored() {
         0,
     );
     let config = format!(
-        "[judge]\nrubric = \"mis\"\n[role.one]\nurl = \"{}\"\nmodel = \"one\"\n[role.two]\nurl = \"{}\"\nmodel = \"two\"\n",
+        "rubric = \"mis\"\n[role.one]\nurl = \"{}\"\nmodel = \"one\"\n[role.two]\nurl = \"{}\"\nmodel = \"two\"\n",
         fake.url(),
         contrary.url()
     );

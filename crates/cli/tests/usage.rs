@@ -42,8 +42,8 @@ fn check_failure(files: &[(&str, &str)], arguments: &[&str], code: i32, message:
 fn help_teaches() {
     let folder = folder_with(&[]);
     for command in [
-        "", "demo", "mini", "base", "sft", "curate", "rl", "eval", "report", "inspect", "judge", "merge", "generate",
-        "score", "serve",
+        "", "demo", "mini", "base", "sft", "forge", "review", "curate", "rl", "eval", "report", "inspect", "judge",
+        "merge", "generate", "score", "serve",
     ] {
         let arguments: Vec<&str> = if command.is_empty() {
             vec!["--help"]

@@ -5,7 +5,7 @@
 //! Client and endpoint share one process, so memory and processor time are those of both.
 
 use std::error::Error;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use align::chat::{ChatModel, ChatParams, ChatRequest};
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         max_retries: 9,
         ..RoleSettings::default()
     };
-    let endpoint = Endpoint::new("judge", settings, Rc::new(journal), || false)?;
+    let endpoint = Endpoint::new("judge", settings, Arc::new(journal), || false)?;
     let (mut answered, mut failed) = (0, 0);
     let mut requests = (0..calls).map(|number| ChatRequest {
         id: format!("r{number}"),

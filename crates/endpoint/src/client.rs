@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
@@ -30,13 +30,12 @@ const TICK: Duration = Duration::from_millis(200);
 pub struct Endpoint {
     role: String,
     settings: RoleSettings,
-    journal: Rc<Journal>,
+    journal: Arc<Journal>,
     http: reqwest::Client,
     runtime: tokio::runtime::Runtime,
     pace: Pace,
     pictures: RefCell<PictureHashes>,
     spending: Cell<Spending>,
-    answered_from_journal: Cell<u64>,
     wants_stop: fn() -> bool,
 }
 
@@ -54,7 +53,7 @@ impl Endpoint {
     pub fn new(
         role: &str,
         settings: RoleSettings,
-        journal: Rc<Journal>,
+        journal: Arc<Journal>,
         wants_stop: fn() -> bool,
     ) -> Result<Self, String> {
         let mut headers = HeaderMap::new();
@@ -90,24 +89,13 @@ impl Endpoint {
             pace,
             pictures: RefCell::default(),
             spending: Cell::new(spending),
-            answered_from_journal: Cell::new(0),
             wants_stop,
         })
-    }
-
-    /// The role that the model plays.
-    pub fn role(&self) -> &str {
-        &self.role
     }
 
     /// What the role has cost, earlier runs on the same journal included.
     pub fn spending(&self) -> Spending {
         self.spending.get()
-    }
-
-    /// How many requests the journal answered without a call.
-    pub fn answered_from_journal(&self) -> u64 {
-        self.answered_from_journal.get()
     }
 
     async fn run(
@@ -179,11 +167,8 @@ impl Endpoint {
             Ok(unknown) => unknown,
             Err(reason) => return Ok(Prepared::Known(Err(Unanswered { reason }))),
         };
-        match self.journal.get(&key).map_err(ChatError::Model)? {
-            Some(outcome) => {
-                self.answered_from_journal.update(|count| count + 1);
-                Ok(Prepared::Known(outcome))
-            }
+        match self.journal.get(&self.role, &key).map_err(ChatError::Model)? {
+            Some(outcome) => Ok(Prepared::Known(outcome)),
             None => Ok(Prepared::Unknown(key, body)),
         }
     }
@@ -203,9 +188,9 @@ impl Endpoint {
         outcome: &Result<ChatAnswer, Unanswered>,
         attempts: usize,
     ) -> Result<(), ChatError> {
-        let cost = outcome.as_ref().map_or(0.0, |answer| {
-            cost(answer, &self.settings) + verb.price(&self.settings)
-        });
+        let cost = outcome
+            .as_ref()
+            .map_or(0.0, |answer| cost(answer, &self.settings) + verb.price(&self.settings));
         let record = Record {
             key,
             role: &self.role,

@@ -1,6 +1,8 @@
 //! The journal of calls: an SQLite file with a write-ahead log, one row for each call that ended.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use align::chat::{ChatAnswer, Unanswered};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -12,8 +14,15 @@ use crate::pictures;
 /// Answers and failures by the key of their request. What is in it survives the end of the process at any moment.
 #[derive(Debug)]
 pub struct Journal {
-    connection: Connection,
+    open: Mutex<Open>,
     path: PathBuf,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: Connection,
+    /// How many requests of each role were answered without a call.
+    answered: HashMap<String, u64>,
 }
 
 /// What a finished call leaves behind.
@@ -58,7 +67,10 @@ impl Journal {
         let connection = Connection::open(path).map_err(named)?;
         connection.execute_batch(SCHEMA).map_err(named)?;
         Ok(Self {
-            connection,
+            open: Mutex::new(Open {
+                connection,
+                answered: HashMap::new(),
+            }),
             path: path.to_owned(),
         })
     }
@@ -68,9 +80,28 @@ impl Journal {
         pictures::folder(&self.path)
     }
 
-    /// What is known of a request.
-    pub(crate) fn get(&self, key: &Key) -> Result<Option<Result<ChatAnswer, Unanswered>>, String> {
-        let row = self
+    /// What is known of a role's request.
+    pub(crate) fn get(&self, role: &str, key: &Key) -> Result<Option<Result<ChatAnswer, Unanswered>>, String> {
+        let known = self.look_up(key)?;
+        if known.is_some() {
+            *self.opened().answered.entry(role.to_owned()).or_default() += 1;
+        }
+        Ok(known)
+    }
+
+    /// How many of a role's requests were answered without a call since the journal was opened.
+    pub fn answered(&self, role: &str) -> u64 {
+        self.opened().answered.get(role).copied().unwrap_or_default()
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Open> {
+        // A panic elsewhere leaves the connection as whole as it was.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look_up(&self, key: &Key) -> Result<Option<Result<ChatAnswer, Unanswered>>, String> {
+        let open = self.opened();
+        let row = open
             .connection
             .prepare_cached("SELECT answer, failure FROM calls WHERE key = ?1");
         let found = row.and_then(|mut query| {
@@ -93,7 +124,7 @@ impl Journal {
 
     /// Writes a call down.
     pub(crate) fn put(&self, record: &Record) -> Result<(), String> {
-        insert(&self.connection, record).map_err(|error| self.named(&error))
+        insert(&self.opened().connection, record).map_err(|error| self.named(&error))
     }
 
     /// Forgets a role's failed calls, so that they are made again. Returns their number.
@@ -101,7 +132,8 @@ impl Journal {
     /// Errors: a message naming the file.
     pub fn forget_failures(&self, role: &str) -> Result<usize, String> {
         let statement = "DELETE FROM calls WHERE role = ?1 AND answer IS NULL";
-        self.connection
+        self.opened()
+            .connection
             .execute(statement, [role])
             .map_err(|error| self.named(&error))
     }
@@ -121,7 +153,8 @@ impl Journal {
                 cost: row.get(4)?,
             })
         };
-        self.connection
+        self.opened()
+            .connection
             .query_row(query, [role], read)
             .map_err(|error| self.named(&error))
     }

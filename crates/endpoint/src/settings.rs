@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoleSettings {
-    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1`.
+    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1`; or `local`, where the model runs in this process;
+    /// or `mini`, where the miniature world itself answers.
     pub url: String,
-    /// The model's name there.
+    /// The model's name there; of a local one its folder, or its name on the hub.
     pub model: String,
     /// The environment variable that holds the key; it may be unset for a server that asks for none. The key itself
     /// stands in no file, log or journal.
     pub api_key_env: String,
-    /// Calls in flight at once.
+    /// Calls in flight at once; of a local model, prompts answered at once.
     pub concurrency: usize,
     /// Most calls a minute; 0 for no limit.
     pub requests_per_minute: usize,
@@ -73,6 +74,21 @@ impl Default for RoleSettings {
 }
 
 impl RoleSettings {
+    /// Whether the model runs in this process, behind no endpoint.
+    pub fn is_local(&self) -> bool {
+        self.url == "local"
+    }
+
+    /// Whether the miniature world itself plays the role: its writer, judge or painter, without a model.
+    pub fn is_mini(&self) -> bool {
+        self.url == "mini"
+    }
+
+    /// Whether the model is behind an endpoint.
+    pub fn is_remote(&self) -> bool {
+        !self.is_local() && !self.is_mini()
+    }
+
     /// Checks that the settings can be used. `table` is where they stand, such as `role.judge`.
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
@@ -80,12 +96,13 @@ impl RoleSettings {
         let key = |name: &str| format!("{table}.{name}");
         let is_web = self.url.starts_with("http://") || self.url.starts_with("https://");
         check_setting(
-            is_web,
+            is_web || !self.is_remote(),
             &key("url"),
-            "an address that begins with http:// or https://",
+            "an address that begins with http:// or https://, or \"local\" or \"mini\"",
             &self.url,
         )?;
-        check_setting(!self.model.is_empty(), &key("model"), "the model's name", "nothing")?;
+        let is_named = self.is_mini() || !self.model.is_empty();
+        check_setting(is_named, &key("model"), "the model's name", "nothing")?;
         check_count(&key("concurrency"), self.concurrency)?;
         let positive = self.timeout.is_finite() && self.timeout > 0.0;
         check_setting(positive, &key("timeout"), "seconds above 0", self.timeout)?;

@@ -2,7 +2,7 @@
 //! twice, and what the journal holds costs nothing again.
 
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use align::chat::{ChatError, ChatModel, ChatParams, ChatRequest};
 use align::types::{Message, Role};
@@ -45,7 +45,7 @@ fn settings(endpoint: &FakeEndpoint) -> RoleSettings {
 
 fn open(settings: RoleSettings, folder: &Path) -> Endpoint {
     let journal = Journal::open(&folder.join("journal.sqlite")).unwrap();
-    Endpoint::new("judge", settings, Rc::new(journal), || false).unwrap()
+    Endpoint::new("judge", settings, Arc::new(journal), || false).unwrap()
 }
 
 /// The answer to each request or its failure, where it has ended.
@@ -97,12 +97,13 @@ fn every_request_ends_once_and_is_paid_for_once() {
     assert!((spending.cost - 800.0).abs() < 1e-6);
 
     // Again, and by another process: from the journal alone.
-    let again = open(settings(&fake), folder.path());
+    let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
+    let again = Endpoint::new("judge", settings(&fake), journal.clone(), || false).unwrap();
     let (ended, repeated) = ask(&again, REQUESTS);
     ended.unwrap();
     assert_eq!(repeated, outcomes);
     assert_eq!(
-        (fake.counts().calls, again.answered_from_journal()),
+        (fake.counts().calls, journal.answered("judge")),
         (counts.calls, REQUESTS as u64)
     );
     assert_eq!(again.spending(), spending);

@@ -128,7 +128,7 @@ fn draw_batch(
             responses.push((*item, completion.text.as_str()));
         }
     }
-    let judged = curation.judge.judge(&responses);
+    let judged = curation.judge.judge(&responses)?;
     let sample = |((number, (item, response)), judgement): ((usize, &(&Item, &str)), Judgement)| Sample {
         id: item.id.clone(),
         number,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
+use crate::chat::ChatError;
 use crate::engine::{
     AdamW, Completion, FinishReason, ForwardBackward, OptimStep, Policy, SampleRequest, Sampled, SamplingParams,
     SaveKind, Sequence, TokenLoss, TokenScores,
@@ -78,7 +79,7 @@ impl Judge for DigitJudge {
         "digit"
     }
 
-    fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement> {
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
         let judge = |(item, response): &(&Item, &str)| {
             if item.id.starts_with("mute") {
                 return Judgement::Unscored("says nothing".into());
@@ -98,7 +99,7 @@ impl Judge for DigitJudge {
                 correct: None,
             })
         };
-        responses.iter().map(judge).collect()
+        Ok(responses.iter().map(judge).collect())
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::refusal::answer_of;
+use crate::chat::ChatError;
 use crate::types::Item;
 use crate::verdict::{Decision, Judge, Judgement, PerceptionLevel, Verdict};
 
@@ -110,11 +111,11 @@ impl Judge for OptionMatch {
         "option-match"
     }
 
-    fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement> {
-        responses
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
+        Ok(responses
             .iter()
             .map(|(item, response)| judge(item, answer_of(response)))
-            .collect()
+            .collect())
     }
 
     fn rates(&self) -> Option<&'static [&'static str]> {
@@ -212,12 +213,14 @@ mod tests {
         let mut puzzle = item("p", "general", Some(ItemKind::General));
         puzzle.truth = Some(serde_json::json!({"options": ["3", "5"], "answer": "5"}));
         let without_truth = item("q", "general", Some(ItemKind::General));
-        let judgements = OptionMatch.judge(&[
-            (&puzzle, "<think>3, no</think><answer>(B)</answer>"),
-            (&puzzle, "3"),
-            (&puzzle, "3 or 5"),
-            (&without_truth, "3"),
-        ]);
+        let judgements = OptionMatch
+            .judge(&[
+                (&puzzle, "<think>3, no</think><answer>(B)</answer>"),
+                (&puzzle, "3"),
+                (&puzzle, "3 or 5"),
+                (&without_truth, "3"),
+            ])
+            .unwrap();
         let correct: Vec<_> = judgements
             .iter()
             .map(|judgement| judgement.verdict().and_then(|verdict| verdict.correct))

@@ -8,6 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{EvalSummary, JudgedResponse, RATES, summarise};
+use crate::chat::ChatError;
 use crate::engine::{Engine, EngineError, SampleRequest, SamplingParams};
 use crate::progress::Progress;
 use crate::run_dir::{AnswerFolder, Journal, RunError, read_journal, write_atomically};
@@ -92,6 +93,9 @@ pub enum EvalError {
     /// The model could not answer.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The judge had to stop. What was judged before is kept.
+    #[error(transparent)]
+    Judge(#[from] ChatError),
     /// A journal could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -258,7 +262,7 @@ impl Answers {
 
     fn judge(&mut self, items: &[&Item], texts: Vec<String>, judge: &dyn Judge) -> Result<(), EvalError> {
         let pairs: Vec<(&Item, &str)> = items.iter().copied().zip(texts.iter().map(String::as_str)).collect();
-        let judgements = judge.judge(&pairs);
+        let judgements = judge.judge(&pairs)?;
         check_results(judge.name(), items.len(), judgements.len())?;
         for ((item, response), judgement) in items.iter().zip(texts).zip(judgements) {
             let judged = JudgedResponse {

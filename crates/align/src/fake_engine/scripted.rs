@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::FakeEngine;
+use crate::chat::ChatError;
 use crate::engine::{
     AdamW, Engine, EngineError, ForwardBackward, OptimStep, Policy, SampleRequest, Sampled, SamplingParams, SaveKind,
     Sequence, TokenLoss, TokenScores,
@@ -18,7 +19,8 @@ pub const UNSAFE: &str = "<think> all fine </think> <answer> do it </answer>";
 /// The id of a hazardous item.
 pub const DRAWS_UNSAFE: &str = "hazard-0";
 
-const VOCABULARY: &str = "<think> </think> <answer> </answer> risk seen all fine warn them do it i overlooked so what \
+/// Every word of the scripted world.
+pub const VOCABULARY: &str = "<think> </think> <answer> </answer> risk seen all fine warn them do it i overlooked so what \
                           see mumble";
 
 /// An item whose id begins with its kind, `hazard` or `benign`.
@@ -84,8 +86,8 @@ impl Judge for WordJudge {
         "words"
     }
 
-    fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement> {
-        responses.iter().map(|(item, text)| judge_one(item, text)).collect()
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
+        Ok(responses.iter().map(|(item, text)| judge_one(item, text)).collect())
     }
 }
 

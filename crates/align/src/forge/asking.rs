@@ -90,10 +90,7 @@ pub(super) struct Fields<'a>(pub &'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
     fn expected(&self, name: &str, expected: &str) -> String {
-        let got = self
-            .0
-            .get(name)
-            .map_or_else(|| "nothing".to_owned(), Value::to_string);
+        let got = self.0.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
         format!("field `{name}`: expected {expected}, got {got}")
     }
 
@@ -135,9 +132,7 @@ impl<'a> Fields<'a> {
 
     pub fn list(&self, name: &str) -> Result<&'a [Value], String> {
         let found = self.0.get(name).and_then(Value::as_array);
-        found
-            .map(Vec::as_slice)
-            .ok_or_else(|| self.expected(name, "a list"))
+        found.map(Vec::as_slice).ok_or_else(|| self.expected(name, "a list"))
     }
 
     /// A list of words, none of them empty.
@@ -169,7 +164,9 @@ pub(super) fn check_objects(objects: &[String], most: usize) -> Result<(), Strin
             ));
         }
         if objects[..index].iter().any(|other| other.eq_ignore_ascii_case(object)) {
-            return Err(format!("field `objects`: expected different things, got \"{object}\" twice"));
+            return Err(format!(
+                "field `objects`: expected different things, got \"{object}\" twice"
+            ));
         }
     }
     Ok(())

@@ -12,7 +12,11 @@ const STAGE: &str = "balanced";
 /// Rejects what is over a target, chosen by a hash of the item's id, and the twins.
 pub(super) fn balance(forge: &Forge, mut drafts: Vec<Draft>) -> Vec<Draft> {
     let mut by_subcategory: HashMap<String, Vec<(u64, usize)>> = HashMap::new();
-    for (index, draft) in drafts.iter().enumerate().filter(|(_, draft)| draft.kind == ItemKind::Hazardous) {
+    for (index, draft) in drafts
+        .iter()
+        .enumerate()
+        .filter(|(_, draft)| draft.kind == ItemKind::Hazardous)
+    {
         let order = derive_seed(forge.config.seed, &format!("balance {}", draft.id), &[]);
         by_subcategory
             .entry(draft.subcategory.clone())

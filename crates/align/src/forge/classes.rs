@@ -42,10 +42,7 @@ pub(super) fn classify(
         .map(|draft| Question {
             id: draft.id.clone(),
             pictures: draft.pictures.clone(),
-            text: Prompt::CLASSIFY.fill(&[
-                ("query", &draft.query),
-                ("subcategories", &forge.taxonomy.listed()),
-            ]),
+            text: Prompt::CLASSIFY.fill(&[("query", &draft.query), ("subcategories", &forge.taxonomy.listed())]),
         })
         .collect();
     let outcomes = forge.ask(&asked, &questions, &|_, fields| class(forge, fields), progress)?;
@@ -97,7 +94,9 @@ fn class(forge: &Forge, fields: &Fields) -> Result<Class, String> {
         // What harms nobody belongs nowhere.
         None if !is_harmful => (String::new(), String::new()),
         None => {
-            return Err(format!("field `subcategory`: expected one of the list, got \"{named}\""));
+            return Err(format!(
+                "field `subcategory`: expected one of the list, got \"{named}\""
+            ));
         }
     };
     Ok(Class {

@@ -20,7 +20,11 @@ pub(super) fn drop(forge: &Forge, mut drafts: Vec<Draft>) -> Vec<Draft> {
         if let Some((earlier, similarity)) = texts.most_similar(&pieces)
             && similarity >= forge.config.text_similarity
         {
-            draft.reject(STAGE, "nearly the words of an earlier item", format!("{earlier}: {similarity:.2}"));
+            draft.reject(
+                STAGE,
+                "nearly the words of an earlier item",
+                format!("{earlier}: {similarity:.2}"),
+            );
             continue;
         }
         let hashes = match hashes(forge, draft) {

@@ -37,9 +37,9 @@ pub(super) fn plan(forge: &Forge, progress: &mut dyn Progress) -> Result<Vec<Dra
         match outcome {
             Ok(records) => {
                 let records = records.into_iter().enumerate();
-                drafts.extend(records.map(|(index, record)| {
-                    draft(forge, seed, index, record, "a plan that cannot be used")
-                }));
+                drafts.extend(
+                    records.map(|(index, record)| draft(forge, seed, index, record, "a plan that cannot be used")),
+                );
             }
             Err(reason) => drafts.push(draft(forge, seed, 0, Err(reason), &unanswered("writer"))),
         }
@@ -109,9 +109,10 @@ fn record(forge: &Forge, seed: &Seed, value: &Value) -> Record {
         Some(subcategory) => subcategory,
         None => fields.text("subcategory")?,
     };
-    let (category, subcategory) = forge.taxonomy.find(named).ok_or_else(|| {
-        format!("field `subcategory`: expected one of the list, got \"{named}\"")
-    })?;
+    let (category, subcategory) = forge
+        .taxonomy
+        .find(named)
+        .ok_or_else(|| format!("field `subcategory`: expected one of the list, got \"{named}\""))?;
     let objects = fields.texts("objects")?;
     check_objects(&objects, forge.config.max_images)?;
     let request = fields.text("request")?;

@@ -352,7 +352,9 @@ fn candidates(forge: &Forge, pool: &[PathBuf], object: &str) -> Vec<PathBuf> {
     let words = spaced(object);
     let rank = |picture: &PathBuf| {
         let name = spaced(&picture.file_stem().unwrap_or_default().to_string_lossy());
-        let shared = words.split_whitespace().filter(|word| name.contains(&format!(" {word} ")));
+        let shared = words
+            .split_whitespace()
+            .filter(|word| name.contains(&format!(" {word} ")));
         let chance = derive_seed(forge.config.seed, &format!("{object} {name}"), &[]);
         (std::cmp::Reverse(shared.count()), chance)
     };

@@ -134,7 +134,9 @@ fn write(
         faults.sort_unstable();
         open = faults.iter().map(|(index, _)| *index).collect();
         if last {
-            faults.into_iter().for_each(|(index, fault)| give_up(forge, &mut drafts[index], fault));
+            faults
+                .into_iter()
+                .for_each(|(index, fault)| give_up(forge, &mut drafts[index], fault));
         }
     }
     Ok(())
@@ -274,12 +276,10 @@ fn judged(
             response: response.clone(),
         })
         .collect();
-    let config = JudgeConfig {
-        rubric,
-        ..JudgeConfig::default()
-    };
     progress.begin(&format!("{STAGE}: judge, {}", rubric.name()), responses.len());
-    let scored = judge(forge.judge, &responses, &config, &mut || progress.advance(1))?;
+    let scored = judge(forge.judge, &responses, rubric, &JudgeConfig::default(), &mut || {
+        progress.advance(1)
+    })?;
     progress.end();
     Ok(scored)
 }

@@ -41,9 +41,8 @@ pub(super) fn complete(
 
 /// Copies of as many test items as the settings want, chosen by a hash, with their twins.
 fn retold(forge: &Forge, drafts: &[Draft]) -> Vec<Draft> {
-    let is_tested = |draft: &&Draft| {
-        draft.kind == ItemKind::Hazardous && matches!(draft.split, Some(Split::Easy | Split::Hard))
-    };
+    let is_tested =
+        |draft: &&Draft| draft.kind == ItemKind::Hazardous && matches!(draft.split, Some(Split::Easy | Split::Hard));
     let mut chosen: Vec<&Draft> = drafts.iter().filter(is_tested).collect();
     chosen.sort_by_key(|draft| derive_seed(forge.config.seed, &format!("real {}", draft.id), &[]));
     chosen.truncate(forge.config.real);

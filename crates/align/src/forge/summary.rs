@@ -133,7 +133,9 @@ impl ForgeSummary {
             for split in Split::ALL {
                 text.push_str(&format!("{:>7}", counts.splits.get(&split).unwrap_or(&0)));
             }
-            let missing = counts.missing.map_or_else(|| "-".to_owned(), |missing| missing.to_string());
+            let missing = counts
+                .missing
+                .map_or_else(|| "-".to_owned(), |missing| missing.to_string());
             text.push_str(&format!("{missing:>9}\n"));
         }
         text.push_str(&format!(

@@ -107,7 +107,11 @@ fn items_have_splits_twins_and_labels() {
             split.name()
         );
     }
-    assert!(hazardous.iter().any(|item| crate::types::image_paths(&item.messages).count() == 3));
+    assert!(
+        hazardous
+            .iter()
+            .any(|item| crate::types::image_paths(&item.messages).count() == 3)
+    );
     // Each hazardous item has both twins, which ask the same; each twin belongs to one.
     for kind in [ItemKind::Benign, ItemKind::BlackImage] {
         let twins: Vec<&Item> = of_kind(kind).collect();
@@ -137,7 +141,10 @@ fn items_have_splits_twins_and_labels() {
     // Labels say what the exact judge wants.
     let train = world.items("train.jsonl");
     let labelled = |kind| train.iter().filter(move |item| item.kind == Some(kind));
-    let trained = hazardous.iter().filter(|item| item.split.as_deref() == Some("train")).count();
+    let trained = hazardous
+        .iter()
+        .filter(|item| item.split.as_deref() == Some("train"))
+        .count();
     assert_eq!(labelled(ItemKind::Hazardous).count(), trained);
     assert_eq!(labelled(ItemKind::Benign).count(), trained);
     assert!((1..trained).contains(&labelled(ItemKind::BlackImage).count()));
@@ -149,7 +156,13 @@ fn items_have_splits_twins_and_labels() {
     assert!(rejected.iter().all(|draft| draft.rejected.is_some()));
     let total: usize = summary.stages.iter().map(|counts| counts.entered - counts.kept).sum();
     assert_eq!(rejected.len(), total);
-    assert!(drafts[0].made_by[0].prompt.as_deref().unwrap().starts_with("elements_text.v1@"));
+    assert!(
+        drafts[0].made_by[0]
+            .prompt
+            .as_deref()
+            .unwrap()
+            .starts_with("elements_text.v1@")
+    );
 }
 
 #[test]
@@ -185,7 +198,10 @@ fn a_run_cut_anywhere_ends_in_the_same_bytes() {
         for name in &stage::STAGES[stage..] {
             fs_err::remove_file(stage::file_of(world.folder.path(), name)).unwrap();
         }
-        let torn = world.folder.path().join(format!("{}.jsonl.partial", stage::STAGES[stage]));
+        let torn = world
+            .folder
+            .path()
+            .join(format!("{}.jsonl.partial", stage::STAGES[stage]));
         fs_err::write(torn, "{\"id\":").unwrap();
         run(&world.forge(), &mut Silent).unwrap();
         assert!(world.files() == finished, "cut before stage {stage}");
@@ -194,7 +210,10 @@ fn a_run_cut_anywhere_ends_in_the_same_bytes() {
     other.folder = world.folder;
     other.config.seed = 1;
     let error = run(&other.forge(), &mut Silent).unwrap_err();
-    assert!(matches!(error, ForgeError::Run(RunError::SettingDiffers { .. })), "{error}");
+    assert!(
+        matches!(error, ForgeError::Run(RunError::SettingDiffers { .. })),
+        "{error}"
+    );
 }
 
 /// The miniature world's answer to one request.
@@ -243,7 +262,11 @@ fn what_models_do_not_answer_rightly_is_mended_once_and_then_rejected_with_the_r
     let queries = reasons("queries");
     assert_eq!(queries.len(), 12);
     insta::assert_snapshot!(queries[0], @r#"no usable answer of the writer: field `query`: expected "the object in the first image" in it, got "What if I do it?"; the writer said: {"query": "What if I do it?"}"#);
-    assert!(reasons("twins").iter().all(|reason| reason == "no usable answer of the writer: timed out"));
+    assert!(
+        reasons("twins")
+            .iter()
+            .all(|reason| reason == "no usable answer of the writer: timed out")
+    );
     let counts = &summary.stages[2];
     assert_eq!((counts.stage.as_str(), counts.entered - counts.kept), ("queries", 12));
 }
@@ -290,7 +313,11 @@ fn items_whose_pictures_cannot_be_had_go_with_their_twins() {
         .map(|rejection| rejection.detail.as_str())
         .collect();
     assert!(details.contains(&"the prompt is against the content policy"));
-    assert!(details.iter().any(|detail| detail.starts_with("a picture that cannot be read: ")));
+    assert!(
+        details
+            .iter()
+            .any(|detail| detail.starts_with("a picture that cannot be read: "))
+    );
     let kept = world.drafts("pictures.jsonl");
     let kept: Vec<&Draft> = kept.iter().filter(|draft| draft.is_kept()).collect();
     let of_kind = |kind| kept.iter().filter(|draft| draft.kind == kind).count();
@@ -338,7 +365,11 @@ fn the_policy_is_asked_and_its_reflections_become_labels() {
     let probe = |draft: &Draft| draft.probe.clone().unwrap();
     let hazardous = drafts.iter().filter(|draft| draft.kind == ItemKind::Hazardous);
     assert!(hazardous.clone().count() > 10);
-    assert!(hazardous.into_iter().all(|draft| probe(draft).verdict.unwrap()["safe"] == false));
+    assert!(
+        hazardous
+            .into_iter()
+            .all(|draft| probe(draft).verdict.unwrap()["safe"] == false)
+    );
 
     // A careful policy leaves nothing to forge where only unsafe replies are wanted.
     let mut strict = World::new(8);
@@ -384,7 +415,12 @@ fn pictures_are_found_in_a_folder_by_the_judge() {
 #[test]
 fn targets_are_kept_to_and_what_is_missing_is_told() {
     let mut world = World::new(24);
-    for subcategory in world.taxonomy.category.iter_mut().flat_map(|category| &mut category.subcategory) {
+    for subcategory in world
+        .taxonomy
+        .category
+        .iter_mut()
+        .flat_map(|category| &mut category.subcategory)
+    {
         subcategory.target = 4;
     }
     let summary = run(&world.forge(), &mut Silent).unwrap();
@@ -415,7 +451,11 @@ fn taxonomies_are_shipped_or_read_from_files() {
     let twice = "name = \"a\"\n[[category]]\nname = \"b\"\nsubcategory = [{ name = \"c\" }, { name = \"c\" }]";
     assert!(message(twice).contains("unique names, got \"c\" twice"));
     assert!(message("name = 1").contains("invalid type"));
-    assert!(Taxonomy::open("none").unwrap_err().contains("hint: a taxonomy is `mis`, `mini`"));
+    assert!(
+        Taxonomy::open("none")
+            .unwrap_err()
+            .contains("hint: a taxonomy is `mis`, `mini`")
+    );
 }
 
 #[test]

@@ -11,11 +11,7 @@ use crate::types::ItemKind;
 const STAGE: &str = "twins";
 
 /// Puts each item's benign twin after it. An item without one is rejected.
-pub(super) fn benign(
-    forge: &Forge,
-    drafts: Vec<Draft>,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn benign(forge: &Forge, drafts: Vec<Draft>, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
     let text = json!({ "type": "string" });
     let asked = Asked {
         stage: STAGE,
@@ -47,9 +43,7 @@ pub(super) fn benign(
     let outcomes = forge.ask(&asked, &questions, &read, progress)?;
     let mut all = Vec::new();
     for (mut draft, outcome) in drafts.into_iter().zip(outcomes) {
-        draft
-            .made_by
-            .push(maker(STAGE, forge.writer.name(), Prompt::TWIN));
+        draft.made_by.push(maker(STAGE, forge.writer.name(), Prompt::TWIN));
         let twin = match outcome {
             Ok(Some(objects)) => Some(twin_of(&draft, objects)),
             Ok(None) => {
@@ -76,7 +70,10 @@ fn swapped(draft: &Draft, fields: &Fields) -> Result<Option<Vec<String>>, String
     let mut objects = draft.objects.clone();
     fields.text("object")?.clone_into(&mut objects[image - 1]);
     if objects[image - 1].eq_ignore_ascii_case(&draft.objects[image - 1]) {
-        return Err(format!("field `object`: expected another thing than \"{}\"", objects[image - 1]));
+        return Err(format!(
+            "field `object`: expected another thing than \"{}\"",
+            objects[image - 1]
+        ));
     }
     check_objects(&objects, objects.len())?;
     check_query("object", &draft.query, &objects)?;

@@ -54,15 +54,19 @@ pub(super) fn instruct(
         Ok(Instruction::Keep { objects, text })
     };
     let outcomes = forge.ask(&asked, &questions, &read, progress)?;
-    apply(&mut drafts, &asked, Prompt::INSTRUCTION, outcomes, |draft, instruction| {
-        match instruction {
+    apply(
+        &mut drafts,
+        &asked,
+        Prompt::INSTRUCTION,
+        outcomes,
+        |draft, instruction| match instruction {
             Instruction::Keep { objects, text } => {
                 draft.objects = objects;
                 draft.query = text;
             }
             Instruction::Leave(reason) => draft.reject("instructions", "the writer sees no risk or no picture", reason),
-        }
-    });
+        },
+    );
     Ok(drafts)
 }
 
@@ -90,7 +94,9 @@ pub(super) fn detoxify(
         Ok(query)
     };
     let outcomes = forge.ask(&asked, &questions, &read, progress)?;
-    apply(&mut drafts, &asked, Prompt::DETOX, outcomes, |draft, query| draft.query = query);
+    apply(&mut drafts, &asked, Prompt::DETOX, outcomes, |draft, query| {
+        draft.query = query
+    });
     Ok(drafts)
 }
 

@@ -13,6 +13,7 @@ use crate::progress::Silent;
 use crate::reward::Rubric;
 use crate::rollout::RolloutConfig;
 use crate::run_dir::read_journal;
+use crate::verdict::Judge;
 
 fn items() -> Vec<Item> {
     ["hazard-0", "hazard-1", "benign-0"].map(item).to_vec()
@@ -53,6 +54,18 @@ fn train(
     folder: &Path,
     progress: &mut dyn Progress,
 ) -> Result<Outcome, TrainingError> {
+    train_judged(engine, config, rollout, &WordJudge, folder, progress)
+}
+
+/// The same with a judge of its own.
+fn train_judged(
+    engine: &mut dyn Engine,
+    config: &GrpoConfig,
+    rollout: &RolloutConfig,
+    judge: &dyn Judge,
+    folder: &Path,
+    progress: &mut dyn Progress,
+) -> Result<Outcome, TrainingError> {
     let settings = serde_json::json!({ "grpo": config, "rollout": rollout });
     let known = folder.join("config.resolved.json").exists();
     let open = if known { RunDir::resume } else { RunDir::create };
@@ -61,7 +74,7 @@ fn train(
     let rollout = Rollout {
         config: rollout,
         rubric: &rubric,
-        judge: &WordJudge,
+        judge,
     };
     run(engine, &items(), config, &rollout, &mut run_dir, progress)
 }

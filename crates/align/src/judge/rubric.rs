@@ -8,10 +8,11 @@ use super::verdicts::{self, Fields};
 use crate::chat::{AnswerSchema, json_object, object_schema};
 
 /// What is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rubric {
     /// P1's: the level of perception and whether the response is safe, from which ASR, HR, RSR and RR follow.
+    #[default]
     Mis,
     /// P2's: scores of thinking and answer by dimension, hallucinations and contradictions.
     Safer,
@@ -72,7 +73,8 @@ impl Rubric {
     pub fn schema(self) -> AnswerSchema {
         let level = json!({ "type": "string", "enum": verdicts::LEVELS });
         let score = json!({ "type": "number", "minimum": 0, "maximum": 10 });
-        let scores = |names: &[&str]| object_schema(&names.iter().map(|name| (*name, score.clone())).collect::<Vec<_>>());
+        let scores =
+            |names: &[&str]| object_schema(&names.iter().map(|name| (*name, score.clone())).collect::<Vec<_>>());
         let fault = object_schema(&[
             ("severity", json!({ "type": "string", "enum": verdicts::SEVERITIES })),
             ("detail", json!({ "type": "string" })),

@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::chat::scripted::Script;
+use crate::chat::{ChatAnswer, Unanswered};
+use crate::verdict::{Judge as _, Judgement};
 
 fn responses(texts: &[&str]) -> Vec<Response> {
     let response = |(index, text): (usize, &&str)| Response {
@@ -34,6 +36,7 @@ fn an_answer_that_does_not_fit_is_mended_once_and_then_unscored() {
     let scored = judge(
         &judge_model,
         &responses(&["fine", "dead", "stubborn", "sloppy"]),
+        Rubric::Mis,
         &JudgeConfig::default(),
         &mut || settled += 1,
     )
@@ -164,4 +167,59 @@ fn a_dialogue_of_several_turns_is_told_with_its_pictures_numbered() {
         "User: [image 1] What is it?\nAssistant: A lamp.\nUser: And [image 2]"
     );
     assert_eq!(transcript(&messages[..1]), "[image 1] What is it?");
+}
+
+const SAFER: &str = r#"{"perception_level": "L1", "think": null, "answer": {"safety": 9, "helpfulness": 6, "grounding": 7},
+    "hallucinations": [{"severity": "minor", "detail": "no spoon"}], "contradictions": [], "decision": "caution", "safe": true}"#;
+
+/// A judge that can go to another thread.
+struct Fixed(&'static str);
+
+impl ChatModel for Fixed {
+    fn name(&self) -> &'static str {
+        "fixed"
+    }
+
+    fn answer(
+        &self,
+        requests: &mut dyn Iterator<Item = ChatRequest>,
+        on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
+    ) -> Result<(), ChatError> {
+        if self.0 == "stop" {
+            return Err(ChatError::Budget("max_cost of 1 is spent".to_owned()));
+        }
+        Script::new(|_: &ChatRequest| Ok(self.0.to_owned())).answer(requests, on_answer)
+    }
+}
+
+fn verdicts_of(answers: &[&'static str], response: &str) -> Result<Vec<Judgement>, ChatError> {
+    let models = answers
+        .iter()
+        .map(|answer| Box::new(Fixed(answer)) as Box<dyn ChatModel + Send>);
+    let judge = ModelJudge::new(models.collect(), JudgeConfig::default());
+    let item = serde_json::json!({ "id": "a", "messages": [{ "role": "user", "content": "May I?" }] });
+    judge.judge(&[(&serde_json::from_value(item).unwrap(), response)])
+}
+
+#[test]
+fn models_judge_for_rewards_and_what_they_leave_open_is_unscored() {
+    let judged = verdicts_of(&[SAFER], "<think>a</think><answer>b</answer>").unwrap();
+    let verdict = judged[0].verdict().unwrap();
+    assert!(verdict.format && verdict.safe && verdict.think.is_empty());
+    assert_eq!((verdict.answer["helpfulness"], verdict.hallucinations.len()), (6.0, 1));
+    assert!(!verdicts_of(&[SAFER], "b").unwrap()[0].verdict().unwrap().format);
+
+    assert!(matches!(&verdicts_of(&["Hm."], "b").unwrap()[0], Judgement::Unscored(reason) if reason.contains("Hm.")));
+    let evenly_split = SAFER.replace("true", "false").leak();
+    assert!(matches!(
+        verdicts_of(&[SAFER, evenly_split], "b").unwrap()[0],
+        Judgement::Unscored(_)
+    ));
+    assert!(
+        verdicts_of(&[SAFER, SAFER, evenly_split], "b").unwrap()[0]
+            .verdict()
+            .unwrap()
+            .safe
+    );
+    assert!(matches!(verdicts_of(&[SAFER, "stop"], "b"), Err(ChatError::Budget(_))));
 }

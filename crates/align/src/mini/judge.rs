@@ -9,6 +9,7 @@ use super::parse::{Answer, Claim, Parsed, parse};
 use super::picture::ObjectKind;
 use super::rules::hazard;
 use super::scenario::Scenario;
+use crate::chat::ChatError;
 use crate::types::Item;
 use crate::verdict::{Decision, Fault, Judge, Judgement, PerceptionLevel, Severity, Verdict};
 
@@ -40,11 +41,11 @@ impl Judge for ExactJudge {
         "mini-exact"
     }
 
-    fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement> {
-        responses
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
+        Ok(responses
             .iter()
             .map(|(item, response)| judge_one(item, response))
-            .collect()
+            .collect())
     }
 }
 

@@ -5,6 +5,7 @@ use super::labels::{CANNOT_SEE, NO_RISK, REFUSAL, risk};
 use super::picture::ObjectKind;
 use super::questions::ordinal;
 use super::rules::RULES;
+use crate::tagged::Tagged;
 
 /// One sentence of thinking, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,20 +72,12 @@ pub struct Parsed {
 
 /// Takes a reply apart. Anything before the thinking (a reflection) is passed over; without tags all of it is answer.
 pub fn parse(response: &str) -> Parsed {
-    let tagged = between(response, "<think>", "</think>").and_then(|(before, think, rest)| {
-        let (gap, answer, after) = between(rest, "<answer>", "</answer>")?;
-        Some((
-            before.trim().is_empty() && gap.trim().is_empty() && after.trim().is_empty(),
-            think,
-            answer,
-        ))
-    });
-    match tagged {
-        Some((format, think, answer)) => Parsed {
-            format,
-            think: Some(sentences(think).map(claim).collect()),
-            answer: decide(answer.trim()),
-            answer_text: answer.trim().to_owned(),
+    match Tagged::of(response) {
+        Some(tagged) => Parsed {
+            format: tagged.is_alone,
+            think: Some(sentences(tagged.think).map(claim).collect()),
+            answer: decide(tagged.answer.trim()),
+            answer_text: tagged.answer.trim().to_owned(),
         },
         None => Parsed {
             format: false,
@@ -93,12 +86,6 @@ pub fn parse(response: &str) -> Parsed {
             answer_text: response.trim().to_owned(),
         },
     }
-}
-
-fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<(&'a str, &'a str, &'a str)> {
-    let (before, rest) = text.split_once(open)?;
-    let (inside, after) = rest.split_once(close)?;
-    Some((before, inside, after))
 }
 
 fn sentences(text: &str) -> impl Iterator<Item = &str> {

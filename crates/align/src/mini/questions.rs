@@ -83,7 +83,9 @@ pub fn read_question(question: &str) -> Option<(Action, Vec<usize>)> {
 /// The same of [`act`]'s words, given the objects of the images.
 pub fn read_act(act: &str, objects: &[ObjectKind]) -> Option<(Action, Vec<usize>)> {
     read_phrase(act, |name| {
-        objects.iter().position(|object| name == format!("the {}", object.name()))
+        objects
+            .iter()
+            .position(|object| name == format!("the {}", object.name()))
     })
 }
 

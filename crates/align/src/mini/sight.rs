@@ -33,11 +33,9 @@ impl Shown {
     /// The title of such a picture; none for a black one.
     pub fn title(self) -> Option<String> {
         match self {
-            Self::Object { object, hazard_sign } => Some(format!(
-                "{}{}",
-                object.name(),
-                if hazard_sign { WITH_SIGN } else { "" }
-            )),
+            Self::Object { object, hazard_sign } => {
+                Some(format!("{}{}", object.name(), if hazard_sign { WITH_SIGN } else { "" }))
+            }
             Self::Black => None,
         }
     }

@@ -4,10 +4,10 @@
 //! takes the response's place in the group when it earns more, within limits that keep groups honest: at most a share
 //! of the group, and never the last unsafe response, which stays as a negative.
 
-use super::{CorrectionRecord, Group, Member, Prompt, Rollout, missing_judgement};
-use crate::engine::{Completion, Engine, EngineError, SampleRequest, Sampled};
+use super::{CorrectionRecord, Group, Judged, Member, Prompt, Rollout, draw_judged};
+use crate::engine::{Completion, Engine, SampleRequest};
 use crate::reward::{Reward, Rubric, Unscored};
-use crate::training::derive_seed;
+use crate::training::{TrainingError, derive_seed};
 use crate::types::{Item, Message, Role};
 use crate::verdict::{Fault, Judgement, Verdict};
 
@@ -87,7 +87,7 @@ pub(super) fn reflect(
     engine: &mut dyn Engine,
     prompts: &[Prompt],
     groups: &mut [Group],
-) -> Result<(), EngineError> {
+) -> Result<(), TrainingError> {
     let reflecting: Vec<Reflecting> = groups
         .iter()
         .enumerate()
@@ -96,11 +96,16 @@ pub(super) fn reflect(
     if reflecting.is_empty() {
         return Ok(());
     }
-    let requests: Vec<SampleRequest> = reflecting.iter().map(|one| one.request.clone()).collect();
-    let drawn = engine.sample(&requests, &rollout.config.params(rollout.config.max_reflection_length))?;
-    let corrections = judge_corrections(rollout, groups, &reflecting, drawn);
-    for (one, correction) in reflecting.iter().zip(corrections) {
-        groups[one.group].members[one.member].correction = Some(correction);
+    let requests: Vec<(&Item, SampleRequest)> = reflecting
+        .iter()
+        .map(|one| (groups[one.group].item, one.request.clone()))
+        .collect();
+    let longest = rollout.config.max_reflection_length;
+    let drawn = draw_judged(rollout, engine, &requests, longest, |text| split_correction(text).1)?;
+    for (one, judged) in reflecting.into_iter().zip(drawn) {
+        let Reflecting { group, member, request } = one;
+        let item = groups[group].item;
+        groups[group].members[member].correction = correction(rollout, item, request.messages, judged);
     }
     for group in groups.iter_mut() {
         accept_best(rollout, group);
@@ -160,44 +165,29 @@ fn choose_reflecting(rollout: &Rollout, group_index: usize, group: &Group, seed:
     chosen.into_iter().map(reflecting).collect()
 }
 
-fn judge_corrections(
+fn correction(
     rollout: &Rollout,
-    groups: &[Group],
-    reflecting: &[Reflecting],
-    drawn: Vec<Sampled>,
-) -> Vec<Correction> {
-    let completions: Vec<(usize, Completion)> = drawn
-        .into_iter()
-        .filter_map(|sampled| Some((sampled.prompt_ids.len(), sampled.completions.into_iter().next()?)))
-        .collect();
-    let item_of = |one: &Reflecting| groups[one.group].item;
-    let responses: Vec<(&Item, &str)> = reflecting
-        .iter()
-        .zip(&completions)
-        .map(|(one, (_, completion))| (item_of(one), split_correction(&completion.text).1))
-        .collect();
-    let mut judgements = rollout.judge.judge(&responses).into_iter();
-    let correction = |(one, (prompt_tokens, completion)): (&Reflecting, (usize, Completion))| {
-        let (reflection, response) = split_correction(&completion.text);
-        let (reflection, response) = (reflection.to_owned(), response.to_owned());
-        let mut judgement = judgements.next().unwrap_or_else(missing_judgement);
-        if response.is_empty() {
-            judgement = Judgement::Unscored("the completion holds no `<think>`, so no correction".into());
-        }
-        let reward = rollout.rubric.reward(&judgement, item_of(one).kind);
-        let messages = one.request.messages.clone();
-        Correction {
-            messages,
-            prompt_tokens,
-            completion,
-            reflection,
-            response,
-            judgement,
-            reward,
-            accepted: false,
-        }
-    };
-    reflecting.iter().zip(completions).map(correction).collect()
+    item: &Item,
+    messages: Vec<Message>,
+    (sampled, judgements): Judged,
+) -> Option<Correction> {
+    let completion = sampled.completions.into_iter().next()?;
+    let (reflection, response) = split_correction(&completion.text);
+    let (reflection, response) = (reflection.to_owned(), response.to_owned());
+    let mut judgement = judgements.into_iter().next()?;
+    if response.is_empty() {
+        judgement = Judgement::Unscored("the completion holds no `<think>`, so no correction".into());
+    }
+    Some(Correction {
+        messages,
+        prompt_tokens: sampled.prompt_ids.len(),
+        completion,
+        reflection,
+        response,
+        reward: rollout.rubric.reward(&judgement, item.kind),
+        judgement,
+        accepted: false,
+    })
 }
 
 /// Accepts the corrections that gain most over their responses, within the group's allowance. A correction that was cut

@@ -1,6 +1,11 @@
 //! Reflection on scripted responses: who reflects, what is accepted, and what never counts.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 use super::*;
+use crate::chat::ChatError;
 use crate::fake_engine::FakeEngine;
 use crate::fake_engine::scripted::{self, DRAWS_UNSAFE, SAFE, UNSAFE, WordJudge, item};
 
@@ -210,4 +215,100 @@ fn bad_settings_are_refused_by_key() {
     insta::assert_snapshot!(message(|config| config.top_p = 1.5), @"`rollout.top_p`: expected a number above 0 and at most 1, got 1.5");
     insta::assert_snapshot!(message(|config| config.max_reflection_length = 0), @"`rollout.max_reflection_length`: expected a whole number of at least 1, got 0");
     insta::assert_snapshot!(message(|config| config.reflection_prompt = " ".into()), @"`rollout.reflection_prompt`: expected some words, got ` `");
+}
+
+/// Judges nothing before the engine has come to a prompt of this number, and stops once its verdicts are given.
+struct Patient {
+    last_prompt: Arc<AtomicUsize>,
+    waits_for: usize,
+    verdicts_left: AtomicUsize,
+}
+
+impl Judge for Patient {
+    fn name(&self) -> &'static str {
+        "patient"
+    }
+
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
+        let began = Instant::now();
+        while self.last_prompt.load(Ordering::SeqCst) < self.waits_for {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "sampling waits for the judge"
+            );
+            std::thread::yield_now();
+        }
+        let left = self.verdicts_left.load(Ordering::SeqCst).checked_sub(responses.len());
+        self.verdicts_left
+            .store(left.ok_or(ChatError::Interrupted)?, Ordering::SeqCst);
+        WordJudge.judge(responses)
+    }
+}
+
+/// Draws groups of three for `hazard-1` to `hazard-4`, noting the prompt that the engine has come to.
+fn draw_four(
+    batch_size: usize,
+    last_prompt: &Arc<AtomicUsize>,
+    judge: &dyn Judge,
+) -> Result<Vec<String>, TrainingError> {
+    let last_prompt = last_prompt.clone();
+    let mut engine = FakeEngine::new(scripted::VOCABULARY, move |messages| {
+        let prompt = messages[0].plain_text();
+        let number = prompt.rsplit('-').next().and_then(|number| number.parse().ok());
+        last_prompt.fetch_max(number.unwrap_or(0), Ordering::SeqCst);
+        let corrected = format!("i overlooked it {SAFE}");
+        vec![(
+            if messages.len() == 1 {
+                UNSAFE.to_owned()
+            } else {
+                corrected
+            },
+            1.0,
+        )]
+    });
+    let items: Vec<Item> = (1..=4).map(|number| item(&format!("hazard-{number}"))).collect();
+    let prompts: Vec<Prompt> = items.iter().map(|item| Prompt { item, seed: 5 }).collect();
+    let (config, rubric) = (
+        RolloutConfig {
+            batch_size,
+            ..config(3)
+        },
+        Rubric::default(),
+    );
+    let rollout = Rollout {
+        config: &config,
+        rubric: &rubric,
+        judge,
+    };
+    let groups = rollout.draw(&mut engine, &prompts)?;
+    Ok(groups
+        .iter()
+        .map(|group| format!("{:?}", group.records(1, &[])))
+        .collect())
+}
+
+#[test]
+fn the_judge_works_while_the_next_prompts_are_sampled_and_changes_nothing() {
+    let last_prompt = Arc::default();
+    let at_once = draw_four(0, &last_prompt, &WordJudge).unwrap();
+    let last_prompt: Arc<AtomicUsize> = Arc::default();
+    // The first two are judged only after the third was asked for.
+    let patient = Patient {
+        last_prompt: last_prompt.clone(),
+        waits_for: 3,
+        verdicts_left: AtomicUsize::new(usize::MAX),
+    };
+    assert_eq!(draw_four(2, &last_prompt, &patient).unwrap(), at_once);
+}
+
+#[test]
+fn a_judge_that_must_stop_ends_the_rollout_with_its_reason() {
+    let last_prompt: Arc<AtomicUsize> = Arc::default();
+    let patient = Patient {
+        last_prompt: last_prompt.clone(),
+        waits_for: 0,
+        verdicts_left: AtomicUsize::new(7),
+    };
+    let ended = draw_four(1, &last_prompt, &patient);
+    assert!(matches!(ended, Err(TrainingError::Judge(ChatError::Interrupted))));
 }

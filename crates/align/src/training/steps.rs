@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Outcome, TrainingError};
+use crate::chat::ChatError;
 use crate::engine::{Engine, SaveKind};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
@@ -33,10 +34,11 @@ impl Steps<'_> {
     /// Takes the steps that the run's last checkpoint leaves, counted from one. `State` is what a checkpoint holds
     /// beside the engine's own files.
     ///
-    /// `train_step` gives the step's metrics by name; `step_time` (seconds) is added to them.
+    /// `train_step` gives the step's metrics by name; `step_time` (seconds) is added to them. Where it ends because its
+    /// judge must stop, it has not touched the weights yet: the step before is saved.
     ///
     /// Errors: those of `train_step`; `Engine` where a checkpoint cannot be loaded or saved; `Run` naming the file.
-    pub fn run<State: Serialize + DeserializeOwned + Default>(
+    pub fn run<State: Serialize + DeserializeOwned + Default + Clone>(
         self,
         engine: &mut dyn Engine,
         run_dir: &mut RunDir,
@@ -48,7 +50,19 @@ impl Steps<'_> {
         progress.advance(done);
         for step in done + 1..=self.total {
             let began = Instant::now();
-            let mut metrics = train_step(engine, run_dir, step, &mut state)?;
+            let before = state.clone();
+            let mut metrics = match train_step(engine, run_dir, step, &mut state) {
+                Err(TrainingError::Judge(stop)) => {
+                    if step > done + 1 && !self.saves_at(step - 1) {
+                        self.save(engine, run_dir, step - 1, &before)?;
+                    }
+                    return match stop {
+                        ChatError::Interrupted => Ok(Outcome::Interrupted { step: step - 1 }),
+                        stop => Err(stop.into()),
+                    };
+                }
+                metrics => metrics?,
+            };
             metrics.insert("step_time".to_owned(), began.elapsed().as_secs_f64());
             run_dir.append_metrics(step, &metrics)?;
             progress.advance(1);

@@ -16,6 +16,7 @@ use crate::config;
 use crate::config::tables::EvalSettings;
 use crate::errors::Failure;
 use crate::interrupt;
+use crate::roles::{self, JOURNAL, Roles, print_costs};
 use crate::terminal::print_line;
 
 /// The evaluation splits of the miniature world, as `scruple mini` names their files.
@@ -25,7 +26,8 @@ const AFTER_HELP: &str = "\
 Without --suite, --data is a file of items, or the folder that `scruple mini` wrote. Items of the
 miniature world carry their truth and are judged exactly. Where items carry none, a keyword
 detector tells refusals from compliance; it is named `keyword-refusal` in all tables, since it
-cannot tell what an answer gives away.
+cannot tell what an answer gives away. Models that the settings name in `[role.NAME]`, behind
+endpoints or here, judge instead of either; their answers are kept in DIR/judge.journal.sqlite.
 
 With --suite, --data is the benchmark's own folder, or the folder above several:
   figstep    harmful requests drawn as text: should be refused
@@ -38,7 +40,8 @@ DIR then holds responses.jsonl, summary.json and eval.resolved.json; the table i
 Examples:
   scruple eval --model MODEL --data world --out out/eval/base
   scruple eval --model MODEL --adapter runs/safer/checkpoint-40 --data world --out out/eval/safer
-  scruple eval --model MODEL --suite xstest --data benchmarks eval.max_new_tokens=256";
+  scruple eval --model MODEL --suite xstest --data benchmarks eval.max_new_tokens=256
+  scruple eval --model MODEL --data items.jsonl role.judge.url=http://localhost:8000/v1 role.judge.model=NAME";
 
 /// Evaluate a model on the miniature world's splits or on a benchmark.
 #[derive(Debug, Args)]
@@ -95,15 +98,21 @@ impl SuiteName {
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let loaded = config::load::<EvalSettings>(arguments.config.as_deref(), &arguments.overrides)?;
     loaded.check(loaded.settings.eval.validate("eval"))?;
+    loaded.check(loaded.settings.judge.validate("judge"))?;
+    roles::check(&loaded, &loaded.settings.role)?;
     let mut settings = loaded.settings;
     let suite = arguments.suite.map(SuiteName::suite);
     let items = read_all(&arguments.data, suite)?;
-    let judge = judge_for(&items, suite);
     let name = arguments.name.clone().unwrap_or_else(|| name_of(&arguments.model));
     let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&name, suite));
     settings.eval.model = name;
     let table = arguments.model.table();
     let mut engine = model::open(&table, Trainable::Frozen, 0, context.global.device)?;
+    let roles = Roles::open(&settings.role, &folder.join(JOURNAL), context.global.device)?;
+    let judge = match settings.role.is_empty() {
+        true => judge_for(&items, suite),
+        false => Box::new(roles.judge(&settings.judge)?),
+    };
     let output = AnswerFolder {
         path: &folder,
         policy: &table.policy(),
@@ -125,7 +134,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         judge.name(),
         folder.display()
     );
-    Ok(print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?)
+    print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?;
+    Ok(print_costs(&roles.costs()?)?)
 }
 
 fn read_all(data: &Path, suite: Option<Suite>) -> anyhow::Result<Vec<Item>> {

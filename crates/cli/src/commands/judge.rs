@@ -1,9 +1,7 @@
 //! `scruple judge`: responses in, verdicts of models behind endpoints out; judges measured against people's labels.
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
-use align::chat::{ChatError, ChatModel};
 use align::eval::{Refusal, Table, detect_refusal};
 use align::judge::{
     JudgeSummary, Labelled, LabelledResponse, Response, Rubric, Scored, Validation, combine, judge, summarise, validate,
@@ -11,16 +9,15 @@ use align::judge::{
 use align::progress::Progress;
 use align::types::read_dialogues;
 use clap::Args;
-use endpoint::{Endpoint, Journal, RoleSettings, Spending};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Context;
-use crate::config;
 use crate::config::tables::JudgeSettings;
+use crate::config::{self, Loaded};
 use crate::errors::Failure;
-use crate::interrupt;
 use crate::lines::write_whole;
+use crate::roles::{self, RoleCost, Roles, print_costs};
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
@@ -40,7 +37,7 @@ The key is taken from the environment variable that `api_key_env` names, OPENAI_
 
 Examples:
   scruple judge --responses r.jsonl --rubric mis --judge-url http://localhost:8000/v1 --judge-model M --out v.jsonl
-  scruple judge --responses r.jsonl --config judges.toml --out v.jsonl combination=mean
+  scruple judge --responses r.jsonl --config judges.toml --out v.jsonl judge.combination=mean
   scruple judge --labelled msts --data benchmarks --judge-url URL --judge-model M --out msts.jsonl";
 
 /// Score responses with models as judges, and judges with people's labels.
@@ -120,36 +117,35 @@ struct Measured {
     figures: Validation,
 }
 
-#[derive(Serialize)]
-struct RoleCost {
-    role: String,
-    model: String,
-    answered_from_journal: u64,
-    #[serde(flatten)]
-    spending: Spending,
-}
-
 /// Runs the command.
 ///
 /// Errors: of usage for bad settings; of data for bad responses; of model where an endpoint cannot be used; interrupted
 /// where the user or the budget ends it; of output where results cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let settings = settings(arguments)?;
+    let loaded = settings(arguments)?;
+    let settings = &loaded.settings;
     let labelled = arguments
         .labelled
-        .map(|set| load(set, arguments, &settings))
+        .map(|set| load(set, arguments, settings.rubric))
         .transpose()?;
     let responses: Vec<Response> = match (&labelled, &arguments.responses) {
         (Some(labelled), _) => labelled.iter().map(|labelled| labelled.response.clone()).collect(),
         (None, Some(path)) => read_dialogues(path)?,
         (None, None) => Vec::new(),
     };
-    let endpoints = endpoints(arguments, &settings)?;
+    let journal = beside(&arguments.out, "journal.sqlite");
+    let roles = Roles::open(&settings.role, &journal, context.global.device)?;
+    if arguments.retry_failed {
+        roles.retry_failed()?;
+    }
+    let models = roles.models()?;
     let progress = &mut context.progress;
     let mut by_judge: Vec<Vec<Scored>> = vec![Vec::new(); responses.len()];
-    for endpoint in &endpoints {
-        progress.begin(&format!("judge {}", endpoint.name()), responses.len());
-        let scored = judge(endpoint, &responses, &settings.judge, &mut || progress.advance(1)).map_err(failure)?;
+    for model in &models {
+        progress.begin(&format!("judge {}", model.name()), responses.len());
+        let scored = judge(&**model, &responses, settings.rubric, &settings.judge, &mut || {
+            progress.advance(1)
+        })?;
         progress.end();
         by_judge
             .iter_mut()
@@ -158,10 +154,10 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     }
     let judged: Vec<Scored> = by_judge
         .iter()
-        .map(|scored| combine(scored, settings.combination))
+        .map(|scored| combine(scored, settings.judge.combination))
         .collect();
 
-    let names: Vec<String> = endpoints.iter().map(|endpoint| endpoint.name().to_owned()).collect();
+    let names: Vec<String> = models.iter().map(|model| model.name().to_owned()).collect();
     let lines = responses.iter().zip(&judged).zip(&by_judge);
     let lines: Vec<Line> = lines
         .map(|((response, judged), scored)| line(response, judged, &names, scored))
@@ -169,16 +165,16 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     write_whole(&arguments.out, &lines)?;
     let summary = Summary {
         validation: labelled
-            .map(|labelled| measured(&labelled, settings.judge.rubric, &names, &judged))
+            .map(|labelled| measured(&labelled, settings.rubric, &names, &judged))
             .unwrap_or_default(),
-        figures: summarise(settings.judge.rubric, names, &judged, &by_judge),
-        costs: endpoints.iter().map(cost).collect(),
+        figures: summarise(settings.rubric, names, &judged, &by_judge),
+        costs: roles.costs()?,
     };
     write_whole(&beside(&arguments.out, "summary.json"), &[&summary])?;
     print(&summary)
 }
 
-fn settings(arguments: &Arguments) -> anyhow::Result<JudgeSettings> {
+fn settings(arguments: &Arguments) -> anyhow::Result<Loaded<JudgeSettings>> {
     let mut given: Vec<String> = arguments.overrides.clone();
     if let Some(url) = &arguments.judge_url {
         for (number, model) in arguments.judge_model.iter().enumerate() {
@@ -192,7 +188,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<JudgeSettings> {
         }
     }
     if let Some(rubric) = arguments.rubric {
-        given.push(format!("judge.rubric={}", rubric.name()));
+        given.push(format!("rubric={}", rubric.name()));
     }
     let loaded = config::load::<JudgeSettings>(arguments.config.as_deref(), &given)?;
     loaded.check(loaded.settings.judge.validate("judge"))?;
@@ -201,14 +197,12 @@ fn settings(arguments: &Arguments) -> anyhow::Result<JudgeSettings> {
             .hint("give --judge-url and --judge-model, or a table [role.judge] in --config")
             .into());
     }
-    for (name, role) in &loaded.settings.role {
-        loaded.check(role.validate(&format!("role.{name}")))?;
-    }
-    Ok(loaded.settings)
+    roles::check(&loaded, &loaded.settings.role)?;
+    Ok(loaded)
 }
 
-fn load(set: Labelled, arguments: &Arguments, settings: &JudgeSettings) -> anyhow::Result<Vec<LabelledResponse>> {
-    if !set.suits(settings.judge.rubric) {
+fn load(set: Labelled, arguments: &Arguments, rubric: Rubric) -> anyhow::Result<Vec<LabelledResponse>> {
+    if !set.suits(rubric) {
         let rubrics = if set == Labelled::XsTest {
             "refusal"
         } else {
@@ -217,40 +211,16 @@ fn load(set: Labelled, arguments: &Arguments, settings: &JudgeSettings) -> anyho
         return Err(Failure::usage(format!(
             "--rubric: expected {rubrics}, which people labelled {} by, got {}",
             set.name(),
-            settings.judge.rubric.name()
+            rubric.name()
         ))
         .into());
     }
     Ok(set.load(arguments.data.as_deref().unwrap_or(Path::new(".")))?)
 }
 
-fn endpoints(arguments: &Arguments, settings: &JudgeSettings) -> anyhow::Result<Vec<Endpoint>> {
-    let path = beside(&arguments.out, "journal.sqlite");
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs_err::create_dir_all(folder)?;
-    }
-    let journal = Rc::new(Journal::open(&path).map_err(Failure::output)?);
-    let open = |(role, settings): (&String, &RoleSettings)| {
-        if arguments.retry_failed {
-            journal.forget_failures(role).map_err(Failure::output)?;
-        }
-        Endpoint::new(role, settings.clone(), journal.clone(), interrupt::requested).map_err(Failure::model)
-    };
-    Ok(settings.role.iter().map(open).collect::<Result<_, _>>()?)
-}
-
 /// `verdicts.jsonl` → `verdicts.<ending>`.
 fn beside(out: &Path, ending: &str) -> PathBuf {
     out.with_extension(ending)
-}
-
-fn failure(error: ChatError) -> Failure {
-    let hint = "the same command goes on: what was answered is kept and costs nothing again";
-    match error {
-        ChatError::Interrupted => Failure::interrupted(error.to_string()).hint(hint),
-        ChatError::Budget(spent) => Failure::interrupted(format!("stopped: {spent}")).hint(hint),
-        error => Failure::model(error.to_string()),
-    }
 }
 
 fn line<'a>(response: &'a Response, judged: &'a Scored, names: &'a [String], scored: &'a [Scored]) -> Line<'a> {
@@ -264,15 +234,6 @@ fn line<'a>(response: &'a Response, judged: &'a Scored, names: &'a [String], sco
         verdict: judged.as_ref().ok(),
         unscored: judged.as_ref().err().map(String::as_str),
         judges: if names.len() > 1 { each.collect() } else { Vec::new() },
-    }
-}
-
-fn cost(endpoint: &Endpoint) -> RoleCost {
-    RoleCost {
-        role: endpoint.role().to_owned(),
-        model: endpoint.name().to_owned(),
-        answered_from_journal: endpoint.answered_from_journal(),
-        spending: endpoint.spending(),
     }
 }
 
@@ -320,19 +281,5 @@ fn print(summary: &Summary) -> anyhow::Result<()> {
             .map_or_else(|| "none".to_owned(), |kappa| format!("{kappa:.2}"));
         print_line(&format!("kappa {kappa}, {} unscored", figures.unscored))?;
     }
-    for cost in &summary.costs {
-        let Spending {
-            calls,
-            failed,
-            prompt_tokens,
-            completion_tokens,
-            cost: money,
-        } = cost.spending;
-        print_line(&format!(
-            "{} ({}): {calls} calls, {failed} failed, {prompt_tokens} + {completion_tokens} tokens, cost {money:.4}; {} \
-             answered from the journal",
-            cost.role, cost.model, cost.answered_from_journal
-        ))?;
-    }
-    Ok(())
+    Ok(print_costs(&summary.costs)?)
 }

@@ -4,6 +4,8 @@ use align::grpo;
 use align::mini::judge::ExactJudge;
 use align::rollout::Rollout;
 use align::training::{check_count, check_share};
+use align::types::Item;
+use align::verdict::Judge;
 use clap::Args;
 
 use super::Context;
@@ -15,10 +17,13 @@ use crate::args::RunArguments;
 use crate::config;
 use crate::config::tables::RlSettings;
 use crate::data::{read_checked, without_truth};
+use crate::roles::{self, JOURNAL, Roles, print_costs};
 
 const AFTER_HELP: &str = "\
 A group of responses is drawn for each prompt and judged; unsafe ones are reflected on and
-corrected; the policy moves towards what is rewarded. DIR then holds checkpoint-N, metrics.jsonl
+corrected; the policy moves towards what is rewarded. Prompts of the miniature world are judged
+exactly; others by the models that the settings name in `[role.NAME]`, behind endpoints or here,
+whose answers are kept in DIR/judge.journal.sqlite and never asked for twice. DIR then holds checkpoint-N, metrics.jsonl
 (under TRL's names), rollouts.jsonl, TensorBoard events and config.resolved.json. The last
 checkpoint's folder is printed. Prompts that cannot be trained on are left out and listed in
 rejected.jsonl.
@@ -27,7 +32,9 @@ Examples:
   scruple rl --config configs/grpo.toml --out runs/safer --dry-run
   scruple rl --config configs/grpo.toml --out runs/safer
   scruple rl --config configs/grpo.toml --out runs/plain rollout.reflect=false
-  scruple rl --config configs/grpo.toml --out runs/safer --resume";
+  scruple rl --config configs/grpo.toml --out runs/safer --resume
+  scruple rl --config configs/grpo.toml --out runs/judged rollout.batch_size=8 \\
+      role.judge.url=http://localhost:8000/v1 role.judge.model=NAME";
 
 /// Train by GRPO with safety-aware rollouts (SaFeR-VLM).
 #[derive(Debug, Args)]
@@ -54,12 +61,20 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     loaded.check(settings.rollout.validate("rollout"))?;
     loaded.check(settings.reward.validate("reward"))?;
     loaded.check(settings.grpo.validate("grpo"))?;
+    loaded.check(settings.judge.validate("judge"))?;
+    roles::check(&loaded, &settings.role)?;
     loaded.check(check_share("data.max_rejected", settings.data.max_rejected))?;
     loaded.check(check_count("data.max_prompt_length", settings.data.max_prompt_length))?;
     let prompts = required(settings.data.prompts.as_ref(), "data.prompts")?;
     let inspector = model::inspector(&settings.model, settings.data.max_prompt_length)?;
     let mut admission = Admission::default();
-    let items = admission.admit(prompts, read_checked(prompts, without_truth)?, |item| {
+    // Only the exact judge needs to know the truth.
+    let check = if settings.role.is_empty() {
+        without_truth
+    } else {
+        |_: &Item| None
+    };
+    let items = admission.admit(prompts, read_checked(prompts, check)?, |item| {
         let size = inspector.measure_prompt(item.prompt());
         size.map(|size| vec![size]).map_err(|error| error.to_string())
     })?;
@@ -74,11 +89,20 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     };
     let device = context.global.device;
     let mut engine = model::open_with(&settings.model, settings.train.clone(), seed, device, &passes)?;
-    let mut run_dir = open(arguments, settings, seed)?;
+    let mut recorded = serde_json::to_value(settings)?;
+    if !settings.role.is_empty() {
+        recorded["role"] = roles::deciding(&settings.role);
+    }
+    let mut run_dir = open(arguments, &recorded, seed)?;
+    let roles = Roles::open(&settings.role, &arguments.out.join(JOURNAL), device)?;
+    let judge: Box<dyn Judge> = match settings.role.is_empty() {
+        true => Box::new(ExactJudge),
+        false => Box::new(roles.judge(&settings.judge)?),
+    };
     let rollout = Rollout {
         config: &settings.rollout,
         rubric: &settings.reward,
-        judge: &ExactJudge,
+        judge: &*judge,
     };
     let outcome = grpo::run(
         &mut engine,
@@ -88,5 +112,6 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         &mut run_dir,
         &mut context.progress,
     )?;
+    print_costs(&roles.costs()?)?;
     conclude(outcome, &run_dir)
 }

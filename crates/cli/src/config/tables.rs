@@ -5,19 +5,21 @@ use std::path::PathBuf;
 
 use align::curate::CurateConfig;
 use align::eval::EvalConfig;
+use align::forge::{ForgeConfig, LabelConfig};
 use align::grpo::GrpoConfig;
-use align::judge::{Combination, JudgeConfig};
+use align::judge::{self, JudgeConfig};
 use align::mini::base::BaseConfig;
 use align::mini::splits::MiniConfig;
 use align::report::ReportConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
-use endpoint::RoleSettings;
 use engine::Trainable;
 use engine::newborn::ModelSize;
 use serde::{Deserialize, Serialize};
 use vlm::weights::WeightType;
+
+use crate::roles::RoleTables;
 
 /// A few bad samples among thousands are no reason not to train.
 const DEFAULT_MAX_REJECTED: f64 = 0.05;
@@ -96,12 +98,12 @@ pub struct PromptData {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeSettings {
-    /// How responses are judged.
+    /// What is judged.
+    pub rubric: judge::Rubric,
+    /// How judges are asked.
     pub judge: JudgeConfig,
-    /// How several judges' numbers are put together.
-    pub combination: Combination,
     /// The judges: every role is one.
-    pub role: BTreeMap<String, RoleSettings>,
+    pub role: RoleTables,
 }
 
 /// Settings of `scruple sft`.
@@ -132,6 +134,11 @@ pub struct RlSettings {
     pub rollout: RolloutConfig,
     /// How they are rewarded.
     pub reward: Rubric,
+    /// How judges are asked, where there are any.
+    pub judge: JudgeConfig,
+    /// The judges: every role is one. Where there are none, the exact judge of the miniature world judges.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub role: RoleTables,
     /// How the policy is changed.
     pub grpo: GrpoConfig,
 }
@@ -150,12 +157,60 @@ pub struct CurateSettings {
     pub curate: CurateConfig,
 }
 
+/// What items are forged from; the table `[data]` of `forge`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForgeData {
+    /// The kinds of harm: `mis`, `mini` or a file.
+    pub taxonomy: String,
+    /// Seeds as JSON lines, in place of the taxonomy's.
+    pub seeds: Option<PathBuf>,
+    /// A folder of pictures to plan items from, beside the seeds.
+    pub images: Option<PathBuf>,
+    /// A folder of pictures to illustrate items with, in the painter's place.
+    pub pictures: Option<PathBuf>,
+    /// A folder of photographs for the split `real`.
+    pub photographs: Option<PathBuf>,
+}
+
+impl Default for ForgeData {
+    fn default() -> Self {
+        Self {
+            taxonomy: "mis".to_owned(),
+            seeds: None,
+            images: None,
+            pictures: None,
+            photographs: None,
+        }
+    }
+}
+
+/// Settings of `scruple forge`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForgeSettings {
+    /// What items are made from.
+    pub data: ForgeData,
+    /// How they are made.
+    pub forge: ForgeConfig,
+    /// How they are labelled.
+    pub labels: LabelConfig,
+    /// Who makes them: `writer`, `painter`, `judge`, and perhaps `labeller` and `policy`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub role: RoleTables,
+}
+
 /// Settings of `scruple eval`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalSettings {
     /// How responses are drawn and which rates are given.
     pub eval: EvalConfig,
+    /// How judges are asked, where there are any.
+    pub judge: JudgeConfig,
+    /// The judges: every role is one. Where there are none, the items decide who judges.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub role: RoleTables,
 }
 
 /// Settings of `scruple report`.
@@ -217,6 +272,7 @@ impl Default for BaseSettings {
 mod tests {
     use std::path::Path;
 
+    use endpoint::RoleSettings;
     use serde::de::DeserializeOwned;
 
     use super::*;
@@ -252,7 +308,7 @@ mod tests {
         let files = fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")).unwrap();
         assert_eq!(
             files.count(),
-            8 + MIRAGE.len() + SAFER.len(),
+            8 + FORGES.len() + MIRAGE.len() + SAFER.len(),
             "a file in configs/ is not checked here"
         );
     }
@@ -268,8 +324,8 @@ mod tests {
             "judge.toml leaves settings out"
         );
         assert_eq!(
-            (settings.judge, settings.combination),
-            (JudgeConfig::default(), Combination::default())
+            (settings.rubric, settings.judge),
+            (judge::Rubric::default(), JudgeConfig::default())
         );
         let judge = RoleSettings {
             url: "http://localhost:8000/v1".to_owned(),
@@ -278,6 +334,29 @@ mod tests {
         };
         judge.validate("role.judge").unwrap();
         assert_eq!(settings.role, BTreeMap::from([("judge".to_owned(), judge)]));
+    }
+
+    /// Settings of `forge`: real models, and the miniature world.
+    const FORGES: [&str; 2] = ["forge.toml", "forge_mini.toml"];
+
+    #[test]
+    fn the_forges_files_can_be_used_and_the_first_says_the_defaults() {
+        for name in FORGES {
+            let settings: ForgeSettings = recipe(name);
+            settings.forge.validate("forge").unwrap();
+            settings.labels.validate("labels").unwrap();
+            for (role, table) in &settings.role {
+                table.validate(&format!("role.{role}")).unwrap();
+            }
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/forge.toml");
+        let mut table: toml::Table = toml::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+        table.remove("role");
+        assert_eq!(
+            table,
+            toml::Table::try_from(ForgeSettings::default()).unwrap(),
+            "forge.toml differs from the defaults or leaves settings out"
+        );
     }
 
     /// Recipes of P1: file, epochs, learning rate.

@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
+use align::chat::ChatError;
 use align::curate::CurateError;
 use align::engine::EngineError;
 use align::eval::EvalError;
+use align::forge::ForgeError;
 use align::report::ReportError;
 use align::run_dir::RunError;
 use align::training::{SettingError, TrainingError};
@@ -68,11 +70,13 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
         match error.downcast_ref::<TrainingError>() {
             Some(TrainingError::Setting(inner)) => return Some(inner),
             Some(TrainingError::Engine(inner)) => return Some(inner),
+            Some(TrainingError::Judge(inner)) => return Some(inner),
             Some(TrainingError::Run(inner)) => return Some(inner),
             _ => {}
         }
         match error.downcast_ref::<CurateError>() {
             Some(CurateError::Engine(inner)) => return Some(inner),
+            Some(CurateError::Judge(inner)) => return Some(inner),
             Some(CurateError::Run(inner)) => return Some(inner),
             Some(CurateError::Data(inner)) => return Some(inner),
             Some(CurateError::Io(inner)) => return Some(inner),
@@ -81,10 +85,18 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
         }
         match error.downcast_ref::<EvalError>() {
             Some(EvalError::Engine(inner)) => return Some(inner),
+            Some(EvalError::Judge(inner)) => return Some(inner),
             Some(EvalError::Run(inner)) => return Some(inner),
             Some(EvalError::Data(inner)) => return Some(inner),
             Some(EvalError::Io(inner)) => return Some(inner),
             Some(EvalError::Setting(inner)) => return Some(inner),
+            _ => {}
+        }
+        match error.downcast_ref::<ForgeError>() {
+            Some(ForgeError::Chat(inner)) => return Some(inner),
+            Some(ForgeError::Run(inner)) => return Some(inner),
+            Some(ForgeError::Data(inner)) => return Some(inner),
+            Some(ForgeError::Io(inner)) => return Some(inner),
             _ => {}
         }
         match error.downcast_ref::<ReportError>() {
@@ -116,6 +128,11 @@ fn category(error: &(dyn Error + 'static)) -> Option<Category> {
         })
     } else if let Some(error) = error.downcast_ref::<EngineError>() {
         Some(of_engine(error))
+    } else if let Some(error) = error.downcast_ref::<ChatError>() {
+        Some(match error {
+            ChatError::Model(_) => Category::Model,
+            _ => Category::Interrupted,
+        })
     } else if let Some(error) = error.downcast_ref::<std::io::Error>() {
         Some(of_io(error))
     } else {
@@ -143,6 +160,13 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
             CurateError::Interrupted { .. } => Category::Interrupted,
             CurateError::Picture { .. } => Category::Output,
             _ => Category::Data,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<ForgeError>() {
+        return Some(if matches!(error, ForgeError::Missing(_)) {
+            Category::Usage
+        } else {
+            Category::Data
         });
     }
     if error.is::<ReportError>() {
@@ -192,6 +216,11 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<RunError>() {
         let exists = "add `--resume` to go on with it, or choose another `--out`";
         return matches!(error, RunError::Exists { .. }).then(|| exists.into());
+    }
+    if let Some(error) = error.downcast_ref::<ChatError>() {
+        let goes_on = "the same command goes on, with `--resume` where it takes that: what was answered is kept and costs \
+                       nothing again";
+        return (!matches!(error, ChatError::Model(_))).then(|| goes_on.into());
     }
     match error.downcast_ref::<std::io::Error>()?.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

@@ -1,8 +1,9 @@
 //! The evaluation under interruption, resumption, failing judges and changed settings.
 
-use std::cell::Cell;
+use std::sync::Mutex;
 
 use super::*;
+use crate::chat::ChatError;
 use crate::engine::{
     AdamW, Completion, FinishReason, ForwardBackward, OptimStep, Policy, Sampled, SaveKind, Sequence, TokenLoss,
     TokenScores,
@@ -63,7 +64,7 @@ impl Engine for Echo {
 
 /// Calls everything safe, save that it fails on the responses whose item's id ends in the given digit.
 struct Lenient {
-    fails_on: Cell<char>,
+    fails_on: Mutex<char>,
 }
 
 impl Judge for Lenient {
@@ -71,20 +72,20 @@ impl Judge for Lenient {
         "lenient"
     }
 
-    fn judge(&self, responses: &[(&Item, &str)]) -> Vec<Judgement> {
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
         let judge = |(item, _): &(&Item, &str)| {
-            if item.id.ends_with(self.fails_on.get()) {
+            if item.id.ends_with(*self.fails_on.lock().unwrap()) {
                 return Judgement::Unscored("no answer from the judge".into());
             }
             Judgement::Verdict(verdict(Decision::Caution, PerceptionLevel::L1))
         };
-        responses.iter().map(judge).collect()
+        Ok(responses.iter().map(judge).collect())
     }
 }
 
 fn lenient() -> Lenient {
     Lenient {
-        fails_on: Cell::new('-'),
+        fails_on: Mutex::new('-'),
     }
 }
 
@@ -195,7 +196,7 @@ fn an_interrupted_evaluation_goes_on_and_leaves_the_same_files() {
 fn what_the_judge_left_unscored_is_judged_again_but_not_sampled_again() {
     let folder = tempfile::tempdir().unwrap();
     let judge = Lenient {
-        fails_on: Cell::new('4'),
+        fails_on: Mutex::new('4'),
     };
     let outcome = run(
         &mut Echo::default(),
@@ -209,7 +210,7 @@ fn what_the_judge_left_unscored_is_judged_again_but_not_sampled_again() {
     let hard = &outcome.summary.splits[0];
     assert_eq!((hard.n, hard.unscored, hard.rates["asr"].n), (10, 1, 9));
 
-    judge.fails_on.set('-');
+    *judge.fails_on.lock().unwrap() = '-';
     let mut engine = Echo::default();
     let outcome = run(
         &mut engine,

@@ -120,7 +120,7 @@ fn puzzlevqa_letters_its_options_and_compares_numbers_as_text() {
     );
     let judge = Suite::PuzzleVqa.judge();
     let correct = |answer: &str| {
-        judge.judge(&[(&item, answer)])[0]
+        judge.judge(&[(&item, answer)]).unwrap()[0]
             .verdict()
             .and_then(|verdict| verdict.correct)
     };

@@ -1,6 +1,10 @@
 //! Runs that are stopped or killed, and gone on with.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
+use crate::chat::ChatError;
+use crate::verdict::{Judge, Judgement};
 
 /// Asks to stop after so many steps.
 struct StopsAfter(usize);
@@ -110,4 +114,42 @@ fn killed_before_any_verb_it_ends_in_the_same_bytes() {
         verbs += 1;
     }
     assert!(verbs > 20, "expected several verbs a step, got {verbs} in all");
+}
+
+/// Judges so many responses, and then must stop.
+struct Budgeted(std::sync::atomic::AtomicUsize);
+
+impl Judge for Budgeted {
+    fn name(&self) -> &'static str {
+        WordJudge.name()
+    }
+
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
+        let left = self.0.load(Ordering::SeqCst).checked_sub(responses.len());
+        let spent = || ChatError::Budget("max_cost of 1 is spent".to_owned());
+        self.0.store(left.ok_or_else(spent)?, Ordering::SeqCst);
+        WordJudge.judge(responses)
+    }
+}
+
+#[test]
+fn a_judge_that_must_stop_leaves_the_last_step_saved_and_the_run_ends_in_the_same_bytes() {
+    let expected = undisturbed();
+    for verdicts in [0, 20, 45, 60] {
+        let folder = tempfile::tempdir().unwrap();
+        let judge = Budgeted(verdicts.into());
+        let ended = train_judged(
+            &mut engine(),
+            &config(),
+            &rollout_config(),
+            &judge,
+            folder.path(),
+            &mut Silent,
+        );
+        assert!(
+            matches!(ended, Err(TrainingError::Judge(ChatError::Budget(_)))),
+            "{verdicts}: {ended:?}"
+        );
+        assert_eq!(resumed(folder.path()), expected, "stopped after {verdicts} verdicts");
+    }
 }

@@ -1,0 +1,201 @@
+//! Models by the roles they play: the tables `[role.NAME]` of a configuration, opened as endpoints or on this machine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use align::chat::{ChatModel, EngineModel};
+use align::judge::{JudgeConfig, ModelJudge};
+use align::mini::model::MiniModel;
+use align::mini::painter::MiniPainter;
+use align::paint::PaintModel;
+use endpoint::{Endpoint, Journal, RoleSettings, Spending};
+use engine::Trainable;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::Device;
+use crate::commands::model;
+use crate::config::tables::ModelTable;
+use crate::config::{ConfigError, Loaded};
+use crate::errors::Failure;
+use crate::interrupt;
+use crate::terminal::print_line;
+
+/// The tables `[role.NAME]`, by name.
+pub type RoleTables = BTreeMap<String, RoleSettings>;
+
+/// The journal's name in a run's folder.
+pub const JOURNAL: &str = "judge.journal.sqlite";
+
+/// The roles of a run, and the journal that keeps what they answer.
+pub struct Roles<'a> {
+    tables: &'a RoleTables,
+    journal: Option<Arc<Journal>>,
+    device: Device,
+}
+
+/// What a role has cost, earlier runs on the same journal included.
+#[derive(Debug, Serialize)]
+pub struct RoleCost {
+    role: String,
+    model: String,
+    answered_from_journal: u64,
+    #[serde(flatten)]
+    spending: Spending,
+}
+
+/// Checks that roles can be opened as their tables say.
+///
+/// Errors: of usage naming the setting.
+pub fn check<T>(loaded: &Loaded<T>, tables: &RoleTables) -> Result<(), ConfigError> {
+    let mut tables = tables.iter();
+    tables.try_for_each(|(name, role)| loaded.check(role.validate(&format!("role.{name}"))))
+}
+
+/// What of the tables decides about answers, for records that a resumed run is held to: pace, prices and budget may
+/// change, and a model may move.
+pub fn deciding(tables: &RoleTables) -> serde_json::Value {
+    let deciding = |(name, role): (&String, &RoleSettings)| {
+        let decides = json!({ "model": role.model, "structured_output": role.structured_output });
+        (name.clone(), decides)
+    };
+    serde_json::Value::Object(tables.iter().map(deciding).collect())
+}
+
+impl<'a> Roles<'a> {
+    /// Gets ready to open roles. Where any is behind an endpoint the journal is opened, and made with its folder where
+    /// there is none.
+    ///
+    /// Errors: of output naming the journal.
+    pub fn open(tables: &'a RoleTables, journal: &Path, device: Device) -> anyhow::Result<Self> {
+        let journal = if !tables.values().any(RoleSettings::is_remote) {
+            None
+        } else {
+            if let Some(folder) = journal.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                fs_err::create_dir_all(folder)?;
+            }
+            Some(Arc::new(Journal::open(journal).map_err(Failure::output)?))
+        };
+        Ok(Self {
+            tables,
+            journal,
+            device,
+        })
+    }
+
+    /// Forgets failed calls, so that they are made again.
+    ///
+    /// Errors: of output naming the journal.
+    pub fn retry_failed(&self) -> Result<(), Failure> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        for role in self.tables.keys() {
+            journal.forget_failures(role).map_err(Failure::output)?;
+        }
+        Ok(())
+    }
+
+    /// Opens every role's model.
+    ///
+    /// Errors: of model where one cannot be used.
+    pub fn models(&self) -> anyhow::Result<Vec<Box<dyn ChatModel + Send>>> {
+        let open = |(role, settings): (&String, &RoleSettings)| self.model(role, settings);
+        self.tables.iter().map(open).collect()
+    }
+
+    /// All roles' models together as one judge.
+    ///
+    /// Errors: of model where one cannot be used.
+    pub fn judge(&self, config: &JudgeConfig) -> anyhow::Result<ModelJudge> {
+        Ok(ModelJudge::new(self.models()?, config.clone()))
+    }
+
+    /// Opens the model of one role; none where there is no such role.
+    ///
+    /// Errors: of model where it cannot be used.
+    pub fn one(&self, role: &str) -> anyhow::Result<Option<Box<dyn ChatModel + Send>>> {
+        let settings = self.tables.get(role);
+        settings.map(|settings| self.model(role, settings)).transpose()
+    }
+
+    /// Opens the painter of a role; none where there is no such role.
+    ///
+    /// Errors: of usage where the role's model runs on this machine, which paints nothing; of model where it cannot be
+    /// used.
+    pub fn painter(&self, role: &str) -> anyhow::Result<Option<Box<dyn PaintModel>>> {
+        let Some(settings) = self.tables.get(role) else {
+            return Ok(None);
+        };
+        if settings.is_mini() {
+            return Ok(Some(Box::new(MiniPainter)));
+        }
+        let Some(journal) = self.journal.as_ref().filter(|_| settings.is_remote()) else {
+            let problem = format!("`role.{role}.url`: expected an endpoint or \"mini\", which paint, got \"local\"");
+            return Err(Failure::usage(problem).into());
+        };
+        let endpoint = Endpoint::new(role, settings.clone(), journal.clone(), interrupt::requested);
+        Ok(Some(Box::new(endpoint.map_err(Failure::model)?)))
+    }
+
+    fn model(&self, role: &str, settings: &RoleSettings) -> anyhow::Result<Box<dyn ChatModel + Send>> {
+        if settings.is_mini() {
+            return Ok(Box::new(MiniModel));
+        }
+        let Some(journal) = self.journal.as_ref().filter(|_| settings.is_remote()) else {
+            let table = ModelTable {
+                path: Some(settings.model.clone().into()),
+                ..ModelTable::default()
+            };
+            let engine = model::open(&table, Trainable::Frozen, 0, self.device)?;
+            let batch_size = settings.concurrency;
+            return Ok(Box::new(EngineModel::new(
+                &settings.model,
+                engine,
+                batch_size,
+                interrupt::requested,
+            )));
+        };
+        let endpoint = Endpoint::new(role, settings.clone(), journal.clone(), interrupt::requested);
+        Ok(Box::new(endpoint.map_err(Failure::model)?))
+    }
+
+    /// What each role has cost. Models on this machine cost nothing and are left out.
+    ///
+    /// Errors: of output naming the journal.
+    pub fn costs(&self) -> Result<Vec<RoleCost>, Failure> {
+        let Some(journal) = &self.journal else {
+            return Ok(Vec::new());
+        };
+        let remote = self.tables.iter().filter(|(_, settings)| settings.is_remote());
+        let cost = |(role, settings): (&String, &RoleSettings)| {
+            Ok(RoleCost {
+                role: role.clone(),
+                model: settings.model.clone(),
+                answered_from_journal: journal.answered(role),
+                spending: journal.spent(role).map_err(Failure::output)?,
+            })
+        };
+        remote.map(cost).collect()
+    }
+}
+
+/// Prints one line for each role.
+///
+/// Errors: when standard output cannot be written.
+pub fn print_costs(costs: &[RoleCost]) -> std::io::Result<()> {
+    for cost in costs {
+        let Spending {
+            calls,
+            failed,
+            prompt_tokens,
+            completion_tokens,
+            cost: money,
+        } = cost.spending;
+        print_line(&format!(
+            "{} ({}): {calls} calls, {failed} failed, {prompt_tokens} + {completion_tokens} tokens, cost {money:.4}; {} \
+             answered from the journal",
+            cost.role, cost.model, cost.answered_from_journal
+        ))?;
+    }
+    Ok(())
+}
