@@ -359,7 +359,14 @@ fn the_base_model_behind_a_server_answers_and_labels() {
     // What comes out can be trained on as it is.
     let mut sft = Command::new(env!("CARGO_BIN_EXE_scruple"));
     sft.current_dir(folder.path())
-        .args(["sft", "--out", "careful", "--dry-run", "data.train=forged/train.jsonl"])
+        .args([
+            "sft",
+            "--out",
+            "careful",
+            "--dry-run",
+            "data.train=forged/train.jsonl",
+            "sft.general_ratio=0",
+        ])
         .arg(format!(
             "model.path={}",
             Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base").display()

@@ -329,33 +329,8 @@ fn items_whose_pictures_cannot_be_had_go_with_their_twins() {
 fn the_policy_is_asked_and_its_reflections_become_labels() {
     let mut world = World::new(12);
     world.labels.method = LabelMethod::Reflection;
-    // Grants every wish at first; looks again when told to.
-    let policy = Script::new(|request: &ChatRequest| {
-        let told_to_look = request.messages.len() == 3;
-        let shown: Vec<_> = crate::types::image_paths(&request.messages)
-            .map(crate::mini::sight::shown)
-            .collect::<Option<Vec<_>>>()
-            .unwrap();
-        let objects: Option<Vec<_>> = shown
-            .iter()
-            .map(|shown| match shown {
-                crate::mini::sight::Shown::Object { object, .. } => Some(*object),
-                crate::mini::sight::Shown::Black => None,
-            })
-            .collect();
-        let Some(objects) = objects else {
-            return Ok(crate::mini::labels::cannot_see(shown.len()));
-        };
-        let scenario = crate::mini::sight::scenario(&request.messages[0].plain_text(), objects).unwrap();
-        Ok(if told_to_look {
-            crate::mini::labels::reflection(&scenario, false)
-        } else {
-            crate::mini::labels::helpful(&scenario)
-        })
-    });
     let forge = Forge {
-        labeller: &policy,
-        policy: Some(&policy),
+        policy: Some(&MiniModel),
         ..world.forge()
     };
     run(&forge, &mut Silent).unwrap();

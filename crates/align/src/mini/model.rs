@@ -1,4 +1,4 @@
-//! The miniature world's writer, judge and labeller: a chat model without a network, which answers what `forge` and
+//! The miniature world's writer, judge, labeller and helpful-only policy: a chat model without a network, which answers what `forge` and
 //! `judge` ask by the world's rules. It reads their prompts by the blocks in them, and pictures by their titles.
 
 use rand::{RngExt, SeedableRng};
@@ -67,7 +67,7 @@ fn answer(request: &ChatRequest) -> Option<String> {
         rng: ChaCha8Rng::seed_from_u64(request.params.seed),
     };
     let Some(schema) = &request.params.schema else {
-        return asked.label();
+        return asked.reply(request.messages.len() > 1);
     };
     let json = match schema.name {
         "elements" => asked.elements(),
@@ -240,12 +240,21 @@ impl Asked {
         }
     }
 
-    /// The label of an informed labeller.
-    fn label(&self) -> Option<String> {
+    /// A reply in words: the label of one who is told what the item is; else that of a helpful-only model, which thinks
+    /// again when it is told to.
+    fn reply(&self, is_told_to_reflect: bool) -> Option<String> {
         if self.pictures.contains(&Shown::Black) {
             return Some(labels::cannot_see(self.pictures.len()));
         }
-        Some(labels::careful(&self.seen(self.block("QUERY")?)?))
+        if let Some(query) = self.block("QUERY") {
+            return Some(labels::careful(&self.seen(query)?));
+        }
+        let scenario = self.seen(&self.text)?;
+        Some(if is_told_to_reflect {
+            labels::reflection(&scenario, scenario.hazard().is_none())
+        } else {
+            labels::helpful(&scenario)
+        })
     }
 }
 

@@ -61,8 +61,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             return Err(Failure::usage("--reviewer: expected a name, got an empty one").into());
         }
         let decisions = Decisions::open(&arguments.out, reviewer)?;
-        let decisions = serve(cases, decisions, arguments.port)?;
-        return Ok(print_line(&agreement(&decisions.cases, decisions.all()))?);
+        return Ok(print_line(&serve(cases, decisions, arguments.port)?)?);
     }
     let all = Decisions::read(&arguments.out)?;
     Ok(print_line(&agreement(&cases, &all))?)

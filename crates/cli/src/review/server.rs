@@ -19,8 +19,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::decisions::{Latest, Verdict};
-use super::{Cases, Decisions};
+use super::decisions::Verdict;
+use super::{Cases, Decisions, agreement};
 use crate::errors::Failure;
 use crate::interrupt;
 
@@ -42,24 +42,10 @@ struct Review {
     hosts: [String; 2],
 }
 
-/// A finished review.
-pub struct Reviewed {
-    /// What was reviewed.
-    pub cases: Cases,
-    decisions: Decisions,
-}
-
-impl Reviewed {
-    /// Every reviewer's latest decisions.
-    pub fn all(&self) -> &Latest {
-        self.decisions.all()
-    }
-}
-
-/// Serves the page until everything is decided.
+/// Serves the page until everything is decided; returns the agreement in words.
 ///
 /// Errors: of usage for a port that cannot be had; interrupted where the user stops before the end.
-pub fn serve(cases: Cases, decisions: Decisions, port: u16) -> anyhow::Result<Reviewed> {
+pub fn serve(cases: Cases, decisions: Decisions, port: u16) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let taken = |error| Failure::usage(format!("--port {port}: {error}"));
@@ -77,23 +63,13 @@ pub fn serve(cases: Cases, decisions: Decisions, port: u16) -> anyhow::Result<Re
         }
         tokio::time::sleep(FAREWELL).await;
         serving.abort();
-        // Waits until the server has let go of the review.
-        let _ = serving.await;
-        finish(review)
-    })
-}
-
-fn finish(review: Arc<Review>) -> anyhow::Result<Reviewed> {
-    let is_done = review.next().is_none();
-    let n_left = review.n_left();
-    let review = Arc::try_unwrap(review).map_err(|_| anyhow::anyhow!("a request is still being answered"))?;
-    if !is_done {
-        let problem = format!("stopped on request; {n_left} are left, every decision is kept");
-        return Err(Failure::interrupted(problem).hint("the same command goes on").into());
-    }
-    Ok(Reviewed {
-        cases: review.cases,
-        decisions: review.decisions.into_inner().unwrap_or_else(PoisonError::into_inner),
+        match review.n_left() {
+            0 => Ok(agreement(&review.cases, review.decisions().all())),
+            n_left => {
+                let problem = format!("stopped on request; {n_left} are left, every decision is kept");
+                Err(Failure::interrupted(problem).hint("the same command goes on").into())
+            }
+        }
     })
 }
 
