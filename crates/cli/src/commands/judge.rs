@@ -144,7 +144,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     for model in &models {
         progress.begin(&format!("judge {}", model.name()), responses.len());
         let scored = judge(&**model, &responses, settings.rubric, &settings.judge, &mut || {
-            progress.advance(1)
+            progress.advance(1);
         })?;
         progress.end();
         by_judge

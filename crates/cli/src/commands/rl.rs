@@ -95,9 +95,10 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     }
     let mut run_dir = open(arguments, &recorded, seed)?;
     let roles = Roles::open(&settings.role, &arguments.out.join(JOURNAL), device)?;
-    let judge: Box<dyn Judge> = match settings.role.is_empty() {
-        true => Box::new(ExactJudge),
-        false => Box::new(roles.judge(&settings.judge)?),
+    let judge: Box<dyn Judge> = if settings.role.is_empty() {
+        Box::new(ExactJudge)
+    } else {
+        Box::new(roles.judge(&settings.judge)?)
     };
     let rollout = Rollout {
         config: &settings.rollout,

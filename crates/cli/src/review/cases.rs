@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use align::training::derive_seed;
 use align::types::{DataError, Dialogue, ItemKind, Message, Role, image_paths, read_dialogues};
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,7 +49,7 @@ impl Case {
     }
 }
 
-/// Everything that is reviewed, in the order of the file.
+/// Everything that is reviewed, in the order of review.
 #[derive(Debug)]
 pub struct Cases {
     /// The cases.
@@ -78,6 +79,8 @@ impl Cases {
         if cases.is_empty() {
             return Err(Failure::data(format!("{}: nothing to review", path.display())).into());
         }
+        // By chance, the same each time, so that an item's place tells nothing of it: twins would stand side by side.
+        cases.sort_by_cached_key(|case| derive_seed(0, &case.id, &[]));
         let is_unsafe = match verdicts {
             Some(path) => read_verdicts(path)?,
             None => cases.iter().filter_map(by_kind).collect(),
