@@ -43,7 +43,7 @@ is used: the same command goes on after a stop, asks nothing twice and ends in t
 Examples:
   scruple forge --config configs/forge.toml --out forged
   scruple forge --config configs/forge.toml --out forged --retry-failed
-  scruple forge --config configs/forge_mini.toml --out forged role.policy.url=http://127.0.0.1:8000/v1
+  scruple forge --config configs/forge_mini.toml --out forged forge.seed=1
   scruple review --data forged --out decisions.jsonl --reviewer ada";
 
 /// Make items whose harm shows only when pictures and text are read together (MIS).
