@@ -4,6 +4,7 @@
 //! nothing stale is ever found, whichever model or run asks.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use align::engine::EngineError;
 use burn::tensor::{Device, Tensor};
@@ -15,13 +16,16 @@ use vlm::tensor_file::{NamedTensor, TensorFile, write_tensors};
 
 use crate::engine_error;
 use crate::features::Stage;
+use crate::options::FeatureFolder;
 
 const TENSOR: &str = "features";
 
 /// A folder of features.
 #[derive(Debug)]
 pub struct FeatureStore {
-    folder: PathBuf,
+    folder: FeatureFolder,
+    // Of all files in it; other runs' additions are not seen.
+    bytes: AtomicU64,
     // Of the model that the features are made by.
     model: [u8; 32],
 }
@@ -30,10 +34,15 @@ impl FeatureStore {
     /// Opens a folder, which is made where it does not exist, for one model's features of a stage.
     ///
     /// Errors: `Io` naming the folder.
-    pub fn open(folder: &Path, model: &Vlm, processor: &Processor, stage: Stage) -> Result<Self, EngineError> {
-        fs_err::create_dir_all(folder)?;
+    pub fn open(folder: &FeatureFolder, model: &Vlm, processor: &Processor, stage: Stage) -> Result<Self, EngineError> {
+        fs_err::create_dir_all(&folder.path)?;
+        let mut bytes = 0;
+        for file in fs_err::read_dir(&folder.path)? {
+            bytes += file?.metadata()?.len();
+        }
         Ok(Self {
-            folder: folder.to_owned(),
+            folder: folder.clone(),
+            bytes: AtomicU64::new(bytes),
             model: hash_of_model(model, processor, stage),
         })
     }
@@ -53,10 +62,15 @@ impl FeatureStore {
         })
     }
 
-    /// Keeps a picture's features. The file appears whole or not at all.
+    /// Keeps a picture's features while there is room. The file appears whole or not at all.
     ///
     /// Errors: `Io` or `Model` naming the file.
     pub fn write(&self, picture: &Path, features: &Tensor<2>) -> Result<(), EngineError> {
+        let size = (features.dims().iter().product::<usize>() * size_of::<f32>()) as u64;
+        if self.bytes.fetch_add(size, Ordering::Relaxed) + size > self.folder.max_bytes {
+            self.bytes.fetch_sub(size, Ordering::Relaxed);
+            return Ok(());
+        }
         let features = NamedTensor::new(TENSOR, features.clone());
         write_tensors(&self.path_of(picture)?, &[features]).map_err(engine_error)
     }
@@ -66,7 +80,7 @@ impl FeatureStore {
         hash.update(self.model);
         hash.update(fs_err::read(picture)?);
         let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(self.folder.join(name + ".safetensors"))
+        Ok(self.folder.path.join(name + ".safetensors"))
     }
 }
 

@@ -19,7 +19,7 @@ pub mod newborn;
 pub use admission::{Inspector, SampleSize};
 pub use burn::tensor::Device as ComputeDevice;
 pub use local::{LocalEngine, ScoredDialogue};
-pub use options::{EngineOptions, Trainable};
+pub use options::{EngineOptions, FeatureFolder, Trainable};
 pub use schedule::parts_at_once;
 pub use vlm::device::{DEVICES, open_device};
 

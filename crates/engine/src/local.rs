@@ -82,7 +82,7 @@ impl LocalEngine {
             Stage::Projected
         };
         let mut features = FeatureCache::new(stage);
-        if let (Some(folder), false) = (&options.feature_cache_folder, groups.contains(&Group::Vision)) {
+        if let (Some(folder), false) = (&options.feature_folder, groups.contains(&Group::Vision)) {
             features.keep_in(FeatureStore::open(folder, &model, &processor, stage)?);
         }
         Ok(Self {

@@ -230,8 +230,17 @@ pub struct EngineOptions {
     pub sample_batch_size: usize,
     /// Memory for picture features that are kept, in bytes.
     pub feature_cache_bytes: usize,
-    /// A folder where picture features of a frozen vision tower are kept for later runs too.
-    pub feature_cache_folder: Option<PathBuf>,
+    /// Where picture features of a frozen vision tower are kept for later runs too.
+    pub feature_folder: Option<FeatureFolder>,
+}
+
+/// A folder for picture features.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureFolder {
+    /// The folder, which is made where it does not exist.
+    pub path: PathBuf,
+    /// Nothing is added that would make its files larger than this in all; what has no room is computed anew.
+    pub max_bytes: u64,
 }
 
 impl EngineOptions {
@@ -251,7 +260,7 @@ impl EngineOptions {
             packing: false,
             sample_batch_size: 64,
             feature_cache_bytes: 1 << 28,
-            feature_cache_folder: None,
+            feature_folder: None,
         }
     }
 }

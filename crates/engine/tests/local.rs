@@ -7,7 +7,7 @@ use align::progress::{Progress, Silent};
 use align::run_dir::RunDir;
 use align::sft::{self, SftConfig};
 use align::types::{Item, Message, Part, Role};
-use engine::{EngineOptions, LocalEngine, Trainable, open_device};
+use engine::{EngineOptions, FeatureFolder, LocalEngine, Trainable, open_device};
 use vlm::adapter::TargetModules;
 use vlm::weights::WeightType;
 
@@ -306,15 +306,20 @@ fn picture_features_kept_on_disk_are_found_again_by_content_and_weights() {
             }
         })
         .collect();
-    let open = |trainable: Trainable, kept: bool| {
+    let open_within = |trainable: Trainable, max_bytes: Option<u64>| {
         let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
+        let folder = |max_bytes| FeatureFolder {
+            path: cache.clone(),
+            max_bytes,
+        };
         LocalEngine::open(EngineOptions {
             trainable,
-            feature_cache_folder: kept.then(|| cache.clone()),
+            feature_folder: max_bytes.map(folder),
             ..options
         })
         .unwrap()
     };
+    let open = |trainable: Trainable, kept: bool| open_within(trainable, kept.then_some(u64::MAX));
     let expected = open(Trainable::Frozen, false)
         .logprobs(&sequences, Policy::Current)
         .unwrap();
@@ -328,7 +333,13 @@ fn picture_features_kept_on_disk_are_found_again_by_content_and_weights() {
     let mut renamed = sequences.clone();
     renamed[0].messages[0].content[0] = Part::Image { image: copy };
     let again = open(lora(), true).logprobs(&renamed, Policy::Current).unwrap();
-    assert_eq!((again, n_files()), (expected, 3));
+    assert_eq!((again, n_files()), (expected.clone(), 3));
+    // What has no room is computed and not kept.
+    fs_err::remove_file(first).unwrap();
+    let full = open_within(lora(), Some(1))
+        .logprobs(&sequences, Policy::Current)
+        .unwrap();
+    assert_eq!((full, n_files()), (expected, 2));
     // A tower that is trained keeps nothing.
     fs_err::remove_dir_all(&cache).unwrap();
     open(whole(), true).logprobs(&sequences, Policy::Current).unwrap();

@@ -134,6 +134,17 @@ fn scored(model: &Vlm, prompt: &Prompt, tokens: &[u32]) -> Vec<f32> {
     values(model.token_scores(hidden, &rows, tokens, false).unwrap().logprobs)
 }
 
+/// Compares a completion's log-probabilities with the scorer's; returns how many.
+fn compare_with_scores(model: &Vlm, prompt: &Prompt, completion: &Generated) -> usize {
+    let tokens = &completion.token_ids;
+    // Read back, image and video tokens would be placeholders: compare what stands before the first.
+    let is_placeholder = |token: &u32| [567, 568].contains(token);
+    let n = tokens.iter().position(is_placeholder).unwrap_or(tokens.len());
+    let scored = scored(model, prompt, &tokens[..n]);
+    assert_close("sampled against scored", &completion.logprobs[..n], &scored, 1e-4);
+    n
+}
+
 #[test]
 fn log_probabilities_are_those_of_the_scorer() {
     let (untied, tied) = ("qwen2_5_vl", "qwen2_5_vl_tied");
@@ -147,16 +158,7 @@ fn log_probabilities_are_those_of_the_scorer() {
         let mut n_compared = 0;
         for (prompt, completions) in prompts.with_seeds(&seeds).iter().zip(&completions) {
             for completion in completions {
-                // Read back, image and video tokens would be placeholders: compare what stands before the first.
-                let is_placeholder = |token: &u32| [567, 568].contains(token);
-                let n = completion
-                    .token_ids
-                    .iter()
-                    .position(is_placeholder)
-                    .unwrap_or(completion.token_ids.len());
-                let scored = scored(&prompts.model, prompt, &completion.token_ids[..n]);
-                assert_close("sampled against scored", &completion.logprobs[..n], &scored, 1e-4);
-                n_compared += n;
+                n_compared += compare_with_scores(&prompts.model, prompt, completion);
             }
         }
         assert!(n_compared > 500, "{n_compared} tokens compared");
@@ -187,6 +189,28 @@ fn a_sequence_is_the_same_in_any_company() {
             );
             assert_eq!(split, together, "batches of {batch_size}, {workers} workers");
         }
+    }
+}
+
+#[test]
+fn a_long_prompt_is_the_same_in_any_company_and_scored_as_it_was_drawn() {
+    let mut prompts = Prompts::of(Fixture::committed());
+    // From 512 tokens on a prompt is read in another way.
+    for case in [1, 3, 4] {
+        let words = (0..600 + 50 * case as u32).map(|word| 10 + word * 7 % 200);
+        prompts.cases[case].ids.splice(0..0, words);
+    }
+    let seeds = seeds();
+    let together = prompts.sample(&seeds, &options());
+    let alone = prompts.sample_alone(&seeds, &options());
+    let in_turn = together.iter().flatten().zip(alone.iter().flatten());
+    for (together, alone) in in_turn {
+        assert_eq!(together.token_ids, alone.token_ids);
+        // Products longer than 512 may be summed in another order.
+        assert_close("log-probabilities", &together.logprobs, &alone.logprobs, 1e-5);
+    }
+    for (prompt, completions) in prompts.with_seeds(&seeds).iter().zip(&together) {
+        compare_with_scores(&prompts.model, prompt, &completions[0]);
     }
 }
 

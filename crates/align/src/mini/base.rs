@@ -122,7 +122,6 @@ const TOPICS: [Topic; 18] = [
     Topic::Describe,
     Topic::Describe,
     Topic::Describe,
-    Topic::Describe,
     Topic::Name,
     Topic::Name,
     Topic::Property,
@@ -130,12 +129,13 @@ const TOPICS: [Topic; 18] = [
     Topic::Property,
     Topic::Count,
     Topic::Count,
-    Topic::Count,
     Topic::Colour,
     Topic::Colour,
     Topic::Same,
     Topic::Same,
-    Topic::More,
+    Topic::Same,
+    Topic::Same,
+    Topic::Same,
     Topic::More,
 ];
 

@@ -18,9 +18,9 @@ pub enum Topic {
     Count,
     /// The colour of an object.
     Colour,
-    /// Whether two images show the same object. The answer names both first: a comparison is easier thought aloud.
+    /// Whether two images show the same object.
     Same,
-    /// Which of two images shows more objects. The answer counts both first.
+    /// Which of two images shows more objects.
     More,
     /// What an object is like: its attributes.
     Property,
@@ -91,21 +91,19 @@ pub fn draw(rng: &mut impl RngExt, topic: Topic, style: Style) -> GeneralQuestio
             if rng.random_bool(0.5) {
                 shots[1].object = shots[0].object;
             }
-            let [first, second] = [0, 1].map(|image| shots[image].object);
-            let verdict = if first == second { "yes" } else { "no" };
+            let same = shots[0].object == shots[1].object;
             (
                 "Do both images show the same object?".to_owned(),
-                sentence(&format!("{} and {}: {verdict}", indefinite(first), indefinite(second))),
+                sentence(if same { "yes" } else { "no" }),
             )
         }
         Topic::More => {
             shots[0].count = rng.random_range(1..=4);
             shots[1].count = 1 + (shots[0].count - 1 + rng.random_range(1..4_usize)) % 4;
-            let [first, second] = [0, 1].map(|image| shots[image].count);
-            let more = ordinal(usize::from(second > first));
+            let more = usize::from(shots[1].count > shots[0].count);
             (
                 "Which image shows more objects?".to_owned(),
-                sentence(&format!("{} and {}: the {more} image", number(first), number(second))),
+                format!("The {} image.", ordinal(more)),
             )
         }
         Topic::Caption | Topic::Describe => {

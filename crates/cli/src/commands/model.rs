@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use align::sft::SftConfig;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use engine::{ComputeDevice, DEVICES, EngineOptions, Inspector, LocalEngine, Trainable};
+use engine::{ComputeDevice, DEVICES, EngineOptions, FeatureFolder, Inspector, LocalEngine, Trainable};
 use vlm::adapter::LoraConfig;
 use vlm::weights::WeightType;
 
@@ -91,7 +91,15 @@ pub struct Passes {
     /// Whether sequences are packed into rows of that length.
     pub packing: bool,
     /// Where picture features are kept for later runs.
-    pub image_feature_cache: Option<PathBuf>,
+    pub feature_folder: Option<FeatureFolder>,
+}
+
+/// The folder for picture features that settings name, and the gigabytes it may hold.
+pub fn feature_folder(path: Option<&PathBuf>, gigabytes: f64) -> Option<FeatureFolder> {
+    path.map(|path| FeatureFolder {
+        path: path.clone(),
+        max_bytes: (gigabytes * 1e9) as u64,
+    })
 }
 
 impl Passes {
@@ -100,7 +108,7 @@ impl Passes {
         Self {
             max_length: Some(config.max_length),
             packing: config.packing,
-            image_feature_cache: None,
+            feature_folder: None,
         }
     }
 
@@ -147,7 +155,7 @@ pub fn open_with(
         max_length: passes.max_length.unwrap_or(options.max_length),
         packing: passes.packing,
         micro_batch_tokens: passes.micro_batch_tokens(&options),
-        feature_cache_folder: passes.image_feature_cache.clone(),
+        feature_folder: passes.feature_folder.clone(),
         ..options
     })?)
 }

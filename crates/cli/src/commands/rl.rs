@@ -3,7 +3,7 @@
 use align::grpo;
 use align::mini::judge::ExactJudge;
 use align::rollout::Rollout;
-use align::training::{check_count, check_share};
+use align::training::{check_at_least_zero, check_count, check_share};
 use align::types::Item;
 use align::verdict::Judge;
 use clap::Args;
@@ -64,6 +64,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     loaded.check(settings.judge.validate("judge"))?;
     roles::check(&loaded, &settings.role)?;
     loaded.check(check_share("data.max_rejected", settings.data.max_rejected))?;
+    let gigabytes = settings.data.image_feature_cache_gb;
+    loaded.check(check_at_least_zero("data.image_feature_cache_gb", gigabytes))?;
     loaded.check(check_count("data.max_prompt_length", settings.data.max_prompt_length))?;
     let prompts = required(settings.data.prompts.as_ref(), "data.prompts")?;
     let inspector = model::inspector(&settings.model, settings.data.max_prompt_length)?;
@@ -84,7 +86,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     admission.conclude(&arguments.out, settings.data.max_rejected, context)?;
     let seed = settings.grpo.seed;
     let passes = Passes {
-        image_feature_cache: settings.data.image_feature_cache.clone(),
+        feature_folder: model::feature_folder(settings.data.image_feature_cache.as_ref(), gigabytes),
         ..Passes::default()
     };
     let device = context.global.device;

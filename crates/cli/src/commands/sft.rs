@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use align::sft::{self, labelled_sequences};
-use align::training::check_share;
+use align::training::{check_at_least_zero, check_share};
 use align::types::Item;
 use clap::Args;
 use engine::{Inspector, SampleSize};
@@ -54,6 +54,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     loaded.check(settings.train.validate("train"))?;
     loaded.check(settings.sft.validate("sft"))?;
     loaded.check(check_share("data.max_rejected", settings.data.max_rejected))?;
+    let gigabytes = settings.data.image_feature_cache_gb;
+    loaded.check(check_at_least_zero("data.image_feature_cache_gb", gigabytes))?;
     let train = required(settings.data.train.as_ref(), "data.train")?;
     let inspector = model::inspector(&settings.model, settings.sft.max_length)?;
     let mut admission = Admission::default();
@@ -79,7 +81,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         settings.sft.seed,
         context.global.device,
         &Passes {
-            image_feature_cache: settings.data.image_feature_cache.clone(),
+            feature_folder: model::feature_folder(settings.data.image_feature_cache.as_ref(), gigabytes),
             ..Passes::of(&settings.sft)
         },
     )?;

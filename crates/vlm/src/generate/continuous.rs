@@ -10,6 +10,7 @@ use super::{FinishReason, GenerateOptions, ModelLogprobs, check_length, check_op
 use crate::batch::TokenSequence;
 use crate::error::Error;
 use crate::model::Vlm;
+use crate::text::attention::STRIPS_FROM;
 
 /// Sequences that have ended stay in the batch, idle, until they are one in this many: taking rows out moves all keys
 /// and values that remain.
@@ -123,6 +124,18 @@ impl ContinuousBatch {
         for request in &requests {
             Self::check(self.decoder.model(), request.sequence.ids.len(), &request.options)?;
         }
+        // Long prompts attend in another way than short ones, whoever they join with. Its last token is no part of what
+        // is read of a prompt.
+        let is_long = |request: &Request| request.sequence.ids.len() > STRIPS_FROM;
+        let (long, short): (Vec<Request>, Vec<Request>) = requests.into_iter().partition(is_long);
+        let members = short.iter().flat_map(|request| &request.members);
+        let joined: Vec<u64> = members.map(|member| member.id).collect();
+        self.join_alike(short)?;
+        self.join_alike(long)
+            .inspect_err(|_| joined.into_iter().for_each(|id| self.leave(id)))
+    }
+
+    fn join_alike(&mut self, requests: Vec<Request>) -> Result<(), Error> {
         let members_of = |(prompt, request): (usize, &Request)| std::iter::repeat_n(prompt, request.members.len());
         let prompt_of_row: Vec<usize> = requests.iter().enumerate().flat_map(members_of).collect();
         if prompt_of_row.is_empty() {

@@ -1,4 +1,4 @@
-//! Causal attention that never holds a matrix of all queries by all keys, neither forward nor backward.
+//! Attention that never holds a matrix of all queries by all keys, neither forward nor backward.
 //!
 //! As in FlashAttention (Dao et al., arXiv 2205.14135) only the output and the logarithm of each row's sum of
 //! exponentials are kept, and the backward pass computes the probabilities anew. Differs: work goes in strips of
@@ -19,7 +19,7 @@ use strip::{HeadGradients, HeadView};
 /// Queries that one strip holds.
 const STRIP_ROWS: usize = 64;
 
-/// Tokens that see each other: one sequence of a batch, each token of which sees itself and those before it.
+/// Tokens that see each other, such as one sequence of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     /// The batch's row it stands in.
@@ -30,15 +30,25 @@ pub(crate) struct Segment {
     pub length: usize,
 }
 
-/// Every token's mixture of the values of its segment up to its own. Tokens of no segment (padding) get zeros.
+/// Which tokens of its segment a token sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sees {
+    /// Itself and those before it.
+    Earlier,
+    /// All of them.
+    All,
+}
+
+/// Every token's mixture of the values that it sees. Tokens of no segment (padding) get zeros.
 ///
 /// Shapes: `queries` `[b, h, t, head_dim]`, already scaled; `keys` and `values` `[b, kv, t, head_dim]`, `h` a multiple of
 /// `kv` → `[b, h, t, head_dim]`.
-pub(crate) fn causal_attention(
+pub(crate) fn attention(
     queries: Tensor<4>,
     keys: Tensor<4>,
     values: Tensor<4>,
     segments: &Arc<[Segment]>,
+    sees: Sees,
 ) -> Tensor<4> {
     let [_, n_heads, t, head_dim] = queries.dims();
     let [_, kv_heads, _, _] = keys.dims();
@@ -48,6 +58,7 @@ pub(crate) fn causal_attention(
         kv_heads,
         t,
         head_dim,
+        sees,
     };
     let nodes = [queries.node, keys.node, values.node];
     let inputs = [queries.value, keys.value, values.value];
@@ -68,6 +79,7 @@ struct HeadShape {
     kv_heads: usize,
     t: usize,
     head_dim: usize,
+    sees: Sees,
 }
 
 impl HeadShape {
@@ -87,6 +99,7 @@ impl HeadShape {
             queries: self.matrix(queries, index),
             keys: self.matrix(keys, self.key_head(index)),
             values: self.matrix(values, self.key_head(index)),
+            sees: self.sees,
         }
     }
 

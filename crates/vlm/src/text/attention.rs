@@ -1,4 +1,5 @@
-//! Causal self-attention with grouped queries (Ainslie et al., arXiv 2305.13245).
+//! Self-attention with grouped queries (Ainslie et al., arXiv 2305.13245): causal in the language model, and of all with
+//! all in vision towers.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 
 use crate::config::TextConfig;
 use crate::error::Error;
-use crate::kernels::{self, Segment};
+use crate::kernels::{self, Sees, Segment};
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
@@ -14,7 +15,7 @@ use crate::text::{Placement, QkvLayout, TextLayout};
 use crate::weights::WeightReader;
 
 /// Rows of at least this many tokens attend strip by strip. Shorter ones are faster with all scores at once.
-const STRIPS_FROM: usize = 512;
+pub(crate) const STRIPS_FROM: usize = 512;
 
 /// What all layers share in one pass: the turns of queries and keys, the shape `[b, t]` of the tokens, and who sees whom.
 ///
@@ -34,10 +35,11 @@ impl AttentionContext {
         Self::new(tokens, config, by_strips && !at_once)
     }
 
-    /// A pass over prompts in rows of their own. All scores at once whatever the length, since a prompt's bits must not
-    /// depend on the length of those beside it.
+    /// A pass over prompts in rows of their own, which must all reach [`STRIPS_FROM`] to attend by strips: a prompt's bits
+    /// must not depend on the length of those beside it, so that long ones are to be read apart from short ones.
     pub(super) fn for_sampling(tokens: Placement, config: &TextConfig) -> Self {
-        Self::new(tokens, config, false)
+        let by_strips = tokens.lengths.iter().all(|length| *length >= STRIPS_FROM);
+        Self::new(tokens, config, by_strips)
     }
 
     fn new(tokens: Placement, config: &TextConfig, by_strips: bool) -> Self {
@@ -110,7 +112,7 @@ fn mix(projected: Projected, context: &AttentionContext) -> Tensor<2> {
     let [b, n_heads, t, head_dim] = projected.queries.dims();
     let mixed = if context.by_strips && kernels::supported(&projected.queries) {
         let Projected { queries, keys, values } = projected;
-        kernels::causal_attention(queries, keys, values, &context.segments)
+        kernels::attention(queries, keys, values, &context.segments, Sees::Earlier)
     } else {
         mix_at_once(projected, context)
     };
@@ -132,6 +134,20 @@ fn mix_at_once(Projected { queries, keys, values }: Projected, context: &Attenti
         softmax_columns(scores, Some(t))
     };
     weights.matmul(values).reshape([b, n_heads, t, head_dim])
+}
+
+/// Every token's mixture of what all tokens of its row hold; queries are scaled already. Shapes: → `[b, h, t, head_dim]`.
+pub(crate) fn mix_all(Projected { queries, keys, values }: Projected) -> Tensor<4> {
+    let [b, _, t, _] = queries.dims();
+    if t < STRIPS_FROM || !kernels::supported(&queries) {
+        return softmax_columns(queries.matmul(keys.swap_dims(2, 3)), None).matmul(values);
+    }
+    let whole = |row| Segment {
+        row,
+        start: 0,
+        length: t,
+    };
+    kernels::attention(queries, keys, values, &(0..b).map(whole).collect(), Sees::All)
 }
 
 /// What later tokens look for in the tokens of one layer, `[b, kv, t, head_dim]` each.

@@ -13,7 +13,7 @@ use crate::linear::Linear;
 use crate::norm::{Norm, RmsNorm};
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::text::QkvLayout;
-use crate::text::attention::softmax_columns;
+use crate::text::attention::{Projected, mix_all};
 use crate::weights::WeightReader;
 
 /// What a checkpoint calls the tower's parts.
@@ -252,9 +252,11 @@ impl Block {
             queries = norms[0].forward(queries);
             keys = norms[1].forward(keys);
         }
-        let queries = heads(queries) * (head_dim as f64).powf(-0.5);
-        let scores = queries.matmul(heads(keys).swap_dims(2, 3)); // [tiles, h, n, n]
-        let mixed = softmax_columns(scores, None).matmul(heads(values));
+        let mixed = mix_all(Projected {
+            queries: heads(queries) * (head_dim as f64).powf(-0.5),
+            keys: heads(keys),
+            values: heads(values),
+        });
         self.proj.forward(mixed.swap_dims(1, 2).reshape([tiles, n, d]))
     }
 }

@@ -7,13 +7,14 @@ use burn::backend::{Flex, ops::FloatTensorOps};
 
 use super::super::autodiff::{values, values_mut};
 use super::super::numeric::{dot, exp, exp_in_place, maximum};
-use super::{STRIP_ROWS, Segment};
+use super::{STRIP_ROWS, Sees, Segment};
 
 /// What one query head compares and mixes, `[t, head_dim]` each.
 pub(super) struct HeadView {
     pub queries: FlexTensor,
     pub keys: FlexTensor,
     pub values: FlexTensor,
+    pub sees: Sees,
 }
 
 /// Gradients of what one query head compared and mixed, `t · head_dim` numbers each.
@@ -37,26 +38,35 @@ impl HeadGradients {
 struct Strip {
     rows: Range<usize>,
     keys: Range<usize>,
+    sees: Sees,
 }
 
 impl Strip {
-    /// The strips of a segment; its last ones are the widest.
-    fn of(segment: Segment) -> impl Iterator<Item = Self> {
+    /// The strips of a segment; where tokens see earlier ones alone, its last are the widest.
+    fn of(segment: Segment, sees: Sees) -> impl Iterator<Item = Self> {
         let Segment { start, length, .. } = segment;
         let firsts = (start..start + length).step_by(STRIP_ROWS);
         firsts.map(move |first| {
             let end = (first + STRIP_ROWS).min(start + length);
+            let seen = match sees {
+                Sees::Earlier => end,
+                Sees::All => start + length,
+            };
             Self {
                 rows: first..end,
-                keys: start..end,
+                keys: start..seen,
+                sees,
             }
         })
     }
 
     /// Each row's place in the sequence and how many of the strip's keys it sees.
     fn visible(&self) -> impl Iterator<Item = (usize, usize)> {
-        let start = self.keys.start;
-        self.rows.clone().map(move |row| (row, row - start + 1))
+        let (keys, sees) = (self.keys.clone(), self.sees);
+        self.rows.clone().map(move |row| match sees {
+            Sees::Earlier => (row, row - keys.start + 1),
+            Sees::All => (row, keys.len()),
+        })
     }
 }
 
@@ -64,7 +74,7 @@ impl HeadView {
     /// Writes the segment's rows of `output` `[t, head_dim]` and of `log_totals` `[t]`.
     pub fn forward(&self, segment: Segment, output: &mut [f32], log_totals: &mut [f32]) {
         let head_dim = self.queries.layout().shape()[1];
-        for strip in Strip::of(segment) {
+        for strip in Strip::of(segment, self.sees) {
             let mut weights = self.scores(&strip);
             let factors = exponentials(&strip, values_mut(&mut weights), log_totals);
             let mixed = product(weights, rows(&self.values, &strip.keys));
@@ -89,7 +99,7 @@ impl HeadView {
         sums: &mut HeadGradients,
     ) {
         let head_dim = self.queries.layout().shape()[1];
-        for strip in Strip::of(segment) {
+        for strip in Strip::of(segment, self.sees) {
             let of_output = rows(gradient, &strip.rows);
             let mut probabilities = self.scores(&strip);
             let width = strip.keys.len();

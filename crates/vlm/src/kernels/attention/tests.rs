@@ -4,17 +4,23 @@ use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::super::tests::{check, leaf, numbers};
-use super::{Segment, causal_attention};
+use super::{Sees, Segment, attention};
 
-/// `[b, h, t, head_dim]` attention by the formula, with every score that is not of the segment and before it hidden.
-fn plain_attention(queries: Tensor<4>, keys: Tensor<4>, values: Tensor<4>, segments: &[Segment]) -> Tensor<4> {
+/// `[b, h, t, head_dim]` attention by the formula, with every score that is not to be seen hidden.
+fn plain_attention(
+    queries: Tensor<4>,
+    keys: Tensor<4>,
+    values: Tensor<4>,
+    segments: &[Segment],
+    sees: Sees,
+) -> Tensor<4> {
     let ([b, h, t, d], [_, kv, _, _]) = (queries.dims(), keys.dims());
     let sees = |row: usize, query: usize, key: usize| {
         let together = |segment: &&Segment| {
             let places = segment.start..segment.start + segment.length;
             segment.row == row && places.contains(&query) && places.contains(&key)
         };
-        key <= query && segments.iter().any(|segment| together(&segment))
+        (key <= query || sees == Sees::All) && segments.iter().any(|segment| together(&segment))
     };
     let seen: Vec<f32> = (0..b * t * t)
         .map(|index| f32::from(u8::from(sees(index / (t * t), index / t % t, index % t))))
@@ -29,6 +35,8 @@ fn plain_attention(queries: Tensor<4>, keys: Tensor<4>, values: Tensor<4>, segme
     let totals = scores.clone().sum_dim(3) + (-seen.max_dim(3) + 1.0);
     (scores / totals).matmul(shared(values))
 }
+
+const BOTH: [Sees; 2] = [Sees::Earlier, Sees::All];
 
 #[test]
 fn attention_agrees_over_odd_shapes() {
@@ -55,7 +63,8 @@ fn attention_agrees_over_odd_shapes() {
             vec![segment(0, 0, 128), segment(1, 0, 64), segment(1, 64, 64)],
         ),
     ];
-    for ([b, h, kv, t, d], segments) in cases {
+    for (([b, h, kv, t, d], segments), sees) in cases.into_iter().flat_map(|case| BOTH.map(|sees| (case.clone(), sees)))
+    {
         let shared: std::sync::Arc<[Segment]> = segments.clone().into();
         let (queries, keys, values) = (
             numbers([b, h, t, d], 1) * 0.7,
@@ -65,14 +74,14 @@ fn attention_agrees_over_odd_shapes() {
         check(
             queries.clone(),
             keys.clone(),
-            |queries, keys| causal_attention(queries, keys, values.clone(), &shared),
-            |queries, keys| plain_attention(queries, keys, values.clone(), &segments),
+            |queries, keys| attention(queries, keys, values.clone(), &shared, sees),
+            |queries, keys| plain_attention(queries, keys, values.clone(), &segments, sees),
         );
         check(
             keys,
             values,
-            |keys, values| causal_attention(queries.clone(), keys, values, &shared),
-            |keys, values| plain_attention(queries.clone(), keys, values, &segments),
+            |keys, values| attention(queries.clone(), keys, values, &shared, sees),
+            |keys, values| plain_attention(queries.clone(), keys, values, &segments, sees),
         );
     }
 }
@@ -86,6 +95,7 @@ proptest! {
         (kv, group, d) in (1_usize..3, 1_usize..4, 1_usize..9),
         padding in 0_usize..5,
         seed in 0_u32..1000,
+        sees in prop::sample::select(BOTH.to_vec()),
     ) {
         let mut start = 0;
         let segments = lengths.iter().map(|&length| {
@@ -100,14 +110,14 @@ proptest! {
         check(
             queries.clone(),
             keys.clone(),
-            |queries, keys| causal_attention(queries, keys, values.clone(), &shared),
-            |queries, keys| plain_attention(queries, keys, values.clone(), &segments),
+            |queries, keys| attention(queries, keys, values.clone(), &shared, sees),
+            |queries, keys| plain_attention(queries, keys, values.clone(), &segments, sees),
         );
         check(
             queries,
             values.clone(),
-            |queries, values| causal_attention(queries, keys.clone(), values, &shared),
-            |queries, values| plain_attention(queries, keys.clone(), values, &segments),
+            |queries, values| attention(queries, keys.clone(), values, &shared, sees),
+            |queries, values| plain_attention(queries, keys.clone(), values, &segments, sees),
         );
     }
 }
@@ -123,7 +133,7 @@ fn attention_does_not_depend_on_threads() {
     let run = || {
         let inputs = [1, 2, 3].map(|seed| leaf(&numbers([1, if seed == 1 { 4 } else { 2 }, 1400, 96], seed)));
         let [queries, keys, values] = inputs.clone();
-        let output = causal_attention(queries, keys, values, &segments);
+        let output = attention(queries, keys, values, &segments, Sees::Earlier);
         let gradients = (output.clone() * numbers(output.dims(), 7)).sum().backward();
         inputs.map(|input| input.grad(&gradients).unwrap().into_data())
     };

@@ -10,7 +10,7 @@ use crate::linear::{Linear, swiglu};
 use crate::norm::Norm;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
-use crate::text::attention::softmax_columns;
+use crate::text::attention::{Projected, mix_all};
 use crate::weights::WeightReader;
 
 /// Added to the mean square by every norm of the tower; the published code has it fixed.
@@ -122,8 +122,11 @@ impl VisionAttention {
                 let part = tensor.clone().narrow(1, first, patches);
                 part.reshape([n_heads, run.groups, length, head_dim])
             };
-            let scores = part(&queries).matmul(part(&keys).swap_dims(2, 3)); // [h, group, length, length]
-            let attention = softmax_columns(scores, None).matmul(part(&values));
+            let attention = mix_all(Projected {
+                queries: part(&queries),
+                keys: part(&keys),
+                values: part(&values),
+            });
             mixed.push(attention.reshape([n_heads, patches, head_dim]));
             first += patches;
         }
