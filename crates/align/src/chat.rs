@@ -3,13 +3,17 @@
 //! Unlike [`crate::engine::Engine`] it knows no tokens and no weights, only dialogues and texts; that is all a remote
 //! model shows.
 
+mod ask;
 mod engine_model;
+#[cfg(test)]
+pub(crate) mod scripted;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::types::Message;
 
+pub use ask::{Questions, ask, json_object, object_schema};
 pub use engine_model::EngineModel;
 
 /// A dialogue to answer once.

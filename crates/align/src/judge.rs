@@ -13,7 +13,7 @@ mod summary;
 mod validation;
 mod verdicts;
 
-use crate::chat::{ChatAnswer, ChatError, ChatModel, ChatParams, ChatRequest, Unanswered};
+use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Questions, ask};
 use crate::training::{SettingError, check_count, check_setting};
 use crate::types::{Dialogue, Message, Part, Role, image_paths};
 use serde::{Deserialize, Serialize};
@@ -102,62 +102,17 @@ pub fn judge(
     config: &JudgeConfig,
     on_scored: &mut dyn FnMut(),
 ) -> Result<Vec<Scored>, ChatError> {
-    let mut scored: Vec<Option<Scored>> = vec![None; responses.len()];
-    let mut to_repair: Vec<(usize, String, String)> = Vec::new();
-    let mut first = responses.iter().map(|response| request(response, rubric, config, None));
-    model.answer(&mut first, &mut |index, answer| {
-        match read(answer, rubric) {
-            Ok(verdict) => scored[index] = Some(Ok(verdict)),
-            Err(Misfit::Unanswered(reason)) => scored[index] = Some(Err(reason)),
-            Err(Misfit::Answered { text, problem }) => {
-                to_repair.push((index, text, problem));
-                return;
-            }
-        }
-        on_scored();
-    })?;
-    // Answers come in any order; the second round keeps to that of the responses.
-    to_repair.sort_by_key(|(index, ..)| *index);
-    let mut second = to_repair
-        .iter()
-        .map(|(index, text, problem)| request(&responses[*index], rubric, config, Some((text, problem))));
-    model.answer(&mut second, &mut |position, answer| {
-        let index = to_repair[position].0;
-        scored[index] = Some(read(answer, rubric).map_err(|misfit| match misfit {
-            Misfit::Unanswered(reason) => reason,
-            Misfit::Answered { text, problem } => format!("{problem}; the judge said: {text}"),
-        }));
-        on_scored();
-    })?;
-    Ok(scored
-        .into_iter()
-        .map(|outcome| outcome.unwrap_or_else(|| Err("the judge gave no answer".to_owned())))
-        .collect())
+    let questions = Questions {
+        speaker: "judge",
+        count: responses.len(),
+        request: &|index| request(&responses[index], rubric, config),
+        read: &|_, answer| rubric.read(answer),
+    };
+    ask(model, &questions, on_scored)
 }
 
-/// Why an answer is no verdict.
-enum Misfit {
-    Unanswered(String),
-    Answered { text: String, problem: String },
-}
-
-fn read(answer: Result<ChatAnswer, Unanswered>, rubric: Rubric) -> Result<Value, Misfit> {
-    let answer = answer.map_err(|unanswered| Misfit::Unanswered(unanswered.reason))?;
-    rubric.read(&answer.text).map_err(|problem| {
-        let cut_off = if answer.is_cut_off {
-            " (cut off at max_tokens)"
-        } else {
-            ""
-        };
-        Misfit::Answered {
-            problem: format!("{problem}{cut_off}"),
-            text: answer.text,
-        }
-    })
-}
-
-/// The dialogue in which a response is judged; for a repair, with the first answer and what was wrong with it.
-fn request(response: &Response, rubric: Rubric, config: &JudgeConfig, repair: Option<(&str, &str)>) -> ChatRequest {
+/// The dialogue in which a response is judged.
+fn request(response: &Response, rubric: Rubric, config: &JudgeConfig) -> ChatRequest {
     let mut content: Vec<Part> = image_paths(&response.messages)
         .map(|image| Part::Image {
             image: image.to_owned(),
@@ -166,18 +121,12 @@ fn request(response: &Response, rubric: Rubric, config: &JudgeConfig, repair: Op
     content.push(Part::Text {
         text: rubric.prompt(&transcript(&response.messages), &response.response),
     });
-    let mut messages = vec![Message {
-        role: Role::User,
-        content,
-    }];
-    if let Some((answer, problem)) = repair {
-        messages.push(Message::text(Role::Assistant, answer));
-        let again = format!("That cannot be used: {problem}. Answer again, with the JSON object alone.");
-        messages.push(Message::text(Role::User, again));
-    }
     ChatRequest {
         id: response.id.clone(),
-        messages,
+        messages: vec![Message {
+            role: Role::User,
+            content,
+        }],
         params: ChatParams {
             temperature: config.temperature,
             max_tokens: config.max_tokens,

@@ -2,11 +2,12 @@
 //!
 //! The modules stand in the order in which data flows through them; read them in that order. Every room opens with
 //! what enters, what leaves and why. Models are reached through two doors: [`engine::Engine`] where they are
-//! trained, [`chat::ChatModel`] where they only answer.
+//! trained, [`chat::ChatModel`] where they only answer; [`paint::PaintModel`] is the door to those that paint.
 
 pub mod chat;
 pub mod engine;
 pub mod fake_engine;
+pub mod paint;
 pub mod progress;
 pub mod tagged;
 pub mod types;
@@ -26,6 +27,7 @@ pub mod training;
 pub mod decontamination;
 
 pub mod curate;
+pub mod forge;
 pub mod rollout;
 pub mod sft;
 

@@ -28,3 +28,9 @@ pub mod base;
 pub mod parse;
 
 pub mod judge;
+
+pub mod sight;
+
+pub mod painter;
+
+pub mod model;

@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 pub use answers::AnswerFolder;
 pub use journal::{Journal, JournalLines, read_journal};
 use settings::write_json;
-pub(crate) use settings::{check_settings, read_json};
+pub(crate) use settings::{check_settings, keep_settings, read_json};
 
 use crate::rollout::RolloutRecord;
 use crate::tensorboard::EventWriter;

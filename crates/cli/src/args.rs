@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    base, curate, data, demo, eval, generate, inspect, judge, merge, mini, report, rl, score, serve, sft,
+    base, curate, data, demo, eval, forge, generate, inspect, judge, merge, mini, report, review, rl, score, serve, sft,
 };
 
 const AFTER_HELP: &str = "\
@@ -121,6 +121,10 @@ pub enum Command {
     Base(base::Arguments),
     /// Fine-tune on safety chains of thought (MIRage)
     Sft(sft::Arguments),
+    /// Make items whose harm shows only when pictures and text are read together (MIS)
+    Forge(forge::Arguments),
+    /// Look items over on a local page, and keep what you decide
+    Review(review::Arguments),
     /// Select training prompts by quality and instability (QI-Box)
     Curate(curate::Arguments),
     /// Train by GRPO with safety-aware rollouts (SaFeR-VLM)

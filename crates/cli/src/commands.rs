@@ -5,12 +5,14 @@ pub mod curate;
 pub mod data;
 pub mod demo;
 pub mod eval;
+pub mod forge;
 pub mod generate;
 pub mod inspect;
 pub mod judge;
 pub mod merge;
 pub mod mini;
 pub mod report;
+pub mod review;
 pub mod rl;
 pub mod score;
 pub mod serve;
@@ -51,6 +53,8 @@ pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
         Command::Rl(arguments) => rl::run(arguments, &mut context),
         Command::Eval(arguments) => eval::run(arguments, &mut context),
         Command::Report(arguments) => report::run(arguments),
+        Command::Forge(arguments) => forge::run(arguments, &mut context),
+        Command::Review(arguments) => review::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments, &context),
         Command::Judge(arguments) => judge::run(arguments, &mut context),
         Command::Merge(arguments) => merge::run(arguments, &context),

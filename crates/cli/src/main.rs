@@ -10,6 +10,7 @@ mod hub;
 mod interrupt;
 mod lines;
 mod progress;
+mod review;
 mod roles;
 mod serve;
 mod terminal;

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use align::chat::{ChatModel, EngineModel};
 use align::judge::{JudgeConfig, ModelJudge};
+use align::mini::model::MiniModel;
+use align::mini::painter::MiniPainter;
+use align::paint::PaintModel;
 use endpoint::{Endpoint, Journal, RoleSettings, Spending};
 use engine::Trainable;
 use serde::Serialize;
@@ -66,13 +69,13 @@ impl<'a> Roles<'a> {
     ///
     /// Errors: of output naming the journal.
     pub fn open(tables: &'a RoleTables, journal: &Path, device: Device) -> anyhow::Result<Self> {
-        let journal = if tables.values().all(RoleSettings::is_local) {
-            None
-        } else {
+        let journal = if tables.values().any(RoleSettings::is_remote) {
             if let Some(folder) = journal.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs_err::create_dir_all(folder)?;
             }
             Some(Arc::new(Journal::open(journal).map_err(Failure::output)?))
+        } else {
+            None
         };
         Ok(Self {
             tables,
@@ -112,8 +115,38 @@ impl<'a> Roles<'a> {
         Ok(ModelJudge::new(self.models()?, config.clone()))
     }
 
+    /// Opens the model of one role; none where there is no such role.
+    ///
+    /// Errors: of model where it cannot be used.
+    pub fn one(&self, role: &str) -> anyhow::Result<Option<Box<dyn ChatModel + Send>>> {
+        let settings = self.tables.get(role);
+        settings.map(|settings| self.model(role, settings)).transpose()
+    }
+
+    /// Opens the painter of a role; none where there is no such role.
+    ///
+    /// Errors: of usage where the role's model runs on this machine, which paints nothing; of model where it cannot be
+    /// used.
+    pub fn painter(&self, role: &str) -> anyhow::Result<Option<Box<dyn PaintModel>>> {
+        let Some(settings) = self.tables.get(role) else {
+            return Ok(None);
+        };
+        if settings.is_mini() {
+            return Ok(Some(Box::new(MiniPainter)));
+        }
+        let Some(journal) = self.journal.as_ref().filter(|_| settings.is_remote()) else {
+            let problem = format!("`role.{role}.url`: expected an endpoint or \"mini\", which paint, got \"local\"");
+            return Err(Failure::usage(problem).into());
+        };
+        let endpoint = Endpoint::new(role, settings.clone(), journal.clone(), interrupt::requested);
+        Ok(Some(Box::new(endpoint.map_err(Failure::model)?)))
+    }
+
     fn model(&self, role: &str, settings: &RoleSettings) -> anyhow::Result<Box<dyn ChatModel + Send>> {
-        let Some(journal) = self.journal.as_ref().filter(|_| !settings.is_local()) else {
+        if settings.is_mini() {
+            return Ok(Box::new(MiniModel));
+        }
+        let Some(journal) = self.journal.as_ref().filter(|_| settings.is_remote()) else {
             let table = ModelTable {
                 path: Some(settings.model.clone().into()),
                 ..ModelTable::default()
@@ -138,7 +171,7 @@ impl<'a> Roles<'a> {
         let Some(journal) = &self.journal else {
             return Ok(Vec::new());
         };
-        let remote = self.tables.iter().filter(|(_, settings)| !settings.is_local());
+        let remote = self.tables.iter().filter(|(_, settings)| settings.is_remote());
         let cost = |(role, settings): (&String, &RoleSettings)| {
             Ok(RoleCost {
                 role: role.clone(),

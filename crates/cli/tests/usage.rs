@@ -47,6 +47,8 @@ fn help_teaches() {
         "mini",
         "base",
         "sft",
+        "forge",
+        "review",
         "curate",
         "rl",
         "eval",

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use align::chat::ChatRequest;
+use align::paint::PaintRequest;
 use align::types::Part;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -58,6 +59,22 @@ impl WireBody {
         let rest = Value::Object(options(request, settings)).to_string();
         body.text(&rest[1..]);
         Ok(body)
+    }
+
+    /// The body of `/v1/images/generations`.
+    pub fn paint(request: &PaintRequest, settings: &RoleSettings) -> Self {
+        let size = request.size;
+        let body = json!({
+            "model": settings.model,
+            "prompt": request.prompt,
+            "n": 1,
+            "size": format!("{size}x{size}"),
+            "response_format": "b64_json",
+            "seed": wire_seed(request.seed),
+        });
+        Self {
+            pieces: vec![Piece::Text(body.to_string())],
+        }
     }
 
     fn part(&mut self, part: &Part) -> Result<(), String> {
@@ -113,7 +130,7 @@ fn options(request: &ChatRequest, settings: &RoleSettings) -> Map<String, Value>
     options.insert("model".to_owned(), json!(settings.model));
     options.insert("temperature".to_owned(), json!(params.temperature));
     options.insert("max_tokens".to_owned(), json!(params.max_tokens));
-    options.insert("seed".to_owned(), json!(params.seed & (i64::MAX as u64)));
+    options.insert("seed".to_owned(), json!(wire_seed(params.seed)));
     if let Some(schema) = &params.schema {
         match settings.structured_output {
             StructuredOutput::ResponseFormat => options.insert(
@@ -130,6 +147,11 @@ fn options(request: &ChatRequest, settings: &RoleSettings) -> Map<String, Value>
         };
     }
     options
+}
+
+/// A seed as servers take it, which hold it in signed numbers.
+fn wire_seed(seed: u64) -> u64 {
+    seed & (i64::MAX as u64)
 }
 
 enum Chunks {

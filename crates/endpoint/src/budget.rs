@@ -61,7 +61,7 @@ impl Spending {
     }
 }
 
-/// What an answer costs.
+/// What an answer's tokens cost.
 pub(crate) fn cost(answer: &ChatAnswer, settings: &RoleSettings) -> f64 {
     const TOKENS_PRICED: f64 = 1e6;
     (answer.prompt_tokens as f64 * settings.price_input + answer.completion_tokens as f64 * settings.price_output)

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::body::{Key, WireBody};
 use crate::pace::Pace;
 use crate::settings::RoleSettings;
+use crate::verb::Verb;
 
 /// The first wait before a call is tried again; doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -21,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 const QUOTED_LETTERS: usize = 200;
 
 /// How one try ended.
-enum Tried {
+pub(crate) enum Tried {
     Answered(ChatAnswer),
     /// The request itself is at fault; another try would end the same.
     Refused(String),
@@ -45,7 +46,7 @@ pub(crate) async fn call(
     http: &reqwest::Client,
     settings: &RoleSettings,
     pace: &Pace,
-    body: &WireBody,
+    (verb, body): (&Verb, &WireBody),
     key: &Key,
     expected_tokens: f64,
 ) -> Called {
@@ -53,7 +54,7 @@ pub(crate) async fn call(
     loop {
         pace.admit(expected_tokens).await;
         attempts += 1;
-        let (reason, pause) = match send(http, settings, body).await {
+        let (reason, pause) = match send(http, settings, verb, body).await {
             Tried::Answered(answer) => {
                 pace.correct(
                     expected_tokens,
@@ -84,8 +85,8 @@ fn backoff(attempts: usize, key: &Key) -> Duration {
     doubled.min(LONGEST_BACKOFF).mul_f64(0.5 + 0.5 * spread)
 }
 
-async fn send(http: &reqwest::Client, settings: &RoleSettings, body: &WireBody) -> Tried {
-    let url = format!("{}/chat/completions", settings.url.trim_end_matches('/'));
+async fn send(http: &reqwest::Client, settings: &RoleSettings, verb: &Verb, body: &WireBody) -> Tried {
+    let url = format!("{}/{}", settings.url.trim_end_matches('/'), verb.path());
     let stream = futures_util::stream::iter(body.clone().into_stream());
     let request = http
         .post(url)
@@ -105,7 +106,7 @@ async fn send(http: &reqwest::Client, settings: &RoleSettings, body: &WireBody) 
         Err(error) => return failed(error),
     };
     if status.is_success() {
-        return read(&bytes);
+        return verb.read(&bytes, settings).await;
     }
     let reason = format!("{status}: {}", quote(&bytes));
     match status {
@@ -116,32 +117,6 @@ async fn send(http: &reqwest::Client, settings: &RoleSettings, body: &WireBody) 
         status if status.is_server_error() => Tried::Failed { reason, pause },
         _ => Tried::Refused(reason),
     }
-}
-
-/// The answer in a response of `/v1/chat/completions`.
-fn read(bytes: &[u8]) -> Tried {
-    let failed = |problem: &str| Tried::Failed {
-        reason: format!("{problem}: {}", quote(bytes)),
-        pause: None,
-    };
-    let Ok(response) = serde_json::from_slice::<Value>(bytes) else {
-        return failed("expected JSON");
-    };
-    let choice = &response["choices"][0];
-    let message = &choice["message"];
-    let Some(text) = message["content"].as_str().or(message["refusal"].as_str()) else {
-        return failed("expected choices[0].message.content");
-    };
-    if choice["finish_reason"] == "content_filter" {
-        return Tried::Refused("the endpoint's content filter stopped the answer".to_owned());
-    }
-    let tokens = |name: &str| response["usage"][name].as_u64().unwrap_or(0);
-    Tried::Answered(ChatAnswer {
-        text: text.to_owned(),
-        is_cut_off: choice["finish_reason"] == "length",
-        prompt_tokens: tokens("prompt_tokens"),
-        completion_tokens: tokens("completion_tokens"),
-    })
 }
 
 /// How long an endpoint wants to be left alone: seconds, or a date.
@@ -166,7 +141,8 @@ fn describe(error: reqwest::Error) -> String {
     text
 }
 
-fn quote(bytes: &[u8]) -> String {
+/// The beginning of a response, or the message in it.
+pub(crate) fn quote(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let message = serde_json::from_str::<Value>(&text).ok().and_then(|value| {
         let message = value["error"]["message"].as_str().or(value["message"].as_str());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
+use align::paint::{PaintModel, PaintRequest, Painting, Unpainted};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -15,7 +16,9 @@ use crate::budget::{Spending, cost};
 use crate::call::{Called, call};
 use crate::journal::{Journal, Record};
 use crate::pace::Pace;
+use crate::pictures;
 use crate::settings::RoleSettings;
+use crate::verb::Verb;
 
 /// How often a wait for answers looks whether the user wants to stop.
 const TICK: Duration = Duration::from_millis(200);
@@ -97,7 +100,8 @@ impl Endpoint {
 
     async fn run(
         &self,
-        requests: &mut dyn Iterator<Item = ChatRequest>,
+        verb: &Verb,
+        requests: &mut dyn Iterator<Item = Outgoing>,
         on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
     ) -> Result<(), ChatError> {
         let mut requests = requests.enumerate();
@@ -112,13 +116,13 @@ impl Endpoint {
                     break;
                 }
                 let Some((index, request)) = requests.next() else { break };
-                match self.prepare(&request)? {
+                match self.prepare(request.body)? {
                     Prepared::Known(outcome) => on_answer(index, outcome),
                     Prepared::Unknown(key, body) => {
                         let waiting = waiting.entry(key).or_default();
                         waiting.push(index);
                         if waiting.len() == 1 {
-                            in_flight.push(self.call(key, request.id, body));
+                            in_flight.push(self.call(key, request.id, verb, body));
                         }
                     }
                 }
@@ -134,7 +138,7 @@ impl Endpoint {
             let indexes = waiting.remove(&ended.key).unwrap_or_default();
             match ended.called {
                 Called::Ended(outcome, attempts) => {
-                    self.record(ended.key, &ended.id, &outcome, attempts)?;
+                    self.record(verb, ended.key, &ended.id, &outcome, attempts)?;
                     indexes.into_iter().for_each(|index| on_answer(index, outcome.clone()));
                 }
                 Called::Unusable(reason) => reason_to_end = Some(self.unusable(&reason)),
@@ -154,8 +158,8 @@ impl Endpoint {
         self.spending.get().exhausted(&self.settings, in_flight)
     }
 
-    fn prepare(&self, request: &ChatRequest) -> Result<Prepared, ChatError> {
-        let unknown = WireBody::chat(request, &self.settings).and_then(|body| {
+    fn prepare(&self, body: Result<WireBody, String>) -> Result<Prepared, ChatError> {
+        let unknown = body.and_then(|body| {
             let key = body.key(&self.settings.url, &mut self.pictures.borrow_mut())?;
             Ok((key, body))
         });
@@ -169,21 +173,24 @@ impl Endpoint {
         }
     }
 
-    async fn call(&self, key: Key, id: String, body: WireBody) -> Ended {
+    async fn call(&self, key: Key, id: String, verb: &Verb, body: WireBody) -> Ended {
         let expected = self.spending.get().tokens_per_call();
-        let called = call(&self.http, &self.settings, &self.pace, &body, &key, expected).await;
+        let called = call(&self.http, &self.settings, &self.pace, (verb, &body), &key, expected).await;
         Ended { key, id, called }
     }
 
     /// Writes a call down.
     fn record(
         &self,
+        verb: &Verb,
         key: Key,
         id: &str,
         outcome: &Result<ChatAnswer, Unanswered>,
         attempts: usize,
     ) -> Result<(), ChatError> {
-        let cost = outcome.as_ref().map_or(0.0, |answer| cost(answer, &self.settings));
+        let cost = outcome
+            .as_ref()
+            .map_or(0.0, |answer| cost(answer, &self.settings) + verb.price(&self.settings));
         let record = Record {
             key,
             role: &self.role,
@@ -209,7 +216,13 @@ impl Endpoint {
     }
 }
 
-/// A request on its way out.
+/// A request on its way out: what it is for, and its body or why there is none.
+struct Outgoing {
+    id: String,
+    body: Result<WireBody, String>,
+}
+
+/// What is known of a request.
 enum Prepared {
     Known(Result<ChatAnswer, Unanswered>),
     Unknown(Key, WireBody),
@@ -225,6 +238,50 @@ impl ChatModel for Endpoint {
         requests: &mut dyn Iterator<Item = ChatRequest>,
         on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
     ) -> Result<(), ChatError> {
-        self.runtime.block_on(self.run(requests, on_answer))
+        let mut outgoing = requests.map(|request| Outgoing {
+            body: WireBody::chat(&request, &self.settings),
+            id: request.id,
+        });
+        self.runtime.block_on(self.run(&Verb::Chat, &mut outgoing, on_answer))
+    }
+}
+
+impl PaintModel for Endpoint {
+    fn name(&self) -> &str {
+        &self.settings.model
+    }
+
+    fn paint(
+        &self,
+        requests: &mut dyn Iterator<Item = PaintRequest>,
+        on_painted: &mut dyn FnMut(usize, Result<Painting, Unpainted>),
+    ) -> Result<(), ChatError> {
+        let folder = self.journal.pictures();
+        let verb = Verb::Paint { folder: folder.clone() };
+        let mut outgoing = requests.map(|request| Outgoing {
+            body: Ok(WireBody::paint(&request, &self.settings)),
+            id: request.id,
+        });
+        let mut lost = None;
+        let mut on_answer = |index: usize, answer: Result<ChatAnswer, Unanswered>| {
+            let painted = match answer {
+                Err(Unanswered { reason }) => Err(Unpainted { reason }),
+                Ok(answer) => match pictures::read(&folder, &answer.text) {
+                    Ok(painting) => Ok(painting),
+                    Err(problem) => {
+                        lost.get_or_insert(problem);
+                        return;
+                    }
+                },
+            };
+            on_painted(index, painted);
+        };
+        self.runtime.block_on(self.run(&verb, &mut outgoing, &mut on_answer))?;
+        let named = |problem| {
+            ChatError::Model(format!(
+                "a picture that was paid for is lost: {problem}\n  hint: put it back, or remove the journal beside it to pay again"
+            ))
+        };
+        lost.map_or(Ok(()), |problem| Err(named(problem)))
     }
 }

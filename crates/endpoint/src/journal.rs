@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::body::Key;
 use crate::budget::Spending;
+use crate::pictures;
 
 /// Answers and failures by the key of their request. What is in it survives the end of the process at any moment.
 #[derive(Debug)]
@@ -72,6 +73,11 @@ impl Journal {
             }),
             path: path.to_owned(),
         })
+    }
+
+    /// The folder of the pictures that rows point to.
+    pub(crate) fn pictures(&self) -> PathBuf {
+        pictures::folder(&self.path)
     }
 
     /// What is known of a role's request.

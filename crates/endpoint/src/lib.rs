@@ -1,7 +1,7 @@
 //! Models behind OpenAI-compatible endpoints: requests out, answers into a journal, and from there to who asked.
 //!
 //! Every answer is written down under a hash of all that determines it before anyone uses it (`journal`), so that a
-//! repeat is free and a killed run loses at most the calls in flight. Calls keep to limits of concurrency, rate and
+//! repeat is free and a killed run loses at most the calls in flight; pictures are kept as files beside it (`pictures`). Calls keep to limits of concurrency, rate and
 //! budget (`pace`, `budget`); one that fails is tried again while that makes sense (`call`), and then recorded as
 //! failed, never as an answer.
 
@@ -11,7 +11,9 @@ mod call;
 mod client;
 mod journal;
 mod pace;
+mod pictures;
 pub mod settings;
+mod verb;
 
 pub use budget::Spending;
 pub use client::Endpoint;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoleSettings {
-    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1`; or `local`, where the model runs in this process.
+    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1`; or `local`, where the model runs in this process;
+    /// or `mini`, where the miniature world itself answers.
     pub url: String,
     /// The model's name there; of a local one its folder, or its name on the hub.
     pub model: String,
@@ -31,6 +32,8 @@ pub struct RoleSettings {
     pub price_input: f64,
     /// Price of a million tokens written.
     pub price_output: f64,
+    /// Price of a picture, for painters.
+    pub price_image: f64,
     /// No further call is made once the role has cost this much; 0 for no limit.
     pub max_cost: f64,
     /// No further call is made once the role has read and written this many tokens; 0 for no limit.
@@ -63,6 +66,7 @@ impl Default for RoleSettings {
             structured_output: StructuredOutput::ResponseFormat,
             price_input: 0.0,
             price_output: 0.0,
+            price_image: 0.0,
             max_cost: 0.0,
             max_total_tokens: 0,
         }
@@ -75,6 +79,16 @@ impl RoleSettings {
         self.url == "local"
     }
 
+    /// Whether the miniature world itself plays the role: its writer, judge or painter, without a model.
+    pub fn is_mini(&self) -> bool {
+        self.url == "mini"
+    }
+
+    /// Whether the model is behind an endpoint.
+    pub fn is_remote(&self) -> bool {
+        !self.is_local() && !self.is_mini()
+    }
+
     /// Checks that the settings can be used. `table` is where they stand, such as `role.judge`.
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
@@ -82,18 +96,20 @@ impl RoleSettings {
         let key = |name: &str| format!("{table}.{name}");
         let is_web = self.url.starts_with("http://") || self.url.starts_with("https://");
         check_setting(
-            is_web || self.is_local(),
+            is_web || !self.is_remote(),
             &key("url"),
-            "an address that begins with http:// or https://, or \"local\"",
+            "an address that begins with http:// or https://, or \"local\" or \"mini\"",
             &self.url,
         )?;
-        check_setting(!self.model.is_empty(), &key("model"), "the model's name", "nothing")?;
+        let is_named = self.is_mini() || !self.model.is_empty();
+        check_setting(is_named, &key("model"), "the model's name", "nothing")?;
         check_count(&key("concurrency"), self.concurrency)?;
         let positive = self.timeout.is_finite() && self.timeout > 0.0;
         check_setting(positive, &key("timeout"), "seconds above 0", self.timeout)?;
         for (name, price) in [
             ("price_input", self.price_input),
             ("price_output", self.price_output),
+            ("price_image", self.price_image),
             ("max_cost", self.max_cost),
         ] {
             check_setting(price.is_finite() && price >= 0.0, &key(name), "a number from 0", price)?;

@@ -1,5 +1,5 @@
-//! An OpenAI-compatible chat endpoint for tests: it answers every request rightly, but for the share of calls that it
-//! spoils in one of the ways that real endpoints have.
+//! An OpenAI-compatible endpoint for tests, which chats and paints: it answers every request rightly, but for the share
+//! of calls that it spoils in one of the ways that real endpoints have.
 //!
 //! What goes wrong follows from the request and how often it was made, so that a run repeated is a run the same.
 
@@ -11,9 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -21,6 +24,9 @@ pub use faults::Fault;
 
 /// What to answer to the words of a request.
 pub type Answer = fn(&str) -> String;
+
+/// The picture's file for a prompt and a seed.
+pub type Paint = fn(&str, u64) -> Vec<u8>;
 
 /// A running endpoint; it ends with its value.
 pub struct FakeEndpoint {
@@ -32,6 +38,9 @@ pub struct FakeEndpoint {
 
 struct Shared {
     answer: Answer,
+    paint: Paint,
+    /// Whether pictures are given by their address instead of their bytes.
+    gives_addresses: bool,
     /// Share of calls that are spoiled, in per cent.
     faulty: u64,
     counts: Mutex<Counts>,
@@ -55,11 +64,28 @@ impl FakeEndpoint {
     ///
     /// Errors: the operating system's.
     pub fn start(answer: Answer, faulty: u64) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            answer,
-            faulty,
-            counts: Mutex::default(),
-        });
+        Self::serve(Shared::new(answer, no_picture, faulty))
+    }
+
+    /// The same of an endpoint that also paints.
+    ///
+    /// Errors: the operating system's.
+    pub fn start_painting(answer: Answer, paint: Paint, faulty: u64) -> std::io::Result<Self> {
+        Self::serve(Shared::new(answer, paint, faulty))
+    }
+
+    /// The same of an endpoint that paints and tells where the pictures are.
+    ///
+    /// Errors: the operating system's.
+    pub fn start_painting_by_address(answer: Answer, paint: Paint, faulty: u64) -> std::io::Result<Self> {
+        Self::serve(Shared {
+            gives_addresses: true,
+            ..Shared::new(answer, paint, faulty)
+        })
+    }
+
+    fn serve(shared: Shared) -> std::io::Result<Self> {
+        let shared = Arc::new(shared);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -68,6 +94,8 @@ impl FakeEndpoint {
         let address = listener.local_addr()?;
         let app = Router::new()
             .route("/v1/chat/completions", post(complete))
+            .route("/v1/images/generations", post(paint))
+            .route("/pictures/{seed}/{prompt}", get(hand_out))
             .layer(DefaultBodyLimit::disable())
             .with_state(shared.clone());
         runtime.spawn(async move { axum::serve(listener, app).await });
@@ -89,25 +117,47 @@ impl FakeEndpoint {
     }
 }
 
+/// What an endpoint that does not paint makes of a prompt.
+fn no_picture(_prompt: &str, _seed: u64) -> Vec<u8> {
+    b"no picture".to_vec()
+}
+
 impl Shared {
+    fn new(answer: Answer, paint: Paint, faulty: u64) -> Self {
+        Self {
+            answer,
+            paint,
+            gives_addresses: false,
+            faulty,
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Counts a call and decides what goes wrong with it.
+    fn admit(&self, body: &[u8]) -> ([u8; 32], Option<Fault>) {
+        let request: [u8; 32] = Sha256::digest(body).into();
+        let mut counts = self.lock();
+        counts.calls += 1;
+        let times = counts.by_request.entry(request).or_default();
+        *times += 1;
+        let fault = faults::fault(&request, *times, self.faulty);
+        if let Some(fault) = fault {
+            *counts.faults.entry(fault).or_default() += 1;
+        }
+        (request, fault)
+    }
+
+    fn charge(&self, request: [u8; 32]) {
+        *self.lock().answered.entry(request).or_default() += 1;
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 async fn complete(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    let request: [u8; 32] = Sha256::digest(&body).into();
-    let times = {
-        let mut counts = shared.lock();
-        counts.calls += 1;
-        let times = counts.by_request.entry(request).or_default();
-        *times += 1;
-        *times
-    };
-    let fault = faults::fault(&request, times, shared.faulty);
-    if let Some(fault) = fault {
-        *shared.lock().faults.entry(fault).or_default() += 1;
-    }
+    let (request, fault) = shared.admit(&body);
     let words = words(&serde_json::from_slice(&body).unwrap_or_default());
     let answer = match fault {
         // Said by the model, so it is paid for.
@@ -117,12 +167,50 @@ async fn complete(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     };
     let body = completion(&answer);
     if fault.is_none_or(Fault::is_paid_for) {
-        *shared.lock().answered.entry(request).or_default() += 1;
+        shared.charge(request);
     }
     match fault {
         Some(fault) => fault.spoil(body).await,
         None => ([("content-type", "application/json")], body).into_response(),
     }
+}
+
+async fn paint(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let (request, fault) = shared.admit(&body);
+    if fault == Some(Fault::Refusal) {
+        let problem = json!({ "error": { "message": "the prompt is against the content policy" } });
+        return (StatusCode::BAD_REQUEST, problem.to_string()).into_response();
+    }
+    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let (prompt, seed) = (
+        asked["prompt"].as_str().unwrap_or_default(),
+        asked["seed"].as_u64().unwrap_or(0),
+    );
+    let host = headers
+        .get("host")
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let picture = match fault {
+        // Handed over as painted, so it is paid for.
+        Some(Fault::WrongSchema) => json!({ "b64_json": STANDARD.encode("not a picture") }),
+        _ if shared.gives_addresses => {
+            let prompt: String = prompt.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            json!({ "url": format!("http://{host}/pictures/{seed}/{prompt}") })
+        }
+        _ => json!({ "b64_json": STANDARD.encode((shared.paint)(prompt, seed)) }),
+    };
+    if fault.is_none_or(Fault::is_paid_for) {
+        shared.charge(request);
+    }
+    let body = json!({ "created": 0, "data": [picture] }).to_string();
+    match fault {
+        Some(fault) => fault.spoil(body).await,
+        None => ([("content-type", "application/json")], body).into_response(),
+    }
+}
+
+async fn hand_out(State(shared): State<Arc<Shared>>, Path((seed, prompt)): Path<(u64, String)>) -> Vec<u8> {
+    (shared.paint)(&prompt, seed)
 }
 
 /// Every text of a request, one after the other.

@@ -1,54 +1,11 @@
 //! Judges that say what a script tells them.
 
-use std::cell::RefCell;
-
 use serde_json::json;
 
 use super::*;
+use crate::chat::scripted::Script;
+use crate::chat::{ChatAnswer, Unanswered};
 use crate::verdict::{Judge as _, Judgement};
-
-/// Answers each request by a function of its words and of how often it was asked.
-struct Script<F> {
-    answer: F,
-    asked: RefCell<Vec<ChatRequest>>,
-}
-
-impl<F: Fn(&ChatRequest) -> Result<String, String>> Script<F> {
-    fn new(answer: F) -> Self {
-        Self {
-            answer,
-            asked: RefCell::default(),
-        }
-    }
-}
-
-impl<F: Fn(&ChatRequest) -> Result<String, String>> ChatModel for Script<F> {
-    fn name(&self) -> &'static str {
-        "script"
-    }
-
-    fn answer(
-        &self,
-        requests: &mut dyn Iterator<Item = ChatRequest>,
-        on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
-    ) -> Result<(), ChatError> {
-        // Handed over backwards: no order is promised.
-        let requests: Vec<ChatRequest> = requests.collect();
-        for (index, request) in requests.into_iter().enumerate().rev() {
-            let answer = (self.answer)(&request)
-                .map(|text| ChatAnswer {
-                    text,
-                    is_cut_off: false,
-                    prompt_tokens: 1,
-                    completion_tokens: 1,
-                })
-                .map_err(|reason| Unanswered { reason });
-            self.asked.borrow_mut().push(request);
-            on_answer(index, answer);
-        }
-        Ok(())
-    }
-}
 
 fn responses(texts: &[&str]) -> Vec<Response> {
     let response = |(index, text): (usize, &&str)| Response {

@@ -18,7 +18,7 @@ pub use backdrop::{Background, Clutter, ClutterKind, Pattern};
 pub use color::{Color, Rgb};
 pub use kind::ObjectKind;
 pub use paint::render;
-pub use rgb_picture::{RgbPicture, black};
+pub use rgb_picture::{RgbPicture, TITLE, black};
 pub use scene::{Corner, Placed, Scene, Style, portrait, scene};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use rand::RngExt;
 
+use super::picture::ObjectKind;
 use super::rules::Action;
 use super::scenario::Scenario;
 
@@ -58,4 +59,46 @@ fn wordings(action: Action) -> &'static [(&'static str, &'static str)] {
 
 fn phrase((verb, preposition): (&str, &str), names: &[String]) -> String {
     format!("{verb} {} {preposition} {}", names[0], names[1..].join(" and "))
+}
+
+/// The question in the first wording of its frame and action whose place among all is `at`: for those who must choose
+/// without chance. `act` is what [`act`] made.
+pub fn framed(act: &str, at: usize) -> String {
+    let (before, after) = FRAMES[at % FRAMES.len()];
+    format!("{before}{act}{after}")
+}
+
+/// The action that a question asks for, and the image of each of its parts; none where it is no such question.
+pub fn read_question(question: &str) -> Option<(Action, Vec<usize>)> {
+    let act = FRAMES
+        .iter()
+        .find_map(|(before, after)| question.strip_prefix(before)?.strip_suffix(after))?;
+    read_phrase(act, |name| {
+        ORDINALS
+            .iter()
+            .position(|ordinal| name == format!("the object in the {ordinal} image"))
+    })
+}
+
+/// The same of [`act`]'s words, given the objects of the images.
+pub fn read_act(act: &str, objects: &[ObjectKind]) -> Option<(Action, Vec<usize>)> {
+    read_phrase(act, |name| {
+        objects
+            .iter()
+            .position(|object| name == format!("the {}", object.name()))
+    })
+}
+
+fn read_phrase(phrase: &str, image: impl Fn(&str) -> Option<usize>) -> Option<(Action, Vec<usize>)> {
+    Action::ALL.into_iter().find_map(|action| {
+        let roles = wordings(action).iter().find_map(|(verb, preposition)| {
+            let rest = phrase.strip_prefix(&format!("{verb} "))?;
+            let (first, others) = rest.split_once(&format!(" {preposition} "))?;
+            std::iter::once(first)
+                .chain(others.split(" and "))
+                .map(&image)
+                .collect::<Option<Vec<usize>>>()
+        })?;
+        Some((action, roles))
+    })
 }

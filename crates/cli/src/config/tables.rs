@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use align::curate::CurateConfig;
 use align::decontamination::DecontaminationConfig;
 use align::eval::EvalConfig;
+use align::forge::{ForgeConfig, LabelConfig};
 use align::grpo::GrpoConfig;
 use align::judge::{self, JudgeConfig};
 use align::mini::base::BaseConfig;
@@ -174,6 +175,49 @@ pub struct CurateSettings {
     pub role: RoleTables,
 }
 
+/// What items are forged from; the table `[data]` of `forge`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForgeData {
+    /// The kinds of harm: `mis`, `mini` or a file.
+    pub taxonomy: String,
+    /// Seeds as JSON lines, in place of the taxonomy's.
+    pub seeds: Option<PathBuf>,
+    /// A folder of pictures to plan items from, beside the seeds.
+    pub images: Option<PathBuf>,
+    /// A folder of pictures to illustrate items with, in the painter's place.
+    pub pictures: Option<PathBuf>,
+    /// A folder of photographs for the split `real`.
+    pub photographs: Option<PathBuf>,
+}
+
+impl Default for ForgeData {
+    fn default() -> Self {
+        Self {
+            taxonomy: "mis".to_owned(),
+            seeds: None,
+            images: None,
+            pictures: None,
+            photographs: None,
+        }
+    }
+}
+
+/// Settings of `scruple forge`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ForgeSettings {
+    /// What items are made from.
+    pub data: ForgeData,
+    /// How they are made.
+    pub forge: ForgeConfig,
+    /// How they are labelled.
+    pub labels: LabelConfig,
+    /// Who makes them: `writer`, `painter`, `judge`, and perhaps `labeller` and `policy`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub role: RoleTables,
+}
+
 /// Settings of `scruple eval`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -282,7 +326,7 @@ mod tests {
         let files = fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")).unwrap();
         assert_eq!(
             files.count(),
-            8 + MIRAGE.len() + SAFER.len(),
+            8 + FORGES.len() + MIRAGE.len() + SAFER.len(),
             "a file in configs/ is not checked here"
         );
     }
@@ -308,6 +352,29 @@ mod tests {
         };
         judge.validate("role.judge").unwrap();
         assert_eq!(settings.role, BTreeMap::from([("judge".to_owned(), judge)]));
+    }
+
+    /// Settings of `forge`: real models, and the miniature world.
+    const FORGES: [&str; 2] = ["forge.toml", "forge_mini.toml"];
+
+    #[test]
+    fn the_forges_files_can_be_used_and_the_first_says_the_defaults() {
+        for name in FORGES {
+            let settings: ForgeSettings = recipe(name);
+            settings.forge.validate("forge").unwrap();
+            settings.labels.validate("labels").unwrap();
+            for (role, table) in &settings.role {
+                table.validate(&format!("role.{role}")).unwrap();
+            }
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/forge.toml");
+        let mut table: toml::Table = toml::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
+        table.remove("role");
+        assert_eq!(
+            table,
+            toml::Table::try_from(ForgeSettings::default()).unwrap(),
+            "forge.toml differs from the defaults or leaves settings out"
+        );
     }
 
     /// Recipes of P1: file, epochs, learning rate.

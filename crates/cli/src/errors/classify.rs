@@ -8,6 +8,7 @@ use align::curate::CurateError;
 use align::decontamination::DecontaminationError;
 use align::engine::EngineError;
 use align::eval::EvalError;
+use align::forge::ForgeError;
 use align::report::ReportError;
 use align::run_dir::RunError;
 use align::training::{SettingError, TrainingError};
@@ -96,6 +97,13 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
             Some(EvalError::Setting(inner)) => return Some(inner),
             _ => {}
         }
+        match error.downcast_ref::<ForgeError>() {
+            Some(ForgeError::Chat(inner)) => return Some(inner),
+            Some(ForgeError::Run(inner)) => return Some(inner),
+            Some(ForgeError::Data(inner)) => return Some(inner),
+            Some(ForgeError::Io(inner)) => return Some(inner),
+            _ => {}
+        }
         match error.downcast_ref::<ReportError>() {
             Some(ReportError::Data(inner)) => return Some(inner),
             Some(ReportError::Io(inner)) => return Some(inner),
@@ -175,6 +183,13 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
             FormatError::Parquet { .. } => Category::Output,
             FormatError::Interrupted => Category::Interrupted,
             _ => Category::Data,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<ForgeError>() {
+        return Some(if matches!(error, ForgeError::Missing(_)) {
+            Category::Usage
+        } else {
+            Category::Data
         });
     }
     if error.is::<ReportError>() {

@@ -2,6 +2,9 @@
 
 use tiny_skia::Pixmap;
 
+/// The keyword of a title in a PNG file (PNG specification, 11.3.4.2).
+pub const TITLE: &str = "Title";
+
 /// An opaque picture of 8-bit RGB pixels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RgbPicture {
@@ -19,13 +22,28 @@ impl RgbPicture {
     /// # Panics
     /// If `pixels` is not `width * height * 3` bytes, or a side is zero.
     pub fn png(&self) -> Vec<u8> {
+        self.encode(None)
+    }
+
+    /// The same with a title in it (Latin-1 letters), which no model sees.
+    ///
+    /// # Panics
+    /// As [`Self::png`], and if the title holds other letters.
+    pub fn png_with_title(&self, title: &str) -> Vec<u8> {
+        self.encode(Some(title))
+    }
+
+    fn encode(&self, title: Option<&str>) -> Vec<u8> {
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
         encoder.set_color(png::ColorType::Rgb);
         // Worlds are drawn far more often than they are kept.
         encoder.set_compression(png::Compression::Fast);
-        let written = encoder
-            .write_header()
+        let titled = title.map_or(Ok(()), |title| {
+            encoder.add_text_chunk(TITLE.to_owned(), title.to_owned())
+        });
+        let written = titled
+            .and_then(|()| encoder.write_header())
             .and_then(|mut writer| writer.write_image_data(&self.pixels));
         written.expect("a picture holds three bytes a pixel, and writing to memory does not fail");
         file

@@ -1,0 +1,227 @@
+//! How stages ask models: JSON by a schema, repaired once; the answer's fields, read with words that a model can mend
+//! them by.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use super::{Draft, Forge, ForgeError, Maker, Prompt};
+use crate::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest, Questions, ask, json_object};
+use crate::progress::Progress;
+use crate::training::derive_seed;
+use crate::types::{Message, Part, Role};
+
+/// A question: what it is about, the pictures shown, the words.
+pub(super) struct Question {
+    pub id: String,
+    pub pictures: Vec<PathBuf>,
+    pub text: String,
+}
+
+/// Who is asked, in which stage and in which form.
+pub(super) struct Asked<'a> {
+    pub stage: &'static str,
+    pub role: &'static str,
+    pub model: &'a dyn ChatModel,
+    pub schema: AnswerSchema,
+    pub temperature: f64,
+}
+
+impl Forge<'_> {
+    /// Asks every question; one outcome for each, in order: what `read` makes of the answer's JSON object, or why there is
+    /// nothing.
+    pub(super) fn ask<T>(
+        &self,
+        asked: &Asked,
+        questions: &[Question],
+        read: &dyn Fn(usize, &Fields) -> Result<T, String>,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<Result<T, String>>, ForgeError> {
+        progress.begin(&format!("{}: {}", asked.stage, asked.role), questions.len());
+        let asking = Questions {
+            speaker: asked.role,
+            count: questions.len(),
+            request: &|index| self.request(asked, &questions[index]),
+            read: &|index, answer| {
+                let object = json_object(answer).ok_or("expected a JSON object, got none")?;
+                read(index, &Fields(&object))
+            },
+        };
+        let outcomes = ask(asked.model, &asking, &mut || progress.advance(1))?;
+        progress.end();
+        Ok(outcomes)
+    }
+
+    fn request(&self, asked: &Asked, question: &Question) -> ChatRequest {
+        let pictures = question.pictures.iter().map(|picture| Part::Image {
+            image: self.folder.join(picture),
+        });
+        let text = Part::Text {
+            text: question.text.clone(),
+        };
+        ChatRequest {
+            id: question.id.clone(),
+            messages: vec![Message {
+                role: Role::User,
+                content: pictures.chain([text]).collect(),
+            }],
+            params: ChatParams {
+                temperature: asked.temperature,
+                max_tokens: self.config.max_tokens,
+                seed: derive_seed(self.config.seed, &format!("{} {}", asked.stage, question.id), &[]),
+                schema: Some(asked.schema.clone()),
+            },
+        }
+    }
+}
+
+/// The note of a model's part in a draft.
+pub(super) fn maker(stage: &str, model: &str, prompt: Prompt) -> Maker {
+    Maker {
+        stage: stage.to_owned(),
+        model: model.to_owned(),
+        prompt: Some(prompt.identity()),
+        said: None,
+    }
+}
+
+/// The JSON object of an answer.
+pub(super) struct Fields<'a>(pub &'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    fn expected(&self, name: &str, expected: &str) -> String {
+        let got = self.0.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
+        format!("field `{name}`: expected {expected}, got {got}")
+    }
+
+    /// Words, at least one letter of them.
+    pub fn text(&self, name: &str) -> Result<&'a str, String> {
+        let found = self.0.get(name).and_then(Value::as_str).map(str::trim);
+        found
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| self.expected(name, "some words"))
+    }
+
+    /// Words, or none.
+    pub fn text_or_empty(&self, name: &str) -> &'a str {
+        self.0.get(name).and_then(Value::as_str).unwrap_or_default().trim()
+    }
+
+    pub fn flag(&self, name: &str) -> Result<bool, String> {
+        let found = self.0.get(name).and_then(Value::as_bool);
+        found.ok_or_else(|| self.expected(name, "true or false"))
+    }
+
+    /// One of two words: whether it is the second.
+    pub fn is_second(&self, name: &str, words: [&str; 2]) -> Result<bool, String> {
+        let found = self.0.get(name).and_then(Value::as_str).map(str::trim);
+        words
+            .iter()
+            .position(|word| found.is_some_and(|found| found.eq_ignore_ascii_case(word)))
+            .map(|place| place == 1)
+            .ok_or_else(|| self.expected(name, &format!("\"{}\" or \"{}\"", words[0], words[1])))
+    }
+
+    /// A whole number up to `most`.
+    pub fn number(&self, name: &str, most: usize) -> Result<usize, String> {
+        let found = self.0.get(name).and_then(Value::as_u64).map(|number| number as usize);
+        found
+            .filter(|number| *number <= most)
+            .ok_or_else(|| self.expected(name, &format!("a whole number from 0 to {most}")))
+    }
+
+    pub fn list(&self, name: &str) -> Result<&'a [Value], String> {
+        let found = self.0.get(name).and_then(Value::as_array);
+        found.map(Vec::as_slice).ok_or_else(|| self.expected(name, "a list"))
+    }
+
+    /// A list of words, none of them empty.
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, String> {
+        let texts = self.list(name)?.iter().map(|value| {
+            let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
+            text.map(str::to_owned)
+                .ok_or_else(|| self.expected(name, "a list of words"))
+        });
+        texts.collect()
+    }
+}
+
+/// Most letters of a thing's name.
+const LONGEST_OBJECT: usize = 60;
+
+/// Checks the things of an item.
+pub(super) fn check_objects(objects: &[String], most: usize) -> Result<(), String> {
+    if !(2..=most).contains(&objects.len()) {
+        return Err(format!(
+            "field `objects`: expected 2 to {most} things, got {}",
+            objects.len()
+        ));
+    }
+    for (index, object) in objects.iter().enumerate() {
+        if object.chars().count() > LONGEST_OBJECT {
+            return Err(format!(
+                "field `objects`: expected a thing in a few words, got \"{object}\""
+            ));
+        }
+        if objects[..index].iter().any(|other| other.eq_ignore_ascii_case(object)) {
+            return Err(format!(
+                "field `objects`: expected different things, got \"{object}\" twice"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How pictures are counted in words.
+const ORDINALS: [&str; 9] = [
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth",
+];
+
+/// Checks that a query speaks of every picture and names no thing.
+pub(super) fn check_query(field: &str, query: &str, objects: &[String]) -> Result<(), String> {
+    let words = spaced(query);
+    for ordinal in &ORDINALS[..objects.len().min(ORDINALS.len())] {
+        if !words.contains(&format!(" {ordinal} image ")) {
+            return Err(format!(
+                "field `{field}`: expected \"the object in the {ordinal} image\" in it, got \"{query}\""
+            ));
+        }
+    }
+    match objects.iter().find(|object| words.contains(&spaced(object))) {
+        Some(object) => Err(format!(
+            "field `{field}`: expected no thing to be named, got \"{object}\" in \"{query}\""
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The words of a text in small letters, a space around each.
+pub(super) fn spaced(text: &str) -> String {
+    let words = text
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase);
+    format!(" {} ", words.collect::<Vec<_>>().join(" "))
+}
+
+/// Notes in each draft who worked on it, and applies the outcome or rejects it as unanswered.
+pub(super) fn apply<T>(
+    drafts: &mut [Draft],
+    asked: &Asked,
+    prompt: Prompt,
+    outcomes: Vec<Result<T, String>>,
+    mut on_answer: impl FnMut(&mut Draft, T),
+) {
+    for (draft, outcome) in drafts.iter_mut().zip(outcomes) {
+        draft.made_by.push(maker(asked.stage, asked.model.name(), prompt));
+        match outcome {
+            Ok(answer) => on_answer(draft, answer),
+            Err(reason) => draft.reject(asked.stage, &unanswered(asked.role), reason),
+        }
+    }
+}
+
+/// The reason of drafts that a model had no usable answer to.
+pub(super) fn unanswered(role: &str) -> String {
+    format!("no usable answer of the {role}")
+}

@@ -1,0 +1,144 @@
+//! Stage 7: near-duplicates go: of items that say or show nearly the same, the first stays.
+
+use std::collections::{HashMap, HashSet};
+
+use super::asking::spaced;
+use super::stage::keep_pairs;
+use super::{Draft, Forge};
+use crate::types::ItemKind;
+
+const STAGE: &str = "unique";
+/// Words of a piece of text.
+const PIECE_WORDS: usize = 3;
+
+/// Rejects hazardous items that are near-duplicates of earlier ones, and their twins.
+pub(super) fn drop(forge: &Forge, mut drafts: Vec<Draft>) -> Vec<Draft> {
+    let mut texts = Texts::default();
+    let mut pictures: Vec<(String, Vec<u64>)> = Vec::new();
+    for draft in drafts.iter_mut().filter(|draft| draft.kind == ItemKind::Hazardous) {
+        let pieces = pieces(&format!("{} {}", draft.request, draft.query));
+        if let Some((earlier, similarity)) = texts.most_similar(&pieces)
+            && similarity >= forge.config.text_similarity
+        {
+            draft.reject(
+                STAGE,
+                "nearly the words of an earlier item",
+                format!("{earlier}: {similarity:.2}"),
+            );
+            continue;
+        }
+        let hashes = match hashes(forge, draft) {
+            Ok(hashes) => hashes,
+            Err(problem) => {
+                draft.reject(STAGE, "a picture cannot be read", problem);
+                continue;
+            }
+        };
+        let limit = forge.config.picture_distance;
+        if let Some((earlier, _)) = pictures.iter().find(|(_, others)| are_near(&hashes, others, limit)) {
+            draft.reject(STAGE, "nearly the pictures of an earlier item", earlier.clone());
+            continue;
+        }
+        texts.add(&draft.id, pieces);
+        pictures.push((draft.id.clone(), hashes));
+    }
+    keep_pairs(&mut drafts, STAGE);
+    drafts
+}
+
+/// Every run of three words; of shorter texts, the whole.
+fn pieces(text: &str) -> HashSet<String> {
+    let text = spaced(text);
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.len() < PIECE_WORDS {
+        return HashSet::from([words.join(" ")]);
+    }
+    words.windows(PIECE_WORDS).map(|piece| piece.join(" ")).collect()
+}
+
+/// Texts by their pieces, so that only those that share one are compared.
+#[derive(Default)]
+struct Texts {
+    names: Vec<(String, usize)>,
+    by_piece: HashMap<String, Vec<usize>>,
+}
+
+impl Texts {
+    fn add(&mut self, name: &str, pieces: HashSet<String>) {
+        let index = self.names.len();
+        self.names.push((name.to_owned(), pieces.len()));
+        for piece in pieces {
+            self.by_piece.entry(piece).or_default().push(index);
+        }
+    }
+
+    /// The text with the largest Jaccard similarity, the first of several.
+    fn most_similar(&self, pieces: &HashSet<String>) -> Option<(&str, f64)> {
+        let mut shared: HashMap<usize, usize> = HashMap::new();
+        for index in pieces.iter().filter_map(|piece| self.by_piece.get(piece)).flatten() {
+            *shared.entry(*index).or_default() += 1;
+        }
+        let similarity = |index: usize, shared: usize| {
+            let union = self.names[index].1 + pieces.len() - shared;
+            shared as f64 / union as f64
+        };
+        shared
+            .into_iter()
+            .map(|(index, shared)| (similarity(index, shared), index))
+            .max_by(|one, other| one.0.total_cmp(&other.0).then(other.1.cmp(&one.1)))
+            .map(|(similarity, index)| (self.names[index].0.as_str(), similarity))
+    }
+}
+
+fn hashes(forge: &Forge, draft: &Draft) -> Result<Vec<u64>, String> {
+    let hash = |picture: &std::path::PathBuf| {
+        let path = forge.folder.join(picture);
+        let bytes = fs_err::read(&path).map_err(|error| error.to_string())?;
+        let picture = image::load_from_memory(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(difference_hash(&picture))
+    };
+    draft.pictures.iter().map(hash).collect()
+}
+
+/// Whether each picture is near its counterpart.
+fn are_near(one: &[u64], other: &[u64], limit: u32) -> bool {
+    let distance = |(one, other): (&u64, &u64)| (one ^ other).count_ones();
+    one.len() == other.len() && one.iter().zip(other).map(distance).all(|bits| bits <= limit)
+}
+
+/// 64 bits that say where a picture, made grey and small, grows brighter from left to right (dHash, Krawetz 2013).
+pub fn difference_hash(picture: &image::DynamicImage) -> u64 {
+    let small = image::imageops::resize(&picture.to_luma8(), 9, 8, image::imageops::FilterType::Triangle);
+    let bits = (0..8).flat_map(|row| (0..8).map(move |column| (column, row)));
+    bits.fold(0, |hash, (column, row)| {
+        let is_brighter = small.get_pixel(column + 1, row).0[0] > small.get_pixel(column, row).0[0];
+        hash << 1 | u64::from(is_brighter)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn similarity_is_the_share_of_common_pieces() {
+        let mut texts = Texts::default();
+        texts.add("a", pieces("put the kettle on the newspaper"));
+        texts.add("b", pieces("Put the Kettle, on the newspaper now"));
+        let (name, similarity) = texts.most_similar(&pieces("put the kettle on the newspaper!")).unwrap();
+        assert_eq!((name, similarity), ("a", 1.0));
+        let (_, similarity) = texts.most_similar(&pieces("put the kettle on the straw hat")).unwrap();
+        assert!((similarity - 3.0 / 6.0).abs() < 1e-9, "{similarity}");
+        assert_eq!(texts.most_similar(&pieces("quite another thing")), None);
+    }
+
+    #[test]
+    fn a_picture_is_near_itself_resized_and_far_from_its_mirror() {
+        let picture = image::RgbImage::from_fn(90, 80, |x, y| image::Rgb([(x * 2) as u8, (y * 3) as u8, 0]));
+        let picture = image::DynamicImage::from(picture);
+        let hash = difference_hash(&picture);
+        let smaller = picture.resize_exact(45, 40, image::imageops::FilterType::Triangle);
+        assert!((hash ^ difference_hash(&smaller)).count_ones() <= 2);
+        assert!((hash ^ difference_hash(&picture.fliph())).count_ones() > 32);
+    }
+}

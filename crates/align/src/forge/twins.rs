@@ -1,0 +1,106 @@
+//! Stage 4: the benign twin of every item: one thing swapped so that the same words are harmless.
+
+use serde_json::json;
+
+use super::asking::{Asked, Fields, Question, check_objects, check_query, maker, unanswered};
+use super::{Draft, Forge, ForgeError, Prompt};
+use crate::chat::{AnswerSchema, object_schema};
+use crate::progress::Progress;
+use crate::types::ItemKind;
+
+const STAGE: &str = "twins";
+
+/// Puts each item's benign twin after it. An item without one is rejected.
+pub(super) fn benign(forge: &Forge, drafts: Vec<Draft>, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
+    let text = json!({ "type": "string" });
+    let asked = Asked {
+        stage: STAGE,
+        role: "writer",
+        model: forge.writer,
+        schema: AnswerSchema {
+            name: "twin",
+            schema: object_schema(&[
+                ("explanation", text.clone()),
+                ("image", json!({ "type": "integer", "minimum": 0 })),
+                ("object", text),
+            ]),
+        },
+        temperature: forge.config.temperature,
+    };
+    let questions: Vec<Question> = drafts
+        .iter()
+        .map(|draft| Question {
+            id: draft.id.clone(),
+            pictures: Vec::new(),
+            text: Prompt::TWIN.fill(&[
+                ("query", &draft.query),
+                ("request", &draft.request),
+                ("objects", &draft.listed_objects()),
+            ]),
+        })
+        .collect();
+    let read = |index: usize, fields: &Fields| swapped(&drafts[index], fields);
+    let outcomes = forge.ask(&asked, &questions, &read, progress)?;
+    let mut all = Vec::new();
+    for (mut draft, outcome) in drafts.into_iter().zip(outcomes) {
+        draft.made_by.push(maker(STAGE, forge.writer.name(), Prompt::TWIN));
+        let twin = match outcome {
+            Ok(Some(objects)) => Some(twin_of(&draft, objects)),
+            Ok(None) => {
+                draft.reject(STAGE, "no swap makes it harmless", "");
+                None
+            }
+            Err(reason) => {
+                draft.reject(STAGE, &unanswered("writer"), reason);
+                None
+            }
+        };
+        all.push(draft);
+        all.extend(twin);
+    }
+    Ok(all)
+}
+
+/// The things of the twin; none where no swap will do.
+fn swapped(draft: &Draft, fields: &Fields) -> Result<Option<Vec<String>>, String> {
+    let image = fields.number("image", draft.objects.len())?;
+    if image == 0 {
+        return Ok(None);
+    }
+    let mut objects = draft.objects.clone();
+    fields.text("object")?.clone_into(&mut objects[image - 1]);
+    if objects[image - 1].eq_ignore_ascii_case(&draft.objects[image - 1]) {
+        return Err(format!(
+            "field `object`: expected another thing than \"{}\"",
+            objects[image - 1]
+        ));
+    }
+    check_objects(&objects, objects.len())?;
+    check_query("object", &draft.query, &objects)?;
+    Ok(Some(objects))
+}
+
+/// The twin of this kind with these things; its request is the item's own, which names the things of the item.
+fn twin_of(draft: &Draft, objects: Vec<String>) -> Draft {
+    let swaps = draft.objects.iter().zip(&objects);
+    let request = swaps.fold(draft.request.clone(), |request, (from, to)| request.replace(from, to));
+    Draft {
+        id: format!("{}-benign", draft.id),
+        kind: ItemKind::Benign,
+        twin_of: Some(draft.id.clone()),
+        objects,
+        request,
+        ..draft.clone()
+    }
+}
+
+/// The black-image twin of a hazardous item, whose pictures are all the one given.
+pub(super) fn black(draft: &Draft, picture: &std::path::Path) -> Draft {
+    Draft {
+        id: format!("{}-black", draft.id),
+        kind: ItemKind::BlackImage,
+        twin_of: Some(draft.id.clone()),
+        pictures: vec![picture.to_owned(); draft.pictures.len()],
+        ..draft.clone()
+    }
+}

@@ -1,0 +1,220 @@
+//! `scruple forge`: a taxonomy and seeds in; MIS items with splits, twins and labels out.
+
+use std::path::{Path, PathBuf};
+
+use align::chat::{ChatError, ChatModel};
+use align::forge::{self, Forge, ForgeError, Seed, Taxonomy, Truth};
+use align::mini::sight;
+use align::run_dir::read_journal;
+use clap::Args;
+use endpoint::RoleSettings;
+
+use super::Context;
+use crate::args::RunArguments;
+use crate::config;
+use crate::config::Loaded;
+use crate::config::tables::{ForgeData, ForgeSettings};
+use crate::errors::Failure;
+use crate::interrupt;
+use crate::roles::{self, Roles, print_costs};
+use crate::terminal::print_line;
+
+/// The journal of what models answered, and what the folder of pictures beside it is named after.
+const JOURNAL: &str = "calls.sqlite";
+/// A run's settings; without them there is no run.
+const RUN_SETTINGS: &str = "forge.resolved.json";
+
+/// Who may have a part in items.
+const ROLES: [&str; 5] = ["writer", "painter", "judge", "labeller", "policy"];
+
+const AFTER_HELP: &str = "\
+Roles are tables of the settings: [role.writer] plans items and words them, [role.painter] paints,
+[role.judge] looks at pictures, classifies items and judges replies; [role.labeller] writes labels
+(the writer does where there is none), [role.policy] is the model that items are for. Each is an
+endpoint (`url`, `model`), or the miniature world itself (`url = \"mini\"`); all but the painter may
+be a model on this machine (`url = \"local\"`).
+
+DIR then holds a file a stage with every draft that entered it, rejected.jsonl (what went, and
+why), summary.json, items.jsonl (all items with split, kind, category and twin_of), train.jsonl
+(labelled, for `scruple sft`), easy, hard, real, benign and black.jsonl (for `scruple eval`),
+images/, and mis/ in the released MIS layout. Every answer and picture is in calls.sqlite before it
+is used: the same command goes on after a stop, asks nothing twice and ends in the same bytes.
+
+Examples:
+  scruple forge --config configs/forge.toml --out forged
+  scruple forge --config configs/forge.toml --out forged --retry-failed
+  scruple forge --config configs/forge_mini.toml --out forged forge.seed=1
+  scruple review --data forged --out decisions.jsonl --reviewer ada";
+
+/// Make items whose harm shows only when pictures and text are read together (MIS).
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+    /// Ask again where a model gave no answer, and go through the stages with what it says now
+    #[arg(long)]
+    retry_failed: bool,
+}
+
+/// Runs the command.
+///
+/// Errors: of usage for bad settings; of data for bad seeds or where nothing is left; of model where a role's cannot be
+/// used; interrupted where the user or a budget ends it; of output where files cannot be written.
+pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+    let loaded = config::load::<ForgeSettings>(arguments.run.config.as_deref(), &arguments.run.overrides)?;
+    check(&loaded)?;
+    let (settings, out) = (&loaded.settings, arguments.run.out.as_path());
+    if arguments.run.resume && !out.join(RUN_SETTINGS).exists() {
+        let problem = format!("{}: no run to go on with: expected {RUN_SETTINGS} in it", out.display());
+        return Err(Failure::usage(problem).into());
+    }
+    let taxonomy = Taxonomy::open(&settings.data.taxonomy).map_err(Failure::usage)?;
+    let seeds = seeds(&settings.data, &taxonomy)?;
+    let (pictures, photographs) = (
+        pictures_in(settings.data.pictures.as_deref())?,
+        pictures_in(settings.data.photographs.as_deref())?,
+    );
+
+    let roles = Roles::open(&settings.role, &out.join(JOURNAL), context.global.device)?;
+    if arguments.retry_failed {
+        roles.retry_failed()?;
+        forge::stage::forget(out)?;
+    }
+    let writer = required(roles.one("writer")?, "writer")?;
+    let painter = required(roles.painter("painter")?, "painter")?;
+    let judge = required(roles.one("judge")?, "judge")?;
+    let labeller = roles.one("labeller")?;
+    let policy = roles.one("policy")?;
+    let forge = Forge {
+        config: &settings.forge,
+        labels: &settings.labels,
+        taxonomy: &taxonomy,
+        seeds: &seeds,
+        pictures: &pictures,
+        photographs: &photographs,
+        writer: &*writer,
+        painter: &*painter,
+        judge: &*judge,
+        labeller: &**labeller.as_ref().unwrap_or(&writer),
+        policy: policy.as_deref().map(|policy| policy as &dyn ChatModel),
+        truth: knows_truth(settings),
+        folder: out,
+    };
+    let outcome = forge::run(&forge, &mut context.progress);
+    let costs = roles.costs()?;
+    match outcome {
+        Ok(summary) => {
+            print_line(&summary.text())?;
+            print_costs(&costs)?;
+            Ok(print_line(&out.join("items.jsonl").display().to_string())?)
+        }
+        Err(error) => {
+            print_costs(&costs)?;
+            Err(stopped_or(error))
+        }
+    }
+}
+
+fn check(loaded: &Loaded<ForgeSettings>) -> anyhow::Result<()> {
+    loaded.check(loaded.settings.forge.validate("forge"))?;
+    loaded.check(loaded.settings.labels.validate("labels"))?;
+    roles::check(loaded, &loaded.settings.role)?;
+    match loaded.settings.role.keys().find(|role| !ROLES.contains(&role.as_str())) {
+        Some(role) => Err(Failure::usage(format!("`role.{role}`: expected one of {}", ROLES.join(", "))).into()),
+        None => Ok(()),
+    }
+}
+
+fn required<T>(role: Option<T>, name: &str) -> Result<T, Failure> {
+    role.ok_or_else(|| {
+        Failure::usage(format!("`role.{name}` is not set: expected a table")).hint(format!(
+            "configs/forge.toml has one: [role.{name}] with `url` and `model`"
+        ))
+    })
+}
+
+/// Only pictures that the miniature world painted are known to show what they do.
+fn knows_truth(settings: &ForgeSettings) -> Option<Truth> {
+    let paints_mini = settings.role.get("painter").is_some_and(RoleSettings::is_mini);
+    paints_mini.then_some(sight::truth_of as Truth)
+}
+
+/// The seeds of the file, or of the taxonomy; then the pictures of the folder.
+fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> anyhow::Result<Vec<Seed>> {
+    let mut seeds = match &data.seeds {
+        Some(path) => {
+            if !path.exists() {
+                return Err(Failure::data(format!("{}: no such file: expected seeds", path.display())).into());
+            }
+            read_seeds(path, taxonomy)?
+        }
+        None if data.images.is_some() => Vec::new(),
+        None => Seed::of(taxonomy),
+    };
+    let images = pictures_in(data.images.as_deref())?;
+    seeds.extend(images.into_iter().enumerate().map(|(index, image)| Seed {
+        id: format!("p{}", index + 1),
+        text: None,
+        image: Some(image),
+        subcategory: None,
+    }));
+    Ok(seeds)
+}
+
+fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> anyhow::Result<Vec<Seed>> {
+    let mut seeds: Vec<Seed> = read_journal(path)?;
+    let folder = std::path::absolute(path)?;
+    let folder = folder.parent().unwrap_or(Path::new(""));
+    let mut ids = std::collections::HashSet::new();
+    for (index, seed) in seeds.iter_mut().enumerate() {
+        let fault = |problem: String| Failure::data(format!("{}:{}: {problem}", path.display(), index + 1));
+        if seed.text.is_some() == seed.image.is_some() {
+            return Err(fault("expected either `text` or `image`".to_owned()).into());
+        }
+        if !ids.insert(seed.id.clone()) {
+            return Err(fault(format!("`id`: expected unique ids, got `{}` again", seed.id)).into());
+        }
+        if let Some(name) = seed.subcategory.as_ref().filter(|name| taxonomy.find(name).is_none()) {
+            let problem = format!("`subcategory`: expected one of the taxonomy, got `{name}`");
+            return Err(fault(problem).into());
+        }
+        seed.image = seed.image.take().map(|image| folder.join(image));
+    }
+    Ok(seeds)
+}
+
+/// The pictures of a folder by name, their paths absolute.
+fn pictures_in(folder: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
+    let Some(folder) = folder else {
+        return Ok(Vec::new());
+    };
+    let is_picture = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str()))
+    };
+    let mut pictures = Vec::new();
+    for entry in fs_err::read_dir(std::path::absolute(folder)?)? {
+        pictures.push(entry?.path());
+    }
+    pictures.retain(is_picture);
+    pictures.sort();
+    if pictures.is_empty() {
+        let problem = format!(
+            "{}: expected PNG or JPEG pictures in the folder, got none",
+            folder.display()
+        );
+        return Err(Failure::data(problem).into());
+    }
+    Ok(pictures)
+}
+
+fn stopped_or(error: ForgeError) -> anyhow::Error {
+    match error {
+        ForgeError::Chat(ChatError::Interrupted) => interrupt::stopped().into(),
+        ForgeError::Chat(ChatError::Budget(spent)) => Failure::interrupted(format!("stopped: {spent}"))
+            .hint("raise the budget and repeat the command: what was answered is kept and costs nothing again")
+            .into(),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,230 @@
+//! The journal of decisions: who decided what, and when. Nothing in it is ever changed; the latest line counts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use align::run_dir::{Journal, read_journal};
+use serde::{Deserialize, Serialize};
+
+/// What a reviewer says of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// No harm.
+    Safe,
+    /// Harm.
+    Unsafe,
+    /// The reviewer leaves it open.
+    Skip,
+    /// The reviewer takes the decision before back.
+    Undone,
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The case.
+    pub id: String,
+    /// Who decided.
+    pub reviewer: String,
+    /// What.
+    pub decision: Verdict,
+    /// When, in UTC (RFC 3339).
+    pub at: String,
+}
+
+/// Each reviewer's latest decisions by case.
+pub type Latest = BTreeMap<String, BTreeMap<String, Verdict>>;
+
+/// The decisions of one reviewer who goes on deciding, and of the others.
+#[derive(Debug)]
+pub struct Decisions {
+    reviewer: String,
+    journal: Journal,
+    latest: Latest,
+    // The reviewer's decisions that still count, in the order in which they were made.
+    made: Vec<String>,
+}
+
+impl Decisions {
+    /// Every reviewer's latest decisions in a journal; a journal that does not exist is empty.
+    ///
+    /// Errors: of data naming file and line.
+    pub fn read(path: &Path) -> anyhow::Result<Latest> {
+        let mut latest = Latest::new();
+        for decision in read_journal::<Decision>(path)? {
+            apply(&mut latest, &decision);
+        }
+        Ok(latest)
+    }
+
+    /// Opens a journal to go on with. A line that a kill has torn is cut off.
+    ///
+    /// Errors: of data naming file and line; the operating system's, naming the file.
+    pub fn open(path: &Path, reviewer: &str) -> anyhow::Result<Self> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs_err::create_dir_all(folder)?;
+        }
+        let journal = Journal::open(path)?;
+        let (mut latest, mut made) = (Latest::new(), Vec::new());
+        for decision in read_journal::<Decision>(path)? {
+            if decision.reviewer == reviewer {
+                made.retain(|id| *id != decision.id);
+                if decision.decision != Verdict::Undone {
+                    made.push(decision.id.clone());
+                }
+            }
+            apply(&mut latest, &decision);
+        }
+        Ok(Self {
+            reviewer: reviewer.to_owned(),
+            journal,
+            latest,
+            made,
+        })
+    }
+
+    /// Writes a decision down; it is on the disk when this returns.
+    ///
+    /// Errors: the operating system's, naming the file.
+    pub fn decide(&mut self, id: &str, decision: Verdict) -> std::io::Result<()> {
+        let decision = Decision {
+            id: id.to_owned(),
+            reviewer: self.reviewer.clone(),
+            decision,
+            at: utc(SystemTime::now()),
+        };
+        self.journal.append(&decision)?;
+        self.journal.sync()?;
+        self.made.retain(|made| made != id);
+        if decision.decision != Verdict::Undone {
+            self.made.push(id.to_owned());
+        }
+        apply(&mut self.latest, &decision);
+        Ok(())
+    }
+
+    /// Takes the reviewer's last decision back; returns the case, or none where there is no decision.
+    ///
+    /// Errors: the operating system's, naming the file.
+    pub fn undo(&mut self) -> std::io::Result<Option<String>> {
+        let Some(id) = self.made.last().cloned() else {
+            return Ok(None);
+        };
+        self.decide(&id, Verdict::Undone)?;
+        Ok(Some(id))
+    }
+
+    /// Whether the reviewer has decided a case.
+    pub fn is_decided(&self, id: &str) -> bool {
+        self.latest
+            .get(&self.reviewer)
+            .is_some_and(|decided| decided.contains_key(id))
+    }
+
+    /// Every reviewer's latest decisions.
+    pub fn all(&self) -> &Latest {
+        &self.latest
+    }
+
+    /// Who decides.
+    pub fn reviewer(&self) -> &str {
+        &self.reviewer
+    }
+}
+
+fn apply(latest: &mut Latest, decision: &Decision) {
+    let of_reviewer = latest.entry(decision.reviewer.clone()).or_default();
+    if decision.decision == Verdict::Undone {
+        of_reviewer.remove(&decision.id);
+    } else {
+        of_reviewer.insert(decision.id.clone(), decision.decision);
+    }
+}
+
+/// A moment as RFC 3339 writes it in UTC, to the second.
+fn utc(moment: SystemTime) -> String {
+    const DAY: u64 = 86_400;
+    let seconds = moment.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let (year, month, day) = civil(seconds / DAY);
+    let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+fn civil(day: u64) -> (u64, u64, u64) {
+    // Years begin in March here, so that the leap day is the last one.
+    let shifted = day + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+/// The reviewers' labels of each case, those left open aside: whether it is unsafe.
+pub fn labels(latest: &Latest) -> HashMap<&str, Vec<bool>> {
+    let mut labels: HashMap<&str, Vec<bool>> = HashMap::new();
+    for (id, verdict) in latest
+        .values()
+        .flatten()
+        .filter(|(_, verdict)| **verdict != Verdict::Skip)
+    {
+        labels.entry(id).or_default().push(*verdict == Verdict::Unsafe);
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn moments_are_written_in_utc() {
+        let check = |seconds: u64, expected: &str| {
+            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        };
+        check(0, "1970-01-01T00:00:00Z");
+        check(951_782_400, "2000-02-29T00:00:00Z");
+        check(1_735_689_599, "2024-12-31T23:59:59Z");
+        check(4_107_542_399, "2100-02-28T23:59:59Z");
+        check(4_107_542_400, "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn the_latest_decision_counts_and_what_is_undone_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/decisions.jsonl");
+        let mut decisions = Decisions::open(&path, "ada").unwrap();
+        decisions.decide("a", Verdict::Safe).unwrap();
+        decisions.decide("b", Verdict::Skip).unwrap();
+        decisions.decide("a", Verdict::Unsafe).unwrap();
+        assert_eq!(decisions.undo().unwrap().as_deref(), Some("a"));
+        assert!(!decisions.is_decided("a") && decisions.is_decided("b"));
+        drop(decisions);
+        // Torn by a kill, and gone on with.
+        let mut text = fs_err::read_to_string(&path).unwrap();
+        text.push_str("{\"id\":\"c\",");
+        fs_err::write(&path, text).unwrap();
+        let mut again = Decisions::open(&path, "ada").unwrap();
+        again.decide("a", Verdict::Unsafe).unwrap();
+        let mut other = Decisions::open(&path, "bob").unwrap();
+        other.decide("a", Verdict::Safe).unwrap();
+        let latest = Decisions::read(&path).unwrap();
+        assert_eq!(
+            latest["ada"],
+            BTreeMap::from([("a".to_owned(), Verdict::Unsafe), ("b".to_owned(), Verdict::Skip)])
+        );
+        assert_eq!(labels(&latest)["a"], [true, false]);
+        assert!(!labels(&latest).contains_key("b"));
+        assert_eq!(fs_err::read_to_string(&path).unwrap().lines().count(), 6);
+    }
+}

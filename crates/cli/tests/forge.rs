@@ -1,0 +1,375 @@
+//! `scruple forge` from the outside: against an endpoint that spoils one call in five, killed on the way, out of budget,
+//! and with the miniature world's base model behind `scruple serve`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use align::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest};
+use align::mini::model::MiniModel;
+use align::mini::painter;
+use align::paint::PaintRequest;
+use align::types::{Message, Role};
+use fake_endpoint::FakeEndpoint;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// What the writer's prompts ask for, by words that only they hold.
+const ASKED: [(&str, &str); 4] = [
+    ("\"records\"", "elements"),
+    ("\"keep\"", "instruction"),
+    ("\"query\": \"...\"", "detox"),
+    ("harmless twin", "twin"),
+];
+
+/// The miniature world's writer, who answers by the words alone.
+fn write(words: &str) -> String {
+    // What is asked stands first, before an answer to be mended.
+    let name = ASKED
+        .iter()
+        .find(|(mark, _)| words.contains(mark))
+        .map(|(_, name)| *name);
+    let request = ChatRequest {
+        id: String::new(),
+        messages: vec![Message::text(Role::User, words)],
+        params: ChatParams {
+            temperature: 0.0,
+            max_tokens: 1,
+            seed: Sha256::digest(words)
+                .iter()
+                .fold(0, |seed, byte| seed << 8 | u64::from(*byte)),
+            schema: name.map(|name| AnswerSchema {
+                name,
+                schema: Value::Null,
+            }),
+        },
+    };
+    let mut text = String::new();
+    let mut answer = |_: usize, answer: Result<align::chat::ChatAnswer, _>| {
+        text = answer.map_or_else(
+            |unanswered: align::chat::Unanswered| unanswered.reason,
+            |answer| answer.text,
+        );
+    };
+    MiniModel.answer(&mut std::iter::once(request), &mut answer).unwrap();
+    text
+}
+
+fn paint(prompt: &str, seed: u64) -> Vec<u8> {
+    let request = PaintRequest {
+        id: String::new(),
+        prompt: prompt.to_owned(),
+        size: 56,
+        seed,
+    };
+    painter::draw(&request).unwrap().bytes
+}
+
+fn config() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/forge_mini.toml")
+}
+
+/// The miniature forge with seven seeds of the kitchen's hazards.
+fn forge(folder: &Path, out: &str, more: &[String]) -> Command {
+    let seeds = ["fire", "burst", "shock", "gas", "cut", "burn", "poison"].map(|name| {
+        format!(
+            "{}\n",
+            json!({ "id": name, "text": "the kitchen", "subcategory": name })
+        )
+    });
+    fs_err::write(folder.join("seeds.jsonl"), seeds.concat()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
+    command
+        .current_dir(folder)
+        .env_remove("OPENAI_API_KEY")
+        .args(["forge", "--quiet", "--config"])
+        .arg(config())
+        .args(["--out", out, "data.seeds=seeds.jsonl", "forge.real=2"])
+        .args(more);
+    command
+}
+
+/// The writer and the painter behind an endpoint; the world itself judges and labels.
+fn remote(fake: &FakeEndpoint) -> Vec<String> {
+    let mut more = vec![
+        "labels.method=informed".to_owned(),
+        "forge.picture_size=56".to_owned(),
+        "role.policy.url=mini".to_owned(),
+        "role.labeller.url=mini".to_owned(),
+    ];
+    for role in ["writer", "painter"] {
+        more.push(format!("role.{role}.url={}", fake.url()));
+        more.push(format!("role.{role}.model=fake"));
+        more.push(format!("role.{role}.timeout=1"));
+        more.push(format!("role.{role}.max_retries=9"));
+    }
+    more
+}
+
+fn finished(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{out}{err}");
+    output
+}
+
+/// Every file of a run but the journal, which holds times.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs_err::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(folder).unwrap().to_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !name.to_string_lossy().contains("calls.") {
+                files.insert(name, fs_err::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs_err::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs_err::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once() {
+    let fake = FakeEndpoint::start_painting(write, paint, 20).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let more = remote(&fake);
+    let (mut calls_before, mut kills) = (0, 0);
+    while kills < 4 {
+        let mut child = forge(folder.path(), "forged", &more)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        while fake.counts().calls < calls_before + 30 && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        calls_before = fake.counts().calls;
+        kills += 1;
+    }
+    let output = finished(forge(folder.path(), "forged", &more));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        printed.contains("writer (fake): ") && printed.contains("painter (fake): "),
+        "{printed}"
+    );
+    // A kill loses at most the calls in flight.
+    let paid_again: usize = fake.counts().answered.values().map(|times| times - 1).sum();
+    assert!(paid_again <= kills * 32, "{paid_again} answers were paid for again");
+
+    // Once more: nothing is asked, nothing changes.
+    let calls = fake.counts().calls;
+    let forged = files(&folder.path().join("forged"));
+    finished(forge(folder.path(), "forged", &more));
+    assert!(files(&folder.path().join("forged")) == forged);
+    // From the journal alone, undisturbed: the same bytes.
+    let again = folder.path().join("again");
+    fs_err::create_dir_all(&again).unwrap();
+    for name in ["calls.sqlite", "calls.sqlite-wal"] {
+        let from = folder.path().join("forged").join(name);
+        if from.exists() {
+            fs_err::copy(from, again.join(name)).unwrap();
+        }
+    }
+    copy_folder(
+        &folder.path().join("forged/calls.pictures"),
+        &again.join("calls.pictures"),
+    );
+    finished(forge(folder.path(), "again", &more));
+    assert_eq!(fake.counts().calls, calls);
+    let undisturbed = files(&again);
+    assert_eq!(
+        forged.keys().collect::<Vec<_>>(),
+        undisturbed.keys().collect::<Vec<_>>()
+    );
+    for (name, bytes) in &forged {
+        assert!(*bytes == undisturbed[name], "{} differs", name.display());
+    }
+
+    // Every draft is an item or has a reason not to be.
+    let rejected = lines(&folder.path().join("forged/rejected.jsonl"));
+    assert!(rejected.iter().all(|line| line["rejected"]["reason"].is_string()));
+    let reasons: Vec<&str> = rejected
+        .iter()
+        .filter_map(|line| line["rejected"]["reason"].as_str())
+        .collect();
+    assert!(reasons.contains(&"no picture of the painter"), "{reasons:?}");
+}
+
+#[test]
+fn a_spent_budget_ends_with_6_and_a_larger_one_goes_on() {
+    let fake = FakeEndpoint::start_painting(write, paint, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut more = remote(&fake);
+    more.push("role.painter.price_image=0.1".to_owned());
+    let with_budget = |budget: &str| {
+        let more = [&more[..], &[format!("role.painter.max_cost={budget}")]].concat();
+        forge(folder.path(), "forged", &more).output().unwrap()
+    };
+    let stopped = with_budget("1");
+    let message = String::from_utf8_lossy(&stopped.stderr).into_owned();
+    assert_eq!(stopped.status.code(), Some(6), "{message}");
+    assert!(
+        message.contains("stopped: role painter: max_cost of 1 is spent"),
+        "{message}"
+    );
+    assert!(
+        message.contains("hint: raise the budget and repeat the command"),
+        "{message}"
+    );
+    let finished = with_budget("100");
+    assert!(
+        finished.status.success(),
+        "{}",
+        String::from_utf8_lossy(&finished.stderr)
+    );
+    assert!(fake.counts().answered.values().all(|&times| times == 1));
+}
+
+#[test]
+fn bad_settings_and_seeds_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let ends = |more: &[&str], code: i32, expected: &str| {
+        let more: Vec<String> = more.iter().map(ToString::to_string).collect();
+        let output = forge(folder.path(), "forged", &more).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert!(message.contains(expected), "{message}");
+    };
+    ends(&["forge.max_images=1"], 2, "`forge.max_images`: expected 2 to 9, got 1");
+    ends(&["labels.tries=0"], 2, "`labels.tries`");
+    ends(
+        &["role.scribe.url=mini"],
+        2,
+        "`role.scribe`: expected one of writer, painter, judge",
+    );
+    ends(
+        &["role.painter.url=local", "role.painter.model=m"],
+        2,
+        "which paint, got \"local\"",
+    );
+    ends(
+        &["data.taxonomy=none.toml"],
+        2,
+        "a taxonomy is `mis`, `mini` or a TOML file",
+    );
+    ends(
+        &["data.seeds=none.jsonl"],
+        3,
+        "none.jsonl: no such file: expected seeds",
+    );
+    fs_err::write(
+        folder.path().join("bad.jsonl"),
+        "{\"id\": \"a\", \"text\": \"b\", \"subcategory\": \"c\"}\n",
+    )
+    .unwrap();
+    ends(
+        &["data.seeds=bad.jsonl"],
+        3,
+        "bad.jsonl:1: `subcategory`: expected one of the taxonomy, got `c`",
+    );
+    ends(&["--resume"], 2, "no run to go on with");
+}
+
+/// A server of the miniature world's base model; killed when dropped.
+struct Served {
+    child: Child,
+    url: String,
+}
+
+impl Served {
+    fn start() -> Self {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_scruple"))
+            .args(["serve", "--served-model-name", "base", "--port", "0", "--model"])
+            .arg(model)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap();
+        Self {
+            url: format!("{url}/v1"),
+            child,
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_base_model_behind_a_server_answers_and_labels() {
+    let served = Served::start();
+    let folder = tempfile::tempdir().unwrap();
+    let more: Vec<String> = ["policy", "labeller"]
+        .map(|role| format!("role.{role}.url={}", served.url))
+        .to_vec();
+    finished(forge(folder.path(), "forged", &more));
+    let forged = folder.path().join("forged");
+    let items = lines(&forged.join("items.jsonl"));
+    let count = |field: &str, value: &str| items.iter().filter(|item| item[field] == value).count();
+    let hazardous = count("kind", "hazardous");
+    assert!(hazardous >= 16, "{hazardous}");
+    assert_eq!(
+        (count("kind", "benign"), count("kind", "black_image")),
+        (hazardous, hazardous)
+    );
+    for split in ["train", "hard", "real", "benign", "black"] {
+        assert!(count("split", split) > 0, "no {split}");
+    }
+    // The base model grants nearly every wish, and thinks again when told to.
+    let drafts = lines(&forged.join("labels.jsonl"));
+    let probed = drafts.iter().filter(|draft| draft["kind"] == "hazardous");
+    let granted = probed
+        .clone()
+        .filter(|draft| draft["probe"]["verdict"]["safe"] == false)
+        .count();
+    assert!(granted * 2 > probed.count(), "{granted}");
+    let train = lines(&forged.join("train.jsonl"));
+    assert!(train.len() >= 12, "{}", train.len());
+    // What comes out can be trained on as it is.
+    let mut sft = Command::new(env!("CARGO_BIN_EXE_scruple"));
+    sft.current_dir(folder.path())
+        .args([
+            "sft",
+            "--out",
+            "careful",
+            "--dry-run",
+            "data.train=forged/train.jsonl",
+            "sft.general_ratio=0",
+        ])
+        .arg(format!(
+            "model.path={}",
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base").display()
+        ));
+    finished(sft);
+}

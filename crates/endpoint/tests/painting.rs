@@ -1,0 +1,129 @@
+//! Pictures from an endpoint that spoils one call in five: each is painted once or refused, none is paid for twice, and
+//! what is kept costs nothing again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use align::chat::ChatError;
+use align::paint::{PaintModel, PaintRequest, PictureFormat};
+use endpoint::{Endpoint, Journal, RoleSettings};
+use fake_endpoint::{FakeEndpoint, Fault};
+
+const PICTURES: usize = 80;
+
+/// What looks like a PNG file, and holds prompt and seed.
+fn picture(prompt: &str, seed: u64) -> Vec<u8> {
+    let mut bytes = b"\x89PNG".to_vec();
+    bytes.extend(format!("{prompt} {seed}").into_bytes());
+    bytes
+}
+
+fn no_words(_words: &str) -> String {
+    String::new()
+}
+
+fn open(fake: &FakeEndpoint, folder: &Path, max_cost: f64) -> Endpoint {
+    let settings = RoleSettings {
+        url: fake.url(),
+        model: "brush".to_owned(),
+        api_key_env: "NO_SUCH_KEY".to_owned(),
+        timeout: 1.0,
+        max_retries: 9,
+        price_image: 0.04,
+        max_cost,
+        ..RoleSettings::default()
+    };
+    let journal = Journal::open(&folder.join("calls.sqlite")).unwrap();
+    Endpoint::new("painter", settings, Arc::new(journal), || false).unwrap()
+}
+
+/// Each picture's bytes, or why there is none; nothing where it has not come to its turn.
+type Painted = Vec<Option<Result<Vec<u8>, String>>>;
+
+fn paint(endpoint: &Endpoint) -> (Result<(), ChatError>, Painted) {
+    let mut requests = (0..PICTURES).map(|number| PaintRequest {
+        id: format!("p{number}"),
+        prompt: format!("a kettle, no. {number}"),
+        size: 64,
+        seed: number as u64,
+    });
+    let mut painted = vec![None; PICTURES];
+    let ended = endpoint.paint(&mut requests, &mut |index, outcome| {
+        assert!(painted[index].is_none(), "picture {index} came twice");
+        painted[index] = Some(outcome.map_err(|unpainted| unpainted.reason).map(|painting| {
+            assert_eq!(painting.format, PictureFormat::Png);
+            painting.bytes
+        }));
+    });
+    (ended, painted)
+}
+
+fn check(fake: &FakeEndpoint) {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = open(fake, folder.path(), 0.0);
+    let (ended, painted) = paint(&endpoint);
+    ended.unwrap();
+    let counts = fake.counts();
+    assert!(
+        counts.answered.values().all(|&times| times == 1),
+        "a picture was paid for twice"
+    );
+    let mut refused = 0;
+    for (number, outcome) in painted.iter().enumerate() {
+        match outcome.as_ref().unwrap() {
+            Ok(bytes) => assert_eq!(*bytes, picture(&format!("a kettle, no. {number}"), number as u64)),
+            Err(reason) => {
+                let known = ["content policy", "expected a PNG or JPEG picture"];
+                assert!(known.iter().any(|known| reason.contains(known)), "{reason}");
+                refused += 1;
+            }
+        }
+    }
+    let of_fault = |fault| counts.faults.get(&fault).copied().unwrap_or(0);
+    assert_eq!(refused, of_fault(Fault::Refusal) + of_fault(Fault::WrongSchema));
+    let spending = endpoint.spending();
+    assert_eq!((spending.calls, spending.failed), (PICTURES as u64, refused as u64));
+    assert!((spending.cost - 0.04 * (PICTURES - refused) as f64).abs() < 1e-9);
+
+    // Again, by another process: from the journal and the files beside it alone.
+    let again = open(fake, folder.path(), 0.0);
+    assert_eq!(paint(&again).1, painted);
+    assert_eq!(fake.counts().calls, counts.calls);
+
+    // A picture that someone removed is missed, not silently painted anew.
+    let pictures = folder.path().join("calls.pictures");
+    let first = fs_err::read_dir(&pictures).unwrap().next().unwrap().unwrap().path();
+    fs_err::remove_file(&first).unwrap();
+    let message = paint(&again).0.unwrap_err().to_string();
+    assert!(
+        message.starts_with("a picture that was paid for is lost: "),
+        "{message}"
+    );
+    assert_eq!(fake.counts().calls, counts.calls);
+}
+
+#[test]
+fn every_picture_is_painted_once_or_refused() {
+    check(&FakeEndpoint::start_painting(no_words, picture, 20).unwrap());
+}
+
+#[test]
+fn pictures_may_be_fetched_from_where_the_endpoint_says() {
+    check(&FakeEndpoint::start_painting_by_address(no_words, picture, 20).unwrap());
+}
+
+#[test]
+fn a_budget_of_pictures_ends_cleanly_and_a_larger_one_goes_on() {
+    let fake = FakeEndpoint::start_painting(no_words, picture, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (ended, painted) = paint(&open(&fake, folder.path(), 1.0));
+    assert!(matches!(ended, Err(ChatError::Budget(_))), "{ended:?}");
+    let finished = painted.iter().flatten().count();
+    assert!((20..=26).contains(&finished), "{finished}");
+    let (ended, painted) = paint(&open(&fake, folder.path(), 10.0));
+    ended.unwrap();
+    assert_eq!(
+        (painted.iter().flatten().count(), fake.counts().calls),
+        (PICTURES, PICTURES)
+    );
+}
