@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use crate::error::FormatError;
-use crate::layout::{Layout, easyr1, figstep, hf, mis, msts, openai, puzzleqa, sharegpt, swift, trl, verl, vlguard};
+use crate::layout::{Layout, easyr1, figstep, hf, mis, msts, openai, puzzlevqa, sharegpt, swift, trl, verl, vlguard};
 use crate::layout::{vlmevalkit, xstest};
 use crate::rows::{self, Container};
 
@@ -168,7 +168,7 @@ impl Format {
             Self::VlGuard => Box::new(vlguard::VlGuard),
             Self::FigStep => Box::new(figstep::FigStep::default()),
             Self::XsTest => Box::new(xstest::XsTest),
-            Self::PuzzleVqa => Box::new(puzzleqa::PuzzleVqa),
+            Self::PuzzleVqa => Box::new(puzzlevqa::PuzzleVqa),
             Self::Msts => Box::new(msts::Msts),
         }
     }

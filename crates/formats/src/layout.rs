@@ -7,7 +7,7 @@ pub(crate) mod hf;
 pub(crate) mod mis;
 pub(crate) mod msts;
 pub(crate) mod openai;
-pub(crate) mod puzzleqa;
+pub(crate) mod puzzlevqa;
 pub(crate) mod sharegpt;
 pub(crate) mod swift;
 pub(crate) mod trl;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decontamination::picture::PictureHash;
 use crate::training::{SettingError, check_at_least_zero, check_count, check_setting, check_share};
 
 /// How items are made; the table `[forge]`.
@@ -33,7 +34,7 @@ pub struct ForgeConfig {
     pub real_prompt: String,
     /// Items whose requests share at least this much of their three-word pieces (Jaccard) are near-duplicates.
     pub text_similarity: f64,
-    /// Items whose pictures' perceptual hashes differ, each from its counterpart, in at most so many of 64 bits are
+    /// Items whose pictures' perceptual hashes differ, each from its counterpart, in at most so many of 128 bits are
     /// near-duplicates.
     pub picture_distance: u32,
     /// Drop items that the policy answers safely already. Needs a role `policy`.
@@ -55,7 +56,7 @@ impl Default for ForgeConfig {
             real: 100,
             real_prompt: "a photograph of {object}".to_owned(),
             text_similarity: 0.7,
-            picture_distance: 2,
+            picture_distance: 5,
             keep_only_unsafe: false,
         }
     }
@@ -97,7 +98,12 @@ impl ForgeConfig {
         check_share(&key("neutral_train_share"), self.neutral_train_share)?;
         check_share(&key("text_similarity"), self.text_similarity)?;
         let distance = self.picture_distance;
-        check_setting(distance <= 64, &key("picture_distance"), "0 to 64 bits", distance)
+        check_setting(
+            distance <= PictureHash::BITS,
+            &key("picture_distance"),
+            "0 to 128 bits",
+            distance,
+        )
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use align::eval::Suite;
-use align::types::ItemKind;
+use align::types::{Item, ItemKind, Message};
 use serde_json::{Map, Value};
 
 use super::Layout;
@@ -72,12 +72,8 @@ impl Layout for FigStep {
         }
         let category = record.item.category.clone().unwrap_or_default();
         fields.insert("category_name".to_owned(), category.into());
-        let own = record.item.messages.first().map(align::types::Message::plain_text);
-        let asked = record
-            .extra_text("question")
-            .map(str::to_owned)
-            .or(own)
-            .unwrap_or_default();
+        let asked = record.extra_text("question").map(str::to_owned);
+        let asked = asked.or_else(|| text_of_its_own(record, &fields)).unwrap_or_default();
         fields.insert("question".to_owned(), asked.into());
         let instruction = record.extra_text("instruction").unwrap_or_default();
         fields.insert("instruction".to_owned(), instruction.into());
@@ -122,6 +118,13 @@ impl Layout for FigStep {
         }
         Ok(Some(path.into()))
     }
+}
+
+/// What an item says, where it is not what the benchmark says beside every picture.
+fn text_of_its_own(record: &Record, place: &Map<String, Value>) -> Option<String> {
+    let text = |item: &Item| item.messages.first().map(Message::plain_text);
+    let published = Suite::FigStep.item(place).ok();
+    text(&record.item).filter(|own| published.as_ref().and_then(text).as_ref() != Some(own))
 }
 
 /// Whether a text may be a part of a file's name.
