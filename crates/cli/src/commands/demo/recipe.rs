@@ -103,7 +103,7 @@ impl Default for Recipe {
                 general_ratio: 0.6,
                 num_train_epochs: 2.0,
                 train_batch_size: 32,
-                learning_rate: 2e-4,
+                learning_rate: 3e-4,
                 ..SftConfig::default()
             },
             curate: CurateConfig {
