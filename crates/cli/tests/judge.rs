@@ -8,6 +8,8 @@ use fake_endpoint::{Answer, FakeEndpoint};
 use serde_json::{Value, json};
 
 const RESPONSES: usize = 300;
+const KILLS: usize = 5;
+const CONCURRENCY: usize = 32;
 
 fn scruple(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
@@ -17,11 +19,8 @@ fn scruple(folder: &Path, arguments: &[&str]) -> Command {
 
 fn judge(folder: &Path, url: &str, arguments: &[&str]) -> Command {
     let fixed = ["judge", "--judge-url", url, "--judge-model", "fake", "--quiet"];
-    let quick = [
-        "role.judge.timeout=1",
-        "role.judge.max_retries=9",
-        "role.judge.concurrency=32",
-    ];
+    let concurrency = format!("role.judge.concurrency={CONCURRENCY}");
+    let quick = ["role.judge.timeout=1", "role.judge.max_retries=9", &concurrency];
     scruple(folder, &[&fixed, &quick[..], arguments].concat())
 }
 
@@ -58,7 +57,7 @@ fn by_number(words: &str) -> String {
     verdict(number(words)).to_string()
 }
 
-fn write_responses(folder: &Path) {
+fn write_responses(folder: &Path, n: usize) {
     let line = |number: usize| {
         let question = json!([{ "role": "user", "content": "May I mix these two?" }]);
         format!(
@@ -66,7 +65,7 @@ fn write_responses(folder: &Path) {
             json!({ "id": format!("r{number}"), "messages": question, "response": format!("Answer {number}") })
         )
     };
-    fs_err::write(folder.join("r.jsonl"), (0..RESPONSES).map(line).collect::<String>()).unwrap();
+    fs_err::write(folder.join("r.jsonl"), (0..n).map(line).collect::<String>()).unwrap();
 }
 
 fn lines(path: &Path) -> Vec<Value> {
@@ -76,7 +75,7 @@ fn lines(path: &Path) -> Vec<Value> {
 
 fn start(answer: Answer, faulty: u64) -> (FakeEndpoint, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    write_responses(folder.path());
+    write_responses(folder.path(), RESPONSES);
     (FakeEndpoint::start(answer, faulty).unwrap(), folder)
 }
 
@@ -132,18 +131,19 @@ fn every_verdict_is_right_or_unscored_whatever_the_endpoint_does() {
     assert_eq!(fake.counts().calls, counts.calls);
 }
 
-#[test]
-fn killed_again_and_again_it_ends_in_the_same_bytes() {
+/// Judges `n` responses, killed five times, each time so many calls after the last.
+fn check_kills(n: usize, calls_between: usize) {
     let (fake, folder) = start(by_number, 20);
+    write_responses(folder.path(), n);
     let asked = ["--responses", "r.jsonl", "--out", "v.jsonl"];
     let mut calls_before = 0;
-    for _ in 0..5 {
+    for _ in 0..KILLS {
         let mut child = judge(folder.path(), &fake.url(), &asked)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        // Until it has got somewhere: so many calls more than at the last kill, or its end.
-        while fake.counts().calls < calls_before + 40 && child.try_wait().unwrap().is_none() {
+        // Until it has got somewhere, or its end.
+        while fake.counts().calls < calls_before + calls_between && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(2));
         }
         child.kill().unwrap();
@@ -151,9 +151,11 @@ fn killed_again_and_again_it_ends_in_the_same_bytes() {
         calls_before = fake.counts().calls;
     }
     finished(judge(folder.path(), &fake.url(), &asked));
+    let paid_again: usize = fake.counts().answered.values().map(|times| times - 1).sum();
+    assert!(paid_again <= KILLS * CONCURRENCY, "{paid_again} answers paid for again");
 
     let undisturbed = tempfile::tempdir().unwrap();
-    write_responses(undisturbed.path());
+    write_responses(undisturbed.path(), n);
     fs_err::copy(
         folder.path().join("v.journal.sqlite"),
         undisturbed.path().join("v.journal.sqlite"),
@@ -163,9 +165,24 @@ fn killed_again_and_again_it_ends_in_the_same_bytes() {
     let verdicts = |folder: &Path| fs_err::read(folder.join("v.jsonl")).unwrap();
     assert_eq!(verdicts(folder.path()), verdicts(undisturbed.path()));
     let right = lines(&folder.path().join("v.jsonl"));
-    for (number, line) in right.iter().enumerate().filter(|(_, line)| line["unscored"].is_null()) {
+    assert_eq!(right.len(), n);
+    let scored = right.iter().enumerate().filter(|(_, line)| line["unscored"].is_null());
+    for (number, line) in scored.clone() {
         assert_eq!(line["verdict"], verdict(number));
     }
+    let (calls, n_scored) = (fake.counts().calls, scored.count());
+    println!("{n} responses, {calls} calls, {n_scored} scored, {paid_again} answers paid for again");
+}
+
+#[test]
+fn killed_again_and_again_it_ends_in_the_same_bytes() {
+    check_kills(RESPONSES, 40);
+}
+
+#[test]
+#[ignore = "takes a minute: cargo test --workspace --test judge -- --ignored --nocapture"]
+fn killed_on_the_way_through_ten_thousand_it_ends_in_the_same_bytes() {
+    check_kills(10_000, 2_000);
 }
 
 #[test]
