@@ -5,6 +5,7 @@
 
 mod ask;
 mod engine_model;
+mod fields;
 #[cfg(test)]
 pub(crate) mod scripted;
 
@@ -15,6 +16,7 @@ use crate::types::Message;
 
 pub use ask::{Questions, ask, json_object, object_schema};
 pub use engine_model::EngineModel;
+pub use fields::Fields;
 
 /// A dialogue to answer once.
 #[derive(Clone, Debug, PartialEq)]

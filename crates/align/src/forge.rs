@@ -46,7 +46,7 @@ use serde_json::{Value, json};
 use crate::chat::{ChatError, ChatModel};
 use crate::paint::PaintModel;
 use crate::progress::Progress;
-use crate::run_dir::{RunError, keep_settings};
+use crate::run_dir::{RunError, keep_settings, write_lines};
 use crate::types::{DataError, Message};
 
 pub use config::{ForgeConfig, LabelConfig, LabelMethod};
@@ -174,7 +174,7 @@ pub fn run(forge: &Forge, progress: &mut dyn Progress) -> Result<ForgeSummary, F
         drafts = stage::kept(&entered);
         counts.push(StageCounts::of(name, &entered));
         rejected.extend(entered.into_iter().filter(|draft| !draft.is_kept()));
-        stage::write_lines(&forge.folder.join("rejected.jsonl"), &rejected)?;
+        write_lines(&forge.folder.join("rejected.jsonl"), &rejected)?;
         if drafts.is_empty() {
             let counts = counts.pop().unwrap_or_default();
             return Err(ForgeError::NothingKept {
@@ -186,7 +186,7 @@ pub fn run(forge: &Forge, progress: &mut dyn Progress) -> Result<ForgeSummary, F
     }
     output::write(forge, &drafts)?;
     let summary = ForgeSummary::new(forge.taxonomy, counts, &drafts);
-    stage::write_lines(&forge.folder.join("summary.json"), std::slice::from_ref(&summary))?;
+    write_lines(&forge.folder.join("summary.json"), [&summary])?;
     Ok(summary)
 }
 

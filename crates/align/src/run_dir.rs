@@ -369,5 +369,18 @@ pub fn write_streamed<E: From<std::io::Error>>(
     Ok(fs_err::rename(&partial, path)?)
 }
 
+/// Writes a file of JSON lines, whole or not at all.
+///
+/// Errors: the operating system's, naming the file.
+pub fn write_lines(path: &Path, values: impl IntoIterator<Item = impl Serialize>) -> std::io::Result<()> {
+    write_streamed(path, |file| {
+        for value in values {
+            serde_json::to_writer(&mut *file, &value)?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    })
+}
+
 #[cfg(test)]
 mod tests;

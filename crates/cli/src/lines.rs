@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use align::run_dir::write_lines;
 use serde::Serialize;
 
 use crate::errors::Failure;
@@ -97,13 +98,8 @@ impl LineWriter {
 ///
 /// Errors: a [`Failure`] of output naming the file.
 pub fn write_whole(path: &Path, values: &[impl Serialize]) -> anyhow::Result<()> {
-    let mut text = Vec::new();
-    for value in values {
-        serde_json::to_writer(&mut text, value)?;
-        text.push(b'\n');
-    }
     let problem = |error| Failure::output(format!("{}: cannot be written", path.display())).because(error);
-    Ok(align::run_dir::write_atomically(path, &text).map_err(problem)?)
+    Ok(write_lines(path, values).map_err(problem)?)
 }
 
 /// How many lines each id has in a file of results, for going on with it. A torn last line, left by a kill, is cut off.

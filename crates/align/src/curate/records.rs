@@ -1,14 +1,13 @@
 //! What a curation leaves on record: each prompt with its figures, and the counts.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{ContaminationCounts, Ledger, PolicyCounts};
 use super::{CurateConfig, CurateError, Curation, QiBox};
-use crate::run_dir::write_streamed;
+use crate::run_dir::write_lines;
 use crate::types::ItemKind;
 
 /// Why a prompt is not kept.
@@ -102,13 +101,7 @@ pub(super) fn of<'l>(
 
 /// Writes `curation.jsonl`.
 pub(super) fn write(folder: &Path, records: impl Iterator<Item = CurationRecord>) -> Result<(), CurateError> {
-    write_streamed(&folder.join("curation.jsonl"), |file| {
-        for record in records {
-            serde_json::to_writer(&mut *file, &record).map_err(std::io::Error::from)?;
-            file.write_all(b"\n")?;
-        }
-        Ok(())
-    })
+    Ok(write_lines(&folder.join("curation.jsonl"), records)?)
 }
 
 /// Counts what a curation did.

@@ -11,7 +11,7 @@ use super::{EvalSummary, JudgedResponse, RATES, summarise};
 use crate::chat::ChatError;
 use crate::engine::{Engine, EngineError, SampleRequest, SamplingParams};
 use crate::progress::Progress;
-use crate::run_dir::{AnswerFolder, Journal, RunError, read_journal, write_atomically};
+use crate::run_dir::{AnswerFolder, Journal, RunError, read_journal, write_atomically, write_lines};
 use crate::training::{SettingError, check_at_least_zero, check_count, check_setting};
 use crate::types::{DataError, Item};
 use crate::verdict::{Judge, Judgement};
@@ -328,12 +328,7 @@ fn check_results(source_name: &str, expected: usize, got: usize) -> Result<(), E
 
 /// Leaves one line a response, in the order of the items, and the figures beside them.
 fn write_results(folder: &Path, responses: &[JudgedResponse], summary: &EvalSummary) -> Result<(), EvalError> {
-    let mut lines = Vec::new();
-    for response in responses {
-        serde_json::to_writer(&mut lines, response).map_err(std::io::Error::from)?;
-        lines.push(b'\n');
-    }
-    write_atomically(&folder.join(RESPONSES), &lines)?;
+    write_lines(&folder.join(RESPONSES), responses)?;
     let text = serde_json::to_string_pretty(summary).map_err(std::io::Error::from)?;
     Ok(write_atomically(&folder.join(SUMMARY), format!("{text}\n").as_bytes())?)
 }

@@ -3,10 +3,8 @@
 
 use std::path::PathBuf;
 
-use serde_json::{Map, Value};
-
 use super::{Draft, Forge, ForgeError, Maker, Prompt};
-use crate::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest, Questions, ask, json_object};
+use crate::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ask, json_object};
 use crate::progress::Progress;
 use crate::training::derive_seed;
 use crate::types::{Message, Part, Role};
@@ -44,7 +42,7 @@ impl Forge<'_> {
             request: &|index| self.request(asked, &questions[index]),
             read: &|index, answer| {
                 let object = json_object(answer).ok_or("expected a JSON object, got none")?;
-                read(index, &Fields(&object))
+                read(index, &Fields::new(&object))
             },
         };
         let outcomes = ask(asked.model, &asking, &mut || progress.advance(1))?;
@@ -82,67 +80,6 @@ pub(super) fn maker(stage: &str, model: &str, prompt: Prompt) -> Maker {
         model: model.to_owned(),
         prompt: Some(prompt.identity()),
         said: None,
-    }
-}
-
-/// The JSON object of an answer.
-pub(super) struct Fields<'a>(pub &'a Map<String, Value>);
-
-impl<'a> Fields<'a> {
-    fn expected(&self, name: &str, expected: &str) -> String {
-        let got = self.0.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
-        format!("field `{name}`: expected {expected}, got {got}")
-    }
-
-    /// Words, at least one letter of them.
-    pub fn text(&self, name: &str) -> Result<&'a str, String> {
-        let found = self.0.get(name).and_then(Value::as_str).map(str::trim);
-        found
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| self.expected(name, "some words"))
-    }
-
-    /// Words, or none.
-    pub fn text_or_empty(&self, name: &str) -> &'a str {
-        self.0.get(name).and_then(Value::as_str).unwrap_or_default().trim()
-    }
-
-    pub fn flag(&self, name: &str) -> Result<bool, String> {
-        let found = self.0.get(name).and_then(Value::as_bool);
-        found.ok_or_else(|| self.expected(name, "true or false"))
-    }
-
-    /// One of two words: whether it is the second.
-    pub fn is_second(&self, name: &str, words: [&str; 2]) -> Result<bool, String> {
-        let found = self.0.get(name).and_then(Value::as_str).map(str::trim);
-        words
-            .iter()
-            .position(|word| found.is_some_and(|found| found.eq_ignore_ascii_case(word)))
-            .map(|place| place == 1)
-            .ok_or_else(|| self.expected(name, &format!("\"{}\" or \"{}\"", words[0], words[1])))
-    }
-
-    /// A whole number up to `most`.
-    pub fn number(&self, name: &str, most: usize) -> Result<usize, String> {
-        let found = self.0.get(name).and_then(Value::as_u64).map(|number| number as usize);
-        found
-            .filter(|number| *number <= most)
-            .ok_or_else(|| self.expected(name, &format!("a whole number from 0 to {most}")))
-    }
-
-    pub fn list(&self, name: &str) -> Result<&'a [Value], String> {
-        let found = self.0.get(name).and_then(Value::as_array);
-        found.map(Vec::as_slice).ok_or_else(|| self.expected(name, "a list"))
-    }
-
-    /// A list of words, none of them empty.
-    pub fn texts(&self, name: &str) -> Result<Vec<String>, String> {
-        let texts = self.list(name)?.iter().map(|value| {
-            let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
-            text.map(str::to_owned)
-                .ok_or_else(|| self.expected(name, "a list of words"))
-        });
-        texts.collect()
     }
 }
 

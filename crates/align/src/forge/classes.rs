@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
-use super::asking::{Asked, Fields, Question, maker, unanswered};
+use super::asking::{Asked, Question, maker, unanswered};
 use super::stage::keep_pairs;
 use super::{Draft, Forge, ForgeError, Prompt, Split};
-use crate::chat::{AnswerSchema, object_schema};
+use crate::chat::{AnswerSchema, Fields, object_schema};
 use crate::progress::Progress;
 use crate::training::derive_seed;
 use crate::types::ItemKind;
@@ -102,8 +102,8 @@ fn class(forge: &Forge, fields: &Fields) -> Result<Class, String> {
     Ok(Class {
         is_meaningful: fields.flag("meaningful")?,
         is_harmful,
-        has_risky_text: fields.is_second("text_risk", TEXT_RISKS)?,
-        has_explicit_image: fields.is_second("image_risk", IMAGE_RISKS)?,
+        has_risky_text: fields.word("text_risk", &TEXT_RISKS)? == TEXT_RISKS[1],
+        has_explicit_image: fields.word("image_risk", &IMAGE_RISKS)? == IMAGE_RISKS[1],
         subcategory,
         explanation: fields.text_or_empty("explanation").to_owned(),
     })

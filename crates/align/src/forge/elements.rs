@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::asking::{Asked, Fields, Question, check_objects, maker, spaced, unanswered};
+use super::asking::{Asked, Question, check_objects, maker, spaced, unanswered};
 use super::{Draft, Forge, ForgeError, Prompt, Rejection, Seed};
-use crate::chat::{AnswerSchema, object_schema};
+use crate::chat::{AnswerSchema, Fields, object_schema};
 use crate::progress::Progress;
 use crate::types::ItemKind;
 
@@ -104,7 +104,7 @@ fn record(forge: &Forge, seed: &Seed, value: &Value) -> Record {
     let object = value
         .as_object()
         .ok_or_else(|| format!("field `records`: expected objects, got {value}"))?;
-    let fields = Fields(object);
+    let fields = Fields::new(object);
     let named = match &seed.subcategory {
         Some(subcategory) => subcategory,
         None => fields.text("subcategory")?,

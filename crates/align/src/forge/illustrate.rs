@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::asking::{Asked, Fields, Question, maker, spaced, unanswered};
+use super::asking::{Asked, Question, maker, spaced, unanswered};
 use super::stage::keep_pairs;
 use super::{Draft, Forge, ForgeError, Maker, Prompt};
-use crate::chat::{AnswerSchema, object_schema};
+use crate::chat::{AnswerSchema, Fields, object_schema};
 use crate::paint::{PaintRequest, Painting};
 use crate::progress::Progress;
 use crate::run_dir::write_atomically;

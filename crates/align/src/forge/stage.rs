@@ -5,8 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Draft, ForgeError};
-use crate::run_dir::{read_journal, write_atomically};
-use crate::types::DataError;
+use crate::run_dir::{read_journal, write_lines};
 
 /// The stages, in order.
 pub const STAGES: [&str; 10] = [
@@ -76,16 +75,4 @@ pub fn forget(folder: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Writes a file of JSON lines, whole or not at all.
-///
-/// Errors: `Io` naming the file.
-pub(super) fn write_lines<T: serde::Serialize>(path: &Path, values: &[T]) -> Result<(), DataError> {
-    let mut text = Vec::new();
-    for value in values {
-        serde_json::to_writer(&mut text, value).map_err(std::io::Error::from)?;
-        text.push(b'\n');
-    }
-    Ok(write_atomically(path, &text)?)
 }

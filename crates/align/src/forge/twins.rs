@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::asking::{Asked, Fields, Question, check_objects, check_query, maker, unanswered};
+use super::asking::{Asked, Question, check_objects, check_query, maker, unanswered};
 use super::{Draft, Forge, ForgeError, Prompt};
-use crate::chat::{AnswerSchema, object_schema};
+use crate::chat::{AnswerSchema, Fields, object_schema};
 use crate::progress::Progress;
 use crate::types::ItemKind;
 

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::asking::{Asked, Fields, Question, apply, check_objects, check_query};
+use super::asking::{Asked, Question, apply, check_objects, check_query};
 use super::{Draft, Forge, ForgeError, Prompt};
-use crate::chat::{AnswerSchema, object_schema};
+use crate::chat::{AnswerSchema, Fields, object_schema};
 use crate::progress::Progress;
 
 /// What the writer makes of a request.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::verdicts::{self, Fields};
-use crate::chat::{AnswerSchema, json_object, object_schema};
+use super::verdicts;
+use crate::chat::{AnswerSchema, Fields, json_object, object_schema};
 
 /// What is judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,10 +112,10 @@ impl Rubric {
         let object = json_object(answer).ok_or("expected a JSON object, got none")?;
         let fields = Fields::new(&object);
         match self {
-            Self::Mis => fields.mis(),
-            Self::Safer => fields.safer(),
-            Self::Scale => fields.scale(),
-            Self::Refusal => fields.refusal(),
+            Self::Mis => verdicts::mis(&fields),
+            Self::Safer => verdicts::safer(&fields),
+            Self::Scale => verdicts::scale(&fields),
+            Self::Refusal => verdicts::refusal(&fields),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use align::run_dir::{Journal, read_journal};
 use serde::{Deserialize, Serialize};
+use vlm::chat_template::format_time;
 
 /// What a reviewer says of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -145,28 +146,8 @@ fn apply(latest: &mut Latest, decision: &Decision) {
 
 /// A moment as RFC 3339 writes it in UTC, to the second.
 fn utc(moment: SystemTime) -> String {
-    const DAY: u64 = 86_400;
     let seconds = moment.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let (year, month, day) = civil(seconds / DAY);
-    let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(day: u64) -> (u64, u64, u64) {
-    // Years begin in March here, so that the leap day is the last one.
-    let shifted = day + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+    format_time("%Y-%m-%dT%H:%M:%SZ", seconds)
 }
 
 /// The reviewers' labels of each case, those left open aside: whether it is unsafe.

@@ -38,7 +38,7 @@ pub(super) fn format_now(format: &str) -> String {
 }
 
 /// A moment, in seconds since 1970-01-01 00:00 UTC, in a `strftime` format. Directives unknown here stay as they are.
-fn format_time(format: &str, seconds: u64) -> String {
+pub fn format_time(format: &str, seconds: u64) -> String {
     let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil_date(days);
     let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);

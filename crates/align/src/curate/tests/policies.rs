@@ -1,60 +1,20 @@
 //! Proof that several policies, and models that fail to answer, are curated with honestly.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use super::*;
-use crate::chat::{ChatAnswer, ChatModel, ChatRequest, Unanswered};
+use crate::chat::scripted::Script;
+use crate::chat::{ChatModel, ChatRequest};
 
-/// Answers with a digit, backwards; does not answer prompts of which it is told so.
-struct DigitChat {
-    silent_on: RefCell<Option<&'static str>>,
-    asked: RefCell<Vec<String>>,
-}
-
-impl DigitChat {
-    fn new(silent_on: Option<&'static str>) -> Self {
-        Self {
-            silent_on: RefCell::new(silent_on),
-            asked: RefCell::default(),
-        }
+/// A digit, or silence where the request's id begins so.
+fn digit(request: &ChatRequest, silent_on: Option<&str>) -> Result<String, String> {
+    match silent_on {
+        Some(id) if request.id.starts_with(id) => Err("500: sorry".to_owned()),
+        _ => Ok((request.params.seed % 11).to_string()),
     }
 }
 
-impl ChatModel for DigitChat {
-    fn name(&self) -> &'static str {
-        "digits in words"
-    }
-
-    fn answer(
-        &self,
-        requests: &mut dyn Iterator<Item = ChatRequest>,
-        on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
-    ) -> Result<(), ChatError> {
-        let requests: Vec<ChatRequest> = requests.collect();
-        for (index, request) in requests.iter().enumerate().rev() {
-            self.asked.borrow_mut().push(request.id.clone());
-            let is_silent = self.silent_on.borrow().is_some_and(|id| request.id.starts_with(id));
-            let answer = ChatAnswer {
-                text: (request.params.seed % 11).to_string(),
-                is_cut_off: false,
-                prompt_tokens: 1,
-                completion_tokens: 1,
-            };
-            let reason = "500: sorry".to_owned();
-            on_answer(
-                index,
-                if is_silent {
-                    Err(Unanswered { reason })
-                } else {
-                    Ok(answer)
-                },
-            );
-        }
-        Ok(())
-    }
-}
-
-fn both<'a>(engine: &'a mut DigitEngine, chat: &'a DigitChat) -> [Policy<'a>; 2] {
+fn both<'a>(engine: &'a mut DigitEngine, chat: &'a dyn ChatModel) -> [Policy<'a>; 2] {
     [
         Policy {
             name: Some("model".into()),
@@ -76,7 +36,8 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
         ..curation(&rubric, &config)
     };
     let output = output(folder.path(), "both");
-    let chat = DigitChat::new(Some("h7 "));
+    let silent_on = Cell::new(Some("h7 "));
+    let chat = Script::new(|request: &ChatRequest| digit(request, silent_on.get()));
     let mut engine = DigitEngine::new();
     let summary = run(&mut both(&mut engine, &chat), &settings, output, &mut Silent).unwrap();
     // One prompt is not scored by the judge, the other not answered by one of the two.
@@ -97,7 +58,7 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
     assert!(records.contains(r#""n_scored":4"#) && records.contains(r#""n_scored":8"#));
 
     // What had no score is asked for again, and nothing else.
-    chat.silent_on.replace(None);
+    silent_on.set(None);
     chat.asked.borrow_mut().clear();
     let again = Curation {
         retry_unscored: true,
@@ -106,11 +67,12 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
     let drawn = engine.completions;
     let summary = run(&mut both(&mut engine, &chat), &again, output, &mut Silent).unwrap();
     assert_eq!((summary.n_unscored, engine.completions), (8, drawn));
-    assert_eq!(*chat.asked.borrow(), ["h7 7", "h7 6", "h7 5", "h7 4"]);
+    let asked: Vec<String> = chat.asked.borrow().iter().map(|request| request.id.clone()).collect();
+    assert_eq!(asked, ["h7 7", "h7 6", "h7 5", "h7 4"]);
     assert!(!folder.path().join("samples.before-retry.jsonl").exists());
 
     let undisturbed = tempfile::tempdir().unwrap();
-    let chat = DigitChat::new(None);
+    let chat = Script::new(|request: &ChatRequest| digit(request, None));
     let mut engine = DigitEngine::new();
     let output = super::output(undisturbed.path(), "both");
     run(&mut both(&mut engine, &chat), &settings, output, &mut Silent).unwrap();
@@ -161,7 +123,8 @@ fn a_retry_that_was_stopped_loses_nothing() {
 fn a_nucleus_is_refused_where_a_policy_is_not_told_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let config = CurateConfig { top_p: 0.9, ..small() };
-    let (items, rubric, chat) = (pool(), rubric(), DigitChat::new(None));
+    let (items, rubric) = (pool(), rubric());
+    let chat = Script::new(|request: &ChatRequest| digit(request, None));
     let settings = Curation {
         pool: Pool::Items(&items),
         ..curation(&rubric, &config)
