@@ -10,24 +10,11 @@ use std::path::{Component, Path, PathBuf};
 use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
 use hf_hub::{Cache, Repo};
 use vlm::adapter::{ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE};
+use vlm::companions::{COMPANION_FILES, is_code, names_code};
 use vlm::config::CONFIG_FILE;
 use vlm::weights::{INDEX_FILE, WEIGHTS_FILE, shard_names};
 
 use crate::errors::Failure;
-
-/// Files that a model is read from beside its weights, where it has them.
-const MODEL_FILES: [&str; 10] = [
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-];
 
 /// What is looked for under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,39 +125,71 @@ fn shards(snapshot: &Path) -> Option<BTreeSet<String>> {
 
 /// Fetches what is read of a model, small files first; files that the cache has are not fetched again.
 fn fetch(cache: &Cache, repository: &str, kind: Kind) -> Result<PathBuf, String> {
-    let show = |error: hf_hub::api::sync::ApiError| error.to_string();
-    let api = api(cache).map_err(show)?;
-    let repository = api.repo(Repo::model(repository.to_owned()));
-    let listed = repository.info().map_err(show)?.siblings;
-    let listed: BTreeSet<String> = listed.into_iter().map(|file| file.rfilename).collect();
-    let get = |repository: &ApiRepo, file: &str| {
-        if listed.contains(file) {
-            repository.get(file).map_err(|error| format!("{file}: {error}"))
-        } else {
-            Err(format!("it has no file {file}"))
-        }
+    let hosted = Hosted::open(cache, repository)?;
+    let first = match kind {
+        Kind::Model => CONFIG_FILE,
+        Kind::Adapter => ADAPTER_CONFIG_FILE,
     };
-    let (first, weights) = match kind {
-        Kind::Adapter => (ADAPTER_CONFIG_FILE, vec![ADAPTER_WEIGHTS_FILE.to_owned()]),
+    let snapshot = hosted.get(first)?.parent().map(Path::to_owned).unwrap_or_default();
+    let weights = match kind {
+        Kind::Adapter => BTreeSet::from([ADAPTER_WEIGHTS_FILE.to_owned()]),
         Kind::Model => {
-            for file in MODEL_FILES.into_iter().filter(|file| listed.contains(*file)) {
-                get(&repository, file)?;
-            }
-            let shards = if listed.contains(INDEX_FILE) {
-                let index = get(&repository, INDEX_FILE)?;
-                let found = index.parent().and_then(shards);
-                found.ok_or_else(|| format!("{INDEX_FILE} is no shard index"))?
-            } else {
-                BTreeSet::from([WEIGHTS_FILE.to_owned()])
-            };
-            (CONFIG_FILE, shards.into_iter().collect())
+            hosted.get_companions(&snapshot)?;
+            hosted.weight_files(&snapshot)?
         }
     };
     for file in &weights {
-        get(&repository, file)?;
+        hosted.get(file)?;
     }
-    let first = get(&repository, first)?;
-    Ok(first.parent().map(Path::to_owned).unwrap_or_default())
+    Ok(snapshot)
+}
+
+/// A repository on the hub and the names of its files.
+struct Hosted {
+    repository: ApiRepo,
+    listed: BTreeSet<String>,
+}
+
+impl Hosted {
+    fn open(cache: &Cache, repository: &str) -> Result<Self, String> {
+        let show = |error: hf_hub::api::sync::ApiError| error.to_string();
+        let repository = api(cache).map_err(show)?.repo(Repo::model(repository.to_owned()));
+        let listed = repository.info().map_err(show)?.siblings;
+        Ok(Self {
+            repository,
+            listed: listed.into_iter().map(|file| file.rfilename).collect(),
+        })
+    }
+
+    /// A file's place in the cache, where it is from now on.
+    fn get(&self, file: &str) -> Result<PathBuf, String> {
+        if self.listed.contains(file) {
+            self.repository.get(file).map_err(|error| format!("{file}: {error}"))
+        } else {
+            Err(format!("it has no file {file}"))
+        }
+    }
+
+    /// Fetches what lies beside the weights; code only where the settings name some.
+    fn get_companions(&self, snapshot: &Path) -> Result<(), String> {
+        for file in COMPANION_FILES.into_iter().filter(|file| self.listed.contains(*file)) {
+            self.get(file)?;
+        }
+        if names_code(snapshot).map_err(|error| error.to_string())? {
+            for file in self.listed.iter().filter(|file| is_code(file)) {
+                self.get(file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn weight_files(&self, snapshot: &Path) -> Result<BTreeSet<String>, String> {
+        if !self.listed.contains(INDEX_FILE) {
+            return Ok(BTreeSet::from([WEIGHTS_FILE.to_owned()]));
+        }
+        self.get(INDEX_FILE)?;
+        shards(snapshot).ok_or_else(|| format!("{INDEX_FILE} is no shard index"))
+    }
 }
 
 fn api(cache: &Cache) -> Result<Api, hf_hub::api::sync::ApiError> {

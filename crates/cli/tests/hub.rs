@@ -132,7 +132,12 @@ fn a_name_that_is_nowhere_is_told_with_the_places() {
 
 #[test]
 fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
-    let mut files = BTreeMap::from([("README.md".to_owned(), b"# tiny".to_vec())]);
+    let mut files = BTreeMap::from([
+        ("README.md".to_owned(), b"# tiny".to_vec()),
+        ("train.py".to_owned(), b"print()".to_vec()),
+        ("vocab.json".to_owned(), b"{}".to_vec()),
+        ("merges.txt".to_owned(), Vec::from("#version: 0.2")),
+    ]);
     for entry in fs_err::read_dir(fixture().join("model")).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
@@ -151,8 +156,12 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
         fs_err::read(snapshot.join("model.safetensors")).unwrap(),
         fs_err::read(fixture().join("model/model.safetensors")).unwrap()
     );
+    for name in ["vocab.json", "merges.txt"] {
+        assert!(snapshot.join(name).exists(), "{name}");
+    }
     let asked = server.asked.lock().unwrap().clone();
-    assert!(asked.iter().all(|request| !request.contains("README")), "{asked:?}");
+    let is_needless = |request: &String| request.contains("README") || request.contains(".py");
+    assert!(!asked.iter().any(is_needless), "{asked:?}");
     assert!(
         asked.iter().all(|request| request.ends_with("Bearer hf_secret")),
         "{asked:?}"
@@ -165,6 +174,40 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
         asked.len(),
         "the cache is asked first"
     );
+}
+
+#[test]
+fn code_that_a_model_names_comes_with_it_into_the_folder_it_is_merged_into() {
+    let model = fixture().with_file_name("internvl2_5");
+    let mut files = BTreeMap::new();
+    for entry in fs_err::read_dir(model.join("model")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        files.insert(name, fs_err::read(entry.path()).unwrap());
+    }
+    let code = [
+        "modeling_internvl_chat.py",
+        "modeling_intern_vit.py",
+        "configuration_internvl_chat.py",
+    ];
+    for name in code {
+        files.insert(name.to_owned(), format!("# {name}\n").into_bytes());
+    }
+    files.insert("examples/run.py".to_owned(), Vec::new());
+    let server = Server::start(files);
+    let folder = tempfile::tempdir().unwrap();
+    let adapter = model.join("adapter").display().to_string();
+    let merge = ["merge", "--model", "tiny/vlm", "--adapter", &adapter, "--out", "merged"];
+    let (code_of_exit, _, error) = scruple(folder.path(), &merge, &[("HF_ENDPOINT", &server.address)]);
+    assert_eq!(code_of_exit, 0, "{error}");
+    let merged = folder.path().join("merged");
+    for name in code {
+        assert_eq!(
+            fs_err::read_to_string(merged.join(name)).unwrap(),
+            format!("# {name}\n")
+        );
+    }
+    assert!(!merged.join("examples").exists());
 }
 
 /// A hub of one repository, `tiny/vlm`, for as long as the test runs.

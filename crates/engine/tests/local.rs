@@ -193,8 +193,14 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
             assert!((drawn - scored).abs() < 5e-3, "drawn at {drawn}, scored {scored}");
         }
     }
+    take_step(&mut engine, &sequences);
+    assert_ne!(engine.logprobs(&sequences, Policy::Current).unwrap(), before);
+    assert_eq!(engine.logprobs(&sequences, Policy::Reference).unwrap(), before);
+}
+
+fn take_step(engine: &mut LocalEngine, sequences: &[Sequence]) {
     engine
-        .forward_backward(&sequences, &sft::CrossEntropy { n_tokens: 36 })
+        .forward_backward(sequences, &sft::CrossEntropy { n_tokens: 36 })
         .unwrap();
     engine
         .optim_step(&align::engine::AdamW {
@@ -202,20 +208,52 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
             ..Default::default()
         })
         .unwrap();
-    assert_ne!(engine.logprobs(&sequences, Policy::Current).unwrap(), before);
-    assert_eq!(engine.logprobs(&sequences, Policy::Reference).unwrap(), before);
+}
+
+// A KL term towards the bare model would take back what the adapter was fine-tuned to.
+#[test]
+fn the_reference_of_an_adapter_trained_further_has_it_as_it_was_also_after_resuming() {
+    let folder = tempfile::tempdir().unwrap();
+    let [tuned, checkpoint] = ["tuned", "checkpoint"].map(|name| folder.path().join(name));
+    let sequences = [label_of(&item(0))];
+    let mut fresh = engine(lora(), 1);
+    let bare = fresh.logprobs(&sequences, Policy::Current).unwrap();
+    take_step(&mut fresh, &sequences);
+    fresh.save(&tuned, SaveKind::Weights).unwrap();
+    let further = || {
+        let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
+        LocalEngine::open(EngineOptions {
+            adapter: Some(tuned.clone()),
+            trainable: lora(),
+            ..options
+        })
+        .unwrap()
+    };
+    let mut engine = further();
+    let began = engine.logprobs(&sequences, Policy::Current).unwrap();
+    assert_ne!(began, bare);
+    take_step(&mut engine, &sequences);
+    assert_ne!(engine.logprobs(&sequences, Policy::Current).unwrap(), began);
+    assert_eq!(engine.logprobs(&sequences, Policy::Reference).unwrap(), began);
+    engine.save(&checkpoint, SaveKind::Checkpoint).unwrap();
+    let mut resumed = further();
+    resumed.load(&checkpoint).unwrap();
+    assert_eq!(resumed.logprobs(&sequences, Policy::Reference).unwrap(), began);
+}
+
+fn label_of(item: &Item) -> Sequence {
+    Sequence {
+        id: item.id.clone(),
+        messages: item.prompt().to_vec(),
+        reply: Reply::Text(item.label().unwrap()),
+    }
 }
 
 #[test]
 fn a_frozen_model_does_not_train_and_a_saved_one_scores_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let saved = folder.path().join("saved");
-    let item = item(1);
-    let sequence = Sequence {
-        id: item.id.clone(),
-        messages: item.prompt().to_vec(),
-        reply: Reply::Text(item.label().unwrap()),
-    };
+    let sequence = label_of(&item(1));
     let mut frozen = engine(Trainable::Frozen, 1);
     let loss = sft::CrossEntropy { n_tokens: 1 };
     assert!(frozen.forward_backward(std::slice::from_ref(&sequence), &loss).is_err());
@@ -238,15 +276,7 @@ fn after_a_step(trainable: &Trainable, n_parts: usize, micro_batch_tokens: usize
         ..options
     })
     .unwrap();
-    let items: Vec<Item> = (0..6).map(item).collect();
-    let sequences: Vec<Sequence> = items
-        .iter()
-        .map(|item| Sequence {
-            id: item.id.clone(),
-            messages: item.prompt().to_vec(),
-            reply: Reply::Text(item.label().unwrap()),
-        })
-        .collect();
+    let sequences: Vec<Sequence> = (0..6).map(|index| label_of(&item(index))).collect();
     let n_tokens = engine.reply_lengths(&sequences).unwrap().iter().sum();
     let optimizer = align::engine::AdamW {
         learning_rate: 1e-2,

@@ -1,154 +1,33 @@
 //! LoRA adapters on a model: attached fresh, or read from and written to PEFT folders.
 
+mod config;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use fancy_regex::Regex;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+
+pub use config::{ADAPTER_CONFIG_FILE, LoraConfig, TargetModules};
+use config::{AdaptedLayer, AdapterSettings};
 
 use crate::error::Error;
 use crate::linear::Linear;
 use crate::lora::Lora;
 use crate::model::Vlm;
-use crate::parameter::{Group, Parameters};
+use crate::parameter::Parameters;
 use crate::tensor_file::{NamedTensor, TensorFile, write_tensors};
 use crate::weights::Naming;
 
-/// The adapter's settings in a PEFT folder.
-pub const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
 /// The adapter's matrices in a PEFT folder.
 pub const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 // What PEFT puts before the path of every module.
 const PREFIX: &str = "base_model.model.";
 
-/// Which linear layers are adapted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum TargetModules {
-    /// Layers whose path is one of these names or ends in one, after a dot.
-    Names(Vec<String>),
-    /// Layers whose whole path matches this regular expression under either naming of the checkpoint, or
-    /// `all-linear` for all of the language model's layers.
-    Pattern(String),
-}
-
-/// How layers are adapted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoraConfig {
-    /// Rank of the update.
-    pub r: usize,
-    /// The update is scaled by `alpha / r`, or by `alpha / sqrt(r)` where `rank_stabilised`.
-    pub alpha: f64,
-    /// Share of the adapter's inputs that training drops; passes that do not train drop nothing.
-    pub dropout: f64,
-    /// Whether the scale is that of rank-stabilised LoRA (Kalajdzievski, arXiv 2312.03732).
-    pub rank_stabilised: bool,
-    /// The layers.
-    pub target_modules: TargetModules,
-}
-
-impl LoraConfig {
-    fn scale(&self) -> f64 {
-        let r = self.r as f64;
-        self.alpha / if self.rank_stabilised { r.sqrt() } else { r }
-    }
-
-    /// Reads a PEFT folder's `adapter_config.json`.
-    ///
-    /// Errors: `Io` when it cannot be read; `File` naming the field that is wrong or asks for what is not supported.
-    pub fn load(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(ADAPTER_CONFIG_FILE);
-        let problem = |problem: String| Error::File {
-            path: path.clone(),
-            problem,
-        };
-        let text = fs_err::read_to_string(&path)?;
-        let fields: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|error| problem(format!("not a JSON object: {error}")))?;
-        refuse_unsupported(&fields).map_err(problem)?;
-        let config: PeftConfig =
-            serde_json::from_value(Value::Object(fields)).map_err(|error| problem(error.to_string()))?;
-        if config.r == 0 {
-            return Err(problem("field `r`: expected a positive integer, got 0".to_owned()));
-        }
-        let PeftConfig {
-            r,
-            lora_alpha: alpha,
-            lora_dropout: dropout,
-            use_rslora: rank_stabilised,
-            target_modules,
-        } = config;
-        Ok(Self {
-            r,
-            alpha,
-            dropout,
-            rank_stabilised,
-            target_modules,
-        })
-    }
-
-    fn save(&self, folder: &Path, base_model: &str) -> Result<(), Error> {
-        let fields = json!({
-            "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": base_model,
-            "r": self.r,
-            "lora_alpha": self.alpha,
-            "lora_dropout": self.dropout,
-            "target_modules": self.target_modules,
-            "exclude_modules": null,
-            "bias": "none",
-            "use_rslora": self.rank_stabilised,
-            "use_dora": false,
-            "init_lora_weights": true,
-            "modules_to_save": null,
-            "rank_pattern": {},
-            "alpha_pattern": {},
-            "fan_in_fan_out": false,
-            "inference_mode": true,
-        });
-        Ok(fs_err::write(
-            folder.join(ADAPTER_CONFIG_FILE),
-            format!("{fields:#}\n"),
-        )?)
-    }
-}
-
-#[derive(Deserialize)]
-struct PeftConfig {
-    r: usize,
-    lora_alpha: f64,
-    #[serde(default)]
-    lora_dropout: f64,
-    #[serde(default)]
-    use_rslora: bool,
-    target_modules: TargetModules,
-}
-
-// Each of these changes what the matrices mean; leaving one unread would give another model without a word.
-fn refuse_unsupported(fields: &Map<String, Value>) -> Result<(), String> {
-    let plain = [
-        ("peft_type", json!("LORA")),
-        ("bias", json!("none")),
-        ("use_dora", json!(false)),
-        ("fan_in_fan_out", json!(false)),
-        ("modules_to_save", json!(null)),
-        ("rank_pattern", json!({})),
-        ("alpha_pattern", json!({})),
-        ("layer_replication", json!(null)),
-        ("trainable_token_indices", json!(null)),
-        ("alora_invocation_tokens", json!(null)),
-        ("use_qalora", json!(false)),
-    ];
-    let unlike = plain.iter().find_map(|(name, expected)| {
-        let got = fields.get(*name).filter(|got| !got.is_null() && *got != expected)?;
-        Some(format!("field `{name}`: expected {expected}, got {got}"))
-    });
-    unlike.map_or(Ok(()), Err)
-}
+/// What stands between a matrix's letter and `.weight` where it was saved without PEFT's own method: PEFT's name for an
+/// adapter that nobody named.
+const DEFAULT_NAME: &str = ".default";
 
 impl Vlm {
     /// Puts a fresh adapter on every layer chosen, in place of any there was; the model's output does not change yet.
@@ -167,7 +46,7 @@ impl Vlm {
             let module = linear.module_name().to_owned();
             let adapter = chosen.contains(&module, naming).then(|| {
                 n_layers += 1;
-                Lora::random(&module, linear.widths(), config.r, config.scale(), seed, &device)
+                Lora::random(&module, linear.widths(), config.r, config.strength(), seed, &device)
             });
             linear.set_adapter(adapter);
             paths.push(module);
@@ -190,27 +69,27 @@ impl Vlm {
 
     /// Reads a PEFT folder's adapter onto the model, in place of any there was. Modules may be named as in published
     /// checkpoints, as transformers has nested them since 4.52, or as seen from inside the nested model. Matrices are
-    /// f32 whatever the file's type.
+    /// f32 whatever the file's type. What comes back are the settings of layers that no pattern sets apart.
     ///
     /// Errors: `Io`, `File` or `Tensor`: a file is missing or broken, a setting is not supported, a matrix is missing,
     /// misshapen or belongs to no layer of this model, or there is none at all.
     pub fn load_adapter(&mut self, folder: &Path) -> Result<LoraConfig, Error> {
-        let config = LoraConfig::load(folder)?;
+        let settings = AdapterSettings::read(folder)?;
         let file = TensorFile::open(&folder.join(ADAPTER_WEIGHTS_FILE))?;
         let (naming, device) = (self.naming(), self.device());
         let mut modules = BTreeSet::new();
         self.visit_linears(&mut |linear| {
             modules.insert(naming.published(linear.module_name()));
         });
-        let mut keys = keys_by_module(&file, naming, &modules)?;
+        let mut places = places_by_module(&file, naming, &modules)?;
         let mut adapters = BTreeMap::new();
         let mut failure = None;
         self.visit_linears(&mut |linear| {
             let module = linear.module_name().to_owned();
-            let Some(prefix) = keys.remove(&naming.published(&module)) else {
+            let Some(place) = places.remove(&naming.published(&module)) else {
                 return;
             };
-            match read_lora(&file, &prefix, &module, linear.widths(), &config, &device) {
+            match place.read(&file, &module, linear.widths(), &settings, &device) {
                 Ok(adapter) => drop(adapters.insert(module, adapter)),
                 Err(error) => failure = failure.take().or(Some(error)),
             }
@@ -218,11 +97,8 @@ impl Vlm {
         if let Some(error) = failure {
             return Err(error);
         }
-        if let Some(prefix) = keys.values().next() {
-            return Err(file.tensor_error(
-                &format!("{prefix}.lora_A.weight"),
-                "belongs to no adaptable layer".into(),
-            ));
+        if let Some(place) = places.values().next() {
+            return Err(file.tensor_error(&place.key("A"), "belongs to no adaptable layer".into()));
         }
         if adapters.is_empty() {
             return Err(Error::File {
@@ -234,29 +110,36 @@ impl Vlm {
             let adapter = adapters.remove(linear.module_name());
             linear.set_adapter(adapter);
         });
-        Ok(config)
+        Ok(settings.lora)
     }
 
-    /// Writes the adapter as a PEFT folder, modules named the newer way, which PEFT and vLLM read today.
+    /// Writes the adapter as a PEFT folder, modules named the newer way, which PEFT and vLLM read today. Which layers it
+    /// adapts, and how, is written as it is on the model; `config` says the rest.
     ///
     /// Errors: `Input` when no adapter is attached; `Io` or `File` when the folder cannot be written.
     pub fn save_adapter(&self, config: &LoraConfig, base_model: &str, folder: &Path) -> Result<(), Error> {
         let naming = self.naming();
-        let mut tensors = Vec::new();
-        self.clone().visit_parameters(&mut |parameter| {
-            if parameter.group() == Group::Adapter {
-                let nested = naming.nested().key(&naming.published(parameter.name()));
+        let nested = |name: &str| naming.nested().key(&naming.published(name));
+        let (mut layers, mut tensors) = (Vec::new(), Vec::new());
+        self.clone().visit_linears(&mut |linear| {
+            let Some(adapter) = linear.adapter() else { return };
+            layers.push(AdaptedLayer {
+                path: nested(linear.module_name()),
+                r: adapter.rank(),
+                alpha: adapter.alpha(),
+            });
+            adapter.clone().visit_parameters(&mut |parameter| {
                 tensors.push(NamedTensor {
-                    key: format!("{PREFIX}{nested}"),
+                    key: format!("{PREFIX}{}", nested(parameter.name())),
                     ..parameter.to_named_tensor()
                 });
-            }
+            });
         });
         if tensors.is_empty() {
             return Err(Error::Input("no adapter is attached to the model".to_owned()));
         }
         fs_err::create_dir_all(folder)?;
-        config.save(folder, base_model)?;
+        config::write(config, &layers, base_model, folder)?;
         write_tensors(&folder.join(ADAPTER_WEIGHTS_FILE), &tensors)
     }
 }
@@ -269,56 +152,83 @@ fn no_module(target_modules: &TargetModules, paths: &[String]) -> Error {
     ))
 }
 
-// For each adapted module, named the published way as `modules` are, the file's keys up to `.lora_A.weight`.
-fn keys_by_module(
+/// Where a file holds the matrices of one layer.
+#[derive(PartialEq)]
+struct Place {
+    /// The layer's path in the model that PEFT adapted.
+    path: String,
+    /// What follows the matrix's letter.
+    ending: String,
+}
+
+impl Place {
+    /// Where the matrix of this key is, if it is one.
+    fn of(key: &str) -> Option<Self> {
+        let key = key.strip_prefix(PREFIX)?.strip_suffix(".weight")?;
+        let (key, name) = key
+            .strip_suffix(DEFAULT_NAME)
+            .map_or((key, ""), |key| (key, DEFAULT_NAME));
+        let path = key.strip_suffix(".lora_A").or_else(|| key.strip_suffix(".lora_B"))?;
+        Some(Self {
+            path: path.to_owned(),
+            ending: format!("{name}.weight"),
+        })
+    }
+
+    fn key(&self, letter: &str) -> String {
+        format!("{PREFIX}{}.lora_{letter}{}", self.path, self.ending)
+    }
+
+    fn read(
+        &self,
+        file: &TensorFile,
+        module: &str,
+        (d_in, d_out): (usize, usize),
+        settings: &AdapterSettings,
+        device: &Device,
+    ) -> Result<Lora, Error> {
+        let (r, strength) = settings.of_layer(&self.path);
+        let matrix = |letter, shape: [usize; 2]| {
+            let values = file.read(&self.key(letter), &shape)?;
+            Ok::<_, Error>(Tensor::from_data(values, device))
+        };
+        Ok(Lora::new(
+            module,
+            matrix("A", [r, d_in])?,
+            matrix("B", [d_out, r])?,
+            strength,
+        ))
+    }
+}
+
+// For each adapted module, named the published way as `modules` are, where the file holds its matrices.
+fn places_by_module(
     file: &TensorFile,
     naming: Naming,
     modules: &BTreeSet<String>,
-) -> Result<BTreeMap<String, String>, Error> {
-    let mut keys = BTreeMap::new();
+) -> Result<BTreeMap<String, Place>, Error> {
+    let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for key in file.keys() {
-        let prefix = key
-            .strip_suffix(".lora_A.weight")
-            .or_else(|| key.strip_suffix(".lora_B.weight"));
-        let (Some(prefix), Some(module)) = (prefix, prefix.and_then(|prefix| prefix.strip_prefix(PREFIX))) else {
+        let Some(place) = Place::of(&key) else {
             let expected = format!("expected a key `{PREFIX}….lora_A.weight` or `….lora_B.weight`");
             return Err(file.tensor_error(&key, expected));
         };
-        // The prefix alone says which naming it is; from inside the nested model, its own `model.` is not seen.
+        // The path alone says which naming it is; from inside the nested model, its own `model.` is not seen.
         let published = |path: &str| naming.of_key(path).published(path);
-        let from_inside = published(&format!("model.{module}"));
+        let from_inside = published(&format!("model.{}", place.path));
         let module = if modules.contains(&from_inside) {
             from_inside
         } else {
-            published(module)
+            published(&place.path)
         };
-        if let Some(other) = keys.insert(module, prefix.to_owned()).filter(|other| other != prefix) {
-            return Err(file.tensor_error(&key, format!("`{other}` names the same layer")));
+        match places.get(&module) {
+            Some(other) if *other != place => {
+                return Err(file.tensor_error(&key, format!("`{}` names the same layer", other.key("A"))));
+            }
+            _ => drop(places.insert(module, place)),
         }
     }
-    Ok(keys)
-}
-
-fn read_lora(
-    file: &TensorFile,
-    prefix: &str,
-    module: &str,
-    (d_in, d_out): (usize, usize),
-    config: &LoraConfig,
-    device: &burn::tensor::Device,
-) -> Result<Lora, Error> {
-    let matrix = |name: &str, shape: [usize; 2]| {
-        Ok::<_, Error>(Tensor::from_data(
-            file.read(&format!("{prefix}.{name}.weight"), &shape)?,
-            device,
-        ))
-    };
-    Ok(Lora::new(
-        module,
-        matrix("lora_A", [config.r, d_in])?,
-        matrix("lora_B", [d_out, config.r])?,
-        config.scale(),
-    ))
+    Ok(places)
 }
 
 enum ModuleChoice {

@@ -29,6 +29,7 @@ pub struct Batch {
     starts: Vec<usize>,
     lengths: Vec<usize>,
     next_positions: Vec<u32>,
+    rope_bases: Vec<f64>,
     shape: [usize; 2],
     image_token: u32,
 }
@@ -74,6 +75,7 @@ impl Batch {
             starts: Vec::new(),
             lengths: Vec::new(),
             next_positions: Vec::new(),
+            rope_bases: Vec::new(),
             shape,
             image_token: config.tokens.image,
         }
@@ -87,6 +89,7 @@ impl Batch {
         self.lengths.push(ids.len());
         self.ids.extend_from_slice(ids);
         self.next_positions.push(positions.next);
+        self.rope_bases.push(config.rope_base(ids.len()));
         for (all, axis) in self.axes.iter_mut().zip(positions.axes) {
             all.extend(axis);
         }
@@ -150,6 +153,7 @@ impl Batch {
             lengths: &self.lengths,
             shape: self.shape,
             axes: &self.axes,
+            rope_bases: &self.rope_bases,
         }
     }
 

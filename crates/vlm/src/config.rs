@@ -57,6 +57,7 @@ impl TextConfig {
     /// Errors: `File` naming the field that is missing, of the wrong type, out of range or at odds with another.
     pub(crate) fn read(fields: &Fields) -> Result<Self, Error> {
         let (hidden_size, num_attention_heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
+        let rope = fields.section("rope_parameters")?;
         let config = Self {
             hidden_size,
             intermediate_size: fields.count("intermediate_size")?,
@@ -66,7 +67,7 @@ impl TextConfig {
             attention_bias: true,
             vocab_size: fields.count("vocab_size")?,
             rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
-            rope_theta: fields.number("rope_theta", 1e4)?,
+            rope_theta: rope.as_ref().unwrap_or(fields).number("rope_theta", 1e4)?,
             mrope_section: [hidden_size / num_attention_heads / 2, 0, 0],
             max_position_embeddings: fields.count_or("max_position_embeddings", 32_768)?,
             initializer_range: fields.number("initializer_range", 0.02)?,
@@ -82,6 +83,22 @@ impl TextConfig {
             ));
         }
         Ok(config)
+    }
+}
+
+/// By how much dynamic scaling lets a sequence be longer than `max_position_embeddings`; none where nothing scales.
+/// Since transformers 5 `rope_parameters` hold what `rope_scaling` held.
+///
+/// Errors: `File` naming the field for another kind of scaling, or a factor that is missing or out of range.
+pub(crate) fn read_dynamic_rope(text: &Fields) -> Result<Option<f64>, Error> {
+    let newer = text.section("rope_parameters")?;
+    let Some(scaling) = newer.map_or_else(|| text.section("rope_scaling"), |newer| Ok(Some(newer)))? else {
+        return Ok(None);
+    };
+    let kind = if scaling.has("rope_type") { "rope_type" } else { "type" };
+    match scaling.one_of(kind, &["default", "dynamic"])? {
+        "dynamic" => scaling.required_number("factor").map(Some),
+        _ => Ok(None),
     }
 }
 
@@ -101,6 +118,8 @@ pub(crate) struct Shape {
     pub tokens: ImageTokens,
     /// Side of the square of patches that make one image token.
     pub merge_size: usize,
+    /// See [`read_dynamic_rope`].
+    pub dynamic_rope: Option<f64>,
 }
 
 /// A `config.json` on its way in.
@@ -120,6 +139,7 @@ pub struct Config {
     pub tokens: ImageTokens,
     /// Side of the square of patches that make one image token.
     pub merge_size: usize,
+    dynamic_rope: Option<f64>,
     pub(crate) family: &'static dyn Family,
     raw: Value,
     path: PathBuf,
@@ -156,11 +176,13 @@ impl Config {
             text,
             tokens,
             merge_size,
+            dynamic_rope,
         } = family.shape(&Source { fields, path })?;
         Ok(Self {
             text,
             tokens,
             merge_size,
+            dynamic_rope,
             family,
             raw,
             path: path.to_owned(),
@@ -189,6 +211,32 @@ impl Config {
             }
         }
         self
+    }
+
+    /// The base of the rotary frequencies in a sequence of so many tokens: larger in one that is longer than the model was
+    /// made for, where `config.json` asks for dynamic scaling.
+    ///
+    /// `rope_theta · (factor · n_tokens / max - (factor - 1)) ^ (head_dim / (head_dim - 2))`, with
+    /// `max_position_embeddings` as `max`.
+    ///
+    /// Source: `InternLM2DynamicNTKScalingRotaryEmbedding` of OpenGVLab's `modeling_internlm2.py`, and
+    /// `_compute_dynamic_ntk_parameters` of transformers 4.57. Differs: they measure a batch's longest row, padding
+    /// included, and remember it for later passes; here only a sequence's own length counts, so that company and history
+    /// change nothing.
+    pub fn rope_base(&self, n_tokens: usize) -> f64 {
+        let TextConfig {
+            rope_theta: base,
+            max_position_embeddings: longest,
+            ..
+        } = self.text;
+        match self.dynamic_rope {
+            Some(factor) if n_tokens > longest => {
+                let head_dim = self.text.head_dim() as f64;
+                let growth = factor * n_tokens as f64 / longest as f64 - (factor - 1.0);
+                base * growth.powf(head_dim / (head_dim - 2.0))
+            }
+            _ => base,
+        }
     }
 
     /// The file's content, fields unknown to this crate included.

@@ -3,16 +3,18 @@
 //! Prompts join a batch (`continuous`): each is computed once and its keys and values are shared by all its members
 //! (`decoder`); each step then adds one token to every sequence, and sequences that have ended leave. [`generate`] takes
 //! its prompts in chunks of at most `batch_size` sequences, shared out between worker threads; a server lets requests
-//! join a [`ContinuousBatch`] as they come.
+//! join a [`ContinuousBatch`] as they come, long prompts piece by piece.
 //!
 //! A sequence depends on the weights, its prompt and its seed alone: not on its companions, the batch size or the
 //! number of workers. On the CPU this holds bit for bit, in tokens and log-probabilities, while no inner dimension of
 //! a product (hidden and feed-forward width, prompt length) exceeds 512; beyond, matrix
 //! products may split their sums by the size of the batch, and scores are equal up to rounding.
 
+mod adjustments;
 mod chunk;
 mod continuous;
 mod decoder;
+pub mod held;
 mod sampler;
 mod sequence;
 
@@ -24,6 +26,7 @@ use burn::tensor::Tensor;
 use crate::batch::TokenSequence;
 use crate::error::Error;
 use crate::model::Vlm;
+pub use adjustments::Adjustments;
 use chunk::{Place, Task};
 pub use continuous::{Constraint, ContinuousBatch, Event, Member, Request, Token};
 
@@ -193,29 +196,40 @@ fn check_length(model: &Vlm, n_tokens: usize, options: &GenerateOptions) -> Resu
     }
 }
 
-/// Shares sequences out: prompts of like length together, a group in one chunk unless it alone is more than a batch,
-/// and about as many sequences in each chunk, with work for every worker where there is enough.
+/// Chunks that each worker gets where there are enough sequences: those of short prompts, whose completions tend to be short
+/// too, then fill the time that others take longer.
+const CHUNKS_A_WORKER: usize = 2;
+/// Fewer sequences than this are not worth a chunk of their own.
+const LEAST_IN_CHUNK: usize = 16;
+
+/// Shares sequences out: prompts of like length together and the longest first, a group in one chunk unless it alone is
+/// more than a batch, and about as many sequences in each chunk, with work for every worker where there is enough.
 fn chunks(prompts: &[Prompt], options: &GenerateOptions) -> Vec<Vec<Place>> {
     let total: usize = prompts.iter().map(|prompt| prompt.seeds.len()).sum();
-    let n_chunks = total.div_ceil(options.batch_size).next_multiple_of(options.workers);
-    let wanted = total.div_ceil(n_chunks.max(1));
+    let balanced = (options.workers * CHUNKS_A_WORKER).min(total / LEAST_IN_CHUNK);
+    let n_chunks = total
+        .div_ceil(options.batch_size)
+        .max(balanced)
+        .next_multiple_of(options.workers);
     let mut order: Vec<usize> = (0..prompts.len()).collect();
-    order.sort_by_key(|&prompt| prompts[prompt].sequence.ids.len());
+    order.sort_by_key(|&prompt| std::cmp::Reverse(prompts[prompt].sequence.ids.len()));
 
     let mut chunks: Vec<Vec<Place>> = Vec::new();
+    let mut n_placed = 0;
     for prompt in order {
         let places: Vec<Place> = (0..prompts[prompt].seeds.len())
             .map(|seed| Place { prompt, seed })
             .collect();
         for group in places.chunks(options.batch_size) {
+            // A chunk ends where its part of all sequences is nearest, so that what it has too much the next has less.
+            let is_nearer_with = (2 * n_placed + group.len()) * n_chunks <= 2 * chunks.len() * total;
             match chunks.last_mut() {
-                Some(chunk)
-                    if chunk.len() + group.len() <= options.batch_size && chunk.len() + group.len() / 2 < wanted =>
-                {
+                Some(chunk) if chunk.len() + group.len() <= options.batch_size && is_nearer_with => {
                     chunk.extend_from_slice(group);
                 }
                 _ => chunks.push(group.to_vec()),
             }
+            n_placed += group.len();
         }
     }
     chunks
@@ -282,8 +296,10 @@ mod tests {
 
     #[test]
     fn chunks_are_even_keep_groups_whole_and_stay_within_the_batch() {
-        assert_eq!(sizes(&[5; 13], 64, 2), [35, 30]);
-        assert_eq!(sizes(&[1; 64], 32, 2), [32, 32]);
+        assert_eq!(sizes(&[5; 5], 64, 2), [15, 10]);
+        assert_eq!(sizes(&[5; 13], 64, 2), [15, 20, 15, 15]);
+        assert_eq!(sizes(&[1; 64], 32, 2), [16, 16, 16, 16]);
+        assert_eq!(sizes(&[1; 300], 32, 2), [30; 10]);
         assert_eq!(sizes(&[8; 3], 10, 1), [8, 8, 8]);
         assert_eq!(sizes(&[70, 2], 32, 1), [32, 32, 8]);
         assert_eq!(sizes(&[], 32, 2), [0; 0]);

@@ -5,12 +5,14 @@
 //! will join.
 
 mod decode;
+mod limits;
 mod settings;
 
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::limits::PictureLimits;
 pub use self::settings::ImageSettings;
 use crate::error::Error;
 use crate::resample::{CHANNELS, RgbPicture};
@@ -39,6 +41,11 @@ pub trait Pictures: Debug + Send + Sync {
     ///
     /// Errors: `Input` for one of a shape that the family does not take.
     fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error>;
+
+    /// The same within other limits.
+    ///
+    /// Errors: `Input` naming a limit that the family does not know, or that leaves no picture a size.
+    fn within(&self, limits: &PictureLimits) -> Result<Box<dyn Pictures>, Error>;
 
     /// Decodes and processes the bytes of a picture's file of at most `max_pixels`, as [`Self::process_file`] does.
     ///
@@ -121,6 +128,17 @@ impl Pictures for ImageProcessor {
             merge_size: settings.merge_size,
             levels: self.levels.clone(),
         })
+    }
+
+    fn within(&self, limits: &PictureLimits) -> Result<Box<dyn Pictures>, Error> {
+        limits.only(["min_pixels", "max_pixels"])?;
+        let settings = ImageSettings {
+            min_pixels: limits.min_pixels.unwrap_or(self.settings.min_pixels),
+            max_pixels: limits.max_pixels.unwrap_or(self.settings.max_pixels),
+            ..self.settings.clone()
+        };
+        settings.check().map_err(Error::Input)?;
+        Ok(Box::new(Self::new(settings)))
     }
 }
 

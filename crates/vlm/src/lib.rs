@@ -9,6 +9,7 @@ pub mod cache;
 pub mod device;
 pub mod error;
 
+pub mod companions;
 pub mod config;
 
 pub mod chat_template;

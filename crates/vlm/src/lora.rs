@@ -9,11 +9,28 @@ use crate::linear::linear;
 use crate::parameter::{AnyParameter, Group, Parameter, Parameters};
 use crate::weights::{generator_for, hash_of_name, uniform};
 
+/// How strongly adapters act on their layers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Strength {
+    /// The update is scaled by `alpha / r`, or by `alpha / sqrt(r)` where `rank_stabilised`.
+    pub alpha: f64,
+    /// Whether the scale is that of rank-stabilised LoRA (Kalajdzievski, arXiv 2312.03732).
+    pub rank_stabilised: bool,
+}
+
+impl Strength {
+    fn scale(self, r: usize) -> f64 {
+        let r = r as f64;
+        self.alpha / if self.rank_stabilised { r.sqrt() } else { r }
+    }
+}
+
 /// The update `x · Aᵀ · Bᵀ · alpha / r` beside a frozen layer; training never forms the product `B · A`.
 #[derive(Clone, Debug)]
 pub struct Lora {
     a: Parameter<2>,
     b: Parameter<2>,
+    alpha: f64,
     scale: f64,
     // Tells the layer from others where masks are drawn.
     layer: u64,
@@ -22,12 +39,13 @@ pub struct Lora {
 }
 
 impl Lora {
-    /// An adapter of given matrices. Shapes: `a` `[r, d_in]`, `b` `[d_out, r]`; `scale` is `alpha / r`.
-    pub fn new(module: &str, a: Tensor<2>, b: Tensor<2>, scale: f64) -> Self {
+    /// An adapter of given matrices. Shapes: `a` `[r, d_in]`, `b` `[d_out, r]`.
+    pub fn new(module: &str, a: Tensor<2>, b: Tensor<2>, strength: Strength) -> Self {
         Self {
+            alpha: strength.alpha,
+            scale: strength.scale(a.dims()[0]),
             a: Parameter::new(&format!("{module}.lora_A.weight"), Group::Adapter, a),
             b: Parameter::new(&format!("{module}.lora_B.weight"), Group::Adapter, b),
-            scale,
             layer: hash_of_name(module),
             dropout: None,
         }
@@ -48,7 +66,7 @@ impl Lora {
         module: &str,
         (d_in, d_out): (usize, usize),
         r: usize,
-        scale: f64,
+        strength: Strength,
         seed: u64,
         device: &Device,
     ) -> Self {
@@ -58,7 +76,17 @@ impl Lora {
             .map(|_| (bound * (2.0 * uniform(&mut generator) - 1.0)) as f32)
             .collect();
         let a = Tensor::from_data(TensorData::new(a, [r, d_in]), device);
-        Self::new(module, a, Tensor::zeros([d_out, r], device), scale)
+        Self::new(module, a, Tensor::zeros([d_out, r], device), strength)
+    }
+
+    /// The rank.
+    pub fn rank(&self) -> usize {
+        self.a.dims()[0]
+    }
+
+    /// What the update is scaled by, beside the rank's part.
+    pub fn alpha(&self) -> f64 {
+        self.alpha
     }
 
     /// The update for each row. Shapes: `[n, d_in]` → `[n, d_out]`.

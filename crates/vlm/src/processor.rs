@@ -10,20 +10,14 @@ use serde_json::Value;
 
 use crate::cache::Cache;
 use crate::chat_template::ChatTemplate;
+use crate::companions::copy_companions;
 use crate::config::Config;
 use crate::error::Error;
-use crate::image_processor::{ImagePatches, Pictures};
-use crate::tokenizer::{Tokenizer, copy_files, read_json};
+use crate::image_processor::{ImagePatches, PictureLimits, Pictures};
+use crate::tokenizer::{Tokenizer, read_json};
 
 /// Opens the assistant's turn in the ChatML layout that all families use.
 const ASSISTANT_HEADER: &str = "<|im_start|>assistant\n";
-
-/// Files of a model's folder that belong to its pictures.
-const IMAGE_FILES: [&str; 3] = [
-    "preprocessor_config.json",
-    "processor_config.json",
-    "video_preprocessor_config.json",
-];
 
 /// Processed pictures kept in memory, in bytes, unless [`Processor::with_image_cache_bytes`] says otherwise.
 const DEFAULT_CACHE_BYTES: usize = 256 << 20;
@@ -89,15 +83,18 @@ impl Processor {
         }
     }
 
-    /// The same processor with other image settings (a lower `max_pixels`, say).
-    #[must_use]
-    pub fn with_pictures(self, pictures: Box<dyn Pictures>) -> Self {
-        let cache = image_cache(self.cache.byte_limit());
-        Self {
-            pictures,
-            cache,
-            ..self
+    /// The same processor with other limits to the size of pictures.
+    ///
+    /// Errors: as [`Pictures::within`].
+    pub fn within(self, limits: &PictureLimits) -> Result<Self, Error> {
+        if *limits == PictureLimits::default() {
+            return Ok(self);
         }
+        Ok(Self {
+            pictures: self.pictures.within(limits)?,
+            cache: image_cache(self.cache.byte_limit()),
+            ..self
+        })
     }
 
     /// The tokenizer.
@@ -193,12 +190,12 @@ impl Processor {
         mask
     }
 
-    /// Copies everything [`Self::open`] read to another folder, byte for byte.
+    /// Copies everything that lies beside the weights and `config.json` to another folder, byte for byte: what
+    /// [`Self::open`] read, and what others need to load the model (see [`crate::companions`]).
     ///
-    /// Errors: `Io` naming the file.
+    /// Errors: `Io` naming the file; `File` for settings that are no JSON any more.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
-        self.tokenizer.save(folder)?;
-        copy_files(&self.folder, folder, &IMAGE_FILES)
+        copy_companions(&self.folder, folder)
     }
 
     /// Looks for special tokens in every string of the messages that a template may render.

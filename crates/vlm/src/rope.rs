@@ -8,6 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::config::{ImageTokens, TextConfig};
 use crate::error::Error;
 use crate::kernels::{self, RotaryTable};
+use crate::text::Placement;
 
 /// Where the tokens of a sequence stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,30 +123,35 @@ pub(crate) struct Rotary {
 }
 
 impl Rotary {
-    /// The angles of `[b, t]` tokens at `axes`, batch-major.
+    /// The angles of `[b, t]` tokens at `axes`, batch-major, all by the model's own base.
     pub fn new(axes: &[Vec<u32>; 3], shape: [usize; 2], config: &TextConfig) -> Self {
-        let frequencies = frequencies(config);
-        let n = shape[0] * shape[1];
-        let (mut cos, mut sin) = (
-            Vec::with_capacity(n * frequencies.len()),
-            Vec::with_capacity(n * frequencies.len()),
-        );
-        let places = (0..n).map(|token_idx| std::array::from_fn::<_, 3, _>(|axis| axes[axis][token_idx]));
-        for place in places {
-            for (axis, frequency) in &frequencies {
-                let (s, c) = (place[*axis] as f32 * frequency).sin_cos();
-                cos.push(c);
-                sin.push(s);
+        Self::by_bases(axes, &vec![config.rope_theta; shape[0] * shape[1]], shape, config)
+    }
+
+    /// The angles of sequences, each by a base of its own. Padding turns somehow.
+    pub fn of_sequences(tokens: Placement, config: &TextConfig) -> Self {
+        let mut bases = vec![config.rope_theta; tokens.shape[0] * tokens.shape[1]];
+        for ((start, length), base) in tokens.starts.iter().zip(tokens.lengths).zip(tokens.rope_bases) {
+            bases[*start..start + length].fill(*base);
+        }
+        Self::by_bases(tokens.axes, &bases, tokens.shape, config)
+    }
+
+    fn by_bases(axes: &[Vec<u32>; 3], bases: &[f64], shape: [usize; 2], config: &TextConfig) -> Self {
+        let n_angles = bases.len() * config.head_dim() / 2;
+        let (mut cos, mut sin) = (Vec::with_capacity(n_angles), Vec::with_capacity(n_angles));
+        let mut places = (0..bases.len()).map(|token_idx| axes.each_ref().map(|axis| axis[token_idx]));
+        for run in bases.chunk_by(|left, right| left == right) {
+            let frequencies = frequencies(config, run[0]);
+            for place in places.by_ref().take(run.len()) {
+                for (axis, frequency) in &frequencies {
+                    let (s, c) = (place[*axis] as f32 * frequency).sin_cos();
+                    cos.push(c);
+                    sin.push(s);
+                }
             }
         }
-        Self {
-            table: RotaryTable {
-                cos: cos.into(),
-                sin: sin.into(),
-            },
-            shape,
-            head_dim: config.head_dim(),
-        }
+        Self::from_angles(cos, sin, shape, config.head_dim())
     }
 
     /// Turns by given angles: cosine and sine of every pair of a head, for every token, `[b·t, head_dim / 2]` each.
@@ -182,16 +188,11 @@ impl Rotary {
 }
 
 // For each pair of a head: the axis it turns by, and by how much per place.
-fn frequencies(config: &TextConfig) -> Vec<(usize, f32)> {
+fn frequencies(config: &TextConfig, base: f64) -> Vec<(usize, f32)> {
     let head_dim = config.head_dim() as f32;
     let axes = (0..3).flat_map(|axis| std::iter::repeat_n(axis, config.mrope_section[axis]));
     axes.enumerate()
-        .map(|(pair, axis)| {
-            (
-                axis,
-                1.0 / (config.rope_theta as f32).powf((2 * pair) as f32 / head_dim),
-            )
-        })
+        .map(|(pair, axis)| (axis, 1.0 / (base as f32).powf((2 * pair) as f32 / head_dim)))
         .collect()
 }
 

@@ -90,6 +90,8 @@ pub struct Placement<'a> {
     pub shape: [usize; 2],
     /// Place of each token in time, height and width, row after row; see [`crate::rope`].
     pub axes: &'a [Vec<u32>; 3],
+    /// The base of each sequence's rotary frequencies.
+    pub rope_bases: &'a [f64],
 }
 
 impl TextModel {

@@ -1,8 +1,11 @@
-//! Text to token ids and back, as a folder's `tokenizer.json` or `tokenizer.model` says; and which tokens end a turn.
+//! Text to token ids and back, as a folder's `tokenizer.json`, `tokenizer.model` or `vocab.json` says; and which tokens end
+//! a turn.
 //!
 //! Special tokens (`<|im_start|>`, `<|image_pad|>` …) are recognised in text that was rendered here. In text that came
 //! from outside they must never stand: [`Tokenizer::refuse_special_tokens`] is asked before anything is rendered.
 
+pub(crate) mod added_tokens;
+mod byte_level;
 mod sentencepiece;
 pub mod training;
 
@@ -11,24 +14,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::error::Error;
-
-/// Files of a model's folder that belong to its text and go unchanged into every copy of the model.
-const FILES: [&str; 10] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "chat_template.json",
-    "chat_template.jinja",
-    "generation_config.json",
-];
+use added_tokens::ListedTokens;
 
 /// A tokenizer and the ids that steer a dialogue.
 pub struct Tokenizer {
-    folder: PathBuf,
     file: PathBuf,
     inner: tokenizers::Tokenizer,
     special_tokens: Vec<(String, u32)>,
@@ -38,22 +27,19 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` (or, where there is none, sentencepiece's `tokenizer.model`), `tokenizer_config.json` and
-    /// the end tokens of `generation_config.json` (or of `config.json`) from a model's folder.
+    /// Reads `tokenizer.json` (or, where there is none, sentencepiece's `tokenizer.model`, or else `vocab.json` and
+    /// `merges.txt`), the added tokens that the settings beside it list, `tokenizer_config.json` and the end tokens of
+    /// `generation_config.json` (or of `config.json`) from a model's folder.
     ///
     /// Errors: `Io` for a file that cannot be read; `File` naming file and key for one that is not what it should be,
-    /// or when nothing says which token ends a turn.
+    /// a listed token that gets another id, or when nothing says which token ends a turn.
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let path = tokenizer_file(folder);
-        let bytes = if path.ends_with(sentencepiece::MODEL_FILE) {
-            sentencepiece::convert(folder)?.to_string().into_bytes()
-        } else {
-            fs_err::read(&path)?
-        };
-        let mut inner = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| Error::File {
+        let (path, definition) = definition(folder)?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&definition).map_err(|error| Error::File {
             path: path.clone(),
             problem: format!("not a tokenizer: {error}"),
         })?;
+        ListedTokens::read(folder)?.add_missing(&mut inner)?;
         // A prompt cut in the middle of an image is worse than an error, so nothing here cuts or pads.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| Error::File {
@@ -69,7 +55,6 @@ impl Tokenizer {
         special_tokens.sort_by_key(|(_, id)| *id);
         let ids = DialogueIds::read(folder, &inner)?;
         Ok(Self {
-            folder: folder.to_owned(),
             file: path,
             inner,
             special_tokens,
@@ -209,35 +194,45 @@ impl Tokenizer {
     pub fn stop_tokens(&self) -> &[u32] {
         &self.stop_tokens
     }
-
-    /// Copies the tokenizer's files, chat template and generation settings to another folder, byte for byte.
-    ///
-    /// Errors: `Io` naming the file.
-    pub fn save(&self, folder: &Path) -> Result<(), Error> {
-        copy_files(&self.folder, folder, &FILES)
-    }
 }
 
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Tokenizer")
-            .field("folder", &self.folder)
+            .field("file", &self.file)
             .field("end_token", &self.end_token)
             .field("stop_tokens", &self.stop_tokens)
             .finish_non_exhaustive()
     }
 }
 
-/// The file that holds the vocabulary.
-fn tokenizer_file(folder: &Path) -> PathBuf {
+/// The file that holds the vocabulary, and the tokenizer in the layout of `tokenizer.json`.
+fn definition(folder: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
+    type Convert = fn(&Path) -> Result<Value, Error>;
     let published = folder.join("tokenizer.json");
-    let sentencepiece = folder.join(sentencepiece::MODEL_FILE);
-    if published.is_file() || !sentencepiece.is_file() {
-        published
-    } else {
-        sentencepiece
+    if published.is_file() {
+        let bytes = fs_err::read(&published)?;
+        return Ok((published, bytes));
     }
+    let others: [(&str, Convert); 2] = [
+        (sentencepiece::MODEL_FILE, sentencepiece::convert),
+        (byte_level::VOCABULARY_FILE, byte_level::convert),
+    ];
+    for (name, convert) in others {
+        let path = folder.join(name);
+        if path.is_file() {
+            return Ok((path, convert(folder)?.to_string().into_bytes()));
+        }
+    }
+    Err(Error::File {
+        path: published,
+        problem: format!(
+            "expected a tokenizer, here or in {} or in {} and merges.txt, got no file",
+            sentencepiece::MODEL_FILE,
+            byte_level::VOCABULARY_FILE
+        ),
+    })
 }
 
 /// The bytes of a token of a byte-level vocabulary; none if a character stands for no byte. Printable bytes stand for
@@ -261,18 +256,6 @@ fn byte_of_fallback(token: &str) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 2)
 }
 
-/// Copies those of the named files that exist; nothing happens when source and target are the same folder.
-pub(crate) fn copy_files(source: &Path, target: &Path, names: &[&str]) -> Result<(), Error> {
-    fs_err::create_dir_all(target)?;
-    if fs_err::canonicalize(source)? == fs_err::canonicalize(target)? {
-        return Ok(());
-    }
-    for name in names.iter().filter(|name| source.join(name).is_file()) {
-        fs_err::copy(source.join(name), target.join(name))?;
-    }
-    Ok(())
-}
-
 /// Reads a JSON file of a model's folder; `None` if there is none.
 pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
     if !path.is_file() {
@@ -288,8 +271,12 @@ pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
 
 /// The token that a key of `tokenizer_config.json` names: a string, or an object with `content`.
 pub(crate) fn named_token<'a>(config: &'a Value, key: &str) -> Option<&'a str> {
-    let value = config.get(key)?;
-    value.as_str().or_else(|| value.get("content")?.as_str())
+    content(config.get(key)?)
+}
+
+/// A token as settings write it: a string, or an object with `content`.
+fn content(token: &Value) -> Option<&str> {
+    token.as_str().or_else(|| token.get("content")?.as_str())
 }
 
 /// Which ids close a turn, stop generation and fill batches.

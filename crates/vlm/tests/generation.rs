@@ -222,6 +222,7 @@ fn requests<'a>(prompts: &'a Prompts, seeds: &'a [Vec<u64>], options: &GenerateO
         images: prompt.images,
         members: prompt.seeds.iter().map(|&seed| member(seed)).collect(),
         options: options.clone(),
+        adjustments: Arc::default(),
         n_top_logprobs: Some(0),
     };
     prompts.with_seeds(seeds).into_iter().map(request).collect()

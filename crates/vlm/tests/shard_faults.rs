@@ -86,8 +86,17 @@ fn the_first_tensor_that_a_truncated_shard_has_lost_is_named() {
         &folder,
         &["model-00002-of-00003.safetensors: tensor `", first, "got 0 bytes"],
     );
+}
+
+#[test]
+fn a_missing_shard_is_named_with_a_key_that_it_should_hold() {
+    let folder = model();
+    let path = shard(&folder, 2);
+    let (header, _) = parts(&path);
     std::fs::remove_file(&path).unwrap();
-    check(&folder, &["model-00002-of-00003.safetensors"]);
+    let key = keys(&header).into_iter().min().unwrap();
+    let place = format!("model-00002-of-00003.safetensors: tensor `{key}`: {INDEX} places it in a file");
+    check(&folder, &[&place, "cannot be opened", "No such file"]);
 }
 
 #[test]

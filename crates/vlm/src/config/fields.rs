@@ -96,12 +96,17 @@ impl<'a> Fields<'a> {
 
     /// A positive number, or `default` when absent.
     pub(crate) fn number(&self, name: &str, default: f64) -> Result<f64, Error> {
-        if !self.has(name) {
-            return Ok(default);
+        if self.has(name) {
+            self.required_number(name)
+        } else {
+            Ok(default)
         }
-        let value = self.map[name]
-            .as_f64()
-            .filter(|value| *value > 0.0 && value.is_finite());
+    }
+
+    /// A positive number.
+    pub(crate) fn required_number(&self, name: &str) -> Result<f64, Error> {
+        let value = self.map.get(name).and_then(Value::as_f64);
+        let value = value.filter(|value| *value > 0.0 && value.is_finite());
         value.ok_or_else(|| self.expected(name, "a positive number"))
     }
 

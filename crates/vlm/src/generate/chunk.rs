@@ -63,6 +63,7 @@ impl Task<'_> {
     /// The chunk's prompts with their sequences, which are called by their index.
     fn requests(&self) -> Vec<Request<'_>> {
         let mut id = 0;
+        let neutral = Arc::default();
         let groups = self.places.chunk_by(|left, right| left.prompt == right.prompt);
         let request = |places: &[Place]| {
             let prompt = &self.prompts[places[0].prompt];
@@ -79,6 +80,7 @@ impl Task<'_> {
                 images: prompt.images.clone(),
                 members: places.iter().map(member).collect(),
                 options: self.options.clone(),
+                adjustments: Arc::clone(&neutral),
                 n_top_logprobs: None,
             }
         };

@@ -1,10 +1,12 @@
 //! Sequences that join and leave between tokens, each token handed out as it is drawn.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::decoder::{Decoder, prompt_batch};
+use super::adjustments::Adjustments;
+use super::decoder::{Decoder, LongPrompt, prompt_batch};
 use super::sequence::Running;
 use super::{FinishReason, GenerateOptions, ModelLogprobs, check_length, check_options};
 use crate::batch::TokenSequence;
@@ -12,8 +14,8 @@ use crate::error::Error;
 use crate::model::Vlm;
 use crate::text::attention::STRIPS_FROM;
 
-/// Sequences that have ended stay in the batch, idle, until they are one in this many: taking rows out moves all keys
-/// and values that remain.
+/// Sequences that have ended stay in the batch, idle, until they are one in this many, or hold one in so many of the
+/// keys and values: taking rows out moves all that remain.
 const ROWS_PER_IDLE_ROW: usize = 8;
 
 /// What a sequence may say, told token by token: a grammar, for one. Nothing of it is known here.
@@ -39,6 +41,8 @@ pub struct Request<'a> {
     pub members: Vec<Member>,
     /// How to sample; `batch_size` and `workers` have no part in it.
     pub options: Arc<GenerateOptions>,
+    /// What is asked of its draws beyond that.
+    pub adjustments: Arc<Adjustments>,
     /// Tell of each token what the model itself thinks of it and of so many of the likeliest; none computes nothing.
     pub n_top_logprobs: Option<usize>,
 }
@@ -80,9 +84,21 @@ pub struct ContinuousBatch {
     decoder: Decoder,
     // As the decoder's rows stand.
     running: Vec<Running>,
+    // In the order in which they began; the first is read on.
+    reading: VecDeque<Reading>,
+}
+
+/// A prompt that is read piece by piece, and the completions that wait for it.
+struct Reading {
+    prompt: LongPrompt,
+    sequences: Vec<Running>,
 }
 
 impl ContinuousBatch {
+    /// Prompts of at most so many tokens are better read at once: in pieces they come out equal up to rounding only, and
+    /// up to this length bits are promised (see the [module](super)'s words on company).
+    pub const READ_AT_ONCE: usize = STRIPS_FROM;
+
     /// An empty batch. It holds the decoder's weights once more, adapters merged, in the layout that is fastest for few
     /// rows.
     pub fn new(model: &Vlm) -> Self {
@@ -94,6 +110,7 @@ impl ContinuousBatch {
         Self {
             decoder: Decoder::new(model),
             running: Vec::new(),
+            reading: VecDeque::new(),
         }
     }
 
@@ -102,9 +119,14 @@ impl ContinuousBatch {
         self.decoder.model()
     }
 
-    /// Sequences that have not ended.
+    /// Sequences that take part in steps and have not ended.
     pub fn n_running(&self) -> usize {
         self.running.iter().filter(|sequence| !sequence.has_ended()).count()
+    }
+
+    /// Whether any prompt is being read piece by piece.
+    pub fn is_reading(&self) -> bool {
+        !self.reading.is_empty()
     }
 
     /// Makes sure that a prompt of `n_tokens` can be completed.
@@ -115,15 +137,18 @@ impl ContinuousBatch {
         check_length(model, n_tokens, options).map_err(Error::Input)
     }
 
+    fn check_request(&self, request: &Request) -> Result<(), Error> {
+        request.adjustments.check()?;
+        Self::check(self.model(), request.sequence.ids.len(), &request.options)
+    }
+
     /// Computes the prompts, each once for all its members, which take part from the next step on. A prompt is computed
     /// beside those it joins with, so that few at a time keep the others waiting less.
     ///
     /// Errors: as [`Self::check`] and [`crate::batch::Batch::new`], and `Input` when image tokens and rows disagree; none
     /// of the requests has joined then.
     pub fn join(&mut self, requests: Vec<Request>) -> Result<(), Error> {
-        for request in &requests {
-            Self::check(self.decoder.model(), request.sequence.ids.len(), &request.options)?;
-        }
+        requests.iter().try_for_each(|request| self.check_request(request))?;
         // Long prompts attend in another way than short ones, whoever they join with. Its last token is no part of what
         // is read of a prompt.
         let is_long = |request: &Request| request.sequence.ids.len() > STRIPS_FROM;
@@ -147,21 +172,51 @@ impl ContinuousBatch {
         let images = (!images.is_empty()).then(|| Tensor::cat(images, 0));
         self.decoder.join(&batch, images, &prompt_of_row)?;
         for (request, &position) in requests.into_iter().zip(batch.next_positions()) {
-            let last_token = request.sequence.ids.last().copied().unwrap_or(0);
-            for member in request.members {
-                let sequence = Running::new(member, &request.options, request.n_top_logprobs);
-                self.running.push(sequence.at(last_token, position));
-            }
+            self.running.extend(Running::of(request, position));
         }
         Ok(())
     }
 
+    /// Begins to read a prompt piece by piece, so that steps may come between: [`Self::read_on`] reads. Its completions
+    /// take part once all of it is read.
+    ///
+    /// Errors: as [`Self::join`].
+    pub fn begin(&mut self, request: Request) -> Result<(), Error> {
+        self.check_request(&request)?;
+        let prompt = LongPrompt::new(self.model(), request.sequence, request.images.clone())?;
+        let position = prompt.next_position();
+        let sequences = Running::of(request, position).collect();
+        self.reading.push_back(Reading { prompt, sequences });
+        Ok(())
+    }
+
+    /// Reads at most `n_tokens` further tokens of the prompt that began first; tells how many. What comes of a prompt
+    /// depends, up to rounding, on the sizes of its pieces, but not on what else is computed between them.
+    pub fn read_on(&mut self, n_tokens: usize) -> usize {
+        let Some(Reading { prompt, .. }) = self.reading.front_mut() else {
+            return 0;
+        };
+        let n_read = prompt.read(self.decoder.model(), n_tokens);
+        if prompt.is_read()
+            && let Some(Reading { prompt, mut sequences }) = self.reading.pop_front()
+        {
+            sequences.retain(|sequence| !sequence.has_ended());
+            self.decoder.join_read(prompt, sequences.len());
+            self.running.extend(sequences);
+        }
+        n_read
+    }
+
     /// Ends a completion before its time; nothing more is heard of it.
     pub fn leave(&mut self, id: u64) {
+        let reading = self.reading.iter_mut().flat_map(|reading| &mut reading.sequences);
         self.running
             .iter_mut()
+            .chain(reading)
             .filter(|sequence| sequence.id() == id)
             .for_each(Running::end);
+        self.reading
+            .retain(|reading| !reading.sequences.iter().all(Running::has_ended));
     }
 
     /// Draws the next token of every sequence. An error in place of a token ends that sequence alone.
@@ -187,7 +242,14 @@ impl ContinuousBatch {
     fn drop_ended(&mut self) {
         let live: Vec<bool> = self.running.iter().map(|sequence| !sequence.has_ended()).collect();
         let idle = live.iter().filter(|live| !**live).count();
-        if idle > 0 && idle * ROWS_PER_IDLE_ROW >= live.len() {
+        let held = self.decoder.held_by_rows();
+        let held_idle: usize = held
+            .iter()
+            .zip(&live)
+            .map(|(held, live)| if *live { 0 } else { *held })
+            .sum();
+        let is_share = |part: usize, all: usize| part > 0 && part * ROWS_PER_IDLE_ROW >= all;
+        if is_share(idle, live.len()) || is_share(held_idle, held.iter().sum()) {
             self.decoder.keep(&live);
             self.running.retain(|sequence| !sequence.has_ended());
         }

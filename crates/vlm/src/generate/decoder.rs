@@ -8,6 +8,7 @@
 //! key head.
 
 mod cohort;
+mod long_prompt;
 mod slots;
 
 use burn::tensor::Tensor;
@@ -20,6 +21,8 @@ use crate::model::Vlm;
 use crate::rope::Rotary;
 use crate::text::attention::Projected;
 use cohort::Cohort;
+pub(super) use cohort::{FIRST_ROOM, room_for};
+pub(super) use long_prompt::LongPrompt;
 
 /// Rows are never fewer; idle ones make up the number. Matrix products of very few rows are summed in another order
 /// (and one row is no faster than these), so that a sequence alone would not equal itself in company.
@@ -51,8 +54,12 @@ pub(super) fn prompt_batch(prompts: &[TokenSequence], config: &Config) -> Result
         })
         .collect();
     let longest = sequences.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(0);
-    let t = longest.max(MINIMUM_PROMPT).next_multiple_of(PROMPT_STEP);
-    Batch::padded_to(t, &sequences, config)
+    Batch::padded_to(padded(longest), &sequences, config)
+}
+
+/// The length to which prompts are padded of which the longest has `longest` tokens to be read.
+pub(super) fn padded(longest: usize) -> usize {
+    longest.max(MINIMUM_PROMPT).next_multiple_of(PROMPT_STEP)
 }
 
 impl Decoder {
@@ -77,6 +84,17 @@ impl Decoder {
         self.cohorts
             .push(Cohort::new(&self.model, batch, images, prompt_of_row)?);
         Ok(())
+    }
+
+    /// Adds `n_rows` rows that all go on from a prompt that was read piece by piece.
+    pub fn join_read(&mut self, prompt: LongPrompt, n_rows: usize) {
+        self.cohorts.push(prompt.into_cohort(&self.model, n_rows));
+    }
+
+    /// For each row, the tokens whose keys and values are held for it; prompts' are shared out among their cohort's rows.
+    pub fn held_by_rows(&self) -> Vec<usize> {
+        let of_cohort = |cohort: &Cohort| std::iter::repeat_n(cohort.held_by_row(), cohort.n_rows());
+        self.cohorts.iter().flat_map(of_cohort).collect()
     }
 
     /// Appends a token to every row and returns the scores of the next, `[rows, v]`, row-major.

@@ -1,12 +1,15 @@
-//! One token from one row of scores: temperature, ban, top-p, and a generator of its own for each sequence.
+//! One token from one row of scores: ban, adjustments, temperature, cuts, and a generator of its own for each sequence.
 //!
 //! All arithmetic is on the host in `f64`, sequence by sequence, so that a draw depends on that sequence's scores and
 //! seed alone.
+
+use std::cmp::Ordering;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::ModelLogprobs;
+use super::adjustments::{Adjustments, History};
 
 /// A token and how likely it was.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +26,8 @@ pub(super) struct Sampler<'a> {
     temperature: f64,
     top_p: f64,
     banned: &'a [u32],
+    // None changes nothing.
+    adjustments: Option<(&'a Adjustments, &'a History)>,
 }
 
 /// The generator of one sequence.
@@ -44,14 +49,24 @@ impl<'a> Sampler<'a> {
             temperature,
             top_p,
             banned,
+            adjustments: None,
+        }
+    }
+
+    /// The same with what a request asks beyond that, after what stands in its sequence.
+    pub fn adjusted(self, adjustments: &'a Adjustments, history: &'a History) -> Self {
+        Self {
+            adjustments: Some((adjustments, history)),
+            ..self
         }
     }
 
     /// Draws a token.
     ///
-    /// Shapes: `scores`: `[v]`, the logits of one position. The log-probability is that of the distribution drawn
-    /// from: after ban, temperature, and the cut at `top_p` with what is kept scaled back to 1. Temperature 0 takes
-    /// the likeliest token (the lowest id of equals) and reports its log-probability at temperature 1 after the ban.
+    /// Shapes: `scores`: `[v]`, the logits of one position. Ban, bias, penalties, temperature, min-p, top-k and top-p
+    /// follow each other, as in vLLM. The log-probability is that of the distribution drawn from: after all of them, what
+    /// is kept scaled back to 1. Temperature 0 takes the likeliest token (the lowest id of equals) and reports its
+    /// log-probability at temperature 1 after ban, bias and penalties.
     ///
     /// None if the scores are not finite, as after training has diverged.
     pub fn draw(&self, scores: &[f32], generator: &mut ChaCha8Rng) -> Option<Drawn> {
@@ -64,6 +79,9 @@ impl<'a> Sampler<'a> {
                 *score = f64::NEG_INFINITY;
             }
         }
+        if let Some((adjustments, history)) = self.adjustments {
+            adjustments.shift(&mut scores, history);
+        }
         if self.temperature == 0.0 {
             likeliest(&scores)
         } else {
@@ -73,6 +91,9 @@ impl<'a> Sampler<'a> {
 
     fn draw_at_temperature(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> Option<Drawn> {
         let Weights { mut weights, mut total } = weights(scores, self.temperature);
+        if let Some((adjustments, _)) = self.adjustments {
+            total = adjustments.cut(&mut weights, total);
+        }
         if self.top_p < 1.0 {
             total = keep_top(&mut weights, self.top_p * total);
         }
@@ -102,7 +123,7 @@ pub(super) fn model_logprobs(scores: &[f32], token: u32, n_top: usize) -> ModelL
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let log_total = highest + weights(&scores, 1.0).total.ln();
     let logprob = |token: usize| (scores[token] - log_total) as f32;
-    let by_score = |&a: &usize, &b: &usize| scores[b].total_cmp(&scores[a]).then(a.cmp(&b));
+    let by_score = |&a: &usize, &b: &usize| larger_first(&scores, a, b);
     let mut order: Vec<usize> = (0..scores.len()).collect();
     if n_top < order.len() {
         order.select_nth_unstable_by(n_top, by_score);
@@ -143,11 +164,16 @@ fn likeliest(scores: &[f64]) -> Option<Drawn> {
     })
 }
 
+/// Of two tokens, that of the larger value first; of equals, the lower id.
+pub(super) fn larger_first(values: &[f64], a: usize, b: usize) -> Ordering {
+    values[b].total_cmp(&values[a]).then(a.cmp(&b))
+}
+
 /// Zeroes all but the smallest set of likeliest tokens whose weights reach `wanted`; returns what is kept. Of equals,
 /// lower ids are kept first.
 fn keep_top(weights: &mut [f64], wanted: f64) -> f64 {
     let mut order: Vec<usize> = (0..weights.len()).collect();
-    order.sort_by(|&a, &b| weights[b].total_cmp(&weights[a]).then(a.cmp(&b)));
+    order.sort_by(|&a, &b| larger_first(weights, a, b));
     let mut kept = 0.0;
     for token in order {
         if kept < wanted {
@@ -205,6 +231,37 @@ mod tests {
             counts[..3].iter().all(|&count| count > 0) && counts[3] == 0,
             "{counts:?}"
         );
+    }
+
+    #[test]
+    fn log_probability_is_that_after_adjustments_and_every_cut() {
+        // The first token's score falls by ln 2: .25, .25, .15, .1. Top-k 3 leaves the first three, top-p .7 of those two.
+        let adjustments = Adjustments {
+            presence_penalty: std::f64::consts::LN_2,
+            top_k: Some(3),
+            ..Adjustments::default()
+        };
+        let mut history = History::default();
+        history.push(0);
+        let mut generator = generator(3);
+        let (mut cut, mut seen) = (Sampler::new(1.0, 0.7, &[]), [0; 4]);
+        cut = cut.adjusted(&adjustments, &history);
+        for _ in 0..200 {
+            let drawn = cut.draw(&scores(), &mut generator).expect("finite scores");
+            assert!((drawn.logprob - 0.5_f32.ln()).abs() < 1e-6, "{drawn:?}");
+            seen[drawn.token as usize] += 1;
+        }
+        assert!(seen[0] > 50 && seen[1] > 50, "{seen:?}");
+        // Greedy, the penalty alone counts.
+        let heavy = Adjustments {
+            presence_penalty: 1.0,
+            ..adjustments
+        };
+        let greedy = Sampler::new(0.0, 1.0, &[]).adjusted(&heavy, &history);
+        let drawn = greedy.draw(&scores(), &mut generator).expect("finite scores");
+        let total = 0.5_f32 / std::f32::consts::E + 0.5;
+        assert_eq!(drawn.token, 1);
+        assert!((drawn.logprob - (0.25 / total).ln()).abs() < 1e-6, "{drawn:?}");
     }
 
     #[test]

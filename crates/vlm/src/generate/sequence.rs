@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::continuous::{Constraint, Member, Token};
+use super::adjustments::{Adjustments, History};
+use super::continuous::{Constraint, Request, Token};
 use super::sampler::{Drawn, Sampler, generator, model_logprobs};
 use super::{FinishReason, GenerateOptions};
 use crate::error::Error;
@@ -16,6 +17,8 @@ pub(super) struct Running {
     generator: ChaCha8Rng,
     constraint: Option<Box<dyn Constraint>>,
     options: Arc<GenerateOptions>,
+    adjustments: Arc<Adjustments>,
+    history: History,
     n_top_logprobs: Option<usize>,
     // The token that the next step takes in, and its place.
     last_token: u32,
@@ -25,28 +28,24 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// A sequence of which nothing is drawn yet.
-    pub fn new(member: Member, options: &Arc<GenerateOptions>, n_top_logprobs: Option<usize>) -> Self {
-        Self {
+    /// The sequences of a request, of which nothing is drawn yet; `position` is that of the prompt's last token.
+    pub fn of(request: Request, position: u32) -> impl Iterator<Item = Self> {
+        let ids = request.sequence.ids;
+        let last_token = ids.last().copied().unwrap_or(0);
+        let history = History::after(request.adjustments.known_of(ids));
+        request.members.into_iter().map(move |member| Self {
             id: member.id,
             generator: generator(member.seed),
             constraint: member.constraint,
-            options: options.clone(),
-            n_top_logprobs,
-            last_token: 0,
-            position: 0,
-            n_drawn: 0,
-            ended: false,
-        }
-    }
-
-    /// The same, to go on from a token at a place.
-    pub fn at(self, last_token: u32, position: u32) -> Self {
-        Self {
+            options: request.options.clone(),
+            adjustments: request.adjustments.clone(),
+            history: history.clone(),
+            n_top_logprobs: request.n_top_logprobs,
             last_token,
             position,
-            ..self
-        }
+            n_drawn: 0,
+            ended: false,
+        })
     }
 
     /// The caller's name for it.
@@ -79,6 +78,7 @@ impl Running {
         if let Some(constraint) = &mut self.constraint {
             constraint.accept(token).map_err(Error::Constraint)?;
         }
+        self.history.push(token);
         self.last_token = token;
         self.position += 1;
         self.n_drawn += 1;
@@ -98,8 +98,11 @@ impl Running {
     }
 
     fn next(&mut self, scores: &[f32]) -> Result<Drawn, Error> {
-        let options = &self.options;
+        let (options, adjustments) = (&self.options, &self.adjustments);
         let mut banned = Cow::Borrowed(&options.banned_tokens[..]);
+        if self.n_drawn < adjustments.min_new_tokens {
+            banned.to_mut().extend(&options.stop_tokens);
+        }
         if let Some(constraint) = &mut self.constraint {
             let banned = banned.to_mut();
             constraint
@@ -107,6 +110,7 @@ impl Running {
                 .map_err(Error::Constraint)?;
         }
         let sampler = Sampler::new(options.temperature, options.top_p, &banned);
+        let sampler = sampler.adjusted(adjustments, &self.history);
         sampler.draw(scores, &mut self.generator).ok_or_else(|| {
             let n_tokens = self.n_drawn;
             Error::Input(format!(

@@ -145,7 +145,7 @@ impl ImageSettings {
     }
 
     /// Makes sure the numbers can be worked with; the error names the key.
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         const MAX_SIDE: usize = 1024;
         let sides = [
             ("patch_size", self.patch_size),

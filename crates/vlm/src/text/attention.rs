@@ -50,7 +50,7 @@ impl AttentionContext {
             length: *length,
         };
         Self {
-            rotary: Rotary::new(tokens.axes, tokens.shape, config),
+            rotary: Rotary::of_sequences(tokens, config),
             shape: tokens.shape,
             segments: tokens.starts.iter().zip(tokens.lengths).map(segment).collect(),
             by_strips,

@@ -12,7 +12,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use prost::Message;
 use serde_json::{Value, json};
+use tokenizers::AddedToken;
 
+use super::added_tokens::ListedTokens;
 use super::{named_token, read_json};
 use crate::error::Error;
 
@@ -86,7 +88,7 @@ pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
     let unknown = of_kind(&model, KIND_UNKNOWN).next();
     let unknown = unknown.ok_or_else(|| problem("expected a piece for unknown text, got none".to_owned()))?;
     let config = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
-    let added = added_tokens(&model, &config, folder)?;
+    let added = added_tokens(&model, folder)?;
 
     // An added token takes the place of the piece that has its id (`[UNUSED_TOKEN_145]` is `<|im_start|>`).
     let mut pieces: Vec<(String, f32)> = Vec::with_capacity(model.pieces.len());
@@ -140,40 +142,18 @@ fn split_off(whole: &[&str]) -> Value {
 
 /// Tokens that are found in text before anything else is done to it, by id: the model's own control pieces and what the
 /// folder's settings add.
-fn added_tokens(model: &ModelProto, config: &Value, folder: &Path) -> Result<BTreeMap<usize, Value>, Error> {
-    let entry = |id: usize, content: &str| {
-        json!({
-            "id": id, "content": content, "special": true,
-            "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-        })
+fn added_tokens(model: &ModelProto, folder: &Path) -> Result<BTreeMap<usize, Value>, Error> {
+    let pieces = model.pieces.iter().enumerate();
+    let control = pieces.filter(|(_, piece)| matches!(piece.kind, Some(KIND_CONTROL | KIND_UNKNOWN)));
+    let control = control.map(|(id, piece)| (id, AddedToken::from(&*piece.piece, true)));
+    let listed = ListedTokens::read(folder)?.by_id.into_iter();
+    let listed = listed.map(|(id, token)| (id as usize, token));
+    let entry = |(id, token): (usize, AddedToken)| {
+        let mut entry = json!(token);
+        entry["id"] = id.into();
+        (id, entry)
     };
-    let mut added = BTreeMap::new();
-    for (id, piece) in model.pieces.iter().enumerate() {
-        if let Some(KIND_CONTROL | KIND_UNKNOWN) = piece.kind {
-            added.insert(id, entry(id, &piece.piece));
-        }
-    }
-    let settings = config.get("added_tokens_decoder").and_then(Value::as_object);
-    for (id, token) in settings.into_iter().flatten() {
-        let (Ok(id), Some(content)) = (id.parse(), token["content"].as_str()) else {
-            return Err(Error::File {
-                path: folder.join("tokenizer_config.json"),
-                problem: format!("key `added_tokens_decoder.{id}`: expected an id and `content`, got {token}"),
-            });
-        };
-        let mut merged = entry(id, content);
-        for (key, value) in token.as_object().into_iter().flatten() {
-            merged[key] = value.clone();
-        }
-        added.insert(id, merged);
-    }
-    let by_token = read_json(&folder.join("added_tokens.json"))?;
-    for (content, id) in by_token.as_ref().and_then(Value::as_object).into_iter().flatten() {
-        if let Some(id) = id.as_u64() {
-            added.entry(id as usize).or_insert_with(|| entry(id as usize, content));
-        }
-    }
-    Ok(added)
+    Ok(control.chain(listed).map(entry).collect())
 }
 
 /// Every way to put a piece together from two others, the likelier piece first; ways to the same piece in the order of

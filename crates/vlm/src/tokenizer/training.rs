@@ -9,13 +9,14 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::byte_level::tokenizer_json;
 use crate::error::Error;
 
 /// Pairs seen less often than this are not merged.
 const MIN_PAIR_COUNT: i64 = 2;
 
 /// How Qwen2 cuts text into words: contractions, letters with one leading sign, single digits, punctuation, white space.
-const WORD_PATTERN: &str =
+pub(super) const WORD_PATTERN: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Qwen2.5-VL's special tokens, in the order of their ids.
@@ -154,36 +155,12 @@ impl TokenizerRecipe {
             .zip(0u32..)
             .map(|(symbol, id)| (symbol.clone(), id.into()))
             .collect();
-        let merges: Vec<[&str; 2]> = vocabulary
+        let merges: Vec<Value> = vocabulary
             .merges
             .iter()
-            .map(|&(left, right)| [left, right].map(|id| vocabulary.symbols[id as usize].as_str()))
+            .map(|&(left, right)| json!([left, right].map(|id| &vocabulary.symbols[id as usize])))
             .collect();
-        json!({
-            "version": "1.0",
-            "truncation": null,
-            "padding": null,
-            "added_tokens": added_tokens,
-            "normalizer": {"type": "NFC"},
-            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-                {"type": "Split", "pattern": {"Regex": WORD_PATTERN}, "behavior": "Isolated", "invert": false},
-                {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
-            ]},
-            "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
-            "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-            "model": {
-                "type": "BPE",
-                "dropout": null,
-                "unk_token": null,
-                "continuing_subword_prefix": null,
-                "end_of_word_suffix": null,
-                "fuse_unk": false,
-                "byte_fallback": false,
-                "ignore_merges": false,
-                "vocab": ids,
-                "merges": merges,
-            },
-        })
+        tokenizer_json(&added_tokens, &ids, &merges, false)
     }
 
     fn tokenizer_config(&self, first_id: usize) -> Value {

@@ -34,8 +34,9 @@ pub(crate) struct WeightFiles {
 impl WeightFiles {
     /// Opens a folder with `model.safetensors`, or with shards listed in `model.safetensors.index.json`.
     ///
-    /// Errors: `Io` for a file that cannot be opened; `File` for one that is no safetensors file or no index; `Tensor`
-    /// for a key that is cut off, that two shards hold, or that is not where the index says.
+    /// Errors: `Io` for an index or an only file that cannot be opened; `File` for one that is no index or no safetensors
+    /// file; `Tensor` for a key whose shard is missing or damaged, that is cut off, that two shards hold, or that is not
+    /// where the index says.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let index = read_index(folder)?;
         let files = match &index {
@@ -142,13 +143,19 @@ pub fn shard_names(folder: &Path) -> Result<Option<BTreeSet<String>>, Error> {
 fn open_shards(folder: &Path, index: &ShardIndex) -> Result<Vec<TensorFile>, Error> {
     let names: BTreeSet<&String> = index.weight_map.values().collect();
     let open = |name: &String| {
-        TensorFile::open(&folder.join(name)).map_err(|error| match error {
-            // A header that cannot be read names no key; the index knows those that are lost with it.
-            Error::File { path, problem } => Error::Tensor {
+        let path = folder.join(name);
+        // A file that is not there, or whose header cannot be read, names no key; the index knows those lost with it.
+        let lost = |path, problem| Error::Tensor {
+            path,
+            key: first_key(index, name),
+            problem,
+        };
+        TensorFile::open(&path).map_err(|error| match error {
+            Error::File { path, problem } => lost(path, problem),
+            Error::Io(error) => lost(
                 path,
-                key: first_key(index, name),
-                problem,
-            },
+                format!("{INDEX_FILE} places it in a file that cannot be opened: {error}"),
+            ),
             error => error,
         })
     };

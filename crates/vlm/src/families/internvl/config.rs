@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::config::fields::Fields;
-use crate::config::{ImageTokens, Shape, Source, TextConfig};
+use crate::config::{ImageTokens, Shape, Source, TextConfig, read_dynamic_rope};
 use crate::error::Error;
 use crate::families::internvl_chat::VisionConfig;
 use crate::families::internvl_chat::config::check_downsampling;
@@ -30,16 +30,13 @@ pub(super) fn shape(source: &Source) -> Result<Shape, Error> {
         text,
         tokens: ImageTokens { image, video: None },
         merge_size: 2,
+        dynamic_rope: read_dynamic_rope(&root.required_section("text_config")?)?,
     })
 }
 
 fn read_text(root: &Fields) -> Result<TextConfig, Error> {
     let fields = root.required_section("text_config")?;
     let is_qwen = fields.one_of("model_type", &["qwen2", "llama"])? == "qwen2";
-    if let Some(scaling) = fields.section("rope_scaling")? {
-        let key = if scaling.has("rope_type") { "rope_type" } else { "type" };
-        scaling.one_of(key, &["dynamic", "default"])?;
-    }
     let tie_fields = if fields.has("tie_word_embeddings") {
         &fields
     } else {

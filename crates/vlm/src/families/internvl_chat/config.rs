@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::config::fields::Fields;
-use crate::config::{ImageTokens, Shape, Source, TextConfig};
+use crate::config::{ImageTokens, Shape, Source, TextConfig, read_dynamic_rope};
 use crate::error::Error;
 use crate::norm::NormKind;
-use crate::tokenizer::read_json;
+use crate::tokenizer::added_tokens::ListedTokens;
 
 /// Which decoder the model has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,8 +141,9 @@ pub(super) fn shape(source: &Source, image_token: &str) -> Result<Shape, Error> 
     VisionConfig::read(root)?;
     let text = read_text(root)?;
     let folder = source.path.parent().unwrap_or(Path::new(""));
-    let image = added_token(folder, image_token)?.ok_or_else(|| Error::File {
-        path: folder.join("tokenizer_config.json"),
+    let listed = ListedTokens::read(folder)?;
+    let image = listed.id(image_token).ok_or_else(|| Error::File {
+        path: listed.file,
         problem: format!("expected the added token `{image_token}`, got none"),
     })?;
     if image as usize >= text.vocab_size {
@@ -158,14 +157,12 @@ pub(super) fn shape(source: &Source, image_token: &str) -> Result<Shape, Error> 
         text,
         tokens: ImageTokens { image, video: None },
         merge_size: 2,
+        dynamic_rope: read_dynamic_rope(&root.required_section("llm_config")?)?,
     })
 }
 
 fn read_text(root: &Fields) -> Result<TextConfig, Error> {
     let fields = root.required_section("llm_config")?;
-    if let Some(scaling) = fields.section("rope_scaling")? {
-        scaling.one_of("type", &["dynamic"])?;
-    }
     let is_internlm = LanguageModel::read(root)? == LanguageModel::InternLm2;
     if is_internlm && fields.flag("bias", true)? {
         return Err(fields.problem("bias", "expected false, as in every InternLM2 of InternVL"));
@@ -174,21 +171,4 @@ fn read_text(root: &Fields) -> Result<TextConfig, Error> {
         attention_bias: !is_internlm,
         ..TextConfig::read(&fields)?
     })
-}
-
-/// The id of an added token, wherever a folder's tokenizer lists it.
-fn added_token(folder: &Path, token: &str) -> Result<Option<u32>, Error> {
-    let as_id = |id: u64| u32::try_from(id).ok();
-    let by_id = read_json(&folder.join("tokenizer_config.json"))?;
-    let listed = by_id
-        .as_ref()
-        .and_then(|file| file.get("added_tokens_decoder")?.as_object());
-    let found = listed.into_iter().flatten().find_map(|(id, entry)| {
-        (entry.get("content").and_then(Value::as_str) == Some(token)).then(|| id.parse().ok())?
-    });
-    if found.is_some() {
-        return Ok(found);
-    }
-    let by_token = read_json(&folder.join("added_tokens.json"))?;
-    Ok(by_token.and_then(|file| file.get(token)?.as_u64()).and_then(as_id))
 }

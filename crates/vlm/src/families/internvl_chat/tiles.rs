@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use super::VisionConfig;
 use crate::config::fields::Fields;
 use crate::error::Error;
-use crate::image_processor::{ImagePatches, Levels, Pictures, levels, patch_bytes};
+use crate::image_processor::{ImagePatches, Levels, PictureLimits, Pictures, levels, patch_bytes};
 use crate::resample::RgbPicture;
 
 /// How pictures are cut.
@@ -106,6 +106,21 @@ impl Pictures for Tiles {
             levels: self.levels.clone(),
         })
     }
+
+    fn within(&self, limits: &PictureLimits) -> Result<Box<dyn Pictures>, Error> {
+        limits.only(["max_dynamic_patch"])?;
+        let most = limits.max_dynamic_patch.unwrap_or(self.max_dynamic_patch);
+        if most < self.min_dynamic_patch {
+            let least = self.min_dynamic_patch;
+            return Err(Error::Input(format!(
+                "`max_dynamic_patch`: expected at least `min_dynamic_patch`, {least}, got {most}"
+            )));
+        }
+        Ok(Box::new(Self {
+            max_dynamic_patch: most,
+            ..self.clone()
+        }))
+    }
 }
 
 /// ImageNet's statistics, which all of the original layout use, as torchvision's `ToTensor` and `Normalize` apply them.
@@ -143,6 +158,28 @@ mod tests {
             ..tiles
         };
         assert_eq!(uncut.grid(4000, 400), (1, 1));
+    }
+
+    #[test]
+    fn fewer_tiles_can_be_asked_for_and_pixels_cannot() {
+        let picture = RgbPicture::new(800, 800, vec![9; 3 * 800 * 800]).unwrap();
+        let limits = |max_dynamic_patch, max_pixels| PictureLimits {
+            max_pixels,
+            max_dynamic_patch,
+            ..PictureLimits::default()
+        };
+        let grid = |most| {
+            tiles()
+                .within(&limits(most, None))
+                .unwrap()
+                .process(&picture)
+                .unwrap()
+                .grid()
+        };
+        assert_eq!((grid(None), grid(Some(3))), ([5, 32, 32], [1, 32, 32]));
+        let problem = |limits| tiles().within(&limits).unwrap_err().to_string();
+        assert!(problem(limits(Some(0), None)).contains("expected at least `min_dynamic_patch`, 1, got 0"));
+        assert!(problem(limits(None, Some(9))).contains("`max_pixels` is not for this model"));
     }
 
     #[test]

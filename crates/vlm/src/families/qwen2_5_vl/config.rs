@@ -111,6 +111,7 @@ pub(crate) fn shape(source: &Source, vision: &VisionConfig, width: &str) -> Resu
             video: Some(tokens.video),
         },
         merge_size: vision.spatial_merge_size,
+        dynamic_rope: None,
     })
 }
 

@@ -13,8 +13,8 @@ use crate::linear::indexes;
 use crate::model::Vlm;
 use crate::text::attention::{Memory, Projected, softmax_columns};
 
-/// Room for own tokens at first; doubled when it is full.
-const FIRST_CAPACITY: usize = 32;
+/// Room for own tokens at first, and the least by which it grows.
+pub(in crate::generate) const FIRST_ROOM: usize = 32;
 /// Prompts whose sequences have all ended are dropped once they are one in this many.
 const PROMPTS_PER_IDLE_PROMPT: usize = 4;
 
@@ -44,26 +44,40 @@ impl Cohort {
     ///
     /// Errors: `Input` when image tokens and rows of `images` disagree.
     pub fn new(model: &Vlm, batch: &Batch, images: Option<Tensor<2>>, prompt_of_row: &[usize]) -> Result<Self, Error> {
-        let [n, _] = batch.dims();
         let embedded = model.embed(batch, images)?; // [n·t, d]
         let memories = model.text().remember(embedded, batch.placement(), &model.config().text);
+        Ok(Self::of(memories, model, batch, prompt_of_row))
+    }
+
+    /// The same where the prompts' keys and values, those of a layer after another's, are known.
+    pub fn of(memories: Vec<Memory>, model: &Vlm, batch: &Batch, prompt_of_row: &[usize]) -> Self {
+        let [n, _] = batch.dims();
         let minimum_slots = minimum_slots(model);
         let layers = memories
             .into_iter()
             .map(|prompt| LayerMemory::new(prompt, prompt_of_row.len()))
             .collect();
-        Ok(Self {
+        Self {
             layers,
             mask: padding_mask(batch, model),
             slots: Slots::new(prompt_of_row, n, minimum_slots, &model.device()),
             minimum_slots,
             n_own: 0,
-        })
+        }
     }
 
     /// Rows.
     pub fn n_rows(&self) -> usize {
         self.slots.n_rows()
+    }
+
+    /// Tokens whose keys and values are held for a row: its own, and its part of the prompts'.
+    pub fn held_by_row(&self) -> usize {
+        let Some(LayerMemory { prompt_keys, keys, .. }) = self.layers.first() else {
+            return 0;
+        };
+        let of_prompts = self.slots.n_prompts() * prompt_keys.dims()[3];
+        keys.dims()[2] + of_prompts / self.n_rows().max(1)
     }
 
     /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
@@ -111,7 +125,7 @@ impl LayerMemory {
     fn new(prompt: Memory, n_rows: usize) -> Self {
         let Memory { keys, values } = prompt;
         let [_, kv_heads, _, head_dim] = keys.dims();
-        let room = Tensor::zeros([n_rows, kv_heads, FIRST_CAPACITY, head_dim], &keys.device());
+        let room = Tensor::zeros([n_rows, kv_heads, FIRST_ROOM, head_dim], &keys.device());
         let prompt_keys = transposed(keys);
         Self {
             prompt_keys,
@@ -128,7 +142,7 @@ impl LayerMemory {
         let t = self.prompt_keys.dims()[3];
         let queries = projected.queries.reshape([b, kv_heads, n_heads / kv_heads, head_dim]);
         if self.keys.dims()[2] == n_own {
-            self.double();
+            self.grow();
         }
         let keys = append(&mut self.keys, projected.keys, n_own); // [b, kv, s, head_dim]
         let values = append(&mut self.values, projected.values, n_own);
@@ -147,10 +161,12 @@ impl LayerMemory {
         (slots.by_row(from_prompt) + from_own).reshape([b, n_heads * head_dim])
     }
 
-    fn double(&mut self) {
+    fn grow(&mut self) {
         for stored in [&mut self.keys, &mut self.values] {
             stored.inplace(|stored| {
-                let room = Tensor::zeros(stored.dims(), &stored.device());
+                let [b, kv_heads, capacity, head_dim] = stored.dims();
+                let more = next_capacity(capacity) - capacity;
+                let room = Tensor::zeros([b, kv_heads, more, head_dim], &stored.device());
                 Tensor::cat(vec![stored, room], 2)
             });
         }
@@ -165,6 +181,20 @@ impl LayerMemory {
         self.keys.inplace(|keys| keys.select(0, rows.clone()));
         self.values.inplace(|values| values.select(0, rows.clone()));
     }
+}
+
+/// The room that follows when `capacity` own tokens fill theirs: a quarter more, so that little is held without need.
+fn next_capacity(capacity: usize) -> usize {
+    capacity + (capacity / 4).max(FIRST_ROOM)
+}
+
+/// The room that a row has when it holds `n_own` tokens of its own.
+pub(in crate::generate) fn room_for(n_own: usize) -> usize {
+    let mut capacity = FIRST_ROOM;
+    while capacity < n_own {
+        capacity = next_capacity(capacity);
+    }
+    capacity
 }
 
 /// Writes `new` `[b, kv, 1, head_dim]` at column `n_own` and returns what is filled now.
@@ -205,5 +235,25 @@ fn minimum_slots(model: &Vlm) -> usize {
         2
     } else {
         1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_never_much_more_than_what_is_held() {
+        assert_eq!(
+            [0, 32, 33, 64, 128, 129, 160].map(room_for),
+            [32, 32, 64, 64, 128, 160, 160]
+        );
+        for n_own in [1, 100, 4096, 128_000] {
+            let room = room_for(n_own);
+            assert!(
+                n_own <= room && room <= n_own + n_own / 4 + FIRST_ROOM,
+                "{room} for {n_own}"
+            );
+        }
     }
 }

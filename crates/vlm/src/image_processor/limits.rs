@@ -1,0 +1,37 @@
+//! How large pictures become, where a model's folder does not have the last word.
+
+use crate::error::Error;
+
+/// Limits that win over those of a model's folder; none keeps the folder's. Names as the folders have them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PictureLimits {
+    /// Pictures with fewer pixels are enlarged (Qwen2-VL and its successors).
+    pub min_pixels: Option<usize>,
+    /// Pictures with more pixels are shrunk (the same).
+    pub max_pixels: Option<usize>,
+    /// Most tiles of a picture, its thumbnail left out (InternVL).
+    pub max_dynamic_patch: Option<usize>,
+}
+
+impl PictureLimits {
+    /// Fails for a limit that a family of models knows nothing of, which would be passed over otherwise.
+    ///
+    /// Errors: `Input` naming it.
+    pub(crate) fn only<const N: usize>(&self, known: [&str; N]) -> Result<(), Error> {
+        let given = [
+            ("min_pixels", self.min_pixels),
+            ("max_pixels", self.max_pixels),
+            ("max_dynamic_patch", self.max_dynamic_patch),
+        ];
+        match given
+            .iter()
+            .find(|(name, limit)| limit.is_some() && !known.contains(name))
+        {
+            Some((name, _)) => Err(Error::Input(format!(
+                "`{name}` is not for this model: expected {}",
+                known.join(" or ")
+            ))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Adapters as folders: what is written names exactly the layers adapted, in PEFT's sense; what PEFT and others write is
+//! read, layers of a rank and alpha of their own included.
+
+#[allow(dead_code, reason = "each test file uses its part of what all share")]
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use common::forward::{load, logits_alone};
+use common::{Fixture, assert_close, fixtures};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use vlm::adapter::{LoraConfig, TargetModules};
+use vlm::model::Vlm;
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+const PREFIX: &str = "base_model.model.";
+
+/// The matrices of an adapter's file: shapes and values.
+type Matrices = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+fn read_config(folder: &Path) -> Value {
+    serde_json::from_slice(&fs_err::read(folder.join(CONFIG)).unwrap()).unwrap()
+}
+
+fn read_matrices(folder: &Path) -> Matrices {
+    let bytes = fs_err::read(folder.join(WEIGHTS)).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let matrix = |(key, view): (&str, TensorView)| {
+        let values = view
+            .data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes));
+        (key.to_owned(), (view.shape().to_vec(), values.collect()))
+    };
+    file.iter().map(matrix).collect()
+}
+
+fn write(config: &Value, matrices: &Matrices) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::write(folder.path().join(CONFIG), config.to_string()).unwrap();
+    let bytes: Vec<_> = matrices
+        .iter()
+        .map(|(key, (shape, values))| {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (key, shape, bytes)
+        })
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(key, shape, bytes)| (key, TensorView::new(Dtype::F32, (*shape).clone(), bytes).unwrap()));
+    fs_err::write(
+        folder.path().join(WEIGHTS),
+        safetensors::serialize(views, None).unwrap(),
+    )
+    .unwrap();
+    folder
+}
+
+/// Every module of a checkpoint that has a matrix, as newer transformers names it.
+fn all_modules(fixture: &Fixture, model: &Vlm) -> BTreeSet<String> {
+    let bytes = fs_err::read(fixture.model_folder().join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let modules = file.names().into_iter().filter_map(|key| key.strip_suffix(".weight"));
+    let naming = model.naming();
+    modules
+        .map(|module| naming.nested().key(&naming.published(module)))
+        .collect()
+}
+
+/// The modules that PEFT would adapt: a list names whole paths or their ends (`check_target_module_exists`).
+fn chosen_by_peft(config: &Value, modules: &BTreeSet<String>) -> BTreeSet<String> {
+    let names = config["target_modules"].as_array().expect("a list of names");
+    let is_named = |module: &&String| {
+        let mut names = names.iter().map(|name| name.as_str().unwrap());
+        names.any(|name| *module == name || module.ends_with(&format!(".{name}")))
+    };
+    modules.iter().filter(is_named).cloned().collect()
+}
+
+fn adapted(matrices: &Matrices) -> BTreeSet<String> {
+    let modules = matrices.keys().filter_map(|key| key.strip_suffix(".lora_A.weight"));
+    modules
+        .map(|module| module.strip_prefix(PREFIX).unwrap().to_owned())
+        .collect()
+}
+
+fn fresh(target_modules: TargetModules) -> LoraConfig {
+    LoraConfig {
+        r: 2,
+        alpha: 4.0,
+        dropout: 0.0,
+        rank_stabilised: false,
+        target_modules,
+    }
+}
+
+#[test]
+fn the_layers_written_down_are_exactly_those_adapted() {
+    for fixture in fixtures() {
+        let mut model = load(&fixture);
+        let all = all_modules(&fixture, &model);
+        let last = ["w2", "down_proj"].map(str::to_owned).to_vec();
+        for targets in [
+            TargetModules::Pattern("all-linear".to_owned()),
+            TargetModules::Names(last),
+        ] {
+            let config = fresh(targets);
+            let n_layers = model.attach_lora(&config, 7).unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            model.save_adapter(&config, "base", folder.path()).unwrap();
+            let adapted = adapted(&read_matrices(folder.path()));
+            assert_eq!(adapted.len(), n_layers);
+            assert_eq!(chosen_by_peft(&read_config(folder.path()), &all), adapted);
+
+            let read = LoraConfig::load(folder.path()).unwrap();
+            assert_eq!(
+                model.attach_lora(&read, 8).unwrap(),
+                n_layers,
+                "the same layers are chosen"
+            );
+            model.load_adapter(folder.path()).unwrap();
+        }
+    }
+}
+
+/// Gives one layer of the adapter rank 6 and an alpha that keeps its scale, and every layer that leads out of the
+/// feed-forward part twice the alpha and half the matrix: the same update.
+fn with_layers_of_their_own(source: &Path) -> (Value, Matrices) {
+    let (mut config, mut matrices) = (read_config(source), read_matrices(source));
+    let is_first =
+        |path: &String| path.ends_with("layers.0.self_attn.q_proj") || path.ends_with("layers.0.attention.wqkv");
+    let path = adapted(&matrices).into_iter().find(is_first).unwrap();
+    for letter in ["A", "B"] {
+        let (shape, values) = matrices
+            .get_mut(&format!("{PREFIX}{path}.lora_{letter}.weight"))
+            .unwrap();
+        let wider: Vec<Vec<f32>> = match letter {
+            "A" => vec![values.clone(), vec![0.0; 2 * shape[1]]],
+            _ => values.chunks(4).map(|row| [row, &[0.0; 2]].concat()).collect(),
+        };
+        shape[usize::from(letter == "B")] = 6;
+        *values = wider.concat();
+    }
+    for (key, (_, values)) in &mut matrices {
+        if key.ends_with("down_proj.lora_B.weight") || key.ends_with("w2.lora_B.weight") {
+            values.iter_mut().for_each(|value| *value /= 2.0);
+        }
+    }
+    let end = path.split_once("layers.").unwrap().1;
+    assert_eq!((&config["r"], &config["lora_alpha"]), (&json!(4), &json!(8)));
+    config["rank_pattern"] = json!({ format!("layers.{end}"): 6 });
+    config["alpha_pattern"] = json!({ format!("^{path}"): 12, "down_proj|w2": 16.0, ".*": 8 });
+    (config, matrices)
+}
+
+#[test]
+fn layers_may_have_a_rank_and_an_alpha_of_their_own() {
+    for fixture in fixtures() {
+        let (config, matrices) = with_layers_of_their_own(&fixture.adapter_folder());
+        let folder = write(&config, &matrices);
+        let expected = fixture.floats("lora.logits.case1");
+        let mut model = load(&fixture);
+        let read = model.load_adapter(folder.path()).unwrap();
+        assert_eq!((read.r, read.alpha), (4, 8.0));
+        assert_close(
+            "LoRA logits",
+            &logits_alone(&model, &fixture, fixture.case("case1")),
+            &expected,
+            2e-4,
+        );
+
+        // Written down again, each such layer stands under its own path.
+        let saved = tempfile::tempdir().unwrap();
+        model.save_adapter(&read, "base", saved.path()).unwrap();
+        let written = read_config(saved.path());
+        assert_eq!(written["rank_pattern"].as_object().unwrap().len(), 1);
+        assert_eq!(written["alpha_pattern"].as_object().unwrap().len(), 1 + 3);
+        let mut again = load(&fixture);
+        again.load_adapter(saved.path()).unwrap();
+        let case = || fixture.case("case1");
+        assert_eq!(
+            logits_alone(&again, &fixture, case()),
+            logits_alone(&model, &fixture, case())
+        );
+    }
+}
+
+#[test]
+fn patterns_that_do_not_fit_the_matrices_or_are_none_are_refused() {
+    let fixture = Fixture::committed();
+    let (config, matrices) = with_layers_of_their_own(&fixture.adapter_folder());
+    let problem = |field: &str, value: Value| {
+        let mut config = config.clone();
+        config[field] = value;
+        let folder = write(&config, &matrices);
+        load(&fixture).load_adapter(folder.path()).unwrap_err().to_string()
+    };
+    let message = problem("rank_pattern", json!({}));
+    assert!(message.contains("expected shape [4, 64], got [6, 64]"), "{message}");
+    let message = problem("rank_pattern", json!({ "q_proj": 0 }));
+    assert!(
+        message.ends_with("field `rank_pattern.q_proj`: expected a positive integer, got 0"),
+        "{message}"
+    );
+    let message = problem("alpha_pattern", json!({ "q_proj": "8" }));
+    assert!(
+        message.ends_with("field `alpha_pattern.q_proj`: expected a number, got \"8\""),
+        "{message}"
+    );
+    let message = problem("alpha_pattern", json!({ "(": 8 }));
+    assert!(message.contains("field `alpha_pattern.(`: "), "{message}");
+    let message = problem("alpha_pattern", json!([8]));
+    assert!(
+        message.ends_with("field `alpha_pattern`: expected an object, got [8]"),
+        "{message}"
+    );
+    let message = problem("modules_to_save", json!(["lm_head"]));
+    assert!(
+        message.ends_with("field `modules_to_save`: expected null, got [\"lm_head\"]"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_empty_list_is_none_and_the_default_name_may_stand_in_keys() {
+    let fixture = Fixture::committed();
+    let source = fixture.adapter_folder();
+    let (mut config, matrices) = (read_config(&source), read_matrices(&source));
+    for field in ["modules_to_save", "trainable_token_indices", "layer_replication"] {
+        config[field] = json!([]);
+    }
+    let named: Matrices = matrices
+        .iter()
+        .map(|(key, matrix)| (key.replace(".weight", ".default.weight"), matrix.clone()))
+        .collect();
+    let mut model = load(&fixture);
+    model.load_adapter(write(&config, &named).path()).unwrap();
+    let logits = logits_alone(&model, &fixture, fixture.case("case1"));
+    assert_close("LoRA logits", &logits, &fixture.floats("lora.logits.case1"), 2e-4);
+
+    let both = matrices.into_iter().chain(named).collect();
+    let message = model
+        .load_adapter(write(&config, &both).path())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("names the same layer"), "{message}");
+}

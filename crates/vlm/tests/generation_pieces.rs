@@ -1,0 +1,204 @@
+//! Long prompts read piece by piece against the same prompts read at once, and what the requests beside them get meanwhile.
+
+#[allow(dead_code, reason = "each test file uses its part of what all share")]
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use common::{Case, Fixture, assert_close, fixtures};
+use vlm::generate::{Adjustments, ContinuousBatch, Event, GenerateOptions, Member, Request, Token};
+use vlm::model::Vlm;
+
+/// A model with the prompts of its fixture, some of them made long by words before their pictures.
+struct Prompts {
+    model: Vlm,
+    cases: Vec<Case>,
+    images: Vec<Option<Tensor<2>>>,
+}
+
+/// The cases that are long.
+const LONG: [usize; 2] = [1, 3];
+
+impl Prompts {
+    fn of(fixture: &Fixture) -> Self {
+        let device = common::device();
+        let model = Vlm::load(&fixture.model_folder(), &device).unwrap();
+        let mut cases = fixture.cases();
+        let encode = |case: &Case| {
+            let pixels = fixture.pixel_values(case, &device)?;
+            Some(model.encode_images(pixels, &case.grids).unwrap())
+        };
+        let images = cases.iter().map(encode).collect();
+        for (index, case) in cases.iter_mut().enumerate() {
+            case.ids
+                .truncate(fixture.integers(&format!("{}.prompt_len", case.id))[0] as usize);
+            if LONG.contains(&index) {
+                let words = (0..580 + 50 * index as u32).map(|word| 10 + word * 7 % 200);
+                case.ids.splice(0..0, words);
+            }
+        }
+        Self { model, cases, images }
+    }
+
+    /// A case as a request of two completions, called by their seeds.
+    fn request(&self, case: usize, options: &GenerateOptions) -> Request<'_> {
+        let member = |seed: u64| Member {
+            id: seed,
+            seed,
+            constraint: None,
+        };
+        Request {
+            sequence: self.cases[case].sequence(),
+            images: self.images[case].clone(),
+            members: (0..2).map(|index| member(10 * case as u64 + index)).collect(),
+            options: Arc::new(options.clone()),
+            adjustments: Arc::new(Adjustments::default()),
+            n_top_logprobs: None,
+        }
+    }
+
+    /// Every completion of every case, prompts of `LONG` read in pieces of so many tokens, others joining two steps after
+    /// each other.
+    fn sample(&self, piece: Option<usize>, options: &GenerateOptions) -> Completions {
+        let mut batch = ContinuousBatch::new(&self.model);
+        let mut waiting = 0..self.cases.len();
+        let mut completions = Completions::new();
+        for step in 0.. {
+            if step % 2 == 0
+                && let Some(case) = waiting.next()
+            {
+                match piece {
+                    Some(_) if LONG.contains(&case) => batch.begin(self.request(case, options)).unwrap(),
+                    _ => batch.join(vec![self.request(case, options)]).unwrap(),
+                }
+            }
+            batch.read_on(piece.unwrap_or(1));
+            note(batch.step().unwrap(), &mut completions);
+            if batch.n_running() == 0 && !batch.is_reading() && waiting.is_empty() {
+                return completions;
+            }
+        }
+        unreachable!("steps do not end")
+    }
+}
+
+/// Tokens by the completions' names.
+type Completions = BTreeMap<u64, Vec<Token>>;
+
+fn note(events: Vec<Event>, completions: &mut Completions) {
+    for Event { id, token } in events {
+        completions.entry(id).or_default().push(token.unwrap());
+    }
+}
+
+fn options() -> GenerateOptions {
+    GenerateOptions {
+        max_new_tokens: 24,
+        ignore_eos: true,
+        ..GenerateOptions::default()
+    }
+}
+
+fn ids(tokens: &[Token]) -> Vec<u32> {
+    tokens.iter().map(|token| token.id).collect()
+}
+
+#[test]
+fn pieces_of_any_size_make_the_prompt_and_the_others_do_not_notice() {
+    for fixture in fixtures() {
+        let prompts = Prompts::of(&fixture);
+        let whole = prompts.sample(None, &options());
+        // Pieces of one strip and less, of several, and one for all.
+        for piece in [50, 200, 4096] {
+            let pieces = prompts.sample(Some(piece), &options());
+            for (id, expected) in &whole {
+                let got = &pieces[id];
+                assert_eq!(ids(got), ids(expected), "completion {id} with pieces of {piece}");
+                let logprobs = |tokens: &[Token]| tokens.iter().map(|token| token.logprob).collect::<Vec<f32>>();
+                if LONG.contains(&(*id as usize / 10)) {
+                    assert_close("log-probabilities", &logprobs(got), &logprobs(expected), 1e-4);
+                } else {
+                    assert_eq!(
+                        logprobs(got),
+                        logprobs(expected),
+                        "completion {id} with pieces of {piece}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn others_go_on_between_pieces_and_a_prompt_that_nobody_waits_for_is_read_no_further() {
+    let prompts = Prompts::of(&Fixture::committed());
+    let mut batch = ContinuousBatch::new(&prompts.model);
+    batch.join(vec![prompts.request(0, &options())]).unwrap();
+    batch.begin(prompts.request(1, &options())).unwrap();
+    batch.begin(prompts.request(3, &options())).unwrap();
+    let mut completions = Completions::new();
+    let mut read = Vec::new();
+    for _ in 0..4 {
+        read.push(batch.read_on(200));
+        note(batch.step().unwrap(), &mut completions);
+    }
+    assert_eq!(read[..3], [200; 3], "pieces of the first long prompt");
+    assert_eq!(completions[&0].len(), 4, "a token for each piece");
+    assert_eq!(completions.get(&10).map(Vec::len), Some(1), "read to its end");
+
+    batch.leave(30);
+    assert!(batch.is_reading(), "one completion of the second is still wanted");
+    batch.read_on(200);
+    batch.leave(31);
+    assert!(!batch.is_reading());
+    assert_eq!(batch.read_on(200), 0);
+    while batch.n_running() > 0 {
+        note(batch.step().unwrap(), &mut completions);
+    }
+    assert_eq!(completions.keys().copied().collect::<Vec<u64>>(), [0, 1, 10, 11]);
+    assert!(completions.values().all(|tokens| tokens.len() == 24));
+}
+
+#[test]
+fn adjustments_bind_their_own_request_alone_and_ends_wait_for_the_least_length() {
+    let prompts = Prompts::of(&Fixture::committed());
+    let options = GenerateOptions {
+        temperature: 0.0,
+        stop_tokens: (0..300).collect(),
+        ignore_eos: false,
+        ..options()
+    };
+    let sample = |adjustments: Adjustments| {
+        let mut batch = ContinuousBatch::new(&prompts.model);
+        let adjusted = Request {
+            adjustments: Arc::new(adjustments),
+            ..prompts.request(0, &options)
+        };
+        batch.join(vec![adjusted, prompts.request(2, &options)]).unwrap();
+        let mut completions = Completions::new();
+        while batch.n_running() > 0 {
+            note(batch.step().unwrap(), &mut completions);
+        }
+        completions
+    };
+    let free = sample(Adjustments::default());
+    let bound = sample(Adjustments {
+        min_new_tokens: 9,
+        presence_penalty: 200.0,
+        score_bias: vec![(444, 150.0)],
+        ..Adjustments::default()
+    });
+    assert_eq!(free[&20], bound[&20], "another request's");
+    let tokens = ids(&bound[&0]);
+    assert_eq!(tokens[0], 444, "the bias outweighs all scores: {tokens:?}");
+    let mut once = tokens.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), tokens.len(), "the penalty outweighs the bias: {tokens:?}");
+    assert!(
+        tokens.len() > 9 && tokens[..9].iter().all(|token| *token >= 300),
+        "{tokens:?}"
+    );
+}
