@@ -7,10 +7,21 @@ use align::engine::{EngineError, Reply, Sequence};
 use align::types::Message;
 use vlm::batch::Batch;
 use vlm::config::Config;
+use vlm::image_processor::PictureLimits;
 use vlm::processor::Processor;
 
 use crate::engine_error;
 use crate::inputs::Prepared;
+
+/// A model's processor, with pictures within limits.
+///
+/// Errors: `Io` or `Model`, naming the file and key, or the limit.
+pub(crate) fn open_processor(model: &Path, limits: &PictureLimits) -> Result<Processor, EngineError> {
+    let processor = Processor::open(model).map_err(engine_error)?;
+    processor
+        .within(limits)
+        .map_err(|error| EngineError::Model(format!("{}: {error}", model.display())))
+}
 
 /// Looks at samples as training would.
 #[derive(Debug)]
@@ -32,14 +43,14 @@ pub struct SampleSize {
 }
 
 impl Inspector {
-    /// Reads a model's `config.json`, tokenizer, template and image settings. `max_length` is in tokens; the model's own
-    /// limit holds besides.
+    /// Reads a model's `config.json`, tokenizer, template and image settings, the latter within `limits`. `max_length` is in
+    /// tokens; the model's own limit holds besides.
     ///
-    /// Errors: `Io` or `Model`, naming the file and key.
-    pub fn open(model: &Path, max_length: usize) -> Result<Self, EngineError> {
+    /// Errors: `Io` or `Model`, naming the file and key, or the limit.
+    pub fn open(model: &Path, limits: &PictureLimits, max_length: usize) -> Result<Self, EngineError> {
         let config = Config::load(model).map_err(engine_error)?;
         Ok(Self {
-            processor: Processor::open(model).map_err(engine_error)?,
+            processor: open_processor(model, limits)?,
             max_length: max_length.min(config.text.max_position_embeddings),
             config,
         })

@@ -11,11 +11,15 @@ use burn::tensor::{Device, Tensor};
 use vlm::config::{Config, TextConfig};
 use vlm::model::{VOCABULARY_CHUNK, Vlm};
 use vlm::parameter::{Group, Parameters};
+use vlm::weights::WeightType;
 
 use crate::engine_error;
 use crate::options::Trainable;
+use crate::schedule::RESULTS_WAITING;
 
 const BYTES: u64 = size_of::<f32>() as u64;
+/// Of a weight in f16 or bf16.
+const HALF_BYTES: u64 = 2;
 /// A multiplication and an addition.
 const PER_WEIGHT: f64 = 2.0;
 
@@ -31,13 +35,17 @@ pub struct ModelSizes {
     projector: u64,
     text: TextConfig,
     tokens_per_patch: f64,
+    /// Of each of the model's own weights; adapters' are in f32.
+    bytes_per_weight: u64,
 }
 
 /// What passes need beside the weights, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// The weights.
+    /// The weights, in their own type.
     pub weights: u64,
+    /// Copies in f32 of weights in f16 or bf16 that are trained.
+    pub masters: u64,
     /// Gradients: those held, and those that each part of a batch in work adds.
     pub gradients: u64,
     /// Both moments of AdamW.
@@ -62,10 +70,11 @@ pub struct Load {
 }
 
 impl ModelSizes {
-    /// Counts the parameters of the model that a configuration describes.
+    /// Counts the parameters of the model that a configuration describes. [`WeightType::Auto`] is the type that the
+    /// configuration names, as transformers writes it.
     ///
     /// Errors: `Model` or `Data` when it describes none, or an adapter fits none of its layers.
-    pub fn new(config: &Config, trainable: &Trainable) -> Result<Self, EngineError> {
+    pub fn new(config: &Config, trainable: &Trainable, weight_type: WeightType) -> Result<Self, EngineError> {
         let mut model = Vlm::shapes(config, &Device::flex()).map_err(engine_error)?;
         if let Some(lora) = trainable.lora() {
             model.attach_lora(&lora, 0).map_err(engine_error)?;
@@ -89,6 +98,7 @@ impl ModelSizes {
             groups,
             text: config.text.clone(),
             tokens_per_patch: 1.0 / (config.merge_size * config.merge_size) as f64,
+            bytes_per_weight: bytes_per_weight(config, weight_type),
         })
     }
 
@@ -117,13 +127,25 @@ impl ModelSizes {
         let layers = text.num_hidden_layers as f64;
         let logits = part.reply_tokens * text.vocab_size.min(VOCABULARY_CHUNK) as f64;
         let bytes = |numbers: f64| (numbers * n_parts as f64) as u64 * BYTES;
+        let adapter = self.groups.get(Group::Adapter.name()).map_or(0, |[all, _]| *all);
+        let halves_trained = if self.bytes_per_weight == BYTES {
+            0
+        } else {
+            self.trained().saturating_sub(adapter)
+        };
         Memory {
-            weights: self.total() * BYTES,
-            gradients: self.trained() * BYTES * (1 + n_parts as u64),
+            weights: (self.total() - adapter) * self.bytes_per_weight + adapter * BYTES,
+            masters: halves_trained * BYTES,
+            gradients: self.trained() * BYTES * (1 + sets_in_work(n_parts)),
             moments: 2 * self.trained() * BYTES,
             activations: bytes(layers * kept_of_layer + logits),
             recomputed: bytes(layers * part.tokens * d + 2.0 * kept_of_layer + logits),
         }
+    }
+
+    /// Bytes of one of the model's own weights.
+    pub fn bytes_per_weight(&self) -> u64 {
+        self.bytes_per_weight
     }
 
     /// Bytes of the keys and values of so many tokens, which sampling remembers.
@@ -200,6 +222,24 @@ impl Load {
             reply_tokens: self.reply_tokens * factor,
             pairs: self.pairs * factor,
         }
+    }
+}
+
+/// How many parts' gradients there are at once, beside their sum.
+fn sets_in_work(n_parts: usize) -> u64 {
+    let waiting = if n_parts > 1 { RESULTS_WAITING } else { 0 };
+    (n_parts + waiting) as u64
+}
+
+fn bytes_per_weight(config: &Config, weight_type: WeightType) -> u64 {
+    let named = ["dtype", "torch_dtype"]
+        .iter()
+        .find_map(|key| config.to_json().get(*key)?.as_str());
+    match (weight_type, named) {
+        (WeightType::Float32, _) => BYTES,
+        (WeightType::Float16 | WeightType::BFloat16, _) => HALF_BYTES,
+        (WeightType::Auto, Some("float16" | "bfloat16")) => HALF_BYTES,
+        (WeightType::Auto, _) => BYTES,
     }
 }
 

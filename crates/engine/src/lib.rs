@@ -12,6 +12,7 @@ mod options;
 mod passes;
 mod schedule;
 mod storage;
+mod turns;
 
 pub mod estimate;
 pub mod newborn;

@@ -16,6 +16,7 @@ use vlm::parameter::Group;
 use vlm::processor::Processor;
 use vlm::training::{NamedValues, sum_gradients};
 
+use crate::admission::open_processor;
 use crate::feature_store::FeatureStore;
 use crate::features::{FeatureCache, Stage};
 use crate::inputs::Prepared;
@@ -58,7 +59,7 @@ impl LocalEngine {
     ///
     /// Errors: `Io` or `Model`, naming file and key.
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
-        let processor = Processor::open(&options.model).map_err(engine_error)?;
+        let processor = open_processor(&options.model, &options.picture_limits)?;
         let mut model = Vlm::load_as(&options.model, options.weight_type, &options.device).map_err(engine_error)?;
         let mut lora = None;
         if let Some(adapter) = &options.adapter {
@@ -70,7 +71,8 @@ impl LocalEngine {
             lora = Some(fresh);
         }
         let mut reference = model.clone();
-        if options.trainable.lora().is_some() {
+        if options.adapter.is_none() {
+            // A fresh adapter changes nothing yet. One that is trained further does: the policy began with it on.
             reference.detach_lora();
         }
         let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();

@@ -6,6 +6,7 @@ use align::training::{SettingError, check_at_least_zero, check_count, check_sett
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vlm::adapter::{LoraConfig, TargetModules};
+use vlm::image_processor::PictureLimits;
 use vlm::parameter::Group;
 use vlm::weights::WeightType;
 
@@ -141,7 +142,8 @@ impl Trainable {
         }
     }
 
-    /// Whether a copy of the trained weights as they were stays beside them: an adapter's reference is the model without it.
+    /// Whether a copy of the whole model as it was stays beside it: where adapters are trained, the reference shares the
+    /// model's weights.
     pub fn keeps_reference(&self) -> bool {
         matches!(self, Self::Full { .. })
     }
@@ -210,6 +212,8 @@ pub struct EngineOptions {
     pub base_model: String,
     /// The type its weights are held and saved in.
     pub weight_type: WeightType,
+    /// How large pictures may become, where that is not the folder's to say.
+    pub picture_limits: PictureLimits,
     /// A PEFT folder on top of it. Trained further where [`Trainable::Lora`] is chosen, on the layers that it adapts.
     pub adapter: Option<PathBuf>,
     /// Where to compute.
@@ -250,6 +254,7 @@ impl EngineOptions {
             base_model: model.to_string_lossy().into_owned(),
             model,
             weight_type: WeightType::default(),
+            picture_limits: PictureLimits::default(),
             adapter: None,
             device,
             trainable: Trainable::Frozen,

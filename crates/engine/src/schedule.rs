@@ -3,7 +3,12 @@
 //! The cut depends on the sequences' lengths alone, never on the number of threads, and sums are taken in its order: so
 //! the same batch gives the same bits on any number of cores.
 
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+
 use align::engine::EngineError;
+
+use crate::turns::{EndsTurns, Turns};
 
 /// A batch is cut into at least this many parts where it has as many sequences, so that two cores have work.
 const LEAST_PARTS: usize = 2;
@@ -57,10 +62,14 @@ pub fn parts_at_once(hidden_size: usize, workers: usize) -> usize {
     if hidden_size > WIDE { 1 } else { workers.max(1) }
 }
 
-/// Runs `work` on every job, on as many threads as there are pools, and hands results to `collect` in the jobs' order.
+/// Results that may wait for an earlier one, beside a job in work on each thread; bounds memory.
+pub const RESULTS_WAITING: usize = 1;
+
+/// Runs `work` on every job, on as many threads as there are pools, and hands results to `collect` in the jobs' order,
+/// while further jobs are worked on.
 ///
 /// Each pool has one thread: operations on small tensors gain nothing from being split further while there are other
-/// jobs.
+/// jobs. A job alone has all cores to itself.
 ///
 /// Errors: the first of `work`'s in the jobs' order.
 pub fn in_order<J: Sync, R: Send>(
@@ -69,32 +78,45 @@ pub fn in_order<J: Sync, R: Send>(
     work: impl Fn(&J) -> Result<R, EngineError> + Sync,
     mut collect: impl FnMut(R),
 ) -> Result<(), EngineError> {
-    for wave in jobs.chunks(pools.len().max(1)) {
-        // A job alone has all cores to itself.
-        if let [job] = wave {
-            collect(work(job)?);
-            continue;
-        }
-        let results: Vec<Result<R, EngineError>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = wave
-                .iter()
-                .zip(pools)
-                .map(|(job, pool)| scope.spawn(|| pool.install(|| work(job))))
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
-        for result in results {
-            collect(result?);
-        }
+    if pools.len() < 2 || jobs.len() < 2 {
+        return jobs.iter().try_for_each(|job| work(job).map(&mut collect));
     }
-    Ok(())
+    let turns = Turns::new(jobs.len(), pools.len() + RESULTS_WAITING);
+    let (work, turns) = (&work, &turns);
+    std::thread::scope(|scope| {
+        let (sender, results) = mpsc::channel();
+        for pool in pools {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                // However the thread ends, none waits for what it will not do.
+                let _ends = EndsTurns(turns);
+                while let Some(index) = turns.next() {
+                    if sender.send((index, pool.install(|| work(&jobs[index])))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let _ends = EndsTurns(turns);
+        let mut early = BTreeMap::new();
+        let mut due = 0;
+        for (index, result) in results {
+            early.insert(index, result);
+            while let Some(result) = early.remove(&due) {
+                collect(result?);
+                due += 1;
+                turns.collected(due);
+            }
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -126,6 +148,50 @@ mod tests {
             rows.len()
         );
         assert_eq!(packs(&[300, 5, 5], 128), [vec![0], vec![1, 2]]);
+    }
+
+    fn pools(n: usize) -> Vec<rayon::ThreadPool> {
+        let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        (0..n).map(pool).collect()
+    }
+
+    #[test]
+    fn results_come_in_order_and_threads_do_not_run_far_ahead() {
+        let begun = AtomicUsize::new(0);
+        let jobs: Vec<usize> = (0..50).collect();
+        let mut collected = Vec::new();
+        let work = |job: &usize| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            // The first job of each five takes longer than the others.
+            std::thread::sleep(std::time::Duration::from_millis(if job.is_multiple_of(5) {
+                5
+            } else {
+                0
+            }));
+            Ok(*job)
+        };
+        in_order(&pools(3), &jobs, work, |job| {
+            let ahead = begun.load(Ordering::SeqCst) - collected.len();
+            assert!(ahead <= 3 + RESULTS_WAITING, "{ahead} begun and not collected");
+            collected.push(job);
+        })
+        .unwrap();
+        assert_eq!(collected, jobs);
+    }
+
+    #[test]
+    fn the_first_error_in_order_ends_the_work() {
+        let jobs: Vec<usize> = (0..40).collect();
+        let mut collected = 0;
+        let work = |job: &usize| match job {
+            7 | 20 => Err(EngineError::Numerics(format!("job {job}"))),
+            _ => Ok(()),
+        };
+        let error = in_order(&pools(2), &jobs, work, |()| collected += 1).unwrap_err();
+        assert_eq!(
+            (collected, error.to_string()),
+            (7, EngineError::Numerics("job 7".into()).to_string())
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use engine::estimate::{Load, ModelSizes};
 use serde_json::json;
 use vlm::adapter::TargetModules;
 use vlm::config::Config;
+use vlm::weights::WeightType;
 
 /// The published sizes of Qwen2.5-VL-7B.
 fn qwen2_5_vl_7b() -> Config {
@@ -28,7 +29,7 @@ fn qwen2_5_vl_7b() -> Config {
 
 #[test]
 fn parameters_are_those_of_the_published_checkpoint() {
-    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &Trainable::default()).unwrap();
+    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &Trainable::default(), WeightType::Auto).unwrap();
     assert_eq!(sizes.total(), 8_292_166_656);
     let [vision, trained] = sizes.groups["vision_tower"];
     assert_eq!(trained, 0);
@@ -44,14 +45,14 @@ fn an_adapter_is_counted_and_alone_is_trained() {
         target_modules: TargetModules::Names(vec!["q_proj".into()]),
         gradient_checkpointing: true,
     };
-    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &lora).unwrap();
+    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &lora, WeightType::Auto).unwrap();
     assert_eq!(sizes.trained(), 28 * 8 * (3584 + 3584));
     assert_eq!(sizes.total(), 8_292_166_656 + sizes.trained());
 }
 
 #[test]
 fn memory_grows_with_tokens_and_shrinks_by_recomputing() {
-    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &Trainable::default()).unwrap();
+    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &Trainable::default(), WeightType::Auto).unwrap();
     let [one, two] = [4096, 8192].map(|tokens| sizes.memory(Load::of(tokens, 2048, 512), 1));
     assert_eq!(one.weights, 4 * 8_292_166_656);
     assert_eq!(one.moments, 8 * sizes.trained());
@@ -60,8 +61,32 @@ fn memory_grows_with_tokens_and_shrinks_by_recomputing() {
 }
 
 #[test]
+fn halves_are_counted_as_they_lie_in_memory_and_their_masters_beside_them() {
+    let memory = |config: &Config, trainable: &Trainable, weight_type| {
+        let sizes = ModelSizes::new(config, trainable, weight_type).unwrap();
+        (sizes.memory(Load::of(128, 0, 128), 1), sizes.trained())
+    };
+    let mut raw = qwen2_5_vl_7b().to_json().clone();
+    raw["torch_dtype"] = json!("bfloat16");
+    let published = Config::from_json(raw, Path::new("config.json")).unwrap();
+    let (full, trained) = memory(&published, &Trainable::default(), WeightType::Auto);
+    assert_eq!((full.weights, full.masters), (2 * 8_292_166_656, 4 * trained));
+    let lora = Trainable::Lora {
+        r: 8,
+        lora_alpha: 16.0,
+        lora_dropout: 0.0,
+        target_modules: TargetModules::Names(vec!["q_proj".into()]),
+        gradient_checkpointing: true,
+    };
+    let (adapter, trained) = memory(&published, &lora, WeightType::Auto);
+    assert_eq!((adapter.weights, adapter.masters), (2 * 8_292_166_656 + 4 * trained, 0));
+    let (whole, _) = memory(&published, &lora, WeightType::Float32);
+    assert_eq!((whole.weights, whole.masters), (4 * (8_292_166_656 + trained), 0));
+}
+
+#[test]
 fn arithmetic_of_a_token_is_about_six_operations_a_trained_weight() {
-    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &Trainable::default()).unwrap();
+    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &Trainable::default(), WeightType::Auto).unwrap();
     let load = Load::of(128, 0, 128);
     let decoder_and_head = 7_615_616_512.0 - 152_064.0 * 3584.0;
     let ratio = sizes.train(load, false) / (6.0 * 128.0 * decoder_and_head);
