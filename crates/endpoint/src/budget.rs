@@ -1,9 +1,58 @@
 //! What calls cost, and how much they may.
 
-use align::chat::ChatAnswer;
+use align::chat::{ChatAnswer, Unanswered};
 use serde::Serialize;
 
 use crate::settings::RoleSettings;
+
+/// How many tokens a price is for.
+const TOKENS_PRICED: f64 = 1e6;
+/// Bytes of text a token, on the safe side: English has about four, other languages fewer.
+const BYTES_PER_TOKEN: usize = 3;
+
+/// About how many tokens a text is.
+pub(crate) fn tokens_of_text(text: &str) -> u64 {
+    text.len().div_ceil(BYTES_PER_TOKEN) as u64
+}
+
+/// What a call used, or may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Usage {
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    /// Whether tokens are estimated, since the endpoint does not say.
+    pub is_estimated: bool,
+    /// Pictures painted.
+    pub pictures: u64,
+}
+
+impl Usage {
+    pub fn tokens(&self) -> u64 {
+        self.prompt_tokens + self.completion_tokens
+    }
+
+    pub fn cost(&self, settings: &RoleSettings) -> f64 {
+        let read = self.prompt_tokens as f64 * settings.price_input;
+        let written = self.completion_tokens as f64 * settings.price_output;
+        (read + written) / TOKENS_PRICED + self.pictures as f64 * settings.price_image
+    }
+}
+
+/// How a call ended and what it used: some answers are paid for and cannot be used.
+pub(crate) struct Outcome {
+    pub answer: Result<ChatAnswer, Unanswered>,
+    pub usage: Usage,
+}
+
+impl Outcome {
+    /// A call without an answer that cost nothing.
+    pub fn failed(reason: String) -> Self {
+        Self {
+            answer: Err(Unanswered { reason }),
+            usage: Usage::default(),
+        }
+    }
+}
 
 /// What a role has used, by the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -12,6 +61,8 @@ pub struct Spending {
     pub calls: u64,
     /// Those of them that gave no answer.
     pub failed: u64,
+    /// Those whose tokens are estimated from the length of their texts, since the endpoint did not say.
+    pub estimated: u64,
     /// Tokens read.
     pub prompt_tokens: u64,
     /// Tokens written.
@@ -22,48 +73,53 @@ pub struct Spending {
 
 impl Spending {
     /// Counts a call's end.
-    pub(crate) fn add(&mut self, answer: Option<&ChatAnswer>, cost: f64) {
+    pub(crate) fn add(&mut self, outcome: &Outcome, cost: f64) {
         self.calls += 1;
-        match answer {
-            Some(answer) => {
-                self.prompt_tokens += answer.prompt_tokens;
-                self.completion_tokens += answer.completion_tokens;
-                self.cost += cost;
-            }
-            None => self.failed += 1,
-        }
+        self.failed += u64::from(outcome.answer.is_err());
+        self.estimated += u64::from(outcome.usage.is_estimated);
+        self.prompt_tokens += outcome.usage.prompt_tokens;
+        self.completion_tokens += outcome.usage.completion_tokens;
+        self.cost += cost;
     }
 
     fn total_tokens(&self) -> u64 {
         self.prompt_tokens + self.completion_tokens
     }
 
-    /// Tokens that a further call is likely to take.
-    pub(crate) fn tokens_per_call(&self) -> f64 {
-        self.total_tokens() as f64 / (self.calls - self.failed).max(1) as f64
+    /// What a further call is likely to use: as much as those so far did on average, or the most it can where there are
+    /// none.
+    pub(crate) fn expected(&self, most: Usage) -> Usage {
+        let answered = self.calls - self.failed;
+        if answered == 0 || self.total_tokens() == 0 {
+            return most;
+        }
+        Usage {
+            prompt_tokens: self.prompt_tokens.div_ceil(answered),
+            completion_tokens: self.completion_tokens.div_ceil(answered),
+            ..most
+        }
     }
 
-    /// Why no further call may be made beside so many in flight, each of which may cost as much as the calls so far did;
-    /// none while it may.
-    pub(crate) fn exhausted(&self, settings: &RoleSettings, in_flight: usize) -> Option<String> {
-        let ahead = in_flight as f64 / (self.calls - self.failed).max(1) as f64;
-        if settings.max_cost > 0.0 && self.cost * (1.0 + ahead) >= settings.max_cost {
+    /// Why no further call may be made; none while one may.
+    pub(crate) fn exhausted(&self, settings: &RoleSettings) -> Option<String> {
+        if settings.max_cost > 0.0 && self.cost >= settings.max_cost {
             return Some(format!(
                 "max_cost of {} is spent: {:.4} so far",
                 settings.max_cost, self.cost
             ));
         }
         let (tokens, limit) = (self.total_tokens(), settings.max_total_tokens);
-        if limit > 0 && tokens as f64 * (1.0 + ahead) >= limit as f64 {
-            return Some(format!("max_total_tokens of {limit} are spent: {tokens} so far"));
-        }
-        None
+        (limit > 0 && tokens >= limit).then(|| format!("max_total_tokens of {limit} are spent: {tokens} so far"))
     }
-}
 
-/// What an answer's tokens cost.
-pub(crate) fn cost(answer: &ChatAnswer, settings: &RoleSettings) -> f64 {
-    const TOKENS_PRICED: f64 = 1e6;
-    (answer.prompt_tokens as f64 * settings.price_input + answer.completion_tokens as f64 * settings.price_output)
-        / TOKENS_PRICED
+    /// Whether the budget lasts for calls that are expected to use so much together.
+    pub(crate) fn leaves_room(&self, settings: &RoleSettings, calls: impl Iterator<Item = Usage>) -> bool {
+        let (mut cost, mut tokens) = (self.cost, self.total_tokens());
+        for call in calls {
+            cost += call.cost(settings);
+            tokens += call.tokens();
+        }
+        let (max_cost, max_tokens) = (settings.max_cost, settings.max_total_tokens);
+        (max_cost == 0.0 || cost <= max_cost) && (max_tokens == 0 || tokens <= max_tokens)
+    }
 }

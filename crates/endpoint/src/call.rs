@@ -1,14 +1,18 @@
 //! One call: sent, read, and tried again while that makes sense.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-use align::chat::{ChatAnswer, Unanswered};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Body, StatusCode};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::body::{Key, WireBody};
-use crate::pace::Pace;
+use crate::address::Address;
+use crate::body::{BodyError, Key, WireBody, is_out_of_files};
+use crate::budget::{Outcome, Usage};
+use crate::pace::{Pace, Turn};
+use crate::secrets::Secrets;
 use crate::settings::RoleSettings;
 use crate::verb::Verb;
 
@@ -16,65 +20,212 @@ use crate::verb::Verb;
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait that is not asked for.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// The longest wait that an endpoint may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// How much of an answer that is none is quoted.
 const QUOTED_LETTERS: usize = 200;
+/// What OpenAI calls a 429 that no waiting mends.
+const NOTHING_LEFT: &str = "insufficient_quota";
 
 /// How one try ended.
 pub(crate) enum Tried {
-    Answered(ChatAnswer),
-    /// The request itself is at fault; another try would end the same.
-    Refused(String),
+    /// With an answer, or in a way in which another try would end too.
+    Ended(Outcome),
     /// The endpoint is at fault, and may be better later.
-    Failed {
-        reason: String,
-        pause: Option<Duration>,
-    },
+    Failed(String),
+    /// No further calls are taken at the moment; where the endpoint says for how long, that too.
+    HeldBack { reason: String, pause: Option<Duration> },
+    /// Nobody listens at the address.
+    Unreachable(String),
     /// The endpoint cannot be used by anyone with these settings.
     Unusable(String),
 }
 
 /// How a call ended, and how many tries it took.
 pub(crate) enum Called {
-    Ended(Result<ChatAnswer, Unanswered>, usize),
+    Ended(Outcome, usize),
     Unusable(String),
+    /// It was left without an answer, since nothing further is to be done: no failure of its own.
+    Stopped,
 }
 
-/// Makes a call, again and again until it is answered, refused or tried often enough.
-pub(crate) async fn call(
-    http: &reqwest::Client,
-    settings: &RoleSettings,
-    pace: &Pace,
-    (verb, body): (&Verb, &WireBody),
-    key: &Key,
-    expected_tokens: f64,
-) -> Called {
-    let mut attempts = 0;
-    loop {
-        pace.admit(expected_tokens).await;
-        attempts += 1;
-        let (reason, pause) = match send(http, settings, verb, body).await {
-            Tried::Answered(answer) => {
-                pace.correct(
-                    expected_tokens,
-                    (answer.prompt_tokens + answer.completion_tokens) as f64,
-                );
-                return Called::Ended(Ok(answer), attempts);
+/// The way to a role's endpoint.
+pub(crate) struct Wire {
+    pub settings: RoleSettings,
+    pub address: Address,
+    pub secrets: Secrets,
+    pub http: reqwest::Client,
+    pub pace: Pace,
+    /// Whether the user wants to stop.
+    pub wants_stop: fn() -> bool,
+}
+
+/// The tries of one call.
+#[derive(Default)]
+struct Tries {
+    made: usize,
+    /// Those after which the endpoint was at fault.
+    failed: usize,
+    /// Those that the endpoint did not take, and when the first was.
+    held_back: usize,
+    waiting_since: Option<Instant>,
+}
+
+/// What follows from a try.
+enum Next {
+    End(Called),
+    TryAfter(Duration),
+}
+
+impl Wire {
+    /// Makes a call, again and again until it is answered, refused or tried often enough.
+    pub async fn call(&self, verb: &Verb, body: &WireBody, key: &Key, expected: Usage) -> Called {
+        let expected = expected.tokens() as f64;
+        let mut tries = Tries::default();
+        loop {
+            let Some(turn) = self.pace.admit(expected).await else {
+                return Called::Stopped;
+            };
+            let tried = self.send(verb, body).await;
+            tries.made += 1;
+            match self.next(tried, &mut tries, &turn, key, expected) {
+                Next::End(called) => return called,
+                Next::TryAfter(_) if self.is_stopping() => return Called::Stopped,
+                Next::TryAfter(time) => {
+                    drop(turn);
+                    self.pace.rest(time).await;
+                }
             }
-            Tried::Refused(reason) => return Called::Ended(Err(Unanswered { reason }), attempts),
-            Tried::Unusable(reason) => return Called::Unusable(reason),
-            Tried::Failed { reason, pause } => (reason, pause),
+        }
+    }
+
+    /// Whether no further try is to be made, nor a failure to be held against a request.
+    fn is_stopping(&self) -> bool {
+        self.pace.is_ending() || (self.wants_stop)()
+    }
+
+    fn next(&self, tried: Tried, tries: &mut Tries, turn: &Turn, key: &Key, expected: f64) -> Next {
+        match tried {
+            Tried::Ended(outcome) => {
+                self.pace.correct(expected, outcome.usage.tokens() as f64);
+                self.pace.answered();
+                Next::End(Called::Ended(outcome, tries.made))
+            }
+            Tried::Unusable(reason) => Next::End(Called::Unusable(reason)),
+            Tried::Failed(reason) => {
+                tries.failed += 1;
+                if tries.failed > self.settings.max_retries {
+                    return self.give_up(&reason, tries);
+                }
+                Next::TryAfter(backoff(tries.failed, key))
+            }
+            Tried::HeldBack { reason, pause } => {
+                self.pace.correct(expected, 0.0);
+                self.pace.hold_back(turn, pause.unwrap_or_default());
+                self.held_back(&reason, pause.unwrap_or_default(), tries, key)
+            }
+            Tried::Unreachable(reason) => {
+                self.pace.correct(expected, 0.0);
+                let seconds = self.pace.unreachable().as_secs_f64();
+                if seconds < self.settings.max_outage {
+                    return Next::TryAfter(Duration::ZERO);
+                }
+                Next::End(Called::Unusable(format!("out of reach for {seconds:.0} s: {reason}")))
+            }
+        }
+    }
+
+    /// Waits for an endpoint that takes no further calls, as long as that is worth it.
+    fn held_back(&self, reason: &str, pause: Duration, tries: &mut Tries, key: &Key) -> Next {
+        tries.held_back += 1;
+        let pause = pause.max(backoff(tries.held_back, key));
+        let since = *tries.waiting_since.get_or_insert_with(Instant::now);
+        let max_wait = self.settings.max_wait;
+        if (since.elapsed() + pause).as_secs_f64() <= max_wait {
+            return Next::TryAfter(pause);
+        }
+        // Where nobody is let in, it is nothing that the request has done.
+        if (self.pace.silence() + pause).as_secs_f64() > max_wait {
+            let problem = format!("it takes no calls, and max_wait is {max_wait} s: {reason}");
+            return Next::End(Called::Unusable(problem));
+        }
+        self.give_up(reason, tries)
+    }
+
+    fn give_up(&self, reason: &str, tries: &Tries) -> Next {
+        if self.is_stopping() {
+            return Next::End(Called::Stopped);
+        }
+        let outcome = Outcome::failed(format!("{reason} (tried {} times)", tries.made));
+        Next::End(Called::Ended(outcome, tries.made))
+    }
+
+    async fn send(&self, verb: &Verb, body: &WireBody) -> Tried {
+        let length = match body.length() {
+            Ok(length) => length,
+            Err(BodyError::Picture(reason)) => return Tried::Failed(reason),
+            Err(BodyError::TooManyFiles(reason)) => return Tried::HeldBack { reason, pause: None },
         };
-        if attempts > settings.max_retries {
-            let reason = format!("{reason} (tried {attempts} times)");
-            return Called::Ended(Err(Unanswered { reason }), attempts);
+        let request = self
+            .http
+            .post(self.address.below(verb.path()))
+            .header(CONTENT_TYPE, "application/json")
+            // Streams would go out in chunks, which the simplest servers do not read.
+            .header(CONTENT_LENGTH, length)
+            .body(body.to_wire());
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return self.not_sent(error),
+        };
+        self.pace.reached();
+        let (status, pause) = (response.status(), retry_after(response.headers()));
+        let bytes = match response.bytes().await {
+            Ok(bytes) => bytes,
+            Err(error) => return Tried::Failed(self.describe(error)),
+        };
+        let text = self.secrets.hide(String::from_utf8_lossy(&bytes));
+        if status.is_success() {
+            return verb.read(&text, body, self).await;
         }
-        match pause {
-            // Whoever else wants to call waits too.
-            Some(pause) => pace.pause(pause.min(LONGEST_PAUSE)),
-            None => tokio::time::sleep(backoff(attempts, key)).await,
+        refused(status, pause, &text)
+    }
+
+    fn not_sent(&self, error: reqwest::Error) -> Tried {
+        if is_out_of_files(&error) {
+            let reason = self.describe(error);
+            return Tried::HeldBack { reason, pause: None };
         }
+        let is_unreachable = error.is_connect();
+        let reason = self.describe(error);
+        if is_unreachable {
+            Tried::Unreachable(reason)
+        } else {
+            Tried::Failed(reason)
+        }
+    }
+
+    /// The error and what caused it, without the address, which may hold a secret.
+    pub fn describe(&self, error: reqwest::Error) -> String {
+        let error = error.without_url();
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            text.push_str(&format!(": {inner}"));
+            cause = inner.source();
+        }
+        self.secrets.hide(text).into_owned()
+    }
+}
+
+/// What an endpoint means that does not answer.
+fn refused(status: StatusCode, pause: Option<Duration>, text: &str) -> Tried {
+    let reason = format!("{status}: {}", quote(text));
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Tried::Unusable(reason),
+        StatusCode::TOO_MANY_REQUESTS if text.contains(NOTHING_LEFT) => Tried::Unusable(reason),
+        StatusCode::TOO_MANY_REQUESTS => Tried::HeldBack { reason, pause },
+        StatusCode::SERVICE_UNAVAILABLE if pause.is_some() => Tried::HeldBack { reason, pause },
+        StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_EARLY => Tried::Failed(reason),
+        status if status.is_server_error() => Tried::Failed(reason),
+        _ => Tried::Ended(Outcome::failed(reason)),
     }
 }
 
@@ -83,40 +234,6 @@ fn backoff(attempts: usize, key: &Key) -> Duration {
     let doubled = FIRST_BACKOFF.saturating_mul(1 << (attempts - 1).min(16));
     let spread = f64::from(key[attempts % key.len()]) / 255.0;
     doubled.min(LONGEST_BACKOFF).mul_f64(0.5 + 0.5 * spread)
-}
-
-async fn send(http: &reqwest::Client, settings: &RoleSettings, verb: &Verb, body: &WireBody) -> Tried {
-    let url = format!("{}/{}", settings.url.trim_end_matches('/'), verb.path());
-    let stream = futures_util::stream::iter(body.clone().into_stream());
-    let request = http
-        .post(url)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Body::wrap_stream(stream));
-    let failed = |error: reqwest::Error| Tried::Failed {
-        reason: describe(error),
-        pause: None,
-    };
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) => return failed(error),
-    };
-    let (status, pause) = (response.status(), retry_after(response.headers()));
-    let bytes = match response.bytes().await {
-        Ok(bytes) => bytes,
-        Err(error) => return failed(error),
-    };
-    if status.is_success() {
-        return verb.read(&bytes, settings).await;
-    }
-    let reason = format!("{status}: {}", quote(&bytes));
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Tried::Unusable(reason),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-            Tried::Failed { reason, pause }
-        }
-        status if status.is_server_error() => Tried::Failed { reason, pause },
-        _ => Tried::Refused(reason),
-    }
 }
 
 /// How long an endpoint wants to be left alone: seconds, or a date.
@@ -129,26 +246,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-/// The error and what caused it, without the address, which may hold a secret.
-fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        text.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    text
-}
-
 /// The beginning of a response, or the message in it.
-pub(crate) fn quote(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let message = serde_json::from_str::<Value>(&text).ok().and_then(|value| {
+pub(crate) fn quote(text: &str) -> String {
+    let message = serde_json::from_str::<Value>(text).ok().and_then(|value| {
         let message = value["error"]["message"].as_str().or(value["message"].as_str());
         message.map(str::to_owned)
     });
-    let text = message.unwrap_or_else(|| text.into_owned());
+    let text = message.as_deref().unwrap_or(text);
     let mut quoted: String = text.chars().take(QUOTED_LETTERS).collect();
     if quoted.len() < text.len() {
         quoted.push('…');

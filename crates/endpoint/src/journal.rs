@@ -1,6 +1,7 @@
 //! The journal of calls: an SQLite file with a write-ahead log, one row for each call that ended.
 
 use std::collections::HashMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,10 +9,11 @@ use align::chat::{ChatAnswer, Unanswered};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::body::Key;
-use crate::budget::Spending;
+use crate::budget::{Outcome, Spending};
 use crate::pictures;
 
-/// Answers and failures by the key of their request. What is in it survives the end of the process at any moment.
+/// Answers and failures by the key of their request. What is in it survives the end of the process at any moment. One
+/// process uses it at a time, since two would pay twice for what neither knows yet.
 #[derive(Debug)]
 pub struct Journal {
     open: Mutex<Open>,
@@ -23,6 +25,8 @@ struct Open {
     connection: Connection,
     /// How many requests of each role were answered without a call.
     answered: HashMap<String, u64>,
+    /// Held as long as the journal is open; the system lets go of it however the process ends.
+    _lock: File,
 }
 
 /// What a finished call leaves behind.
@@ -32,7 +36,7 @@ pub(crate) struct Record<'a> {
     pub model: &'a str,
     /// The first request that asked for it.
     pub id: &'a str,
-    pub outcome: &'a Result<ChatAnswer, Unanswered>,
+    pub outcome: &'a Outcome,
     pub cost: f64,
     pub attempts: usize,
 }
@@ -57,19 +61,23 @@ const SCHEMA: &str = "
     );
     CREATE INDEX IF NOT EXISTS calls_by_role ON calls (role);
 ";
+/// Whether tokens are estimated; a column that the first journals do not have.
+const HAS_ESTIMATED: &str = "SELECT count(*) > 0 FROM pragma_table_info('calls') WHERE name = 'estimated'";
+const ADD_ESTIMATED: &str = "ALTER TABLE calls ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0";
 
 impl Journal {
     /// Opens the journal, which is made where there is none.
     ///
-    /// Errors: a message naming the file.
+    /// Errors: a message naming the file, also where another process uses it.
     pub fn open(path: &Path) -> Result<Self, String> {
+        let lock = lock(path)?;
         let named = |error: rusqlite::Error| format!("{}: cannot be used as a journal: {error}", path.display());
-        let connection = Connection::open(path).map_err(named)?;
-        connection.execute_batch(SCHEMA).map_err(named)?;
+        let connection = connect(path).map_err(named)?;
         Ok(Self {
             open: Mutex::new(Open {
                 connection,
                 answered: HashMap::new(),
+                _lock: lock,
             }),
             path: path.to_owned(),
         })
@@ -127,14 +135,19 @@ impl Journal {
         insert(&self.opened().connection, record).map_err(|error| self.named(&error))
     }
 
-    /// Forgets a role's failed calls, so that they are made again. Returns their number.
+    /// Forgets a role's failed calls, so that they are made again; what they cost stays. Returns their number.
     ///
     /// Errors: a message naming the file.
     pub fn forget_failures(&self, role: &str) -> Result<usize, String> {
-        let statement = "DELETE FROM calls WHERE role = ?1 AND answer IS NULL";
-        self.opened()
-            .connection
-            .execute(statement, [role])
+        // Under a key that no request has, a row only counts.
+        let statement = "UPDATE calls SET key = randomblob(32), failure = NULL \
+                         WHERE role = ?1 AND answer IS NULL AND failure IS NOT NULL";
+        let open = self.opened();
+        let forgotten = open.connection.execute(statement, [role]);
+        let free = "DELETE FROM calls WHERE role = ?1 AND answer IS NULL AND failure IS NULL \
+                    AND cost = 0 AND prompt_tokens + completion_tokens = 0";
+        forgotten
+            .and_then(|forgotten| open.connection.execute(free, [role]).map(|_| forgotten))
             .map_err(|error| self.named(&error))
     }
 
@@ -143,7 +156,7 @@ impl Journal {
     /// Errors: a message naming the file.
     pub fn spent(&self, role: &str) -> Result<Spending, String> {
         let query = "SELECT count(*), count(*) - count(answer), total(prompt_tokens), total(completion_tokens), \
-                     total(cost) FROM calls WHERE role = ?1";
+                     total(cost), total(estimated) FROM calls WHERE role = ?1";
         let read = |row: &rusqlite::Row| {
             Ok(Spending {
                 calls: row.get::<_, i64>(0)? as u64,
@@ -151,6 +164,7 @@ impl Journal {
                 prompt_tokens: row.get::<_, f64>(2)? as u64,
                 completion_tokens: row.get::<_, f64>(3)? as u64,
                 cost: row.get(4)?,
+                estimated: row.get::<_, f64>(5)? as u64,
             })
         };
         self.opened()
@@ -164,16 +178,52 @@ impl Journal {
     }
 }
 
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.execute_batch(SCHEMA)?;
+    if !connection.query_row(HAS_ESTIMATED, [], |row| row.get::<_, bool>(0))? {
+        connection.execute_batch(ADD_ESTIMATED)?;
+    }
+    Ok(connection)
+}
+
+/// Takes the file beside a journal that only one process can hold. It stays there: taking it away would race.
+///
+/// Errors: a message naming the journal, where another process has it.
+fn lock(journal: &Path) -> Result<File, String> {
+    let mut path = journal.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let opened = fs_err::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path);
+    let file = opened.map_err(|error| error.to_string())?.into_file();
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "{}: another process is using this journal, and two would pay twice for the same answers: wait until it ends, \
+             or use another folder (it holds {})",
+            journal.display(),
+            path.display()
+        )),
+        // Some network file systems know no locks; a journal there is better than none.
+        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(format!("{}: cannot be locked: {error}", path.display())),
+    }
+}
+
 fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
-    let (answer, failure) = match record.outcome {
-        Ok(answer) => (Some(answer), None),
-        Err(failure) => (None, Some(failure.reason.as_str())),
-    };
-    let tokens = |count: fn(&ChatAnswer) -> u64| answer.map_or(0, count) as i64;
-    let text = answer.map(|answer| serde_json::to_string(answer).unwrap_or_default());
+    let Outcome { answer, usage } = record.outcome;
+    let text = answer
+        .as_ref()
+        .ok()
+        .map(|answer| serde_json::to_string(answer).unwrap_or_default());
+    let failure = answer.as_ref().err().map(|failure| failure.reason.as_str());
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO calls (key, role, model, id, answer, failure, prompt_tokens, completion_tokens, cost, \
-         attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         attempts, estimated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     statement.execute(params![
         &record.key[..],
@@ -182,10 +232,11 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
         record.id,
         text,
         failure,
-        tokens(|answer| answer.prompt_tokens),
-        tokens(|answer| answer.completion_tokens),
+        usage.prompt_tokens as i64,
+        usage.completion_tokens as i64,
         record.cost,
         record.attempts as i64,
+        usage.is_estimated,
     ])?;
     Ok(())
 }

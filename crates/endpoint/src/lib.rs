@@ -1,21 +1,28 @@
 //! Models behind OpenAI-compatible endpoints: requests out, answers into a journal, and from there to who asked.
 //!
 //! Every answer is written down under a hash of all that determines it before anyone uses it (`journal`), so that a
-//! repeat is free and a killed run loses at most the calls in flight; pictures are kept as files beside it (`pictures`). Calls keep to limits of concurrency, rate and
-//! budget (`pace`, `budget`); one that fails is tried again while that makes sense (`call`), and then recorded as
-//! failed, never as an answer.
+//! repeat is free and a killed run loses at most the calls in flight (`run`); pictures are kept as files beside it
+//! (`pictures`). Calls keep to limits of concurrency, rate and budget (`pace`, `budget`); one that fails is tried again
+//! while that makes sense (`call`), and then recorded as failed, never as an answer. An endpoint that is out of reach
+//! ends the work instead, and nothing is held against a request. Keys are hidden in whatever comes back (`secrets`).
+//! Models on this machine can have the same journal before them (`journalled`).
 
+mod address;
 mod body;
 mod budget;
 mod call;
 mod client;
 mod journal;
+mod journalled;
 mod pace;
 mod pictures;
+mod run;
+mod secrets;
 pub mod settings;
 mod verb;
 
 pub use budget::Spending;
 pub use client::Endpoint;
 pub use journal::Journal;
+pub use journalled::Journalled;
 pub use settings::RoleSettings;

@@ -1,27 +1,64 @@
-//! When calls may start: so many a minute, so many tokens a minute, and not before an endpoint that asked for a pause
-//! wants more.
+//! When calls may start: so many a minute, so many tokens a minute, not before an endpoint that asked for a pause wants
+//! more, and then a few at a time.
+//!
+//! Calls stand in one line, first come, first served; only the first looks at the clock. So a pause holds up everyone,
+//! and its end lets out no crowd: as many as went well before, and one more for each that goes well again.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::settings::RoleSettings;
 
+/// How late a call may start and the next still keep to its time: timers are no more exact.
+const LATENESS: Duration = Duration::from_millis(2);
+/// The first wait for an endpoint at which nobody listens; doubled each time.
+const FIRST_PROBE: Duration = Duration::from_millis(250);
+/// The longest such wait.
+const LAST_PROBE: Duration = Duration::from_secs(5);
+
 /// The pace of one endpoint's calls.
-#[derive(Debug)]
 pub(crate) struct Pace {
     // Seconds that a request and a token take up; zero without a limit.
     per_request: f64,
     per_token: f64,
+    concurrency: usize,
+    line: Mutex<()>,
+    /// Something changed that the first in line may be waiting for.
+    changed: Notify,
+    /// Nothing further is to start.
+    ended: Notify,
     state: RefCell<State>,
 }
 
-#[derive(Debug)]
 struct State {
     next_request: Instant,
     next_tokens: Instant,
     paused_until: Instant,
+    /// How many tries may be under way at once, and how many are.
+    window: usize,
+    under_way: usize,
+    narrowed_at: Instant,
+    /// When the endpoint was found to be out of reach, and how often it was tried since.
+    unreachable_since: Option<Instant>,
+    probes: u32,
+    answered_at: Instant,
+    is_ending: bool,
+}
+
+/// Leave to try once; given back when dropped.
+pub(crate) struct Turn<'a> {
+    pace: &'a Pace,
+    began: Instant,
+}
+
+/// What the first in line has to wait for.
+enum Wait {
+    Nothing,
+    Until(Instant),
+    Change,
 }
 
 impl Pace {
@@ -31,45 +68,154 @@ impl Pace {
         Self {
             per_request: seconds(settings.requests_per_minute),
             per_token: seconds(settings.tokens_per_minute),
+            concurrency: settings.concurrency,
+            line: Mutex::default(),
+            changed: Notify::new(),
+            ended: Notify::new(),
             state: RefCell::new(State {
                 next_request: now,
                 next_tokens: now,
                 paused_until: now,
+                window: settings.concurrency,
+                under_way: 0,
+                narrowed_at: now,
+                unreachable_since: None,
+                probes: 0,
+                answered_at: now,
+                is_ending: false,
             }),
         }
     }
 
-    /// Waits until a call of about so many tokens may start.
-    pub async fn admit(&self, tokens: f64) {
-        let start = {
-            let mut state = self.state.borrow_mut();
-            let start = Instant::now().max(state.next_request).max(state.next_tokens);
-            state.next_request = start + Duration::from_secs_f64(self.per_request);
-            state.next_tokens = start + Duration::from_secs_f64(self.per_token * tokens);
-            start
-        };
-        sleep_until(start).await;
-        loop {
-            let paused_until = self.state.borrow().paused_until;
-            if paused_until <= Instant::now() {
-                return;
+    /// Begins a batch of calls: how long the endpoint was out of reach or silent before counts no more.
+    pub fn begin(&self) {
+        let mut state = self.state.borrow_mut();
+        state.is_ending = false;
+        state.unreachable_since = None;
+        state.answered_at = Instant::now();
+    }
+
+    /// Lets no further try start.
+    pub fn end(&self) {
+        self.state.borrow_mut().is_ending = true;
+        self.changed.notify_one();
+        self.ended.notify_waiters();
+    }
+
+    /// Whether nothing further is to start.
+    pub fn is_ending(&self) -> bool {
+        self.state.borrow().is_ending
+    }
+
+    /// Waits until a try of about so many tokens may start; none where nothing further is to start.
+    pub async fn admit(&self, tokens: f64) -> Option<Turn<'_>> {
+        let _first_in_line = self.line.lock().await;
+        while !self.is_ending() {
+            match self.wait() {
+                Wait::Nothing => return Some(self.start(tokens)),
+                Wait::Change => self.changed.notified().await,
+                Wait::Until(time) => tokio::select! {
+                    () = sleep_until(time) => (),
+                    () = self.changed.notified() => (),
+                },
             }
-            sleep_until(paused_until).await;
+        }
+        None
+    }
+
+    fn wait(&self) -> Wait {
+        let state = self.state.borrow();
+        let time = state.paused_until.max(state.next_request).max(state.next_tokens);
+        if time > Instant::now() {
+            Wait::Until(time)
+        } else if state.under_way >= state.window {
+            Wait::Change
+        } else {
+            Wait::Nothing
         }
     }
 
-    /// Takes note of how many tokens a call took that was expected to take others.
+    fn start(&self, tokens: f64) -> Turn<'_> {
+        let now = Instant::now();
+        let mut state = self.state.borrow_mut();
+        let in_time = now.checked_sub(LATENESS).unwrap_or(now);
+        state.next_request = state.next_request.max(in_time) + Duration::from_secs_f64(self.per_request);
+        state.next_tokens = state.next_tokens.max(in_time) + Duration::from_secs_f64(self.per_token * tokens);
+        state.under_way += 1;
+        Turn { pace: self, began: now }
+    }
+
+    /// Waits before another try, but not when nothing further is to start.
+    pub async fn rest(&self, time: Duration) {
+        let ended = self.ended.notified();
+        if self.is_ending() {
+            return;
+        }
+        tokio::select! {
+            () = sleep(time) => (),
+            () = ended => (),
+        }
+    }
+
+    /// Takes note of how many tokens a try took that was expected to take others.
     pub fn correct(&self, expected: f64, taken: f64) {
         let more = Duration::from_secs_f64(self.per_token * (taken - expected).max(0.0));
         let less = Duration::from_secs_f64(self.per_token * (expected - taken).max(0.0));
         let mut state = self.state.borrow_mut();
         let next = state.next_tokens + more;
         state.next_tokens = next.checked_sub(less).unwrap_or(next);
+        self.changed.notify_one();
     }
 
-    /// Starts nothing for a while.
-    pub fn pause(&self, time: Duration) {
+    /// Takes note of a try that was answered.
+    pub fn answered(&self) {
         let mut state = self.state.borrow_mut();
-        state.paused_until = state.paused_until.max(Instant::now() + time);
+        state.answered_at = Instant::now();
+        state.window = (state.window + 1).min(self.concurrency);
+    }
+
+    /// How long no try has been answered.
+    pub fn silence(&self) -> Duration {
+        self.state.borrow().answered_at.elapsed()
+    }
+
+    /// Takes note that somebody listens.
+    pub fn reached(&self) {
+        let mut state = self.state.borrow_mut();
+        state.unreachable_since = None;
+        state.probes = 0;
+    }
+
+    /// Takes note that the endpoint takes no further calls, for so long where it says: fewer are made at once from then on.
+    pub fn hold_back(&self, turn: &Turn, pause: Duration) {
+        let now = Instant::now();
+        let mut state = self.state.borrow_mut();
+        state.paused_until = state.paused_until.max(now + pause);
+        // Those that left together are told the same; it is one piece of news.
+        if turn.began >= state.narrowed_at {
+            state.window = (state.under_way / 2).max(1);
+            state.narrowed_at = now;
+        }
+    }
+
+    /// Takes note that nobody listens: one call after the other looks again, ever more rarely. Returns for how long this
+    /// has been so.
+    pub fn unreachable(&self) -> Duration {
+        let now = Instant::now();
+        let mut state = self.state.borrow_mut();
+        state.window = 1;
+        if state.paused_until <= now {
+            state.paused_until = now + FIRST_PROBE.saturating_mul(1 << state.probes.min(16)).min(LAST_PROBE);
+            state.probes += 1;
+        }
+        let since = *state.unreachable_since.get_or_insert(now);
+        now - since
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.pace.state.borrow_mut().under_way -= 1;
+        self.pace.changed.notify_one();
     }
 }

@@ -8,6 +8,7 @@ use align::run_dir::write_atomically;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
+use crate::call::Wire;
 use crate::settings::RoleSettings;
 
 /// The largest picture that is fetched, in bytes.
@@ -48,15 +49,15 @@ pub(crate) fn read(folder: &Path, name: &str) -> Result<Painting, String> {
 /// Fetches a picture from where an endpoint says it is. The role's key is not shown there.
 ///
 /// Errors: what went wrong last; the address is left out, since it may hold a secret.
-pub(crate) async fn fetch(url: &str, settings: &RoleSettings) -> Result<Vec<u8>, String> {
+pub(crate) async fn fetch(url: &str, wire: &Wire) -> Result<Vec<u8>, String> {
     if !(url.starts_with("http://") || url.starts_with("https://")) {
         return Err("expected the picture's address to begin with http:// or https://".to_owned());
     }
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match fetch_once(url, settings).await {
-            Err(problem) if attempts > settings.max_retries => {
+        match fetch_once(url, &wire.settings).await {
+            Err(problem) if attempts > wire.settings.max_retries => {
                 return Err(format!(
                     "the picture cannot be fetched: {problem} (tried {attempts} times)"
                 ));

@@ -1,42 +1,54 @@
 //! How a role's model is reached: the tables `[role.judge]`, `[role.writer]` … of a configuration.
 
-use align::training::{SettingError, check_count, check_setting};
+use align::training::{SettingError, check_at_least_zero, check_count, check_setting};
 use serde::{Deserialize, Serialize};
+
+use crate::address::{Address, shown};
 
 /// A model behind an endpoint, for one role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoleSettings {
-    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1`; or `local`, where the model runs in this process;
-    /// or `mini`, where the miniature world itself answers.
+    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1` (an address without a path gets `/v1`); or `local`,
+    /// where the model runs in this process; or `mini`, where the miniature world itself answers.
     pub url: String,
     /// The model's name there; of a local one its folder, or its name on the hub.
     pub model: String,
     /// The environment variable that holds the key; it may be unset for a server that asks for none. The key itself
-    /// stands in no file, log or journal.
+    /// stands in no file, log or journal; where an endpoint repeats it, `***` is kept.
     pub api_key_env: String,
     /// Calls in flight at once; of a local model, prompts answered at once.
     pub concurrency: usize,
     /// Most calls a minute; 0 for no limit.
     pub requests_per_minute: usize,
     /// Most tokens a minute, read and written; 0 for no limit. Before an answer its tokens are taken to be those of the
-    /// last answers.
+    /// last answers, and before the first its prompt's length and `max_tokens`.
     pub tokens_per_minute: usize,
     /// Seconds until a call is given up, its answer's last byte included.
     pub timeout: f64,
     /// How often a call that failed is tried again.
     pub max_retries: usize,
+    /// Seconds that a call waits in all for an endpoint that takes no further calls at the moment (429, or 503 with
+    /// `Retry-After`); such tries are no failures.
+    pub max_wait: f64,
+    /// Seconds that an endpoint at which nobody listens is waited for before the work stops.
+    pub max_outage: f64,
     /// How a JSON schema is asked for.
     pub structured_output: StructuredOutput,
+    /// What the most tokens of an answer are called.
+    pub max_tokens_name: MaxTokensName,
+    /// Parameters that are not sent, for endpoints that refuse them.
+    pub omit: Vec<Parameter>,
     /// Price of a million tokens read, in the currency of `max_cost`.
     pub price_input: f64,
     /// Price of a million tokens written.
     pub price_output: f64,
     /// Price of a picture, for painters.
     pub price_image: f64,
-    /// No further call is made once the role has cost this much; 0 for no limit.
+    /// No further call is made once the role has cost this much, or beside calls in flight that may cost the rest; 0 for
+    /// no limit.
     pub max_cost: f64,
-    /// No further call is made once the role has read and written this many tokens; 0 for no limit.
+    /// The same for tokens, read and written; 0 for no limit.
     pub max_total_tokens: u64,
 }
 
@@ -52,6 +64,44 @@ pub enum StructuredOutput {
     Off,
 }
 
+/// What the most tokens of an answer are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensName {
+    /// The name that most servers know.
+    MaxTokens,
+    /// The name that newer models of OpenAI insist on.
+    MaxCompletionTokens,
+}
+
+/// A parameter that some endpoints refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parameter {
+    /// How far from the likeliest token an answer may go.
+    Temperature,
+    /// The most tokens of an answer, whatever its name.
+    MaxTokens,
+    /// What chance starts from.
+    Seed,
+    /// How many pictures are painted.
+    N,
+    /// A picture's size.
+    Size,
+    /// How a painter hands pictures over.
+    ResponseFormat,
+}
+
+impl MaxTokensName {
+    /// The name on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+}
+
 impl Default for RoleSettings {
     fn default() -> Self {
         Self {
@@ -63,7 +113,11 @@ impl Default for RoleSettings {
             tokens_per_minute: 0,
             timeout: 120.0,
             max_retries: 5,
+            max_wait: 600.0,
+            max_outage: 60.0,
             structured_output: StructuredOutput::ResponseFormat,
+            max_tokens_name: MaxTokensName::MaxTokens,
+            omit: Vec::new(),
             price_input: 0.0,
             price_output: 0.0,
             price_image: 0.0,
@@ -89,31 +143,81 @@ impl RoleSettings {
         !self.is_local() && !self.is_mini()
     }
 
+    /// The parameters that are not sent, by their names on the wire.
+    pub(crate) fn omitted(&self) -> impl Iterator<Item = &'static str> {
+        self.omit.iter().map(|parameter| match parameter {
+            Parameter::Temperature => "temperature",
+            Parameter::MaxTokens => self.max_tokens_name.name(),
+            Parameter::Seed => "seed",
+            Parameter::N => "n",
+            Parameter::Size => "size",
+            Parameter::ResponseFormat => "response_format",
+        })
+    }
+
     /// Checks that the settings can be used. `table` is where they stand, such as `role.judge`.
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
         let key = |name: &str| format!("{table}.{name}");
-        let is_web = self.url.starts_with("http://") || self.url.starts_with("https://");
+        let begins = self.url.starts_with("http://") || self.url.starts_with("https://");
         check_setting(
-            is_web || !self.is_remote(),
+            !self.is_remote() || (begins && Address::parse(&self.url).is_ok()),
             &key("url"),
             "an address that begins with http:// or https://, or \"local\" or \"mini\"",
-            &self.url,
+            shown(&self.url),
         )?;
         let is_named = self.is_mini() || !self.model.is_empty();
         check_setting(is_named, &key("model"), "the model's name", "nothing")?;
         check_count(&key("concurrency"), self.concurrency)?;
         let positive = self.timeout.is_finite() && self.timeout > 0.0;
         check_setting(positive, &key("timeout"), "seconds above 0", self.timeout)?;
-        for (name, price) in [
+        for (name, number) in [
+            ("max_wait", self.max_wait),
+            ("max_outage", self.max_outage),
             ("price_input", self.price_input),
             ("price_output", self.price_output),
             ("price_image", self.price_image),
             ("max_cost", self.max_cost),
         ] {
-            check_setting(price.is_finite() && price >= 0.0, &key(name), "a number from 0", price)?;
+            check_at_least_zero(&key(name), number)?;
         }
-        Ok(())
+        let is_priced = self.price_input + self.price_output + self.price_image > 0.0;
+        check_setting(
+            self.max_cost == 0.0 || is_priced,
+            &key("max_cost"),
+            "a price in price_input, price_output or price_image, without which no budget is ever spent",
+            format!("max_cost = {} and no price", self.max_cost),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut RoleSettings), expected: &str) {
+        let mut settings = RoleSettings {
+            url: "http://localhost:8000".to_owned(),
+            model: "m".to_owned(),
+            ..RoleSettings::default()
+        };
+        change(&mut settings);
+        let outcome = settings.validate("role.judge").map_err(|error| error.to_string());
+        let message = outcome.err().unwrap_or_default();
+        assert!(
+            message.contains(expected) && message.is_empty() == expected.is_empty(),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_budget_needs_prices_and_no_secret_of_an_address_is_shown() {
+        check(|_| {}, "");
+        check(|settings| settings.max_cost = 1.0, "role.judge.max_cost");
+        check(|settings| settings.max_wait = -1.0, "role.judge.max_wait");
+        check(|settings| (settings.max_cost, settings.price_image) = (1.0, 0.1), "");
+        let secret = "ftp://me:password@host/v1?key=secret".to_owned();
+        check(|settings| settings.url = secret, "got ftp://host/v1");
     }
 }

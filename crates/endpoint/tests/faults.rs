@@ -1,71 +1,21 @@
 //! Calls to an endpoint that spoils one in five: every request ends answered or failed, none is lost, none is paid for
 //! twice, and what the journal holds costs nothing again.
 
-use std::path::Path;
+mod common;
+
 use std::sync::Arc;
 
-use align::chat::{ChatError, ChatModel, ChatParams, ChatRequest};
-use align::types::{Message, Role};
+use common::{ask, echo, open, settings};
 use endpoint::{Endpoint, Journal, RoleSettings};
 use fake_endpoint::FakeEndpoint;
 
 const REQUESTS: usize = 400;
 
-/// Repeats the last line of the question.
-fn echo(words: &str) -> String {
-    format!("echo {}", words.lines().last().unwrap_or_default())
-}
-
-fn requests(n: usize) -> impl Iterator<Item = ChatRequest> {
-    (0..n).map(|number| ChatRequest {
-        id: format!("r{number}"),
-        messages: vec![Message::text(Role::User, format!("question {number}"))],
-        params: ChatParams {
-            temperature: 0.0,
-            max_tokens: 16,
-            seed: 0,
-            schema: None,
-        },
-    })
-}
-
-fn settings(endpoint: &FakeEndpoint) -> RoleSettings {
-    RoleSettings {
-        url: endpoint.url(),
-        model: "fake".to_owned(),
-        api_key_env: "NO_SUCH_KEY".to_owned(),
-        concurrency: 64,
-        timeout: 1.0,
-        max_retries: 8,
-        price_input: 1e4,
-        price_output: 1e5,
-        ..RoleSettings::default()
-    }
-}
-
-fn open(settings: RoleSettings, folder: &Path) -> Endpoint {
-    let journal = Journal::open(&folder.join("journal.sqlite")).unwrap();
-    Endpoint::new("judge", settings, Arc::new(journal), || false).unwrap()
-}
-
-/// The answer to each request or its failure, where it has ended.
-type Outcomes = Vec<Option<Result<String, String>>>;
-
-/// Makes the requests.
-fn ask(endpoint: &Endpoint, n: usize) -> (Result<(), ChatError>, Outcomes) {
-    let mut outcomes = vec![None; n];
-    let ended = endpoint.answer(&mut requests(n), &mut |index, answer| {
-        assert!(outcomes[index].is_none(), "request {index} ended twice");
-        outcomes[index] = Some(answer.map(|answer| answer.text).map_err(|failure| failure.reason));
-    });
-    (ended, outcomes)
-}
-
 #[test]
 fn every_request_ends_once_and_is_paid_for_once() {
     let fake = FakeEndpoint::start(echo, 20).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let endpoint = open(settings(&fake), folder.path());
+    let endpoint = open(settings(&fake.url()), folder.path());
     let (ended, outcomes) = ask(&endpoint, REQUESTS);
     ended.unwrap();
     let counts = fake.counts();
@@ -95,10 +45,12 @@ fn every_request_ends_once_and_is_paid_for_once() {
     assert_eq!((spending.calls, spending.failed), (REQUESTS as u64, 0));
     assert_eq!((spending.prompt_tokens, spending.completion_tokens), (40_000, 4_000));
     assert!((spending.cost - 800.0).abs() < 1e-6);
+    assert_eq!(counts.with_length, counts.calls, "a length was not told");
 
     // Again, and by another process: from the journal alone.
+    drop(endpoint);
     let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
-    let again = Endpoint::new("judge", settings(&fake), journal.clone(), || false).unwrap();
+    let again = Endpoint::new("judge", settings(&fake.url()), journal.clone(), || false).unwrap();
     let (ended, repeated) = ask(&again, REQUESTS);
     ended.unwrap();
     assert_eq!(repeated, outcomes);
@@ -110,13 +62,13 @@ fn every_request_ends_once_and_is_paid_for_once() {
 }
 
 #[test]
-fn a_dead_endpoint_fails_each_request_and_a_later_try_asks_for_those_alone() {
+fn a_sick_endpoint_fails_each_request_and_a_later_try_asks_for_those_alone() {
     let fake = FakeEndpoint::start(echo, 100).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let hasty = RoleSettings {
         max_retries: 0,
         timeout: 0.3,
-        ..settings(&fake)
+        ..settings(&fake.url())
     };
     let endpoint = open(hasty.clone(), folder.path());
     let (ended, first) = ask(&endpoint, 60);
@@ -129,18 +81,15 @@ fn a_dead_endpoint_fails_each_request_and_a_later_try_asks_for_those_alone() {
         .flatten()
         .filter_map(|outcome| outcome.clone().err())
         .collect();
-    for expected in [
-        "429 Too Many Requests: slow down",
-        "500 Internal Server Error: sorry",
-        "expected JSON",
-        "(tried 1 times)",
-    ] {
+    for expected in ["500 Internal Server Error: sorry", "expected JSON", "(tried 1 times)"] {
         assert!(reasons.contains(expected), "no `{expected}` in {reasons}");
     }
 
     let calls = fake.counts().calls;
+    drop(endpoint);
     let unchanged = open(hasty.clone(), folder.path());
     assert_eq!(ask(&unchanged, 60).1, first);
+    drop(unchanged);
     assert_eq!(
         fake.counts().calls,
         calls,
@@ -154,7 +103,8 @@ fn a_dead_endpoint_fails_each_request_and_a_later_try_asks_for_those_alone() {
     let retried = open(hasty, folder.path());
     let (ended, second) = ask(&retried, 60);
     ended.unwrap();
-    assert_eq!(fake.counts().calls, calls + failed);
+    assert!(fake.counts().calls >= calls + failed);
+    assert!(fake.counts().answered.values().all(|&times| times == 1));
     for (first, second) in first.iter().flatten().zip(second.iter().flatten()) {
         assert!(first.is_err() || first == second);
     }
@@ -167,7 +117,7 @@ fn a_spent_budget_ends_cleanly_and_more_of_it_goes_on() {
     let poor = RoleSettings {
         max_cost: 40.0,
         concurrency: 4,
-        ..settings(&fake)
+        ..settings(&fake.url())
     };
     let endpoint = open(poor.clone(), folder.path());
     let (ended, outcomes) = ask(&endpoint, 100);
@@ -177,6 +127,7 @@ fn a_spent_budget_ends_cleanly_and_more_of_it_goes_on() {
     );
     let answered = outcomes.iter().flatten().count();
     assert_eq!((answered, fake.counts().calls), (20, 20), "2 a call");
+    drop(endpoint);
     let rich = RoleSettings {
         max_cost: 400.0,
         ..poor
@@ -192,13 +143,13 @@ fn an_endpoint_that_cannot_be_used_ends_the_run_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let lost = RoleSettings {
         url: fake.url().replace("/v1", "/v2"),
-        ..settings(&fake)
+        ..settings(&fake.url())
     };
     let (ended, _) = ask(&open(lost, folder.path()), 100);
     let message = ended.unwrap_err().to_string();
     assert!(message.contains("/v2 cannot be used: 404 Not Found"), "{message}");
     assert_eq!(
-        open(settings(&fake), folder.path()).spending().calls,
+        open(settings(&fake.url()), folder.path()).spending().calls,
         0,
         "nothing is written down as failed"
     );
@@ -210,7 +161,7 @@ fn calls_keep_to_a_rate() {
     let folder = tempfile::tempdir().unwrap();
     let slow = RoleSettings {
         requests_per_minute: 1200,
-        ..settings(&fake)
+        ..settings(&fake.url())
     };
     let began = std::time::Instant::now();
     ask(&open(slow, folder.path()), 11).0.unwrap();

@@ -28,6 +28,29 @@ pub type Answer = fn(&str) -> String;
 /// The picture's file for a prompt and a seed.
 pub type Paint = fn(&str, u64) -> Vec<u8>;
 
+/// What a test makes of every call to chat, where right answers and common faults are not enough.
+pub type Respond = Box<dyn Fn(&Asked) -> Reply + Send + Sync>;
+
+/// A call as it came.
+pub struct Asked<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its body.
+    pub body: &'a Value,
+    /// Every text in it, one after the other.
+    pub words: &'a str,
+}
+
+/// What comes back.
+pub struct Reply {
+    /// The status; answers are paid for where it is 200.
+    pub status: u16,
+    /// The header `Retry-After`.
+    pub retry_after: Option<&'static str>,
+    /// The body.
+    pub body: String,
+}
+
 /// A running endpoint; it ends with its value.
 pub struct FakeEndpoint {
     address: SocketAddr,
@@ -43,6 +66,7 @@ struct Shared {
     gives_addresses: bool,
     /// Share of calls that are spoiled, in per cent.
     faulty: u64,
+    respond: Option<Respond>,
     counts: Mutex<Counts>,
 }
 
@@ -57,6 +81,8 @@ pub struct Counts {
     pub answered: HashMap<[u8; 32], usize>,
     /// Spoiled calls by fault.
     pub faults: HashMap<Fault, usize>,
+    /// Calls that told the length of their body before it.
+    pub with_length: usize,
 }
 
 impl FakeEndpoint {
@@ -64,33 +90,57 @@ impl FakeEndpoint {
     ///
     /// Errors: the operating system's.
     pub fn start(answer: Answer, faulty: u64) -> std::io::Result<Self> {
-        Self::serve(Shared::new(answer, no_picture, faulty))
+        Self::serve(0, Shared::new(answer, no_picture, faulty))
+    }
+
+    /// The same on a port of one's choice, such as that of an endpoint that has ended.
+    ///
+    /// Errors: the operating system's, where the port is taken.
+    pub fn start_at(port: u16, answer: Answer, faulty: u64) -> std::io::Result<Self> {
+        Self::serve(port, Shared::new(answer, no_picture, faulty))
+    }
+
+    /// Starts an endpoint that responds as it is told to.
+    ///
+    /// Errors: the operating system's.
+    pub fn start_responding(respond: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> std::io::Result<Self> {
+        Self::serve(
+            0,
+            Shared {
+                respond: Some(Box::new(respond)),
+                ..Shared::new(|_| String::new(), no_picture, 0)
+            },
+        )
     }
 
     /// The same of an endpoint that also paints.
     ///
     /// Errors: the operating system's.
     pub fn start_painting(answer: Answer, paint: Paint, faulty: u64) -> std::io::Result<Self> {
-        Self::serve(Shared::new(answer, paint, faulty))
+        Self::serve(0, Shared::new(answer, paint, faulty))
     }
 
     /// The same of an endpoint that paints and tells where the pictures are.
     ///
     /// Errors: the operating system's.
     pub fn start_painting_by_address(answer: Answer, paint: Paint, faulty: u64) -> std::io::Result<Self> {
-        Self::serve(Shared {
-            gives_addresses: true,
-            ..Shared::new(answer, paint, faulty)
-        })
+        let shared = Shared::new(answer, paint, faulty);
+        Self::serve(
+            0,
+            Shared {
+                gives_addresses: true,
+                ..shared
+            },
+        )
     }
 
-    fn serve(shared: Shared) -> std::io::Result<Self> {
+    fn serve(port: u16, shared: Shared) -> std::io::Result<Self> {
         let shared = Arc::new(shared);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0)))?;
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", port)))?;
         let address = listener.local_addr()?;
         let app = Router::new()
             .route("/v1/chat/completions", post(complete))
@@ -111,6 +161,11 @@ impl FakeEndpoint {
         format!("http://{}/v1", self.address)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// What it has seen so far.
     pub fn counts(&self) -> Counts {
         self.shared.lock().clone()
@@ -129,15 +184,18 @@ impl Shared {
             paint,
             gives_addresses: false,
             faulty,
+            respond: None,
             counts: Mutex::default(),
         }
     }
 
     /// Counts a call and decides what goes wrong with it.
-    fn admit(&self, body: &[u8]) -> ([u8; 32], Option<Fault>) {
+    fn admit(&self, headers: &HeaderMap, body: &[u8]) -> ([u8; 32], Option<Fault>) {
         let request: [u8; 32] = Sha256::digest(body).into();
+        let length = headers.get("content-length").and_then(|length| length.to_str().ok());
         let mut counts = self.lock();
         counts.calls += 1;
+        counts.with_length += usize::from(length == Some(&body.len().to_string()));
         let times = counts.by_request.entry(request).or_default();
         *times += 1;
         let fault = faults::fault(&request, *times, self.faulty);
@@ -156,9 +214,21 @@ impl Shared {
     }
 }
 
-async fn complete(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    let (request, fault) = shared.admit(&body);
-    let words = words(&serde_json::from_slice(&body).unwrap_or_default());
+async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let (request, fault) = shared.admit(&headers, &body);
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let words = words(&body);
+    if let Some(respond) = &shared.respond {
+        let reply = respond(&Asked {
+            headers: &headers,
+            body: &body,
+            words: &words,
+        });
+        if reply.status == 200 {
+            shared.charge(request);
+        }
+        return reply.into_response();
+    }
     let answer = match fault {
         // Said by the model, so it is paid for.
         Some(Fault::WrongSchema) => json!({ "verdict": "fine" }).to_string(),
@@ -176,7 +246,7 @@ async fn complete(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
 }
 
 async fn paint(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let (request, fault) = shared.admit(&body);
+    let (request, fault) = shared.admit(&headers, &body);
     if fault == Some(Fault::Refusal) {
         let problem = json!({ "error": { "message": "the prompt is against the content policy" } });
         return (StatusCode::BAD_REQUEST, problem.to_string()).into_response();
@@ -223,7 +293,18 @@ fn words(request: &Value) -> String {
         .join("\n")
 }
 
-fn completion(text: &str) -> String {
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        match self.retry_after {
+            Some(time) => (status, [("retry-after", time)], self.body).into_response(),
+            None => (status, self.body).into_response(),
+        }
+    }
+}
+
+/// The body of an answer, which says that it took 100 and 10 tokens.
+pub fn completion(text: &str) -> String {
     let message = json!({ "role": "assistant", "content": text });
     json!({
         "id": "fake", "object": "chat.completion", "model": "fake",

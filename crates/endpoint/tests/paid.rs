@@ -1,0 +1,229 @@
+//! What answers cost and what they may: empty, refused and uncounted ones, budgets before the first answer, and keys that
+//! endpoints give back.
+
+mod common;
+
+use std::path::Path;
+
+use common::{ask, echo, open, settings};
+use endpoint::{Endpoint, RoleSettings, Spending};
+use fake_endpoint::{Asked, FakeEndpoint, Reply, completion};
+use serde_json::{Value, json};
+
+fn reply(status: u16, body: &impl ToString) -> Reply {
+    Reply {
+        status,
+        retry_after: None,
+        body: body.to_string(),
+    }
+}
+
+/// A whole response with a choice of one's own.
+fn with_choice(choice: Value) -> String {
+    let mut response: Value = serde_json::from_str(&completion("")).unwrap();
+    response["choices"][0] = choice;
+    response.to_string()
+}
+
+/// What the first request gets from an endpoint with that choice, and what is counted.
+fn choose(choice: &Value) -> (Result<String, String>, Spending) {
+    let body = with_choice(choice.clone());
+    let fake = FakeEndpoint::start_responding(move |_| reply(200, &body)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = open(settings(&fake.url()), folder.path());
+    let (ended, mut outcomes) = ask(&endpoint, 1);
+    ended.unwrap();
+    assert_eq!(fake.counts().calls, 1, "{choice} was asked for again");
+    let spent = endpoint.spending();
+    drop(endpoint);
+    let again = open(settings(&fake.url()), folder.path());
+    assert_eq!(again.spending(), spent, "the journal says otherwise");
+    (outcomes[0].take().unwrap(), spent)
+}
+
+#[test]
+fn whatever_has_a_choice_is_an_answer_and_paid_for() {
+    let parts = json!([{ "type": "text", "text": "one " }, { "type": "text", "text": "two" }]);
+    for (choice, expected) in [
+        (json!({ "message": { "content": null }, "finish_reason": "length" }), ""),
+        (
+            json!({ "message": { "content": parts }, "finish_reason": "stop" }),
+            "one two",
+        ),
+        (json!({ "message": { "content": null, "refusal": "no" } }), "no"),
+    ] {
+        let (answer, spent) = choose(&choice);
+        assert_eq!(answer.as_deref(), Ok(expected));
+        assert_eq!(
+            (spent.calls, spent.failed, spent.prompt_tokens, spent.cost),
+            (1, 0, 100, 2.0)
+        );
+    }
+    let filtered = json!({ "message": { "content": null }, "finish_reason": "content_filter" });
+    let (answer, spent) = choose(&filtered);
+    assert!(answer.unwrap_err().contains("content filter"));
+    assert_eq!(
+        (spent.calls, spent.failed, spent.prompt_tokens, spent.cost),
+        (1, 1, 100, 2.0)
+    );
+}
+
+#[test]
+fn what_a_forgotten_failure_cost_is_not_forgotten() {
+    let filtered = with_choice(json!({ "message": { "content": null }, "finish_reason": "content_filter" }));
+    let fake = FakeEndpoint::start_responding(move |_| reply(200, &filtered)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for round in 1..=3 {
+        let journal = endpoint::Journal::open(&folder.path().join("journal.sqlite")).unwrap();
+        assert_eq!(journal.forget_failures("judge").unwrap(), usize::from(round > 1));
+        drop(journal);
+        let endpoint = open(settings(&fake.url()), folder.path());
+        ask(&endpoint, 1).0.unwrap();
+        assert!((endpoint.spending().cost - 2.0 * f64::from(round)).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn tokens_that_nobody_counts_are_estimated() {
+    let fake = FakeEndpoint::start_responding(|asked| {
+        let mut response: Value = serde_json::from_str(&completion(&echo(asked.words))).unwrap();
+        response["usage"] = Value::Null;
+        reply(200, &response)
+    })
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = open(settings(&fake.url()), folder.path());
+    ask(&endpoint, 10).0.unwrap();
+    let spent = endpoint.spending();
+    assert_eq!(spent.estimated, 10);
+    // "echo question 3" is 15 letters; a request is some 150.
+    assert_eq!(spent.completion_tokens, 50);
+    assert!((300..1000).contains(&spent.prompt_tokens), "{spent:?}");
+    assert!(spent.cost > 0.0);
+}
+
+#[test]
+fn a_first_wave_of_calls_does_not_go_beyond_the_budget() {
+    // What a call may take at most follows from its length: 16 tokens written and some 45 read. It takes 16 and 40.
+    let spends_all = |_: &Asked| {
+        let mut response: Value = serde_json::from_str(&completion("")).unwrap();
+        response["usage"] = json!({ "prompt_tokens": 40, "completion_tokens": 16 });
+        reply(200, &response)
+    };
+    let of_money = RoleSettings {
+        max_cost: 9.0,
+        ..settings("")
+    };
+    let of_tokens = RoleSettings {
+        max_total_tokens: 250,
+        ..settings("")
+    };
+    for limited in [of_money, of_tokens] {
+        let fake = FakeEndpoint::start_responding(spends_all).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let limited = RoleSettings {
+            url: fake.url(),
+            ..limited
+        };
+        let (ended, _) = ask(&open(limited, folder.path()), 100);
+        assert!(matches!(ended, Err(align::chat::ChatError::Budget(_))), "{ended:?}");
+        assert_eq!(fake.counts().calls, 5, "the fifth of 4.5, and no more");
+    }
+}
+
+#[test]
+fn pictures_are_reserved_at_their_price() {
+    use align::paint::{PaintModel, PaintRequest};
+    let fake = FakeEndpoint::start_painting(echo, |_, _| b"\x89PNG".to_vec(), 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let painter = RoleSettings {
+        price_image: 0.25,
+        max_cost: 1.0,
+        ..settings(&fake.url())
+    };
+    let mut requests = (0..100).map(|seed| PaintRequest {
+        id: format!("p{seed}"),
+        prompt: "a kettle".to_owned(),
+        size: 64,
+        seed,
+    });
+    let endpoint = open(painter, folder.path());
+    endpoint.paint(&mut requests, &mut |_, _| ()).unwrap_err();
+    assert_eq!(fake.counts().calls, 4);
+}
+
+/// An endpoint that repeats the header that it was sent, as a status or as an answer.
+fn repeating(status: u16) -> FakeEndpoint {
+    FakeEndpoint::start_responding(move |asked: &Asked| {
+        let header = asked.headers["authorization"].to_str().unwrap();
+        match status {
+            200 => reply(200, &completion(&format!("you are {header}"))),
+            _ => reply(
+                status,
+                &json!({ "error": { "message": format!("bad header: {header}") } }),
+            ),
+        }
+    })
+    .unwrap()
+}
+
+fn with_key(url: &str, folder: &Path) -> Endpoint {
+    // A variable that is there in any case, since a test cannot set one safely; long enough to be a key.
+    let settings = RoleSettings {
+        api_key_env: "CARGO_MANIFEST_DIR".to_owned(),
+        max_retries: 0,
+        ..settings(url)
+    };
+    open(settings, folder)
+}
+
+#[test]
+fn a_key_that_an_endpoint_repeats_is_kept_nowhere() {
+    let key = env!("CARGO_MANIFEST_DIR");
+    for status in [200, 400, 401, 500] {
+        let fake = repeating(status);
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = with_key(&fake.url(), folder.path());
+        let (ended, mut outcomes) = ask(&endpoint, 1);
+        let told = match outcomes[0].take() {
+            Some(Ok(text) | Err(text)) => text,
+            None => ended.unwrap_err().to_string(),
+        };
+        assert!(told.contains("Bearer ***") && !told.contains(key), "{status}: {told}");
+        drop(endpoint);
+        for entry in fs_err::read_dir(folder.path()).unwrap() {
+            let bytes = fs_err::read(entry.unwrap().path()).unwrap();
+            assert!(!bytes.windows(key.len()).any(|part| part == key.as_bytes()), "{status}");
+        }
+    }
+}
+
+#[test]
+fn an_address_is_told_without_what_gives_access() {
+    let fake = FakeEndpoint::start(echo, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let url = fake
+        .url()
+        .replace("http://", "http://me:my-password@")
+        .replace("/v1", "/v2?key=other-secret");
+    let (ended, _) = ask(&open(settings(&url), folder.path()), 1);
+    let message = ended.unwrap_err().to_string();
+    assert!(
+        message.contains(&format!("http://127.0.0.1:{}/v2 cannot be used", fake.port())),
+        "{message}"
+    );
+    assert!(
+        !message.contains("my-password") && !message.contains("secret"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_address_without_a_path_is_that_of_v1() {
+    let fake = FakeEndpoint::start(echo, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bare = settings(fake.url().trim_end_matches("/v1"));
+    let (ended, outcomes) = ask(&open(bare, folder.path()), 1);
+    ended.unwrap();
+    assert_eq!(outcomes[0], Some(Ok("echo question 0".to_owned())));
+}
