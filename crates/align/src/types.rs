@@ -1,16 +1,22 @@
 //! What the rooms hand to each other: messages, items and the JSON lines they are stored in.
 //!
 //! Files use the OpenAI chat layout, one JSON object a line: `{"id", "messages": [{"role", "content"}], …}`, where
-//! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts.
+//! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts. Read as well:
+//! `image_url` parts, ids that are numbers, and the fields of OpenAI's messages that say nothing.
 
+mod embedded;
 mod lines;
+mod written;
 
 use std::path::{Component, Path, PathBuf};
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+pub use embedded::{data_url_bytes, picture_ending, picture_file_name};
 pub use lines::{Dialogues, read_dialogues, read_items, write_each_item, write_items};
+pub use written::id_as_text;
+use written::{WrittenMessage, WrittenPart};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +32,7 @@ pub enum Role {
 
 /// One piece of a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "lowercase", from = "WrittenPart")]
 pub enum Part {
     /// Words.
     Text {
@@ -42,12 +48,11 @@ pub enum Part {
 
 /// One turn of a dialogue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "WrittenMessage")]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
     /// What is said and shown, in order. A plain string in a file becomes one text part.
-    #[serde(deserialize_with = "parts_or_text")]
     pub content: Vec<Part>,
 }
 
@@ -100,7 +105,8 @@ pub enum ItemKind {
 /// One prompt, or one labelled sample when the last message is the assistant's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Item {
-    /// Unique in its file.
+    /// Unique in its file; a number there is text here.
+    #[serde(deserialize_with = "id_as_text")]
     pub id: String,
     /// What is asked; image paths are resolved when the item is read.
     pub messages: Vec<Message>,
@@ -137,26 +143,6 @@ impl Item {
             .filter(|last| last.role == Role::Assistant)
             .map(Message::plain_text)
     }
-}
-
-fn parts_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Part>, D::Error> {
-    struct Content;
-    impl<'de> serde::de::Visitor<'de> for Content {
-        type Value = Vec<Part>;
-
-        fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-            formatter.write_str("a string, or a list of text and image parts")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(vec![Part::Text { text: text.to_owned() }])
-        }
-
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-            Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(list))
-        }
-    }
-    deserializer.deserialize_any(Content)
 }
 
 /// Why a data file could not be read or written.

@@ -118,7 +118,7 @@ impl CheckReport {
 /// Looks a file through; its format is found where none is given.
 ///
 /// Errors: `Io` naming the file where it cannot be opened; `Interrupted`. Whatever is wrong with what stands in it is in the report.
-pub fn check(path: &Path, format: Option<Format>, progress: &dyn Progress) -> Result<CheckReport, FormatError> {
+pub fn check(path: &Path, format: Option<Format>, progress: &mut dyn Progress) -> Result<CheckReport, FormatError> {
     let mut report = CheckReport {
         file: path.display().to_string(),
         format: format.map(Format::name),
@@ -147,12 +147,15 @@ pub fn check(path: &Path, format: Option<Format>, progress: &dyn Progress) -> Re
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut checks = RowChecks::new(folder);
+    progress.begin("checking", 0);
     for row in source {
         if progress.interrupted() {
             return Err(FormatError::Interrupted);
         }
         checks.take(row, &mut report);
+        progress.advance(1);
     }
+    progress.end();
     checks.finish(&mut report);
     if report.rows == 0 {
         report.add_to_file(Fault::new(FaultKind::EmptyFile, "expected rows, got none"));

@@ -12,7 +12,7 @@ use crate::error::FormatError;
 use crate::fault::{FaultKind, Severity};
 use crate::fields::Fields;
 use crate::format::Format;
-use crate::layout::{Layout, sharegpt};
+use crate::layout::{Layout, llama_factory};
 use crate::losses::{Loss, Losses, differences};
 use crate::picture_files::{Hindrance, PictureFiles};
 use crate::record::Record;
@@ -56,7 +56,7 @@ pub struct ConvertReport {
 /// Errors: `Io` naming the file; `Unrecognised`; `Malformed` naming the first row at fault, in which case nothing is
 /// written; `Container` for an output's name with the wrong ending; `Nothing` where no item has a place in the target;
 /// `Interrupted`.
-pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<ConvertReport, FormatError> {
+pub fn convert(request: &ConvertRequest, progress: &mut dyn Progress) -> Result<ConvertReport, FormatError> {
     let container = request.to.container_for(request.output)?;
     let from = Source::open(request.input, request.from)?.format;
     let columns = if container.has_columns() {
@@ -78,10 +78,12 @@ pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<Conv
         read: 0,
         written: 0,
     };
+    progress.begin("converting", 0);
     for row in rows(request.input, from)? {
         go_on(progress)?;
         conversion.take(row?)?;
     }
+    progress.end();
     let Conversion {
         writer,
         mut files,
@@ -105,10 +107,7 @@ pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<Conv
         });
     }
     writer.finish()?;
-    let description = match request.to {
-        Format::ShareGpt => Some(describe(request.output)?),
-        _ => None,
-    };
+    let description = describe(request)?;
     partial.appear(request.output)?;
     files.keep();
     if let Some((path, text)) = description {
@@ -124,11 +123,12 @@ pub fn convert(request: &ConvertRequest, progress: &dyn Progress) -> Result<Conv
     })
 }
 
-/// Looked at between rows.
-fn go_on(progress: &dyn Progress) -> Result<(), FormatError> {
+/// Counts a row, unless the user asked to stop.
+fn go_on(progress: &mut dyn Progress) -> Result<(), FormatError> {
     if progress.interrupted() {
         return Err(FormatError::Interrupted);
     }
+    progress.advance(1);
     Ok(())
 }
 
@@ -162,9 +162,10 @@ fn rows(path: &Path, format: Format) -> Result<impl Iterator<Item = Result<ReadR
 }
 
 /// The columns of the target, from a first reading of the source.
-fn survey(request: &ConvertRequest, from: Format, progress: &dyn Progress) -> Result<Columns, FormatError> {
+fn survey(request: &ConvertRequest, from: Format, progress: &mut dyn Progress) -> Result<Columns, FormatError> {
     let mut layout = request.to.layout();
     let mut columns = Columns::fixed(layout.columns());
+    progress.begin("reading columns", 0);
     for row in rows(request.input, from)? {
         go_on(progress)?;
         for mut record in row?.records {
@@ -178,6 +179,7 @@ fn survey(request: &ConvertRequest, from: Format, progress: &dyn Progress) -> Re
             }
         }
     }
+    progress.end();
     Ok(columns)
 }
 
@@ -276,9 +278,14 @@ impl Drop for Partial {
     }
 }
 
-/// LLaMA-Factory's `dataset_info.json` beside the output, with an entry for it.
-fn describe(output: &Path) -> Result<(PathBuf, String), FormatError> {
-    let path = output.with_file_name("dataset_info.json");
+/// LLaMA-Factory's `dataset_info.json` beside the output, with an entry for it, where the output is for LLaMA-Factory.
+fn describe(request: &ConvertRequest) -> Result<Option<(PathBuf, String)>, FormatError> {
+    let output = request.output;
+    let file_name = output.file_name().unwrap_or_default().to_string_lossy();
+    let Some(entry) = llama_factory::entry(request.to, &file_name) else {
+        return Ok(None);
+    };
+    let path = output.with_file_name(llama_factory::FILE_NAME);
     let mut entries: Map<String, Value> = match fs_err::read_to_string(&path) {
         Ok(text) => serde_json::from_str(&text).map_err(|error| FormatError::Malformed {
             path: path.clone(),
@@ -288,9 +295,8 @@ fn describe(output: &Path) -> Result<(PathBuf, String), FormatError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Map::new(),
         Err(error) => return Err(error.into()),
     };
-    let file_name = output.file_name().unwrap_or_default().to_string_lossy();
     let name = output.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    entries.insert(name, sharegpt::dataset_info(&file_name));
+    entries.insert(name, entry);
     let text = serde_json::to_string_pretty(&entries).map_err(std::io::Error::from)?;
-    Ok((path, text + "\n"))
+    Ok(Some((path, text + "\n")))
 }

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use crate::error::FormatError;
-use crate::layout::{Layout, easyr1, figstep, hf, mis, msts, openai, puzzlevqa, sharegpt, swift, trl, verl, vlguard};
+use crate::layout::{
+    Layout, alpaca, easyr1, figstep, hf, mis, msts, openai, puzzlevqa, sharegpt, swift, trl, verl, vlguard,
+};
 use crate::layout::{vlmevalkit, xstest};
 use crate::rows::{self, Container};
 
@@ -18,6 +20,8 @@ pub enum Format {
     OpenAi,
     /// LLaMA-Factory's sharegpt.
     ShareGpt,
+    /// LLaMA-Factory's alpaca.
+    Alpaca,
     /// ms-swift's messages.
     Swift,
     /// verl's parquet.
@@ -47,8 +51,8 @@ pub enum Format {
 /// A format's name that is none.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown format `{0}`: expected openai, sharegpt, swift, verl, easyr1, trl, hf, vlmevalkit, mis, vlguard, figstep, \
-     xstest, puzzlevqa or msts"
+    "unknown format `{0}`: expected openai, sharegpt, alpaca, swift, verl, easyr1, trl, hf, vlmevalkit, mis, vlguard, \
+     figstep, xstest, puzzlevqa or msts"
 )]
 pub struct UnknownFormat(String);
 
@@ -79,9 +83,10 @@ pub(crate) enum Holds {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OpenAi,
         Self::ShareGpt,
+        Self::Alpaca,
         Self::Swift,
         Self::Verl,
         Self::EasyR1,
@@ -101,6 +106,7 @@ impl Format {
         match self {
             Self::OpenAi => "openai",
             Self::ShareGpt => "sharegpt",
+            Self::Alpaca => "alpaca",
             Self::Swift => "swift",
             Self::Verl => "verl",
             Self::EasyR1 => "easyr1",
@@ -128,7 +134,7 @@ impl Format {
     pub(crate) fn containers(self) -> &'static [Container] {
         match self {
             Self::OpenAi | Self::Swift | Self::PuzzleVqa => &[Container::JsonLines],
-            Self::ShareGpt | Self::Mis | Self::VlGuard => &[Container::JsonList, Container::JsonLines],
+            Self::ShareGpt | Self::Alpaca | Self::Mis | Self::VlGuard => &[Container::JsonList, Container::JsonLines],
             Self::Verl | Self::EasyR1 | Self::Trl | Self::Hf => &[Container::Parquet],
             Self::VlmEvalKit => &[Container::Tab],
             Self::FigStep | Self::XsTest | Self::Msts => &[Container::Comma],
@@ -157,7 +163,8 @@ impl Format {
     pub(crate) fn layout(self) -> Box<dyn Layout> {
         match self {
             Self::OpenAi => Box::new(openai::OpenAi),
-            Self::ShareGpt => Box::new(sharegpt::ShareGpt),
+            Self::ShareGpt => Box::new(sharegpt::ShareGpt::default()),
+            Self::Alpaca => Box::new(alpaca::Alpaca::default()),
             Self::Swift => Box::new(swift::Swift),
             Self::Verl => Box::new(verl::Verl),
             Self::EasyR1 => Box::new(easyr1::EasyR1),
@@ -245,6 +252,19 @@ pub(crate) fn detect(path: &Path, container: Container) -> Result<Format, Format
     }
 }
 
+/// The names of a file's columns, or of the fields of its first row that can be read.
+///
+/// Errors: `Io` naming the file; `Malformed` where it cannot be read at all.
+pub(crate) fn first_names(path: &Path, container: Container) -> Result<Vec<String>, FormatError> {
+    if container == Container::Parquet {
+        return rows::column_names(path);
+    }
+    let opened = rows::open(path, container)?;
+    let first_row = || opened.rows.take(ROWS_LOOKED_AT).flatten().next();
+    let names = || first_row().map(|row| row.fields.keys().cloned().collect());
+    Ok(opened.columns.or_else(names).unwrap_or_default())
+}
+
 fn unrecognised(path: &Path, what: &str, names: &[String]) -> FormatError {
     FormatError::Unrecognised {
         path: path.to_owned(),
@@ -259,6 +279,7 @@ fn by_names(has: &dyn Fn(&str) -> bool, row: Option<&Map<String, Value>>, contai
         Container::Comma if all(&["dataset", "category_id", "task_id"]) => Format::FigStep,
         Container::Comma if all(&["prompt", "type"]) => Format::XsTest,
         Container::Comma if has("prompt_text") => Format::Msts,
+        Container::Comma if all(&["instruction", "output"]) => Format::Alpaca,
         Container::Comma => return None,
         Container::Tab if has("question") => Format::VlmEvalKit,
         Container::Tab => return None,
@@ -266,14 +287,19 @@ fn by_names(has: &dyn Fn(&str) -> bool, row: Option<&Map<String, Value>>, contai
         Container::Parquet if has("messages") => Format::Hf,
         Container::Parquet if has("prompt") && (has("reward_model") || has("data_source")) => Format::Verl,
         Container::Parquet if has("prompt") => Format::Trl,
+        Container::Parquet if all(&["instruction", "output"]) => Format::Alpaca,
         Container::Parquet => return None,
         _ if has("instr-resp") => Format::VlGuard,
         _ if all(&["question", "image_path1"]) => Format::Mis,
         _ if all(&["family", "options", "question"]) => Format::PuzzleVqa,
-        _ if all(&["conversations", "image"]) && has("sub_category") => Format::Mis,
+        _ if all(&["conversations", "image"]) && (has("sub_category") || has("kind")) => Format::Mis,
         _ if has("conversations") => Format::ShareGpt,
         _ if has("messages") && (has("images") || !has("id") || holds_placeholder(row?)) => Format::Swift,
         _ if has("messages") => Format::OpenAi,
+        _ if has("problem") && (has("answer") || has("images")) => Format::EasyR1,
+        _ if has("prompt") && (has("reward_model") || has("data_source")) => Format::Verl,
+        _ if has("prompt") && row.is_some_and(|row| row["prompt"].is_array() || has("completion")) => Format::Trl,
+        _ if all(&["instruction", "output"]) => Format::Alpaca,
         _ => return None,
     })
 }

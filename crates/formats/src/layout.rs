@@ -1,12 +1,15 @@
 //! What the fields of a row mean, one file a format: each says its schema at the top, and how a row becomes records
 //! and a record a row.
 
+pub(crate) mod alpaca;
 pub(crate) mod easyr1;
 pub(crate) mod figstep;
 pub(crate) mod hf;
+pub(crate) mod llama_factory;
 pub(crate) mod mis;
 pub(crate) mod msts;
 pub(crate) mod openai;
+mod parts;
 pub(crate) mod puzzlevqa;
 pub(crate) mod sharegpt;
 pub(crate) mod swift;

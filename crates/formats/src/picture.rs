@@ -48,15 +48,6 @@ pub fn inspect(bytes: &[u8], extension: Option<&str>) -> Vec<Fault> {
     faults
 }
 
-/// The ending for a file of these bytes.
-pub(crate) fn extension_of(bytes: &[u8]) -> &'static str {
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => "jpg",
-        Ok(format) => format.extensions_str().first().copied().unwrap_or("bin"),
-        Err(_) => "bin",
-    }
-}
-
 fn name(format: ImageFormat) -> &'static str {
     format.extensions_str().first().copied().unwrap_or("unknown")
 }
@@ -149,8 +140,36 @@ fn ends_early(bytes: &[u8], format: ImageFormat) -> bool {
             .get(2..6)
             .and_then(|size| size.try_into().ok())
             .is_some_and(|size| u64::from(u32::from_le_bytes(size)) > bytes.len() as u64),
-        ImageFormat::Gif => bytes.last() != Some(&b';'),
+        ImageFormat::Gif => gif_end(bytes).is_none(),
         _ => false,
+    }
+}
+
+/// Where a GIF's trailer stands, block by block, since other bytes may follow it; none where the file ends before.
+///
+/// Source: GIF89a specification, sections 17 to 27.
+fn gif_end(bytes: &[u8]) -> Option<usize> {
+    let color_table = |packed: u8| match packed & 0x80 {
+        0 => 0,
+        _ => 3 << ((packed & 0x07) + 1),
+    };
+    // Signature and screen descriptor, then the colours of all frames.
+    let mut at = 13 + color_table(*bytes.get(10)?);
+    loop {
+        at = match bytes.get(at)? {
+            b';' => return Some(at),
+            // An extension's mark and label; a frame's descriptor, its colours and the size of its codes.
+            b'!' => at + 2,
+            b',' => at + 11 + color_table(*bytes.get(at + 9)?),
+            _ => return None,
+        };
+        loop {
+            let length = usize::from(*bytes.get(at)?);
+            at += 1 + length;
+            if length == 0 {
+                break;
+            }
+        }
     }
 }
 

@@ -5,12 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use align::run_dir::write_atomically;
-use align::types::relative_to;
-use sha2::{Digest, Sha256};
+use align::types::{picture_ending, picture_file_name, relative_to};
 
 use crate::error::FormatError;
 use crate::format::Holds;
-use crate::picture::extension_of;
 use crate::record::{Picture, Record};
 
 /// The largest picture file that is read (bytes).
@@ -85,11 +83,7 @@ impl PictureFiles {
 
     /// Writes bytes under a name made of their hash, so that a picture shown often is there once.
     fn write_hashed(&mut self, bytes: &[u8]) -> Result<Picture, Hindrance> {
-        let hash: String = Sha256::digest(bytes)[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let path = self.images.join(format!("{hash}.{}", extension_of(bytes)));
+        let path = self.images.join(picture_file_name(bytes));
         self.write(&path, bytes)?;
         Ok(Picture::File(relative_to(&path, &self.folder)))
     }
@@ -103,7 +97,7 @@ impl PictureFiles {
                 return Err(Hindrance::Item(format!("its picture is an address: {address}")));
             }
         };
-        let (expected, got) = (place.extension().unwrap_or_default(), extension_of(&bytes));
+        let (expected, got) = (place.extension().unwrap_or_default(), picture_ending(&bytes));
         if expected != got {
             let problem = format!("its picture is {got}, expected {}", expected.to_string_lossy());
             return Err(Hindrance::Item(problem));

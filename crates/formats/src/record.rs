@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use align::types::{Item, Message, Part, Role};
+use align::types::{Item, Message, Part, Role, data_url_bytes};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
@@ -32,16 +32,13 @@ impl Picture {
         if reference.starts_with("http://") || reference.starts_with("https://") {
             return Ok(Self::Remote(reference.to_owned()));
         }
-        let Some(rest) = reference.strip_prefix("data:") else {
-            return Ok(Self::File(PathBuf::from(reference)));
-        };
-        let (head, body) = rest
-            .split_once(',')
-            .ok_or("expected `,` after the head of a data URL, got none")?;
-        if !head.ends_with(";base64") {
-            return Err(format!("expected a data URL in base64, got `data:{head}`"));
+        match data_url_bytes(reference) {
+            None => Ok(Self::File(PathBuf::from(reference))),
+            Some(bytes) => Ok(Self::Bytes {
+                bytes: bytes?.into(),
+                name: None,
+            }),
         }
-        Self::from_base64(body)
     }
 
     /// A picture from base64.

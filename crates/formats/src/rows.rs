@@ -2,6 +2,7 @@
 //!
 //! A row at fault never hides the next one, as long as the container says where that begins.
 
+mod cell_index;
 mod columns;
 mod delimited;
 mod json;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::cell_index::CellIndex;
 pub(crate) use self::columns::{ColumnType, Columns};
 pub(crate) use self::parquet::{MAGIC as PARQUET_MAGIC, column_names};
 use crate::error::FormatError;

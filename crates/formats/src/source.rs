@@ -6,7 +6,8 @@ use crate::error::FormatError;
 use crate::fault::{Fault, Severity};
 use crate::fields::Fields;
 use crate::format::{self, Format};
-use crate::layout::Layout;
+use crate::layout::llama_factory::Description;
+use crate::layout::{Layout, vlmevalkit};
 use crate::record::Record;
 use crate::rows::{self, Container, RowResult};
 
@@ -50,12 +51,26 @@ impl Source {
     /// Errors: `Io` naming the file; `Unrecognised` naming what was looked at; `Malformed` where it cannot be read at all.
     pub fn open(path: &Path, format: Option<Format>) -> Result<Self, FormatError> {
         let container = format::container_of(path)?;
-        let format = match format {
-            Some(format) => format,
-            None => format::detect(path, container)?,
+        let described = Description::of(path);
+        let format = match (format, &described) {
+            (Some(format), _) => format,
+            (None, Some(entry))
+                if format::first_names(path, container)?
+                    .iter()
+                    .any(|one| one == entry.main_column()) =>
+            {
+                entry.format()
+            }
+            (None, _) => format::detect(path, container)?,
         };
-        let layout = format.layout();
-        let opened = rows::open(path, container)?;
+        let layout = match described.filter(|entry| entry.format() == format) {
+            Some(entry) => entry.layout(),
+            None => format.layout(),
+        };
+        let mut opened = rows::open(path, container)?;
+        if format == Format::VlmEvalKit {
+            opened.rows = vlmevalkit::follow_references(path, container, opened.rows)?;
+        }
         let columns = opened.columns.unwrap_or_default();
         let has_columns = matches!(container, Container::Comma | Container::Tab | Container::Parquet);
         let missing = layout

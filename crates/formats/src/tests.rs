@@ -1,6 +1,7 @@
 //! The crate from its outside: files in, files and reports out.
 
 mod damaged;
+mod dialects;
 mod interchange;
 mod malformed;
 mod pictures;

@@ -7,14 +7,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use super::{DataError, Dialogue, Item, Part, relative_to};
-use crate::run_dir::write_streamed;
+use super::{DataError, Dialogue, Item, Part, data_url_bytes, picture_file_name, relative_to};
+use crate::run_dir::{write_atomically, write_streamed};
 
-/// The dialogues of a file, one JSON object a line (blank lines are passed over), image paths resolved against the
-/// file's folder. Of the lines read nothing is kept but a hash of each id (8 bytes). After an error it ends.
+/// The dialogues of a file, one JSON object a line (blank lines and a byte order mark are passed over), image paths resolved
+/// against the file's folder. Of the lines read nothing is kept but a hash of each id (8 bytes). After an error it ends.
 ///
-/// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, a line without messages or
-/// an id that stands twice; `Empty` for a file without lines.
+/// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, a line without messages, a
+/// picture that is no file or an id that stands twice; `Empty` for a file without lines.
 #[derive(Debug)]
 pub struct Dialogues<T> {
     path: PathBuf,
@@ -22,6 +22,7 @@ pub struct Dialogues<T> {
     line: usize,
     ids: HashSet<u64>,
     has_ended: bool,
+    embedded: Option<PathBuf>,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -36,8 +37,16 @@ impl<T: Dialogue> Dialogues<T> {
             line: 0,
             ids: HashSet::new(),
             has_ended: false,
+            embedded: None,
             kind: PhantomData,
         })
+    }
+
+    /// Takes pictures that are data URLs too: they become files of this folder, named by their hash.
+    #[must_use]
+    pub fn with_embedded_in(mut self, folder: &Path) -> Self {
+        self.embedded = Some(folder.to_owned());
+        self
     }
 
     /// The line of the last dialogue, counted from one.
@@ -54,6 +63,11 @@ impl<T: Dialogue> Dialogues<T> {
             }
             self.line += 1;
             let text = std::str::from_utf8(&bytes).map_err(|error| self.fault(format!("expected UTF-8: {error}")))?;
+            let text = if self.line == 1 {
+                text.trim_start_matches('\u{feff}')
+            } else {
+                text
+            };
             if !text.trim().is_empty() {
                 return self.read(text.trim_end_matches(['\n', '\r'])).map(Some);
             }
@@ -76,13 +90,35 @@ impl<T: Dialogue> Dialogues<T> {
         if !self.ids.insert(hash(dialogue.id())) {
             self.check_unique(dialogue.id())?;
         }
-        let folder = self.path.parent().unwrap_or(Path::new(""));
         for part in dialogue.messages().iter_mut().flat_map(|message| &mut message.content) {
             if let Part::Image { image } = part {
-                *image = folder.join(&*image);
+                *image = self.file_of(image)?;
             }
         }
         Ok(dialogue)
+    }
+
+    /// The file of a picture: a path, or a data URL where there is a folder for these.
+    fn file_of(&self, image: &Path) -> Result<PathBuf, DataError> {
+        let reference = image.to_string_lossy();
+        if reference.starts_with("http://") || reference.starts_with("https://") {
+            let problem = format!("expected a picture's file, got the address {reference}, which is not fetched");
+            return Err(self.fault(problem));
+        }
+        let Some(bytes) = data_url_bytes(&reference) else {
+            return Ok(self.path.parent().unwrap_or(Path::new("")).join(image));
+        };
+        let bytes = bytes.map_err(|problem| self.fault(format!("a picture: {problem}")))?;
+        let Some(folder) = &self.embedded else {
+            let problem = "expected a picture's file, got a data URL: `scruple data convert FILE --to openai --out NEW` makes \
+                           files of them";
+            return Err(self.fault(problem.to_owned()));
+        };
+        let path = folder.join(picture_file_name(&bytes));
+        if !path.exists() {
+            write_atomically(&path, &bytes)?;
+        }
+        Ok(path)
     }
 
     /// Looks the id up in the lines before, since two ids may share a hash.
@@ -195,6 +231,51 @@ mod tests {
         assert_eq!(items.next().unwrap().unwrap().id, "b");
         assert_eq!(items.line(), 3);
         assert!(items.next().is_none() && items.next().is_none());
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_numbers_for_ids_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        std::fs::write(
+            &path,
+            format!("\u{feff}{}{}", line("a"), line("b").replace("\"b\"", "7")),
+        )
+        .unwrap();
+        let ids: Vec<String> = read_items(&path).unwrap().into_iter().map(|item| item.id).collect();
+        assert_eq!(ids, ["a", "7"]);
+    }
+
+    #[test]
+    fn pictures_within_the_file_become_files_once_where_there_is_room_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        let url = "data:image/png;base64,iVBORw0KGgo=";
+        let content = format!("[{{\"type\":\"image_url\",\"image_url\":{{\"url\":\"{url}\"}}}}]");
+        let shown = |id: &str| line(id).replace("\"Why?\"", &content);
+        std::fs::write(&path, format!("{}{}", shown("a"), shown("b"))).unwrap();
+        let images = folder.path().join("images");
+        let read: Result<Vec<Item>, _> = Dialogues::open(&path).unwrap().with_embedded_in(&images).collect();
+        let read = read.unwrap();
+        let file = crate::types::image_paths(&read[0].messages).next().unwrap();
+        assert_eq!(read[0].messages, read[1].messages);
+        assert!(
+            file.starts_with(&images) && file.extension().unwrap() == "png",
+            "{}",
+            file.display()
+        );
+        assert_eq!(std::fs::read(file).unwrap(), b"\x89PNG\r\n\x1a\n");
+
+        let refused = fault(shown("a").as_bytes());
+        assert!(
+            refused.starts_with("FILE:1: expected a picture's file, got a data URL: "),
+            "{refused}"
+        );
+        let remote = fault(shown("a").replace(url, "https://a.org/b.png").as_bytes());
+        assert!(
+            remote.contains("the address https://a.org/b.png, which is not fetched"),
+            "{remote}"
+        );
     }
 
     #[test]

@@ -6,11 +6,13 @@
 //! id, split, kind, category, twin_of: string; truth: string of JSON; further columns as they come
 //! ```
 //!
-//! Read as well: one picture in `image`; pictures without placeholders, which then come first.
+//! Read as well: content as a list of parts, as TRL's trainers for pictures want it; one picture in `image`; pictures without
+//! placeholders, which then come first.
 
 use serde_json::Map;
 
 use super::Layout;
+use super::parts::{InParts, Mark, has_parts};
 use super::swift::text_messages;
 use crate::fields::{Fields, Truth, put_extra, put_own};
 use crate::placeholders::{self, Unplaced};
@@ -35,9 +37,15 @@ impl Layout for Hf {
     fn read(&self, mut fields: Fields) -> Vec<Record> {
         let mut item = fields.item(Truth::Text);
         let column = if fields.has("images") { "images" } else { "image" };
-        let pictures = fields.pictures(column);
-        let turns = fields.turns("messages", "role", "content");
-        item.messages = placeholders::messages(turns, &pictures, Unplaced::First, fields.faults());
+        let mut pictures = fields.pictures(column);
+        if has_parts(fields.get("messages")) {
+            let mut read = InParts::default();
+            read.read(&mut fields, "messages", Mark::Words);
+            (item.messages, pictures) = read.settle(pictures, Unplaced::First, &mut fields);
+        } else {
+            let turns = fields.turns("messages", "role", "content");
+            item.messages = placeholders::messages(turns, &pictures, Unplaced::First, fields.faults());
+        }
         vec![fields.record(item, pictures)]
     }
 

@@ -8,7 +8,9 @@
 //!
 //! Labelled items are written in the layout for training, others in that for tests, with `image_path3` and on where there
 //! are more pictures. The pictures of a question come first. All of MIS is hazardous; items of another kind say so in
-//! `kind`. A file called `mis_easy`, `mis_hard` or `mis_real` gives its items that split where they name none.
+//! `kind`, and so do samples for training without a sub-category, which would pass for LLaVA's otherwise. The category of an
+//! item is its sub-category where there is one, as `scruple forge` has it; the category above stands beside it in
+//! `main_category`. A file called `mis_easy`, `mis_hard` or `mis_real` gives its items that split where they name none.
 
 use align::types::{ItemKind, Part, Role};
 use serde_json::{Map, Value};
@@ -23,6 +25,10 @@ use crate::rows::Row;
 
 pub(crate) struct Mis;
 
+/// The field that tells a MIS sample for training from LLaVA's.
+const SUB_CATEGORY: &str = "sub_category";
+/// Where an item keeps the category above its own.
+const MAIN_CATEGORY: &str = "main_category";
 /// No more pictures than these are looked for in a row.
 const MAX_PICTURES: usize = 64;
 
@@ -34,6 +40,12 @@ impl Layout for Mis {
     fn read(&self, mut fields: Fields) -> Vec<Record> {
         let mut item = fields.item(Truth::Json);
         item.kind = item.kind.or(Some(ItemKind::Hazardous));
+        if let Some(Value::String(_)) = fields.get(SUB_CATEGORY)
+            && let Some(sub_category) = fields.text(SUB_CATEGORY)
+            && let Some(category) = item.category.replace(sub_category)
+        {
+            fields.put(MAIN_CATEGORY, category.into());
+        }
         if fields.has("conversations") {
             let pictures = fields.pictures("image");
             let turns = fields.turns("conversations", "from", "value");
@@ -78,10 +90,16 @@ impl Layout for Mis {
                 fields.insert(path_name(index + 1), reference.into());
             }
         }
+        if let (Some(main), Some(category)) = (record.extra_text(MAIN_CATEGORY), &record.item.category) {
+            fields.insert("category".to_owned(), main.into());
+            fields.insert(SUB_CATEGORY.to_owned(), category.clone().into());
+            reserved.push(MAIN_CATEGORY.to_owned());
+        }
         put_own(&mut fields, record, Truth::Json);
         let reserved: Vec<&str> = reserved.iter().map(String::as_str).collect();
         put_extra(&mut fields, record, &reserved);
-        if fields.get("kind") == Some(&Value::from("hazardous")) {
+        let is_known_as_mis = fields.contains_key("question") || fields.contains_key(SUB_CATEGORY);
+        if is_known_as_mis && fields.get("kind") == Some(&Value::from("hazardous")) {
             fields.shift_remove("kind");
         }
         Ok(Row {

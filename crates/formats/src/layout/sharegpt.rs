@@ -5,34 +5,52 @@
 //!  "system"?: "…", …}
 //! ```
 //!
-//! Read as well: `image`, one path or several, instead of `images`; a first turn from `system`. An item's own fields stand
+//! Read as well: `image`, one path or several, instead of `images`; a first turn from `system`; columns and tags of other
+//! names where a `dataset_info.json` says which they are. An item's own fields stand
 //! beside. LLaMA-Factory trains on pairs of turns: items without a label are written, and passed over there.
 
 use align::types::{Message, Role};
 use serde_json::{Map, Value, json};
 
 use super::Layout;
+use super::llama_factory::{Columns, Tags};
 use crate::fields::{Fields, Truth, put_extra, put_own};
 use crate::placeholders::{self, Unplaced, text_of};
 use crate::record::{Picture, Record};
 use crate::rows::Row;
 
-pub(crate) struct ShareGpt;
+#[derive(Default)]
+pub(crate) struct ShareGpt {
+    /// What the file calls its columns.
+    pub(super) columns: Columns,
+    /// What its messages call their fields and speakers.
+    pub(super) tags: Tags,
+}
 
 const RESERVED: &[&str] = &["conversations", "images", "image", "system"];
 
 impl Layout for ShareGpt {
     fn required(&self) -> &'static [&'static str] {
-        &["conversations"]
+        if self.columns == Columns::default() {
+            &["conversations"]
+        } else {
+            &[]
+        }
     }
 
     fn read(&self, mut fields: Fields) -> Vec<Record> {
+        let (columns, tags) = (&self.columns, &self.tags);
+        self.name_speakers(&mut fields);
         let mut item = fields.item(Truth::Json);
-        let column = if fields.has("images") { "images" } else { "image" };
+        let column = if fields.has(&columns.images) {
+            &columns.images
+        } else {
+            "image"
+        };
         let pictures = fields.pictures(column);
-        let system = fields.text("system").filter(|text| !text.is_empty());
+        let system = fields.text(&columns.system).filter(|text| !text.is_empty());
         let mut turns: Vec<(Role, String)> = system.map(|text| (Role::System, text)).into_iter().collect();
-        turns.extend(fields.turns("conversations", "from", "value"));
+        turns.extend(fields.turns(&columns.messages, &tags.role_tag, &tags.content_tag));
         item.messages = placeholders::messages(turns, &pictures, Unplaced::Refused, fields.faults());
         vec![fields.record(item, pictures)]
     }
@@ -58,6 +76,27 @@ impl Layout for ShareGpt {
     }
 }
 
+impl ShareGpt {
+    /// Calls those who speak by the names that are known, where a file has names of its own for them.
+    fn name_speakers(&self, fields: &mut Fields) {
+        if self.tags == Tags::default() {
+            return;
+        }
+        let Some(mut messages) = fields.get(&self.columns.messages).cloned() else {
+            return;
+        };
+        for message in messages.as_array_mut().into_iter().flatten() {
+            let role = message.get_mut(&self.tags.role_tag);
+            if let Some(role) = role
+                && let Some(known) = role.as_str().and_then(|name| self.tags.speaker(name))
+            {
+                *role = known.into();
+            }
+        }
+        fields.put(&self.columns.messages, messages);
+    }
+}
+
 /// The turns as `{from, value}`.
 pub(super) fn conversations(messages: &[Message]) -> Result<Value, String> {
     let turn = |message: &Message| {
@@ -74,13 +113,4 @@ pub(super) fn conversations(messages: &[Message]) -> Result<Value, String> {
 /// The pictures' paths and addresses.
 pub(super) fn references(pictures: &[Picture]) -> Value {
     pictures.iter().filter_map(Picture::reference).collect()
-}
-
-/// The entry of a file in LLaMA-Factory's `dataset_info.json`.
-pub(crate) fn dataset_info(file_name: &str) -> Value {
-    json!({
-        "file_name": file_name,
-        "formatting": "sharegpt",
-        "columns": { "messages": "conversations", "images": "images", "system": "system" },
-    })
 }

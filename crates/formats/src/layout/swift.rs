@@ -4,13 +4,14 @@
 //! {"messages": [{"role", "content": "<image>…"}], "images": [path | address | data URL, …], "rejected_response"?, …}
 //! ```
 //!
-//! Read as well: content as a list of parts, with their own pictures. An item's own fields and further columns, all of which
+//! Read as well: content as a list of parts in every form that [`super::parts`] knows (OpenAI's, Anthropic's), with their own
+//! pictures or those of `images` in order. An item's own fields and further columns, all of which
 //! ms-swift hands to reward functions, stand beside.
 
 use serde_json::{Map, Value, json};
 
 use super::Layout;
-use super::openai;
+use super::parts::{InParts, Mark, has_parts};
 use super::sharegpt::references;
 use crate::fields::{Fields, Truth, put_extra, put_own, role_name};
 use crate::placeholders::{self, Unplaced, text_of};
@@ -26,13 +27,12 @@ impl Layout for Swift {
 
     fn read(&self, mut fields: Fields) -> Vec<Record> {
         let mut item = fields.item(Truth::Json);
-        let in_parts = fields
-            .get("messages")
-            .and_then(Value::as_array)
-            .is_some_and(|messages| messages.iter().any(|message| message["content"].is_array()));
+        let in_parts = has_parts(fields.get("messages"));
         let mut pictures = fields.pictures("images");
         if in_parts {
-            item.messages = openai::read_messages(&mut fields, "messages", &mut pictures);
+            let mut read = InParts::default();
+            read.read(&mut fields, "messages", Mark::Picture);
+            (item.messages, pictures) = read.settle(pictures, Unplaced::Refused, &mut fields);
         } else {
             let turns = fields.turns("messages", "role", "content");
             item.messages = placeholders::messages(turns, &pictures, Unplaced::Refused, fields.faults());

@@ -9,13 +9,13 @@
 //! An item without a label has no completion, and a file without labels no such column. Read as well: content as text, and `prompt` as plain text, with
 //! pictures first; one picture in `image`.
 
-use align::types::{Message, Part, Role};
+use align::types::{Message, Role};
 use serde_json::{Map, Value};
 
 use super::Layout;
-use super::openai::{read_messages, write_messages};
-use crate::fault::FaultKind;
+use super::parts::{InParts, Mark, write_messages};
 use crate::fields::{Fields, Truth, put_extra, put_own};
+use crate::placeholders::Unplaced;
 use crate::record::Record;
 use crate::rows::{ColumnType, Row};
 
@@ -39,18 +39,19 @@ impl Layout for Trl {
     fn read(&self, mut fields: Fields) -> Vec<Record> {
         let mut item = fields.item(Truth::Text);
         let column = if fields.has("images") { "images" } else { "image" };
-        let mut pictures = fields.pictures(column);
-        item.messages = read_side(&mut fields, "prompt", Role::User, &mut pictures);
+        let pictures = fields.pictures(column);
+        let mut read = InParts::default();
+        read_side(&mut fields, "prompt", Role::User, &mut read);
         let has_completion = fields
             .get("completion")
             .is_some_and(|value| !value.is_null() && *value != Value::Array(Vec::new()));
         if has_completion {
-            let completion = read_side(&mut fields, "completion", Role::Assistant, &mut pictures);
-            item.messages.extend(completion);
+            read_side(&mut fields, "completion", Role::Assistant, &mut read);
         } else {
             fields.take("completion");
         }
-        place(&mut item.messages, &pictures, &mut fields);
+        let (messages, pictures) = read.settle(pictures, Unplaced::First, &mut fields);
+        item.messages = messages;
         vec![fields.record(item, pictures)]
     }
 
@@ -74,55 +75,12 @@ impl Layout for Trl {
     }
 }
 
-fn read_side(
-    fields: &mut Fields,
-    name: &str,
-    speaker: Role,
-    pictures: &mut Vec<crate::record::Picture>,
-) -> Vec<Message> {
+/// Adds a side's messages; a side that is plain text is one message.
+fn read_side(fields: &mut Fields, name: &str, speaker: Role, read: &mut InParts) {
     if fields.get(name).is_some_and(Value::is_string) {
         let text = fields.text(name).unwrap_or_default();
-        return vec![Message::text(speaker, text)];
-    }
-    read_messages(fields, name, pictures)
-}
-
-/// Gives the image parts their pictures, or puts the pictures before the first question where there are no such parts.
-fn place(messages: &mut [Message], pictures: &[crate::record::Picture], fields: &mut Fields) {
-    let parts = || {
-        pictures.iter().map(|picture| Part::Image {
-            image: picture.part_path(),
-        })
-    };
-    let is_image = |part: &&mut Part| matches!(part, Part::Image { .. });
-    let n_parts = messages
-        .iter_mut()
-        .flat_map(|message| &mut message.content)
-        .filter(is_image)
-        .count();
-    if n_parts == 0 {
-        if let Some(question) = messages.iter_mut().find(|message| message.role == Role::User) {
-            question.content.splice(0..0, parts());
-        }
-        return;
-    }
-    if n_parts != pictures.len() {
-        let kind = if n_parts > pictures.len() {
-            FaultKind::TooFewImages
-        } else {
-            FaultKind::TooManyImages
-        };
-        let problem = format!(
-            "expected as many image parts as pictures, got {n_parts} and {}",
-            pictures.len()
-        );
-        fields.fault(kind, problem);
-    }
-    let image_parts = messages
-        .iter_mut()
-        .flat_map(|message| &mut message.content)
-        .filter(is_image);
-    for (part, picture) in image_parts.zip(parts()) {
-        *part = picture;
+        read.messages.push(Message::text(speaker, text));
+    } else {
+        read.read(fields, name, Mark::Words);
     }
 }

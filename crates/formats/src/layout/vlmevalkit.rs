@@ -1,27 +1,60 @@
 //! VLMEvalKit's table: TSV with a header, pictures in base64.
 //!
 //! ```text
-//! index, image: base64, or a list of base64 in brackets where there are several; question, hint?, A, B, …?, answer,
-//! category, l2-category, split
+//! index, image: base64, or a list of base64 in brackets where there are several, or another row's index, whose picture is
+//! meant; image_path, one or a list, where there is no image; question, hint?, A, B, …?, answer, category, l2-category, split
 //! ```
 //!
 //! Pictures come before the question. Rows with options are asked as VLMEvalKit asks them: hint, question, options. An
 //! item's own fields are columns; every value is text.
 
+use std::path::Path;
+
 use align::types::{Message, Part, Role};
 use serde_json::{Map, Value};
 
 use super::Layout;
+use crate::error::FormatError;
 use crate::fault::FaultKind;
 use crate::fields::{Fields, Truth, put_extra, put_own};
 use crate::record::{Picture, Record, question};
-use crate::rows::{ColumnType, Row};
+use crate::rows::{CellIndex, ColumnType, Container, Row, RowResult};
 
 pub(crate) struct VlmEvalKit;
 
 const LETTERS: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
-/// A shorter cell is no picture: VLMEvalKit takes it for the index of the row whose picture is meant.
+/// A cell that is no longer is no picture: VLMEvalKit takes it for the index of the row whose picture is meant.
 const SHORTEST_PICTURE: usize = 64;
+
+/// Puts the picture that is meant in the place of another row's index, so that a picture that many rows show need stand in a
+/// table but once (`ImageBaseDataset.__init__` in VLMEvalKit).
+///
+/// Errors: `Io` naming the file.
+pub(crate) fn follow_references(
+    path: &Path,
+    container: Container,
+    rows: Box<dyn Iterator<Item = RowResult>>,
+) -> Result<Box<dyn Iterator<Item = RowResult>>, FormatError> {
+    let Some(mut index) = CellIndex::build(path, container, "index", "image", is_reference)? else {
+        return Ok(rows);
+    };
+    Ok(Box::new(rows.map(move |row| {
+        let mut row = row?;
+        if let Some(Value::String(cell)) = row.fields.get_mut("image")
+            && is_reference(cell.as_bytes())
+            && let Some(meant) = index.cell(cell)
+        {
+            *cell = meant;
+        }
+        Ok(row)
+    })))
+}
+
+/// Whether a cell of the column `image` is an index.
+fn is_reference(cell: &[u8]) -> bool {
+    let cell = cell.trim_ascii();
+    (1..=SHORTEST_PICTURE).contains(&cell.len()) && cell[0] != b'['
+}
 
 impl Layout for VlmEvalKit {
     fn required(&self) -> &'static [&'static str] {
@@ -82,6 +115,10 @@ impl Layout for VlmEvalKit {
         fields.insert("answer".to_owned(), record.item.label().unwrap_or_default().into());
         put_own(&mut fields, record, Truth::Text);
         let mut reserved = vec!["index", "image", "question", "answer"];
+        if record.pictures.is_empty() {
+            // It would be read as the picture that is not there.
+            reserved.push("image_path");
+        }
         if !asked_with_options {
             reserved.extend(LETTERS);
             reserved.push("hint");
@@ -108,41 +145,48 @@ fn image_cell(pictures: &[Picture]) -> String {
     }
 }
 
+/// The pictures of `image`, or where it is empty the files of `image_path`.
 fn read_pictures(fields: &mut Fields) -> Vec<Picture> {
-    let Some(cell) = fields.text("image") else {
+    if let Some(cell) = fields.text("image") {
+        let cells = cells(fields, "image", &cell);
+        return cells.iter().filter_map(|cell| embedded(fields, cell)).collect();
+    }
+    let Some(cell) = fields.text("image_path") else {
         return Vec::new();
     };
-    let cells = match cell.trim() {
-        list if list.starts_with('[') => {
-            let list = list.replace('\'', "\"");
-            match serde_json::from_str::<Vec<String>>(&list) {
-                Ok(cells) => cells,
-                Err(error) => {
-                    fields.fault(
-                        FaultKind::WrongType,
-                        format!("`image`: expected a list of base64: {error}"),
-                    );
-                    return Vec::new();
-                }
-            }
-        }
-        one => vec![one.to_owned()],
-    };
+    let paths = cells(fields, "image_path", &cell);
     let mut pictures = Vec::new();
-    for cell in cells {
-        let decoded = if cell.len() <= SHORTEST_PICTURE {
-            let problem =
-                format!("expected base64, got `{cell}`, which names another row's picture and is not followed");
-            Err((FaultKind::UnsupportedImage, problem))
-        } else {
-            Picture::from_base64(&cell).map_err(|problem| (FaultKind::BrokenImage, problem))
-        };
-        match decoded {
-            Ok(picture) => pictures.push(picture),
-            Err((kind, problem)) => fields.fault(kind, format!("`image`: {problem}")),
-        }
+    for path in paths {
+        pictures.extend(fields.picture("image_path", &path.into()));
     }
     pictures
+}
+
+/// The values of a cell that holds one, or a list of them as Python or JSON writes it.
+fn cells(fields: &mut Fields, name: &str, cell: &str) -> Vec<String> {
+    let cell = cell.trim();
+    if !cell.starts_with('[') {
+        return vec![cell.to_owned()];
+    }
+    serde_json::from_str(cell)
+        .or_else(|_| serde_json::from_str(&cell.replace('\'', "\"")))
+        .unwrap_or_else(|error| {
+            let problem = format!("`{name}`: expected one value or a list of strings: {error}");
+            fields.fault(FaultKind::WrongType, problem);
+            Vec::new()
+        })
+}
+
+fn embedded(fields: &mut Fields, cell: &str) -> Option<Picture> {
+    let decoded = if is_reference(cell.as_bytes()) {
+        let problem = format!("expected base64 or the index of a row that holds a picture, got `{cell}`");
+        Err((FaultKind::MissingImage, problem))
+    } else {
+        Picture::from_base64(cell).map_err(|problem| (FaultKind::BrokenImage, problem))
+    };
+    decoded
+        .map_err(|(kind, problem)| fields.fault(kind, format!("`image`: {problem}")))
+        .ok()
 }
 
 /// The question as VLMEvalKit's `ImageMCQDataset.build_prompt` puts it; the question alone where there is nothing else.

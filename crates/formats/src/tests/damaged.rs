@@ -69,8 +69,8 @@ fn damaged_files_of_every_format_are_read_without_a_panic() {
         let damaged = file_of(folder.path(), "damaged", format);
         for _ in 0..60 {
             fs_err::write(&damaged, damage(&bytes, &mut chance)).unwrap();
-            crate::check(&damaged, Some(format), &Silent).unwrap();
-            crate::check(&damaged, None, &Silent).unwrap();
+            crate::check(&damaged, Some(format), &mut Silent).unwrap();
+            crate::check(&damaged, None, &mut Silent).unwrap();
             // Whether it can still be converted is chance.
             let _ = convert(&damaged, &folder.path().join("back.jsonl"), Format::OpenAi);
         }

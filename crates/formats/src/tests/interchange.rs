@@ -19,9 +19,9 @@ fn formats_go_by_name() {
     }
     assert_eq!("ours".parse::<Format>().unwrap(), Format::OpenAi);
     assert_eq!("puzzleqa".parse::<Format>().unwrap(), Format::PuzzleVqa);
-    let unknown = "alpaca".parse::<Format>().unwrap_err().to_string();
+    let unknown = "vicuna".parse::<Format>().unwrap_err().to_string();
     assert!(
-        unknown.starts_with("unknown format `alpaca`: expected openai, "),
+        unknown.starts_with("unknown format `vicuna`: expected openai, "),
         "{unknown}"
     );
 }
@@ -199,6 +199,20 @@ fn what_a_file_is_shows_by_its_name_and_content() {
         r#"[{"conversations": [], "image": [], "sub_category": ""}]"#,
         Ok(Format::Mis),
     );
+    check(
+        "a.json",
+        r#"[{"conversations": [], "image": [], "kind": "hazardous"}]"#,
+        Ok(Format::Mis),
+    );
+    check(
+        "a.json",
+        r#"[{"conversations": [], "image": ""}]"#,
+        Ok(Format::ShareGpt),
+    );
+    check("a.json", r#"[{"instruction": "", "output": ""}]"#, Ok(Format::Alpaca));
+    check("a.jsonl", r#"{"problem": "", "answer": ""}"#, Ok(Format::EasyR1));
+    check("a.jsonl", r#"{"prompt": [], "completion": []}"#, Ok(Format::Trl));
+    check("a.jsonl", r#"{"prompt": [], "reward_model": {}}"#, Ok(Format::Verl));
     check("a.json", r#"[{"question": "", "image_path1": ""}]"#, Ok(Format::Mis));
     check("a.json", r#"[{"instr-resp": []}]"#, Ok(Format::VlGuard));
     check(

@@ -21,7 +21,7 @@ const N_ROWS: usize = 8;
 /// Checks that a file has a fault of this kind in this row, or as a whole, and none of another kind.
 #[track_caller]
 fn finds(path: &Path, format: Option<Format>, kind: FaultKind, row: Option<usize>) {
-    let report = check(path, format, &Silent).unwrap();
+    let report = check(path, format, &mut Silent).unwrap();
     let found: Vec<_> = report
         .findings
         .iter()
@@ -81,7 +81,7 @@ fn spoilt_rows(variant: usize) -> Vec<(FaultKind, Spoil)> {
         ),
         (
             FaultKind::WrongType,
-            set("/id", pick(&[json!(5), json!([]), json!(false)])),
+            set("/id", pick(&[json!(5.5), json!([]), json!(false)])),
         ),
         (
             FaultKind::WrongType,
@@ -228,7 +228,7 @@ fn two_hundred_malformed_inputs_are_each_named_by_kind_and_row() {
     let rows = sound(folder.path());
     let path = folder.path().join("data.jsonl");
     write_lines(&path, &rows);
-    let report = check(&path, None, &Silent).unwrap();
+    let report = check(&path, None, &mut Silent).unwrap();
     assert_eq!(
         (report.errors, report.warnings, report.items),
         (0, 0, N_ROWS),
@@ -334,7 +334,8 @@ fn tables_at_fault_are_named() {
         (format!("2\t{encoded}\t\"two?\tyes"), FaultKind::StrayQuote, Some(2)),
         (format!("2\t{encoded}\t\tyes"), FaultKind::MissingField, Some(2)),
         (format!("2\t{shorter}\ttwo?\tyes"), FaultKind::BrokenImage, Some(2)),
-        ("2\t1\ttwo?\tyes".to_owned(), FaultKind::UnsupportedImage, Some(2)),
+        ("2\t7\ttwo?\tyes".to_owned(), FaultKind::MissingImage, Some(2)),
+        ("2\t2\ttwo?\tyes".to_owned(), FaultKind::MissingImage, Some(2)),
         (format!("2\t[{encoded}\ttwo?\tyes"), FaultKind::WrongType, Some(2)),
         (format!("1\t{encoded}\ttwo?\tyes"), FaultKind::DuplicateId, Some(2)),
         (format!("2\t{encoded}\ttwo?\t"), FaultKind::MissingLabel, Some(2)),
@@ -399,7 +400,7 @@ fn many_faults_are_all_counted_and_the_first_are_listed() {
     let folder = folder();
     let path = folder.path().join("data.jsonl");
     fs_err::write(&path, "{\n".repeat(5000)).unwrap();
-    let report = check(&path, None, &Silent).unwrap();
+    let report = check(&path, None, &mut Silent).unwrap();
     assert_eq!((report.rows, report.errors), (5000, 5000));
     assert_eq!(report.findings.len(), super::super::check::SHOWN_OF_A_KIND);
     assert_eq!(report.faults["invalid_json"], 5000);

@@ -128,7 +128,7 @@ pub(super) fn convert_from(
         to,
         images: None,
     };
-    crate::convert(&request, &Silent)
+    crate::convert(&request, &mut Silent)
 }
 
 /// The name of a file of a format.
