@@ -16,7 +16,8 @@
 //! | `splits` | test items told again with photographs; a black-image twin for each hazardous item | painter or judge |
 //! | `labels` | the policy's reply, the reply to be learnt | policy, labeller, judge |
 //!
-//! Whatever goes is in `rejected.jsonl` with the stage and the reason. Differs from P1: two or more pictures, twins, a
+//! Whatever goes is in `rejected.jsonl` with the stage and the reason; what people decided afterwards ([`Reviews`]) takes
+//! items out of the results in the same way, and out of no stage's file. Differs from P1: two or more pictures, twins, a
 //! share of neutral items to train on, labels that the judge has found good, near-duplicates by machine; what people did
 //! there (dropping what is pointless) the judge does, and people look after it (`scruple review`).
 
@@ -31,6 +32,7 @@ mod illustrate;
 mod labels;
 mod output;
 mod prompt;
+mod review;
 mod splits;
 pub mod stage;
 mod summary;
@@ -52,6 +54,7 @@ use crate::types::{DataError, Message};
 pub use config::{ForgeConfig, LabelConfig, LabelMethod};
 pub use draft::{Draft, Maker, Probe, Rejection, Split};
 pub use prompt::Prompt;
+pub use review::Reviews;
 pub use summary::{ForgeSummary, StageCounts};
 pub use taxonomy::{Category, Subcategory, Taxonomy};
 
@@ -120,6 +123,8 @@ pub struct Forge<'a> {
     pub policy: Option<&'a dyn ChatModel>,
     /// Tells what is true of an item, where someone knows.
     pub truth: Option<Truth>,
+    /// What people decided about the items of this run; empty where nobody has.
+    pub reviews: &'a Reviews,
     /// The run's folder.
     pub folder: &'a Path,
 }
@@ -163,31 +168,51 @@ pub enum ForgeError {
 pub fn run(forge: &Forge, progress: &mut dyn Progress) -> Result<ForgeSummary, ForgeError> {
     keep_settings(&forge.folder.join(RUN_SETTINGS), &forge.resolved())?;
     forge.check()?;
-    let mut counts = Vec::new();
-    let mut rejected = Vec::new();
+    let mut ledger = Ledger::default();
     let mut drafts = Vec::new();
     for name in stage::STAGES {
         if progress.interrupted() {
             return Err(ChatError::Interrupted.into());
         }
         let entered = stage::run(forge.folder, name, || forge.work(name, drafts, progress))?;
-        drafts = stage::kept(&entered);
-        counts.push(StageCounts::of(name, &entered));
-        rejected.extend(entered.into_iter().filter(|draft| !draft.is_kept()));
-        write_lines(&forge.folder.join("rejected.jsonl"), &rejected)?;
-        if drafts.is_empty() {
-            let counts = counts.pop().unwrap_or_default();
+        drafts = ledger.settle(forge.folder, name, entered)?;
+    }
+    if !forge.reviews.is_empty() {
+        drafts = ledger.settle(forge.folder, review::STAGE, review::drop(forge.reviews, drafts)?)?;
+    }
+    output::write(forge, &drafts)?;
+    let summary = ForgeSummary::new(forge.taxonomy, ledger.counts, &drafts);
+    write_lines(&forge.folder.join("summary.json"), [&summary])?;
+    Ok(summary)
+}
+
+/// What became of drafts, stage by stage.
+#[derive(Default)]
+struct Ledger {
+    counts: Vec<StageCounts>,
+    rejected: Vec<Draft>,
+}
+
+impl Ledger {
+    /// Writes down what a stage rejected; returns what goes on.
+    ///
+    /// Errors: `Run` naming the file; `NothingKept`.
+    fn settle(&mut self, folder: &Path, name: &str, entered: Vec<Draft>) -> Result<Vec<Draft>, ForgeError> {
+        let kept = stage::kept(&entered);
+        let counts = StageCounts::of(name, &entered);
+        self.rejected
+            .extend(entered.into_iter().filter(|draft| !draft.is_kept()));
+        write_lines(&folder.join("rejected.jsonl"), &self.rejected)?;
+        if kept.is_empty() {
             return Err(ForgeError::NothingKept {
                 stage: name.to_owned(),
                 entered: counts.entered,
                 reason: counts.most_frequent_reason(),
             });
         }
+        self.counts.push(counts);
+        Ok(kept)
     }
-    output::write(forge, &drafts)?;
-    let summary = ForgeSummary::new(forge.taxonomy, counts, &drafts);
-    write_lines(&forge.folder.join("summary.json"), [&summary])?;
-    Ok(summary)
 }
 
 impl Forge<'_> {

@@ -7,6 +7,7 @@
 
 mod combine;
 mod labelled;
+mod means;
 mod model_judge;
 mod rubric;
 mod summary;
@@ -15,12 +16,13 @@ mod verdicts;
 
 use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Questions, ask};
 use crate::training::{SettingError, check_count, check_setting};
-use crate::types::{Dialogue, Message, Part, Role, image_paths};
+use crate::types::{Dialogue, Message, Part, Role, id_as_text, image_paths};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use combine::{Combination, combine};
 pub use labelled::{Labelled, LabelledResponse, told_in_words};
+pub use means::Mean;
 pub use model_judge::ModelJudge;
 pub use rubric::Rubric;
 pub use summary::{JudgeSummary, summarise};
@@ -29,7 +31,8 @@ pub use validation::{Validation, validate};
 /// A response to be judged: a line of a responses file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Response {
-    /// Unique in its file.
+    /// Unique in its file; a number there is text here.
+    #[serde(deserialize_with = "id_as_text")]
     pub id: String,
     /// The dialogue, ending before the response.
     pub messages: Vec<Message>,

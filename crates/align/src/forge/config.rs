@@ -26,7 +26,8 @@ pub struct ForgeConfig {
     /// Whether the judge looks at the pictures and may have them painted once more (P1: yes).
     pub refine: bool,
     /// Share of items with neutral text that are trained on; which, is decided by their things alone, so that no
-    /// combination of things is both trained on and tested. P1 trains on risky texts alone, which is 0.
+    /// combination of things is both trained on and tested. P1 trains on risky texts alone, which is 0; here every text is
+    /// told in neutral words before it is split, so that next to nothing would be trained on.
     pub neutral_train_share: f64,
     /// How many test items are told again with other pictures (P1: 100), photographs or painted ones.
     pub real: usize,
@@ -52,7 +53,7 @@ impl Default for ForgeConfig {
             picture_size: 512,
             picture_prompt: "{object}".to_owned(),
             refine: true,
-            neutral_train_share: 0.0,
+            neutral_train_share: 0.6,
             real: 100,
             real_prompt: "a photograph of {object}".to_owned(),
             text_similarity: 0.7,

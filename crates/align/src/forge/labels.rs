@@ -83,6 +83,7 @@ fn probe(
     let verdicts = judged(forge, drafts, &answered, Rubric::Mis, progress)?;
     for ((index, response), scored) in answered.into_iter().zip(verdicts) {
         let draft = &mut drafts[index];
+        draft.made_by.push(judges_part(forge, Rubric::Mis, &scored));
         let is_safe = scored.as_ref().is_ok_and(|verdict| verdict["safe"] == true);
         draft.probe = Some(Probe {
             response,
@@ -124,8 +125,12 @@ fn write(
             match fault(drafts[index].kind, &safety, &refusal) {
                 None => {
                     let prompt = prompt(forge, &drafts[index]);
-                    let said = json!({ "attempt": attempt + 1, "mis": safety.ok(), "refusal": refusal.ok() });
-                    drafts[index].made_by.push(part(forge.labeller, prompt, Some(said)));
+                    let said = json!({ "attempt": attempt + 1 });
+                    drafts[index].made_by.extend([
+                        part(forge.labeller, prompt.map(Prompt::identity), Some(said)),
+                        judges_part(forge, Rubric::Mis, &safety),
+                        judges_part(forge, Rubric::Refusal, &refusal),
+                    ]);
                     drafts[index].label = Some(label);
                 }
                 Some(fault) => faults.push((index, format!("{fault}; the label: {label}"))),
@@ -153,13 +158,22 @@ fn give_up(forge: &Forge, draft: &mut Draft, fault: String) {
     }
 }
 
-fn part(model: &dyn ChatModel, prompt: Option<Prompt>, said: Option<Value>) -> Maker {
+fn part(model: &dyn ChatModel, prompt: Option<String>, said: Option<Value>) -> Maker {
     Maker {
         stage: STAGE.to_owned(),
         model: model.name().to_owned(),
-        prompt: prompt.map(Prompt::identity),
+        prompt,
         said,
     }
+}
+
+/// The judge's part, with the hash of the rubric that it was asked by and what it said of the reply.
+fn judges_part(forge: &Forge, rubric: Rubric, scored: &Scored) -> Maker {
+    let said = match scored {
+        Ok(verdict) => verdict.clone(),
+        Err(reason) => json!({ "unscored": reason }),
+    };
+    part(forge.judge, Some(rubric.identity()), Some(said))
 }
 
 /// What is wrong with a label of an item of this kind.

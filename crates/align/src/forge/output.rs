@@ -2,37 +2,68 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Draft, Forge, ForgeError, Split};
+use super::{Draft, Forge, ForgeError, Maker, Split};
 use crate::mini::splits::labelled;
-use crate::run_dir::write_atomically;
-use crate::types::{DataError, Item, ItemKind, write_items};
+use crate::run_dir::{write_atomically, write_lines};
+use crate::types::{DataError, Item, ItemKind, Part, relative_to};
+
+/// A line of the results: the item, and where it comes from.
+#[derive(Clone, Serialize)]
+struct Forged {
+    #[serde(flatten)]
+    item: Item,
+    /// The category above the item's own, which is its sub-category.
+    main_category: String,
+    /// Who had a part in it, with the prompts' hashes; what was said is in the stages' files.
+    made_by: Vec<Maker>,
+}
 
 /// Writes `items.jsonl`, `train.jsonl`, the test splits and `mis/`.
 ///
 /// Errors: `Io` naming the file.
 pub(super) fn write(forge: &Forge, drafts: &[Draft]) -> Result<(), ForgeError> {
-    let items: Vec<Item> = drafts.iter().map(|draft| item(forge, draft, drafts)).collect();
-    let folder = forge.folder;
-    write_items(&folder.join("items.jsonl"), &items)?;
-    let train = drafts.iter().zip(&items);
-    let train: Vec<Item> = train
-        .filter_map(|(draft, item)| Some(labelled(item, draft.label.as_deref()?)))
-        .collect();
-    write_items(&folder.join("train.jsonl"), &train)?;
+    let items: Vec<Forged> = drafts.iter().map(|draft| forged(forge, draft, drafts)).collect();
+    let write = |name: &str, items: Vec<Forged>| write_lines(&forge.folder.join(name), &items);
+    let train = drafts.iter().zip(&items).filter_map(|(draft, forged)| {
+        Some(Forged {
+            item: labelled(&forged.item, draft.label.as_deref()?),
+            ..forged.clone()
+        })
+    });
+    write("train.jsonl", train.collect())?;
     for split in ["easy", "hard", "real", "benign", "black"] {
-        let of_split: Vec<Item> = items
+        let of_split = items
             .iter()
-            .filter(|item| item.split.as_deref() == Some(split))
-            .cloned()
-            .collect();
-        write_items(&folder.join(format!("{split}.jsonl")), &of_split)?;
+            .filter(|forged| forged.item.split.as_deref() == Some(split));
+        write(&format!("{split}.jsonl"), of_split.cloned().collect())?;
     }
+    write("items.jsonl", items)?;
+    let folder = forge.folder;
     for split in Split::ALL {
         write_mis(folder, split, drafts)?;
     }
     Ok(())
+}
+
+fn forged(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Forged {
+    let mut item = item(forge, draft, drafts);
+    for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
+        if let Part::Image { image } = part {
+            *image = relative_to(image, forge.folder);
+        }
+    }
+    let without_words = |maker: &Maker| Maker {
+        said: None,
+        ..maker.clone()
+    };
+    Forged {
+        item,
+        main_category: draft.category.clone(),
+        made_by: draft.made_by.iter().map(without_words).collect(),
+    }
 }
 
 /// The item of a draft. Twins of test items are splits of their own, as in the miniature world.
@@ -66,6 +97,11 @@ fn item(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Item {
 /// other splits are questions. Twins are not part of it.
 fn write_mis(folder: &Path, split: Split, drafts: &[Draft]) -> Result<(), ForgeError> {
     let (mis, name) = (folder.join("mis"), split.name());
+    // The folders are counted anew: none may be left of items that are there no more.
+    let images = mis.join(format!("{name}_image"));
+    if images.exists() {
+        fs_err::remove_dir_all(images)?;
+    }
     let mut records = Vec::new();
     let is_of_split = |draft: &&Draft| draft.split == Some(split) && draft.kind == ItemKind::Hazardous;
     for (index, draft) in drafts.iter().filter(is_of_split).enumerate() {

@@ -1,5 +1,7 @@
 //! Forging with the miniature world's own models, and with scripted ones that misbehave.
 
+mod records;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
@@ -21,6 +23,7 @@ struct World {
     labels: LabelConfig,
     taxonomy: Taxonomy,
     seeds: Vec<Seed>,
+    reviews: Reviews,
     folder: tempfile::TempDir,
 }
 
@@ -42,6 +45,7 @@ impl World {
             },
             taxonomy,
             seeds,
+            reviews: Reviews::new(),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -60,6 +64,7 @@ impl World {
             labeller: &MiniModel,
             policy: None,
             truth: Some(truth_of),
+            reviews: &self.reviews,
             folder: self.folder.path(),
         }
     }

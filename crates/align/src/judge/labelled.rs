@@ -49,6 +49,14 @@ impl Labelled {
         }
     }
 
+    /// The rubric that the set is judged by where none is named.
+    pub fn rubric(self) -> Rubric {
+        match self {
+            Self::Msts => Rubric::Mis,
+            Self::XsTest => Rubric::Refusal,
+        }
+    }
+
     /// Whether a rubric judges what people labelled.
     pub fn suits(self, rubric: Rubric) -> bool {
         (self == Self::XsTest) == (rubric == Rubric::Refusal)

@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 use super::verdicts;
 use crate::chat::{AnswerSchema, Fields, json_object, object_schema};
 
+/// The version in the names of the prompts' files.
+const PROMPT_VERSION: &str = "v1";
+
 /// What is judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,6 +60,11 @@ impl Rubric {
             .take(6)
             .map(|byte| format!("{byte:02x}"))
             .collect()
+    }
+
+    /// Name, version of the prompt and hash, as they stand in records beside a verdict.
+    pub fn identity(self) -> String {
+        format!("{}.{PROMPT_VERSION}@{}", self.name(), self.hash())
     }
 
     /// What the judge is told, after the pictures.

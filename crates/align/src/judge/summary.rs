@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::means::{Mean, by_dimension};
 use super::{Rubric, Scored};
 use crate::eval::{Rate, Table};
 use crate::statistics::agreement::{fleiss_kappa, krippendorff_alpha};
@@ -24,6 +25,9 @@ pub struct JudgeSummary {
     pub unscored: usize,
     /// Shares of the scored responses.
     pub rates: BTreeMap<&'static str, Rate>,
+    /// Means of the scores by dimension, where the rubric gives scores (`safer`).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub means: BTreeMap<String, Mean>,
     /// How far several judges agree beyond chance, responses that one left out included (Krippendorff's alpha).
     pub krippendorff_alpha: Option<f64>,
     /// The same over responses that all scored (Fleiss's kappa).
@@ -59,6 +63,10 @@ pub fn summarise(rubric: Rubric, judges: Vec<String>, judged: &[Scored], by_judg
         n: judged.len(),
         unscored: judged.len() - verdicts.len(),
         rates,
+        means: match rubric {
+            Rubric::Safer => by_dimension(&verdicts),
+            Rubric::Mis | Rubric::Scale | Rubric::Refusal => BTreeMap::new(),
+        },
         krippendorff_alpha: krippendorff_alpha(&several),
         fleiss_kappa: fleiss_kappa(&by_all),
         judges,
@@ -70,6 +78,13 @@ impl JudgeSummary {
     pub fn table(&self) -> Table {
         let rows = self.rates.iter().map(|(name, rate)| (*name, rate)).collect();
         Table::of_rates(&format!("{} by {}", self.rubric.name(), self.judges.join(", ")), rows)
+    }
+
+    /// The means, one a row; none for a rubric without scores.
+    pub fn means_table(&self) -> Option<Table> {
+        let row = |(name, mean): (&String, &Mean)| [name.clone(), mean.text(), mean.n.to_string()];
+        let rows: Vec<_> = self.means.iter().map(row).collect();
+        (!rows.is_empty()).then(|| Table::new(["means, 0 to 10", "mean", "N"], rows, 1))
     }
 }
 

@@ -1,15 +1,15 @@
 //! A judge against people: how often it says what they say, so that its own error can stand beside every figure it gives.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::eval::Rate;
 use crate::statistics::agreement::cohen_kappa;
 
 /// How a judge's yes and no compare with people's.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validation {
     /// What yes means: `unsafe`, `refusal`.
-    pub positive: &'static str,
+    pub positive: String,
     /// Responses with a label that the judge scored.
     pub n: usize,
     /// Responses that it could not score; they count nowhere else.
@@ -25,7 +25,7 @@ pub struct Validation {
 }
 
 /// Compares people's labels with a judge's, which are none where it could not score.
-pub fn validate(positive: &'static str, pairs: &[(bool, Option<bool>)]) -> Validation {
+pub fn validate(positive: &str, pairs: &[(bool, Option<bool>)]) -> Validation {
     let scored: Vec<(bool, bool)> = pairs
         .iter()
         .filter_map(|(people, judge)| Some((*people, (*judge)?)))
@@ -33,7 +33,7 @@ pub fn validate(positive: &'static str, pairs: &[(bool, Option<bool>)]) -> Valid
     let count = |holds: fn(&(bool, bool)) -> bool| scored.iter().filter(|pair| holds(pair)).count();
     let both = count(|(people, judge)| *people && *judge);
     Validation {
-        positive,
+        positive: positive.to_owned(),
         n: scored.len(),
         unscored: pairs.len() - scored.len(),
         agreement: Rate::of(count(|(people, judge)| people == judge), scored.len()),

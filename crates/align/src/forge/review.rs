@@ -1,0 +1,48 @@
+//! After the stages: items that people looked over and did not find to be what they shall be go, with their twins.
+
+use std::collections::BTreeMap;
+
+use super::stage::keep_pairs;
+use super::{Draft, ForgeError};
+use crate::types::ItemKind;
+
+/// What stands in records for the people's part.
+pub(super) const STAGE: &str = "review";
+
+/// By item, for each person who decided whether it is unsafe.
+pub type Reviews = BTreeMap<String, Vec<bool>>;
+
+/// Rejects what more than half of those who decided say is not what it shall be: a hazardous item that is safe, a twin that
+/// is unsafe. Evenly split, an item stays.
+///
+/// Errors: `Missing` where nobody decided about any item of this run.
+pub(super) fn drop(reviews: &Reviews, mut drafts: Vec<Draft>) -> Result<Vec<Draft>, ForgeError> {
+    let mut known = 0;
+    for draft in &mut drafts {
+        let Some(decisions) = reviews.get(&draft.id) else {
+            continue;
+        };
+        known += 1;
+        let (should_be_unsafe, reason) = match draft.kind {
+            ItemKind::Hazardous => (true, "people call it safe"),
+            ItemKind::Benign | ItemKind::General => (false, "people call the twin unsafe"),
+            ItemKind::BlackImage => continue,
+        };
+        let against = decisions
+            .iter()
+            .filter(|is_unsafe| **is_unsafe != should_be_unsafe)
+            .count();
+        if against * 2 > decisions.len() {
+            draft.reject(STAGE, reason, format!("{against} of {} reviewers", decisions.len()));
+        }
+    }
+    if known == 0 {
+        let problem = format!(
+            "decisions: expected some on items of this run, got {} on others",
+            reviews.len()
+        );
+        return Err(ForgeError::Missing(problem));
+    }
+    keep_pairs(&mut drafts, STAGE);
+    Ok(drafts)
+}
