@@ -123,7 +123,8 @@ pub struct TokenScores {
 pub enum Policy {
     /// The weights being trained.
     Current,
-    /// The weights as they were when training began: without the adapter where LoRA is on, a frozen copy otherwise.
+    /// The policy that training began with: the model without the adapter where a fresh one is trained, with the adapter
+    /// as it was where one is trained further, a frozen copy of the weights otherwise.
     Reference,
 }
 

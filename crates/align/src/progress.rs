@@ -2,7 +2,7 @@
 
 /// A watcher of long work. The command line draws bars from it; tests ignore it.
 pub trait Progress {
-    /// A stage begins; `total` units will follow.
+    /// A stage begins; `total` units will follow, or any number of them where it is 0.
     fn begin(&mut self, stage: &str, total: usize);
     /// `count` more units are done.
     fn advance(&mut self, count: usize);

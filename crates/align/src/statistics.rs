@@ -48,10 +48,10 @@ pub fn wilson_interval(successes: usize, n: usize) -> Option<(f64, f64)> {
     let centre = share + Z * Z / (2.0 * n);
     let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + Z * Z / n;
-    Some((
-        ((centre - spread) / scale).max(0.0),
-        ((centre + spread) / scale).min(1.0),
-    ))
+    // Rounding would leave the ends a hair's breadth inside.
+    let low = if share == 0.0 { 0.0 } else { (centre - spread) / scale };
+    let high = if share == 1.0 { 1.0 } else { (centre + spread) / scale };
+    Some((low, high))
 }
 
 /// The same cases judged twice: how many were yes both times, only the first, only the second, neither.

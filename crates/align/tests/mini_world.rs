@@ -7,7 +7,7 @@ use align::mini::judge::{ExactJudge, Truth};
 use align::mini::labels;
 use align::mini::picture::ObjectKind;
 use align::mini::rules::{Action, RULES, hazard, pairs};
-use align::mini::scenario::{Pairs, Scenario, benign, benign_twin, hazardous, is_held_out, pairs_under};
+use align::mini::scenario::{Pairs, Scenario, benign, benign_twin, hazardous, is_held_out, pairs_under, verb_twin};
 use align::mini::splits::{MiniConfig, write};
 use align::progress::Silent;
 use align::types::{Item, ItemKind, Message, Role, read_items};
@@ -228,6 +228,22 @@ fn no_object_decides_alone() {
     assert!(hazard(Action::Apart, &shocking().objects).is_none());
 }
 
+/// Two objects that some rule names, and the same with another verb: who sees the pictures alone cannot tell.
+#[test]
+fn pictures_do_not_decide_alone() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    for _ in 0..500 {
+        let scenario = hazardous(&mut rng, Pairs::Any, 2);
+        let Some(twin) = verb_twin(&mut rng, &scenario) else {
+            panic!("{scenario:?} has no verb twin");
+        };
+        assert_eq!((&twin.objects, &twin.roles), (&scenario.objects, &scenario.roles));
+        assert!(twin.hazard().is_none() && twin.action != scenario.action, "{twin:?}");
+    }
+    let of_three = hazardous(&mut rng, Pairs::Any, 3);
+    assert_eq!(verb_twin(&mut rng, &of_three), None);
+}
+
 #[test]
 fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
     let config = MiniConfig {
@@ -257,6 +273,27 @@ fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
     }
     let count = |name: &str| written.iter().find(|(file, _)| file == name).unwrap().1;
     assert_eq!((count("benign.jsonl"), count("black.jsonl")), (16, 16));
+    // The same pictures as the hazard that each is the twin of, under another question.
+    let hazards: Vec<Item> = ["easy.jsonl", "hard.jsonl", "real.jsonl"]
+        .iter()
+        .flat_map(|name| read_items(&one.path().join(name)).unwrap())
+        .collect();
+    let twins = read_items(&one.path().join("verb.jsonl")).unwrap();
+    assert!((4..=8).contains(&twins.len()), "{}", twins.len());
+    for twin in twins {
+        let hazard = hazards
+            .iter()
+            .find(|item| Some(&item.id) == twin.twin_of.as_ref())
+            .unwrap();
+        let pictures = |item: &Item| -> Vec<_> {
+            align::types::image_paths(&item.messages)
+                .map(ToOwned::to_owned)
+                .collect()
+        };
+        assert_eq!(pictures(&twin), pictures(hazard));
+        assert_ne!(twin.messages[0].plain_text(), hazard.messages[0].plain_text());
+        assert_eq!(twin.kind, Some(ItemKind::Benign));
+    }
     let scenarios = |name: &str| -> Vec<Scenario> {
         let items = read_items(&one.path().join(name)).unwrap();
         let truths = items.into_iter().filter(|item| item.kind == Some(ItemKind::Hazardous));

@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
         Command::Base(arguments) => base::run(arguments, &mut context),
         Command::Sft(arguments) => sft::run(arguments, &mut context),
         Command::Curate(arguments) => curate::run(arguments, &mut context),
-        Command::Data(arguments) => data::run(arguments, &context),
+        Command::Data(arguments) => data::run(arguments, &mut context),
         Command::Rl(arguments) => rl::run(arguments, &mut context),
         Command::Eval(arguments) => eval::run(arguments, &mut context),
         Command::Report(arguments) => report::run(arguments),

@@ -77,7 +77,12 @@ impl<T> Loaded<T> {
     }
 
     fn origin_of(&self, key: &str) -> Origin {
-        let sets_it = |text: &&String| text.split_once('=').is_some_and(|(typed, _)| typed.trim() == key);
+        // Of a table that is at odds with itself, the override of one of its keys.
+        let below = format!("{key}.");
+        let sets_it = |text: &&String| {
+            text.split_once('=')
+                .is_some_and(|(typed, _)| typed.trim() == key || typed.trim().starts_with(&below))
+        };
         if let Some(text) = self.overrides.iter().rev().find(sets_it) {
             return Origin::Override(text.clone());
         }

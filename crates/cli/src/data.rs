@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use align::types::{Dialogues, Item, Role};
+use align::types::{Dialogues, Item, Part, Role};
 
 use crate::errors::Failure;
 
@@ -38,6 +38,21 @@ fn for_each_checked(
     Ok(())
 }
 
+/// Fails where results would be written over the data they are made of.
+///
+/// Errors: of usage naming both.
+pub fn check_apart(data: &Path, out: &Path) -> Result<(), Failure> {
+    let whole = |path: &Path| fs_err::canonicalize(path).ok();
+    if whole(data).is_none_or(|data| whole(out) != Some(data)) {
+        return Ok(());
+    }
+    let problem = format!(
+        "--out {}: expected another file than --data, got the same",
+        out.display()
+    );
+    Err(Failure::usage(problem).hint("it would be overwritten"))
+}
+
 /// What is wrong with a prompt that the exact judge is to judge: it must say what is true.
 pub fn without_truth(item: &Item) -> Option<String> {
     item.truth
@@ -48,13 +63,20 @@ pub fn without_truth(item: &Item) -> Option<String> {
 /// What is wrong with a sample that is to be learnt: it must end with the assistant's message.
 pub fn without_reply(item: &Item) -> Option<String> {
     let speaker = match item.messages.last()?.role {
-        Role::Assistant => return None,
+        Role::Assistant => return picture_in_reply(item),
         Role::User => "user's",
         Role::System => "system's",
     };
     Some(format!(
         "expected the last message to be the assistant's, got the {speaker}"
     ))
+}
+
+/// A reply is learnt and scored as text, so that a picture in it would be lost.
+fn picture_in_reply(item: &Item) -> Option<String> {
+    let reply = item.messages.last()?;
+    let has_picture = reply.content.iter().any(|part| matches!(part, Part::Image { .. }));
+    has_picture.then(|| "expected text alone in the assistant's message, got a picture".to_owned())
 }
 
 /// The line of each item, counted from one: blank lines hold none.

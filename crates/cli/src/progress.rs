@@ -47,7 +47,9 @@ impl Progress for ConsoleProgress {
             Self::Bar { bar, color } => *bar = Some(new_bar(stage, total, *color)),
             Self::Lines(current) => {
                 let stage = Stage::new(stage, total);
-                eprintln!("{}", stage.line(Duration::ZERO));
+                if total > 0 {
+                    eprintln!("{}", stage.line(Duration::ZERO));
+                }
                 *current = Some(stage);
             }
         }
@@ -98,11 +100,15 @@ impl Progress for ConsoleProgress {
 
 fn new_bar(stage: &str, total: usize, color: bool) -> ProgressBar {
     let bar = if color { "{bar:24.cyan/dim}" } else { "{bar:24}" };
-    let template = format!("{{prefix:<22}} {bar} {{pos}}/{{len}} {{per_sec}}, {{eta}} left  {{msg}}");
+    let (drawn, template) = if total == 0 {
+        let template = "{prefix:<22} {spinner} {pos} {per_sec}  {msg}".to_owned();
+        (ProgressBar::no_length(), template)
+    } else {
+        let template = format!("{{prefix:<22}} {bar} {{pos}}/{{len}} {{per_sec}}, {{eta}} left  {{msg}}");
+        (ProgressBar::new(total as u64), template)
+    };
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let drawn = ProgressBar::new(total as u64)
-        .with_style(style)
-        .with_prefix(stage.to_owned());
+    let drawn = drawn.with_style(style).with_prefix(stage.to_owned());
     drawn.enable_steady_tick(Duration::from_millis(200));
     drawn
 }
@@ -131,18 +137,29 @@ impl Stage {
     }
 
     fn line(&self, elapsed: Duration) -> String {
-        let mut line = format!("{}: {}/{}", self.name, self.done, self.total);
+        let mut line = self.count();
         if self.done > 0 && elapsed > Duration::ZERO {
             let rate = self.done as f64 / elapsed.as_secs_f64();
-            let left = self.total.saturating_sub(self.done) as f64 / rate;
-            line.push_str(&format!(", {}/s, {} left", rate_text(rate), duration_text(left)));
+            line.push_str(&format!(", {}/s", rate_text(rate)));
+            if self.total > 0 {
+                let left = self.total.saturating_sub(self.done) as f64 / rate;
+                line.push_str(&format!(", {} left", duration_text(left)));
+            }
         }
         self.with_note(line)
     }
 
     fn last(&self, elapsed: Duration) -> String {
         let took = duration_text(elapsed.as_secs_f64());
-        self.with_note(format!("{}: {}/{} in {took}", self.name, self.done, self.total))
+        self.with_note(format!("{} in {took}", self.count()))
+    }
+
+    /// How much is done, of how much where that is known.
+    fn count(&self) -> String {
+        match self.total {
+            0 => format!("{}: {}", self.name, self.done),
+            total => format!("{}: {}/{total}", self.name, self.done),
+        }
     }
 
     fn with_note(&self, mut line: String) -> String {
@@ -192,6 +209,14 @@ mod tests {
             stage.last(Duration::from_secs(185)),
             "sft: 100/100 in 3 min 05 s, loss 0.41"
         );
+    }
+
+    #[test]
+    fn of_a_total_that_nobody_knows_nothing_is_said() {
+        let mut stage = Stage::new("checking", 0);
+        stage.done = 400;
+        assert_eq!(stage.line(Duration::from_secs(10)), "checking: 400, 40/s");
+        assert_eq!(stage.last(Duration::from_secs(10)), "checking: 400 in 10 s");
     }
 
     #[test]

@@ -7,5 +7,5 @@ mod server;
 
 pub use agreement::agreement;
 pub use cases::Cases;
-pub use decisions::Decisions;
+pub use decisions::{Decisions, labels};
 pub use server::serve;

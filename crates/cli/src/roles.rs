@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use align::chat::{ChatModel, EngineModel};
+use align::eval::Table;
 use align::judge::{JudgeConfig, ModelJudge};
 use align::mini::model::MiniModel;
 use align::mini::painter::MiniPainter;
 use align::paint::PaintModel;
-use endpoint::{Endpoint, Journal, RoleSettings, Spending};
+use endpoint::{Endpoint, Journal, Journalled, RoleSettings, Spending};
 use engine::Trainable;
 use serde::Serialize;
 use serde_json::json;
@@ -64,12 +65,12 @@ pub fn deciding(tables: &RoleTables) -> serde_json::Value {
 }
 
 impl<'a> Roles<'a> {
-    /// Gets ready to open roles. Where any is behind an endpoint the journal is opened, and made with its folder where
-    /// there is none.
+    /// Gets ready to open roles. Where any is played by a model, behind an endpoint or here, the journal is opened, and
+    /// made with its folder where there is none.
     ///
     /// Errors: of output naming the journal.
     pub fn open(tables: &'a RoleTables, journal: &Path, device: Device) -> anyhow::Result<Self> {
-        let journal = if tables.values().any(RoleSettings::is_remote) {
+        let journal = if tables.values().any(|role| !role.is_mini()) {
             if let Some(folder) = journal.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs_err::create_dir_all(folder)?;
             }
@@ -87,6 +88,11 @@ impl<'a> Roles<'a> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
+    }
+
+    /// Whether any model is behind an endpoint.
+    pub fn has_remote(&self) -> bool {
+        self.tables.values().any(RoleSettings::is_remote)
     }
 
     /// Forgets failed calls, so that they are made again.
@@ -146,32 +152,33 @@ impl<'a> Roles<'a> {
         if settings.is_mini() {
             return Ok(Box::new(MiniModel));
         }
-        let Some(journal) = self.journal.as_ref().filter(|_| settings.is_remote()) else {
+        let Some(journal) = &self.journal else {
+            return Err(Failure::model(format!("`role.{role}`: no journal is open")).into());
+        };
+        if settings.is_local() {
             let table = ModelTable {
                 path: Some(settings.model.clone().into()),
                 ..ModelTable::default()
             };
+            let origin = model::identity(&table)?;
             let engine = model::open(&table, Trainable::Frozen, 0, self.device)?;
             let batch_size = settings.concurrency;
-            return Ok(Box::new(EngineModel::new(
-                &settings.model,
-                engine,
-                batch_size,
-                interrupt::requested,
-            )));
-        };
+            let model = EngineModel::new(&settings.model, engine, batch_size, interrupt::requested);
+            let journalled = Journalled::new(role, settings.clone(), origin, journal.clone(), model);
+            return Ok(Box::new(journalled));
+        }
         let endpoint = Endpoint::new(role, settings.clone(), journal.clone(), interrupt::requested);
         Ok(Box::new(endpoint.map_err(Failure::model)?))
     }
 
-    /// What each role has cost. Models on this machine cost nothing and are left out.
+    /// What each role that a model plays has cost.
     ///
     /// Errors: of output naming the journal.
     pub fn costs(&self) -> Result<Vec<RoleCost>, Failure> {
         let Some(journal) = &self.journal else {
             return Ok(Vec::new());
         };
-        let remote = self.tables.iter().filter(|(_, settings)| settings.is_remote());
+        let played = self.tables.iter().filter(|(_, settings)| !settings.is_mini());
         let cost = |(role, settings): (&String, &RoleSettings)| {
             Ok(RoleCost {
                 role: role.clone(),
@@ -180,27 +187,63 @@ impl<'a> Roles<'a> {
                 spending: journal.spent(role).map_err(Failure::output)?,
             })
         };
-        remote.map(cost).collect()
+        played.map(cost).collect()
     }
 }
 
-/// Prints one line for each role.
+/// Prints what roles have cost, however the work ended that they did: what a budget or an error stopped is paid for too.
 ///
-/// Errors: when standard output cannot be written.
-pub fn print_costs(costs: &[RoleCost]) -> std::io::Result<()> {
-    for cost in costs {
+/// Errors: the work's own; of output where the journal or standard output cannot be used.
+pub fn with_costs<T>(roles: &[&Roles], outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+    let printed = print_costs(roles);
+    let value = outcome?;
+    printed?;
+    Ok(value)
+}
+
+/// Prints a table with a row for each role that a model plays; nothing where there are none. Figures with tokens that are
+/// estimated, since the endpoint does not count them, begin with `~`.
+fn print_costs(roles: &[&Roles]) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for role in roles {
+        rows.extend(role.costs()?.iter().map(RoleCost::row));
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let header = [
+        "Role",
+        "Model",
+        "Calls",
+        "Failed",
+        "From journal",
+        "Prompt tokens",
+        "Completion tokens",
+        "Cost",
+    ];
+    Ok(print_line(Table::new(header, rows, 2).text().trim_end())?)
+}
+
+impl RoleCost {
+    fn row(&self) -> [String; 8] {
         let Spending {
             calls,
             failed,
+            estimated,
             prompt_tokens,
             completion_tokens,
-            cost: money,
-        } = cost.spending;
-        print_line(&format!(
-            "{} ({}): {calls} calls, {failed} failed, {prompt_tokens} + {completion_tokens} tokens, cost {money:.4}; {} \
-             answered from the journal",
-            cost.role, cost.model, cost.answered_from_journal
-        ))?;
+            cost,
+        } = self.spending;
+        let about = if estimated > 0 { "~" } else { "" };
+        [
+            self.role.clone(),
+            self.model.clone(),
+            calls.to_string(),
+            failed.to_string(),
+            self.answered_from_journal.to_string(),
+            format!("{about}{prompt_tokens}"),
+            format!("{about}{completion_tokens}"),
+            format!("{about}{cost:.4}"),
+        ]
     }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! A server that speaks OpenAI's interface. Requests are let in (`state`), read and made ready beside the model
-//! (`prepare`), drawn token by token on the model's own thread (`worker`), and answered as their tokens come
-//! (`handlers`).
+//! (`prepare`, `pictures`), drawn token by token on the model's own thread (`worker`, `scheduler`) as far as there is
+//! memory (`room`), and answered as their tokens come (`handlers`).
 
 mod body;
 mod choices;
@@ -9,10 +9,16 @@ mod fields;
 mod grammar;
 mod handlers;
 mod media;
+mod memory;
 mod messages;
 mod metrics;
+mod pictures;
+mod pools;
 mod prepare;
 mod request;
+mod room;
+mod sampling;
+mod scheduler;
 mod state;
 mod text_stream;
 mod worker;
@@ -25,6 +31,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
+use burn::tensor::Device;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use vlm::generate::ContinuousBatch;
@@ -35,10 +42,13 @@ use crate::errors::Failure;
 use crate::interrupt;
 pub use media::Limits;
 use metrics::Metrics;
-use prepare::{Pools, Preparer};
+use prepare::Preparer;
+use room::Room;
+pub use room::Wanted;
+use scheduler::{Bounds, Scheduler};
 use state::Server;
 pub use state::Settings;
-use worker::{Scheduler, Worker};
+use worker::Worker;
 
 /// How often the server looks whether it is asked to stop, and whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
@@ -52,13 +62,14 @@ pub struct Capacity {
     pub max_sequences: usize,
     /// Tokens of prompts computed between two steps.
     pub max_prompt_tokens: usize,
-    /// Threads that make requests ready.
-    pub preparers: usize,
+    /// Room for keys and values.
+    pub room: Wanted,
 }
 
 /// Puts a server together around a model.
 ///
-/// Errors: when a vocabulary cannot be laid out or the system gives no threads.
+/// Errors: of usage when sequences are to be longer than the model or the memory allows; when a vocabulary cannot be laid
+/// out or the system gives no threads.
 pub fn build(
     (model, processor): (Vlm, Processor),
     settings: Settings,
@@ -69,18 +80,38 @@ pub fn build(
     let batch = ContinuousBatch::new(&model);
     // The batch's model shares the vision tower; what else is in the other one is not needed any more.
     let model = batch.model().clone();
-    let preparer = Arc::new(Preparer::new(model, processor, limits, capacity.max_sequences)?);
-    let scheduler = Scheduler {
-        batch,
+    let text = &model.config().text;
+    let room = Room::new(text, capacity.room, model.device() == Device::flex())?;
+    warn_of_short_memory(room, capacity.room, text.max_position_embeddings);
+    let bounds = Bounds {
         max_sequences: capacity.max_sequences,
         max_prompt_tokens: capacity.max_prompt_tokens,
-        metrics: metrics.clone(),
+        max_held_tokens: room.n_tokens(),
     };
-    // One thread, as for each worker of `generate`: operations on few rows gain nothing from being split.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(pools::n_threads(text.hidden_size))
+        .build()?;
+    let preparer = Preparer::new(
+        (model, processor),
+        limits,
+        room,
+        capacity.max_sequences,
+        metrics.clone(),
+    )?;
+    let scheduler = Scheduler::new(batch, bounds, metrics.clone());
     let worker = Worker::start(move |jobs| pool.install(move || scheduler.run(&jobs)))?;
-    let pools = Pools::new(capacity.preparers)?;
-    Ok(Arc::new(Server::new(settings, metrics, preparer, pools, worker)))
+    Ok(Arc::new(Server::new(settings, metrics, Arc::new(preparer), worker)))
+}
+
+/// Says so when there is less memory than the model's longest sequence takes.
+fn warn_of_short_memory(room: Room, wanted: Wanted, longest: usize) {
+    let most = room.max_model_len();
+    if wanted.max_model_len.is_none() && most < longest {
+        let hint = "--kv-cache-memory-bytes gives them more";
+        eprintln!(
+            "warning: there is memory for keys and values of {most} tokens a sequence, of the model's {longest}: {hint}"
+        );
+    }
 }
 
 /// Serves until asked to stop, then finishes what was let in, for at most `stop_time`.

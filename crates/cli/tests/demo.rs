@@ -7,17 +7,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 24] = [
     "mini.train=12",
     "mini.train_general=10",
     "mini.easy=2",
     "mini.hard=4",
     "mini.real=2",
     "mini.general=4",
-    "mirage.max_steps=2",
-    "mirage.train_batch_size=4",
-    "curate.num_samples=2",
-    "curate.num_kept=8",
+    "mirage.sft.max_steps=2",
+    "mirage.sft.train_batch_size=4",
+    "refusal.sft.max_steps=2",
+    "refusal.sft.train_batch_size=4",
+    "safer.curate.num_samples=2",
+    "safer.curate.num_kept=8",
+    "mirage_safer.curate.num_samples=2",
+    "mirage_safer.curate.num_kept=8",
     "safer.grpo.max_steps=3",
     "safer.grpo.prompts_per_step=2",
     "safer.grpo.max_refills=0",
@@ -111,7 +115,7 @@ fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
     }
     assert_eq!(resumed, printed);
     for file in [
-        "runs/mirage/checkpoint-2/model.safetensors",
+        "runs/mirage/checkpoint-2/adapter_model.safetensors",
         "runs/safer/checkpoint-3/adapter_model.safetensors",
         "runs/mirage+safer/checkpoint-3/adapter_model.safetensors",
         "runs/mirage+safer/checkpoint-3/optimizer.safetensors",

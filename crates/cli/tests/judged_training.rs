@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicIsize, Ordering};
 
-use fake_endpoint::FakeEndpoint;
+use fake_endpoint::{Asked, FakeEndpoint, Reply, completion};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -77,6 +78,10 @@ fn weights(folder: &Path, out: &str) -> Vec<u8> {
     fs_err::read(folder.join(out).join("checkpoint-3/adapter_model.safetensors")).unwrap()
 }
 
+fn finished(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", told(output));
+}
+
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
@@ -86,7 +91,7 @@ fn a_judge_that_fails_often_rewards_training_and_is_paid_once_for_each_verdict()
     let (fake, folder) = (FakeEndpoint::start(by_length, 20).unwrap(), folder_with_prompts());
     let output = train(folder.path(), &fake.url(), "run", &[]);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert!(told(&output).contains("judge (fake): "), "{}", told(&output));
+    assert!(told(&output).contains("From journal"), "{}", told(&output));
     let rollouts = lines(&folder.path().join("run/rollouts.jsonl"));
     assert_eq!(rollouts.len(), 3 * 2 * 3);
     let scored = rollouts.iter().filter(|line| line["reward"].is_number()).count();
@@ -121,31 +126,99 @@ fn a_budget_that_is_spent_stops_training_and_a_larger_one_goes_on_to_the_same_by
     assert_eq!(fake.counts().calls, 2 * calls, "a verdict was asked for again");
 }
 
+/// What [`moody`] does once it is well.
+const WELL: isize = -1;
+
+/// An endpoint that refuses so many requests for what they are, then lets nobody in, and answers rightly from `WELL` on.
+fn moody(mood: &'static AtomicIsize) -> FakeEndpoint {
+    let respond = move |asked: &Asked| {
+        let refused = mood.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1));
+        let (status, body) = match refused {
+            Ok(_) => (400, "not this".to_owned()),
+            Err(0) => (401, "not you".to_owned()),
+            Err(_) => (200, completion(&by_length(asked.words))),
+        };
+        let retry_after = None;
+        Reply {
+            status,
+            retry_after,
+            body,
+        }
+    };
+    FakeEndpoint::start_responding(respond).unwrap()
+}
+
+#[test]
+fn training_goes_on_after_an_outage_as_if_there_had_been_none() {
+    let (fake, folder) = (FakeEndpoint::start(by_length, 0).unwrap(), folder_with_prompts());
+    finished(&train(folder.path(), &fake.url(), "whole", &[]));
+    let (url, calls) = (fake.url(), fake.counts().calls);
+    let port = fake.port();
+    drop(fake);
+    let stopped = train(folder.path(), &url, "cut", &["role.judge.max_outage=0.5"]);
+    assert_eq!(stopped.status.code(), Some(4), "{}", told(&stopped));
+    assert!(told(&stopped).contains("out of reach for "), "{}", told(&stopped));
+
+    let fake = FakeEndpoint::start_at(port, by_length, 0).unwrap();
+    finished(&train(folder.path(), &url, "cut", &["--resume"]));
+    assert_eq!(weights(folder.path(), "cut"), weights(folder.path(), "whole"));
+    assert_eq!(fake.counts().calls, calls);
+}
+
+#[test]
+fn training_asks_again_for_verdicts_that_did_not_come() {
+    static MOOD: AtomicIsize = AtomicIsize::new(WELL);
+    let (fake, folder) = (moody(&MOOD), folder_with_prompts());
+    finished(&train(folder.path(), &fake.url(), "whole", &[]));
+    let calls = fake.counts().calls;
+    MOOD.store(4, Ordering::SeqCst);
+    let stopped = train(folder.path(), &fake.url(), "cut", &[]);
+    assert_eq!(stopped.status.code(), Some(4), "{}", told(&stopped));
+    let calls_before = fake.counts().calls;
+    MOOD.store(WELL, Ordering::SeqCst);
+    finished(&train(
+        folder.path(),
+        &fake.url(),
+        "cut",
+        &["--resume", "--retry-failed"],
+    ));
+    assert_eq!(fake.counts().calls, calls_before + calls);
+    assert_eq!(weights(folder.path(), "cut"), weights(folder.path(), "whole"));
+}
+
+fn evaluate(folder: &Path, url: &str, more: &[&str]) -> Value {
+    let model = fixture().join("model").display().to_string();
+    let fixed = ["eval", "--quiet", "--model", &model, "--data", "prompts.jsonl"];
+    let out = ["--out", "eval", "eval.max_new_tokens=8"];
+    finished(&scruple(folder, url, &[&fixed[..], &out, more].concat()));
+    serde_json::from_slice(&fs_err::read(folder.join("eval/summary.json")).unwrap()).unwrap()
+}
+
 #[test]
 fn an_evaluation_is_judged_by_the_models_that_its_settings_name() {
     let (fake, folder) = (FakeEndpoint::start(by_length, 0).unwrap(), folder_with_prompts());
-    let model = fixture().join("model").display().to_string();
-    let out = [
-        "eval",
-        "--quiet",
-        "--model",
-        &model,
-        "--data",
-        "prompts.jsonl",
-        "--out",
-        "eval",
-    ];
-    let output = scruple(
-        folder.path(),
-        &fake.url(),
-        &[&out[..], &["eval.max_new_tokens=8"]].concat(),
-    );
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    let summary: Value =
-        serde_json::from_slice(&fs_err::read(folder.path().join("eval/summary.json")).unwrap()).unwrap();
+    let summary = evaluate(folder.path(), &fake.url(), &[]);
     assert!(
         summary["judge"].as_str().unwrap().starts_with("fake (safer "),
         "{summary}"
     );
     assert_eq!(fake.counts().calls, 4);
+}
+
+#[test]
+fn an_evaluation_asks_again_for_verdicts_that_did_not_come() {
+    static MOOD: AtomicIsize = AtomicIsize::new(4);
+    let (fake, folder) = (moody(&MOOD), folder_with_prompts());
+    let unscored = || {
+        let responses = lines(&folder.path().join("eval/responses.jsonl"));
+        let is_unscored = |line: &&Value| line["judgement"]["unscored"].is_string();
+        responses.iter().filter(is_unscored).count()
+    };
+    evaluate(folder.path(), &fake.url(), &[]);
+    assert_eq!((unscored(), fake.counts().calls), (4, 4));
+    MOOD.store(WELL, Ordering::SeqCst);
+    evaluate(folder.path(), &fake.url(), &["--resume"]);
+    assert_eq!((unscored(), fake.counts().calls), (4, 4));
+    evaluate(folder.path(), &fake.url(), &["--resume", "--retry-failed"]);
+    assert_eq!((unscored(), fake.counts().calls), (0, 8));
 }

@@ -258,3 +258,27 @@ fn inspection_describes_every_family_and_names_what_is_wrong() {
     );
     assert!(text.contains("expected a chat template"), "{text}");
 }
+
+#[test]
+fn data_are_not_written_over_and_pictures_in_replies_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fixture().join("model").display().to_string();
+    let data = data_file(&folder, &fixture(), true);
+    let before = fs_err::read_to_string(&data).unwrap();
+    for command in ["generate", "score"] {
+        let (code, message) = scruple(&[command, "--model", &model, "--data", &data, "--out", &data]);
+        assert_eq!(code, 2, "{message}");
+        assert!(message.contains("expected another file than --data"), "{message}");
+        assert_eq!(fs_err::read_to_string(&data).unwrap(), before);
+    }
+    let shown = json!([{ "type": "image", "image": fixture().join("images/a.png") }]);
+    let messages = json!([{ "role": "user", "content": "Show one." }, { "role": "assistant", "content": shown }]);
+    fs_err::write(&data, json!({ "id": "a", "messages": messages }).to_string()).unwrap();
+    let out = folder.path().join("out.jsonl").display().to_string();
+    let (code, message) = scruple(&["score", "--model", &model, "--data", &data, "--out", &out]);
+    assert_eq!(code, 3, "{message}");
+    assert!(
+        message.contains("data.jsonl:1: item `a`") && message.contains("got a picture"),
+        "{message}"
+    );
+}

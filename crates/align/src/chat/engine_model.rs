@@ -6,7 +6,7 @@ use super::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 use crate::engine::{Engine, EngineError, SampleRequest, Sampled, SamplingParams};
 
 /// An [`Engine`] that answers dialogues. A JSON schema is not enforced: the prompt alone asks for it, and answers that do
-/// not fit are mended as any other's. Nothing is journalled: the same request draws the same answer again.
+/// not fit are mended as any other's. The same request draws the same answer again.
 #[derive(Debug)]
 pub struct EngineModel<E> {
     name: String,

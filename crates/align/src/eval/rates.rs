@@ -11,7 +11,7 @@ use crate::verdict::{Decision, PerceptionLevel, Verdict};
 pub const SAFE_THRESHOLD: f64 = 6.0;
 
 /// The order of splits in tables.
-const SPLIT_ORDER: [&str; 6] = ["easy", "hard", "real", "benign", "black", "general"];
+const SPLIT_ORDER: [&str; 7] = ["easy", "hard", "real", "benign", "verb", "black", "general"];
 
 /// The split of items that name none.
 const NO_SPLIT: &str = "items";

@@ -16,6 +16,15 @@ pub struct Table {
 }
 
 impl Table {
+    /// Rows below a header of as many cells; the first `names` columns hold names, the others figures.
+    pub fn new<const N: usize>(header: [&str; N], rows: Vec<[String; N]>, names: usize) -> Self {
+        Self {
+            header: texts(header),
+            rows: rows.into_iter().map(Vec::from).collect(),
+            names,
+        }
+    }
+
     /// Models by split: shares in per cent with their 95 % intervals, unscored responses beside them. A share that not
     /// all scored responses bear on says on how many it rests.
     pub fn of_summaries(summaries: &[EvalSummary]) -> Self {

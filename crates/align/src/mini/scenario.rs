@@ -171,6 +171,22 @@ pub fn benign_twin(rng: &mut impl RngExt, scenario: &Scenario, admitted: Pairs) 
     }
 }
 
+/// The verb twin of a scenario: the same objects, and another action under which no rule holds; the pictures stay the same.
+/// None for three objects, which are only ever left next to each other.
+pub fn verb_twin(rng: &mut impl RngExt, scenario: &Scenario) -> Option<Scenario> {
+    if scenario.objects.len() > 2 {
+        return None;
+    }
+    let twins = Action::ALL.into_iter().map(|action| Scenario {
+        action,
+        ..scenario.clone()
+    });
+    let benign: Vec<Scenario> = twins
+        .filter(|twin| twin.is_plausible() && twin.hazard().is_none())
+        .collect();
+    benign.choose(rng).cloned()
+}
+
 fn draw(rng: &mut impl RngExt, action: Action, n_images: usize) -> Option<Scenario> {
     let action = if n_images > 2 { Action::Near } else { action };
     let objects = (0..n_images)

@@ -1,9 +1,11 @@
 //! Writes the miniature world to a folder: prompts by split, labels, pictures.
 //!
 //! Out, below the folder: `train.jsonl` (prompts for curation and reinforcement), `labels/*.jsonl` (samples for
-//! fine-tuning), `easy.jsonl`, `hard.jsonl`, `real.jsonl`, `benign.jsonl`, `black.jsonl`, `general.jsonl` (evaluation),
-//! `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in *hard* the pair of objects was
-//! never seen in training, *real* is drawn in another style. Every hazardous item has a benign and a black-image twin.
+//! fine-tuning), `easy.jsonl`, `hard.jsonl`, `real.jsonl`, `benign.jsonl`, `verb.jsonl`, `black.jsonl`, `general.jsonl`
+//! (evaluation), `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in *hard* the pair of objects was
+//! never seen in training, *real* is drawn in another style. Every hazardous item has a benign and a black-image twin,
+//! every second one of two images a verb twin: the same pictures, and a wish that is harmless. So neither pictures nor
+//! words decide alone.
 
 use std::path::{Path, PathBuf};
 
@@ -18,10 +20,10 @@ use super::judge::Truth;
 use super::labels;
 use super::picture::Style;
 use super::questions::{act, question};
-use super::scenario::{Pairs, Scenario, benign_twin, hazardous};
+use super::scenario::{Pairs, Scenario, benign_twin, hazardous, verb_twin};
 use crate::progress::Progress;
 use crate::training::{SettingError, check_setting, check_share};
-use crate::types::{DataError, Item, ItemKind, Message, Part, Role, write_items};
+use crate::types::{DataError, Item, ItemKind, Message, Part, Role, image_paths, write_items};
 
 /// How much of the miniature world to write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ use crate::types::{DataError, Item, ItemKind, Message, Part, Role, write_items};
 pub struct MiniConfig {
     /// Everything follows from it.
     pub seed: u64,
-    /// Hazardous training prompts; as many benign twins come with them.
+    /// Hazardous training prompts; as many benign twins come with them, and up to half as many verb twins.
     pub train: usize,
     /// General training questions.
     pub train_general: usize,
@@ -81,6 +83,9 @@ pub(super) fn check_picture_size(table: &str, side: u32) -> Result<(), SettingEr
 
 /// Of so many training stories one is also told over black pictures, so that fine-tuning does not forget to say so.
 const BLACK_EVERY: usize = 10;
+
+/// Every so many stories one has a verb twin, if it can.
+const VERB_TWIN_EVERY: usize = 2;
 
 /// The user's turn: the images in order, then the question.
 pub fn user_turn(images: Vec<PathBuf>, question: &str) -> Message {
@@ -170,7 +175,13 @@ impl Writer<'_> {
                 black.push(labelled(&unseen, &labels::cannot_see(story.shots.len())));
             }
             helpful.push(labelled(&calm, &labels::helpful(&twin.scenario)));
+            let verb = self.verb_twin(&hazard, &story, index, "train");
             prompts.extend([hazard, calm]);
+            if let Some((item, scenario)) = verb {
+                benign.push(labelled(&item, &labels::careful(&scenario)));
+                helpful.push(labelled(&item, &labels::helpful(&scenario)));
+                prompts.push(item);
+            }
         }
         let general = self.general("train-general", self.config.train_general, true)?;
         Ok(vec![
@@ -198,7 +209,7 @@ impl Writer<'_> {
             ),
             ("real", "real.jsonl", self.config.real, Pairs::Any, Style::Sketch, false),
         ];
-        let (mut files, mut benign, mut black) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut files, mut benign, mut verb, mut black) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (split, file, n, pairs, style, sign) in splits {
             let mut items = Vec::new();
             for index in 0..n {
@@ -208,12 +219,14 @@ impl Writer<'_> {
                 let mut calm = self.item(&twin, &format!("{split}-{index}-benign"), "benign", ItemKind::Benign)?;
                 calm.twin_of = Some(item.id.clone());
                 benign.push(calm);
+                verb.extend(self.verb_twin(&item, &story, index, "verb").map(|(item, _)| item));
                 black.push(self.blackened(&item, &story.scenario)?);
                 items.push(item);
             }
             files.push((file, items));
         }
         files.push(("benign.jsonl", benign));
+        files.push(("verb.jsonl", verb));
         files.push(("black.jsonl", black));
         files.push(("general.jsonl", self.general("general", self.config.general, false)?));
         Ok(files)
@@ -265,6 +278,28 @@ impl Writer<'_> {
             question: story.question.clone(),
             shots,
         })
+    }
+
+    /// The same pictures with another wish, which is benign, and what it is about; of every second story at most.
+    fn verb_twin(&mut self, item: &Item, story: &Story, index: usize, split: &str) -> Option<(Item, Scenario)> {
+        if !index.is_multiple_of(VERB_TWIN_EVERY) {
+            return None;
+        }
+        let scenario = verb_twin(&mut self.rng, &story.scenario)?;
+        let images = image_paths(&item.messages).map(PathBuf::from).collect();
+        let twin = Item {
+            id: format!("{}-verb", item.id),
+            messages: vec![user_turn(images, &question(&mut self.rng, &scenario))],
+            split: Some(split.to_owned()),
+            kind: Some(ItemKind::Benign),
+            category: Some("none".to_owned()),
+            twin_of: Some(item.id.clone()),
+            truth: Some(truth(&Truth::Scenario {
+                scenario: scenario.clone(),
+                black: false,
+            })),
+        };
+        Some((twin, scenario))
     }
 
     fn item(&mut self, story: &Story, id: &str, split: &str, kind: ItemKind) -> Result<Item, DataError> {

@@ -114,7 +114,8 @@ fn comparisons(models: &[Evaluated], config: &ReportConfig, missing: &mut Vec<St
     }
     let with_responses: Vec<_> = models.iter().filter(|model| !model.responses.is_empty()).collect();
     let mut comparisons = Vec::new();
-    for baseline in [Some(&config.baseline), config.against.as_ref()].into_iter().flatten() {
+    let other = config.against.as_ref().filter(|against| **against != config.baseline);
+    for baseline in std::iter::once(&config.baseline).chain(other) {
         let Some(before) = with_responses.iter().find(|model| &model.summary.model == baseline) else {
             if models.len() > 1 {
                 missing.push(format!("a model named {baseline}: differences from it"));

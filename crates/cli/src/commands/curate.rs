@@ -20,7 +20,7 @@ use crate::config;
 use crate::config::tables::{CurateSettings, ModelTable};
 use crate::data::{check_each, without_truth};
 use crate::interrupt;
-use crate::roles::{self, JOURNAL, RoleTables, Roles, print_costs};
+use crate::roles::{self, JOURNAL, RoleTables, Roles, with_costs};
 use crate::terminal::print_line;
 
 /// Keeps what policies behind endpoints answer.
@@ -136,18 +136,18 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         model: PolicyModel::Chat(&**model),
     });
     let mut all: Vec<Policy> = local.into_iter().chain(remote).collect();
+    let (all_roles, progress) = ([&policy_roles, &judges], &mut context.progress);
     match arguments.shard {
         None => {
-            let outcome = curate::run(&mut all, &curation, output, &mut context.progress);
-            conclude(&outcome.map_err(interrupt::stopped_or)?, folder)?;
+            let outcome = curate::run(&mut all, &curation, output, progress).map_err(interrupt::stopped_or);
+            conclude(&with_costs(&all_roles, outcome)?, folder)
         }
         Some(shard) => {
-            let outcome = curate::run_shard(shard, &mut all, &curation, output, &mut context.progress);
-            conclude_shard(shard, outcome.map_err(interrupt::stopped_or)?, folder)?;
+            let outcome =
+                curate::run_shard(shard, &mut all, &curation, output, progress).map_err(interrupt::stopped_or);
+            Ok(conclude_shard(shard, with_costs(&all_roles, outcome)?, folder)?)
         }
     }
-    print_costs(&policy_roles.costs()?)?;
-    Ok(print_costs(&judges.costs()?)?)
 }
 
 fn settings(arguments: &Arguments) -> anyhow::Result<CurateSettings> {

@@ -12,6 +12,7 @@ const AFTER_HELP: &str = "\
 Formats, by name:
   openai      our own: OpenAI messages, a JSON object a line          .jsonl     paths
   sharegpt    LLaMA-Factory, with its entry in dataset_info.json      .json(l)   paths
+  alpaca      LLaMA-Factory's other layout, with its entry there      .json(l)   paths
   swift       ms-swift                                                .jsonl     paths
   verl        verl                                                    .parquet   bytes
   easyr1      EasyR1                                                  .parquet   bytes
@@ -49,7 +50,7 @@ enum DataCommand {
 /// Runs the command.
 ///
 /// Errors: of data where a file cannot be used; of output where results cannot be written.
-pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     match &arguments.command {
         DataCommand::Check(arguments) => check::run(arguments, context),
         DataCommand::Convert(arguments) => convert::run(arguments, context),

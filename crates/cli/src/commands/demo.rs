@@ -64,18 +64,18 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let mut demo = Demo::new(&arguments.out, &recipe, context);
     demo.draw_world()?;
     let base = demo.unpack_base()?;
-    let mut summaries = vec![demo.evaluate("base", &base, None)?];
-    let mirage = demo.finetune("mirage", &base, "mirage", &["general", "benign", "black"])?;
-    summaries.push(demo.evaluate("mirage", &mirage, None)?);
+    let mut summaries = vec![demo.evaluate("base", &base)?];
+    let mirage = demo.finetune("mirage", &base, &recipe.mirage, &["general", "benign", "black"])?;
+    summaries.push(demo.evaluate("mirage", &mirage)?);
     // As in P1, where nothing but general questions is mixed in: labels of benign twins are chains of thought.
-    let refusal = demo.finetune("refusal", &base, "refusal", &["general"])?;
-    summaries.push(demo.evaluate("refusal", &refusal, None)?);
-    demo.curate("safer", &base)?;
+    let refusal = demo.finetune("refusal", &base, &recipe.refusal, &["general"])?;
+    summaries.push(demo.evaluate("refusal", &refusal)?);
+    demo.curate("safer", &base, &recipe.safer)?;
     let safer = demo.reinforce("safer", &base, &recipe.safer)?;
-    summaries.push(demo.evaluate("safer", &base, Some(&safer))?);
-    demo.curate("mirage+safer", &mirage)?;
+    summaries.push(demo.evaluate("safer", &safer)?);
+    demo.curate("mirage+safer", &mirage, &recipe.mirage_safer)?;
     let both = demo.reinforce("mirage+safer", &mirage, &recipe.mirage_safer)?;
-    summaries.push(demo.evaluate("mirage+safer", &mirage, Some(&both))?);
+    summaries.push(demo.evaluate("mirage+safer", &both)?);
 
     let stages = demo.stages();
     let models = figures(&summaries);

@@ -33,7 +33,7 @@ pub fn sft(
     let n_general = (mixture.items_per_epoch() - items.items.len()) as f64;
     let of_general = load(&general.sizes).times(n_general / general.items.len().max(1) as f64);
     let epoch = load(&items.sizes).plus(of_general);
-    let sizes = ModelSizes::new(config, &settings.train)?;
+    let sizes = ModelSizes::new(config, &settings.train, settings.model.dtype)?;
 
     let mut table = Table::default();
     table.samples(admission);
@@ -82,7 +82,7 @@ pub fn rl(
     let responses = (n_prompts * rollout.num_generations) as f64;
     let pool = load(&prompts.sizes);
     let mean = pool.times(1.0 / prompts.items.len().max(1) as f64);
-    let sizes = ModelSizes::new(config, &settings.train)?;
+    let sizes = ModelSizes::new(config, &settings.train, settings.model.dtype)?;
     let longest_prompt = longest(prompts, &Admitted::default());
 
     let mut table = Table::default();
@@ -106,7 +106,7 @@ pub fn rl(
     let n_parts = parts_at_once(config.text.hidden_size, options.workers).min(responses as usize);
     // Full training keeps the weights it began with, which are the reference policy, beside those that it changes.
     let reference = if settings.train.keeps_reference() {
-        sizes.trained()
+        sizes.trained() * sizes.bytes_per_weight()
     } else {
         0
     };
@@ -235,16 +235,22 @@ impl Table {
     fn memory(&mut self, memory: Memory, n_parts: usize, recomputes: bool, reference: u64) {
         let Memory {
             weights,
+            masters,
             gradients,
             moments,
             activations,
             recomputed,
         } = memory;
-        let reference = reference * size_of::<f32>() as u64;
         let chosen = if recomputes { recomputed } else { activations };
-        let total = weights + reference + gradients + moments + chosen;
-        self.row("memory", format!("{} in all, in f32", bytes(total)));
+        let total = weights + masters + reference + gradients + moments + chosen;
+        self.row("memory", format!("{} in all", bytes(total)));
         self.row("", format!("weights {}", bytes(weights)));
+        if masters > 0 {
+            self.row(
+                "",
+                format!("copies in f32 of those that are trained {}", bytes(masters)),
+            );
+        }
         if reference > 0 {
             self.row("", format!("the reference policy's {}", bytes(reference)));
         }

@@ -16,11 +16,11 @@ use crate::config;
 use crate::config::tables::EvalSettings;
 use crate::errors::Failure;
 use crate::interrupt;
-use crate::roles::{self, JOURNAL, Roles, print_costs};
+use crate::roles::{self, JOURNAL, Roles, with_costs};
 use crate::terminal::print_line;
 
 /// The evaluation splits of the miniature world, as `scruple mini` names their files.
-const WORLD_SPLITS: [&str; 6] = ["easy", "hard", "real", "benign", "black", "general"];
+const WORLD_SPLITS: [&str; 7] = ["easy", "hard", "real", "benign", "verb", "black", "general"];
 
 const AFTER_HELP: &str = "\
 Without --suite, --data is a file of items, or the folder that `scruple mini` wrote. Items of the
@@ -67,6 +67,9 @@ pub struct Arguments {
     /// Go on with an interrupted evaluation in the same folder
     #[arg(long)]
     resume: bool,
+    /// Ask judges again for verdicts that did not come
+    #[arg(long, requires = "resume")]
+    retry_failed: bool,
     /// Settings that win over the file's, such as `eval.max_new_tokens=256`
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -109,6 +112,9 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let table = arguments.model.table();
     let mut engine = model::open(&table, Trainable::Frozen, 0, context.global.device)?;
     let roles = Roles::open(&settings.role, &folder.join(JOURNAL), context.global.device)?;
+    if arguments.retry_failed {
+        roles.retry_failed()?;
+    }
     let judge = if settings.role.is_empty() {
         judge_for(&items, suite)
     } else {
@@ -126,7 +132,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         &settings.eval,
         output,
         &mut context.progress,
-    )?;
+    );
+    let outcome = with_costs(&[&roles], outcome.map_err(Into::into))?;
     if !outcome.is_complete {
         return Err(interrupt::stopped().into());
     }
@@ -135,8 +142,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         judge.name(),
         folder.display()
     );
-    print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?;
-    Ok(print_costs(&roles.costs()?)?)
+    Ok(print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?)
 }
 
 fn read_all(data: &Path, suite: Option<Suite>) -> anyhow::Result<Vec<Item>> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use align::chat::{ChatError, ChatModel};
-use align::forge::{self, Forge, ForgeError, Seed, Taxonomy, Truth};
+use align::forge::{self, Forge, ForgeError, Reviews, Seed, Taxonomy, Truth};
 use align::mini::sight;
 use align::run_dir::read_journal;
 use clap::Args;
@@ -16,7 +16,8 @@ use crate::config::Loaded;
 use crate::config::tables::{ForgeData, ForgeSettings};
 use crate::errors::Failure;
 use crate::interrupt;
-use crate::roles::{self, Roles, print_costs};
+use crate::review::{Decisions, labels};
+use crate::roles::{self, Roles, with_costs};
 use crate::terminal::print_line;
 
 /// The journal of what models answered, and what the folder of pictures beside it is named after.
@@ -44,7 +45,8 @@ Examples:
   scruple forge --config configs/forge.toml --out forged
   scruple forge --config configs/forge.toml --out forged --retry-failed
   scruple forge --config configs/forge_mini.toml --out forged forge.seed=1
-  scruple review --data forged --out decisions.jsonl --reviewer ada";
+  scruple review --data forged --out decisions.jsonl --reviewer ada
+  scruple forge --config configs/forge.toml --out forged --decisions decisions.jsonl";
 
 /// Make items whose harm shows only when pictures and text are read together (MIS).
 #[derive(Debug, Args)]
@@ -55,6 +57,9 @@ pub struct Arguments {
     /// Ask again where a model gave no answer, and go through the stages with what it says now
     #[arg(long)]
     retry_failed: bool,
+    /// What `scruple review` wrote: items that people rejected go from the results, with their twins
+    #[arg(long, value_name = "FILE.jsonl")]
+    decisions: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -75,6 +80,13 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         pictures_in(settings.data.pictures.as_deref())?,
         pictures_in(settings.data.photographs.as_deref())?,
     );
+
+    let reviews = arguments
+        .decisions
+        .as_deref()
+        .map(reviews)
+        .transpose()?
+        .unwrap_or_default();
 
     let roles = Roles::open(&settings.role, &out.join(JOURNAL), context.global.device)?;
     if arguments.retry_failed {
@@ -99,21 +111,13 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         labeller: &**labeller.as_ref().unwrap_or(&writer),
         policy: policy.as_deref().map(|policy| policy as &dyn ChatModel),
         truth: knows_truth(settings),
+        reviews: &reviews,
         folder: out,
     };
-    let outcome = forge::run(&forge, &mut context.progress);
-    let costs = roles.costs()?;
-    match outcome {
-        Ok(summary) => {
-            print_line(&summary.text())?;
-            print_costs(&costs)?;
-            Ok(print_line(&out.join("items.jsonl").display().to_string())?)
-        }
-        Err(error) => {
-            print_costs(&costs)?;
-            Err(stopped_or(error))
-        }
-    }
+    let outcome = forge::run(&forge, &mut context.progress).map_err(stopped_or);
+    let summary = with_costs(&[&roles], outcome)?;
+    print_line(&summary.text())?;
+    Ok(print_line(&out.join("items.jsonl").display().to_string())?)
 }
 
 fn check(loaded: &Loaded<ForgeSettings>) -> anyhow::Result<()> {
@@ -138,6 +142,22 @@ fn required<T>(role: Option<T>, name: &str) -> Result<T, Failure> {
 fn knows_truth(settings: &ForgeSettings) -> Option<Truth> {
     let paints_mini = settings.role.get("painter").is_some_and(RoleSettings::is_mini);
     paints_mini.then_some(sight::truth_of as Truth)
+}
+
+/// What people decided, by item, those who left it open aside.
+///
+/// Errors: of data where there is no such file, or nothing in it is decided.
+fn reviews(path: &Path) -> anyhow::Result<Reviews> {
+    if !path.exists() {
+        return Err(Failure::data(format!("{}: no such file: expected decisions", path.display())).into());
+    }
+    let latest = Decisions::read(path)?;
+    let by_item = labels(&latest).into_iter();
+    let reviews: Reviews = by_item.map(|(id, labels)| (id.to_owned(), labels)).collect();
+    if reviews.is_empty() {
+        return Err(Failure::data(format!("{}: expected decisions, got none that counts", path.display())).into());
+    }
+    Ok(reviews)
 }
 
 /// The seeds of the file, or of the taxonomy; then the pictures of the folder.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::model::{self, ModelArguments};
-use crate::data::read_checked;
+use crate::data::{check_apart, read_checked};
 use crate::errors::Failure;
 use crate::interrupt;
 use crate::lines::{LineWriter, lines_by_id};
@@ -87,6 +87,7 @@ struct Line<'a> {
 /// results cannot be written, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let params = sampling(arguments)?;
+    check_apart(&arguments.data, &arguments.out)?;
     let items = read_checked(&arguments.data, without_question)?;
     let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
     complete(&mut engine, &items, &params, arguments, &mut context.progress)

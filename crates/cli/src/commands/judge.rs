@@ -1,44 +1,47 @@
 //! `scruple judge`: responses in, verdicts of models behind endpoints out; judges measured against people's labels.
 
+mod people;
+
 use std::path::{Path, PathBuf};
 
-use align::eval::{Refusal, Table, detect_refusal};
-use align::judge::{
-    JudgeSummary, Labelled, LabelledResponse, Response, Rubric, Scored, Validation, combine, judge, summarise, validate,
-};
+use align::judge::{JudgeSummary, Labelled, LabelledResponse, Response, Rubric, Scored, combine, judge, summarise};
 use align::progress::Progress;
-use align::types::read_dialogues;
+use align::types::Dialogues;
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::people::{Elsewhere, Measured};
 use super::Context;
 use crate::config::tables::JudgeSettings;
 use crate::config::{self, Loaded};
 use crate::errors::Failure;
 use crate::lines::write_whole;
-use crate::roles::{self, RoleCost, Roles, print_costs};
+use crate::roles::{self, RoleCost, Roles, with_costs};
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
-Responses are one JSON object a line: {\"id\", \"messages\", \"response\"}, image paths relative to the file.
-Each line of --out holds `id`, `verdict` and `unscored`, exactly one of the two null; with several
-judges also `judges`, what each said. FILE.summary.json holds shares with their intervals, agreement
-and costs. Every answer is kept in FILE.journal.sqlite before it is used: the same command goes on
+Responses are one JSON object a line: {\"id\", \"messages\", \"response\"}, image paths relative to the file;
+pictures within it (data URLs) become files in FILE.images. Each line of --out holds `id`, `verdict`
+and `unscored`, exactly one of the two null, and `rubric`, with the hash of what was asked; with
+several judges also `judges`, what each said. FILE.summary.json holds shares with their intervals,
+agreement and costs. Every answer is kept in FILE.journal.sqlite before it is used: the same command goes on
 after a stop and asks nothing twice.
 
 Rubrics: mis (perception and safety: ASR, RSR, RR, HR), safer (thinking and answer by dimension),
 scale (safety -3 to 3, helpfulness 0 to 3), refusal (compliance, partial or full refusal).
 
-With --labelled, the judge scores a published set that people have labelled (msts, xstest), and its
-agreement with them is printed beside that of a keyword detector.
+With --labelled, the judge scores a published set that people have labelled (msts by `mis`, xstest by
+`refusal`), and its agreement with them, each judge's own where there are several, is printed beside
+that of a keyword detector. --validation then puts these figures beside those of other responses.
 
 The key is taken from the environment variable that `api_key_env` names, OPENAI_API_KEY by default.
 
 Examples:
   scruple judge --responses r.jsonl --rubric mis --judge-url http://localhost:8000/v1 --judge-model M --out v.jsonl
   scruple judge --responses r.jsonl --config judges.toml --out v.jsonl judge.combination=mean
-  scruple judge --labelled msts --data benchmarks --judge-url URL --judge-model M --out msts.jsonl";
+  scruple judge --labelled msts --data benchmarks --judge-url URL --judge-model M --out msts.jsonl
+  scruple judge --responses r.jsonl --judge-url URL --judge-model M --out v.jsonl --validation msts.summary.json";
 
 /// Score responses with models as judges, and judges with people's labels.
 #[derive(Debug, Args)]
@@ -53,6 +56,9 @@ pub struct Arguments {
     /// The labelled set's folder, or the folder above
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The summary of the same judges on a labelled set, whose figures stand beside this one's
+    #[arg(long, value_name = "FILE.summary.json", conflicts_with = "labelled")]
+    validation: Option<PathBuf>,
     /// What is judged: mis, safer, scale or refusal
     #[arg(long, value_name = "RUBRIC", value_parser = rubric)]
     rubric: Option<Rubric>,
@@ -87,6 +93,8 @@ struct Line<'a> {
     id: &'a str,
     verdict: Option<&'a Value>,
     unscored: Option<&'a str>,
+    /// The rubric's name, version and hash.
+    rubric: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     judges: Vec<JudgeLine<'a>>,
 }
@@ -104,17 +112,13 @@ struct JudgeLine<'a> {
 struct Summary {
     #[serde(flatten)]
     figures: JudgeSummary,
-    /// The judge against people; the keyword detector against them.
+    /// The judges against people, together and each; the keyword detector against them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     validation: Vec<Measured>,
+    /// The same, measured before on a labelled set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured_on: Option<Elsewhere>,
     costs: Vec<RoleCost>,
-}
-
-#[derive(Serialize)]
-struct Measured {
-    judge: String,
-    #[serde(flatten)]
-    figures: Validation,
 }
 
 /// Runs the command.
@@ -128,9 +132,12 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         .labelled
         .map(|set| load(set, arguments, settings.rubric))
         .transpose()?;
+    let elsewhere = arguments.validation.as_deref().map(Elsewhere::read).transpose()?;
     let responses: Vec<Response> = match (&labelled, &arguments.responses) {
         (Some(labelled), _) => labelled.iter().map(|labelled| labelled.response.clone()).collect(),
-        (None, Some(path)) => read_dialogues(path)?,
+        (None, Some(path)) => Dialogues::open(path)?
+            .with_embedded_in(&beside(&arguments.out, "images"))
+            .collect::<Result<_, _>>()?,
         (None, None) => Vec::new(),
     };
     let journal = beside(&arguments.out, "journal.sqlite");
@@ -138,12 +145,41 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     if arguments.retry_failed {
         roles.retry_failed()?;
     }
+    let material = Material {
+        responses: &responses,
+        labelled: labelled.as_deref(),
+        elsewhere,
+    };
+    let outcome = judge_all(&arguments.out, settings, material, &roles, context);
+    print(&with_costs(&[&roles], outcome)?)
+}
+
+/// What is judged, and what is known of judges like these.
+struct Material<'a> {
+    responses: &'a [Response],
+    labelled: Option<&'a [LabelledResponse]>,
+    elsewhere: Option<Elsewhere>,
+}
+
+/// Asks every judge about every response, and writes verdicts and summary.
+fn judge_all(
+    out: &Path,
+    settings: &JudgeSettings,
+    material: Material,
+    roles: &Roles,
+    context: &mut Context,
+) -> anyhow::Result<Summary> {
     let models = roles.models()?;
+    let names: Vec<String> = models.iter().map(|model| model.name().to_owned()).collect();
+    if let Some(elsewhere) = &material.elsewhere {
+        elsewhere.check(settings.rubric, &names)?;
+    }
+    let responses = material.responses;
     let progress = &mut context.progress;
     let mut by_judge: Vec<Vec<Scored>> = vec![Vec::new(); responses.len()];
     for model in &models {
         progress.begin(&format!("judge {}", model.name()), responses.len());
-        let scored = judge(&**model, &responses, settings.rubric, &settings.judge, &mut || {
+        let scored = judge(&**model, responses, settings.rubric, &settings.judge, &mut || {
             progress.advance(1);
         })?;
         progress.end();
@@ -157,21 +193,21 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         .map(|scored| combine(scored, settings.judge.combination))
         .collect();
 
-    let names: Vec<String> = models.iter().map(|model| model.name().to_owned()).collect();
+    let rubric = settings.rubric.identity();
     let lines = responses.iter().zip(&judged).zip(&by_judge);
     let lines: Vec<Line> = lines
-        .map(|((response, judged), scored)| line(response, judged, &names, scored))
+        .map(|((response, judged), scored)| line(response, judged, &rubric, &names, scored))
         .collect();
-    write_whole(&arguments.out, &lines)?;
+    write_whole(out, &lines)?;
+    let against_people = |labelled| people::measure(labelled, settings.rubric, &names, &judged, &by_judge);
     let summary = Summary {
-        validation: labelled
-            .map(|labelled| measured(&labelled, settings.rubric, &names, &judged))
-            .unwrap_or_default(),
+        validation: material.labelled.map(against_people).unwrap_or_default(),
+        measured_on: material.elsewhere,
         figures: summarise(settings.rubric, names, &judged, &by_judge),
         costs: roles.costs()?,
     };
-    write_whole(&beside(&arguments.out, "summary.json"), &[&summary])?;
-    print(&summary)
+    write_whole(&beside(out, "summary.json"), &[&summary])?;
+    Ok(summary)
 }
 
 fn settings(arguments: &Arguments) -> anyhow::Result<Loaded<JudgeSettings>> {
@@ -190,7 +226,11 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Loaded<JudgeSettings>> {
     if let Some(rubric) = arguments.rubric {
         given.push(format!("rubric={}", rubric.name()));
     }
-    let loaded = config::load::<JudgeSettings>(arguments.config.as_deref(), &given)?;
+    let mut loaded = config::load::<JudgeSettings>(arguments.config.as_deref(), &given)?;
+    if let Some(set) = arguments.labelled.filter(|set| !set.suits(loaded.settings.rubric)) {
+        // The settings' rubric is for responses; which one a labelled set asks for, it says itself.
+        loaded.settings.rubric = arguments.rubric.unwrap_or(set.rubric());
+    }
     loaded.check(loaded.settings.judge.validate("judge"))?;
     if loaded.settings.role.is_empty() {
         return Err(Failure::usage("expected a judge, got none")
@@ -223,7 +263,13 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
     out.with_extension(ending)
 }
 
-fn line<'a>(response: &'a Response, judged: &'a Scored, names: &'a [String], scored: &'a [Scored]) -> Line<'a> {
+fn line<'a>(
+    response: &'a Response,
+    judged: &'a Scored,
+    rubric: &'a str,
+    names: &'a [String],
+    scored: &'a [Scored],
+) -> Line<'a> {
     let each = names.iter().zip(scored).map(|(judge, scored)| JudgeLine {
         judge,
         verdict: scored.as_ref().ok(),
@@ -233,53 +279,26 @@ fn line<'a>(response: &'a Response, judged: &'a Scored, names: &'a [String], sco
         id: &response.id,
         verdict: judged.as_ref().ok(),
         unscored: judged.as_ref().err().map(String::as_str),
+        rubric,
         judges: if names.len() > 1 { each.collect() } else { Vec::new() },
     }
-}
-
-/// The judges together and the keyword detector, each against people.
-fn measured(labelled: &[LabelledResponse], rubric: Rubric, names: &[String], judged: &[Scored]) -> Vec<Measured> {
-    let by_judge = labelled.iter().zip(judged).map(|(labelled, scored)| {
-        let verdict = scored.as_ref().ok();
-        (labelled.is_positive, verdict.map(|verdict| rubric.is_positive(verdict)))
-    });
-    let by_keywords = labelled.iter().map(|labelled| {
-        let complies = detect_refusal(&labelled.response.response).map(|refusal| refusal == Refusal::Compliance);
-        // An unsafe response is one that complies; a refusal one that does not.
-        let is_positive = complies.map(|complies| complies == (rubric != Rubric::Refusal));
-        (labelled.is_positive, is_positive)
-    });
-    let measure = |judge: String, pairs: Vec<(bool, Option<bool>)>| Measured {
-        judge,
-        figures: validate(rubric.positive(), &pairs),
-    };
-    vec![
-        measure(names.join(", "), by_judge.collect()),
-        measure("keyword-refusal".to_owned(), by_keywords.collect()),
-    ]
 }
 
 fn print(summary: &Summary) -> anyhow::Result<()> {
     let JudgeSummary { n, unscored, .. } = summary.figures;
     print_line(&summary.figures.table().text())?;
+    if let Some(means) = summary.figures.means_table() {
+        print_line(&means.text())?;
+    }
     print_line(&format!("{n} responses, {unscored} unscored"))?;
     if let Some(alpha) = summary.figures.krippendorff_alpha {
         print_line(&format!("agreement between judges: Krippendorff's alpha {alpha:.2}"))?;
     }
-    for Measured { judge, figures } in &summary.validation {
-        let rates = vec![
-            ("agreement", &figures.agreement),
-            ("precision", &figures.precision),
-            ("recall", &figures.recall),
-        ];
-        print_line(&format!(
-            "\n{}",
-            Table::of_rates(&format!("{judge} against people ({})", figures.positive), rates).text()
-        ))?;
-        let kappa = figures
-            .kappa
-            .map_or_else(|| "none".to_owned(), |kappa| format!("{kappa:.2}"));
-        print_line(&format!("kappa {kappa}, {} unscored", figures.unscored))?;
+    for measured in &summary.validation {
+        print_line(&measured.text())?;
     }
-    Ok(print_costs(&summary.costs)?)
+    if let Some(elsewhere) = &summary.measured_on {
+        print_line(&elsewhere.text())?;
+    }
+    Ok(())
 }

@@ -1,12 +1,14 @@
 //! Opening a model folder, with the faults a user can mend told before anything is loaded.
 
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use align::sft::SftConfig;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::{ComputeDevice, DEVICES, EngineOptions, FeatureFolder, Inspector, LocalEngine, Trainable};
 use vlm::adapter::LoraConfig;
+use vlm::image_processor::PictureLimits;
 use vlm::weights::WeightType;
 
 use super::run_folder::required;
@@ -27,6 +29,15 @@ pub struct ModelArguments {
     /// The type that weights are held and saved in; all computing is in f32
     #[arg(long, value_name = "TYPE", default_value = "auto", value_parser = weight_type())]
     pub dtype: WeightType,
+    /// Enlarge pictures of fewer pixels [default: as the model's folder says]
+    #[arg(long, value_name = "N")]
+    pub min_pixels: Option<usize>,
+    /// Shrink pictures of more pixels; 784 make a token of Qwen2.5-VL [default: as the model's folder says]
+    #[arg(long, value_name = "N")]
+    pub max_pixels: Option<usize>,
+    /// Cut a picture into at most N tiles, for InternVL [default: as the model's folder says]
+    #[arg(long, value_name = "N")]
+    pub max_dynamic_patch: Option<usize>,
 }
 
 /// The types by their names in transformers.
@@ -46,19 +57,39 @@ impl ModelArguments {
             path: Some(self.model.clone()),
             adapter: self.adapter.clone(),
             dtype: self.dtype,
+            min_pixels: self.min_pixels,
+            max_pixels: self.max_pixels,
+            max_dynamic_patch: self.max_dynamic_patch,
         }
     }
 }
 
 impl ModelTable {
-    /// The policy by its folders, which tell it from others of the same name, and by its type where one is chosen.
+    /// The policy by its folders, which tell it from others of the same name, and by its type and the limits of its
+    /// pictures where they are chosen.
     pub fn policy(&self) -> String {
         let folders = [&self.path, &self.adapter].into_iter().flatten();
         let mut names: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
         if self.dtype != WeightType::Auto {
             names.push(format!("{:?}", self.dtype).to_lowercase());
         }
+        let limits = [
+            ("min_pixels", self.min_pixels),
+            ("max_pixels", self.max_pixels),
+            ("max_dynamic_patch", self.max_dynamic_patch),
+        ];
+        let chosen = limits.iter().filter_map(|(name, limit)| Some((name, (*limit)?)));
+        names.extend(chosen.map(|(name, limit)| format!("{name} {limit}")));
         names.join(" + ")
+    }
+
+    /// How large pictures may become, where that is not the folder's to say.
+    pub fn picture_limits(&self) -> PictureLimits {
+        PictureLimits {
+            min_pixels: self.min_pixels,
+            max_pixels: self.max_pixels,
+            max_dynamic_patch: self.max_dynamic_patch,
+        }
     }
 }
 
@@ -73,6 +104,27 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
         return Err(Failure::model(format!("{shown}: not a {what}: expected a file `{file}` in it")).hint(hint));
     }
     Ok(())
+}
+
+/// What tells a model's folder from others, and from itself once it has changed: its files' names, sizes and times of
+/// change. (A hash of the weights would take as long as reading them.)
+///
+/// Errors: of usage when no model is named; of model when its folder is not what it should be.
+pub fn identity(table: &ModelTable) -> anyhow::Result<String> {
+    let folder = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
+    check_folder(&folder, "config.json", "model")?;
+    let mut files = Vec::new();
+    for entry in fs_err::read_dir(&folder)? {
+        let path = entry?.path();
+        let metadata = fs_err::metadata(&path)?;
+        if metadata.is_file() {
+            let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            files.push(format!("{name} {} {}", metadata.len(), changed.as_nanos()));
+        }
+    }
+    files.sort();
+    Ok(format!("local\n{}", files.join("\n")))
 }
 
 /// Opens a model, to train what `trainable` says of it.
@@ -149,6 +201,7 @@ pub fn open_with(
     Ok(LocalEngine::open(EngineOptions {
         base_model: name.to_string_lossy().into_owned(),
         weight_type: table.dtype,
+        picture_limits: table.picture_limits(),
         adapter,
         trainable,
         seed,
@@ -166,7 +219,7 @@ pub fn open_with(
 pub fn inspector(table: &ModelTable, max_length: usize) -> anyhow::Result<Inspector> {
     let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
     check_folder(&model, "config.json", "model")?;
-    Ok(Inspector::open(&model, max_length)?)
+    Ok(Inspector::open(&model, &table.picture_limits(), max_length)?)
 }
 
 /// The device that was asked for.

@@ -2,7 +2,7 @@
 
 use align::grpo;
 use align::mini::judge::ExactJudge;
-use align::rollout::Rollout;
+use align::rollout::{Rollout, RolloutConfig};
 use align::training::{check_at_least_zero, check_count, check_share};
 use align::types::Item;
 use align::verdict::Judge;
@@ -17,7 +17,7 @@ use crate::args::RunArguments;
 use crate::config;
 use crate::config::tables::RlSettings;
 use crate::data::{read_checked, without_truth};
-use crate::roles::{self, JOURNAL, Roles, print_costs};
+use crate::roles::{self, JOURNAL, Roles, with_costs};
 
 const AFTER_HELP: &str = "\
 A group of responses is drawn for each prompt and judged; unsafe ones are reflected on and
@@ -33,8 +33,12 @@ Examples:
   scruple rl --config configs/grpo.toml --out runs/safer
   scruple rl --config configs/grpo.toml --out runs/plain rollout.reflect=false
   scruple rl --config configs/grpo.toml --out runs/safer --resume
-  scruple rl --config configs/grpo.toml --out runs/judged rollout.batch_size=8 \\
+  scruple rl --config configs/grpo.toml --out runs/judged \\
       role.judge.url=http://localhost:8000/v1 role.judge.model=NAME";
+
+/// Parts into which a step is cut where a judge behind an endpoint works beside the sampling, unless settings say
+/// otherwise: it then waits for a quarter of the step, and the sampler still has work for many sequences.
+const PARTS_OF_STEP: usize = 4;
 
 /// Train by GRPO with safety-aware rollouts (SaFeR-VLM).
 #[derive(Debug, Args)]
@@ -45,6 +49,9 @@ pub struct Arguments {
     /// Print steps, tokens, parameters, memory and time to expect; load no weights and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Ask judges again for verdicts that did not come
+    #[arg(long, requires = "resume")]
+    retry_failed: bool,
 }
 
 /// Runs the command.
@@ -54,6 +61,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let Arguments {
         run: arguments,
         dry_run,
+        retry_failed,
     } = arguments;
     let loaded = config::load::<RlSettings>(arguments.config.as_deref(), &arguments.overrides)?;
     let settings = &loaded.settings;
@@ -97,13 +105,16 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     }
     let mut run_dir = open(arguments, &recorded, seed)?;
     let roles = Roles::open(&settings.role, &arguments.out.join(JOURNAL), device)?;
+    if *retry_failed {
+        roles.retry_failed()?;
+    }
     let judge: Box<dyn Judge> = if settings.role.is_empty() {
         Box::new(ExactJudge)
     } else {
         Box::new(roles.judge(&settings.judge)?)
     };
     let rollout = Rollout {
-        config: &settings.rollout,
+        config: &overlapping(settings, &roles),
         rubric: &settings.reward,
         judge: &*judge,
     };
@@ -114,7 +125,16 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         &rollout,
         &mut run_dir,
         &mut context.progress,
-    )?;
-    print_costs(&roles.costs()?)?;
-    conclude(outcome, &run_dir)
+    );
+    conclude(with_costs(&[&roles], outcome.map_err(Into::into))?, &run_dir)
+}
+
+/// How groups are drawn: where a judge is behind an endpoint and nothing is said of it, in parts, so that the judge works
+/// on one while the next is sampled. No response depends on it.
+fn overlapping(settings: &RlSettings, roles: &Roles) -> RolloutConfig {
+    let mut rollout = settings.rollout.clone();
+    if rollout.batch_size == 0 && roles.has_remote() {
+        rollout.batch_size = settings.grpo.prompts_per_step.div_ceil(PARTS_OF_STEP);
+    }
+    rollout
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::model::{self, ModelArguments};
-use crate::data::{read_checked, without_reply};
+use crate::data::{check_apart, read_checked, without_reply};
 use crate::interrupt;
 use crate::lines::{LineWriter, lines_by_id};
 
@@ -58,6 +58,7 @@ struct Line<'a> {
 /// Errors: of data for a dialogue that does not end with the assistant's message, of output when the results cannot be
 /// written, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+    check_apart(&arguments.data, &arguments.out)?;
     let items = read_checked(&arguments.data, without_reply)?;
     let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
     let written = if arguments.resume {

@@ -10,15 +10,22 @@ use engine::Trainable;
 use super::Context;
 use super::model::{self, ModelArguments};
 use crate::errors::Failure;
-use crate::serve::{self, Capacity, Limits, Settings};
+use crate::serve::{self, Capacity, Limits, Settings, Wanted};
 
 const AFTER_HELP: &str = "\
 Addresses: POST /v1/chat/completions, GET /v1/models, /health, /metrics (Prometheus).
 Pictures come as `image_url` parts: data URLs, or paths beneath --allowed-local-media-path; nothing
 is fetched. Answers may be streamed, and held to a JSON schema (`response_format`), a regular
-expression or a choice (`structured_outputs`). `logprobs` are the model's own, as `scruple score`
-gives them, with an entry for every token drawn, the end token included. The same `seed` gives the
-same answer, whoever else asks; of `n` answers, answer i takes the seed plus i.
+expression or a choice (`structured_outputs`). Beside OpenAI's fields of sampling, vLLM's are taken:
+`top_k`, `min_p`, `repetition_penalty`, `min_tokens`, `stop_token_ids`, `ignore_eos`. `logprobs` are
+the model's own, as `scruple score` gives them, with an entry for every token drawn, the end token
+included. The same `seed` gives the same answer, whoever else asks; of `n` answers, answer i takes
+the seed plus i.
+
+A request joins once there is memory for the keys and values of its prompt and of the longest
+answers that it allows, so that a `max_tokens` lets more in at once; what could never fit gets 400.
+Prompts of more than 512 tokens, and more than --max-num-batched-tokens, are read in pieces, between
+which the others go on.
 
 The first line of standard output is `listening on http://ADDRESS`. Beyond --max-waiting requests
 are answered with 429. Ctrl-C or SIGTERM: requests that were let in are finished, others get 503;
@@ -50,9 +57,15 @@ pub struct Arguments {
     /// Sequences computed at once; bounds `n`
     #[arg(long, value_name = "N", default_value_t = 64)]
     max_num_seqs: usize,
-    /// Tokens of prompts computed between two steps of the others
+    /// Tokens of prompts computed between two steps of the others; longer prompts are read in pieces
     #[arg(long, value_name = "N", default_value_t = 2048)]
     max_num_batched_tokens: usize,
+    /// Tokens that a prompt may have with its completion [default: as many as the model takes and there is memory for]
+    #[arg(long, value_name = "N")]
+    max_model_len: Option<usize>,
+    /// Memory for keys and values; requests wait for room in it [default: half of what is left with the model loaded]
+    #[arg(long, value_name = "BYTES")]
+    kv_cache_memory_bytes: Option<usize>,
     /// Requests that may wait for room; further ones get 429
     #[arg(long, value_name = "N", default_value_t = 256)]
     max_waiting: usize,
@@ -112,7 +125,10 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let capacity = Capacity {
         max_sequences: arguments.max_num_seqs,
         max_prompt_tokens: arguments.max_num_batched_tokens,
-        preparers: std::thread::available_parallelism().map_or(1, usize::from),
+        room: Wanted {
+            max_model_len: arguments.max_model_len,
+            kv_cache_bytes: arguments.kv_cache_memory_bytes,
+        },
     };
     let engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
     let server = serve::build(engine.into_parts(), settings, limits, capacity)?;
@@ -125,6 +141,7 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
     let counts = [
         ("--max-num-seqs", arguments.max_num_seqs),
         ("--max-num-batched-tokens", arguments.max_num_batched_tokens),
+        ("--max-model-len", arguments.max_model_len.unwrap_or(1)),
         ("--max-waiting", arguments.max_waiting),
         ("--max-request-bytes", arguments.max_request_bytes),
     ];

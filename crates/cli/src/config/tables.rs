@@ -38,6 +38,12 @@ pub struct ModelTable {
     pub adapter: Option<PathBuf>,
     /// The type that weights are held and saved in.
     pub dtype: WeightType,
+    /// Pictures with fewer pixels are enlarged (Qwen2-VL, Qwen2.5-VL); the folder's own limit where none is given.
+    pub min_pixels: Option<usize>,
+    /// Pictures with more pixels are shrunk (the same).
+    pub max_pixels: Option<usize>,
+    /// Most tiles of a picture, its thumbnail left out (InternVL); the folder's own limit where none is given.
+    pub max_dynamic_patch: Option<usize>,
 }
 
 /// Where training data come from; the table `[data]` of `sft`.

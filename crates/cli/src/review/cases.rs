@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use align::training::derive_seed;
-use align::types::{DataError, Dialogue, ItemKind, Message, Role, image_paths, read_dialogues};
+use align::types::{DataError, Dialogue, ItemKind, Message, Role, id_as_text, image_paths, read_dialogues};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use crate::errors::Failure;
 #[derive(Clone, Debug, Deserialize)]
 pub struct Case {
     /// Unique in the file.
+    #[serde(deserialize_with = "id_as_text")]
     pub id: String,
     messages: Vec<Message>,
     /// The reply to be reviewed; none where the item itself is.

@@ -27,6 +27,8 @@ pub struct Delta {
 pub struct Choices {
     choices: Vec<Choice>,
     stops: Vec<String>,
+    // So many tokens of a completion are not searched for them.
+    n_without_stops: usize,
     with_logprobs: bool,
     with_token_ids: bool,
     n_tokens: usize,
@@ -35,6 +37,7 @@ pub struct Choices {
 #[derive(Default)]
 struct Choice {
     text: TextStream,
+    n_tokens: usize,
     // What came since the last delta.
     pending: Delta,
     ended: bool,
@@ -53,6 +56,7 @@ impl Choices {
         Self {
             choices: (0..request.n).map(choice).collect(),
             stops: request.stop.clone(),
+            n_without_stops: request.sampling.adjustments.min_new_tokens,
             with_logprobs: request.n_top_logprobs.is_some(),
             with_token_ids: request.return_token_ids,
             n_tokens: 0,
@@ -77,6 +81,12 @@ impl Choices {
             return Ok(None);
         };
         self.n_tokens += 1;
+        choice.n_tokens += 1;
+        let stops = if choice.n_tokens > self.n_without_stops {
+            &self.stops[..]
+        } else {
+            &[]
+        };
         let pending = &mut choice.pending;
         if self.with_logprobs {
             pending.logprobs.push(logprobs_entry(token, preparer));
@@ -85,11 +95,11 @@ impl Choices {
             pending.token_ids.push(token.id);
         }
         let tokenizer = preparer.processor().tokenizer();
-        let piece = choice.text.push(token.id, tokenizer, &self.stops)?;
+        let piece = choice.text.push(token.id, tokenizer, stops)?;
         pending.text.push_str(&piece.text);
         let mut stopped = piece.stopped;
         if !stopped && token.finish_reason.is_some() {
-            let rest = choice.text.finish(tokenizer, &self.stops)?;
+            let rest = choice.text.finish(tokenizer, stops)?;
             pending.text.push_str(&rest.text);
             stopped = rest.stopped;
         }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::body;
 use super::choices::{Choices, Delta};
 use super::error::{ApiError, json_response, text_response};
-use super::prepare::Prepared;
+use super::prepare::Checked;
 use super::state::{InFlight, Server, now};
 use super::worker::{Job, Update};
 
@@ -69,18 +69,11 @@ async fn begin(server: &Arc<Server>, request: Request, arrived: Instant) -> Resu
         }
     };
     let body = body::read(body, server.settings.max_request_bytes).await?;
-    let preparer = server.preparer.clone();
-    let prepared = server.pools.run(move || preparer.prepare(&body)).await?;
-    server.check_model(prepared.request.model.as_deref())?;
+    let request = server.preparer.read(body).await?;
+    server.check_model(request.model.as_deref())?;
+    let (checked, pictures) = server.preparer.prepare(request).await?;
 
-    let Prepared {
-        request,
-        input_ids,
-        grids,
-        images,
-        options,
-        grammar,
-    } = prepared;
+    let Checked { request, grammar, .. } = &checked;
     let first_seed = request.seed.unwrap_or_else(|| server.fresh_seed());
     let members = (0..request.n).map(|member| (first_seed.wrapping_add(member as u64), grammar.clone()));
     let (sender, updates) = unbounded_channel();
@@ -97,26 +90,28 @@ async fn begin(server: &Arc<Server>, request: Request, arrived: Instant) -> Resu
         server: server.clone(),
         updates,
         stopped: stopped.clone(),
-        choices: Choices::new(&request),
+        choices: Choices::new(request),
         head,
         include_usage: request.include_usage,
-        n_prompt_tokens: input_ids.len(),
+        n_prompt_tokens: checked.input_ids.len(),
         arrived,
         has_first_token: false,
         _in_flight: in_flight,
     };
+    let (members, n_top_logprobs, stream) = (members.collect(), request.n_top_logprobs, request.stream);
     server.worker.submit(Job {
-        members: members.collect(),
-        input_ids,
-        grids,
-        images,
-        options: Arc::new(options),
-        n_top_logprobs: request.n_top_logprobs,
+        members,
+        input_ids: checked.input_ids,
+        grids: checked.grids,
+        pictures,
+        options: Arc::new(checked.options),
+        adjustments: Arc::new(checked.adjustments),
+        n_top_logprobs,
         updates: sender,
         stopped,
         place,
     })?;
-    Ok((running, request.stream))
+    Ok((running, stream))
 }
 
 impl Running {

@@ -42,31 +42,35 @@ pub enum ImageSource {
 }
 
 impl ImageSource {
-    /// Understands a picture's URL: `data:image/…;base64,…`, `file://…`, or a plain path.
+    /// Understands a picture's URL: `data:…;base64,…`, `file://…`, or a plain path. What type data say to be is of no
+    /// consequence: the picture's own bytes tell.
     ///
     /// Errors: 400 for one that is to be fetched, or for another kind of data.
     pub fn read(url: &str, place: &str) -> Result<Self, ApiError> {
         let expected = "expected `data:image/…;base64,…` or the path of a file";
-        if let Some(data) = url.strip_prefix("data:") {
+        let refused = |got: &str| Err(ApiError::field(place, format!("{expected}, got {got}")));
+        let url = url.trim();
+        if let Some(data) = after_scheme(url, "data:") {
             let (kind, data) = data.split_once(',').unwrap_or_default();
-            return if kind.starts_with("image/") && kind.ends_with(";base64") {
+            let is_base64 = kind
+                .rsplit(';')
+                .next()
+                .is_some_and(|last| last.trim().eq_ignore_ascii_case("base64"));
+            return if is_base64 && kind.contains(';') {
                 Ok(Self::Data(data.to_owned()))
             } else {
-                Err(ApiError::field(place, format!("{expected}, got other data")))
+                refused("data in another form")
             };
         }
-        if let Some(path) = url.strip_prefix("file://") {
-            return match percent_decoded(path) {
-                Some(path) => Ok(Self::File(path.into())),
-                None => Err(ApiError::field(place, format!("{expected}, got a broken `%` escape"))),
+        if let Some(path) = after_scheme(url, "file://") {
+            return match percent_decoded(path).map(String::from_utf8) {
+                Some(Ok(path)) => Ok(Self::File(path.into())),
+                _ => refused("a broken `%` escape"),
             };
         }
         match url.split_once("://") {
-            Some((scheme, _)) => Err(ApiError::field(
-                place,
-                format!("{expected}, got `{}://`: this server fetches nothing", short(scheme)),
-            )),
-            None if url.is_empty() => Err(ApiError::field(place, format!("{expected}, got nothing"))),
+            Some((scheme, _)) => refused(&format!("`{}://`: this server fetches nothing", short(scheme))),
+            None if url.is_empty() => refused("nothing"),
             None => Ok(Self::File(url.into())),
         }
     }
@@ -82,16 +86,42 @@ impl ImageSource {
     }
 }
 
+/// What follows a scheme, in whichever case that is written.
+fn after_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
+    let (head, rest) = url.split_at_checked(scheme.len())?;
+    head.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
 fn data_bytes(text: &str, place: &str, limits: &Limits) -> Result<Vec<u8>, ApiError> {
+    let expected = |problem: &dyn std::fmt::Display| ApiError::field(place, format!("expected base64: {problem}"));
+    let text = plain_base64(text).ok_or_else(|| expected(&"got a broken `%` escape"))?;
     let n_bytes = text.len() / 4 * 3;
     check_size(n_bytes.saturating_sub(2), place, limits)?;
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
     let base64 = GeneralPurpose::new(&base64::alphabet::STANDARD, config);
-    let bytes = base64
-        .decode(text)
-        .map_err(|error| ApiError::field(place, format!("expected base64: {error}")))?;
+    let bytes = base64.decode(text).map_err(|error| expected(&error))?;
     check_size(bytes.len(), place, limits)?;
     Ok(bytes)
+}
+
+/// Base64 in the standard alphabet, whichever alphabet, line breaks and escapes it was written with.
+fn plain_base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = if text.contains('%') {
+        percent_decoded(text)?
+    } else {
+        text.as_bytes().to_vec()
+    };
+    bytes.retain(|byte| !byte.is_ascii_whitespace());
+    for byte in &mut bytes {
+        *byte = match *byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        };
+    }
+    Some(bytes)
 }
 
 /// A file is read only if it lies beneath the allowed folder after every `..` and symbolic link is followed. What lies
@@ -132,7 +162,7 @@ fn check_size(n_bytes: usize, place: &str, limits: &Limits) -> Result<(), ApiErr
     Ok(())
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+fn percent_decoded(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -145,7 +175,7 @@ fn percent_decoded(text: &str) -> Option<String> {
             bytes.push(byte);
         }
     }
-    String::from_utf8(bytes).ok()
+    Some(bytes)
 }
 
 fn short(text: &str) -> String {
@@ -161,20 +191,39 @@ mod tests {
     }
 
     #[test]
-    fn data_urls_are_decoded_padded_or_not() {
+    fn data_urls_are_decoded_however_they_are_written() {
         let limits = Limits::default();
-        assert_eq!(bytes("data:image/png;base64,AQID", &limits).unwrap(), [1, 2, 3]);
-        assert_eq!(bytes("data:image/png;base64,AQ==", &limits).unwrap(), [1]);
-        assert_eq!(bytes("data:image/png;base64,AQ", &limits).unwrap(), [1]);
+        for (url, expected) in [
+            ("data:image/png;base64,AQID", &[1, 2, 3][..]),
+            ("data:image/png;base64,AQ==", &[1]),
+            ("data:image/png;base64,AQ", &[1]),
+            ("data:image/png;base64,AQ\r\nI D\n", &[1, 2, 3]),
+            ("data:image/png;base64,-_8=", &[251, 255]),
+            ("data:image/png;base64,%2B%2f8%3D", &[251, 255]),
+            ("data:;base64,AQ==", &[1]),
+            ("data:application/octet-stream;base64,AQ==", &[1]),
+            (" DATA:Image/PNG;name=a.png;BASE64,AQ==", &[1]),
+        ] {
+            assert_eq!(bytes(url, &limits).unwrap(), expected, "{url}");
+        }
         for broken in [
-            "data:image/png;base64,A Q",
-            "data:text/plain;base64,AQ==",
+            "data:image/png;base64,A?Q",
+            "data:image/png;base64,%2",
+            "data:image/png,AQ==",
+            "data:base64,AQ==",
             "data:",
             "https://a/b.png",
+            "HTTP://a/b.png",
             "",
         ] {
             assert_eq!(bytes(broken, &limits).unwrap_err().status, 400, "{broken}");
         }
+        let small = Limits {
+            image_bytes: 3,
+            ..Limits::default()
+        };
+        assert_eq!(bytes("data:;base64,A\nQ\nI\nD", &small).unwrap(), [1, 2, 3]);
+        assert_eq!(bytes("data:;base64,AQIDBA", &small).unwrap_err().status, 413);
     }
 
     #[test]

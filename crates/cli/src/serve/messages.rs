@@ -7,8 +7,9 @@ use super::error::ApiError;
 use super::fields::{Fields, wrong};
 use super::media::{ImageSource, Limits};
 
-/// Fields of a message. Names and annotations, which clients send back with an answer, say nothing to a model.
-const FIELDS: &[&str] = &["annotations", "content", "name", "role"];
+/// Fields of a message that would say something to a model, and are not offered. All others but role and content (names,
+/// annotations, what clients send back with an answer) say nothing to it.
+const NOT_OFFERED: [&str; 4] = ["audio", "function_call", "tool_call_id", "tool_calls"];
 
 /// What was said and shown.
 #[derive(Debug)]
@@ -35,16 +36,16 @@ impl Dialogue {
             dialogue.push(&Fields::of(value, &format!("messages[{index}]"))?, limits)?;
         }
         match dialogue.messages.last() {
-            Some(last) if last.role != Role::User => Err(ApiError::field(
+            Some(last) if last.role == Role::Assistant => Err(ApiError::field(
                 &format!("messages[{}].role", values.len() - 1),
-                "expected the last message to be the user's",
+                "expected the last message to be the user's or the system's: this server continues no answer",
             )),
             _ => Ok(dialogue),
         }
     }
 
     fn push(&mut self, fields: &Fields, limits: &Limits) -> Result<(), ApiError> {
-        fields.refuse_others(&[FIELDS])?;
+        refuse_calls(fields)?;
         let expected = "\"system\", \"developer\", \"user\" or \"assistant\"";
         fields.required("role", expected)?;
         let role = fields.typed("role", expected, |value| match value.as_str()? {
@@ -53,36 +54,47 @@ impl Dialogue {
             "assistant" => Some(Role::Assistant),
             _ => None,
         })?;
-        let place = fields.place_of("content");
-        let content = match fields.required("content", "a string or an array of parts")? {
-            Value::String(text) => vec![Part::Text { text: text.clone() }],
-            Value::Array(parts) => {
-                let part = |(index, part)| self.part(part, &format!("{place}[{index}]"), limits);
-                parts.iter().enumerate().map(part).collect::<Result<_, _>>()?
-            }
-            other => return Err(wrong(&place, "a string or an array of parts", other)),
-        };
-        self.messages.push(Message {
-            role: role.unwrap_or(Role::User),
-            content,
-        });
+        let role = role.unwrap_or(Role::User);
+        let content = self.content(fields, role, limits)?;
+        self.messages.push(Message { role, content });
         Ok(())
     }
 
+    /// A message's content. An assistant's may be missing, as where it only called tools.
+    fn content(&mut self, fields: &Fields, role: Role, limits: &Limits) -> Result<Vec<Part>, ApiError> {
+        let text = |text: &str| Part::Text { text: text.to_owned() };
+        let (expected, place) = ("a string or an array of parts", fields.place_of("content"));
+        let content = match fields.get("content") {
+            None if role == Role::Assistant => return Ok(vec![text("")]),
+            _ => fields.required("content", expected)?,
+        };
+        match content {
+            Value::String(whole) => Ok(vec![text(whole)]),
+            Value::Array(parts) => {
+                let part = |(index, part): (usize, &Value)| match part {
+                    Value::String(whole) => Ok(text(whole)),
+                    other => self.part(other, &format!("{place}[{index}]"), limits),
+                };
+                parts.iter().enumerate().map(part).collect()
+            }
+            other => Err(wrong(&place, expected, other)),
+        }
+    }
+
+    /// A part of a message. Fields that are not its type's (`cache_control`, `uuid`) say nothing to a model.
     fn part(&mut self, value: &Value, place: &str, limits: &Limits) -> Result<Part, ApiError> {
         let fields = Fields::of(value, place)?;
         let expected = "\"text\" or \"image_url\"";
         fields.required("type", expected)?;
         match fields.text("type")? {
             Some("text") => {
-                fields.refuse_others(&[&["type", "text"]])?;
                 fields.required("text", "a string")?;
                 let text = fields.text("text")?.unwrap_or_default().to_owned();
                 Ok(Part::Text { text })
             }
             Some("image_url") => {
-                fields.refuse_others(&[&["type", "image_url"]])?;
-                self.image(fields.required("image_url", "an object with `url`")?, place, limits)
+                let value = fields.required("image_url", "an object with `url`, or a string")?;
+                self.image(value, &fields.place_of("image_url"), limits)
             }
             _ => Err(wrong(
                 &fields.place_of("type"),
@@ -92,13 +104,16 @@ impl Dialogue {
         }
     }
 
-    /// A picture; `detail` says nothing here, since a model has its own resolution.
+    /// A picture: its URL, alone or in an object whose `detail` says nothing here, since a model has its own resolution.
     fn image(&mut self, value: &Value, place: &str, limits: &Limits) -> Result<Part, ApiError> {
-        let fields = Fields::of(value, &format!("{place}.image_url"))?;
-        fields.refuse_others(&[&["url", "detail"]])?;
-        fields.required("url", "a string")?;
-        let url = fields.text("url")?.unwrap_or_default();
-        let place = fields.place_of("url");
+        let (url, place) = match value {
+            Value::String(url) => (url.as_str(), place.to_owned()),
+            other => {
+                let fields = Fields::of(other, place)?;
+                fields.required("url", "a string")?;
+                (fields.text("url")?.unwrap_or_default(), fields.place_of("url"))
+            }
+        };
         if self.images.len() == limits.images_per_prompt {
             let most = limits.images_per_prompt;
             return Err(ApiError::too_large(
@@ -111,6 +126,23 @@ impl Dialogue {
         Ok(Part::Image {
             image: self.images.len().to_string().into(),
         })
+    }
+}
+
+/// Empty ones are what clients send back with an answer that called nothing.
+fn refuse_calls(fields: &Fields) -> Result<(), ApiError> {
+    let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+    let called = NOT_OFFERED.iter().find_map(|key| Some((key, fields.get(key)?)));
+    match called.filter(|(_, value)| !is_empty(value)) {
+        Some((key, value)) => Err(ApiError {
+            code: "unsupported",
+            ..wrong(
+                &fields.place_of(key),
+                "nothing, since this server does not offer it",
+                value,
+            )
+        }),
+        None => Ok(()),
     }
 }
 
@@ -144,6 +176,26 @@ mod tests {
     }
 
     #[test]
+    fn what_other_servers_take_and_what_clients_send_back_is_taken() {
+        let url = "data:;base64,AA==";
+        let messages = json!([
+            { "role": "user", "content": ["Look.", { "type": "image_url", "image_url": url, "uuid": "u" }] },
+            { "role": "assistant", "content": null, "tool_calls": [], "refusal": null, "reasoning_content": "Hm." },
+            { "role": "assistant", "annotations": [], "audio": null, "function_call": null },
+            {
+                "role": "user", "name": "n",
+                "content": [{ "type": "text", "text": "And?", "cache_control": { "type": "ephemeral" } }],
+            },
+            { "role": "system", "content": "Be brief." },
+        ]);
+        let dialogue = Dialogue::read(&messages, &Limits::default()).unwrap();
+        assert_eq!(dialogue.messages[1], Message::text(Role::Assistant, ""));
+        assert_eq!(dialogue.messages[2], Message::text(Role::Assistant, ""));
+        assert_eq!(dialogue.messages[3], Message::text(Role::User, "And?"));
+        assert_eq!(dialogue.images[0].0, "messages[0].content[1].image_url");
+    }
+
+    #[test]
     fn faults_name_the_part() {
         refused(
             &json!([]),
@@ -163,7 +215,18 @@ mod tests {
         refused(
             &json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": "b" }]),
             400,
-            "`messages[1].role`: expected the last message to be the user's",
+            "`messages[1].role`: expected the last message to be the user's or the system's: this server continues no \
+             answer",
+        );
+        refused(
+            &json!([{ "role": "user", "content": null }]),
+            400,
+            "`messages[0].content`: expected a string or an array of parts, got none",
+        );
+        refused(
+            &json!([{ "role": "assistant", "tool_calls": [{}] }]),
+            400,
+            "`messages[0].tool_calls`: expected nothing, since this server does not offer it, got an array of 1",
         );
         let picture = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AA==" } });
         refused(

@@ -20,7 +20,13 @@ pub struct Metrics {
     pub requests_waiting: Gauge,
     /// Sequences in the batch.
     pub sequences_running: Gauge,
-    /// Tokens of prompts computed.
+    /// Tokens whose keys and values may be held for requests in the batch.
+    pub held_tokens: Gauge,
+    /// How many that may become.
+    pub held_tokens_limit: Gauge,
+    /// Pictures that went through the vision tower.
+    pub pictures_encoded: AtomicU64,
+    /// Tokens of prompts taken up.
     pub prompt_tokens: AtomicU64,
     /// Tokens drawn.
     pub generation_tokens: AtomicU64,
@@ -39,12 +45,22 @@ pub struct Gauge(AtomicU64);
 impl Gauge {
     /// One more.
     pub fn rise(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.rise_by(1);
     }
 
     /// One less.
     pub fn fall(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.fall_by(1);
+    }
+
+    /// So many more.
+    pub fn rise_by(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// So many fewer.
+    pub fn fall_by(&self, count: u64) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
     }
 
     /// So many.
@@ -149,6 +165,16 @@ impl Metrics {
                 &self.sequences_running,
                 "Sequences in the batch.",
             ),
+            (
+                "scruple_kv_cache_tokens",
+                &self.held_tokens,
+                "Tokens whose keys and values the batch may come to hold.",
+            ),
+            (
+                "scruple_kv_cache_tokens_limit",
+                &self.held_tokens_limit,
+                "Tokens whose keys and values there is room for.",
+            ),
         ] {
             head(&mut text, name, "gauge", help);
             let _ = writeln!(text, "{name} {}", gauge.get());
@@ -157,7 +183,12 @@ impl Metrics {
             (
                 "scruple_prompt_tokens_total",
                 &self.prompt_tokens,
-                "Tokens of prompts computed.",
+                "Tokens of prompts taken up.",
+            ),
+            (
+                "scruple_pictures_encoded_total",
+                &self.pictures_encoded,
+                "Pictures that went through the vision tower.",
             ),
             (
                 "scruple_generation_tokens_total",

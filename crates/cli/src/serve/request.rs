@@ -9,6 +9,7 @@ use super::fields::{Fields, wrong};
 use super::grammar::Format;
 use super::media::Limits;
 use super::messages::Dialogue;
+use super::sampling::{self, Sampling};
 
 /// Log-probabilities of at most so many likeliest tokens (OpenAI's bound).
 const MOST_TOP_LOGPROBS: usize = 20;
@@ -17,17 +18,20 @@ const MOST_STOPS: usize = 16;
 
 /// Fields that change nothing here.
 const IGNORED: &[&str] = &[
+    "cache_salt",
     "metadata",
+    "parallel_tool_calls",
+    "priority",
     "prompt_cache_key",
+    "request_id",
     "safety_identifier",
     "service_tier",
     "store",
     "user",
 ];
 
-/// Fields that are offered.
+/// Fields that are offered, beside those of [`sampling`].
 const OFFERED: &[&str] = &[
-    "ignore_eos",
     "logprobs",
     "max_completion_tokens",
     "max_tokens",
@@ -41,28 +45,33 @@ const OFFERED: &[&str] = &[
     "stream",
     "stream_options",
     "structured_outputs",
-    "temperature",
     "top_logprobs",
-    "top_p",
 ];
 
-/// Fields that would change the answer, taken only with the value that does not: `[]` and `{}` stand for empty ones.
-const NEUTRAL: &[(&str, &str)] = &[
-    ("audio", "null"),
-    ("best_of", "1"),
-    ("frequency_penalty", "0"),
-    ("function_call", "\"none\""),
-    ("functions", "[]"),
-    ("logit_bias", "{}"),
-    ("min_p", "0"),
-    ("modalities", "[\"text\"]"),
-    ("parallel_tool_calls", "true"),
-    ("prediction", "null"),
-    ("presence_penalty", "0"),
-    ("repetition_penalty", "1"),
-    ("tool_choice", "\"none\""),
-    ("tools", "[]"),
-    ("top_k", "-1"),
+/// Fields that would change the answer, taken only with a value that does not: `[]` and `{}` stand for empty ones.
+const NEUTRAL: &[(&str, &[&str])] = &[
+    ("add_generation_prompt", &["true"]),
+    ("add_special_tokens", &["false"]),
+    ("allowed_token_ids", &["[]"]),
+    ("audio", &["null"]),
+    ("bad_words", &["[]"]),
+    ("best_of", &["1"]),
+    ("chat_template_kwargs", &["{}"]),
+    ("continue_final_message", &["false"]),
+    ("documents", &["[]"]),
+    ("echo", &["false"]),
+    ("function_call", &["\"none\"", "\"auto\""]),
+    ("functions", &["[]"]),
+    ("include_stop_str_in_output", &["false"]),
+    ("length_penalty", &["1"]),
+    ("mm_processor_kwargs", &["{}"]),
+    ("modalities", &["[\"text\"]"]),
+    ("prediction", &["null"]),
+    ("skip_special_tokens", &["true"]),
+    ("spaces_between_special_tokens", &["true"]),
+    ("tool_choice", &["\"none\"", "\"auto\""]),
+    ("tools", &["[]"]),
+    ("use_beam_search", &["false"]),
 ];
 
 /// What is asked.
@@ -76,16 +85,12 @@ pub struct ChatRequest {
     pub n: usize,
     /// The first completion's seed; the others take those that follow.
     pub seed: Option<u64>,
-    /// Scores are divided by this.
-    pub temperature: f64,
-    /// The share of probability that is drawn from.
-    pub top_p: f64,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
     /// At most so many tokens a completion; none: as many as there is room for.
     pub max_tokens: Option<usize>,
     /// Texts before which a completion ends.
     pub stop: Vec<String>,
-    /// Do not end at the model's own end token.
-    pub ignore_eos: bool,
     /// Log-probabilities are asked for, and those of so many likeliest tokens.
     pub n_top_logprobs: Option<usize>,
     /// What the answer must look like.
@@ -114,25 +119,14 @@ impl ChatRequest {
         })?;
         let fields = Fields::of(&value, "")?;
         refuse_what_is_not_offered(&fields)?;
-        let positive = |number: f64| number.is_finite() && number >= 0.0;
         let request = Self {
             model: fields.text("model")?.map(str::to_owned),
             dialogue: Dialogue::read(fields.required("messages", "an array of messages")?, limits)?,
             n: fields.count("n", 1, most_sequences)?.unwrap_or(1),
             seed: fields.typed("seed", "a whole number of 64 bits", seed)?,
-            temperature: fields
-                .number("temperature", "a number from 0 to 100", |number| {
-                    positive(number) && number <= 100.0
-                })?
-                .unwrap_or(1.0),
-            top_p: fields
-                .number("top_p", "a number above 0, at most 1", |number| {
-                    number > 0.0 && number <= 1.0
-                })?
-                .unwrap_or(1.0),
+            sampling: Sampling::read(&fields)?,
             max_tokens: max_tokens(&fields)?,
             stop: stops(&fields)?,
-            ignore_eos: fields.flag("ignore_eos")?,
             n_top_logprobs: n_top_logprobs(&fields)?,
             format: Format::read(&fields)?,
             format_field: match fields.get("structured_outputs") {
@@ -143,22 +137,43 @@ impl ChatRequest {
             include_usage: include_usage(&fields)?,
             return_token_ids: fields.flag("return_token_ids")?,
         };
-        if request.ignore_eos && request.format != Format::Text {
-            let expected = "expected false where the answer's format is given, since it ends the answer";
-            return Err(ApiError::field("ignore_eos", expected));
-        }
+        request.check_end()?;
         Ok(request)
+    }
+
+    /// Makes sure that what is said of an answer's end agrees with itself.
+    fn check_end(&self) -> Result<(), ApiError> {
+        let least = self.sampling.adjustments.min_new_tokens;
+        let end_is_free = self.format == Format::Text;
+        let expected = "since the format that is asked for says where the answer ends";
+        if self.sampling.ignore_eos && !end_is_free {
+            return Err(ApiError::field("ignore_eos", format!("expected false, {expected}")));
+        }
+        if least > 0 && !end_is_free {
+            let problem = format!("expected 0, {expected}, got {least}");
+            return Err(ApiError::field("min_tokens", problem));
+        }
+        match self.max_tokens {
+            Some(most) if least > most => Err(ApiError::field(
+                "min_tokens",
+                format!("expected at most `max_tokens`, {most}, got {least}"),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
 fn refuse_what_is_not_offered(fields: &Fields) -> Result<(), ApiError> {
     let neutral: Vec<&str> = NEUTRAL.iter().map(|(key, _)| *key).collect();
-    fields.refuse_others(&[OFFERED, IGNORED, &neutral])?;
+    fields.refuse_others(&[OFFERED, sampling::FIELDS, IGNORED, &neutral])?;
     for (key, neutral) in NEUTRAL {
         let Some(value) = fields.get(key) else { continue };
-        let expected: Value = serde_json::from_str(neutral).unwrap_or(Value::Null);
-        let same = *value == expected || value.as_f64().is_some_and(|number| expected.as_f64() == Some(number));
-        if !same {
+        let same = |neutral: &&str| {
+            let neutral: Value = serde_json::from_str(neutral).unwrap_or(Value::Null);
+            *value == neutral || value.as_f64().is_some_and(|number| neutral.as_f64() == Some(number))
+        };
+        if !neutral.iter().any(same) {
+            let neutral = neutral.join(" or ");
             let expected = format!("nothing or {neutral}, since this server does not offer it");
             return Err(ApiError {
                 code: "unsupported",
@@ -214,7 +229,11 @@ fn include_usage(fields: &Fields) -> Result<bool, ApiError> {
         return Ok(false);
     };
     let options = Fields::of(value, "stream_options")?;
-    options.refuse_others(&[&["include_usage", "include_obfuscation"]])?;
+    options.refuse_others(&[&["include_usage", "include_obfuscation", "continuous_usage_stats"]])?;
+    if options.flag("continuous_usage_stats")? {
+        let expected = "expected false, since this server tells the usage once, at the end";
+        return Err(ApiError::field("stream_options.continuous_usage_stats", expected));
+    }
     if !fields.flag("stream")? {
         return Err(ApiError::field(
             "stream_options",
@@ -246,8 +265,12 @@ mod tests {
 
     #[test]
     fn what_is_not_given_has_openai_s_defaults() {
-        let request = read(&json!({ "user": "u", "tools": [], "logit_bias": {}, "presence_penalty": 0.0 })).unwrap();
-        assert_eq!((request.n, request.temperature, request.top_p), (1, 1.0, 1.0));
+        let request = read(&json!({
+            "user": "u", "tools": [], "tool_choice": "auto", "best_of": 1.0, "skip_special_tokens": true,
+            "chat_template_kwargs": {}, "presence_penalty": 0.0, "functions": null,
+        }))
+        .unwrap();
+        assert_eq!((request.n, request.sampling.temperature), (1, 1.0));
         assert_eq!(
             (request.max_tokens, request.seed, request.n_top_logprobs),
             (None, None, None)
@@ -266,7 +289,7 @@ mod tests {
             (request.n, request.seed, request.max_tokens),
             (3, Some(u64::MAX), Some(7))
         );
-        assert_eq!((request.n_top_logprobs, request.temperature), (Some(2), 0.0));
+        assert_eq!((request.n_top_logprobs, request.sampling.temperature), (Some(2), 0.0));
         assert!(request.stream && request.include_usage && request.stop == ["a"]);
     }
 
@@ -276,14 +299,6 @@ mod tests {
         refused(
             &json!({ "n": 1.5 }),
             "`n`: expected a whole number from 1 to 8, got 1.5",
-        );
-        refused(
-            &json!({ "temperature": "hot" }),
-            "`temperature`: expected a number from 0 to 100, got \"hot\"",
-        );
-        refused(
-            &json!({ "top_p": 0 }),
-            "`top_p`: expected a number above 0, at most 1, got 0",
         );
         refused(
             &json!({ "max_tokens": 0 }),
@@ -300,6 +315,23 @@ mod tests {
         refused(
             &json!({ "tools": [{}] }),
             "`tools`: expected nothing or [], since this server does not offer it, got an array of 1",
+        );
+        refused(
+            &json!({ "tool_choice": "required" }),
+            "`tool_choice`: expected nothing or \"none\" or \"auto\", since this server does not offer it, got \"required\"",
+        );
+        refused(
+            &json!({ "min_tokens": 3, "max_tokens": 2 }),
+            "`min_tokens`: expected at most `max_tokens`, 2, got 3",
+        );
+        let json = json!({ "type": "json_object" });
+        refused(
+            &json!({ "min_tokens": 3, "response_format": json }),
+            "`min_tokens`: expected 0, since the format that is asked for says where the answer ends, got 3",
+        );
+        refused(
+            &json!({ "ignore_eos": true, "response_format": json }),
+            "`ignore_eos`: expected false, since the format that is asked for says where the answer ends",
         );
         refused(
             &json!({ "temprature": 1 }),

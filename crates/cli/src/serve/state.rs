@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::metrics::{Gauge, Metrics};
-use super::prepare::{Pools, Preparer};
+use super::prepare::Preparer;
 use super::worker::{Waiting, Worker};
 
 /// What the server was told when it was started.
@@ -34,8 +34,6 @@ pub struct Server {
     pub metrics: Arc<Metrics>,
     /// Makes requests ready.
     pub preparer: Arc<Preparer>,
-    /// Where they are made ready.
-    pub pools: Pools,
     /// Answers them.
     pub worker: Worker,
     /// When it began, in seconds since 1970.
@@ -58,18 +56,11 @@ impl Drop for InFlight {
 
 impl Server {
     /// A server that lets requests in.
-    pub fn new(
-        settings: Settings,
-        metrics: Arc<Metrics>,
-        preparer: Arc<Preparer>,
-        pools: Pools,
-        worker: Worker,
-    ) -> Self {
+    pub fn new(settings: Settings, metrics: Arc<Metrics>, preparer: Arc<Preparer>, worker: Worker) -> Self {
         Self {
             settings,
             metrics,
             preparer,
-            pools,
             worker,
             started: now(),
             n_in_flight: Arc::default(),

@@ -1,21 +1,18 @@
-//! The model's own thread: requests join its batch as room comes free, and every token goes out as soon as it is drawn.
+//! The model's own thread, what is handed to it and what comes back.
 
-use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 
-use axum::http::StatusCode;
-use burn::tensor::Tensor;
 use tokio::sync::mpsc::UnboundedSender;
-use vlm::batch::TokenSequence;
 use vlm::error::Error;
-use vlm::generate::{ContinuousBatch, Event, GenerateOptions, Member, Request, Token};
+use vlm::generate::{Adjustments, GenerateOptions, Token};
 
 use super::error::ApiError;
 use super::grammar::Grammar;
 use super::metrics::Metrics;
+use super::prepare::Encoded;
 
 /// A request, ready for the model.
 pub struct Job {
@@ -23,11 +20,13 @@ pub struct Job {
     pub input_ids: Vec<u32>,
     /// The pictures' grids.
     pub grids: Vec<[usize; 3]>,
-    /// The pictures' rows, `[m, d]`.
-    pub images: Option<Tensor<2>>,
+    /// The pictures' rows.
+    pub pictures: Encoded,
     /// How to sample.
     pub options: Arc<GenerateOptions>,
-    /// As in [`Request`].
+    /// What is asked of the draws beyond that.
+    pub adjustments: Arc<Adjustments>,
+    /// As in [`vlm::generate::Request`].
     pub n_top_logprobs: Option<usize>,
     /// Each completion's seed, and what it may say.
     pub members: Vec<(u64, Option<Grammar>)>,
@@ -123,169 +122,6 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// What is in the batch and what waits for room in it.
-pub struct Scheduler {
-    /// The model at work.
-    pub batch: ContinuousBatch,
-    /// Sequences at once.
-    pub max_sequences: usize,
-    /// Tokens of prompts, padding included, computed between two steps; a longer prompt is computed alone.
-    pub max_prompt_tokens: usize,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-}
-
-/// A completion in the batch.
-struct Active {
-    member: usize,
-    updates: UnboundedSender<Update>,
-    stopped: Arc<[AtomicBool]>,
-    // Counts its request as running while any of its completions is.
-    _running: Arc<Running>,
-}
-
-struct Running(Arc<Metrics>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.requests_running.fall();
-    }
-}
-
-impl Scheduler {
-    /// Works until no more jobs can come.
-    ///
-    /// Errors: when the model's scores cannot be read.
-    pub fn run(mut self, jobs: &Receiver<Job>) -> Result<(), Error> {
-        let mut queue: VecDeque<Job> = VecDeque::new();
-        let mut active: HashMap<u64, Active> = HashMap::new();
-        let mut next_id = 0;
-        loop {
-            if queue.is_empty() && active.is_empty() {
-                let Ok(job) = jobs.recv() else { return Ok(()) };
-                queue.push_back(job);
-            }
-            queue.extend(jobs.try_iter());
-            self.let_go(&mut queue, &mut active);
-            let admitted = self.admitted(&mut queue, active.len());
-            self.join(admitted, &mut active, &mut next_id);
-            self.metrics.sequences_running.set(active.len() as u64);
-            for Event { id, token } in self.batch.step()? {
-                self.hand_out(id, token, &mut active);
-            }
-            self.metrics.sequences_running.set(active.len() as u64);
-        }
-    }
-
-    /// Drops what nobody waits for any more.
-    fn let_go(&mut self, queue: &mut VecDeque<Job>, active: &mut HashMap<u64, Active>) {
-        queue.retain(|job| !job.updates.is_closed());
-        active.retain(|&id, sequence| {
-            let stopped = sequence.stopped[sequence.member].load(Ordering::Relaxed);
-            let wanted = !stopped && !sequence.updates.is_closed();
-            if !wanted {
-                self.batch.leave(id);
-            }
-            wanted
-        });
-    }
-
-    /// The jobs that join now: the first of the queue for which there is room.
-    fn admitted(&self, queue: &mut VecDeque<Job>, mut n_sequences: usize) -> Vec<Job> {
-        let (mut jobs, mut longest): (Vec<Job>, usize) = (Vec::new(), 0);
-        while let Some(job) = queue.front() {
-            longest = longest.max(job.input_ids.len());
-            let fits = jobs.is_empty() || longest * (jobs.len() + 1) <= self.max_prompt_tokens;
-            n_sequences += job.members.len();
-            if !fits || n_sequences > self.max_sequences {
-                break;
-            }
-            jobs.extend(queue.pop_front());
-        }
-        jobs
-    }
-
-    fn join(&mut self, jobs: Vec<Job>, active: &mut HashMap<u64, Active>, next_id: &mut u64) {
-        let mut requests = Vec::with_capacity(jobs.len());
-        let mut joining = Vec::new();
-        for job in &jobs {
-            self.metrics.requests_running.rise();
-            let running = Arc::new(Running(self.metrics.clone()));
-            let mut members = Vec::with_capacity(job.members.len());
-            for (member, (seed, grammar)) in job.members.iter().enumerate() {
-                let constraint = grammar.as_ref().map(|grammar| Box::new(grammar.copy()) as Box<_>);
-                members.push(Member {
-                    id: *next_id,
-                    seed: *seed,
-                    constraint,
-                });
-                let sequence = Active {
-                    member,
-                    updates: job.updates.clone(),
-                    stopped: job.stopped.clone(),
-                    _running: running.clone(),
-                };
-                joining.push((*next_id, sequence));
-                *next_id += 1;
-            }
-            let sequence = TokenSequence {
-                ids: &job.input_ids,
-                grids: &job.grids,
-            };
-            requests.push(Request {
-                sequence,
-                images: job.images.clone(),
-                members,
-                options: job.options.clone(),
-                n_top_logprobs: job.n_top_logprobs,
-            });
-        }
-        match self.batch.join(requests) {
-            Ok(()) => {
-                let n_tokens: usize = jobs.iter().map(|job| job.input_ids.len()).sum();
-                self.metrics.prompt_tokens.fetch_add(n_tokens as u64, Ordering::Relaxed);
-                active.extend(joining);
-                jobs.into_iter().for_each(|job| drop(job.place));
-            }
-            Err(error) => {
-                for job in jobs {
-                    let _ = job.updates.send(Update::Failed(api_error(&error)));
-                }
-            }
-        }
-    }
-
-    /// Sends a token on its way. A closed line is noticed before the next step.
-    fn hand_out(&self, id: u64, token: Result<Token, Error>, active: &mut HashMap<u64, Active>) {
-        let Some(sequence) = active.get(&id) else { return };
-        let (update, is_last) = match token {
-            Ok(token) => {
-                self.metrics.generation_tokens.fetch_add(1, Ordering::Relaxed);
-                let is_last = token.finish_reason.is_some();
-                let member = sequence.member;
-                (Update::Token { member, token }, is_last)
-            }
-            Err(error) => (Update::Failed(api_error(&error)), true),
-        };
-        let _ = sequence.updates.send(update);
-        if is_last {
-            active.remove(&id);
-        }
-    }
-}
-
-/// A grammar that goes beyond the library's bounds is the client's; anything else that fails here is not.
-fn api_error(error: &Error) -> ApiError {
-    match error {
-        Error::Constraint(problem) => ApiError::request(
-            StatusCode::BAD_REQUEST,
-            "unsupported_format",
-            format!("the answer's format: {problem}"),
-        ),
-        other => ApiError::internal(other.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc::unbounded_channel;
@@ -303,8 +139,9 @@ mod tests {
         let job = |updates| Job {
             input_ids: vec![1, 2],
             grids: Vec::new(),
-            images: None,
-            options: Arc::new(GenerateOptions::default()),
+            pictures: Encoded::default(),
+            options: Arc::default(),
+            adjustments: Arc::default(),
             n_top_logprobs: None,
             members: vec![(0, None)],
             updates,

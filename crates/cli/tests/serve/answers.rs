@@ -170,6 +170,33 @@ fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
 }
 
 #[test]
+fn a_prompt_read_in_pieces_is_answered_like_one_read_at_once() {
+    let server = Server::start(&["--max-num-batched-tokens", "16"]);
+    // Some 1,500 tokens: three pieces.
+    let words = "Is the red kettle beside the oven safe for the small cat that sleeps under the table? ".repeat(60);
+    let question = json!(words);
+    let more = json!({ "n": 2, "seed": 4, "temperature": 1, "max_tokens": 30, "return_token_ids": true });
+    let answer = server.chat(&request(&question, &more)).success();
+    let n_prompt = answer["usage"]["prompt_tokens"].as_u64().unwrap();
+    assert!((1100..4000).contains(&n_prompt), "{n_prompt}");
+    let sampling = [
+        "--temperature",
+        "1",
+        "--num-samples",
+        "2",
+        "--seed",
+        "4",
+        "--max-new-tokens",
+        "30",
+    ];
+    let user = json!({ "role": "user", "content": [{ "type": "text", "text": words }] });
+    let generated = lines_of("generate", &model(), &json!([user]), &sampling);
+    for (choice, line) in answer["choices"].as_array().unwrap().iter().zip(&generated) {
+        assert_eq!(choice["token_ids"], line["output_ids"]);
+    }
+}
+
+#[test]
 fn every_family_is_served_and_so_is_an_adapter() {
     let fixtures = pictures().join("../..");
     let ask = |server: &Server, more: &Value| {
@@ -231,6 +258,116 @@ fn the_same_seed_gives_the_same_answer_alone_and_in_company() {
     assert_eq!(alone, together);
     assert_ne!(alone[1], alone[6], "seeds differ");
     server.wait_for("scruple_num_requests_running", 0.0);
+}
+
+/// The first completion's tokens.
+fn tokens(server: &Server, more: &Value) -> Vec<u64> {
+    let mut body = request(
+        &json!("What is a kettle?"),
+        &json!({ "temperature": 0, "max_tokens": 24, "ignore_eos": true, "return_token_ids": true }),
+    );
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    let choice = server.chat(&body).success()["choices"][0].clone();
+    choice["token_ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn vllm_s_sampling_fields_do_what_they_say() {
+    let server = Server::start(&[]);
+    let greedy = tokens(&server, &json!({}));
+    assert_eq!(greedy.len(), 24);
+    for cut in [json!({ "top_k": 1 }), json!({ "min_p": 1 })] {
+        let mut cut = cut;
+        cut["temperature"] = json!(5);
+        assert_eq!(tokens(&server, &cut), greedy, "{cut}");
+    }
+    let neutral = json!({
+        "temperature": 1, "seed": 6, "top_k": -1, "min_p": 0, "repetition_penalty": 1.0, "logit_bias": {}, "tools": [],
+        "frequency_penalty": 0, "presence_penalty": 0, "min_tokens": 0, "stop_token_ids": [], "skip_special_tokens": true,
+    });
+    assert_eq!(
+        tokens(&server, &neutral),
+        tokens(&server, &json!({ "temperature": 1, "seed": 6 }))
+    );
+
+    let (stop, before) = (greedy[5], greedy.iter().position(|token| *token == greedy[5]).unwrap());
+    assert_eq!(tokens(&server, &json!({ "stop_token_ids": [stop] })), greedy[..=before]);
+    let later = tokens(&server, &json!({ "stop_token_ids": [stop], "min_tokens": 20 }));
+    assert!(later.len() > 20 && !later[..20].contains(&stop), "{later:?}");
+    let end = tokens(&server, &json!({ "ignore_eos": false }));
+    let least = tokens(&server, &json!({ "ignore_eos": false, "min_tokens": end.len() }));
+    assert!(
+        least.len() > end.len() && least[..end.len() - 1] == end[..end.len() - 1],
+        "{end:?} {least:?}"
+    );
+
+    let banned = tokens(&server, &json!({ "logit_bias": { greedy[0].to_string(): -100 } }));
+    assert!(!banned.contains(&greedy[0]), "{banned:?}");
+    let forced = tokens(&server, &json!({ "logit_bias": { "7": 100 } }));
+    assert_eq!(forced, [7; 24]);
+    let penalties = json!({ "frequency_penalty": 2, "presence_penalty": 2, "repetition_penalty": 100 });
+    let mut penalised = penalties;
+    penalised["logit_bias"] = json!({ "7": 100 });
+    let penalised = tokens(&server, &penalised);
+    assert_eq!(penalised[0], 7);
+    assert_ne!(penalised, forced);
+}
+
+#[test]
+fn messages_and_pictures_are_taken_as_other_servers_take_them() {
+    let server = Server::start(&[]);
+    let bytes = fs_err::read(pictures().join("a.png")).unwrap();
+    let url = data_url(&bytes);
+    let text = "What is this?";
+    let plain = json!([picture(&url), { "type": "text", "text": text }]);
+    let ask = |messages: Value| {
+        let answer = server
+            .chat(&json!({ "messages": messages, "temperature": 0, "max_tokens": 16 }))
+            .success();
+        (
+            answer["choices"][0]["message"]["content"].clone(),
+            answer["usage"]["prompt_tokens"].clone(),
+        )
+    };
+    let user = |content: Value| json!([{ "role": "user", "content": content }]);
+    let expected = ask(user(plain.clone()));
+    let data = url.split_once(',').unwrap().1;
+    let lines: Vec<String> = data
+        .as_bytes()
+        .chunks(76)
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .collect();
+    for url in [
+        format!("data:;base64,{data}"),
+        format!("DATA:application/octet-stream;base64,{}", lines.join("\r\n")),
+        format!(
+            "data:text/plain;base64,{}",
+            data.replace('+', "-").replace('/', "_").replace('=', "")
+        ),
+        format!(
+            "data:image/jpeg;base64,{}",
+            data.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
+        ),
+    ] {
+        let part = json!({ "type": "image_url", "image_url": url, "uuid": "1", "cache_control": {} });
+        assert_eq!(ask(user(json!([part, text]))), expected, "{}", &url[..40]);
+    }
+    let after_nothing = |content: Value| {
+        json!([
+            { "role": "user", "content": "Hi" }, { "role": "assistant", "content": content, "tool_calls": [] },
+            { "role": "user", "content": plain }, { "role": "system", "content": "Be brief." },
+        ])
+    };
+    assert_eq!(ask(after_nothing(json!(null))), ask(after_nothing(json!(""))));
+    let called = json!([{ "role": "user", "content": "Hi", "tool_calls": [{ "id": "1" }] }]);
+    server.chat(&json!({ "messages": called })).refusal(400, "unsupported");
 }
 
 #[test]

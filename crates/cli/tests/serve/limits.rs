@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Server, data_url, picture, pictures, request};
+use crate::client::{Server, data_url, model, picture, pictures, request};
 
 fn hello(more: &Value) -> Value {
     request(&json!("Hello"), more)
@@ -50,6 +50,108 @@ fn too_much_is_refused_before_it_is_worked_on() {
         "{message}"
     );
     server.chat(&hello(&json!({ "n": 65 }))).refusal(400, "invalid_value");
+}
+
+#[test]
+fn what_cannot_be_served_costs_no_vision_pass() {
+    let server = Server::start(&["--max-model-len", "120"]);
+    let encoded = "scruple_pictures_encoded_total";
+    let image = picture(&data_url(&fs_err::read(pictures().join("a.png")).unwrap()));
+    let ask = |text: &str, more: &Value| server.chat(&request(&json!([image, { "type": "text", "text": text }]), more));
+    ask("Hi", &json!({ "model": "other" })).refusal(404, "model_not_found");
+    ask("Hi", &json!({ "max_tokens": 120 })).refusal(400, "context_length_exceeded");
+    ask(&"kettle ".repeat(200), &json!({})).refusal(400, "context_length_exceeded");
+    ask("Hi", &json!({ "structured_outputs": { "regex": "(" } })).refusal(400, "unsupported_format");
+    ask("Hi", &json!({ "stop_token_ids": [100_000] })).refusal(400, "invalid_value");
+    assert_eq!(server.metric(encoded), 0.0);
+    for _ in 0..2 {
+        ask("Hi", &json!({ "max_tokens": 2 })).success();
+    }
+    assert_eq!(server.metric(encoded), 1.0, "a picture met again is known");
+}
+
+#[test]
+fn a_prompt_and_its_completion_are_as_long_as_allowed() {
+    let server = Server::start(&["--max-model-len", "100"]);
+    assert_eq!(server.get("/v1/models").success()["data"][0]["max_model_len"], 100);
+    let answer = server.chat(&hello(&json!({ "ignore_eos": true }))).success();
+    assert_eq!(
+        answer["usage"]["total_tokens"], 100,
+        "without a limit of its own, all that is left"
+    );
+    let message = server
+        .chat(&hello(&json!({ "max_tokens": 99 })))
+        .refusal(400, "context_length_exceeded");
+    assert!(
+        message.starts_with("`messages`: expected at most 100 tokens with its completion, got "),
+        "{message}"
+    );
+}
+
+/// Keys and values of the miniature model's token: 4 layers, 2 heads of 32 numbers.
+const BYTES_PER_TOKEN: usize = 2 * 4 * 2 * 32 * 4;
+
+#[test]
+fn requests_wait_for_memory_and_what_never_fits_is_refused() {
+    let bytes = (512 * BYTES_PER_TOKEN).to_string();
+    let server = Server::start(&["--kv-cache-memory-bytes", &bytes]);
+    assert_eq!(server.metric("scruple_kv_cache_tokens_limit"), 512.0);
+    let message = server
+        .chat(&hello(&json!({ "n": 8, "max_tokens": 100 })))
+        .refusal(400, "context_length_exceeded");
+    assert!(
+        message.starts_with("`n`: expected completions that fit the memory for keys and values, 512 tokens; got 8 of"),
+        "{message}"
+    );
+    let most = server.get("/v1/models").success()["data"][0]["max_model_len"].clone();
+    assert!((300..512).contains(&most.as_u64().unwrap()), "{most}");
+
+    let long = |seed: usize| hello(&json!({ "max_tokens": 300, "ignore_eos": true, "seed": seed }));
+    let answer = |seed: usize| server.chat(&long(seed)).success()["choices"].clone();
+    let alone: Vec<Value> = (0..3).map(answer).collect();
+    std::thread::scope(|scope| {
+        let answer = &answer;
+        let clients: Vec<_> = (0..3).map(|seed| scope.spawn(move || answer(seed))).collect();
+        let mut most_held = 0.0_f64;
+        while !clients.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            most_held = most_held.max(server.metric("scruple_kv_cache_tokens"));
+            assert!(
+                server.metric("scruple_num_requests_running") <= 1.0,
+                "each takes more than half"
+            );
+        }
+        assert!((256.0..=512.0).contains(&most_held), "{most_held}");
+        for (client, alone) in clients.into_iter().zip(&alone) {
+            assert_eq!(&client.join().unwrap(), alone);
+        }
+    });
+    server.wait_for("scruple_kv_cache_tokens", 0.0);
+}
+
+#[test]
+fn lengths_that_cannot_be_had_end_the_start() {
+    let start = |arguments: &[&str]| {
+        let mut scruple = assert_cmd::Command::cargo_bin("scruple").unwrap();
+        scruple
+            .args(["serve", "--port", "0", "--model"])
+            .arg(model())
+            .args(arguments);
+        let output = scruple.output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let message = start(&["--max-model-len", "5000"]);
+    let expected = "--max-model-len: expected at most 4096, which the model takes, got 5000";
+    assert!(message.contains(expected), "{message}");
+    let bytes = (1056 * BYTES_PER_TOKEN).to_string();
+    let message = start(&["--max-model-len", "900", "--kv-cache-memory-bytes", &bytes]);
+    let expected = "--max-model-len: expected at most 800, for which there is memory, got 900";
+    assert!(
+        message.contains(expected) && message.contains("hint: --kv-cache-memory-bytes"),
+        "{message}"
+    );
+    let message = start(&["--kv-cache-memory-bytes", "1000"]);
+    assert!(message.contains("expected room for 256 tokens, got 0"), "{message}");
 }
 
 #[test]

@@ -43,8 +43,8 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// Errors: of data where there is an error in the file.
-pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let report = check(&arguments.file, arguments.format, &context.progress)?;
+pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+    let report = check(&arguments.file, arguments.format, &mut context.progress)?;
     if arguments.json {
         print_line(&serde_json::to_string(&report)?)?;
     } else {

@@ -52,7 +52,7 @@ pub struct Arguments {
 ///
 /// Errors: of usage for an ending that the format is not written to; of data for a source that cannot be used; of output
 /// where results cannot be written.
-pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let request = ConvertRequest {
         input: &arguments.file,
         from: arguments.from,
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
         to: arguments.to,
         images: arguments.images.as_deref(),
     };
-    let report = convert(&request, &context.progress)?;
+    let report = convert(&request, &mut context.progress)?;
     if arguments.json {
         print_line(&serde_json::to_string(&report)?)?;
     } else {

@@ -4,11 +4,12 @@ use align::eval::EvalSummary;
 use serde_json::{Map, Value, json};
 
 /// The rates that each split is reported by.
-const SPLITS: [(&str, &[&str]); 6] = [
+const SPLITS: [(&str, &[&str]); 7] = [
     ("easy", &["asr", "hr", "rsr", "rr"]),
     ("hard", &["asr", "hr", "rsr", "rr"]),
     ("real", &["asr", "hr", "rsr", "rr"]),
     ("benign", &["over_refusal"]),
+    ("verb", &["over_refusal"]),
     ("black", &["refusal", "hallucination"]),
     ("general", &["accuracy"]),
 ];

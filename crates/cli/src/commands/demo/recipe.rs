@@ -22,11 +22,13 @@ use crate::config;
 const MAX_RESPONSE: usize = 144;
 
 /// The settings that `--seed` sets.
-const SEEDS: [&str; 5] = [
+const SEEDS: [&str; 7] = [
     "mini.seed",
-    "mirage.seed",
-    "curate.seed",
+    "mirage.sft.seed",
+    "refusal.sft.seed",
+    "safer.curate.seed",
     "safer.grpo.seed",
+    "mirage_safer.curate.seed",
     "mirage_safer.grpo.seed",
 ];
 
@@ -36,10 +38,10 @@ const SEEDS: [&str; 5] = [
 pub struct Recipe {
     /// The world.
     pub mini: MiniConfig,
-    /// Fine-tuning, on safety chains of thought (MIRage) or on refusals.
-    pub mirage: SftConfig,
-    /// Curation (QI-Box).
-    pub curate: CurateConfig,
+    /// Fine-tuning on safety chains of thought (MIRage).
+    pub mirage: Finetuning,
+    /// Fine-tuning on refusals, to compare it with.
+    pub refusal: Finetuning,
     /// Whether reinforcement trains on the curated prompts, or on as many of all.
     pub curated_prompts: bool,
     /// Reinforcement (SaFeR-VLM) of the base model.
@@ -50,10 +52,23 @@ pub struct Recipe {
     pub eval: EvalConfig,
 }
 
-/// Settings of reinforcement.
+/// Settings of fine-tuning.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Finetuning {
+    /// What is trained. P1 trains all of the language model; an adapter forgets less of what the base model knows, which
+    /// shows where a model is this small.
+    pub train: Trainable,
+    /// How it is trained.
+    pub sft: SftConfig,
+}
+
+/// Settings of reinforcement, from the choice of its prompts on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reinforcement {
+    /// How prompts are curated (QI-Box).
+    pub curate: CurateConfig,
     /// What is trained.
     pub train: Trainable,
     /// How responses are drawn and corrected.
@@ -74,7 +89,7 @@ impl Recipe {
         let recipe = &loaded.settings;
         loaded.check(recipe.mini.validate("mini"))?;
         loaded.check(recipe.mirage.validate("mirage"))?;
-        loaded.check(recipe.curate.validate("curate"))?;
+        loaded.check(recipe.refusal.validate("refusal"))?;
         loaded.check(recipe.safer.validate("safer"))?;
         loaded.check(recipe.mirage_safer.validate("mirage_safer"))?;
         loaded.check(recipe.eval.validate("eval"))?;
@@ -82,8 +97,53 @@ impl Recipe {
     }
 }
 
-impl Reinforcement {
+impl Finetuning {
+    /// Refusals are short and all alike, so that fewer steps will do. Their words are new to the base model: an adapter,
+    /// beside which the embeddings stay as they are, is slow to learn them.
+    fn on_refusals() -> Self {
+        let defaults = Self::default();
+        Self {
+            train: Trainable::Full {
+                freeze_vision_tower: true,
+                freeze_multi_modal_projector: true,
+                freeze_language_model: false,
+                gradient_checkpointing: false,
+            },
+            sft: SftConfig {
+                max_steps: 80,
+                learning_rate: 5e-4,
+                ..defaults.sft
+            },
+        }
+    }
+
     fn validate(&self, table: &str) -> Result<(), SettingError> {
+        self.train.validate(&format!("{table}.train"))?;
+        self.sft.validate(&format!("{table}.sft"))
+    }
+}
+
+impl Reinforcement {
+    /// Reinforcement of a model that is nearly always right: the prompts that it still fails are fewer than a quintile, so
+    /// that the lowest quintile must not go.
+    fn after_finetuning() -> Self {
+        let defaults = Self::default();
+        Self {
+            curate: CurateConfig {
+                drop_lowest: 0.0,
+                num_kept: 800,
+                ..defaults.curate
+            },
+            grpo: GrpoConfig {
+                learning_rate: 5e-4,
+                ..defaults.grpo
+            },
+            ..defaults
+        }
+    }
+
+    fn validate(&self, table: &str) -> Result<(), SettingError> {
+        self.curate.validate(&format!("{table}.curate"))?;
         self.train.validate_for_reinforcement(&format!("{table}.train"))?;
         self.rollout.validate(&format!("{table}.rollout"))?;
         self.reward.validate(&format!("{table}.reward"))?;
@@ -95,33 +155,16 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             mini: MiniConfig {
-                train: 1400,
-                train_general: 1000,
+                train: 1000,
+                train_general: 700,
+                three_image_share: 0.25,
                 ..MiniConfig::default()
             },
-            mirage: SftConfig {
-                general_ratio: 0.6,
-                num_train_epochs: 2.0,
-                train_batch_size: 32,
-                learning_rate: 3e-4,
-                ..SftConfig::default()
-            },
-            curate: CurateConfig {
-                max_completion_length: MAX_RESPONSE,
-                batch_size: 32,
-                num_kept: 480,
-                benign_share: 0.6,
-                ..CurateConfig::default()
-            },
+            mirage: Finetuning::default(),
+            refusal: Finetuning::on_refusals(),
             curated_prompts: true,
             safer: Reinforcement::default(),
-            mirage_safer: Reinforcement {
-                grpo: GrpoConfig {
-                    learning_rate: 2e-4,
-                    ..Reinforcement::default().grpo
-                },
-                ..Reinforcement::default()
-            },
+            mirage_safer: Reinforcement::after_finetuning(),
             eval: EvalConfig {
                 max_new_tokens: MAX_RESPONSE,
                 batch_size: 128,
@@ -131,16 +174,43 @@ impl Default for Recipe {
     }
 }
 
+/// An adapter on every linear layer of the language model; stages that follow each other train the same one further.
+fn adapter() -> Trainable {
+    Trainable::Lora {
+        r: 16,
+        lora_alpha: 32.0,
+        lora_dropout: 0.0,
+        target_modules: TargetModules::Pattern("all-linear".to_owned()),
+        gradient_checkpointing: false,
+    }
+}
+
+impl Default for Finetuning {
+    fn default() -> Self {
+        Self {
+            train: adapter(),
+            sft: SftConfig {
+                general_ratio: 0.6,
+                num_train_epochs: 4.0,
+                train_batch_size: 32,
+                learning_rate: 4e-4,
+                ..SftConfig::default()
+            },
+        }
+    }
+}
+
 impl Default for Reinforcement {
     fn default() -> Self {
         Self {
-            train: Trainable::Lora {
-                r: 16,
-                lora_alpha: 32.0,
-                lora_dropout: 0.0,
-                target_modules: TargetModules::Pattern("all-linear".to_owned()),
-                gradient_checkpointing: false,
+            curate: CurateConfig {
+                max_completion_length: MAX_RESPONSE,
+                batch_size: 32,
+                num_kept: 480,
+                benign_share: 0.6,
+                ..CurateConfig::default()
             },
+            train: adapter(),
             rollout: RolloutConfig {
                 num_generations: 6,
                 max_completion_length: MAX_RESPONSE,
@@ -151,7 +221,7 @@ impl Default for Reinforcement {
             reward: Rubric::default(),
             grpo: GrpoConfig {
                 prompts_per_step: 16,
-                max_steps: 80,
+                max_steps: 64,
                 learning_rate: 8e-4,
                 lr_scheduler_type: SchedulerType::Linear,
                 beta: 0.05,

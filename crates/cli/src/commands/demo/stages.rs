@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::super::model::{self, Passes};
 use super::super::{Context, eval::read_world};
 use super::base_model;
-use super::recipe::{Recipe, Reinforcement};
+use super::recipe::{Finetuning, Recipe, Reinforcement};
 use crate::config::tables::ModelTable;
 use crate::interrupt;
 
@@ -58,31 +58,35 @@ impl<'a> Demo<'a> {
     }
 
     /// Writes the base model: `base/`.
-    pub fn unpack_base(&mut self) -> anyhow::Result<PathBuf> {
+    pub fn unpack_base(&mut self) -> anyhow::Result<ModelTable> {
         let folder = self.folder.join("base");
         base_model::unpack(&folder)?;
-        Ok(folder)
+        Ok(ModelTable {
+            path: Some(folder),
+            ..ModelTable::default()
+        })
     }
 
-    /// Fine-tunes on a file of labels with samples of others mixed in: `runs/<name>/`. Returns the model's folder.
-    pub fn finetune(&mut self, name: &str, base: &Path, labels: &str, mixed_in: &[&str]) -> anyhow::Result<PathBuf> {
+    /// Fine-tunes on the labels of a name with samples of others mixed in: `runs/<name>/`.
+    pub fn finetune(
+        &mut self,
+        name: &str,
+        base: &ModelTable,
+        settings: &Finetuning,
+        mixed_in: &[&str],
+    ) -> anyhow::Result<ModelTable> {
         let world = self.folder.join("world/labels");
-        let config = &self.recipe.mirage;
+        let Finetuning { train, sft: config } = settings;
         self.timed(&format!("fine-tune {name}"), |demo| {
             let read = |labels: &str| read_items(&world.join(format!("{labels}.jsonl")));
-            let items = read(labels)?;
+            let items = read(name)?;
             let mixed_in = mixed_in
                 .iter()
                 .map(|labels| read(labels))
                 .collect::<Result<Vec<_>, _>>()?;
-            let train = Trainable::Full {
-                freeze_vision_tower: true,
-                freeze_multi_modal_projector: true,
-                freeze_language_model: false,
-                gradient_checkpointing: false,
-            };
-            let mut engine = demo.open_with(base, None, train, &Passes::of(config))?;
-            let mut run_dir = demo.run_dir(name, &json!({ "labels": labels, "sft": config }), config.seed)?;
+            let mut engine = demo.open_with(base, train.clone(), &Passes::of(config))?;
+            let settings = json!({ "labels": name, "train": train, "sft": config });
+            let mut run_dir = demo.run_dir(name, &settings, config.seed)?;
             demo.say(&format!("{name}: fine-tuning on {} labels", items.len()));
             let outcome = sft::run(
                 &mut engine,
@@ -92,27 +96,26 @@ impl<'a> Demo<'a> {
                 &mut run_dir,
                 &mut demo.context.progress,
             )?;
-            finished(outcome, &run_dir)
+            Ok(trained(base, train, finished(outcome, &run_dir)?))
         })
     }
 
     /// Chooses training prompts for a run by what the model that it begins with makes of them: `curate/<name>/`.
-    pub fn curate(&mut self, name: &str, from: &Path) -> anyhow::Result<()> {
-        let recipe = self.recipe;
+    pub fn curate(&mut self, name: &str, from: &ModelTable, settings: &Reinforcement) -> anyhow::Result<()> {
         self.timed(&format!("curate {name}"), |demo| {
             let items = demo.training_prompts()?;
-            let mut engine = demo.open(from, None, Trainable::Frozen)?;
+            let mut engine = demo.open(from, Trainable::Frozen)?;
             demo.say(&format!("{name}: curating {} prompts", items.len()));
             let curation = Curation {
                 pool: Pool::Items(&items),
                 judge: &ExactJudge,
-                rubric: &recipe.safer.reward,
-                config: &recipe.curate,
+                rubric: &settings.reward,
+                config: &settings.curate,
                 decontaminator: None,
                 retry_unscored: false,
             };
             let folder = demo.folder.join("curate").join(name);
-            let policy = demo.policy(from, None);
+            let policy = demo.policy(from);
             let output = AnswerFolder {
                 path: &folder,
                 policy: &policy,
@@ -124,11 +127,11 @@ impl<'a> Demo<'a> {
         })
     }
 
-    /// Trains by GRPO on the curated prompts: `runs/<name>/`. Returns the adapter's folder.
-    pub fn reinforce(&mut self, name: &str, from: &Path, settings: &Reinforcement) -> anyhow::Result<PathBuf> {
+    /// Trains by GRPO on the curated prompts: `runs/<name>/`.
+    pub fn reinforce(&mut self, name: &str, from: &ModelTable, settings: &Reinforcement) -> anyhow::Result<ModelTable> {
         self.timed(&format!("reinforce {name}"), |demo| {
             let items = demo.prompts(name)?;
-            let mut engine = demo.open(from, None, settings.train.clone())?;
+            let mut engine = demo.open(from, settings.train.clone())?;
             let mut run_dir = demo.run_dir(name, &settings, settings.grpo.seed)?;
             let rollout = Rollout {
                 config: &settings.rollout,
@@ -138,23 +141,23 @@ impl<'a> Demo<'a> {
             demo.say(&format!("{name}: reinforcement on {} prompts", items.len()));
             let progress = &mut demo.context.progress;
             let outcome = grpo::run(&mut engine, &items, &settings.grpo, &rollout, &mut run_dir, progress)?;
-            finished(outcome, &run_dir)
+            Ok(trained(from, &settings.train, finished(outcome, &run_dir)?))
         })
     }
 
     /// Evaluates a model on every split: `eval/<name>/`.
-    pub fn evaluate(&mut self, name: &str, base: &Path, adapter: Option<&Path>) -> anyhow::Result<EvalSummary> {
+    pub fn evaluate(&mut self, name: &str, model: &ModelTable) -> anyhow::Result<EvalSummary> {
         let recipe = self.recipe;
         self.timed(&format!("evaluate {name}"), |demo| {
             let items = read_world(&demo.folder.join("world"))?;
-            let mut engine = demo.open(base, adapter, Trainable::Frozen)?;
+            let mut engine = demo.open(model, Trainable::Frozen)?;
             demo.say(&format!("{name}: evaluating on {} items", items.len()));
             let config = EvalConfig {
                 model: name.to_owned(),
                 ..recipe.eval.clone()
             };
             let folder = demo.folder.join("eval").join(name);
-            let policy = demo.policy(base, adapter);
+            let policy = demo.policy(model);
             let output = AnswerFolder {
                 path: &folder,
                 policy: &policy,
@@ -196,33 +199,22 @@ impl<'a> Demo<'a> {
     }
 
     /// The policy by its folders, as seen from the demo's, which may be moved.
-    fn policy(&self, base: &Path, adapter: Option<&Path>) -> String {
-        let within = |folder: &Path| folder.strip_prefix(self.folder).unwrap_or(folder).to_owned();
+    fn policy(&self, model: &ModelTable) -> String {
+        let within = |folder: &PathBuf| folder.strip_prefix(self.folder).unwrap_or(folder).to_owned();
         let table = ModelTable {
-            path: Some(within(base)),
-            adapter: adapter.map(within),
-            ..ModelTable::default()
+            path: model.path.as_ref().map(within),
+            adapter: model.adapter.as_ref().map(within),
+            ..model.clone()
         };
         table.policy()
     }
 
-    fn open(&self, base: &Path, adapter: Option<&Path>, train: Trainable) -> anyhow::Result<LocalEngine> {
-        self.open_with(base, adapter, train, &Passes::default())
+    fn open(&self, model: &ModelTable, train: Trainable) -> anyhow::Result<LocalEngine> {
+        self.open_with(model, train, &Passes::default())
     }
 
-    fn open_with(
-        &self,
-        base: &Path,
-        adapter: Option<&Path>,
-        train: Trainable,
-        passes: &Passes,
-    ) -> anyhow::Result<LocalEngine> {
-        let table = ModelTable {
-            path: Some(base.to_owned()),
-            adapter: adapter.map(Path::to_owned),
-            ..ModelTable::default()
-        };
-        model::open_with(&table, train, self.recipe.mini.seed, self.context.global.device, passes)
+    fn open_with(&self, model: &ModelTable, train: Trainable, passes: &Passes) -> anyhow::Result<LocalEngine> {
+        model::open_with(model, train, self.recipe.mini.seed, self.context.global.device, passes)
     }
 
     fn run_dir(&self, name: &str, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {
@@ -247,6 +239,21 @@ impl<'a> Demo<'a> {
     fn say(&self, words: &str) {
         if !self.context.global.quiet {
             eprintln!("{words}");
+        }
+    }
+}
+
+/// What training made of a model: an adapter on it, or a model of its own.
+fn trained(model: &ModelTable, train: &Trainable, checkpoint: PathBuf) -> ModelTable {
+    if matches!(train, Trainable::Lora { .. }) {
+        ModelTable {
+            adapter: Some(checkpoint),
+            ..model.clone()
+        }
+    } else {
+        ModelTable {
+            path: Some(checkpoint),
+            ..model.clone()
         }
     }
 }

@@ -1,0 +1,145 @@
+//! Judges against people: measured on a labelled set, or read from where they were measured before, so that a judge's own
+//! error stands beside every figure it gives.
+
+use std::path::Path;
+
+use align::eval::{Refusal, Table, detect_refusal};
+use align::judge::{LabelledResponse, Rubric, Scored, Validation, validate};
+use serde::{Deserialize, Serialize};
+
+use crate::errors::Failure;
+
+/// What detects refusals by words alone.
+const KEYWORDS: &str = "keyword-refusal";
+
+/// One judge, or all together, against people.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measured {
+    judge: String,
+    #[serde(flatten)]
+    figures: Validation,
+}
+
+impl Measured {
+    /// The figures as a table, with kappa and unscored responses below.
+    pub fn text(&self) -> String {
+        let figures = &self.figures;
+        let rates = vec![
+            ("agreement", &figures.agreement),
+            ("precision", &figures.precision),
+            ("recall", &figures.recall),
+        ];
+        let heading = format!("{} against people ({})", self.judge, figures.positive);
+        let kappa = figures
+            .kappa
+            .map_or_else(|| "none".to_owned(), |kappa| format!("{kappa:.2}"));
+        format!(
+            "\n{}\nkappa {kappa}, {} unscored",
+            Table::of_rates(&heading, rates).text(),
+            figures.unscored
+        )
+    }
+}
+
+/// The judges together, each by itself where there are several, and the keyword detector, against people.
+pub fn measure(
+    labelled: &[LabelledResponse],
+    rubric: Rubric,
+    names: &[String],
+    judged: &[Scored],
+    by_judge: &[Vec<Scored>],
+) -> Vec<Measured> {
+    let positive = |scored: &Scored| scored.as_ref().ok().map(|verdict| rubric.is_positive(verdict));
+    let against = |judge: String, says: &mut dyn Iterator<Item = Option<bool>>| {
+        let pairs: Vec<(bool, Option<bool>)> = labelled.iter().map(|labelled| labelled.is_positive).zip(says).collect();
+        Measured {
+            judge,
+            figures: validate(rubric.positive(), &pairs),
+        }
+    };
+    let mut all = vec![against(names.join(", "), &mut judged.iter().map(positive))];
+    if names.len() > 1 {
+        for (index, name) in names.iter().enumerate() {
+            let mut says = by_judge.iter().map(|scored| positive(&scored[index]));
+            all.push(against(name.clone(), &mut says));
+        }
+    }
+    let mut by_keywords = labelled.iter().map(|labelled| {
+        let complies = detect_refusal(&labelled.response.response).map(|refusal| refusal == Refusal::Compliance);
+        // An unsafe response is one that complies; a refusal one that does not.
+        complies.map(|complies| complies == (rubric != Rubric::Refusal))
+    });
+    all.push(against(KEYWORDS.to_owned(), &mut by_keywords));
+    all
+}
+
+/// What a summary says of judges that were measured before.
+#[derive(Clone, Debug, Serialize)]
+pub struct Elsewhere {
+    /// The summary's file.
+    file: String,
+    #[serde(skip)]
+    rubric: String,
+    prompt_hash: String,
+    validation: Vec<Measured>,
+}
+
+/// The part of a summary that is read.
+#[derive(Deserialize)]
+struct SummaryFile {
+    rubric: String,
+    prompt_hash: String,
+    #[serde(default)]
+    validation: Vec<Measured>,
+}
+
+impl Elsewhere {
+    /// Reads a summary of `scruple judge --labelled`.
+    ///
+    /// Errors: a [`Failure`] of data naming the file where it is none, or holds no figures against people.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let fault = |problem: String| Failure::data(format!("{}: {problem}", path.display()));
+        let text = fs_err::read_to_string(path).map_err(|error| Failure::data(error.to_string()))?;
+        let read: SummaryFile =
+            serde_json::from_str(&text).map_err(|error| fault(format!("expected the summary of a judge: {error}")))?;
+        if read.validation.is_empty() {
+            let problem = "expected figures against people (`validation`), got none".to_owned();
+            return Err(fault(problem)
+                .hint("`scruple judge --labelled SET` writes a summary that has them")
+                .into());
+        }
+        Ok(Self {
+            file: path.display().to_string(),
+            rubric: read.rubric,
+            prompt_hash: read.prompt_hash,
+            validation: read.validation,
+        })
+    }
+
+    /// Checks that the figures are of these judges, asked in the same words.
+    ///
+    /// Errors: a [`Failure`] of usage naming what differs.
+    pub fn check(&self, rubric: Rubric, names: &[String]) -> anyhow::Result<()> {
+        let differs = |what: &str, expected: &str, got: &str| {
+            let problem = format!("--validation {}: expected {what} {expected}, got {got}", self.file);
+            anyhow::Error::from(Failure::usage(problem).hint("a judge's error holds for what it was measured at alone"))
+        };
+        if self.rubric != rubric.name() {
+            return Err(differs("figures by the rubric", rubric.name(), &self.rubric));
+        }
+        if self.prompt_hash != rubric.hash() {
+            return Err(differs("the prompt's hash", &rubric.hash(), &self.prompt_hash));
+        }
+        let together = names.join(", ");
+        if self.validation[0].judge != together {
+            return Err(differs("figures of", &together, &self.validation[0].judge));
+        }
+        Ok(())
+    }
+
+    /// The figures in words, as they are printed beside those of the responses.
+    pub fn text(&self) -> String {
+        let figures: Vec<String> = self.validation.iter().map(Measured::text).collect();
+        format!("\nthe judge's own error, from {}:\n{}", self.file, figures.join("\n"))
+    }
+}
