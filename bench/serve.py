@@ -4,10 +4,11 @@
 
 Makes its own Python environment under target/bench-serve-env from bench/serve-requirements.txt, builds the release
 binary and starts it on a free port. First it checks that the client understands what it is answered: whole and streamed
-answers, several completions, log-probabilities, a JSON schema, errors. Then it measures
+answers, several completions, log-probabilities, a JSON schema, vLLM's fields of sampling, errors. Then it measures
 
 - the time until the first token of a long prompt with many pictures, asked for one completion and for a group of 8, in
   turn, with pictures that the server has not seen;
+- the longest pause in one client's stream while a prompt of thousands of tokens is read in pieces of 512;
 - the tokens a second that one client draws, and 64 clients at once, each asking again as soon as it is answered.
 
 The client shares the machine with the server, so that its own work is part of every figure.
@@ -23,6 +24,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -32,7 +34,8 @@ ENVIRONMENT = ROOT / "target/bench-serve-env"
 MODEL = ROOT / "crates/cli/assets/base"
 KEY = "bench"
 GROUP, CLIENTS, NEW_TOKENS = 8, 64, 64
-LONG_PICTURES, LONG_WORDS = 48, 1200
+LONG_PICTURES, LONG_WORDS, LONGEST_WORDS = 48, 1200, 2600
+PIECE = 512
 QUESTION = "What happens if I put the object in the first image into the object in the second image?"
 
 
@@ -70,6 +73,10 @@ def check(client, chance):
             texts[choice.index] += choice.delta.content or ""
     assert chunk.usage == whole.usage and texts == [choice.message.content for choice in whole.choices]
 
+    vllm = {"top_k": 20, "min_p": 0.01, "repetition_penalty": 1.05, "min_tokens": 2, "stop_token_ids": [7]}
+    openai_s = {"frequency_penalty": 0.1, "presence_penalty": 0.1, "logit_bias": {"8": -100}}
+    assert ask(extra_body=vllm, **openai_s).usage.completion_tokens > 2
+
     schema = {
         "type": "object",
         "properties": {"safe": {"type": "boolean"}, "score": {"type": "integer", "minimum": 0, "maximum": 9}},
@@ -94,9 +101,40 @@ def check(client, chance):
     return model
 
 
+def words_of(chance, count):
+    """Text of so many words."""
+    return " ".join(chance.choice(["the", "cat", "kettle", "water", "red", "what", "is"]) for _ in range(count))
+
+
+def longest_pause(client, model, chance):
+    """Tokens of a long prompt, seconds until its first token, and the longest pause that they mean to another's stream."""
+    stream = client.chat.completions.create(
+        model=model, messages=user(), max_tokens=3000, stream=True, extra_body={"ignore_eos": True},
+    )
+    times, asked = [], {}
+
+    def ask():
+        messages = [{"role": "user", "content": words_of(chance, LONGEST_WORDS)}]
+        began = time.perf_counter()
+        answer = client.chat.completions.create(model=model, messages=messages, max_tokens=1)
+        asked.update(tokens=answer.usage.prompt_tokens, took=time.perf_counter() - began)
+
+    other = threading.Thread(target=ask)
+    for _ in stream:
+        times.append(time.perf_counter())
+        if len(times) == 50:
+            other.start()
+        if "took" in asked:
+            break
+    other.join()
+    stream.close()
+    assert "took" in asked, "the stream ended first"
+    return asked["tokens"], asked["took"], max(after - before for before, after in zip(times[50:], times[51:]))
+
+
 def first_token(client, model, chance, n):
     """Seconds until the first token of any completion, and until every completion has one."""
-    words = " ".join(chance.choice(["the", "cat", "kettle", "water", "red", "what", "is"]) for _ in range(LONG_WORDS))
+    words = words_of(chance, LONG_WORDS)
     parts = [picture(chance) for _ in range(LONG_PICTURES)]
     messages = user(*parts, {"type": "text", "text": words})
     began = time.perf_counter()
@@ -167,6 +205,18 @@ def measure(url, rounds):
     print(f"one client: {one:,.0f} tokens/s; {CLIENTS} clients: {many:,.0f} tokens/s, {many / one:.2f} times; {errors} errors")
 
 
+def measure_pauses(url, rounds):
+    """How long a stream pauses while a long prompt is read in pieces."""
+    import openai
+
+    client, chance = openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=600), random.Random(0)
+    model = client.models.list().data[0].id
+    found = [longest_pause(client, model, chance) for _ in range(rounds + 1)][1:]
+    took, pause = (1000 * statistics.median(round[which] for round in found) for which in (1, 2))
+    print(f"a prompt of {found[0][0]} tokens in pieces of {PIECE}: first token after {took:.0f} ms, and the longest pause", end="")
+    print(f" of a stream beside it {pause:.0f} ms")
+
+
 def run(command, **options):
     """Runs a command from the repository's root."""
     subprocess.run(command, cwd=ROOT, check=True, **options)
@@ -177,9 +227,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="how often to measure (default 5)")
     parser.add_argument("--url", help=argparse.SUPPRESS)
+    parser.add_argument("--pauses", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.url:
-        return measure(arguments.url, arguments.rounds)
+        return (measure_pauses if arguments.pauses else measure)(arguments.url, arguments.rounds)
 
     python = ENVIRONMENT / "bin/python"
     if not python.exists():
@@ -187,16 +238,20 @@ def main():
     run([python, "-m", "pip", "install", "--quiet", "-r", ROOT / "bench/serve-requirements.txt"])
     run(["cargo", "build", "--release", "--workspace", "--examples", "--bins"])
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    limit = json.dumps({"image": LONG_PICTURES})
     command = [target / "release/scruple", "serve", "--model", MODEL, "--port", "0", "--api-key", KEY]
-    server = subprocess.Popen([*command, "--limit-mm-per-prompt", limit], stdout=subprocess.PIPE, text=True)
-    try:
-        url = server.stdout.readline().removeprefix("listening on ").strip()
-        run([python, __file__, "--url", url, "--rounds", str(arguments.rounds)])
-    finally:
-        server.terminate()
-        code = server.wait()
-    assert code == 0, f"the server ended with {code}"
+    limit = json.dumps({"image": LONG_PICTURES})
+    for settings, what in [
+        (["--limit-mm-per-prompt", limit], []),
+        (["--max-num-batched-tokens", str(PIECE)], ["--pauses"]),
+    ]:
+        server = subprocess.Popen([*command, *settings], stdout=subprocess.PIPE, text=True)
+        try:
+            url = server.stdout.readline().removeprefix("listening on ").strip()
+            run([python, __file__, "--url", url, "--rounds", str(arguments.rounds), *what])
+        finally:
+            server.terminate()
+            code = server.wait()
+        assert code == 0, f"the server ended with {code}"
 
 
 if __name__ == "__main__":
