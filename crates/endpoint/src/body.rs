@@ -3,7 +3,6 @@
 //! Pictures are read and encoded piece by piece while they are sent, so that a thousand calls in flight hold no
 //! picture whole.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::fs::File;
 use std::io::Read;
@@ -21,18 +20,17 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::budget::{Usage, tokens_of_text};
+use crate::picture_hashes::PictureHashes;
 use crate::settings::{RoleSettings, StructuredOutput};
 
 /// The hash of all that determines an answer: the endpoint, the model, the dialogue with its pictures' content, and how
 /// it is to be answered.
 pub(crate) type Key = [u8; 32];
 
-/// Bytes of a picture that are encoded at once: a multiple of 3, so that the encoded pieces join.
-const CHUNK_BYTES: u64 = 48 << 10;
+/// Bytes of a picture that are read and encoded at once: a multiple of 3, so that the encoded pieces join.
+pub(crate) const CHUNK_BYTES: u64 = 48 << 10;
 /// Tokens that a picture is taken to be where nothing is known: those of about a megapixel with most models.
 const TOKENS_OF_PICTURE: u64 = 1_500;
-/// Pictures whose hashes are kept at once, at some 200 bytes each.
-const MOST_HASHES: usize = 200_000;
 /// What systems say where a process, or all together, have too many files open (EMFILE, ENFILE).
 const TOO_MANY_FILES: [i32; 2] = [24, 23];
 
@@ -318,35 +316,6 @@ fn media_type(path: &Path) -> Result<&'static str, BodyError> {
     }
 }
 
-/// Hashes of pictures' content, each read once as long as there are not too many.
-#[derive(Debug, Default)]
-pub(crate) struct PictureHashes {
-    by_path: HashMap<PathBuf, Key>,
-}
-
-impl PictureHashes {
-    fn hash(&mut self, path: &Path) -> Result<Key, BodyError> {
-        if let Some(hash) = self.by_path.get(path) {
-            return Ok(*hash);
-        }
-        let mut hash = Sha256::new();
-        let mut file = fs_err::File::open(path)?;
-        let mut chunk = vec![0; CHUNK_BYTES as usize];
-        loop {
-            match file.read(&mut chunk)? {
-                0 => break,
-                length => hash.update(&chunk[..length]),
-            }
-        }
-        let hash = hash.finalize().into();
-        if self.by_path.len() >= MOST_HASHES {
-            self.by_path.clear();
-        }
-        self.by_path.insert(path.to_owned(), hash);
-        Ok(hash)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -433,6 +402,7 @@ mod tests {
         assert_ne!(first, key(&paths[2], "http://a/v1"));
         assert_ne!(first, key(&paths[0], "http://b/v1"));
     }
+
     #[test]
     fn what_is_not_sent_still_tells_requests_apart() {
         let folder = tempfile::tempdir().unwrap();

@@ -9,11 +9,12 @@ use align::paint::{PaintModel, PaintRequest, Painting, Unpainted};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use crate::address::Address;
-use crate::body::{PictureHashes, WireBody};
+use crate::body::WireBody;
 use crate::budget::Spending;
 use crate::call::Wire;
 use crate::journal::Journal;
 use crate::pace::Pace;
+use crate::picture_hashes::PictureHashes;
 use crate::pictures;
 use crate::run::Outgoing;
 use crate::secrets::Secrets;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 
-use crate::body::{BodyError, Key, PictureHashes, WireBody};
+use crate::body::{BodyError, Key, WireBody};
 use crate::budget::{Outcome, Usage};
 use crate::journal::{Journal, Record};
+use crate::picture_hashes::PictureHashes;
 use crate::settings::RoleSettings;
 
 /// A model that answers dialogues, and the journal that answers first.

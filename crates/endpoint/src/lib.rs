@@ -15,6 +15,7 @@ mod client;
 mod journal;
 mod journalled;
 mod pace;
+mod picture_hashes;
 mod pictures;
 mod run;
 mod secrets;

@@ -27,6 +27,16 @@ fn qwen2_5_vl_7b() -> Config {
     Config::from_json(raw, Path::new("config.json")).unwrap()
 }
 
+fn lora() -> Trainable {
+    Trainable::Lora {
+        r: 8,
+        lora_alpha: 16.0,
+        lora_dropout: 0.0,
+        target_modules: TargetModules::Names(vec!["q_proj".into()]),
+        gradient_checkpointing: true,
+    }
+}
+
 #[test]
 fn parameters_are_those_of_the_published_checkpoint() {
     let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &Trainable::default(), WeightType::Auto).unwrap();
@@ -38,14 +48,7 @@ fn parameters_are_those_of_the_published_checkpoint() {
 
 #[test]
 fn an_adapter_is_counted_and_alone_is_trained() {
-    let lora = Trainable::Lora {
-        r: 8,
-        lora_alpha: 16.0,
-        lora_dropout: 0.0,
-        target_modules: TargetModules::Names(vec!["q_proj".into()]),
-        gradient_checkpointing: true,
-    };
-    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &lora, WeightType::Auto).unwrap();
+    let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &lora(), WeightType::Auto).unwrap();
     assert_eq!(sizes.trained(), 28 * 8 * (3584 + 3584));
     assert_eq!(sizes.total(), 8_292_166_656 + sizes.trained());
 }
@@ -71,16 +74,9 @@ fn halves_are_counted_as_they_lie_in_memory_and_their_masters_beside_them() {
     let published = Config::from_json(raw, Path::new("config.json")).unwrap();
     let (full, trained) = memory(&published, &Trainable::default(), WeightType::Auto);
     assert_eq!((full.weights, full.masters), (2 * 8_292_166_656, 4 * trained));
-    let lora = Trainable::Lora {
-        r: 8,
-        lora_alpha: 16.0,
-        lora_dropout: 0.0,
-        target_modules: TargetModules::Names(vec!["q_proj".into()]),
-        gradient_checkpointing: true,
-    };
-    let (adapter, trained) = memory(&published, &lora, WeightType::Auto);
+    let (adapter, trained) = memory(&published, &lora(), WeightType::Auto);
     assert_eq!((adapter.weights, adapter.masters), (2 * 8_292_166_656 + 4 * trained, 0));
-    let (whole, _) = memory(&published, &lora, WeightType::Float32);
+    let (whole, _) = memory(&published, &lora(), WeightType::Float32);
     assert_eq!((whole.weights, whole.masters), (4 * (8_292_166_656 + trained), 0));
 }
 

@@ -73,13 +73,8 @@ impl ModelTable {
         if self.dtype != WeightType::Auto {
             names.push(format!("{:?}", self.dtype).to_lowercase());
         }
-        let limits = [
-            ("min_pixels", self.min_pixels),
-            ("max_pixels", self.max_pixels),
-            ("max_dynamic_patch", self.max_dynamic_patch),
-        ];
-        let chosen = limits.iter().filter_map(|(name, limit)| Some((name, (*limit)?)));
-        names.extend(chosen.map(|(name, limit)| format!("{name} {limit}")));
+        let limits = self.picture_limits();
+        names.extend(limits.given().map(|(name, limit)| format!("{name} {limit}")));
         names.join(" + ")
     }
 

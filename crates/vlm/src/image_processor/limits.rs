@@ -14,19 +14,21 @@ pub struct PictureLimits {
 }
 
 impl PictureLimits {
-    /// Fails for a limit that a family of models knows nothing of, which would be passed over otherwise.
-    ///
-    /// Errors: `Input` naming it.
-    pub(crate) fn only<const N: usize>(&self, known: [&str; N]) -> Result<(), Error> {
-        let given = [
+    /// The limits that are given, by name.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        let limits = [
             ("min_pixels", self.min_pixels),
             ("max_pixels", self.max_pixels),
             ("max_dynamic_patch", self.max_dynamic_patch),
         ];
-        match given
-            .iter()
-            .find(|(name, limit)| limit.is_some() && !known.contains(name))
-        {
+        limits.into_iter().filter_map(|(name, limit)| Some((name, limit?)))
+    }
+
+    /// Fails for a limit that a family of models knows nothing of, which would be passed over otherwise.
+    ///
+    /// Errors: `Input` naming it.
+    pub(crate) fn only<const N: usize>(&self, known: [&str; N]) -> Result<(), Error> {
+        match self.given().find(|(name, _)| !known.contains(name)) {
             Some((name, _)) => Err(Error::Input(format!(
                 "`{name}` is not for this model: expected {}",
                 known.join(" or ")
