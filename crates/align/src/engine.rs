@@ -206,10 +206,18 @@ pub enum EngineError {
     /// The data cannot be used: a missing image, too long a prompt, an image placeholder in the text.
     #[error("{0}")]
     Data(String),
+    /// The data of one item cannot be used.
+    #[error("item `{id}`: {problem}")]
+    Item {
+        /// The item.
+        id: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The model cannot be used: a corrupt file, a missing key, a wrong shape.
     #[error("{0}")]
     Model(String),
-    /// Training left the numbers: a loss or gradient that is not finite.
+    /// The numbers left the finite: a score, a loss or a gradient that is none.
     #[error("{0}")]
     Numerics(String),
     /// A file could not be read or written.

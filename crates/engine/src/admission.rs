@@ -10,14 +10,14 @@ use vlm::config::Config;
 use vlm::image_processor::PictureLimits;
 use vlm::processor::Processor;
 
-use crate::engine_error;
 use crate::inputs::Prepared;
+use crate::{engine_error, folder_error};
 
 /// A model's processor, with pictures within limits.
 ///
-/// Errors: `Io` or `Model`, naming the file and key, or the limit.
+/// Errors: `Model`, naming the file and key, or the limit.
 pub(crate) fn open_processor(model: &Path, limits: &PictureLimits) -> Result<Processor, EngineError> {
-    let processor = Processor::open(model).map_err(engine_error)?;
+    let processor = Processor::open(model).map_err(folder_error)?;
     processor
         .within(limits)
         .map_err(|error| EngineError::Model(format!("{}: {error}", model.display())))
@@ -46,9 +46,9 @@ impl Inspector {
     /// Reads a model's `config.json`, tokenizer, template and image settings, the latter within `limits`. `max_length` is in
     /// tokens; the model's own limit holds besides.
     ///
-    /// Errors: `Io` or `Model`, naming the file and key, or the limit.
+    /// Errors: `Model`, naming the file and key, or the limit.
     pub fn open(model: &Path, limits: &PictureLimits, max_length: usize) -> Result<Self, EngineError> {
-        let config = Config::load(model).map_err(engine_error)?;
+        let config = Config::load(model).map_err(folder_error)?;
         Ok(Self {
             processor: open_processor(model, limits)?,
             max_length: max_length.min(config.text.max_position_embeddings),

@@ -29,7 +29,10 @@ use align::engine::EngineError;
 /// The fault of one item's data, named.
 pub(crate) fn of_item(id: &str, error: EngineError) -> EngineError {
     match error {
-        EngineError::Data(problem) => EngineError::Data(format!("item `{id}`: {problem}")),
+        EngineError::Data(problem) => EngineError::Item {
+            id: id.to_owned(),
+            problem,
+        },
         other => other,
     }
 }
@@ -40,6 +43,15 @@ pub(crate) fn engine_error(error: vlm::error::Error) -> EngineError {
     match error {
         Error::Io(error) => EngineError::Io(error),
         Error::Image { .. } | Error::Prompt { .. } | Error::Input(_) => EngineError::Data(error.to_string()),
+        Error::Numerics(problem) => EngineError::Numerics(problem),
         other => EngineError::Model(other.to_string()),
+    }
+}
+
+/// As [`engine_error`], where a model's folder is read: a file that cannot be is the folder's fault.
+pub(crate) fn folder_error(error: vlm::error::Error) -> EngineError {
+    match error {
+        vlm::error::Error::Io(error) => EngineError::Model(error.to_string()),
+        other => engine_error(other),
     }
 }

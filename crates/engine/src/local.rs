@@ -23,7 +23,7 @@ use crate::inputs::Prepared;
 use crate::options::EngineOptions;
 use crate::passes::{Part, Pictures, backward, batch, forward, picture_rows, reply_scores};
 use crate::schedule::{in_order, micro_batches, packs, parts_at_once};
-use crate::{engine_error, of_item};
+use crate::{engine_error, folder_error, of_item};
 
 /// A model of `vlm`, with what training it needs.
 pub struct LocalEngine {
@@ -57,13 +57,13 @@ pub struct ScoredDialogue {
 impl LocalEngine {
     /// Opens a model folder, and the adapter on it if one is given.
     ///
-    /// Errors: `Io` or `Model`, naming file and key.
+    /// Errors: `Model`, naming file and key; `Io` where a folder for picture features cannot be used.
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
         let processor = open_processor(&options.model, &options.picture_limits)?;
-        let mut model = Vlm::load_as(&options.model, options.weight_type, &options.device).map_err(engine_error)?;
+        let mut model = Vlm::load_as(&options.model, options.weight_type, &options.device).map_err(folder_error)?;
         let mut lora = None;
         if let Some(adapter) = &options.adapter {
-            let loaded = model.load_adapter(adapter).map_err(engine_error)?;
+            let loaded = model.load_adapter(adapter).map_err(folder_error)?;
             let dropout = options.trainable.lora().map_or(loaded.dropout, |asked| asked.dropout);
             lora = Some(LoraConfig { dropout, ..loaded });
         } else if let Some(fresh) = options.trainable.lora() {
@@ -115,11 +115,20 @@ impl LocalEngine {
 
     /// Scores every token of a dialogue whose last message is the assistant's.
     ///
-    /// Errors: `Data` when a picture or a message cannot be used.
+    /// Errors: `Item` when a picture or a message cannot be used; `Numerics` when a log-probability is no finite number.
     pub fn score(&mut self, sequence: &Sequence) -> Result<ScoredDialogue, EngineError> {
         let mut prepared = Prepared::sequence(&self.processor, sequence)?;
         let prompt_length = std::mem::replace(&mut prepared.prompt_length, 1);
-        let scores = self.score_all(&[prepared.clone()], Policy::Current)?.remove(0);
+        let scores = self.score_all(&[prepared.clone()], Policy::Current);
+        let scores = scores.map_err(|error| of_item(&sequence.id, error))?.remove(0);
+        if let Some(token) = scores.logprobs.iter().position(|logprob| !logprob.is_finite()) {
+            return Err(EngineError::Numerics(format!(
+                "item `{}`: the log-probability of token {}: expected a finite number, got {}",
+                sequence.id,
+                token + 1,
+                scores.logprobs[token]
+            )));
+        }
         let logprobs = std::iter::once(None)
             .chain(scores.logprobs.into_iter().map(Some))
             .collect();

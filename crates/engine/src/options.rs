@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use align::training::{SettingError, check_at_least_zero, check_count, check_setting};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use vlm::adapter::{LoraConfig, TargetModules};
+use vlm::adapter::{LoraConfig, TARGETS, TargetModules};
+use vlm::config::Config;
 use vlm::image_processor::PictureLimits;
+use vlm::model::Vlm;
 use vlm::parameter::Group;
 use vlm::weights::WeightType;
 
@@ -118,6 +120,20 @@ impl Trainable {
                 lora_dropout,
             ),
             Self::Frozen | Self::Full { .. } => Ok(()),
+        }
+    }
+
+    /// Checks that a fresh adapter, where one is trained, has layers in the model that a configuration describes.
+    ///
+    /// Errors: [`SettingError`] naming the target modules.
+    pub fn validate_layers(&self, table: &str, config: &Config) -> Result<(), SettingError> {
+        // A configuration that describes no model is told when the model is opened.
+        let (Some(lora), Ok(model)) = (self.lora(), Vlm::shapes(config, &Device::flex())) else {
+            return Ok(());
+        };
+        match model.choose_layers(&lora.target_modules) {
+            Ok(_) => Ok(()),
+            Err(got) => check_setting(false, &format!("{table}.target_modules"), TARGETS, got),
         }
     }
 

@@ -6,9 +6,9 @@ use align::engine::{EngineError, SaveKind};
 use vlm::model::Vlm;
 use vlm::optim::AdamW;
 
-use crate::engine_error;
 use crate::local::LocalEngine;
 use crate::options::{EngineOptions, Trainable};
+use crate::{engine_error, folder_error};
 
 const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
@@ -44,17 +44,17 @@ impl LocalEngine {
 
     pub(crate) fn read(&mut self, folder: &Path) -> Result<(), EngineError> {
         if matches!(self.options.trainable, Trainable::Lora { .. }) {
-            self.lora = Some(self.model.load_adapter(folder).map_err(engine_error)?);
+            self.lora = Some(self.model.load_adapter(folder).map_err(folder_error)?);
         } else {
             let EngineOptions {
                 weight_type, device, ..
             } = &self.options;
-            self.model = Vlm::load_as(folder, *weight_type, device).map_err(engine_error)?;
+            self.model = Vlm::load_as(folder, *weight_type, device).map_err(folder_error)?;
         }
         let optimizer = folder.join(OPTIMIZER_FILE);
         // Without it training begins anew: moments and master copies belong to the weights they were made for.
         self.optimizer = if optimizer.exists() {
-            AdamW::load(&optimizer, &self.options.device).map_err(engine_error)?
+            AdamW::load(&optimizer, &self.options.device).map_err(folder_error)?
         } else {
             AdamW::new()
         };

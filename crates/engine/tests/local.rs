@@ -132,7 +132,7 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
         let engine = |trainable, workers| engine_as(weight_type, trainable, workers);
         let folder = tempfile::tempdir().unwrap();
         let (undisturbed, disturbed) = (folder.path().join("one"), folder.path().join("other"));
-        let mut run = RunDir::create(&undisturbed, &settings, 0).unwrap();
+        let mut run = RunDir::create(&undisturbed, &settings, 0, None).unwrap();
         sft::run(
             &mut engine(trainable.clone(), 2),
             &items,
@@ -143,7 +143,7 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
         )
         .unwrap();
 
-        let mut run = RunDir::create(&disturbed, &settings, 0).unwrap();
+        let mut run = RunDir::create(&disturbed, &settings, 0, None).unwrap();
         sft::run(
             &mut engine(trainable.clone(), 1),
             &items,

@@ -25,6 +25,9 @@ pub const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
 // What PEFT puts before the path of every module.
 const PREFIX: &str = "base_model.model.";
 
+/// What target modules have to be, as errors say it.
+pub const TARGETS: &str = "names of linear layers, a regular expression that some match, or `all-linear`";
+
 /// What stands between a matrix's letter and `.weight` where it was saved without PEFT's own method: PEFT's name for an
 /// adapter that nobody named.
 const DEFAULT_NAME: &str = ".default";
@@ -38,23 +41,38 @@ impl Vlm {
         if config.r == 0 {
             return Err(Error::Input("LoRA rank: expected at least 1, got 0".to_owned()));
         }
-        let chosen = ModuleChoice::new(&config.target_modules)?;
-        let (naming, device) = (self.naming(), self.device());
-        let mut n_layers = 0;
-        let mut paths = Vec::new();
+        let chosen = self
+            .choose_layers(&config.target_modules)
+            .map_err(|got| Error::Input(format!("LoRA target modules: expected {TARGETS}, got {got}")))?;
+        let device = self.device();
         self.visit_linears(&mut |linear| {
             let module = linear.module_name().to_owned();
-            let adapter = chosen.contains(&module, naming).then(|| {
-                n_layers += 1;
-                Lora::random(&module, linear.widths(), config.r, config.strength(), seed, &device)
-            });
+            let adapter = chosen
+                .contains(&module)
+                .then(|| Lora::random(&module, linear.widths(), config.r, config.strength(), seed, &device));
             linear.set_adapter(adapter);
-            paths.push(module);
         });
-        if n_layers == 0 {
-            return Err(no_module(&config.target_modules, &paths));
+        Ok(chosen.len())
+    }
+
+    /// The layers that an adapter of these target modules is put on, by name.
+    ///
+    /// Errors: what was got instead of [`TARGETS`]: a pattern that is no regular expression, or one that chooses no layer.
+    pub fn choose_layers(&self, target_modules: &TargetModules) -> Result<BTreeSet<String>, String> {
+        let choice = ModuleChoice::new(target_modules)?;
+        let naming = self.naming();
+        let mut layers = Vec::new();
+        self.clone()
+            .visit_linears(&mut |linear| layers.push(linear.module_name().to_owned()));
+        let chosen: BTreeSet<String> = layers
+            .iter()
+            .filter(|layer| choice.contains(layer, naming))
+            .cloned()
+            .collect();
+        if chosen.is_empty() {
+            return Err(no_layer(target_modules, &layers));
         }
-        Ok(n_layers)
+        Ok(chosen)
     }
 
     /// Takes all adapters off: the model as it was before.
@@ -144,12 +162,16 @@ impl Vlm {
     }
 }
 
-fn no_module(target_modules: &TargetModules, paths: &[String]) -> Error {
-    let example = paths.first().map_or("none", String::as_str);
-    Error::Input(format!(
-        "LoRA target modules {target_modules:?} match none of {} layers, such as `{example}`",
-        paths.len()
-    ))
+fn no_layer(target_modules: &TargetModules, layers: &[String]) -> String {
+    let shown = match target_modules {
+        TargetModules::Names(names) => format!("{names:?}"),
+        TargetModules::Pattern(pattern) => format!("`{pattern}`"),
+    };
+    let example = layers.first().map_or("none", String::as_str);
+    format!(
+        "{shown}, which match none of {} layers, such as `{example}`",
+        layers.len()
+    )
 }
 
 /// Where a file holds the matrices of one layer.
@@ -238,13 +260,13 @@ enum ModuleChoice {
 }
 
 impl ModuleChoice {
-    fn new(target_modules: &TargetModules) -> Result<Self, Error> {
+    fn new(target_modules: &TargetModules) -> Result<Self, String> {
         match target_modules {
             TargetModules::Names(names) => Ok(Self::Names(names.clone())),
             TargetModules::Pattern(pattern) if pattern == "all-linear" => Ok(Self::All),
             TargetModules::Pattern(pattern) => Regex::new(&format!("^(?:{pattern})$"))
                 .map(Self::Pattern)
-                .map_err(|error| Error::Input(format!("LoRA target modules `{pattern}`: {error}"))),
+                .map_err(|error| format!("`{pattern}`, which is no regular expression: {error}")),
         }
     }
 

@@ -47,6 +47,9 @@ pub enum Error {
     /// What binds a sequence cannot say how it may go on.
     #[error("{0}")]
     Constraint(String),
+    /// The model's scores are no finite numbers: its weights hold such, or training has left them behind.
+    #[error("{0}")]
+    Numerics(String),
     /// The input does not fit the model: placeholders and images disagree, a prompt is too long …
     #[error("{0}")]
     Input(String),

@@ -118,8 +118,8 @@ pub type OnFinished<'a> = &'a (dyn Fn(usize, &Generated) + Sync);
 ///
 /// Errors: `Input` when an option is out of range, a prompt has fewer than 2 tokens or
 /// ends in an image token, its image tokens, grids and rows disagree, it
-/// has no room for `max_new_tokens` further positions, or the model's scores are not finite numbers; `Io` when no
-/// thread can be started.
+/// has no room for `max_new_tokens` further positions; `Numerics` when the model's scores are not finite numbers; `Io` when
+/// no thread can be started.
 pub fn generate(
     model: &Vlm,
     prompts: &[Prompt],

@@ -31,11 +31,13 @@ impl<E: Engine> EngineModel<E> {
     fn answer_batch(&self, batch: &[ChatRequest]) -> Result<Vec<Result<ChatAnswer, Unanswered>>, ChatError> {
         match self.sample(batch) {
             Ok(answers) => Ok(answers.into_iter().map(Ok).collect()),
-            Err(EngineError::Data(reason)) if batch.len() == 1 => Ok(vec![Err(Unanswered { reason })]),
-            Err(EngineError::Data(_)) => {
+            Err(EngineError::Data(_) | EngineError::Item { .. }) if batch.len() > 1 => {
                 let alone = batch.chunks(1).map(|request| self.answer_batch(request));
                 Ok(alone.collect::<Result<Vec<_>, _>>()?.concat())
             }
+            Err(error @ (EngineError::Data(_) | EngineError::Item { .. })) => Ok(vec![Err(Unanswered {
+                reason: error.to_string(),
+            })]),
             Err(error) => Err(ChatError::Model(error.to_string())),
         }
     }

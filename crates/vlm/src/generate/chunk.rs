@@ -42,7 +42,7 @@ impl Task<'_> {
         while batch.n_running() > 0 {
             for Event { id, token } in batch.step()? {
                 let place = self.places[id as usize];
-                let token = token.map_err(|error| Error::Input(format!("prompt {}: {error}", place.prompt)))?;
+                let token = token.map_err(|error| of_prompt(place.prompt, error))?;
                 self.append(place, &token, &mut results[id as usize]);
             }
         }
@@ -85,5 +85,16 @@ impl Task<'_> {
             }
         };
         groups.map(request).collect()
+    }
+}
+
+/// A prompt's error with its index.
+fn of_prompt(index: usize, error: Error) -> Error {
+    match error {
+        Error::Numerics(problem) => Error::Numerics(format!("prompt {index}: {problem}")),
+        other => Error::Prompt {
+            index,
+            problem: other.to_string(),
+        },
     }
 }

@@ -113,9 +113,15 @@ impl Running {
         let sampler = sampler.adjusted(adjustments, &self.history);
         sampler.draw(scores, &mut self.generator).ok_or_else(|| {
             let n_tokens = self.n_drawn;
-            Error::Input(format!(
-                "expected finite scores, not all of banned tokens, after {n_tokens} generated tokens"
-            ))
+            match scores.iter().find(|score| !score.is_finite()) {
+                Some(score) => Error::Numerics(format!(
+                    "after {n_tokens} generated tokens: expected finite scores, got {score}: the weights hold such numbers, \
+                     or are too large"
+                )),
+                None => Error::Input(format!(
+                    "after {n_tokens} generated tokens: expected a token to go on with, got all of them banned"
+                )),
+            }
         })
     }
 }

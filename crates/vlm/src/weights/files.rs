@@ -34,14 +34,14 @@ pub(crate) struct WeightFiles {
 impl WeightFiles {
     /// Opens a folder with `model.safetensors`, or with shards listed in `model.safetensors.index.json`.
     ///
-    /// Errors: `Io` for an index or an only file that cannot be opened; `File` for one that is no index or no safetensors
-    /// file; `Tensor` for a key whose shard is missing or damaged, that is cut off, that two shards hold, or that is not
+    /// Errors: `Io` for an index or an only file that cannot be opened; `File` where there is neither, or for one that is no
+    /// index or no safetensors file; `Tensor` for a key whose shard is missing or damaged, that is cut off, that two shards hold, or that is not
     /// where the index says.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let index = read_index(folder)?;
         let files = match &index {
             Some(index) => open_shards(folder, index)?,
-            None => vec![TensorFile::open(&folder.join(WEIGHTS_FILE))?],
+            None => vec![open_only(folder)?],
         };
         let mut file_of_key = BTreeMap::new();
         for (number, file) in files.iter().enumerate() {
@@ -138,6 +138,15 @@ fn read_index(folder: &Path) -> Result<Option<ShardIndex>, Error> {
 /// Errors: `Io` or `File` when there is an index that cannot be read.
 pub fn shard_names(folder: &Path) -> Result<Option<BTreeSet<String>>, Error> {
     Ok(read_index(folder)?.map(|index| index.weight_map.into_values().collect()))
+}
+
+fn open_only(folder: &Path) -> Result<TensorFile, Error> {
+    let path = folder.join(WEIGHTS_FILE);
+    if !path.exists() {
+        let problem = format!("expected the weights, here or in shards that {INDEX_FILE} lists, got no file");
+        return Err(Error::File { path, problem });
+    }
+    TensorFile::open(&path)
 }
 
 fn open_shards(folder: &Path, index: &ShardIndex) -> Result<Vec<TensorFile>, Error> {
