@@ -1,7 +1,7 @@
 //! A run's directory: everything a run leaves behind, written so that a kill at any point loses nothing.
 //!
 //! ```text
-//! config.resolved.json           every setting, the seed, the git commit
+//! config.resolved.json           every setting, the seed, the commit that the program is built from
 //! metrics.jsonl                  one line a step: {"step": 1, "loss": 2.3, …}
 //! events.out.tfevents.scruple    the same for TensorBoard
 //! rollouts.jsonl                 one line a response
@@ -14,7 +14,6 @@
 //! [`RunDir::rewind_to`] takes back exactly what came after, and a resumed run's files equal an undisturbed run's.
 
 mod answers;
-mod git;
 mod journal;
 mod settings;
 
@@ -28,8 +27,8 @@ use serde_json::{Value, json};
 
 pub use answers::AnswerFolder;
 pub use journal::{Journal, JournalLines, read_journal};
-use settings::write_json;
-pub(crate) use settings::{check_settings, keep_settings, read_json};
+pub(crate) use settings::{check_settings, read_json};
+pub use settings::{keep_settings, write_json};
 
 use crate::rollout::RolloutRecord;
 use crate::tensorboard::EventWriter;
@@ -64,8 +63,8 @@ pub enum RunError {
     },
     /// The run was begun with other settings.
     #[error(
-        "{}: `{key}` differs from the run's: expected {expected}, got {got}; resume with the settings that the run \
-         began with, or choose another folder",
+        "{}: `{key}` differs from the run's: expected {expected}, got {got}; go on with the settings that it was begun \
+         with, or begin anew elsewhere",
         file.display()
     )]
     SettingDiffers {
@@ -126,22 +125,15 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Begins a run in a folder, which is made where it does not exist.
+    /// Begins a run in a folder, which is made where it does not exist. `commit` is what the program is built from, where
+    /// that is known.
     ///
     /// Errors: `Exists` where a run is already there; `Io` naming the file.
-    pub fn create(folder: &Path, config: &Value, seed: u64) -> Result<Self, RunError> {
-        if [CONFIG, METRICS, ROLLOUTS]
-            .iter()
-            .any(|name| folder.join(name).exists())
-        {
-            return Err(RunError::Exists {
-                folder: folder.to_owned(),
-            });
-        }
-        let git_commit = std::env::current_dir().ok().and_then(|folder| git::commit_of(&folder));
+    pub fn create(folder: &Path, config: &Value, seed: u64, commit: Option<&str>) -> Result<Self, RunError> {
+        Self::check_free(folder)?;
         let resolved = ResolvedConfig {
             seed,
-            git_commit,
+            git_commit: commit.map(str::to_owned),
             config: config.clone(),
         };
         write_json(&folder.join(CONFIG), &resolved)?;
@@ -152,6 +144,29 @@ impl RunDir {
     ///
     /// Errors: `NoRun`; `SettingDiffers` naming the first setting that is not as the run began; `Corrupt`; `Io`.
     pub fn resume(folder: &Path, config: &Value, seed: u64) -> Result<Self, RunError> {
+        Self::check_begun(folder, config, seed)?;
+        Self::open(folder)
+    }
+
+    /// Makes sure that a run may begin in a folder; nothing is touched.
+    ///
+    /// Errors: `Exists` where one is already there.
+    pub fn check_free(folder: &Path) -> Result<(), RunError> {
+        if [CONFIG, METRICS, ROLLOUTS]
+            .iter()
+            .any(|name| folder.join(name).exists())
+        {
+            return Err(RunError::Exists {
+                folder: folder.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the run in a folder was begun with these settings; nothing is touched.
+    ///
+    /// Errors: as [`RunDir::resume`].
+    pub fn check_begun(folder: &Path, config: &Value, seed: u64) -> Result<(), RunError> {
         let file = folder.join(CONFIG);
         if !file.exists() {
             return Err(RunError::NoRun {
@@ -160,8 +175,7 @@ impl RunDir {
         }
         let run: ResolvedConfig = read_json(&file)?;
         check_settings(&file, &json!({ "seed": run.seed }), &json!({ "seed": seed }))?;
-        check_settings(&file, &run.config, config)?;
-        Self::open(folder)
+        check_settings(&file, &run.config, config)
     }
 
     fn open(folder: &Path) -> Result<Self, RunError> {

@@ -68,8 +68,11 @@ fn train_judged(
 ) -> Result<Outcome, TrainingError> {
     let settings = serde_json::json!({ "grpo": config, "rollout": rollout });
     let known = folder.join("config.resolved.json").exists();
-    let open = if known { RunDir::resume } else { RunDir::create };
-    let mut run_dir = open(folder, &settings, config.seed)?;
+    let mut run_dir = if known {
+        RunDir::resume(folder, &settings, config.seed)?
+    } else {
+        RunDir::create(folder, &settings, config.seed, None)?
+    };
     let rubric = Rubric::default();
     let rollout = Rollout {
         config: rollout,

@@ -34,7 +34,9 @@ pub(crate) fn check_settings(file: &Path, expected: &Value, got: &Value) -> Resu
 }
 
 /// Writes a value as JSON; the file appears whole or not at all.
-pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> {
+///
+/// Errors: `Io` naming the file.
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> {
     let mut text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
     text.push(b'\n');
     Ok(write_atomically(path, &text)?)

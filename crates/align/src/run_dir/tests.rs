@@ -43,11 +43,11 @@ fn read(run: &RunDir, name: &str) -> String {
 #[test]
 fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
     let folder = tempfile::tempdir().unwrap();
-    let mut undisturbed = RunDir::create(&folder.path().join("a"), &config(), 7).unwrap();
+    let mut undisturbed = RunDir::create(&folder.path().join("a"), &config(), 7, None).unwrap();
     (1..=6).for_each(|step| take_step(&mut undisturbed, step));
 
     let killed_folder = folder.path().join("b");
-    let mut killed = RunDir::create(&killed_folder, &config(), 7).unwrap();
+    let mut killed = RunDir::create(&killed_folder, &config(), 7, None).unwrap();
     for step in 1..=5 {
         take_step(&mut killed, step);
         if step % 2 == 0 {
@@ -85,7 +85,7 @@ fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
 #[test]
 fn rewinding_to_the_beginning_empties_the_run() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = RunDir::create(folder.path(), &config(), 7).unwrap();
+    let mut run = RunDir::create(folder.path(), &config(), 7, None).unwrap();
     take_step(&mut run, 1);
     save(&mut run, 1);
     run.mark_done().unwrap();
@@ -99,7 +99,7 @@ fn rewinding_to_the_beginning_empties_the_run() {
 #[test]
 fn checkpoints_are_ordered_by_number_and_pruned_from_the_oldest() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = RunDir::create(folder.path(), &config(), 7).unwrap();
+    let mut run = RunDir::create(folder.path(), &config(), 7, None).unwrap();
     for step in [9, 10, 100] {
         save(&mut run, step);
     }
@@ -120,8 +120,10 @@ fn a_run_is_not_overwritten_and_only_resumed_as_it_began() {
         missing.ends_with("no run to resume: expected config.resolved.json in it"),
         "{missing}"
     );
-    RunDir::create(folder.path(), &config(), 7).unwrap();
-    let exists = RunDir::create(folder.path(), &config(), 7).unwrap_err().to_string();
+    RunDir::create(folder.path(), &config(), 7, None).unwrap();
+    let exists = RunDir::create(folder.path(), &config(), 7, None)
+        .unwrap_err()
+        .to_string();
     assert!(
         exists.ends_with("a run is already there: resume it, or choose another folder"),
         "{exists}"
@@ -141,7 +143,7 @@ fn a_run_is_not_overwritten_and_only_resumed_as_it_began() {
 fn settings_that_the_json_reader_rounds_still_compare_equal() {
     let folder = tempfile::tempdir().unwrap();
     let awkward: Vec<f64> = (1..2000).map(|index| 1.0 / (index as f64).powi(3)).collect();
-    RunDir::create(folder.path(), &json!({ "rates": awkward }), 7).unwrap();
+    RunDir::create(folder.path(), &json!({ "rates": awkward }), 7, None).unwrap();
     RunDir::resume(folder.path(), &json!({ "rates": awkward }), 7).unwrap();
 }
 
@@ -150,12 +152,12 @@ fn refusals_and_corruption_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let blocked = folder.path().join("file");
     fs_err::write(&blocked, b"").unwrap();
-    let message = RunDir::create(&blocked.join("run"), &config(), 7)
+    let message = RunDir::create(&blocked.join("run"), &config(), 7, None)
         .unwrap_err()
         .to_string();
     assert!(message.contains(&blocked.display().to_string()), "{message}");
 
-    let mut run = RunDir::create(&folder.path().join("run"), &config(), 7).unwrap();
+    let mut run = RunDir::create(&folder.path().join("run"), &config(), 7, None).unwrap();
     take_step(&mut run, 1);
     save(&mut run, 1);
     fs_err::write(run.folder().join(METRICS), b"").unwrap();

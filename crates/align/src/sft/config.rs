@@ -105,6 +105,24 @@ impl SftConfig {
         check_optimizer(table, &self.optimizer(self.learning_rate))
     }
 
+    /// Checks that there are general items where some are to be mixed in with so many others. `table` is where the settings
+    /// stand.
+    ///
+    /// Errors: [`SettingError`] naming the share.
+    pub fn check_general(&self, table: &str, n_items: usize, n_general: usize) -> Result<(), SettingError> {
+        check_setting(
+            n_general > 0 || self.general_items(n_items) == 0,
+            &format!("{table}.general_ratio"),
+            "0 where no general items are given",
+            self.general_ratio,
+        )
+    }
+
+    /// How many general items are mixed in with so many others.
+    pub(super) fn general_items(&self, n_items: usize) -> usize {
+        (n_items as f64 * self.general_ratio / (1.0 - self.general_ratio)).round() as usize
+    }
+
     /// How many optimizer steps there are in all.
     pub fn total_steps(&self, steps_per_epoch: usize) -> usize {
         if self.max_steps > 0 {

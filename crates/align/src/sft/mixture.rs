@@ -2,7 +2,7 @@
 //! epoch. Everything follows from seed and step, so that a resumed run goes on in the same order.
 
 use super::SftConfig;
-use crate::training::{SettingError, TrainingError, check_setting, derive_seed, shuffled};
+use crate::training::{TrainingError, derive_seed, shuffled};
 use crate::types::Item;
 
 /// The training data and its order.
@@ -24,8 +24,8 @@ impl<'a> Mixture<'a> {
         if items.is_empty() {
             return Err(TrainingError::NoItems);
         }
-        let n_general = (items.len() as f64 * config.general_ratio / (1.0 - config.general_ratio)).round() as usize;
-        check_general(n_general, general.len(), config)?;
+        config.check_general("sft", items.len(), general.len())?;
+        let n_general = config.general_items(items.len());
         let used_general = if n_general > 0 { general } else { &[] };
         if let Some(item) = items.iter().chain(used_general).find(|item| item.label().is_none()) {
             return Err(TrainingError::NoLabel { item: item.id.clone() });
@@ -72,14 +72,4 @@ impl<'a> Mixture<'a> {
         let order = shuffled(all.len(), derive_seed(self.seed, "epoch", &[epoch]));
         order.into_iter().map(|index| all[index]).collect()
     }
-}
-
-fn check_general(wanted: usize, found: usize, config: &SftConfig) -> Result<(), SettingError> {
-    let expected = "0 where no general items are given";
-    check_setting(
-        wanted == 0 || found > 0,
-        "sft.general_ratio",
-        expected,
-        config.general_ratio,
-    )
 }

@@ -52,8 +52,11 @@ fn train(
 ) -> Result<Outcome, TrainingError> {
     let settings = serde_json::to_value(config).unwrap();
     let known = folder.join("config.resolved.json").exists();
-    let open = if known { RunDir::resume } else { RunDir::create };
-    let mut run_dir = open(folder, &settings, config.seed)?;
+    let mut run_dir = if known {
+        RunDir::resume(folder, &settings, config.seed)?
+    } else {
+        RunDir::create(folder, &settings, config.seed, None)?
+    };
     run(engine, &items(), &general(), config, &mut run_dir, progress)
 }
 
@@ -109,7 +112,7 @@ fn every_turn_is_learnt_or_the_last_alone() {
             max_steps: 1,
             ..config()
         };
-        let mut run_dir = RunDir::create(folder.path(), &serde_json::json!({}), 0).unwrap();
+        let mut run_dir = RunDir::create(folder.path(), &serde_json::json!({}), 0, None).unwrap();
         let items = [dialogue.clone()];
         run(&mut engine(), &items, &[], &config, &mut run_dir, &mut Silent).unwrap();
         metrics(folder.path())[0]["num_tokens"].as_f64().unwrap()
@@ -227,7 +230,7 @@ fn a_finished_run_is_loaded_and_not_trained_again() {
 fn bad_data_and_settings_are_named() {
     let message = |items: &[Item], general: &[Item], config: &SftConfig| {
         let folder = tempfile::tempdir().unwrap();
-        let mut run_dir = RunDir::create(folder.path(), &serde_json::json!({}), 0).unwrap();
+        let mut run_dir = RunDir::create(folder.path(), &serde_json::json!({}), 0, None).unwrap();
         run(&mut engine(), items, general, config, &mut run_dir, &mut Silent)
             .unwrap_err()
             .to_string()
