@@ -4,7 +4,7 @@ use std::path::Path;
 
 use align::types::{Dialogues, Item, Part, Role};
 
-use crate::errors::Failure;
+use crate::errors::{Failure, faulty_item};
 
 /// Reads a file of items and checks each; `fault` says what is wrong with an item, or nothing.
 ///
@@ -36,6 +36,30 @@ fn for_each_checked(
         take(item);
     }
     Ok(())
+}
+
+/// An engine's complaint about an item, with file and line where one of these files holds it; any other error is what it
+/// is.
+pub fn located(error: impl Into<anyhow::Error>, files: &[impl AsRef<Path>]) -> anyhow::Error {
+    let error = error.into();
+    let Some((id, problem)) = faulty_item(&error) else {
+        return error;
+    };
+    let mut files = files.iter().map(AsRef::as_ref);
+    match files.find_map(|file| Some((file, line_of(file, id)?))) {
+        Some((file, line)) => Failure::data(format!("{}:{line}: item `{id}`: {problem}", file.display())).into(),
+        None => error,
+    }
+}
+
+fn line_of(file: &Path, id: &str) -> Option<usize> {
+    let mut items = Dialogues::<Item>::open(file).ok()?;
+    while let Some(Ok(item)) = items.next() {
+        if item.id == id {
+            return Some(items.line());
+        }
+    }
+    None
 }
 
 /// Fails where results would be written over the data they are made of.

@@ -4,7 +4,7 @@ mod classify;
 
 use std::io::{IsTerminal, Write};
 
-pub use classify::{Category, category_of};
+pub use classify::{Category, category_of, faulty_item};
 
 /// A failure that the command line itself finds, with a category and perhaps a hint.
 #[derive(Debug)]

@@ -1,35 +1,56 @@
 //! Results written line by line: each line is on disk before the next begins, and a failed write leaves only whole
 //! lines behind.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use align::run_dir::write_lines;
+use align::run_dir::{RunError, write_lines};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::errors::Failure;
+use crate::output_folder::OutputFolder;
+use settings::ResultSettings;
 
 /// A file of JSON lines that grows as results come.
 pub struct LineWriter {
     path: PathBuf,
+    settings: Option<ResultSettings>,
     resume: bool,
     file: Option<fs_err::File>,
     bytes: u64,
     lines: usize,
+    _folder: OutputFolder,
 }
 
 impl LineWriter {
-    /// A writer to `path`. Nothing is touched before the first line is there to be written, so a command that fails
-    /// early leaves an older file alone; after that the file is replaced, or with `resume` appended to.
-    pub fn new(path: &Path, resume: bool) -> Self {
-        Self {
+    /// A writer to `path` of results made with `settings`, which are kept beside it, and how many lines each id has there
+    /// already. Nothing is touched before the first line is there to be written, so a command that fails early leaves an
+    /// older file alone; after that the file is replaced, or with `resume` appended to. A torn last line, left by a kill,
+    /// is cut off before.
+    ///
+    /// Errors: of usage where the results to go on with were begun with other settings, or go to a pipe or a device; of
+    /// data naming file and line where they are none; of output where their folder cannot be made.
+    pub fn open(path: &Path, settings: Value, resume: bool) -> anyhow::Result<(Self, HashMap<String, usize>)> {
+        let settings = ResultSettings::beside(path, settings);
+        let written = if resume {
+            written_before(path, settings.as_ref())?
+        } else {
+            HashMap::new()
+        };
+        let writer = Self {
+            _folder: OutputFolder::make_for(path)?,
             path: path.to_owned(),
+            settings,
             resume,
             file: None,
             bytes: 0,
             lines: 0,
-        }
+        };
+        Ok((writer, written))
     }
 
     /// Appends lines, all in one write.
@@ -41,7 +62,7 @@ impl LineWriter {
             serde_json::to_writer(&mut text, value)?;
             text.push(b'\n');
         }
-        let outcome = self.open().and_then(|file| file.write_all(&text));
+        let outcome = self.file().and_then(|file| Ok(file.write_all(&text)?));
         if let Err(error) = outcome {
             return Err(self.give_up(error).into());
         }
@@ -54,36 +75,40 @@ impl LineWriter {
     ///
     /// Errors: a [`Failure`] of output naming the file.
     pub fn finish(mut self) -> anyhow::Result<()> {
-        let outcome = self.open().and_then(|file| {
+        let outcome = self.file().and_then(|file| {
             // Pipes and devices cannot be synced, and need not be.
             if file.metadata()?.is_file() {
-                file.sync_all()
-            } else {
-                Ok(())
+                file.sync_all()?;
             }
+            Ok(())
         });
         outcome.map_err(|error| self.give_up(error).into())
     }
 
-    fn open(&mut self) -> std::io::Result<&mut fs_err::File> {
-        if self.file.is_none() {
-            if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                fs_err::create_dir_all(folder)?;
-            }
-            let mut options = fs_err::OpenOptions::new();
-            options.create(true).write(true).truncate(!self.resume);
-            let mut file = options.open(&self.path)?;
-            if self.resume {
-                self.bytes = file.seek(SeekFrom::End(0))?;
-            }
-            self.file = Some(file);
-        }
-        self.file
-            .as_mut()
-            .ok_or_else(|| std::io::Error::other("the file was not opened"))
+    /// The file, opened when it is first needed.
+    fn file(&mut self) -> Result<&mut fs_err::File, RunError> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.open_file()?,
+        };
+        Ok(self.file.insert(file))
     }
 
-    fn give_up(&mut self, error: std::io::Error) -> Failure {
+    fn open_file(&mut self) -> Result<fs_err::File, RunError> {
+        let mut options = fs_err::OpenOptions::new();
+        options.create(true).write(true).truncate(!self.resume);
+        let mut file = options.open(&self.path)?;
+        if self.resume {
+            self.bytes = file.seek(SeekFrom::End(0))?;
+        }
+        // Only an empty file takes on other settings, so that a kill in between leaves no line under those of others.
+        if let Some(settings) = self.settings.as_ref().filter(|_| self.bytes == 0) {
+            settings.keep()?;
+        }
+        Ok(file)
+    }
+
+    fn give_up(&mut self, error: RunError) -> Failure {
         if let Some(file) = &self.file {
             // Cuts a torn line off; a device or pipe cannot be cut, and holds no torn line to go on from.
             let _ = file.set_len(self.bytes);
@@ -102,14 +127,27 @@ pub fn write_whole(path: &Path, values: &[impl Serialize]) -> anyhow::Result<()>
     Ok(write_lines(path, values).map_err(problem)?)
 }
 
-/// How many lines each id has in a file of results, for going on with it. A torn last line, left by a kill, is cut off.
-///
-/// Errors: a [`Failure`] of data naming file and line when an earlier line is no result.
-pub fn lines_by_id(path: &Path) -> anyhow::Result<HashMap<String, usize>> {
-    let mut counts = HashMap::new();
-    if !path.exists() {
-        return Ok(counts);
+/// How many lines each id has in a file of results that is gone on with; none where it was not begun.
+fn written_before(path: &Path, settings: Option<&ResultSettings>) -> anyhow::Result<HashMap<String, usize>> {
+    let Some(settings) = settings else {
+        let problem = format!(
+            "{}: expected a file to go on with, got a pipe or a device",
+            path.display()
+        );
+        return Err(Failure::usage(problem)
+            .hint("leave `--resume` out to begin anew")
+            .into());
+    };
+    if !fs_err::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
+        return Ok(HashMap::new());
     }
+    settings.check()?;
+    lines_by_id(path)
+}
+
+/// How many lines each id has in a file of results. A torn last line is cut off.
+fn lines_by_id(path: &Path) -> anyhow::Result<HashMap<String, usize>> {
+    let mut counts = HashMap::new();
     let mut file = fs_err::OpenOptions::new().read(true).write(true).open(path)?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
@@ -137,19 +175,56 @@ fn id_of(path: &Path, line_number: usize, line: &str) -> anyhow::Result<String> 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::errors::{Category, category_of};
+
+    /// Writes a line under these settings, after those that were there.
+    fn write_one(path: &Path, settings: Value, resume: bool) -> anyhow::Result<()> {
+        let (mut writer, _) = LineWriter::open(path, settings, resume)?;
+        writer.write(&[json!({"id": "a"})])?;
+        writer.finish()
+    }
 
     #[test]
     fn a_new_writer_replaces_and_a_resumed_one_appends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/out.jsonl");
-        for (resume, expected) in [(false, "{\"id\":\"a\"}\n"), (true, "{\"id\":\"a\"}\n{\"id\":\"a\"}\n")] {
-            let mut writer = LineWriter::new(&path, resume);
-            writer.write(&[serde_json::json!({"id": "a"})]).unwrap();
-            writer.finish().unwrap();
+        for (resume, n_lines) in [(true, 1), (false, 1), (true, 2)] {
+            write_one(&path, json!({}), resume).unwrap();
+            let expected = "{\"id\":\"a\"}\n".repeat(n_lines);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn results_are_gone_on_with_under_the_settings_that_they_were_begun_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        write_one(&path, json!({"seed": 1}), false).unwrap();
+        write_one(&path, json!({"seed": 2}), false).unwrap();
+        write_one(&path, json!({"seed": 2}), true).unwrap();
+        let refused = |settings| {
+            let error = write_one(&path, settings, true).unwrap_err();
+            assert_eq!(category_of(&error), Category::Usage);
+            error.to_string()
+        };
+        let differs = refused(json!({"seed": 1}));
+        assert!(
+            differs.contains("out.jsonl.settings.json: `seed` differs from the run's: expected 2, got 1"),
+            "{differs}"
+        );
+        std::fs::remove_file(folder.path().join("out.jsonl.settings.json")).unwrap();
+        let unknown = refused(json!({"seed": 2}));
+        assert!(
+            unknown.contains("out.jsonl: expected the settings that it was begun with in "),
+            "{unknown}"
+        );
+        // A file without a line holds nothing that could be mixed.
+        std::fs::write(&path, "").unwrap();
+        write_one(&path, json!({"seed": 3}), true).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
     }
 
     #[test]
@@ -157,7 +232,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.jsonl");
         std::fs::write(&path, "old").unwrap();
-        drop(LineWriter::new(&path, false));
+        drop(LineWriter::open(&path, json!({}), false).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
     }
 
@@ -177,12 +252,14 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_an_output_failure_that_names_the_file() {
-        let mut writer = LineWriter::new(Path::new("/dev/full"), false);
+        let (mut writer, _) = LineWriter::open(Path::new("/dev/full"), json!({}), false).unwrap();
         let error = writer.write(&["line"]).unwrap_err();
         assert_eq!(category_of(&error), Category::Output);
         assert!(
             error.to_string().starts_with("/dev/full: cannot write after 0 lines"),
             "{error}"
         );
+        assert!(!Path::new("/dev/full.settings.json").exists());
+        assert!(LineWriter::open(Path::new("/dev/full"), json!({}), true).is_err());
     }
 }

@@ -9,6 +9,7 @@ mod errors;
 mod hub;
 mod interrupt;
 mod lines;
+mod output_folder;
 mod progress;
 mod review;
 mod roles;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use align::chat::{ChatModel, EngineModel};
 use align::eval::Table;
 use align::judge::{JudgeConfig, ModelJudge};
+use align::mini::judge::ExactJudge;
 use align::mini::model::MiniModel;
 use align::mini::painter::MiniPainter;
 use align::paint::PaintModel;
+use align::verdict::Judge;
 use endpoint::{Endpoint, Journal, Journalled, RoleSettings, Spending};
 use engine::Trainable;
 use serde::Serialize;
@@ -66,14 +68,11 @@ pub fn deciding(tables: &RoleTables) -> serde_json::Value {
 
 impl<'a> Roles<'a> {
     /// Gets ready to open roles. Where any is played by a model, behind an endpoint or here, the journal is opened, and
-    /// made with its folder where there is none.
+    /// made where there is none.
     ///
     /// Errors: of output naming the journal.
     pub fn open(tables: &'a RoleTables, journal: &Path, device: Device) -> anyhow::Result<Self> {
         let journal = if tables.values().any(|role| !role.is_mini()) {
-            if let Some(folder) = journal.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                fs_err::create_dir_all(folder)?;
-            }
             Some(Arc::new(Journal::open(journal).map_err(Failure::output)?))
         } else {
             None
@@ -119,6 +118,16 @@ impl<'a> Roles<'a> {
     /// Errors: of model where one cannot be used.
     pub fn judge(&self, config: &JudgeConfig) -> anyhow::Result<ModelJudge> {
         Ok(ModelJudge::new(self.models()?, config.clone()))
+    }
+
+    /// As [`Self::judge`]; where no role is played, the miniature world's exact judge.
+    ///
+    /// Errors: as [`Self::judge`].
+    pub fn judge_or_exact(&self, config: &JudgeConfig) -> anyhow::Result<Box<dyn Judge>> {
+        if self.is_empty() {
+            return Ok(Box::new(ExactJudge));
+        }
+        Ok(Box::new(self.judge(config)?))
     }
 
     /// Opens the model of one role; none where there is no such role.

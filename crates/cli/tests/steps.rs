@@ -22,6 +22,22 @@ fn scruple(folder: &Path, arguments: &[&str]) -> String {
 }
 
 #[test]
+fn a_run_names_the_commit_of_the_program_and_not_that_of_the_folder_it_is_started_in() {
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::create_dir(folder.path().join(".git")).unwrap();
+    fs_err::write(folder.path().join(".git/HEAD"), "0123456789".repeat(4)).unwrap();
+    let line =
+        r#"{"id": "a", "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}"#;
+    fs_err::write(folder.path().join("train.jsonl"), line).unwrap();
+    let base = format!("model.path={}", base_model().display());
+    let train = ["sft", "--out", "run", "data.train=train.jsonl", "sft.general_ratio=0"];
+    scruple(folder.path(), &[&train[..], &["sft.max_steps=1", &base]].concat());
+    let record = fs_err::read_to_string(folder.path().join("run/config.resolved.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(record["git_commit"].as_str(), option_env!("SCRUPLE_COMMIT"));
+}
+
+#[test]
 fn the_steps_fit_together() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| scruple(folder.path(), arguments);

@@ -18,6 +18,7 @@ use crate::args::RunArguments;
 use crate::config;
 use crate::config::tables::{BaseSettings, ModelTable};
 use crate::interrupt;
+use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
@@ -50,6 +51,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     loaded.check(settings.size.validate("size"))?;
     loaded.check(settings.captioning.validate("captioning"))?;
     loaded.check(settings.sft.validate("sft"))?;
+    let _folder = OutputFolder::make(&arguments.out)?;
     // Both runs are opened before anything is drawn: what is there of another run must not be touched.
     let mut captioning = open_stage(arguments, "seeing", settings, settings.captioning.seed)?;
     let mut dialogues = open_stage(arguments, "model", settings, settings.sft.seed)?;
@@ -86,11 +88,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
 
 /// The run of a stage, beside the folder of the model that comes out of it.
 fn open_stage(arguments: &RunArguments, stage: &str, settings: &BaseSettings, seed: u64) -> anyhow::Result<RunDir> {
-    let run = RunArguments {
-        out: arguments.out.join(format!("{stage}.run")),
-        ..arguments.clone()
-    };
-    open(&run, settings, seed)
+    let folder = arguments.out.join(format!("{stage}.run"));
+    open(&folder, arguments.resume, settings, seed)
 }
 
 /// One stage: a model folder and items in, the trained model's folder out.

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use align::chat::ChatModel;
 use align::curate::{self, Curation, CurationSummary, Policy, PolicyModel, Pool, Shard, ShardSummary};
 use align::decontamination::Decontaminator;
 use align::decontamination::picture::GreyPicture;
-use align::mini::judge::ExactJudge;
 use align::run_dir::AnswerFolder;
-use align::verdict::Judge;
 use clap::Args;
-use engine::Trainable;
+use engine::{LocalEngine, Trainable};
 use vlm::image_processor::read_picture;
 
 use super::Context;
@@ -18,8 +17,9 @@ use super::run_folder::required;
 use crate::args::RunArguments;
 use crate::config;
 use crate::config::tables::{CurateSettings, ModelTable};
-use crate::data::{check_each, without_truth};
+use crate::data::{check_each, located, without_truth};
 use crate::interrupt;
+use crate::output_folder::OutputFolder;
 use crate::roles::{self, JOURNAL, RoleTables, Roles, with_costs};
 use crate::terminal::print_line;
 
@@ -93,17 +93,14 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     }
     let decontaminator = Decontaminator::open(&settings.decontamination, &grey)?;
     let (folder, device) = (&arguments.run.out, context.global.device);
+    let _folder = OutputFolder::make(folder)?;
     let judges = Roles::open(&judges, &folder.join(JOURNAL), device)?;
     let policy_roles = Roles::open(&policies, &folder.join(POLICY_JOURNAL), device)?;
     if arguments.retry_failed {
         judges.retry_failed()?;
         policy_roles.retry_failed()?;
     }
-    let judge: Box<dyn Judge> = if judges.is_empty() {
-        Box::new(ExactJudge)
-    } else {
-        Box::new(judges.judge(&settings.judge)?)
-    };
+    let judge = judges.judge_or_exact(&settings.judge)?;
     let curation = Curation {
         pool: Pool::File(prompts),
         judge: &*judge,
@@ -127,27 +124,36 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         .then(|| model::open(&settings.model, Trainable::Frozen, 0, device))
         .transpose()?;
     let remote = policy_roles.models()?;
-    let local = engine.as_mut().map(|engine| Policy {
-        name: (!policies.is_empty()).then(|| "model".to_owned()),
-        model: PolicyModel::Engine(engine),
-    });
-    let remote = policies.keys().zip(&remote).map(|(name, model)| Policy {
-        name: Some(name.clone()),
-        model: PolicyModel::Chat(&**model),
-    });
-    let mut all: Vec<Policy> = local.into_iter().chain(remote).collect();
+    let mut all = in_order(engine.as_mut(), &policies, &remote);
     let (all_roles, progress) = ([&policy_roles, &judges], &mut context.progress);
+    let told = |error| located(interrupt::stopped_or(error), &[prompts]);
     match arguments.shard {
         None => {
-            let outcome = curate::run(&mut all, &curation, output, progress).map_err(interrupt::stopped_or);
+            let outcome = curate::run(&mut all, &curation, output, progress).map_err(told);
             conclude(&with_costs(&all_roles, outcome)?, folder)
         }
         Some(shard) => {
-            let outcome =
-                curate::run_shard(shard, &mut all, &curation, output, progress).map_err(interrupt::stopped_or);
+            let outcome = curate::run_shard(shard, &mut all, &curation, output, progress).map_err(told);
             Ok(conclude_shard(shard, with_costs(&all_roles, outcome)?, folder)?)
         }
     }
+}
+
+/// All policies: the model on this machine, then those that roles play by name.
+fn in_order<'a>(
+    engine: Option<&'a mut LocalEngine>,
+    roles: &RoleTables,
+    models: &'a [Box<dyn ChatModel + Send>],
+) -> Vec<Policy<'a>> {
+    let local = engine.map(|engine| Policy {
+        name: (!roles.is_empty()).then(|| "model".to_owned()),
+        model: PolicyModel::Engine(engine),
+    });
+    let remote = roles.keys().zip(models).map(|(name, model)| Policy {
+        name: Some(name.clone()),
+        model: PolicyModel::Chat(&**model),
+    });
+    local.into_iter().chain(remote).collect()
 }
 
 fn settings(arguments: &Arguments) -> anyhow::Result<CurateSettings> {

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::errors::Failure;
+use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
 use figures::{figures, peak_rss_mb};
 use recipe::Recipe;
@@ -60,6 +61,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let began = Instant::now();
     let recipe = Recipe::load(arguments.seed, &arguments.overrides)?;
+    let _folder = OutputFolder::make(&arguments.out)?;
     prepare(&arguments.out, &recipe, arguments.resume)?;
     let mut demo = Demo::new(&arguments.out, &recipe, context);
     demo.draw_world()?;

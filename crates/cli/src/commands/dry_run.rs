@@ -99,9 +99,7 @@ pub fn rl(
     table.row("", format!("responses: at most {longest_reply} tokens each"));
     table.parameters(&sizes);
 
-    let answer = answered(mean, longest_reply);
-    let longest = longest_prompt + longest_reply;
-    let part = Load::of(longest, 0, longest_reply);
+    let part = Load::of(longest_prompt + longest_reply, 0, longest_reply);
     let options = EngineOptions::new(std::path::PathBuf::new(), engine::ComputeDevice::flex());
     let n_parts = parts_at_once(config.text.hidden_size, options.workers).min(responses as usize);
     // Full training keeps the weights it began with, which are the reference policy, beside those that it changes.
@@ -127,33 +125,40 @@ pub fn rl(
         ),
     );
 
+    let mut operations = operations_of_steps(settings, &sizes, mean, steps as f64);
+    operations.push(("vision tower, once", sizes.see(pool.image_tokens)));
+    table.time(&operations, "at most, were it all matrix products,", context)?;
+    table.print()
+}
+
+/// Operations of reinforcement's steps, by what they are for; `prompt` is the mean of the prompts.
+fn operations_of_steps(
+    settings: &RlSettings,
+    sizes: &ModelSizes,
+    prompt: Load,
+    steps: f64,
+) -> Vec<(&'static str, f64)> {
+    let (rollout, grpo) = (&settings.rollout, &settings.grpo);
+    let answer = answered(prompt, rollout.max_completion_length);
+    let answers = answer.times((grpo.prompts_per_step * rollout.num_generations) as f64);
     let reflections = match (rollout.reflect, rollout.max_reflections) {
         (false, _) => 0,
         (true, 0) => rollout.num_generations,
         (true, most) => most.min(rollout.num_generations),
     };
-    let reflected = answered(answer, rollout.max_reflection_length).times((n_prompts * reflections) as f64);
-    let steps = steps as f64;
-    let sampling = steps * (sizes.forward(answer.times(responses)) + sizes.forward(reflected));
+    let n_reflected = (grpo.prompts_per_step * reflections) as f64;
+    let reflected = answered(answer, rollout.max_reflection_length).times(n_reflected);
     let scoring = if grpo.beta > 0.0 {
-        steps * sizes.forward(answer.times(responses))
+        steps * sizes.forward(answers)
     } else {
         0.0
     };
     let updates = steps * grpo.num_iterations as f64;
-    let training = updates * sizes.train(answer.times(responses), settings.train.recomputes());
-    let seeing = sizes.see(pool.image_tokens);
-    table.time(
-        &[
-            ("sampling", sampling),
-            ("reference policy", scoring),
-            ("training", training),
-            ("vision tower, once", seeing),
-        ],
-        "at most, were it all matrix products,",
-        context,
-    )?;
-    table.print()
+    vec![
+        ("sampling", steps * (sizes.forward(answers) + sizes.forward(reflected))),
+        ("reference policy", scoring),
+        ("training", updates * sizes.train(answers, settings.train.recomputes())),
+    ]
 }
 
 /// A dialogue with a reply of so many tokens after it.

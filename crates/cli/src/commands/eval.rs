@@ -14,8 +14,10 @@ use super::Context;
 use super::model::{self, ModelArguments};
 use crate::config;
 use crate::config::tables::EvalSettings;
+use crate::data::located;
 use crate::errors::Failure;
 use crate::interrupt;
+use crate::output_folder::OutputFolder;
 use crate::roles::{self, JOURNAL, Roles, with_costs};
 use crate::terminal::print_line;
 
@@ -105,9 +107,13 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     roles::check(&loaded, &loaded.settings.role)?;
     let mut settings = loaded.settings;
     let suite = arguments.suite.map(SuiteName::suite);
-    let items = read_all(&arguments.data, suite)?;
+    let (items, files) = match suite {
+        Some(suite) => (suite.load(&arguments.data)?, Vec::new()),
+        None => read_all(&arguments.data)?,
+    };
     let name = arguments.name.clone().unwrap_or_else(|| name_of(&arguments.model));
     let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&name, suite));
+    let _folder = OutputFolder::make(&folder)?;
     settings.eval.model = name;
     let table = arguments.model.table();
     let mut engine = model::open(&table, Trainable::Frozen, 0, context.global.device)?;
@@ -133,7 +139,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         output,
         &mut context.progress,
     );
-    let outcome = with_costs(&[&roles], outcome.map_err(Into::into))?;
+    let outcome = with_costs(&[&roles], outcome.map_err(|error| located(error, &files)))?;
     if !outcome.is_complete {
         return Err(interrupt::stopped().into());
     }
@@ -145,40 +151,34 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     Ok(print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?)
 }
 
-fn read_all(data: &Path, suite: Option<Suite>) -> anyhow::Result<Vec<Item>> {
-    if let Some(suite) = suite {
-        return Ok(suite.load(data)?);
-    }
-    if data.is_dir() {
-        read_world(data)
-    } else {
-        Ok(read_items(data)?)
-    }
-}
-
-/// Every evaluation split that stands in the folder, in their order.
+/// The items of a file, or of every evaluation split that stands in a folder, in their order; and the files that hold them.
 ///
 /// Errors: of data when there is none.
-pub(super) fn read_world(data: &Path) -> anyhow::Result<Vec<Item>> {
+pub(super) fn read_all(data: &Path) -> anyhow::Result<(Vec<Item>, Vec<PathBuf>)> {
+    let files = if data.is_dir() {
+        world_files(data)?
+    } else {
+        vec![data.to_owned()]
+    };
     let mut items = Vec::new();
-    for path in WORLD_SPLITS
-        .map(|split| data.join(format!("{split}.jsonl")))
-        .iter()
-        .filter(|path| path.exists())
-    {
-        items.extend(read_items(path)?);
+    for file in &files {
+        items.extend(read_items(file)?);
     }
-    if items.is_empty() {
+    Ok((items, files))
+}
+
+fn world_files(data: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let splits = WORLD_SPLITS.map(|split| data.join(format!("{split}.jsonl")));
+    let files: Vec<PathBuf> = splits.into_iter().filter(|path| path.exists()).collect();
+    if files.is_empty() {
         let expected = WORLD_SPLITS.join(".jsonl, ");
         let problem = format!(
             "{}: expected at least one of {expected}.jsonl in the folder",
             data.display()
         );
-        return Err(Failure::data(problem)
-            .hint("name the benchmark with `--suite` if this is one's folder")
-            .into());
+        return Err(Failure::data(problem).hint("name the benchmark with `--suite` if this is one's folder"));
     }
-    Ok(items)
+    Ok(files)
 }
 
 /// The suite's judge; for other items the exact one where they all say what is true, and keywords otherwise.

@@ -16,6 +16,7 @@ use crate::config::Loaded;
 use crate::config::tables::{ForgeData, ForgeSettings};
 use crate::errors::Failure;
 use crate::interrupt;
+use crate::output_folder::OutputFolder;
 use crate::review::{Decisions, labels};
 use crate::roles::{self, Roles, with_costs};
 use crate::terminal::print_line;
@@ -88,6 +89,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         .transpose()?
         .unwrap_or_default();
 
+    let _folder = OutputFolder::make(out)?;
     let roles = Roles::open(&settings.role, &out.join(JOURNAL), context.global.device)?;
     if arguments.retry_failed {
         roles.retry_failed()?;

@@ -1,6 +1,6 @@
 //! `scruple generate`: a data file of dialogues in, completions out, line by line as they come.
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use align::engine::{Engine, FinishReason, SampleRequest, Sampled, SamplingParams};
@@ -9,13 +9,14 @@ use align::types::{Item, Role};
 use clap::Args;
 use engine::Trainable;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Context;
 use super::model::{self, ModelArguments};
-use crate::data::{check_apart, read_checked};
+use crate::data::{check_apart, located, read_checked};
 use crate::errors::Failure;
 use crate::interrupt;
-use crate::lines::{LineWriter, lines_by_id};
+use crate::lines::LineWriter;
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line, image paths relative to the data file:
@@ -24,8 +25,9 @@ Data is one JSON object a line, image paths relative to the data file:
 A closing message of the assistant's, if there is one, is a label and is left out of the prompt.
 
 Each line of --out holds `id`, `prompt_ids`, `output_ids`, `text`, `finish_reason` (`stop` or
-`length`), and with --num-samples above 1 also `sample`. Lines are written as they come; --resume
-goes on after a stop.
+`length`), and with --num-samples above 1 also `sample`. Lines are written as they come. --resume
+goes on after a stop, with the model and the settings that FILE.jsonl.settings.json names beside
+--out; --num-samples may grow.
 
 Examples:
   scruple generate --model MODEL --data asked.jsonl --out answers.jsonl
@@ -89,8 +91,37 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let params = sampling(arguments)?;
     check_apart(&arguments.data, &arguments.out)?;
     let items = read_checked(&arguments.data, without_question)?;
+    let (mut writer, written) = LineWriter::open(&arguments.out, settings(arguments, &params), arguments.resume)?;
     let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
-    complete(&mut engine, &items, &params, arguments, &mut context.progress)
+    let pending: Vec<Pending> = items
+        .iter()
+        .map(|item| Pending {
+            item,
+            samples: written.get(&item.id).copied().unwrap_or(0)..arguments.num_samples,
+        })
+        .filter(|pending| !pending.samples.is_empty())
+        .collect();
+    complete(
+        &mut engine,
+        &pending,
+        &params,
+        arguments,
+        &mut writer,
+        &mut context.progress,
+    )?;
+    writer.finish()
+}
+
+/// What decides about completions.
+fn settings(arguments: &Arguments, params: &SamplingParams) -> Value {
+    let mut settings = arguments.model.deciding();
+    settings["command"] = "generate".into();
+    settings["temperature"] = params.temperature.into();
+    settings["top_p"] = params.top_p.into();
+    settings["max_new_tokens"] = params.max_new_tokens.into();
+    settings["ignore_eos"] = params.ignore_eos.into();
+    settings["seed"] = arguments.seed.into();
+    settings
 }
 
 fn sampling(arguments: &Arguments) -> Result<SamplingParams, Failure> {
@@ -135,42 +166,46 @@ fn without_question(item: &Item) -> Option<String> {
     (last != Some(Role::User)).then(|| "expected a message of the user's to answer".to_owned())
 }
 
+/// A dialogue, and which of its samples are yet to be drawn.
+struct Pending<'a> {
+    item: &'a Item,
+    samples: Range<usize>,
+}
+
 fn complete(
     engine: &mut dyn Engine,
-    items: &[Item],
+    pending: &[Pending],
     params: &SamplingParams,
     arguments: &Arguments,
+    writer: &mut LineWriter,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<()> {
-    let written = if arguments.resume {
-        lines_by_id(&arguments.out)?
-    } else {
-        HashMap::new()
-    };
-    let samples_of = |item: &Item| written.get(&item.id).copied().unwrap_or(0)..arguments.num_samples;
-    let missing: Vec<&Item> = items.iter().filter(|item| !samples_of(item).is_empty()).collect();
-    let mut writer = LineWriter::new(&arguments.out, arguments.resume);
-    progress.begin("generate", missing.len());
-    for batch in missing.chunks(arguments.batch_size) {
+    progress.begin("generate", pending.len());
+    for batch in pending.chunks(arguments.batch_size) {
         if progress.interrupted() {
             return Err(interrupt::stopped().into());
         }
-        let request = |item: &&Item| SampleRequest {
-            id: item.id.clone(),
-            messages: item.prompt().to_vec(),
-            seeds: samples_of(item)
+        let request = |pending: &Pending| SampleRequest {
+            id: pending.item.id.clone(),
+            messages: pending.item.prompt().to_vec(),
+            seeds: pending
+                .samples
+                .clone()
                 .map(|sample| arguments.seed.wrapping_add(sample as u64))
                 .collect(),
         };
         let requests: Vec<SampleRequest> = batch.iter().map(request).collect();
-        for (item, sampled) in batch.iter().zip(engine.sample(&requests, params)?) {
-            let first = samples_of(item).start;
-            writer.write(&lines(item, &sampled, (arguments.num_samples > 1).then_some(first)))?;
+        let sampled = engine
+            .sample(&requests, params)
+            .map_err(|error| located(error, &[&arguments.data]))?;
+        for (pending, sampled) in batch.iter().zip(sampled) {
+            let first = (arguments.num_samples > 1).then_some(pending.samples.start);
+            writer.write(&lines(pending.item, &sampled, first))?;
         }
         progress.advance(batch.len());
     }
     progress.end();
-    writer.finish()
+    Ok(())
 }
 
 /// The lines of one item; `first_sample` numbers them where there are several.

@@ -17,6 +17,7 @@ use crate::config::tables::JudgeSettings;
 use crate::config::{self, Loaded};
 use crate::errors::Failure;
 use crate::lines::write_whole;
+use crate::output_folder::OutputFolder;
 use crate::roles::{self, RoleCost, Roles, with_costs};
 use crate::terminal::print_line;
 
@@ -132,6 +133,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         .labelled
         .map(|set| load(set, arguments, settings.rubric))
         .transpose()?;
+    let _folder = OutputFolder::make_for(&arguments.out)?;
     let elsewhere = arguments.validation.as_deref().map(Elsewhere::read).transpose()?;
     let responses: Vec<Response> = match (&labelled, &arguments.responses) {
         (Some(labelled), _) => labelled.iter().map(|labelled| labelled.response.clone()).collect(),

@@ -9,6 +9,7 @@ use engine::Trainable;
 use super::Context;
 use super::model::{self, ModelArguments};
 use crate::errors::Failure;
+use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
@@ -42,6 +43,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
         let problem = format!("{}: is there already: expected a folder that is not", out.display());
         return Err(Failure::usage(problem).hint("choose another `--out`").into());
     }
+    let _folder = OutputFolder::make(out)?;
     let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
     engine.merge_adapter();
     engine.save(out, SaveKind::Weights)?;

@@ -8,6 +8,7 @@ use clap::Args;
 use super::Context;
 use crate::config;
 use crate::config::tables::MiniSettings;
+use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
@@ -41,6 +42,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let loaded = config::load::<MiniSettings>(arguments.config.as_deref(), &arguments.overrides)?;
     loaded.check(loaded.settings.mini.validate("mini"))?;
     let settings = loaded.settings;
+    let _folder = OutputFolder::make(&arguments.out)?;
     for (name, count) in splits::write(&settings.mini, &arguments.out, &mut context.progress)? {
         print_line(&format!("{count:>6}  {}", arguments.out.join(name).display()))?;
     }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use align::sft::SftConfig;
+use align::training::SettingError;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::{ComputeDevice, DEVICES, EngineOptions, FeatureFolder, Inspector, LocalEngine, Trainable};
+use serde_json::{Value, json};
 use vlm::adapter::LoraConfig;
 use vlm::image_processor::PictureLimits;
 use vlm::weights::WeightType;
@@ -61,6 +63,19 @@ impl ModelArguments {
             max_pixels: self.max_pixels,
             max_dynamic_patch: self.max_dynamic_patch,
         }
+    }
+
+    /// What of them decides about answers, under the options' names, for records that a command is held to when it goes on.
+    pub fn deciding(&self) -> Value {
+        let shown = |path: &Path| path.display().to_string();
+        json!({
+            "model": shown(&self.model),
+            "adapter": self.adapter.as_deref().map(shown),
+            "dtype": self.dtype,
+            "min_pixels": self.min_pixels,
+            "max_pixels": self.max_pixels,
+            "max_dynamic_patch": self.max_dynamic_patch,
+        })
     }
 }
 
@@ -215,6 +230,16 @@ pub fn inspector(table: &ModelTable, max_length: usize) -> anyhow::Result<Inspec
     let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
     check_folder(&model, "config.json", "model")?;
     Ok(Inspector::open(&model, &table.picture_limits(), max_length)?)
+}
+
+/// Checks that a fresh adapter, where one is trained, has layers in the model; one that is trained further has its own.
+///
+/// Errors: [`SettingError`] naming the target modules.
+pub fn validate_layers(table: &ModelTable, trainable: &Trainable, inspector: &Inspector) -> Result<(), SettingError> {
+    match table.adapter {
+        Some(_) => Ok(()),
+        None => trainable.validate_layers("train", inspector.config()),
+    }
 }
 
 /// The device that was asked for.

@@ -6,24 +6,40 @@ use align::run_dir::RunDir;
 use align::training::Outcome;
 use serde::Serialize;
 
-use crate::args::RunArguments;
 use crate::errors::Failure;
 use crate::interrupt;
 use crate::terminal::print_line;
 
-/// Opens the run's folder: a new run, or with `--resume` the one that stands there. A run that was stopped before it
-/// wrote its settings has nothing to go on from, and is begun anew.
+/// The commit that this program is built from; none where it was not built in its repository.
+const COMMIT: Option<&str> = option_env!("SCRUPLE_COMMIT");
+
+/// Opens a run's folder: a new run, or with `resume` the one that stands there. A run that was stopped before it wrote its
+/// settings has nothing to go on from, and is begun anew.
 ///
-/// Errors: of usage where a run is already there and `--resume` is not given, or was begun with other settings.
-pub fn open(arguments: &RunArguments, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {
+/// Errors: of usage where a run is already there and is not to be resumed, or was begun with other settings.
+pub fn open(folder: &Path, resume: bool, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {
     let settings = serde_json::to_value(settings)?;
-    let begun = arguments.out.join("config.resolved.json").exists();
-    let run_dir = if arguments.resume && begun {
-        RunDir::resume(&arguments.out, &settings, seed)
+    Ok(if resume && is_begun(folder) {
+        RunDir::resume(folder, &settings, seed)
     } else {
-        RunDir::create(&arguments.out, &settings, seed)
-    };
-    Ok(run_dir?)
+        RunDir::create(folder, &settings, seed, COMMIT)
+    }?)
+}
+
+/// Makes sure that [`open`] will not refuse, before there is work to lose or anything of another run is touched.
+///
+/// Errors: as [`open`].
+pub fn check(folder: &Path, resume: bool, settings: &impl Serialize, seed: u64) -> anyhow::Result<()> {
+    let settings = serde_json::to_value(settings)?;
+    Ok(if resume && is_begun(folder) {
+        RunDir::check_begun(folder, &settings, seed)
+    } else {
+        RunDir::check_free(folder)
+    }?)
+}
+
+fn is_begun(folder: &Path) -> bool {
+    folder.join("config.resolved.json").exists()
 }
 
 /// Ends a training command: prints where the trained weights are, or fails with the way to go on.

@@ -1,6 +1,5 @@
 //! `scruple score`: a data file of dialogues in, the log-probability of every token out.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use align::engine::{Reply, Sequence};
@@ -12,9 +11,9 @@ use serde::Serialize;
 
 use super::Context;
 use super::model::{self, ModelArguments};
-use crate::data::{check_apart, read_checked, without_reply};
+use crate::data::{check_apart, located, read_checked, without_reply};
 use crate::interrupt;
-use crate::lines::{LineWriter, lines_by_id};
+use crate::lines::LineWriter;
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line with `id` and `messages`; the last message is the assistant's.
@@ -22,7 +21,8 @@ Data is one JSON object a line with `id` and `messages`; the last message is the
 Each line of --out holds `id`, `input_ids` (prompt and reply, image tokens expanded), `labels_mask`
 (1 on the tokens of the last message, its end token included) and `logprobs`: entry t is the
 log-probability (nats) of token t given those before it, null for the first. Lines are written as
-they come; --resume goes on after a stop.
+they come. --resume goes on after a stop, with the model that FILE.jsonl.settings.json names beside
+--out.
 
 Example:
   scruple score --model MODEL --data dialogues.jsonl --out scores.jsonl";
@@ -60,26 +60,25 @@ struct Line<'a> {
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     check_apart(&arguments.data, &arguments.out)?;
     let items = read_checked(&arguments.data, without_reply)?;
+    let mut settings = arguments.model.deciding();
+    settings["command"] = "score".into();
+    let (mut writer, written) = LineWriter::open(&arguments.out, settings, arguments.resume)?;
     let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
-    let written = if arguments.resume {
-        lines_by_id(&arguments.out)?
-    } else {
-        HashMap::new()
-    };
     let missing: Vec<&Item> = items.iter().filter(|item| !written.contains_key(&item.id)).collect();
-    let mut writer = LineWriter::new(&arguments.out, arguments.resume);
     let progress = &mut context.progress;
     progress.begin("score", missing.len());
     for item in missing {
         if progress.interrupted() {
             return Err(interrupt::stopped().into());
         }
-        let reply = Reply::Text(item.label().unwrap_or_default());
-        let scored = engine.score(&Sequence {
+        let sequence = Sequence {
             id: item.id.clone(),
             messages: item.prompt().to_vec(),
-            reply,
-        })?;
+            reply: Reply::Text(item.label().unwrap_or_default()),
+        };
+        let scored = engine
+            .score(&sequence)
+            .map_err(|error| located(error, &[&arguments.data]))?;
         writer.write(&[line(item, &scored)])?;
         progress.advance(1);
     }

@@ -12,11 +12,12 @@ use super::Context;
 use super::admission::{Admission, Admitted};
 use super::dry_run;
 use super::model::{self, Passes};
-use super::run_folder::{conclude, open, required};
+use super::run_folder::{self, conclude, required};
 use crate::args::RunArguments;
-use crate::config;
 use crate::config::tables::SftSettings;
+use crate::config::{self, ConfigError, Loaded};
 use crate::data::{read_checked, without_reply};
+use crate::output_folder::OutputFolder;
 
 const AFTER_HELP: &str = "\
 Samples are items whose last message is the assistant's; only its tokens are trained. DIR then
@@ -50,14 +51,11 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         dry_run,
     } = arguments;
     let loaded = config::load::<SftSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+    check(&loaded)?;
     let settings = &loaded.settings;
-    loaded.check(settings.train.validate("train"))?;
-    loaded.check(settings.sft.validate("sft"))?;
-    loaded.check(check_share("data.max_rejected", settings.data.max_rejected))?;
-    let gigabytes = settings.data.image_feature_cache_gb;
-    loaded.check(check_at_least_zero("data.image_feature_cache_gb", gigabytes))?;
     let train = required(settings.data.train.as_ref(), "data.train")?;
     let inspector = model::inspector(&settings.model, settings.sft.max_length)?;
+    loaded.check(model::validate_layers(&settings.model, &settings.train, &inspector))?;
     let mut admission = Admission::default();
     let mut read = |path: &Path| -> anyhow::Result<Admitted> {
         let items = read_checked(path, without_reply)?;
@@ -74,18 +72,26 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     if *dry_run {
         return dry_run::sft(settings, inspector.config(), &admission, &items, &general, context);
     }
+    let seed = settings.sft.seed;
+    run_folder::check(&arguments.out, arguments.resume, settings, seed)?;
+    let _folder = OutputFolder::make(&arguments.out)?;
     admission.conclude(&arguments.out, settings.data.max_rejected, context)?;
+    let (n_items, n_general) = (items.items.len(), general.items.len());
+    loaded.check(settings.sft.check_general("sft", n_items, n_general))?;
     let mut engine = model::open_with(
         &settings.model,
         settings.train.clone(),
-        settings.sft.seed,
+        seed,
         context.global.device,
         &Passes {
-            feature_folder: model::feature_folder(settings.data.image_feature_cache.as_ref(), gigabytes),
+            feature_folder: model::feature_folder(
+                settings.data.image_feature_cache.as_ref(),
+                settings.data.image_feature_cache_gb,
+            ),
             ..Passes::of(&settings.sft)
         },
     )?;
-    let mut run_dir = open(arguments, settings, settings.sft.seed)?;
+    let mut run_dir = run_folder::open(&arguments.out, arguments.resume, settings, seed)?;
     let outcome = sft::run(
         &mut engine,
         &items.items,
@@ -95,6 +101,15 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         &mut context.progress,
     )?;
     conclude(outcome, &run_dir)
+}
+
+fn check(loaded: &Loaded<SftSettings>) -> Result<(), ConfigError> {
+    let settings = &loaded.settings;
+    loaded.check(settings.train.validate("train"))?;
+    loaded.check(settings.sft.validate("sft"))?;
+    loaded.check(check_share("data.max_rejected", settings.data.max_rejected))?;
+    let gigabytes = settings.data.image_feature_cache_gb;
+    loaded.check(check_at_least_zero("data.image_feature_cache_gb", gigabytes))
 }
 
 fn measure(inspector: &Inspector, item: &Item, mask_history: bool) -> Result<Vec<SampleSize>, String> {

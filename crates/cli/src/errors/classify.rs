@@ -204,7 +204,7 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
 
 fn of_engine(error: &EngineError) -> Category {
     match error {
-        EngineError::Data(_) => Category::Data,
+        EngineError::Data(_) | EngineError::Item { .. } => Category::Data,
         EngineError::Model(_) => Category::Model,
         _ => Category::Engine,
     }
@@ -267,10 +267,20 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
 }
 
+/// The item that an engine found fault with, and what is wrong with it.
+pub fn faulty_item(error: &anyhow::Error) -> Option<(&str, &str)> {
+    error
+        .chain()
+        .find_map(|error| match innermost(error).downcast_ref::<EngineError>() {
+            Some(EngineError::Item { id, problem }) => Some((id.as_str(), problem.as_str())),
+            _ => None,
+        })
+}
+
 /// Whether the reader of standard output hung up.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
-        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .filter_map(|error| innermost(error).downcast_ref::<std::io::Error>())
         .any(|error| error.kind() == ErrorKind::BrokenPipe)
 }

@@ -18,6 +18,12 @@ fn each_kind_of_error_has_its_exit_code() {
     check(DataError::Empty { path: "a".into() }, 3);
     check(EngineError::Data("x".into()), 3);
     check(std::io::Error::from(std::io::ErrorKind::NotFound), 3);
+    let item = || EngineError::Item {
+        id: "a".into(),
+        problem: "x".into(),
+    };
+    check(item(), 3);
+    check(align::eval::EvalError::Engine(item()), 3);
     check(EngineError::Model("x".into()), 4);
     check(EngineError::Numerics("x".into()), 5);
     check(Failure::interrupted("x"), 6);

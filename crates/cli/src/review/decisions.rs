@@ -8,6 +8,8 @@ use align::run_dir::{Journal, read_journal};
 use serde::{Deserialize, Serialize};
 use vlm::chat_template::format_time;
 
+use crate::output_folder::OutputFolder;
+
 /// What a reviewer says of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -64,9 +66,7 @@ impl Decisions {
     ///
     /// Errors: of data naming file and line; the operating system's, naming the file.
     pub fn open(path: &Path, reviewer: &str) -> anyhow::Result<Self> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs_err::create_dir_all(folder)?;
-        }
+        let _folder = OutputFolder::make_for(path)?;
         let journal = Journal::open(path)?;
         let (mut latest, mut made) = (Latest::new(), Vec::new());
         for decision in read_journal::<Decision>(path)? {

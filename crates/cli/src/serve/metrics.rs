@@ -146,9 +146,14 @@ impl Metrics {
     /// The text that Prometheus reads.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        let head = |text: &mut String, name: &str, kind: &str, help: &str| {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        };
+        self.render_gauges(&mut text);
+        self.render_counters(&mut text);
+        self.render_outcomes(&mut text);
+        self.render_times(&mut text);
+        text
+    }
+
+    fn render_gauges(&self, text: &mut String) {
         for (name, gauge, help) in [
             (
                 "scruple_num_requests_running",
@@ -176,9 +181,12 @@ impl Metrics {
                 "Tokens whose keys and values there is room for.",
             ),
         ] {
-            head(&mut text, name, "gauge", help);
+            head(text, name, "gauge", help);
             let _ = writeln!(text, "{name} {}", gauge.get());
         }
+    }
+
+    fn render_counters(&self, text: &mut String) {
         for (name, counter, help) in [
             (
                 "scruple_prompt_tokens_total",
@@ -196,9 +204,12 @@ impl Metrics {
                 "Tokens drawn.",
             ),
         ] {
-            head(&mut text, name, "counter", help);
+            head(text, name, "counter", help);
             let _ = writeln!(text, "{name} {}", counter.load(Ordering::Relaxed));
         }
+    }
+
+    fn render_outcomes(&self, text: &mut String) {
         for (name, counts, label, help) in [
             (
                 "scruple_request_success_total",
@@ -213,9 +224,12 @@ impl Metrics {
                 "Requests refused or failed.",
             ),
         ] {
-            head(&mut text, name, "counter", help);
-            counts.render(&mut text, name, label);
+            head(text, name, "counter", help);
+            counts.render(text, name, label);
         }
+    }
+
+    fn render_times(&self, text: &mut String) {
         for (name, times, help) in [
             (
                 "scruple_time_to_first_token_seconds",
@@ -228,11 +242,15 @@ impl Metrics {
                 "From arrival to the last token.",
             ),
         ] {
-            head(&mut text, name, "histogram", help);
-            times.render(&mut text, name);
+            head(text, name, "histogram", help);
+            times.render(text, name);
         }
-        text
     }
+}
+
+/// What stands above a metric.
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use formats::{ConvertReport, ConvertRequest, Format, convert};
 
 use super::super::Context;
 use super::format;
+use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
@@ -60,6 +61,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         to: arguments.to,
         images: arguments.images.as_deref(),
     };
+    let _folder = OutputFolder::make_for(&arguments.out)?;
     let report = convert(&request, &mut context.progress)?;
     if arguments.json {
         print_line(&serde_json::to_string(&report)?)?;

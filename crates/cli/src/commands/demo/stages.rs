@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use align::curate::{self, Curation, Policy, Pool};
-use align::eval::{self, EvalConfig, EvalSummary};
+use align::eval::{EvalConfig, EvalSummary};
 use align::grpo;
 use align::mini::judge::ExactJudge;
 use align::mini::splits;
@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::model::{self, Passes};
-use super::super::{Context, eval::read_world};
+use super::super::{Context, eval, run_folder};
 use super::base_model;
 use super::recipe::{Finetuning, Recipe, Reinforcement};
 use crate::config::tables::ModelTable;
@@ -149,7 +149,7 @@ impl<'a> Demo<'a> {
     pub fn evaluate(&mut self, name: &str, model: &ModelTable) -> anyhow::Result<EvalSummary> {
         let recipe = self.recipe;
         self.timed(&format!("evaluate {name}"), |demo| {
-            let items = read_world(&demo.folder.join("world"))?;
+            let (items, _) = eval::read_all(&demo.folder.join("world"))?;
             let mut engine = demo.open(model, Trainable::Frozen)?;
             demo.say(&format!("{name}: evaluating on {} items", items.len()));
             let config = EvalConfig {
@@ -164,7 +164,7 @@ impl<'a> Demo<'a> {
                 resume: true,
             };
             let progress = &mut demo.context.progress;
-            let outcome = eval::run(&mut engine, &items, &ExactJudge, &config, output, progress)?;
+            let outcome = align::eval::run(&mut engine, &items, &ExactJudge, &config, output, progress)?;
             if outcome.is_complete {
                 Ok(outcome.summary)
             } else {
@@ -218,14 +218,7 @@ impl<'a> Demo<'a> {
     }
 
     fn run_dir(&self, name: &str, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {
-        let folder = self.folder.join("runs").join(name);
-        let settings = serde_json::to_value(settings)?;
-        let begun = folder.join("config.resolved.json").exists();
-        Ok(if begun {
-            RunDir::resume(&folder, &settings, seed)
-        } else {
-            RunDir::create(&folder, &settings, seed)
-        }?)
+        run_folder::open(&self.folder.join("runs").join(name), true, settings, seed)
     }
 
     fn timed<R>(&mut self, name: &str, stage: impl FnOnce(&mut Self) -> anyhow::Result<R>) -> anyhow::Result<R> {
