@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     };
     let device = context.global.device;
     let mut engine = model::open_with(&settings.model, settings.train.clone(), seed, device, &passes)?;
-    let mut recorded = serde_json::to_value(settings)?;
+    let mut recorded = serde_json::to_value(settings.seen_from(&arguments.out))?;
     if !settings.role.is_empty() {
         recorded["role"] = roles::deciding(&settings.role);
     }

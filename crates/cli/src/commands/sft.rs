@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
             ..Passes::of(&settings.sft)
         },
     )?;
-    let mut run_dir = open(arguments, settings, settings.sft.seed)?;
+    let mut run_dir = open(arguments, &settings.seen_from(&arguments.out), settings.sft.seed)?;
     let outcome = sft::run(
         &mut engine,
         &items.items,
