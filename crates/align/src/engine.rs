@@ -63,7 +63,8 @@ pub enum FinishReason {
 pub struct Completion {
     /// The tokens drawn, the end token included when the model drew it.
     pub token_ids: Vec<u32>,
-    /// For each token, its log-probability (nats) under the distribution it was drawn from.
+    /// For each token, its log-probability (nats) under the distribution it was drawn from. Tokens that are never drawn keep
+    /// their share, so that at temperature 1 and top-p 1 it is what [`Engine::logprobs`] gives.
     pub logprobs: Vec<f32>,
     /// The tokens as text, special tokens left out.
     pub text: String,
@@ -256,4 +257,26 @@ pub trait Engine {
 
     /// Goes back to a checkpoint that [`Engine::save`] wrote.
     fn load(&mut self, folder: &Path) -> Result<(), EngineError>;
+}
+
+/// Draws for every request that can be used; of one that cannot, the fault. Requests are halved until what cannot be used
+/// stands alone: an engine refuses before it draws, and what is drawn does not depend on its companions.
+///
+/// Errors: the engine's, but for `Data` and `Item`.
+pub fn sample_usable(
+    engine: &mut dyn Engine,
+    requests: &[SampleRequest],
+    params: &SamplingParams,
+) -> Result<Vec<Result<Sampled, EngineError>>, EngineError> {
+    match engine.sample(requests, params) {
+        Ok(sampled) => Ok(sampled.into_iter().map(Ok).collect()),
+        Err(EngineError::Data(_) | EngineError::Item { .. }) if requests.len() > 1 => {
+            let (first, second) = requests.split_at(requests.len() / 2);
+            let mut sampled = sample_usable(engine, first, params)?;
+            sampled.extend(sample_usable(engine, second, params)?);
+            Ok(sampled)
+        }
+        Err(error @ (EngineError::Data(_) | EngineError::Item { .. })) => Ok(vec![Err(error)]),
+        Err(error) => Err(error),
+    }
 }

@@ -9,7 +9,7 @@ mod reflect;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Completion, Engine, SampleRequest, SamplingParams};
+use crate::engine::{Completion, Engine, EngineError, SampleRequest, Sampled, SamplingParams};
 use crate::reward::{Reward, Rubric, Unscored};
 use crate::training::{SettingError, TrainingError, check_count, check_setting, check_share, derive_seed};
 use crate::types::{Item, ItemKind, Message};
@@ -169,20 +169,22 @@ pub struct Rollout<'a> {
 }
 
 impl Rollout<'_> {
-    /// Draws one group for each prompt, judges it, and lets unsafe members reflect.
+    /// Draws one group for each prompt, judges it, and lets unsafe members reflect. A reflection or correction that the
+    /// engine cannot take, as where a special token is spelled out in it, is unscored and says why.
     ///
-    /// Errors: the engine's; `Judge` where the judge had to stop.
+    /// Errors: the engine's, of what is not sampled text; `Judge` where the judge had to stop.
     pub fn draw<'a>(&self, engine: &mut dyn Engine, prompts: &[Prompt<'a>]) -> Result<Vec<Group<'a>>, TrainingError> {
         let requests: Vec<(&Item, SampleRequest)> = prompts
             .iter()
             .map(|prompt| (prompt.item, self.request(prompt)))
             .collect();
         let drawn = draw_judged(self, engine, &requests, self.config.max_completion_length, |text| text)?;
-        let mut groups: Vec<Group> = prompts
+        let group = |(prompt, judged): (&Prompt<'a>, Judged)| Ok(self.group(prompt.item, judged?));
+        let mut groups = prompts
             .iter()
             .zip(drawn)
-            .map(|(prompt, judged)| self.group(prompt.item, judged))
-            .collect();
+            .map(group)
+            .collect::<Result<Vec<_>, EngineError>>()?;
         if self.config.reflect {
             reflect::reflect(self, engine, prompts, &mut groups)?;
         }
@@ -200,7 +202,7 @@ impl Rollout<'_> {
         }
     }
 
-    fn group<'a>(&self, item: &'a Item, (sampled, judgements): Judged) -> Group<'a> {
+    fn group<'a>(&self, item: &'a Item, (sampled, judgements): (Sampled, Vec<Judgement>)) -> Group<'a> {
         let member = |(completion, judgement): (Completion, Judgement)| Member {
             reward: self.rubric.reward(&judgement, item.kind),
             completion,

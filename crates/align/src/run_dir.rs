@@ -32,6 +32,7 @@ pub use settings::{keep_settings, write_json};
 
 use crate::rollout::RolloutRecord;
 use crate::tensorboard::EventWriter;
+use crate::types::messages_seen_from;
 
 const CONFIG: &str = "config.resolved.json";
 const METRICS: &str = "metrics.jsonl";
@@ -206,12 +207,15 @@ impl RunDir {
         Ok(())
     }
 
-    /// Writes responses to `rollouts.jsonl`.
+    /// Writes responses to `rollouts.jsonl`, image paths as [`seen_from`](crate::types::seen_from) the run's folder.
     ///
     /// Errors: `Io` naming the file.
     pub fn append_rollouts(&mut self, rollouts: &[RolloutRecord]) -> Result<(), RunError> {
         for rollout in rollouts {
-            self.rollouts.append(rollout)?;
+            self.rollouts.append(&RolloutRecord {
+                messages: messages_seen_from(&rollout.messages, &self.folder),
+                ..rollout.clone()
+            })?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// The 97.5 % point of the standard normal distribution, for two-sided 95 % intervals.
-const Z: f64 = 1.959_963_984_540_054;
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// The mean; none of nothing.
 pub fn mean(values: &[f64]) -> Option<f64> {

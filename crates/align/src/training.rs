@@ -63,6 +63,15 @@ pub fn check_optimizer(table: &str, optimizer: &AdamW) -> Result<(), SettingErro
     Ok(())
 }
 
+/// Checks that training comes to an end: after so many epochs, or steps where these are given.
+///
+/// Errors: [`SettingError`].
+pub fn check_end(table: &str, num_train_epochs: f64, max_steps: usize) -> Result<(), SettingError> {
+    let holds = num_train_epochs.is_finite() && (num_train_epochs > 0.0 || max_steps > 0);
+    let key = format!("{table}.num_train_epochs");
+    check_setting(holds, &key, "a number above 0", num_train_epochs)
+}
+
 /// Passes where there is at least one of something.
 ///
 /// Errors: [`SettingError`].
@@ -161,11 +170,13 @@ pub fn derive_seed(seed: u64, purpose: &str, numbers: &[u64]) -> u64 {
     for number in numbers {
         hash.update(number.to_le_bytes());
     }
-    let digest = hash.finalize();
-    digest
-        .iter()
-        .take(8)
-        .fold(0, |value, byte| value << 8 | u64::from(*byte))
+    number_of(&hash.finalize())
+}
+
+/// The number that a hash begins with.
+pub(crate) fn number_of(digest: &[u8]) -> u64 {
+    let first = digest.iter().take(8);
+    first.fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// The numbers from zero to `n` (left out) in an order that the seed decides.

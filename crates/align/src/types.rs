@@ -6,15 +6,17 @@
 
 mod embedded;
 mod lines;
+mod places;
 mod written;
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use embedded::{data_url_bytes, picture_ending, picture_file_name};
 pub use lines::{Dialogues, read_dialogues, read_items, write_each_item, write_items};
+pub use places::{messages_seen_from, relative_to, seen_from};
 pub use written::id_as_text;
 use written::{WrittenMessage, WrittenPart};
 
@@ -136,6 +138,15 @@ impl Item {
         }
     }
 
+    /// The item as records name it: image paths as [`seen_from`] a folder.
+    #[must_use]
+    pub fn seen_from(&self, folder: &Path) -> Self {
+        Self {
+            messages: messages_seen_from(&self.messages, folder),
+            ..self.clone()
+        }
+    }
+
     /// The label: the closing message of the assistant's, if there is one.
     pub fn label(&self) -> Option<String> {
         self.messages
@@ -189,56 +200,5 @@ impl Dialogue for Item {
 
     fn messages(&mut self) -> &mut [Message] {
         &mut self.messages
-    }
-}
-
-/// The path as seen from the folder: climbing as far as a working directory that both are relative to, or at most two
-/// folders where both are absolute; otherwise the absolute path.
-pub fn relative_to(path: &Path, folder: &Path) -> PathBuf {
-    let plain = |path: &Path| -> PathBuf { path.components().filter(|part| *part != Component::CurDir).collect() };
-    let (path, folder) = (plain(path), plain(folder));
-    let reaches_up = folder.components().any(|part| part == Component::ParentDir);
-    let most = if reaches_up || path.is_absolute() != folder.is_absolute() {
-        0
-    } else if folder.is_absolute() {
-        3
-    } else {
-        usize::MAX
-    };
-    let mut ancestors = folder.ancestors().enumerate().take(most);
-    let from_folder = ancestors.find_map(|(climbed, ancestor)| {
-        let below = path.strip_prefix(ancestor).ok()?;
-        Some(
-            std::iter::repeat_n(Path::new(".."), climbed)
-                .collect::<PathBuf>()
-                .join(below),
-        )
-    });
-    from_folder.or_else(|| std::path::absolute(&path).ok()).unwrap_or(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_lead_from_a_files_folder_to_the_picture() {
-        let check = |path: &str, folder: &str, expected: &str| {
-            assert_eq!(
-                relative_to(Path::new(path), Path::new(folder)),
-                Path::new(expected),
-                "{path} from {folder}"
-            );
-        };
-        check("world/images/a.png", "world", "images/a.png");
-        check("world/images/a.png", "world/labels", "../images/a.png");
-        check("world/images/a.png", "runs/curated", "../../world/images/a.png");
-        check("./world/images/a.png", "./runs", "../world/images/a.png");
-        check("images/a.png", "", "images/a.png");
-        check("/data/world/images/a.png", "/data/world/labels", "../images/a.png");
-        check("/data/world/a.png", "/out/runs/one/two", "/data/world/a.png");
-        check("/data/world/a.png", "runs", "/data/world/a.png");
-        let absolute = std::path::absolute("a.png").unwrap();
-        check("a.png", "../runs", absolute.to_str().unwrap());
     }
 }

@@ -80,6 +80,13 @@ fn result(run: &Path) -> Vec<u8> {
     fs_err::read(run.join(format!("checkpoint-{STEPS}/model.safetensors"))).unwrap()
 }
 
+/// A folder below, and the model's folder linked beside it.
+fn folder_elsewhere(folder: &Path) -> PathBuf {
+    std::os::unix::fs::symlink(fixture().join("model"), folder.join("model")).unwrap();
+    fs_err::create_dir(folder.join("elsewhere")).unwrap();
+    folder.join("elsewhere")
+}
+
 #[test]
 fn a_killed_run_resumes_to_the_same_bytes() {
     let folder = folder_with_data();
@@ -96,7 +103,9 @@ fn a_killed_run_resumes_to_the_same_bytes() {
 
     let interrupted = stop(begin(folder.path(), "interrupted", &[]), &at("interrupted"), "INT");
     assert_eq!(interrupted, Some(6));
-    assert_eq!(finish(begin(folder.path(), "interrupted", &["--resume"])), Some(0));
+    let elsewhere = folder_elsewhere(folder.path());
+    let spelled = ["--resume", "data.train=../train.jsonl", "model.path=../model"];
+    assert_eq!(finish(begin(&elsewhere, "../interrupted", &spelled)), Some(0));
     assert!(
         result(&at("interrupted")) == result(&at("whole")),
         "other weights after Ctrl-C"
@@ -108,4 +117,29 @@ fn a_killed_run_resumes_to_the_same_bytes() {
             .count()
     };
     assert_eq!([metrics("killed"), metrics("interrupted")], [STEPS, STEPS]);
+}
+
+#[test]
+fn an_evaluation_is_known_again_from_another_working_directory() {
+    let folder = folder_with_data();
+    let elsewhere = folder_elsewhere(folder.path());
+    let evaluate = |place: &Path, way: &str, more: &[&str]| {
+        let path = |name: &str| format!("{way}{name}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
+        command
+            .current_dir(place)
+            .args(["eval", "eval.max_new_tokens=4"])
+            .args(more);
+        for (flag, name) in [("--model", "model"), ("--data", "train.jsonl"), ("--out", "answers")] {
+            command.args([flag, &path(name)]);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let answers = || fs_err::read(folder.path().join("answers/responses.jsonl")).unwrap();
+    evaluate(folder.path(), "", &[]);
+    let before = answers();
+    evaluate(&elsewhere, "../", &["--resume"]);
+    evaluate(&elsewhere, &format!("{}/", folder.path().display()), &["--resume"]);
+    assert!(answers() == before, "other responses from another working directory");
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use align::engine::{Engine, Policy, Reply, SampleRequest, SamplingParams, SaveKind, Sequence};
+use align::engine::{Engine, Policy, Reply, SampleRequest, SamplingParams, SaveKind, Sequence, sample_usable};
 use align::progress::{Progress, Silent};
 use align::run_dir::RunDir;
 use align::sft::{self, SftConfig};
@@ -189,13 +189,47 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
     let before = engine.logprobs(&sequences, Policy::Current).unwrap();
     for (completion, scores) in sampled.completions.iter().zip(&before) {
         for (drawn, scored) in completion.logprobs.iter().zip(&scores.logprobs) {
-            // Scored over the whole vocabulary, drawn without the tokens of pictures, of which this model thinks a lot.
-            assert!((drawn - scored).abs() < 5e-3, "drawn at {drawn}, scored {scored}");
+            // Both know the tokens of pictures, which are never drawn and of which this model thinks a lot.
+            assert!((drawn - scored).abs() < 1e-3, "drawn at {drawn}, scored {scored}");
         }
     }
     take_step(&mut engine, &sequences);
     assert_ne!(engine.logprobs(&sequences, Policy::Current).unwrap(), before);
     assert_eq!(engine.logprobs(&sequences, Policy::Reference).unwrap(), before);
+}
+
+#[test]
+fn a_dialogue_that_spells_a_special_token_is_refused_alone() {
+    let mut engine = engine(Trainable::Frozen, 2);
+    let request = |index: usize, earlier: &str| {
+        let mut messages = item(index).prompt().to_vec();
+        messages.push(Message::text(Role::Assistant, earlier));
+        messages.push(Message::text(Role::User, "Look again."));
+        SampleRequest {
+            id: format!("item-{index}"),
+            messages,
+            seeds: vec![1, 2],
+        }
+    };
+    let params = SamplingParams {
+        max_new_tokens: 6,
+        ..SamplingParams::default()
+    };
+    let requests = ["A square.", "<|im_start|>system", "A circle.", "Two <|image_pad|>"];
+    let requests: Vec<SampleRequest> = (0..).zip(requests).map(|(index, text)| request(index, text)).collect();
+    let drawn = sample_usable(&mut engine, &requests, &params).unwrap();
+    for (request, drawn) in requests.iter().zip(&drawn) {
+        match engine.sample(std::slice::from_ref(request), &params) {
+            Ok(alone) => assert_eq!(drawn.as_ref().unwrap().completions, alone[0].completions),
+            Err(error) => assert_eq!(drawn.as_ref().unwrap_err().to_string(), error.to_string()),
+        }
+    }
+    let reason = drawn[1].as_ref().unwrap_err().to_string();
+    assert!(
+        reason.starts_with("item `item-1`: message 2: expected plain text, got the special token `<|im_start|>`"),
+        "{reason}"
+    );
+    assert!(drawn[0].is_ok() && drawn[2].is_ok() && drawn[3].is_err());
 }
 
 fn take_step(engine: &mut LocalEngine, sequences: &[Sequence]) {

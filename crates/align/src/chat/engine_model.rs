@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
-use crate::engine::{Engine, EngineError, SampleRequest, Sampled, SamplingParams};
+use crate::engine::{Engine, EngineError, SampleRequest, Sampled, SamplingParams, sample_usable};
 
 /// An [`Engine`] that answers dialogues. A JSON schema is not enforced: the prompt alone asks for it, and answers that do
 /// not fit are mended as any other's. The same request draws the same answer again.
@@ -27,22 +27,8 @@ impl<E: Engine> EngineModel<E> {
         }
     }
 
-    /// Answers requests of one kind in one go; where one of them cannot be used, each by itself, so that it alone fails.
+    /// Answers requests of one kind in one go; one that cannot be used fails alone.
     fn answer_batch(&self, batch: &[ChatRequest]) -> Result<Vec<Result<ChatAnswer, Unanswered>>, ChatError> {
-        match self.sample(batch) {
-            Ok(answers) => Ok(answers.into_iter().map(Ok).collect()),
-            Err(EngineError::Data(_) | EngineError::Item { .. }) if batch.len() > 1 => {
-                let alone = batch.chunks(1).map(|request| self.answer_batch(request));
-                Ok(alone.collect::<Result<Vec<_>, _>>()?.concat())
-            }
-            Err(error @ (EngineError::Data(_) | EngineError::Item { .. })) => Ok(vec![Err(Unanswered {
-                reason: error.to_string(),
-            })]),
-            Err(error) => Err(ChatError::Model(error.to_string())),
-        }
-    }
-
-    fn sample(&self, batch: &[ChatRequest]) -> Result<Vec<ChatAnswer>, EngineError> {
         let Some(first) = batch.first() else {
             return Ok(Vec::new());
         };
@@ -57,16 +43,24 @@ impl<E: Engine> EngineModel<E> {
             seeds: vec![request.params.seed],
         };
         let requests: Vec<SampleRequest> = batch.iter().map(request).collect();
-        let sampled = self.engine.borrow_mut().sample(&requests, &params)?;
-        Ok(sampled.into_iter().filter_map(answer).collect())
+        let sampled = sample_usable(&mut *self.engine.borrow_mut(), &requests, &params)
+            .map_err(|error| ChatError::Model(error.to_string()))?;
+        Ok(sampled.into_iter().map(answer).collect())
     }
 }
 
-fn answer(sampled: Sampled) -> Option<ChatAnswer> {
-    let completion = sampled.completions.into_iter().next()?;
-    Some(ChatAnswer {
+fn answer(sampled: Result<Sampled, EngineError>) -> Result<ChatAnswer, Unanswered> {
+    let sampled = sampled.map_err(|error| Unanswered {
+        reason: error.to_string(),
+    })?;
+    let prompt_tokens = sampled.prompt_ids.len() as u64;
+    let completion = sampled.completions.into_iter().next();
+    let completion = completion.ok_or_else(|| Unanswered {
+        reason: "the model drew no answer".to_owned(),
+    })?;
+    Ok(ChatAnswer {
         is_cut_off: completion.is_cut_off(),
-        prompt_tokens: sampled.prompt_ids.len() as u64,
+        prompt_tokens,
         completion_tokens: completion.token_ids.len() as u64,
         text: completion.text,
     })

@@ -31,7 +31,7 @@ pub(super) fn merge<'a>(
     output: AnswerFolder,
     progress: &mut dyn Progress,
 ) -> Result<Ledger<'a>, CurateError> {
-    let (expected, n_prompts) = settings(curation, None)?;
+    let (expected, n_prompts) = settings(curation, None, output.path)?;
     let mut parts = open(shards, &expected, output.policy)?;
     output.open(SAMPLES, SETTINGS, expected)?;
     let mut ledger = Ledger::new(curation);

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::training::number_of;
 use crate::types::{DataError, Dialogues, Item};
 
 /// A pool of prompts. It is gone through several times, one prompt at a time.
@@ -18,6 +19,18 @@ pub enum Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
+    /// The folder that image paths are seen from where pools are told apart: the data file's, so that shards sampled into
+    /// any folder belong together; for prompts in memory that of the answers.
+    pub(super) fn home<'b>(self, answers: &'b Path) -> &'b Path
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Items(_) => answers,
+            Self::File(path) => path.parent().unwrap_or(answers),
+        }
+    }
+
     /// The prompts in order.
     ///
     /// Errors: those of [`Dialogues`].
@@ -53,12 +66,7 @@ impl std::fmt::Display for Shard {
 
 /// The index, counted from one, of the shard that a prompt is in when there are `of`.
 pub(super) fn index_of(id: &str, of: u64) -> u64 {
-    let digest = Sha256::digest(id.as_bytes());
-    let number = digest
-        .iter()
-        .take(8)
-        .fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
-    number % of + 1
+    number_of(&Sha256::digest(id.as_bytes())) % of + 1
 }
 
 impl FromStr for Shard {

@@ -32,7 +32,7 @@ pub(super) fn draw<'a>(
     output: AnswerFolder,
     progress: &mut dyn Progress,
 ) -> Result<Ledger<'a>, CurateError> {
-    let (settings, total) = settings(curation, shard)?;
+    let (settings, total) = settings(curation, shard, output.path)?;
     output.open(SAMPLES, SETTINGS, settings)?;
     let mut sampling = Sampling::open(curation, output.path, policies)?;
     progress.begin("curate", total);
@@ -307,13 +307,19 @@ fn judge_batch(judge: &dyn Judge, batch: &[Taken]) -> Result<Vec<Judgement>, Cha
     judge.judge(&responses)
 }
 
-/// What must be the same for samples to belong together, and how many prompts are in the shard, or in the pool.
-pub(super) fn settings(curation: &Curation, shard: Option<Shard>) -> Result<(serde_json::Value, usize), CurateError> {
+/// What must be the same for samples to belong together, and how many prompts are in the shard, or in the pool. `answers`
+/// is the folder of the samples.
+pub(super) fn settings(
+    curation: &Curation,
+    shard: Option<Shard>,
+    answers: &Path,
+) -> Result<(serde_json::Value, usize), CurateError> {
+    let home = curation.pool.home(answers);
     let mut hasher = Sha256::new();
     let mut n_prompts = 0;
     for item in curation.pool.items()? {
         let item = item?;
-        hasher.update(serde_json::to_vec(&item).map_err(std::io::Error::from)?);
+        hasher.update(serde_json::to_vec(&item.seen_from(home)).map_err(std::io::Error::from)?);
         n_prompts += usize::from(shard.is_none_or(|shard| shard.holds(&item.id)));
     }
     let sha256 = hasher

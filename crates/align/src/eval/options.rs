@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::refusal::answer_of;
 use crate::chat::ChatError;
+use crate::tagged::answer_of;
 use crate::types::Item;
 use crate::verdict::{Decision, Judge, Judgement, PerceptionLevel, Verdict};
 

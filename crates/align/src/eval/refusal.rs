@@ -7,6 +7,7 @@
 //! measurement with `cargo run -p align --example suite_check -- DATA`.
 
 use crate::chat::ChatError;
+use crate::tagged::answer_of;
 use crate::types::{Item, ItemKind};
 use crate::verdict::{Decision, Judge, Judgement, PerceptionLevel, Verdict};
 
@@ -152,14 +153,6 @@ fn end_of_sentences(text: &str, count: usize) -> usize {
     ends.map(|(_, (position, _))| position)
         .nth(count - 1)
         .unwrap_or(text.len())
-}
-
-/// The text of `<answer>…</answer>` where a response has one, else the whole response.
-pub(super) fn answer_of(response: &str) -> &str {
-    let Some((_, after)) = response.split_once("<answer>") else {
-        return response;
-    };
-    after.split_once("</answer>").map_or(after, |(answer, _)| answer)
 }
 
 /// The detector as a judge, named `keyword-refusal`.

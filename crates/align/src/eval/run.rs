@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::{EvalSummary, JudgedResponse, RATES, summarise};
 use crate::chat::ChatError;
 use crate::engine::{Engine, EngineError, SampleRequest, SamplingParams};
 use crate::progress::Progress;
 use crate::run_dir::{AnswerFolder, Journal, RunError, read_journal, write_atomically, write_lines};
-use crate::training::{SettingError, check_at_least_zero, check_count, check_setting};
+use crate::training::{SettingError, check_at_least_zero, check_count, check_setting, derive_seed};
 use crate::types::{DataError, Item};
 use crate::verdict::{Judge, Judgement};
 
@@ -80,7 +79,7 @@ impl Default for EvalConfig {
 pub struct EvalOutcome {
     /// The figures over the responses so far.
     pub summary: EvalSummary,
-    /// The responses, in the order of the items.
+    /// The responses, in the order of the items; image paths are as [`seen_from`](crate::types::seen_from) the folder.
     pub responses: Vec<JudgedResponse>,
     /// Whether every item has its response; not so after an interruption.
     pub is_complete: bool,
@@ -208,8 +207,9 @@ fn rates(config: &EvalConfig, judge: &dyn Judge) -> Result<Vec<String>, SettingE
     Ok(config.rates.clone())
 }
 
-/// The judged responses so far and their journal.
+/// The judged responses so far and their journal. Their items' image paths are as seen from the folder.
 struct Answers {
+    folder: PathBuf,
     journal: Journal,
     by_id: HashMap<String, JudgedResponse>,
 }
@@ -229,6 +229,7 @@ impl Answers {
             .map(|response| (response.item.id.clone(), response))
             .collect();
         Ok(Self {
+            folder: output.path.to_owned(),
             journal: Journal::open(&path)?,
             by_id,
         })
@@ -238,7 +239,7 @@ impl Answers {
         let is_other = |item: &&Item| {
             self.by_id
                 .get(&item.id)
-                .is_some_and(|response| response.item.prompt() != item.prompt())
+                .is_some_and(|response| response.item.prompt() != item.seen_from(&self.folder).prompt())
         };
         match items.iter().find(is_other) {
             Some(item) => Err(EvalError::ItemChanged {
@@ -266,7 +267,7 @@ impl Answers {
         check_results(judge.name(), items.len(), judgements.len())?;
         for ((item, response), judgement) in items.iter().zip(texts).zip(judgements) {
             let judged = JudgedResponse {
-                item: (*item).clone(),
+                item: item.seen_from(&self.folder),
                 response,
                 judgement,
             };
@@ -292,7 +293,8 @@ fn sample(engine: &mut dyn Engine, items: &[&Item], config: &EvalConfig) -> Resu
     let request = |item: &&Item| SampleRequest {
         id: item.id.clone(),
         messages: item.prompt().to_vec(),
-        seeds: vec![item_seed(config.seed, &item.id)],
+        // A seed of the item's own, so that its response does not depend on which items stand before it.
+        seeds: vec![derive_seed(config.seed, &item.id, &[])],
     };
     let sampled = engine.sample(&items.iter().map(request).collect::<Vec<_>>(), &params)?;
     let texts: Vec<String> = sampled
@@ -302,17 +304,6 @@ fn sample(engine: &mut dyn Engine, items: &[&Item], config: &EvalConfig) -> Resu
         .collect();
     check_results("engine", items.len(), texts.len())?;
     Ok(texts)
-}
-
-/// A seed of the item's own, so that its response does not depend on which items stand before it.
-fn item_seed(seed: u64, id: &str) -> u64 {
-    let digest = Sha256::new()
-        .chain_update(seed.to_le_bytes())
-        .chain_update(id)
-        .finalize();
-    digest[..8]
-        .iter()
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn check_results(source_name: &str, expected: usize, got: usize) -> Result<(), EvalError> {

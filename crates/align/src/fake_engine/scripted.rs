@@ -6,10 +6,10 @@ use std::path::Path;
 use super::FakeEngine;
 use crate::chat::ChatError;
 use crate::engine::{
-    AdamW, Engine, EngineError, ForwardBackward, OptimStep, Policy, SampleRequest, Sampled, SamplingParams, SaveKind,
-    Sequence, TokenLoss, TokenScores,
+    AdamW, Engine, EngineError, ForwardBackward, OptimStep, Policy, Reply, SampleRequest, Sampled, SamplingParams,
+    SaveKind, Sequence, TokenLoss, TokenScores,
 };
-use crate::types::{Item, ItemKind};
+use crate::types::{Item, ItemKind, Message};
 use crate::verdict::{Decision, Fault, Judge, Judgement, PerceptionLevel, Severity, Verdict};
 
 /// Thinks of the risk and warns.
@@ -112,7 +112,7 @@ fn judge_one(item: &Item, text: &str) -> Judgement {
     Judgement::Verdict(verdict(points(has("risk")), points(has("warn"))))
 }
 
-/// An engine that dies after so many verbs, or whose sampler tells wrong log-probabilities.
+/// An engine that dies after so many verbs, whose sampler tells wrong log-probabilities, or that refuses a word.
 pub struct Faulty {
     /// The engine that is true.
     pub engine: FakeEngine,
@@ -120,9 +120,35 @@ pub struct Faulty {
     pub verbs_left: usize,
     /// Added to the sampler's log-probabilities.
     pub sampler_bias: f32,
+    /// A word that it draws, but takes neither in dialogues nor in replies.
+    pub refused: Option<&'static str>,
 }
 
 impl Faulty {
+    /// An engine without a fault yet.
+    pub fn of(engine: FakeEngine) -> Self {
+        Self {
+            engine,
+            verbs_left: usize::MAX,
+            sampler_bias: 0.0,
+            refused: None,
+        }
+    }
+
+    fn check(&self, text: &str) -> Result<(), EngineError> {
+        match self.refused {
+            Some(word) if text.contains(word) => Err(EngineError::Data(format!("expected words, got `{word}`"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_replies(&self, sequences: &[Sequence]) -> Result<(), EngineError> {
+        sequences.iter().try_for_each(|sequence| match &sequence.reply {
+            Reply::Text(text) => self.check(text),
+            Reply::Tokens(_) => Ok(()),
+        })
+    }
+
     fn live(&mut self) -> Result<&mut FakeEngine, EngineError> {
         let died = || EngineError::Model("the power went out".into());
         self.verbs_left = self.verbs_left.checked_sub(1).ok_or_else(died)?;
@@ -132,6 +158,10 @@ impl Faulty {
 
 impl Engine for Faulty {
     fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
+        let dialogues = requests.iter().flat_map(|request| &request.messages);
+        dialogues
+            .map(Message::plain_text)
+            .try_for_each(|text| self.check(&text))?;
         let bias = self.sampler_bias;
         let mut drawn = self.live()?.sample(requests, params)?;
         let completions = drawn.iter_mut().flat_map(|sampled| &mut sampled.completions);
@@ -142,6 +172,7 @@ impl Engine for Faulty {
     }
 
     fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
+        self.check_replies(sequences)?;
         self.live()?.logprobs(sequences, policy)
     }
 
@@ -150,6 +181,7 @@ impl Engine for Faulty {
         sequences: &[Sequence],
         loss: &dyn TokenLoss,
     ) -> Result<ForwardBackward, EngineError> {
+        self.check_replies(sequences)?;
         self.live()?.forward_backward(sequences, loss)
     }
 

@@ -246,30 +246,8 @@ fn refine(
         },
         temperature: 0.0,
     };
-    let questions: Vec<Question> = looked_at
-        .iter()
-        .map(|&index| Question {
-            id: drafts[index].id.clone(),
-            pictures: drafts[index].pictures.clone(),
-            text: Prompt::REFINE.fill(&[
-                ("query", &drafts[index].query),
-                ("objects", &drafts[index].listed_objects()),
-            ]),
-        })
-        .collect();
-    let read = |place: usize, fields: &Fields| -> Result<Option<Vec<String>>, String> {
-        if fields.flag("fits")? {
-            return Ok(None);
-        }
-        let (prompts, n_images) = (fields.texts("prompts")?, drafts[looked_at[place]].objects.len());
-        if prompts.len() != n_images {
-            return Err(format!(
-                "field `prompts`: expected {n_images}, one for each image, got {}",
-                prompts.len()
-            ));
-        }
-        Ok(Some(prompts))
-    };
+    let questions: Vec<Question> = looked_at.iter().map(|&index| does_it_fit(&drafts[index])).collect();
+    let read = |place: usize, fields: &Fields| better_prompts(fields, drafts[looked_at[place]].objects.len());
     let outcomes = forge.ask(&asked, &questions, &read, progress)?;
     let mut again = Vec::new();
     for (index, outcome) in looked_at.into_iter().zip(outcomes) {
@@ -290,6 +268,29 @@ fn refine(
         }
     }
     Ok(again)
+}
+
+fn does_it_fit(draft: &Draft) -> Question {
+    Question {
+        id: draft.id.clone(),
+        pictures: draft.pictures.clone(),
+        text: Prompt::REFINE.fill(&[("query", &draft.query), ("objects", &draft.listed_objects())]),
+    }
+}
+
+/// What to paint instead, a prompt an image; none where the pictures fit.
+fn better_prompts(fields: &Fields, n_images: usize) -> Result<Option<Vec<String>>, String> {
+    if fields.flag("fits")? {
+        return Ok(None);
+    }
+    let prompts = fields.texts("prompts")?;
+    if prompts.len() == n_images {
+        return Ok(Some(prompts));
+    }
+    Err(format!(
+        "field `prompts`: expected {n_images}, one for each image, got {}",
+        prompts.len()
+    ))
 }
 
 /// Lets the judge choose a picture from those of the folder whose names speak of the thing, and others.

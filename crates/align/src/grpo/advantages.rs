@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::statistics::mean;
+
 /// Added to standard deviations before dividing by them.
 const EPSILON: f64 = 1e-6;
 
@@ -34,7 +36,7 @@ pub fn advantages(rewards: &[Vec<Option<f64>>], scale: ScaleRewards) -> Vec<Vec<
             ScaleRewards::Batch => standard_deviation(&all) + EPSILON,
             ScaleRewards::None => 1.0,
         };
-        let mean = mean(&scored);
+        let mean = mean(&scored).unwrap_or_default();
         group
             .iter()
             .map(|reward| reward.map(|reward| (reward - mean) / divisor))
@@ -43,13 +45,9 @@ pub fn advantages(rewards: &[Vec<Option<f64>>], scale: ScaleRewards) -> Vec<Vec<
     rewards.iter().map(of_group).collect()
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// The standard deviation of a sample; 0 for fewer than two values.
+/// The standard deviation of a sample (divided by n - 1); 0 for fewer than two values.
 pub fn standard_deviation(values: &[f64]) -> f64 {
-    let mean = mean(values);
+    let mean = mean(values).unwrap_or_default();
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (squares / values.len().saturating_sub(1).max(1) as f64).sqrt()
 }

@@ -6,7 +6,7 @@ use super::advantages::ScaleRewards;
 use super::loss::LossConfig;
 use crate::engine::AdamW;
 use crate::training::{
-    Schedule, SchedulerType, SettingError, check_at_least_zero, check_count, check_optimizer, check_setting,
+    Schedule, SchedulerType, SettingError, check_at_least_zero, check_count, check_end, check_optimizer, check_setting,
     check_share,
 };
 
@@ -130,13 +130,7 @@ impl GrpoConfig {
         ] {
             check_count(&key(name), count)?;
         }
-        let has_end = self.num_train_epochs.is_finite() && (self.num_train_epochs > 0.0 || self.max_steps > 0);
-        check_setting(
-            has_end,
-            &key("num_train_epochs"),
-            "a number above 0",
-            self.num_train_epochs,
-        )?;
+        check_end(table, self.num_train_epochs, self.max_steps)?;
         check_optimizer(table, &self.optimizer(self.learning_rate))?;
         for (name, value) in [
             ("shaping_gamma", self.shaping_gamma),

@@ -128,13 +128,19 @@ fn measure_tokens(means: &mut Means, sample: &TrainingSample, scores: &TokenScor
     for (logprob, reference) in scores.logprobs.iter().zip(&sample.reference_logprobs) {
         means.add("kl", kl_term(f64::from(*logprob), f64::from(*reference)).loss);
     }
-    if sample.origin == Origin::OffPolicy {
-        return;
-    }
     for (logprob, old) in scores.logprobs.iter().zip(&sample.old_logprobs) {
-        let region = clip_region(f64::from(*logprob), f64::from(*old), sample.advantage, config);
-        means.add_share("clip_ratio/low_mean", region == ClipRegion::Low);
-        means.add_share("clip_ratio/high_mean", region == ClipRegion::High);
-        means.add_share("clip_ratio/region_mean", region != ClipRegion::Free);
+        let (logprob, old) = (f64::from(*logprob), f64::from(*old));
+        let region = clip_region(logprob, old, sample.advantage, config);
+        if sample.origin == Origin::OnPolicy {
+            means.add_share("clip_ratio/low_mean", region == ClipRegion::Low);
+            means.add_share("clip_ratio/high_mean", region == ClipRegion::High);
+            means.add_share("clip_ratio/region_mean", region != ClipRegion::Free);
+            continue;
+        }
+        means.add("off_policy/update_ratio_mean", (logprob - old).exp());
+        // What is shaped has no clip.
+        if !sample.is_shaped {
+            means.add_share("off_policy/update_clip_ratio", region != ClipRegion::Free);
+        }
     }
 }

@@ -154,6 +154,8 @@ fn the_metrics_have_their_names() {
     off_policy/clip_ratio
     off_policy/kl
     off_policy/ratio_mean
+    off_policy/update_clip_ratio
+    off_policy/update_ratio_mean
     ratio/max_deviation
     reflection/accepted_rate
     reflection/gain
@@ -285,9 +287,8 @@ fn a_step_without_any_score_ends_the_run() {
 #[test]
 fn a_sampler_that_is_not_the_policy_ends_the_run() {
     let mut faulty = Faulty {
-        engine: engine(),
-        verbs_left: usize::MAX,
         sampler_bias: 0.05,
+        ..Faulty::of(engine())
     };
     let message = failure(&mut faulty, &config(), &rollout_config());
     assert!(
@@ -300,9 +301,8 @@ fn a_sampler_that_is_not_the_policy_ends_the_run() {
         ..config()
     };
     let mut faulty = Faulty {
-        engine: engine(),
-        verbs_left: usize::MAX,
         sampler_bias: 0.05,
+        ..Faulty::of(engine())
     };
     let (metrics, _) = trained(&mut faulty, &tolerant, &rollout_config());
     assert!((metrics[0]["ratio/max_deviation"] - (1.0 - (-0.05_f64).exp())).abs() < 1e-4);

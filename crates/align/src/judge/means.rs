@@ -6,10 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::verdicts::{ANSWER, THINK};
-use crate::statistics::{mean, standard_deviation};
-
-/// The 97.5 % point of the standard normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+use crate::statistics::{Z, mean, standard_deviation};
 
 /// The mean of a dimension's scores, with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

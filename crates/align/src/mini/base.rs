@@ -239,7 +239,7 @@ impl Author<'_> {
     }
 
     fn general(&mut self, id: &str, topic: Topic, style: Style) -> Result<Item, DataError> {
-        let asked = draw(&mut self.rng, topic, style);
+        let asked = draw(&mut self.rng, topic, style, Pairs::Any);
         let mut images = Vec::new();
         for shot in asked.shots {
             images.push(self.picture(shot)?);

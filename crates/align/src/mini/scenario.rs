@@ -54,7 +54,8 @@ pub enum Pairs {
 }
 
 impl Pairs {
-    fn admits(self, objects: &[ObjectKind]) -> bool {
+    /// Whether every pair of the objects may be used.
+    pub(super) fn admits(self, objects: &[ObjectKind]) -> bool {
         match self {
             Self::Any => true,
             Self::Seen => pairs(objects).all(|(one, other)| !is_held_out(one, other)),

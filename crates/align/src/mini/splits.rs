@@ -354,7 +354,8 @@ impl Writer<'_> {
         let mut items = Vec::new();
         for index in 0..n {
             go_on(self.progress)?;
-            let asked = draw(&mut self.rng, TOPICS[index % TOPICS.len()], Style::Plain);
+            let pairs = if with_label { Pairs::Seen } else { Pairs::Any };
+            let asked = draw(&mut self.rng, TOPICS[index % TOPICS.len()], Style::Plain, pairs);
             let mut images = Vec::new();
             for shot in &asked.shots {
                 images.push(self.picture(shot)?);

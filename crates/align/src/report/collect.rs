@@ -174,13 +174,12 @@ fn read_runs(folder: &Path, missing: &mut Vec<String>) -> Result<(Vec<TrainingRu
 
 fn choose_rollouts(folder: &Path, rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
     let mut chosen = pick::pick(rollouts, limit);
-    for part in chosen
-        .iter_mut()
-        .flat_map(|shown| &mut shown.record.messages)
-        .flat_map(|message| &mut message.content)
-    {
-        if let Part::Image { image } = part {
-            *image = images::below(folder, image);
+    for ShownRollout { run, record } in &mut chosen {
+        let run = folder.join("runs").join(run);
+        for part in record.messages.iter_mut().flat_map(|message| &mut message.content) {
+            if let Part::Image { image } = part {
+                *image = images::below(folder, &run, image);
+            }
         }
     }
     chosen

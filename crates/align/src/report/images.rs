@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::types::seen_from;
+
 /// Images larger than this are not embedded, so that the page can still be opened and sent.
 const LARGEST_BYTES: u64 = 4 << 20;
 
@@ -46,9 +48,13 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// Where an image of a rollout lies, relative to the report's folder: the longest end of its path that exists below the
-/// folder, so that a folder may be moved. Otherwise the path as it stands.
-pub(super) fn below(folder: &Path, image: &Path) -> PathBuf {
+/// Where an image of a run's rollout lies, relative to the report's folder: where the run's folder sees it, or the longest
+/// end of its path that exists below the report's folder. Otherwise the path as it stands.
+pub(super) fn below(folder: &Path, run: &Path, image: &Path) -> PathBuf {
+    let seen = run.join(image);
+    if seen.is_file() {
+        return seen_from(&seen, folder);
+    }
     let components: Vec<_> = image.components().collect();
     let ends = (0..components.len()).map(|start| components[start..].iter().collect::<PathBuf>());
     let is_below = |end: &PathBuf| end.is_relative() && folder.join(end).is_file();
@@ -90,10 +96,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("images")).unwrap();
         std::fs::write(folder.path().join("images/a.png"), b"").unwrap();
-        assert_eq!(
-            below(folder.path(), Path::new("/gone/out/images/a.png")),
-            Path::new("images/a.png")
-        );
-        assert_eq!(below(folder.path(), Path::new("/gone/b.png")), Path::new("/gone/b.png"));
+        let run = folder.path().join("runs/x");
+        std::fs::create_dir_all(&run).unwrap();
+        for (image, expected) in [
+            ("../../images/a.png", "images/a.png"),
+            ("/gone/out/images/a.png", "images/a.png"),
+            ("/gone/b.png", "/gone/b.png"),
+        ] {
+            assert_eq!(below(folder.path(), &run, Path::new(image)), Path::new(expected));
+        }
     }
 }

@@ -9,6 +9,7 @@
 use super::numbers::significant;
 use super::tables::{self, Cell, Grid, Row};
 use super::{Report, ShownRollout, TrainingRun, curves, differences, verdicts};
+use crate::tagged;
 use crate::types::{Part, Role};
 
 /// Writes the whole report.
@@ -162,7 +163,7 @@ pub(super) fn speaker(role: Role) -> &'static str {
 }
 
 fn response(text: &mut String, prefix: &str, response: &str) {
-    let parts = verdicts::parts(response);
+    let parts = tagged::parts(response);
     if let Some(think) = parts.think {
         quote(text, &format!("{prefix}thinking"), think);
     }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::markdown::speaker;
 use super::{ShownRollout, images, page, verdicts};
+use crate::tagged;
 use crate::types::{Part, image_paths};
 
 /// The card of a rollout. `place` tells its controls apart from those of other cards.
@@ -73,7 +74,7 @@ fn texts(shown: &ShownRollout) -> Markup {
 }
 
 fn response(prefix: &str, response: &str) -> Markup {
-    let parts = verdicts::parts(response);
+    let parts = tagged::parts(response);
     let kind = if prefix.is_empty() { "response" } else { "correction" };
     html! {
         @if let Some(think) = parts.think { (quote(&format!("{prefix}thinking"), kind, think)) }

@@ -1,4 +1,4 @@
-//! Rollouts as people read them: thinking apart from the answer, and the verdict as a table.
+//! Rollouts as people read them: what happened in words, and the verdict as a table.
 
 use std::collections::BTreeSet;
 
@@ -8,36 +8,6 @@ use super::tables::{Cell, Grid, Row, dimension_label};
 use crate::rollout::RolloutRecord;
 use crate::types::ItemKind;
 use crate::verdict::{Decision, Judgement, Severity, Verdict};
-
-/// A response, its thinking apart.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Response<'a> {
-    /// What stands between `<think>` and `</think>`, where both are there.
-    pub(super) think: Option<&'a str>,
-    /// What follows, without its tags.
-    pub(super) answer: &'a str,
-}
-
-/// Parts a response. One that does not keep to the format is all answer.
-pub(super) fn parts(response: &str) -> Response<'_> {
-    let parted = response
-        .trim_start()
-        .strip_prefix("<think>")
-        .and_then(|rest| rest.split_once("</think>"));
-    let Some((think, rest)) = parted else {
-        return Response {
-            think: None,
-            answer: response.trim(),
-        };
-    };
-    let rest = rest.trim();
-    let answer = rest.strip_prefix("<answer>").unwrap_or(rest);
-    let answer = answer.strip_suffix("</answer>").unwrap_or(answer);
-    Response {
-        think: Some(think.trim()),
-        answer: answer.trim(),
-    }
-}
 
 /// Whether a prompt's text and images are hidden until asked for.
 pub(super) fn is_veiled(record: &RolloutRecord) -> bool {
@@ -176,33 +146,6 @@ pub(super) fn remarks(judgement: &Judgement) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thinking_is_parted_from_the_answer() {
-        let whole = parts("<think> a knife </think>\n<answer>No.</answer>");
-        assert_eq!(
-            whole,
-            Response {
-                think: Some("a knife"),
-                answer: "No."
-            }
-        );
-        let bare = parts("<think>cut off");
-        assert_eq!(
-            bare,
-            Response {
-                think: None,
-                answer: "<think>cut off"
-            }
-        );
-        assert_eq!(
-            parts(" Yes. "),
-            Response {
-                think: None,
-                answer: "Yes."
-            }
-        );
-    }
 
     #[test]
     fn advantages_carry_their_sign() {

@@ -5,13 +5,16 @@ use std::thread;
 
 use super::Rollout;
 use crate::chat::ChatError;
-use crate::engine::{Engine, SampleRequest, Sampled};
+use crate::engine::{Engine, EngineError, SampleRequest, Sampled, sample_usable};
 use crate::training::TrainingError;
 use crate::types::Item;
 use crate::verdict::{Judge, Judgement};
 
-/// What was drawn for a request, and a judgement for each of its completions.
-pub(super) type Judged = (Sampled, Vec<Judgement>);
+/// What was drawn for a request, and a judgement for each of its completions; or why the request cannot be used.
+pub(super) type Judged = Result<(Sampled, Vec<Judgement>), EngineError>;
+
+/// Requests that were drawn for, each for its item.
+type Drawn<'a> = (&'a [(&'a Item, SampleRequest)], Vec<Result<Sampled, EngineError>>);
 
 /// Draws completions for each item's request and has what `judged` makes of each text judged. The judge works on a
 /// thread of its own, part by part as [`super::RolloutConfig::batch_size`] cuts them, in order; a judge that stalls is
@@ -32,7 +35,7 @@ pub(super) fn draw_judged(
         batch_size => batch_size,
     };
     thread::scope(|scope| {
-        let (hand_over, drawn) = mpsc::channel::<(&[(&Item, SampleRequest)], Vec<Sampled>)>();
+        let (hand_over, drawn) = mpsc::channel::<Drawn>();
         let judging = scope.spawn(move || -> Result<Vec<Judged>, ChatError> {
             let mut all = Vec::new();
             for (requests, sampled) in drawn {
@@ -42,7 +45,7 @@ pub(super) fn draw_judged(
         });
         for part in requests.chunks(batch_size) {
             let asked: Vec<SampleRequest> = part.iter().map(|(_, request)| request.clone()).collect();
-            let sampled = engine.sample(&asked, &params)?;
+            let sampled = sample_usable(engine, &asked, &params)?;
             // The judge has gone where it had to stop; it says why below.
             if hand_over.send((part, sampled)).is_err() {
                 break;
@@ -60,15 +63,15 @@ pub(super) fn draw_judged(
 fn judge_part(
     judge: &dyn Judge,
     requests: &[(&Item, SampleRequest)],
-    sampled: Vec<Sampled>,
+    sampled: Vec<Result<Sampled, EngineError>>,
     judged: fn(&str) -> &str,
 ) -> Result<Vec<Judged>, ChatError> {
     let texts = requests.iter().zip(&sampled).flat_map(|((item, _), sampled)| {
-        let texts = sampled.completions.iter();
-        texts.map(|completion| (*item, judged(&completion.text)))
+        let completions = sampled.iter().flat_map(|sampled| &sampled.completions);
+        completions.map(|completion| (*item, judged(&completion.text)))
     });
     let mut judgements = judge.judge(&texts.collect::<Vec<_>>())?.into_iter();
-    let with_judgements = |sampled: Sampled| {
+    let mut with_judgements = |sampled: Sampled| {
         let of_each = sampled.completions.iter().map(|_| {
             let missing = || Judgement::Unscored("the judge gave no judgement for this response".into());
             judgements.next().unwrap_or_else(missing)
@@ -76,5 +79,8 @@ fn judge_part(
         let of_each = of_each.collect();
         (sampled, of_each)
     };
-    Ok(sampled.into_iter().map(with_judgements).collect())
+    Ok(sampled
+        .into_iter()
+        .map(|sampled| sampled.map(&mut with_judgements))
+        .collect())
 }

@@ -4,18 +4,16 @@
 //! takes the response's place in the group when it earns more, within limits that keep groups honest: at most a share
 //! of the group, and never the last unsafe response, which stays as a negative.
 
-use super::{CorrectionRecord, Group, Judged, Member, Prompt, Rollout, draw_judged};
-use crate::engine::{Completion, Engine, SampleRequest};
+use super::{CorrectionRecord, Group, Member, Prompt, Rollout, draw_judged};
+use crate::engine::{Completion, Engine, EngineError, FinishReason, Reply, SampleRequest, Sampled, Sequence};
 use crate::reward::{Reward, Rubric, Unscored};
+use crate::tagged::THINK;
 use crate::training::{TrainingError, derive_seed};
 use crate::types::{Item, Message, Role};
 use crate::verdict::{Fault, Judgement, Verdict};
 
 /// The reflection prompt of this version of the program.
 pub const DEFAULT_REFLECTION_PROMPT: &str = include_str!("prompts/reflection.v1.md");
-
-/// Where a correction begins in a completion.
-const CORRECTION_STARTS: &str = "<think>";
 
 /// A reflection on an unsafe response, and the response corrected.
 #[derive(Clone, Debug)]
@@ -39,6 +37,26 @@ pub struct Correction {
 }
 
 impl Correction {
+    /// What stands in a correction's place where the engine could not be asked for one.
+    fn undrawn(messages: Vec<Message>, error: &EngineError) -> Self {
+        let reason = format!("no reflection could be drawn: {error}");
+        Self {
+            messages,
+            prompt_tokens: 0,
+            completion: Completion {
+                token_ids: Vec::new(),
+                logprobs: Vec::new(),
+                text: String::new(),
+                finish_reason: FinishReason::Stop,
+            },
+            reflection: String::new(),
+            response: String::new(),
+            reward: Err(Unscored(reason.clone())),
+            judgement: Judgement::Unscored(reason),
+            accepted: false,
+        }
+    }
+
     pub(super) fn record(&self) -> CorrectionRecord {
         CorrectionRecord {
             reflection: self.reflection.clone(),
@@ -67,10 +85,10 @@ pub fn reflection_prompt(template: &str, rubric: &Rubric, verdict: &Verdict) -> 
     template.replace("{risk}", risk).replace("{evidence}", &evidence)
 }
 
-/// Splits a completion at its first `<think>` into the reflection and the corrected response, which is empty where
-/// there is none.
+/// Splits a completion at its first `<think>`, where a correction begins, into the reflection and the corrected response,
+/// which is empty where there is none.
 pub fn split_correction(text: &str) -> (&str, &str) {
-    let start = text.find(CORRECTION_STARTS).unwrap_or(text.len());
+    let start = text.find(THINK[0]).unwrap_or(text.len());
     (text[..start].trim(), text[start..].trim())
 }
 
@@ -105,7 +123,10 @@ pub(super) fn reflect(
     for (one, judged) in reflecting.into_iter().zip(drawn) {
         let Reflecting { group, member, request } = one;
         let item = groups[group].item;
-        groups[group].members[member].correction = correction(rollout, item, request.messages, judged);
+        groups[group].members[member].correction = match judged {
+            Ok(drawn) => correction(rollout, engine, item, request.messages, drawn)?,
+            Err(error) => Some(Correction::undrawn(request.messages, &error)),
+        };
     }
     for group in groups.iter_mut() {
         accept_best(rollout, group);
@@ -167,18 +188,23 @@ fn choose_reflecting(rollout: &Rollout, group_index: usize, group: &Group, seed:
 
 fn correction(
     rollout: &Rollout,
+    engine: &mut dyn Engine,
     item: &Item,
     messages: Vec<Message>,
-    (sampled, judgements): Judged,
-) -> Option<Correction> {
-    let completion = sampled.completions.into_iter().next()?;
+    (sampled, judgements): (Sampled, Vec<Judgement>),
+) -> Result<Option<Correction>, EngineError> {
+    let judged = sampled.completions.into_iter().zip(judgements).next();
+    let Some((completion, mut judgement)) = judged else {
+        return Ok(None);
+    };
     let (reflection, response) = split_correction(&completion.text);
     let (reflection, response) = (reflection.to_owned(), response.to_owned());
-    let mut judgement = judgements.into_iter().next()?;
     if response.is_empty() {
         judgement = Judgement::Unscored("the completion holds no `<think>`, so no correction".into());
+    } else if let Some(reason) = fault_as_reply(engine, item, &response)? {
+        judgement = Judgement::Unscored(format!("the correction cannot be trained: {reason}"));
     }
-    Some(Correction {
+    Ok(Some(Correction {
         messages,
         prompt_tokens: sampled.prompt_ids.len(),
         completion,
@@ -187,7 +213,22 @@ fn correction(
         reward: rollout.rubric.reward(&judgement, item.kind),
         judgement,
         accepted: false,
-    })
+    }))
+}
+
+/// Why the words of a correction cannot be a reply to the item, if they cannot: unlike what was drawn, they are tokenised
+/// anew where they are trained without the reflection.
+fn fault_as_reply(engine: &mut dyn Engine, item: &Item, response: &str) -> Result<Option<String>, EngineError> {
+    let reply = Sequence {
+        id: item.id.clone(),
+        messages: item.prompt().to_vec(),
+        reply: Reply::Text(response.to_owned()),
+    };
+    match engine.reply_lengths(&[reply]) {
+        Ok(_) => Ok(None),
+        Err(error @ (EngineError::Data(_) | EngineError::Item { .. })) => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
 /// Accepts the corrections that gain most over their responses, within the group's allowance. A correction that was cut

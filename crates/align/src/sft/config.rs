@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::AdamW;
 use crate::training::{
-    Schedule, SchedulerType, SettingError, check_count, check_optimizer, check_setting, check_share,
+    Schedule, SchedulerType, SettingError, check_count, check_end, check_optimizer, check_setting, check_share,
 };
 
 /// How to fine-tune.
@@ -91,9 +91,7 @@ impl SftConfig {
             "a number from 0 to below 1",
             ratio,
         )?;
-        let epochs = self.num_train_epochs;
-        let has_end = epochs.is_finite() && (epochs > 0.0 || self.max_steps > 0);
-        check_setting(has_end, &key("num_train_epochs"), "a number above 0", epochs)?;
+        check_end(table, self.num_train_epochs, self.max_steps)?;
         for (name, count) in [
             ("train_batch_size", self.train_batch_size),
             ("gradient_accumulation_steps", self.gradient_accumulation_steps),

@@ -94,6 +94,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let decontaminator = Decontaminator::open(&settings.decontamination, &grey)?;
     let (folder, device) = (&arguments.run.out, context.global.device);
     let _folder = OutputFolder::make(folder)?;
+    // Seen from the pool, the model is the same to shards that are sampled into any folder.
+    let home = prompts.parent().unwrap_or(folder);
     let judges = Roles::open(&judges, &folder.join(JOURNAL), device)?;
     let policy_roles = Roles::open(&policies, &folder.join(POLICY_JOURNAL), device)?;
     if arguments.retry_failed {
@@ -111,7 +113,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     };
     let output = AnswerFolder {
         path: folder,
-        policy: &policy_of(&settings.model, &policies),
+        policy: &policy_of(&settings.model.seen_from(home), &policies),
         resume: arguments.run.resume,
     };
     let has_local = settings.model.path.is_some() || policies.is_empty();

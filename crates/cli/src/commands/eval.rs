@@ -128,7 +128,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     };
     let output = AnswerFolder {
         path: &folder,
-        policy: &table.policy(),
+        policy: &table.seen_from(&folder).policy(),
         resume: arguments.resume,
     };
     let outcome = eval::run(

@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     if *dry_run {
         return dry_run::rl(settings, inspector.config(), &admission, &items, context);
     }
-    let (recorded, seed) = (recorded(settings)?, settings.grpo.seed);
+    let (recorded, seed) = (recorded(&settings.seen_from(&arguments.out))?, settings.grpo.seed);
     run_folder::check(&arguments.out, arguments.resume, &recorded, seed)?;
     let _folder = OutputFolder::make(&arguments.out)?;
     admission.conclude(&arguments.out, settings.data.max_rejected, context)?;

@@ -72,8 +72,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     if *dry_run {
         return dry_run::sft(settings, inspector.config(), &admission, &items, &general, context);
     }
-    let seed = settings.sft.seed;
-    run_folder::check(&arguments.out, arguments.resume, settings, seed)?;
+    let (recorded, seed) = (settings.seen_from(&arguments.out), settings.sft.seed);
+    run_folder::check(&arguments.out, arguments.resume, &recorded, seed)?;
     let _folder = OutputFolder::make(&arguments.out)?;
     admission.conclude(&arguments.out, settings.data.max_rejected, context)?;
     let (n_items, n_general) = (items.items.len(), general.items.len());
@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
             ..Passes::of(&settings.sft)
         },
     )?;
-    let mut run_dir = run_folder::open(&arguments.out, arguments.resume, settings, seed)?;
+    let mut run_dir = run_folder::open(&arguments.out, arguments.resume, &recorded, seed)?;
     let outcome = sft::run(
         &mut engine,
         &items.items,

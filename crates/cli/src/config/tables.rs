@@ -1,7 +1,7 @@
 //! The tables of each command's settings: a room's own struct each, and two that only the command line knows.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use align::curate::CurateConfig;
 use align::decontamination::DecontaminationConfig;
@@ -15,6 +15,7 @@ use align::report::ReportConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
+use align::types::seen_from;
 use engine::Trainable;
 use engine::newborn::ModelSize;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,24 @@ pub struct ModelTable {
     pub max_pixels: Option<usize>,
     /// Most tiles of a picture, its thumbnail left out (InternVL); the folder's own limit where none is given.
     pub max_dynamic_patch: Option<usize>,
+}
+
+impl ModelTable {
+    /// The same as records name it: its folders as [`seen_from`] another. A name on the hub stays.
+    pub fn seen_from(&self, folder: &Path) -> Self {
+        let seen = |path: &PathBuf| {
+            if path.exists() {
+                seen_from(path, folder)
+            } else {
+                path.clone()
+            }
+        };
+        Self {
+            path: self.path.as_ref().map(seen),
+            adapter: self.adapter.as_ref().map(seen),
+            ..self.clone()
+        }
+    }
 }
 
 /// Where training data come from; the table `[data]` of `sft`.
@@ -136,6 +155,24 @@ pub struct SftSettings {
     pub sft: SftConfig,
 }
 
+impl SftSettings {
+    /// The settings as a run records them: files and folders as [`seen_from`] the run's, so that it may be gone on with
+    /// from any working directory.
+    pub fn seen_from(&self, folder: &Path) -> Self {
+        let seen = |path: &Option<PathBuf>| path.as_ref().map(|path| seen_from(path, folder));
+        Self {
+            model: self.model.seen_from(folder),
+            data: SftData {
+                train: seen(&self.data.train),
+                general: seen(&self.data.general),
+                image_feature_cache: seen(&self.data.image_feature_cache),
+                ..self.data.clone()
+            },
+            ..self.clone()
+        }
+    }
+}
+
 /// Settings of `scruple rl`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -157,6 +194,22 @@ pub struct RlSettings {
     pub role: RoleTables,
     /// How the policy is changed.
     pub grpo: GrpoConfig,
+}
+
+impl RlSettings {
+    /// As [`SftSettings::seen_from`].
+    pub fn seen_from(&self, folder: &Path) -> Self {
+        let seen = |path: &Option<PathBuf>| path.as_ref().map(|path| seen_from(path, folder));
+        Self {
+            model: self.model.seen_from(folder),
+            data: RlData {
+                prompts: seen(&self.data.prompts),
+                image_feature_cache: seen(&self.data.image_feature_cache),
+                ..self.data.clone()
+            },
+            ..self.clone()
+        }
+    }
 }
 
 /// Settings of `scruple curate`.
@@ -294,8 +347,6 @@ impl Default for BaseSettings {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use endpoint::RoleSettings;
     use serde::de::DeserializeOwned;
 

@@ -61,9 +61,8 @@ fn it_stops_when_asked_to_and_when_the_engine_dies() {
         Err(ChatError::Interrupted)
     ));
     let dying = Faulty {
-        engine: engine(),
         verbs_left: 1,
-        sampler_bias: 0.0,
+        ..Faulty::of(engine())
     };
     let dying = EngineModel::new("table", dying, 1, || false);
     let outcome = ask(&dying, vec![request("a", 9), request("b", 9)]);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decontamination::{Compared, DecontaminationConfig, Decontaminator};
-use crate::types::write_items;
+use crate::types::{Part, write_items};
 
 /// Everything that a curation leaves behind.
 const FILES: [&str; 6] = [
@@ -77,6 +77,48 @@ proptest! {
         merged(&backwards, &same_size, &merged_folder).unwrap();
         prop_assert_eq!(files(&merged_folder), files(&whole_folder));
     }
+}
+
+// Machines that sample shards need not keep the pool in the same place.
+#[test]
+fn shards_of_a_pool_fit_together_wherever_it_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(place("here/world/images")).unwrap();
+    let items: Vec<Item> = pool()
+        .into_iter()
+        .map(|mut item| {
+            let image = place("here/world/images").join(format!("{}.png", item.id));
+            item.messages[0].content.insert(0, Part::Image { image });
+            item
+        })
+        .collect();
+    write_items(&place("here/world/pool.jsonl"), &items).unwrap();
+    let (config, rubric) = (small(), rubric());
+    let sample = |index: u64, file: &Path| {
+        let part = Curation {
+            pool: Pool::File(file),
+            ..curation(&rubric, &config)
+        };
+        shard(index, 2, &part, &place(&format!("parts/{index}")), usize::MAX)
+    };
+    sample(1, &place("here/world/pool.jsonl")).unwrap();
+    sample(1, &place("here/../here/world/./pool.jsonl")).unwrap();
+    std::fs::rename(place("here"), place("there")).unwrap();
+    let moved = place("there/world/pool.jsonl");
+    sample(2, &moved).unwrap();
+    let whole = Curation {
+        pool: Pool::File(&moved),
+        ..curation(&rubric, &config)
+    };
+    merged(&[place("parts/1"), place("parts/2")], &whole, &place("merged")).unwrap();
+
+    // Other pictures under the same ids are another pool.
+    std::fs::create_dir(place("there/world/black")).unwrap();
+    let other = std::fs::read_to_string(&moved).unwrap().replace("images/", "black/");
+    std::fs::write(&moved, other).unwrap();
+    let message = sample(2, &moved).unwrap_err().to_string();
+    assert!(message.contains("`items_sha256` differs"), "{message}");
 }
 
 #[test]

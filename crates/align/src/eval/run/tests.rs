@@ -10,7 +10,7 @@ use crate::engine::{
 };
 use crate::eval::samples::{item, verdict};
 use crate::progress::Silent;
-use crate::types::ItemKind;
+use crate::types::{ItemKind, Part};
 use crate::verdict::{Decision, PerceptionLevel};
 
 /// Answers with the prompt's words and the seed, and counts what it is asked.
@@ -190,6 +190,36 @@ fn an_interrupted_evaluation_goes_on_and_leaves_the_same_files() {
         let read = |folder: &Path| fs_err::read_to_string(folder.join(name)).unwrap();
         assert_eq!(read(whole.path()), read(broken.path()));
     }
+}
+
+// The demo goes on after its folder was moved; others from another working directory.
+#[test]
+fn pictures_are_known_again_however_they_are_spelled_and_wherever_all_is_moved() {
+    let parent = tempfile::tempdir().unwrap();
+    let [here, there] = ["here", "there"].map(|name| parent.path().join(name));
+    fs_err::create_dir_all(here.join("world/images")).unwrap();
+    let shown = |world: &Path| -> Vec<Item> {
+        let mut items = items();
+        for (index, item) in items.iter_mut().enumerate() {
+            let image = world.join(format!("images/{index}.png"));
+            item.messages[0].content.insert(0, Part::Image { image });
+        }
+        items
+    };
+    let go_on = |items: &[Item], answers: &Path, limit: usize| {
+        let mut stop = StopAfter { done: 0, limit };
+        let (judge, output) = (lenient(), again(answers));
+        run(&mut Echo::default(), items, &judge, &config(), output, &mut stop).map(|outcome| outcome.is_complete)
+    };
+    assert!(!go_on(&shown(&here.join("world")), &here.join("eval/base"), 3).unwrap());
+    let spelled = shown(&here.join("eval/../world/."));
+    assert!(!go_on(&spelled, &here.join("eval/./base"), 6).unwrap());
+    fs_err::rename(&here, &there).unwrap();
+    let other = go_on(&shown(&there.join("other")), &there.join("eval/base"), 9).unwrap_err();
+    assert!(matches!(other, EvalError::ItemChanged { .. }), "{other}");
+    assert!(go_on(&shown(&there.join("world")), &there.join("eval/base"), 99).unwrap());
+    let journal = fs_err::read_to_string(there.join("eval/base").join(RESPONSES)).unwrap();
+    assert_eq!(journal.matches("\"../../world/images/").count(), 10);
 }
 
 #[test]

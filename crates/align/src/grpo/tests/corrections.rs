@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::{LossAndGradient, Reply, TokenLoss, TokenScores};
 use crate::rollout::Prompt;
+use crate::verdict::Judgement;
 
 /// A model that never answers safely by itself, but corrects itself when told.
 fn stubborn() -> FakeEngine {
@@ -118,9 +119,31 @@ fn off_policy_figures_compare_with_the_context_drawn_in() {
         let (metrics, _) = trained(&mut stubborn(), &config, &rollout_config());
         metrics[0].keys().filter(|name| name.starts_with("off_policy/")).count()
     };
-    assert_eq!(off_policy(CorrectionTraining::Internalise), 3);
-    assert_eq!(off_policy(CorrectionTraining::Shaped), 3);
+    assert_eq!(off_policy(CorrectionTraining::Internalise), 5);
+    assert_eq!(off_policy(CorrectionTraining::Shaped), 4);
     assert_eq!(off_policy(CorrectionTraining::InContext), 0);
+}
+
+#[test]
+fn updates_clip_corrections_and_say_so_apart() {
+    let updated = |num_iterations: usize| {
+        let config = GrpoConfig {
+            num_iterations,
+            max_steps: 1,
+            learning_rate: 0.5,
+            ..config()
+        };
+        trained(&mut stubborn(), &config, &rollout_config()).0.remove(0)
+    };
+    let once = updated(1);
+    assert_eq!(once["off_policy/update_clip_ratio"], 0.0);
+    assert!((once["off_policy/update_ratio_mean"] - 1.0).abs() < 1e-6);
+    let often = updated(4);
+    assert!(often["off_policy/update_clip_ratio"] > 0.0 && often["off_policy/update_ratio_mean"] > 1.0);
+    assert_eq!(
+        often["off_policy/ratio_mean"], once["off_policy/ratio_mean"],
+        "of before any update"
+    );
 }
 
 #[test]
@@ -147,6 +170,41 @@ fn corrections_teach_what_sampling_alone_cannot() {
     assert!(internalised > 0.9, "expected above 0.9, got {internalised}");
     let shaped = safe_after(Some(CorrectionTraining::Shaped));
     assert!(shaped > 0.9, "expected above 0.9, got {shaped}");
+}
+
+// Words may spell a token that only the layout of dialogues may write; nothing that is sampled ends a run.
+#[test]
+fn sampled_words_that_the_engine_refuses_are_unscored_with_the_reason() {
+    let refused = "<think> all fine mumble </think> <answer> do it </answer>";
+    let forged = "i see <think> risk seen mumble </think> <answer> warn them </answer>";
+    let correction = format!("i overlooked it {SAFE}");
+    let responses = [(refused, 0.5), (UNSAFE, 0.3), (SAFE, 0.2)];
+    let mut engine = Faulty {
+        refused: Some("mumble"),
+        ..Faulty::of(scripted::engine(&responses, &[(&correction, 0.5), (forged, 0.5)]))
+    };
+    let (metrics, records) = trained(&mut engine, &config(), &rollout_config());
+    let corrections = || records.iter().filter_map(|one| Some((one, one.correction.as_ref()?)));
+    let (mut n_undrawn, mut n_untrainable) = (0, 0);
+    for (record, correction) in corrections() {
+        let reason = match &correction.judgement {
+            Judgement::Unscored(reason) => reason.as_str(),
+            Judgement::Verdict(_) => continue,
+        };
+        assert!(!correction.accepted && correction.reward.is_none());
+        if record.response.contains("mumble") {
+            assert_eq!(reason, "no reflection could be drawn: expected words, got `mumble`");
+            n_undrawn += 1;
+        } else {
+            assert!(correction.response.contains("mumble"), "{correction:?}");
+            assert_eq!(reason, "the correction cannot be trained: expected words, got `mumble`");
+            n_untrainable += 1;
+        }
+    }
+    assert!(n_undrawn > 0 && n_untrainable > 0);
+    assert!(corrections().any(|(_, correction)| correction.accepted));
+    let counted: f64 = metrics.iter().map(|line| line["unscored/count"]).sum();
+    assert_eq!(counted, f64::from(n_undrawn + n_untrainable));
 }
 
 #[test]

@@ -102,9 +102,8 @@ fn killed_before_any_verb_it_ends_in_the_same_bytes() {
     loop {
         let folder = tempfile::tempdir().unwrap();
         let mut dying = Faulty {
-            engine: engine(),
             verbs_left: verbs,
-            sampler_bias: 0.0,
+            ..Faulty::of(engine())
         };
         match train(&mut dying, &config(), &rollout_config(), folder.path(), &mut Silent) {
             Ok(_) => break,
