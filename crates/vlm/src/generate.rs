@@ -91,8 +91,8 @@ pub enum FinishReason {
 pub struct Generated {
     /// The tokens drawn, the stop token included.
     pub token_ids: Vec<u32>,
-    /// For each token, its log-probability (nats) under the distribution it was drawn from, after temperature and the cut
-    /// at `top_p`. Banned tokens keep their share, so that at temperature 1 with nothing cut it is what a scorer gives.
+    /// For each token, its log-probability (nats) under the distribution it was drawn from: after the ban, temperature
+    /// and the cut at `top_p`.
     pub logprobs: Vec<f32>,
     /// Why it ended.
     pub finish_reason: FinishReason,

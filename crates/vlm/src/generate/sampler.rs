@@ -16,7 +16,7 @@ use super::adjustments::{Adjustments, History};
 pub(super) struct Drawn {
     /// The token's id.
     pub token: u32,
-    /// Its log-probability (nats) under the distribution it was drawn from, in which banned tokens keep their share.
+    /// Its log-probability (nats) under the distribution it was drawn from.
     pub logprob: f32,
 }
 
@@ -65,9 +65,8 @@ impl<'a> Sampler<'a> {
     ///
     /// Shapes: `scores`: `[v]`, the logits of one position. Ban, bias, penalties, temperature, min-p, top-k and top-p
     /// follow each other, as in vLLM. The log-probability is that of the distribution drawn from: after all of them, what
-    /// is kept scaled back to 1, but for the share of banned tokens. So at temperature 1, where nothing else is asked for,
-    /// it is the one that a scorer gives, which knows of no ban. Temperature 0 takes the likeliest token (the lowest id of
-    /// equals) and reports its log-probability at temperature 1 after bias and penalties.
+    /// is kept scaled back to 1. Temperature 0 takes the likeliest token (the lowest id of equals) and reports its
+    /// log-probability at temperature 1 after ban, bias and penalties.
     ///
     /// None if the scores are not finite, as after training has diverged.
     pub fn draw(&self, scores: &[f32], generator: &mut ChaCha8Rng) -> Option<Drawn> {
@@ -75,35 +74,29 @@ impl<'a> Sampler<'a> {
         if !scores.iter().all(|score| score.is_finite()) {
             return None;
         }
-        let mut banned = Vec::with_capacity(self.banned.len());
         for &token in self.banned {
             if let Some(score) = scores.get_mut(token as usize) {
-                banned.push(std::mem::replace(score, f64::NEG_INFINITY));
+                *score = f64::NEG_INFINITY;
             }
         }
         if let Some((adjustments, history)) = self.adjustments {
             adjustments.shift(&mut scores, history);
         }
         if self.temperature == 0.0 {
-            likeliest(&scores, &banned)
+            likeliest(&scores)
         } else {
-            self.draw_at_temperature(&scores, &banned, generator)
+            self.draw_at_temperature(&scores, generator)
         }
     }
 
-    fn draw_at_temperature(&self, scores: &[f64], banned: &[f64], generator: &mut ChaCha8Rng) -> Option<Drawn> {
-        let Weights {
-            mut weights,
-            mut total,
-            highest,
-        } = weights(scores, self.temperature);
+    fn draw_at_temperature(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> Option<Drawn> {
+        let Weights { mut weights, mut total } = weights(scores, self.temperature);
         if let Some((adjustments, _)) = self.adjustments {
             total = adjustments.cut(&mut weights, total);
         }
         if self.top_p < 1.0 {
             total = keep_top(&mut weights, self.top_p * total);
         }
-        let with_banned = total + weight_of(banned, highest, self.temperature);
         let target = uniform(generator) * total;
         let mut cumulative = 0.0;
         let mut chosen = None;
@@ -112,7 +105,7 @@ impl<'a> Sampler<'a> {
                 cumulative += weight;
                 chosen = Some(Drawn {
                     token: token as u32,
-                    logprob: (weight / with_banned).ln() as f32,
+                    logprob: (weight / total).ln() as f32,
                 });
                 if target < cumulative {
                     break;
@@ -127,8 +120,8 @@ impl<'a> Sampler<'a> {
 /// nothing banned or cut: those of a scorer.
 pub(super) fn model_logprobs(scores: &[f32], token: u32, n_top: usize) -> ModelLogprobs {
     let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
-    let Weights { total, highest, .. } = weights(&scores, 1.0);
-    let log_total = highest + total.ln();
+    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let log_total = highest + weights(&scores, 1.0).total.ln();
     let logprob = |token: usize| (scores[token] - log_total) as f32;
     let by_score = |&a: &usize, &b: &usize| larger_first(&scores, a, b);
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -147,7 +140,6 @@ pub(super) fn model_logprobs(scores: &[f32], token: u32, n_top: usize) -> ModelL
 struct Weights {
     weights: Vec<f64>,
     total: f64,
-    highest: f64,
 }
 
 fn weights(scores: &[f64], temperature: f64) -> Weights {
@@ -157,24 +149,15 @@ fn weights(scores: &[f64], temperature: f64) -> Weights {
         .map(|score| ((score - highest) / temperature).exp())
         .collect();
     let total = weights.iter().sum();
-    Weights {
-        weights,
-        total,
-        highest,
-    }
+    Weights { weights, total }
 }
 
-/// What scores beside those of [`weights`] weigh together.
-fn weight_of(scores: &[f64], highest: f64, temperature: f64) -> f64 {
-    scores.iter().map(|score| ((score - highest) / temperature).exp()).sum()
-}
-
-fn likeliest(scores: &[f64], banned: &[f64]) -> Option<Drawn> {
+fn likeliest(scores: &[f64]) -> Option<Drawn> {
     let (token, &highest) = scores
         .iter()
         .enumerate()
         .reduce(|best, other| if other.1 > best.1 { other } else { best })?;
-    let total = weights(scores, 1.0).total + weight_of(banned, highest, 1.0);
+    let Weights { total, .. } = weights(scores, 1.0);
     highest.is_finite().then(|| Drawn {
         token: token as u32,
         logprob: -total.ln() as f32,
@@ -282,20 +265,15 @@ mod tests {
     }
 
     #[test]
-    fn banned_tokens_are_never_drawn_and_the_log_probabilities_of_others_are_a_scorers() {
-        let counts = counts(&Sampler::new(1.0, 1.0, &[0, 2]), 4_000);
+    fn banned_tokens_are_never_drawn_and_the_rest_is_scaled_up() {
+        let sampler = Sampler::new(1.0, 1.0, &[0, 2]);
+        let counts = counts(&sampler, 4_000);
         assert!(counts[0] == 0 && counts[2] == 0, "{counts:?}");
-        // .25 and .1 of .35, whoever else bans a token too.
-        assert!((counts[1] as f64 / 4_000.0 - 0.25 / 0.35).abs() < 0.02, "{counts:?}");
-        for temperature in [0.0, 1.0] {
-            let sampler = Sampler::new(temperature, 1.0, &[0, 2, 2]);
-            let mut generator = generator(0);
-            for _ in 0..50 {
-                let drawn = sampler.draw(&scores(), &mut generator).expect("finite scores");
-                let expected = model_logprobs(&scores(), drawn.token, 0).drawn;
-                assert!((drawn.logprob - expected).abs() < 1e-6, "{drawn:?}");
-            }
-        }
+        let drawn = Sampler::new(0.0, 1.0, &[0, 2])
+            .draw(&scores(), &mut generator(0))
+            .expect("finite scores");
+        assert_eq!(drawn.token, 1);
+        assert!((drawn.logprob - (0.25_f32 / 0.35).ln()).abs() < 1e-6);
     }
 
     #[test]
