@@ -158,7 +158,7 @@ impl Default for Recipe {
         Self {
             mini: MiniConfig {
                 train: 1000,
-                train_general: 700,
+                train_general: 1000,
                 ..MiniConfig::default()
             },
             mirage: Finetuning::default(),
@@ -192,8 +192,8 @@ impl Default for Finetuning {
         Self {
             train: adapter(),
             sft: SftConfig {
-                general_ratio: 0.7,
-                num_train_epochs: 2.5,
+                general_ratio: 0.72,
+                num_train_epochs: 2.4,
                 train_batch_size: 32,
                 learning_rate: 6e-4,
                 ..SftConfig::default()
