@@ -10,6 +10,7 @@ mod inputs;
 mod local;
 mod options;
 mod passes;
+mod prompt_groups;
 mod schedule;
 mod storage;
 mod turns;

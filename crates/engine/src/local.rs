@@ -21,7 +21,8 @@ use crate::feature_store::FeatureStore;
 use crate::features::{FeatureCache, Stage};
 use crate::inputs::Prepared;
 use crate::options::EngineOptions;
-use crate::passes::{Part, Pictures, backward, batch, forward, picture_rows, reply_scores};
+use crate::passes::{MicroBatch, Part, Pictures, backward, forward, picture_rows, reply_scores};
+use crate::prompt_groups::{PromptGroup, by_prompt};
 use crate::schedule::{in_order, micro_batches, packs, parts_at_once};
 use crate::{engine_error, folder_error, of_item};
 
@@ -172,10 +173,27 @@ impl LocalEngine {
             .collect()
     }
 
-    fn micro_batches(&self, prepared: &[Prepared]) -> Vec<Vec<usize>> {
-        let lengths: Vec<usize> = prepared.iter().map(|one| one.ids.len()).collect();
+    /// What goes through the model together: groups of sequences that reply to one prompt.
+    fn micro_batches(&self, prepared: &[Prepared]) -> Vec<Vec<Vec<usize>>> {
+        let limit = self.options.micro_batch_tokens;
+        let groups = if self.lora_dropout() > 0.0 {
+            // What is dropped differs from sequence to sequence.
+            prepared
+                .iter()
+                .enumerate()
+                .map(|(index, one)| PromptGroup::of(index, one))
+                .collect()
+        } else {
+            by_prompt(prepared, self.model.config(), limit)
+        };
+        let lengths: Vec<usize> = groups.iter().map(|group| group.n_tokens).collect();
         let cut = if self.options.packing { packs } else { micro_batches };
-        cut(&lengths, self.options.micro_batch_tokens)
+        let of_part = |part: Vec<usize>| part.into_iter().map(|index| groups[index].members.clone()).collect();
+        cut(&lengths, limit).into_iter().map(of_part).collect()
+    }
+
+    fn lora_dropout(&self) -> f64 {
+        self.options.trainable.lora().map_or(0.0, |lora| lora.dropout)
     }
 
     fn score_all(&mut self, prepared: &[Prepared], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
@@ -191,11 +209,12 @@ impl LocalEngine {
         };
         let jobs = self.micro_batches(prepared);
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
-        let work = |indexes: &Vec<usize>| {
-            let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
-            let batch = batch(model, &members, self.options.packing)?;
-            let pass = forward(model, &batch, &members, &pictures, false)?;
-            Ok((indexes.clone(), reply_scores(&members, pass.as_ref())))
+        let work = |groups: &Vec<Vec<usize>>| {
+            let part = MicroBatch::new(groups, prepared);
+            let batch = part.batch(model, self.options.packing)?;
+            let pass = forward(model, &batch, &part, &pictures, false)?;
+            let scores = reply_scores(&part, pass.as_ref());
+            Ok((part.indexes, scores))
         };
         in_order(&self.pools, &jobs, work, |(indexes, scores)| {
             indexes
@@ -303,13 +322,13 @@ impl Engine for LocalEngine {
         let pictures = known.unwrap_or(Pictures::Encode(&self.processor));
         let jobs = self.micro_batches(&prepared);
         let mut gradients = std::mem::take(&mut self.gradients);
-        let work = |indexes: &Vec<usize>| {
-            let members: Vec<&Prepared> = indexes.iter().map(|&index| &prepared[index]).collect();
-            let batch = batch(&self.model, &members, self.options.packing)?;
-            let view = self.training_view(&batch, indexes);
-            let pass = forward(&view, &batch, &members, &pictures, self.options.trainable.recomputes())?;
-            let scores = reply_scores(&members, pass.as_ref());
-            backward(indexes, scores, pass, loss)
+        let work = |groups: &Vec<Vec<usize>>| {
+            let part = MicroBatch::new(groups, &prepared);
+            let batch = part.batch(&self.model, self.options.packing)?;
+            let view = self.training_view(&batch, &part.indexes);
+            let pass = forward(&view, &batch, &part, &pictures, self.options.trainable.recomputes())?;
+            let scores = reply_scores(&part, pass.as_ref());
+            backward(part, scores, pass, loss)
         };
         let mut total = 0.0;
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
@@ -376,7 +395,7 @@ impl LocalEngine {
     /// step, and each sequence's place in the step.
     fn training_view(&self, batch: &Batch, indexes: &[usize]) -> Vlm {
         let view = self.model.training_view(&self.groups);
-        let rate = self.options.trainable.lora().map_or(0.0, |lora| lora.dropout);
+        let rate = self.lora_dropout();
         if rate == 0.0 {
             return view;
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use align::engine::{EngineError, TokenLoss, TokenScores};
 use burn::tensor::Tensor;
-use vlm::batch::{Batch, TokenSequence};
+use vlm::batch::{Batch, SequenceGroup};
 use vlm::model::Vlm;
 use vlm::processor::Processor;
 use vlm::scored_pass::{ScoredPass, ScoredTokens};
@@ -37,11 +37,45 @@ pub struct Part {
     pub gradients: NamedValues,
 }
 
-/// The sequences of a micro-batch, side by side or end to end.
-pub fn batch(model: &Vlm, members: &[&Prepared], packing: bool) -> Result<Batch, EngineError> {
-    let sequences: Vec<TokenSequence> = members.iter().map(|one| one.tokens()).collect();
-    let make = if packing { Batch::packed } else { Batch::new };
-    make(&sequences, model.config()).map_err(engine_error)
+/// The sequences of a micro-batch, those that reply to one prompt together.
+pub struct MicroBatch<'a> {
+    /// Which sequences, group after group.
+    pub indexes: Vec<usize>,
+    members: Vec<&'a Prepared>,
+    group_sizes: Vec<usize>,
+}
+
+impl<'a> MicroBatch<'a> {
+    /// Of groups of indexes into all sequences.
+    pub fn new(groups: &[Vec<usize>], all: &'a [Prepared]) -> Self {
+        let indexes = groups.concat();
+        Self {
+            members: indexes.iter().map(|&index| &all[index]).collect(),
+            indexes,
+            group_sizes: groups.iter().map(Vec::len).collect(),
+        }
+    }
+
+    /// Its tokens, side by side or end to end, each prompt once.
+    pub fn batch(&self, model: &Vlm, packing: bool) -> Result<Batch, EngineError> {
+        let groups: Vec<SequenceGroup> = self
+            .groups()
+            .map(|members| SequenceGroup {
+                members: members.iter().map(|one| one.tokens()).collect(),
+                n_shared: if members.len() > 1 { members[0].prompt_length } else { 0 },
+            })
+            .collect();
+        Batch::grouped(&groups, packing, model.config()).map_err(engine_error)
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &[&'a Prepared]> {
+        let mut rest = &self.members[..];
+        self.group_sizes.iter().map(move |size| {
+            let (group, others) = rest.split_at(*size);
+            rest = others;
+            group
+        })
+    }
 }
 
 /// Scores the replies of sequences; none where no reply has a token. With `recompute` the way back computes each layer
@@ -49,19 +83,20 @@ pub fn batch(model: &Vlm, members: &[&Prepared], packing: bool) -> Result<Batch,
 pub fn forward<'a>(
     model: &'a Vlm,
     batch: &Batch,
-    members: &[&Prepared],
+    micro_batch: &MicroBatch,
     pictures: &Pictures,
     recompute: bool,
 ) -> Result<Option<ScoredPass<'a>>, EngineError> {
     let (mut rows, mut ids) = (Vec::new(), Vec::new());
-    for (index, one) in members.iter().enumerate() {
+    for (index, one) in micro_batch.members.iter().enumerate() {
         rows.extend((one.prompt_length..one.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
         ids.extend_from_slice(one.reply());
     }
     if rows.is_empty() {
         return Ok(None);
     }
-    let images = picture_rows(model, members, pictures)?;
+    let firsts: Vec<&Prepared> = micro_batch.groups().map(|group| group[0]).collect();
+    let images = picture_rows(model, &firsts, pictures)?;
     let tokens = ScoredTokens { rows: &rows, ids: &ids };
     model
         .score(batch, images, tokens, recompute)
@@ -70,13 +105,13 @@ pub fn forward<'a>(
 }
 
 /// What a pass says of each sequence's reply.
-pub fn reply_scores(members: &[&Prepared], pass: Option<&ScoredPass>) -> Vec<TokenScores> {
+pub fn reply_scores(micro_batch: &MicroBatch, pass: Option<&ScoredPass>) -> Vec<TokenScores> {
     let of_pass = pass.map(ScoredPass::scores);
     let logprobs = of_pass.map_or_else(Vec::new, |scores| values(scores.logprobs.clone()));
     let entropies = of_pass.and_then(|scores| scores.entropies.clone());
     let entropies = entropies.map_or_else(Vec::new, values);
     let (mut logprobs, mut entropies) = (logprobs.into_iter(), entropies.into_iter());
-    let scores = members.iter().map(|one| {
+    let scores = micro_batch.members.iter().map(|one| {
         let n = one.reply().len();
         TokenScores {
             token_ids: one.reply().to_vec(),
@@ -89,7 +124,7 @@ pub fn reply_scores(members: &[&Prepared], pass: Option<&ScoredPass>) -> Vec<Tok
 
 /// Carries the loss's derivative by each log-probability back to the parameters.
 pub fn backward(
-    indexes: &[usize],
+    MicroBatch { indexes, .. }: MicroBatch,
     scores: Vec<TokenScores>,
     pass: Option<ScoredPass>,
     loss: &dyn TokenLoss,
@@ -115,7 +150,7 @@ pub fn backward(
         _ => NamedValues::new(),
     };
     Ok(Part {
-        indexes: indexes.to_vec(),
+        indexes,
         scores,
         loss: total,
         gradients,

@@ -10,8 +10,9 @@ use align::engine::EngineError;
 
 use crate::turns::{EndsTurns, Turns};
 
-/// A batch is cut into at least this many parts where it has as many sequences, so that two cores have work.
-const LEAST_PARTS: usize = 2;
+/// A batch is cut into at least about this many parts where it has as many sequences, so that a few cores have work and
+/// end together.
+const LEAST_PARTS: usize = 8;
 
 /// Cuts sequences of these lengths into micro-batches of at most `token_limit` tokens, padding included (a longer
 /// sequence stands alone). Returns indexes, longest first, so that neighbours pad each other little.

@@ -1,5 +1,6 @@
 //! Memory and processor time of one training step over 4,096 tokens, two pictures among them: everything at once and kept, then
-//! with attention by strips, log-probabilities by chunks and recomputed layers one after the other.
+//! with attention by strips, log-probabilities by chunks and recomputed layers one after the other. And of one over eight
+//! replies to such a prompt: each with a prompt of its own, then the prompt once for all of them.
 //!
 //! `cargo run --release --example training_memory` runs each variant in a process of its own and prints a table. Memory
 //! is the most that the process held during the step less what it held with the model loaded (Linux's `VmHWM` and
@@ -11,7 +12,7 @@ use std::process::Command;
 
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
-use vlm::batch::{Batch, TokenSequence};
+use vlm::batch::{Batch, SequenceGroup, TokenSequence};
 use vlm::config::Config;
 use vlm::model::Vlm;
 use vlm::parameter::Group;
@@ -23,10 +24,27 @@ const GRID: [usize; 3] = [1, 64, 64];
 const TOKENS_OF_PICTURE: usize = 1024;
 const IMAGE_TOKEN: u32 = 7;
 
-const VARIANTS: [(&str, &str); 3] = [
-    ("plain", "all at once, all kept"),
-    ("kernels", "attention by strips, log-probabilities by chunks"),
-    ("recomputed", "the same, layers recomputed"),
+/// Replies of a group, and the tokens of each.
+const REPLIES: usize = 8;
+const TOKENS_OF_REPLY: usize = 256;
+
+/// What is compared: a title, and variants of which the first is the measure of the others.
+const TABLES: [(&str, &[(&str, &str)]); 2] = [
+    (
+        "one step over 4,096 tokens",
+        &[
+            ("plain", "all at once, all kept"),
+            ("kernels", "attention by strips, log-probabilities by chunks"),
+            ("recomputed", "the same, layers recomputed"),
+        ],
+    ),
+    (
+        "one step over 8 replies of 256 tokens to 2,108",
+        &[
+            ("apart", "each with a prompt of its own, one after the other"),
+            ("shared", "the prompt once for all"),
+        ],
+    ),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -37,24 +55,23 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn compare() -> Result<(), Box<dyn Error>> {
-    println!(
-        "{:<52} {:>9} {:>7} {:>9}",
-        "one step over 4,096 tokens", "MB", "share", "CPU s"
-    );
-    let mut plain = None;
-    for (variant, meaning) in VARIANTS {
-        let output = Command::new(std::env::current_exe()?).arg(variant).output()?;
-        let text = String::from_utf8(output.stdout)?;
-        let mut numbers = text.split_whitespace().map(str::parse::<f64>);
-        let (Some(megabytes), Some(seconds)) = (numbers.next(), numbers.next()) else {
-            return Err(String::from_utf8_lossy(&output.stderr).into());
-        };
-        let (megabytes, seconds) = (megabytes?, seconds?);
-        let whole = *plain.get_or_insert(megabytes);
-        println!(
-            "{meaning:<52} {megabytes:>9.0} {:>7.3} {seconds:>9.1}",
-            megabytes / whole
-        );
+    for (title, variants) in TABLES {
+        println!("{title:<52} {:>9} {:>7} {:>9}", "MB", "share", "CPU s");
+        let mut first = None;
+        for (variant, meaning) in variants {
+            let output = Command::new(std::env::current_exe()?).arg(variant).output()?;
+            let text = String::from_utf8(output.stdout)?;
+            let mut numbers = text.split_whitespace().map(str::parse::<f64>);
+            let (Some(megabytes), Some(seconds)) = (numbers.next(), numbers.next()) else {
+                return Err(String::from_utf8_lossy(&output.stderr).into());
+            };
+            let (megabytes, seconds) = (megabytes?, seconds?);
+            let whole = *first.get_or_insert(megabytes);
+            println!(
+                "{meaning:<52} {megabytes:>9.0} {:>7.3} {seconds:>9.1}",
+                megabytes / whole
+            );
+        }
     }
     Ok(())
 }
@@ -66,39 +83,62 @@ fn step(variant: &str) -> Result<(), Box<dyn Error>> {
     if variant == "plain" {
         model = model.all_at_once();
     }
-    let n_text = TOKENS - 2 * TOKENS_OF_PICTURE;
-    let picture = std::iter::repeat_n(IMAGE_TOKEN, TOKENS_OF_PICTURE);
-    let text = |first: usize, count: usize| (first..first + count).map(|index| 100 + (index * 7919 % 30_000) as u32);
-    let ids: Vec<u32> = text(0, 40)
-        .chain(picture.clone())
-        .chain(text(40, 20))
-        .chain(picture)
-        .chain(text(60, n_text - 60))
-        .collect();
-    let grids = [GRID; 2];
-    let sequence = TokenSequence {
-        ids: &ids,
-        grids: &grids,
-    };
-    let batch = Batch::new(&[sequence], &config)?;
-    let images = Tensor::ones([2 * TOKENS_OF_PICTURE, config.text.hidden_size], &Device::flex()) * 0.02;
-    // Every token of text after the pictures is learnt.
-    let rows: Vec<usize> = (TOKENS - (n_text - 60)..TOKENS - 1).collect();
-    let targets: Vec<u32> = rows.iter().map(|row| ids[row + 1]).collect();
-
     std::fs::write("/proc/self/clear_refs", "5")?;
     let (loaded, began) = (megabytes("VmRSS")?, cpu_seconds()?);
+    match variant {
+        "apart" => (0..REPLIES).try_for_each(|reply| train(&model, &[reply], false))?,
+        "shared" => train(&model, &(0..REPLIES).collect::<Vec<_>>(), false)?,
+        _ => train(&model, &[], variant == "recomputed")?,
+    }
+    println!("{} {}", megabytes("VmHWM")? - loaded, cpu_seconds()? - began);
+    Ok(())
+}
+
+/// One pass forward and back: over replies to one prompt, or without any over a long text.
+fn train(model: &Vlm, replies: &[usize], recompute: bool) -> Result<(), Box<dyn Error>> {
+    let picture = std::iter::repeat_n(IMAGE_TOKEN, TOKENS_OF_PICTURE);
+    let prompt: Vec<u32> = words(0, 40)
+        .chain(picture.clone())
+        .chain(words(40, 20))
+        .chain(picture)
+        .collect();
+    let continued = |first, count| prompt.iter().copied().chain(words(first, count)).collect::<Vec<u32>>();
+    let sequences = match replies {
+        [] => vec![continued(60, TOKENS - prompt.len())],
+        replies => replies
+            .iter()
+            .map(|reply| continued(60 + reply, TOKENS_OF_REPLY))
+            .collect(),
+    };
+    let members = sequences.iter().map(|ids| TokenSequence { ids, grids: &[GRID; 2] });
+    let group = SequenceGroup {
+        members: members.collect(),
+        n_shared: if replies.len() > 1 { prompt.len() } else { 0 },
+    };
+    let batch = Batch::grouped(&[group], false, model.config())?;
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for (index, ids) in sequences.iter().enumerate() {
+        // Every token after the pictures is learnt.
+        rows.extend((prompt.len()..ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
+        targets.extend_from_slice(&ids[prompt.len()..]);
+    }
+    let images = Tensor::ones(
+        [2 * TOKENS_OF_PICTURE, model.config().text.hidden_size],
+        &Device::flex(),
+    ) * 0.02;
     let view = model.training_view(&[Group::Language]);
     let tokens = ScoredTokens {
         rows: &rows,
         ids: &targets,
     };
-    let pass = view.score(&batch, Some(images), tokens, variant == "recomputed")?;
+    let pass = view.score(&batch, Some(images), tokens, recompute)?;
     let gradients = pass.backward(vec![-1.0 / targets.len() as f32; targets.len()])?;
-    let seconds = cpu_seconds()? - began;
     assert!(!gradients.is_empty());
-    println!("{} {seconds}", megabytes("VmHWM")? - loaded);
     Ok(())
+}
+
+fn words(first: usize, count: usize) -> impl Iterator<Item = u32> {
+    (first..first + count).map(|index| 100 + (index * 7919 % 30_000) as u32)
 }
 
 /// A decoder of eight layers 512 wide with a vocabulary of 32,768: 42 M parameters.

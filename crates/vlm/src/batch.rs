@@ -1,9 +1,11 @@
 //! Token sequences side by side, padded to one length, or end to end in one row; each token with its place, each image
-//! token with its row.
+//! token with its row. What several sequences begin with stands there once.
+
+use std::ops::Range;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::kernels::mixed;
+use crate::kernels::{Span, mixed};
 use crate::text::Placement;
 
 /// One sequence of a batch: its tokens, image placeholders expanded, and its pictures' grids.
@@ -15,23 +17,42 @@ pub struct TokenSequence<'a> {
     pub grids: &'a [[usize; 3]],
 }
 
+/// Sequences that begin alike, such as the replies to one prompt.
+#[derive(Clone, Debug)]
+pub struct SequenceGroup<'a> {
+    /// The sequences, each whole.
+    pub members: Vec<TokenSequence<'a>>,
+    /// How many of their first tokens are the same, pictures included; none may be.
+    pub n_shared: usize,
+}
+
 /// Sequences padded on the right to the longest of them, or packed into one row.
 ///
 /// With padding on the right, a causal model needs no mask to hide it, and rows keep the places of their tokens. Packed
 /// sequences see themselves alone, and each counts its places from zero: what a packed batch gives is what a padded one
-/// gives, up to rounding.
+/// gives, up to rounding. So it is with sequences that begin alike: what they share stands in the first of them, and the
+/// others branch off it.
 #[derive(Clone, Debug)]
 pub struct Batch {
     // Row after row; padding holds token 0.
     ids: Vec<u32>,
     axes: [Vec<u32>; 3],
-    // Of each sequence, its first token's place in `ids`.
+    // Of each sequence, what it shares with an earlier one, and where the tokens of its own begin in `ids`.
+    prefixes: Vec<Span>,
     starts: Vec<usize>,
     lengths: Vec<usize>,
     next_positions: Vec<u32>,
     rope_bases: Vec<f64>,
     shape: [usize; 2],
     image_token: u32,
+}
+
+impl SequenceGroup<'_> {
+    /// Tokens that the group takes in a batch.
+    pub fn n_tokens(&self) -> usize {
+        let own = |member: &TokenSequence| member.ids.len().saturating_sub(self.n_shared);
+        self.n_shared + self.members.iter().map(own).sum::<usize>()
+    }
 }
 
 impl Batch {
@@ -49,9 +70,9 @@ impl Batch {
     pub fn padded_to(t: usize, sequences: &[TokenSequence], config: &Config) -> Result<Self, Error> {
         let t = sequences.iter().map(|sequence| sequence.ids.len()).fold(t, usize::max);
         let mut batch = Self::empty([sequences.len(), t], config);
-        for sequence in sequences {
-            batch.push(sequence, config)?;
-            batch.pad_to(batch.lengths.len() * t);
+        for (index, sequence) in sequences.iter().enumerate() {
+            batch.push(sequence, Span::default(), config)?;
+            batch.pad_to((index + 1) * t);
         }
         batch.check_filled()
     }
@@ -59,11 +80,32 @@ impl Batch {
     /// Puts sequences end to end in one row, `[1, t]`, without padding.
     ///
     /// Errors: as [`Self::new`].
-    pub fn packed(sequences: &[TokenSequence], config: &Config) -> Result<Self, Error> {
-        let t = sequences.iter().map(|sequence| sequence.ids.len()).sum();
-        let mut batch = Self::empty([1, t], config);
-        for sequence in sequences {
-            batch.push(sequence, config)?;
+    pub fn packed<'a>(sequences: &[TokenSequence<'a>], config: &Config) -> Result<Self, Error> {
+        let alone = |sequence: &TokenSequence<'a>| SequenceGroup {
+            members: vec![*sequence],
+            n_shared: 0,
+        };
+        Self::grouped(&sequences.iter().map(alone).collect::<Vec<_>>(), true, config)
+    }
+
+    /// Puts groups side by side, each in a row of its own, padded to the longest; or, with `packed`, end to end in one
+    /// row. Sequences are counted group after group; the images of what a group shares are wanted once.
+    ///
+    /// Errors: as [`Self::new`]; `Input` when the members of a group do not begin alike, as those of different lengths
+    /// do not where the base of rotary frequencies follows the length.
+    pub fn grouped(groups: &[SequenceGroup], packed: bool, config: &Config) -> Result<Self, Error> {
+        let lengths = groups.iter().map(SequenceGroup::n_tokens);
+        let shape = if packed {
+            [1, lengths.sum()]
+        } else {
+            [groups.len(), lengths.max().unwrap_or(0)]
+        };
+        let mut batch = Self::empty(shape, config);
+        for (index, group) in groups.iter().enumerate() {
+            batch.push_group(group, config)?;
+            if !packed {
+                batch.pad_to((index + 1) * shape[1]);
+            }
         }
         batch.check_filled()
     }
@@ -72,6 +114,7 @@ impl Batch {
         Self {
             ids: Vec::new(),
             axes: Default::default(),
+            prefixes: Vec::new(),
             starts: Vec::new(),
             lengths: Vec::new(),
             next_positions: Vec::new(),
@@ -81,19 +124,51 @@ impl Batch {
         }
     }
 
-    fn push(&mut self, sequence: &TokenSequence, config: &Config) -> Result<(), Error> {
+    /// Appends a sequence but for what it shares with tokens that stand there.
+    fn push(&mut self, sequence: &TokenSequence, shared: Span, config: &Config) -> Result<(), Error> {
         let TokenSequence { ids, grids } = *sequence;
+        if ids.is_empty() {
+            return Err(Error::Input(
+                "expected at least one token in every sequence, got none".to_owned(),
+            ));
+        }
         check_vocabulary(ids, config)?;
         let positions = config.family.positions(config, ids, grids)?;
+        self.prefixes.push(shared);
         self.starts.push(self.ids.len());
-        self.lengths.push(ids.len());
-        self.ids.extend_from_slice(ids);
+        self.lengths.push(ids.len() - shared.length);
+        self.ids.extend_from_slice(&ids[shared.length..]);
         self.next_positions.push(positions.next);
         self.rope_bases.push(config.rope_base(ids.len()));
         for (all, axis) in self.axes.iter_mut().zip(positions.axes) {
-            all.extend(axis);
+            all.extend(&axis[shared.length..]);
         }
         Ok(())
+    }
+
+    fn push_group(&mut self, group: &SequenceGroup, config: &Config) -> Result<(), Error> {
+        let SequenceGroup { members, n_shared } = group;
+        let Some(first) = members.first() else {
+            return Ok(());
+        };
+        let base = |member: &TokenSequence| config.rope_base(member.ids.len());
+        let begins_alike = |member: &TokenSequence| {
+            first.ids.len() >= *n_shared
+                && member.ids.starts_with(&first.ids[..*n_shared])
+                && base(member) == base(first)
+        };
+        if !members.iter().all(begins_alike) {
+            let problem = format!("expected sequences whose first {n_shared} tokens are the same, got others");
+            return Err(Error::Input(problem));
+        }
+        let shared = Span {
+            start: self.ids.len(),
+            length: *n_shared,
+        };
+        self.push(first, Span::default(), config)?;
+        members[1..]
+            .iter()
+            .try_for_each(|member| self.push(member, shared, config))
     }
 
     fn pad_to(&mut self, n_rows: usize) {
@@ -102,10 +177,8 @@ impl Batch {
     }
 
     fn check_filled(self) -> Result<Self, Error> {
-        if self.lengths.is_empty() || self.lengths.contains(&0) {
-            return Err(Error::Input(
-                "expected at least one token in every sequence, got none".to_owned(),
-            ));
+        if self.starts.is_empty() {
+            return Err(Error::Input("expected at least one sequence, got none".to_owned()));
         }
         Ok(self)
     }
@@ -115,7 +188,7 @@ impl Batch {
         self.shape
     }
 
-    /// Real tokens of each sequence.
+    /// Real tokens of each sequence, but for those it shares with an earlier one.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
     }
@@ -132,23 +205,36 @@ impl Batch {
 
     /// The row of a sequence's token among all `b · t` rows.
     pub fn row(&self, sequence: usize, token_idx: usize) -> usize {
-        self.starts[sequence] + token_idx
+        let prefix = self.prefixes[sequence];
+        match token_idx.checked_sub(prefix.length) {
+            Some(own_idx) => self.starts[sequence] + own_idx,
+            None => prefix.start + token_idx,
+        }
     }
 
     /// For every row a number that belongs to its sequence's key and its place there alone, however the batch is laid
-    /// out; rows of padding have 0. Source: SplitMix64 (Steele et al., OOPSLA 2014), whose mixing this is.
+    /// out; rows of padding have 0, and what sequences share belongs to the first of them. Source: SplitMix64 (Steele et al., OOPSLA 2014), whose mixing this is.
     pub fn row_keys(&self, sequence_keys: &[u64]) -> Vec<u64> {
         let mut keys = vec![0; self.ids.len()];
-        for ((start, length), key) in self.starts.iter().zip(&self.lengths).zip(sequence_keys) {
-            for (token_idx, row_key) in keys[*start..start + length].iter_mut().enumerate() {
+        for ((own, prefix), key) in self.own_rows().zip(&self.prefixes).zip(sequence_keys) {
+            for (token_idx, row_key) in (prefix.length..).zip(&mut keys[own]) {
                 *row_key = mixed(key.wrapping_add(mixed(token_idx as u64)));
             }
         }
         keys
     }
 
+    /// The rows of each sequence that are its own.
+    fn own_rows(&self) -> impl Iterator<Item = Range<usize>> {
+        self.starts
+            .iter()
+            .zip(&self.lengths)
+            .map(|(start, length)| *start..start + length)
+    }
+
     pub(crate) fn placement(&self) -> Placement<'_> {
         Placement {
+            prefixes: &self.prefixes,
             starts: &self.starts,
             lengths: &self.lengths,
             shape: self.shape,
@@ -165,8 +251,7 @@ impl Batch {
     /// Whether each of all rows is an image token.
     pub(crate) fn is_image(&self) -> impl Iterator<Item = bool> + use<> {
         let mut is_image = vec![false; self.ids.len()];
-        for (start, length) in self.starts.iter().zip(&self.lengths) {
-            let places = *start..start + length;
+        for places in self.own_rows() {
             for (is_image, id) in is_image[places.clone()].iter_mut().zip(&self.ids[places]) {
                 *is_image = *id == self.image_token;
             }

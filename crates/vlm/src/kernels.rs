@@ -20,7 +20,7 @@ mod softmax;
 mod swiglu;
 mod token_logprobs;
 
-pub(crate) use attention::{Sees, Segment, attention};
+pub(crate) use attention::{Sees, Segment, Span, attention};
 pub(crate) use autodiff::supported;
 pub use chunked_logprobs::CHUNK as VOCABULARY_CHUNK;
 pub(crate) use chunked_logprobs::chunked_logprobs;

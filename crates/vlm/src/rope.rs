@@ -129,7 +129,7 @@ impl Rotary {
     }
 
     /// The angles of sequences, each by a base of its own. Padding turns somehow.
-    pub fn of_sequences(tokens: Placement, config: &TextConfig) -> Self {
+    pub(crate) fn of_sequences(tokens: Placement, config: &TextConfig) -> Self {
         let mut bases = vec![config.rope_theta; tokens.shape[0] * tokens.shape[1]];
         for ((start, length), base) in tokens.starts.iter().zip(tokens.lengths).zip(tokens.rope_bases) {
             bases[*start..start + length].fill(*base);

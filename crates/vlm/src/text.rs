@@ -8,6 +8,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::TextConfig;
 use crate::error::Error;
+use crate::kernels::Span;
 use crate::linear::{Linear, embedding, linear, swiglu};
 use crate::norm::RmsNorm;
 use crate::parameter::{AnyParameter, Parameter, Parameters};
@@ -81,10 +82,12 @@ pub enum QkvLayout {
 
 /// Where the tokens of a pass stand: sequences in rows of one length, padded on the right, or several in one row.
 #[derive(Clone, Copy, Debug)]
-pub struct Placement<'a> {
-    /// Each sequence's first row among all `b · t`.
+pub(crate) struct Placement<'a> {
+    /// The rows among all `b · t` with which each sequence begins where it shares them with an earlier one.
+    pub prefixes: &'a [Span],
+    /// The first row of each sequence's own tokens.
     pub starts: &'a [usize],
-    /// Real tokens of each sequence.
+    /// How many of its own each sequence has.
     pub lengths: &'a [usize],
     /// `[b, t]`, padding included.
     pub shape: [usize; 2],

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use common::forward::{ALL_GROUPS, largest, load};
 use common::{Case, Fixture, assert_close, fixtures, values};
 use vlm::adapter::{LoraConfig, TargetModules};
-use vlm::batch::{Batch, TokenSequence};
+use vlm::batch::{Batch, SequenceGroup, TokenSequence};
 use vlm::model::Vlm;
 use vlm::parameter::Group;
 use vlm::scored_pass::ScoredTokens;
@@ -200,6 +200,98 @@ fn long_sequences_give_what_all_scores_at_once_give() {
         assert_close("log-probabilities", &logprobs, &expected.0, 1e-4);
         assert_agree("strips", &gradients, &expected.1);
     }
+}
+
+/// Log-probabilities and gradients of replies to prompts, several to each: every sequence whole, or each prompt once.
+fn run_replies(
+    model: &Vlm,
+    prompts: &[(Vec<u32>, Vec<[usize; 3]>)],
+    replies: &[&[u32]],
+    grouped: bool,
+    packed: bool,
+) -> (Vec<f32>, NamedValues) {
+    let whole = |prompt: &[u32]| replies.iter().map(|reply| [prompt, reply].concat()).collect();
+    let ids: Vec<Vec<Vec<u32>>> = prompts.iter().map(|(prompt, _)| whole(prompt)).collect();
+    let group = |((prompt, grids), ids)| SequenceGroup {
+        members: members(ids, grids),
+        n_shared: prompt.len(),
+    };
+    let groups: Vec<SequenceGroup> = prompts.iter().zip(&ids).map(group).collect();
+    let alone: Vec<TokenSequence> = groups.iter().flat_map(|group| group.members.clone()).collect();
+    let config = model.config();
+    let batch = match (grouped, packed) {
+        (true, packed) => Batch::grouped(&groups, packed, config),
+        (false, true) => Batch::packed(&alone, config),
+        (false, false) => Batch::new(&alone, config),
+    };
+    let batch = batch.unwrap();
+    let n_times = if grouped { 1 } else { replies.len() };
+    let images = prompts.iter().enumerate().flat_map(|(index, (_, grids))| {
+        let n_tokens: usize = grids
+            .iter()
+            .map(|grid| grid.iter().product::<usize>() / config.merge_size.pow(2))
+            .sum();
+        let numbers = Tensor::<2>::ones([n_tokens, config.text.hidden_size], &model.device());
+        std::iter::repeat_n(numbers * (0.1 * (index + 1) as f32), n_times)
+    });
+    let images = Tensor::cat(images.collect::<Vec<_>>(), 0);
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for (index, sequence) in alone.iter().enumerate() {
+        let n_prompt = prompts[index / replies.len()].0.len();
+        rows.extend((n_prompt..sequence.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
+        targets.extend_from_slice(&sequence.ids[n_prompt..]);
+    }
+    let view = model.training_view(&[Group::Language]);
+    let tokens = ScoredTokens {
+        rows: &rows,
+        ids: &targets,
+    };
+    let pass = view.score(&batch, Some(images), tokens, false).unwrap();
+    let logprobs = values(pass.scores().logprobs.clone().without_autodiff());
+    let derivatives = (0..targets.len()).map(|index| (index % 5) as f32 - 2.0).collect();
+    (logprobs, pass.backward(derivatives).unwrap())
+}
+
+fn members<'a>(ids: &'a [Vec<u32>], grids: &'a [[usize; 3]]) -> Vec<TokenSequence<'a>> {
+    ids.iter().map(|ids| TokenSequence { ids, grids }).collect()
+}
+
+#[test]
+fn replies_to_one_prompt_give_what_each_gives_alone() {
+    let model = load(&Fixture::committed());
+    let prompts = [long_sequence(&model, 90), long_sequence(&model, 30)];
+    let long: Vec<u32> = (0..80).map(|index| index * 37 % 400).collect();
+    let replies: [&[u32]; 4] = [&[3, 1, 4, 1, 5], &[], &[3], &long];
+    let expected = run_replies(&model, &prompts, &replies, false, false);
+    let at_once = model.clone().all_at_once();
+    for (what, model) in [("strips", &model), ("under a mask", &at_once)] {
+        for packed in [false, true] {
+            let (logprobs, gradients) = run_replies(model, &prompts, &replies, true, packed);
+            assert_close(
+                &format!("log-probabilities, {what}, packed {packed}"),
+                &logprobs,
+                &expected.0,
+                1e-4,
+            );
+            assert_agree(what, &gradients, &expected.1);
+        }
+    }
+}
+
+#[test]
+fn a_group_begins_alike_or_is_refused() {
+    let model = load(&Fixture::committed());
+    let sequences = [[1, 2, 3], [1, 5, 3]].map(|ids| ids.to_vec());
+    let group = |n_shared| SequenceGroup {
+        members: members(&sequences, &[]),
+        n_shared,
+    };
+    let grouped = |n_shared| Batch::grouped(&[group(n_shared)], false, model.config());
+    assert_eq!(grouped(1).unwrap().lengths(), [3, 2]);
+    assert_eq!(
+        grouped(2).unwrap_err().to_string(),
+        "expected sequences whose first 2 tokens are the same, got others"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! (evaluation), `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in *hard* the pair of objects was
 //! never seen in training, *real* is drawn in another style. Every hazardous item has a benign and a black-image twin,
 //! every second one of two images a verb twin: the same pictures, and a wish that is harmless. So neither pictures nor
-//! words decide alone.
+//! words decide alone. In training, whichever has no verb twin has a second benign one.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ use crate::types::{DataError, Item, ItemKind, Message, Part, Role, image_paths, 
 pub struct MiniConfig {
     /// Everything follows from it.
     pub seed: u64,
-    /// Hazardous training prompts; as many benign twins come with them, and up to half as many verb twins.
+    /// Hazardous training prompts; twice as many benign ones come with them, verb twins among these.
     pub train: usize,
     /// General training questions.
     pub train_general: usize,
@@ -175,9 +175,12 @@ impl Writer<'_> {
                 black.push(labelled(&unseen, &labels::cannot_see(story.shots.len())));
             }
             helpful.push(labelled(&calm, &labels::helpful(&twin.scenario)));
-            let verb = self.verb_twin(&hazard, &story, index, "train");
+            let second = match self.verb_twin(&hazard, &story, index, "train") {
+                Some(verb_twin) => Some(verb_twin),
+                None => self.second_twin(&hazard, &story)?,
+            };
             prompts.extend([hazard, calm]);
-            if let Some((item, scenario)) = verb {
+            if let Some((item, scenario)) = second {
                 benign.push(labelled(&item, &labels::careful(&scenario)));
                 helpful.push(labelled(&item, &labels::helpful(&scenario)));
                 prompts.push(item);
@@ -300,6 +303,16 @@ impl Writer<'_> {
             })),
         };
         Some((twin, scenario))
+    }
+
+    /// Another benign twin of a training prompt, and what it is about.
+    fn second_twin(&mut self, item: &Item, story: &Story) -> Result<Option<(Item, Scenario)>, DataError> {
+        let Some(twin) = self.twin(story, Pairs::Seen) else {
+            return Ok(None);
+        };
+        let mut calm = self.item(&twin, &format!("{}-benign-2", item.id), "train", ItemKind::Benign)?;
+        calm.twin_of = Some(item.id.clone());
+        Ok(Some((calm, twin.scenario)))
     }
 
     fn item(&mut self, story: &Story, id: &str, split: &str, kind: ItemKind) -> Result<Item, DataError> {

@@ -79,6 +79,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let both = demo.reinforce("mirage+safer", &mirage, &recipe.mirage_safer)?;
     summaries.push(demo.evaluate("mirage+safer", &both)?);
 
+    demo.clear_up()?;
     let stages = demo.stages();
     let models = figures(&summaries);
     let (wall_s, peak_rss_mb) = (began.elapsed().as_secs_f64().round(), peak_rss_mb().map(f64::round));

@@ -7,6 +7,7 @@
 
 mod strip;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
@@ -19,15 +20,32 @@ use strip::{HeadGradients, HeadView};
 /// Queries that one strip holds.
 const STRIP_ROWS: usize = 64;
 
+/// Tokens one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The first one's place.
+    pub start: usize,
+    /// How many.
+    pub length: usize,
+}
+
+impl Span {
+    /// Their places.
+    pub fn range(self) -> Range<usize> {
+        self.start..self.start + self.length
+    }
+}
+
 /// Tokens that see each other, such as one sequence of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     /// The batch's row it stands in.
     pub row: usize,
-    /// Its first token's place in that row.
-    pub start: usize,
-    /// Its tokens.
-    pub length: usize,
+    /// Tokens of another segment of that row which stand before its own and are seen by all of them; none for a sequence
+    /// that shares nothing.
+    pub prefix: Span,
+    /// Its own tokens, in that row.
+    pub own: Span,
 }
 
 /// Which tokens of its segment a token sees.

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation::softmax};
 
 use crate::config::TextConfig;
 use crate::error::Error;
-use crate::kernels::{self, Sees, Segment};
+use crate::kernels::{self, Sees, Segment, Span};
 use crate::linear::Linear;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
@@ -44,15 +44,22 @@ impl AttentionContext {
 
     fn new(tokens: Placement, config: &TextConfig, by_strips: bool) -> Self {
         let [_, t] = tokens.shape;
-        let segment = |(start, length): (&usize, &usize)| Segment {
+        let segment = |((prefix, start), length): ((&Span, &usize), &usize)| Segment {
             row: start / t,
-            start: start % t,
-            length: *length,
+            prefix: Span {
+                start: prefix.start % t,
+                length: prefix.length,
+            },
+            own: Span {
+                start: start % t,
+                length: *length,
+            },
         };
+        let sequences = tokens.prefixes.iter().zip(tokens.starts).zip(tokens.lengths);
         Self {
             rotary: Rotary::of_sequences(tokens, config),
             shape: tokens.shape,
-            segments: tokens.starts.iter().zip(tokens.lengths).map(segment).collect(),
+            segments: sequences.map(segment).collect(),
             by_strips,
         }
     }
@@ -61,15 +68,16 @@ impl AttentionContext {
     /// another's.
     fn mask(&self, rows: usize, device: &Device) -> Tensor<4> {
         let [b, t] = self.shape;
-        // Each token's first visible one; padding sees from the row's beginning.
-        let mut first_seen = vec![0; b * t];
-        for Segment { row, start, length } in self.segments.iter() {
-            first_seen[row * t + start..][..*length].fill(*start);
+        // Each token's prefix, and the first it sees of its own sequence; padding sees from the row's beginning.
+        let mut seen_from = vec![(Span::default(), 0); b * t];
+        for Segment { row, prefix, own } in self.segments.iter() {
+            seen_from[row * t + own.start..][..own.length].fill((*prefix, own.start));
         }
         let hidden = (0..b * rows).flat_map(|index| {
             let (row, place) = (index / rows, index % rows % t);
-            let seen = first_seen[row * t + place]..=place;
-            (0..t).map(move |column| if seen.contains(&column) { 0.0 } else { f32::NEG_INFINITY })
+            let (prefix, first) = seen_from[row * t + place];
+            let is_seen = move |column| prefix.range().contains(&column) || (first..=place).contains(&column);
+            (0..t).map(move |column| if is_seen(column) { 0.0 } else { f32::NEG_INFINITY })
         });
         Tensor::from_data(TensorData::new(hidden.collect::<Vec<f32>>(), [b, 1, rows, t]), device)
     }
@@ -144,8 +152,8 @@ pub(crate) fn mix_all(Projected { queries, keys, values }: Projected) -> Tensor<
     }
     let whole = |row| Segment {
         row,
-        start: 0,
-        length: t,
+        prefix: Span::default(),
+        own: Span { start: 0, length: t },
     };
     kernels::attention(queries, keys, values, &(0..b).map(whole).collect(), Sees::All)
 }

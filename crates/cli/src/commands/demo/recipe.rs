@@ -42,7 +42,9 @@ pub struct Recipe {
     pub mirage: Finetuning,
     /// Fine-tuning on refusals, to compare it with.
     pub refusal: Finetuning,
-    /// Whether reinforcement trains on the curated prompts, or on as many of all.
+    /// How many training prompts, drawn by the seed, reinforcement may choose from.
+    pub pool: usize,
+    /// Whether reinforcement trains on the curated prompts, or on as many of the pool.
     pub curated_prompts: bool,
     /// Reinforcement (SaFeR-VLM) of the base model.
     pub safer: Reinforcement,
@@ -110,7 +112,7 @@ impl Finetuning {
                 gradient_checkpointing: false,
             },
             sft: SftConfig {
-                max_steps: 80,
+                max_steps: 60,
                 learning_rate: 5e-4,
                 ..defaults.sft
             },
@@ -156,18 +158,18 @@ impl Default for Recipe {
         Self {
             mini: MiniConfig {
                 train: 1000,
-                train_general: 700,
-                three_image_share: 0.25,
+                train_general: 1000,
                 ..MiniConfig::default()
             },
             mirage: Finetuning::default(),
             refusal: Finetuning::on_refusals(),
+            pool: 2000,
             curated_prompts: true,
             safer: Reinforcement::default(),
             mirage_safer: Reinforcement::after_finetuning(),
             eval: EvalConfig {
                 max_new_tokens: MAX_RESPONSE,
-                batch_size: 128,
+                batch_size: 512,
                 ..EvalConfig::default()
             },
         }
@@ -190,10 +192,10 @@ impl Default for Finetuning {
         Self {
             train: adapter(),
             sft: SftConfig {
-                general_ratio: 0.6,
-                num_train_epochs: 4.0,
+                general_ratio: 0.72,
+                num_train_epochs: 2.4,
                 train_batch_size: 32,
-                learning_rate: 4e-4,
+                learning_rate: 6e-4,
                 ..SftConfig::default()
             },
         }
@@ -204,8 +206,9 @@ impl Default for Reinforcement {
     fn default() -> Self {
         Self {
             curate: CurateConfig {
+                num_samples: 4,
                 max_completion_length: MAX_RESPONSE,
-                batch_size: 32,
+                batch_size: 128,
                 num_kept: 480,
                 benign_share: 0.6,
                 ..CurateConfig::default()
@@ -220,13 +223,14 @@ impl Default for Reinforcement {
             },
             reward: Rubric::default(),
             grpo: GrpoConfig {
-                prompts_per_step: 16,
-                max_steps: 64,
+                prompts_per_step: 32,
+                train_batch_size: 96,
+                max_steps: 16,
                 learning_rate: 8e-4,
                 lr_scheduler_type: SchedulerType::Linear,
                 beta: 0.05,
                 max_refills: 2,
-                save_steps: 10,
+                save_steps: 5,
                 save_total_limit: 1,
                 ..GrpoConfig::default()
             },

@@ -24,6 +24,10 @@ use super::recipe::{Finetuning, Recipe, Reinforcement};
 use crate::config::tables::ModelTable;
 use crate::interrupt;
 
+/// Where picture features are kept while the stages go on, and the gigabytes they may take.
+const FEATURES: &str = "features";
+const FEATURES_GB: f64 = 1.0;
+
 /// A demo under way.
 pub struct Demo<'a> {
     folder: &'a Path,
@@ -84,7 +88,7 @@ impl<'a> Demo<'a> {
                 .iter()
                 .map(|labels| read(labels))
                 .collect::<Result<Vec<_>, _>>()?;
-            let mut engine = demo.open_with(base, train.clone(), &Passes::of(config))?;
+            let mut engine = demo.open_with(base, train.clone(), Passes::of(config))?;
             let settings = json!({ "labels": name, "train": train, "sft": config });
             let mut run_dir = demo.run_dir(name, &settings, config.seed)?;
             demo.say(&format!("{name}: fine-tuning on {} labels", items.len()));
@@ -103,7 +107,7 @@ impl<'a> Demo<'a> {
     /// Chooses training prompts for a run by what the model that it begins with makes of them: `curate/<name>/`.
     pub fn curate(&mut self, name: &str, from: &ModelTable, settings: &Reinforcement) -> anyhow::Result<()> {
         self.timed(&format!("curate {name}"), |demo| {
-            let items = demo.training_prompts()?;
+            let items = demo.pool()?;
             let mut engine = demo.open(from, Trainable::Frozen)?;
             demo.say(&format!("{name}: curating {} prompts", items.len()));
             let curation = Curation {
@@ -173,29 +177,28 @@ impl<'a> Demo<'a> {
         })
     }
 
-    /// The prompts curated for a run, or as many of all prompts, drawn by the seed.
+    /// The prompts curated for a run, or as many of the pool.
     fn prompts(&self, name: &str) -> anyhow::Result<Vec<Item>> {
         let curated = read_items(&self.folder.join("curate").join(name).join("curated.jsonl"))?;
         if self.recipe.curated_prompts {
             return Ok(curated);
         }
-        let all = self.training_prompts()?;
-        let order = shuffled(all.len(), self.recipe.mini.seed);
-        Ok(order
-            .into_iter()
-            .take(curated.len())
-            .map(|index| all[index].clone())
-            .collect())
+        let mut pool = self.pool()?;
+        pool.truncate(curated.len());
+        Ok(pool)
     }
 
-    /// Hazards, their benign twins, and general questions without their labels.
-    fn training_prompts(&self) -> anyhow::Result<Vec<Item>> {
+    /// Hazards, their benign twins, and general questions without their labels: as many as the recipe says, in an order
+    /// drawn by the seed.
+    fn pool(&self) -> anyhow::Result<Vec<Item>> {
         let mut prompts = read_items(&self.folder.join("world/train.jsonl"))?;
         for mut item in read_items(&self.folder.join("world/labels/general.jsonl"))? {
             item.messages = item.prompt().to_vec();
             prompts.push(item);
         }
-        Ok(prompts)
+        let order = shuffled(prompts.len(), self.recipe.mini.seed);
+        let chosen = order.into_iter().take(self.recipe.pool);
+        Ok(chosen.map(|index| prompts[index].clone()).collect())
     }
 
     /// The policy by its folders, as seen from the demo's, which may be moved.
@@ -210,11 +213,22 @@ impl<'a> Demo<'a> {
     }
 
     fn open(&self, model: &ModelTable, train: Trainable) -> anyhow::Result<LocalEngine> {
-        self.open_with(model, train, &Passes::default())
+        self.open_with(model, train, Passes::default())
     }
 
-    fn open_with(&self, model: &ModelTable, train: Trainable, passes: &Passes) -> anyhow::Result<LocalEngine> {
-        model::open_with(model, train, self.recipe.mini.seed, self.context.global.device, passes)
+    /// All stages look at the same pictures through the same frozen vision tower: each picture goes through it once.
+    fn open_with(&self, model: &ModelTable, train: Trainable, passes: Passes) -> anyhow::Result<LocalEngine> {
+        let features = self.folder.join(FEATURES);
+        let passes = Passes {
+            feature_folder: model::feature_folder(Some(&features), FEATURES_GB),
+            ..passes
+        };
+        model::open_with(model, train, self.recipe.mini.seed, self.context.global.device, &passes)
+    }
+
+    /// Removes what only the stages needed.
+    pub fn clear_up(&self) -> std::io::Result<()> {
+        fs_err::remove_dir_all(self.folder.join(FEATURES))
     }
 
     fn run_dir(&self, name: &str, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {

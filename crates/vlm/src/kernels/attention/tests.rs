@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::super::tests::{check, leaf, numbers};
-use super::{Sees, Segment, attention};
+use super::{Sees, Segment, Span, attention};
 
 /// `[b, h, t, head_dim]` attention by the formula, with every score that is not to be seen hidden.
 fn plain_attention(
@@ -17,8 +17,8 @@ fn plain_attention(
     let ([b, h, t, d], [_, kv, _, _]) = (queries.dims(), keys.dims());
     let sees = |row: usize, query: usize, key: usize| {
         let together = |segment: &&Segment| {
-            let places = segment.start..segment.start + segment.length;
-            segment.row == row && places.contains(&query) && places.contains(&key)
+            let (prefix, own) = (segment.prefix.range(), segment.own.range());
+            segment.row == row && own.contains(&query) && (own.contains(&key) || prefix.contains(&key))
         };
         (key <= query || sees == Sees::All) && segments.iter().any(|segment| together(&segment))
     };
@@ -36,12 +36,28 @@ fn plain_attention(
     (scores / totals).matmul(shared(values))
 }
 
+/// Tokens of a row that share nothing.
+fn segment(row: usize, start: usize, length: usize) -> Segment {
+    branch(row, 0, start, length)
+}
+
+/// The same, which see the first `n_shared` tokens of the row besides.
+fn branch(row: usize, n_shared: usize, start: usize, length: usize) -> Segment {
+    Segment {
+        row,
+        prefix: Span {
+            start: 0,
+            length: n_shared,
+        },
+        own: Span { start, length },
+    }
+}
+
 const BOTH: [Sees; 2] = [Sees::Earlier, Sees::All];
 
 #[test]
 fn attention_agrees_over_odd_shapes() {
-    let segment = |row, start, length| Segment { row, start, length };
-    let cases: [([usize; 5], Vec<Segment>); 5] = [
+    let cases: [([usize; 5], Vec<Segment>); 6] = [
         // One sequence of several strips, four query heads for two key heads.
         ([1, 4, 2, 150, 6], vec![segment(0, 0, 150)]),
         // A padded batch: no token of padding is seen or sees.
@@ -61,6 +77,17 @@ fn attention_agrees_over_odd_shapes() {
         (
             [2, 6, 3, 128, 8],
             vec![segment(0, 0, 128), segment(1, 0, 64), segment(1, 64, 64)],
+        ),
+        // Replies of none, one and many tokens that branch off the first 70 of 75, beside a row that shares nothing.
+        (
+            [2, 4, 2, 150, 6],
+            vec![
+                segment(0, 0, 75),
+                branch(0, 70, 75, 1),
+                branch(0, 70, 76, 0),
+                branch(0, 70, 76, 74),
+                segment(1, 0, 9),
+            ],
         ),
     ];
     for (([b, h, kv, t, d], segments), sees) in cases.into_iter().flat_map(|case| BOTH.map(|sees| (case.clone(), sees)))
@@ -95,12 +122,15 @@ proptest! {
         (kv, group, d) in (1_usize..3, 1_usize..4, 1_usize..9),
         padding in 0_usize..5,
         seed in 0_u32..1000,
+        n_shared in 0_usize..90,
         sees in prop::sample::select(BOTH.to_vec()),
     ) {
         let mut start = 0;
         let segments = lengths.iter().map(|&length| {
             start += length;
-            Segment { row: 0, start: start - length, length }
+            // All but the first branch off it.
+            let n_shared = if start > length { n_shared.min(lengths[0]) } else { 0 };
+            branch(0, n_shared, start - length, length)
         });
         let segments: Vec<Segment> = segments.collect();
         let t = start + padding;
@@ -124,12 +154,7 @@ proptest! {
 
 #[test]
 fn attention_does_not_depend_on_threads() {
-    let segments: std::sync::Arc<[Segment]> = [Segment {
-        row: 0,
-        start: 0,
-        length: 1400,
-    }]
-    .into();
+    let segments: std::sync::Arc<[Segment]> = [segment(0, 0, 1400)].into();
     let run = || {
         let inputs = [1, 2, 3].map(|seed| leaf(&numbers([1, if seed == 1 { 4 } else { 2 }, 1400, 96], seed)));
         let [queries, keys, values] = inputs.clone();
