@@ -40,15 +40,12 @@ pub fn by_prompt(prepared: &[Prepared], config: &Config, token_limit: usize) -> 
         let base = config.rope_base(one.ids.len()).to_bits();
         let key = (&one.ids[..one.prompt_length], &one.images[..], base);
         let group = open.get(&key).map(|&place| &mut groups[place]);
-        match group.filter(|group| group.n_tokens + one.reply().len() <= token_limit) {
-            Some(group) => {
-                group.n_tokens += one.reply().len();
-                group.members.push(index);
-            }
-            None => {
-                open.insert(key, groups.len());
-                groups.push(PromptGroup::of(index, one));
-            }
+        if let Some(group) = group.filter(|group| group.n_tokens + one.reply().len() <= token_limit) {
+            group.n_tokens += one.reply().len();
+            group.members.push(index);
+        } else {
+            open.insert(key, groups.len());
+            groups.push(PromptGroup::of(index, one));
         }
     }
     groups

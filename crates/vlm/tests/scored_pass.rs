@@ -212,11 +212,14 @@ fn run_replies(
 ) -> (Vec<f32>, NamedValues) {
     let whole = |prompt: &[u32]| replies.iter().map(|reply| [prompt, reply].concat()).collect();
     let ids: Vec<Vec<Vec<u32>>> = prompts.iter().map(|(prompt, _)| whole(prompt)).collect();
-    let group = |((prompt, grids), ids)| SequenceGroup {
-        members: members(ids, grids),
-        n_shared: prompt.len(),
-    };
-    let groups: Vec<SequenceGroup> = prompts.iter().zip(&ids).map(group).collect();
+    let groups: Vec<SequenceGroup> = prompts
+        .iter()
+        .zip(&ids)
+        .map(|((prompt, grids), ids)| SequenceGroup {
+            members: members(ids, grids),
+            n_shared: prompt.len(),
+        })
+        .collect();
     let alone: Vec<TokenSequence> = groups.iter().flat_map(|group| group.members.clone()).collect();
     let config = model.config();
     let batch = match (grouped, packed) {

@@ -88,7 +88,7 @@ impl<'a> Demo<'a> {
                 .iter()
                 .map(|labels| read(labels))
                 .collect::<Result<Vec<_>, _>>()?;
-            let mut engine = demo.open_with(base, train.clone(), Passes::of(config))?;
+            let mut engine = demo.open_with(base, train.clone(), &Passes::of(config))?;
             let settings = json!({ "labels": name, "train": train, "sft": config });
             let mut run_dir = demo.run_dir(name, &settings, config.seed)?;
             demo.say(&format!("{name}: fine-tuning on {} labels", items.len()));
@@ -213,15 +213,15 @@ impl<'a> Demo<'a> {
     }
 
     fn open(&self, model: &ModelTable, train: Trainable) -> anyhow::Result<LocalEngine> {
-        self.open_with(model, train, Passes::default())
+        self.open_with(model, train, &Passes::default())
     }
 
     /// All stages look at the same pictures through the same frozen vision tower: each picture goes through it once.
-    fn open_with(&self, model: &ModelTable, train: Trainable, passes: Passes) -> anyhow::Result<LocalEngine> {
+    fn open_with(&self, model: &ModelTable, train: Trainable, passes: &Passes) -> anyhow::Result<LocalEngine> {
         let features = self.folder.join(FEATURES);
         let passes = Passes {
             feature_folder: model::feature_folder(Some(&features), FEATURES_GB),
-            ..passes
+            ..passes.clone()
         };
         model::open_with(model, train, self.recipe.mini.seed, self.context.global.device, &passes)
     }
