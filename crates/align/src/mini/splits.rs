@@ -5,7 +5,7 @@
 //! (evaluation), `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in *hard* the pair of objects was
 //! never seen in training, *real* is drawn in another style. Every hazardous item has a benign and a black-image twin,
 //! every second one of two images a verb twin: the same pictures, and a wish that is harmless. So neither pictures nor
-//! words decide alone. In training, whichever has no verb twin has a second benign one.
+//! words decide alone. In training, every other hazardous item has a second benign twin.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ use crate::types::{DataError, Item, ItemKind, Message, Part, Role, image_paths, 
 pub struct MiniConfig {
     /// Everything follows from it.
     pub seed: u64,
-    /// Hazardous training prompts; twice as many benign ones come with them, verb twins among these.
+    /// Hazardous training prompts; nearly twice as many benign ones come with them, verb twins among these.
     pub train: usize,
     /// General training questions.
     pub train_general: usize,
@@ -83,6 +83,30 @@ pub(super) fn check_picture_size(table: &str, side: u32) -> Result<(), SettingEr
 
 /// Of so many training stories one is also told over black pictures, so that fine-tuning does not forget to say so.
 const BLACK_EVERY: usize = 10;
+
+/// What general questions are about, in turn.
+const TOPICS: [Topic; 8] = [
+    Topic::Name,
+    Topic::Name,
+    Topic::Name,
+    Topic::Count,
+    Topic::Colour,
+    Topic::Same,
+    Topic::More,
+    Topic::Property,
+];
+
+/// The same in training, where more of them compare two images: fine-tuning forgets that first.
+const TRAINED_TOPICS: [Topic; 8] = [
+    Topic::Name,
+    Topic::Name,
+    Topic::Same,
+    Topic::Count,
+    Topic::Colour,
+    Topic::Same,
+    Topic::More,
+    Topic::Property,
+];
 
 /// Every so many stories one has a verb twin, if it can.
 const VERB_TWIN_EVERY: usize = 2;
@@ -175,9 +199,10 @@ impl Writer<'_> {
                 black.push(labelled(&unseen, &labels::cannot_see(story.shots.len())));
             }
             helpful.push(labelled(&calm, &labels::helpful(&twin.scenario)));
-            let second = match self.verb_twin(&hazard, &story, index, "train") {
-                Some(verb_twin) => Some(verb_twin),
-                None => self.second_twin(&hazard, &story)?,
+            let second = if index.is_multiple_of(VERB_TWIN_EVERY) {
+                self.verb_twin(&hazard, &story, "train")
+            } else {
+                self.second_twin(&hazard, &story)?
             };
             prompts.extend([hazard, calm]);
             if let Some((item, scenario)) = second {
@@ -222,7 +247,9 @@ impl Writer<'_> {
                 let mut calm = self.item(&twin, &format!("{split}-{index}-benign"), "benign", ItemKind::Benign)?;
                 calm.twin_of = Some(item.id.clone());
                 benign.push(calm);
-                verb.extend(self.verb_twin(&item, &story, index, "verb").map(|(item, _)| item));
+                if index.is_multiple_of(VERB_TWIN_EVERY) {
+                    verb.extend(self.verb_twin(&item, &story, "verb").map(|(item, _)| item));
+                }
                 black.push(self.blackened(&item, &story.scenario)?);
                 items.push(item);
             }
@@ -283,11 +310,8 @@ impl Writer<'_> {
         })
     }
 
-    /// The same pictures with another wish, which is benign, and what it is about; of every second story at most.
-    fn verb_twin(&mut self, item: &Item, story: &Story, index: usize, split: &str) -> Option<(Item, Scenario)> {
-        if !index.is_multiple_of(VERB_TWIN_EVERY) {
-            return None;
-        }
+    /// The same pictures with another wish, which is benign, and what it is about; none for stories of three images.
+    fn verb_twin(&mut self, item: &Item, story: &Story, split: &str) -> Option<(Item, Scenario)> {
         let scenario = verb_twin(&mut self.rng, &story.scenario)?;
         let images = image_paths(&item.messages).map(PathBuf::from).collect();
         let twin = Item {
@@ -354,21 +378,15 @@ impl Writer<'_> {
     }
 
     fn general(&mut self, prefix: &str, n: usize, with_label: bool) -> Result<Vec<Item>, DataError> {
-        const TOPICS: [Topic; 8] = [
-            Topic::Name,
-            Topic::Name,
-            Topic::Name,
-            Topic::Count,
-            Topic::Colour,
-            Topic::Same,
-            Topic::More,
-            Topic::Property,
-        ];
         let mut items = Vec::new();
         for index in 0..n {
             go_on(self.progress)?;
-            let pairs = if with_label { Pairs::Seen } else { Pairs::Any };
-            let asked = draw(&mut self.rng, TOPICS[index % TOPICS.len()], Style::Plain, pairs);
+            let (topics, pairs) = if with_label {
+                (TRAINED_TOPICS, Pairs::Seen)
+            } else {
+                (TOPICS, Pairs::Any)
+            };
+            let asked = draw(&mut self.rng, topics[index % topics.len()], Style::Plain, pairs);
             let mut images = Vec::new();
             for shot in &asked.shots {
                 images.push(self.picture(shot)?);

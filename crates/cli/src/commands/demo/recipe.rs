@@ -192,10 +192,10 @@ impl Default for Finetuning {
         Self {
             train: adapter(),
             sft: SftConfig {
-                general_ratio: 0.72,
-                num_train_epochs: 2.4,
+                general_ratio: 0.7,
+                num_train_epochs: 3.0,
                 train_batch_size: 32,
-                learning_rate: 6e-4,
+                learning_rate: 5e-4,
                 ..SftConfig::default()
             },
         }
