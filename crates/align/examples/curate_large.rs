@@ -1,5 +1,5 @@
-//! Curates a large synthetic pool: a policy that answers at once, and a judge that takes 1 ms for each verdict, 64 of them
-//! in flight as behind a network. Prints time and peak memory.
+//! Curates a large synthetic pool: a policy that answers at once, and a judge that takes 1 ms for each verdict, 64 of
+//! them in flight as behind a network. Prints time and peak memory.
 //!
 //! ```sh
 //! cargo run --release --example curate_large -- [PROMPTS] [FOLDER]

@@ -1,9 +1,9 @@
 //! Prompts that stand in an evaluation set, by text or by picture, near-duplicates included: to be found before any
 //! sample of them is paid for, and never trained on.
 //!
-//! Texts are compared by the shingles they share ([`text`]), pictures by a hash of their brightness ([`picture`]). Of an
-//! evaluation set hashes alone are held. Source: near-duplicates by MinHash as Broder (1997), pictures by differences as
-//! Krawetz ("Kind of like that", 2013); thresholds are this project's.
+//! Texts are compared by the shingles they share ([`text`]), pictures by a hash of their brightness ([`picture`]). Of
+//! an evaluation set hashes alone are held. Source: near-duplicates by MinHash as Broder (1997), pictures by
+//! differences as Krawetz ("Kind of like that", 2013); thresholds are this project's.
 
 pub mod picture;
 mod sets;

@@ -63,8 +63,9 @@ pub enum FinishReason {
 pub struct Completion {
     /// The tokens drawn, the end token included when the model drew it.
     pub token_ids: Vec<u32>,
-    /// For each token, its log-probability (nats) under the distribution it was drawn from. Tokens that are never drawn keep
-    /// their share, so that at temperature 1 and top-p 1 it is what [`Engine::logprobs`] gives.
+    /// For each token, its log-probability (nats) under the distribution it was drawn from. At temperature 1 and top-p
+    /// 1 that is what [`Engine::logprobs`] gives, but for the share of the tokens that are never drawn (placeholders of
+    /// pictures).
     pub logprobs: Vec<f32>,
     /// The tokens as text, special tokens left out.
     pub text: String,
@@ -124,8 +125,8 @@ pub struct TokenScores {
 pub enum Policy {
     /// The weights being trained.
     Current,
-    /// The policy that training began with: the model without the adapter where a fresh one is trained, with the adapter
-    /// as it was where one is trained further, a frozen copy of the weights otherwise.
+    /// The policy that training began with: the model without the adapter where a fresh one is trained, with the
+    /// adapter as it was where one is trained further, a frozen copy of the weights otherwise.
     Reference,
 }
 
@@ -226,6 +227,13 @@ pub enum EngineError {
     Io(#[from] std::io::Error),
 }
 
+impl EngineError {
+    /// Whether the fault lies in the data: whatever else was asked can be done without them.
+    pub fn is_of_data(&self) -> bool {
+        matches!(self, Self::Data(_) | Self::Item { .. })
+    }
+}
+
 /// A model that samples, scores, learns, and can be saved and loaded.
 pub trait Engine {
     /// Draws completions for each request.
@@ -259,8 +267,8 @@ pub trait Engine {
     fn load(&mut self, folder: &Path) -> Result<(), EngineError>;
 }
 
-/// Draws for every request that can be used; of one that cannot, the fault. Requests are halved until what cannot be used
-/// stands alone: an engine refuses before it draws, and what is drawn does not depend on its companions.
+/// Draws for every request that can be used; of one that cannot, the fault. Requests are halved until what cannot be
+/// used stands alone: an engine refuses before it draws, and what is drawn does not depend on its companions.
 ///
 /// Errors: the engine's, but for `Data` and `Item`.
 pub fn sample_usable(
@@ -270,13 +278,13 @@ pub fn sample_usable(
 ) -> Result<Vec<Result<Sampled, EngineError>>, EngineError> {
     match engine.sample(requests, params) {
         Ok(sampled) => Ok(sampled.into_iter().map(Ok).collect()),
-        Err(EngineError::Data(_) | EngineError::Item { .. }) if requests.len() > 1 => {
+        Err(error) if error.is_of_data() && requests.len() > 1 => {
             let (first, second) = requests.split_at(requests.len() / 2);
             let mut sampled = sample_usable(engine, first, params)?;
             sampled.extend(sample_usable(engine, second, params)?);
             Ok(sampled)
         }
-        Err(error @ (EngineError::Data(_) | EngineError::Item { .. })) => Ok(vec![Err(error)]),
+        Err(error) if error.is_of_data() => Ok(vec![Err(error)]),
         Err(error) => Err(error),
     }
 }

@@ -1,8 +1,8 @@
 //! Evaluation: responses in, rates with intervals and unscored counts out.
 //!
-//! [`run()`] samples a response to every item and has it judged; [`summarise`] counts; [`compare()`] sets two models side
-//! by side, item by item; [`Table`] prints. [`Suite`] reads published benchmarks. What a judge could not score stands
-//! outside every rate and is shown beside it.
+//! [`run()`] samples a response to every item and has it judged; [`summarise`] counts; [`compare()`] sets two models
+//! side by side, item by item; [`Table`] prints. [`Suite`] reads published benchmarks. What a judge could not score
+//! stands outside every rate and is shown beside it.
 
 mod compare;
 mod options;

@@ -1,5 +1,5 @@
-//! MIS data from seeds (P1, section 3.1): a taxonomy with neutral seeds goes in; items whose harm shows only when pictures
-//! and text are read together come out, with splits, twins and labels.
+//! MIS data from seeds (P1, section 3.1): a taxonomy with neutral seeds goes in; items whose harm shows only when
+//! pictures and text are read together come out, with splits, twins and labels.
 //!
 //! The stages, each with a file in the run's folder ([`stage`]):
 //!
@@ -16,10 +16,10 @@
 //! | `splits` | test items told again with photographs; a black-image twin for each hazardous item | painter or judge |
 //! | `labels` | the policy's reply, the reply to be learnt | policy, labeller, judge |
 //!
-//! Whatever goes is in `rejected.jsonl` with the stage and the reason; what people decided afterwards ([`Reviews`]) takes
-//! items out of the results in the same way, and out of no stage's file. Differs from P1: two or more pictures, twins, a
-//! share of neutral items to train on, labels that the judge has found good, near-duplicates by machine; what people did
-//! there (dropping what is pointless) the judge does, and people look after it (`scruple review`).
+//! Whatever goes is in `rejected.jsonl` with the stage and the reason; what people decided afterwards ([`Reviews`])
+//! takes items out of the results in the same way, and out of no stage's file. Differs from P1: two or more pictures,
+//! twins, a share of neutral items to train on, labels that the judge has found good, near-duplicates by machine; what
+//! people did there (dropping what is pointless) the judge does, and people look after it (`scruple review`).
 
 mod asking;
 mod balance;

@@ -47,11 +47,12 @@ struct State {
 ///
 /// Metrics of each step, named as in TRL: of responses as drawn `reward`, `reward_std` (mean over groups),
 /// `rewards/<dimension>/mean` (0..10), `completions/{mean_length,clipped_ratio}`, `unscored/count`; of groups after
-/// correction `frac_reward_zero_std`; of reflection `reflection/{rate,accepted_rate,gain}`; of updates `loss`, `grad_norm`, `learning_rate`, `kl` and `entropy` (nats),
-/// `clip_ratio/{low,high,region}_mean`, `ratio/max_deviation`; of corrections trained under another context than they
-/// were drawn in, before any update `off_policy/{ratio_mean,clip_ratio,kl}` against that context, and of updates
-/// `off_policy/{update_ratio_mean,update_clip_ratio}` against the policy before them; and `epoch`, `num_tokens`, `step_time` (seconds). A metric
-/// that nothing was measured for is left out.
+/// correction `frac_reward_zero_std`; of reflection `reflection/{rate,accepted_rate,gain}`; of updates `loss`,
+/// `grad_norm`, `learning_rate`, `kl` and `entropy` (nats), `clip_ratio/{low,high,region}_mean`, `ratio/max_deviation`;
+/// of corrections trained under another context than they were drawn in, before any update
+/// `off_policy/{ratio_mean,clip_ratio,kl}` against that context, and of updates
+/// `off_policy/{update_ratio_mean,update_clip_ratio}` against the policy before them; and `epoch`, `num_tokens`,
+/// `step_time` (seconds). A metric that nothing was measured for is left out.
 ///
 /// Errors: `Setting` or `NoItems` before anything is drawn; `NothingScored`; `RatioNotOne`; `Engine` or `Run` naming
 /// the file.
@@ -192,8 +193,8 @@ fn group_advantages(groups: &[Group], config: &GrpoConfig) -> Vec<Vec<Option<f64
     advantages
 }
 
-/// Whether the sampler's log-probabilities are the policy's own, so that they can serve as the old ones. That some tokens are
-/// never drawn does not bend them: those keep their share.
+/// Whether the sampler's log-probabilities are the policy's own, so that they can serve as the old ones. (They differ
+/// by the share of the tokens that are never drawn, which a model that writes text hardly gives any.)
 fn sampler_is_policy(rollout: &Rollout) -> bool {
     rollout.config.temperature == 1.0 && rollout.config.top_p == 1.0
 }

@@ -1,9 +1,9 @@
 //! Models as judges: dialogues with responses in; verdicts out, or *unscored* with the reason.
 //!
-//! A rubric ([`Rubric`]) is a prompt in a file with its version in its name, the JSON schema of a verdict, and the rules
-//! that a verdict must keep. An answer that does not keep them is sent back once with what is wrong; if the second does
-//! not either, the response is unscored. Several judges may score the same response; what they agree on becomes the
-//! verdict ([`combine()`]), and each one's own is kept beside it.
+//! A rubric ([`Rubric`]) is a prompt in a file with its version in its name, the JSON schema of a verdict, and the
+//! rules that a verdict must keep. An answer that does not keep them is sent back once with what is wrong; if the
+//! second does not either, the response is unscored. Several judges may score the same response; what they agree on
+//! becomes the verdict ([`combine()`]), and each one's own is kept beside it.
 
 mod combine;
 mod labelled;
@@ -96,8 +96,8 @@ pub type Scored = Result<Value, String>;
 
 /// Lets a model judge responses. Returns one outcome for each, in order; `on_scored` is called as each is settled.
 ///
-/// Errors: [`ChatError`] when the judge stops early; what was answered is kept by whoever answers, so that the same call
-/// goes on where this one stopped.
+/// Errors: [`ChatError`] when the judge stops early; what was answered is kept by whoever answers, so that the same
+/// call goes on where this one stopped.
 pub fn judge(
     model: &dyn ChatModel,
     responses: &[Response],

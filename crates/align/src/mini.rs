@@ -1,9 +1,10 @@
 //! The miniature world: pictograms, neutral questions about them, and rules that decide which combinations are
 //! hazardous.
 //!
-//! In: a seed. Out: items with their pictures, labels and truth, and an exact judge. Two everyday objects and a verb are
-//! hazardous exactly when a [`rules::Rule`] over their attributes says so, so that neither an image nor the text alone
-//! decides: the setting of P1, small enough for one CPU. Nothing in it is operational; a rule is one line of hazard.
+//! In: a seed. Out: items with their pictures, labels and truth, and an exact judge. Two everyday objects and a verb
+//! are hazardous exactly when a [`rules::Rule`] over their attributes says so, so that neither an image nor the text
+//! alone decides: the setting of P1, small enough for one CPU. Nothing in it is operational; a rule is one line of
+//! hazard.
 
 pub mod picture;
 
@@ -20,6 +21,8 @@ pub mod questions;
 pub mod labels;
 
 pub mod general;
+
+pub mod items;
 
 pub mod splits;
 

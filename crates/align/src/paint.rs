@@ -1,7 +1,7 @@
 //! The door to models that paint: behind an endpoint, or the miniature world's own painter.
 //!
-//! It stands beside [`crate::chat`]: requests go in as there is room for them, pictures come out as they are finished, in
-//! whatever order. A picture that could not be had is [`Unpainted`] with the reason, and never another picture.
+//! It stands beside [`crate::chat`]: requests go in as there is room for them, pictures come out as they are finished,
+//! in whatever order. A picture that could not be had is [`Unpainted`] with the reason, and never another picture.
 
 use crate::chat::ChatError;
 
@@ -81,7 +81,8 @@ pub trait PaintModel {
     /// Paints pictures, many at a time, and hands each over with its request's index as it comes, in whatever order.
     /// Requests are drawn from the iterator as there is room for them, so that memory stays bounded.
     ///
-    /// Errors: [`ChatError`] when it stops early; a request that fails for itself alone is handed over as [`Unpainted`].
+    /// Errors: [`ChatError`] when it stops early; a request that fails for itself alone is handed over as
+    /// [`Unpainted`].
     fn paint(
         &self,
         requests: &mut dyn Iterator<Item = PaintRequest>,

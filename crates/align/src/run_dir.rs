@@ -126,8 +126,8 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Begins a run in a folder, which is made where it does not exist. `commit` is what the program is built from, where
-    /// that is known.
+    /// Begins a run in a folder, which is made where it does not exist. `commit` is what the program is built from,
+    /// where that is known.
     ///
     /// Errors: `Exists` where a run is already there; `Io` naming the file.
     pub fn create(folder: &Path, config: &Value, seed: u64, commit: Option<&str>) -> Result<Self, RunError> {

@@ -3,7 +3,8 @@
 //! Items whose last message is the assistant's go in, checkpoints come out. Source: P1 (arXiv 2501.18533), which mixes
 //! 11.1 % general multi-image questions in and trains on the reply's tokens. Its batch size and scheduler are not
 //! given; the defaults here are this project's. The loss is the cross-entropy's mean over all tokens of a batch that
-//! the assistant says, however the batch is cut; of dialogues over several turns each turn is learnt, or the last alone.
+//! the assistant says, however the batch is cut; of dialogues over several turns each turn is learnt, or the last
+//! alone.
 
 mod config;
 mod mixture;

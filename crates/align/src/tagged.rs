@@ -1,5 +1,5 @@
-//! Responses in the form `<think>…</think><answer>…</answer>` (P2), taken apart: strictly for judges that go by the form,
-//! and otherwise as far as a response keeps to it.
+//! Responses in the form `<think>…</think><answer>…</answer>` (P2), taken apart: strictly for judges that go by the
+//! form, and otherwise as far as a response keeps to it.
 
 /// The marks of thinking.
 pub(crate) const THINK: [&str; 2] = ["<think>", "</think>"];

@@ -1,8 +1,8 @@
 //! What the rooms hand to each other: messages, items and the JSON lines they are stored in.
 //!
 //! Files use the OpenAI chat layout, one JSON object a line: `{"id", "messages": [{"role", "content"}], …}`, where
-//! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts. Read as well:
-//! `image_url` parts, ids that are numbers, and the fields of OpenAI's messages that say nothing.
+//! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts. Read
+//! as well: `image_url` parts, ids that are numbers, and the fields of OpenAI's messages that say nothing.
 
 mod embedded;
 mod lines;

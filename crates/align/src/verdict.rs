@@ -96,8 +96,8 @@ impl Judgement {
     }
 }
 
-/// A source of verdicts: an exact judge, a model behind an endpoint, a person. It may work on a thread of its own, while
-/// the next responses are drawn.
+/// A source of verdicts: an exact judge, a model behind an endpoint, a person. It may work on a thread of its own,
+/// while the next responses are drawn.
 pub trait Judge: Sync {
     /// The judge's name, for records.
     fn name(&self) -> &str;

@@ -50,8 +50,8 @@ pub struct Arguments {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Where the model runs: `flex` (the processor), or a GPU by `wgpu`, `vulkan`, `metal`, `cuda` or `rocm`, each of which
-    /// needs a build with the cargo feature of the same name
+    /// Where the model runs: `flex` (the processor), or a GPU by `wgpu`, `vulkan`, `metal`, `cuda` or `rocm`, each of
+    /// which needs a build with the cargo feature of the same name
     #[arg(long, global = true, value_enum, default_value_t = Device::Flex, hide_possible_values = true)]
     pub device: Device,
     /// Print no progress

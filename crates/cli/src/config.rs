@@ -5,6 +5,7 @@
 
 mod locate;
 mod message;
+mod records;
 mod suggest;
 
 pub mod tables;

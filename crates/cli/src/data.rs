@@ -38,8 +38,8 @@ fn for_each_checked(
     Ok(())
 }
 
-/// An engine's complaint about an item, with file and line where one of these files holds it; any other error is what it
-/// is.
+/// An engine's complaint about an item, with file and line where one of these files holds it; any other error is what
+/// it is.
 pub fn located(error: impl Into<anyhow::Error>, files: &[impl AsRef<Path>]) -> anyhow::Error {
     let error = error.into();
     let Some((id, problem)) = faulty_item(&error) else {

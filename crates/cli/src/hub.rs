@@ -1,7 +1,8 @@
-//! Models by their names on the Hugging Face hub: found in the cache that the hub's own tools share, or fetched into it.
+//! Models by their names on the Hugging Face hub: found in the cache that the hub's own tools share, or fetched into
+//! it.
 //!
-//! Honoured as those tools do: `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT`. Differs: what the
-//! cache holds whole is taken as it is, without asking whether the hub has something newer.
+//! Honoured as those tools do: `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT`. Differs: what
+//! the cache holds whole is taken as it is, without asking whether the hub has something newer.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;

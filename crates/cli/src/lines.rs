@@ -27,10 +27,10 @@ pub struct LineWriter {
 }
 
 impl LineWriter {
-    /// A writer to `path` of results made with `settings`, which are kept beside it, and how many lines each id has there
-    /// already. Nothing is touched before the first line is there to be written, so a command that fails early leaves an
-    /// older file alone; after that the file is replaced, or with `resume` appended to. A torn last line, left by a kill,
-    /// is cut off before.
+    /// A writer to `path` of results made with `settings`, which are kept beside it, and how many lines each id has
+    /// there already. Nothing is touched before the first line is there to be written, so a command that fails early
+    /// leaves an older file alone; after that the file is replaced, or with `resume` appended to. A torn last line,
+    /// left by a kill, is cut off before.
     ///
     /// Errors: of usage where the results to go on with were begun with other settings, or go to a pipe or a device; of
     /// data naming file and line where they are none; of output where their folder cannot be made.

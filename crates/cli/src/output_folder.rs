@@ -1,11 +1,12 @@
-//! The folder that a command leaves its results in, made before the work begins, so that one that cannot be is told at once.
+//! The folder that a command leaves its results in, made before the work begins, so that one that cannot be is told at
+//! once.
 
 use std::path::{Path, PathBuf};
 
 use crate::errors::Failure;
 
-/// A folder for results. Where nothing was put in it, as when a command fails early, it goes again, and with it those above
-/// it that were made for it.
+/// A folder for results. Where nothing was put in it, as when a command fails early, it goes again, and with it those
+/// above it that were made for it.
 #[derive(Debug)]
 pub struct OutputFolder {
     /// The innermost first.

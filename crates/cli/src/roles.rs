@@ -200,7 +200,8 @@ impl<'a> Roles<'a> {
     }
 }
 
-/// Prints what roles have cost, however the work ended that they did: what a budget or an error stopped is paid for too.
+/// Prints what roles have cost, however the work ended that they did: what a budget or an error stopped is paid for
+/// too.
 ///
 /// Errors: the work's own; of output where the journal or standard output cannot be used.
 pub fn with_costs<T>(roles: &[&Roles], outcome: anyhow::Result<T>) -> anyhow::Result<T> {
@@ -210,8 +211,8 @@ pub fn with_costs<T>(roles: &[&Roles], outcome: anyhow::Result<T>) -> anyhow::Re
     Ok(value)
 }
 
-/// Prints a table with a row for each role that a model plays; nothing where there are none. Figures with tokens that are
-/// estimated, since the endpoint does not count them, begin with `~`.
+/// Prints a table with a row for each role that a model plays; nothing where there are none. Figures with tokens that
+/// are estimated, since the endpoint does not count them, begin with `~`.
 fn print_costs(roles: &[&Roles]) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for role in roles {

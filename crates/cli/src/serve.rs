@@ -68,8 +68,8 @@ pub struct Capacity {
 
 /// Puts a server together around a model.
 ///
-/// Errors: of usage when sequences are to be longer than the model or the memory allows; when a vocabulary cannot be laid
-/// out or the system gives no threads.
+/// Errors: of usage when sequences are to be longer than the model or the memory allows; when a vocabulary cannot be
+/// laid out or the system gives no threads.
 pub fn build(
     (model, processor): (Vlm, Processor),
     settings: Settings,

@@ -1,5 +1,5 @@
-//! Bad input and results that cannot be written, from the outside: messages that name file, line or key, and the exit codes
-//! that the help lists.
+//! Bad input and results that cannot be written, from the outside: messages that name file, line or key, and the exit
+//! codes that the help lists.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! `scruple forge` from the outside: against an endpoint that spoils one call in five, killed on the way, out of budget,
-//! and with the miniature world's base model behind `scruple serve`.
+//! `scruple forge` from the outside: against an endpoint that spoils one call in five, killed on the way, out of
+//! budget, and with the miniature world's base model behind `scruple serve`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

@@ -129,7 +129,8 @@ fn a_budget_that_is_spent_stops_training_and_a_larger_one_goes_on_to_the_same_by
 /// What [`moody`] does once it is well.
 const WELL: isize = -1;
 
-/// An endpoint that refuses so many requests for what they are, then lets nobody in, and answers rightly from `WELL` on.
+/// An endpoint that refuses so many requests for what they are, then lets nobody in, and answers rightly from `WELL`
+/// on.
 fn moody(mood: &'static AtomicIsize) -> FakeEndpoint {
     let respond = move |asked: &Asked| {
         let refused = mood.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1));

@@ -1,4 +1,5 @@
-//! `scruple generate --resume` and `scruple score --resume`: a file of results is gone on with as it was begun, or not at all.
+//! `scruple generate --resume` and `scruple score --resume`: a file of results is gone on with as it was begun, or not
+//! at all.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -38,7 +38,8 @@ const TOO_MANY_FILES: [i32; 2] = [24, 23];
 #[derive(Clone, Debug)]
 pub(crate) struct WireBody {
     pieces: Vec<Piece>,
-    /// Parameters that are not sent, but tell requests apart: answers to two seeds are two answers. Empty where all are.
+    /// Parameters that are not sent, but tell requests apart: answers to two seeds are two answers. Empty where all
+    /// are.
     unsent: String,
 }
 

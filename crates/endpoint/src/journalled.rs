@@ -32,7 +32,8 @@ struct Pending {
 }
 
 impl<M: ChatModel> Journalled<M> {
-    /// Puts the journal before a role's model. `origin` tells its weights from all others, as an endpoint's address does.
+    /// Puts the journal before a role's model. `origin` tells its weights from all others, as an endpoint's address
+    /// does.
     pub fn new(role: &str, settings: RoleSettings, origin: String, journal: Arc<Journal>, model: M) -> Self {
         Self {
             role: role.to_owned(),

@@ -186,7 +186,8 @@ impl Pace {
         state.probes = 0;
     }
 
-    /// Takes note that the endpoint takes no further calls, for so long where it says: fewer are made at once from then on.
+    /// Takes note that the endpoint takes no further calls, for so long where it says: fewer are made at once from then
+    /// on.
     pub fn hold_back(&self, turn: &Turn, pause: Duration) {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
@@ -198,8 +199,8 @@ impl Pace {
         }
     }
 
-    /// Takes note that nobody listens: one call after the other looks again, ever more rarely. Returns for how long this
-    /// has been so.
+    /// Takes note that nobody listens: one call after the other looks again, ever more rarely. Returns for how long
+    /// this has been so.
     pub fn unreachable(&self) -> Duration {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();

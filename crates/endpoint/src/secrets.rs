@@ -1,4 +1,5 @@
-//! Words that must reach no file and no terminal, though endpoints may say them: some repeat the header that they refuse.
+//! Words that must reach no file and no terminal, though endpoints may say them: some repeat the header that they
+//! refuse.
 
 use std::borrow::Cow;
 

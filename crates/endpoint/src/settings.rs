@@ -45,8 +45,8 @@ pub struct RoleSettings {
     pub price_output: f64,
     /// Price of a picture, for painters.
     pub price_image: f64,
-    /// No further call is made once the role has cost this much, or beside calls in flight that may cost the rest; 0 for
-    /// no limit.
+    /// No further call is made once the role has cost this much, or beside calls in flight that may cost the rest; 0
+    /// for no limit.
     pub max_cost: f64,
     /// The same for tokens, read and written; 0 for no limit.
     pub max_total_tokens: u64,

@@ -64,7 +64,8 @@ fn failed(problem: &str, text: &str) -> Tried {
     Tried::Failed(format!("{problem}: {}", quote(text)))
 }
 
-/// The answer in a response of `/v1/chat/completions`. Whatever has a choice is paid for, so that it is one, be it empty.
+/// The answer in a response of `/v1/chat/completions`. Whatever has a choice is paid for, so that it is one, be it
+/// empty.
 fn completion(response: &Value, text: &str, body: &WireBody, wire: &Wire) -> Tried {
     let choice = &response["choices"][0];
     if !choice.is_object() {

@@ -1,5 +1,5 @@
-//! What answers cost and what they may: empty, refused and uncounted ones, budgets before the first answer, and keys that
-//! endpoints give back.
+//! What answers cost and what they may: empty, refused and uncounted ones, budgets before the first answer, and keys
+//! that endpoints give back.
 
 mod common;
 

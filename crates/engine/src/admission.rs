@@ -43,8 +43,8 @@ pub struct SampleSize {
 }
 
 impl Inspector {
-    /// Reads a model's `config.json`, tokenizer, template and image settings, the latter within `limits`. `max_length` is in
-    /// tokens; the model's own limit holds besides.
+    /// Reads a model's `config.json`, tokenizer, template and image settings, the latter within `limits`. `max_length`
+    /// is in tokens; the model's own limit holds besides.
     ///
     /// Errors: `Model`, naming the file and key, or the limit.
     pub fn open(model: &Path, limits: &PictureLimits, max_length: usize) -> Result<Self, EngineError> {
@@ -63,8 +63,8 @@ impl Inspector {
 
     /// What a sequence weighs.
     ///
-    /// Errors: why it cannot be trained: a picture that is missing or corrupt, placeholders and pictures that disagree, a
-    /// special token in the text, a reply without a token, too many tokens.
+    /// Errors: why it cannot be trained: a picture that is missing or corrupt, placeholders and pictures that disagree,
+    /// a special token in the text, a reply without a token, too many tokens.
     pub fn measure(&self, sequence: &Sequence) -> Result<SampleSize, EngineError> {
         let prepared = Prepared::dialogue(&self.processor, sequence)?;
         if prepared.reply().is_empty() {

@@ -173,7 +173,8 @@ impl ModelSizes {
 
     /// Floating-point operations of a forward and backward pass; pictures count where they go through what is trained.
     pub fn train(&self, load: Load, recompute: bool) -> f64 {
-        // Back through a layer takes as much as forward for what comes in, and again for its weights where they are trained.
+        // Back through a layer takes as much as forward for what comes in, and again for its weights where they are
+        // trained.
         let weights = if self.trains(Group::Language) { 1.0 } else { 0.0 };
         let passes = 2.0 + weights + if recompute { 1.0 } else { 0.0 };
         let (through_tower, through_projector) = match (self.trains(Group::Vision), self.trains(Group::Projector)) {

@@ -1,5 +1,5 @@
-//! Picture features of a frozen vision tower: computed once for each file, kept while there is room, and on disk where so
-//! asked.
+//! Picture features of a frozen vision tower: computed once for each file, kept while there is room, and on disk where
+//! so asked.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -58,9 +58,9 @@ impl FeatureCache {
         self.store = Some(store);
     }
 
-    /// The features of all these files, `[m, d]` each. Files not yet known are computed on all threads, each alone: sums
-    /// may be taken in another order in company, and a resumed run, which begins with nothing known, must end in the
-    /// same bits.
+    /// The features of all these files, `[m, d]` each. Files not yet known are computed on all threads, each alone:
+    /// sums may be taken in another order in company, and a resumed run, which begins with nothing known, must end in
+    /// the same bits.
     ///
     /// Errors: `Data` naming a picture that cannot be read.
     pub fn features(

@@ -12,6 +12,7 @@ mod options;
 mod passes;
 mod prompt_groups;
 mod schedule;
+mod scored_dialogue;
 mod storage;
 mod turns;
 
@@ -20,9 +21,10 @@ pub mod newborn;
 
 pub use admission::{Inspector, SampleSize};
 pub use burn::tensor::Device as ComputeDevice;
-pub use local::{LocalEngine, ScoredDialogue};
+pub use local::LocalEngine;
 pub use options::{EngineOptions, FeatureFolder, Trainable};
 pub use schedule::parts_at_once;
+pub use scored_dialogue::ScoredDialogue;
 pub use vlm::device::{DEVICES, open_device};
 
 use align::engine::EngineError;

@@ -22,7 +22,7 @@ use crate::features::{FeatureCache, Stage};
 use crate::inputs::Prepared;
 use crate::options::EngineOptions;
 use crate::passes::{MicroBatch, Part, Pictures, backward, forward, picture_rows, reply_scores};
-use crate::prompt_groups::{PromptGroup, by_prompt};
+use crate::prompt_groups::by_prompt;
 use crate::schedule::{in_order, micro_batches, packs, parts_at_once};
 use crate::{engine_error, folder_error, of_item};
 
@@ -42,17 +42,6 @@ pub struct LocalEngine {
     n_sequences: usize,
     features: FeatureCache,
     pools: Vec<rayon::ThreadPool>,
-}
-
-/// A dialogue scored token by token; see [`LocalEngine::score`].
-#[derive(Clone, Debug)]
-pub struct ScoredDialogue {
-    /// All tokens, the reply and its end token included.
-    pub input_ids: Vec<u32>,
-    /// Where the reply begins.
-    pub prompt_length: usize,
-    /// Entry t is the log-probability (nats) of token t given those before it; none for the first.
-    pub logprobs: Vec<Option<f32>>,
 }
 
 impl LocalEngine {
@@ -114,32 +103,6 @@ impl LocalEngine {
         self.lora = None;
     }
 
-    /// Scores every token of a dialogue whose last message is the assistant's.
-    ///
-    /// Errors: `Item` when a picture or a message cannot be used; `Numerics` when a log-probability is no finite number.
-    pub fn score(&mut self, sequence: &Sequence) -> Result<ScoredDialogue, EngineError> {
-        let mut prepared = Prepared::sequence(&self.processor, sequence)?;
-        let prompt_length = std::mem::replace(&mut prepared.prompt_length, 1);
-        let scores = self.score_all(&[prepared.clone()], Policy::Current);
-        let scores = scores.map_err(|error| of_item(&sequence.id, error))?.remove(0);
-        if let Some(token) = scores.logprobs.iter().position(|logprob| !logprob.is_finite()) {
-            return Err(EngineError::Numerics(format!(
-                "item `{}`: the log-probability of token {}: expected a finite number, got {}",
-                sequence.id,
-                token + 1,
-                scores.logprobs[token]
-            )));
-        }
-        let logprobs = std::iter::once(None)
-            .chain(scores.logprobs.into_iter().map(Some))
-            .collect();
-        Ok(ScoredDialogue {
-            input_ids: prepared.ids,
-            prompt_length,
-            logprobs,
-        })
-    }
-
     /// Whether pictures must go through the vision tower anew each time.
     fn trains_vision(&self) -> bool {
         self.groups.contains(&Group::Vision)
@@ -176,16 +139,9 @@ impl LocalEngine {
     /// What goes through the model together: groups of sequences that reply to one prompt.
     fn micro_batches(&self, prepared: &[Prepared]) -> Vec<Vec<Vec<usize>>> {
         let limit = self.options.micro_batch_tokens;
-        let groups = if self.lora_dropout() > 0.0 {
-            // What is dropped differs from sequence to sequence.
-            prepared
-                .iter()
-                .enumerate()
-                .map(|(index, one)| PromptGroup::of(index, one))
-                .collect()
-        } else {
-            by_prompt(prepared, self.model.config(), limit)
-        };
+        // What is dropped differs from sequence to sequence, in their prompts too.
+        let shared_limit = if self.lora_dropout() > 0.0 { 0 } else { limit };
+        let groups = by_prompt(prepared, self.model.config(), shared_limit);
         let lengths: Vec<usize> = groups.iter().map(|group| group.n_tokens).collect();
         let cut = if self.options.packing { packs } else { micro_batches };
         let of_part = |part: Vec<usize>| part.into_iter().map(|index| groups[index].members.clone()).collect();
@@ -196,7 +152,7 @@ impl LocalEngine {
         self.options.trainable.lora().map_or(0.0, |lora| lora.dropout)
     }
 
-    fn score_all(&mut self, prepared: &[Prepared], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
+    pub(crate) fn score_all(&mut self, prepared: &[Prepared], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
         let known = match policy {
             // The reference sees with its own eyes where those of the policy change.
             Policy::Reference if self.trains_vision() => None,
@@ -391,8 +347,8 @@ impl Engine for LocalEngine {
 }
 
 impl LocalEngine {
-    /// A view of the model for one micro-batch of the next optimizer step. What adapters drop follows from the seed, the
-    /// step, and each sequence's place in the step.
+    /// A view of the model for one micro-batch of the next optimizer step. What adapters drop follows from the seed,
+    /// the step, and each sequence's place in the step.
     fn training_view(&self, batch: &Batch, indexes: &[usize]) -> Vlm {
         let view = self.model.training_view(&self.groups);
         let rate = self.lora_dropout();

@@ -106,8 +106,8 @@ impl Trainable {
         check_at_least_zero(&format!("{table}.lora_alpha"), *lora_alpha)
     }
 
-    /// As [`Self::validate`], for reinforcement besides: the policy that is trained must be the one that answered, to the
-    /// last token's probability.
+    /// As [`Self::validate`], for reinforcement besides: the policy that is trained must be the one that answered, to
+    /// the last token's probability.
     ///
     /// Errors: [`SettingError`] naming the first setting that cannot be used.
     pub fn validate_for_reinforcement(&self, table: &str) -> Result<(), SettingError> {
@@ -158,8 +158,8 @@ impl Trainable {
         }
     }
 
-    /// Whether a copy of the whole model as it was stays beside it: where adapters are trained, the reference shares the
-    /// model's weights.
+    /// Whether a copy of the whole model as it was stays beside it: where adapters are trained, the reference shares
+    /// the model's weights.
     pub fn keeps_reference(&self) -> bool {
         matches!(self, Self::Full { .. })
     }

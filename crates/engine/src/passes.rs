@@ -41,25 +41,24 @@ pub struct Part {
 pub struct MicroBatch<'a> {
     /// Which sequences, group after group.
     pub indexes: Vec<usize>,
-    members: Vec<&'a Prepared>,
-    group_sizes: Vec<usize>,
+    groups: Vec<Vec<&'a Prepared>>,
 }
 
 impl<'a> MicroBatch<'a> {
     /// Of groups of indexes into all sequences.
     pub fn new(groups: &[Vec<usize>], all: &'a [Prepared]) -> Self {
-        let indexes = groups.concat();
+        let of_group = |group: &Vec<usize>| group.iter().map(|&index| &all[index]).collect();
         Self {
-            members: indexes.iter().map(|&index| &all[index]).collect(),
-            indexes,
-            group_sizes: groups.iter().map(Vec::len).collect(),
+            indexes: groups.concat(),
+            groups: groups.iter().map(of_group).collect(),
         }
     }
 
     /// Its tokens, side by side or end to end, each prompt once.
     pub fn batch(&self, model: &Vlm, packing: bool) -> Result<Batch, EngineError> {
         let groups: Vec<SequenceGroup> = self
-            .groups()
+            .groups
+            .iter()
             .map(|members| SequenceGroup {
                 members: members.iter().map(|one| one.tokens()).collect(),
                 n_shared: if members.len() > 1 { members[0].prompt_length } else { 0 },
@@ -68,13 +67,8 @@ impl<'a> MicroBatch<'a> {
         Batch::grouped(&groups, packing, model.config()).map_err(engine_error)
     }
 
-    fn groups(&self) -> impl Iterator<Item = &[&'a Prepared]> {
-        let mut rest = &self.members[..];
-        self.group_sizes.iter().map(move |size| {
-            let (group, others) = rest.split_at(*size);
-            rest = others;
-            group
-        })
+    fn members(&self) -> impl Iterator<Item = &'a Prepared> {
+        self.groups.iter().flatten().copied()
     }
 }
 
@@ -88,14 +82,14 @@ pub fn forward<'a>(
     recompute: bool,
 ) -> Result<Option<ScoredPass<'a>>, EngineError> {
     let (mut rows, mut ids) = (Vec::new(), Vec::new());
-    for (index, one) in micro_batch.members.iter().enumerate() {
+    for (index, one) in micro_batch.members().enumerate() {
         rows.extend((one.prompt_length..one.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
         ids.extend_from_slice(one.reply());
     }
     if rows.is_empty() {
         return Ok(None);
     }
-    let firsts: Vec<&Prepared> = micro_batch.groups().map(|group| group[0]).collect();
+    let firsts: Vec<&Prepared> = micro_batch.groups.iter().map(|group| group[0]).collect();
     let images = picture_rows(model, &firsts, pictures)?;
     let tokens = ScoredTokens { rows: &rows, ids: &ids };
     model
@@ -111,7 +105,7 @@ pub fn reply_scores(micro_batch: &MicroBatch, pass: Option<&ScoredPass>) -> Vec<
     let entropies = of_pass.and_then(|scores| scores.entropies.clone());
     let entropies = entropies.map_or_else(Vec::new, values);
     let (mut logprobs, mut entropies) = (logprobs.into_iter(), entropies.into_iter());
-    let scores = micro_batch.members.iter().map(|one| {
+    let scores = micro_batch.members().map(|one| {
         let n = one.reply().len();
         TokenScores {
             token_ids: one.reply().to_vec(),

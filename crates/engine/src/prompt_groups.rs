@@ -1,5 +1,5 @@
-//! Sequences that reply to one prompt, such as the rollouts of a group: a pass reads the prompt and its pictures once for
-//! all of them.
+//! Sequences that reply to one prompt, such as the rollouts of a group: a pass reads the prompt and its pictures once
+//! for all of them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,22 +17,12 @@ pub struct PromptGroup {
     pub n_tokens: usize,
 }
 
-impl PromptGroup {
-    /// One sequence alone.
-    pub fn of(index: usize, one: &Prepared) -> Self {
-        Self {
-            members: vec![index],
-            n_tokens: one.ids.len(),
-        }
-    }
-}
-
 /// What sequences of one group have in common: tokens and pictures of the prompt, and the base of rotary frequencies,
 /// which some models choose by the whole length.
 type Key<'a> = (&'a [u32], &'a [PathBuf], u64);
 
 /// Groups sequences by their prompts, in order of appearance, into groups of at most `token_limit` tokens (a longer
-/// sequence stands alone). What groups there are depends on the sequences alone.
+/// sequence stands alone, and at a limit of 0 each does). What groups there are depends on the sequences alone.
 pub fn by_prompt(prepared: &[Prepared], config: &Config, token_limit: usize) -> Vec<PromptGroup> {
     let mut groups: Vec<PromptGroup> = Vec::new();
     let mut open: HashMap<Key, usize> = HashMap::new();
@@ -45,7 +35,10 @@ pub fn by_prompt(prepared: &[Prepared], config: &Config, token_limit: usize) -> 
             group.members.push(index);
         } else {
             open.insert(key, groups.len());
-            groups.push(PromptGroup::of(index, one));
+            groups.push(PromptGroup {
+                members: vec![index],
+                n_tokens: one.ids.len(),
+            });
         }
     }
     groups

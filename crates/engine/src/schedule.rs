@@ -55,7 +55,8 @@ fn longest_first(lengths: &[usize]) -> Vec<usize> {
     order
 }
 
-/// Models wider than this keep all cores busy with one part of a batch; each further part would cost a set of gradients.
+/// Models wider than this keep all cores busy with one part of a batch; each further part would cost a set of
+/// gradients.
 const WIDE: usize = 1024;
 
 /// How many parts of a batch are trained side by side by a model of some width.

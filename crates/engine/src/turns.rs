@@ -1,4 +1,5 @@
-//! Who takes which job next: threads share out a list of jobs, and never run far ahead of what is done with the results.
+//! Who takes which job next: threads share out a list of jobs, and never run far ahead of what is done with the
+//! results.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

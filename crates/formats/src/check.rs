@@ -1,7 +1,7 @@
 //! A data file looked through: what it holds, and everything that is wrong with it by kind and row.
 //!
-//! A fault in one row hides no other. Every fault is counted; of each kind the first [`SHOWN_OF_A_KIND`] are listed. Memory
-//! holds a row, and for each row a few dozen bytes by which duplicates are known.
+//! A fault in one row hides no other. Every fault is counted; of each kind the first [`SHOWN_OF_A_KIND`] are listed.
+//! Memory holds a row, and for each row a few dozen bytes by which duplicates are known.
 
 mod pictures;
 mod rows;
@@ -117,7 +117,8 @@ impl CheckReport {
 
 /// Looks a file through; its format is found where none is given.
 ///
-/// Errors: `Io` naming the file where it cannot be opened; `Interrupted`. Whatever is wrong with what stands in it is in the report.
+/// Errors: `Io` naming the file where it cannot be opened; `Interrupted`. Whatever is wrong with what stands in it is
+/// in the report.
 pub fn check(path: &Path, format: Option<Format>, progress: &mut dyn Progress) -> Result<CheckReport, FormatError> {
     let mut report = CheckReport {
         file: path.display().to_string(),

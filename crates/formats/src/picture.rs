@@ -129,7 +129,8 @@ fn moves(bytes: &[u8], format: ImageFormat) -> bool {
 fn ends_early(bytes: &[u8], format: ImageFormat) -> bool {
     let last = |mark: &[u8]| bytes.windows(mark.len()).rposition(|window| window == mark);
     match format {
-        // Within a scan 0xff is followed by 0x00 or a restart mark, so that an end after the last scan's start is its end.
+        // Within a scan 0xff is followed by 0x00 or a restart mark, so that an end after the last scan's start is its
+        // end.
         ImageFormat::Jpeg => last(b"\xff\xd9").is_none_or(|end| Some(end) < last(b"\xff\xda")),
         ImageFormat::Png => last(b"IEND").is_none(),
         ImageFormat::WebP => bytes

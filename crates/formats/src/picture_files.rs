@@ -1,5 +1,5 @@
-//! Pictures on their way from one file to another: paths stay paths, bytes become files beside the output where the target
-//! holds paths, and files become bytes where it holds these.
+//! Pictures on their way from one file to another: paths stay paths, bytes become files beside the output where the
+//! target holds paths, and files become bytes where it holds these.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -48,7 +48,8 @@ impl ReadRow {
 impl Source {
     /// Opens a file; its format is found where none is given.
     ///
-    /// Errors: `Io` naming the file; `Unrecognised` naming what was looked at; `Malformed` where it cannot be read at all.
+    /// Errors: `Io` naming the file; `Unrecognised` naming what was looked at; `Malformed` where it cannot be read at
+    /// all.
     pub fn open(path: &Path, format: Option<Format>) -> Result<Self, FormatError> {
         let container = format::container_of(path)?;
         let described = Description::of(path);

@@ -1,10 +1,11 @@
-//! Memory and processor time of one training step over 4,096 tokens, two pictures among them: everything at once and kept, then
-//! with attention by strips, log-probabilities by chunks and recomputed layers one after the other. And of one over eight
-//! replies to such a prompt: each with a prompt of its own, then the prompt once for all of them.
+//! Memory and processor time of one training step over 4,096 tokens, two pictures among them: everything at once and
+//! kept, then with attention by strips, log-probabilities by chunks and recomputed layers one after the other. And of
+//! one over eight replies to such a prompt: each with a prompt of its own, then the prompt once for all of them.
 //!
 //! `cargo run --release --example training_memory` runs each variant in a process of its own and prints a table. Memory
 //! is the most that the process held during the step less what it held with the model loaded (Linux's `VmHWM` and
-//! `VmRSS`); gradients are part of it. Time is that of all cores together, which other work on the machine disturbs least.
+//! `VmRSS`); gradients are part of it. Time is that of all cores together, which other work on the machine disturbs
+//! least.
 
 use std::error::Error;
 use std::path::Path;

@@ -57,7 +57,8 @@ impl Vlm {
 
     /// The layers that an adapter of these target modules is put on, by name.
     ///
-    /// Errors: what was got instead of [`TARGETS`]: a pattern that is no regular expression, or one that chooses no layer.
+    /// Errors: what was got instead of [`TARGETS`]: a pattern that is no regular expression, or one that chooses no
+    /// layer.
     pub fn choose_layers(&self, target_modules: &TargetModules) -> Result<BTreeSet<String>, String> {
         let choice = ModuleChoice::new(target_modules)?;
         let naming = self.naming();
@@ -131,8 +132,8 @@ impl Vlm {
         Ok(settings.lora)
     }
 
-    /// Writes the adapter as a PEFT folder, modules named the newer way, which PEFT and vLLM read today. Which layers it
-    /// adapts, and how, is written as it is on the model; `config` says the rest.
+    /// Writes the adapter as a PEFT folder, modules named the newer way, which PEFT and vLLM read today. Which layers
+    /// it adapts, and how, is written as it is on the model; `config` says the rest.
     ///
     /// Errors: `Input` when no adapter is attached; `Io` or `File` when the folder cannot be written.
     pub fn save_adapter(&self, config: &LoraConfig, base_model: &str, folder: &Path) -> Result<(), Error> {

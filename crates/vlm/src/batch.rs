@@ -30,8 +30,8 @@ pub struct SequenceGroup<'a> {
 ///
 /// With padding on the right, a causal model needs no mask to hide it, and rows keep the places of their tokens. Packed
 /// sequences see themselves alone, and each counts its places from zero: what a packed batch gives is what a padded one
-/// gives, up to rounding. So it is with sequences that begin alike: what they share stands in the first of them, and the
-/// others branch off it.
+/// gives, up to rounding. So it is with sequences that begin alike: what they share stands in the first of them, and
+/// the others branch off it.
 #[derive(Clone, Debug)]
 pub struct Batch {
     // Row after row; padding holds token 0.
@@ -213,7 +213,8 @@ impl Batch {
     }
 
     /// For every row a number that belongs to its sequence's key and its place there alone, however the batch is laid
-    /// out; rows of padding have 0, and what sequences share belongs to the first of them. Source: SplitMix64 (Steele et al., OOPSLA 2014), whose mixing this is.
+    /// out; rows of padding have 0, and what sequences share belongs to the first of them. Source: SplitMix64 (Steele
+    /// et al., OOPSLA 2014), whose mixing this is.
     pub fn row_keys(&self, sequence_keys: &[u64]) -> Vec<u64> {
         let mut keys = vec![0; self.ids.len()];
         for ((own, prefix), key) in self.own_rows().zip(&self.prefixes).zip(sequence_keys) {

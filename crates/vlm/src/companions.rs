@@ -1,5 +1,5 @@
-//! Files of a model's folder beside its weights and `config.json`: fetched with them, and copied byte for byte into every
-//! folder that the model is saved in.
+//! Files of a model's folder beside its weights and `config.json`: fetched with them, and copied byte for byte into
+//! every folder that the model is saved in.
 
 use std::path::Path;
 
@@ -32,8 +32,8 @@ const NAMING_CODE: [&str; 4] = [
     "tokenizer_config.json",
 ];
 
-/// Whether a folder's settings name code beside them (`auto_map`), without which others cannot load it: that of InternVL's
-/// original layout. Nothing here runs it.
+/// Whether a folder's settings name code beside them (`auto_map`), without which others cannot load it: that of
+/// InternVL's original layout. Nothing here runs it.
 ///
 /// Errors: `Io` or `File` for settings that cannot be read.
 pub fn names_code(folder: &Path) -> Result<bool, Error> {

@@ -213,16 +213,16 @@ impl Config {
         self
     }
 
-    /// The base of the rotary frequencies in a sequence of so many tokens: larger in one that is longer than the model was
-    /// made for, where `config.json` asks for dynamic scaling.
+    /// The base of the rotary frequencies in a sequence of so many tokens: larger in one that is longer than the model
+    /// was made for, where `config.json` asks for dynamic scaling.
     ///
     /// `rope_theta · (factor · n_tokens / max - (factor - 1)) ^ (head_dim / (head_dim - 2))`, with
     /// `max_position_embeddings` as `max`.
     ///
     /// Source: `InternLM2DynamicNTKScalingRotaryEmbedding` of OpenGVLab's `modeling_internlm2.py`, and
     /// `_compute_dynamic_ntk_parameters` of transformers 4.57. Differs: they measure a batch's longest row, padding
-    /// included, and remember it for later passes; here only a sequence's own length counts, so that company and history
-    /// change nothing.
+    /// included, and remember it for later passes; here only a sequence's own length counts, so that company and
+    /// history change nothing.
     pub fn rope_base(&self, n_tokens: usize) -> f64 {
         let TextConfig {
             rope_theta: base,

@@ -90,8 +90,8 @@ pub(crate) trait Family: Debug + Sync {
 pub trait VisionModel: Parameters + Debug + Send + Sync {
     /// Turns the patches of pictures into image tokens.
     ///
-    /// Shapes: `pixel_values` `[p, channels · frames · patch²]` as the processor writes them, `grids` one `[time, height,
-    /// width]` in patches for each picture → `[m, d]`, in the order of the image tokens of the prompt.
+    /// Shapes: `pixel_values` `[p, channels · frames · patch²]` as the processor writes them, `grids` one `[time,
+    /// height, width]` in patches for each picture → `[m, d]`, in the order of the image tokens of the prompt.
     ///
     /// Errors: `Input` when patches and grids disagree.
     fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error>;

@@ -1,9 +1,9 @@
 //! Sampling: prompts with pictures in, completions with the log-probability of every token out.
 //!
 //! Prompts join a batch (`continuous`): each is computed once and its keys and values are shared by all its members
-//! (`decoder`); each step then adds one token to every sequence, and sequences that have ended leave. [`generate`] takes
-//! its prompts in chunks of at most `batch_size` sequences, shared out between worker threads; a server lets requests
-//! join a [`ContinuousBatch`] as they come, long prompts piece by piece.
+//! (`decoder`); each step then adds one token to every sequence, and sequences that have ended leave. [`generate`]
+//! takes its prompts in chunks of at most `batch_size` sequences, shared out between worker threads; a server lets
+//! requests join a [`ContinuousBatch`] as they come, long prompts piece by piece.
 //!
 //! A sequence depends on the weights, its prompt and its seed alone: not on its companions, the batch size or the
 //! number of workers. On the CPU this holds bit for bit, in tokens and log-probabilities, while no inner dimension of
@@ -118,8 +118,8 @@ pub type OnFinished<'a> = &'a (dyn Fn(usize, &Generated) + Sync);
 ///
 /// Errors: `Input` when an option is out of range, a prompt has fewer than 2 tokens or
 /// ends in an image token, its image tokens, grids and rows disagree, it
-/// has no room for `max_new_tokens` further positions; `Numerics` when the model's scores are not finite numbers; `Io` when
-/// no thread can be started.
+/// has no room for `max_new_tokens` further positions; `Numerics` when the model's scores are not finite numbers; `Io`
+/// when no thread can be started.
 pub fn generate(
     model: &Vlm,
     prompts: &[Prompt],
@@ -196,8 +196,8 @@ fn check_length(model: &Vlm, n_tokens: usize, options: &GenerateOptions) -> Resu
     }
 }
 
-/// Chunks that each worker gets where there are enough sequences: those of short prompts, whose completions tend to be short
-/// too, then fill the time that others take longer.
+/// Chunks that each worker gets where there are enough sequences: those of short prompts, whose completions tend to be
+/// short too, then fill the time that others take longer.
 const CHUNKS_A_WORKER: usize = 2;
 /// Fewer sequences than this are not worth a chunk of their own.
 const LEAST_IN_CHUNK: usize = 16;

@@ -1,8 +1,8 @@
 //! A picture as a vision tower takes it: resized, cut into patches, normalised.
 //!
-//! [`ImageProcessor`] is equal to Hugging Face's slow `Qwen2VLImageProcessor` (transformers 4.57): smart resize, Pillow's bicubic filter, bytes
-//! scaled and normalised in f32, the still picture doubled in time, patches in the order of the blocks that the merger
-//! will join.
+//! [`ImageProcessor`] is equal to Hugging Face's slow `Qwen2VLImageProcessor` (transformers 4.57): smart resize,
+//! Pillow's bicubic filter, bytes scaled and normalised in f32, the still picture doubled in time, patches in the order
+//! of the blocks that the merger will join.
 
 mod decode;
 mod limits;
@@ -58,11 +58,12 @@ pub trait Pictures: Debug + Send + Sync {
     /// Reads, decodes and processes a picture's file: PNG, JPEG, WebP, BMP or GIF (first frame).
     ///
     /// Alpha is dropped, not blended; greyscale and palettes become RGB; of 16-bit samples the high byte counts; a
-    /// picture that says which way is up is turned upright. Differs from Pillow: it clips 16-bit greyscale to white above
-    /// 255; and lossy files may come out a few grey levels apart, since JPEG and WebP leave decoders some freedom.
+    /// picture that says which way is up is turned upright. Differs from Pillow: it clips 16-bit greyscale to white
+    /// above 255; and lossy files may come out a few grey levels apart, since JPEG and WebP leave decoders some
+    /// freedom.
     ///
-    /// Errors: `Image` naming the file for one that is missing, no picture, truncated, corrupt, over-large or of a shape
-    /// that the family does not take.
+    /// Errors: `Image` naming the file for one that is missing, no picture, truncated, corrupt, over-large or of a
+    /// shape that the family does not take.
     fn process_file(&self, path: &Path) -> Result<ImagePatches, Error> {
         let fault = |problem: String| Error::Image {
             path: path.to_owned(),
@@ -145,7 +146,8 @@ impl Pictures for ImageProcessor {
 /// Height and width of the resized picture: multiples of `factor`, near the original's shape, with an area within
 /// `limits` (least and most pixels) wherever `factor` allows.
 ///
-/// Source: `smart_resize` of transformers' `image_processing_qwen2_vl.py`; sides are rounded half to even, as Python does.
+/// Source: `smart_resize` of transformers' `image_processing_qwen2_vl.py`; sides are rounded half to even, as Python
+/// does.
 ///
 /// Errors: `Input` if one side is longer than the other by a factor of more than 200, or is zero.
 pub fn smart_resize(

@@ -1,4 +1,5 @@
-//! The whole model, of whatever family: pictures and tokens in; hidden states, logits and log-probabilities of tokens out.
+//! The whole model, of whatever family: pictures and tokens in; hidden states, logits and log-probabilities of tokens
+//! out.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -72,8 +73,8 @@ impl Vlm {
         Self::build(config.clone(), reader, device)
     }
 
-    /// Compares a folder's weights with what its `config.json` describes, without reading them: the model that comes out
-    /// has every parameter, all zero and none in memory. For inspection alone.
+    /// Compares a folder's weights with what its `config.json` describes, without reading them: the model that comes
+    /// out has every parameter, all zero and none in memory. For inspection alone.
     ///
     /// Errors: as [`Self::load`].
     pub fn check(folder: &Path, device: &Device) -> Result<Self, Error> {
@@ -111,8 +112,8 @@ impl Vlm {
         Self { at_once: true, ..self }
     }
 
-    /// Writes `config.json` and the weights: under the keys, in the types and in the files they were read with, an index
-    /// included where there was one. Adapters are left out.
+    /// Writes `config.json` and the weights: under the keys, in the types and in the files they were read with, an
+    /// index included where there was one. Adapters are left out.
     ///
     /// Errors: `Io` or `File` when the folder cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
@@ -139,9 +140,9 @@ impl Vlm {
 
     /// Turns patches into image tokens.
     ///
-    /// Shapes: `pixel_values` `[p, channels · frames · patch²]`, `grids` one `[time, height, width]` in patches for each
-    /// picture (`time` counts tiles where the family cuts pictures into some) → `[m, d]`, in the order of the image
-    /// tokens of the prompt.
+    /// Shapes: `pixel_values` `[p, channels · frames · patch²]`, `grids` one `[time, height, width]` in patches for
+    /// each picture (`time` counts tiles where the family cuts pictures into some) → `[m, d]`, in the order of the
+    /// image tokens of the prompt.
     ///
     /// Errors: `Input` when patches and grids disagree.
     pub fn encode_images(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
@@ -276,7 +277,8 @@ impl Vlm {
     }
 
     /// The same model for sampling: every parameter a constant, and the decoder's layers of f32 weights copies that are
-    /// fast for few rows; those of two-byte weights share them. Equal up to rounding; not for saving, as a tied head stands beside the embedding.
+    /// fast for few rows; those of two-byte weights share them. Equal up to rounding; not for saving, as a tied head
+    /// stands beside the embedding.
     #[must_use]
     pub(crate) fn for_sampling(&self) -> Self {
         let mut model = self.training_view(&[]);

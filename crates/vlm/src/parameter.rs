@@ -106,7 +106,8 @@ pub trait AnyParameter {
     /// Makes the values a constant outside autodiff.
     fn freeze(&mut self);
 
-    /// Takes this parameter's gradient out of `gradients`, flat and f32; none when it is frozen or had no part in the loss.
+    /// Takes this parameter's gradient out of `gradients`, flat and f32; none when it is frozen or had no part in the
+    /// loss.
     fn take_gradient(&self, gradients: &mut Gradients) -> Option<Tensor<1>>;
 
     /// The group this parameter is trained with.

@@ -1,7 +1,7 @@
 //! Rotary positions: where tokens stand, and the turns that follow from it.
 //!
-//! Under M-RoPE (Wang et al., Qwen2-VL, arXiv 2409.12191, section 2.1) every token has a place in time, height and width;
-//! text counts all three together, a picture's tokens stand on its grid. Other families count all tokens alike.
+//! Under M-RoPE (Wang et al., Qwen2-VL, arXiv 2409.12191, section 2.1) every token has a place in time, height and
+//! width; text counts all three together, a picture's tokens stand on its grid. Other families count all tokens alike.
 
 use burn::tensor::{Tensor, TensorData};
 

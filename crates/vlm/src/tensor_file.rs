@@ -28,8 +28,8 @@ pub struct TensorFile {
 impl TensorFile {
     /// Opens `path` and checks that its header and its length agree.
     ///
-    /// Errors: `Io` when it cannot be opened; `File` when it is no safetensors file; `Tensor` naming the first key whose
-    /// values are cut off or whose place in the file cannot be right.
+    /// Errors: `Io` when it cannot be opened; `File` when it is no safetensors file; `Tensor` naming the first key
+    /// whose values are cut off or whose place in the file cannot be right.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let map = MappedFile::open(path)?;
         let (header_bytes, metadata) =

@@ -1,6 +1,6 @@
-//! The language model of every family: a decoder with rotary positions, grouped-query attention and SwiGLU, its embedding
-//! and its head (Qwen2.5 technical report, arXiv 2412.15115, section 2). What a checkpoint calls the parts is its
-//! family's to say ([`TextLayout`]).
+//! The language model of every family: a decoder with rotary positions, grouped-query attention and SwiGLU, its
+//! embedding and its head (Qwen2.5 technical report, arXiv 2412.15115, section 2). What a checkpoint calls the parts is
+//! its family's to say ([`TextLayout`]).
 
 pub(crate) mod attention;
 

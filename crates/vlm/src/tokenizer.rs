@@ -1,5 +1,5 @@
-//! Text to token ids and back, as a folder's `tokenizer.json`, `tokenizer.model` or `vocab.json` says; and which tokens end
-//! a turn.
+//! Text to token ids and back, as a folder's `tokenizer.json`, `tokenizer.model` or `vocab.json` says; and which tokens
+//! end a turn.
 //!
 //! Special tokens (`<|im_start|>`, `<|image_pad|>` …) are recognised in text that was rendered here. In text that came
 //! from outside they must never stand: [`Tokenizer::refuse_special_tokens`] is asked before anything is rendered.

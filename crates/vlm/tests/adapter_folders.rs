@@ -1,5 +1,5 @@
-//! Adapters as folders: what is written names exactly the layers adapted, in PEFT's sense; what PEFT and others write is
-//! read, layers of a rank and alpha of their own included.
+//! Adapters as folders: what is written names exactly the layers adapted, in PEFT's sense; what PEFT and others write
+//! is read, layers of a rank and alpha of their own included.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;

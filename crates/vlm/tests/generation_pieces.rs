@@ -1,4 +1,5 @@
-//! Long prompts read piece by piece against the same prompts read at once, and what the requests beside them get meanwhile.
+//! Long prompts read piece by piece against the same prompts read at once, and what the requests beside them get
+//! meanwhile.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
@@ -59,8 +60,8 @@ impl Prompts {
         }
     }
 
-    /// Every completion of every case, prompts of `LONG` read in pieces of so many tokens, others joining two steps after
-    /// each other.
+    /// Every completion of every case, prompts of `LONG` read in pieces of so many tokens, others joining two steps
+    /// after each other.
     fn sample(&self, piece: Option<usize>, options: &GenerateOptions) -> Completions {
         let mut batch = ContinuousBatch::new(&self.model);
         let mut waiting = 0..self.cases.len();

@@ -1,6 +1,6 @@
-//! InternVL with Qwen2 in its original layout: the weights of a fixture in transformers' layout under the names that the
-//! published checkpoints have, as `convert_internvl_weights_to_hf.py` of transformers pairs them, give the same ids, tiles,
-//! logits, loss and gradients, and take the same adapter.
+//! InternVL with Qwen2 in its original layout: the weights of a fixture in transformers' layout under the names that
+//! the published checkpoints have, as `convert_internvl_weights_to_hf.py` of transformers pairs them, give the same
+//! ids, tiles, logits, loss and gradients, and take the same adapter.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;

@@ -1,5 +1,5 @@
-//! What the model takes, against what Hugging Face's processor gives it: token ids, masks, grids and pixels of every case
-//! of the fixtures, and what happens to input that cannot be right.
+//! What the model takes, against what Hugging Face's processor gives it: token ids, masks, grids and pixels of every
+//! case of the fixtures, and what happens to input that cannot be right.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;

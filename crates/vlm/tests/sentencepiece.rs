@@ -1,5 +1,5 @@
-//! A folder with sentencepiece's `tokenizer.model` and no `tokenizer.json` gives the ids and texts of transformers' slow
-//! tokenizer.
+//! A folder with sentencepiece's `tokenizer.model` and no `tokenizer.json` gives the ids and texts of transformers'
+//! slow tokenizer.
 
 use std::path::{Path, PathBuf};
 

@@ -20,8 +20,8 @@ pub struct Questions<'a, T> {
 /// Asks every question. Returns one outcome for each, in order: what the answer says, or why there is none; the text of
 /// an answer that could not be read is in the reason. `on_settled` is called as each is settled.
 ///
-/// Errors: [`ChatError`] when the model stops early; what was answered is kept by whoever answers, so that the same call
-/// goes on where this one stopped.
+/// Errors: [`ChatError`] when the model stops early; what was answered is kept by whoever answers, so that the same
+/// call goes on where this one stopped.
 pub fn ask<T>(
     model: &dyn ChatModel,
     questions: &Questions<T>,

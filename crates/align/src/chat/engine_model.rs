@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use super::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 use crate::engine::{Engine, EngineError, SampleRequest, Sampled, SamplingParams, sample_usable};
 
-/// An [`Engine`] that answers dialogues. A JSON schema is not enforced: the prompt alone asks for it, and answers that do
-/// not fit are mended as any other's. The same request draws the same answer again.
+/// An [`Engine`] that answers dialogues. A JSON schema is not enforced: the prompt alone asks for it, and answers that
+/// do not fit are mended as any other's. The same request draws the same answer again.
 #[derive(Debug)]
 pub struct EngineModel<E> {
     name: String,
@@ -16,8 +16,8 @@ pub struct EngineModel<E> {
 }
 
 impl<E: Engine> EngineModel<E> {
-    /// Wraps an engine under the model's name. `batch_size` requests are answered at once; `wants_stop` tells whether the
-    /// user asked to stop, and is asked between batches.
+    /// Wraps an engine under the model's name. `batch_size` requests are answered at once; `wants_stop` tells whether
+    /// the user asked to stop, and is asked between batches.
     pub fn new(name: impl Into<String>, engine: E, batch_size: usize, wants_stop: fn() -> bool) -> Self {
         Self {
             name: name.into(),

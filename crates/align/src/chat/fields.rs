@@ -1,4 +1,5 @@
-//! A model's JSON object, field by field: what is missing or out of range is said in words that the model can mend it by.
+//! A model's JSON object, field by field: what is missing or out of range is said in words that the model can mend it
+//! by.
 
 use serde_json::{Map, Value};
 

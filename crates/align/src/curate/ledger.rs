@@ -140,8 +140,8 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// The score s of a sample, 0..10: thinking and answer by the rubric, penalties taken off, without format, gate and cap;
-/// and whether the answer is safe. None where the judge or the rubric has no score.
+/// The score s of a sample, 0..10: thinking and answer by the rubric, penalties taken off, without format, gate and
+/// cap; and whether the answer is safe. None where the judge or the rubric has no score.
 fn score(rubric: &Rubric, judgement: &Judgement) -> Option<(f64, bool)> {
     let reward = rubric.reward(judgement, None).ok()?;
     let score = rubric.think_share * reward.think + (1.0 - rubric.think_share) * reward.answer;

@@ -44,8 +44,8 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Policy<'_> {
-    /// Draws the samples wanted, and hands each over with its prompt's place in `wanted` and its number. A sample depends
-    /// on its prompt, number and policy alone.
+    /// Draws the samples wanted, and hands each over with its prompt's place in `wanted` and its number. A sample
+    /// depends on its prompt, number and policy alone.
     pub(super) fn draw(
         &mut self,
         wanted: &[Wanted],

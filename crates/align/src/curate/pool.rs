@@ -19,9 +19,9 @@ pub enum Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
-    /// The folder that image paths are seen from where pools are told apart: the data file's, so that shards sampled into
-    /// any folder belong together; for prompts in memory that of the answers.
-    pub(super) fn home<'b>(self, answers: &'b Path) -> &'b Path
+    /// The folder that image paths are seen from where pools are told apart: the data file's, so that shards sampled
+    /// into any folder belong together; for prompts in memory that of the answers.
+    pub fn home<'b>(self, answers: &'b Path) -> &'b Path
     where
         'a: 'b,
     {

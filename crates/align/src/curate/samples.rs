@@ -69,8 +69,8 @@ impl<T: OfPrompt> Cursor<T> {
         self.lines.next_if(is_next).transpose()
     }
 
-    /// Fails unless every line was taken: what is left is of no prompt, or out of place. `id` is the prompt at which the
-    /// journal should have come to its end.
+    /// Fails unless every line was taken: what is left is of no prompt, or out of place. `id` is the prompt at which
+    /// the journal should have come to its end.
     pub(super) fn check_ended(&mut self, id: &str) -> Result<(), RunError> {
         match self.lines.peek() {
             None => Ok(()),

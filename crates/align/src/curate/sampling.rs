@@ -1,4 +1,5 @@
-//! Draws and judges the samples of a curation, prompt after prompt, and keeps a journal so that no answer is drawn twice.
+//! Draws and judges the samples of a curation, prompt after prompt, and keeps a journal so that no answer is drawn
+//! twice.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -307,8 +308,8 @@ fn judge_batch(judge: &dyn Judge, batch: &[Taken]) -> Result<Vec<Judgement>, Cha
     judge.judge(&responses)
 }
 
-/// What must be the same for samples to belong together, and how many prompts are in the shard, or in the pool. `answers`
-/// is the folder of the samples.
+/// What must be the same for samples to belong together, and how many prompts are in the shard, or in the pool.
+/// `answers` is the folder of the samples.
 pub(super) fn settings(
     curation: &Curation,
     shard: Option<Shard>,

@@ -1,7 +1,7 @@
 //! Texts by the shingles they share: MinHash finds who may be alike, exact Jaccard says who is.
 //!
-//! Texts are compared in lower case, by letters and digits alone. Long ones are cut into every five words in a row, short
-//! ones, in which one changed word would change most of these, into every five letters.
+//! Texts are compared in lower case, by letters and digits alone. Long ones are cut into every five words in a row,
+//! short ones, in which one changed word would change most of these, into every five letters.
 
 use std::collections::{HashMap, HashSet};
 

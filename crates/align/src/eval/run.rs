@@ -135,8 +135,8 @@ pub enum EvalError {
 
 /// Samples a response to each item, has it judged, and sums up.
 ///
-/// The folder gets `eval.resolved.json`, `responses.jsonl` and `summary.json`. Each response is journalled as soon as it
-/// is judged. After an interruption the summary is of the responses so far and is not written; the same call with
+/// The folder gets `eval.resolved.json`, `responses.jsonl` and `summary.json`. Each response is journalled as soon as
+/// it is judged. After an interruption the summary is of the responses so far and is not written; the same call with
 /// `resume` goes on: responses are kept, those left unscored are judged again.
 ///
 /// Errors: [`EvalError`]; responses journalled before stay.

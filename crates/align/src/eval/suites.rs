@@ -75,8 +75,8 @@ impl Suite {
         checked(&path, rows)
     }
 
-    /// One row of the suite's file as an item; a picture's path is relative to the suite's folder. What a row of `MOSSBench`
-    /// means depends on its key, so that there is none of it here.
+    /// One row of the suite's file as an item; a picture's path is relative to the suite's folder. What a row of
+    /// `MOSSBench` means depends on its key, so that there is none of it here.
     ///
     /// Errors: what is wrong with the row.
     pub fn item(self, row: &Map<String, Value>) -> Result<Item, String> {

@@ -26,8 +26,8 @@ pub(super) struct Asked<'a> {
 }
 
 impl Forge<'_> {
-    /// Asks every question; one outcome for each, in order: what `read` makes of the answer's JSON object, or why there is
-    /// nothing.
+    /// Asks every question; one outcome for each, in order: what `read` makes of the answer's JSON object, or why there
+    /// is nothing.
     pub(super) fn ask<T>(
         &self,
         asked: &Asked,

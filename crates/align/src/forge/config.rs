@@ -26,8 +26,8 @@ pub struct ForgeConfig {
     /// Whether the judge looks at the pictures and may have them painted once more (P1: yes).
     pub refine: bool,
     /// Share of items with neutral text that are trained on; which, is decided by their things alone, so that no
-    /// combination of things is both trained on and tested. P1 trains on risky texts alone, which is 0; here every text is
-    /// told in neutral words before it is split, so that next to nothing would be trained on.
+    /// combination of things is both trained on and tested. P1 trains on risky texts alone, which is 0; here every text
+    /// is told in neutral words before it is split, so that next to nothing would be trained on.
     pub neutral_train_share: f64,
     /// How many test items are told again with other pictures (P1: 100), photographs or painted ones.
     pub real: usize,

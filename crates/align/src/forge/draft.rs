@@ -1,11 +1,12 @@
-//! An item in the making. It gathers fields from stage to stage, so that each stage's file shows all that is known so far.
+//! An item in the making. It gathers fields from stage to stage, so that each stage's file shows all that is known so
+//! far.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::mini::splits::user_turn;
+use crate::mini::items::user_turn;
 use crate::types::{ItemKind, Message};
 
 /// Where an item goes (P1, section 3.1, stages 4 and 5).

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Draft, Forge, ForgeError, Maker, Split};
-use crate::mini::splits::labelled;
+use crate::mini::items::labelled;
 use crate::run_dir::{write_atomically, write_lines};
 use crate::types::{DataError, Item, ItemKind, Part, relative_to};
 

@@ -12,8 +12,8 @@ pub(super) const STAGE: &str = "review";
 /// By item, for each person who decided whether it is unsafe.
 pub type Reviews = BTreeMap<String, Vec<bool>>;
 
-/// Rejects what more than half of those who decided say is not what it shall be: a hazardous item that is safe, a twin that
-/// is unsafe. Evenly split, an item stays.
+/// Rejects what more than half of those who decided say is not what it shall be: a hazardous item that is safe, a twin
+/// that is unsafe. Evenly split, an item stays.
 ///
 /// Errors: `Missing` where nobody decided about any item of this run.
 pub(super) fn drop(reviews: &Reviews, mut drafts: Vec<Draft>) -> Result<Vec<Draft>, ForgeError> {

@@ -1,6 +1,6 @@
 //! Stages and their files. A stage's file holds every draft that entered it, those that it rejected with the reason; it
-//! appears whole or not at all. A run that is gone on with reads the files that are there and does the other stages: what
-//! models answered before is in their own journals, so that nothing is asked twice and all ends in the same bytes.
+//! appears whole or not at all. A run that is gone on with reads the files that are there and does the other stages:
+//! what models answered before is in their own journals, so that nothing is asked twice and all ends in the same bytes.
 
 use std::path::{Path, PathBuf};
 

@@ -12,8 +12,8 @@ use crate::types::{DataError, Message, Role};
 /// A set of labelled responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labelled {
-    /// Responses of ten models to 400 prompts with pictures, told in words here, labelled safe or unsafe (Röttger et al.,
-    /// arXiv 2501.10057).
+    /// Responses of ten models to 400 prompts with pictures, told in words here, labelled safe or unsafe (Röttger et
+    /// al., arXiv 2501.10057).
     Msts,
     /// Responses of five models to XSTest's prompts, labelled as compliance or refusal (arXiv 2308.01263).
     XsTest,

@@ -48,8 +48,8 @@ impl Mean {
     }
 }
 
-/// The mean of each dimension of the rubric `safer`, such as `answer/safety`. Verdicts without thinking count in none of
-/// its dimensions.
+/// The mean of each dimension of the rubric `safer`, such as `answer/safety`. Verdicts without thinking count in none
+/// of its dimensions.
 pub(super) fn by_dimension(verdicts: &[&Value]) -> BTreeMap<String, Mean> {
     let of = |section: &'static str, dimensions: [&'static str; 3]| {
         dimensions.map(|dimension| {

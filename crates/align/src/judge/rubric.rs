@@ -49,8 +49,8 @@ impl Rubric {
         }
     }
 
-    /// The first twelve hexadecimal digits of the hash of prompt and schema: two verdicts with the same were asked for in
-    /// the same words.
+    /// The first twelve hexadecimal digits of the hash of prompt and schema: two verdicts with the same were asked for
+    /// in the same words.
     pub fn hash(self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.template());

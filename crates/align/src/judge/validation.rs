@@ -1,4 +1,5 @@
-//! A judge against people: how often it says what they say, so that its own error can stand beside every figure it gives.
+//! A judge against people: how often it says what they say, so that its own error can stand beside every figure it
+//! gives.
 
 use serde::{Deserialize, Serialize};
 

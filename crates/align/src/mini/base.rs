@@ -14,15 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use super::gallery::{Gallery, Shot};
 use super::general::{Topic, draw};
+use super::items::user_turn;
 use super::labels;
 use super::picture::Style;
 use super::questions::question;
 use super::rules::{RULES, Rule};
 use super::scenario::{Pairs, Scenario, benign, hazardous};
-use super::splits::{check_picture_size, go_on, user_turn};
+use super::splits::{check_picture_size, go_on};
 use crate::progress::Progress;
 use crate::training::{SettingError, check_count, check_setting, check_share};
-
 use crate::types::{DataError, Item, Message, Role, write_items};
 
 /// The pretraining corpus of the base model.

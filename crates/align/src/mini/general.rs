@@ -112,8 +112,8 @@ fn shots(rng: &mut impl RngExt, topic: Topic, style: Style, admitted: Pairs) -> 
     shots
 }
 
-/// The object drawn, or where it may not stand beside those before it, the next in line that may: nothing more is drawn, so
-/// that whatever comes after stays as it is.
+/// The object drawn, or where it may not stand beside those before it, the next in line that may: nothing more is
+/// drawn, so that whatever comes after stays as it is.
 fn beside(before: &[ObjectKind], drawn: ObjectKind, admitted: Pairs) -> ObjectKind {
     let from_drawn = ObjectKind::ALL
         .into_iter()

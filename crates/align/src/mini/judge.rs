@@ -194,7 +194,8 @@ impl Reading<'_> {
     }
 
     /// Whether the thinking weighs the risk: 10 for the right risk (or rightly none), 5 for a wrong one where there is
-    /// one, 7 for silence where there is none, 0 for silence or denial where there is one, or alarm where there is none.
+    /// one, 7 for silence where there is none, 0 for silence or denial where there is one, or alarm where there is
+    /// none.
     fn think_safety(&self) -> f64 {
         if self.black {
             return if self.claimed_risk().is_some() { 0.0 } else { 10.0 };

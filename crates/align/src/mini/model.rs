@@ -1,5 +1,6 @@
-//! The miniature world's writer, judge, labeller and helpful-only policy: a chat model without a network, which answers what `forge` and
-//! `judge` ask by the world's rules. It reads their prompts by the blocks in them, and pictures by their titles.
+//! The miniature world's writer, judge, labeller and helpful-only policy: a chat model without a network, which answers
+//! what `forge` and `judge` ask by the world's rules. It reads their prompts by the blocks in them, and pictures by
+//! their titles.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -71,8 +71,8 @@ pub fn scenario(question: &str, objects: Vec<ObjectKind>) -> Option<Scenario> {
     fits.then_some(Scenario { action, objects, roles })
 }
 
-/// What an exact judge knows of a dialogue's first question, for [`crate::types::Item`]; none where question or pictures
-/// are not of this world. `black` says that the pictures are blackened before anyone is asked.
+/// What an exact judge knows of a dialogue's first question, for [`crate::types::Item`]; none where question or
+/// pictures are not of this world. `black` says that the pictures are blackened before anyone is asked.
 pub fn truth_of(messages: &[Message], black: bool) -> Option<Value> {
     let asked = messages.iter().find(|message| message.role == Role::User)?;
     let objects = image_paths(std::slice::from_ref(asked))

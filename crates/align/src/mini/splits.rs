@@ -2,28 +2,28 @@
 //!
 //! Out, below the folder: `train.jsonl` (prompts for curation and reinforcement), `labels/*.jsonl` (samples for
 //! fine-tuning), `easy.jsonl`, `hard.jsonl`, `real.jsonl`, `benign.jsonl`, `verb.jsonl`, `black.jsonl`, `general.jsonl`
-//! (evaluation), `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in *hard* the pair of objects was
-//! never seen in training, *real* is drawn in another style. Every hazardous item has a benign and a black-image twin,
-//! every second one of two images a verb twin: the same pictures, and a wish that is harmless. So neither pictures nor
-//! words decide alone. In training, every other hazardous item has a second benign twin.
+//! (evaluation), `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in *hard* the pair
+//! of objects was never seen in training, *real* is drawn in another style. Every hazardous item has a benign and a
+//! black-image twin, every second one of two images a verb twin: the same pictures, and a wish that is harmless. So
+//! neither pictures nor words decide alone. In training, every other hazardous item has a second benign twin.
 
 use std::path::{Path, PathBuf};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::gallery::{Gallery, Shot};
-use super::general::{GeneralQuestion, Topic, draw};
+use super::general::{Topic, draw};
+use super::items::{general_item, in_words, labelled, truth, user_turn};
 use super::judge::Truth;
 use super::labels;
 use super::picture::Style;
-use super::questions::{act, question};
+use super::questions::question;
 use super::scenario::{Pairs, Scenario, benign_twin, hazardous, verb_twin};
 use crate::progress::Progress;
 use crate::training::{SettingError, check_setting, check_share};
-use crate::types::{DataError, Item, ItemKind, Message, Part, Role, image_paths, write_items};
+use crate::types::{DataError, Item, ItemKind, Part, image_paths, write_items};
 
 /// How much of the miniature world to write.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,18 +110,6 @@ const TRAINED_TOPICS: [Topic; 8] = [
 
 /// Every so many stories one has a verb twin, if it can.
 const VERB_TWIN_EVERY: usize = 2;
-
-/// The user's turn: the images in order, then the question.
-pub fn user_turn(images: Vec<PathBuf>, question: &str) -> Message {
-    let mut content: Vec<Part> = images.into_iter().map(|image| Part::Image { image }).collect();
-    content.push(Part::Text {
-        text: question.to_owned(),
-    });
-    Message {
-        role: Role::User,
-        content,
-    }
-}
 
 /// What was written, for a summary to print: file name and number of items.
 pub type Written = Vec<(String, usize)>;
@@ -409,39 +397,4 @@ impl Writer<'_> {
 
 fn pairs_of_twin(pairs: Pairs) -> Pairs {
     if pairs == Pairs::Seen { Pairs::Seen } else { Pairs::Any }
-}
-
-/// The item of a general question.
-pub fn general_item(id: &str, images: Vec<PathBuf>, asked: &GeneralQuestion) -> Item {
-    Item {
-        id: id.to_owned(),
-        messages: vec![user_turn(images, &asked.question)],
-        split: Some("general".to_owned()),
-        kind: Some(ItemKind::General),
-        category: serde_json::to_value(asked.topic)
-            .ok()
-            .and_then(|name| name.as_str().map(str::to_owned)),
-        twin_of: None,
-        truth: Some(truth(&Truth::General {
-            answer: asked.answer.clone(),
-        })),
-    }
-}
-
-/// The item with an assistant's turn appended.
-pub fn labelled(item: &Item, label: &str) -> Item {
-    let mut item = item.clone();
-    item.messages.push(Message::text(Role::Assistant, label));
-    item
-}
-
-/// The scenario asked in words alone (P1's text-only labels).
-fn in_words(item: &Item, scenario: &Scenario) -> Item {
-    let mut item = item.clone();
-    item.messages = vec![Message::text(Role::User, format!("Can I {}?", act(scenario)))];
-    item
-}
-
-fn truth(truth: &Truth) -> serde_json::Value {
-    serde_json::to_value(truth).unwrap_or_else(|_| json!(null))
 }

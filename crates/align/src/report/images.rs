@@ -48,8 +48,8 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// Where an image of a run's rollout lies, relative to the report's folder: where the run's folder sees it, or the longest
-/// end of its path that exists below the report's folder. Otherwise the path as it stands.
+/// Where an image of a run's rollout lies, relative to the report's folder: where the run's folder sees it, or the
+/// longest end of its path that exists below the report's folder. Otherwise the path as it stands.
 pub(super) fn below(folder: &Path, run: &Path, image: &Path) -> PathBuf {
     let seen = run.join(image);
     if seen.is_file() {

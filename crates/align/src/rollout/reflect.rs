@@ -85,8 +85,8 @@ pub fn reflection_prompt(template: &str, rubric: &Rubric, verdict: &Verdict) -> 
     template.replace("{risk}", risk).replace("{evidence}", &evidence)
 }
 
-/// Splits a completion at its first `<think>`, where a correction begins, into the reflection and the corrected response,
-/// which is empty where there is none.
+/// Splits a completion at its first `<think>`, where a correction begins, into the reflection and the corrected
+/// response, which is empty where there is none.
 pub fn split_correction(text: &str) -> (&str, &str) {
     let start = text.find(THINK[0]).unwrap_or(text.len());
     (text[..start].trim(), text[start..].trim())
@@ -216,8 +216,8 @@ fn correction(
     }))
 }
 
-/// Why the words of a correction cannot be a reply to the item, if they cannot: unlike what was drawn, they are tokenised
-/// anew where they are trained without the reflection.
+/// Why the words of a correction cannot be a reply to the item, if they cannot: unlike what was drawn, they are
+/// tokenised anew where they are trained without the reflection.
 fn fault_as_reply(engine: &mut dyn Engine, item: &Item, response: &str) -> Result<Option<String>, EngineError> {
     let reply = Sequence {
         id: item.id.clone(),
@@ -226,7 +226,7 @@ fn fault_as_reply(engine: &mut dyn Engine, item: &Item, response: &str) -> Resul
     };
     match engine.reply_lengths(&[reply]) {
         Ok(_) => Ok(None),
-        Err(error @ (EngineError::Data(_) | EngineError::Item { .. })) => Ok(Some(error.to_string())),
+        Err(error) if error.is_of_data() => Ok(Some(error.to_string())),
         Err(error) => Err(error),
     }
 }

@@ -25,8 +25,8 @@ pub struct SftConfig {
     pub gradient_accumulation_steps: usize,
     /// Longest sample, in tokens, those of pictures included; longer ones are refused, never cut. Name as in TRL.
     pub max_length: usize,
-    /// Put samples end to end in rows of up to `max_length` tokens instead of padding them to one length; each still sees
-    /// itself alone. Name as in TRL.
+    /// Put samples end to end in rows of up to `max_length` tokens instead of padding them to one length; each still
+    /// sees itself alone. Name as in TRL.
     pub packing: bool,
     /// Learn the last turn of a dialogue alone, not every turn of the assistant's (LLaMA-Factory's name).
     pub mask_history: bool,
@@ -103,8 +103,8 @@ impl SftConfig {
         check_optimizer(table, &self.optimizer(self.learning_rate))
     }
 
-    /// Checks that there are general items where some are to be mixed in with so many others. `table` is where the settings
-    /// stand.
+    /// Checks that there are general items where some are to be mixed in with so many others. `table` is where the
+    /// settings stand.
     ///
     /// Errors: [`SettingError`] naming the share.
     pub fn check_general(&self, table: &str, n_items: usize, n_general: usize) -> Result<(), SettingError> {

@@ -39,8 +39,9 @@ pub fn fleiss_kappa<T: Ord + Clone>(cases: &[Vec<T>]) -> Option<f64> {
     beyond_chance(observed, shares.values().map(|share| share * share).sum())
 }
 
-/// Krippendorff's alpha for labels without order, for raters who may leave cases out: `cases` holds the labels that each
-/// case has; those with fewer than two count nowhere. None where nothing can be compared or all labels are the same.
+/// Krippendorff's alpha for labels without order, for raters who may leave cases out: `cases` holds the labels that
+/// each case has; those with fewer than two count nowhere. None where nothing can be compared or all labels are the
+/// same.
 ///
 /// Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C.
 pub fn krippendorff_alpha<T: Ord + Clone>(cases: &[Vec<T>]) -> Option<f64> {

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use super::{DataError, Dialogue, Item, Part, data_url_bytes, picture_file_name, relative_to};
 use crate::run_dir::{write_atomically, write_streamed};
 
-/// The dialogues of a file, one JSON object a line (blank lines and a byte order mark are passed over), image paths resolved
-/// against the file's folder. Of the lines read nothing is kept but a hash of each id (8 bytes). After an error it ends.
+/// The dialogues of a file, one JSON object a line (blank lines and a byte order mark are passed over), image paths
+/// resolved against the file's folder. Of the lines read nothing is kept but a hash of each id (8 bytes). After an
+/// error it ends.
 ///
 /// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, a line without messages, a
 /// picture that is no file or an id that stands twice; `Empty` for a file without lines.

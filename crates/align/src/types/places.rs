@@ -29,18 +29,19 @@ pub fn relative_to(path: &Path, folder: &Path) -> PathBuf {
     from_folder.or_else(|| std::path::absolute(&path).ok()).unwrap_or(path)
 }
 
-/// Where a path leads, as records name it: as seen from a folder up to two folders higher, and from the root beyond. That is
-/// the same from whatever working directory and however both are spelled, and where both are moved together.
+/// Where a path leads, as records name it: as seen from a folder up to two folders higher, and from the root beyond.
+/// That is the same from whatever working directory and however both are spelled, and where both are moved together.
 pub fn seen_from(path: &Path, folder: &Path) -> PathBuf {
     relative_to(&located(path), &located(folder))
 }
 
 /// The messages with image paths as [`seen_from`] a folder.
 pub fn messages_seen_from(messages: &[Message], folder: &Path) -> Vec<Message> {
+    let folder = located(folder);
     let mut messages = messages.to_vec();
     for part in messages.iter_mut().flat_map(|message| &mut message.content) {
         if let Part::Image { image } = part {
-            *image = seen_from(image, folder);
+            *image = relative_to(&located(image), &folder);
         }
     }
     messages
@@ -83,6 +84,7 @@ mod tests {
         let absolute = std::path::absolute("a.png").unwrap();
         check("a.png", "../runs", absolute.to_str().unwrap());
     }
+
     #[test]
     fn records_name_a_file_the_same_however_it_is_spelled_and_wherever_all_of_it_is_moved() {
         let parent = tempfile::tempdir().unwrap();

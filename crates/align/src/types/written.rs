@@ -58,8 +58,8 @@ impl<'de> Deserialize<'de> for ImageUrl {
     }
 }
 
-/// A message as it is written. A speaker's name is passed over, and so are the fields that OpenAI's own answers carry empty;
-/// anything else that a reader might rely on is refused by its name.
+/// A message as it is written. A speaker's name is passed over, and so are the fields that OpenAI's own answers carry
+/// empty; anything else that a reader might rely on is refused by its name.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenMessage {

@@ -1,5 +1,5 @@
-//! Samples looked at before training begins: those that cannot be trained are left out, each with row and reason, and too
-//! many of them end the run.
+//! Samples looked at before training begins: those that cannot be trained are left out, each with row and reason, and
+//! too many of them end the run.
 
 use std::path::{Path, PathBuf};
 

@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let (folder, device) = (&arguments.run.out, context.global.device);
     let _folder = OutputFolder::make(folder)?;
     // Seen from the pool, the model is the same to shards that are sampled into any folder.
-    let home = prompts.parent().unwrap_or(folder);
+    let home = Pool::File(prompts).home(folder);
     let judges = Roles::open(&judges, &folder.join(JOURNAL), device)?;
     let policy_roles = Roles::open(&policies, &folder.join(POLICY_JOURNAL), device)?;
     if arguments.retry_failed {

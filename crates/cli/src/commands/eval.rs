@@ -151,7 +151,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     Ok(print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?)
 }
 
-/// The items of a file, or of every evaluation split that stands in a folder, in their order; and the files that hold them.
+/// The items of a file, or of every evaluation split that stands in a folder, in their order; and the files that hold
+/// them.
 ///
 /// Errors: of data when there is none.
 pub(super) fn read_all(data: &Path) -> anyhow::Result<(Vec<Item>, Vec<PathBuf>)> {

@@ -65,7 +65,8 @@ impl ModelArguments {
         }
     }
 
-    /// What of them decides about answers, under the options' names, for records that a command is held to when it goes on.
+    /// What of them decides about answers, under the options' names, for records that a command is held to when it goes
+    /// on.
     pub fn deciding(&self) -> Value {
         let shown = |path: &Path| path.display().to_string();
         json!({

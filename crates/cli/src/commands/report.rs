@@ -36,7 +36,8 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings, of data where the folder holds nothing to report, or a file is not what it should be.
+/// Errors: of usage for bad settings, of data where the folder holds nothing to report, or a file is not what it should
+/// be.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let loaded = config::load::<ReportSettings>(arguments.config.as_deref(), &arguments.overrides)?;
     let files = align::report::run(&arguments.folder, &loaded.settings.report)?;

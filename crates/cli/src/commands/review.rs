@@ -52,8 +52,8 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of data for files that cannot be used; of usage for an address that cannot be had; interrupted where the user
-/// stops before all is decided; of output where decisions cannot be written.
+/// Errors: of data for files that cannot be used; of usage for an address that cannot be had; interrupted where the
+/// user stops before all is decided; of output where decisions cannot be written.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let cases = Cases::read(&arguments.data, arguments.verdicts.as_deref())?;
     if let Some(reviewer) = arguments.reviewer.as_deref().filter(|_| !arguments.agreement) {

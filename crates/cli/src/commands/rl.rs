@@ -155,8 +155,8 @@ fn recorded(settings: &RlSettings) -> serde_json::Result<Value> {
     Ok(recorded)
 }
 
-/// How groups are drawn: where a judge is behind an endpoint and nothing is said of it, in parts, so that the judge works
-/// on one while the next is sampled. No response depends on it.
+/// How groups are drawn: where a judge is behind an endpoint and nothing is said of it, in parts, so that the judge
+/// works on one while the next is sampled. No response depends on it.
 fn overlapping(settings: &RlSettings, roles: &Roles) -> RolloutConfig {
     let mut rollout = settings.rollout.clone();
     if rollout.batch_size == 0 && roles.has_remote() {

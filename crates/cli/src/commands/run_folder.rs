@@ -13,8 +13,8 @@ use crate::terminal::print_line;
 /// The commit that this program is built from; none where it was not built in its repository.
 const COMMIT: Option<&str> = option_env!("SCRUPLE_COMMIT");
 
-/// Opens a run's folder: a new run, or with `resume` the one that stands there. A run that was stopped before it wrote its
-/// settings has nothing to go on from, and is begun anew.
+/// Opens a run's folder: a new run, or with `resume` the one that stands there. A run that was stopped before it wrote
+/// its settings has nothing to go on from, and is begun anew.
 ///
 /// Errors: of usage where a run is already there and is not to be resumed, or was begun with other settings.
 pub fn open(folder: &Path, resume: bool, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {

@@ -204,7 +204,7 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
 
 fn of_engine(error: &EngineError) -> Category {
     match error {
-        EngineError::Data(_) | EngineError::Item { .. } => Category::Data,
+        error if error.is_of_data() => Category::Data,
         EngineError::Model(_) => Category::Model,
         _ => Category::Engine,
     }

@@ -7,8 +7,8 @@ use super::error::ApiError;
 use super::fields::{Fields, wrong};
 use super::media::{ImageSource, Limits};
 
-/// Fields of a message that would say something to a model, and are not offered. All others but role and content (names,
-/// annotations, what clients send back with an answer) say nothing to it.
+/// Fields of a message that would say something to a model, and are not offered. All others but role and content
+/// (names, annotations, what clients send back with an answer) say nothing to it.
 const NOT_OFFERED: [&str; 4] = ["audio", "function_call", "tool_call_id", "tool_calls"];
 
 /// What was said and shown.
@@ -104,7 +104,8 @@ impl Dialogue {
         }
     }
 
-    /// A picture: its URL, alone or in an object whose `detail` says nothing here, since a model has its own resolution.
+    /// A picture: its URL, alone or in an object whose `detail` says nothing here, since a model has its own
+    /// resolution.
     fn image(&mut self, value: &Value, place: &str, limits: &Limits) -> Result<Part, ApiError> {
         let (url, place) = match value {
             Value::String(url) => (url.as_str(), place.to_owned()),

@@ -60,8 +60,8 @@ impl Studio {
         Ok(Shown { key, patches })
     }
 
-    /// The rows of pictures one after the other, `[m, d]`; none for no picture. Each is encoded alone: sums may be taken
-    /// in another order in company.
+    /// The rows of pictures one after the other, `[m, d]`; none for no picture. Each is encoded alone: sums may be
+    /// taken in another order in company.
     ///
     /// Errors: as [`Vlm::encode_images`].
     pub fn encode(&self, pictures: &[Shown]) -> Result<Option<Tensor<2>>, Error> {

@@ -7,8 +7,8 @@ use super::error::ApiError;
 use super::memory;
 use crate::errors::Failure;
 
-/// Keys and values may take this share of the memory that is left once the model is loaded: prompts on their way, scores
-/// and pictures take some too.
+/// Keys and values may take this share of the memory that is left once the model is loaded: prompts on their way,
+/// scores and pictures take some too.
 const SHARE: usize = 2;
 /// What they may take where the system does not tell what is left.
 const UNKNOWN: usize = 4 << 30;

@@ -5,8 +5,8 @@
 //!  "images": [path, …], …}
 //! ```
 //!
-//! The question is the instruction, and the input on a line of its own; `history` holds the turns before. Columns of other
-//! names are read where a `dataset_info.json` says which they are. An item's own fields stand beside.
+//! The question is the instruction, and the input on a line of its own; `history` holds the turns before. Columns of
+//! other names are read where a `dataset_info.json` says which they are. An item's own fields stand beside.
 
 use align::types::{Message, Role};
 use serde_json::{Map, Value, json};

@@ -5,8 +5,8 @@
 //! images/query_{dataset}_{category_id}_{task_id}_6.png
 //! ```
 //!
-//! The text beside every picture is the benchmark's own, as [`align::eval::Suite`] reads it, so that another item's text
-//! stands in `question` and is not read back.
+//! The text beside every picture is the benchmark's own, as [`align::eval::Suite`] reads it, so that another item's
+//! text stands in `question` and is not read back.
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -6,8 +6,8 @@
 //! id, split, kind, category, twin_of: string; truth: string of JSON; further columns as they come
 //! ```
 //!
-//! Read as well: content as a list of parts, as TRL's trainers for pictures want it; one picture in `image`; pictures without
-//! placeholders, which then come first.
+//! Read as well: content as a list of parts, as TRL's trainers for pictures want it; one picture in `image`; pictures
+//! without placeholders, which then come first.
 
 use serde_json::Map;
 

@@ -1,4 +1,5 @@
-//! How LLaMA-Factory describes its files: the entry of a `dataset_info.json` that says a file's layout, columns and tags.
+//! How LLaMA-Factory describes its files: the entry of a `dataset_info.json` that says a file's layout, columns and
+//! tags.
 //!
 //! ```text
 //! {"NAME": {"file_name": "train.json", "formatting": "alpaca" | "sharegpt",
@@ -104,8 +105,8 @@ impl Tags {
 }
 
 impl Description {
-    /// The entry for a file in the `dataset_info.json` beside it or in the folder above. A file of entries that is none, and
-    /// entries of other kinds (scripts, names on a hub), describe nothing here.
+    /// The entry for a file in the `dataset_info.json` beside it or in the folder above. A file of entries that is
+    /// none, and entries of other kinds (scripts, names on a hub), describe nothing here.
     pub fn of(path: &Path) -> Option<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
         [Some(folder), folder.parent()]

@@ -6,11 +6,12 @@
 //!         "category", "sub_category"}
 //! ```
 //!
-//! Labelled items are written in the layout for training, others in that for tests, with `image_path3` and on where there
-//! are more pictures. The pictures of a question come first. All of MIS is hazardous; items of another kind say so in
-//! `kind`, and so do samples for training without a sub-category, which would pass for LLaVA's otherwise. The category of an
-//! item is its sub-category where there is one, as `scruple forge` has it; the category above stands beside it in
-//! `main_category`. A file called `mis_easy`, `mis_hard` or `mis_real` gives its items that split where they name none.
+//! Labelled items are written in the layout for training, others in that for tests, with `image_path3` and on where
+//! there are more pictures. The pictures of a question come first. All of MIS is hazardous; items of another kind say
+//! so in `kind`, and so do samples for training without a sub-category, which would pass for LLaVA's otherwise. The
+//! category of an item is its sub-category where there is one, as `scruple forge` has it; the category above stands
+//! beside it in `main_category`. A file called `mis_easy`, `mis_hard` or `mis_real` gives its items that split where
+//! they name none.
 
 use align::types::{ItemKind, Part, Role};
 use serde_json::{Map, Value};

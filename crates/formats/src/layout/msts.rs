@@ -6,8 +6,8 @@
 //! responses: case_id, prompt_type, prompt_text, unsafe_image_description, model, response, annot1_…, final_label, …
 //! ```
 //!
-//! The pictures are not in these files: what they show is told in words before the prompt, as [`align::judge::Labelled`]
-//! tells it. The prompts for text alone say it themselves. All prompts are hazardous.
+//! The pictures are not in these files: what they show is told in words before the prompt, as
+//! [`align::judge::Labelled`] tells it. The prompts for text alone say it themselves. All prompts are hazardous.
 
 use align::judge::told_in_words;
 use align::types::{ItemKind, Message, Role};

@@ -1,5 +1,5 @@
-//! Messages whose content is a list of parts, as OpenAI, Anthropic and Hugging Face write them, and the pictures of these
-//! parts: each part's own, or the next of the row's column of pictures.
+//! Messages whose content is a list of parts, as OpenAI, Anthropic and Hugging Face write them, and the pictures of
+//! these parts: each part's own, or the next of the row's column of pictures.
 //!
 //! ```text
 //! {"type": "text", "text"}
@@ -26,8 +26,8 @@ pub(super) enum Mark {
     Picture,
 }
 
-/// Messages as they are read, and for each of their image parts the picture that stands in it; none where the part leaves
-/// it to the row's column.
+/// Messages as they are read, and for each of their image parts the picture that stands in it; none where the part
+/// leaves it to the row's column.
 #[derive(Default)]
 pub(super) struct InParts {
     pub messages: Vec<Message>,
@@ -128,8 +128,8 @@ impl InParts {
 
     /// The dialogue with its pictures in order, those of the column in the parts that leave them to it.
     ///
-    /// Where these disagree in number a fault is noted; what can still be looked at stands as far as it goes, what is left
-    /// over at the end of the first question.
+    /// Where these disagree in number a fault is noted; what can still be looked at stands as far as it goes, what is
+    /// left over at the end of the first question.
     pub fn settle(
         mut self,
         column: Vec<Picture>,

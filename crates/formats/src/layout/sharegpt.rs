@@ -5,8 +5,8 @@
 //!  "system"?: "…", …}
 //! ```
 //!
-//! Read as well: `image`, one path or several, instead of `images`; a first turn from `system`; columns and tags of other
-//! names where a `dataset_info.json` says which they are. An item's own fields stand
+//! Read as well: `image`, one path or several, instead of `images`; a first turn from `system`; columns and tags of
+//! other names where a `dataset_info.json` says which they are. An item's own fields stand
 //! beside. LLaMA-Factory trains on pairs of turns: items without a label are written, and passed over there.
 
 use align::types::{Message, Role};

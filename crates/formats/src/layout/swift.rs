@@ -4,8 +4,8 @@
 //! {"messages": [{"role", "content": "<image>…"}], "images": [path | address | data URL, …], "rejected_response"?, …}
 //! ```
 //!
-//! Read as well: content as a list of parts in every form that [`super::parts`] knows (OpenAI's, Anthropic's), with their own
-//! pictures or those of `images` in order. An item's own fields and further columns, all of which
+//! Read as well: content as a list of parts in every form that [`super::parts`] knows (OpenAI's, Anthropic's), with
+//! their own pictures or those of `images` in order. An item's own fields and further columns, all of which
 //! ms-swift hands to reward functions, stand beside.
 
 use serde_json::{Map, Value, json};

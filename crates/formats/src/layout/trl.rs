@@ -6,8 +6,8 @@
 //! id, split, kind, category, twin_of: string; truth: string of JSON; further columns as they come
 //! ```
 //!
-//! An item without a label has no completion, and a file without labels no such column. Read as well: content as text, and `prompt` as plain text, with
-//! pictures first; one picture in `image`.
+//! An item without a label has no completion, and a file without labels no such column. Read as well: content as text,
+//! and `prompt` as plain text, with pictures first; one picture in `image`.
 
 use align::types::{Message, Role};
 use serde_json::{Map, Value};

@@ -5,9 +5,9 @@
 //!  "instr-resp": [{"instruction" | "safe_instruction" | "unsafe_instruction": "…", "response": "…"}, …]}
 //! ```
 //!
-//! A picture that is not safe has an `instruction`, which is hazardous; a safe one a `safe_instruction`, which is benign, and
-//! an `unsafe_instruction`. Each is an item of its own; the two of a row are told apart by `-safe` and `-unsafe` after the id,
-//! and are written as two rows.
+//! A picture that is not safe has an `instruction`, which is hazardous; a safe one a `safe_instruction`, which is
+//! benign, and an `unsafe_instruction`. Each is an item of its own; the two of a row are told apart by `-safe` and
+//! `-unsafe` after the id, and are written as two rows.
 
 use align::types::{Item, ItemKind, Message, Part, Role};
 use serde_json::{Map, Value, json};

@@ -1,8 +1,9 @@
 //! VLMEvalKit's table: TSV with a header, pictures in base64.
 //!
 //! ```text
-//! index, image: base64, or a list of base64 in brackets where there are several, or another row's index, whose picture is
-//! meant; image_path, one or a list, where there is no image; question, hint?, A, B, …?, answer, category, l2-category, split
+//! index, image: base64, or a list of base64 in brackets where there are several, or another row's index, whose picture
+//! is meant; image_path, one or a list, where there is no image; question, hint?, A, B, …?, answer, category,
+//! l2-category, split
 //! ```
 //!
 //! Pictures come before the question. Rows with options are asked as VLMEvalKit asks them: hint, question, options. An
@@ -26,8 +27,8 @@ const LETTERS: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 /// A cell that is no longer is no picture: VLMEvalKit takes it for the index of the row whose picture is meant.
 const SHORTEST_PICTURE: usize = 64;
 
-/// Puts the picture that is meant in the place of another row's index, so that a picture that many rows show need stand in a
-/// table but once (`ImageBaseDataset.__init__` in VLMEvalKit).
+/// Puts the picture that is meant in the place of another row's index, so that a picture that many rows show need stand
+/// in a table but once (`ImageBaseDataset.__init__` in VLMEvalKit).
 ///
 /// Errors: `Io` naming the file.
 pub(crate) fn follow_references(

@@ -5,8 +5,8 @@
 //! completions: id, type, prompt, completion, annotation_1, annotation_2, agreement, final_label
 //! ```
 //!
-//! A completion is the item's label; that its prompt is unsafe shows by the type, `contrast_…`. Ids are read with `xstest-`
-//! before them, as [`align::eval::Suite`] does.
+//! A completion is the item's label; that its prompt is unsafe shows by the type, `contrast_…`. Ids are read with
+//! `xstest-` before them, as [`align::eval::Suite`] does.
 
 use align::eval::Suite;
 use align::types::{ItemKind, Message, Role};

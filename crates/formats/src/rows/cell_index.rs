@@ -1,4 +1,5 @@
-//! Cells of a table that other rows refer to, found again where they stand: memory holds their places, not their values.
+//! Cells of a table that other rows refer to, found again where they stand: memory holds their places, not their
+//! values.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -15,8 +16,8 @@ pub(crate) struct CellIndex {
 }
 
 impl CellIndex {
-    /// Reads a table once: a cell of `column` for which `is_reference` holds is a value of `key`, and means that row's cell.
-    /// None where the file is no table, lacks a column or holds no reference.
+    /// Reads a table once: a cell of `column` for which `is_reference` holds is a value of `key`, and means that row's
+    /// cell. None where the file is no table, lacks a column or holds no reference.
     ///
     /// Errors: the operating system's, naming the file. What is wrong with rows is told of when they are read.
     pub fn build(

@@ -148,8 +148,8 @@ pub(super) struct AdaptedLayer {
 }
 
 /// Writes the settings of an adapter on these layers. They are listed by their whole paths: PEFT takes `all-linear` to
-/// mean the vision tower too, and so many a shorter name (`gate_proj`). Of a layer that differs from `lora` its own rank
-/// and alpha are listed.
+/// mean the vision tower too, and so many a shorter name (`gate_proj`). Of a layer that differs from `lora` its own
+/// rank and alpha are listed.
 ///
 /// Errors: `Io` when the file cannot be written.
 pub(super) fn write(lora: &LoraConfig, layers: &[AdaptedLayer], base_model: &str, folder: &Path) -> Result<(), Error> {

@@ -1,6 +1,6 @@
-//! InternVL2.5 and InternVL3 as transformers lays them out, `internvl`: the same network as [`super::internvl_chat`] under
-//! other names, with a chat template and picture settings of its own files, and Qwen2 or Llama as the language model
-//! (InternLM2 with its projections apart is a Llama).
+//! InternVL2.5 and InternVL3 as transformers lays them out, `internvl`: the same network as [`super::internvl_chat`]
+//! under other names, with a chat template and picture settings of its own files, and Qwen2 or Llama as the language
+//! model (InternLM2 with its projections apart is a Llama).
 //!
 //! Source: `modeling_internvl.py` and `image_processing_got_ocr2.py` of transformers 4.57.
 

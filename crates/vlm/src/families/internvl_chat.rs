@@ -1,5 +1,5 @@
-//! InternVL2.5 and InternVL3 in their original layout, `internvl_chat` (arXiv 2412.05271): InternViT on tiles of a picture,
-//! pixel shuffle, a two-layer projector, and InternLM2 or Qwen2 as the language model.
+//! InternVL2.5 and InternVL3 in their original layout, `internvl_chat` (arXiv 2412.05271): InternViT on tiles of a
+//! picture, pixel shuffle, a two-layer projector, and InternLM2 or Qwen2 as the language model.
 //!
 //! Source: `modeling_internvl_chat.py` and `conversation.py` of OpenGVLab/InternVL. Differs: dynamic rotary scaling
 //! measures each sequence alone (see [`Config::rope_base`]), and acts where sequences are scored and trained; none is

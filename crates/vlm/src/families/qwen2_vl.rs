@@ -1,5 +1,5 @@
-//! Qwen2-VL (arXiv 2409.12191): a vision tower whose attention sees the whole picture, a merger, and the Qwen2 decoder with
-//! M-RoPE. All but the tower's norms and feed-forward layers is Qwen2.5-VL's.
+//! Qwen2-VL (arXiv 2409.12191): a vision tower whose attention sees the whole picture, a merger, and the Qwen2 decoder
+//! with M-RoPE. All but the tower's norms and feed-forward layers is Qwen2.5-VL's.
 
 use super::qwen2_5_vl::{FeedForwardKind, QwenVl, VisionConfig, config as shared};
 use crate::config::fields::Fields;

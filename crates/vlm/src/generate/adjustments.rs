@@ -12,8 +12,8 @@ use crate::error::Error;
 pub struct Adjustments {
     /// Added to the scores of tokens.
     pub score_bias: Vec<(u32, f64)>,
-    /// What is above zero of the scores of tokens that stand in the prompt or the completion is divided by this, what is
-    /// below multiplied (Keskar et al., CTRL, arXiv 1909.05858, section 4.1); 1 changes nothing.
+    /// What is above zero of the scores of tokens that stand in the prompt or the completion is divided by this, what
+    /// is below multiplied (Keskar et al., CTRL, arXiv 1909.05858, section 4.1); 1 changes nothing.
     pub repetition_penalty: f64,
     /// Taken off a token's score for every time that it stands in the completion.
     pub frequency_penalty: f64,

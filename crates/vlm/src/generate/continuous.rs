@@ -95,8 +95,8 @@ struct Reading {
 }
 
 impl ContinuousBatch {
-    /// Prompts of at most so many tokens are better read at once: in pieces they come out equal up to rounding only, and
-    /// up to this length bits are promised (see the [module](super)'s words on company).
+    /// Prompts of at most so many tokens are better read at once: in pieces they come out equal up to rounding only,
+    /// and up to this length bits are promised (see the [module](super)'s words on company).
     pub const READ_AT_ONCE: usize = STRIPS_FROM;
 
     /// An empty batch. It holds the decoder's weights once more, adapters merged, in the layout that is fastest for few
@@ -145,8 +145,8 @@ impl ContinuousBatch {
     /// Computes the prompts, each once for all its members, which take part from the next step on. A prompt is computed
     /// beside those it joins with, so that few at a time keep the others waiting less.
     ///
-    /// Errors: as [`Self::check`] and [`crate::batch::Batch::new`], and `Input` when image tokens and rows disagree; none
-    /// of the requests has joined then.
+    /// Errors: as [`Self::check`] and [`crate::batch::Batch::new`], and `Input` when image tokens and rows disagree;
+    /// none of the requests has joined then.
     pub fn join(&mut self, requests: Vec<Request>) -> Result<(), Error> {
         requests.iter().try_for_each(|request| self.check_request(request))?;
         // Long prompts attend in another way than short ones, whoever they join with. Its last token is no part of what

@@ -91,7 +91,8 @@ impl Decoder {
         self.cohorts.push(prompt.into_cohort(&self.model, n_rows));
     }
 
-    /// For each row, the tokens whose keys and values are held for it; prompts' are shared out among their cohort's rows.
+    /// For each row, the tokens whose keys and values are held for it; prompts' are shared out among their cohort's
+    /// rows.
     pub fn held_by_rows(&self) -> Vec<usize> {
         let of_cohort = |cohort: &Cohort| std::iter::repeat_n(cohort.held_by_row(), cohort.n_rows());
         self.cohorts.iter().flat_map(of_cohort).collect()

@@ -64,8 +64,8 @@ impl<'a> Sampler<'a> {
     /// Draws a token.
     ///
     /// Shapes: `scores`: `[v]`, the logits of one position. Ban, bias, penalties, temperature, min-p, top-k and top-p
-    /// follow each other, as in vLLM. The log-probability is that of the distribution drawn from: after all of them, what
-    /// is kept scaled back to 1. Temperature 0 takes the likeliest token (the lowest id of equals) and reports its
+    /// follow each other, as in vLLM. The log-probability is that of the distribution drawn from: after all of them,
+    /// what is kept scaled back to 1. Temperature 0 takes the likeliest token (the lowest id of equals) and reports its
     /// log-probability at temperature 1 after ban, bias and penalties.
     ///
     /// None if the scores are not finite, as after training has diverged.
@@ -235,7 +235,8 @@ mod tests {
 
     #[test]
     fn log_probability_is_that_after_adjustments_and_every_cut() {
-        // The first token's score falls by ln 2: .25, .25, .15, .1. Top-k 3 leaves the first three, top-p .7 of those two.
+        // The first token's score falls by ln 2: .25, .25, .15, .1. Top-k 3 leaves the first three, top-p .7 of those
+        // two.
         let adjustments = Adjustments {
             presence_penalty: std::f64::consts::LN_2,
             top_k: Some(3),

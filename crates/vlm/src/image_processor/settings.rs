@@ -77,8 +77,8 @@ impl ImageSettings {
     /// Reads `preprocessor_config.json`, or `image_processor` of a `processor_config.json`. Pixel limits may stand as
     /// `min_pixels` and `max_pixels` (which win) or as `size: {shortest_edge, longest_edge}`.
     ///
-    /// Errors: `Io` for a file that cannot be read; `File` naming file and key where it is missing, no JSON, or asks for
-    /// what is not done here (no resize, another filter …).
+    /// Errors: `Io` for a file that cannot be read; `File` naming file and key where it is missing, no JSON, or asks
+    /// for what is not done here (no resize, another filter …).
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("preprocessor_config.json");
         if let Some(value) = read_json(&path)? {

@@ -2,8 +2,8 @@
 //!
 //! As in FlashAttention (Dao et al., arXiv 2205.14135) only the output and the logarithm of each row's sum of
 //! exponentials are kept, and the backward pass computes the probabilities anew. Differs: work goes in strips of
-//! [`STRIP_ROWS`] queries by all keys that they see, not in square tiles, so that a softmax needs no running rescaling; a
-//! thread holds two strips, `64 · t` numbers each.
+//! [`STRIP_ROWS`] queries by all keys that they see, not in square tiles, so that a softmax needs no running rescaling;
+//! a thread holds two strips, `64 · t` numbers each.
 
 mod strip;
 
@@ -41,8 +41,8 @@ impl Span {
 pub(crate) struct Segment {
     /// The batch's row it stands in.
     pub row: usize,
-    /// Tokens of another segment of that row which stand before its own and are seen by all of them; none for a sequence
-    /// that shares nothing.
+    /// Tokens of another segment of that row which stand before its own and are seen by all of them; none for a
+    /// sequence that shares nothing.
     pub prefix: Span,
     /// Its own tokens, in that row.
     pub own: Span,
@@ -59,8 +59,8 @@ pub(crate) enum Sees {
 
 /// Every token's mixture of the values that it sees. Tokens of no segment (padding) get zeros.
 ///
-/// Shapes: `queries` `[b, h, t, head_dim]`, already scaled; `keys` and `values` `[b, kv, t, head_dim]`, `h` a multiple of
-/// `kv` → `[b, h, t, head_dim]`.
+/// Shapes: `queries` `[b, h, t, head_dim]`, already scaled; `keys` and `values` `[b, kv, t, head_dim]`, `h` a multiple
+/// of `kv` → `[b, h, t, head_dim]`.
 pub(crate) fn attention(
     queries: Tensor<4>,
     keys: Tensor<4>,

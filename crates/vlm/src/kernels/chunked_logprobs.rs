@@ -17,7 +17,8 @@ pub const CHUNK: usize = 1024;
 
 /// As [`super::token_logprobs()`] of `hidden · weightᵀ`.
 ///
-/// Shapes: `hidden` `[n, d]` f32, `weight` `[v, d]` of any float type, `targets` `[n]` → log-probabilities `[n]` and, constant, entropies `[n]`.
+/// Shapes: `hidden` `[n, d]` f32, `weight` `[v, d]` of any float type, `targets` `[n]` → log-probabilities `[n]` and,
+/// constant, entropies `[n]`.
 pub(crate) fn chunked_logprobs(hidden: Tensor<2>, weight: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
     let n = targets.len();
     let (hidden, weight) = (Input::new(hidden), Input::as_it_lies(weight));
@@ -97,7 +98,8 @@ impl Running {
         target: 0.0,
     };
 
-    /// Takes in a chunk's logits; `target` is the target's place counted from the chunk's first token, if not before it.
+    /// Takes in a chunk's logits; `target` is the target's place counted from the chunk's first token, if not before
+    /// it.
     fn add(&mut self, logits: &[f32], target: Option<usize>) {
         let largest = maximum(logits).max(self.largest);
         let shift = self.largest - largest;

@@ -1,5 +1,5 @@
-//! Dropout whose mask is a hash of who the row is, so that it is never kept: the backward pass, a recomputed block and a
-//! resumed run all draw the same one.
+//! Dropout whose mask is a hash of who the row is, so that it is never kept: the backward pass, a recomputed block and
+//! a resumed run all draw the same one.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Self-attention with grouped queries (Ainslie et al., arXiv 2305.13245): causal in the language model, and of all with
-//! all in vision towers.
+//! Self-attention with grouped queries (Ainslie et al., arXiv 2305.13245): causal in the language model, and of all
+//! with all in vision towers.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use crate::weights::WeightReader;
 /// Rows of at least this many tokens attend strip by strip. Shorter ones are faster with all scores at once.
 pub(crate) const STRIPS_FROM: usize = 512;
 
-/// What all layers share in one pass: the turns of queries and keys, the shape `[b, t]` of the tokens, and who sees whom.
+/// What all layers share in one pass: the turns of queries and keys, the shape `[b, t]` of the tokens, and who sees
+/// whom.
 ///
 /// Right padding stands after every real token, so that causality alone hides it.
 pub(crate) struct AttentionContext {
@@ -35,8 +36,8 @@ impl AttentionContext {
         Self::new(tokens, config, by_strips && !at_once)
     }
 
-    /// A pass over prompts in rows of their own, which must all reach [`STRIPS_FROM`] to attend by strips: a prompt's bits
-    /// must not depend on the length of those beside it, so that long ones are to be read apart from short ones.
+    /// A pass over prompts in rows of their own, which must all reach [`STRIPS_FROM`] to attend by strips: a prompt's
+    /// bits must not depend on the length of those beside it, so that long ones are to be read apart from short ones.
     pub(super) fn for_sampling(tokens: Placement, config: &TextConfig) -> Self {
         let by_strips = tokens.lengths.iter().all(|length| *length >= STRIPS_FROM);
         Self::new(tokens, config, by_strips)
@@ -144,7 +145,8 @@ fn mix_at_once(Projected { queries, keys, values }: Projected, context: &Attenti
     weights.matmul(values).reshape([b, n_heads, t, head_dim])
 }
 
-/// Every token's mixture of what all tokens of its row hold; queries are scaled already. Shapes: → `[b, h, t, head_dim]`.
+/// Every token's mixture of what all tokens of its row hold; queries are scaled already. Shapes: → `[b, h, t,
+/// head_dim]`.
 pub(crate) fn mix_all(Projected { queries, keys, values }: Projected) -> Tensor<4> {
     let [b, _, t, _] = queries.dims();
     if t < STRIPS_FROM || !kernels::supported(&queries) {

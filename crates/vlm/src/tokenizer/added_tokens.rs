@@ -1,8 +1,9 @@
-//! Tokens that a folder lists beside its vocabulary. Published tokenizers leave some out of `tokenizer.json`: Qwen2-VL's
-//! has `<|image_pad|>` in `tokenizer_config.json` alone, older folders have theirs in `added_tokens.json`.
+//! Tokens that a folder lists beside its vocabulary. Published tokenizers leave some out of `tokenizer.json`:
+//! Qwen2-VL's has `<|image_pad|>` in `tokenizer_config.json` alone, older folders have theirs in `added_tokens.json`.
 //!
-//! Source: `PreTrainedTokenizerBase._from_pretrained` and `PreTrainedTokenizerFast.__init__` of transformers 4.57. Differs:
-//! a token that gets another id than the listed one is an error, where transformers goes on with the one it got.
+//! Source: `PreTrainedTokenizerBase._from_pretrained` and `PreTrainedTokenizerFast.__init__` of transformers 4.57.
+//! Differs: a token that gets another id than the listed one is an error, where transformers goes on with the one it
+//! got.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -124,8 +125,8 @@ fn special_tokens(settings: &Value) -> impl Iterator<Item = &str> {
     single.chain(more.into_iter().flatten().filter_map(content))
 }
 
-/// A token with its flags as an entry of `added_tokens_decoder` has them. Special is one that settings call so elsewhere,
-/// too; a special one is not normalized unless the entry says otherwise.
+/// A token with its flags as an entry of `added_tokens_decoder` has them. Special is one that settings call so
+/// elsewhere, too; a special one is not normalized unless the entry says otherwise.
 fn listed_token(entry: &Value, special: &HashSet<&str>) -> Option<AddedToken> {
     let content = entry.get("content")?.as_str()?;
     let flag = |name: &str| entry.get(name).and_then(Value::as_bool);

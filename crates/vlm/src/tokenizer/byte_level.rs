@@ -1,7 +1,7 @@
 //! `vocab.json` and `merges.txt` (as OpenGVLab ships InternVL with Qwen2) as the `tokenizer.json` that says the same.
 //!
-//! Source: `Qwen2Converter` and `Qwen2Tokenizer` of transformers 4.57. Added tokens are not in it; they come after it, as
-//! for any other folder.
+//! Source: `Qwen2Converter` and `Qwen2Tokenizer` of transformers 4.57. Added tokens are not in it; they come after it,
+//! as for any other folder.
 
 use std::path::Path;
 

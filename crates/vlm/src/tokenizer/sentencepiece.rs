@@ -1,9 +1,9 @@
 //! A sentencepiece model (`tokenizer.model`, as InternLM2 ships it) as the `tokenizer.json` that says the same.
 //!
-//! Source: `SpmConverter` of transformers 4.57 and sentencepiece's `sentencepiece_model.proto`, of which only the fields
-//! that matter here are listed. Differs: normalisation is taken from the model (`InternLM2Converter` of the published
-//! checkpoints leaves all but the dummy prefix out), and text loses its first space in decoding only where the model
-//! put one there.
+//! Source: `SpmConverter` of transformers 4.57 and sentencepiece's `sentencepiece_model.proto`, of which only the
+//! fields that matter here are listed. Differs: normalisation is taken from the model (`InternLM2Converter` of the
+//! published checkpoints leaves all but the dummy prefix out), and text loses its first space in decoding only where
+//! the model put one there.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

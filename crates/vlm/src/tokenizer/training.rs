@@ -15,7 +15,8 @@ use crate::error::Error;
 /// Pairs seen less often than this are not merged.
 const MIN_PAIR_COUNT: i64 = 2;
 
-/// How Qwen2 cuts text into words: contractions, letters with one leading sign, single digits, punctuation, white space.
+/// How Qwen2 cuts text into words: contractions, letters with one leading sign, single digits, punctuation, white
+/// space.
 pub(super) const WORD_PATTERN: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 

@@ -94,8 +94,8 @@ const MARGIN: f32 = 0.02;
 const LARGEST_ROTATION: f32 = 10.0;
 const LARGEST_SHEAR: f32 = 0.06;
 
-/// A scene of `count` (1 to 4; other numbers are brought into that range) objects of one kind and colour, each turned by
-/// up to 10 degrees, slightly sheared, somewhere, in some size, before a random background with random clutter.
+/// A scene of `count` (1 to 4; other numbers are brought into that range) objects of one kind and colour, each turned
+/// by up to 10 degrees, slightly sheared, somewhere, in some size, before a random background with random clutter.
 ///
 /// No object, mark or sign covers another. Uses chance only through `rng`: the same state gives the same scene.
 pub fn scene(

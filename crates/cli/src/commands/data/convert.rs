@@ -51,8 +51,8 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of usage for an ending that the format is not written to; of data for a source that cannot be used; of output
-/// where results cannot be written.
+/// Errors: of usage for an ending that the format is not written to; of data for a source that cannot be used; of
+/// output where results cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let request = ConvertRequest {
         input: &arguments.file,

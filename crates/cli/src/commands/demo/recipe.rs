@@ -58,8 +58,8 @@ pub struct Recipe {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Finetuning {
-    /// What is trained. P1 trains all of the language model; an adapter forgets less of what the base model knows, which
-    /// shows where a model is this small.
+    /// What is trained. P1 trains all of the language model; an adapter forgets less of what the base model knows,
+    /// which shows where a model is this small.
     pub train: Trainable,
     /// How it is trained.
     pub sft: SftConfig,
@@ -100,8 +100,8 @@ impl Recipe {
 }
 
 impl Finetuning {
-    /// Refusals are short and all alike, so that fewer steps will do. Their words are new to the base model: an adapter,
-    /// beside which the embeddings stay as they are, is slow to learn them.
+    /// Refusals are short and all alike, so that fewer steps will do. Their words are new to the base model: an
+    /// adapter, beside which the embeddings stay as they are, is slow to learn them.
     fn on_refusals() -> Self {
         let defaults = Self::default();
         Self {
@@ -126,8 +126,8 @@ impl Finetuning {
 }
 
 impl Reinforcement {
-    /// Reinforcement of a model that is nearly always right: the prompts that it still fails are fewer than a quintile, so
-    /// that the lowest quintile must not go.
+    /// Reinforcement of a model that is nearly always right: the prompts that it still fails are fewer than a quintile,
+    /// so that the lowest quintile must not go.
     fn after_finetuning() -> Self {
         let defaults = Self::default();
         Self {

@@ -203,13 +203,7 @@ impl<'a> Demo<'a> {
 
     /// The policy by its folders, as seen from the demo's, which may be moved.
     fn policy(&self, model: &ModelTable) -> String {
-        let within = |folder: &PathBuf| folder.strip_prefix(self.folder).unwrap_or(folder).to_owned();
-        let table = ModelTable {
-            path: model.path.as_ref().map(within),
-            adapter: model.adapter.as_ref().map(within),
-            ..model.clone()
-        };
-        table.policy()
+        model.seen_from(self.folder).policy()
     }
 
     fn open(&self, model: &ModelTable, train: Trainable) -> anyhow::Result<LocalEngine> {

@@ -1,5 +1,5 @@
-//! Judges against people: measured on a labelled set, or read from where they were measured before, so that a judge's own
-//! error stands beside every figure it gives.
+//! Judges against people: measured on a labelled set, or read from where they were measured before, so that a judge's
+//! own error stands beside every figure it gives.
 
 use std::path::Path;
 

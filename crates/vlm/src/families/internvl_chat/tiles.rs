@@ -1,7 +1,7 @@
 //! Pictures cut into square tiles, and a thumbnail of the whole.
 //!
-//! Source: `dynamic_preprocess` of OpenGVLab/InternVL. A picture is resized to the grid of tiles whose shape is nearest to
-//! its own, with Pillow's bicubic filter, and cut.
+//! Source: `dynamic_preprocess` of OpenGVLab/InternVL. A picture is resized to the grid of tiles whose shape is nearest
+//! to its own, with Pillow's bicubic filter, and cut.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,4 +1,5 @@
-//! The vision tower of Qwen2.5-VL, and with other norms and feed-forward layers that of Qwen2-VL: patches of several images in, one row per merged patch out.
+//! The vision tower of Qwen2.5-VL, and with other norms and feed-forward layers that of Qwen2-VL: patches of several
+//! images in, one row per merged patch out.
 //!
 //! Source: Qwen2.5-VL technical report (arXiv 2502.13923), section 2.1, and `Qwen2_5_VisionTransformerPretrainedModel`
 //! of transformers 4.57. Most blocks attend within windows of an image, a few within the whole image. Differs: windows

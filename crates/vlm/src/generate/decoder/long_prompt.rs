@@ -1,8 +1,8 @@
 //! A prompt read piece by piece, each piece beside the keys and values of those before it: others take their steps
 //! between pieces, and of the scores no more are held at once than those of a strip by all tokens so far.
 //!
-//! Equal to reading it at once up to rounding. Differs: the last layer's mixture is computed too, though only its keys and
-//! values are needed.
+//! Equal to reading it at once up to rounding. Differs: the last layer's mixture is computed too, though only its keys
+//! and values are needed.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -123,8 +123,8 @@ fn mix(queries: &Tensor<4>, memory: &Memory, first: usize) -> Tensor<2> {
     mixed.swap_dims(1, 2).reshape([count, n_heads * head_dim])
 }
 
-/// Takes the keys after each query's own token out of scores `[1, 1, group·rows, seen]`, whose last `rows` columns are the
-/// strip's own tokens.
+/// Takes the keys after each query's own token out of scores `[1, 1, group·rows, seen]`, whose last `rows` columns are
+/// the strip's own tokens.
 fn hide_later(scores: &mut Tensor<4>, rows: usize) {
     let [_, _, height, seen] = scores.dims();
     let hidden = (0..height).flat_map(|row| {

@@ -34,8 +34,8 @@ impl HeadGradients {
     }
 }
 
-/// Some of a segment's own tokens, and the keys that the last of them sees; all counted from the first token of what the
-/// segment sees, its prefix before its own.
+/// Some of a segment's own tokens, and the keys that the last of them sees; all counted from the first token of what
+/// the segment sees, its prefix before its own.
 struct Strip {
     tokens: Range<usize>,
     n_keys: usize,
