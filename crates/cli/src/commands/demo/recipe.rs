@@ -195,7 +195,7 @@ impl Default for Finetuning {
                 general_ratio: 0.7,
                 num_train_epochs: 3.0,
                 train_batch_size: 32,
-                learning_rate: 5e-4,
+                learning_rate: 8e-4,
                 ..SftConfig::default()
             },
         }
