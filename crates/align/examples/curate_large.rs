@@ -2,7 +2,7 @@
 //! them in flight as behind a network. Prints time and peak memory.
 //!
 //! ```sh
-//! cargo run --release --example curate_large -- [PROMPTS] [FOLDER]
+//! cargo run --release --example curate_large -- [PROMPTS] [SAMPLES] [FOLDER]
 //! ```
 
 use std::collections::BTreeMap;
@@ -20,6 +20,7 @@ use align::verdict::{Decision, Judge, Judgement, PerceptionLevel, Verdict};
 use serde_json::json;
 
 const PROMPTS: usize = 159_000;
+const SAMPLES: usize = 8;
 const VERDICT_TAKES: Duration = Duration::from_millis(1);
 const IN_FLIGHT: usize = 64;
 /// Words of an answer, as long as a model's.
@@ -129,12 +130,14 @@ fn peak_memory() -> Option<f64> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let n_prompts = arguments.next().map_or(Ok(PROMPTS), |number| number.parse())?;
+    let num_samples = arguments.next().map_or(Ok(SAMPLES), |number| number.parse())?;
     let folder = arguments
         .next()
         .map_or_else(|| std::env::temp_dir().join("curate_large"), PathBuf::from);
     let pool = folder.join("pool.jsonl");
     write_pool(&pool, n_prompts)?;
     let config = CurateConfig {
+        num_samples,
         batch_size: 256,
         ..CurateConfig::default()
     };

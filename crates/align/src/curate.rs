@@ -4,8 +4,9 @@
 //! bad teach a policy nothing; those of middling quality on which it wavers do. Source: P2 (SaFeR-VLM, arXiv
 //! 2510.06871), which keeps 10 K of 159 K prompts so; its exact rules are not published, [`selection`] states ours.
 //!
-//! Prompts are read, answered and judged batch by batch; of each no more is kept than a few numbers. So a pool may be
-//! larger than memory, and may be dealt out to [`Shard`]s whose samples [`merge`] puts together again.
+//! Prompts are read, answered and judged batch by batch; of each a line of figures goes to a file without a name in the
+//! run's folder, and what must be in order is sorted there. So a pool of any size takes the same memory, but for names
+//! of strata, and may be dealt out to [`Shard`]s whose samples [`merge`] puts together again.
 //!
 //! ```text
 //! samples.jsonl         every answer and what the judge says of it, as they come; a killed run goes on from here
@@ -27,6 +28,7 @@ mod records;
 mod samples;
 mod sampling;
 pub mod selection;
+mod sorting;
 
 #[cfg(test)]
 mod tests;
@@ -38,23 +40,25 @@ use crate::decontamination::Decontaminator;
 use crate::engine::EngineError;
 use crate::progress::Progress;
 use crate::reward::Rubric;
-use crate::run_dir::{AnswerFolder, RunError, write_atomically};
+use crate::run_dir::{AnswerFolder, JournalLines, RunError, write_atomically, write_each_line};
 use crate::training::{SettingError, check_setting};
-use crate::types::{DataError, ItemKind, write_each_item};
+use crate::types::{DataError, write_each_item};
 use crate::verdict::Judge;
 
 use ledger::Ledger;
-use picture::Mark;
+use records::Tally;
+use selection::{Selection, select};
 
 pub use config::{CurateConfig, Stratum};
 pub use ledger::{ContaminationCounts, PolicyCounts};
 pub use policies::{Policy, PolicyModel};
 pub use pool::{Pool, Shard};
 pub use records::{CurationRecord, CurationSummary, DropReason};
-pub use selection::{Candidate, QiBox, Selection, Spread, select, spread};
+pub use selection::{QiBox, Spread, spread};
 
 const SAMPLES: &str = "samples.jsonl";
 const SETTINGS: &str = "sampling.json";
+const RECORDS: &str = "curation.jsonl";
 /// The setting that tells a shard from a whole curation.
 const SHARD: &str = "shard";
 
@@ -179,15 +183,10 @@ pub fn run_shard(
 ) -> Result<ShardSummary, CurateError> {
     check(policies, curation)?;
     let ledger = sampling::draw(policies, curation, Some(shard), output, progress)?;
-    let n_scored: usize = ledger
-        .candidates
-        .iter()
-        .map(|candidate| candidate.spread.n_scored)
-        .sum();
     Ok(ShardSummary {
-        n_prompts: ledger.len(),
+        n_prompts: ledger.n_prompts,
         n_samples: ledger.n_samples,
-        n_unscored: ledger.n_samples - n_scored,
+        n_unscored: ledger.n_unscored,
     })
 }
 
@@ -222,44 +221,42 @@ fn check(policies: &[Policy], curation: &Curation) -> Result<(), CurateError> {
 }
 
 /// Selects, and writes what became of each prompt.
-fn conclude(ledger: Ledger, curation: &Curation, folder: &Path) -> Result<CurationSummary, CurateError> {
-    let Selection { mut dropped, qi_box } = select(&ledger.candidates, curation.config);
-    for (note, reason) in ledger.notes.iter().zip(&mut dropped) {
-        if note.is_contaminated {
-            *reason = Some(DropReason::Contaminated);
-        }
-    }
-    records::write(folder, records::of(&ledger, &dropped))?;
-    let marks = marks(&ledger, &dropped);
-    let summary = records::summarise(curation, ledger, &dropped, qi_box);
+fn conclude(mut ledger: Ledger, curation: &Curation, folder: &Path) -> Result<CurationSummary, CurateError> {
+    let Selection { decisions, qi_box } = select(ledger.records()?, curation.config, folder)?;
+    let reasons = decisions.map(|decision| Ok(decision?.1));
+    let mut tally = Tally::default();
+    let records = records::decided(ledger.records()?, reasons);
+    let path = folder.join(RECORDS);
+    write_each_line(
+        &path,
+        records.inspect(|record| record.iter().for_each(|record| tally.count(record))),
+    )?;
+    let marks = tally.marks;
+    let summary = records::summarise(curation, ledger, tally, qi_box);
     if summary.n_kept == 0 {
         return Err(nothing_kept(folder, &summary));
     }
-    let pool = curation.pool.items()?.zip(&dropped);
-    let kept = pool.filter_map(|(item, reason)| (item.is_err() || reason.is_none()).then_some(item));
-    write_each_item(&folder.join("curated.jsonl"), kept)?;
-    picture::write(&folder.join("qi_box.svg"), &marks, qi_box)?;
+    write_kept(curation, &path, &folder.join("curated.jsonl"))?;
+    let records = JournalLines::<CurationRecord>::open(&path)?;
+    let drawn = records.filter_map(|record| record.map(|record| record.mark()).transpose());
+    picture::write(&folder.join("qi_box.svg"), &marks, drawn, qi_box)?;
     let text = serde_json::to_string_pretty(&summary).map_err(std::io::Error::from)?;
     write_atomically(&folder.join("summary.json"), text.as_bytes())?;
     Ok(summary)
 }
 
-/// The prompts that have a place in the picture.
-fn marks(ledger: &Ledger, dropped: &[Option<DropReason>]) -> Vec<Mark> {
-    let mark = |(candidate, reason): (&Candidate, &Option<DropReason>)| {
-        Some(Mark {
-            q: candidate.spread.q?,
-            i: candidate.spread.i?,
-            kept: reason.is_none(),
-            benign: candidate.benign,
-        })
-    };
-    ledger.candidates.iter().zip(dropped).filter_map(mark).collect()
-}
-
-/// Whether an item of a kind counts towards the benign share.
-fn is_benign(kind: Option<ItemKind>) -> bool {
-    matches!(kind, Some(ItemKind::Benign | ItemKind::General))
+/// Writes the prompts that these records say are kept.
+fn write_kept(curation: &Curation, records: &Path, path: &Path) -> Result<(), CurateError> {
+    let records = JournalLines::<CurationRecord>::open(records)?;
+    let kept = curation
+        .pool
+        .items()?
+        .zip(records)
+        .filter_map(|(item, record)| match record {
+            Ok(record) => (item.is_err() || record.kept).then_some(item),
+            Err(error) => Some(Err(error)),
+        });
+    Ok(write_each_item(path, kept)?)
 }
 
 fn nothing_kept(folder: &Path, summary: &CurationSummary) -> CurateError {
@@ -271,7 +268,7 @@ fn nothing_kept(folder: &Path, summary: &CurationSummary) -> CurateError {
         DropReason::Contaminated => format!("{count} stand in an evaluation set"),
     };
     CurateError::NothingKept {
-        file: folder.join("curation.jsonl"),
+        file: folder.join(RECORDS),
         n_prompts: summary.n_prompts,
         dropped: summary.dropped.iter().map(words).collect::<Vec<_>>().join(", "),
     }

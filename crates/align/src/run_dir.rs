@@ -391,13 +391,29 @@ pub fn write_streamed<E: From<std::io::Error>>(
 ///
 /// Errors: the operating system's, naming the file.
 pub fn write_lines(path: &Path, values: impl IntoIterator<Item = impl Serialize>) -> std::io::Result<()> {
+    write_each_line(path, values.into_iter().map(Ok))
+}
+
+/// As [`write_lines`], of values that come one at a time; after one that is an error the file does not appear.
+///
+/// Errors: the first of the values' own; the operating system's, naming the file.
+pub(crate) fn write_each_line<E: From<std::io::Error>>(
+    path: &Path,
+    values: impl IntoIterator<Item = Result<impl Serialize, E>>,
+) -> Result<(), E> {
     write_streamed(path, |file| {
         for value in values {
-            serde_json::to_writer(&mut *file, &value)?;
-            file.write_all(b"\n")?;
+            write_line(file, &value?)?;
         }
         Ok(())
     })
+}
+
+/// Writes a value as one JSON line.
+pub(crate) fn write_line(file: &mut (impl Write + ?Sized), value: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    file.write_all(&line)
 }
 
 #[cfg(test)]

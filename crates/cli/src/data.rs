@@ -11,23 +11,24 @@ use crate::errors::{Failure, faulty_item};
 /// Errors: what [`Dialogues`] returns; a [`Failure`] of data naming file, line, item and fault.
 pub fn read_checked(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> anyhow::Result<Vec<Item>> {
     let mut items = Vec::new();
-    for_each_checked(path, fault, |item| items.push(item))?;
+    for_each_checked(Dialogues::open(path)?, path, fault, |item| items.push(item))?;
     Ok(items)
 }
 
-/// Checks each item of a file as [`read_checked`] does, and keeps none.
+/// Checks each item of a file as [`read_checked`] does, but for its id, and keeps none: a file of any length takes the
+/// same memory.
 ///
 /// Errors: those of [`read_checked`].
 pub fn check_each(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> anyhow::Result<()> {
-    for_each_checked(path, fault, drop)
+    for_each_checked(Dialogues::open(path)?.with_ids_unchecked(), path, fault, drop)
 }
 
 fn for_each_checked(
+    mut items: Dialogues<Item>,
     path: &Path,
     fault: impl Fn(&Item) -> Option<String>,
     mut take: impl FnMut(Item),
 ) -> anyhow::Result<()> {
-    let mut items = Dialogues::open(path)?;
     while let Some(item) = items.next().transpose()? {
         if let Some(problem) = fault(&item) {
             let (path, line) = (path.display(), items.line());
@@ -53,7 +54,7 @@ pub fn located(error: impl Into<anyhow::Error>, files: &[impl AsRef<Path>]) -> a
 }
 
 fn line_of(file: &Path, id: &str) -> Option<usize> {
-    let mut items = Dialogues::<Item>::open(file).ok()?;
+    let mut items = Dialogues::<Item>::open(file).ok()?.with_ids_unchecked();
     while let Some(Ok(item)) = items.next() {
         if item.id == id {
             return Some(items.line());

@@ -1,16 +1,20 @@
-//! What a curation remembers of each prompt once its samples are judged: a few numbers, whatever was said.
+//! What a curation keeps of each prompt once its samples are judged: a line of figures in a file, whatever was said.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Seek, Write};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::records::{CurationRecord, DropReason};
 use super::samples::Sample;
-use super::selection::{Candidate, Spread, spread};
-use super::{Curation, Stratum, is_benign};
+use super::selection::{Spread, spread};
+use super::sorting::nameless_file;
+use super::{Curation, Stratum};
 use crate::decontamination::Contamination;
 use crate::reward::Rubric;
-use crate::types::{Item, ItemKind};
+use crate::run_dir::{JournalLines, write_line};
+use crate::types::Item;
 use crate::verdict::Judgement;
 
 /// How a policy's samples fared.
@@ -37,58 +41,58 @@ pub struct ContaminationCounts {
     pub n_unreadable: usize,
 }
 
-/// A prompt's kind, and whether it was dropped before it was sampled.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Note {
-    pub(super) kind: Option<ItemKind>,
-    pub(super) is_contaminated: bool,
-}
-
-/// All prompts in the order of the pool (some 300 bytes each), and the counts.
+/// All prompts in the order of the pool, in a file without a name, and the counts.
 pub(super) struct Ledger<'a> {
     rubric: &'a Rubric,
     stratify_by: &'a [Stratum],
-    strata: HashMap<String, Arc<str>>,
-    pub(super) candidates: Vec<Candidate>,
-    pub(super) notes: Vec<Note>,
+    records: BufWriter<fs_err::File>,
+    pub(super) n_prompts: usize,
     pub(super) n_samples: usize,
+    /// How many samples have no score.
+    pub(super) n_unscored: usize,
     pub(super) policies: BTreeMap<String, PolicyCounts>,
     pub(super) contamination: Option<ContaminationCounts>,
 }
 
 impl<'a> Ledger<'a> {
-    pub(super) fn new(curation: &Curation<'a>) -> Self {
-        Self {
+    /// A ledger without prompts, whose file lies in this folder.
+    pub(super) fn new(curation: &Curation<'a>, folder: &Path) -> std::io::Result<Self> {
+        Ok(Self {
             rubric: curation.rubric,
             stratify_by: &curation.config.stratify_by,
-            strata: HashMap::new(),
-            candidates: Vec::new(),
-            notes: Vec::new(),
+            records: BufWriter::new(nameless_file(folder)?),
+            n_prompts: 0,
             n_samples: 0,
+            n_unscored: 0,
             policies: BTreeMap::new(),
             contamination: curation.decontaminator.map(|_| ContaminationCounts::default()),
-        }
+        })
     }
 
-    /// How many prompts are in it.
-    pub(super) fn len(&self) -> usize {
-        self.candidates.len()
+    /// The prompts entered so far, in their order. Of those that may be kept, none is yet said to be.
+    pub(super) fn records(&mut self) -> std::io::Result<JournalLines<CurationRecord>> {
+        self.records.flush()?;
+        let mut file = self.records.get_ref().try_clone()?;
+        file.rewind()?;
+        Ok(JournalLines::of(file))
     }
 
     /// Enters a prompt and its samples, in the order of their numbers.
-    pub(super) fn enter(&mut self, item: &Item, samples: &[Sample]) {
+    pub(super) fn enter(&mut self, item: &Item, samples: &[Sample]) -> std::io::Result<()> {
         let mut scored = Vec::new();
         for sample in samples {
             let score = score(self.rubric, &sample.judgement);
             self.n_samples += 1;
+            self.n_unscored += usize::from(score.is_none());
             self.count(sample, score);
             scored.extend(score);
         }
-        self.push(item, spread(&scored), false);
+        let too_few = (scored.len() < 2).then_some(DropReason::TooFewScored);
+        self.push(item, spread(&scored), too_few)
     }
 
     /// Enters a prompt that was dropped before it was sampled.
-    pub(super) fn enter_contaminated(&mut self, item: &Item, contamination: &Contamination) {
+    pub(super) fn enter_contaminated(&mut self, item: &Item, contamination: &Contamination) -> std::io::Result<()> {
         let counts = self.contamination.get_or_insert_default();
         match contamination.found() {
             Some((set, by)) => {
@@ -97,26 +101,23 @@ impl<'a> Ledger<'a> {
             }
             None => counts.n_unreadable += 1,
         }
-        self.push(item, spread(&[]), true);
+        self.push(item, spread(&[]), Some(DropReason::Contaminated))
     }
 
-    fn push(&mut self, item: &Item, spread: Spread, is_contaminated: bool) {
-        let stratum = stratum(item, self.stratify_by);
-        let stratum = self
-            .strata
-            .entry(stratum)
-            .or_insert_with_key(|name| name.as_str().into())
-            .clone();
-        self.candidates.push(Candidate {
+    fn push(&mut self, item: &Item, spread: Spread, reason: Option<DropReason>) -> std::io::Result<()> {
+        self.n_prompts += 1;
+        let record = CurationRecord {
             id: item.id.clone(),
-            stratum,
-            benign: is_benign(item.kind),
-            spread,
-        });
-        self.notes.push(Note {
             kind: item.kind,
-            is_contaminated,
-        });
+            stratum: stratum(item, self.stratify_by),
+            q: spread.q,
+            i: spread.i,
+            flip_rate: spread.flip_rate,
+            n_scored: spread.n_scored,
+            kept: false,
+            reason,
+        };
+        write_line(&mut self.records, &record)
     }
 
     fn count(&mut self, sample: &Sample, score: Option<(f64, bool)>) {

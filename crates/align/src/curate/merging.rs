@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::ledger::Ledger;
@@ -14,7 +14,7 @@ use super::sampling::settings;
 use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard};
 use crate::decontamination::{CONTAMINATED, Contamination};
 use crate::progress::Progress;
-use crate::run_dir::{AnswerFolder, RunError, check_settings, read_json, write_streamed};
+use crate::run_dir::{AnswerFolder, RunError, check_settings, read_json, write_line, write_streamed};
 
 /// A shard's folder, open for reading.
 struct Part {
@@ -34,7 +34,7 @@ pub(super) fn merge<'a>(
     let (expected, n_prompts) = settings(curation, None, output.path)?;
     let mut parts = open(shards, &expected, output.policy)?;
     output.open(SAMPLES, SETTINGS, expected)?;
-    let mut ledger = Ledger::new(curation);
+    let mut ledger = Ledger::new(curation, output.path)?;
     let n_samples = curation.config.num_samples * n_policies;
     progress.begin("merge", n_prompts);
     let (samples, contaminated) = (output.path.join(SAMPLES), output.path.join(CONTAMINATED));
@@ -77,7 +77,7 @@ fn join(
             && let Some(contamination) = part.contaminated.next_of(&item.id)?
         {
             write_line(*file, &contamination)?;
-            ledger.enter_contaminated(&item, &contamination);
+            ledger.enter_contaminated(&item, &contamination)?;
         } else {
             let found: Vec<Sample> = part.samples.samples_of(&item.id)?.into_values().collect();
             if found.len() != n_samples {
@@ -92,7 +92,7 @@ fn join(
             for sample in &found {
                 write_line(samples, sample)?;
             }
-            ledger.enter(&item, &found);
+            ledger.enter(&item, &found)?;
         }
         progress.advance(1);
     }
@@ -100,12 +100,6 @@ fn join(
         part.samples.check_ended("the last prompt")?;
     }
     Ok(())
-}
-
-fn write_line(file: &mut dyn Write, value: &impl Serialize) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    file.write_all(&line)
 }
 
 /// Opens the shards in their order, once each is known to be there once and to have been drawn with the same settings.

@@ -10,6 +10,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{CurateError, QiBox};
 use crate::run_dir::write_atomically;
+use crate::types::DataError;
 
 const SIZE: (u32, u32) = (760, 520);
 const LEGEND_HEIGHT: u32 = 58;
@@ -30,7 +31,8 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Plane<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type DrawError = DrawingAreaErrorKind<std::io::Error>;
 
-/// The groups told apart by colour (kept or not) and shape (benign or not). Kept ones come last and lie on top.
+/// The groups told apart by colour (kept or not) and shape (benign or not). Kept ones come last and lie on top. What is
+/// kept counts two and what is benign one in a group's place, as [`Census::count`] has it.
 const GROUPS: [(bool, bool, &str); 4] = [
     (false, false, "hazardous, dropped"),
     (false, true, "benign, dropped"),
@@ -56,12 +58,40 @@ pub struct Mark {
     pub benign: bool,
 }
 
+/// What must be known of all marks before one is drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Census {
+    /// How many there are in each of the [`GROUPS`].
+    counts: [usize; GROUPS.len()],
+    highest: f64,
+}
+
+impl Census {
+    /// Counts a mark.
+    pub fn count(&mut self, mark: &Mark) {
+        self.counts[2 * usize::from(mark.kept) + usize::from(mark.benign)] += 1;
+        self.highest = self.highest.max(mark.i);
+    }
+
+    /// The instability at the top of the picture.
+    fn top(&self) -> f64 {
+        self.highest.max(0.5)
+    }
+}
+
 /// Draws the box and writes the picture (SVG). Of many thousands of prompts those that would lie on each other share a
-/// mark, so that the picture stays small; the legend counts all of them.
+/// mark, so that the picture and the memory it takes stay small; the legend counts all of them. `census` is of the same
+/// marks.
 ///
-/// Errors: `Io` and `Picture` naming the file.
-pub fn write(path: &Path, marks: &[Mark], qi_box: Option<QiBox>) -> Result<(), CurateError> {
-    let svg = draw(marks, qi_box).map_err(|error| CurateError::Picture {
+/// Errors: `Io` and `Picture` naming the file; the first of the marks' own.
+pub fn write(
+    path: &Path,
+    census: &Census,
+    marks: impl Iterator<Item = Result<Mark, DataError>>,
+    qi_box: Option<QiBox>,
+) -> Result<(), CurateError> {
+    let marks = thinned(marks, census)?;
+    let svg = draw(&marks, census, qi_box).map_err(|error| CurateError::Picture {
         file: path.to_owned(),
         problem: error.to_string(),
     })?;
@@ -69,13 +99,13 @@ pub fn write(path: &Path, marks: &[Mark], qi_box: Option<QiBox>) -> Result<(), C
 }
 
 /// The picture as SVG text, on a transparent ground.
-fn draw(marks: &[Mark], qi_box: Option<QiBox>) -> Result<String, DrawError> {
+fn draw(marks: &[Mark], census: &Census, qi_box: Option<QiBox>) -> Result<String, DrawError> {
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let (legend, below) = root.split_vertically(LEGEND_HEIGHT);
-        draw_legend(&legend, marks)?;
-        draw_chart(&below, marks, qi_box)?;
+        draw_legend(&legend, census)?;
+        draw_chart(&below, marks, census.top(), qi_box)?;
         root.present()?;
     }
     Ok(svg.replacen(
@@ -86,21 +116,18 @@ fn draw(marks: &[Mark], qi_box: Option<QiBox>) -> Result<String, DrawError> {
 }
 
 /// The marks to draw: all, or the first in each place of the grid.
-fn thinned(marks: &[Mark], highest: f64) -> Vec<Mark> {
-    if marks.len() <= MOST_MARKS {
-        return marks.to_vec();
-    }
+fn thinned(marks: impl Iterator<Item = Result<Mark, DataError>>, census: &Census) -> Result<Vec<Mark>, DataError> {
+    let draws_all = census.counts.iter().sum::<usize>() <= MOST_MARKS;
     let mut taken = HashSet::new();
     let place = |mark: &Mark| {
-        let (across, up) = (mark.q / 10.0 * PLACES.0, mark.i / highest * PLACES.1);
+        let (across, up) = (mark.q / 10.0 * PLACES.0, mark.i / census.top() * PLACES.1);
         (mark.kept, mark.benign, across as u32, up as u32)
     };
-    marks.iter().filter(|mark| taken.insert(place(mark))).copied().collect()
+    let mut is_drawn = |mark: &Mark| draws_all || taken.insert(place(mark));
+    marks.filter(|mark| mark.as_ref().map_or(true, &mut is_drawn)).collect()
 }
 
-fn draw_chart(area: &Area, marks: &[Mark], qi_box: Option<QiBox>) -> Result<(), DrawError> {
-    let highest = marks.iter().map(|mark| mark.i).fold(0.5, f64::max);
-    let marks = thinned(marks, highest);
+fn draw_chart(area: &Area, marks: &[Mark], highest: f64, qi_box: Option<QiBox>) -> Result<(), DrawError> {
     let mut chart = ChartBuilder::on(area)
         .margin(6)
         .margin_right(22)
@@ -133,7 +160,7 @@ fn draw_chart(area: &Area, marks: &[Mark], qi_box: Option<QiBox>) -> Result<(), 
     }
     GROUPS
         .iter()
-        .try_for_each(|(kept, benign, _)| draw_group(plane, &marks, *kept, *benign))
+        .try_for_each(|(kept, benign, _)| draw_group(plane, marks, *kept, *benign))
 }
 
 fn draw_group(plane: &Plane, marks: &[Mark], kept: bool, benign: bool) -> Result<(), DrawError> {
@@ -157,20 +184,18 @@ fn marker_style(kept: bool) -> ShapeStyle {
 }
 
 /// The legend, in two columns and two rows, and the box's mark; each group with its number.
-fn draw_legend(area: &Area, marks: &[Mark]) -> Result<(), DrawError> {
+fn draw_legend(area: &Area, census: &Census) -> Result<(), DrawError> {
     let text = (FONT, 14)
         .into_font()
         .color(&INK)
         .pos(Pos::new(HPos::Left, VPos::Center));
-    for (index, (kept, benign, label)) in GROUPS.iter().enumerate() {
+    for (index, ((kept, benign, label), count)) in GROUPS.iter().zip(census.counts).enumerate() {
         let (x, y) = (74 + 225 * (index as i32 / 2), 18 + 24 * (index as i32 % 2));
         if *benign {
             area.draw(&TriangleMarker::new((x, y), 6, marker_style(*kept)))?;
         } else {
             area.draw(&Circle::new((x, y), 4, marker_style(*kept)))?;
         }
-        let in_group = marks.iter().filter(|mark| mark.kept == *kept && mark.benign == *benign);
-        let count = in_group.count();
         area.draw(&Text::new(format!("{label} ({count})"), (x + 14, y), text.clone()))?;
     }
     area.draw(&Rectangle::new([(514, 12), (530, 24)], EDGE.stroke_width(2)))?;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::sorting::Sorter;
 use crate::training::number_of;
 use crate::types::{DataError, Dialogues, Item};
 
@@ -14,7 +15,8 @@ use crate::types::{DataError, Dialogues, Item};
 pub enum Pool<'a> {
     /// Prompts in memory.
     Items(&'a [Item]),
-    /// A file of prompts, as [`Dialogues`] reads it. It may be larger than memory.
+    /// A file of prompts, as [`Dialogues`] reads it. It may be larger than memory; ids that stand twice are refused
+    /// before anything is sampled.
     File(&'a Path),
 }
 
@@ -31,14 +33,34 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// The prompts in order.
+    /// The prompts in order, whatever their ids.
     ///
     /// Errors: those of [`Dialogues`].
     pub(super) fn items(self) -> Result<Box<dyn Iterator<Item = Result<Item, DataError>> + 'a>, DataError> {
         Ok(match self {
             Self::Items(items) => Box::new(items.iter().cloned().map(Ok)),
-            Self::File(path) => Box::new(Dialogues::open(path)?),
+            Self::File(path) => Box::new(Dialogues::open(path)?.with_ids_unchecked()),
         })
+    }
+
+    /// Checks that no two prompts of a file have one id. `ids` are all there are, each with its place in the pool.
+    ///
+    /// Errors: `Line` naming the first prompt whose id stood before it.
+    pub(super) fn check_unique(self, ids: Sorter<(String, usize)>) -> Result<(), DataError> {
+        let Self::File(path) = self else { return Ok(()) };
+        let mut before = None;
+        let mut first_again: Option<usize> = None;
+        for entry in ids.sorted()? {
+            let (id, place) = entry?;
+            if before.as_ref() == Some(&id) {
+                first_again = Some(first_again.map_or(place, |first| first.min(place)));
+            }
+            before = Some(id);
+        }
+        let Some(place) = first_again else { return Ok(()) };
+        let mut dialogues = Dialogues::<Item>::open(path)?.with_ids_unchecked();
+        let item = dialogues.nth(place).transpose()?;
+        item.map_or(Ok(()), |item| dialogues.check_unique(&item.id))
     }
 }
 

@@ -1,14 +1,13 @@
 //! What a curation leaves on record: each prompt with its figures, and the counts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{ContaminationCounts, Ledger, PolicyCounts};
-use super::{CurateConfig, CurateError, Curation, QiBox};
-use crate::run_dir::write_lines;
-use crate::types::ItemKind;
+use super::picture::{Census, Mark};
+use super::{CurateConfig, Curation, QiBox};
+use crate::types::{DataError, ItemKind};
 
 /// Why a prompt is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,6 +48,23 @@ pub struct CurationRecord {
     pub reason: Option<DropReason>,
 }
 
+impl CurationRecord {
+    /// Whether the prompt counts towards the benign share, as general questions do too.
+    pub(super) fn is_benign(&self) -> bool {
+        matches!(self.kind, Some(ItemKind::Benign | ItemKind::General))
+    }
+
+    /// The prompt in the picture, where it has a place there.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        Some(Mark {
+            q: self.q?,
+            i: self.i?,
+            kept: self.kept,
+            benign: self.is_benign(),
+        })
+    }
+}
+
 /// What a curation did; `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurationSummary {
@@ -80,59 +96,60 @@ pub struct CurationSummary {
     pub contamination: Option<ContaminationCounts>,
 }
 
-/// What became of each prompt, in the order of the pool.
-pub(super) fn of<'l>(
-    ledger: &'l Ledger,
-    dropped: &'l [Option<DropReason>],
-) -> impl Iterator<Item = CurationRecord> + 'l {
-    let prompts = ledger.candidates.iter().zip(&ledger.notes).zip(dropped);
-    prompts.map(|((candidate, note), reason)| CurationRecord {
-        id: candidate.id.clone(),
-        kind: note.kind,
-        stratum: candidate.stratum.to_string(),
-        q: candidate.spread.q,
-        i: candidate.spread.i,
-        flip_rate: candidate.spread.flip_rate,
-        n_scored: candidate.spread.n_scored,
-        kept: reason.is_none(),
-        reason: *reason,
+/// The records with what was decided of them: `decisions` has one for each that is not dropped yet, in their order.
+pub(super) fn decided(
+    records: impl Iterator<Item = Result<CurationRecord, DataError>>,
+    mut decisions: impl Iterator<Item = Result<Option<DropReason>, DataError>>,
+) -> impl Iterator<Item = Result<CurationRecord, DataError>> {
+    records.map(move |record| {
+        let mut record = record?;
+        if record.reason.is_none()
+            && let Some(reason) = decisions.next().transpose()?
+        {
+            record.kept = reason.is_none();
+            record.reason = reason;
+        }
+        Ok(record)
     })
 }
 
-/// Writes `curation.jsonl`.
-pub(super) fn write(folder: &Path, records: impl Iterator<Item = CurationRecord>) -> Result<(), CurateError> {
-    Ok(write_lines(&folder.join("curation.jsonl"), records)?)
+/// What is counted of the records as they go by.
+#[derive(Default)]
+pub(super) struct Tally {
+    n_kept: usize,
+    n_kept_benign: usize,
+    dropped: BTreeMap<DropReason, usize>,
+    kept_by_stratum: BTreeMap<String, usize>,
+    pub(super) marks: Census,
 }
 
-/// Counts what a curation did.
-pub(super) fn summarise(
-    curation: &Curation,
-    ledger: Ledger,
-    dropped: &[Option<DropReason>],
-    qi_box: Option<QiBox>,
-) -> CurationSummary {
-    let mut counts = BTreeMap::new();
-    let mut kept_by_stratum = BTreeMap::new();
-    let (mut n_kept_benign, mut n_scored) = (0, 0);
-    for (candidate, reason) in ledger.candidates.iter().zip(dropped) {
-        n_scored += candidate.spread.n_scored;
-        if let Some(reason) = reason {
-            *counts.entry(*reason).or_default() += 1;
+impl Tally {
+    pub(super) fn count(&mut self, record: &CurationRecord) {
+        if let Some(reason) = record.reason {
+            *self.dropped.entry(reason).or_default() += 1;
         } else {
-            *kept_by_stratum.entry(candidate.stratum.to_string()).or_default() += 1;
-            n_kept_benign += usize::from(candidate.benign);
+            self.n_kept += 1;
+            self.n_kept_benign += usize::from(record.is_benign());
+            *self.kept_by_stratum.entry(record.stratum.clone()).or_default() += 1;
+        }
+        if let Some(mark) = record.mark() {
+            self.marks.count(&mark);
         }
     }
+}
+
+/// Sums up what a curation did.
+pub(super) fn summarise(curation: &Curation, ledger: Ledger, tally: Tally, qi_box: Option<QiBox>) -> CurationSummary {
     CurationSummary {
         config: curation.config.clone(),
         judge: curation.judge.name().to_owned(),
-        n_prompts: ledger.len(),
+        n_prompts: ledger.n_prompts,
         n_samples: ledger.n_samples,
-        n_unscored: ledger.n_samples - n_scored,
-        n_kept: dropped.iter().filter(|reason| reason.is_none()).count(),
-        n_kept_benign,
-        dropped: counts,
-        kept_by_stratum,
+        n_unscored: ledger.n_unscored,
+        n_kept: tally.n_kept,
+        n_kept_benign: tally.n_kept_benign,
+        dropped: tally.dropped,
+        kept_by_stratum: tally.kept_by_stratum,
         qi_box,
         policies: ledger.policies,
         contamination: ledger.contamination,

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::ledger::Ledger;
 use super::policies::{Policy, Wanted};
 use super::samples::{Cursor, Sample};
+use super::sorting::Sorter;
 use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard};
 use crate::chat::ChatError;
 use crate::decontamination::{CONTAMINATED, Contamination};
@@ -45,7 +46,7 @@ pub(super) fn draw<'a>(
         drawn.and(recorded)
     });
     sampling.journal.sync()?;
-    let done = sampling.ledger.len();
+    let done = sampling.ledger.n_prompts;
     outcome.map_err(|error| match error {
         CurateError::Chat(ChatError::Interrupted) => CurateError::Interrupted { done, total },
         error => error,
@@ -119,7 +120,7 @@ impl<'c, 'a> Sampling<'c, 'a> {
             before_retry: Cursor::open(&before_retry)?,
             contaminated: decontaminator.map(|_| Journal::open(&contaminated)).transpose()?,
             contaminated_earlier: Cursor::open(&contaminated)?,
-            ledger: Ledger::new(curation),
+            ledger: Ledger::new(curation, folder)?,
         })
     }
 
@@ -238,13 +239,13 @@ impl<'c, 'a> Sampling<'c, 'a> {
         let n_prompts = batch.len();
         for Taken { item, state } in batch {
             match state {
-                State::Contaminated(contamination) => self.ledger.enter_contaminated(&item, &contamination),
+                State::Contaminated(contamination) => self.ledger.enter_contaminated(&item, &contamination)?,
                 State::Sampled(known) => {
                     let mut samples = Vec::with_capacity(known.len());
                     for (number, known) in known {
                         samples.push(self.settled(&item, number, known, &mut judgements)?);
                     }
-                    self.ledger.enter(&item, &samples);
+                    self.ledger.enter(&item, &samples)?;
                 }
             }
         }
@@ -308,8 +309,8 @@ fn judge_batch(judge: &dyn Judge, batch: &[Taken]) -> Result<Vec<Judgement>, Cha
     judge.judge(&responses)
 }
 
-/// What must be the same for samples to belong together, and how many prompts are in the shard, or in the pool.
-/// `answers` is the folder of the samples.
+/// What must be the same for samples to belong together, and how many prompts are in the shard, or in the pool, whose
+/// ids are known to be unique then. `answers` is the folder of the samples.
 pub(super) fn settings(
     curation: &Curation,
     shard: Option<Shard>,
@@ -318,11 +319,14 @@ pub(super) fn settings(
     let home = curation.pool.home(answers);
     let mut hasher = Sha256::new();
     let mut n_prompts = 0;
-    for item in curation.pool.items()? {
+    let mut ids = Sorter::new(answers);
+    for (place, item) in curation.pool.items()?.enumerate() {
         let item = item?;
         hasher.update(serde_json::to_vec(&item.seen_from(home)).map_err(std::io::Error::from)?);
         n_prompts += usize::from(shard.is_none_or(|shard| shard.holds(&item.id)));
+        ids.push((item.id, place))?;
     }
+    curation.pool.check_unique(ids)?;
     let sha256 = hasher
         .finalize()
         .iter()

@@ -7,12 +7,16 @@
 #[cfg(test)]
 mod tests;
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CurateConfig, DropReason};
+use super::CurateConfig;
+use super::records::{CurationRecord, DropReason};
+use super::sorting::{Sorted, Sorter};
+use crate::types::DataError;
 
 /// The spread of one prompt's sample scores.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,19 +46,6 @@ pub fn spread(samples: &[(f64, bool)]) -> Spread {
     }
 }
 
-/// One prompt up for selection.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
-    /// The prompt's id, which breaks ties.
-    pub id: String,
-    /// The stratum it is ranked in, such as its category and split.
-    pub stratum: Arc<str>,
-    /// Whether it counts towards the benign share.
-    pub benign: bool,
-    /// What its samples scored.
-    pub spread: Spread,
-}
-
 /// The box in the plane of quality and instability; its bounds are those of the prompts in it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QiBox {
@@ -67,88 +58,172 @@ pub struct QiBox {
 }
 
 /// What [`select`] decides.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Selection {
-    /// Why each candidate goes, in the order given; none where it stays.
-    pub dropped: Vec<Option<DropReason>>,
+pub(super) struct Selection {
+    /// The place among the records of each that could be ranked, and why it goes; none where it stays.
+    pub(super) decisions: Sorted<Decision>,
     /// The box; none when nothing is kept.
-    pub qi_box: Option<QiBox>,
+    pub(super) qi_box: Option<QiBox>,
 }
 
-/// A candidate with enough scores to be ranked.
-#[derive(Clone, Copy)]
-struct Ranked<'a> {
+type Decision = (usize, Option<DropReason>);
+
+/// A figure in its order; a score is never "not a number".
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Level(f64);
+
+impl Ord for Level {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Level {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Level {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Level {}
+
+/// A prompt with enough scores to be ranked. The id comes first, since it breaks ties.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Candidate {
+    id: String,
     place: usize,
-    candidate: &'a Candidate,
-    q: f64,
-    i: f64,
+    group: Group,
 }
 
-/// Decides on each candidate. The result does not depend on the candidates' order; equal ones are told apart by id.
+/// What is ranked together: whether it is benign, and its stratum.
+type Group = (bool, String);
+
+/// Candidates by rising quality; among equals the stabler come first, and so are the first to go as the lowest.
+type Rising = Sorter<(Level, Level, Candidate)>;
+/// Candidates by rising quality; among equals the stabler come last, and so are the first to go as the highest.
+type RisingStableLast = Sorter<(Level, Reverse<Level>, Candidate)>;
+/// Candidates by group, the least stable first: instability, id, place.
+type Grouped = Sorter<(Group, Reverse<Level>, String, usize)>;
+
+/// Decides on each record that has no reason to go yet. The result does not depend on the records' order; equal ones
+/// are told apart by id. Sorting goes by files in `folder`, so that the memory it takes does not depend on how many
+/// there are.
 ///
 /// The quintiles are cut by rank, so ties at their edge do not widen or narrow the box; among equals in quality the
 /// stabler go first. Of the number to keep, `benign_share` goes to benign prompts and the rest to the others; a lack of
 /// benign prompts is made up by the others, a lack of others is not made up, since the share is there to hold. Within
 /// both, strata get places in proportion to their prompts in the box, filled from the least stable down.
-pub fn select(candidates: &[Candidate], config: &CurateConfig) -> Selection {
-    let mut dropped = vec![Some(DropReason::LowInstability); candidates.len()];
-    let mut ranked = Vec::new();
-    for (place, candidate) in candidates.iter().enumerate() {
-        match (candidate.spread.q, candidate.spread.i) {
-            (Some(q), Some(i)) if candidate.spread.n_scored >= 2 => {
-                ranked.push(Ranked { place, candidate, q, i });
-            }
-            _ => dropped[place] = Some(DropReason::TooFewScored),
+///
+/// Errors: the first of the records' own; `Io` naming folder or file.
+pub(super) fn select(
+    records: impl Iterator<Item = Result<CurationRecord, DataError>>,
+    config: &CurateConfig,
+    folder: &Path,
+) -> Result<Selection, DataError> {
+    let mut ranked = Rising::new(folder);
+    for (place, record) in records.enumerate() {
+        let record = record?;
+        if let (None, Some(q), Some(i)) = (record.reason, record.q, record.i) {
+            let group = (record.is_benign(), record.stratum);
+            let id = record.id;
+            ranked.push((Level(q), Level(i), Candidate { id, place, group }))?;
         }
     }
-    let inside = cut_quality(ranked, config, &mut dropped);
-    let kept = keep_unstable(&inside, config);
-    for ranked in &kept {
-        dropped[ranked.place] = None;
-    }
-    Selection {
-        dropped,
-        qi_box: bounds(&inside, &kept),
-    }
+    let mut decisions = Sorter::new(folder);
+    let inside = cut_quality(ranked, config, folder, &mut decisions)?;
+    let qi_box = keep_unstable(inside, config, &mut decisions)?;
+    Ok(Selection {
+        decisions: decisions.sorted()?,
+        qi_box,
+    })
 }
 
-/// Drops the lowest and highest share of quality, and returns what lies between, by rising quality.
-fn cut_quality<'a>(
-    mut ranked: Vec<Ranked<'a>>,
+/// What lies between the lowest and the highest share of quality.
+struct Inside {
+    candidates: Grouped,
+    sizes: BTreeMap<Group, usize>,
+    /// The lowest and the highest quality, where there is any.
+    quality: Option<(f64, f64)>,
+}
+
+/// Drops the lowest and highest share of quality, and returns what lies between.
+fn cut_quality(
+    ranked: Rising,
     config: &CurateConfig,
-    dropped: &mut [Option<DropReason>],
-) -> Vec<Ranked<'a>> {
+    folder: &Path,
+    decisions: &mut Sorter<Decision>,
+) -> Result<Inside, DataError> {
     let n = ranked.len();
     let count = |share: f64| (share * n as f64 + 1e-9).floor() as usize;
     let (low, high) = (count(config.drop_lowest), count(config.drop_highest));
     // The stabler of two equals should be the one that goes, at either end; so the order of I turns round between them.
-    ranked.sort_by(|a, b| {
-        a.q.total_cmp(&b.q)
-            .then(a.i.total_cmp(&b.i))
-            .then_with(|| a.candidate.id.cmp(&b.candidate.id))
-    });
-    let mut rest = ranked.split_off(low.min(n));
-    rest.sort_by(|a, b| {
-        a.q.total_cmp(&b.q)
-            .then(b.i.total_cmp(&a.i))
-            .then_with(|| a.candidate.id.cmp(&b.candidate.id))
-    });
-    let top = rest.split_off(rest.len() - high.min(rest.len()));
-    for low in &ranked {
-        dropped[low.place] = Some(DropReason::LowQuality);
+    let mut rest = RisingStableLast::new(folder);
+    for (rank, candidate) in ranked.sorted()?.enumerate() {
+        let (q, i, candidate) = candidate?;
+        if rank < low {
+            decisions.push((candidate.place, Some(DropReason::LowQuality)))?;
+        } else {
+            rest.push((q, Reverse(i), candidate))?;
+        }
     }
-    for high in &top {
-        dropped[high.place] = Some(DropReason::HighQuality);
+    let n_inside = rest.len().saturating_sub(high);
+    let mut inside = Inside {
+        candidates: Sorter::new(folder),
+        sizes: BTreeMap::new(),
+        quality: None,
+    };
+    for (rank, candidate) in rest.sorted()?.enumerate() {
+        let (Level(q), i, Candidate { id, place, group }) = candidate?;
+        if rank < n_inside {
+            let lowest = inside.quality.map_or(q, |(lowest, _)| lowest);
+            inside.quality = Some((lowest, q));
+            *inside.sizes.entry(group.clone()).or_default() += 1;
+            inside.candidates.push((group, i, id, place))?;
+        } else {
+            decisions.push((place, Some(DropReason::HighQuality)))?;
+        }
     }
-    rest
+    Ok(inside)
 }
 
-fn keep_unstable<'a>(inside: &[Ranked<'a>], config: &CurateConfig) -> Vec<Ranked<'a>> {
-    let (benign, others): (Vec<Ranked>, Vec<Ranked>) = inside.iter().partition(|ranked| ranked.candidate.benign);
-    let (n_benign, n_others) = places(benign.len(), others.len(), config);
-    let mut kept = by_stratum(&benign, n_benign);
-    kept.extend(by_stratum(&others, n_others));
-    kept
+/// Keeps the least stable of each group, as many as it has places, and returns the box.
+fn keep_unstable(
+    inside: Inside,
+    config: &CurateConfig,
+    decisions: &mut Sorter<Decision>,
+) -> Result<Option<QiBox>, DataError> {
+    let mut places_left = places_by_group(&inside.sizes, config);
+    let mut i_low: Option<f64> = None;
+    for candidate in inside.candidates.sorted()? {
+        let (group, Reverse(Level(i)), _, place) = candidate?;
+        let left = places_left.entry(group).or_default();
+        let is_kept = *left > 0;
+        if is_kept {
+            *left -= 1;
+            i_low = Some(i_low.map_or(i, |lowest| lowest.min(i)));
+        }
+        decisions.push((place, (!is_kept).then_some(DropReason::LowInstability)))?;
+    }
+    let bounds = inside.quality.zip(i_low);
+    Ok(bounds.map(|((q_low, q_high), i_low)| QiBox { q_low, q_high, i_low }))
+}
+
+/// The places of each group: benign and other prompts each have theirs, of which strata get their share.
+fn places_by_group(sizes: &BTreeMap<Group, usize>, config: &CurateConfig) -> BTreeMap<Group, usize> {
+    let (benign, others): (Vec<_>, Vec<_>) = sizes.iter().partition(|((is_benign, _), _)| *is_benign);
+    let n_in = |groups: &[(&Group, &usize)]| groups.iter().map(|(_, size)| **size).sum();
+    let (n_benign, n_others) = places(n_in(&benign), n_in(&others), config);
+    let mut places = BTreeMap::new();
+    for (groups, total) in [(benign, n_benign), (others, n_others)] {
+        let (groups, sizes): (Vec<&Group>, Vec<usize>) = groups.into_iter().unzip();
+        places.extend(groups.into_iter().cloned().zip(apportion(&sizes, total)));
+    }
+    places
 }
 
 /// How many benign and other prompts to keep, given how many there are.
@@ -162,21 +237,6 @@ fn places(n_benign: usize, n_others: usize, config: &CurateConfig) -> (usize, us
     let odds = config.benign_share / (1.0 - config.benign_share);
     let allowed_benign = (n_others as f64 * odds).round() as usize;
     (allowed_benign.min(n_benign), n_others)
-}
-
-/// The `total` least stable prompts, each stratum filling its share of the places.
-fn by_stratum<'a>(ranked: &[Ranked<'a>], total: usize) -> Vec<Ranked<'a>> {
-    let mut strata: BTreeMap<&str, Vec<Ranked>> = BTreeMap::new();
-    for one in ranked {
-        strata.entry(&one.candidate.stratum).or_default().push(*one);
-    }
-    let sizes: Vec<usize> = strata.values().map(Vec::len).collect();
-    let mut kept = Vec::with_capacity(total);
-    for (mut stratum, places) in strata.into_values().zip(apportion(&sizes, total)) {
-        stratum.sort_by(|a, b| b.i.total_cmp(&a.i).then_with(|| a.candidate.id.cmp(&b.candidate.id)));
-        kept.extend(stratum.into_iter().take(places));
-    }
-    kept
 }
 
 /// Shares out `total` places in proportion to sizes by largest remainders (Hamilton's rule), earlier strata first where
@@ -194,13 +254,4 @@ fn apportion(sizes: &[usize], total: usize) -> Vec<usize> {
         places[index] += 1;
     }
     places
-}
-
-fn bounds(inside: &[Ranked], kept: &[Ranked]) -> Option<QiBox> {
-    let i_low = kept.iter().map(|ranked| ranked.i).min_by(f64::total_cmp)?;
-    Some(QiBox {
-        q_low: inside.first()?.q,
-        q_high: inside.last()?.q,
-        i_low,
-    })
 }

@@ -121,16 +121,25 @@ impl<T: DeserializeOwned> JournalLines<T> {
     ///
     /// Errors: `Io` naming the file.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let reader = match fs_err::File::open(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            file => Some(BufReader::new(file?)),
-        };
-        Ok(Self {
-            path: path.to_owned(),
-            reader,
+        match fs_err::File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self {
+                path: path.to_owned(),
+                reader: None,
+                line: 0,
+                kind: PhantomData,
+            }),
+            file => Ok(Self::of(file?)),
+        }
+    }
+
+    /// Reads a file that is open already, from where it stands.
+    pub(crate) fn of(file: fs_err::File) -> Self {
+        Self {
+            path: file.path().to_owned(),
+            reader: Some(BufReader::new(file)),
             line: 0,
             kind: PhantomData,
-        })
+        }
     }
 
     fn read(&mut self) -> Result<Option<T>, DataError> {

@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::{DataError, Dialogue, Item, Part, data_url_bytes, picture_file_name, relative_to};
-use crate::run_dir::{write_atomically, write_streamed};
+use crate::run_dir::{write_atomically, write_each_line};
 
 /// The dialogues of a file, one JSON object a line (blank lines and a byte order mark are passed over), image paths
-/// resolved against the file's folder. Of the lines read nothing is kept but a hash of each id (8 bytes). After an
-/// error it ends.
+/// resolved against the file's folder. Of the lines read nothing is kept but a hash of each id (8 bytes), and not even
+/// that [with ids unchecked](Self::with_ids_unchecked). After an error it ends.
 ///
 /// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, a line without messages, a
 /// picture that is no file or an id that stands twice; `Empty` for a file without lines.
@@ -21,7 +21,9 @@ pub struct Dialogues<T> {
     path: PathBuf,
     reader: BufReader<fs_err::File>,
     line: usize,
-    ids: HashSet<u64>,
+    /// Hashes of the ids read; none where ids are not checked.
+    ids: Option<HashSet<u64>>,
+    is_empty: bool,
     has_ended: bool,
     embedded: Option<PathBuf>,
     kind: PhantomData<fn() -> T>,
@@ -36,7 +38,8 @@ impl<T: Dialogue> Dialogues<T> {
             path: path.to_owned(),
             reader: BufReader::new(fs_err::File::open(path)?),
             line: 0,
-            ids: HashSet::new(),
+            ids: Some(HashSet::new()),
+            is_empty: true,
             has_ended: false,
             embedded: None,
             kind: PhantomData,
@@ -47,6 +50,14 @@ impl<T: Dialogue> Dialogues<T> {
     #[must_use]
     pub fn with_embedded_in(mut self, folder: &Path) -> Self {
         self.embedded = Some(folder.to_owned());
+        self
+    }
+
+    /// Takes ids as they come, for who knows that each stands once or finds out by other means. Then a file of any
+    /// length takes the same memory.
+    #[must_use]
+    pub fn with_ids_unchecked(mut self) -> Self {
+        self.ids = None;
         self
     }
 
@@ -76,7 +87,7 @@ impl<T: Dialogue> Dialogues<T> {
     }
 
     fn end(&self) -> Result<Option<T>, DataError> {
-        if self.ids.is_empty() {
+        if self.is_empty {
             let path = self.path.clone();
             return Err(DataError::Empty { path });
         }
@@ -88,9 +99,11 @@ impl<T: Dialogue> Dialogues<T> {
         if dialogue.messages().is_empty() {
             return Err(self.fault("`messages` is empty: expected at least one message".into()));
         }
-        if !self.ids.insert(hash(dialogue.id())) {
+        let is_known = |ids: &mut HashSet<u64>| !ids.insert(hash(dialogue.id()));
+        if self.ids.as_mut().is_some_and(is_known) {
             self.check_unique(dialogue.id())?;
         }
+        self.is_empty = false;
         for part in dialogue.messages().iter_mut().flat_map(|message| &mut message.content) {
             if let Part::Image { image } = part {
                 *image = self.file_of(image)?;
@@ -122,8 +135,10 @@ impl<T: Dialogue> Dialogues<T> {
         Ok(path)
     }
 
-    /// Looks the id up in the lines before, since two ids may share a hash.
-    fn check_unique(&self, id: &str) -> Result<(), DataError> {
+    /// Looks the last dialogue's id up in the lines before it: two ids may share a hash.
+    ///
+    /// Errors: `Line` naming both lines where it stands there; `Io` naming the file.
+    pub fn check_unique(&self, id: &str) -> Result<(), DataError> {
         let reader = BufReader::new(fs_err::File::open(&self.path)?);
         for (index, line) in reader.lines().take(self.line - 1).enumerate() {
             if serde_json::from_str::<T>(&line?).is_ok_and(|earlier| earlier.id() == id) {
@@ -190,19 +205,16 @@ pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
 /// Errors: `Io` naming the file; the first of the items' own.
 pub fn write_each_item(path: &Path, items: impl Iterator<Item = Result<Item, DataError>>) -> Result<(), DataError> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    write_streamed(path, |file| {
-        for item in items {
-            let mut item = item?;
-            for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
-                if let Part::Image { image } = part {
-                    *image = relative_to(image, folder);
-                }
+    let seen_from_folder = |item: Result<Item, DataError>| {
+        let mut item = item?;
+        for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
+            if let Part::Image { image } = part {
+                *image = relative_to(image, folder);
             }
-            serde_json::to_writer(&mut *file, &item).map_err(std::io::Error::from)?;
-            file.write_all(b"\n")?;
         }
-        Ok(())
-    })
+        Ok(item)
+    };
+    write_each_line(path, items.map(seen_from_folder))
 }
 
 #[cfg(test)]
@@ -232,6 +244,23 @@ mod tests {
         assert_eq!(items.next().unwrap().unwrap().id, "b");
         assert_eq!(items.line(), 3);
         assert!(items.next().is_none() && items.next().is_none());
+    }
+
+    #[test]
+    fn unchecked_ids_may_stand_twice_until_they_are_looked_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        std::fs::write(&path, line("a") + &line("b") + &line("a")).unwrap();
+        let mut items = Dialogues::<Item>::open(&path).unwrap().with_ids_unchecked();
+        assert_eq!(items.nth(1).unwrap().unwrap().id, "b");
+        items.check_unique("b").unwrap();
+        assert_eq!(items.next().unwrap().unwrap().id, "a");
+        let message = items.check_unique("a").unwrap_err().to_string();
+        assert!(message.contains(":3: id `a` stands already on line 1"), "{message}");
+        assert!(items.next().is_none());
+        std::fs::write(&path, "\n").unwrap();
+        let mut nothing = Dialogues::<Item>::open(&path).unwrap().with_ids_unchecked();
+        assert!(matches!(nothing.next(), Some(Err(DataError::Empty { .. }))));
     }
 
     #[test]

@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::records::decided;
 use super::*;
+use crate::types::ItemKind;
 
-fn candidate(id: &str, stratum: &str, benign: bool, q: f64, i: f64) -> Candidate {
-    let spread = Spread {
+fn record(id: &str, stratum: &str, benign: bool, q: f64, i: f64) -> CurationRecord {
+    CurationRecord {
+        id: id.into(),
+        kind: Some(if benign { ItemKind::Benign } else { ItemKind::Hazardous }),
+        stratum: stratum.into(),
         q: Some(q),
         i: Some(i),
         flip_rate: Some(0.0),
         n_scored: 8,
-    };
-    Candidate {
-        id: id.into(),
-        stratum: stratum.into(),
-        benign,
-        spread,
+        kept: false,
+        reason: None,
     }
 }
 
@@ -29,13 +30,70 @@ fn config(num_kept: usize, benign_share: f64) -> CurateConfig {
     }
 }
 
-fn kept_ids(candidates: &[Candidate], config: &CurateConfig) -> BTreeSet<String> {
-    let selection = select(candidates, config);
-    let kept = candidates
-        .iter()
-        .zip(&selection.dropped)
-        .filter(|(_, reason)| reason.is_none());
-    kept.map(|(candidate, _)| candidate.id.clone()).collect()
+/// The records as they are decided, and the box.
+fn decide(records: &[CurationRecord], config: &CurateConfig) -> (Vec<CurationRecord>, Option<QiBox>) {
+    let folder = tempfile::tempdir().unwrap();
+    let all = || records.iter().cloned().map(Ok);
+    let Selection { decisions, qi_box } = select(all(), config, folder.path()).unwrap();
+    let decided: Result<_, DataError> = decided(all(), decisions.map(|decision| Ok(decision?.1))).collect();
+    (decided.unwrap(), qi_box)
+}
+
+fn reasons(records: &[CurationRecord], config: &CurateConfig) -> Vec<Option<DropReason>> {
+    let (decided, _) = decide(records, config);
+    assert!(decided.iter().all(|record| record.kept == record.reason.is_none()));
+    decided.into_iter().map(|record| record.reason).collect()
+}
+
+fn kept_ids(records: &[CurationRecord], config: &CurateConfig) -> BTreeSet<String> {
+    let (decided, _) = decide(records, config);
+    let kept = decided.into_iter().filter(|record| record.kept);
+    kept.map(|record| record.id).collect()
+}
+
+/// The same decisions by sorting in memory, as [`select`] words its rules.
+fn decide_in_memory(records: &[CurationRecord], config: &CurateConfig) -> Vec<Option<DropReason>> {
+    let mut reasons: Vec<Option<DropReason>> = records.iter().map(|record| record.reason).collect();
+    let figures = |place: &usize| {
+        (
+            records[*place].q.unwrap(),
+            records[*place].i.unwrap(),
+            &records[*place].id,
+        )
+    };
+    let mut ranked: Vec<usize> = (0..records.len()).filter(|place| reasons[*place].is_none()).collect();
+    let cut = |share: f64| (share * ranked.len() as f64 + 1e-9).floor() as usize;
+    let (low, high) = (cut(config.drop_lowest), cut(config.drop_highest));
+    ranked.sort_by(|a, b| figures(a).partial_cmp(&figures(b)).unwrap());
+    for place in ranked.drain(..low) {
+        reasons[place] = Some(DropReason::LowQuality);
+    }
+    let turned = |place: &usize| (figures(place).0, -figures(place).1, figures(place).2);
+    ranked.sort_by(|a, b| turned(a).partial_cmp(&turned(b)).unwrap());
+    for place in ranked.split_off(ranked.len() - high) {
+        reasons[place] = Some(DropReason::HighQuality);
+    }
+    let of_kind = |benign: bool| {
+        ranked
+            .iter()
+            .filter(move |place| records[**place].is_benign() == benign)
+    };
+    let (n_benign, n_others) = places(of_kind(true).count(), of_kind(false).count(), config);
+    for (benign, total) in [(true, n_benign), (false, n_others)] {
+        let mut strata: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for place in of_kind(benign) {
+            strata.entry(&records[*place].stratum).or_default().push(*place);
+        }
+        let sizes: Vec<usize> = strata.values().map(Vec::len).collect();
+        for (mut stratum, n_places) in strata.into_values().zip(apportion(&sizes, total)) {
+            let least_stable = |place: &usize| (-figures(place).1, figures(place).2);
+            stratum.sort_by(|a, b| least_stable(a).partial_cmp(&least_stable(b)).unwrap());
+            for place in stratum.into_iter().skip(n_places) {
+                reasons[place] = Some(DropReason::LowInstability);
+            }
+        }
+    }
+    reasons
 }
 
 #[test]
@@ -74,10 +132,10 @@ fn spread_of_too_few_samples() {
 #[test]
 fn quintiles_go_and_the_least_stable_stay() {
     use DropReason::{HighQuality, LowInstability, LowQuality};
-    let pool: Vec<Candidate> = (0..10)
-        .map(|n| candidate(&format!("p{n}"), "s", false, f64::from(n), f64::from(n % 3)))
+    let pool: Vec<CurationRecord> = (0..10)
+        .map(|n| record(&format!("p{n}"), "s", false, f64::from(n), f64::from(n % 3)))
         .collect();
-    let selection = select(&pool, &config(2, 0.0));
+    let (decided, qi_box) = decide(&pool, &config(2, 0.0));
     let low = Some(LowInstability);
     let expected = [
         Some(LowQuality),
@@ -91,9 +149,10 @@ fn quintiles_go_and_the_least_stable_stay() {
         Some(HighQuality),
         Some(HighQuality),
     ];
-    assert_eq!(selection.dropped, expected);
+    let found: Vec<_> = decided.iter().map(|record| record.reason).collect();
+    assert_eq!(found, expected);
     assert_eq!(
-        selection.qi_box,
+        qi_box,
         Some(QiBox {
             q_low: 2.0,
             q_high: 7.0,
@@ -103,21 +162,19 @@ fn quintiles_go_and_the_least_stable_stay() {
 }
 
 #[test]
-fn a_prompt_with_one_scored_sample_goes_for_that_reason() {
-    let mut pool: Vec<Candidate> = (0..5)
-        .map(|n| candidate(&format!("p{n}"), "s", false, 5.0, 1.0))
-        .collect();
-    pool[3].spread.n_scored = 1;
-    assert_eq!(
-        select(&pool, &config(9, 0.0)).dropped[3],
-        Some(DropReason::TooFewScored)
-    );
+fn a_prompt_that_goes_already_keeps_its_reason_and_is_not_ranked() {
+    let mut pool: Vec<CurationRecord> = (0..5).map(|n| record(&format!("p{n}"), "s", false, 5.0, 1.0)).collect();
+    pool[3].reason = Some(DropReason::TooFewScored);
+    let reasons = reasons(&pool, &config(9, 0.0));
+    assert_eq!(reasons[3], Some(DropReason::TooFewScored));
+    // A fifth of four is none.
+    assert_eq!(reasons.iter().filter(|reason| reason.is_none()).count(), 4);
 }
 
 #[test]
 fn among_equals_in_quality_the_stabler_leave_the_box_first() {
-    let pool: Vec<Candidate> = (0..5)
-        .map(|n| candidate(&format!("p{n}"), "s", false, 5.0, f64::from(n)))
+    let pool: Vec<CurationRecord> = (0..5)
+        .map(|n| record(&format!("p{n}"), "s", false, 5.0, f64::from(n)))
         .collect();
     assert_eq!(
         kept_ids(&pool, &config(9, 0.0)),
@@ -132,16 +189,16 @@ fn a_lack_of_benign_prompts_is_made_up_and_a_lack_of_others_is_not() {
         drop_highest: 0.0,
         ..config(num_kept, 0.2)
     };
-    let mixed = |benign: usize, others: usize| -> Vec<Candidate> {
+    let mixed = |benign: usize, others: usize| -> Vec<CurationRecord> {
         (0..benign + others)
-            .map(|n| candidate(&format!("p{n:02}"), "s", n < benign, 5.0, 1.0))
+            .map(|n| record(&format!("p{n:02}"), "s", n < benign, 5.0, 1.0))
             .collect()
     };
-    let count = |pool: &[Candidate]| {
+    let count = |pool: &[CurationRecord]| {
         let kept = kept_ids(pool, &whole(10));
         let benign = pool
             .iter()
-            .filter(|candidate| candidate.benign && kept.contains(&candidate.id))
+            .filter(|record| record.is_benign() && kept.contains(&record.id))
             .count();
         (benign, kept.len() - benign)
     };
@@ -159,37 +216,41 @@ fn places_are_shared_out_by_largest_remainder() {
 }
 
 prop_compose! {
-    fn any_candidate()(
+    fn any_record()(
         stratum in 0..4_u8, benign: bool, q in 0..=20_u8, i in 0..=6_u8, n_scored in 0..=8_usize,
-    ) -> Candidate {
-        let scored = (n_scored > 0).then_some(());
-        let spread = Spread {
-            q: scored.map(|()| f64::from(q) / 2.0),
-            i: scored.map(|()| f64::from(i) / 2.0),
-            flip_rate: None,
+    ) -> CurationRecord {
+        let is_scored = n_scored > 0;
+        CurationRecord {
+            q: is_scored.then_some(f64::from(q) / 2.0),
+            i: is_scored.then_some(f64::from(i) / 2.0),
             n_scored,
-        };
-        Candidate { id: String::new(), stratum: format!("s{stratum}").into(), benign, spread }
+            reason: (n_scored < 2).then_some(DropReason::TooFewScored),
+            ..record("", &format!("s{stratum}"), benign, 0.0, 0.0)
+        }
     }
 }
 
-fn any_pool() -> impl Strategy<Value = Vec<Candidate>> {
-    proptest::collection::vec(any_candidate(), 0..60).prop_map(|mut pool| {
-        for (n, candidate) in pool.iter_mut().enumerate() {
-            candidate.id = format!("p{n:02}");
+fn any_pool() -> impl Strategy<Value = Vec<CurationRecord>> {
+    proptest::collection::vec(any_record(), 0..60).prop_map(|mut pool| {
+        for (n, record) in pool.iter_mut().enumerate() {
+            record.id = format!("p{n:02}");
         }
         pool
     })
 }
 
+/// Turns the order of a pool about.
+fn shuffle(pool: &mut [CurationRecord], seed: u64) {
+    pool.sort_by_key(|record| (record.id.bytes().map(u64::from).sum::<u64>() ^ seed).wrapping_mul(seed | 1));
+}
+
 proptest! {
     #[test]
     fn never_more_than_asked_and_every_reason_is_true(pool in any_pool(), num_kept in 1..40_usize, share in 0.0..0.6) {
-        let config = config(num_kept, share);
-        let selection = select(&pool, &config);
-        let count = |reason| selection.dropped.iter().filter(|dropped| **dropped == reason).count();
+        let reasons = reasons(&pool, &config(num_kept, share));
+        let count = |reason| reasons.iter().filter(|dropped| **dropped == reason).count();
         prop_assert!(count(None) <= num_kept);
-        let ranked = pool.iter().filter(|candidate| candidate.spread.n_scored >= 2).count();
+        let ranked = pool.iter().filter(|record| record.n_scored >= 2).count();
         prop_assert_eq!(count(Some(DropReason::TooFewScored)), pool.len() - ranked);
         prop_assert_eq!(count(Some(DropReason::LowQuality)), ranked / 5);
         prop_assert_eq!(count(Some(DropReason::HighQuality)), ranked / 5);
@@ -197,36 +258,42 @@ proptest! {
 
     #[test]
     fn whatever_is_inside_lies_between_what_was_cut(pool in any_pool(), num_kept in 1..40_usize) {
-        let selection = select(&pool, &config(num_kept, 0.15));
+        let (decided, qi_box) = decide(&pool, &config(num_kept, 0.15));
         let qualities = |wanted: &dyn Fn(Option<DropReason>) -> bool| -> Vec<f64> {
-            let chosen = pool.iter().zip(&selection.dropped).filter(|(_, reason)| wanted(**reason));
-            chosen.filter_map(|(candidate, _)| candidate.spread.q).collect()
+            let chosen = decided.iter().filter(|record| wanted(record.reason));
+            chosen.filter_map(|record| record.q).collect()
         };
         let low = qualities(&|reason| reason == Some(DropReason::LowQuality));
         let high = qualities(&|reason| reason == Some(DropReason::HighQuality));
         let inside = qualities(&|reason| matches!(reason, None | Some(DropReason::LowInstability)));
-        for q in inside {
-            prop_assert!(low.iter().all(|low| *low <= q) && high.iter().all(|high| *high >= q));
+        for q in &inside {
+            prop_assert!(low.iter().all(|low| low <= q) && high.iter().all(|high| high >= q));
         }
+        let kept = || decided.iter().filter(|record| record.kept);
+        let expected = kept().next().map(|_| QiBox {
+            q_low: inside.iter().copied().fold(f64::INFINITY, f64::min),
+            q_high: inside.iter().copied().fold(0.0, f64::max),
+            i_low: kept().filter_map(|record| record.i).fold(f64::INFINITY, f64::min),
+        });
+        prop_assert_eq!(qi_box, expected);
     }
 
     #[test]
     fn in_each_stratum_nothing_dropped_for_stability_is_less_stable(pool in any_pool(), num_kept in 1..40_usize) {
-        let selection = select(&pool, &config(num_kept, 0.15));
-        let decided: Vec<_> = pool.iter().zip(&selection.dropped).collect();
-        for (kept, _) in decided.iter().filter(|(_, reason)| reason.is_none()) {
-            for (gone, _) in decided.iter().filter(|(_, reason)| **reason == Some(DropReason::LowInstability)) {
-                let same = kept.stratum == gone.stratum && kept.benign == gone.benign;
-                prop_assert!(!same || kept.spread.i >= gone.spread.i);
+        let (decided, _) = decide(&pool, &config(num_kept, 0.15));
+        for kept in decided.iter().filter(|record| record.kept) {
+            for gone in decided.iter().filter(|record| record.reason == Some(DropReason::LowInstability)) {
+                let same = kept.stratum == gone.stratum && kept.kind == gone.kind;
+                prop_assert!(!same || kept.i >= gone.i);
             }
         }
     }
 
     #[test]
     fn the_benign_share_is_not_exceeded(pool in any_pool(), num_kept in 1..40_usize, share in 0.0..0.6) {
-        let selection = select(&pool, &config(num_kept, share));
-        let kept = pool.iter().zip(&selection.dropped).filter(|(_, reason)| reason.is_none());
-        let (benign, others): (Vec<_>, Vec<_>) = kept.partition(|(candidate, _)| candidate.benign);
+        let (decided, _) = decide(&pool, &config(num_kept, share));
+        let kept = decided.iter().filter(|record| record.kept);
+        let (benign, others): (Vec<_>, Vec<_>) = kept.partition(|record| record.is_benign());
         let total = (benign.len() + others.len()) as f64;
         prop_assert!(benign.len() as f64 <= share * total + 1.0, "{} of {}", benign.len(), total);
     }
@@ -234,9 +301,18 @@ proptest! {
     #[test]
     fn the_order_of_the_pool_does_not_matter(pool in any_pool(), num_kept in 1..40_usize, seed: u64) {
         let mut shuffled = pool.clone();
-        shuffled.sort_by_key(|candidate| (candidate.id.bytes().map(u64::from).sum::<u64>() ^ seed).wrapping_mul(seed | 1));
+        shuffle(&mut shuffled, seed);
         let config = config(num_kept, 0.15);
         prop_assert_eq!(kept_ids(&pool, &config), kept_ids(&shuffled, &config));
+    }
+
+    #[test]
+    fn sorting_by_files_decides_as_sorting_in_memory(
+        mut pool in any_pool(), num_kept in 1..40_usize, share in 0.0..0.6, seed: u64,
+    ) {
+        shuffle(&mut pool, seed);
+        let config = config(num_kept, share);
+        prop_assert_eq!(reasons(&pool, &config), decide_in_memory(&pool, &config));
     }
 
     #[test]

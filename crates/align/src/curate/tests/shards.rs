@@ -265,8 +265,9 @@ fn a_picture_of_many_prompts_stays_small() {
         kept: number.is_multiple_of(16),
         benign: number.is_multiple_of(7),
     };
-    let marks: Vec<picture::Mark> = (0..159_000).map(mark).collect();
-    picture::write(&path, &marks, None).unwrap();
+    let mut census = picture::Census::default();
+    (0..159_000).for_each(|number| census.count(&mark(number)));
+    picture::write(&path, &census, (0..159_000).map(|number| Ok(mark(number))), None).unwrap();
     let svg = std::fs::read_to_string(&path).unwrap();
     assert!(svg.len() < 1_500_000, "{} bytes", svg.len());
     assert!(svg.contains("hazardous, kept (8518)"), "all are counted");
