@@ -86,6 +86,11 @@ impl<'a> Fields<'a> {
         self.as_text(name, value)
     }
 
+    /// A text that says something, of a field that a file may have under this name, if any.
+    pub fn filled_text(&mut self, name: Option<&str>) -> Option<String> {
+        self.text(name?).filter(|text| !text.is_empty())
+    }
+
     /// A text that must be there.
     pub fn required_text(&mut self, name: &str) -> Option<String> {
         let value = self.required(name)?;

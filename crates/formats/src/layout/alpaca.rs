@@ -39,15 +39,16 @@ impl Layout for Alpaca {
     fn read(&self, mut fields: Fields) -> Vec<Record> {
         let columns = &self.columns;
         let mut item = fields.item(Truth::Json);
-        let pictures = fields.pictures(&columns.images);
-        let system = fields.text(&columns.system).filter(|text| !text.is_empty());
+        let images = columns.images.as_deref();
+        let pictures = images.map_or_else(Vec::new, |name| fields.pictures(name));
+        let system = fields.filled_text(columns.system.as_deref());
         let mut turns: Vec<(Role, String)> = system.map(|text| (Role::System, text)).into_iter().collect();
-        turns.extend(history(&mut fields, &columns.history));
+        turns.extend(columns.history.iter().flat_map(|name| history(&mut fields, name)));
         let instruction = fields.required_text(&columns.prompt).unwrap_or_default();
-        let input = fields.text(&columns.query).filter(|text| !text.is_empty());
+        let input = fields.filled_text(columns.query.as_deref());
         let question = [instruction].into_iter().chain(input).collect::<Vec<_>>().join("\n");
         turns.push((Role::User, question));
-        let output = fields.text(&columns.response).filter(|text| !text.is_empty());
+        let output = fields.filled_text(columns.response.as_deref());
         turns.extend(output.map(|text| (Role::Assistant, text)));
         item.messages = placeholders::messages(turns, &pictures, Unplaced::Refused, fields.faults());
         vec![fields.record(item, pictures)]

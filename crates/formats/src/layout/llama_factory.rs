@@ -7,7 +7,8 @@
 //!           "tags": {"role_tag", "content_tag", "user_tag", "assistant_tag", "system_tag"}}}
 //! ```
 //!
-//! Source: LLaMA-Factory's `data/README.md`; what an entry leaves out has the names given there.
+//! Source: LLaMA-Factory's `data/README.md`; what an entry leaves out has the names given there. A column that is null
+//! is one that the file has not, or that is not to be read; any other null says nothing.
 
 use std::path::Path;
 
@@ -42,17 +43,17 @@ enum Formatting {
     ShareGpt,
 }
 
-/// The names of columns.
+/// The names of columns; none where a column is not to be read.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Columns {
     pub messages: String,
     pub prompt: String,
-    pub query: String,
-    pub response: String,
-    pub history: String,
-    pub system: String,
-    pub images: String,
+    pub query: Option<String>,
+    pub response: Option<String>,
+    pub history: Option<String>,
+    pub system: Option<String>,
+    pub images: Option<String>,
 }
 
 impl Default for Columns {
@@ -60,11 +61,11 @@ impl Default for Columns {
         Self {
             messages: "conversations".to_owned(),
             prompt: "instruction".to_owned(),
-            query: "input".to_owned(),
-            response: "output".to_owned(),
-            history: "history".to_owned(),
-            system: "system".to_owned(),
-            images: "images".to_owned(),
+            query: Some("input".to_owned()),
+            response: Some("output".to_owned()),
+            history: Some("history".to_owned()),
+            system: Some("system".to_owned()),
+            images: Some("images".to_owned()),
         }
     }
 }
@@ -115,11 +116,23 @@ impl Description {
             .find_map(|folder| {
                 let text = fs_err::read_to_string(folder.join(FILE_NAME)).ok()?;
                 let entries: Map<String, Value> = serde_json::from_str(&text).ok()?;
-                let mut described = entries
-                    .into_iter()
-                    .filter_map(|(_, entry)| Self::deserialize(entry).ok());
+                let mut described = entries.into_iter().filter_map(|(_, entry)| Self::read(entry));
                 described.find(|entry| folder.join(&entry.file_name) == path)
             })
+    }
+
+    fn read(mut entry: Value) -> Option<Self> {
+        let is_said = |_: &String, value: &mut Value| !value.is_null();
+        let fields = entry.as_object_mut()?;
+        fields.retain(is_said);
+        if let Some(Value::Object(tags)) = fields.get_mut("tags") {
+            tags.retain(is_said);
+        }
+        if let Some(Value::Object(columns)) = fields.get_mut("columns") {
+            // One of these two is the file's main column, and the other names nothing in it.
+            columns.retain(|name, value| !value.is_null() || !["messages", "prompt"].contains(&name.as_str()));
+        }
+        Self::deserialize(entry).ok()
     }
 
     /// The format that the entry says.

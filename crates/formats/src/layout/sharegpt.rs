@@ -42,13 +42,10 @@ impl Layout for ShareGpt {
         let (columns, tags) = (&self.columns, &self.tags);
         self.name_speakers(&mut fields);
         let mut item = fields.item(Truth::Json);
-        let column = if fields.has(&columns.images) {
-            &columns.images
-        } else {
-            "image"
-        };
-        let pictures = fields.pictures(column);
-        let system = fields.text(&columns.system).filter(|text| !text.is_empty());
+        let images = columns.images.as_deref();
+        let column = images.map(|name| if fields.has(name) { name } else { "image" });
+        let pictures = column.map_or_else(Vec::new, |name| fields.pictures(name));
+        let system = fields.filled_text(columns.system.as_deref());
         let mut turns: Vec<(Role, String)> = system.map(|text| (Role::System, text)).into_iter().collect();
         turns.extend(fields.turns(&columns.messages, &tags.role_tag, &tags.content_tag));
         item.messages = placeholders::messages(turns, &pictures, Unplaced::Refused, fields.faults());

@@ -194,6 +194,53 @@ fn a_dataset_info_says_what_columns_and_speakers_are_called() {
 }
 
 #[test]
+fn columns_that_a_dataset_info_calls_null_are_not_there() {
+    let folder = with_pictures();
+    let unused = |columns: Value| {
+        let mut all = json!({ "messages": null, "prompt": null, "query": null, "response": null, "history": null,
+                              "system": null, "tools": null, "images": null });
+        all.as_object_mut()
+            .unwrap()
+            .extend(columns.as_object().unwrap().clone());
+        all
+    };
+    let info = json!({
+        "talks": {
+            "file_name": "talks.json", "formatting": "sharegpt", "subset": null, "num_samples": null,
+            "columns": unused(json!({ "messages": "dialog", "images": "photos" })),
+            "tags": { "role_tag": "who", "content_tag": "says", "user_tag": "person", "assistant_tag": "bot",
+                      "observation_tag": null, "system_tag": null },
+        },
+        "asked": {
+            "file_name": "asked.json", "formatting": "alpaca", "columns": unused(json!({ "prompt": "ask" })), "tags": null,
+        },
+    });
+    fs_err::write(folder.path().join("dataset_info.json"), info.to_string()).unwrap();
+    let talk = json!([{
+        "dialog": [{ "who": "person", "says": "<image>What?" }, { "who": "bot", "says": "A cup." }],
+        "photos": ["2.png"], "null": "no column", "system": "not to be read",
+    }]);
+    let path = folder.path().join("talks.json");
+    fs_err::write(&path, talk.to_string()).unwrap();
+    assert_eq!(faults(&path, None), []);
+    assert_eq!(Source::open(&path, None).unwrap().format, Format::ShareGpt);
+    let read = records(&path, Format::ShareGpt).remove(0);
+    assert_eq!(shades(&read), [20]);
+    assert_eq!(read.item.messages.len(), 2, "{:?}", read.item.messages);
+    assert_eq!(read.extra["system"], "not to be read");
+
+    let path = folder.path().join("asked.json");
+    let asked = json!([{ "ask": "Who?", "input": "no", "output": "no", "history": "no", "system": "no", "images": 7 }]);
+    fs_err::write(&path, asked.to_string()).unwrap();
+    assert_eq!(faults(&path, None), []);
+    let read = records(&path, Format::Alpaca).remove(0);
+    assert_eq!(
+        (read.item.messages.len(), read.item.messages[0].plain_text().as_str()),
+        (1, "Who?")
+    );
+}
+
+#[test]
 fn alpaca_holds_turns_before_the_question_and_is_described() {
     let folder = with_pictures();
     let path = folder.path().join("d.jsonl");
