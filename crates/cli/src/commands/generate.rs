@@ -29,6 +29,9 @@ Each line of --out holds `id`, `prompt_ids`, `output_ids`, `text`, `finish_reaso
 goes on after a stop, with the model and the settings that FILE.jsonl.settings.json names beside
 --out; --num-samples may grow.
 
+The exit code is 0 once every line is there, 3 where a line of the data cannot be used, 4 where the
+model cannot, 6 after a stop; `scruple --help` has them all.
+
 Examples:
   scruple generate --model MODEL --data asked.jsonl --out answers.jsonl
   scruple generate --model MODEL --data asked.jsonl --out many.jsonl --temperature 1 --num-samples 8";

@@ -16,13 +16,20 @@ use crate::interrupt;
 use crate::lines::LineWriter;
 
 const AFTER_HELP: &str = "\
-Data is one JSON object a line with `id` and `messages`; the last message is the assistant's.
+Data is one JSON object a line, image paths relative to the data file, the last message the
+assistant's:
+  {\"id\": \"1\", \"messages\": [{\"role\": \"user\", \"content\": [
+    {\"type\": \"image\", \"image\": \"cat.png\"}, {\"type\": \"text\", \"text\": \"What is this?\"}]},
+    {\"role\": \"assistant\", \"content\": \"A cat.\"}]}
 
 Each line of --out holds `id`, `input_ids` (prompt and reply, image tokens expanded), `labels_mask`
 (1 on the tokens of the last message, its end token included) and `logprobs`: entry t is the
 log-probability (nats) of token t given those before it, null for the first. Lines are written as
 they come. --resume goes on after a stop, with the model that FILE.jsonl.settings.json names beside
 --out.
+
+The exit code is 0 once every line is there, 3 where a line of the data cannot be used, 4 where the
+model cannot, 6 after a stop; `scruple --help` has them all.
 
 Example:
   scruple score --model MODEL --data dialogues.jsonl --out scores.jsonl";
