@@ -1,9 +1,10 @@
 //! Proof of the room: a scripted model and judge, a folder, and what stands in it.
 
 mod policies;
+mod prompts;
 mod shards;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::*;
@@ -13,8 +14,7 @@ use crate::engine::{
     SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
 };
 use crate::progress::Silent;
-use crate::run_dir::read_journal;
-use crate::types::{Item, ItemKind, Message, Role, read_items, write_items};
+use crate::types::{Item, ItemKind, Message, Role, read_items};
 use crate::verdict::{Decision, Judgement, PerceptionLevel, Verdict};
 
 /// Answers every prompt with one digit that depends on the seed, and fails once `patience` requests were answered.
@@ -220,6 +220,21 @@ fn the_folder_holds_what_the_summary_says() {
         svg.contains("hazardous, kept (8)") && svg.contains("benign, kept (2)"),
         "{svg}"
     );
+    let names = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let names: BTreeSet<_> = names.map(|name| name.into_string().unwrap()).collect();
+    insta::assert_debug_snapshot!(names, @r#"
+    {
+        "curated.jsonl",
+        "curation.jsonl",
+        "qi_box.svg",
+        "samples.jsonl",
+        "sampling.json",
+        "summary.json",
+    }
+    "#);
+
     // Circles: a legend mark for each of the two groups, and one a scored hazardous prompt.
     assert_eq!(svg.matches("<circle").count(), 2 + 20);
 }
@@ -410,84 +425,4 @@ fn settings_out_of_range_are_named() {
         .unwrap_err()
         .to_string();
     assert!(unknown.contains("unknown field `num_sample`"), "{unknown}");
-}
-
-#[test]
-fn a_pool_with_an_id_that_stands_twice_is_refused_before_anything_is_sampled() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut items = pool();
-    // Of two ids that stand twice, the one whose second line comes first is named.
-    items[12].id = "h9".into();
-    items[25].id = "h0".into();
-    let file = folder.path().join("pool.jsonl");
-    write_items(&file, &items).unwrap();
-    let (config, rubric) = (small(), rubric());
-    let curation = Curation {
-        pool: Pool::File(&file),
-        ..curation(&rubric, &config)
-    };
-    let mut engine = DigitEngine::new();
-    let answers = folder.path().join("answers");
-    let refused = run(
-        &mut [Policy::local(&mut engine)],
-        &curation,
-        output(&answers, "digits"),
-        &mut Silent,
-    );
-    let message = refused
-        .unwrap_err()
-        .to_string()
-        .replace(&file.display().to_string(), "POOL");
-    insta::assert_snapshot!(message, @"POOL:13: id `h9` stands already on line 10: expected unique ids");
-    assert_eq!(engine.requests, 0);
-}
-
-/// Scores of the prompt `once` the first sample alone, each prompt having four.
-struct Picky;
-
-impl Judge for Picky {
-    fn name(&self) -> &'static str {
-        "picky"
-    }
-
-    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
-        let judgements = DigitJudge.judge(responses)?;
-        let is_first = |index: usize| index % 4 == 0;
-        let picky = |(index, judgement): (usize, Judgement)| {
-            let (item, _) = responses[index];
-            let scores = item.id != "once" || is_first(index);
-            if scores {
-                judgement
-            } else {
-                Judgement::Unscored("once is enough".into())
-            }
-        };
-        Ok(judgements.into_iter().enumerate().map(picky).collect())
-    }
-}
-
-#[test]
-fn a_prompt_with_one_scored_sample_is_not_ranked() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut items = pool();
-    items[4].id = "once".into();
-    let (config, rubric) = (small(), rubric());
-    let curation = Curation {
-        pool: Pool::Items(&items),
-        judge: &Picky,
-        ..curation(&rubric, &config)
-    };
-    let mut engine = DigitEngine::new();
-    let summary = run(
-        &mut [Policy::local(&mut engine)],
-        &curation,
-        output(folder.path(), "digits"),
-        &mut Silent,
-    )
-    .unwrap();
-    assert_eq!(summary.dropped[&DropReason::TooFewScored], 2);
-    let records: Vec<CurationRecord> = read_journal(&folder.path().join("curation.jsonl")).unwrap();
-    let once = records.iter().find(|record| record.id == "once").unwrap();
-    assert_eq!((once.n_scored, once.reason), (1, Some(DropReason::TooFewScored)));
-    assert!(once.q.is_some() && once.flip_rate.is_none());
 }
