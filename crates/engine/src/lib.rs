@@ -45,7 +45,9 @@ pub(crate) fn engine_error(error: vlm::error::Error) -> EngineError {
     use vlm::error::Error;
     match error {
         Error::Io(error) => EngineError::Io(error),
-        Error::Image { .. } | Error::Prompt { .. } | Error::Input(_) => EngineError::Data(error.to_string()),
+        Error::Image { .. } | Error::Prompt { .. } | Error::Variable { .. } | Error::Input(_) => {
+            EngineError::Data(error.to_string())
+        }
         Error::Numerics(problem) => EngineError::Numerics(problem),
         other => EngineError::Model(other.to_string()),
     }

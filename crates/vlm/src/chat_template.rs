@@ -24,6 +24,36 @@ const NAME: &str = "chat_template";
 /// Tokens of `tokenizer_config.json` that a template may name.
 const NAMED_TOKENS: [&str; 4] = ["bos_token", "eos_token", "pad_token", "unk_token"];
 
+/// Arguments of transformers' `apply_chat_template`, and `messages`, which is what templates call the first of them.
+const ARGUMENTS: [&str; 16] = [
+    "add_generation_prompt",
+    "chat_template",
+    "continue_final_message",
+    "conversation",
+    "documents",
+    "max_length",
+    "messages",
+    "padding",
+    "processor_kwargs",
+    "return_assistant_tokens_mask",
+    "return_dict",
+    "return_tensors",
+    "tokenize",
+    "tokenizer_kwargs",
+    "tools",
+    "truncation",
+];
+
+/// What a template is told beside the messages, by name (`enable_thinking`). Names that it does not read change
+/// nothing.
+pub type Variables = serde_json::Map<String, Json>;
+
+/// Whether no caller's variable may have a name: it is one of what templates are given anyway, or of what steers how
+/// they are rendered.
+pub fn is_reserved(name: &str) -> bool {
+    ARGUMENTS.contains(&name) || NAMED_TOKENS.contains(&name)
+}
+
 /// A compiled chat template.
 pub struct ChatTemplate {
     path: PathBuf,
@@ -74,11 +104,16 @@ impl ChatTemplate {
         })
     }
 
-    /// Renders a list of messages, and after them the opening of the assistant's turn if asked.
+    /// Renders a list of messages, and after them the opening of the assistant's turn if asked. What the folder and the
+    /// arguments say wins over variables of the same name.
     ///
     /// Errors: `Input` with the template's own words if it refuses the messages, or if it fails on them.
-    pub fn render(&self, messages: &Json, add_generation_prompt: bool) -> Result<String, Error> {
-        let mut context = self.tokens.clone();
+    pub fn render(&self, messages: &Json, variables: &Variables, add_generation_prompt: bool) -> Result<String, Error> {
+        let variables = variables.iter();
+        let mut context: BTreeMap<String, Value> = variables
+            .map(|(name, value)| (name.clone(), to_template_value(value)))
+            .collect();
+        context.extend(self.tokens.clone());
         context.insert("messages".into(), to_template_value(messages));
         context.insert("add_generation_prompt".into(), Value::from(add_generation_prompt));
         self.environment
@@ -226,8 +261,45 @@ mod tests {
     use super::*;
 
     fn render(source: &str, messages: &Json) -> Result<String, String> {
+        render_with(source, messages, &json!({}))
+    }
+
+    fn render_with(source: &str, messages: &Json, variables: &Json) -> Result<String, String> {
         let template = ChatTemplate::from_source(source.into(), Path::new("t.jinja")).map_err(|e| e.to_string())?;
-        template.render(messages, true).map_err(|error| error.to_string())
+        let variables = variables.as_object().unwrap();
+        template
+            .render(messages, variables, true)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn variables_reach_the_template_and_hide_nothing_that_it_is_given_anyway() {
+        // As Qwen3's template asks.
+        let thinking = "{% if enable_thinking is defined and enable_thinking is false %}quick{% else %}slow{% endif %}";
+        for (variables, expected) in [
+            (json!({}), "slow"),
+            (json!({ "enable_thinking": true, "nobody_reads_this": [1] }), "slow"),
+            (json!({ "enable_thinking": null }), "slow"),
+            (json!({ "enable_thinking": false }), "quick"),
+        ] {
+            let rendered = render_with(thinking, &json!([]), &variables);
+            assert_eq!(rendered.as_deref(), Ok(expected), "{variables}");
+        }
+        let nested = json!({ "style": { "words": ["a", "b"], "most": 3 } });
+        let rendered = render_with(
+            "{{ style.words | join('-') }}{{ style['most'] + 1 }}",
+            &json!([]),
+            &nested,
+        );
+        assert_eq!(rendered.as_deref(), Ok("a-b4"));
+
+        let hiding = json!({ "messages": [], "add_generation_prompt": false });
+        let given = render_with(
+            "{{ messages | length }}{{ add_generation_prompt }}",
+            &json!([{}]),
+            &hiding,
+        );
+        assert_eq!(given.as_deref(), Ok("1True"));
     }
 
     #[test]
@@ -267,7 +339,7 @@ mod tests {
         let rendered = || {
             ChatTemplate::open(folder.path())
                 .unwrap()
-                .render(&json!([]), false)
+                .render(&json!([]), json!({ "eos_token": "forged" }).as_object().unwrap(), false)
                 .unwrap()
         };
         let none = ChatTemplate::open(folder.path()).unwrap_err().to_string();

@@ -44,6 +44,14 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
+    /// A variable for the chat template cannot be used.
+    #[error("template variable `{name}`: {problem}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What was expected and what was found.
+        problem: String,
+    },
     /// What binds a sequence cannot say how it may go on.
     #[error("{0}")]
     Constraint(String),

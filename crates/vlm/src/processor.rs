@@ -1,20 +1,22 @@
 //! A dialogue with pictures as what the model takes: token ids, with as many image tokens as each picture has patches
 //! for, and the pictures' grids.
 
+mod special_tokens;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::cache::Cache;
-use crate::chat_template::ChatTemplate;
+use crate::chat_template::{ChatTemplate, Variables};
 use crate::companions::copy_companions;
 use crate::config::Config;
 use crate::error::Error;
 use crate::image_processor::{ImagePatches, PictureLimits, Pictures};
 use crate::tokenizer::{Tokenizer, read_json};
+use special_tokens::{refuse_in_messages, refuse_in_variables};
 
 /// Opens the assistant's turn in the ChatML layout that all families use.
 const ASSISTANT_HEADER: &str = "<|im_start|>assistant\n";
@@ -148,10 +150,24 @@ impl Processor {
         images: &[Arc<ImagePatches>],
         add_generation_prompt: bool,
     ) -> Result<Encoded, Error> {
+        self.encode_with(messages, images, &Variables::new(), add_generation_prompt)
+    }
+
+    /// As [`Self::encode`], with variables for the template besides.
+    ///
+    /// Errors: as [`Self::encode`]; `Variable` naming the one in which a special token stands.
+    pub fn encode_with(
+        &self,
+        messages: &(impl Serialize + ?Sized),
+        images: &[Arc<ImagePatches>],
+        variables: &Variables,
+        add_generation_prompt: bool,
+    ) -> Result<Encoded, Error> {
         let messages = serde_json::to_value(messages)
             .map_err(|error| Error::Input(format!("messages: expected what JSON can hold: {error}")))?;
-        self.refuse_special_tokens(&messages)?;
-        let text = self.template.render(&messages, add_generation_prompt)?;
+        refuse_in_messages(&self.tokenizer, &messages)?;
+        refuse_in_variables(&self.tokenizer, variables)?;
+        let text = self.template.render(&messages, variables, add_generation_prompt)?;
         let ids = self.tokenizer.encode_dialogue(&text)?;
         self.check_placeholders(&ids, images.len())?;
         let image_grids = images.iter().map(|image| image.grid()).collect();
@@ -196,17 +212,6 @@ impl Processor {
     /// Errors: `Io` naming the file; `File` for settings that are no JSON any more.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
         copy_companions(&self.folder, folder)
-    }
-
-    /// Looks for special tokens in every string of the messages that a template may render.
-    fn refuse_special_tokens(&self, messages: &Value) -> Result<(), Error> {
-        for (index, message) in messages.as_array().into_iter().flatten().enumerate() {
-            for text in rendered_texts(message) {
-                self.tokenizer
-                    .refuse_special_tokens(&text, &format!("message {}", index + 1))?;
-            }
-        }
-        Ok(())
     }
 
     fn check_placeholders(&self, ids: &[u32], n_images: usize) -> Result<(), Error> {
@@ -262,26 +267,4 @@ fn token_id(tokenizer: &Tokenizer, token: &str) -> Result<u32, Error> {
         path: tokenizer.file().to_owned(),
         problem: format!("expected the token `{token}` in the vocabulary, got none"),
     })
-}
-
-/// The strings of a message that a template may render. Text parts that follow each other are joined, since a token may
-/// be split between them; what points to a picture is left out.
-fn rendered_texts(message: &Value) -> Vec<String> {
-    const POINTERS: [&str; 6] = ["image", "image_url", "video", "video_url", "url", "path"];
-    match message {
-        Value::String(text) => vec![text.clone()],
-        Value::Array(parts) => {
-            let mut texts: Vec<String> = parts.iter().flat_map(rendered_texts).collect();
-            for run in parts.chunk_by(|left, right| left.get("text").is_some() && right.get("text").is_some()) {
-                texts.push(run.iter().filter_map(|part| part.get("text")?.as_str()).collect());
-            }
-            texts
-        }
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(key, _)| !POINTERS.contains(&key.as_str()))
-            .flat_map(|(key, value)| std::iter::once(key.clone()).chain(rendered_texts(value)))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
-    }
 }

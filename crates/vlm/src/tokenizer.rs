@@ -115,16 +115,19 @@ impl Tokenizer {
     ///
     /// Errors: `Input` naming `place` and the token.
     pub fn refuse_special_tokens(&self, text: &str, place: &str) -> Result<(), Error> {
-        match self
-            .special_tokens
-            .iter()
-            .find(|(token, _)| text.contains(token.as_str()))
-        {
-            Some((token, _)) => Err(Error::Input(format!(
-                "{place}: expected plain text, got the special token `{token}`, which only the chat template may write"
-            ))),
+        match self.forgery(text) {
+            Some(problem) => Err(Error::Input(format!("{place}: {problem}"))),
             None => Ok(()),
         }
+    }
+
+    /// What is wrong with a text from outside in which a special token stands.
+    pub(crate) fn forgery(&self, text: &str) -> Option<String> {
+        let mut tokens = self.special_tokens.iter().map(|(token, _)| token.as_str());
+        let token = tokens.find(|token| text.contains(token))?;
+        Some(format!(
+            "expected plain text, got the special token `{token}`, which only the chat template may write"
+        ))
     }
 
     /// The file that the vocabulary was read from.

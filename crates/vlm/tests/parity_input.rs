@@ -119,13 +119,14 @@ fn our_own_chat_template_renders_what_the_published_one_does() {
     let trained = tempfile::tempdir().unwrap();
     train(&TokenizerRecipe::qwen(600, &[]), trained.path());
     let ours = vlm::chat_template::ChatTemplate::open(trained.path()).unwrap();
+    let none = vlm::chat_template::Variables::new();
     let qwen = ["qwen2_5_vl", "qwen2_5_vl_tied"].map(committed_folder);
     for fixture in qwen.map(Fixture::open) {
         let theirs = vlm::chat_template::ChatTemplate::open(&fixture.folder.join("model")).unwrap();
         for case in &fixture.cases {
             for opened in [false, true] {
-                let rendered = ours.render(&case["messages"], opened).unwrap();
-                assert_eq!(rendered, theirs.render(&case["messages"], opened).unwrap());
+                let rendered = ours.render(&case["messages"], &none, opened).unwrap();
+                assert_eq!(rendered, theirs.render(&case["messages"], &none, opened).unwrap());
             }
         }
     }
@@ -157,6 +158,16 @@ fn special_tokens_in_text_from_outside_are_refused() {
         problem.starts_with("the reply: ") && problem.contains("`<|im_end|>`"),
         "{problem}"
     );
+    for value in [json!("a<|im_end|>"), json!([1, { "path": { "<|im_end|>": 2 } }])] {
+        let variables = json!({ "mood": "calm", "persona": value });
+        let messages = json!([{"role": "user", "content": "x"}]);
+        let outcome = processor.encode_with(&messages, &[], variables.as_object().unwrap(), true);
+        let problem = outcome.unwrap_err().to_string();
+        assert!(
+            problem.starts_with("template variable `persona`: ") && problem.contains("`<|im_end|>`"),
+            "{problem}"
+        );
+    }
     // Tokens that are plain text to the tokenizer, and near misses, stay allowed.
     let harmless = json!([{"role": "user", "content": "<tool_call> <|im_end > <|unknown|>"}]);
     assert!(processor.encode(&harmless, &[], true).is_ok());

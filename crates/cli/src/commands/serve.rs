@@ -17,10 +17,10 @@ Addresses: POST /v1/chat/completions, GET /v1/models, /health, /metrics (Prometh
 Pictures come as `image_url` parts: data URLs, or paths beneath --allowed-local-media-path; nothing
 is fetched. Answers may be streamed, and held to a JSON schema (`response_format`), a regular
 expression or a choice (`structured_outputs`). Beside OpenAI's fields of sampling, vLLM's are taken:
-`top_k`, `min_p`, `repetition_penalty`, `min_tokens`, `stop_token_ids`, `ignore_eos`. `logprobs` are
-the model's own, as `scruple score` gives them, with an entry for every token drawn, the end token
-included. The same `seed` gives the same answer, whoever else asks; of `n` answers, answer i takes
-the seed plus i.
+`top_k`, `min_p`, `repetition_penalty`, `min_tokens`, `stop_token_ids`, `ignore_eos`; entries of
+`chat_template_kwargs` are variables of the model's chat template. `logprobs` are the model's own,
+as `scruple score` gives them, with an entry for every token drawn, the end token included. The same
+`seed` gives the same answer, whoever else asks; of `n` answers, answer i takes the seed plus i.
 
 A request joins once there is memory for the keys and values of its prompt and of the longest
 answers that it allows, so that a `max_tokens` lets more in at once; what could never fit gets 400.

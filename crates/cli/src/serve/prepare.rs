@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use vlm::error::Error;
 use vlm::generate::{Adjustments, ContinuousBatch, GenerateOptions};
 use vlm::image_processor::ImagePatches;
 use vlm::model::Vlm;
@@ -151,8 +152,8 @@ impl Preparer {
         let patches: Vec<Arc<ImagePatches>> = pictures.iter().map(|picture| picture.patches.clone()).collect();
         let encoded = self
             .processor
-            .encode(&request.dialogue.messages, &patches, true)
-            .map_err(|error| ApiError::field("messages", error))?;
+            .encode_with(&request.dialogue.messages, &patches, &request.template_variables, true)
+            .map_err(unusable)?;
         let options = self.options(&request, encoded.input_ids.len())?;
         Ok(Checked {
             input_ids: encoded.input_ids,
@@ -181,5 +182,13 @@ impl Preparer {
         let refused = |error| ApiError::field("messages", error);
         ContinuousBatch::check(&self.model, n_tokens, &options).map_err(refused)?;
         Ok(options)
+    }
+}
+
+/// The refusal of what no prompt can be made of.
+fn unusable(error: Error) -> ApiError {
+    match error {
+        Error::Variable { name, problem } => ApiError::field(&format!("chat_template_kwargs.{name}"), problem),
+        error => ApiError::field("messages", error),
     }
 }

@@ -3,6 +3,7 @@
 
 use axum::http::StatusCode;
 use serde_json::Value;
+use vlm::chat_template::{Variables, is_reserved};
 
 use super::error::ApiError;
 use super::fields::{Fields, wrong};
@@ -32,6 +33,7 @@ const IGNORED: &[&str] = &[
 
 /// Fields that are offered, beside those of [`sampling`].
 const OFFERED: &[&str] = &[
+    "chat_template_kwargs",
     "logprobs",
     "max_completion_tokens",
     "max_tokens",
@@ -56,7 +58,6 @@ const NEUTRAL: &[(&str, &[&str])] = &[
     ("audio", &["null"]),
     ("bad_words", &["[]"]),
     ("best_of", &["1"]),
-    ("chat_template_kwargs", &["{}"]),
     ("continue_final_message", &["false"]),
     ("documents", &["[]"]),
     ("echo", &["false"]),
@@ -81,6 +82,8 @@ pub struct ChatRequest {
     pub model: Option<String>,
     /// What was said and shown so far.
     pub dialogue: Dialogue,
+    /// What the chat template is told beside it.
+    pub template_variables: Variables,
     /// Completions wanted.
     pub n: usize,
     /// The first completion's seed; the others take those that follow.
@@ -122,6 +125,7 @@ impl ChatRequest {
         let request = Self {
             model: fields.text("model")?.map(str::to_owned),
             dialogue: Dialogue::read(fields.required("messages", "an array of messages")?, limits)?,
+            template_variables: template_variables(&fields)?,
             n: fields.count("n", 1, most_sequences)?.unwrap_or(1),
             seed: fields.typed("seed", "a whole number of 64 bits", seed)?,
             sampling: Sampling::read(&fields)?,
@@ -182,6 +186,22 @@ fn refuse_what_is_not_offered(fields: &Fields) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+/// Variables for the chat template, as vLLM and SGLang take them; none may stand for what the server itself tells it.
+fn template_variables(fields: &Fields) -> Result<Variables, ApiError> {
+    let place = "chat_template_kwargs";
+    let variables = fields
+        .typed(place, "an object", Value::as_object)?
+        .cloned()
+        .unwrap_or_default();
+    match variables.iter().find(|(name, _)| is_reserved(name)) {
+        Some((name, value)) => {
+            let expected = "nothing, since this server alone says what it is";
+            Err(wrong(&format!("{place}.{name}"), expected, value))
+        }
+        None => Ok(variables),
+    }
 }
 
 fn seed(value: &Value) -> Option<u64> {
@@ -283,8 +303,11 @@ mod tests {
         let request = read(&json!({
             "n": 3, "seed": -1, "stop": "a", "max_completion_tokens": 7, "logprobs": true, "top_logprobs": 2,
             "stream": true, "stream_options": { "include_usage": true }, "temperature": 0,
+            "chat_template_kwargs": { "enable_thinking": false, "style": null },
         }))
         .unwrap();
+        let variables = json!({ "enable_thinking": false, "style": null });
+        assert_eq!(Value::Object(request.template_variables), variables);
         assert_eq!(
             (request.n, request.seed, request.max_tokens),
             (3, Some(u64::MAX), Some(7))
@@ -315,6 +338,14 @@ mod tests {
         refused(
             &json!({ "tools": [{}] }),
             "`tools`: expected nothing or [], since this server does not offer it, got an array of 1",
+        );
+        refused(
+            &json!({ "chat_template_kwargs": ["enable_thinking"] }),
+            "`chat_template_kwargs`: expected an object, got an array of 1",
+        );
+        refused(
+            &json!({ "chat_template_kwargs": { "enable_thinking": false, "tools": null } }),
+            "`chat_template_kwargs.tools`: expected nothing, since this server alone says what it is, got null",
         );
         refused(
             &json!({ "tool_choice": "required" }),

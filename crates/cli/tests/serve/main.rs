@@ -7,3 +7,4 @@ mod limits;
 mod malformed;
 mod rooms;
 mod stopping;
+mod templates;

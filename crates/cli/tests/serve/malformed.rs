@@ -95,6 +95,7 @@ fn with_other_fields(chance: &mut Chance) -> Vec<u8> {
             (0, Some(Value::Object(fields))) if !address.is_empty() => drop(fields.remove(key)),
             (1, Some(Value::Object(fields))) => {
                 let known = [
+                    "chat_template_kwargs",
                     "tools",
                     "logit_bias",
                     "max_completion_tokens",
