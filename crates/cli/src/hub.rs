@@ -2,14 +2,15 @@
 //! it.
 //!
 //! Honoured as those tools do: `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT`. Differs: what
-//! the cache holds whole is taken as it is, without asking whether the hub has something newer.
+//! the cache holds whole is taken as it is, without asking whether the hub has something newer; what it holds in part
+//! is completed at the same commit, so that settings and weights belong together.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
 
 use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
-use hf_hub::{Cache, Repo};
+use hf_hub::{Cache, Repo, RepoType};
 use vlm::adapter::{ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE};
 use vlm::companions::{COMPANION_FILES, is_code, names_code};
 use vlm::config::CONFIG_FILE;
@@ -17,13 +18,34 @@ use vlm::weights::{INDEX_FILE, WEIGHTS_FILE, shard_names};
 
 use crate::errors::Failure;
 
+/// The branch that a name stands for.
+const BRANCH: &str = "main";
+
+/// Files of which a tokenizer is read.
+const VOCABULARIES: [&str; 3] = ["tokenizer.json", "tokenizer.model", "vocab.json"];
+
+/// Files that say how pictures are prepared.
+const PICTURE_SETTINGS: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
+
 /// What is looked for under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A model.
     Model,
+    /// A model's shape, tokenizer, template and picture settings: all that is read of it but weights.
+    Description,
     /// A LoRA adapter in PEFT layout.
     Adapter,
+}
+
+impl Kind {
+    /// The file that says what a repository holds.
+    fn first_file(self) -> &'static str {
+        match self {
+            Self::Model | Self::Description => CONFIG_FILE,
+            Self::Adapter => ADAPTER_CONFIG_FILE,
+        }
+    }
 }
 
 /// The folder that a model's or an adapter's name stands for: itself where there is one of that name; else, if it reads
@@ -40,7 +62,7 @@ pub fn folder(name: &Path, kind: Kind) -> Result<PathBuf, Failure> {
         return Ok(snapshot);
     }
     let places = format!(
-        "{repository}: neither a folder nor in the cache {}",
+        "{repository}: neither a folder nor whole in the cache {}",
         cache.path().display()
     );
     if is_set("HF_HUB_OFFLINE") {
@@ -101,23 +123,31 @@ fn token() -> Option<String> {
     Some(token.trim().to_owned()).filter(|token| !token.is_empty())
 }
 
-/// The snapshot of the main branch, if the cache holds all of it that is read.
+/// The snapshot of the branch, if the cache holds all of it that is read.
 fn cached(cache: &Cache, repository: &str, kind: Kind) -> Option<PathBuf> {
-    let first = match kind {
-        Kind::Model => CONFIG_FILE,
-        Kind::Adapter => ADAPTER_CONFIG_FILE,
+    let snapshot = begun(cache, repository, kind)?;
+    let has = |file: &str| snapshot.join(file).exists();
+    // A model without a tokenizer is whole where the hub has none; what is missing is told when it is opened.
+    let has_weights = || match shards(&snapshot) {
+        Some(shards) => shards.iter().all(|shard| has(shard)),
+        None => has(WEIGHTS_FILE),
     };
-    let repository = cache.repo(Repo::model(repository.to_owned()));
-    let snapshot = repository.get(first)?.parent()?.to_owned();
     let is_whole = match kind {
-        Kind::Adapter => snapshot.join(ADAPTER_WEIGHTS_FILE).exists(),
-        // A model without a tokenizer is whole where the hub has none; what is missing is told when it is opened.
-        Kind::Model => match shards(&snapshot) {
-            Some(shards) => shards.iter().all(|shard| snapshot.join(shard).exists()),
-            None => snapshot.join(WEIGHTS_FILE).exists(),
-        },
+        Kind::Adapter => has(ADAPTER_WEIGHTS_FILE),
+        Kind::Model => has_weights(),
+        // `config.json` is fetched after the others here, but alone by tools that look for no more.
+        Kind::Description => {
+            has_weights() || (VOCABULARIES.into_iter().any(has) && PICTURE_SETTINGS.into_iter().any(has))
+        }
     };
     is_whole.then_some(snapshot)
+}
+
+/// The snapshot of the branch, if the cache holds the file that says what it is.
+fn begun(cache: &Cache, repository: &str, kind: Kind) -> Option<PathBuf> {
+    let repository = cache.repo(Repo::model(repository.to_owned()));
+    let described = repository.get(kind.first_file())?;
+    described.parent().map(Path::to_owned)
 }
 
 fn shards(snapshot: &Path) -> Option<BTreeSet<String>> {
@@ -126,70 +156,102 @@ fn shards(snapshot: &Path) -> Option<BTreeSet<String>> {
 
 /// Fetches what is read of a model, small files first; files that the cache has are not fetched again.
 fn fetch(cache: &Cache, repository: &str, kind: Kind) -> Result<PathBuf, String> {
-    let hosted = Hosted::open(cache, repository)?;
-    let first = match kind {
-        Kind::Model => CONFIG_FILE,
-        Kind::Adapter => ADAPTER_CONFIG_FILE,
-    };
-    let snapshot = hosted.get(first)?.parent().map(Path::to_owned).unwrap_or_default();
-    let weights = match kind {
-        Kind::Adapter => BTreeSet::from([ADAPTER_WEIGHTS_FILE.to_owned()]),
-        Kind::Model => {
-            hosted.get_companions(&snapshot)?;
-            hosted.weight_files(&snapshot)?
+    let begun = begun(cache, repository, kind);
+    let commit = begun
+        .as_deref()
+        .and_then(Path::file_name)
+        .and_then(|name| name.to_str());
+    let hosted = Hosted::open(cache, repository, commit)?;
+    hosted.check(kind.first_file())?;
+    match kind {
+        Kind::Adapter => {
+            hosted.get(ADAPTER_CONFIG_FILE)?;
+            hosted.get(ADAPTER_WEIGHTS_FILE)?;
         }
-    };
-    for file in &weights {
-        hosted.get(file)?;
+        Kind::Description => hosted.get_description()?,
+        Kind::Model => {
+            hosted.get_description()?;
+            hosted.get_code()?;
+            hosted.get_weights()?;
+        }
     }
-    Ok(snapshot)
+    Ok(hosted.snapshot)
 }
 
-/// A repository on the hub and the names of its files.
+/// A repository on the hub at one commit.
 struct Hosted {
     repository: ApiRepo,
     listed: BTreeSet<String>,
+    snapshot: PathBuf,
 }
 
 impl Hosted {
-    fn open(cache: &Cache, repository: &str) -> Result<Self, String> {
-        let show = |error: hf_hub::api::sync::ApiError| error.to_string();
-        let repository = api(cache).map_err(show)?.repo(Repo::model(repository.to_owned()));
-        let listed = repository.info().map_err(show)?.siblings;
+    /// The branch's commit, or the one given, which the branch may have left behind.
+    fn open(cache: &Cache, name: &str, commit: Option<&str>) -> Result<Self, String> {
+        let api = api(cache).map_err(|error| error.to_string())?;
+        let at = |revision: &str| {
+            let revision = Repo::with_revision(name.to_owned(), RepoType::Model, revision.to_owned());
+            let repository = api.repo(revision);
+            let info = repository.info().map_err(|error| error.to_string())?;
+            Ok::<_, String>((repository, info))
+        };
+        let (mut repository, mut info) = at(BRANCH)?;
+        if let Some(commit) = commit.filter(|commit| *commit != info.sha) {
+            (repository, info) = at(commit)?;
+        }
         Ok(Self {
             repository,
-            listed: listed.into_iter().map(|file| file.rfilename).collect(),
+            snapshot: cache.repo(Repo::model(name.to_owned())).pointer_path(&info.sha),
+            listed: info.siblings.into_iter().map(|file| file.rfilename).collect(),
         })
     }
 
-    /// A file's place in the cache, where it is from now on.
-    fn get(&self, file: &str) -> Result<PathBuf, String> {
+    fn check(&self, file: &str) -> Result<(), String> {
         if self.listed.contains(file) {
-            self.repository.get(file).map_err(|error| format!("{file}: {error}"))
+            Ok(())
         } else {
             Err(format!("it has no file {file}"))
         }
     }
 
-    /// Fetches what lies beside the weights; code only where the settings name some.
-    fn get_companions(&self, snapshot: &Path) -> Result<(), String> {
-        for file in COMPANION_FILES.into_iter().filter(|file| self.listed.contains(*file)) {
-            self.get(file)?;
+    /// Fetches a file into the snapshot, unless it is there.
+    fn get(&self, file: &str) -> Result<(), String> {
+        self.check(file)?;
+        let place = self.snapshot.join(file);
+        if place.exists() {
+            return Ok(());
         }
-        if names_code(snapshot).map_err(|error| error.to_string())? {
-            for file in self.listed.iter().filter(|file| is_code(file)) {
-                self.get(file)?;
-            }
+        let fetched = self.repository.download(file);
+        let fetched = fetched.map_err(|error| format!("{file}: {error}"))?;
+        if fetched == place {
+            Ok(())
+        } else {
+            Err(format!("{file}: it changed meanwhile: try again"))
         }
-        Ok(())
     }
 
-    fn weight_files(&self, snapshot: &Path) -> Result<BTreeSet<String>, String> {
+    /// Fetches what lies beside the weights, `config.json` last: where it is, the others are.
+    fn get_description(&self) -> Result<(), String> {
+        let companions = COMPANION_FILES.into_iter().filter(|file| self.listed.contains(*file));
+        companions.chain([CONFIG_FILE]).try_for_each(|file| self.get(file))
+    }
+
+    /// Fetches the code that the settings name, if they name any.
+    fn get_code(&self) -> Result<(), String> {
+        if !names_code(&self.snapshot).map_err(|error| error.to_string())? {
+            return Ok(());
+        }
+        let mut code = self.listed.iter().filter(|file| is_code(file));
+        code.try_for_each(|file| self.get(file))
+    }
+
+    fn get_weights(&self) -> Result<(), String> {
         if !self.listed.contains(INDEX_FILE) {
-            return Ok(BTreeSet::from([WEIGHTS_FILE.to_owned()]));
+            return self.get(WEIGHTS_FILE);
         }
         self.get(INDEX_FILE)?;
-        shards(snapshot).ok_or_else(|| format!("{INDEX_FILE} is no shard index"))
+        let shards = shards(&self.snapshot).ok_or_else(|| format!("{INDEX_FILE} is no shard index"))?;
+        shards.iter().try_for_each(|file| self.get(file))
     }
 }
 

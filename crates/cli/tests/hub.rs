@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex};
 
 use assert_cmd::Command;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+/// What the hub's branch is moved to while a test runs.
+const LATER_COMMIT: &str = "89abcdef0123456789abcdef0123456789abcdef";
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl")
@@ -108,7 +111,7 @@ fn a_name_that_is_nowhere_is_told_with_the_places() {
     let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
     assert_eq!(code, 4);
     for part in [
-        "tiny/vlm: neither a folder nor in the cache",
+        "tiny/vlm: neither a folder nor whole in the cache",
         ".cache/huggingface/hub",
         "HF_HUB_OFFLINE",
         "hint:",
@@ -138,20 +141,13 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
         ("vocab.json".to_owned(), b"{}".to_vec()),
         ("merges.txt".to_owned(), Vec::from("#version: 0.2")),
     ]);
-    for entry in fs_err::read_dir(fixture().join("model")).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        files.insert(name, fs_err::read(entry.path()).unwrap());
-    }
+    files.extend(files_of(&fixture().join("model")));
     let server = Server::start(files);
     let folder = tempfile::tempdir().unwrap();
     let settings = [("HF_ENDPOINT", server.address.as_str()), ("HF_TOKEN", "hf_secret")];
     let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
     assert_eq!(code, 0, "{error}");
-    let snapshot = folder
-        .path()
-        .join(".cache/huggingface/hub/models--tiny--vlm/snapshots")
-        .join(COMMIT);
+    let snapshot = snapshots(folder.path()).join(COMMIT);
     assert_eq!(
         fs_err::read(snapshot.join("model.safetensors")).unwrap(),
         fs_err::read(fixture().join("model/model.safetensors")).unwrap()
@@ -159,7 +155,7 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
     for name in ["vocab.json", "merges.txt"] {
         assert!(snapshot.join(name).exists(), "{name}");
     }
-    let asked = server.asked.lock().unwrap().clone();
+    let asked = server.asked();
     let is_needless = |request: &String| request.contains("README") || request.contains(".py");
     assert!(!asked.iter().any(is_needless), "{asked:?}");
     assert!(
@@ -169,22 +165,13 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
 
     let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
     assert_eq!(code, 0, "{error}");
-    assert_eq!(
-        server.asked.lock().unwrap().len(),
-        asked.len(),
-        "the cache is asked first"
-    );
+    assert_eq!(server.asked(), asked, "the cache is asked first");
 }
 
 #[test]
 fn code_that_a_model_names_comes_with_it_into_the_folder_it_is_merged_into() {
     let model = fixture().with_file_name("internvl2_5");
-    let mut files = BTreeMap::new();
-    for entry in fs_err::read_dir(model.join("model")).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        files.insert(name, fs_err::read(entry.path()).unwrap());
-    }
+    let mut files = files_of(&model.join("model"));
     let code = [
         "modeling_internvl_chat.py",
         "modeling_intern_vit.py",
@@ -210,11 +197,138 @@ fn code_that_a_model_names_comes_with_it_into_the_folder_it_is_merged_into() {
     assert!(!merged.join("examples").exists());
 }
 
-/// A hub of one repository, `tiny/vlm`, for as long as the test runs.
+/// A folder with a sample to train on, `train.jsonl`, which `rl` takes as a prompt.
+fn folder_with_data() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = fixture().join("images/a.png").display().to_string();
+    let content = json!([{ "type": "image", "image": picture }, { "type": "text", "text": "What is it?" }]);
+    let sample = json!({
+        "id": "one", "truth": {},
+        "messages": [
+            { "role": "user", "content": content }, { "role": "assistant", "content": "A red square." },
+        ],
+    });
+    fs_err::write(folder.path().join("train.jsonl"), sample.to_string()).unwrap();
+    folder
+}
+
+const SFT: [&str; 9] = [
+    "sft",
+    "--out",
+    "run",
+    "model.path=tiny/vlm",
+    "data.train=train.jsonl",
+    "sft.general_ratio=0",
+    "sft.max_length=300",
+    "sft.max_steps=1",
+    "sft.train_batch_size=1",
+];
+const RL: [&str; 5] = ["rl", "--out", "run", "model.path=tiny/vlm", "data.prompts=train.jsonl"];
+
+#[test]
+fn a_dry_run_fetches_no_weights_and_the_run_after_it_does() {
+    for (dry, branch_moves) in [(&SFT[..], false), (&SFT[..], true), (&RL[..], false)] {
+        let server = Server::start(files_of(&fixture().join("model")));
+        let folder = folder_with_data();
+        let settings = [("HF_ENDPOINT", server.address.as_str())];
+        let scruple = |arguments: &[&str]| {
+            let (code, output, error) = scruple(folder.path(), arguments, &settings);
+            assert_eq!(code, 0, "{error}");
+            output
+        };
+        let dry = [dry, &["--dry-run", "train.type=lora"]].concat();
+        let table = scruple(&dry);
+        assert!(table.contains("vision_tower: 220.19 k, frozen"), "{table}");
+        let snapshot = snapshots(folder.path()).join(COMMIT);
+        assert!(snapshot.join("tokenizer.json").exists() && !snapshot.join("model.safetensors").exists());
+        let asked = server.asked();
+        assert!(
+            !asked.iter().any(|request| request.contains("safetensors")),
+            "{asked:?}"
+        );
+        let with_rates = |table: &str| table.lines().filter(|line| !line.contains("FLOP")).count();
+        assert_eq!(with_rates(&scruple(&dry)), with_rates(&table));
+        assert_eq!(
+            server.asked(),
+            asked,
+            "what the first dry run fetched is enough for the second"
+        );
+
+        if branch_moves {
+            LATER_COMMIT.clone_into(&mut server.head.lock().unwrap());
+        }
+        scruple(&SFT);
+        assert_eq!(
+            fs_err::read(snapshot.join("model.safetensors")).unwrap(),
+            fs_err::read(fixture().join("model/model.safetensors")).unwrap()
+        );
+        assert_eq!(
+            fs_err::read_dir(snapshots(folder.path())).unwrap().count(),
+            1,
+            "weights lie with the settings that they belong to"
+        );
+        let of_files = |request: &&String| request.contains("/resolve/");
+        let asked_later = server.asked().split_off(asked.len());
+        assert!(
+            asked_later
+                .iter()
+                .filter(of_files)
+                .all(|request| request.contains("/model.safetensors ")),
+            "{asked_later:?}"
+        );
+        let n_asked = server.asked().len();
+        scruple(&["inspect", "tiny/vlm"]);
+        assert_eq!(server.asked().len(), n_asked, "all is there");
+    }
+}
+
+#[test]
+fn settings_that_another_tool_cached_alone_are_completed() {
+    let server = Server::start(files_of(&fixture().join("model")));
+    let folder = folder_with_data();
+    let settings_alone = tempfile::tempdir().unwrap();
+    fs_err::copy(
+        fixture().join("model/config.json"),
+        settings_alone.path().join("config.json"),
+    )
+    .unwrap();
+    let cache = folder.path().join(".cache/huggingface/hub");
+    store(&cache, "tiny/vlm", settings_alone.path());
+    let dry = [&SFT[..], &["--dry-run"]].concat();
+    let (code, _, error) = scruple(folder.path(), &dry, &[("HF_HUB_OFFLINE", "1")]);
+    assert!(code == 4 && error.contains("nor whole in the cache"), "{error}");
+    let (code, _, error) = scruple(folder.path(), &dry, &[("HF_ENDPOINT", &server.address)]);
+    assert_eq!(code, 0, "{error}");
+    assert!(!server.asked().iter().any(|request| request.contains("safetensors")));
+    let (code, _, error) = scruple(folder.path(), &dry, &[("HF_HUB_OFFLINE", "1")]);
+    assert_eq!(code, 0, "{error}");
+    let (code, _, error) = scruple(folder.path(), &SFT, &[("HF_HUB_OFFLINE", "1")]);
+    assert!(code == 4 && error.contains("nor whole in the cache"), "{error}");
+}
+
+/// The files of a folder by their names.
+fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs_err::read_dir(folder).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs_err::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+/// Where what was fetched below a home folder lies.
+fn snapshots(home: &Path) -> PathBuf {
+    home.join(".cache/huggingface/hub/models--tiny--vlm/snapshots")
+}
+
+/// A hub of one repository, `tiny/vlm`, for as long as the test runs. Its files are the same at every commit.
 struct Server {
     address: String,
     /// For each request, its path and what it says to be allowed.
     asked: Arc<Mutex<Vec<String>>>,
+    /// The branch's commit.
+    head: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -222,17 +336,23 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
+        let head = Arc::new(Mutex::new(COMMIT.to_owned()));
+        let (log, branch) = (Arc::clone(&asked), Arc::clone(&head));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                answer(&stream.unwrap(), &files, &log);
+                let newest = branch.lock().unwrap().clone();
+                answer(&stream.unwrap(), &files, &newest, &log);
             }
         });
-        Self { address, asked }
+        Self { address, asked, head }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
 }
 
-fn answer(mut stream: &TcpStream, files: &BTreeMap<String, Vec<u8>>, log: &Mutex<Vec<String>>) {
+fn answer(mut stream: &TcpStream, files: &BTreeMap<String, Vec<u8>>, newest: &str, log: &Mutex<Vec<String>>) {
     let lines = BufReader::new(stream).lines().map_while(Result::ok);
     let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     let Some(path) = head.first().and_then(|line| line.split(' ').nth(1)) else {
@@ -245,20 +365,23 @@ fn answer(mut stream: &TcpStream, files: &BTreeMap<String, Vec<u8>>, log: &Mutex
     log.lock()
         .unwrap()
         .push(format!("{path} {}", header("authorization").unwrap_or_default()));
-    let (status, headers, body) = if path.starts_with("/api/models/tiny/vlm") && !files.is_empty() {
+    let commit_of = |revision: &str| if revision == "main" { newest } else { COMMIT }.to_owned();
+    let listed = path.strip_prefix("/api/models/tiny/vlm/revision/");
+    let found = path
+        .strip_prefix("/tiny/vlm/resolve/")
+        .and_then(|place| place.split_once('/'))
+        .and_then(|(revision, name)| Some((commit_of(revision), files.get_key_value(name)?)));
+    let (status, headers, body) = if let Some(revision) = listed.filter(|_| !files.is_empty()) {
         let siblings: Vec<Value> = files.keys().map(|name| json!({ "rfilename": name })).collect();
-        let listing = json!({ "sha": COMMIT, "siblings": siblings }).to_string();
+        let listing = json!({ "sha": commit_of(revision), "siblings": siblings }).to_string();
         ("200 OK", String::new(), listing.into_bytes())
-    } else if let Some((name, bytes)) = path
-        .strip_prefix("/tiny/vlm/resolve/main/")
-        .and_then(|name| files.get_key_value(name))
-    {
+    } else if let Some((commit, (name, bytes))) = found {
         let range = header("range").unwrap();
         let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
         let start: usize = start.parse().unwrap();
         let end = end.parse().map_or(bytes.len(), |last: usize| last + 1).min(bytes.len());
         let place = format!("Content-Range: bytes {start}-{}/{}\r\n", end - 1, bytes.len());
-        let headers = format!("{place}ETag: \"{name}-etag\"\r\nX-Repo-Commit: {COMMIT}\r\n");
+        let headers = format!("{place}ETag: \"{name}-etag\"\r\nX-Repo-Commit: {commit}\r\n");
         ("206 Partial Content", headers, bytes[start..end].to_vec())
     } else {
         ("404 Not Found", String::new(), Vec::new())

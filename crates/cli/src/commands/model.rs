@@ -224,11 +224,11 @@ pub fn open_with(
     })?)
 }
 
-/// Opens what looks at samples before training.
+/// Opens what looks at samples before training, for which no weights are fetched.
 ///
 /// Errors: of usage when no model is named; of model when its folder is not what it should be.
 pub fn inspector(table: &ModelTable, max_length: usize) -> anyhow::Result<Inspector> {
-    let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
+    let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Description)?;
     check_folder(&model, "config.json", "model")?;
     Ok(Inspector::open(&model, &table.picture_limits(), max_length)?)
 }
