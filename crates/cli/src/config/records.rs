@@ -10,13 +10,16 @@ use super::tables::{ModelTable, RlData, RlSettings, SftData, SftSettings};
 impl ModelTable {
     /// The same as records name it. A name on the hub stays.
     pub fn seen_from(&self, folder: &Path) -> Self {
-        let on_this_machine = |path: &Option<PathBuf>| match path {
-            Some(path) if !path.exists() => Some(path.clone()),
-            path => seen(path, folder),
+        let on_this_machine = |path: &PathBuf| {
+            if path.exists() {
+                seen_from(path, folder)
+            } else {
+                path.clone()
+            }
         };
         Self {
-            path: on_this_machine(&self.path),
-            adapter: on_this_machine(&self.adapter),
+            path: self.path.as_ref().map(on_this_machine),
+            adapter: self.adapter.as_ref().map(on_this_machine),
             ..self.clone()
         }
     }
@@ -28,9 +31,9 @@ impl SftSettings {
         Self {
             model: self.model.seen_from(folder),
             data: SftData {
-                train: seen(&self.data.train, folder),
-                general: seen(&self.data.general, folder),
-                image_feature_cache: seen(&self.data.image_feature_cache, folder),
+                train: seen(self.data.train.as_ref(), folder),
+                general: seen(self.data.general.as_ref(), folder),
+                image_feature_cache: seen(self.data.image_feature_cache.as_ref(), folder),
                 ..self.data.clone()
             },
             ..self.clone()
@@ -44,8 +47,8 @@ impl RlSettings {
         Self {
             model: self.model.seen_from(folder),
             data: RlData {
-                prompts: seen(&self.data.prompts, folder),
-                image_feature_cache: seen(&self.data.image_feature_cache, folder),
+                prompts: seen(self.data.prompts.as_ref(), folder),
+                image_feature_cache: seen(self.data.image_feature_cache.as_ref(), folder),
                 ..self.data.clone()
             },
             ..self.clone()
@@ -53,6 +56,6 @@ impl RlSettings {
     }
 }
 
-fn seen(path: &Option<PathBuf>, folder: &Path) -> Option<PathBuf> {
-    path.as_ref().map(|path| seen_from(path, folder))
+fn seen(path: Option<&PathBuf>, folder: &Path) -> Option<PathBuf> {
+    path.map(|path| seen_from(path, folder))
 }
