@@ -44,7 +44,7 @@ impl Judge for Picky {
 
     fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
         let judgements = DigitJudge.judge(responses)?;
-        let is_first = |index: usize| index % 4 == 0;
+        let is_first = |index: usize| index.is_multiple_of(4);
         let picky = |(index, judgement): (usize, Judgement)| {
             let (item, _) = responses[index];
             let scores = item.id != "once" || is_first(index);
