@@ -1,3 +1,5 @@
+//! That the files of configs/ say what their comments promise.
+
 use std::path::Path;
 
 use endpoint::RoleSettings;
