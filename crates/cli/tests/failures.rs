@@ -244,6 +244,21 @@ fn settings_that_fit_neither_model_nor_data_end_with_2_and_leave_no_run() {
 }
 
 #[test]
+fn a_demo_whose_adapter_fits_no_layer_ends_with_2_before_the_work_begins() {
+    let folder = folder_with(None);
+    for table in ["mirage", "safer"] {
+        let setting = format!("{table}.train.target_modules=nothing");
+        let words = [
+            setting.as_str(),
+            "expected names of linear layers",
+            "match none of 28 layers",
+        ];
+        check(folder.path(), &["demo", "--out", "demo", &setting], 2, &words);
+    }
+    assert!(!folder.path().join("demo").exists());
+}
+
+#[test]
 fn results_that_cannot_be_written_end_with_7_before_the_work_begins() {
     let folder = folder_with(None);
     fs_err::write(folder.path().join("file"), "").unwrap();

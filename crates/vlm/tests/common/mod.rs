@@ -115,7 +115,9 @@ impl Fixture {
     pub fn cases(&self) -> Vec<Case> {
         let listed = std::fs::read_to_string(self.folder.join("cases.jsonl")).unwrap();
         let cases = listed.lines().enumerate();
-        cases.map(|(index, _)| self.case(&format!("case{}", index + 1))).collect()
+        cases
+            .map(|(index, _)| self.case(&format!("case{}", index + 1)))
+            .collect()
     }
 
     pub fn case(&self, id: &str) -> Case {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use align::run_dir::write_atomically;
+use vlm::config::{CONFIG_FILE, Config};
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
@@ -21,6 +22,18 @@ const FILES: [(&str, &[u8]); 8] = files![
     "tokenizer.json",
     "tokenizer_config.json",
 ];
+
+/// The model's shape.
+///
+/// Errors: none, but for a program that was built with an unusable model.
+pub fn config() -> anyhow::Result<Config> {
+    let described = FILES.into_iter().find(|(name, _)| *name == CONFIG_FILE);
+    let bytes = described.map_or(&[][..], |(_, bytes)| bytes);
+    Ok(Config::from_json(
+        serde_json::from_slice(bytes)?,
+        Path::new(CONFIG_FILE),
+    )?)
+}
 
 /// Writes the model's folder.
 ///

@@ -16,6 +16,7 @@ use engine::Trainable;
 use serde::{Deserialize, Serialize};
 use vlm::adapter::TargetModules;
 
+use super::base_model;
 use crate::config;
 
 /// Most tokens of a response: three images take about 120.
@@ -95,7 +96,25 @@ impl Recipe {
         loaded.check(recipe.safer.validate("safer"))?;
         loaded.check(recipe.mirage_safer.validate("mirage_safer"))?;
         loaded.check(recipe.eval.validate("eval"))?;
+        let model = base_model::config()?;
+        for (table, train) in recipe.fresh_adapters() {
+            loaded.check(train.validate_layers(table, &model))?;
+        }
         Ok(loaded.settings)
+    }
+
+    /// What is trained from the base model, and after MIRage where that leaves no adapter to be trained further.
+    fn fresh_adapters(&self) -> impl Iterator<Item = (&'static str, &Trainable)> {
+        let after_mirage = match self.mirage.train {
+            Trainable::Lora { .. } => None,
+            _ => Some(("mirage_safer.train", &self.mirage_safer.train)),
+        };
+        let from_base = [
+            ("mirage.train", &self.mirage.train),
+            ("refusal.train", &self.refusal.train),
+            ("safer.train", &self.safer.train),
+        ];
+        from_base.into_iter().chain(after_mirage)
     }
 }
 
