@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 use vlm::adapter::{ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE};
-use vlm::companions::{COMPANION_FILES, is_code, names_code};
+use vlm::companions::{COMPANION_FILES, has_processor, is_code, names_code};
 use vlm::config::CONFIG_FILE;
 use vlm::weights::{INDEX_FILE, WEIGHTS_FILE, shard_names};
 
@@ -20,12 +20,6 @@ use crate::errors::Failure;
 
 /// The branch that a name stands for.
 const BRANCH: &str = "main";
-
-/// Files of which a tokenizer is read.
-const VOCABULARIES: [&str; 3] = ["tokenizer.json", "tokenizer.model", "vocab.json"];
-
-/// Files that say how pictures are prepared.
-const PICTURE_SETTINGS: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
 
 /// What is looked for under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,9 +130,7 @@ fn cached(cache: &Cache, repository: &str, kind: Kind) -> Option<PathBuf> {
         Kind::Adapter => has(ADAPTER_WEIGHTS_FILE),
         Kind::Model => has_weights(),
         // `config.json` is fetched after the others here, but alone by tools that look for no more.
-        Kind::Description => {
-            has_weights() || (VOCABULARIES.into_iter().any(has) && PICTURE_SETTINGS.into_iter().any(has))
-        }
+        Kind::Description => has_weights() || has_processor(&snapshot),
     };
     is_whole.then_some(snapshot)
 }

@@ -24,6 +24,12 @@ pub const COMPANION_FILES: [&str; 13] = [
     "vocab.json",
 ];
 
+/// Files of which any is enough to read a tokenizer.
+const VOCABULARIES: [&str; 3] = ["tokenizer.json", "tokenizer.model", "vocab.json"];
+
+/// Files of which any is enough to know how pictures are prepared.
+const PICTURE_SETTINGS: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
+
 /// Settings that may name classes of the folder's own code.
 const NAMING_CODE: [&str; 4] = [
     CONFIG_FILE,
@@ -31,6 +37,12 @@ const NAMING_CODE: [&str; 4] = [
     "processor_config.json",
     "tokenizer_config.json",
 ];
+
+/// Whether a folder has what samples are prepared with: a vocabulary, and settings for pictures.
+pub fn has_processor(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).exists();
+    VOCABULARIES.into_iter().any(has) && PICTURE_SETTINGS.into_iter().any(has)
+}
 
 /// Whether a folder's settings name code beside them (`auto_map`), without which others cannot load it: that of
 /// InternVL's original layout. Nothing here runs it.

@@ -114,10 +114,9 @@ impl Fixture {
 
     pub fn cases(&self) -> Vec<Case> {
         let listed = std::fs::read_to_string(self.folder.join("cases.jsonl")).unwrap();
-        let cases = listed.lines().enumerate();
-        cases
-            .map(|(index, _)| self.case(&format!("case{}", index + 1)))
-            .collect()
+        let n_cases = listed.lines().count();
+        assert!(n_cases >= 6, "the fixture lists {n_cases} cases");
+        (1..=n_cases).map(|index| self.case(&format!("case{index}"))).collect()
     }
 
     pub fn case(&self, id: &str) -> Case {
