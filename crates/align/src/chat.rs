@@ -6,8 +6,7 @@
 mod ask;
 mod engine_model;
 mod fields;
-#[cfg(test)]
-pub(crate) mod scripted;
+pub mod scripted;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -270,6 +270,3 @@ impl Forge<'_> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

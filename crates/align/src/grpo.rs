@@ -31,7 +31,7 @@ use prompts::PromptOrder;
 pub use advantages::{ScaleRewards, advantages};
 pub use config::{CorrectionTraining, GrpoConfig};
 pub use loss::{LossConfig, PolicyLoss, Term, clipped_term, kl_term, shaped_term};
-pub use samples::{Origin, TrainingSample};
+pub use samples::{Origin, TrainingSample, training_samples};
 
 /// What a checkpoint holds beside the engine's own files.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -100,8 +100,7 @@ fn train_step(
     let advantages = group_advantages(&groups, config);
     let mut means = Means::default();
     metrics::measure_groups(&mut means, &groups);
-    let mut samples = samples::trained_members(&groups, &advantages, config);
-    samples::score(engine, &mut samples, config, sampler_is_policy(rollout))?;
+    let samples = training_samples(engine, &groups, &advantages, config, sampler_is_policy(rollout))?;
     metrics::measure_off_policy(&mut means, &samples, &config.loss());
     optimise(engine, &samples, config, optimizer, step, &mut means)?;
     state.num_tokens += groups.iter().map(metrics::tokens_of).sum::<u64>();
@@ -169,7 +168,7 @@ fn check_scored(groups: &[Group], step: usize) -> Result<(), TrainingError> {
 
 /// One advantage a member; none for members that are not trained: unscored ones, those of groups that teach nothing,
 /// and, where so set, those cut off, whose rewards count in their group all the same.
-fn group_advantages(groups: &[Group], config: &GrpoConfig) -> Vec<Vec<Option<f64>>> {
+pub fn group_advantages(groups: &[Group], config: &GrpoConfig) -> Vec<Vec<Option<f64>>> {
     let rewards_of = |group: &Group| {
         let teaches = teaches(group, config);
         group
@@ -264,6 +263,3 @@ fn check_ratios(
     }
     Ok(worst)
 }
-
-#[cfg(test)]
-mod tests;

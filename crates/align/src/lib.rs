@@ -6,7 +6,6 @@
 
 pub mod chat;
 pub mod engine;
-pub mod fake_engine;
 pub mod paint;
 pub mod progress;
 pub mod tagged;
@@ -14,8 +13,6 @@ pub mod types;
 
 pub mod run_dir;
 pub mod tensorboard;
-
-pub mod mini;
 
 pub mod judge;
 pub mod verdict;

@@ -277,6 +277,3 @@ impl Group<'_> {
         self.members.iter().enumerate().map(record).collect()
     }
 }
-
-#[cfg(test)]
-mod tests;

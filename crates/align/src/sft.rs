@@ -122,6 +122,3 @@ impl TokenLoss for CrossEntropy {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

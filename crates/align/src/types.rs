@@ -67,6 +67,16 @@ impl Message {
         }
     }
 
+    /// A user's message: images in order, then words.
+    pub fn of_user(images: Vec<PathBuf>, text: impl Into<String>) -> Self {
+        let mut content: Vec<Part> = images.into_iter().map(|image| Part::Image { image }).collect();
+        content.push(Part::Text { text: text.into() });
+        Self {
+            role: Role::User,
+            content,
+        }
+    }
+
     /// The message's text parts, joined without anything between.
     pub fn plain_text(&self) -> String {
         self.content
@@ -145,6 +155,14 @@ impl Item {
             messages: messages_seen_from(&self.messages, folder),
             ..self.clone()
         }
+    }
+
+    /// The item with a label: a closing message of the assistant's.
+    #[must_use]
+    pub fn labeled(&self, label: &str) -> Self {
+        let mut item = self.clone();
+        item.messages.push(Message::text(Role::Assistant, label));
+        item
     }
 
     /// The label: the closing message of the assistant's, if there is one.

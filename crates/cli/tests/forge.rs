@@ -8,8 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use align::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest};
-use align::mini::model::MiniModel;
-use align::mini::painter;
+use mini::model::MiniModel;
+use mini::painter;
 use align::paint::PaintRequest;
 use align::types::{Message, Role};
 use fake_endpoint::FakeEndpoint;

@@ -101,6 +101,3 @@ impl<E: Engine> ChatModel for EngineModel<E> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

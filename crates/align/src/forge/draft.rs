@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::mini::items::user_turn;
 use crate::types::{ItemKind, Message};
 
 /// Where an item goes (P1, section 3.1, stages 4 and 5).
@@ -152,6 +151,6 @@ impl Draft {
     /// The dialogue, with the pictures' paths below the run's folder.
     pub fn messages(&self, folder: &Path) -> Vec<Message> {
         let pictures = self.pictures.iter().map(|picture| folder.join(picture)).collect();
-        vec![user_turn(pictures, &self.query)]
+        vec![Message::of_user(pictures, &self.query)]
     }
 }

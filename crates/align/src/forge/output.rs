@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Draft, Forge, ForgeError, Maker, Split};
-use crate::mini::items::labelled;
 use crate::run_dir::{write_atomically, write_lines};
 use crate::types::{DataError, Item, ItemKind, Part, relative_to};
 
@@ -29,7 +28,7 @@ pub(super) fn write(forge: &Forge, drafts: &[Draft]) -> Result<(), ForgeError> {
     let write = |name: &str, items: Vec<Forged>| write_lines(&forge.folder.join(name), &items);
     let train = drafts.iter().zip(&items).filter_map(|(draft, forged)| {
         Some(Forged {
-            item: labelled(&forged.item, draft.label.as_deref()?),
+            item: forged.item.labeled(draft.label.as_deref()?),
             ..forged.clone()
         })
     });

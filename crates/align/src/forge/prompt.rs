@@ -72,3 +72,16 @@ impl Prompt {
         Some(inside)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_in_what_is_put_into_a_prompt_stay() {
+        let filled = Prompt::TWIN.fill(&[("query", "{objects}"), ("request", "r {"), ("objects", "o")]);
+        assert_eq!(Prompt::block(&filled, "QUERY"), Some("{objects}"));
+        assert_eq!(Prompt::block(&filled, "OBJECTS"), Some("o"));
+        assert!(filled.contains("{\"explanation\""), "{filled}");
+    }
+}

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::illustrate::{Source, give_pictures};
 use super::stage::keep_pairs;
 use super::{Draft, Forge, ForgeError, Split, twins};
-use crate::mini::picture::black;
 use crate::progress::Progress;
 use crate::run_dir::write_atomically;
 use crate::training::derive_seed;
@@ -67,7 +66,12 @@ fn retold(forge: &Forge, drafts: &[Draft]) -> Vec<Draft> {
 }
 
 fn black_picture(forge: &Forge) -> Result<PathBuf, ForgeError> {
+    let side = forge.config.picture_size;
+    let mut file = Vec::new();
+    image::RgbImage::new(side, side)
+        .write_to(&mut std::io::Cursor::new(&mut file), image::ImageFormat::Png)
+        .map_err(std::io::Error::other)?;
     let path = Path::new("images/black.png");
-    write_atomically(&forge.folder.join(path), &black(forge.config.picture_size).png())?;
+    write_atomically(&forge.folder.join(path), &file)?;
     Ok(path.to_owned())
 }

@@ -99,3 +99,30 @@ impl Taxonomy {
         lines.collect::<Vec<_>>().join("\n")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taxonomies_are_shipped_or_read_from_files() {
+        let shipped = Taxonomy::open("mis").unwrap();
+        assert_eq!((shipped.category.len(), shipped.subcategories().count()), (6, 14));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        let message = |text: &str| {
+            fs_err::write(&path, text).unwrap();
+            let error = Taxonomy::open(path.to_str().unwrap()).unwrap_err();
+            error.replace(path.to_str().unwrap(), "mine.toml")
+        };
+        assert!(message("name = \"a\"\ncategory = []").contains("expected at least one"));
+        let twice = "name = \"a\"\n[[category]]\nname = \"b\"\nsubcategory = [{ name = \"c\" }, { name = \"c\" }]";
+        assert!(message(twice).contains("unique names, got \"c\" twice"));
+        assert!(message("name = 1").contains("invalid type"));
+        assert!(
+            Taxonomy::open("none")
+                .unwrap_err()
+                .contains("hint: a taxonomy is `mis`, `mini`")
+        );
+    }
+}

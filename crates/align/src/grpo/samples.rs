@@ -52,8 +52,24 @@ impl TrainingSample {
     }
 }
 
+/// The members that have an advantage, one a member in `advantages`, with the log-probabilities that their loss needs.
+/// `sampler_is_policy` says that responses were drawn from the policy itself, so that their own log-probabilities serve.
+///
+/// Errors: the engine's.
+pub fn training_samples(
+    engine: &mut dyn Engine,
+    groups: &[Group],
+    advantages: &[Vec<Option<f64>>],
+    config: &GrpoConfig,
+    sampler_is_policy: bool,
+) -> Result<Vec<TrainingSample>, EngineError> {
+    let mut samples = trained_members(groups, advantages, config);
+    score(engine, &mut samples, config, sampler_is_policy)?;
+    Ok(samples)
+}
+
 /// The members that have an advantage, each as a sample without its scores.
-pub fn trained_members(groups: &[Group], advantages: &[Vec<Option<f64>>], config: &GrpoConfig) -> Vec<TrainingSample> {
+fn trained_members(groups: &[Group], advantages: &[Vec<Option<f64>>], config: &GrpoConfig) -> Vec<TrainingSample> {
     let mut samples = Vec::new();
     for (group, advantages) in groups.iter().zip(advantages) {
         for (member, advantage) in group.members.iter().zip(advantages) {
@@ -107,7 +123,7 @@ fn train_correction(sample: &mut TrainingSample, correction: &Correction, traini
 /// the distribution.
 ///
 /// Errors: the engine's.
-pub fn score(
+fn score(
     engine: &mut dyn Engine,
     samples: &mut [TrainingSample],
     config: &GrpoConfig,

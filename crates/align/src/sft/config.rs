@@ -148,3 +148,23 @@ impl SftConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedule_and_optimizer_follow_the_settings() {
+        let config = SftConfig {
+            lr_scheduler_type: SchedulerType::Linear,
+            warmup_ratio: 0.5,
+            learning_rate: 0.3,
+            num_train_epochs: 30.0,
+            ..SftConfig::default()
+        };
+        let schedule = config.schedule(4);
+        assert_eq!([schedule.at(1), schedule.at(2), schedule.at(3)], [0.15, 0.3, 0.3]);
+        assert_eq!(config.optimizer(0.15).learning_rate, 0.15);
+        assert_eq!(config.total_steps(7), 210);
+    }
+}

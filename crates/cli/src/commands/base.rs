@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use align::engine::{Engine, SaveKind};
-use align::mini::base;
+use mini::base;
 use align::run_dir::RunDir;
 use align::sft::{self, SftConfig};
 use align::training::Outcome;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use align::eval::{self, KeywordRefusal, Suite, Table};
-use align::mini::judge::ExactJudge;
+use mini::judge::ExactJudge;
 use align::run_dir::AnswerFolder;
 use align::types::{Item, read_items};
 use align::verdict::Judge;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use align::chat::{ChatError, ChatModel};
 use align::forge::{self, Forge, ForgeError, Reviews, Seed, Taxonomy, Truth};
-use align::mini::sight;
+use mini::sight;
 use align::run_dir::read_journal;
 use clap::Args;
 use endpoint::RoleSettings;

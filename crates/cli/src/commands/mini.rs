@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use align::mini::splits;
+use mini::splits;
 use clap::Args;
 
 use super::Context;

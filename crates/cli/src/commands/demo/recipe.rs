@@ -6,8 +6,8 @@
 use align::curate::CurateConfig;
 use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
-use align::mini::labels::REFLECTION_PROMPT;
-use align::mini::splits::MiniConfig;
+use mini::labels::REFLECTION_PROMPT;
+use mini::splits::MiniConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
