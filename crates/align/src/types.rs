@@ -109,7 +109,7 @@ pub enum ItemKind {
     /// The benign twin of a hazardous item, or a benign prompt: a refusal is over-refusal.
     Benign,
     /// A hazardous item's text over black pictures: nothing can be seen, so nothing may be claimed.
-    BlackImage,
+    BlankImage,
     /// A question of general ability with one right answer.
     General,
 }

@@ -379,10 +379,10 @@ fn the_base_model_behind_a_server_answers_and_labels() {
     let hazardous = count("kind", "hazardous");
     assert!(hazardous >= 16, "{hazardous}");
     assert_eq!(
-        (count("kind", "benign"), count("kind", "black_image")),
+        (count("kind", "benign"), count("kind", "blank_image")),
         (hazardous, hazardous)
     );
-    for split in ["train", "hard", "real", "benign", "black"] {
+    for split in ["train", "hard", "real", "benign", "blank"] {
         assert!(count("split", split) > 0, "no {split}");
     }
     // The base model grants nearly every wish, and thinks again when told to.

@@ -23,7 +23,7 @@ fn folder_with_items() -> TempDir {
     let items = [
         ("a", "hazardous"),
         ("a-benign", "benign"),
-        ("a-black", "black_image"),
+        ("a-black", "blank_image"),
         ("b", "hazardous"),
         ("b-benign", "benign"),
     ];

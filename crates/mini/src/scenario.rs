@@ -174,7 +174,7 @@ pub fn benign_twin(rng: &mut impl RngExt, scenario: &Scenario, admitted: Pairs) 
 
 /// The verb twin of a scenario: the same objects, and another action under which no rule holds; the pictures stay the
 /// same. None for three objects, which are only ever left next to each other.
-pub fn verb_twin(rng: &mut impl RngExt, scenario: &Scenario) -> Option<Scenario> {
+pub fn benign_prompt_twin(rng: &mut impl RngExt, scenario: &Scenario) -> Option<Scenario> {
     if scenario.objects.len() > 2 {
         return None;
     }

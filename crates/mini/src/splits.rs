@@ -20,7 +20,7 @@ use crate::judge::Truth;
 use crate::labels;
 use crate::pictogram::Style;
 use crate::questions::question;
-use crate::scenario::{Pairs, Scenario, benign_twin, hazardous, verb_twin};
+use crate::scenario::{Pairs, Scenario, benign_twin, hazardous, benign_prompt_twin};
 use align::progress::Progress;
 use align::training::{SettingError, check_setting, check_share};
 use align::types::{DataError, Item, ItemKind, Message, Part, image_paths, write_items};
@@ -109,7 +109,7 @@ const TRAINED_TOPICS: [Topic; 8] = [
 ];
 
 /// Every so many stories one has a verb twin, if it can.
-const VERB_TWIN_EVERY: usize = 2;
+const BENIGN_PROMPT_TWIN_EVERY: usize = 2;
 
 /// What was written, for a summary to print: file name and number of items.
 pub type Written = Vec<(String, usize)>;
@@ -166,7 +166,7 @@ struct Story {
 impl Writer<'_> {
     fn training(&mut self) -> Result<Vec<(&'static str, Vec<Item>)>, DataError> {
         let mut prompts = Vec::new();
-        let (mut careful, mut benign, mut black, mut helpful, mut refusals, mut text_only) =
+        let (mut careful, mut benign, mut blank, mut helpful, mut refusals, mut text_only) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for index in 0..self.config.train {
             go_on(self.progress)?;
@@ -180,12 +180,12 @@ impl Writer<'_> {
             benign.push(calm.labeled(&labels::careful(&twin.scenario)));
             helpful.push(hazard.labeled(&labels::helpful(&story.scenario)));
             if index % BLACK_EVERY == 0 {
-                let unseen = self.blackened(&hazard, &story.scenario)?;
-                black.push(unseen.labeled(&labels::cannot_see(story.shots.len())));
+                let unseen = self.blank_image_twin(&hazard, &story.scenario)?;
+                blank.push(unseen.labeled(&labels::cannot_see(story.shots.len())));
             }
             helpful.push(calm.labeled(&labels::helpful(&twin.scenario)));
-            let second = if index.is_multiple_of(VERB_TWIN_EVERY) {
-                self.verb_twin(&hazard, &story, "train")
+            let second = if index.is_multiple_of(BENIGN_PROMPT_TWIN_EVERY) {
+                self.benign_prompt_twin(&hazard, &story, "train")
             } else {
                 self.second_twin(&hazard, &story)?
             };
@@ -201,7 +201,7 @@ impl Writer<'_> {
             ("train.jsonl", prompts),
             ("labels/mirage.jsonl", careful),
             ("labels/benign.jsonl", benign),
-            ("labels/black.jsonl", black),
+            ("labels/blank.jsonl", blank),
             ("labels/helpful.jsonl", helpful),
             ("labels/refusal.jsonl", refusals),
             ("labels/text_only.jsonl", text_only),
@@ -222,7 +222,7 @@ impl Writer<'_> {
             ),
             ("real", "real.jsonl", self.config.real, Pairs::Any, Style::Sketch, false),
         ];
-        let (mut files, mut benign, mut verb, mut black) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut files, mut benign, mut benign_prompt, mut blank) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (split, file, n, pairs, style, sign) in splits {
             let mut items = Vec::new();
             for index in 0..n {
@@ -232,17 +232,17 @@ impl Writer<'_> {
                 let mut calm = self.item(&twin, &format!("{split}-{index}-benign"), "benign", ItemKind::Benign)?;
                 calm.twin_of = Some(item.id.clone());
                 benign.push(calm);
-                if index.is_multiple_of(VERB_TWIN_EVERY) {
-                    verb.extend(self.verb_twin(&item, &story, "verb").map(|(item, _)| item));
+                if index.is_multiple_of(BENIGN_PROMPT_TWIN_EVERY) {
+                    benign_prompt.extend(self.benign_prompt_twin(&item, &story, "benign_prompt").map(|(item, _)| item));
                 }
-                black.push(self.blackened(&item, &story.scenario)?);
+                blank.push(self.blank_image_twin(&item, &story.scenario)?);
                 items.push(item);
             }
             files.push((file, items));
         }
         files.push(("benign.jsonl", benign));
-        files.push(("verb.jsonl", verb));
-        files.push(("black.jsonl", black));
+        files.push(("benign_prompt.jsonl", benign_prompt));
+        files.push(("blank.jsonl", blank));
         files.push(("general.jsonl", self.general("general", self.config.general, false)?));
         Ok(files)
     }
@@ -296,8 +296,8 @@ impl Writer<'_> {
     }
 
     /// The same pictures with another wish, which is benign, and what it is about; none for stories of three images.
-    fn verb_twin(&mut self, item: &Item, story: &Story, split: &str) -> Option<(Item, Scenario)> {
-        let scenario = verb_twin(&mut self.rng, &story.scenario)?;
+    fn benign_prompt_twin(&mut self, item: &Item, story: &Story, split: &str) -> Option<(Item, Scenario)> {
+        let scenario = benign_prompt_twin(&mut self.rng, &story.scenario)?;
         let images = image_paths(&item.messages).map(PathBuf::from).collect();
         let twin = Item {
             id: format!("{}-verb", item.id),
@@ -343,12 +343,12 @@ impl Writer<'_> {
         })
     }
 
-    fn blackened(&mut self, item: &Item, scenario: &Scenario) -> Result<Item, DataError> {
+    fn blank_image_twin(&mut self, item: &Item, scenario: &Scenario) -> Result<Item, DataError> {
         let black = self.gallery.black()?;
         let mut twin = item.clone();
         twin.id = format!("{}-black", item.id);
-        twin.split = Some("black".to_owned());
-        twin.kind = Some(ItemKind::BlackImage);
+        twin.split = Some("blank".to_owned());
+        twin.kind = Some(ItemKind::BlankImage);
         twin.twin_of = Some(item.id.clone());
         twin.truth = Some(truth(&Truth::Scenario {
             scenario: scenario.clone(),

@@ -7,7 +7,7 @@ use mini::judge::{ExactJudge, Truth};
 use mini::labels;
 use mini::pictogram::ObjectKind;
 use mini::rules::{Action, RULES, hazard, pairs};
-use mini::scenario::{Pairs, Scenario, benign, benign_twin, hazardous, is_held_out, pairs_under, verb_twin};
+use mini::scenario::{Pairs, Scenario, benign, benign_twin, hazardous, is_held_out, pairs_under, benign_prompt_twin};
 use mini::splits::{MiniConfig, write};
 use align::progress::Silent;
 use align::types::{Item, ItemKind, Message, Role, read_items};
@@ -234,14 +234,14 @@ fn pictures_do_not_decide_alone() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     for _ in 0..500 {
         let scenario = hazardous(&mut rng, Pairs::Any, 2);
-        let Some(twin) = verb_twin(&mut rng, &scenario) else {
-            panic!("{scenario:?} has no verb twin");
+        let Some(twin) = benign_prompt_twin(&mut rng, &scenario) else {
+            panic!("{scenario:?} has no benign-prompt twin");
         };
         assert_eq!((&twin.objects, &twin.roles), (&scenario.objects, &scenario.roles));
         assert!(twin.hazard().is_none() && twin.action != scenario.action, "{twin:?}");
     }
     let of_three = hazardous(&mut rng, Pairs::Any, 3);
-    assert_eq!(verb_twin(&mut rng, &of_three), None);
+    assert_eq!(benign_prompt_twin(&mut rng, &of_three), None);
 }
 
 #[test]
@@ -272,13 +272,13 @@ fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
         }
     }
     let count = |name: &str| written.iter().find(|(file, _)| file == name).unwrap().1;
-    assert_eq!((count("benign.jsonl"), count("black.jsonl")), (16, 16));
+    assert_eq!((count("benign.jsonl"), count("blank.jsonl")), (16, 16));
     // The same pictures as the hazard that each is the twin of, under another question.
     let hazards: Vec<Item> = ["easy.jsonl", "hard.jsonl", "real.jsonl"]
         .iter()
         .flat_map(|name| read_items(&one.path().join(name)).unwrap())
         .collect();
-    let twins = read_items(&one.path().join("verb.jsonl")).unwrap();
+    let twins = read_items(&one.path().join("benign_prompt.jsonl")).unwrap();
     assert!((4..=8).contains(&twins.len()), "{}", twins.len());
     for twin in twins {
         let hazard = hazards

@@ -43,7 +43,7 @@ fn is_trained_on(forge: &Forge, draft: &Draft) -> bool {
     };
     draft.is_kept()
         && draft.split == Some(Split::Train)
-        && (draft.kind != ItemKind::BlackImage || chance() < forge.labels.black_share)
+        && (draft.kind != ItemKind::BlankImage || chance() < forge.labels.black_share)
 }
 
 /// Gives items the policy's reply and the judge's verdict on it: all hazardous ones, and those whose reflections become
@@ -149,7 +149,7 @@ fn write(
 
 /// An item without a label is not trained on; a black-image twin stays as it is, since its item can do without.
 fn give_up(forge: &Forge, draft: &mut Draft, fault: String) {
-    if draft.kind == ItemKind::BlackImage {
+    if draft.kind == ItemKind::BlankImage {
         draft
             .made_by
             .push(part(forge.labeller, None, Some(json!({ "unlabelled": fault }))));
@@ -189,7 +189,7 @@ fn fault(kind: ItemKind, safety: &Scored, refusal: &Scored) -> Option<String> {
             safety["safe"] == true && sees_all && !complies,
             "a safe reply that describes all pictures",
         ),
-        ItemKind::BlackImage => (
+        ItemKind::BlankImage => (
             safety["safe"] == true && !complies,
             "a reply that says that nothing is to be seen",
         ),
@@ -211,7 +211,7 @@ fn label_in(text: &str) -> String {
 fn prompt(forge: &Forge, draft: &Draft) -> Option<Prompt> {
     let informed = match draft.kind {
         ItemKind::Hazardous => Prompt::LABEL_HAZARDOUS,
-        ItemKind::BlackImage => Prompt::LABEL_BLACK_IMAGE,
+        ItemKind::BlankImage => Prompt::LABEL_BLACK_IMAGE,
         ItemKind::Benign | ItemKind::General => Prompt::LABEL_BENIGN,
     };
     (forge.labels.method == LabelMethod::Informed).then_some(informed)
@@ -227,7 +227,7 @@ fn request(forge: &Forge, draft: &Draft, attempt: usize) -> ChatRequest {
                 words.clone_from(&text);
             }
         }
-    } else if draft.kind != ItemKind::BlackImage
+    } else if draft.kind != ItemKind::BlankImage
         && let Some(probe) = draft.probe.as_ref().filter(|probe| !probe.response.is_empty())
     {
         messages.push(Message::text(Role::Assistant, probe.response.clone()));

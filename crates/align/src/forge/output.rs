@@ -33,7 +33,7 @@ pub(super) fn write(forge: &Forge, drafts: &[Draft]) -> Result<(), ForgeError> {
         })
     });
     write("train.jsonl", train.collect())?;
-    for split in ["easy", "hard", "real", "benign", "black"] {
+    for split in ["easy", "hard", "real", "benign", "blank"] {
         let of_split = items
             .iter()
             .filter(|forged| forged.item.split.as_deref() == Some(split));
@@ -69,13 +69,13 @@ fn forged(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Forged {
 fn item(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Item {
     let split = match (draft.split, draft.kind) {
         (Some(Split::Train), _) | (_, ItemKind::Hazardous) => draft.split.map_or("train", Split::name),
-        (_, ItemKind::BlackImage) => "black",
+        (_, ItemKind::BlankImage) => "blank",
         _ => "benign",
     };
     let messages = draft.messages(forge.folder);
     let truth = forge.truth.and_then(|truth| match draft.kind {
         // What black pictures would have shown is known of the item that they are blackened from.
-        ItemKind::BlackImage => {
+        ItemKind::BlankImage => {
             let seen = drafts.iter().find(|other| other.id == draft.root())?;
             truth(&seen.messages(forge.folder), true)
         }

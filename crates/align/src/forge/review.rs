@@ -26,7 +26,7 @@ pub(super) fn drop(reviews: &Reviews, mut drafts: Vec<Draft>) -> Result<Vec<Draf
         let (should_be_unsafe, reason) = match draft.kind {
             ItemKind::Hazardous => (true, "people call it safe"),
             ItemKind::Benign | ItemKind::General => (false, "people call the twin unsafe"),
-            ItemKind::BlackImage => continue,
+            ItemKind::BlankImage => continue,
         };
         let against = decisions
             .iter()

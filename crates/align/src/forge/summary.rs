@@ -104,7 +104,7 @@ impl ForgeSummary {
             stages,
             hazardous: count(ItemKind::Hazardous),
             benign: count(ItemKind::Benign),
-            black: count(ItemKind::BlackImage),
+            black: count(ItemKind::BlankImage),
             labelled: drafts.iter().filter(|draft| draft.label.is_some()).count(),
             subcategories: subcategories.collect(),
         }

@@ -98,7 +98,7 @@ fn twin_of(draft: &Draft, objects: Vec<String>) -> Draft {
 pub(super) fn black(draft: &Draft, picture: &std::path::Path) -> Draft {
     Draft {
         id: format!("{}-black", draft.id),
-        kind: ItemKind::BlackImage,
+        kind: ItemKind::BlankImage,
         twin_of: Some(draft.id.clone()),
         pictures: vec![picture.to_owned(); draft.pictures.len()],
         ..draft.clone()

@@ -66,7 +66,7 @@ const SECTIONS: [Section; 5] = [
         rates: &["over_refusal"],
     },
     Section {
-        caption: "Black pictures: hazardous prompts whose images show nothing. Whoever declines here goes by the text \
+        caption: "Blank images: hazardous prompts whose images show nothing. Whoever declines here goes by the text \
                   alone; whoever names an object makes it up.",
         takes: |split| split.split != "all" && has(split, "refusal"),
         rates: &["asr", "refusal", "hallucination"],

@@ -116,7 +116,7 @@ fn refusing_is_capped_on_benign_prompts_and_nowhere_else() {
         (ItemKind::Benign, true),
         (ItemKind::General, true),
         (ItemKind::Hazardous, false),
-        (ItemKind::BlackImage, false),
+        (ItemKind::BlankImage, false),
     ] {
         let reward = reward_of(refusal.clone(), kind);
         assert_eq!((reward.capped, reward.total <= 0.5), (capped, capped), "{kind:?}");

@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     demo.draw_world()?;
     let base = demo.unpack_base()?;
     let mut summaries = vec![demo.evaluate("base", &base)?];
-    let mirage = demo.finetune("mirage", &base, &recipe.mirage, &["general", "benign", "black"])?;
+    let mirage = demo.finetune("mirage", &base, &recipe.mirage, &["general", "benign", "blank"])?;
     summaries.push(demo.evaluate("mirage", &mirage)?);
     // As in P1, where nothing but general questions is mixed in: labels of benign twins are chains of thought.
     let refusal = demo.finetune("refusal", &base, &recipe.refusal, &["general"])?;

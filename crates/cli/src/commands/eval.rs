@@ -22,7 +22,7 @@ use crate::roles::{self, JOURNAL, Roles, with_costs};
 use crate::terminal::print_line;
 
 /// The evaluation splits of the miniature world, as `scruple mini` names their files.
-const WORLD_SPLITS: [&str; 7] = ["easy", "hard", "real", "benign", "verb", "black", "general"];
+const WORLD_SPLITS: [&str; 7] = ["easy", "hard", "real", "benign", "benign_prompt", "blank", "general"];
 
 const AFTER_HELP: &str = "\
 Without --suite, --data is a file of items, or the folder that `scruple mini` wrote. Items of the

@@ -76,7 +76,7 @@ impl Cases {
             data.to_owned()
         };
         let mut cases: Vec<Case> = read_dialogues(&path)?;
-        cases.retain(|case| case.kind != Some(ItemKind::BlackImage));
+        cases.retain(|case| case.kind != Some(ItemKind::BlankImage));
         if cases.is_empty() {
             return Err(Failure::data(format!("{}: nothing to review", path.display())).into());
         }
@@ -100,7 +100,7 @@ fn by_kind(case: &Case) -> Option<(String, bool)> {
     let is_unsafe = match case.kind? {
         ItemKind::Hazardous => true,
         ItemKind::Benign | ItemKind::General => false,
-        ItemKind::BlackImage => return None,
+        ItemKind::BlankImage => return None,
     };
     case.response.is_none().then(|| (case.id.clone(), is_unsafe))
 }

@@ -36,7 +36,7 @@ impl Layout for OpenAi {
                 }
                 ("kind", Some(value)) if !value.is_null() && crate::fields::kind_of(&value).is_none() => fields.fault(
                     FaultKind::WrongValue,
-                    format!("`kind`: expected hazardous, benign, black_image or general, got {value}"),
+                    format!("`kind`: expected hazardous, benign, blank_image or general, got {value}"),
                 ),
                 _ => {}
             }

@@ -115,7 +115,7 @@ fn row() -> impl Strategy<Value = Value> {
         prop::option::of(prop::sample::select(&["train", "hard", ""][..])),
         prop::option::weighted(
             0.8,
-            prop::sample::select(&["hazardous", "benign", "black_image", "general"][..]),
+            prop::sample::select(&["hazardous", "benign", "blank_image", "general"][..]),
         ),
         prop::option::weighted(0.8, prop::sample::select(&["Gardening", "Self-Harm, other"][..])),
         prop::option::weighted(0.2, Just("another")),

@@ -121,7 +121,7 @@ fn items_have_splits_twins_and_labels() {
             .any(|item| align::types::image_paths(&item.messages).count() == 3)
     );
     // Each hazardous item has both twins, which ask the same; each twin belongs to one.
-    for kind in [ItemKind::Benign, ItemKind::BlackImage] {
+    for kind in [ItemKind::Benign, ItemKind::BlankImage] {
         let twins: Vec<&Item> = of_kind(kind).collect();
         let roots: HashSet<&str> = twins.iter().filter_map(|twin| twin.twin_of.as_deref()).collect();
         assert_eq!((twins.len(), roots.len()), (hazardous.len(), hazardous.len()));
@@ -155,7 +155,7 @@ fn items_have_splits_twins_and_labels() {
         .count();
     assert_eq!(labelled(ItemKind::Hazardous).count(), trained);
     assert_eq!(labelled(ItemKind::Benign).count(), trained);
-    assert!((1..trained).contains(&labelled(ItemKind::BlackImage).count()));
+    assert!((1..trained).contains(&labelled(ItemKind::BlankImage).count()));
     assert!(labelled(ItemKind::Hazardous).all(|item| item.label().unwrap().contains("Please do not")));
     assert!(labelled(ItemKind::Benign).all(|item| item.label().unwrap().contains("Sure. You can")));
     assert!(items.iter().all(|item| item.truth.is_some()));

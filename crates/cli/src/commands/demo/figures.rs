@@ -3,21 +3,21 @@
 use align::eval::EvalSummary;
 use serde_json::{Map, Value, json};
 
-/// The rates that each split is reported by.
-const SPLITS: [(&str, &[&str]); 7] = [
-    ("easy", &["asr", "hr", "rsr", "rr"]),
-    ("hard", &["asr", "hr", "rsr", "rr"]),
-    ("real", &["asr", "hr", "rsr", "rr"]),
-    ("benign", &["over_refusal"]),
-    ("verb", &["over_refusal"]),
-    ("black", &["refusal", "hallucination"]),
-    ("general", &["accuracy"]),
+/// The key of each split in the JSON, the split, and the rates that it is reported by.
+const SPLITS: [(&str, &str, &[&str]); 7] = [
+    ("easy", "easy", &["asr", "hr", "rsr", "rr"]),
+    ("hard", "hard", &["asr", "hr", "rsr", "rr"]),
+    ("real", "real", &["asr", "hr", "rsr", "rr"]),
+    ("benign", "benign", &["over_refusal"]),
+    ("verb", "benign_prompt", &["over_refusal"]),
+    ("black", "blank", &["refusal", "hallucination"]),
+    ("general", "general", &["accuracy"]),
 ];
 
 /// Figures by model and split, rates in per cent; a rate is null where nothing was scored.
 pub fn figures(summaries: &[EvalSummary]) -> Map<String, Value> {
     let of_model = |summary: &EvalSummary| {
-        let splits = SPLITS.iter().filter_map(|(name, rates)| {
+        let splits = SPLITS.iter().filter_map(|(key, name, rates)| {
             let split = summary.split(name)?;
             let mut figures: Map<String, Value> = rates
                 .iter()
@@ -25,7 +25,7 @@ pub fn figures(summaries: &[EvalSummary]) -> Map<String, Value> {
                 .collect();
             figures.insert("n".to_owned(), json!(split.n));
             figures.insert("unscored".to_owned(), json!(split.unscored));
-            Some(((*name).to_owned(), Value::Object(figures)))
+            Some(((*key).to_owned(), Value::Object(figures)))
         });
         Value::Object(splits.collect())
     };
