@@ -7,13 +7,13 @@ use std::sync::Arc;
 use align::chat::{ChatModel, EngineModel};
 use align::eval::Table;
 use align::judge::{JudgeConfig, ModelJudge};
-use mini::judge::ExactJudge;
-use mini::model::MiniModel;
-use mini::painter::MiniPainter;
 use align::paint::PaintModel;
 use align::verdict::Judge;
 use endpoint::{Endpoint, Journal, Journalled, RoleSettings, Spending};
 use engine::Trainable;
+use mini::judge::ExactJudge;
+use mini::model::MiniModel;
+use mini::painter::MiniPainter;
 use serde::Serialize;
 use serde_json::json;
 

@@ -8,11 +8,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use align::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest};
-use mini::model::MiniModel;
-use mini::painter;
 use align::paint::PaintRequest;
 use align::types::{Message, Role};
 use fake_endpoint::FakeEndpoint;
+use mini::model::MiniModel;
+use mini::painter;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -175,9 +175,9 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
+    use super::*;
     use crate::rules::pairs;
     use crate::scenario::is_held_out;
-    use super::*;
 
     #[test]
     fn questions_to_train_on_show_no_pair_that_is_held_out_and_leave_what_is_drawn_after_as_it_is() {

@@ -6,19 +6,19 @@
 //! alone decides: the setting of P1, small enough for one CPU. Nothing in it is operational; a rule is one line of
 //! hazard.
 
-pub mod pictogram;
-pub mod gallery;
 pub mod attributes;
-pub mod rules;
-pub mod scenario;
-pub mod questions;
-pub mod labels;
+pub mod base;
+pub mod gallery;
 pub mod general;
 pub mod items;
-pub mod splits;
-pub mod base;
-pub mod parse;
 pub mod judge;
-pub mod sight;
-pub mod painter;
+pub mod labels;
 pub mod model;
+pub mod painter;
+pub mod parse;
+pub mod pictogram;
+pub mod questions;
+pub mod rules;
+pub mod scenario;
+pub mod sight;
+pub mod splits;

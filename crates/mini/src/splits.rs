@@ -20,7 +20,7 @@ use crate::judge::Truth;
 use crate::labels;
 use crate::pictogram::Style;
 use crate::questions::question;
-use crate::scenario::{Pairs, Scenario, benign_twin, hazardous, benign_prompt_twin};
+use crate::scenario::{Pairs, Scenario, benign_prompt_twin, benign_twin, hazardous};
 use align::progress::Progress;
 use align::training::{SettingError, check_setting, check_share};
 use align::types::{DataError, Item, ItemKind, Message, Part, image_paths, write_items};
@@ -233,7 +233,10 @@ impl Writer<'_> {
                 calm.twin_of = Some(item.id.clone());
                 benign.push(calm);
                 if index.is_multiple_of(BENIGN_PROMPT_TWIN_EVERY) {
-                    benign_prompt.extend(self.benign_prompt_twin(&item, &story, "benign_prompt").map(|(item, _)| item));
+                    benign_prompt.extend(
+                        self.benign_prompt_twin(&item, &story, "benign_prompt")
+                            .map(|(item, _)| item),
+                    );
                 }
                 blank.push(self.blank_image_twin(&item, &story.scenario)?);
                 items.push(item);
@@ -377,11 +380,7 @@ impl Writer<'_> {
                 images.push(self.picture(shot)?);
             }
             let item = general_item(&format!("{prefix}-{index}"), images, &asked);
-            items.push(if with_label {
-                item.labeled(&asked.answer)
-            } else {
-                item
-            });
+            items.push(if with_label { item.labeled(&asked.answer) } else { item });
         }
         Ok(items)
     }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use align::progress::Silent;
+use align::types::{Item, image_paths};
 use mini::base::{BaseConfig, Corpus, write};
 use mini::pictogram::ObjectKind;
 use mini::scenario::is_held_out;
-use align::progress::Silent;
-use align::types::{Item, image_paths};
 
 fn corpus(folder: &Path) -> Corpus {
     let config = BaseConfig {

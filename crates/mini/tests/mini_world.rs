@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use align::progress::Silent;
+use align::types::{Item, ItemKind, Message, Role, read_items};
+use align::verdict::{Decision, Judge, PerceptionLevel, Verdict};
 use mini::attributes::{Attribute, has};
 use mini::judge::{ExactJudge, Truth};
 use mini::labels;
 use mini::pictogram::ObjectKind;
 use mini::rules::{Action, RULES, hazard, pairs};
-use mini::scenario::{Pairs, Scenario, benign, benign_twin, hazardous, is_held_out, pairs_under, benign_prompt_twin};
+use mini::scenario::{Pairs, Scenario, benign, benign_prompt_twin, benign_twin, hazardous, is_held_out, pairs_under};
 use mini::splits::{MiniConfig, write};
-use align::progress::Silent;
-use align::types::{Item, ItemKind, Message, Role, read_items};
-use align::verdict::{Decision, Judge, PerceptionLevel, Verdict};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

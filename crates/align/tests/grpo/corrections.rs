@@ -1,9 +1,7 @@
 //! The three ways of training a correction.
 
 use align::engine::{AdamW, LossAndGradient, TokenLoss, TokenScores};
-use align::grpo::{
-    CorrectionTraining, Origin, PolicyLoss, TrainingSample, group_advantages, training_samples,
-};
+use align::grpo::{CorrectionTraining, Origin, PolicyLoss, TrainingSample, group_advantages, training_samples};
 use align::rollout::Prompt;
 use align::verdict::Judgement;
 

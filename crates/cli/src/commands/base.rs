@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use align::engine::{Engine, SaveKind};
-use mini::base;
 use align::run_dir::RunDir;
 use align::sft::{self, SftConfig};
 use align::training::Outcome;
 use align::types::Item;
 use clap::Args;
 use engine::{Trainable, newborn};
+use mini::base;
 
 use super::Context;
 use super::model::{self, Passes};

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use align::eval::{self, KeywordRefusal, Suite, Table};
-use mini::judge::ExactJudge;
 use align::run_dir::AnswerFolder;
 use align::types::{Item, read_items};
 use align::verdict::Judge;
 use clap::{Args, ValueEnum};
 use engine::Trainable;
+use mini::judge::ExactJudge;
 
 use super::Context;
 use super::model::{self, ModelArguments};

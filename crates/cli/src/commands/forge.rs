@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use align::chat::{ChatError, ChatModel};
 use align::forge::{self, Forge, ForgeError, Reviews, Seed, Taxonomy, Truth};
-use mini::sight;
 use align::run_dir::read_journal;
 use clap::Args;
 use endpoint::RoleSettings;
+use mini::sight;
 
 use super::Context;
 use crate::args::RunArguments;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use mini::splits;
 use clap::Args;
+use mini::splits;
 
 use super::Context;
 use crate::config;

@@ -9,14 +9,14 @@ use align::eval::EvalConfig;
 use align::forge::{ForgeConfig, LabelConfig};
 use align::grpo::GrpoConfig;
 use align::judge::{self, JudgeConfig};
-use mini::base::BaseConfig;
-use mini::splits::MiniConfig;
 use align::report::ReportConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
 use engine::Trainable;
 use engine::newborn::ModelSize;
+use mini::base::BaseConfig;
+use mini::splits::MiniConfig;
 use serde::{Deserialize, Serialize};
 use vlm::weights::WeightType;
 

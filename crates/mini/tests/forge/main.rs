@@ -10,7 +10,7 @@ use serde_json::Value;
 use align::chat::scripted::Script;
 use align::chat::{ChatError, ChatModel, ChatRequest};
 use align::forge::{
-    Draft, Forge, ForgeConfig, ForgeError, LabelConfig, LabelMethod, Probe, Reviews, Seed, Split, Taxonomy, run, stage,
+    Draft, Forge, ForgeConfig, ForgeError, LabelConfig, LabelMethod, Reviews, Seed, Split, Taxonomy, run, stage,
 };
 use align::paint::{PaintModel, PaintRequest, Painting, Unpainted};
 use align::progress::Silent;

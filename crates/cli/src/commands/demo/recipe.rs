@@ -6,13 +6,13 @@
 use align::curate::CurateConfig;
 use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
-use mini::labels::REFLECTION_PROMPT;
-use mini::splits::MiniConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
 use align::training::{SchedulerType, SettingError};
 use engine::Trainable;
+use mini::labels::REFLECTION_PROMPT;
+use mini::splits::MiniConfig;
 use serde::{Deserialize, Serialize};
 use vlm::adapter::TargetModules;
 

@@ -6,14 +6,14 @@ use std::time::Instant;
 use align::curate::{self, Curation, Policy, Pool};
 use align::eval::{EvalConfig, EvalSummary};
 use align::grpo;
-use mini::judge::ExactJudge;
-use mini::splits;
 use align::rollout::Rollout;
 use align::run_dir::{AnswerFolder, RunDir};
 use align::sft;
 use align::training::{Outcome, shuffled};
 use align::types::{Item, read_items};
 use engine::{LocalEngine, Trainable};
+use mini::judge::ExactJudge;
+use mini::splits;
 use serde::Serialize;
 use serde_json::{Value, json};
 

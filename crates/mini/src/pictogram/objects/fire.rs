@@ -1,9 +1,7 @@
 //! Things that burn or get hot: candle, campfire, stove, iron, toaster, lighter, heater, kettle.
 
 use crate::pictogram::shape::Tone::{Body, Dark, Flame, Light, Metal, Shade, Tint, Wood};
-use crate::pictogram::shape::{
-    Drawing, arc, blob, curve, disc, oval, polygon, polyline, rectangle, rounded, teardrop,
-};
+use crate::pictogram::shape::{Drawing, arc, blob, curve, disc, oval, polygon, polyline, rectangle, rounded, teardrop};
 
 /// A thick candle on a dish with a ring to carry it by.
 pub(in crate::pictogram) fn candle() -> Drawing {

@@ -1,9 +1,7 @@
 //! Places with water in them: bathtub, bucket, aquarium, puddle, sink.
 
 use crate::pictogram::shape::Tone::{Body, Dark, Leaf, Light, Metal, Shade, Tint, Water, Wood};
-use crate::pictogram::shape::{
-    Drawing, arc, blob, curve, disc, oval, polygon, polyline, rectangle, rounded, teardrop,
-};
+use crate::pictogram::shape::{Drawing, arc, blob, curve, disc, oval, polygon, polyline, rectangle, rounded, teardrop};
 
 /// A tub on feet with a tap at one end and foam over the rim.
 pub(in crate::pictogram) fn bathtub() -> Drawing {
