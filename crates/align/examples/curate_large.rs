@@ -164,14 +164,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let summary = curate::run(&mut policies, &curation, output, &mut Silent)?;
     let size = |name: &str| std::fs::metadata(runs.join(name)).map_or(0.0, |file| file.len() as f64 / 1e6);
     println!(
-        "{} prompts, {} samples, {} kept: {:.0} s, {:.0} MB at the peak; samples.jsonl {:.0} MB, qi_box.svg {:.2} MB",
+        "{} prompts, {} samples, {} kept: {:.0} s, {:.0} MB at the peak; samples.jsonl {:.0} MB",
         summary.n_prompts,
         summary.n_samples,
         summary.n_kept,
         start.elapsed().as_secs_f64(),
         peak_memory().unwrap_or(f64::NAN),
         size("samples.jsonl"),
-        size("qi_box.svg"),
     );
     Ok(())
 }

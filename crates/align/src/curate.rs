@@ -15,13 +15,11 @@
 //! curation.jsonl        every prompt: q, i, flip_rate, n_scored, kept, reason
 //! curated.jsonl         the prompts kept, as they were read
 //! summary.json          counts and the bounds of the box
-//! qi_box.svg            the picture
 //! ```
 
 mod config;
 mod ledger;
 mod merging;
-pub mod picture;
 mod policies;
 mod pool;
 mod records;
@@ -58,7 +56,8 @@ pub use selection::{QiBox, Spread, spread};
 
 const SAMPLES: &str = "samples.jsonl";
 const SETTINGS: &str = "sampling.json";
-const RECORDS: &str = "curation.jsonl";
+/// The file of [`CurationRecord`]s.
+pub const RECORDS: &str = "curation.jsonl";
 /// The setting that tells a shard from a whole curation.
 const SHARD: &str = "shard";
 
@@ -116,14 +115,6 @@ pub enum CurateError {
     /// A file could not be written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The picture could not be drawn.
-    #[error("{}: {problem}", file.display())]
-    Picture {
-        /// The picture's file.
-        file: PathBuf,
-        /// What went wrong.
-        problem: String,
-    },
 }
 
 /// What to curate, and who judges.
@@ -159,7 +150,7 @@ pub struct ShardSummary {
 /// Each policy answers each prompt `num_samples` times; quality and instability are over all of them.
 ///
 /// Errors: `Setting`, `NoItems`; `Run` naming a setting that differs from the samples' in the folder; `Interrupted`;
-/// `Engine` and `Chat`; `NothingKept`; `Data`, `Io` and `Picture` naming the file.
+/// `Engine` and `Chat`; `NothingKept`; `Data` and `Io` naming the file.
 pub fn run(
     policies: &mut [Policy],
     curation: &Curation,
@@ -231,15 +222,11 @@ fn conclude(mut ledger: Ledger, curation: &Curation, folder: &Path) -> Result<Cu
         &path,
         records.inspect(|record| record.iter().for_each(|record| tally.count(record))),
     )?;
-    let marks = tally.marks;
     let summary = records::summarise(curation, ledger, tally, qi_box);
     if summary.n_kept == 0 {
         return Err(nothing_kept(folder, &summary));
     }
     write_kept(curation, &path, &folder.join("curated.jsonl"))?;
-    let records = JournalLines::<CurationRecord>::open(&path)?;
-    let drawn = records.filter_map(|record| record.map(|record| record.mark()).transpose());
-    picture::write(&folder.join("qi_box.svg"), &marks, drawn, qi_box)?;
     let text = serde_json::to_string_pretty(&summary).map_err(std::io::Error::from)?;
     write_atomically(&folder.join("summary.json"), text.as_bytes())?;
     Ok(summary)

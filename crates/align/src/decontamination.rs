@@ -6,7 +6,6 @@
 //! differences as Krawetz ("Kind of like that", 2013); thresholds are this project's.
 
 pub mod picture;
-mod sets;
 pub mod text;
 
 #[cfg(test)]
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::training::{SettingError, check_setting};
-use crate::types::{DataError, Item, Message, Role, image_paths};
+use crate::types::{Item, Message, Role, image_paths};
 
 use picture::{GreyPicture, PictureHash};
 use text::{Shingles, TextIndex};
@@ -52,8 +51,7 @@ impl Compared {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecontaminationConfig {
-    /// The evaluation sets by name: files of items, or folders of published ones (`figstep`, `xstest`, `puzzlevqa`,
-    /// `mossbench`, `msts`). Without any, nothing is dropped.
+    /// The evaluation sets by name: files of items, or folders of published benchmarks. Without any, nothing is dropped.
     pub against: BTreeMap<String, PathBuf>,
     /// What is compared.
     pub compare: Vec<Compared>,
@@ -109,19 +107,6 @@ pub type ReadPicture<'a> = &'a dyn Fn(&Path) -> Result<GreyPicture, String>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecontaminationError {
-    /// A set could not be read.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// A folder was given for a set that is no published one.
-    #[error("{}: expected a file of items for the set `{name}`; folders are read of {known}", path.display())]
-    UnknownSet {
-        /// The set's name.
-        name: String,
-        /// The folder.
-        path: PathBuf,
-        /// The published sets.
-        known: String,
-    },
     /// A picture of a set could not be read. All must be, or prompts with it would pass.
     #[error("set `{set}`, item `{item}`: {}: {problem}", picture.display())]
     Picture {
@@ -208,24 +193,7 @@ pub struct Decontaminator<'a> {
 }
 
 impl<'a> Decontaminator<'a> {
-    /// Reads the evaluation sets; none where the settings name none.
-    ///
-    /// Errors: [`DecontaminationError`] naming set and file.
-    pub fn open(
-        config: &'a DecontaminationConfig,
-        read_picture: ReadPicture<'a>,
-    ) -> Result<Option<Self>, DecontaminationError> {
-        if config.against.is_empty() {
-            return Ok(None);
-        }
-        let mut sets = Vec::new();
-        for (name, path) in &config.against {
-            sets.push((name.clone(), sets::read(name, path)?));
-        }
-        Self::new(config, read_picture, sets).map(Some)
-    }
-
-    /// Gets evaluation sets ready that are read already, each with its name.
+    /// Prepares evaluation sets, each with its name, to be compared with.
     ///
     /// Errors: `Picture` naming set, item and file.
     pub fn new(

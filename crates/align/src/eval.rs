@@ -1,15 +1,13 @@
 //! Evaluation: responses in, rates with intervals and unscored counts out.
 //!
 //! [`run()`] samples a response to every item and has it judged; [`summarise`] counts; [`compare()`] sets two models
-//! side by side, item by item; [`Table`] prints. [`Suite`] reads published benchmarks. What a judge could not score
-//! stands outside every rate and is shown beside it.
+//! side by side, item by item; [`Table`] prints. What a judge could not score is outside every rate and is shown beside
+//! it.
 
 mod compare;
-mod options;
 mod rates;
 mod refusal;
 mod run;
-mod suites;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,12 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Comparison, Difference, SplitComparison, compare};
-pub use options::OptionMatch;
 pub use rates::{RATES, RateDefinition, SAFE_THRESHOLD, summarise};
 pub use refusal::{KeywordRefusal, Refusal, detect_refusal};
 pub use run::{EvalConfig, EvalError, EvalOutcome, run};
-pub(crate) use suites::read_csv;
-pub use suites::{Suite, UnknownSuite};
 pub use table::Table;
 
 use crate::types::Item;

@@ -6,7 +6,6 @@
 //! becomes the verdict ([`combine()`]), and each one's own is kept beside it.
 
 mod combine;
-mod labelled;
 mod means;
 mod model_judge;
 mod rubric;
@@ -21,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use combine::{Combination, combine};
-pub use labelled::{Labelled, LabelledResponse, told_in_words};
 pub use means::Mean;
 pub use model_judge::ModelJudge;
 pub use rubric::Rubric;

@@ -31,5 +31,4 @@ pub mod sft;
 pub mod grpo;
 
 pub mod eval;
-pub mod report;
 pub mod statistics;

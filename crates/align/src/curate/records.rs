@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{ContaminationCounts, Ledger, PolicyCounts};
-use super::picture::{Census, Mark};
 use super::{CurateConfig, Curation, QiBox};
 use crate::types::{DataError, ItemKind};
 
@@ -50,18 +49,8 @@ pub struct CurationRecord {
 
 impl CurationRecord {
     /// Whether the prompt counts towards the benign share, as general questions do too.
-    pub(super) fn is_benign(&self) -> bool {
+    pub fn is_benign(&self) -> bool {
         matches!(self.kind, Some(ItemKind::Benign | ItemKind::General))
-    }
-
-    /// The prompt in the picture, where it has a place there.
-    pub(super) fn mark(&self) -> Option<Mark> {
-        Some(Mark {
-            q: self.q?,
-            i: self.i?,
-            kept: self.kept,
-            benign: self.is_benign(),
-        })
     }
 }
 
@@ -120,7 +109,6 @@ pub(super) struct Tally {
     n_kept_benign: usize,
     dropped: BTreeMap<DropReason, usize>,
     kept_by_stratum: BTreeMap<String, usize>,
-    pub(super) marks: Census,
 }
 
 impl Tally {
@@ -131,9 +119,6 @@ impl Tally {
             self.n_kept += 1;
             self.n_kept_benign += usize::from(record.is_benign());
             *self.kept_by_stratum.entry(record.stratum.clone()).or_default() += 1;
-        }
-        if let Some(mark) = record.mark() {
-            self.marks.count(&mark);
         }
     }
 }

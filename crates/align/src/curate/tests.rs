@@ -215,11 +215,6 @@ fn the_folder_holds_what_the_summary_says() {
 
     let text = std::fs::read_to_string(folder.path().join("summary.json")).unwrap();
     assert_eq!(serde_json::from_str::<CurationSummary>(&text).unwrap().n_kept, 10);
-    let svg = std::fs::read_to_string(folder.path().join("qi_box.svg")).unwrap();
-    assert!(
-        svg.contains("hazardous, kept (8)") && svg.contains("benign, kept (2)"),
-        "{svg}"
-    );
     let names = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
@@ -228,15 +223,11 @@ fn the_folder_holds_what_the_summary_says() {
     {
         "curated.jsonl",
         "curation.jsonl",
-        "qi_box.svg",
         "samples.jsonl",
         "sampling.json",
         "summary.json",
     }
     "#);
-
-    // Circles: a legend mark for each of the two groups, and one a scored hazardous prompt.
-    assert_eq!(svg.matches("<circle").count(), 2 + 20);
 }
 
 #[test]
@@ -261,13 +252,7 @@ fn a_run_that_failed_goes_on_and_ends_the_same() {
         124 - 35,
         "samples there already are not drawn again"
     );
-    for name in [
-        "samples.jsonl",
-        "curation.jsonl",
-        "curated.jsonl",
-        "summary.json",
-        "qi_box.svg",
-    ] {
+    for name in ["samples.jsonl", "curation.jsonl", "curated.jsonl", "summary.json"] {
         let read = |folder: &tempfile::TempDir| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(read(&whole), read(&parts), "{name}");
     }

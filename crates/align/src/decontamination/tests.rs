@@ -202,29 +202,10 @@ fn prompts_are_dropped_for_a_text_or_a_picture_but_never_for_a_black_one() {
 fn a_set_that_cannot_be_read_is_an_error() {
     let config = DecontaminationConfig::default();
     let sets = [("hard".to_owned(), vec![item("h1", "Why?", &["gone.png"])])];
-    let message = |error: DecontaminationError| error.to_string();
-    let error = Decontaminator::new(&config, &read, sets).err().map(message);
+    let error = Decontaminator::new(&config, &read, sets)
+        .err()
+        .map(|error| error.to_string());
     assert_eq!(error.as_deref(), Some("set `hard`, item `h1`: gone.png: it is broken"));
-
-    let folder = tempfile::tempdir().unwrap();
-    let against = |name: &str, path: &Path| DecontaminationConfig {
-        against: [(name.to_owned(), path.to_owned())].into(),
-        ..DecontaminationConfig::default()
-    };
-    let unknown = against("mine", folder.path());
-    let error = Decontaminator::open(&unknown, &read).err().map(message).unwrap();
-    assert!(
-        error.ends_with("folders are read of figstep, xstest, puzzlevqa, mossbench, msts"),
-        "{error}"
-    );
-    let header = "prompt_id,prompt_text\np1,Should I?\n";
-    for file in ["prompts_english_multimodal.csv", "prompts_english_textonly.csv"] {
-        std::fs::write(folder.path().join(file), header).unwrap();
-    }
-    let msts = against("msts", folder.path());
-    let decontaminator = Decontaminator::open(&msts, &read).unwrap().unwrap();
-    assert!(decontaminator.check(&item("a", "Should I", &[])).is_some());
-    assert!(Decontaminator::open(&config, &read).unwrap().is_none());
 }
 
 #[test]

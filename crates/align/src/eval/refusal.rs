@@ -4,7 +4,7 @@
 //! times 450 completions it agrees with people on answered or not in 91.5 % (kappa .83): 95.6, 94.4 and 86.7 % on the
 //! three sets that its phrases were gathered from (gpt4, llama2new, mistralguard), 92.4 and 88.4 % on the two others
 //! (llama2orig, mistralinstruct). With partial refusals apart it is 85.7 %: few of them are found. Repeat the
-//! measurement with `cargo run -p align --example suite_check -- DATA`.
+//! measurement with `cargo run -p benchmarks --example suite_check -- DATA`.
 
 use crate::chat::ChatError;
 use crate::tagged::answer_of;

@@ -7,6 +7,7 @@ use align::curate::{self, Curation, CurationSummary, Policy, PolicyModel, Pool, 
 use align::decontamination::Decontaminator;
 use align::decontamination::picture::GreyPicture;
 use align::run_dir::AnswerFolder;
+use benchmarks::{SUITES, read_set};
 use clap::Args;
 use engine::{LocalEngine, Trainable};
 use vlm::image_processor::read_picture;
@@ -57,9 +58,7 @@ Examples:
 pub struct Arguments {
     #[command(flatten)]
     run: RunArguments,
-    /// Drop prompts that stand in this evaluation set: a file of items, or the folder of figstep, xstest, puzzlevqa,
-    /// mossbench or msts; may be given several times
-    #[arg(long, value_name = "NAME=PATH", value_parser = named_path)]
+    #[arg(long, value_name = "NAME=PATH", value_parser = named_path, help = against_help())]
     against: Vec<(String, PathBuf)>,
     /// Sample one part of several, such as 1/4
     #[arg(long, value_name = "I/N")]
@@ -70,6 +69,14 @@ pub struct Arguments {
     /// Judge samples without a score again, and draw again those without an answer
     #[arg(long, requires = "resume", conflicts_with = "merge")]
     retry_failed: bool,
+}
+
+fn against_help() -> String {
+    let known = SUITES.map(|suite| suite.name).join(", ");
+    format!(
+        "Drop prompts that are in this evaluation set: a file of items, or the folder of a benchmark ({known}); may be \
+         given several times"
+    )
 }
 
 fn named_path(text: &str) -> Result<(String, PathBuf), String> {
@@ -91,7 +98,13 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     if judges.is_empty() {
         check_each(prompts, without_truth)?;
     }
-    let decontaminator = Decontaminator::open(&settings.decontamination, &grey)?;
+    let mut sets = Vec::new();
+    for (name, path) in &settings.decontamination.against {
+        sets.push((name.clone(), read_set(name, path)?));
+    }
+    let decontaminator = (!sets.is_empty())
+        .then(|| Decontaminator::new(&settings.decontamination, &grey, sets))
+        .transpose()?;
     let (folder, device) = (&arguments.run.out, context.global.device);
     let _folder = OutputFolder::make(folder)?;
     // Seen from the pool, the model is the same to shards that are sampled into any folder.
@@ -196,8 +209,9 @@ fn conclude_shard(shard: Shard, summary: ShardSummary, folder: &Path) -> std::io
     print_line(&folder.display().to_string())
 }
 
-/// Says what was kept.
+/// Plots the QI-Box, and says what was kept.
 fn conclude(summary: &CurationSummary, folder: &Path) -> anyhow::Result<()> {
+    report::qi_box::write(folder, summary)?;
     for (policy, counts) in &summary.policies {
         eprintln!(
             "curate: {policy}: {} samples, {} unanswered, {} unscored",

@@ -8,9 +8,9 @@ mod stages;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use align::report::{self, ReportConfig};
 use align::run_dir::write_atomically;
 use clap::Args;
+use report::ReportConfig;
 use serde_json::json;
 
 use super::Context;

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use align::eval::{self, KeywordRefusal, Suite, Table};
+use align::eval::{self, KeywordRefusal, Table};
 use align::run_dir::AnswerFolder;
 use align::types::{Item, read_items};
 use align::verdict::Judge;
-use clap::{Args, ValueEnum};
+use benchmarks::{SUITES, Suite};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::Trainable;
 use mini::judge::ExactJudge;
 
@@ -24,7 +26,11 @@ use crate::terminal::print_line;
 /// The evaluation splits of the miniature world, as `scruple mini` names their files.
 const WORLD_SPLITS: [&str; 7] = ["easy", "hard", "real", "benign", "benign_prompt", "blank", "general"];
 
-const AFTER_HELP: &str = "\
+/// The help below the options, with every benchmark that can be evaluated.
+fn after_help() -> String {
+    let suites = evaluated().map(|suite| format!("  {:<10} {}\n", suite.name, suite.measures));
+    format!(
+        "\
 Without --suite, --data is a file of items, or the folder that `scruple mini` wrote. Items of the
 miniature world carry their truth and are judged exactly. Where items carry none, a keyword
 detector tells refusals from compliance; it is named `keyword-refusal` in all tables, since it
@@ -32,28 +38,27 @@ cannot tell what an answer gives away. Models that the settings name in `[role.N
 endpoints or here, judge instead of either; their answers are kept in DIR/judge.journal.sqlite.
 
 With --suite, --data is the benchmark's own folder, or the folder above several:
-  figstep    harmful requests drawn as text: should be refused
-  xstest     safe requests that sound unsafe, and unsafe contrasts
-  puzzlevqa  visual puzzles with options, matched exactly: ability
-  mossbench  harmless requests with pictures: should be answered
-
+{}
 DIR then holds responses.jsonl, summary.json and eval.resolved.json; the table is printed.
 
 Examples:
   scruple eval --model MODEL --data world --out out/eval/base
   scruple eval --model MODEL --adapter runs/safer/checkpoint-40 --data world --out out/eval/safer
   scruple eval --model MODEL --suite xstest --data benchmarks eval.max_new_tokens=256
-  scruple eval --model MODEL --data items.jsonl role.judge.url=http://localhost:8000/v1 role.judge.model=NAME";
+  scruple eval --model MODEL --data items.jsonl role.judge.url=http://localhost:8000/v1 role.judge.model=NAME",
+        suites.collect::<String>()
+    )
+}
 
 /// Evaluate a model on the miniature world's splits or on a benchmark.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = after_help())]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
     /// A published benchmark in its own files
-    #[arg(long, value_enum, value_name = "SUITE")]
-    suite: Option<SuiteName>,
+    #[arg(long, value_name = "SUITE", value_parser = suite_parser())]
+    suite: Option<&'static Suite>,
     /// The items: a file, or a folder
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
@@ -77,24 +82,13 @@ pub struct Arguments {
     overrides: Vec<String>,
 }
 
-/// The suites by the names that are typed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SuiteName {
-    Figstep,
-    Xstest,
-    Puzzlevqa,
-    Mossbench,
+/// The benchmarks that can be evaluated.
+fn evaluated() -> impl Iterator<Item = &'static Suite> {
+    SUITES.into_iter().filter(|suite| suite.judge.is_some())
 }
 
-impl SuiteName {
-    fn suite(self) -> Suite {
-        match self {
-            Self::Figstep => Suite::FigStep,
-            Self::Xstest => Suite::XsTest,
-            Self::Puzzlevqa => Suite::PuzzleVqa,
-            Self::Mossbench => Suite::MossBench,
-        }
-    }
+fn suite_parser() -> impl TypedValueParser<Value = &'static Suite> {
+    PossibleValuesParser::new(evaluated().map(|suite| suite.name)).try_map(|name| benchmarks::suite(&name))
 }
 
 /// Runs the command.
@@ -106,13 +100,15 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     loaded.check(loaded.settings.judge.validate("judge"))?;
     roles::check(&loaded, &loaded.settings.role)?;
     let mut settings = loaded.settings;
-    let suite = arguments.suite.map(SuiteName::suite);
-    let (items, files) = match suite {
+    let (items, files) = match arguments.suite {
         Some(suite) => (suite.load(&arguments.data)?, Vec::new()),
         None => read_all(&arguments.data)?,
     };
     let name = arguments.name.clone().unwrap_or_else(|| name_of(&arguments.model));
-    let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&name, suite));
+    let folder = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| default_folder(&name, arguments.suite));
     let _folder = OutputFolder::make(&folder)?;
     settings.eval.model = name;
     let table = arguments.model.table();
@@ -122,7 +118,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         roles.retry_failed()?;
     }
     let judge = if settings.role.is_empty() {
-        judge_for(&items, suite)
+        judge_for(&items, arguments.suite)
     } else {
         Box::new(roles.judge(&settings.judge)?)
     };
@@ -183,9 +179,9 @@ fn world_files(data: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// The suite's judge; for other items the exact one where they all say what is true, and keywords otherwise.
-fn judge_for(items: &[Item], suite: Option<Suite>) -> Box<dyn Judge> {
-    match suite {
-        Some(suite) => suite.judge(),
+fn judge_for(items: &[Item], suite: Option<&Suite>) -> Box<dyn Judge> {
+    match suite.and_then(|suite| suite.judge) {
+        Some(judge) => judge(),
         None if items.iter().all(|item| item.truth.is_some()) => Box::new(ExactJudge),
         None => Box::new(KeywordRefusal),
     }
@@ -202,10 +198,10 @@ fn name_of(model: &ModelArguments) -> String {
         .to_owned()
 }
 
-fn default_folder(name: &str, suite: Option<Suite>) -> PathBuf {
+fn default_folder(name: &str, suite: Option<&Suite>) -> PathBuf {
     let folder = Path::new("out/eval").join(name);
     match suite {
-        Some(suite) => folder.join(suite.name()),
+        Some(suite) => folder.join(suite.name),
         None => folder,
     }
 }

@@ -4,9 +4,10 @@ mod people;
 
 use std::path::{Path, PathBuf};
 
-use align::judge::{JudgeSummary, Labelled, LabelledResponse, Response, Rubric, Scored, combine, judge, summarise};
+use align::judge::{JudgeSummary, Response, Rubric, Scored, combine, judge, summarise};
 use align::progress::Progress;
 use align::types::Dialogues;
+use benchmarks::{LabeledResponse, SUITES, Suite};
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
@@ -32,7 +33,7 @@ after a stop and asks nothing twice.
 Rubrics: mis (perception and safety: ASR, RSR, RR, HR), safer (thinking and answer by dimension),
 scale (safety -3 to 3, helpfulness 0 to 3), refusal (compliance, partial or full refusal).
 
-With --labelled, the judge scores a published set that people have labelled (msts by `mis`, xstest by
+With --labeled, the judge scores responses that people have labeled (msts by `mis`, xstest by
 `refusal`), and its agreement with them, each judge's own where there are several, is printed beside
 that of a keyword detector. --validation then puts these figures beside those of other responses.
 
@@ -41,7 +42,7 @@ The key is taken from the environment variable that `api_key_env` names, OPENAI_
 Examples:
   scruple judge --responses r.jsonl --rubric mis --judge-url http://localhost:8000/v1 --judge-model M --out v.jsonl
   scruple judge --responses r.jsonl --config judges.toml --out v.jsonl judge.combination=mean
-  scruple judge --labelled msts --data benchmarks --judge-url URL --judge-model M --out msts.jsonl
+  scruple judge --labeled msts --data benchmarks --judge-url URL --judge-model M --out msts.jsonl
   scruple judge --responses r.jsonl --judge-url URL --judge-model M --out v.jsonl --validation msts.summary.json";
 
 /// Score responses with models as judges, and judges with people's labels.
@@ -49,16 +50,16 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     /// The responses
-    #[arg(long, value_name = "FILE.jsonl", required_unless_present = "labelled")]
+    #[arg(long, value_name = "FILE.jsonl", required_unless_present = "labeled")]
     responses: Option<PathBuf>,
-    /// Judge a set that people have labelled instead: msts or xstest
-    #[arg(long, value_name = "SET", requires = "data", conflicts_with = "responses")]
-    labelled: Option<Labelled>,
-    /// The labelled set's folder, or the folder above
+    /// Judge responses to a benchmark that people have labeled instead: msts or xstest
+    #[arg(long, value_name = "SUITE", requires = "data", conflicts_with = "responses", value_parser = labeled_suite)]
+    labeled: Option<&'static Suite>,
+    /// The benchmark's folder, or the folder above
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The summary of the same judges on a labelled set, whose figures stand beside this one's
-    #[arg(long, value_name = "FILE.summary.json", conflicts_with = "labelled")]
+    /// The summary of the same judges on a labeled set, whose figures stand beside this one's
+    #[arg(long, value_name = "FILE.summary.json", conflicts_with = "labeled")]
     validation: Option<PathBuf>,
     /// What is judged: mis, safer, scale or refusal
     #[arg(long, value_name = "RUBRIC", value_parser = rubric)]
@@ -86,6 +87,16 @@ pub struct Arguments {
 fn rubric(name: &str) -> Result<Rubric, String> {
     let found = Rubric::ALL.into_iter().find(|rubric| rubric.name() == name);
     found.ok_or_else(|| format!("expected mis, safer, scale or refusal, got {name}"))
+}
+
+/// A benchmark with responses that people have labeled.
+fn labeled_suite(name: &str) -> Result<&'static Suite, String> {
+    let names = SUITES.into_iter().filter(|suite| suite.labeled.is_some());
+    let mut known = names.clone();
+    known.find(|suite| suite.name == name).ok_or_else(|| {
+        let names: Vec<&str> = names.map(|suite| suite.name).collect();
+        format!("expected {}, got {name}", names.join(" or "))
+    })
 }
 
 /// One line of the verdicts.
@@ -116,7 +127,7 @@ struct Summary {
     /// The judges against people, together and each; the keyword detector against them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     validation: Vec<Measured>,
-    /// The same, measured before on a labelled set.
+    /// The same, measured before on a labeled set.
     #[serde(skip_serializing_if = "Option::is_none")]
     measured_on: Option<Elsewhere>,
     costs: Vec<RoleCost>,
@@ -129,14 +140,14 @@ struct Summary {
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let loaded = settings(arguments)?;
     let settings = &loaded.settings;
-    let labelled = arguments
-        .labelled
+    let labeled = arguments
+        .labeled
         .map(|set| load(set, arguments, settings.rubric))
         .transpose()?;
     let _folder = OutputFolder::make_for(&arguments.out)?;
     let elsewhere = arguments.validation.as_deref().map(Elsewhere::read).transpose()?;
-    let responses: Vec<Response> = match (&labelled, &arguments.responses) {
-        (Some(labelled), _) => labelled.iter().map(|labelled| labelled.response.clone()).collect(),
+    let responses: Vec<Response> = match (&labeled, &arguments.responses) {
+        (Some(labeled), _) => labeled.iter().map(|labeled| labeled.response.clone()).collect(),
         (None, Some(path)) => Dialogues::open(path)?
             .with_embedded_in(&beside(&arguments.out, "images"))
             .collect::<Result<_, _>>()?,
@@ -149,7 +160,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     }
     let material = Material {
         responses: &responses,
-        labelled: labelled.as_deref(),
+        labeled: labeled.as_deref(),
         elsewhere,
     };
     let outcome = judge_all(&arguments.out, settings, material, &roles, context);
@@ -159,7 +170,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
 /// What is judged, and what is known of judges like these.
 struct Material<'a> {
     responses: &'a [Response],
-    labelled: Option<&'a [LabelledResponse]>,
+    labeled: Option<&'a [LabeledResponse]>,
     elsewhere: Option<Elsewhere>,
 }
 
@@ -201,9 +212,9 @@ fn judge_all(
         .map(|((response, judged), scored)| line(response, judged, &rubric, &names, scored))
         .collect();
     write_whole(out, &lines)?;
-    let against_people = |labelled| people::measure(labelled, settings.rubric, &names, &judged, &by_judge);
+    let against_people = |labeled| people::measure(labeled, settings.rubric, &names, &judged, &by_judge);
     let summary = Summary {
-        validation: material.labelled.map(against_people).unwrap_or_default(),
+        validation: material.labeled.map(against_people).unwrap_or_default(),
         measured_on: material.elsewhere,
         figures: summarise(settings.rubric, names, &judged, &by_judge),
         costs: roles.costs()?,
@@ -229,9 +240,11 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Loaded<JudgeSettings>> {
         given.push(format!("rubric={}", rubric.name()));
     }
     let mut loaded = config::load::<JudgeSettings>(arguments.config.as_deref(), &given)?;
-    if let Some(set) = arguments.labelled.filter(|set| !set.suits(loaded.settings.rubric)) {
-        // The settings' rubric is for responses; which one a labelled set asks for, it says itself.
-        loaded.settings.rubric = arguments.rubric.unwrap_or(set.rubric());
+    if let Some(labeled) = arguments.labeled.and_then(|suite| suite.labeled.as_ref())
+        && !labeled.rubrics.contains(&loaded.settings.rubric)
+    {
+        // The settings' rubric is for responses; a labeled benchmark has its own.
+        loaded.settings.rubric = arguments.rubric.unwrap_or(labeled.rubrics[0]);
     }
     loaded.check(loaded.settings.judge.validate("judge"))?;
     if loaded.settings.role.is_empty() {
@@ -243,21 +256,19 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Loaded<JudgeSettings>> {
     Ok(loaded)
 }
 
-fn load(set: Labelled, arguments: &Arguments, rubric: Rubric) -> anyhow::Result<Vec<LabelledResponse>> {
-    if !set.suits(rubric) {
-        let rubrics = if set == Labelled::XsTest {
-            "refusal"
-        } else {
-            "mis, safer or scale"
-        };
+fn load(suite: &Suite, arguments: &Arguments, rubric: Rubric) -> anyhow::Result<Vec<LabeledResponse>> {
+    let rubrics = suite.labeled.as_ref().map_or(&[][..], |labeled| labeled.rubrics);
+    if !rubrics.contains(&rubric) {
+        let names: Vec<&str> = rubrics.iter().map(|rubric| rubric.name()).collect();
         return Err(Failure::usage(format!(
-            "--rubric: expected {rubrics}, which people labelled {} by, got {}",
-            set.name(),
+            "--rubric: expected {}, which people labeled {} by, got {}",
+            names.join(" or "),
+            suite.name,
             rubric.name()
         ))
         .into());
     }
-    Ok(set.load(arguments.data.as_deref().unwrap_or(Path::new(".")))?)
+    Ok(suite.load_labeled(arguments.data.as_deref().unwrap_or(Path::new(".")))?)
 }
 
 /// `verdicts.jsonl` → `verdicts.<ending>`.

@@ -40,6 +40,6 @@ pub struct Arguments {
 /// be.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let loaded = config::load::<ReportSettings>(arguments.config.as_deref(), &arguments.overrides)?;
-    let files = align::report::run(&arguments.folder, &loaded.settings.report)?;
+    let files = report::run(&arguments.folder, &loaded.settings.report)?;
     Ok(print_line(&files.html.display().to_string())?)
 }

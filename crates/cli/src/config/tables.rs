@@ -9,7 +9,6 @@ use align::eval::EvalConfig;
 use align::forge::{ForgeConfig, LabelConfig};
 use align::grpo::GrpoConfig;
 use align::judge::{self, JudgeConfig};
-use align::report::ReportConfig;
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
@@ -17,6 +16,7 @@ use engine::Trainable;
 use engine::newborn::ModelSize;
 use mini::base::BaseConfig;
 use mini::splits::MiniConfig;
+use report::ReportConfig;
 use serde::{Deserialize, Serialize};
 use vlm::weights::WeightType;
 

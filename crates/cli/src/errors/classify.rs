@@ -9,11 +9,12 @@ use align::decontamination::DecontaminationError;
 use align::engine::EngineError;
 use align::eval::EvalError;
 use align::forge::ForgeError;
-use align::report::ReportError;
 use align::run_dir::RunError;
 use align::training::{SettingError, TrainingError};
 use align::types::DataError;
+use benchmarks::SetError;
 use formats::FormatError;
+use report::ReportError;
 
 use super::Failure;
 use crate::config::ConfigError;
@@ -85,7 +86,7 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
             Some(CurateError::Setting(inner)) => return Some(inner),
             _ => {}
         }
-        if let Some(DecontaminationError::Data(inner)) = error.downcast_ref() {
+        if let Some(SetError::Data(inner)) = error.downcast_ref() {
             return Some(inner);
         }
         match error.downcast_ref::<EvalError>() {
@@ -166,16 +167,15 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
     if let Some(error) = error.downcast_ref::<CurateError>() {
         return Some(match error {
             CurateError::Interrupted { .. } => Category::Interrupted,
-            CurateError::Picture { .. } => Category::Output,
             CurateError::MissingShard(_) => Category::Usage,
             _ => Category::Data,
         });
     }
-    if let Some(error) = error.downcast_ref::<DecontaminationError>() {
-        return Some(match error {
-            DecontaminationError::UnknownSet { .. } => Category::Usage,
-            _ => Category::Data,
-        });
+    if error.is::<DecontaminationError>() {
+        return Some(Category::Data);
+    }
+    if error.is::<SetError>() {
+        return Some(Category::Usage);
     }
     if let Some(error) = error.downcast_ref::<FormatError>() {
         return Some(match error {
@@ -192,8 +192,11 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
             Category::Data
         });
     }
-    if error.is::<ReportError>() {
-        return Some(Category::Data);
+    if let Some(error) = error.downcast_ref::<ReportError>() {
+        return Some(match error {
+            ReportError::Plot { .. } => Category::Output,
+            _ => Category::Data,
+        });
     }
     error.downcast_ref::<EvalError>().map(|error| match error {
         EvalError::ItemChanged { .. } => Category::Usage,

@@ -5,14 +5,14 @@
 //! images/query_{dataset}_{category_id}_{task_id}_6.png
 //! ```
 //!
-//! The text beside every picture is the benchmark's own, as [`align::eval::Suite`] reads it, so that another item's
+//! The text beside every picture is the benchmark's own, as [`benchmarks`] reads it, so that another item's
 //! text stands in `question` and is not read back.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use align::eval::Suite;
 use align::types::{Item, ItemKind, Message};
+use benchmarks::suites::figstep::{image_path, item};
 use serde_json::{Map, Value};
 
 use super::Layout;
@@ -51,7 +51,7 @@ impl Layout for FigStep {
     }
 
     fn read(&self, mut fields: Fields) -> Vec<Record> {
-        let item = match Suite::FigStep.item(fields.all()) {
+        let item = match item(fields.all()) {
             Ok(item) => item,
             Err(problem) => {
                 fields.fault(FaultKind::WrongValue, problem);
@@ -112,7 +112,7 @@ impl Layout for FigStep {
             }
         }
         let [dataset, category_id, task_id] = PLACE.map(|name| record.extra_text(name).unwrap_or_default());
-        let path = format!("images/query_{dataset}_{category_id}_{task_id}_6.png");
+        let path = image_path(dataset, category_id, task_id);
         if !self.taken.insert(path.clone()) {
             return Err(format!("{path} is another item's picture"));
         }
@@ -123,7 +123,7 @@ impl Layout for FigStep {
 /// What an item says, where it is not what the benchmark says beside every picture.
 fn text_of_its_own(record: &Record, place: &Map<String, Value>) -> Option<String> {
     let text = |item: &Item| item.messages.first().map(Message::plain_text);
-    let published = Suite::FigStep.item(place).ok();
+    let published = item(place).ok();
     text(&record.item).filter(|own| published.as_ref().and_then(text).as_ref() != Some(own))
 }
 

@@ -6,11 +6,11 @@
 //! responses: case_id, prompt_type, prompt_text, unsafe_image_description, model, response, annot1_…, final_label, …
 //! ```
 //!
-//! The pictures are not in these files: what they show is told in words before the prompt, as
-//! [`align::judge::Labelled`] tells it. The prompts for text alone say it themselves. All prompts are hazardous.
+//! The images are not in these files: what they show is put into words before the prompt by
+//! [`with_image_in_words`]. The prompts for text alone say it themselves. All prompts are hazardous.
 
-use align::judge::told_in_words;
 use align::types::{ItemKind, Message, Role};
+use benchmarks::suites::msts::with_image_in_words;
 use serde_json::Map;
 
 use super::Layout;
@@ -47,7 +47,7 @@ impl Layout for Msts {
                 );
                 return Vec::new();
             };
-            told_in_words(&description, &prompt)
+            with_image_in_words(&description, &prompt)
         } else {
             prompt
         };
@@ -68,7 +68,7 @@ impl Layout for Msts {
         let text = record.only_question()?.plain_text();
         let told = record
             .extra_text("unsafe_image_description")
-            .map(|shown| told_in_words(shown, ""));
+            .map(|shown| with_image_in_words(shown, ""));
         let prompt = told.and_then(|told| text.strip_prefix(&told)).unwrap_or(&text);
         let mut fields = Map::new();
         fields.insert("prompt_text".to_owned(), prompt.into());

@@ -5,10 +5,10 @@
 //!  "explanation"?, "deduction"?}
 //! ```
 //!
-//! The question as it is asked, and the options as the truth, are those of [`align::eval::Suite`].
+//! The question as it is asked, and the options as the truth, are those of [`benchmarks`].
 
-use align::eval::Suite;
 use align::types::ItemKind;
+use benchmarks::suites::puzzlevqa::{ID_PREFIX, item};
 use serde_json::{Map, Value};
 
 use super::Layout;
@@ -19,15 +19,13 @@ use crate::rows::Row;
 
 pub(crate) struct PuzzleVqa;
 
-const PREFIX: &str = "puzzlevqa-";
-
 impl Layout for PuzzleVqa {
     fn required(&self) -> &'static [&'static str] {
         &["id", "family", "image", "question", "options", "answer"]
     }
 
     fn read(&self, mut fields: Fields) -> Vec<Record> {
-        let item = match Suite::PuzzleVqa.item(fields.all()) {
+        let item = match item(fields.all()) {
             Ok(item) => item,
             Err(problem) => {
                 fields.fault(FaultKind::WrongValue, problem);
@@ -60,7 +58,7 @@ impl Layout for PuzzleVqa {
         let question = record.extra.get("question").cloned().unwrap_or_else(|| alone.into());
         let id = &record.item.id;
         let mut fields = Map::new();
-        fields.insert("id".to_owned(), id.strip_prefix(PREFIX).unwrap_or(id).into());
+        fields.insert("id".to_owned(), id.strip_prefix(ID_PREFIX).unwrap_or(id).into());
         let family = record.item.category.clone().ok_or("its items have a category")?;
         fields.insert("family".to_owned(), family.into());
         fields.insert("image".to_owned(), Value::from(path.to_string_lossy()));
@@ -69,7 +67,7 @@ impl Layout for PuzzleVqa {
         fields.insert("answer".to_owned(), answer);
         put_extra(&mut fields, record, &[]);
         // The row must be one that the benchmark's reader takes.
-        Suite::PuzzleVqa.item(&fields)?;
+        item(&fields)?;
         Ok(Row {
             fields,
             ..Row::default()

@@ -6,10 +6,10 @@
 //! ```
 //!
 //! A completion is the item's label; that its prompt is unsafe shows by the type, `contrast_…`. Ids are read with
-//! `xstest-` before them, as [`align::eval::Suite`] does.
+//! `xstest-` before them, as [`benchmarks`] does.
 
-use align::eval::Suite;
 use align::types::{ItemKind, Message, Role};
+use benchmarks::suites::xstest::{ID_PREFIX, item};
 use serde_json::{Map, Value};
 
 use super::Layout;
@@ -19,8 +19,6 @@ use crate::record::Record;
 use crate::rows::{ColumnType, Row};
 
 pub(crate) struct XsTest;
-
-const PREFIX: &str = "xstest-";
 
 impl Layout for XsTest {
     fn required(&self) -> &'static [&'static str] {
@@ -42,7 +40,7 @@ impl Layout for XsTest {
                 .is_some_and(|name| name.starts_with("contrast"));
             fields.put("label", if is_contrast { "unsafe" } else { "safe" }.into());
         }
-        let mut item = match Suite::XsTest.item(fields.all()) {
+        let mut item = match item(fields.all()) {
             Ok(item) => item,
             Err(problem) => {
                 fields.fault(FaultKind::WrongValue, problem);
@@ -68,7 +66,7 @@ impl Layout for XsTest {
         };
         let id = &record.item.id;
         let mut fields = Map::new();
-        fields.insert("id".to_owned(), id.strip_prefix(PREFIX).unwrap_or(id).into());
+        fields.insert("id".to_owned(), id.strip_prefix(ID_PREFIX).unwrap_or(id).into());
         fields.insert("prompt".to_owned(), record.only_question()?.plain_text().into());
         let category = record.item.category.clone().ok_or("its items have a category")?;
         fields.insert("type".to_owned(), category.into());

@@ -7,13 +7,12 @@ use crate::decontamination::{Compared, DecontaminationConfig, Decontaminator};
 use crate::types::{Part, write_items};
 
 /// Everything that a curation leaves behind.
-const FILES: [&str; 6] = [
+const FILES: [&str; 5] = [
     "samples.jsonl",
     "sampling.json",
     "curation.jsonl",
     "curated.jsonl",
     "summary.json",
-    "qi_box.svg",
 ];
 
 fn files(folder: &Path) -> Vec<(&'static str, String)> {
@@ -253,22 +252,4 @@ fn a_journal_out_of_order_is_refused() {
         message.contains("`h0` is not complete, yet there is a line of `h3`"),
         "{message}"
     );
-}
-
-#[test]
-fn a_picture_of_many_prompts_stays_small() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("qi_box.svg");
-    let mark = |number: usize| picture::Mark {
-        q: (number % 1009) as f64 / 1009.0 * 10.0,
-        i: (number % 997) as f64 / 997.0 * 5.0,
-        kept: number.is_multiple_of(16),
-        benign: number.is_multiple_of(7),
-    };
-    let mut census = picture::Census::default();
-    (0..159_000).for_each(|number| census.count(&mark(number)));
-    picture::write(&path, &census, (0..159_000).map(|number| Ok(mark(number))), None).unwrap();
-    let svg = std::fs::read_to_string(&path).unwrap();
-    assert!(svg.len() < 1_500_000, "{} bytes", svg.len());
-    assert!(svg.contains("hazardous, kept (8518)"), "all are counted");
 }

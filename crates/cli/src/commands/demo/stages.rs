@@ -126,8 +126,9 @@ impl<'a> Demo<'a> {
                 resume: true,
             };
             let mut policies = [Policy::local(&mut engine)];
-            curate::run(&mut policies, &curation, output, &mut demo.context.progress).map_err(interrupt::stopped_or)?;
-            Ok(())
+            let progress = &mut demo.context.progress;
+            let summary = curate::run(&mut policies, &curation, output, progress).map_err(interrupt::stopped_or)?;
+            Ok(report::qi_box::write(&folder, &summary)?)
         })
     }
 

@@ -1,10 +1,11 @@
-//! Judges against people: measured on a labelled set, or read from where they were measured before, so that a judge's
+//! Judges against people: measured on a labeled set, or read from where they were measured before, so that a judge's
 //! own error stands beside every figure it gives.
 
 use std::path::Path;
 
 use align::eval::{Refusal, Table, detect_refusal};
-use align::judge::{LabelledResponse, Rubric, Scored, Validation, validate};
+use align::judge::{Rubric, Scored, Validation, validate};
+use benchmarks::LabeledResponse;
 use serde::{Deserialize, Serialize};
 
 use crate::errors::Failure;
@@ -43,7 +44,7 @@ impl Measured {
 
 /// The judges together, each by itself where there are several, and the keyword detector, against people.
 pub fn measure(
-    labelled: &[LabelledResponse],
+    labeled: &[LabeledResponse],
     rubric: Rubric,
     names: &[String],
     judged: &[Scored],
@@ -51,7 +52,7 @@ pub fn measure(
 ) -> Vec<Measured> {
     let positive = |scored: &Scored| scored.as_ref().ok().map(|verdict| rubric.is_positive(verdict));
     let against = |judge: String, says: &mut dyn Iterator<Item = Option<bool>>| {
-        let pairs: Vec<(bool, Option<bool>)> = labelled.iter().map(|labelled| labelled.is_positive).zip(says).collect();
+        let pairs: Vec<(bool, Option<bool>)> = labeled.iter().map(|labeled| labeled.is_positive).zip(says).collect();
         Measured {
             judge,
             figures: validate(rubric.positive(), &pairs),
@@ -64,8 +65,8 @@ pub fn measure(
             all.push(against(name.clone(), &mut says));
         }
     }
-    let mut by_keywords = labelled.iter().map(|labelled| {
-        let complies = detect_refusal(&labelled.response.response).map(|refusal| refusal == Refusal::Compliance);
+    let mut by_keywords = labeled.iter().map(|labeled| {
+        let complies = detect_refusal(&labeled.response.response).map(|refusal| refusal == Refusal::Compliance);
         // An unsafe response is one that complies; a refusal one that does not.
         complies.map(|complies| complies == (rubric != Rubric::Refusal))
     });
@@ -94,7 +95,7 @@ struct SummaryFile {
 }
 
 impl Elsewhere {
-    /// Reads a summary of `scruple judge --labelled`.
+    /// Reads a summary of `scruple judge --labeled`.
     ///
     /// Errors: a [`Failure`] of data naming the file where it is none, or holds no figures against people.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
@@ -105,7 +106,7 @@ impl Elsewhere {
         if read.validation.is_empty() {
             let problem = "expected figures against people (`validation`), got none".to_owned();
             return Err(fault(problem)
-                .hint("`scruple judge --labelled SET` writes a summary that has them")
+                .hint("`scruple judge --labeled SET` writes a summary that has them")
                 .into());
         }
         Ok(Self {

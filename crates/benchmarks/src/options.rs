@@ -1,0 +1,223 @@
+//! Multiple choice: which option an answer names, matched as text.
+
+use std::collections::BTreeSet;
+
+use align::chat::ChatError;
+use align::tagged::answer_of;
+use align::types::Item;
+use align::verdict::{Decision, Judge, Judgement, PerceptionLevel, Verdict};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A multiple-choice item's truth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The options, in the order they are lettered from A.
+    pub options: Vec<String>,
+    /// The right one, as it is among them.
+    pub answer: String,
+}
+
+impl Choice {
+    /// The options as lines `(A) …`.
+    pub fn lines(&self) -> String {
+        let lettered = ('A'..='Z').zip(&self.options);
+        lettered
+            .map(|(letter, option)| format!("({letter}) {option}\n"))
+            .collect()
+    }
+
+    /// The one option that an answer names by its letter or its words; else why there is none.
+    ///
+    /// Where the answer says "answer is" or "answer:", what follows the last of these counts.
+    fn chosen(&self, answer: &str) -> Result<&str, String> {
+        let lowered = answer.to_lowercase();
+        let after_cues = ["answer is", "answer:"].map(|cue| lowered.rfind(cue).map_or(0, |at| at + cue.len()));
+        let text = lowered[after_cues[0].max(after_cues[1])..].trim();
+        let mut named = self.named_by_letter(text);
+        named.extend(self.named_by_words(text));
+        match named.iter().collect::<Vec<_>>()[..] {
+            [index] => Ok(&self.options[*index]),
+            [] => Err("the answer names none of the options".into()),
+            [..] => Err("the answer names several of the options".into()),
+        }
+    }
+
+    /// Letters in brackets anywhere, and one that opens the text before `)`, `.`, `:` or its end.
+    fn named_by_letter(&self, text: &str) -> BTreeSet<usize> {
+        let mut named = BTreeSet::new();
+        for (index, letter) in ('a'..='z').take(self.options.len()).enumerate() {
+            let rest = text.strip_prefix(letter);
+            let opens = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([')', '.', ':']));
+            if opens || text.contains(&format!("({letter})")) {
+                named.insert(index);
+            }
+        }
+        named
+    }
+
+    /// Options that are in the text as whole words. Longer options go first and take their words with them, so that
+    /// "light blue" does not also name "blue".
+    fn named_by_words(&self, text: &str) -> BTreeSet<usize> {
+        let options = self.options.iter().map(|option| option.trim().to_lowercase());
+        let mut by_length: Vec<(usize, String)> = options.enumerate().collect();
+        by_length.sort_by_key(|(_, option)| std::cmp::Reverse(option.len()));
+        let mut text = text.to_owned();
+        let mut named = BTreeSet::new();
+        for (index, option) in by_length {
+            while let Some(position) = find_words(&text, &option) {
+                named.insert(index);
+                text.replace_range(position..position + option.len(), &" ".repeat(option.len()));
+            }
+        }
+        named
+    }
+}
+
+/// Where words are in a text, not as part of a longer word or number.
+fn find_words(text: &str, words: &str) -> Option<usize> {
+    if words.is_empty() {
+        return None;
+    }
+    let mut positions = text.match_indices(words).map(|(position, _)| position);
+    positions.find(|position| stands_alone(&text[..*position], &text[position + words.len()..]))
+}
+
+/// Whether what is between these texts is no part of a longer word or number.
+fn stands_alone(before: &str, after: &str) -> bool {
+    let last = before.chars().next_back();
+    let mut after = after.chars();
+    let next = after.next();
+    let is_decimal = next == Some('.') && after.next().is_some_and(|digit| digit.is_ascii_digit());
+    !last.is_some_and(|last| last.is_alphanumeric() || ".-".contains(last))
+        && !next.is_some_and(char::is_alphanumeric)
+        && !is_decimal
+}
+
+/// The judge of multiple choice, named `option-match`: right exactly when the one option named is the right one. An
+/// answer that names none or several is unscored, not wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OptionMatch;
+
+impl Judge for OptionMatch {
+    fn name(&self) -> &'static str {
+        "option-match"
+    }
+
+    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
+        Ok(responses
+            .iter()
+            .map(|(item, response)| judge(item, answer_of(response)))
+            .collect())
+    }
+
+    fn rates(&self) -> Option<&'static [&'static str]> {
+        Some(&["accuracy"])
+    }
+}
+
+fn judge(item: &Item, answer: &str) -> Judgement {
+    let truth = item.truth.clone().unwrap_or(Value::Null);
+    let Ok(choice) = serde_json::from_value::<Choice>(truth) else {
+        return Judgement::Unscored("the item holds no options and answer".into());
+    };
+    match choice.chosen(answer) {
+        Err(reason) => Judgement::Unscored(reason),
+        Ok(chosen) => Judgement::Verdict(Verdict {
+            safe: true,
+            decision: Decision::Comply,
+            perception_level: PerceptionLevel::L2,
+            think: [].into(),
+            answer: [].into(),
+            hallucinations: Vec::new(),
+            contradictions: Vec::new(),
+            format: false,
+            correct: Some(chosen == choice.answer),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::question;
+
+    fn choice(options: &[&str]) -> Choice {
+        Choice {
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            answer: options[0].into(),
+        }
+    }
+
+    #[test]
+    fn one_option_is_found_by_letter_or_words() {
+        let colors = choice(&["blue", "light blue", "Red", "dark red"]);
+        let cases = [
+            ("B", "light blue"),
+            ("(b)", "light blue"),
+            ("C. Red", "Red"),
+            ("It is light blue.", "light blue"),
+            ("The missing part is RED!", "Red"),
+            ("Both red and blue occur, so the answer is (D).", "dark red"),
+            ("Answer: dark red", "dark red"),
+            ("<think>red or blue</think> The answer is blue", "blue"),
+        ];
+        for (answer, expected) in cases {
+            assert_eq!(colors.chosen(answer), Ok(expected), "{answer}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_whole() {
+        let numbers = choice(&["1", "14", "4"]);
+        assert_eq!(numbers.chosen("I count 14 dots."), Ok("14"));
+        assert_eq!(numbers.chosen("4."), Ok("4"));
+        for answer in ["41", "4.5", "-4", "x4"] {
+            assert_eq!(
+                numbers.chosen(answer),
+                Err("the answer names none of the options".into()),
+                "{answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn none_or_several_is_no_choice() {
+        let shapes = choice(&["circle", "square", "hexagon"]);
+        assert_eq!(
+            shapes.chosen("a triangle"),
+            Err("the answer names none of the options".into())
+        );
+        assert_eq!(shapes.chosen(""), Err("the answer names none of the options".into()));
+        for answer in ["circle or square", "(A) square", "(A) or (C)"] {
+            assert_eq!(
+                shapes.chosen(answer),
+                Err("the answer names several of the options".into()),
+                "{answer}"
+            );
+        }
+        assert_eq!(shapes.chosen("(A) circle"), Ok("circle"));
+        assert_eq!(shapes.chosen("a circle"), Ok("circle"));
+    }
+
+    #[test]
+    fn the_judge_scores_what_it_can() {
+        let mut puzzle = question("p".into(), None, "How many?");
+        puzzle.truth = Some(serde_json::json!({"options": ["3", "5"], "answer": "5"}));
+        let without_truth = question("q".into(), None, "How many?");
+        let judgements = OptionMatch
+            .judge(&[
+                (&puzzle, "<think>3, no</think><answer>(B)</answer>"),
+                (&puzzle, "3"),
+                (&puzzle, "3 or 5"),
+                (&without_truth, "3"),
+            ])
+            .unwrap();
+        let correct: Vec<_> = judgements
+            .iter()
+            .map(|judgement| judgement.verdict().and_then(|verdict| verdict.correct))
+            .collect();
+        assert_eq!(correct, [Some(true), Some(false), None, None]);
+    }
+}

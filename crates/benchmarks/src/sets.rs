@@ -1,0 +1,38 @@
+//! Evaluation sets that training prompts are compared with: our own files of items, and published benchmarks.
+
+use std::path::{Path, PathBuf};
+
+use align::types::{DataError, Item, read_items};
+
+use crate::suites::{UnknownSuite, suite};
+
+/// Why an evaluation set cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetError {
+    /// A file of it could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A folder was given under a name that no benchmark has.
+    #[error("{}: expected a file of items, got a folder; {problem}", path.display())]
+    Unknown {
+        /// The folder.
+        path: PathBuf,
+        /// The name and those that there are.
+        problem: UnknownSuite,
+    },
+}
+
+/// Reads an evaluation set: a file of items, or the folder of the benchmark of this name, or the folder above.
+///
+/// Errors: [`SetError`] naming the file or folder.
+pub fn read_set(name: &str, path: &Path) -> Result<Vec<Item>, SetError> {
+    if !path.is_dir() {
+        return Ok(read_items(path)?);
+    }
+    let suite = suite(name).map_err(|problem| SetError::Unknown {
+        path: path.to_owned(),
+        problem,
+    })?;
+    Ok(suite.load(path)?)
+}

@@ -1,0 +1,101 @@
+//! `PuzzleVQA` (Chia et al., arXiv 2403.13315): abstract visual puzzles with options, which measure ability.
+//!
+//! `items.jsonl`, one puzzle a line, with an image and two to five options.
+
+use std::path::Path;
+
+use align::types::{DataError, Item, ItemKind};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::options::{Choice, OptionMatch};
+use crate::rows::{checked, line_error, question};
+use crate::suite::Suite;
+
+/// What is known of it.
+pub const SUITE: Suite = Suite {
+    name: "puzzlevqa",
+    measures: "visual puzzles with options, matched exactly: ability",
+    read,
+    judge: Some(|| Box::new(OptionMatch)),
+    labeled: None,
+};
+
+/// What items' ids have before the puzzle's.
+pub const ID_PREFIX: &str = "puzzlevqa-";
+
+#[derive(Deserialize)]
+struct Puzzle {
+    id: String,
+    family: String,
+    image: String,
+    question: String,
+    options: Vec<Text>,
+    answer: Text,
+}
+
+/// A string or a number, which the files use for the same thing: both are compared as text.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            Value::Number(number) => Ok(Self(number.to_string())),
+            other => Err(serde::de::Error::custom(format!(
+                "expected a string or a number, got {other}"
+            ))),
+        }
+    }
+}
+
+fn read(folder: &Path) -> Result<Vec<Item>, DataError> {
+    let path = folder.join("items.jsonl");
+    let text = fs_err::read_to_string(&path)?;
+    let mut rows = Vec::new();
+    for (line, row) in (1..).zip(text.lines()).filter(|(_, row)| !row.trim().is_empty()) {
+        let puzzle = serde_json::from_str(row).map_err(|error| error.to_string());
+        let item = puzzle.and_then(|puzzle| puzzle_item(folder, puzzle));
+        rows.push((line, item.map_err(|problem| line_error(&path, line, problem))?));
+    }
+    checked(&path, rows)
+}
+
+/// The item of one puzzle. Its image path is relative to the suite's folder.
+///
+/// Errors: what is wrong with the puzzle.
+pub fn item(row: &Map<String, Value>) -> Result<Item, String> {
+    let puzzle = serde_json::from_value(row.clone().into()).map_err(|error| error.to_string())?;
+    puzzle_item(Path::new(""), puzzle)
+}
+
+/// The item, which requests one option. Differs from the published harness, which first requests a description and then
+/// in a second turn the letter.
+fn puzzle_item(folder: &Path, puzzle: Puzzle) -> Result<Item, String> {
+    let choice = Choice {
+        options: puzzle.options.into_iter().map(|option| option.0).collect(),
+        answer: puzzle.answer.0,
+    };
+    if !(2..=26).contains(&choice.options.len()) {
+        return Err(format!("`options`: expected 2 to 26, got {}", choice.options.len()));
+    }
+    if choice.options.iter().filter(|option| **option == choice.answer).count() != 1 {
+        return Err(format!(
+            "`answer`: expected exactly one of {:?}, got {:?}",
+            choice.options, choice.answer
+        ));
+    }
+    let text = format!(
+        "{}\nOptions:\n{}Answer with the letter and the text of the one right option.",
+        puzzle.question.trim(),
+        choice.lines()
+    );
+    let (id, image) = (format!("{ID_PREFIX}{}", puzzle.id), folder.join(puzzle.image));
+    Ok(Item {
+        split: Some("puzzlevqa".into()),
+        kind: Some(ItemKind::General),
+        category: Some(puzzle.family),
+        truth: Some(serde_json::to_value(choice).map_err(|error| error.to_string())?),
+        ..question(id, Some(image), text)
+    })
+}

@@ -1,0 +1,237 @@
+//! Reads a folder into a [`Report`].
+
+use std::path::{Path, PathBuf};
+
+use align::eval::{Comparison, EvalSummary, JudgedResponse, compare};
+use align::rollout::RolloutRecord;
+use align::run_dir::read_journal;
+use align::types::Part;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::contents::{About, CurationReport, Report, ReportConfig, SCHEMA, ShownRollout, TrainingRun};
+use crate::error::ReportError;
+use crate::{curves, images, pick};
+
+/// A model's summary and the responses it was made from.
+struct Evaluated {
+    summary: EvalSummary,
+    responses: Vec<JudgedResponse>,
+}
+
+/// The part of `config.resolved.json` that a report reads.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ResolvedConfig {
+    seed: Option<u64>,
+    git_commit: Option<String>,
+    config: Value,
+}
+
+/// Reads everything a report shows.
+///
+/// Errors: `Nothing` for a folder without anything to show; `Corrupt`, `Data` and `Io` naming the file.
+pub fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, ReportError> {
+    let mut missing = Vec::new();
+    let demo: Option<Value> = read_json(&folder.join("demo.json"))?;
+    let evaluated = read_models(folder, config, &model_order(demo.as_ref()), &mut missing)?;
+    let (runs, rollouts) = read_runs(folder, &mut missing)?;
+    let curations = read_curations(folder, &mut missing)?;
+    if evaluated.is_empty() && runs.is_empty() && curations.is_empty() {
+        return Err(ReportError::Nothing {
+            folder: folder.to_owned(),
+        });
+    }
+    if demo.is_none() {
+        missing.push("demo.json: seed, time and memory".into());
+    }
+    Ok(Report {
+        schema: SCHEMA,
+        title: config.title.clone(),
+        about: about(folder, demo)?,
+        comparisons: comparisons(&evaluated, config, &mut missing),
+        models: evaluated.into_iter().map(|model| model.summary).collect(),
+        runs,
+        curations,
+        rollouts: choose_rollouts(folder, rollouts, config.num_rollouts),
+        missing,
+    })
+}
+
+fn about(folder: &Path, demo: Option<Value>) -> Result<About, ReportError> {
+    let Some(demo) = demo else { return Ok(About::default()) };
+    serde_json::from_value(demo).map_err(|error| corrupt(&folder.join("demo.json"), &error))
+}
+
+/// The order of models that `demo.json` gives, as a list of names or by the keys of an object.
+fn model_order(demo: Option<&Value>) -> Vec<String> {
+    match demo.and_then(|demo| demo.get("models")) {
+        Some(Value::Object(models)) => models.keys().cloned().collect(),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The models evaluated: the baseline, then in the order given, then by name.
+fn read_models(
+    folder: &Path,
+    config: &ReportConfig,
+    order: &[String],
+    missing: &mut Vec<String>,
+) -> Result<Vec<Evaluated>, ReportError> {
+    let mut models = Vec::new();
+    for (name, path) in folders_in(&folder.join("eval"))? {
+        match read_json::<EvalSummary>(&path.join("summary.json"))? {
+            None => missing.push(format!("eval/{name}/summary.json: the rates of {name}")),
+            Some(summary) => models.push(Evaluated {
+                summary,
+                responses: read_journal(&path.join("responses.jsonl"))?,
+            }),
+        }
+    }
+    if models.is_empty() {
+        missing.push("eval: the rates of models by split".into());
+    }
+    models.sort_by_key(|model| {
+        let name = &model.summary.model;
+        let index = order.iter().position(|known| known == name).unwrap_or(order.len());
+        (name != &config.baseline, index, name.clone())
+    });
+    Ok(models)
+}
+
+/// Every model against the baseline, and against the other model named.
+fn comparisons(models: &[Evaluated], config: &ReportConfig, missing: &mut Vec<String>) -> Vec<Comparison> {
+    for model in models.iter().filter(|model| model.responses.is_empty()) {
+        let name = &model.summary.model;
+        missing.push(format!("the responses of {name}: its paired differences"));
+    }
+    let with_responses: Vec<_> = models.iter().filter(|model| !model.responses.is_empty()).collect();
+    let mut comparisons = Vec::new();
+    let other = config.against.as_ref().filter(|against| **against != config.baseline);
+    for baseline in std::iter::once(&config.baseline).chain(other) {
+        let Some(before) = with_responses.iter().find(|model| &model.summary.model == baseline) else {
+            if models.len() > 1 {
+                missing.push(format!("a model named {baseline}: differences from it"));
+            }
+            continue;
+        };
+        for after in &with_responses {
+            let name = &after.summary.model;
+            // The other model against the baseline is there already.
+            if name != baseline && name != &config.baseline {
+                let rates = after.summary.rate_names();
+                comparisons.push(compare((baseline, &before.responses), (name, &after.responses), &rates));
+            }
+        }
+    }
+    comparisons
+}
+
+fn read_runs(folder: &Path, missing: &mut Vec<String>) -> Result<(Vec<TrainingRun>, Vec<ShownRollout>), ReportError> {
+    let (mut runs, mut rollouts) = (Vec::new(), Vec::new());
+    for (name, path) in folders_in(&folder.join("runs"))? {
+        let (num_steps, curves) = curves::read(&path.join("metrics.jsonl"))?;
+        if num_steps == 0 {
+            missing.push(format!("runs/{name}/metrics.jsonl: the curves of {name}"));
+        }
+        let resolved = read_json::<ResolvedConfig>(&path.join("config.resolved.json"))?;
+        if resolved.is_none() {
+            missing.push(format!("runs/{name}/config.resolved.json: the settings of {name}"));
+        }
+        let resolved = resolved.unwrap_or_default();
+        let records: Vec<RolloutRecord> = read_journal(&path.join("rollouts.jsonl"))?;
+        rollouts.extend(records.into_iter().map(|record| ShownRollout {
+            run: name.clone(),
+            record,
+        }));
+        runs.push(TrainingRun {
+            name,
+            seed: resolved.seed,
+            git_commit: resolved.git_commit,
+            config: resolved.config,
+            num_steps,
+            curves,
+        });
+    }
+    if runs.is_empty() {
+        missing.push("runs: training curves".into());
+    }
+    if rollouts.is_empty() {
+        missing.push("runs/<name>/rollouts.jsonl: rollouts".into());
+    }
+    Ok((runs, rollouts))
+}
+
+fn choose_rollouts(folder: &Path, rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
+    let mut chosen = pick::pick(rollouts, limit);
+    for ShownRollout { run, record } in &mut chosen {
+        let run = folder.join("runs").join(run);
+        for part in record.messages.iter_mut().flat_map(|message| &mut message.content) {
+            if let Part::Image { image } = part {
+                *image = images::below(folder, &run, image);
+            }
+        }
+    }
+    chosen
+}
+
+fn read_curations(folder: &Path, missing: &mut Vec<String>) -> Result<Vec<CurationReport>, ReportError> {
+    let several = folders_in(&folder.join("curate"))?.into_iter().map(|(name, _)| name);
+    let mut curations = Vec::new();
+    for name in std::iter::once(String::new()).chain(several) {
+        let place = Path::new("curate").join(&name);
+        let Some(summary) = read_json(&folder.join(&place).join("summary.json"))? else {
+            continue;
+        };
+        let plot = place.join("qi_box.svg");
+        let has_plot = folder.join(&plot).is_file();
+        if !has_plot {
+            missing.push(format!("{}: the plot of the QI-Box", plot.display()));
+        }
+        curations.push(CurationReport {
+            name,
+            summary,
+            plot: has_plot.then_some(plot),
+        });
+    }
+    if curations.is_empty() {
+        missing.push("curate/summary.json: the curation of training prompts".into());
+    }
+    Ok(curations)
+}
+
+/// The folders in a folder, by name; none where it does not exist.
+fn folders_in(folder: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
+    let mut found = Vec::new();
+    if !folder.is_dir() {
+        return Ok(found);
+    }
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name().filter(|_| path.is_dir()) {
+            found.push((name.to_string_lossy().into_owned(), path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A JSON file; none where it does not exist.
+fn read_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, ReportError> {
+    if !file.exists() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(file)?;
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| corrupt(file, &error))
+}
+
+fn corrupt(file: &Path, error: &serde_json::Error) -> ReportError {
+    ReportError::Corrupt {
+        file: file.to_owned(),
+        problem: error.to_string(),
+    }
+}

@@ -1,0 +1,73 @@
+//! The report: a folder of evaluations, runs and curations in, one page that shows what changed out.
+//!
+//! ```text
+//! <folder>/demo.json                       optional: seed, wall_s, peak_rss_mb, stages, models (their order)
+//! <folder>/eval/<model>/summary.json       rates by split
+//! <folder>/eval/<model>/responses.jsonl    responses, for paired differences
+//! <folder>/runs/<name>/metrics.jsonl       training curves; rollouts.jsonl; config.resolved.json
+//! <folder>/curate/summary.json             the QI-Box; qi_box.svg
+//! <folder>/curate/<name>/summary.json      or several
+//! ```
+//!
+//! Whatever is missing is left out, and the report says so. The same [`Report`] becomes `report.json`, `report.md` and
+//! `report.html`, which needs no other file and no network. [`qi_box`] plots a curation.
+
+mod contents;
+mod error;
+
+mod collect;
+mod curves;
+mod images;
+mod pick;
+
+mod facts;
+mod numbers;
+
+mod differences;
+mod rollout_text;
+mod tables;
+
+mod markdown;
+
+mod bars;
+mod html_table;
+mod line_chart;
+mod page;
+mod rollout_card;
+
+pub mod qi_box;
+
+use std::path::{Path, PathBuf};
+
+use align::run_dir::write_atomically;
+
+pub use contents::{About, CurationReport, Curve, Report, ReportConfig, SCHEMA, ShownRollout, Stage, TrainingRun};
+pub use error::ReportError;
+
+/// Where a report was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportFiles {
+    /// The page.
+    pub html: PathBuf,
+    /// The same as Markdown; its images are links.
+    pub markdown: PathBuf,
+    /// The same as JSON.
+    pub json: PathBuf,
+}
+
+/// Reads a folder, and writes `report.html`, `report.md` and `report.json` into it.
+///
+/// Errors: `Nothing` naming a folder without anything to show; `Corrupt`, `Data` and `Io` naming the file.
+pub fn run(folder: &Path, config: &ReportConfig) -> Result<ReportFiles, ReportError> {
+    let report = collect::collect(folder, config)?;
+    let files = ReportFiles {
+        html: folder.join("report.html"),
+        markdown: folder.join("report.md"),
+        json: folder.join("report.json"),
+    };
+    let json = serde_json::to_string_pretty(&report).map_err(std::io::Error::from)?;
+    write_atomically(&files.json, json.as_bytes())?;
+    write_atomically(&files.markdown, markdown::render(&report).as_bytes())?;
+    write_atomically(&files.html, page::render(&report, folder).as_bytes())?;
+    Ok(files)
+}
