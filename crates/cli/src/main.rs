@@ -11,9 +11,7 @@ mod interrupt;
 mod lines;
 mod output_folder;
 mod progress;
-mod review;
 mod roles;
-mod serve;
 mod terminal;
 
 use std::process::ExitCode;

@@ -201,12 +201,12 @@ fn the_page_stands_alone_and_serves_nobody_else() {
     }
     // Text goes into the page as text.
     assert!(page.text.contains("textContent = current.question") && !page.text.contains("innerHTML"));
-    assert_eq!(review.get("/picture/0/0").status, 200);
+    assert_eq!(review.get("/image/0/0").status, 200);
     for path in [
-        "/picture/0/1",
-        "/picture/9/0",
+        "/image/0/1",
+        "/image/9/0",
         "/items.jsonl",
-        "/picture/0/..%2f..%2fitems.jsonl",
+        "/image/0/..%2f..%2fitems.jsonl",
     ] {
         assert!([400, 404].contains(&review.get(path).status), "{path}");
     }

@@ -14,7 +14,7 @@ mod adjustments;
 mod chunk;
 mod continuous;
 mod decoder;
-pub mod held;
+pub mod kv_cache;
 mod sampler;
 mod sequence;
 
@@ -102,8 +102,8 @@ pub struct Generated {
 /// nothing banned or cut, as a scorer gives them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelLogprobs {
-    /// The drawn token's.
-    pub drawn: f32,
+    /// The sampled token's.
+    pub sampled: f32,
     /// The likeliest tokens and theirs, the likeliest first.
     pub top: Vec<(u32, f32)>,
 }

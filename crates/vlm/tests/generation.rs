@@ -256,10 +256,10 @@ fn a_sequence_that_joins_others_on_their_way_is_the_same() {
         for step in 0.. {
             // One prompt every three tokens, one of whose sequences leaves after nine.
             if step % 3 == 0 {
-                batch.join(waiting.by_ref().take(1).collect()).unwrap();
+                batch.prefill(waiting.by_ref().take(1).collect()).unwrap();
             }
             if step == 9 {
-                batch.leave(2);
+                batch.abort(2);
             }
             for Event { id, token } in batch.step().unwrap() {
                 let token = token.unwrap();
@@ -312,7 +312,7 @@ fn a_constraint_binds_its_own_sequence_alone() {
         ..member(77)
     });
     let mut batch = ContinuousBatch::new(&prompts.model);
-    batch.join(requests).unwrap();
+    batch.prefill(requests).unwrap();
     let (mut counted, mut free, mut last) = (Vec::new(), Vec::new(), None);
     while batch.n_running() > 0 {
         for Event { id, token } in batch.step().unwrap() {

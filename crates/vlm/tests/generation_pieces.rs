@@ -71,13 +71,13 @@ impl Prompts {
                 && let Some(case) = waiting.next()
             {
                 match piece {
-                    Some(_) if LONG.contains(&case) => batch.begin(self.request(case, options)).unwrap(),
-                    _ => batch.join(vec![self.request(case, options)]).unwrap(),
+                    Some(_) if LONG.contains(&case) => batch.begin_prefill(self.request(case, options)).unwrap(),
+                    _ => batch.prefill(vec![self.request(case, options)]).unwrap(),
                 }
             }
-            batch.read_on(piece.unwrap_or(1));
+            batch.prefill_chunk(piece.unwrap_or(1));
             note(batch.step().unwrap(), &mut completions);
-            if batch.n_running() == 0 && !batch.is_reading() && waiting.is_empty() {
+            if batch.n_running() == 0 && !batch.is_prefilling() && waiting.is_empty() {
                 return completions;
             }
         }
@@ -136,25 +136,25 @@ fn pieces_of_any_size_make_the_prompt_and_the_others_do_not_notice() {
 fn others_go_on_between_pieces_and_a_prompt_that_nobody_waits_for_is_read_no_further() {
     let prompts = Prompts::of(&Fixture::committed());
     let mut batch = ContinuousBatch::new(&prompts.model);
-    batch.join(vec![prompts.request(0, &options())]).unwrap();
-    batch.begin(prompts.request(1, &options())).unwrap();
-    batch.begin(prompts.request(3, &options())).unwrap();
+    batch.prefill(vec![prompts.request(0, &options())]).unwrap();
+    batch.begin_prefill(prompts.request(1, &options())).unwrap();
+    batch.begin_prefill(prompts.request(3, &options())).unwrap();
     let mut completions = Completions::new();
     let mut read = Vec::new();
     for _ in 0..4 {
-        read.push(batch.read_on(200));
+        read.push(batch.prefill_chunk(200));
         note(batch.step().unwrap(), &mut completions);
     }
     assert_eq!(read[..3], [200; 3], "pieces of the first long prompt");
     assert_eq!(completions[&0].len(), 4, "a token for each piece");
     assert_eq!(completions.get(&10).map(Vec::len), Some(1), "read to its end");
 
-    batch.leave(30);
-    assert!(batch.is_reading(), "one completion of the second is still wanted");
-    batch.read_on(200);
-    batch.leave(31);
-    assert!(!batch.is_reading());
-    assert_eq!(batch.read_on(200), 0);
+    batch.abort(30);
+    assert!(batch.is_prefilling(), "one completion of the second is still wanted");
+    batch.prefill_chunk(200);
+    batch.abort(31);
+    assert!(!batch.is_prefilling());
+    assert_eq!(batch.prefill_chunk(200), 0);
     while batch.n_running() > 0 {
         note(batch.step().unwrap(), &mut completions);
     }
@@ -177,7 +177,7 @@ fn adjustments_bind_their_own_request_alone_and_ends_wait_for_the_least_length()
             adjustments: Arc::new(adjustments),
             ..prompts.request(0, &options)
         };
-        batch.join(vec![adjusted, prompts.request(2, &options)]).unwrap();
+        batch.prefill(vec![adjusted, prompts.request(2, &options)]).unwrap();
         let mut completions = Completions::new();
         while batch.n_running() > 0 {
             note(batch.step().unwrap(), &mut completions);

@@ -8,6 +8,7 @@ use align::run_dir::read_journal;
 use clap::Args;
 use endpoint::RoleSettings;
 use mini::sight;
+use serve::review::{Decisions, labels};
 
 use super::Context;
 use crate::args::RunArguments;
@@ -17,7 +18,6 @@ use crate::config::tables::{ForgeData, ForgeSettings};
 use crate::errors::Failure;
 use crate::interrupt;
 use crate::output_folder::OutputFolder;
-use crate::review::{Decisions, labels};
 use crate::roles::{self, Roles, with_costs};
 use crate::terminal::print_line;
 

@@ -3,21 +3,23 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serve::review::{Cases, Decisions, agreement, serve};
 
 use crate::errors::Failure;
-use crate::review::{Cases, Decisions, agreement, serve};
+use crate::interrupt;
+use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
-Open the address that is printed. Pictures are blurred until you ask for them (R); S says safe, U
+Open the address that is printed. Images are blurred until you reveal them (R); S says safe, U
 unsafe, K skips, Z takes the last decision back. Only programs of this machine can reach the page.
 
 Items are those of `scruple forge` (DIR, or a file of items): a hazardous item counts as called
 unsafe by the judge, a benign twin as safe. Lines with a `response` are reviewed as replies; with
---verdicts, a file that `scruple judge` wrote, the judge's word on each is the one it gave there.
+--verdicts, a file that `scruple judge` wrote, the judge's verdict on each is the one in that file.
 
 Each decision is a line of --out with who and when (UTC); of several by one reviewer on the same
-item the latest counts. The same command goes on where it stopped. When all is decided, or with
+item the latest counts. The same command resumes where it stopped. When all is decided, or with
 --agreement, agreement is printed: each reviewer with the judge (Cohen's kappa), and the reviewers
 with one another (Fleiss's kappa, Krippendorff's alpha).
 
@@ -26,7 +28,7 @@ Examples:
   scruple review --data r.jsonl --verdicts v.jsonl --out decisions.jsonl --reviewer ada --port 8800
   scruple review --data forged --out decisions.jsonl --agreement";
 
-/// Look items over on a local page, and keep what you decide.
+/// Review items on a local page, and keep what you decide.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -60,8 +62,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         if reviewer.trim().is_empty() {
             return Err(Failure::usage("--reviewer: expected a name, got an empty one").into());
         }
+        let _folder = OutputFolder::make_for(&arguments.out)?;
         let decisions = Decisions::open(&arguments.out, reviewer)?;
-        return Ok(print_line(&serve(cases, decisions, arguments.port)?)?);
+        let agreement = serve(cases, decisions, arguments.port, &interrupt::requested, &print_line)?;
+        return Ok(print_line(&agreement)?);
     }
     let all = Decisions::read(&arguments.out)?;
     Ok(print_line(&agreement(&cases, &all))?)

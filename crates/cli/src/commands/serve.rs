@@ -6,30 +6,33 @@ use std::time::Duration;
 
 use clap::Args;
 use engine::Trainable;
+use serve::chat::{self, Capacity, KvCacheSettings, Limits, Notice, Operator, Settings};
 
 use super::Context;
 use super::model::{self, ModelArguments};
 use crate::errors::Failure;
-use crate::serve::{self, Capacity, Limits, Settings, Wanted};
+use crate::interrupt;
+use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
 Addresses: POST /v1/chat/completions, GET /v1/models, /health, /metrics (Prometheus).
-Pictures come as `image_url` parts: data URLs, or paths beneath --allowed-local-media-path; nothing
+Images come as `image_url` parts: data URLs, or paths beneath --allowed-local-media-path; nothing
 is fetched. Answers may be streamed, and held to a JSON schema (`response_format`), a regular
 expression or a choice (`structured_outputs`). Beside OpenAI's fields of sampling, vLLM's are taken:
 `top_k`, `min_p`, `repetition_penalty`, `min_tokens`, `stop_token_ids`, `ignore_eos`; entries of
 `chat_template_kwargs` are variables of the model's chat template. `logprobs` are the model's own,
-as `scruple score` gives them, with an entry for every token drawn, the end token included. The same
-`seed` gives the same answer, whoever else asks; of `n` answers, answer i takes the seed plus i.
+as `scruple score` gives them, with an entry for every sampled token, the end token included. The
+same `seed` gives the same answer, whichever requests run beside it; of `n` answers, answer i takes
+the seed plus i.
 
-A request joins once there is memory for the keys and values of its prompt and of the longest
-answers that it allows, so that a `max_tokens` lets more in at once; what could never fit gets 400.
-Prompts of more than 512 tokens, and more than --max-num-batched-tokens, are read in pieces, between
-which the others go on.
+A request is admitted once the KV cache has space for its prompt and for the longest answers that it
+allows, so that a `max_tokens` admits more at once; what could never fit gets 400. Prompts of more
+than 512 tokens, and more than --max-num-batched-tokens, are prefilled in chunks, between which the
+others continue.
 
 The first line of standard output is `listening on http://ADDRESS`. Beyond --max-waiting requests
-are answered with 429. Ctrl-C or SIGTERM: requests that were let in are finished, others get 503;
-the exit code is 0, or 6 when some were cut off after --shutdown-timeout.
+are answered with 429. Ctrl-C or SIGTERM: requests that were admitted are finished, others get 503;
+the exit code is 0, or 6 when some were truncated after --shutdown-timeout.
 
 Example:
   scruple serve --model MODEL --port 8000
@@ -57,31 +60,31 @@ pub struct Arguments {
     /// Sequences computed at once; bounds `n`
     #[arg(long, value_name = "N", default_value_t = 64)]
     max_num_seqs: usize,
-    /// Tokens of prompts computed between two steps of the others; longer prompts are read in pieces
+    /// Tokens of prompts computed between two steps of the others; longer prompts are prefilled in chunks
     #[arg(long, value_name = "N", default_value_t = 2048)]
     max_num_batched_tokens: usize,
-    /// Tokens that a prompt may have with its completion [default: as many as the model takes and there is memory for]
+    /// Tokens that a prompt may have with its completion [default: as many as the model takes and the KV cache holds]
     #[arg(long, value_name = "N")]
     max_model_len: Option<usize>,
-    /// Memory for keys and values; requests wait for room in it [default: half of what is left with the model loaded]
+    /// Memory of the KV cache; requests wait for space in it [default: half of what is left with the model loaded]
     #[arg(long, value_name = "BYTES")]
     kv_cache_memory_bytes: Option<usize>,
-    /// Requests that may wait for room; further ones get 429
+    /// Requests that may wait; further ones get 429
     #[arg(long, value_name = "N", default_value_t = 256)]
     max_waiting: usize,
-    /// The folder beneath which requests may name picture files
+    /// The folder beneath which requests may name image files
     #[arg(long, value_name = "DIR")]
     allowed_local_media_path: Option<PathBuf>,
-    /// Pictures a prompt may have
+    /// Images a prompt may have
     #[arg(long, value_name = "JSON", default_value = r#"{"image":16}"#, value_parser = image_limit)]
     limit_mm_per_prompt: usize,
     /// Bytes a request may have
     #[arg(long, value_name = "N", default_value_t = 64 << 20)]
     max_request_bytes: usize,
-    /// Bytes a picture's file may have
+    /// Bytes an image's file may have
     #[arg(long, value_name = "N", default_value_t = 16 << 20)]
     max_image_bytes: usize,
-    /// Pixels a picture may have
+    /// Pixels an image may have
     #[arg(long, value_name = "N", default_value_t = 32 << 20)]
     max_image_pixels: u64,
     /// Seconds that requests under way have to finish when the server is asked to stop
@@ -104,7 +107,7 @@ fn image_limit(text: &str) -> Result<usize, String> {
 /// Runs the command.
 ///
 /// Errors: of usage for a setting that cannot be used or an address that cannot be had, of interruption when requests
-/// were cut off, and whatever opening the model meets.
+/// were truncated, and whatever opening the model meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     check(arguments)?;
     let settings = Settings {
@@ -125,16 +128,34 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let capacity = Capacity {
         max_sequences: arguments.max_num_seqs,
         max_prompt_tokens: arguments.max_num_batched_tokens,
-        room: Wanted {
+        kv_cache: KvCacheSettings {
             max_model_len: arguments.max_model_len,
-            kv_cache_bytes: arguments.kv_cache_memory_bytes,
+            bytes: arguments.kv_cache_memory_bytes,
         },
     };
     let engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
-    let server = serve::build(engine.into_parts(), settings, limits, capacity)?;
-    warn_of_open_door(arguments);
-    let stop_time = Duration::from_secs(arguments.shutdown_timeout);
-    serve::run(&server, (&arguments.host, arguments.port), stop_time)
+    let (model, processor) = engine.into_parts();
+    let longest = model.config().text.max_position_embeddings;
+    let server = chat::build((model, processor), settings, limits, capacity)?;
+    warn_of_short_cache(arguments, server.max_model_len(), longest);
+    warn_of_open_address(arguments);
+    let shutdown_timeout = Duration::from_secs(arguments.shutdown_timeout);
+    let operator = Operator {
+        should_stop: &interrupt::requested,
+        notify: &|notice| match notice {
+            Notice::Listening(address) => print_line(&format!("listening on http://{address}")),
+            Notice::ModelFailed(problem) => {
+                eprintln!("error: the model's thread ended: {problem}");
+                Ok(())
+            }
+        },
+    };
+    Ok(chat::run(
+        &server,
+        (&arguments.host, arguments.port),
+        shutdown_timeout,
+        &operator,
+    )?)
 }
 
 fn check(arguments: &Arguments) -> Result<(), Failure> {
@@ -167,8 +188,18 @@ fn media_root(arguments: &Arguments) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
-/// Says so when others than this machine may ask and no key keeps them out.
-fn warn_of_open_door(arguments: &Arguments) {
+/// Warns when the KV cache is smaller than the model's longest sequence.
+fn warn_of_short_cache(arguments: &Arguments, most: usize, longest: usize) {
+    if arguments.max_model_len.is_none() && most < longest {
+        eprintln!(
+            "warning: the KV cache has space for {most} tokens a sequence, of the model's {longest}: \
+             --kv-cache-memory-bytes gives it more"
+        );
+    }
+}
+
+/// Warns when others than this machine can send requests and no key keeps them out.
+fn warn_of_open_address(arguments: &Arguments) {
     let is_own = arguments.host == "localhost"
         || arguments
             .host
@@ -176,7 +207,7 @@ fn warn_of_open_door(arguments: &Arguments) {
             .is_ok_and(|address| address.is_loopback());
     if !is_own && arguments.api_key.is_none() {
         eprintln!(
-            "warning: anyone who can reach {} may ask: --api-key keeps others out",
+            "warning: anyone who can reach {} can send requests: --api-key keeps others out",
             arguments.host
         );
     }

@@ -15,6 +15,7 @@ use align::types::DataError;
 use benchmarks::SetError;
 use formats::FormatError;
 use report::ReportError;
+use serve::ServeError;
 
 use super::Failure;
 use crate::config::ConfigError;
@@ -113,6 +114,11 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
         if let Some(FormatError::Io(inner)) = error.downcast_ref::<FormatError>() {
             return Some(inner);
         }
+        match error.downcast_ref::<ServeError>() {
+            Some(ServeError::Data(inner)) => return Some(inner),
+            Some(ServeError::Io(inner)) => return Some(inner),
+            _ => {}
+        }
         match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
             (Some(RunError::Io(inner)), ..) => Some(inner),
             (_, Some(DataError::Io(inner)), _) => Some(inner),
@@ -198,6 +204,16 @@ fn of_room(error: &(dyn Error + 'static)) -> Option<Category> {
             _ => Category::Data,
         });
     }
+    if let Some(error) = error.downcast_ref::<ServeError>() {
+        return Some(match error {
+            ServeError::Setting { .. } | ServeError::KvCacheTooSmall { .. } | ServeError::Address { .. } => {
+                Category::Usage
+            }
+            ServeError::Vocabulary(_) => Category::Model,
+            ServeError::RequestsTruncated { .. } | ServeError::ReviewStopped { .. } => Category::Interrupted,
+            ServeError::NothingToReview { .. } | ServeError::Data(_) | ServeError::Io(_) => Category::Data,
+        });
+    }
     error.downcast_ref::<EvalError>().map(|error| match error {
         EvalError::ItemChanged { .. } => Category::Usage,
         EvalError::Count { .. } => Category::Engine,
@@ -255,6 +271,14 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
                 path.display()
             )),
             FormatError::Unrecognised { .. } => Some("say what it is with `--from NAME` or `--format NAME`".into()),
+            _ => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<ServeError>() {
+        return match error {
+            ServeError::KvCacheTooSmall { .. } => Some("--kv-cache-memory-bytes says how much memory there is".into()),
+            ServeError::RequestsTruncated { .. } => Some("--shutdown-timeout gives them more time".into()),
+            ServeError::ReviewStopped { .. } => Some("the same command resumes".into()),
             _ => None,
         };
     }

@@ -29,12 +29,12 @@ fn too_much_is_refused_before_it_is_worked_on() {
     let message = show(&["a.png", "c.png", "a.png"]).refusal(413, "too_large");
     assert_eq!(
         message,
-        format!("{}: expected at most 2 pictures in a prompt, got more", place(2))
+        format!("{}: expected at most 2 images in a prompt, got more", place(2))
     );
     let message = show(&["b.png"]).refusal(413, "too_large");
     assert_eq!(
         message,
-        format!("{}: expected a picture of at most 25000 bytes, got more", place(0))
+        format!("{}: expected an image of at most 25000 bytes, got more", place(0))
     );
     let message = show(&["e.png"]).refusal(400, "invalid_value");
     assert!(message.contains("expected 1 to 8000 pixels, got 90 x 118"), "{message}");
@@ -67,7 +67,7 @@ fn what_cannot_be_served_costs_no_vision_pass() {
     for _ in 0..2 {
         ask("Hi", &json!({ "max_tokens": 2 })).success();
     }
-    assert_eq!(server.metric(encoded), 1.0, "a picture met again is known");
+    assert_eq!(server.metric(encoded), 1.0, "an image met again is known");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn requests_wait_for_memory_and_what_never_fits_is_refused() {
         .chat(&hello(&json!({ "n": 8, "max_tokens": 100 })))
         .refusal(400, "context_length_exceeded");
     assert!(
-        message.starts_with("`n`: expected completions that fit the memory for keys and values, 512 tokens; got 8 of"),
+        message.starts_with("`n`: expected completions that fit the KV cache, 512 tokens; got 8 of"),
         "{message}"
     );
     let most = server.get("/v1/models").success()["data"][0]["max_model_len"].clone();
@@ -151,7 +151,7 @@ fn lengths_that_cannot_be_had_end_the_start() {
         "{message}"
     );
     let message = start(&["--kv-cache-memory-bytes", "1000"]);
-    assert!(message.contains("expected room for 256 tokens, got 0"), "{message}");
+    assert!(message.contains("expected space for 256 tokens, got 0"), "{message}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Task<'_> {
     /// has ended. Results stand as `places` do.
     pub fn run(&self) -> Result<Vec<Generated>, Error> {
         let mut batch = ContinuousBatch::over(self.model.clone());
-        batch.join(self.requests())?;
+        batch.prefill(self.requests())?;
         let nothing = Generated {
             token_ids: Vec::new(),
             logprobs: Vec::new(),

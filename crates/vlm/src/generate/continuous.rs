@@ -97,7 +97,7 @@ struct Reading {
 impl ContinuousBatch {
     /// Prompts of at most so many tokens are better read at once: in pieces they come out equal up to rounding only,
     /// and up to this length bits are promised (see the [module](super)'s words on company).
-    pub const READ_AT_ONCE: usize = STRIPS_FROM;
+    pub const MAX_WHOLE_PREFILL: usize = STRIPS_FROM;
 
     /// An empty batch. It holds the decoder's weights once more, adapters merged, in the layout that is fastest for few
     /// rows.
@@ -125,7 +125,7 @@ impl ContinuousBatch {
     }
 
     /// Whether any prompt is being read piece by piece.
-    pub fn is_reading(&self) -> bool {
+    pub fn is_prefilling(&self) -> bool {
         !self.reading.is_empty()
     }
 
@@ -147,7 +147,7 @@ impl ContinuousBatch {
     ///
     /// Errors: as [`Self::check`] and [`crate::batch::Batch::new`], and `Input` when image tokens and rows disagree;
     /// none of the requests has joined then.
-    pub fn join(&mut self, requests: Vec<Request>) -> Result<(), Error> {
+    pub fn prefill(&mut self, requests: Vec<Request>) -> Result<(), Error> {
         requests.iter().try_for_each(|request| self.check_request(request))?;
         // Long prompts attend in another way than short ones, whoever they join with. Its last token is no part of what
         // is read of a prompt.
@@ -157,7 +157,7 @@ impl ContinuousBatch {
         let joined: Vec<u64> = members.map(|member| member.id).collect();
         self.join_alike(short)?;
         self.join_alike(long)
-            .inspect_err(|_| joined.into_iter().for_each(|id| self.leave(id)))
+            .inspect_err(|_| joined.into_iter().for_each(|id| self.abort(id)))
     }
 
     fn join_alike(&mut self, requests: Vec<Request>) -> Result<(), Error> {
@@ -177,11 +177,11 @@ impl ContinuousBatch {
         Ok(())
     }
 
-    /// Begins to read a prompt piece by piece, so that steps may come between: [`Self::read_on`] reads. Its completions
+    /// Begins to read a prompt piece by piece, so that steps may come between: [`Self::prefill_chunk`] reads. Its completions
     /// take part once all of it is read.
     ///
-    /// Errors: as [`Self::join`].
-    pub fn begin(&mut self, request: Request) -> Result<(), Error> {
+    /// Errors: as [`Self::prefill`].
+    pub fn begin_prefill(&mut self, request: Request) -> Result<(), Error> {
         self.check_request(&request)?;
         let prompt = LongPrompt::new(self.model(), request.sequence, request.images.clone())?;
         let position = prompt.next_position();
@@ -192,7 +192,7 @@ impl ContinuousBatch {
 
     /// Reads at most `n_tokens` further tokens of the prompt that began first; tells how many. What comes of a prompt
     /// depends, up to rounding, on the sizes of its pieces, but not on what else is computed between them.
-    pub fn read_on(&mut self, n_tokens: usize) -> usize {
+    pub fn prefill_chunk(&mut self, n_tokens: usize) -> usize {
         let Some(Reading { prompt, .. }) = self.reading.front_mut() else {
             return 0;
         };
@@ -208,7 +208,7 @@ impl ContinuousBatch {
     }
 
     /// Ends a completion before its time; nothing more is heard of it.
-    pub fn leave(&mut self, id: u64) {
+    pub fn abort(&mut self, id: u64) {
         let reading = self.reading.iter_mut().flat_map(|reading| &mut reading.sequences);
         self.running
             .iter_mut()

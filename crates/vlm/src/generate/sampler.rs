@@ -131,7 +131,7 @@ pub(super) fn model_logprobs(scores: &[f32], token: u32, n_top: usize) -> ModelL
     }
     order.sort_unstable_by(by_score);
     ModelLogprobs {
-        drawn: logprob(token as usize),
+        sampled: logprob(token as usize),
         top: order.into_iter().map(|token| (token as u32, logprob(token))).collect(),
     }
 }
@@ -279,8 +279,8 @@ mod tests {
 
     #[test]
     fn the_model_s_log_probabilities_know_neither_bans_nor_temperature() {
-        let ModelLogprobs { drawn, top } = model_logprobs(&scores(), 3, 2);
-        assert!((drawn - 0.1_f32.ln()).abs() < 1e-6);
+        let ModelLogprobs { sampled, top } = model_logprobs(&scores(), 3, 2);
+        assert!((sampled - 0.1_f32.ln()).abs() < 1e-6);
         let expected = [(0, 0.5_f32), (1, 0.25)].map(|(token, probability)| (token, probability.ln()));
         assert!(
             top.iter()

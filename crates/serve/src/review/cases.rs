@@ -1,0 +1,123 @@
+//! What is reviewed: items or responses, with the judge's verdict on each.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use align::training::derive_seed;
+use align::types::{DataError, Dialogue, ItemKind, Message, Role, id_as_text, image_paths, read_dialogues};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::ServeError;
+
+/// A line of the data: an item, or a response.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Case {
+    /// Unique in the file.
+    #[serde(deserialize_with = "id_as_text")]
+    pub id: String,
+    messages: Vec<Message>,
+    /// The reply to be reviewed; none where the item itself is.
+    #[serde(default)]
+    pub response: Option<String>,
+    #[serde(default)]
+    kind: Option<ItemKind>,
+    /// The kind of harm.
+    #[serde(default)]
+    pub category: Option<String>,
+}
+
+impl Dialogue for Case {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn messages(&mut self) -> &mut [Message] {
+        &mut self.messages
+    }
+}
+
+impl Case {
+    /// What the user says, turn by turn.
+    pub fn question(&self) -> String {
+        let turns = self.messages.iter().filter(|message| message.role == Role::User);
+        turns.map(Message::plain_text).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The images' files, in order.
+    pub fn images(&self) -> Vec<PathBuf> {
+        image_paths(&self.messages).map(Path::to_owned).collect()
+    }
+}
+
+/// Everything that is reviewed, in the order of review.
+#[derive(Debug)]
+pub struct Cases {
+    /// The cases.
+    pub cases: Vec<Case>,
+    is_unsafe: HashMap<String, bool>,
+}
+
+/// A line of a judge's verdicts.
+#[derive(Deserialize)]
+struct VerdictLine {
+    id: String,
+    verdict: Option<Value>,
+}
+
+impl Cases {
+    /// Reads a file, or the items of a forge's folder. Blank-image twins are left out, since there is nothing to see.
+    ///
+    /// Errors: those of [`read_dialogues`]; `NothingToReview` where nothing is left.
+    pub fn read(data: &Path, verdicts: Option<&Path>) -> Result<Self, ServeError> {
+        let path = if data.is_dir() {
+            data.join("items.jsonl")
+        } else {
+            data.to_owned()
+        };
+        let mut cases: Vec<Case> = read_dialogues(&path)?;
+        cases.retain(|case| case.kind != Some(ItemKind::BlankImage));
+        if cases.is_empty() {
+            return Err(ServeError::NothingToReview { path });
+        }
+        // In random order, the same each time, so that an item's position says nothing of it: twins would be neighbors.
+        cases.sort_by_cached_key(|case| derive_seed(0, &case.id, &[]));
+        let is_unsafe = match verdicts {
+            Some(path) => read_verdicts(path)?,
+            None => cases.iter().filter_map(by_kind).collect(),
+        };
+        Ok(Self { cases, is_unsafe })
+    }
+
+    /// Whether the judge calls a case unsafe; none where it has no verdict on it.
+    pub fn judged_unsafe(&self, id: &str) -> Option<bool> {
+        self.is_unsafe.get(id).copied()
+    }
+}
+
+/// What the judge accepted an item as. It says nothing of a reply.
+fn by_kind(case: &Case) -> Option<(String, bool)> {
+    let is_unsafe = match case.kind? {
+        ItemKind::Hazardous => true,
+        ItemKind::Benign | ItemKind::General => false,
+        ItemKind::BlankImage => return None,
+    };
+    case.response.is_none().then(|| (case.id.clone(), is_unsafe))
+}
+
+fn read_verdicts(path: &Path) -> Result<HashMap<String, bool>, ServeError> {
+    let text = fs_err::read_to_string(path)?;
+    let mut is_unsafe = HashMap::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let line: VerdictLine = serde_json::from_str(line).map_err(|error| DataError::Line {
+            path: path.to_owned(),
+            line: index + 1,
+            problem: error.to_string(),
+        })?;
+        let safe = line.verdict.as_ref().and_then(|verdict| verdict["safe"].as_bool());
+        if let Some(safe) = safe {
+            is_unsafe.insert(line.id, !safe);
+        }
+    }
+    Ok(is_unsafe)
+}
