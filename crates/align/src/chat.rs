@@ -8,6 +8,7 @@ mod engine_model;
 mod fields;
 pub mod scripted;
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -73,7 +74,6 @@ pub struct Unanswered {
 
 /// Why a batch of requests was left before all were answered. What has been answered is kept.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ChatError {
     /// The user asked to stop.
     #[error("stopped on request; answers so far are kept")]
@@ -84,6 +84,18 @@ pub enum ChatError {
     /// Answers cannot be kept, or the model cannot be used at all.
     #[error("{0}")]
     Model(String),
+}
+
+impl Diagnostic for ChatError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Interrupted => Kind::Interrupted.hint("repeat the command to resume: answers so far are kept"),
+            Self::Budget(_) => Kind::Interrupted.hint(
+                "raise the budget and repeat the command to resume: answers so far are kept and cost nothing again",
+            ),
+            Self::Model(_) => Kind::Model.into(),
+        }
+    }
 }
 
 /// A model that answers dialogues.

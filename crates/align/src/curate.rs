@@ -33,6 +33,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use crate::chat::ChatError;
 use crate::decontamination::Decontaminator;
 use crate::engine::EngineError;
@@ -63,7 +64,6 @@ const SHARD: &str = "shard";
 
 /// Why a curation did not come to its end.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CurateError {
     /// A setting cannot be used.
     #[error(transparent)]
@@ -115,6 +115,24 @@ pub enum CurateError {
     /// A file could not be written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl Diagnostic for CurateError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Setting(error) => error.diagnosis(),
+            Self::Engine(error) => error.diagnosis(),
+            Self::Chat(error) => error.diagnosis(),
+            Self::Run(error) => error.diagnosis(),
+            Self::Data(error) => error.diagnosis(),
+            Self::Io(error) => error.diagnosis(),
+            Self::NoItems | Self::NothingKept { .. } | Self::Shard { .. } => Kind::Data.into(),
+            Self::Interrupted { .. } => Kind::Interrupted.hint("repeat the command to resume"),
+            Self::MissingShard(shard) => {
+                Kind::Settings.hint(format!("add `--merge DIR` with the folder of shard {shard}"))
+            }
+        }
+    }
 }
 
 /// What to curate, and who judges.

@@ -14,6 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -105,7 +106,6 @@ pub type ReadPicture<'a> = &'a dyn Fn(&Path) -> Result<GreyPicture, String>;
 
 /// Why evaluation sets cannot be compared with.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum DecontaminationError {
     /// A picture of a set could not be read. All must be, or prompts with it would pass.
     #[error("set `{set}`, item `{item}`: {}: {problem}", picture.display())]
@@ -119,6 +119,14 @@ pub enum DecontaminationError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl Diagnostic for DecontaminationError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Picture { .. } => Kind::Data.into(),
+        }
+    }
 }
 
 /// Why a prompt is dropped; one line of `contaminated.jsonl`.

@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::types::Message;
@@ -203,7 +204,6 @@ pub enum SaveKind {
 
 /// Why an engine could not do as asked.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum EngineError {
     /// The data cannot be used: a missing image, too long a prompt, an image placeholder in the text.
     #[error("{0}")]
@@ -225,6 +225,18 @@ pub enum EngineError {
     /// A file could not be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl Diagnostic for EngineError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Data(_) => Kind::Data.into(),
+            Self::Item { id, .. } => Kind::Data.item(id),
+            Self::Model(_) => Kind::Model.into(),
+            Self::Numerics(_) => Kind::Engine.into(),
+            Self::Io(error) => error.diagnosis(),
+        }
+    }
 }
 
 impl EngineError {

@@ -42,6 +42,7 @@ mod wording;
 
 use std::path::{Path, PathBuf};
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -131,7 +132,6 @@ pub struct Forge<'a> {
 
 /// Why forging stopped. What is done is kept.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ForgeError {
     /// A model stopped early: on request, for its budget, or because it cannot be used.
     #[error(transparent)]
@@ -146,9 +146,7 @@ pub enum ForgeError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// A stage rejected everything.
-    #[error(
-        "stage {stage}: none of {entered} drafts was kept; the most frequent reason: {reason}; rejected.jsonl has all"
-    )]
+    #[error("stage {stage}: none of {entered} drafts was kept; the most frequent reason: {reason}")]
     NothingKept {
         /// The stage.
         stage: String,
@@ -160,6 +158,19 @@ pub enum ForgeError {
     /// Everything is there but what a setting needs.
     #[error("{0}")]
     Missing(String),
+}
+
+impl Diagnostic for ForgeError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Chat(error) => error.diagnosis(),
+            Self::Data(error) => error.diagnosis(),
+            Self::Run(error) => error.diagnosis(),
+            Self::Io(error) => error.diagnosis(),
+            Self::NothingKept { .. } => Kind::Data.hint("rejected.jsonl lists every draft with its reason"),
+            Self::Missing(_) => Kind::Settings.into(),
+        }
+    }
 }
 
 /// Makes items. A folder that was begun with the same settings is gone on with; a finished one costs nothing.

@@ -21,6 +21,7 @@ mod writing;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -47,13 +48,12 @@ const CHECKPOINT_PREFIX: &str = "checkpoint-";
 
 /// Why a run's directory cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum RunError {
     /// The operating system said no; the message names the file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// A new run would overwrite one.
-    #[error("{}: a run is already there: resume it, or choose another folder", folder.display())]
+    #[error("{}: a run is already there", folder.display())]
     Exists {
         /// The folder.
         folder: PathBuf,
@@ -65,11 +65,7 @@ pub enum RunError {
         folder: PathBuf,
     },
     /// The run was begun with other settings.
-    #[error(
-        "{}: `{key}` differs from the run's: expected {expected}, got {got}; go on with the settings that it was begun \
-         with, or begin anew elsewhere",
-        file.display()
-    )]
+    #[error("{}: `{key}` differs from the run's: expected {expected}, got {got}", file.display())]
     SettingDiffers {
         /// The run's settings.
         file: PathBuf,
@@ -88,6 +84,20 @@ pub enum RunError {
         /// What was expected and what was found.
         problem: String,
     },
+}
+
+impl Diagnostic for RunError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Io(error) => error.diagnosis(),
+            Self::Exists { .. } => Kind::Settings.hint("choose another `--out`"),
+            Self::NoRun { .. } => Kind::Settings.into(),
+            Self::SettingDiffers { .. } => Kind::Settings.hint(
+                "give the same settings to resume, add `--restart` to start over, or choose another `--out`",
+            ),
+            Self::Corrupt { .. } => Kind::Data.into(),
+        }
+    }
 }
 
 /// `config.resolved.json`.

@@ -3,6 +3,7 @@
 mod schedule;
 mod steps;
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -25,6 +26,12 @@ pub struct SettingError {
     pub expected: String,
     /// What stands there.
     pub got: String,
+}
+
+impl Diagnostic for SettingError {
+    fn diagnosis(&self) -> Diagnosis {
+        Kind::Settings.into()
+    }
 }
 
 /// Passes where `holds`; otherwise names the setting, what was expected and what was found.
@@ -95,7 +102,6 @@ pub fn check_at_least_zero(key: &str, value: f64) -> Result<(), SettingError> {
 
 /// Why training could not go on. What was written before is kept.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum TrainingError {
     /// A setting cannot be used.
     #[error(transparent)]
@@ -145,6 +151,19 @@ pub enum TrainingError {
     /// The run's directory could not be used.
     #[error(transparent)]
     Run(#[from] RunError),
+}
+
+impl Diagnostic for TrainingError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Setting(error) => error.diagnosis(),
+            Self::Engine(error) => error.diagnosis(),
+            Self::Judge(error) => error.diagnosis(),
+            Self::Run(error) => error.diagnosis(),
+            Self::NoItems | Self::NoLabel { .. } | Self::NothingScored { .. } => Kind::Data.into(),
+            Self::RatioNotOne { .. } => Kind::Engine.into(),
+        }
+    }
 }
 
 /// How a training run came back.

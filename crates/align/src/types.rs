@@ -11,6 +11,7 @@ mod written;
 
 use std::path::{Path, PathBuf};
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +177,6 @@ impl Item {
 
 /// Why a data file could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum DataError {
     /// The file could not be read or written; the message names it.
     #[error(transparent)]
@@ -192,7 +192,7 @@ pub enum DataError {
         problem: String,
     },
     /// The user asked to stop while files were drawn from a seed.
-    #[error("stopped on request before all was drawn; the same command draws it again")]
+    #[error("stopped on request before all files were written")]
     Interrupted,
     /// The file holds no item at all.
     #[error("{}: no items: expected at least one JSON object, one a line, got an empty file", path.display())]
@@ -200,6 +200,16 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl Diagnostic for DataError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Io(error) => error.diagnosis(),
+            Self::Line { .. } | Self::Empty { .. } => Kind::Data.into(),
+            Self::Interrupted => Kind::Interrupted.hint("repeat the command: it starts over"),
+        }
+    }
 }
 
 /// A line of a data file: a dialogue with an id.

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use align::types::{DataError, Item, read_items};
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 
 use crate::suites::{UnknownSuite, suite};
 
 /// Why an evaluation set cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SetError {
     /// A file of it could not be read.
     #[error(transparent)]
@@ -21,6 +21,15 @@ pub enum SetError {
         /// The name and those that there are.
         problem: UnknownSuite,
     },
+}
+
+impl Diagnostic for SetError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Data(error) => error.diagnosis(),
+            Self::Unknown { .. } => Kind::Settings.into(),
+        }
+    }
 }
 
 /// Reads an evaluation set: a file of items, or the folder of the benchmark of this name, or the folder above.

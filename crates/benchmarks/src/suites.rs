@@ -6,6 +6,7 @@ pub mod msts;
 pub mod puzzlevqa;
 pub mod xstest;
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use crate::suite::Suite;
 
 /// Every benchmark, in the order of help.
@@ -22,6 +23,12 @@ pub const SUITES: [&Suite; 5] = [
 #[error("unknown benchmark `{name}`: expected {}", SUITES.map(|suite| suite.name).join(", "))]
 pub struct UnknownSuite {
     name: String,
+}
+
+impl Diagnostic for UnknownSuite {
+    fn diagnosis(&self) -> Diagnosis {
+        Kind::Settings.into()
+    }
 }
 
 /// The benchmark of this name.

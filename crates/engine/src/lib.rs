@@ -49,7 +49,7 @@ pub(crate) fn engine_error(error: vlm::error::Error) -> EngineError {
             EngineError::Data(error.to_string())
         }
         Error::Numerics(problem) => EngineError::Numerics(problem),
-        other => EngineError::Model(other.to_string()),
+        Error::File { .. } | Error::Tensor { .. } | Error::Constraint(_) => EngineError::Model(error.to_string()),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 /// A failure that ends the reading or writing of a file.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum FormatError {
     /// The operating system said no; the message names the file.
     #[error(transparent)]
@@ -56,6 +56,22 @@ pub enum FormatError {
         /// What the library says.
         problem: String,
     },
+}
+
+impl Diagnostic for FormatError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Io(error) => error.diagnosis(),
+            Self::Unrecognised { .. } => Kind::Data.hint("name the format with `--from NAME` or `--format NAME`"),
+            Self::Malformed { path, .. } => {
+                Kind::Data.hint(format!("`scruple data check {}` lists all errors", path.display()))
+            }
+            Self::Nothing { .. } => Kind::Data.into(),
+            Self::Container { .. } => Kind::Settings.into(),
+            Self::Interrupted => Kind::Interrupted.into(),
+            Self::Parquet { .. } => Kind::Output.into(),
+        }
+    }
 }
 
 fn place(row: Option<usize>) -> String {

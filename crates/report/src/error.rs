@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use align::types::DataError;
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ReportError {
     /// The folder holds nothing that a report shows.
     #[error("{}: nothing to report: expected eval/<model>/summary.json, runs/<name>/metrics.jsonl or curate/summary.json", folder.display())]
@@ -36,4 +36,14 @@ pub enum ReportError {
     /// A file could not be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+impl Diagnostic for ReportError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Nothing { .. } | Self::Corrupt { .. } => Kind::Data.into(),
+            Self::Data(error) => error.diagnosis(),
+            Self::Io(error) => error.diagnosis(),
+        }
+    }
 }

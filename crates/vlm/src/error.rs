@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 /// A fault in a model folder, an image or an input. Messages name the file and the key, what was expected and what was
 /// found.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written; the message names it.
     #[error(transparent)]
@@ -61,4 +61,15 @@ pub enum Error {
     /// The input does not fit the model: placeholders and images disagree, a prompt is too long …
     #[error("{0}")]
     Input(String),
+}
+
+impl Diagnostic for Error {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Io(error) => error.diagnosis(),
+            Self::File { .. } | Self::Tensor { .. } => Kind::Model.into(),
+            Self::Image { .. } | Self::Prompt { .. } | Self::Variable { .. } | Self::Input(_) => Kind::Data.into(),
+            Self::Constraint(_) | Self::Numerics(_) => Kind::Engine.into(),
+        }
+    }
 }

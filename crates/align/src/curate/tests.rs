@@ -311,12 +311,12 @@ fn samples_of_another_policy_are_never_taken_for_its_own() {
             .to_string()
             .replace(&folder.path().display().to_string(), "FOLDER")
     };
-    insta::assert_snapshot!(message(output(folder.path(), "letters")), @r#"FOLDER/sampling.json: `policy` differs from the run's: expected "digits", got "letters"; go on with the settings that it was begun with, or begin anew elsewhere"#);
+    insta::assert_snapshot!(message(output(folder.path(), "letters")), @r#"FOLDER/sampling.json: `policy` differs from the run's: expected "digits", got "letters""#);
     let anew = AnswerFolder {
         resume: false,
         ..output(folder.path(), "digits")
     };
-    insta::assert_snapshot!(message(anew), @"FOLDER: a run is already there: resume it, or choose another folder");
+    insta::assert_snapshot!(message(anew), @"FOLDER: a run is already there");
 }
 
 struct Stopping;

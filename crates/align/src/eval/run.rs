@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -87,7 +88,6 @@ pub struct EvalOutcome {
 
 /// Why an evaluation failed.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum EvalError {
     /// The model could not answer.
     #[error(transparent)]
@@ -114,7 +114,7 @@ pub enum EvalError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// The folder's response answers another prompt than the item of the same id.
-    #[error("{}: the response to `{id}` answers another prompt than the item has now: choose another folder", file.display())]
+    #[error("{}: the response to `{id}` answers another prompt than the item has now", file.display())]
     ItemChanged {
         /// The journal.
         file: PathBuf,
@@ -131,6 +131,22 @@ pub enum EvalError {
         /// How many came.
         got: usize,
     },
+}
+
+impl Diagnostic for EvalError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Engine(error) => error.diagnosis(),
+            Self::Judge(error) => error.diagnosis(),
+            Self::Data(error) => error.diagnosis(),
+            Self::Run(error) => error.diagnosis(),
+            Self::Io(error) => error.diagnosis(),
+            Self::Setting(error) => error.diagnosis(),
+            Self::NoItems | Self::RepeatedId(_) => Kind::Data.into(),
+            Self::ItemChanged { .. } => Kind::Settings.hint("add `--restart` to start over, or choose another `--out`"),
+            Self::Count { .. } => Kind::Engine.into(),
+        }
+    }
 }
 
 /// Samples a response to each item, has it judged, and sums up.

@@ -125,7 +125,7 @@ fn a_run_is_not_overwritten_and_only_resumed_as_it_began() {
         .unwrap_err()
         .to_string();
     assert!(
-        exists.ends_with("a run is already there: resume it, or choose another folder"),
+        exists.ends_with("a run is already there"),
         "{exists}"
     );
 
