@@ -33,7 +33,6 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use diagnostic::{Diagnosis, Diagnostic, Kind};
 use crate::chat::ChatError;
 use crate::decontamination::Decontaminator;
 use crate::engine::EngineError;
@@ -43,6 +42,7 @@ use crate::run_dir::{AnswerFolder, JournalLines, RunError, write_atomically, wri
 use crate::training::{SettingError, check_setting};
 use crate::types::{DataError, write_each_item};
 use crate::verdict::Judge;
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 
 use ledger::Ledger;
 use records::Tally;

@@ -92,9 +92,8 @@ impl Diagnostic for RunError {
             Self::Io(error) => error.diagnosis(),
             Self::Exists { .. } => Kind::Settings.hint("choose another `--out`"),
             Self::NoRun { .. } => Kind::Settings.into(),
-            Self::SettingDiffers { .. } => Kind::Settings.hint(
-                "give the same settings to resume, add `--restart` to start over, or choose another `--out`",
-            ),
+            Self::SettingDiffers { .. } => Kind::Settings
+                .hint("give the same settings to resume, add `--restart` to start over, or choose another `--out`"),
             Self::Corrupt { .. } => Kind::Data.into(),
         }
     }

@@ -116,7 +116,10 @@ mod tests {
             let diagnosis = io::Error::from(error).diagnosis();
             assert_eq!(diagnosis.kind, kind, "{error}");
             let hint = diagnosis.hint.unwrap_or_default();
-            assert!(word.map_or(hint.is_empty(), |word| hint.contains(word)), "{error}: {hint}");
+            assert!(
+                word.map_or(hint.is_empty(), |word| hint.contains(word)),
+                "{error}: {hint}"
+            );
         }
     }
 }

@@ -124,10 +124,7 @@ fn a_run_is_not_overwritten_and_only_resumed_as_it_began() {
     let exists = RunDir::create(folder.path(), &config(), 7, None)
         .unwrap_err()
         .to_string();
-    assert!(
-        exists.ends_with("a run is already there"),
-        "{exists}"
-    );
+    assert!(exists.ends_with("a run is already there"), "{exists}");
 
     let differs = |config: &Value, seed: u64| RunDir::resume(folder.path(), config, seed).unwrap_err().to_string();
     let mut other = config();
