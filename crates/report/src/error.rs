@@ -42,6 +42,7 @@ impl Diagnostic for ReportError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Nothing { .. } | Self::Corrupt { .. } => Kind::Data.into(),
+            Self::Plot { .. } => Kind::Output.into(),
             Self::Data(error) => error.diagnosis(),
             Self::Io(error) => error.diagnosis(),
         }
