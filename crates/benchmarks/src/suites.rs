@@ -6,8 +6,8 @@ pub mod msts;
 pub mod puzzlevqa;
 pub mod xstest;
 
-use diagnostic::{Diagnosis, Diagnostic, Kind};
 use crate::suite::Suite;
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 
 /// Every benchmark, in the order of help.
 pub const SUITES: [&Suite; 5] = [
