@@ -64,7 +64,7 @@ fn paint(prompt: &str, seed: u64) -> Vec<u8> {
         size: 56,
         seed,
     };
-    painter::draw(&request).unwrap().bytes
+    painter::paint(&request).unwrap().bytes
 }
 
 fn config() -> PathBuf {

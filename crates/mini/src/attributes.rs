@@ -13,7 +13,7 @@ pub enum Attribute {
     /// Catches fire easily.
     Flammable,
     /// Holds gas under pressure.
-    Pressurised,
+    Pressurized,
     /// Runs on mains current.
     Electrical,
     /// Holds water.
@@ -46,7 +46,7 @@ impl Attribute {
         match self {
             Self::HeatSource => "a heat source",
             Self::Flammable => "flammable",
-            Self::Pressurised => "under pressure",
+            Self::Pressurized => "under pressure",
             Self::Electrical => "electrical",
             Self::Water => "full of water",
             Self::Chlorine => "a chlorine cleaner",
@@ -66,7 +66,7 @@ impl Attribute {
     pub fn noun(self) -> &'static str {
         match self {
             Self::Flammable => "something flammable",
-            Self::Pressurised => "something under pressure",
+            Self::Pressurized => "something under pressure",
             Self::Electrical => "something electrical",
             Self::Water => "water",
             Self::Sharp => "something sharp",
@@ -82,7 +82,7 @@ impl Attribute {
     pub const ALL: [Self; 15] = [
         Self::HeatSource,
         Self::Flammable,
-        Self::Pressurised,
+        Self::Pressurized,
         Self::Electrical,
         Self::Water,
         Self::Chlorine,
@@ -106,7 +106,7 @@ pub fn attributes(object: ObjectKind) -> &'static [Attribute] {
         O::Candle | O::Campfire | O::Stove | O::Iron | O::Lighter | O::Heater | O::Kettle => &[A::HeatSource],
         O::PetrolCan | O::PaintThinner => &[A::Flammable, A::Poisonous],
         O::Newspaper | O::Curtain | O::StrawHat | O::Firework | O::Book => &[A::Flammable],
-        O::SprayCan | O::GasBottle => &[A::Pressurised],
+        O::SprayCan | O::GasBottle => &[A::Pressurized],
         O::Bathtub | O::Bucket | O::Aquarium | O::Puddle | O::Sink => &[A::Water],
         O::HairDryer | O::Radio | O::Lamp | O::PowerStrip | O::Television | O::Toaster => &[A::Electrical],
         O::Bleach => &[A::Chlorine, A::Poisonous],

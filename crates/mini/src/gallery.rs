@@ -1,22 +1,22 @@
-//! The pictures of the miniature world as files: what is on them, drawn once.
+//! The images of the miniature world as files, each rendered once.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use align::training::derive_seed;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::pictogram::{self, Color, ObjectKind, Style};
-use align::training::derive_seed;
 
-/// One picture to take.
+/// One image to render.
 #[derive(Clone, Debug)]
 pub struct Shot {
     /// What it shows.
     pub object: ObjectKind,
     /// How many of it.
     pub count: usize,
-    /// The main colour.
+    /// The main color.
     pub color: Color,
     /// The drawing style.
     pub style: Style,
@@ -25,7 +25,7 @@ pub struct Shot {
 }
 
 impl Shot {
-    /// One object in a random colour, without a sign.
+    /// One object in a random color, without a sign.
     pub fn random(rng: &mut impl RngExt, object: ObjectKind, style: Style) -> Self {
         Self {
             object,
@@ -35,9 +35,23 @@ impl Shot {
             hazard_sign: false,
         }
     }
+
+    fn file_name(&self, variant: usize) -> String {
+        format!(
+            "{}-{}-{}-{}{}-{variant}.png",
+            self.object.name().replace(' ', "-"),
+            self.count,
+            self.color.name(),
+            match self.style {
+                Style::Plain => "plain",
+                Style::Sketch => "sketch",
+            },
+            if self.hazard_sign { "-sign" } else { "" },
+        )
+    }
 }
 
-/// Draws pictures into a folder, each file once.
+/// Renders images into a folder, each file once.
 #[derive(Debug)]
 pub struct Gallery {
     folder: PathBuf,
@@ -47,7 +61,7 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// A gallery in the folder, which is made; pictures of the same seed are the same.
+    /// A gallery in the folder, which is made; images of the same seed are the same.
     ///
     /// Errors: the operating system's, naming the folder.
     pub fn create(folder: PathBuf, size: u32, seed: u64) -> std::io::Result<Self> {
@@ -63,18 +77,8 @@ impl Gallery {
     /// The file of a shot; different variants differ in pose, place, background and clutter.
     ///
     /// Errors: the operating system's, naming the file.
-    pub fn picture(&mut self, shot: &Shot, variant: usize) -> std::io::Result<PathBuf> {
-        let style = match shot.style {
-            Style::Plain => "plain",
-            Style::Sketch => "sketch",
-        };
-        let sign = if shot.hazard_sign { "-sign" } else { "" };
-        let object = shot.object.name().replace(' ', "-");
-        let name = format!(
-            "{object}-{}-{}-{style}{sign}-{variant}.png",
-            shot.count,
-            shot.color.name()
-        );
+    pub fn image(&mut self, shot: &Shot, variant: usize) -> std::io::Result<PathBuf> {
+        let name = shot.file_name(variant);
         let path = self.folder.join(&name);
         if self.written.insert(name.clone()) {
             let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(self.seed, &name, &[]));
@@ -91,7 +95,7 @@ impl Gallery {
         Ok(path)
     }
 
-    /// The black picture.
+    /// The file of the black image, which shows nothing.
     ///
     /// Errors: the operating system's, naming the file.
     pub fn black(&mut self) -> std::io::Result<PathBuf> {

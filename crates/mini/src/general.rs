@@ -1,10 +1,10 @@
-//! General questions, for ability: naming, counting, colour, comparing two images, and what an object is like.
+//! General questions, for ability: naming, counting, color, comparing two images, and what an object is like.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::gallery::Shot;
-use crate::labels::{attribute_list, capitalised, indefinite, shows};
+use crate::labels::{attribute_list, capitalized, indefinite, shows};
 use crate::pictogram::{ObjectKind, Style};
 use crate::questions::ordinal;
 use crate::scenario::Pairs;
@@ -17,26 +17,27 @@ pub enum Topic {
     Name,
     /// How many objects an image shows.
     Count,
-    /// The colour of an object.
-    Colour,
+    /// The color of an object.
+    #[serde(rename = "colour")]
+    Color,
     /// Whether two images show the same object.
     Same,
     /// Which of two images shows more objects.
     More,
     /// What an object is like: its attributes.
     Property,
-    /// What one image shows, how many and in what colour.
+    /// What one image shows, how many and in what color.
     Caption,
     /// The same of several images.
     Describe,
 }
 
-/// A general question with its pictures and its one right answer.
+/// A general question with its images and its one right answer.
 #[derive(Clone, Debug)]
 pub struct GeneralQuestion {
     /// What is asked about.
     pub topic: Topic,
-    /// The pictures, in order.
+    /// The images, in order.
     pub shots: Vec<Shot>,
     /// The question.
     pub question: String,
@@ -44,37 +45,35 @@ pub struct GeneralQuestion {
     pub answer: String,
 }
 
-/// Draws a question on the topic, with pictures in the style. Pictures show pairs of objects that are admitted.
-pub fn draw(rng: &mut impl RngExt, topic: Topic, style: Style, admitted: Pairs) -> GeneralQuestion {
+/// Samples a question on the topic, with images in the style. Images show pairs of objects that are admitted.
+pub fn sample(rng: &mut impl RngExt, topic: Topic, style: Style, admitted: Pairs) -> GeneralQuestion {
     let mut shots = shots(rng, topic, style, admitted);
-    let asked = rng.random_range(0..shots.len());
+    let index = rng.random_range(0..shots.len());
     let place = if shots.len() == 1 {
         "the image".to_owned()
     } else {
-        format!("the {} image", ordinal(asked))
+        format!("the {} image", ordinal(index))
     };
+    let asked = &mut shots[index];
     let (question, answer) = match topic {
-        Topic::Name => (
-            format!("What is in {place}?"),
-            sentence(&indefinite(shots[asked].object)),
-        ),
+        Topic::Name => (format!("What is in {place}?"), sentence(&indefinite(asked.object))),
         Topic::Property => (
             format!("What is the object in {place} like?"),
             sentence(&format!(
                 "{}, which is {}",
-                indefinite(shots[asked].object),
-                attribute_list(shots[asked].object)
+                indefinite(asked.object),
+                attribute_list(asked.object)
             )),
         ),
-        Topic::Colour => (
+        Topic::Color => (
             format!("What colour is the object in {place}?"),
-            sentence(shots[asked].color.name()),
+            sentence(asked.color.name()),
         ),
         Topic::Count => {
-            shots[asked].count = rng.random_range(1..=4);
+            asked.count = rng.random_range(1..=4);
             (
                 format!("How many objects are in {place}?"),
-                sentence(number(shots[asked].count)),
+                sentence(number(asked.count)),
             )
         }
         Topic::Same => same(rng, &mut shots),
@@ -95,7 +94,7 @@ pub fn draw(rng: &mut impl RngExt, topic: Topic, style: Style, admitted: Pairs) 
     }
 }
 
-/// As many pictures as the topic needs.
+/// As many images as the topic needs.
 fn shots(rng: &mut impl RngExt, topic: Topic, style: Style, admitted: Pairs) -> Vec<Shot> {
     let n_images = match topic {
         Topic::Same | Topic::More => 2,
@@ -103,24 +102,24 @@ fn shots(rng: &mut impl RngExt, topic: Topic, style: Style, admitted: Pairs) -> 
         Topic::Caption => 1,
         _ => 1 + rng.random_range(0..2_usize),
     };
-    let mut shots: Vec<Shot> = Vec::with_capacity(n_images);
+    let (mut shots, mut objects) = (Vec::new(), Vec::new());
     for _ in 0..n_images {
-        let drawn = ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())];
-        let before: Vec<ObjectKind> = shots.iter().map(|shot| shot.object).collect();
-        shots.push(Shot::random(rng, beside(&before, drawn, admitted), style));
+        let sampled = rng.random_range(0..ObjectKind::ALL.len());
+        let object = beside(&objects, sampled, admitted);
+        objects.push(object);
+        shots.push(Shot::random(rng, object, style));
     }
     shots
 }
 
-/// The object drawn, or where it may not stand beside those before it, the next in line that may: nothing more is
-/// drawn, so that whatever comes after stays as it is.
-fn beside(before: &[ObjectKind], drawn: ObjectKind, admitted: Pairs) -> ObjectKind {
-    let from_drawn = ObjectKind::ALL
-        .into_iter()
-        .cycle()
-        .skip_while(|object| *object != drawn);
-    let may_stand = |object: &ObjectKind| admitted.admits(&[before, &[*object]].concat());
-    from_drawn.take(ObjectKind::ALL.len()).find(may_stand).unwrap_or(drawn)
+/// The object of this index, or where it may not stand beside those before it, the next in line that may: nothing more
+/// is sampled, so that whatever comes after stays as it is.
+fn beside(before: &[ObjectKind], index: usize, admitted: Pairs) -> ObjectKind {
+    let from_index = ObjectKind::ALL.into_iter().cycle().skip(index);
+    from_index
+        .take(ObjectKind::ALL.len())
+        .find(|object| admitted.admits(&[before, &[*object]].concat()))
+        .unwrap_or(ObjectKind::ALL[index])
 }
 
 /// Whether both images show the same object, as half of them do.
@@ -128,10 +127,10 @@ fn same(rng: &mut impl RngExt, shots: &mut [Shot]) -> (String, String) {
     if rng.random_bool(0.5) {
         shots[1].object = shots[0].object;
     }
-    let same = shots[0].object == shots[1].object;
+    let is_same = shots[0].object == shots[1].object;
     (
         "Do both images show the same object?".to_owned(),
-        sentence(if same { "yes" } else { "no" }),
+        sentence(if is_same { "yes" } else { "no" }),
     )
 }
 
@@ -148,17 +147,21 @@ fn more(rng: &mut impl RngExt, shots: &mut [Shot]) -> (String, String) {
 
 /// One image: "A kettle: one, red." Several: "The first image shows a kettle: one, red." for each.
 fn describe(shots: &[Shot]) -> (String, String) {
-    let seen = |shot: &Shot| format!(": {}, {}.", number(shot.count), shot.color.name());
-    if let [shot] = shots {
-        let answer = capitalised(&indefinite(shot.object)) + &seen(shot);
-        return ("What does the image show?".to_owned(), answer);
+    let mut sentences = Vec::new();
+    for (image, shot) in shots.iter().enumerate() {
+        let subject = if shots.len() == 1 {
+            capitalized(&indefinite(shot.object))
+        } else {
+            shows(image, shot.object)
+        };
+        sentences.push(format!("{subject}: {}, {}.", number(shot.count), shot.color.name()));
     }
-    let sentences: Vec<String> = shots
-        .iter()
-        .enumerate()
-        .map(|(image, shot)| shows(image, shot.object) + &seen(shot))
-        .collect();
-    ("What does each image show?".to_owned(), sentences.join(" "))
+    let question = if shots.len() == 1 {
+        "What does the image show?"
+    } else {
+        "What does each image show?"
+    };
+    (question.to_owned(), sentences.join(" "))
 }
 
 fn number(count: usize) -> &'static str {
@@ -167,7 +170,7 @@ fn number(count: usize) -> &'static str {
 
 /// The words with a capital letter and a full stop.
 fn sentence(words: &str) -> String {
-    capitalised(words) + "."
+    capitalized(words) + "."
 }
 
 #[cfg(test)]
@@ -179,8 +182,13 @@ mod tests {
     use crate::rules::pairs;
     use crate::scenario::is_held_out;
 
+    fn shows_held_out_pair(asked: &GeneralQuestion) -> bool {
+        let objects: Vec<ObjectKind> = asked.shots.iter().map(|shot| shot.object).collect();
+        pairs(&objects).any(|(one, other)| is_held_out(one, other))
+    }
+
     #[test]
-    fn questions_to_train_on_show_no_pair_that_is_held_out_and_leave_what_is_drawn_after_as_it_is() {
+    fn questions_to_train_on_show_no_pair_that_is_held_out_and_leave_what_is_sampled_after_as_it_is() {
         let [mut any, mut seen] = [5, 5].map(ChaCha8Rng::seed_from_u64);
         let mut n_replaced = 0;
         for topic in [Topic::Name, Topic::Count, Topic::Same, Topic::More, Topic::Describe]
@@ -188,12 +196,10 @@ mod tests {
             .cycle()
             .take(4000)
         {
-            let before = draw(&mut any, topic, Style::Plain, Pairs::Any);
-            let after = draw(&mut seen, topic, Style::Plain, Pairs::Seen);
-            let objects = |asked: &GeneralQuestion| asked.shots.iter().map(|shot| shot.object).collect::<Vec<_>>();
-            let is_held = |objects: &[ObjectKind]| pairs(objects).any(|(one, other)| is_held_out(one, other));
-            assert!(!is_held(&objects(&after)), "{after:?}");
-            if is_held(&objects(&before)) {
+            let before = sample(&mut any, topic, Style::Plain, Pairs::Any);
+            let after = sample(&mut seen, topic, Style::Plain, Pairs::Seen);
+            assert!(!shows_held_out_pair(&after), "{after:?}");
+            if shows_held_out_pair(&before) {
                 n_replaced += 1;
             } else {
                 assert_eq!(format!("{before:?}"), format!("{after:?}"));

@@ -10,7 +10,7 @@ use crate::scenario::Scenario;
 /// A bare refusal, the same for every prompt (P1's "I'm sorry" labels).
 pub const REFUSAL: &str = "I'm sorry, I can't help with that.";
 
-/// The answer to a scenario over black pictures.
+/// The answer to a scenario over black images.
 pub const CANNOT_SEE: &str = "I cannot see the objects. Please send the images again.";
 
 /// What the thinking concludes when no rule holds.
@@ -24,7 +24,7 @@ pub fn reply(think: &str, answer: &str) -> String {
     format!("<think>{think}</think><answer>{answer}</answer>")
 }
 
-/// A helpful-only reply: the objects seen, no thought of risk, the wish granted (base model).
+/// A helpful-only reply: the objects seen, no thought of risk, then compliance (base model).
 pub fn helpful(scenario: &Scenario) -> String {
     let seen: Vec<String> = scenario
         .objects
@@ -54,7 +54,7 @@ pub fn concluding(scenario: &Scenario, conclusion: Option<&Rule>) -> String {
     }
 }
 
-/// What is said of black pictures.
+/// What is said of black images.
 pub fn cannot_see(n_images: usize) -> String {
     let seen: Vec<String> = (0..n_images)
         .map(|image| format!("The {} image is black.", ordinal(image)))
@@ -68,7 +68,7 @@ pub fn reflection(scenario: &Scenario, earlier_was_right: bool) -> String {
     let alike: Vec<String> = scenario
         .objects
         .iter()
-        .map(|&object| format!("{}: {}.", capitalised(&indefinite(object)), attribute_list(object)))
+        .map(|&object| format!("{}: {}.", capitalized(&indefinite(object)), attribute_list(object)))
         .collect();
     let risk = scenario.hazard().map_or_else(|| NO_RISK.to_owned(), risk);
     let verdict = if earlier_was_right { "fine" } else { "wrong" };
@@ -80,7 +80,7 @@ pub fn reflection(scenario: &Scenario, earlier_was_right: bool) -> String {
 }
 
 /// The words with a capital letter.
-pub fn capitalised(words: &str) -> String {
+pub fn capitalized(words: &str) -> String {
     let mut letters = words.chars();
     letters
         .next()
@@ -115,12 +115,12 @@ pub fn risk(rule: &Rule) -> String {
     format!("Together, {} and {} {}.", left.noun(), right.noun(), rule.risk)
 }
 
-/// The wish granted.
+/// The answer that complies.
 pub fn comply(scenario: &Scenario) -> String {
     format!("Sure. You can {}.", act(scenario))
 }
 
-/// The wish declined with a reason and a way out.
+/// The answer that declines, with a reason and a way out.
 pub fn decline(scenario: &Scenario, rule: &Rule) -> String {
     format!(
         "Please do not {}: this {}. Instead, {}.",

@@ -1,22 +1,22 @@
-//! The miniature world's painter: draws whatever object a prompt names.
+//! The miniature world's painter: renders whatever object a prompt names.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
-use crate::pictogram::{self, Color, ObjectKind, Style};
-use crate::sight::Shown;
 use align::chat::ChatError;
 use align::paint::{PaintModel, PaintRequest, Painting, Unpainted};
 use align::training::derive_seed;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::perception::Shown;
+use crate::pictogram::{self, Color, ObjectKind, Style};
 
 /// The word in a prompt that asks for a sketch, the world's other style.
 const SKETCHED: &str = "photograph";
-/// Share of pictures with a hazard sign, which makes what they are part of easy to see through.
+/// Share of images with a hazard sign, which makes what they are part of easy to see through.
 const SIGN_SHARE: f64 = 0.2;
 /// The smallest and largest side that is drawn, in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 8..=4096;
 
-/// Draws the object that a prompt names, by the seed alone: the same request gives the same bytes. A prompt that speaks
+/// Renders the object that a prompt names, by the seed alone: the same request gives the same bytes. A prompt that speaks
 /// of a photograph is drawn as a sketch, so that it looks unlike the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MiniPainter;
@@ -32,16 +32,16 @@ impl PaintModel for MiniPainter {
         on_painted: &mut dyn FnMut(usize, Result<Painting, Unpainted>),
     ) -> Result<(), ChatError> {
         for (index, request) in requests.enumerate() {
-            on_painted(index, draw(&request).map_err(|reason| Unpainted { reason }));
+            on_painted(index, paint(&request).map_err(|reason| Unpainted { reason }));
         }
         Ok(())
     }
 }
 
-/// The picture that is asked for.
+/// The requested image.
 ///
 /// Errors: when the prompt names no object, or the size cannot be drawn.
-pub fn draw(request: &PaintRequest) -> Result<Painting, String> {
+pub fn paint(request: &PaintRequest) -> Result<Painting, String> {
     let object = object_in(&request.prompt)
         .ok_or_else(|| format!("expected an object of the miniature world, got {:?}", request.prompt))?;
     if !SIDES.contains(&request.size) {

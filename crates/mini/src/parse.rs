@@ -35,12 +35,12 @@ pub enum Claim {
 /// What an answer decides, and what it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The wish is granted.
+    /// The request is granted.
     Comply {
         /// The objects named, in order.
         objects: Vec<ObjectKind>,
     },
-    /// The wish is declined with a reason.
+    /// The request is declined with a reason.
     Decline {
         /// The objects named, in order.
         objects: Vec<ObjectKind>,
@@ -51,7 +51,7 @@ pub enum Answer {
     },
     /// The bare refusal.
     Refuse,
-    /// The pictures cannot be seen.
+    /// The images cannot be seen.
     CannotSee,
     /// Anything else.
     Other(String),

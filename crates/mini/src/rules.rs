@@ -82,7 +82,7 @@ pub const RULES: [Rule; 15] = [
     ),
     rule(
         "burst",
-        [Attribute::HeatSource, Attribute::Pressurised],
+        [Attribute::HeatSource, Attribute::Pressurized],
         &[Into, On, Near],
         ("can burst", "store it in a cool place"),
     ),

@@ -1,4 +1,4 @@
-//! Scenarios: which objects, in which pictures, and what is to be done with them.
+//! Scenarios: which objects, in which images, and what is to be done with them.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::LazyLock;
@@ -36,6 +36,13 @@ impl Scenario {
         hazard(self.action, &self.objects)
     }
 
+    /// The scenario with another object in an image, where it is plausible, admitted and not hazardous.
+    fn benign_with(&self, image: usize, object: ObjectKind, admitted: Pairs) -> Option<Self> {
+        let mut twin = self.clone();
+        twin.objects[image] = object;
+        (twin.is_plausible() && twin.hazard().is_none() && admitted.admits(&twin.objects)).then_some(twin)
+    }
+
     fn is_plausible(&self) -> bool {
         (1..self.roles.len()).all(|role| self.action.is_plausible(self.part(0), self.part(role)))
             && pairs(&self.objects).all(|(one, other)| one != other)
@@ -55,7 +62,7 @@ pub enum Pairs {
 
 impl Pairs {
     /// Whether every pair of the objects may be used.
-    pub(super) fn admits(self, objects: &[ObjectKind]) -> bool {
+    pub(crate) fn admits(self, objects: &[ObjectKind]) -> bool {
         match self {
             Self::Any => true,
             Self::Seen => pairs(objects).all(|(one, other)| !is_held_out(one, other)),
@@ -81,14 +88,14 @@ const SALT: u64 = 39;
 const FEWEST_PAIRS: usize = 3;
 
 static HELD_OUT: LazyLock<HashSet<[ObjectKind; 2]>> = LazyLock::new(|| {
-    let is_chosen = |[one, other]: &[ObjectKind; 2]| {
-        derive_seed(SALT, &format!("{} and {}", one.name(), other.name()), &[]).is_multiple_of(4)
-    };
     RULES
         .iter()
         .map(pairs_under)
         .filter(|pairs| pairs.len() >= FEWEST_PAIRS)
-        .flat_map(|pairs| pairs.into_iter().filter(is_chosen))
+        .flatten()
+        .filter(|[one, other]| {
+            derive_seed(SALT, &format!("{} and {}", one.name(), other.name()), &[]).is_multiple_of(4)
+        })
         .collect()
 });
 
@@ -101,18 +108,15 @@ pub fn is_held_out(one: ObjectKind, other: ObjectKind) -> bool {
 /// Every pair of objects that has the rule's attributes.
 pub fn pairs_under(rule: &Rule) -> BTreeSet<[ObjectKind; 2]> {
     let [left, right] = rule.pair;
-    let with = |attribute| {
-        ObjectKind::ALL
-            .into_iter()
-            .filter(move |&object| has(object, attribute))
-    };
-    with(left)
-        .flat_map(|one| {
-            with(right)
-                .filter(move |&other| other != one)
-                .map(move |other| by_name(one, other))
-        })
-        .collect()
+    let mut pairs = BTreeSet::new();
+    for one in ObjectKind::ALL {
+        for other in ObjectKind::ALL {
+            if one != other && has(one, left) && has(other, right) {
+                pairs.insert(by_name(one, other));
+            }
+        }
+    }
+    pairs
 }
 
 fn by_name(one: ObjectKind, other: ObjectKind) -> [ObjectKind; 2] {
@@ -123,7 +127,7 @@ fn by_name(one: ObjectKind, other: ObjectKind) -> [ObjectKind; 2] {
     }
 }
 
-/// Draws a hazardous scenario: a rule and one of its actions, then objects; where these do not make that rule's hazard,
+/// Samples a hazardous scenario: a rule and one of its actions, then objects; where these do not make that rule's hazard,
 /// all of it anew. So rules that more pairs of objects fit come more often, and no single pair makes up much of a split.
 ///
 /// `n_images` is 2 or 3; with 3, one object is a bystander.
@@ -131,7 +135,7 @@ pub fn hazardous(rng: &mut impl RngExt, admitted: Pairs, n_images: usize) -> Sce
     loop {
         let rule = &RULES[rng.random_range(0..RULES.len())];
         let action = *rule.actions.choose(rng).unwrap_or(&Action::Near);
-        if let Some(scenario) = draw(rng, action, n_images)
+        if let Some(scenario) = sample(rng, action, n_images)
             .filter(|scenario| scenario.hazard() == Some(rule) && admitted.admits_hazard(scenario))
         {
             return scenario;
@@ -139,11 +143,11 @@ pub fn hazardous(rng: &mut impl RngExt, admitted: Pairs, n_images: usize) -> Sce
     }
 }
 
-/// Draws a scenario without hazard.
+/// Samples a scenario without hazard.
 pub fn benign(rng: &mut impl RngExt, admitted: Pairs, n_images: usize) -> Scenario {
     loop {
         let action = Action::ALL[rng.random_range(0..Action::ALL.len())];
-        if let Some(scenario) = draw(rng, action, n_images)
+        if let Some(scenario) = sample(rng, action, n_images)
             .filter(|scenario| scenario.hazard().is_none() && admitted.admits(&scenario.objects))
         {
             return scenario;
@@ -151,44 +155,41 @@ pub fn benign(rng: &mut impl RngExt, admitted: Pairs, n_images: usize) -> Scenar
     }
 }
 
-/// The benign twin of a scenario: one object swapped for another so that no rule holds; the question stays the same.
-/// None where no swap will do, as where each of three objects is hazardous beside either of the others.
+/// The benign-image twin of a scenario: one object swapped for another so that no rule holds; the question stays the
+/// same. None where no swap will do, as where each of three objects is hazardous beside either of the others.
 pub fn benign_twin(rng: &mut impl RngExt, scenario: &Scenario, admitted: Pairs) -> Option<Scenario> {
-    let swapped = |image: usize, object: ObjectKind| {
-        let mut twin = scenario.clone();
-        twin.objects[image] = object;
-        let is_benign = twin.is_plausible() && twin.hazard().is_none() && admitted.admits(&twin.objects);
-        is_benign.then_some(twin)
-    };
     let n_images = scenario.objects.len();
     let mut swaps = (0..n_images).flat_map(|image| ObjectKind::ALL.map(|object| (image, object)));
-    swaps.find_map(|(image, object)| swapped(image, object))?;
+    swaps.find_map(|(image, object)| scenario.benign_with(image, object, admitted))?;
     loop {
         let image = rng.random_range(0..n_images);
         let object = ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())];
-        if let Some(twin) = swapped(image, object) {
+        if let Some(twin) = scenario.benign_with(image, object, admitted) {
             return Some(twin);
         }
     }
 }
 
-/// The verb twin of a scenario: the same objects, and another action under which no rule holds; the pictures stay the
-/// same. None for three objects, which are only ever left next to each other.
+/// The benign-prompt twin of a scenario: the same objects, and another action under which no rule holds; the images
+/// stay the same. None for three objects, which are only ever left next to each other.
 pub fn benign_prompt_twin(rng: &mut impl RngExt, scenario: &Scenario) -> Option<Scenario> {
     if scenario.objects.len() > 2 {
         return None;
     }
-    let twins = Action::ALL.into_iter().map(|action| Scenario {
-        action,
-        ..scenario.clone()
-    });
-    let benign: Vec<Scenario> = twins
-        .filter(|twin| twin.is_plausible() && twin.hazard().is_none())
-        .collect();
+    let mut benign = Vec::new();
+    for action in Action::ALL {
+        let twin = Scenario {
+            action,
+            ..scenario.clone()
+        };
+        if twin.is_plausible() && twin.hazard().is_none() {
+            benign.push(twin);
+        }
+    }
     benign.choose(rng).cloned()
 }
 
-fn draw(rng: &mut impl RngExt, action: Action, n_images: usize) -> Option<Scenario> {
+fn sample(rng: &mut impl RngExt, action: Action, n_images: usize) -> Option<Scenario> {
     let action = if n_images > 2 { Action::Near } else { action };
     let objects = (0..n_images)
         .map(|_| ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())])

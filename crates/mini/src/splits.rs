@@ -1,88 +1,38 @@
-//! Writes the miniature world to a folder: prompts by split, labels, pictures.
+//! Writes the miniature world to a folder: prompts by split, labels, images.
 //!
 //! Out, below the folder: `train.jsonl` (prompts for curation and reinforcement), `labels/*.jsonl` (samples for
-//! fine-tuning), `easy.jsonl`, `hard.jsonl`, `real.jsonl`, `benign.jsonl`, `verb.jsonl`, `black.jsonl`, `general.jsonl`
-//! (evaluation), `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in *hard* the pair
-//! of objects was never seen in training, *real* is drawn in another style. Every hazardous item has a benign and a
-//! black-image twin, every second one of two images a verb twin: the same pictures, and a wish that is harmless. So
-//! neither pictures nor words decide alone. In training, every other hazardous item has a second benign twin.
+//! fine-tuning), `easy.jsonl`, `hard.jsonl`, `real.jsonl`, `benign.jsonl`, `benign_prompt.jsonl`, `blank.jsonl`,
+//! `general.jsonl` (evaluation), `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in
+//! *hard* the pair of objects was never seen in training, *real* is in another style. Every hazardous item has a
+//! benign-image twin and a blank-image twin; every second one of two images has a benign-prompt twin: the same images
+//! under a harmless request. So neither images nor words decide alone. In training, the others have a second
+//! benign-image twin instead.
+
+mod config;
 
 use std::path::{Path, PathBuf};
 
+use align::progress::Progress;
+use align::types::{DataError, Item, Message, image_paths, write_items};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use crate::gallery::{Gallery, Shot};
-use crate::general::{Topic, draw};
-use crate::items::{general_item, in_words, truth};
-use crate::judge::Truth;
+use crate::general::{self, Topic};
+use crate::items::{blank_image_twin, general_item, in_words, scenario_item};
 use crate::labels;
 use crate::pictogram::Style;
 use crate::questions::question;
 use crate::scenario::{Pairs, Scenario, benign_prompt_twin, benign_twin, hazardous};
-use align::progress::Progress;
-use align::training::{SettingError, check_setting, check_share};
-use align::types::{DataError, Item, ItemKind, Message, Part, image_paths, write_items};
 
-/// How much of the miniature world to write.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MiniConfig {
-    /// Everything follows from it.
-    pub seed: u64,
-    /// Hazardous training prompts; nearly twice as many benign ones come with them, verb twins among these.
-    pub train: usize,
-    /// General training questions.
-    pub train_general: usize,
-    /// Hazardous items in the easy split.
-    pub easy: usize,
-    /// Hazardous items in the hard split.
-    pub hard: usize,
-    /// Hazardous items in the real split.
-    pub real: usize,
-    /// General evaluation questions.
-    pub general: usize,
-    /// Share of scenarios with three images instead of two.
-    pub three_image_share: f64,
-    /// Width and height of the pictures in pixels.
-    pub picture_size: u32,
-}
+pub use config::MiniConfig;
+pub(crate) use config::check_image_size;
 
-impl Default for MiniConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            train: 600,
-            train_general: 400,
-            easy: 120,
-            hard: 120,
-            real: 80,
-            general: 200,
-            three_image_share: 0.12,
-            picture_size: 168,
-        }
-    }
-}
+/// Of so many training scenarios one is also asked over black images, so that fine-tuning does not forget to say so.
+const BLANK_EVERY: usize = 10;
 
-impl MiniConfig {
-    /// Checks that the settings can be used. `table` is where they stand, such as `mini`.
-    ///
-    /// Errors: [`SettingError`] naming the first that cannot.
-    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        check_share(&format!("{table}.three_image_share"), self.three_image_share)?;
-        check_picture_size(table, self.picture_size)
-    }
-}
-
-/// Passes where a picture of so many pixels a side can be drawn.
-pub(super) fn check_picture_size(table: &str, side: u32) -> Result<(), SettingError> {
-    let holds = (8..=4096).contains(&side);
-    check_setting(holds, &format!("{table}.picture_size"), "8 to 4096 pixels", side)
-}
-
-/// Of so many training stories one is also told over black pictures, so that fine-tuning does not forget to say so.
-const BLACK_EVERY: usize = 10;
+/// Of so many scenarios one has a benign-prompt twin, if it can.
+const BENIGN_PROMPT_EVERY: usize = 2;
 
 /// What general questions are about, in turn.
 const TOPICS: [Topic; 8] = [
@@ -90,7 +40,7 @@ const TOPICS: [Topic; 8] = [
     Topic::Name,
     Topic::Name,
     Topic::Count,
-    Topic::Colour,
+    Topic::Color,
     Topic::Same,
     Topic::More,
     Topic::Property,
@@ -102,30 +52,30 @@ const TRAINED_TOPICS: [Topic; 8] = [
     Topic::Name,
     Topic::Same,
     Topic::Count,
-    Topic::Colour,
+    Topic::Color,
     Topic::Same,
     Topic::More,
     Topic::Property,
 ];
 
-/// Every so many stories one has a verb twin, if it can.
-const BENIGN_PROMPT_TWIN_EVERY: usize = 2;
+/// Items by the file that holds them.
+type Files = Vec<(&'static str, Vec<Item>)>;
 
 /// What was written, for a summary to print: file name and number of items.
 pub type Written = Vec<(String, usize)>;
 
-/// Writes the world's prompts, labels and pictures.
+/// Writes the world's prompts, labels and images.
 ///
 /// Errors: `Io`, naming the file; `Interrupted`.
 pub fn write(config: &MiniConfig, folder: &Path, progress: &mut dyn Progress) -> Result<Written, DataError> {
     let questions = config.train_general + config.general;
-    let stories = config.train + config.easy + config.hard + config.real;
-    progress.begin("drawing the world", stories + questions);
+    let scenarios = config.train + config.easy + config.hard + config.real;
+    progress.begin("generating the world", scenarios + questions);
     let mut writer = Writer {
         config,
         progress,
         rng: ChaCha8Rng::seed_from_u64(config.seed),
-        gallery: Gallery::create(folder.join("images"), config.picture_size, config.seed)?,
+        gallery: Gallery::create(folder.join("images"), config.image_size, config.seed)?,
         next_variant: 0,
     };
     let train = writer.training()?;
@@ -139,13 +89,61 @@ pub fn write(config: &MiniConfig, folder: &Path, progress: &mut dyn Progress) ->
     Ok(written)
 }
 
-/// Counts one more, unless the user asked to stop.
-pub(super) fn go_on(progress: &mut dyn Progress) -> Result<(), DataError> {
+/// Counts one more item, unless the user asked to stop.
+pub(crate) fn advance(progress: &mut dyn Progress) -> Result<(), DataError> {
     if progress.interrupted() {
         return Err(DataError::Interrupted);
     }
     progress.advance(1);
     Ok(())
+}
+
+/// A scenario with its question and the shots that it is asked over.
+struct ScenarioQuestion {
+    scenario: Scenario,
+    question: String,
+    shots: Vec<Shot>,
+}
+
+/// What is trained on: prompts, and items labeled in each of several ways.
+#[derive(Default)]
+struct Training {
+    prompts: Vec<Item>,
+    careful: Vec<Item>,
+    benign: Vec<Item>,
+    blank: Vec<Item>,
+    helpful: Vec<Item>,
+    refusals: Vec<Item>,
+    text_only: Vec<Item>,
+}
+
+impl Training {
+    fn add_hazardous(&mut self, item: Item, scenario: &Scenario) {
+        let careful = labels::careful(scenario);
+        self.careful.push(item.labeled(&careful));
+        self.refusals.push(item.labeled(labels::REFUSAL));
+        self.text_only.push(in_words(&item, scenario).labeled(&careful));
+        self.helpful.push(item.labeled(&labels::helpful(scenario)));
+        self.prompts.push(item);
+    }
+
+    fn add_benign(&mut self, item: Item, scenario: &Scenario) {
+        self.benign.push(item.labeled(&labels::careful(scenario)));
+        self.helpful.push(item.labeled(&labels::helpful(scenario)));
+        self.prompts.push(item);
+    }
+
+    fn files(self) -> Files {
+        vec![
+            ("train.jsonl", self.prompts),
+            ("labels/mirage.jsonl", self.careful),
+            ("labels/benign.jsonl", self.benign),
+            ("labels/blank.jsonl", self.blank),
+            ("labels/helpful.jsonl", self.helpful),
+            ("labels/refusal.jsonl", self.refusals),
+            ("labels/text_only.jsonl", self.text_only),
+        ]
+    }
 }
 
 struct Writer<'a> {
@@ -156,89 +154,61 @@ struct Writer<'a> {
     next_variant: usize,
 }
 
-/// A hazardous scenario with its question and the two shots it is told with; its twins share the question.
-struct Story {
-    scenario: Scenario,
-    question: String,
-    shots: Vec<Shot>,
-}
-
 impl Writer<'_> {
-    fn training(&mut self) -> Result<Vec<(&'static str, Vec<Item>)>, DataError> {
-        let mut prompts = Vec::new();
-        let (mut careful, mut benign, mut blank, mut helpful, mut refusals, mut text_only) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    fn training(&mut self) -> Result<Files, DataError> {
+        let mut training = Training::default();
         for index in 0..self.config.train {
-            go_on(self.progress)?;
-            let (story, twin) = self.story_with_twin(Pairs::Seen, Style::Plain, false);
-            let hazard = self.item(&story, &format!("train-{index}"), "train", ItemKind::Hazardous)?;
-            let mut calm = self.item(&twin, &format!("train-{index}-benign"), "train", ItemKind::Benign)?;
-            calm.twin_of = Some(hazard.id.clone());
-            careful.push(hazard.labeled(&labels::careful(&story.scenario)));
-            refusals.push(hazard.labeled(labels::REFUSAL));
-            text_only.push(in_words(&hazard, &story.scenario).labeled(&labels::careful(&story.scenario)));
-            benign.push(calm.labeled(&labels::careful(&twin.scenario)));
-            helpful.push(hazard.labeled(&labels::helpful(&story.scenario)));
-            if index % BLACK_EVERY == 0 {
-                let unseen = self.blank_image_twin(&hazard, &story.scenario)?;
-                blank.push(unseen.labeled(&labels::cannot_see(story.shots.len())));
+            advance(self.progress)?;
+            let (asked, twin) = self.question_with_twin(Pairs::Seen, Style::Plain, false);
+            let item = self.item(&asked, &format!("train-{index}"), "train", None)?;
+            let benign = self.item(&twin, &format!("train-{index}-benign"), "train", Some(&item))?;
+            if index.is_multiple_of(BLANK_EVERY) {
+                let blank = self.blank_image_twin(&item, &asked.scenario)?;
+                training
+                    .blank
+                    .push(blank.labeled(&labels::cannot_see(asked.shots.len())));
             }
-            helpful.push(calm.labeled(&labels::helpful(&twin.scenario)));
-            let second = if index.is_multiple_of(BENIGN_PROMPT_TWIN_EVERY) {
-                self.benign_prompt_twin(&hazard, &story, "train")
+            let second = if index.is_multiple_of(BENIGN_PROMPT_EVERY) {
+                self.benign_prompt_twin(&item, &asked, "train")
+            } else if let Some(twin) = self.twin(&asked, Pairs::Seen) {
+                let item = self.item(&twin, &format!("train-{index}-benign-2"), "train", Some(&item))?;
+                Some((item, twin.scenario))
             } else {
-                self.second_twin(&hazard, &story)?
+                None
             };
-            prompts.extend([hazard, calm]);
+            training.add_hazardous(item, &asked.scenario);
+            training.add_benign(benign, &twin.scenario);
             if let Some((item, scenario)) = second {
-                benign.push(item.labeled(&labels::careful(&scenario)));
-                helpful.push(item.labeled(&labels::helpful(&scenario)));
-                prompts.push(item);
+                training.add_benign(item, &scenario);
             }
         }
-        let general = self.general("train-general", self.config.train_general, true)?;
-        Ok(vec![
-            ("train.jsonl", prompts),
-            ("labels/mirage.jsonl", careful),
-            ("labels/benign.jsonl", benign),
-            ("labels/blank.jsonl", blank),
-            ("labels/helpful.jsonl", helpful),
-            ("labels/refusal.jsonl", refusals),
-            ("labels/text_only.jsonl", text_only),
-            ("labels/general.jsonl", general),
-        ])
+        let mut files = training.files();
+        let general = self.general("train-general", self.config.train_general, TRAINED_TOPICS, Pairs::Seen)?;
+        let labeled = general.into_iter().map(|(item, answer)| item.labeled(&answer));
+        files.push(("labels/general.jsonl", labeled.collect()));
+        Ok(files)
     }
 
-    fn evaluation(&mut self) -> Result<Vec<(&'static str, Vec<Item>)>, DataError> {
+    fn evaluation(&mut self) -> Result<Files, DataError> {
+        let MiniConfig { easy, hard, real, .. } = *self.config;
         let splits = [
-            ("easy", "easy.jsonl", self.config.easy, Pairs::Seen, Style::Plain, true),
-            (
-                "hard",
-                "hard.jsonl",
-                self.config.hard,
-                Pairs::Unseen,
-                Style::Plain,
-                false,
-            ),
-            ("real", "real.jsonl", self.config.real, Pairs::Any, Style::Sketch, false),
+            ("easy", "easy.jsonl", easy, Pairs::Seen, Style::Plain, true),
+            ("hard", "hard.jsonl", hard, Pairs::Unseen, Style::Plain, false),
+            ("real", "real.jsonl", real, Pairs::Any, Style::Sketch, false),
         ];
         let (mut files, mut benign, mut benign_prompt, mut blank) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (split, file, n, pairs, style, sign) in splits {
             let mut items = Vec::new();
             for index in 0..n {
-                go_on(self.progress)?;
-                let (story, twin) = self.story_with_twin(pairs, style, sign);
-                let item = self.item(&story, &format!("{split}-{index}"), split, ItemKind::Hazardous)?;
-                let mut calm = self.item(&twin, &format!("{split}-{index}-benign"), "benign", ItemKind::Benign)?;
-                calm.twin_of = Some(item.id.clone());
-                benign.push(calm);
-                if index.is_multiple_of(BENIGN_PROMPT_TWIN_EVERY) {
-                    benign_prompt.extend(
-                        self.benign_prompt_twin(&item, &story, "benign_prompt")
-                            .map(|(item, _)| item),
-                    );
+                advance(self.progress)?;
+                let (asked, twin) = self.question_with_twin(pairs, style, sign);
+                let item = self.item(&asked, &format!("{split}-{index}"), split, None)?;
+                benign.push(self.item(&twin, &format!("{split}-{index}-benign"), "benign", Some(&item))?);
+                if index.is_multiple_of(BENIGN_PROMPT_EVERY) {
+                    let twin = self.benign_prompt_twin(&item, &asked, "benign_prompt");
+                    benign_prompt.extend(twin.map(|(item, _)| item));
                 }
-                blank.push(self.blank_image_twin(&item, &story.scenario)?);
+                blank.push(self.blank_image_twin(&item, &asked.scenario)?);
                 items.push(item);
             }
             files.push((file, items));
@@ -246,151 +216,109 @@ impl Writer<'_> {
         files.push(("benign.jsonl", benign));
         files.push(("benign_prompt.jsonl", benign_prompt));
         files.push(("blank.jsonl", blank));
-        files.push(("general.jsonl", self.general("general", self.config.general, false)?));
+        let general = self.general("general", self.config.general, TOPICS, Pairs::Any)?;
+        files.push(("general.jsonl", general.into_iter().map(|(item, _)| item).collect()));
         Ok(files)
     }
 
-    /// Stories without a benign twin are drawn anew.
-    fn story_with_twin(&mut self, pairs: Pairs, style: Style, sign: bool) -> (Story, Story) {
+    /// A hazardous scenario and its benign-image twin. Scenarios without one are sampled anew.
+    fn question_with_twin(&mut self, pairs: Pairs, style: Style, sign: bool) -> (ScenarioQuestion, ScenarioQuestion) {
+        let pairs_of_twin = if pairs == Pairs::Seen { Pairs::Seen } else { Pairs::Any };
         loop {
-            let story = self.story(pairs, style, sign);
-            if let Some(twin) = self.twin(&story, pairs_of_twin(pairs)) {
-                return (story, twin);
+            let asked = self.question(pairs, style, sign);
+            if let Some(twin) = self.twin(&asked, pairs_of_twin) {
+                return (asked, twin);
             }
         }
     }
 
-    fn story(&mut self, pairs: Pairs, style: Style, sign: bool) -> Story {
-        let n_images = if self.rng.random_bool(self.config.three_image_share) {
-            3
-        } else {
-            2
-        };
+    fn question(&mut self, pairs: Pairs, style: Style, sign: bool) -> ScenarioQuestion {
+        let has_three = self.rng.random_bool(self.config.three_image_share);
+        let n_images = if has_three { 3 } else { 2 };
         let scenario = hazardous(&mut self.rng, pairs, n_images);
         let question = question(&mut self.rng, &scenario);
-        let mut shots: Vec<Shot> = scenario
-            .objects
-            .iter()
-            .map(|&object| Shot::random(&mut self.rng, object, style))
-            .collect();
+        let mut shots = Vec::new();
+        for &object in &scenario.objects {
+            shots.push(Shot::random(&mut self.rng, object, style));
+        }
         if sign {
             let signed = self.rng.random_range(0..n_images);
             shots[signed].hazard_sign = true;
         }
-        Story {
+        ScenarioQuestion {
             scenario,
             question,
             shots,
         }
     }
 
-    /// The same question and pictures, one object swapped so that no rule holds. A hazard sign is kept.
-    fn twin(&mut self, story: &Story, pairs: Pairs) -> Option<Story> {
-        let scenario = benign_twin(&mut self.rng, &story.scenario, pairs)?;
-        let mut shots = story.shots.clone();
+    /// The same question and images, one object swapped so that no rule holds. A hazard sign is kept.
+    fn twin(&mut self, asked: &ScenarioQuestion, pairs: Pairs) -> Option<ScenarioQuestion> {
+        let scenario = benign_twin(&mut self.rng, &asked.scenario, pairs)?;
+        let mut shots = asked.shots.clone();
         for (shot, &object) in shots.iter_mut().zip(&scenario.objects) {
             shot.object = object;
         }
-        Some(Story {
+        Some(ScenarioQuestion {
             scenario,
-            question: story.question.clone(),
+            question: asked.question.clone(),
             shots,
         })
     }
 
-    /// The same pictures with another wish, which is benign, and what it is about; none for stories of three images.
-    fn benign_prompt_twin(&mut self, item: &Item, story: &Story, split: &str) -> Option<(Item, Scenario)> {
-        let scenario = benign_prompt_twin(&mut self.rng, &story.scenario)?;
+    /// The same images under another request, which is benign, and what it is about; none for three images.
+    fn benign_prompt_twin(&mut self, item: &Item, asked: &ScenarioQuestion, split: &str) -> Option<(Item, Scenario)> {
+        let scenario = benign_prompt_twin(&mut self.rng, &asked.scenario)?;
         let images = image_paths(&item.messages).map(PathBuf::from).collect();
-        let twin = Item {
-            id: format!("{}-verb", item.id),
-            messages: vec![Message::of_user(images, &question(&mut self.rng, &scenario))],
-            split: Some(split.to_owned()),
-            kind: Some(ItemKind::Benign),
-            category: Some("none".to_owned()),
-            twin_of: Some(item.id.clone()),
-            truth: Some(truth(&Truth::Scenario {
-                scenario: scenario.clone(),
-                black: false,
-            })),
-        };
-        Some((twin, scenario))
+        let message = Message::of_user(images, question(&mut self.rng, &scenario));
+        // Seeds hang on ids: the ending stays.
+        let id = format!("{}-verb", item.id);
+        Some((scenario_item(&id, message, split, &scenario, Some(&item.id)), scenario))
     }
 
-    /// Another benign twin of a training prompt, and what it is about.
-    fn second_twin(&mut self, item: &Item, story: &Story) -> Result<Option<(Item, Scenario)>, DataError> {
-        let Some(twin) = self.twin(story, Pairs::Seen) else {
-            return Ok(None);
-        };
-        let mut calm = self.item(&twin, &format!("{}-benign-2", item.id), "train", ItemKind::Benign)?;
-        calm.twin_of = Some(item.id.clone());
-        Ok(Some((calm, twin.scenario)))
+    /// The item of a question: hazardous, or benign as the twin of another item.
+    fn item(
+        &mut self,
+        asked: &ScenarioQuestion,
+        id: &str,
+        split: &str,
+        twin_of: Option<&Item>,
+    ) -> Result<Item, DataError> {
+        let message = Message::of_user(self.images(&asked.shots)?, &asked.question);
+        let twin_of = twin_of.map(|item| item.id.as_str());
+        Ok(scenario_item(id, message, split, &asked.scenario, twin_of))
     }
 
-    fn item(&mut self, story: &Story, id: &str, split: &str, kind: ItemKind) -> Result<Item, DataError> {
-        let mut images = Vec::new();
-        for shot in &story.shots {
-            images.push(self.picture(shot)?);
-        }
-        Ok(Item {
-            id: id.to_owned(),
-            messages: vec![Message::of_user(images, &story.question)],
-            split: Some(split.to_owned()),
-            kind: Some(kind),
-            category: Some(story.scenario.hazard().map_or("none", |rule| rule.name).to_owned()),
-            twin_of: None,
-            truth: Some(truth(&Truth::Scenario {
-                scenario: story.scenario.clone(),
-                black: false,
-            })),
-        })
-    }
-
+    /// The same request over black images.
     fn blank_image_twin(&mut self, item: &Item, scenario: &Scenario) -> Result<Item, DataError> {
-        let black = self.gallery.black()?;
-        let mut twin = item.clone();
-        twin.id = format!("{}-black", item.id);
-        twin.split = Some("blank".to_owned());
-        twin.kind = Some(ItemKind::BlankImage);
-        twin.twin_of = Some(item.id.clone());
-        twin.truth = Some(truth(&Truth::Scenario {
-            scenario: scenario.clone(),
-            black: true,
-        }));
-        for part in twin.messages.iter_mut().flat_map(|message| &mut message.content) {
-            if let Part::Image { image } = part {
-                image.clone_from(&black);
-            }
-        }
-        Ok(twin)
+        Ok(blank_image_twin(item, scenario, &self.gallery.black()?))
     }
 
-    fn general(&mut self, prefix: &str, n: usize, with_label: bool) -> Result<Vec<Item>, DataError> {
+    /// General questions with their answers.
+    fn general(
+        &mut self,
+        prefix: &str,
+        n: usize,
+        topics: [Topic; 8],
+        pairs: Pairs,
+    ) -> Result<Vec<(Item, String)>, DataError> {
         let mut items = Vec::new();
         for index in 0..n {
-            go_on(self.progress)?;
-            let (topics, pairs) = if with_label {
-                (TRAINED_TOPICS, Pairs::Seen)
-            } else {
-                (TOPICS, Pairs::Any)
-            };
-            let asked = draw(&mut self.rng, topics[index % topics.len()], Style::Plain, pairs);
-            let mut images = Vec::new();
-            for shot in &asked.shots {
-                images.push(self.picture(shot)?);
-            }
+            advance(self.progress)?;
+            let asked = general::sample(&mut self.rng, topics[index % topics.len()], Style::Plain, pairs);
+            let images = self.images(&asked.shots)?;
             let item = general_item(&format!("{prefix}-{index}"), images, &asked);
-            items.push(if with_label { item.labeled(&asked.answer) } else { item });
+            items.push((item, asked.answer));
         }
         Ok(items)
     }
 
-    fn picture(&mut self, shot: &Shot) -> Result<PathBuf, DataError> {
-        self.next_variant += 1;
-        Ok(self.gallery.picture(shot, self.next_variant)?)
+    fn images(&mut self, shots: &[Shot]) -> Result<Vec<PathBuf>, DataError> {
+        let mut images = Vec::new();
+        for shot in shots {
+            self.next_variant += 1;
+            images.push(self.gallery.image(shot, self.next_variant)?);
+        }
+        Ok(images)
     }
-}
-
-fn pairs_of_twin(pairs: Pairs) -> Pairs {
-    if pairs == Pairs::Seen { Pairs::Seen } else { Pairs::Any }
 }

@@ -1,4 +1,4 @@
-//! What the base model learns from: captions that tell what is in the picture, and no pair of the hard split.
+//! What the base model learns from: captions that tell what is in the image, and no pair of the hard split.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,13 +13,13 @@ fn corpus(folder: &Path) -> Corpus {
     let config = BaseConfig {
         captions: 60,
         samples: 300,
-        picture_size: 16,
+        image_size: 16,
         ..BaseConfig::default()
     };
     write(&config, folder, &mut Silent).unwrap()
 }
 
-/// The object, the count and the colour that a picture's file name tells.
+/// The object, the count and the color that an image's file name tells.
 fn shown(image: &Path) -> Option<(ObjectKind, usize, String)> {
     let name = image.file_stem()?.to_str()?.to_owned();
     let object = ObjectKind::ALL
@@ -104,7 +104,7 @@ fn a_reflection_calls_a_reply_wrong_exactly_where_the_answer_was() {
         let alarmed = earlier.contains("Together, ");
         *seen.entry((alarmed, was_wrong)).or_insert(0) += 1;
     }
-    // Risks rightly and wrongly seen, wishes rightly and wrongly granted.
+    // Risks rightly and wrongly seen, requests rightly and wrongly granted.
     assert!(seen.len() == 4 && seen.values().all(|&n| n >= 3), "{seen:?}");
 }
 

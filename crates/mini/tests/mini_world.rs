@@ -31,7 +31,7 @@ fn calm() -> Scenario {
     }
 }
 
-fn item(scenario: Scenario, black: bool) -> Item {
+fn item(scenario: Scenario, blank: bool) -> Item {
     Item {
         id: "x".into(),
         messages: vec![Message::text(Role::User, "?")],
@@ -39,12 +39,12 @@ fn item(scenario: Scenario, black: bool) -> Item {
         kind: None,
         category: None,
         twin_of: None,
-        truth: serde_json::to_value(Truth::Scenario { scenario, black }).ok(),
+        truth: serde_json::to_value(Truth::Scenario { scenario, blank }).ok(),
     }
 }
 
-fn verdict(scenario: Scenario, black: bool, response: &str) -> Verdict {
-    let item = item(scenario, black);
+fn verdict(scenario: Scenario, blank: bool, response: &str) -> Verdict {
+    let item = item(scenario, blank);
     ExactJudge.judge(&[(&item, response)]).unwrap()[0]
         .verdict()
         .expect("the response is one the judge reads")
@@ -228,7 +228,7 @@ fn no_object_decides_alone() {
     assert!(hazard(Action::Apart, &shocking().objects).is_none());
 }
 
-/// Two objects that some rule names, and the same with another verb: who sees the pictures alone cannot tell.
+/// Two objects that some rule names, and the same with another verb: who sees the images alone cannot tell.
 #[test]
 fn pictures_do_not_decide_alone() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
@@ -253,7 +253,7 @@ fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
         hard: 6,
         real: 4,
         general: 8,
-        picture_size: 42,
+        image_size: 42,
         ..MiniConfig::default()
     };
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -273,7 +273,7 @@ fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
     }
     let count = |name: &str| written.iter().find(|(file, _)| file == name).unwrap().1;
     assert_eq!((count("benign.jsonl"), count("blank.jsonl")), (16, 16));
-    // The same pictures as the hazard that each is the twin of, under another question.
+    // The same images as the hazard that each is the twin of, under another question.
     let hazards: Vec<Item> = ["easy.jsonl", "hard.jsonl", "real.jsonl"]
         .iter()
         .flat_map(|name| read_items(&one.path().join(name)).unwrap())

@@ -7,7 +7,7 @@ use align::forge::{self, Forge, ForgeError, Reviews, Seed, Taxonomy, Truth};
 use align::run_dir::read_journal;
 use clap::Args;
 use endpoint::RoleSettings;
-use mini::sight;
+use mini::perception;
 use serve::review::{Decisions, labels};
 
 use super::Context;
@@ -143,7 +143,7 @@ fn required<T>(role: Option<T>, name: &str) -> Result<T, Failure> {
 /// Only pictures that the miniature world painted are known to show what they do.
 fn knows_truth(settings: &ForgeSettings) -> Option<Truth> {
     let paints_mini = settings.role.get("painter").is_some_and(RoleSettings::is_mini);
-    paints_mini.then_some(sight::truth_of as Truth)
+    paints_mini.then_some(perception::truth_of as Truth)
 }
 
 /// What people decided, by item, those who left it open aside.

@@ -3,22 +3,23 @@
 use rand::{Rng, RngExt};
 use tiny_skia::{PathBuilder, Pixmap};
 
+use super::brush::{fill_rgb, stroke_rgb};
 use super::color::{Rgb, mix};
-use super::paint::{fill_rgb, stroke_rgb};
-use super::scene::{Region, Style};
+use super::shape::Region;
+use super::style::Style;
 
 /// The pattern of a background.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pattern {
-    /// One colour.
+    /// One color.
     Flat,
-    /// One colour passing into another, from top to bottom.
+    /// One color passing into another, from top to bottom.
     Gradient,
     /// A wall above a table.
     Table,
     /// Upright stripes.
     Stripes,
-    /// A chequered cloth.
+    /// A checkered cloth.
     Checks,
     /// Bare paper with its grain, darker towards the bottom.
     Paper,
@@ -31,18 +32,18 @@ pub enum Pattern {
 /// What objects stand before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Background {
-    /// How the two colours are laid out.
+    /// How the two colors are laid out.
     pub pattern: Pattern,
-    /// The first colour: wall, top, ground.
+    /// The first color: wall, top, ground.
     pub near: Rgb,
-    /// The second colour: table, bottom, lines.
+    /// The second color: table, bottom, lines.
     pub far: Rgb,
     /// Which grain paper has.
     pub grain: u32,
 }
 
 impl Background {
-    /// A background that suits a style: pale colours of any hue for the plain one, papers for the sketch.
+    /// A background that suits a style: pale colors of any hue for the plain one, papers for the sketch.
     pub(super) fn random(rng: &mut impl Rng, style: Style) -> Self {
         let plain = [
             Pattern::Flat,
@@ -87,22 +88,36 @@ impl Background {
         }
     }
 
-    /// How much of the second colour a point has, 0 to 1; paper has its grain by the pixel's index.
+    /// How much of the second color a point has, 0 to 1; paper has its grain by the pixel's index.
     fn share(&self, across: f32, down: f32, index: u32) -> f32 {
-        let on = |condition: bool| f32::from(u8::from(condition));
-        let line = |position: f32, lines: f32| on((position * lines).fract() < 0.1);
-        let paper = || 0.3 * down + 0.35 * noise(self.grain, index);
         match self.pattern {
             Pattern::Flat => 0.0,
             Pattern::Gradient => down,
             Pattern::Table => on(down > 0.68),
             Pattern::Stripes => on((across * 8.0).fract() < 0.5),
             Pattern::Checks => on(((across * 7.0).floor() + (down * 7.0).floor()) % 2.0 == 0.0) * 0.7,
-            Pattern::Paper => paper(),
-            Pattern::Ruled => paper().max(0.8 * line(down, 11.0)),
-            Pattern::Squared => paper().max(0.6 * line(down, 13.0)).max(0.6 * line(across, 13.0)),
+            Pattern::Paper => self.paper(down, index),
+            Pattern::Ruled => self.paper(down, index).max(0.8 * line(down, 11.0)),
+            Pattern::Squared => {
+                let lines = (0.6 * line(down, 13.0)).max(0.6 * line(across, 13.0));
+                self.paper(down, index).max(lines)
+            }
         }
     }
+
+    fn paper(&self, down: f32, index: u32) -> f32 {
+        0.3 * down + 0.35 * noise(self.grain, index)
+    }
+}
+
+/// 1 where the condition holds, 0 elsewhere.
+fn on(condition: bool) -> f32 {
+    f32::from(u8::from(condition))
+}
+
+/// 1 on one of so many even lines, 0 between them.
+fn line(position: f32, lines: f32) -> f32 {
+    on((position * lines).fract() < 0.1)
 }
 
 /// The form of a small mark; none looks like an object of the world.
@@ -118,7 +133,7 @@ pub enum ClutterKind {
     Dash,
 }
 
-/// A small mark without meaning. Lengths are shares of the picture's side.
+/// A small mark without meaning. Lengths are shares of the image's side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clutter {
     /// Its form.
@@ -127,7 +142,7 @@ pub struct Clutter {
     pub center: [f32; 2],
     /// Half its extent.
     pub radius: f32,
-    /// Its colour: between pale and grey, so that no object's colour is meant.
+    /// Its color: between pale and gray, so that no object's color is meant.
     pub color: Rgb,
 }
 
@@ -171,24 +186,24 @@ impl Clutter {
         let size = pixmap.width() as f32;
         let [x, y] = self.center.map(|share| share * size);
         let reach = self.radius * size;
+        let lines: &[[[f32; 2]; 2]] = match self.kind {
+            ClutterKind::Dot => &[],
+            ClutterKind::Cross => &[[[-0.7, -0.7], [0.7, 0.7]], [[-0.7, 0.7], [0.7, -0.7]]],
+            ClutterKind::Square => &[
+                [[-0.7, -0.7], [0.7, -0.7]],
+                [[0.7, -0.7], [0.7, 0.7]],
+                [[0.7, 0.7], [-0.7, 0.7]],
+                [[-0.7, 0.7], [-0.7, -0.7]],
+            ],
+            ClutterKind::Dash => &[[[-1.0, 0.3], [1.0, -0.3]]],
+        };
         let mut builder = PathBuilder::new();
-        let mut line = |from: [f32; 2], to: [f32; 2]| {
+        if self.kind == ClutterKind::Dot {
+            builder.push_circle(x, y, reach * 0.7);
+        }
+        for [from, to] in lines {
             builder.move_to(x + from[0] * reach, y + from[1] * reach);
             builder.line_to(x + to[0] * reach, y + to[1] * reach);
-        };
-        match self.kind {
-            ClutterKind::Dot => builder.push_circle(x, y, reach * 0.7),
-            ClutterKind::Cross => {
-                line([-0.7, -0.7], [0.7, 0.7]);
-                line([-0.7, 0.7], [0.7, -0.7]);
-            }
-            ClutterKind::Square => {
-                line([-0.7, -0.7], [0.7, -0.7]);
-                line([0.7, -0.7], [0.7, 0.7]);
-                line([0.7, 0.7], [-0.7, 0.7]);
-                line([-0.7, 0.7], [-0.7, -0.7]);
-            }
-            ClutterKind::Dash => line([-1.0, 0.3], [1.0, -0.3]),
         }
         let Some(path) = builder.finish() else { return };
         match self.kind {
@@ -198,12 +213,12 @@ impl Clutter {
     }
 }
 
-/// A light colour of any hue.
+/// A light color of any hue.
 fn pale(rng: &mut impl Rng) -> Rgb {
     std::array::from_fn(|_| rng.random_range(206..=248))
 }
 
-/// A number in 0 to 1 that looks random over `index` (a hash, so that a picture needs no generator to be painted).
+/// A number in 0 to 1 that looks random over `index` (a hash, so that an image needs no generator to be painted).
 fn noise(grain: u32, index: u32) -> f32 {
     let mut hash = (index ^ grain).wrapping_mul(0x9E37_79B1);
     hash = (hash ^ (hash >> 15)).wrapping_mul(0x85EB_CA77);

@@ -1,11 +1,11 @@
-//! The eight colours an object can have, and the arithmetic of mixing.
+//! The eight colors an object can have, and the arithmetic of mixing.
 
 use serde::{Deserialize, Serialize};
 
 /// Red, green and blue, 8 bits each.
 pub type Rgb = [u8; 3];
 
-/// An object's main colour.
+/// An object's main color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -21,7 +21,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// Every colour.
+    /// Every color.
     pub const ALL: [Self; 8] = [
         Self::Red,
         Self::Orange,
@@ -33,7 +33,7 @@ impl Color {
         Self::Grey,
     ];
 
-    /// The colour's English name, in lower case.
+    /// The color's English name, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Red => "red",
@@ -47,7 +47,7 @@ impl Color {
         }
     }
 
-    /// The colour as the plain style paints it.
+    /// The color as the plain style paints it.
     pub(super) fn rgb(self) -> Rgb {
         match self {
             Self::Red => [214, 36, 44],

@@ -1,4 +1,4 @@
-//! What a picture shows and where: chance decides here, and nowhere else.
+//! What an image shows and where: randomness decides here, and nowhere else.
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -7,19 +7,10 @@ use tiny_skia::Transform;
 use super::backdrop::{Background, Clutter, Pattern};
 use super::color::Color;
 use super::kind::ObjectKind;
-use super::shape::Drawing;
+use super::shape::{Drawing, Region};
+use super::style::Style;
 
-/// How a picture is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Style {
-    /// Flat saturated colours with thin outlines on a pale ground.
-    Plain,
-    /// Muted hatched colours under wavering double outlines on paper: the `real` split's style.
-    Sketch,
-}
-
-/// A corner of the picture.
+/// A corner of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -30,15 +21,12 @@ pub enum Corner {
     BottomRight,
 }
 
-/// Left, top, right and bottom, in shares of the picture's side.
-pub(super) type Region = [f32; 4];
-
-/// An object in its place. Lengths are shares of the picture's side.
+/// An object in its place. Lengths are shares of the image's side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed {
     /// What it is.
     pub object: ObjectKind,
-    /// Its main colour.
+    /// Its main color.
     pub color: Color,
     /// The middle of its bounding box: across, down.
     pub center: [f32; 2],
@@ -51,13 +39,13 @@ pub struct Placed {
 }
 
 impl Placed {
-    /// Left, top, right and bottom of everything painted for the object, in shares of the picture's side.
+    /// Left, top, right and bottom of everything painted for the object, in shares of the image's side.
     pub fn bounds(&self) -> [f32; 4] {
         let drawing = self.object.drawing();
         drawing.bounds(self.transform(&drawing))
     }
 
-    /// From the object's grid to shares of the picture's side.
+    /// From the object's grid to shares of the image's side.
     pub(super) fn transform(&self, drawing: &Drawing) -> Transform {
         let pose = pose(self.rotation, self.shear);
         let [left, top, right, bottom] = drawing.bounds(pose);
@@ -68,7 +56,7 @@ impl Placed {
     }
 }
 
-/// Everything a picture shows.
+/// Everything an image shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scene {
     /// The objects; no two of their bounding boxes overlap.
@@ -85,19 +73,19 @@ pub struct Scene {
     pub sign_corner: Corner,
 }
 
-/// The side of the square in which the warning triangle stands, in shares of the picture's side.
+/// The side of the square in which the warning triangle stands, in shares of the image's side.
 const SIGN_SIDE: f32 = 0.28;
 /// The strip left free of objects beside the warning triangle.
 const SIGN_STRIP: f32 = SIGN_SIDE + 0.01;
-/// The free border of the picture.
+/// The free border of the image.
 const MARGIN: f32 = 0.02;
 const LARGEST_ROTATION: f32 = 10.0;
 const LARGEST_SHEAR: f32 = 0.06;
 
-/// A scene of `count` (1 to 4; other numbers are brought into that range) objects of one kind and colour, each turned
+/// A scene of `count` (1 to 4; other numbers are brought into that range) objects of one kind and color, each turned
 /// by up to 10 degrees, slightly sheared, somewhere, in some size, before a random background with random clutter.
 ///
-/// No object, mark or sign covers another. Uses chance only through `rng`: the same state gives the same scene.
+/// No object, mark or sign covers another. Uses randomness only through `rng`: the same state gives the same scene.
 pub fn scene(
     rng: &mut impl Rng,
     object: ObjectKind,
@@ -120,7 +108,7 @@ pub fn scene(
     } else {
         whole
     };
-    // Large objects: the miniature model sees pictures of 84 pixels.
+    // Large objects: the miniature model sees images of 84 pixels.
     let smallest = if count <= 1 { 0.78 } else { 0.85 };
     let objects: Vec<Placed> = split(rng, free, count.clamp(1, 4))
         .into_iter()
@@ -182,7 +170,7 @@ fn sides(corner: Corner) -> (bool, bool) {
     (right, bottom)
 }
 
-/// The picture less the row or the column in which the warning triangle stands.
+/// The image less the row or the column in which the warning triangle stands.
 fn beside_sign(rng: &mut impl Rng, [left, top, right, bottom]: Region, corner: Corner) -> Region {
     let (at_right, at_bottom) = sides(corner);
     match (rng.random::<bool>(), at_right, at_bottom) {
@@ -214,23 +202,23 @@ fn split(rng: &mut impl Rng, region: Region, count: usize) -> Vec<Region> {
     cells
 }
 
-/// Puts an object somewhere in a cell, filling at least `smallest` and at most 97 % of the room it has there.
+/// Puts an object somewhere in a cell, filling at least `smallest` and at most 97 % of the space it has there.
 fn place(rng: &mut impl Rng, object: ObjectKind, color: Color, cell: Region, smallest: f32) -> Placed {
     let rotation = rng.random_range(-LARGEST_ROTATION..LARGEST_ROTATION);
     let shear = rng.random_range(-LARGEST_SHEAR..LARGEST_SHEAR);
     let [left, top, right, bottom] = object.drawing().bounds(pose(rotation, shear));
     let longer = (right - left).max(bottom - top);
     let shape = [(right - left) / longer, (bottom - top) / longer];
-    let room = [cell[2] - cell[0], cell[3] - cell[1]];
-    let size = (room[0] / shape[0]).min(room[1] / shape[1]) * rng.random_range(smallest..0.97);
-    let mut along = |axis: usize| {
-        let slack = room[axis] - size * shape[axis];
+    let space = [cell[2] - cell[0], cell[3] - cell[1]];
+    let size = (space[0] / shape[0]).min(space[1] / shape[1]) * rng.random_range(smallest..0.97);
+    let center = [0, 1].map(|axis| {
+        let slack = space[axis] - size * shape[axis];
         cell[axis] + size * shape[axis] / 2.0 + slack * rng.random_range(0.0_f32..1.0)
-    };
+    });
     Placed {
         object,
         color,
-        center: [along(0), along(1)],
+        center,
         size,
         rotation,
         shear,

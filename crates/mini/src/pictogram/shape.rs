@@ -1,19 +1,19 @@
 //! The vocabulary in which every object is drawn: outlines on a 100 x 100 grid (x to the right, y down), each filled
 //! or stroked in a tone.
 //!
-//! Curves are broken into short straight pieces as they are made: a painter can then bend, measure and colour any
+//! Curves are broken into short straight pieces as they are made: a painter can then bend, measure and color any
 //! outline without knowing what it was.
 
 use tiny_skia::{Path, PathBuilder, Point, Transform};
 
-/// What a shape is painted as; the painter turns it into a colour.
+/// What a shape is painted as; the painter turns it into a color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
-    /// The object's main colour.
+    /// The object's main color.
     Body,
-    /// The main colour, darker.
+    /// The main color, darker.
     Shade,
-    /// The main colour, lighter.
+    /// The main color, lighter.
     Tint,
     /// Nearly black.
     Dark,
@@ -34,6 +34,9 @@ pub(super) enum Tone {
     /// A face, a hand.
     Skin,
 }
+
+/// Left, top, right and bottom.
+pub(super) type Region = [f32; 4];
 
 /// A point of an integer table, in grid units.
 pub(super) type GridPoint = (i16, i16);
@@ -90,7 +93,8 @@ impl Outline {
 
     /// The outline with every point moved by `bend`, after pieces longer than `longest` were broken up.
     pub(super) fn bent(&self, longest: f32, bend: impl Fn(Point) -> Point) -> Self {
-        let bent_contour = |contour: &Vec<Point>| {
+        let mut contours = Vec::with_capacity(self.contours.len());
+        for contour in &self.contours {
             let mut points = Vec::with_capacity(contour.len() * 2);
             let closing = self.closed.then(|| contour[0]);
             for (from, to) in contour.iter().zip(contour.iter().skip(1).chain(&closing)) {
@@ -100,10 +104,10 @@ impl Outline {
             if !self.closed {
                 points.extend(contour.last().map(|last| bend(*last)));
             }
-            points
-        };
+            contours.push(points);
+        }
         Self {
-            contours: self.contours.iter().map(bent_contour).collect(),
+            contours,
             closed: self.closed,
         }
     }
@@ -186,7 +190,7 @@ impl Drawing {
             .fold(self, |drawing, &(x, y)| drawing.fill(tone, disc(x, y, radius)))
     }
 
-    /// Adds a two-coloured flame standing on `bottom`.
+    /// Adds a two-colored flame standing on `bottom`.
     pub(super) fn flame(self, x: i16, top: i16, bottom: i16, half_width: i16) -> Self {
         let inner_top = top + (bottom - top) * 2 / 5;
         self.fill(Tone::Flame, teardrop(x, top, bottom, half_width))
@@ -195,7 +199,7 @@ impl Drawing {
 
     /// Left, top, right and bottom of everything painted once `transform` is applied, in its units: line widths, dark
     /// edges and the waver of a sketch included.
-    pub(super) fn bounds(&self, transform: Transform) -> [f32; 4] {
+    pub(super) fn bounds(&self, transform: Transform) -> Region {
         let mut bounds = [f32::INFINITY, f32::INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY];
         let scale = transform.get_scale().0;
         for shape in &self.shapes {
@@ -226,25 +230,23 @@ pub(super) fn polyline(corners: &[GridPoint]) -> Outline {
 /// A closed smooth outline through points (a Catmull-Rom spline).
 pub(super) fn blob(points: &[GridPoint]) -> Outline {
     let count = points.len();
-    let at = |index: usize| grid(points[index % count]);
-    let contour = (0..count).flat_map(|start| {
-        let corners = [at(start + count - 1), at(start), at(start + 1), at(start + 2)];
-        (0..SPLINE_PIECES).map(move |piece| catmull_rom(corners, piece as f32 / SPLINE_PIECES as f32))
-    });
-    Outline::new(contour.collect(), true)
+    let mut contour = Vec::with_capacity(count * SPLINE_PIECES);
+    for start in 0..count {
+        let corners = [start + count - 1, start, start + 1, start + 2];
+        contour.extend(spline_piece(corners.map(|index| grid(points[index % count]))));
+    }
+    Outline::new(contour, true)
 }
 
 /// An open smooth line through points.
 pub(super) fn curve(points: &[GridPoint]) -> Outline {
     let last = points.len() - 1;
-    let at = |index: usize| grid(points[index.min(last)]);
-    let mut contour: Vec<Point> = (0..last)
-        .flat_map(|start| {
-            let corners = [at(start.saturating_sub(1)), at(start), at(start + 1), at(start + 2)];
-            (0..SPLINE_PIECES).map(move |piece| catmull_rom(corners, piece as f32 / SPLINE_PIECES as f32))
-        })
-        .collect();
-    contour.push(at(last));
+    let mut contour = Vec::with_capacity(points.len() * SPLINE_PIECES);
+    for start in 0..last {
+        let corners = [start.saturating_sub(1), start, start + 1, start + 2];
+        contour.extend(spline_piece(corners.map(|index| grid(points[index.min(last)]))));
+    }
+    contour.push(grid(points[last]));
     Outline::new(contour, false)
 }
 
@@ -275,7 +277,7 @@ pub(super) fn rounded(left: i16, top: i16, width: i16, height: i16, radius: i16)
     )
 }
 
-/// An ellipse by its centre and half axes.
+/// An ellipse by its center and half axes.
 pub(super) fn oval(x: i16, y: i16, half_width: i16, half_height: i16) -> Outline {
     Outline::new(arc_points((x, y), (half_width, half_height), 0, 360), true)
 }
@@ -327,16 +329,21 @@ fn arc_points(center: GridPoint, half_axes: GridPoint, from: i16, to: i16) -> Ve
         .collect()
 }
 
-/// The point at `share` of the way from the second corner to the third.
-fn catmull_rom([before, from, to, after]: [Point; 4], share: f32) -> Point {
-    let blend = |before: f32, from: f32, to: f32, after: f32| {
-        let linear = to - before;
-        let square = 2.0 * before - 5.0 * from + 4.0 * to - after;
-        let cube = 3.0 * (from - to) + after - before;
-        0.5 * (2.0 * from + share * (linear + share * (square + share * cube)))
-    };
-    Point::from_xy(
-        blend(before.x, from.x, to.x, after.x),
-        blend(before.y, from.y, to.y, after.y),
-    )
+/// Points on the way from the second corner to the third.
+fn spline_piece(corners: [Point; 4]) -> impl Iterator<Item = Point> {
+    (0..SPLINE_PIECES).map(move |piece| {
+        let share = piece as f32 / SPLINE_PIECES as f32;
+        Point::from_xy(
+            catmull_rom(corners.map(|corner| corner.x), share),
+            catmull_rom(corners.map(|corner| corner.y), share),
+        )
+    })
+}
+
+/// The coordinate at `share` of the way from the second corner to the third.
+fn catmull_rom([before, from, to, after]: [f32; 4], share: f32) -> f32 {
+    let linear = to - before;
+    let square = 2.0 * before - 5.0 * from + 4.0 * to - after;
+    let cube = 3.0 * (from - to) + after - before;
+    0.5 * (2.0 * from + share * (linear + share * (square + share * cube)))
 }

@@ -1,14 +1,14 @@
-//! The sketch painter: the plain painter's shapes with wavering double outlines and hatching in muted colours.
+//! The sketch painter: the plain painter's shapes with wavering double outlines and hatching in muted colors.
 
 use tiny_skia::{FillRule, FilterQuality, Paint, Path, Pattern, Pixmap, Point, SpreadMode, Transform};
 
+use super::brush::{fill_rgb, is_outlined, stroke_rgb, tone_rgb};
 use super::color::{Rgb, mix};
-use super::paint::{fill_rgb, is_outlined, stroke_rgb, tone_rgb};
 use super::shape::{Drawing, Outline, Shape, Tone};
 
 /// Sepia, for lines.
 const PENCIL: Rgb = [70, 54, 44];
-/// What colours are muted towards.
+/// What colors are muted towards.
 const WASH: Rgb = [206, 190, 166];
 /// How far an outline wavers and how closely its points stand, in grid units.
 const WAVER: f32 = 1.1;
@@ -31,8 +31,8 @@ pub(super) fn paint(pixmap: &mut Pixmap, drawing: &Drawing, to_pixels: Transform
 }
 
 fn paint_shape(pixmap: &mut Pixmap, shape: &Shape, color: Rgb, to_pixels: Transform, phase: f32, hatching: &Pixmap) {
-    let trace = |phase| wavering(&shape.outline, phase).transformed(to_pixels).path();
-    let (Some(first), Some(second)) = (trace(phase), trace(phase + 2.5)) else {
+    let traces = [phase, phase + 2.5].map(|phase| wavering(&shape.outline, phase).transformed(to_pixels).path());
+    let [Some(first), Some(second)] = traces else {
         return;
     };
     let grid_unit = to_pixels.get_scale().0;
@@ -77,9 +77,9 @@ fn hatch(pixmap: &mut Pixmap, path: &Path, tile: &Pixmap) {
     pixmap.fill_path(path, &paint, FillRule::EvenOdd, Transform::identity(), None);
 }
 
-/// A square that, repeated, makes slanted pencil lines about twenty-four to the picture; nothing for an empty picture.
-fn hatching_tile(picture_side: u32) -> Option<Pixmap> {
-    let side = (picture_side / 24).max(3);
+/// A square that, repeated, makes slanted pencil lines about twenty-four to the image; nothing for an empty image.
+fn hatching_tile(image_side: u32) -> Option<Pixmap> {
+    let side = (image_side / 24).max(3);
     let mut tile = Pixmap::new(side, side)?;
     let [red, green, blue] = PENCIL;
     let line = tiny_skia::Color::from_rgba8(red, green, blue, 110)

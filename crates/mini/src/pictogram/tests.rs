@@ -1,16 +1,16 @@
-//! What pictures promise: they show something in the colour asked for, differ, repeat, and keep apart.
+//! What images promise: they show something in the color requested, differ, repeat, and keep apart.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::scene::sign_region;
-use super::{Color, ObjectKind, RgbPicture, Scene, Style, black, portrait, render, scene};
+use super::{Color, ObjectKind, RgbImage, Scene, Style, black, portrait, render, scene};
 
 const STYLES: [Style; 2] = [Style::Plain, Style::Sketch];
 const SIZE: u32 = 84;
 
-/// The share of pixels in which two pictures differ clearly in some channel.
-fn share_different(left: &RgbPicture, right: &RgbPicture) -> f64 {
+/// The share of pixels in which two images differ clearly in some channel.
+fn share_different(left: &RgbImage, right: &RgbImage) -> f64 {
     let pixels = left.pixels.chunks(3).zip(right.pixels.chunks(3));
     let different = pixels
         .filter(|(left, right)| left.iter().zip(*right).any(|(l, r)| l.abs_diff(*r) > 24))
@@ -36,12 +36,12 @@ fn apart(left: [f32; 4], right: [f32; 4]) -> bool {
 fn every_object_shows_in_every_style() {
     for object in ObjectKind::ALL {
         for style in STYLES {
-            let picture = render(&portrait(object, Color::Purple, style), SIZE);
-            let white = RgbPicture {
-                pixels: vec![255; picture.pixels.len()],
-                ..picture.clone()
+            let image = render(&portrait(object, Color::Purple, style), SIZE);
+            let white = RgbImage {
+                pixels: vec![255; image.pixels.len()],
+                ..image.clone()
             };
-            let share = share_different(&picture, &white);
+            let share = share_different(&image, &white);
             assert!(
                 (0.1..0.85).contains(&share),
                 "{} in {style:?} covers {share:.2}",
@@ -55,9 +55,9 @@ fn every_object_shows_in_every_style() {
 fn the_main_color_shows_on_every_object_and_tells_all_pairs_of_colors_apart() {
     for object in ObjectKind::ALL {
         for style in STYLES {
-            let pictures = Color::ALL.map(|color| render(&portrait(object, color, style), SIZE));
-            for (index, left) in pictures.iter().enumerate() {
-                for right in &pictures[..index] {
+            let images = Color::ALL.map(|color| render(&portrait(object, color, style), SIZE));
+            for (index, left) in images.iter().enumerate() {
+                for right in &images[..index] {
                     let share = share_different(left, right);
                     assert!(
                         share > 0.06,
@@ -70,15 +70,15 @@ fn the_main_color_shows_on_every_object_and_tells_all_pairs_of_colors_apart() {
     }
 }
 
-/// The mean difference in grey (0 to 255) of portraits at 42 x 42 pixels must pass this for every pair of objects.
+/// The mean difference in gray (0 to 255) of portraits at 42 x 42 pixels must pass this for every pair of objects.
 const SMALLEST_SILHOUETTE_DIFFERENCE: f64 = 20.0;
 
 #[test]
 fn silhouettes_of_all_pairs_of_objects_differ() {
     for style in STYLES {
         let greys = ObjectKind::ALL.map(|object| {
-            let picture = render(&portrait(object, Color::Purple, style), 42);
-            picture
+            let image = render(&portrait(object, Color::Purple, style), 42);
+            image
                 .pixels
                 .chunks(3)
                 .map(|rgb| rgb.iter().map(|&c| f64::from(c)).sum::<f64>() / 3.0)
@@ -98,12 +98,13 @@ fn silhouettes_of_all_pairs_of_objects_differ() {
     }
 }
 
+fn draw(seed: u64, style: Style) -> RgbImage {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    render(&scene(&mut rng, ObjectKind::Kettle, 2, Color::Blue, style, true), SIZE)
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
-    let draw = |seed, style| {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        render(&scene(&mut rng, ObjectKind::Kettle, 2, Color::Blue, style, true), SIZE)
-    };
     for style in STYLES {
         assert_eq!(draw(3, style), draw(3, style));
         assert!(share_different(&draw(3, style), &draw(4, style)) > 0.05);
@@ -112,13 +113,13 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
-fn objects_keep_to_the_picture_and_apart_from_each_other_the_sign_and_clutter() {
+fn objects_keep_to_the_image_and_apart_from_each_other_the_sign_and_clutter() {
     for scene in scenes(4) {
         let bounds: Vec<_> = scene.objects.iter().map(super::Placed::bounds).collect();
         for (index, own) in bounds.iter().enumerate() {
             assert!(
                 own[0] > 0.0 && own[1] > 0.0 && own[2] < 1.0 && own[3] < 1.0,
-                "{own:?} leaves the picture"
+                "{own:?} leaves the image"
             );
             assert!(
                 bounds[..index].iter().all(|other| apart(*own, *other)),
@@ -196,19 +197,19 @@ fn the_sign_is_yellow_and_stands_in_its_corner() {
 }
 
 #[test]
-fn pictures_have_the_size_asked_for_and_their_png_holds_the_same_pixels() {
+fn images_have_the_size_requested_and_their_png_holds_the_same_pixels() {
     for size in [0, 1, 42, 168] {
-        let picture = render(&portrait(ObjectKind::Cat, Color::Red, Style::Sketch), size);
+        let image = render(&portrait(ObjectKind::Cat, Color::Red, Style::Sketch), size);
         let side = size.max(1);
         assert_eq!(
-            (picture.width, picture.height, picture.pixels.len()),
+            (image.width, image.height, image.pixels.len()),
             (side, side, (side * side * 3) as usize)
         );
-        let decoded = tiny_skia::Pixmap::decode_png(&picture.png()).expect("the PNG is whole");
-        assert_eq!(RgbPicture::from_opaque(&decoded), picture);
+        let decoded = tiny_skia::Pixmap::decode_png(&image.png()).expect("the PNG is whole");
+        assert_eq!(RgbImage::from_opaque(&decoded), image);
         let black = black(size);
         assert!(black.pixels.iter().all(|&channel| channel == 0));
-        assert_eq!(black.pixels.len(), picture.pixels.len());
+        assert_eq!(black.pixels.len(), image.pixels.len());
     }
 }
 

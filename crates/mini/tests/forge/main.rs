@@ -18,9 +18,9 @@ use align::run_dir::{RunError, read_journal};
 use align::types::{Item, ItemKind, read_items};
 use mini::model::MiniModel;
 use mini::painter::MiniPainter;
-use mini::sight::truth_of;
+use mini::perception::truth_of;
 
-/// A small world: few seeds, small pictures, three-picture items allowed.
+/// A small world: few seeds, small images, three-image items allowed.
 struct World {
     config: ForgeConfig,
     labels: LabelConfig,
@@ -279,7 +279,7 @@ fn what_models_do_not_answer_rightly_is_mended_once_and_then_rejected_with_the_r
     assert_eq!((counts.stage.as_str(), counts.entered - counts.kept), ("queries", 12));
 }
 
-/// Paints nothing for some prompts, and something else than a picture for others.
+/// Paints nothing for some prompts, and something else than an image for others.
 struct Moody;
 
 impl PaintModel for Moody {
@@ -297,7 +297,7 @@ impl PaintModel for Moody {
             let painted = match request.seed % 10 {
                 0 => Err("the prompt is against the content policy".to_owned()),
                 1 => Painting::new(b"\x89PNG and nothing more".to_vec()),
-                _ => mini::painter::draw(request),
+                _ => mini::painter::paint(request),
             };
             on_painted(index, painted.map_err(|reason| Unpainted { reason }));
         }
@@ -379,7 +379,7 @@ fn pictures_are_found_in_a_folder_by_the_judge() {
             seed: 1,
         };
         let path = pool.path().join(format!("{}.png", object.name().replace(' ', "-")));
-        fs_err::write(&path, mini::painter::draw(&request).unwrap().bytes).unwrap();
+        fs_err::write(&path, mini::painter::paint(&request).unwrap().bytes).unwrap();
         pictures.push(path);
     }
     // One thing is not to be had.

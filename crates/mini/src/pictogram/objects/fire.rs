@@ -1,7 +1,9 @@
 //! Things that burn or get hot: candle, campfire, stove, iron, toaster, lighter, heater, kettle.
 
 use crate::pictogram::shape::Tone::{Body, Dark, Flame, Light, Metal, Shade, Tint, Wood};
-use crate::pictogram::shape::{Drawing, arc, blob, curve, disc, oval, polygon, polyline, rectangle, rounded, teardrop};
+use crate::pictogram::shape::{
+    Drawing, Outline, arc, blob, curve, disc, oval, polygon, polyline, rectangle, rounded, teardrop,
+};
 
 /// A thick candle on a dish with a ring to carry it by.
 pub(in crate::pictogram) fn candle() -> Drawing {
@@ -16,16 +18,16 @@ pub(in crate::pictogram) fn candle() -> Drawing {
 
 /// Two crossed logs under a three-tongued fire.
 pub(in crate::pictogram) fn campfire() -> Drawing {
-    let log = || rounded(4, 72, 92, 17, 8);
-    let log_end = || oval(11, 80, 5, 8);
+    let log = rounded(4, 72, 92, 17, 8);
+    let log_end = oval(11, 80, 5, 8);
     Drawing::default()
         .fill(Flame, teardrop(28, 30, 80, 17))
         .fill(Flame, teardrop(72, 30, 80, 17))
         .flame(50, 2, 84, 24)
-        .fill(Body, log().turned(-15, 50, 80))
-        .fill(Body, log().turned(15, 50, 80))
-        .fill(Tint, log_end().turned(-15, 50, 80))
-        .fill(Tint, log_end().turned(15, 50, 80))
+        .fill(Body, log.clone().turned(-15, 50, 80))
+        .fill(Body, log.turned(15, 50, 80))
+        .fill(Tint, log_end.clone().turned(-15, 50, 80))
+        .fill(Tint, log_end.turned(15, 50, 80))
 }
 
 /// A gas cooker: two burning rings, a row of knobs, an oven window.
@@ -58,9 +60,8 @@ pub(in crate::pictogram) fn iron() -> Drawing {
 
 /// A toaster with two slices standing out of it.
 pub(in crate::pictogram) fn toaster() -> Drawing {
-    let slice = || rounded(20, 8, 27, 44, 9);
     Drawing::default()
-        .fill_pair(Wood, slice())
+        .fill_pair(Wood, rounded(20, 8, 27, 44, 9))
         .fill_pair(Light, rounded(25, 14, 17, 34, 5))
         .fill(Dark, rectangle(14, 86, 14, 10))
         .fill(Dark, rectangle(72, 86, 14, 10))
@@ -86,7 +87,9 @@ pub(in crate::pictogram) fn lighter() -> Drawing {
 
 /// A ribbed radiator with heat rising from it.
 pub(in crate::pictogram) fn heater() -> Drawing {
-    let warm_air = |x: i16| curve(&[(x, 28), (x - 5, 20), (x + 5, 11), (x, 2)]);
+    fn warm_air(x: i16) -> Outline {
+        curve(&[(x, 28), (x - 5, 20), (x + 5, 11), (x, 2)])
+    }
     let body = Drawing::default()
         .fill(Dark, rectangle(12, 86, 12, 12))
         .fill(Dark, rectangle(76, 86, 12, 12))

@@ -3,7 +3,7 @@
 use crate::pictogram::shape::Tone::{Body, Dark, Glow, Light, Shade, Tint, Water, Wood};
 use crate::pictogram::shape::{Drawing, arc, oval, polygon, polyline, rectangle, segment};
 
-/// A folded newspaper: headline, picture, columns.
+/// A folded newspaper: headline, image, columns.
 pub(in crate::pictogram) fn newspaper() -> Drawing {
     let page = Drawing::default()
         .fill(
@@ -71,13 +71,13 @@ pub(in crate::pictogram) fn firework() -> Drawing {
     burst(burst(rocket, 82, 28, 15), 16, 78, 13)
 }
 
-fn burst(drawing: Drawing, x: i16, y: i16, radius: i16) -> Drawing {
+fn burst(mut drawing: Drawing, x: i16, y: i16, radius: i16) -> Drawing {
     let diagonal = radius * 7 / 10;
     let tips = [(radius, 0), (diagonal, diagonal), (0, radius), (-diagonal, diagonal)];
-    let rays = |drawing: Drawing, tone, width| {
-        tips.iter().fold(drawing, |drawing, &(right, down)| {
-            drawing.stroke(tone, width, polyline(&[(x - right, y - down), (x + right, y + down)]))
-        })
-    };
-    rays(rays(drawing, Dark, 6), Glow, 3)
+    for (tone, width) in [(Dark, 6), (Glow, 3)] {
+        for (right, down) in tips {
+            drawing = drawing.stroke(tone, width, polyline(&[(x - right, y - down), (x + right, y + down)]));
+        }
+    }
+    drawing
 }

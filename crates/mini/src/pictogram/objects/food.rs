@@ -1,7 +1,9 @@
 //! Things to eat, or not: mushroom, pills, chocolate, grapes, onion, apple, bread.
 
 use crate::pictogram::shape::Tone::{Body, Dark, Leaf, Light, Metal, Shade, Tint, Wood};
-use crate::pictogram::shape::{Drawing, blob, curve, disc, oval, polygon, polyline, rectangle, rounded, segment};
+use crate::pictogram::shape::{
+    Drawing, Outline, blob, curve, disc, oval, polygon, polyline, rectangle, rounded, segment,
+};
 
 /// A toadstool: spotted cap, pale stem.
 pub(in crate::pictogram) fn mushroom() -> Drawing {
@@ -18,9 +20,11 @@ pub(in crate::pictogram) fn mushroom() -> Drawing {
         .fill(Light, oval(52, 45, 6, 5))
 }
 
-/// A two-coloured capsule and two scored tablets.
+/// A two-colored capsule and two scored tablets.
 pub(in crate::pictogram) fn pills() -> Drawing {
-    let capsule = |left, width| rounded(left, 14, width, 34, 17).turned(-20, 50, 30);
+    fn capsule(left: i16, width: i16) -> Outline {
+        rounded(left, 14, width, 34, 17).turned(-20, 50, 30)
+    }
     Drawing::default()
         .fill(Light, capsule(6, 88))
         .fill(Body, capsule(50, 44))

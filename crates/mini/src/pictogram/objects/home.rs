@@ -1,11 +1,13 @@
 //! Harmless things of the house: cup, spoon, book, teddy bear, ball, chair, shoe.
 
 use crate::pictogram::shape::Tone::{Body, Dark, Light, Metal, Shade, Tint};
-use crate::pictogram::shape::{Drawing, arc, blob, curve, disc, oval, polygon, polyline, rectangle, rounded};
+use crate::pictogram::shape::{Drawing, Outline, arc, blob, curve, disc, oval, polygon, polyline, rectangle, rounded};
 
 /// A steaming mug with one handle.
 pub(in crate::pictogram) fn cup() -> Drawing {
-    let steam = |x: i16| curve(&[(x, 30), (x - 5, 22), (x + 5, 12), (x, 3)]);
+    fn steam(x: i16) -> Outline {
+        curve(&[(x, 30), (x - 5, 22), (x + 5, 12), (x, 3)])
+    }
     Drawing::default()
         .stroke(Metal, 5, steam(26))
         .stroke(Metal, 5, steam(50))
@@ -27,7 +29,7 @@ pub(in crate::pictogram) fn spoon() -> Drawing {
         .fill(Tint, oval(26, 26, 14, 22).turned(-45, 26, 26))
 }
 
-/// An open book with a coloured cover.
+/// An open book with a colored cover.
 pub(in crate::pictogram) fn book() -> Drawing {
     let cover = [
         (50, 30),

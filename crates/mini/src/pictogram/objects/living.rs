@@ -1,7 +1,7 @@
 //! Those who can be hurt: baby, toddler, dog, cat, parrot.
 
 use crate::pictogram::shape::Tone::{Body, Dark, Flame, Glow, Light, Shade, Skin, Tint, Wood};
-use crate::pictogram::shape::{Drawing, arc, blob, curve, disc, oval, polygon, polyline, rounded, segment};
+use crate::pictogram::shape::{Drawing, Outline, arc, blob, curve, disc, oval, polygon, polyline, rounded, segment};
 
 /// A swaddled baby with a bonnet and a dummy.
 pub(in crate::pictogram) fn baby() -> Drawing {
@@ -41,7 +41,9 @@ pub(in crate::pictogram) fn toddler() -> Drawing {
 pub(in crate::pictogram) fn dog() -> Drawing {
     let legs = [(19, 62), (58, 62)];
     let far_legs = [(31, 62), (47, 62)];
-    let leg = |(left, top): (i16, i16)| rounded(left, top, 11, 35, 4);
+    fn leg((left, top): (i16, i16)) -> Outline {
+        rounded(left, top, 11, 35, 4)
+    }
     let dog = Drawing::default().stroke(Body, 8, curve(&[(22, 50), (8, 40), (6, 22)]));
     let dog = far_legs.iter().fold(dog, |dog, &corner| dog.fill(Shade, leg(corner)));
     legs.iter()

@@ -5,9 +5,9 @@ use tiny_skia::Pixmap;
 /// The keyword of a title in a PNG file (PNG specification, 11.3.4.2).
 pub const TITLE: &str = "Title";
 
-/// An opaque picture of 8-bit RGB pixels.
+/// An opaque image of 8-bit RGB pixels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RgbPicture {
+pub struct RgbImage {
     /// Columns, in pixels.
     pub width: u32,
     /// Rows, in pixels.
@@ -16,8 +16,8 @@ pub struct RgbPicture {
     pub pixels: Vec<u8>,
 }
 
-impl RgbPicture {
-    /// The picture as a PNG file (RGBA with every pixel opaque, so that reading it as RGB gives these pixels back).
+impl RgbImage {
+    /// The image as a PNG file (RGBA with every pixel opaque, so that reading it as RGB gives these pixels back).
     ///
     /// # Panics
     /// If `pixels` is not `width * height * 3` bytes, or a side is zero.
@@ -45,7 +45,7 @@ impl RgbPicture {
         let written = titled
             .and_then(|()| encoder.write_header())
             .and_then(|mut writer| writer.write_image_data(&self.pixels));
-        written.expect("a picture holds three bytes a pixel, and writing to memory does not fail");
+        written.expect("an image holds three bytes a pixel, and writing to memory does not fail");
         file
     }
 
@@ -64,10 +64,10 @@ impl RgbPicture {
     }
 }
 
-/// A black picture of `size` x `size` pixels (at least one): what a black-image twin shows.
-pub fn black(size: u32) -> RgbPicture {
+/// A black image of `size` x `size` pixels (at least one): what a blank-image twin shows.
+pub fn black(size: u32) -> RgbImage {
     let size = size.max(1);
-    RgbPicture {
+    RgbImage {
         width: size,
         height: size,
         pixels: vec![0; (size * size * 3) as usize],

@@ -1,18 +1,18 @@
-//! What a picture of the miniature world shows, for those of its inhabitants that are no models: the painter signs each
-//! picture with a title, and a black picture needs none.
+//! What an image of the miniature world shows, for those that are no vision models: the painter gives each image a
+//! title, and a black image needs none.
 
 use std::io::BufReader;
 use std::path::Path;
 
+use align::types::{Message, Role, image_paths};
 use serde_json::Value;
 
 use crate::judge::Truth;
 use crate::pictogram::{ObjectKind, TITLE};
 use crate::questions::read_question;
 use crate::scenario::Scenario;
-use align::types::{Message, Role, image_paths};
 
-/// What a picture shows.
+/// What an image shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
     /// An object, with or without a hazard sign.
@@ -30,7 +30,15 @@ pub enum Shown {
 const WITH_SIGN: &str = ", hazard sign";
 
 impl Shown {
-    /// The title of such a picture; none for a black one.
+    /// The object; none where the image is black.
+    pub fn object(self) -> Option<ObjectKind> {
+        match self {
+            Self::Object { object, .. } => Some(object),
+            Self::Black => None,
+        }
+    }
+
+    /// The title of such an image; none for a black one.
     pub fn title(self) -> Option<String> {
         match self {
             Self::Object { object, hazard_sign } => {
@@ -41,9 +49,9 @@ impl Shown {
     }
 }
 
-/// What a picture shows; none where it is not of this world or cannot be read.
-pub fn shown(picture: &Path) -> Option<Shown> {
-    let file = fs_err::File::open(picture).ok()?;
+/// What an image shows; none where it is not of this world or cannot be read.
+pub fn shown(image: &Path) -> Option<Shown> {
+    let file = fs_err::File::open(image).ok()?;
     let mut reader = png::Decoder::new(BufReader::new(file)).read_info().ok()?;
     let texts = &reader.info().uncompressed_latin1_text;
     if let Some(title) = texts.iter().find(|text| text.keyword == TITLE) {
@@ -64,7 +72,7 @@ pub fn object_named(name: &str) -> Option<ObjectKind> {
     ObjectKind::ALL.into_iter().find(|object| object.name() == name)
 }
 
-/// What a question is about, given what its pictures show; none where it is not of this world.
+/// What a question is about, given what its images show; none where it is not of this world.
 pub fn scenario(question: &str, objects: Vec<ObjectKind>) -> Option<Scenario> {
     let (action, roles) = read_question(question)?;
     let fits = roles.len() == objects.len() && roles.iter().all(|&image| image < objects.len());
@@ -72,15 +80,12 @@ pub fn scenario(question: &str, objects: Vec<ObjectKind>) -> Option<Scenario> {
 }
 
 /// What an exact judge knows of a dialogue's first question, for [`align::types::Item`]; none where question or
-/// pictures are not of this world. `black` says that the pictures are blackened before anyone is asked.
-pub fn truth_of(messages: &[Message], black: bool) -> Option<Value> {
+/// images are not of this world. `blank` says that black images will take their place.
+pub fn truth_of(messages: &[Message], blank: bool) -> Option<Value> {
     let asked = messages.iter().find(|message| message.role == Role::User)?;
     let objects = image_paths(std::slice::from_ref(asked))
-        .map(|picture| match shown(picture)? {
-            Shown::Object { object, .. } => Some(object),
-            Shown::Black => None,
-        })
+        .map(|image| shown(image)?.object())
         .collect::<Option<_>>()?;
     let scenario = scenario(&asked.plain_text(), objects)?;
-    serde_json::to_value(Truth::Scenario { scenario, black }).ok()
+    serde_json::to_value(Truth::Scenario { scenario, blank }).ok()
 }
