@@ -89,7 +89,7 @@ pub enum ChatError {
 impl Diagnostic for ChatError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
-            Self::Interrupted => Kind::Interrupted.hint("repeat the command to resume: answers so far are kept"),
+            Self::Interrupted => Kind::Interrupted.into(),
             Self::Budget(_) => Kind::Interrupted.hint(
                 "raise the budget and repeat the command to resume: answers so far are kept and cost nothing again",
             ),

@@ -127,7 +127,7 @@ impl Diagnostic for CurateError {
             Self::Data(error) => error.diagnosis(),
             Self::Io(error) => error.diagnosis(),
             Self::NoItems | Self::NothingKept { .. } | Self::Shard { .. } => Kind::Data.into(),
-            Self::Interrupted { .. } => Kind::Interrupted.hint("repeat the command to resume"),
+            Self::Interrupted { .. } => Kind::Interrupted.into(),
             Self::MissingShard(shard) => {
                 Kind::Settings.hint(format!("add `--merge DIR` with the folder of shard {shard}"))
             }

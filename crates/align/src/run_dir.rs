@@ -28,8 +28,8 @@ use serde_json::{Value, json};
 
 pub use answers::AnswerFolder;
 pub use journal::{Journal, JournalLines, read_journal};
-pub(crate) use settings::{check_settings, read_json};
-pub use settings::{keep_settings, write_json};
+pub(crate) use settings::check_settings;
+pub use settings::{keep_settings, read_json, write_json};
 pub use writing::{write_atomically, write_lines, write_streamed};
 pub(crate) use writing::{write_each_line, write_line};
 
@@ -55,12 +55,6 @@ pub enum RunError {
     /// A new run would overwrite one.
     #[error("{}: a run is already there", folder.display())]
     Exists {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// There is nothing to resume.
-    #[error("{}: no run to resume: expected {CONFIG} in it", folder.display())]
-    NoRun {
         /// The folder.
         folder: PathBuf,
     },
@@ -90,8 +84,7 @@ impl Diagnostic for RunError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Io(error) => error.diagnosis(),
-            Self::Exists { .. } => Kind::Settings.hint("choose another `--out`"),
-            Self::NoRun { .. } => Kind::Settings.into(),
+            Self::Exists { .. } => Kind::Settings.hint("add `--restart` to start over, or choose another `--out`"),
             Self::SettingDiffers { .. } => Kind::Settings
                 .hint("give the same settings to resume, add `--restart` to start over, or choose another `--out`"),
             Self::Corrupt { .. } => Kind::Data.into(),
@@ -125,6 +118,17 @@ struct TrainerState {
     log_history: [(); 0],
 }
 
+/// What a folder holds of a run with the same settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunStatus {
+    /// Nothing.
+    New,
+    /// A run that can be resumed.
+    Begun,
+    /// A run that came to its end.
+    Done,
+}
+
 /// The directory of one training run, open for writing.
 #[derive(Debug)]
 pub struct RunDir {
@@ -137,60 +141,20 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Begins a run in a folder, which is made where it does not exist. `commit` is what the program is built from,
-    /// where that is known.
+    /// Opens the run in a folder: a new one, or, to resume it, the one that was begun there with the same settings. The
+    /// journals of a run stay as they are until [`RunDir::rewind_to`]. `commit` is what the program is built from, where
+    /// that is known.
     ///
-    /// Errors: `Exists` where a run is already there; `Io` naming the file.
-    pub fn create(folder: &Path, config: &Value, seed: u64, commit: Option<&str>) -> Result<Self, RunError> {
-        Self::check_free(folder)?;
-        let resolved = ResolvedConfig {
-            seed,
-            git_commit: commit.map(str::to_owned),
-            config: config.clone(),
-        };
-        write_json(&folder.join(CONFIG), &resolved)?;
-        Self::open(folder)
-    }
-
-    /// Opens a run to go on with it. The journals stay as they are until [`RunDir::rewind_to`].
-    ///
-    /// Errors: `NoRun`; `SettingDiffers` naming the first setting that is not as the run began; `Corrupt`; `Io`.
-    pub fn resume(folder: &Path, config: &Value, seed: u64) -> Result<Self, RunError> {
-        Self::check_begun(folder, config, seed)?;
-        Self::open(folder)
-    }
-
-    /// Makes sure that a run may begin in a folder; nothing is touched.
-    ///
-    /// Errors: `Exists` where one is already there.
-    pub fn check_free(folder: &Path) -> Result<(), RunError> {
-        if [CONFIG, METRICS, ROLLOUTS]
-            .iter()
-            .any(|name| folder.join(name).exists())
-        {
-            return Err(RunError::Exists {
-                folder: folder.to_owned(),
-            });
+    /// Errors: as [`RunDir::status`]; `Io` naming the file.
+    pub fn open(folder: &Path, config: &Value, seed: u64, commit: Option<&str>) -> Result<Self, RunError> {
+        if Self::status(folder, config, seed)? == RunStatus::New {
+            let resolved = ResolvedConfig {
+                seed,
+                git_commit: commit.map(str::to_owned),
+                config: config.clone(),
+            };
+            write_json(&folder.join(CONFIG), &resolved)?;
         }
-        Ok(())
-    }
-
-    /// Makes sure that the run in a folder was begun with these settings; nothing is touched.
-    ///
-    /// Errors: as [`RunDir::resume`].
-    pub fn check_begun(folder: &Path, config: &Value, seed: u64) -> Result<(), RunError> {
-        let file = folder.join(CONFIG);
-        if !file.exists() {
-            return Err(RunError::NoRun {
-                folder: folder.to_owned(),
-            });
-        }
-        let run: ResolvedConfig = read_json(&file)?;
-        check_settings(&file, &json!({ "seed": run.seed }), &json!({ "seed": seed }))?;
-        check_settings(&file, &run.config, config)
-    }
-
-    fn open(folder: &Path) -> Result<Self, RunError> {
         Ok(Self {
             folder: folder.to_owned(),
             metrics: Journal::open(&folder.join(METRICS))?,
@@ -198,6 +162,45 @@ impl RunDir {
             events: EventWriter::open(&folder.join(EVENTS))?,
             epoch: None,
         })
+    }
+
+    /// What a folder holds of a run with these settings; nothing is touched.
+    ///
+    /// Errors: `SettingDiffers` naming the first setting that is not as the run began; `Exists` where a run's files are
+    /// there without its settings; `Corrupt` or `Io` naming the file.
+    pub fn status(folder: &Path, config: &Value, seed: u64) -> Result<RunStatus, RunError> {
+        let file = folder.join(CONFIG);
+        if file.exists() {
+            let run: ResolvedConfig = read_json(&file)?;
+            check_settings(&file, &json!({ "seed": run.seed }), &json!({ "seed": seed }))?;
+            check_settings(&file, &run.config, config)?;
+            let is_done = folder.join(DONE).exists();
+            return Ok(if is_done { RunStatus::Done } else { RunStatus::Begun });
+        }
+        if folder.join(METRICS).exists() || folder.join(ROLLOUTS).exists() {
+            return Err(RunError::Exists {
+                folder: folder.to_owned(),
+            });
+        }
+        Ok(RunStatus::New)
+    }
+
+    /// Removes the run in a folder, where there is one, and nothing else. The settings go last, so that a kill on the way
+    /// leaves a run that can be resumed or removed.
+    ///
+    /// Errors: `Io` naming the file.
+    pub fn remove(folder: &Path) -> Result<(), RunError> {
+        if !folder.exists() {
+            return Ok(());
+        }
+        remove_if_there(&folder.join(DONE))?;
+        for path in checkpoint_entries(folder)? {
+            remove_checkpoint(&path)?;
+        }
+        for name in [METRICS, ROLLOUTS, EVENTS, CONFIG] {
+            remove_if_there(&folder.join(name))?;
+        }
+        Ok(())
     }
 
     /// The run's folder.
@@ -306,7 +309,9 @@ impl RunDir {
         self.events.cut_to(events_bytes)?;
         let kept = self.complete_checkpoints()?;
         let is_kept = |path: &PathBuf| kept.iter().any(|(at, folder)| *at <= step && folder == path);
-        let stale = self.checkpoint_entries()?.into_iter().filter(|path| !is_kept(path));
+        let stale = checkpoint_entries(&self.folder)?
+            .into_iter()
+            .filter(|path| !is_kept(path));
         stale.into_iter().try_for_each(|path| remove_checkpoint(&path))
     }
 
@@ -331,8 +336,7 @@ impl RunDir {
                 .parse()
                 .ok()
         };
-        let mut found: Vec<(usize, PathBuf)> = self
-            .checkpoint_entries()?
+        let mut found: Vec<(usize, PathBuf)> = checkpoint_entries(&self.folder)?
             .into_iter()
             .filter(|path| path.join(RUN_STATE).exists())
             .filter_map(|path| Some((step(&path)?, path)))
@@ -340,18 +344,18 @@ impl RunDir {
         found.sort();
         Ok(found)
     }
+}
 
-    /// Everything named like a checkpoint, unfinished ones and temporary names included.
-    fn checkpoint_entries(&self) -> Result<Vec<PathBuf>, RunError> {
-        let mut found = Vec::new();
-        for entry in fs_err::read_dir(&self.folder)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(CHECKPOINT_PREFIX) {
-                found.push(entry.path());
-            }
+/// Everything in a run's folder that is named like a checkpoint, unfinished ones and temporary names included.
+fn checkpoint_entries(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(CHECKPOINT_PREFIX) {
+            found.push(entry.path());
         }
-        Ok(found)
     }
+    Ok(found)
 }
 
 /// Removes a checkpoint so that a kill half-way leaves one that does not count as complete.

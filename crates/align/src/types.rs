@@ -207,7 +207,7 @@ impl Diagnostic for DataError {
         match self {
             Self::Io(error) => error.diagnosis(),
             Self::Line { .. } | Self::Empty { .. } => Kind::Data.into(),
-            Self::Interrupted => Kind::Interrupted.hint("repeat the command: it starts over"),
+            Self::Interrupted => Kind::Interrupted.into(),
         }
     }
 }

@@ -53,12 +53,7 @@ fn train(
     progress: &mut dyn Progress,
 ) -> Result<Outcome, TrainingError> {
     let settings = serde_json::to_value(config).unwrap();
-    let known = folder.join("config.resolved.json").exists();
-    let mut run_dir = if known {
-        RunDir::resume(folder, &settings, config.seed)?
-    } else {
-        RunDir::create(folder, &settings, config.seed, None)?
-    };
+    let mut run_dir = RunDir::open(folder, &settings, config.seed, None)?;
     run(engine, &items(), &general(), config, &mut run_dir, progress)
 }
 
@@ -114,7 +109,7 @@ fn every_turn_is_learnt_or_the_last_alone() {
             max_steps: 1,
             ..config()
         };
-        let mut run_dir = RunDir::create(folder.path(), &serde_json::json!({}), 0, None).unwrap();
+        let mut run_dir = RunDir::open(folder.path(), &serde_json::json!({}), 0, None).unwrap();
         let items = [dialogue.clone()];
         run(&mut engine(), &items, &[], &config, &mut run_dir, &mut Silent).unwrap();
         metrics(folder.path())[0]["num_tokens"].as_f64().unwrap()
@@ -232,7 +227,7 @@ fn a_finished_run_is_loaded_and_not_trained_again() {
 fn bad_data_and_settings_are_named() {
     let message = |items: &[Item], general: &[Item], config: &SftConfig| {
         let folder = tempfile::tempdir().unwrap();
-        let mut run_dir = RunDir::create(folder.path(), &serde_json::json!({}), 0, None).unwrap();
+        let mut run_dir = RunDir::open(folder.path(), &serde_json::json!({}), 0, None).unwrap();
         run(&mut engine(), items, general, config, &mut run_dir, &mut Silent)
             .unwrap_err()
             .to_string()

@@ -4,7 +4,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use crate::errors::Category;
+use crate::errors;
 
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
@@ -43,7 +43,7 @@ impl Bug {
     /// Prints the message and returns the exit code to end with.
     pub fn report(&self) -> u8 {
         eprintln!("{self}");
-        Category::Bug.exit_code()
+        errors::BUG
     }
 }
 
@@ -53,7 +53,7 @@ impl std::fmt::Display for Bug {
         write!(
             formatter,
             "\nhint: please report it with the command that led here; RUST_BACKTRACE=1 adds where it happened.\n      \
-             What a run saved before is kept, and `--resume` goes on from it"
+             What a run saved before is kept, and the same command resumes from it"
         )
     }
 }

@@ -1,43 +1,117 @@
-//! One file for each command, and the way from the parsed arguments to it.
+//! The list of commands, one file each, and the way from the parsed arguments to it.
 
-pub mod base;
-pub mod curate;
-pub mod data;
-pub mod demo;
-pub mod eval;
-pub mod forge;
-pub mod generate;
-pub mod inspect;
-pub mod judge;
-pub mod merge;
-pub mod mini;
-pub mod report;
-pub mod review;
-pub mod rl;
-pub mod score;
-pub mod serve;
-pub mod sft;
+mod base;
+mod curate;
+mod data;
+mod demo;
+mod eval;
+mod forge;
+mod generate;
+mod inspect;
+mod judge;
+mod merge;
+mod mini;
+mod report;
+mod review;
+mod rl;
+mod score;
+mod serve;
+mod sft;
 
-mod admission;
 mod dry_run;
-pub mod model;
+mod finetuning;
+mod job;
 mod run_folder;
+mod validation;
 
-use crate::args::{Arguments, Command, Global};
+use clap::{Parser, Subcommand};
+
+use crate::arguments::Global;
+use crate::context::Context;
+use crate::errors::Result;
 use crate::progress::ConsoleProgress;
 
-/// What every command is given.
-pub struct Context {
+const AFTER_HELP: &str = "\
+Start here:
+  scruple demo                         both methods on a miniature world, and a report
+  scruple demo --out out/first         the same, kept in a folder of your choice
+
+Step by step, each with commented settings in configs/:
+  scruple mini --out world              write the miniature world as data files
+  scruple data check world/train.jsonl  what a data file holds, and what is wrong with it
+  scruple sft --config configs/sft.toml --out runs/mirage
+  scruple curate --config configs/curate.toml --out runs/curated
+  scruple rl --config configs/grpo.toml --out runs/safer grpo.learning_rate=1e-5
+  scruple eval --model MODEL --data world/hard.jsonl --out evaluated/base
+  scruple judge --responses r.jsonl --judge-url URL --judge-model NAME --out verdicts.jsonl
+  scruple report out/demo
+
+Exit codes:
+  0  done                               5  the engine failed, or numbers left the finite
+  1  an error of no other kind          6  stopped on request, work saved: go on with --resume
+  2  wrong arguments or settings        7  results cannot be written: disk full, no permission
+  3  data that cannot be used          70  a fault of scruple itself
+  4  a model that cannot be used";
+
+/// Align vision-language models for safety.
+///
+/// Fine-tunes on safety chains of thought (MIRage), curates training prompts (QI-Box) and trains by GRPO with
+/// reflecting rollouts and a structured reward (SaFeR-VLM). Results go to standard output and to files; progress and
+/// errors go to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "scruple", version, after_help = AFTER_HELP, max_term_width = 120)]
+pub struct Arguments {
     /// The arguments common to all commands.
+    #[command(flatten)]
     pub global: Global,
-    /// Draws progress on standard error.
-    pub progress: ConsoleProgress,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run both methods on a miniature world and report what changed
+    Demo(demo::Arguments),
+    /// Write the miniature world's splits and labels as data files
+    Mini(mini::Arguments),
+    /// Train the miniature world's base model from nothing
+    Base(base::Arguments),
+    /// Fine-tune on safety chains of thought (MIRage)
+    Sft(sft::Arguments),
+    /// Make items whose harm shows only when pictures and text are read together (MIS)
+    Forge(forge::Arguments),
+    /// Look items over on a local page, and keep what you decide
+    Review(review::Arguments),
+    /// Select training prompts by quality and instability (QI-Box)
+    Curate(curate::Arguments),
+    /// Train by GRPO with safety-aware rollouts (SaFeR-VLM)
+    Rl(rl::Arguments),
+    /// Evaluate a model on the miniature world's splits or on a benchmark
+    Eval(eval::Arguments),
+    /// Draw up the report of a finished folder as HTML, Markdown and JSON
+    Report(report::Arguments),
+    /// Score responses with models as judges, and judges with people's labels
+    Judge(judge::Arguments),
+    /// Check data files of any format, and convert them
+    Data(data::Arguments),
+    /// Describe a model's folder and what is wrong with it
+    Inspect(inspect::Arguments),
+    /// Add a LoRA adapter to the weights of its model
+    Merge(merge::Arguments),
+    /// Complete the dialogues of a data file
+    Generate(generate::Arguments),
+    /// Give the log-probability of every token of a data file's dialogues
+    Score(score::Arguments),
+    /// Serve a model over HTTP as OpenAI's chat interface
+    Serve(serve::Arguments),
 }
 
 /// Runs the command that was typed.
 ///
 /// Errors: whatever the command meets; `errors` turns it into a message and an exit code.
-pub fn run(arguments: &Arguments, color: bool) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, color: bool) -> Result {
     let global = arguments.global;
     let mut context = Context {
         global,

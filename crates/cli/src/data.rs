@@ -4,12 +4,12 @@ use std::path::Path;
 
 use align::types::{Dialogues, Item, Part, Role};
 
-use crate::errors::{Failure, faulty_item};
+use crate::errors::{Failure, Result};
 
 /// Reads a file of items and checks each; `fault` says what is wrong with an item, or nothing.
 ///
 /// Errors: what [`Dialogues`] returns; a [`Failure`] of data naming file, line, item and fault.
-pub fn read_checked(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> anyhow::Result<Vec<Item>> {
+pub fn read_checked(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for_each_checked(Dialogues::open(path)?, path, fault, |item| items.push(item))?;
     Ok(items)
@@ -19,7 +19,7 @@ pub fn read_checked(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> any
 /// same memory.
 ///
 /// Errors: those of [`read_checked`].
-pub fn check_each(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> anyhow::Result<()> {
+pub fn check_each(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> Result {
     for_each_checked(Dialogues::open(path)?.with_ids_unchecked(), path, fault, drop)
 }
 
@@ -28,11 +28,11 @@ fn for_each_checked(
     path: &Path,
     fault: impl Fn(&Item) -> Option<String>,
     mut take: impl FnMut(Item),
-) -> anyhow::Result<()> {
+) -> Result {
     while let Some(item) = items.next().transpose()? {
         if let Some(problem) = fault(&item) {
             let (path, line) = (path.display(), items.line());
-            return Err(Failure::data(format!("{path}:{line}: item `{}`: {problem}", item.id)).into());
+            return Err(Failure::data(format!("{path}:{line}: item `{}`: {problem}", item.id)));
         }
         take(item);
     }
@@ -41,16 +41,17 @@ fn for_each_checked(
 
 /// An engine's complaint about an item, with file and line where one of these files holds it; any other error is what
 /// it is.
-pub fn located(error: impl Into<anyhow::Error>, files: &[impl AsRef<Path>]) -> anyhow::Error {
-    let error = error.into();
-    let Some((id, problem)) = faulty_item(&error) else {
-        return error;
+pub fn located(error: impl Into<Failure>, files: &[impl AsRef<Path>]) -> Failure {
+    let failure = error.into();
+    let Some(id) = failure.item() else {
+        return failure;
     };
-    let mut files = files.iter().map(AsRef::as_ref);
-    match files.find_map(|file| Some((file, line_of(file, id)?))) {
-        Some((file, line)) => Failure::data(format!("{}:{line}: item `{id}`: {problem}", file.display())).into(),
-        None => error,
+    for file in files.iter().map(AsRef::as_ref) {
+        if let Some(line) = line_of(file, id) {
+            return failure.at(&format!("{}:{line}", file.display()));
+        }
     }
+    failure
 }
 
 fn line_of(file: &Path, id: &str) -> Option<usize> {
@@ -75,7 +76,7 @@ pub fn check_apart(data: &Path, out: &Path) -> Result<(), Failure> {
         "--out {}: expected another file than --data, got the same",
         out.display()
     );
-    Err(Failure::usage(problem).hint("it would be overwritten"))
+    Err(Failure::settings(problem).hint("it would be overwritten"))
 }
 
 /// What is wrong with a prompt that the exact judge is to judge: it must say what is true.

@@ -1,62 +1,60 @@
-//! Ctrl-C: the first asks the running room to save and stop, the second ends the process at once.
+//! Ctrl-C: the first asks the running command to save and stop, the second ends the process at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use align::curate::CurateError;
-use align::types::DataError;
+use diagnostic::Kind;
 
-use crate::errors::{Category, Failure};
+use crate::errors::{self, Failure, Result};
 
-static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
+static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 /// Starts to listen for Ctrl-C (and for the signals that ask a process to end).
 ///
 /// Errors: when the operating system refuses the handler.
-pub fn listen() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        if ASKED_TO_STOP.swap(true, Ordering::SeqCst) {
-            std::process::exit(Category::Interrupted.exit_code().into());
+pub fn listen() -> Result {
+    let outcome = ctrlc::set_handler(|| {
+        if REQUESTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(errors::INTERRUPTED.into());
         }
         eprintln!("\nstopping as soon as what is under way is done; press Ctrl-C again to stop at once");
-    })?;
-    Ok(())
+    });
+    Ok(outcome.map_err(std::io::Error::other)?)
 }
 
 /// Whether the user asked to stop.
 pub fn requested() -> bool {
-    ASKED_TO_STOP.load(Ordering::SeqCst)
+    REQUESTED.load(Ordering::SeqCst)
 }
 
-/// The failure that ends an interrupted command, which says how to go on: the same command with `--resume`.
+/// The failure that ends an interrupted command.
 pub fn stopped() -> Failure {
-    let command = resume_command(std::env::args());
-    Failure::interrupted("stopped on request; everything done so far is saved").hint(format!("go on with: {command}"))
+    Failure::interrupted("stopped on request; everything done so far is saved")
 }
 
-/// A room's own word that it was interrupted becomes [`stopped`]; any other error is what it is.
-pub fn stopped_or(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    let error = error.into();
-    let while_curating = matches!(error.downcast_ref(), Some(CurateError::Interrupted { .. }));
-    let while_drawing = matches!(error.downcast_ref(), Some(DataError::Interrupted));
-    if while_curating || while_drawing {
-        stopped().into()
-    } else {
-        error
+/// Adds to an interruption, unless it says so itself, how to resume: by the same command.
+pub fn with_command(failure: Failure) -> Failure {
+    if failure.kind() != Kind::Interrupted || failure.has_hint() {
+        return failure;
     }
+    failure.hint(format!("to resume, repeat: {}", repeated(std::env::args())))
 }
 
-fn resume_command(arguments: impl Iterator<Item = String>) -> String {
-    let mut words: Vec<String> = arguments.map(|word| quoted(&word)).collect();
-    if !words.iter().any(|word| word == "--resume") {
-        words.push("--resume".into());
-    }
+/// The command as it is to be typed again. What was started over must not be started over once more.
+fn repeated(arguments: impl Iterator<Item = String>) -> String {
+    let words: Vec<String> = arguments
+        .filter(|word| word != "--restart")
+        .map(|word| quoted(&word))
+        .collect();
     words.join(" ")
 }
 
 /// The word as a shell takes it.
 fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+    let is_plain = !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c));
+    if is_plain {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
@@ -65,18 +63,18 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::resume_command;
+    use super::repeated;
 
     fn check(arguments: &[&str], expected: &str) {
-        assert_eq!(resume_command(arguments.iter().map(ToString::to_string)), expected);
+        assert_eq!(repeated(arguments.iter().map(ToString::to_string)), expected);
     }
 
     #[test]
-    fn resume_command_repeats_the_call() {
+    fn the_command_is_repeated_but_does_not_start_over() {
         check(
             &["/usr/bin/scruple", "sft", "--out", "a b"],
-            "/usr/bin/scruple sft --out 'a b' --resume",
+            "/usr/bin/scruple sft --out 'a b'",
         );
-        check(&["scruple", "rl", "--resume", "seed=1"], "scruple rl --resume seed=1");
+        check(&["scruple", "rl", "--restart", "seed=1"], "scruple rl seed=1");
     }
 }

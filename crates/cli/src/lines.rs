@@ -11,7 +11,7 @@ use align::run_dir::{RunError, write_lines};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::errors::Failure;
+use crate::errors::{Failure, Result};
 use crate::output_folder::OutputFolder;
 use settings::ResultSettings;
 
@@ -32,14 +32,15 @@ impl LineWriter {
     /// leaves an older file alone; after that the file is replaced, or with `resume` appended to. A torn last line,
     /// left by a kill, is cut off before.
     ///
-    /// Errors: of usage where the results to go on with were begun with other settings, or go to a pipe or a device; of
-    /// data naming file and line where they are none; of output where their folder cannot be made.
-    pub fn open(path: &Path, settings: Value, resume: bool) -> anyhow::Result<(Self, HashMap<String, usize>)> {
+    /// Errors: of settings where the results to resume were begun with other settings; of data naming file and line
+    /// where they are none; of output where their folder cannot be made.
+    pub fn open(path: &Path, settings: Value, resume: bool) -> Result<(Self, HashMap<String, usize>)> {
         let settings = ResultSettings::beside(path, settings);
-        let written = if resume {
-            written_before(path, settings.as_ref())?
-        } else {
-            HashMap::new()
+        // A pipe or a device holds nothing to resume from.
+        let resume = resume && settings.is_some();
+        let written = match settings.as_ref().filter(|_| resume) {
+            Some(settings) => written_before(path, settings)?,
+            None => HashMap::new(),
         };
         let writer = Self {
             _folder: OutputFolder::make_for(path)?,
@@ -56,15 +57,15 @@ impl LineWriter {
     /// Appends lines, all in one write.
     ///
     /// Errors: a [`Failure`] of output naming the file; the file then ends as it did before the call.
-    pub fn write(&mut self, values: &[impl Serialize]) -> anyhow::Result<()> {
+    pub fn write(&mut self, values: &[impl Serialize]) -> Result {
         let mut text = Vec::new();
         for value in values {
-            serde_json::to_writer(&mut text, value)?;
+            serde_json::to_writer(&mut text, value).map_err(std::io::Error::from)?;
             text.push(b'\n');
         }
         let outcome = self.file().and_then(|file| Ok(file.write_all(&text)?));
         if let Err(error) = outcome {
-            return Err(self.give_up(error).into());
+            return Err(self.give_up(error));
         }
         self.bytes += text.len() as u64;
         self.lines += values.len();
@@ -74,7 +75,7 @@ impl LineWriter {
     /// Flushes the file to disk.
     ///
     /// Errors: a [`Failure`] of output naming the file.
-    pub fn finish(mut self) -> anyhow::Result<()> {
+    pub fn finish(mut self) -> Result {
         let outcome = self.file().and_then(|file| {
             // Pipes and devices cannot be synced, and need not be.
             if file.metadata()?.is_file() {
@@ -82,7 +83,7 @@ impl LineWriter {
             }
             Ok(())
         });
-        outcome.map_err(|error| self.give_up(error).into())
+        outcome.map_err(|error| self.give_up(error))
     }
 
     /// The file, opened when it is first needed.
@@ -114,7 +115,8 @@ impl LineWriter {
             let _ = file.set_len(self.bytes);
         }
         let problem = format!("{}: cannot write after {} lines", self.path.display(), self.lines);
-        let hint = "what is written is kept: free some space and add `--resume` to go on, or choose another `--out`";
+        let hint =
+            "what is written is kept: free some space and repeat the command to resume, or choose another `--out`";
         Failure::output(problem).hint(hint).because(error)
     }
 }
@@ -122,22 +124,13 @@ impl LineWriter {
 /// Writes a file of JSON lines that appears whole or not at all.
 ///
 /// Errors: a [`Failure`] of output naming the file.
-pub fn write_whole(path: &Path, values: &[impl Serialize]) -> anyhow::Result<()> {
+pub fn write_whole(path: &Path, values: &[impl Serialize]) -> Result {
     let problem = |error| Failure::output(format!("{}: cannot be written", path.display())).because(error);
     Ok(write_lines(path, values).map_err(problem)?)
 }
 
 /// How many lines each id has in a file of results that is gone on with; none where it was not begun.
-fn written_before(path: &Path, settings: Option<&ResultSettings>) -> anyhow::Result<HashMap<String, usize>> {
-    let Some(settings) = settings else {
-        let problem = format!(
-            "{}: expected a file to go on with, got a pipe or a device",
-            path.display()
-        );
-        return Err(Failure::usage(problem)
-            .hint("leave `--resume` out to begin anew")
-            .into());
-    };
+fn written_before(path: &Path, settings: &ResultSettings) -> Result<HashMap<String, usize>> {
     if !fs_err::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
         return Ok(HashMap::new());
     }
@@ -146,7 +139,7 @@ fn written_before(path: &Path, settings: Option<&ResultSettings>) -> anyhow::Res
 }
 
 /// How many lines each id has in a file of results. A torn last line is cut off.
-fn lines_by_id(path: &Path) -> anyhow::Result<HashMap<String, usize>> {
+fn lines_by_id(path: &Path) -> Result<HashMap<String, usize>> {
     let mut counts = HashMap::new();
     let mut file = fs_err::OpenOptions::new().read(true).write(true).open(path)?;
     let mut text = String::new();
@@ -159,7 +152,7 @@ fn lines_by_id(path: &Path) -> anyhow::Result<HashMap<String, usize>> {
     Ok(counts)
 }
 
-fn id_of(path: &Path, line_number: usize, line: &str) -> anyhow::Result<String> {
+fn id_of(path: &Path, line_number: usize, line: &str) -> Result<String> {
     let value: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
     value
         .get("id")
@@ -167,9 +160,7 @@ fn id_of(path: &Path, line_number: usize, line: &str) -> anyhow::Result<String> 
         .map(str::to_owned)
         .ok_or_else(|| {
             let message = format!("{}:{line_number}: expected a JSON object with an `id`", path.display());
-            Failure::data(message)
-                .hint("`--resume` goes on with a file that the same command wrote before")
-                .into()
+            Failure::data(message).hint("add `--restart` to start over, or choose another `--out`")
         })
 }
 
@@ -178,10 +169,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::errors::{Category, category_of};
+    use diagnostic::Kind;
 
     /// Writes a line under these settings, after those that were there.
-    fn write_one(path: &Path, settings: Value, resume: bool) -> anyhow::Result<()> {
+    fn write_one(path: &Path, settings: Value, resume: bool) -> Result {
         let (mut writer, _) = LineWriter::open(path, settings, resume)?;
         writer.write(&[json!({"id": "a"})])?;
         writer.finish()
@@ -207,7 +198,7 @@ mod tests {
         write_one(&path, json!({"seed": 2}), true).unwrap();
         let refused = |settings| {
             let error = write_one(&path, settings, true).unwrap_err();
-            assert_eq!(category_of(&error), Category::Usage);
+            assert_eq!(error.kind(), Kind::Settings);
             error.to_string()
         };
         let differs = refused(json!({"seed": 1}));
@@ -254,12 +245,12 @@ mod tests {
     fn a_full_disk_is_an_output_failure_that_names_the_file() {
         let (mut writer, _) = LineWriter::open(Path::new("/dev/full"), json!({}), false).unwrap();
         let error = writer.write(&["line"]).unwrap_err();
-        assert_eq!(category_of(&error), Category::Output);
+        assert_eq!(error.kind(), Kind::Output);
         assert!(
             error.to_string().starts_with("/dev/full: cannot write after 0 lines"),
             "{error}"
         );
         assert!(!Path::new("/dev/full.settings.json").exists());
-        assert!(LineWriter::open(Path::new("/dev/full"), json!({}), true).is_err());
+        assert!(LineWriter::open(Path::new("/dev/full"), json!({}), true).is_ok());
     }
 }

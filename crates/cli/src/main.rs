@@ -1,14 +1,16 @@
 //! The `scruple` command: reads what was typed, runs one command, reports how it went.
 
-mod args;
+mod arguments;
 mod bug;
 mod commands;
 mod config;
+mod context;
 mod data;
 mod errors;
 mod hub;
 mod interrupt;
 mod lines;
+mod model;
 mod output_folder;
 mod progress;
 mod roles;
@@ -34,18 +36,18 @@ fn main() -> ExitCode {
     });
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => errors::report(&error, color).into(),
+        Ok(Err(failure)) => errors::report(&interrupt::with_command(failure), color).into(),
         Err(bug) => bug.report().into(),
     }
 }
 
-fn parse(color: bool) -> Result<args::Arguments, clap::Error> {
+fn parse(color: bool) -> Result<commands::Arguments, clap::Error> {
     let choice = if color {
         clap::ColorChoice::Auto
     } else {
         clap::ColorChoice::Never
     };
-    let mut command = args::Arguments::command().color(choice);
+    let mut command = commands::Arguments::command().color(choice);
     let matches = command.clone().try_get_matches()?;
-    args::Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    commands::Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }

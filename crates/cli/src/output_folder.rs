@@ -84,8 +84,8 @@ mod tests {
         let file = root.path().join("file");
         fs_err::write(&file, "").unwrap();
         for folder in [file.clone(), file.join("below")] {
-            let error = anyhow::Error::from(OutputFolder::make(&folder).unwrap_err());
-            assert_eq!(crate::errors::category_of(&error), crate::errors::Category::Output);
+            let error = OutputFolder::make(&folder).unwrap_err();
+            assert_eq!(error.kind(), diagnostic::Kind::Output);
             assert!(error.to_string().starts_with(&folder.display().to_string()), "{error}");
         }
     }

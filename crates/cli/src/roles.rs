@@ -1,6 +1,5 @@
 //! Models by the roles they play: the tables `[role.NAME]` of a configuration, opened as endpoints or on this machine.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,16 +16,13 @@ use mini::painter::MiniPainter;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::Device;
-use crate::commands::model;
-use crate::config::tables::ModelTable;
-use crate::config::{ConfigError, Loaded};
-use crate::errors::Failure;
+use crate::arguments::Device;
+use crate::config::Loaded;
+use crate::config::tables::{ModelTable, RoleTables};
+use crate::errors::{Failure, Result};
 use crate::interrupt;
+use crate::model;
 use crate::terminal::print_line;
-
-/// The tables `[role.NAME]`, by name.
-pub type RoleTables = BTreeMap<String, RoleSettings>;
 
 /// The journal's name in a run's folder.
 pub const JOURNAL: &str = "judge.journal.sqlite";
@@ -51,7 +47,7 @@ pub struct RoleCost {
 /// Checks that roles can be opened as their tables say.
 ///
 /// Errors: of usage naming the setting.
-pub fn check<T>(loaded: &Loaded<T>, tables: &RoleTables) -> Result<(), ConfigError> {
+pub fn check<T>(loaded: &Loaded<T>, tables: &RoleTables) -> Result {
     let mut tables = tables.iter();
     tables.try_for_each(|(name, role)| loaded.check(role.validate(&format!("role.{name}"))))
 }
@@ -71,7 +67,7 @@ impl<'a> Roles<'a> {
     /// made where there is none.
     ///
     /// Errors: of output naming the journal.
-    pub fn open(tables: &'a RoleTables, journal: &Path, device: Device) -> anyhow::Result<Self> {
+    pub fn open(tables: &'a RoleTables, journal: &Path, device: Device) -> Result<Self> {
         let journal = if tables.values().any(|role| !role.is_mini()) {
             Some(Arc::new(Journal::open(journal).map_err(Failure::output)?))
         } else {
@@ -108,7 +104,7 @@ impl<'a> Roles<'a> {
     /// Opens every role's model.
     ///
     /// Errors: of model where one cannot be used.
-    pub fn models(&self) -> anyhow::Result<Vec<Box<dyn ChatModel + Send>>> {
+    pub fn models(&self) -> Result<Vec<Box<dyn ChatModel + Send>>> {
         let open = |(role, settings): (&String, &RoleSettings)| self.model(role, settings);
         self.tables.iter().map(open).collect()
     }
@@ -116,14 +112,14 @@ impl<'a> Roles<'a> {
     /// All roles' models together as one judge.
     ///
     /// Errors: of model where one cannot be used.
-    pub fn judge(&self, config: &JudgeConfig) -> anyhow::Result<ModelJudge> {
+    pub fn judge(&self, config: &JudgeConfig) -> Result<ModelJudge> {
         Ok(ModelJudge::new(self.models()?, config.clone()))
     }
 
     /// As [`Self::judge`]; where no role is played, the miniature world's exact judge.
     ///
     /// Errors: as [`Self::judge`].
-    pub fn judge_or_exact(&self, config: &JudgeConfig) -> anyhow::Result<Box<dyn Judge>> {
+    pub fn judge_or_exact(&self, config: &JudgeConfig) -> Result<Box<dyn Judge>> {
         if self.is_empty() {
             return Ok(Box::new(ExactJudge));
         }
@@ -133,7 +129,7 @@ impl<'a> Roles<'a> {
     /// Opens the model of one role; none where there is no such role.
     ///
     /// Errors: of model where it cannot be used.
-    pub fn one(&self, role: &str) -> anyhow::Result<Option<Box<dyn ChatModel + Send>>> {
+    pub fn one(&self, role: &str) -> Result<Option<Box<dyn ChatModel + Send>>> {
         let settings = self.tables.get(role);
         settings.map(|settings| self.model(role, settings)).transpose()
     }
@@ -142,7 +138,7 @@ impl<'a> Roles<'a> {
     ///
     /// Errors: of usage where the role's model runs on this machine, which paints nothing; of model where it cannot be
     /// used.
-    pub fn painter(&self, role: &str) -> anyhow::Result<Option<Box<dyn PaintModel>>> {
+    pub fn painter(&self, role: &str) -> Result<Option<Box<dyn PaintModel>>> {
         let Some(settings) = self.tables.get(role) else {
             return Ok(None);
         };
@@ -151,18 +147,18 @@ impl<'a> Roles<'a> {
         }
         let Some(journal) = self.journal.as_ref().filter(|_| settings.is_remote()) else {
             let problem = format!("`role.{role}.url`: expected an endpoint or \"mini\", which paint, got \"local\"");
-            return Err(Failure::usage(problem).into());
+            return Err(Failure::settings(problem));
         };
         let endpoint = Endpoint::new(role, settings.clone(), journal.clone(), interrupt::requested);
         Ok(Some(Box::new(endpoint.map_err(Failure::model)?)))
     }
 
-    fn model(&self, role: &str, settings: &RoleSettings) -> anyhow::Result<Box<dyn ChatModel + Send>> {
+    fn model(&self, role: &str, settings: &RoleSettings) -> Result<Box<dyn ChatModel + Send>> {
         if settings.is_mini() {
             return Ok(Box::new(MiniModel));
         }
         let Some(journal) = &self.journal else {
-            return Err(Failure::model(format!("`role.{role}`: no journal is open")).into());
+            return Err(Failure::model(format!("`role.{role}`: no journal is open")));
         };
         if settings.is_local() {
             let table = ModelTable {
@@ -204,7 +200,7 @@ impl<'a> Roles<'a> {
 /// too.
 ///
 /// Errors: the work's own; of output where the journal or standard output cannot be used.
-pub fn with_costs<T>(roles: &[&Roles], outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+pub fn with_costs<T>(roles: &[&Roles], outcome: Result<T>) -> Result<T> {
     let printed = print_costs(roles);
     let value = outcome?;
     printed?;
@@ -213,7 +209,7 @@ pub fn with_costs<T>(roles: &[&Roles], outcome: anyhow::Result<T>) -> anyhow::Re
 
 /// Prints a table with a row for each role that a model plays; nothing where there are none. Figures with tokens that
 /// are estimated, since the endpoint does not count them, begin with `~`.
-fn print_costs(roles: &[&Roles]) -> anyhow::Result<()> {
+fn print_costs(roles: &[&Roles]) -> Result {
     let mut rows = Vec::new();
     for role in roles {
         rows.extend(role.costs()?.iter().map(RoleCost::row));

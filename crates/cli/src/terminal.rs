@@ -1,8 +1,10 @@
-//! What the terminal is to show: colour or none, and text on standard output.
+//! What the terminal is to show: color or none, and text on standard output.
 
 use std::io::Write;
 
-/// Whether colour may be used at all: neither `--no-color` nor the environment variable `NO_COLOR` speaks against it.
+use serde::Serialize;
+
+/// Whether color may be used at all: neither `--no-color` nor the environment variable `NO_COLOR` speaks against it.
 ///
 /// Looked up before the arguments are parsed, since parsing may itself print.
 pub fn color_wanted() -> bool {
@@ -15,4 +17,11 @@ pub fn color_wanted() -> bool {
 /// Errors: the operating system's, such as a reader that hung up.
 pub fn print_line(text: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}")
+}
+
+/// Prints a value as one line of JSON.
+///
+/// Errors: as [`print_line`].
+pub fn print_json(value: &impl Serialize) -> std::io::Result<()> {
+    print_line(&serde_json::to_string(value)?)
 }

@@ -135,7 +135,7 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
         let engine = |trainable, workers| engine_as(weight_type, trainable, workers);
         let folder = tempfile::tempdir().unwrap();
         let (undisturbed, disturbed) = (folder.path().join("one"), folder.path().join("other"));
-        let mut run = RunDir::create(&undisturbed, &settings, 0, None).unwrap();
+        let mut run = RunDir::open(&undisturbed, &settings, 0, None).unwrap();
         sft::run(
             &mut engine(trainable.clone(), 2),
             &items,
@@ -146,7 +146,7 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
         )
         .unwrap();
 
-        let mut run = RunDir::create(&disturbed, &settings, 0, None).unwrap();
+        let mut run = RunDir::open(&disturbed, &settings, 0, None).unwrap();
         sft::run(
             &mut engine(trainable.clone(), 1),
             &items,
@@ -157,7 +157,7 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
         )
         .unwrap();
         assert!(!disturbed.join("checkpoint-4").exists());
-        let mut run = RunDir::resume(&disturbed, &settings, 0).unwrap();
+        let mut run = RunDir::open(&disturbed, &settings, 0, None).unwrap();
         sft::run(&mut engine(trainable, 1), &items, &[], &config(), &mut run, &mut Silent).unwrap();
         assert!(
             weights(&undisturbed, file) == weights(&disturbed, file),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use align::types::DataError;
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 
 /// Why a server did not start, or stopped early.
 #[derive(Debug, thiserror::Error)]
@@ -61,4 +62,21 @@ pub enum ServeError {
     /// The operating system's error.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl Diagnostic for ServeError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Setting { .. } | Self::Address { .. } => Kind::Settings.into(),
+            Self::KvCacheTooSmall { .. } => {
+                Kind::Settings.hint("--kv-cache-memory-bytes says how much memory there is")
+            }
+            Self::Vocabulary(_) => Kind::Model.into(),
+            Self::RequestsTruncated { .. } => Kind::Interrupted.hint("--shutdown-timeout gives them more time"),
+            Self::ReviewStopped { .. } => Kind::Interrupted.hint("the same command resumes"),
+            Self::NothingToReview { .. } => Kind::Data.into(),
+            Self::Data(error) => error.diagnosis(),
+            Self::Io(error) => error.diagnosis(),
+        }
+    }
 }

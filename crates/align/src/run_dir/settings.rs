@@ -45,7 +45,7 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> 
 /// Reads a value written by [`write_json`].
 ///
 /// Errors: `Corrupt` or `Io` naming the file.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
     let text = fs_err::read_to_string(path)?;
     serde_json::from_str(&text).map_err(|error| RunError::Corrupt {
         file: path.to_owned(),

@@ -43,11 +43,11 @@ fn read(run: &RunDir, name: &str) -> String {
 #[test]
 fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
     let folder = tempfile::tempdir().unwrap();
-    let mut undisturbed = RunDir::create(&folder.path().join("a"), &config(), 7, None).unwrap();
+    let mut undisturbed = RunDir::open(&folder.path().join("a"), &config(), 7, None).unwrap();
     (1..=6).for_each(|step| take_step(&mut undisturbed, step));
 
     let killed_folder = folder.path().join("b");
-    let mut killed = RunDir::create(&killed_folder, &config(), 7, None).unwrap();
+    let mut killed = RunDir::open(&killed_folder, &config(), 7, None).unwrap();
     for step in 1..=5 {
         take_step(&mut killed, step);
         if step % 2 == 0 {
@@ -65,7 +65,7 @@ fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
     fs_err::write(killed_folder.join("checkpoint-5.partial"), b"").unwrap();
     drop(killed);
 
-    let mut resumed = RunDir::resume(&killed_folder, &config(), 7).unwrap();
+    let mut resumed = RunDir::open(&killed_folder, &config(), 7, None).unwrap();
     let (step, checkpoint) = resumed.latest_checkpoint().unwrap().unwrap();
     assert_eq!((step, &checkpoint), (4, &resumed.checkpoint_folder(4)));
     resumed.rewind_to(step).unwrap();
@@ -85,7 +85,7 @@ fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
 #[test]
 fn rewinding_to_the_beginning_empties_the_run() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = RunDir::create(folder.path(), &config(), 7, None).unwrap();
+    let mut run = RunDir::open(folder.path(), &config(), 7, None).unwrap();
     take_step(&mut run, 1);
     save(&mut run, 1);
     run.mark_done().unwrap();
@@ -99,7 +99,7 @@ fn rewinding_to_the_beginning_empties_the_run() {
 #[test]
 fn checkpoints_are_ordered_by_number_and_pruned_from_the_oldest() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = RunDir::create(folder.path(), &config(), 7, None).unwrap();
+    let mut run = RunDir::open(folder.path(), &config(), 7, None).unwrap();
     for step in [9, 10, 100] {
         save(&mut run, step);
     }
@@ -113,20 +113,20 @@ fn checkpoints_are_ordered_by_number_and_pruned_from_the_oldest() {
 }
 
 #[test]
-fn a_run_is_not_overwritten_and_only_resumed_as_it_began() {
+fn a_run_is_only_resumed_as_it_began() {
     let folder = tempfile::tempdir().unwrap();
-    let missing = RunDir::resume(folder.path(), &config(), 7).unwrap_err().to_string();
-    assert!(
-        missing.ends_with("no run to resume: expected config.resolved.json in it"),
-        "{missing}"
-    );
-    RunDir::create(folder.path(), &config(), 7, None).unwrap();
-    let exists = RunDir::create(folder.path(), &config(), 7, None)
-        .unwrap_err()
-        .to_string();
-    assert!(exists.ends_with("a run is already there"), "{exists}");
+    let status = |config: &Value, seed: u64| RunDir::status(folder.path(), config, seed);
+    assert_eq!(status(&config(), 7).unwrap(), RunStatus::New);
+    let run = RunDir::open(folder.path(), &config(), 7, None).unwrap();
+    assert_eq!(status(&config(), 7).unwrap(), RunStatus::Begun);
+    run.mark_done().unwrap();
+    assert_eq!(status(&config(), 7).unwrap(), RunStatus::Done);
 
-    let differs = |config: &Value, seed: u64| RunDir::resume(folder.path(), config, seed).unwrap_err().to_string();
+    let differs = |config: &Value, seed: u64| {
+        let error = RunDir::open(folder.path(), config, seed, None).unwrap_err();
+        assert!(error.hint().unwrap().contains("`--restart`"));
+        error.to_string()
+    };
     let mut other = config();
     other["sft"]["learning_rate"] = json!(2e-5);
     assert!(differs(&other, 7).contains("`sft.learning_rate` differs from the run's: expected 0.00001, got 0.00002"));
@@ -137,11 +137,42 @@ fn a_run_is_not_overwritten_and_only_resumed_as_it_began() {
 }
 
 #[test]
+fn a_run_without_its_settings_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(RunDir::open(folder.path(), &config(), 7, None).unwrap());
+    fs_err::remove_file(folder.path().join(CONFIG)).unwrap();
+    let exists = RunDir::open(folder.path(), &config(), 7, None).unwrap_err().to_string();
+    assert!(exists.ends_with("a run is already there"), "{exists}");
+}
+
+#[test]
+fn removing_a_run_leaves_other_files_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = RunDir::open(folder.path(), &config(), 7, None).unwrap();
+    take_step(&mut run, 1);
+    save(&mut run, 1);
+    run.mark_done().unwrap();
+    drop(run);
+    fs_err::write(folder.path().join("notes.txt"), "mine").unwrap();
+    RunDir::remove(folder.path()).unwrap();
+    let left: Vec<_> = fs_err::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["notes.txt"]);
+    let mut other = config();
+    other["sft"]["learning_rate"] = json!(2e-5);
+    let run = RunDir::open(folder.path(), &other, 8, None).unwrap();
+    assert_eq!(run.latest_checkpoint().unwrap(), None);
+    RunDir::remove(&folder.path().join("nowhere")).unwrap();
+}
+
+#[test]
 fn settings_that_the_json_reader_rounds_still_compare_equal() {
     let folder = tempfile::tempdir().unwrap();
     let awkward: Vec<f64> = (1..2000).map(|index| 1.0 / (index as f64).powi(3)).collect();
-    RunDir::create(folder.path(), &json!({ "rates": awkward }), 7, None).unwrap();
-    RunDir::resume(folder.path(), &json!({ "rates": awkward }), 7).unwrap();
+    RunDir::open(folder.path(), &json!({ "rates": awkward }), 7, None).unwrap();
+    RunDir::open(folder.path(), &json!({ "rates": awkward }), 7, None).unwrap();
 }
 
 #[test]
@@ -149,17 +180,17 @@ fn refusals_and_corruption_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let blocked = folder.path().join("file");
     fs_err::write(&blocked, b"").unwrap();
-    let message = RunDir::create(&blocked.join("run"), &config(), 7, None)
+    let message = RunDir::open(&blocked.join("run"), &config(), 7, None)
         .unwrap_err()
         .to_string();
     assert!(message.contains(&blocked.display().to_string()), "{message}");
 
-    let mut run = RunDir::create(&folder.path().join("run"), &config(), 7, None).unwrap();
+    let mut run = RunDir::open(&folder.path().join("run"), &config(), 7, None).unwrap();
     take_step(&mut run, 1);
     save(&mut run, 1);
     fs_err::write(run.folder().join(METRICS), b"").unwrap();
     drop(run);
-    let mut run = RunDir::resume(&folder.path().join("run"), &config(), 7).unwrap();
+    let mut run = RunDir::open(&folder.path().join("run"), &config(), 7, None).unwrap();
     let message = run.rewind_to(1).unwrap_err().to_string();
     assert!(message.contains("metrics.jsonl: expected at least the"), "{message}");
     fs_err::write(run.checkpoint_folder(1).join(RUN_STATE), b"{").unwrap();

@@ -70,12 +70,7 @@ fn train_judged(
     progress: &mut dyn Progress,
 ) -> Result<Outcome, TrainingError> {
     let settings = serde_json::json!({ "grpo": config, "rollout": rollout });
-    let known = folder.join("config.resolved.json").exists();
-    let mut run_dir = if known {
-        RunDir::resume(folder, &settings, config.seed)?
-    } else {
-        RunDir::create(folder, &settings, config.seed, None)?
-    };
+    let mut run_dir = RunDir::open(folder, &settings, config.seed, None)?;
     let rubric = Rubric::default();
     let rollout = Rollout {
         config: rollout,

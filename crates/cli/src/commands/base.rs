@@ -1,95 +1,98 @@
 //! `scruple base`: a seed in, the miniature world's base model out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use align::engine::{Engine, SaveKind};
-use align::run_dir::RunDir;
-use align::sft::{self, SftConfig};
-use align::training::Outcome;
+use align::sft::SftConfig;
 use align::types::Item;
 use clap::Args;
 use engine::{Trainable, newborn};
-use mini::base;
+use mini::base::{self, Corpus};
 
-use super::Context;
-use super::model::{self, Passes};
-use super::run_folder::open;
-use crate::args::RunArguments;
-use crate::config;
+use super::finetuning::Finetuning;
+use super::job;
+use super::run_folder::{RunFolder, remove_if_there};
+use crate::arguments::{OutArguments, SettingsArguments};
 use crate::config::tables::{BaseSettings, ModelTable};
-use crate::interrupt;
+use crate::context::Context;
+use crate::errors::Result;
+use crate::model::{self, Passes};
 use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
 
+/// The folders of the models: untrained, trained on captions, trained on dialogues too.
+const MODELS: [&str; 3] = ["newborn", "seeing", "model"];
+
 const AFTER_HELP: &str = "\
 It learns from captions first, then from dialogues. DIR then holds the corpus, the untrained model
-(newborn), the one that has read the captions (seeing), the trained one (model), and the runs between
-them. The same settings give the same weights, bit for bit. The base model that comes with
-`scruple demo` is what the defaults give.
+(newborn), the one trained on captions (seeing), the trained one (model), and the runs between them. The same settings give the same weights, bit for bit. The base model that comes with
+`scruple demo` is what the defaults give. After a stop, the same command resumes.
 
 Examples:
   scruple base --out out/base
-  scruple base --out out/small base.samples=20000 base.captions=30000
-  scruple base --out out/base --resume";
+  scruple base --out out/small base.samples=20000 base.captions=30000";
 
-/// Train the miniature world's base model from nothing: it sees, names, and grants every wish.
+/// Train the miniature world's base model from nothing: it sees, names, and complies with every request.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    run: RunArguments,
+    settings: SettingsArguments,
+    #[command(flatten)]
+    results: OutArguments,
 }
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings, of output when files cannot be written, and whatever the engine meets.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let arguments = &arguments.run;
-    let loaded = config::load::<BaseSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+/// Errors: of settings for bad settings or where the folder holds another run, of output when files cannot be written,
+/// and whatever the engine meets.
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
+    let loaded = arguments.settings.load::<BaseSettings>([])?;
     let settings = &loaded.settings;
     loaded.check(settings.base.validate("base"))?;
     loaded.check(settings.size.validate("size"))?;
     loaded.check(settings.captioning.validate("captioning"))?;
     loaded.check(settings.sft.validate("sft"))?;
-    let _folder = OutputFolder::make(&arguments.out)?;
-    // Both runs are opened before anything is drawn: what is there of another run must not be touched.
-    let mut captioning = open_stage(arguments, "seeing", settings, settings.captioning.seed)?;
-    let mut dialogues = open_stage(arguments, "model", settings, settings.sft.seed)?;
-    let corpus = base::write(&settings.base, &arguments.out.join("corpus"), &mut context.progress)
-        .map_err(interrupt::stopped_or)?;
-    let newborn = arguments.out.join("newborn");
-    if !newborn.join("model.safetensors").exists() {
-        let texts: Vec<String> = corpus.texts().collect();
-        let device = model::device(context.global.device)?;
-        newborn::create(
-            &settings.size,
-            texts.iter().map(String::as_str),
-            settings.base.seed,
-            &newborn,
-            &device,
-        )?;
-    }
-    let (seeing, trained) = (arguments.out.join("seeing"), arguments.out.join("model"));
-    let stages = [
-        (
-            &newborn,
-            &corpus.captions,
-            &settings.captioning,
-            &mut captioning,
-            &seeing,
-        ),
-        (&seeing, &corpus.dialogues, &settings.sft, &mut dialogues, &trained),
-    ];
-    for (from, items, config, run_dir, to) in stages {
-        train(from, items, config, run_dir, to, context)?;
+    let (out, restart) = (&arguments.results.out, arguments.results.restart.restart);
+    let [newborn, seeing, trained] = MODELS.map(|name| out.join(name));
+    let run = |stage: &str, seed: u64| RunFolder::at(&out.join(format!("{stage}.run")), settings, seed, restart);
+    let captioning = run("seeing", settings.captioning.seed)?;
+    let dialogues = run("model", settings.sft.seed)?;
+    // Both runs are looked at before anything is written: what is there of another run must not be touched.
+    let is_done = captioning.finished()?.is_some() && dialogues.finished()?.is_some();
+    if !(is_done && trained.exists()) {
+        let _folder = OutputFolder::make(out)?;
+        if restart {
+            for folder in [&newborn, &seeing, &trained] {
+                remove_if_there(folder)?;
+            }
+        }
+        let corpus = base::write(&settings.base, &out.join("corpus"), &mut context.progress)?;
+        if !newborn.join("model.safetensors").exists() {
+            create_newborn(settings, &corpus, &newborn, context)?;
+        }
+        let stages = [
+            (&newborn, &corpus.captions, &settings.captioning, captioning, &seeing),
+            (&seeing, &corpus.dialogues, &settings.sft, dialogues, &trained),
+        ];
+        for (from, items, config, run, to) in stages {
+            train(from, items, config, run, to, context)?;
+        }
     }
     Ok(print_line(&trained.display().to_string())?)
 }
 
-/// The run of a stage, beside the folder of the model that comes out of it.
-fn open_stage(arguments: &RunArguments, stage: &str, settings: &BaseSettings, seed: u64) -> anyhow::Result<RunDir> {
-    let folder = arguments.out.join(format!("{stage}.run"));
-    open(&folder, arguments.resume, settings, seed)
+/// The untrained model, whose tokenizer is made of the corpus.
+fn create_newborn(settings: &BaseSettings, corpus: &Corpus, folder: &Path, context: &Context) -> Result {
+    let texts: Vec<String> = corpus.texts().collect();
+    let device = model::device(context.global.device)?;
+    let texts = texts.iter().map(String::as_str);
+    Ok(newborn::create(
+        &settings.size,
+        texts,
+        settings.base.seed,
+        folder,
+        &device,
+    )?)
 }
 
 /// One stage: a model folder and items in, the trained model's folder out.
@@ -97,24 +100,30 @@ fn train(
     from: &Path,
     items: &[Item],
     config: &SftConfig,
-    run_dir: &mut RunDir,
+    run: RunFolder,
     to: &Path,
     context: &mut Context,
-) -> anyhow::Result<()> {
+) -> Result<PathBuf> {
+    let model = ModelTable {
+        path: Some(from.to_owned()),
+        ..ModelTable::default()
+    };
     let whole = Trainable::Full {
         freeze_vision_tower: false,
         freeze_multi_modal_projector: false,
         freeze_language_model: false,
         gradient_checkpointing: false,
     };
-    let table = ModelTable {
-        path: Some(from.to_owned()),
-        ..ModelTable::default()
+    let finetuning = Finetuning {
+        model: &model,
+        train: &whole,
+        seed: config.seed,
+        passes: Passes::of(config),
+        items,
+        general: &[],
+        config,
+        run,
+        weights: Some(to),
     };
-    let passes = Passes::of(config);
-    let mut engine = model::open_with(&table, whole, config.seed, context.global.device, &passes)?;
-    match sft::run(&mut engine, items, &[], config, run_dir, &mut context.progress)? {
-        Outcome::Interrupted { .. } => Err(interrupt::stopped().into()),
-        Outcome::Finished { .. } => Ok(engine.save(to, SaveKind::Weights)?),
-    }
+    job::run(&finetuning, context)
 }

@@ -12,16 +12,15 @@ use clap::Args;
 use engine::{LocalEngine, Trainable};
 use vlm::image_processor::read_picture;
 
-use super::Context;
-use super::model;
-use super::run_folder::required;
-use crate::args::RunArguments;
-use crate::config;
-use crate::config::tables::{CurateSettings, ModelTable};
+use crate::arguments::{ModelArguments, OutArguments, SettingsArguments, flag};
+use crate::config::required;
+use crate::config::tables::{CurateSettings, ModelTable, RoleTables};
+use crate::context::Context;
 use crate::data::{check_each, located, without_truth};
-use crate::interrupt;
+use crate::errors::Result;
+use crate::model;
 use crate::output_folder::OutputFolder;
-use crate::roles::{self, JOURNAL, RoleTables, Roles, with_costs};
+use crate::roles::{self, JOURNAL, Roles, with_costs};
 use crate::terminal::print_line;
 
 /// Keeps what policies behind endpoints answer.
@@ -34,8 +33,8 @@ const AFTER_HELP: &str = "\
 Each prompt is answered `curate.num_samples` times. Prompts whose answers are always good or always
 bad are dropped; of the others the least stable are kept. DIR then holds curated.jsonl (the prompts
 kept), curation.jsonl (every prompt and why), summary.json, qi_box.svg (the picture) and
-samples.jsonl. Settings of the selection may change between calls with --resume: the samples are
-kept, and choosing anew takes no time.
+samples.jsonl. The same command resumes after a stop. Settings of the selection may change between
+calls: the samples are kept, and selecting again takes no time.
 
 Who answers is `model.path`, the tables [role.policy], [role.policy-2] … (endpoints), or all of them,
 `curate.num_samples` answers each. Who judges is every other role, by the rubric safer; without any,
@@ -47,7 +46,7 @@ its own folder; --merge puts the parts together, and the result is that of one r
 
 Examples:
   scruple curate --config configs/curate.toml --out runs/curated
-  scruple curate --config configs/curate.toml --out runs/curated --resume curate.num_kept=200
+  scruple curate --config configs/curate.toml --out runs/curated curate.num_kept=200
   scruple curate --config configs/curate.toml --out runs/curated --against mossbench=benchmarks
   scruple curate --config configs/curate.toml --out runs/part-1 --shard 1/2
   scruple curate --config configs/curate.toml --out runs/curated --merge runs/part-1 --merge runs/part-2";
@@ -57,9 +56,16 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    run: RunArguments,
+    settings: SettingsArguments,
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The pool of prompts; short for `data.prompts=…`
+    #[arg(long, value_name = "FILE.jsonl")]
+    data: Option<String>,
+    #[command(flatten)]
+    results: OutArguments,
     #[arg(long, value_name = "NAME=PATH", value_parser = named_path, help = against_help())]
-    against: Vec<(String, PathBuf)>,
+    against: Vec<(String, String)>,
     /// Sample one part of several, such as 1/4
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -67,21 +73,21 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with = "shard")]
     merge: Vec<PathBuf>,
     /// Judge samples without a score again, and draw again those without an answer
-    #[arg(long, requires = "resume", conflicts_with = "merge")]
+    #[arg(long, conflicts_with = "merge")]
     retry_failed: bool,
 }
 
 fn against_help() -> String {
     let known = SUITES.map(|suite| suite.name).join(", ");
     format!(
-        "Drop prompts that are in this evaluation set: a file of items, or the folder of a benchmark ({known}); may be \
-         given several times"
+        "Drop prompts that are in this evaluation set: a file of items, or the folder of a benchmark ({known}); short \
+         for `decontamination.against.NAME=PATH`; may be given several times"
     )
 }
 
-fn named_path(text: &str) -> Result<(String, PathBuf), String> {
+fn named_path(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.to_owned())),
         _ => Err(format!("expected NAME=PATH such as mossbench=benchmarks, got {text}")),
     }
 }
@@ -90,7 +96,7 @@ fn named_path(text: &str) -> Result<(String, PathBuf), String> {
 ///
 /// Errors: of usage for bad settings, of data for prompts the judge knows nothing of, of model where an endpoint cannot
 /// be used, and whatever the engine meets.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
     let prompts = required(settings.data.prompts.as_ref(), "data.prompts")?;
     let (policies, judges): (RoleTables, RoleTables) =
@@ -105,7 +111,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let decontaminator = (!sets.is_empty())
         .then(|| Decontaminator::new(&settings.decontamination, &grey, sets))
         .transpose()?;
-    let (folder, device) = (&arguments.run.out, context.global.device);
+    let (folder, device) = (&arguments.results.out, context.global.device);
     let _folder = OutputFolder::make(folder)?;
     // Seen from the pool, the model is the same to shards that are sampled into any folder.
     let home = Pool::File(prompts).home(folder);
@@ -127,13 +133,13 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let output = AnswerFolder {
         path: folder,
         policy: &policy_of(&settings.model.seen_from(home), &policies),
-        resume: arguments.run.resume,
+        resume: !arguments.results.restart.restart,
     };
     let has_local = settings.model.path.is_some() || policies.is_empty();
     if !arguments.merge.is_empty() {
         let n_policies = usize::from(has_local) + policies.len();
         let outcome = curate::merge(&arguments.merge, n_policies, &curation, output, &mut context.progress);
-        return conclude(&outcome.map_err(interrupt::stopped_or)?, folder);
+        return conclude(&outcome?, folder);
     }
     let mut engine = has_local
         .then(|| model::open(&settings.model, Trainable::Frozen, 0, device))
@@ -141,7 +147,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let remote = policy_roles.models()?;
     let mut all = in_order(engine.as_mut(), &policies, &remote);
     let (all_roles, progress) = ([&policy_roles, &judges], &mut context.progress);
-    let told = |error| located(interrupt::stopped_or(error), &[prompts]);
+    let told = |error| located(error, &[prompts]);
     match arguments.shard {
         None => {
             let outcome = curate::run(&mut all, &curation, output, progress).map_err(told);
@@ -171,20 +177,20 @@ fn in_order<'a>(
     local.into_iter().chain(remote).collect()
 }
 
-fn settings(arguments: &Arguments) -> anyhow::Result<CurateSettings> {
-    let loaded = config::load::<CurateSettings>(arguments.run.config.as_deref(), &arguments.run.overrides)?;
+fn settings(arguments: &Arguments) -> Result<CurateSettings> {
+    let mut flags = Vec::from(arguments.model.flags());
+    flags.push(flag("--data", &["data", "prompts"], arguments.data.as_ref()));
+    for (name, path) in &arguments.against {
+        flags.push(flag("--against", &["decontamination", "against", name], Some(path)));
+    }
+    let loaded = arguments.settings.load::<CurateSettings>(flags)?;
     let settings = &loaded.settings;
     loaded.check(settings.reward.validate("reward"))?;
     loaded.check(settings.curate.validate("curate"))?;
     loaded.check(settings.decontamination.validate("decontamination"))?;
     loaded.check(settings.judge.validate("judge"))?;
     roles::check(&loaded, &settings.role)?;
-    let mut settings = loaded.settings;
-    settings
-        .decontamination
-        .against
-        .extend(arguments.against.iter().cloned());
-    Ok(settings)
+    Ok(loaded.settings)
 }
 
 /// Whether a role answers prompts; the others judge.
@@ -210,7 +216,7 @@ fn conclude_shard(shard: Shard, summary: ShardSummary, folder: &Path) -> std::io
 }
 
 /// Plots the QI-Box, and says what was kept.
-fn conclude(summary: &CurationSummary, folder: &Path) -> anyhow::Result<()> {
+fn conclude(summary: &CurationSummary, folder: &Path) -> Result {
     report::qi_box::write(folder, summary)?;
     for (policy, counts) in &summary.policies {
         eprintln!(

@@ -3,10 +3,10 @@
 mod check;
 mod convert;
 
+use crate::context::Context;
+use crate::errors::Result;
 use clap::{Args, Subcommand};
 use formats::Format;
-
-use super::Context;
 
 const AFTER_HELP: &str = "\
 Formats, by name:
@@ -50,7 +50,7 @@ enum DataCommand {
 /// Runs the command.
 ///
 /// Errors: of data where a file cannot be used; of output where results cannot be written.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     match &arguments.command {
         DataCommand::Check(arguments) => check::run(arguments, context),
         DataCommand::Convert(arguments) => convert::run(arguments, context),

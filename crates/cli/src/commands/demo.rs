@@ -8,15 +8,18 @@ mod stages;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use align::run_dir::write_atomically;
+use align::eval::Table;
+use align::run_dir::{keep_settings, read_json, write_json};
 use clap::Args;
 use report::ReportConfig;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Context;
-use crate::errors::Failure;
+use super::run_folder::remove_if_there;
+use crate::arguments::{RestartArguments, SettingsArguments};
+use crate::context::Context;
+use crate::errors::Result;
 use crate::output_folder::OutputFolder;
-use crate::terminal::print_line;
+use crate::terminal::{print_json, print_line};
 use figures::{figures, peak_rss_mb};
 use recipe::Recipe;
 use stages::Demo;
@@ -25,8 +28,9 @@ const AFTER_HELP: &str = "\
 A small vision-language model that answers every question, hazardous or not, is fine-tuned on safety
 chains of thought (MIRage), its training prompts are curated (QI-Box), and it is trained by GRPO with
 reflecting rollouts and a structured reward (SaFeR-VLM). Five models are compared on unseen splits;
-DIR/report.html shows what changed, with pictures. Nothing is fetched: the world is drawn from the
-seed, and the base model is part of the program.
+DIR/report.html shows what changed, with images. Nothing is fetched: the world is drawn from the
+seed, and the base model is part of the program. After a stop, the same command resumes; once it is
+done, it prints its figures again.
 
 Examples:
   scruple demo
@@ -37,33 +41,69 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
     /// The folder for data, runs, evaluations and the report
     #[arg(long, value_name = "DIR", default_value = "out/demo")]
     out: PathBuf,
-    /// The seed that everything follows from
+    /// The seed that everything follows from; short for `mini.seed=…`, `mirage.sft.seed=…` and the other seeds
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Print one JSON object with all figures as the last line
     #[arg(long)]
     json: bool,
-    /// Go on with an interrupted demo in the same folder
-    #[arg(long)]
-    resume: bool,
-    /// Settings of the recipe to change, such as `safer.rollout.reflect=false`
-    #[arg(value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    restart: RestartArguments,
 }
+
+/// The settings of the demo in a folder.
+const SETTINGS: &str = "demo.settings.json";
+/// Its figures, once it is done.
+const FIGURES: &str = "demo.json";
+/// What else it leaves behind.
+const PARTS: [&str; 9] = [
+    "report.html",
+    "report.md",
+    "report.json",
+    "world",
+    "base",
+    "runs",
+    "eval",
+    "curate",
+    "features",
+];
 
 /// Runs the command.
 ///
-/// Errors: of usage where the folder holds another demo; of output when files cannot be written; whatever the engine
+/// Errors: of settings where the folder holds another demo; of output when files cannot be written; whatever the engine
 /// meets.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
+    let recipe = Recipe::load(&arguments.settings, arguments.seed)?;
+    let settings = serde_json::to_value(&recipe).map_err(std::io::Error::from)?;
+    let out = &arguments.out;
+    let settings_file = out.join(SETTINGS);
+    if !arguments.restart.restart && settings_file.exists() {
+        keep_settings(&settings_file, &settings)?;
+        if out.join(FIGURES).exists() {
+            return conclude(out, arguments.json);
+        }
+    }
+    let _folder = OutputFolder::make(out)?;
+    if arguments.restart.restart {
+        // The settings go last, so that a kill on the way leaves a demo that can be resumed or removed.
+        for name in [&[FIGURES], &PARTS[..], &[SETTINGS]].concat() {
+            remove_if_there(&out.join(name))?;
+        }
+    }
+    keep_settings(&settings_file, &settings)?;
+    run_stages(out, arguments.seed, &recipe, context)?;
+    conclude(out, arguments.json)
+}
+
+/// Goes through the stages and writes their figures.
+fn run_stages(out: &Path, seed: u64, recipe: &Recipe, context: &mut Context) -> Result {
     let began = Instant::now();
-    let recipe = Recipe::load(arguments.seed, &arguments.overrides)?;
-    let _folder = OutputFolder::make(&arguments.out)?;
-    prepare(&arguments.out, &recipe, arguments.resume)?;
-    let mut demo = Demo::new(&arguments.out, &recipe, context);
+    let mut demo = Demo::new(out, recipe, context);
     demo.draw_world()?;
     let base = demo.unpack_base()?;
     let mut summaries = vec![demo.evaluate("base", &base)?];
@@ -80,61 +120,28 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     summaries.push(demo.evaluate("mirage+safer", &both)?);
 
     demo.clear_up()?;
-    let stages = demo.stages();
-    let models = figures(&summaries);
-    let (wall_s, peak_rss_mb) = (began.elapsed().as_secs_f64().round(), peak_rss_mb().map(f64::round));
     let about = json!({
-        "seed": arguments.seed, "wall_s": wall_s, "peak_rss_mb": peak_rss_mb, "stages": stages, "models": &models,
+        "seed": seed,
+        "wall_s": began.elapsed().as_secs_f64().round(),
+        "peak_rss_mb": peak_rss_mb().map(f64::round),
+        "stages": demo.stages(),
+        "table": Table::of_summaries(&summaries).text().trim_end(),
+        "models": figures(&summaries),
     });
-    write_atomically(
-        &arguments.out.join("demo.json"),
-        serde_json::to_string_pretty(&about)?.as_bytes(),
-    )?;
-    let files = report::run(&arguments.out, &ReportConfig::default())?;
-    print_line(align::eval::Table::of_summaries(&summaries).text().trim_end())?;
-    print_line(&format!("\nreport: {}", files.html.display()))?;
-    if arguments.json {
-        print_line(&json!({ "models": models, "wall_s": wall_s, "peak_rss_mb": peak_rss_mb }).to_string())?;
-    }
-    Ok(())
+    Ok(write_json(&out.join(FIGURES), &about)?)
 }
 
-/// Makes the folder ready: a finished demo in it is replaced, an unfinished one gone on with if that was asked for.
-fn prepare(folder: &Path, recipe: &Recipe, resume: bool) -> anyhow::Result<()> {
-    let settings_file = folder.join("demo.settings.json");
-    let settings = serde_json::to_string_pretty(recipe)?;
-    if settings_file.exists() {
-        let finished = folder.join("demo.json").exists();
-        if !finished && !resume {
-            let problem = format!("{}: holds a demo that was not finished", folder.display());
-            return Err(Failure::usage(problem)
-                .hint("add `--resume` to go on with it, or choose another `--out`")
-                .into());
-        }
-        if resume && fs_err::read_to_string(&settings_file)? != settings {
-            let problem = format!(
-                "{}: was begun with another seed or other settings",
-                settings_file.display()
-            );
-            return Err(Failure::usage(problem)
-                .hint("give the same ones, or choose another `--out`")
-                .into());
-        }
-        if finished && !resume {
-            remove_finished(folder)?;
-        }
+/// Prints the figures of a demo whose stages are done, and writes its report unless that is there.
+fn conclude(out: &Path, json: bool) -> Result {
+    let (about, page): (Value, PathBuf) = (read_json(&out.join(FIGURES))?, out.join("report.html"));
+    if !page.exists() {
+        report::run(out, &ReportConfig::default())?;
     }
-    Ok(write_atomically(&settings_file, settings.as_bytes())?)
-}
-
-/// Removes what a finished demo left, and nothing else. Its mark goes first, so that a stop on the way is noticed.
-fn remove_finished(folder: &Path) -> std::io::Result<()> {
-    fs_err::remove_file(folder.join("demo.json"))?;
-    for name in ["world", "base", "runs", "eval", "curate"] {
-        let part = folder.join(name);
-        if part.exists() {
-            fs_err::remove_dir_all(part)?;
-        }
+    print_line(about["table"].as_str().unwrap_or_default())?;
+    print_line(&format!("\nreport: {}", page.display()))?;
+    if json {
+        let [models, wall_s, peak_rss_mb] = ["models", "wall_s", "peak_rss_mb"].map(|key| &about[key]);
+        print_json(&json!({ "models": models, "wall_s": wall_s, "peak_rss_mb": peak_rss_mb }))?;
     }
     Ok(())
 }

@@ -3,12 +3,12 @@
 use align::sft::Mixture;
 use engine::estimate::{Load, Memory, ModelSizes, measured_rate};
 use engine::{EngineOptions, SampleSize, parts_at_once};
-use vlm::config::Config;
 
-use super::Context;
-use super::admission::{Admission, Admitted};
-use super::model::{self, Passes};
+use super::validation::{Samples, Validated, Validation};
 use crate::config::tables::{RlSettings, SftSettings};
+use crate::context::Context;
+use crate::errors::Result;
+use crate::model::{self, Passes};
 use crate::progress::duration_text;
 use crate::terminal::print_line;
 
@@ -18,14 +18,9 @@ const SHOWN_REJECTS: usize = 3;
 /// Prints what fine-tuning would take.
 ///
 /// Errors: as training's own, for settings and data that do not fit together.
-pub fn sft(
-    settings: &SftSettings,
-    config: &Config,
-    admission: &Admission,
-    items: &Admitted,
-    general: &Admitted,
-    context: &Context,
-) -> anyhow::Result<()> {
+pub fn sft(settings: &SftSettings, samples: &Samples, context: &Context) -> Result {
+    let (items, general) = (&samples.items, &samples.general);
+    let config = samples.inspector.config();
     let mixture = Mixture::new(&items.items, &general.items, &settings.sft)?;
     let steps_per_epoch = mixture.steps_per_epoch();
     let steps = settings.sft.total_steps(steps_per_epoch);
@@ -36,7 +31,7 @@ pub fn sft(
     let sizes = ModelSizes::new(config, &settings.train, settings.model.dtype)?;
 
     let mut table = Table::default();
-    table.samples(admission);
+    table.samples(&samples.validation);
     let (batch, all) = (settings.sft.train_batch_size, mixture.items_per_epoch());
     table.row(
         "steps",
@@ -66,16 +61,11 @@ pub fn sft(
 }
 
 /// Prints what reinforcement would take at most: every response as long as it may be, every one reflected on, none of
-/// the groups drawn again.
+/// the groups sampled again.
 ///
 /// Errors: as training's own, for settings and data that do not fit together.
-pub fn rl(
-    settings: &RlSettings,
-    config: &Config,
-    admission: &Admission,
-    prompts: &Admitted,
-    context: &Context,
-) -> anyhow::Result<()> {
+pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result {
+    let (validation, config, prompts) = (&prompts.validation, prompts.inspector.config(), &prompts.items);
     let (rollout, grpo) = (&settings.rollout, &settings.grpo);
     let steps = grpo.total_steps(prompts.items.len());
     let n_prompts = grpo.prompts_per_step;
@@ -83,10 +73,10 @@ pub fn rl(
     let pool = load(&prompts.sizes);
     let mean = pool.times(1.0 / prompts.items.len().max(1) as f64);
     let sizes = ModelSizes::new(config, &settings.train, settings.model.dtype)?;
-    let longest_prompt = longest(prompts, &Admitted::default());
+    let longest_prompt = longest(prompts, &Validated::default());
 
     let mut table = Table::default();
-    table.samples(admission);
+    table.samples(validation);
     table.row(
         "steps",
         format!(
@@ -115,19 +105,16 @@ pub fn rl(
         reference,
     );
 
-    let drawn_at_once = (responses as usize).min(options.sample_batch_size * options.workers);
-    let remembered = sizes.remembered(drawn_at_once * longest_reply + drawn_at_once.min(n_prompts) * longest_prompt);
+    let sampled_at_once = (responses as usize).min(options.sample_batch_size * options.workers);
+    let cached = sizes.remembered(sampled_at_once * longest_reply + sampled_at_once.min(n_prompts) * longest_prompt);
     table.row(
         "",
-        format!(
-            "keys and values while sampling {}, not at the same time",
-            bytes(remembered)
-        ),
+        format!("KV cache while sampling {}, not at the same time", bytes(cached)),
     );
 
     let mut operations = operations_of_steps(settings, &sizes, mean, steps as f64);
     operations.push(("vision tower, once", sizes.see(pool.image_tokens)));
-    table.time(&operations, "at most, were it all matrix products,", context)?;
+    table.time(&operations, "at most, at peak matmul throughput,", context)?;
     table.print()
 }
 
@@ -178,7 +165,7 @@ fn load(sizes: &[Vec<SampleSize>]) -> Load {
     loads.fold(Load::default(), Load::plus)
 }
 
-fn longest(items: &Admitted, general: &Admitted) -> usize {
+fn longest(items: &Validated, general: &Validated) -> usize {
     let sizes = items.sizes.iter().chain(&general.sizes).flatten();
     sizes.map(|size| size.tokens).max().unwrap_or(0)
 }
@@ -201,27 +188,27 @@ impl Table {
         self.0.push(format!("{name:<12}{text}").trim_end().to_owned());
     }
 
-    fn samples(&mut self, admission: &Admission) {
-        let (n_seen, n_rejected) = admission.counts();
+    fn samples(&mut self, validation: &Validation) {
+        let (n_seen, n_rejected) = validation.counts();
         let kept = n_seen - n_rejected;
         self.row(
             "samples",
             format!("{kept} that can be trained, {n_rejected} that cannot"),
         );
-        for reason in admission.first_rejected(SHOWN_REJECTS) {
+        for reason in validation.first_rejected(SHOWN_REJECTS) {
             self.row("", reason);
         }
     }
 
     fn tokens(&mut self, what: &str, load: Load, longest: usize) {
         let [all, images, replies] = [load.tokens, load.image_tokens, load.reply_tokens].map(count);
-        let learnt = match load.reply_tokens {
+        let learned = match load.reply_tokens {
             0.0 => String::new(),
-            _ => format!(" and {replies} learnt"),
+            _ => format!(" and {replies} learned"),
         };
         self.row(
             "tokens",
-            format!("{what}: {all}, of which {images} of pictures{learnt}; the longest has {longest}"),
+            format!("{what}: {all}, of which {images} of images{learned}; the longest has {longest}"),
         );
     }
 
@@ -279,7 +266,7 @@ impl Table {
         self.row("", format!("(train.gradient_checkpointing = {recomputes}: {name})"));
     }
 
-    fn time(&mut self, parts: &[(&str, f64)], how: &str, context: &Context) -> anyhow::Result<()> {
+    fn time(&mut self, parts: &[(&str, f64)], how: &str, context: &Context) -> Result {
         let rate = measured_rate(&model::device(context.global.device)?);
         let total: f64 = parts.iter().map(|(_, operations)| operations).sum();
         let speed = short(rate);
@@ -300,7 +287,7 @@ impl Table {
         Ok(())
     }
 
-    fn print(&self) -> anyhow::Result<()> {
+    fn print(&self) -> Result {
         Ok(print_line(&self.0.join("\n"))?)
     }
 }

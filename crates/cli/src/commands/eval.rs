@@ -2,23 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use align::eval::{self, KeywordRefusal, Table};
+use align::eval::{self, EvalConfig, KeywordRefusal, Table};
 use align::run_dir::AnswerFolder;
 use align::types::{Item, read_items};
 use align::verdict::Judge;
 use benchmarks::{SUITES, Suite};
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::Trainable;
 use mini::judge::ExactJudge;
 
-use super::Context;
-use super::model::{self, ModelArguments};
-use crate::config;
-use crate::config::tables::EvalSettings;
+use crate::arguments::{ModelArguments, RestartArguments, SettingsArguments, flag};
+use crate::config::required;
+use crate::config::tables::{EvalSettings, ModelTable};
+use crate::context::Context;
 use crate::data::located;
-use crate::errors::Failure;
+use crate::errors::{Failure, Result};
 use crate::interrupt;
+use crate::model;
 use crate::output_folder::OutputFolder;
 use crate::roles::{self, JOURNAL, Roles, with_costs};
 use crate::terminal::print_line;
@@ -55,31 +55,26 @@ Examples:
 #[command(after_help = after_help())]
 pub struct Arguments {
     #[command(flatten)]
+    settings: SettingsArguments,
+    #[command(flatten)]
     model: ModelArguments,
-    /// A published benchmark in its own files
-    #[arg(long, value_name = "SUITE", value_parser = suite_parser())]
-    suite: Option<&'static Suite>,
-    /// The items: a file, or a folder
+    /// The items, a file or a folder; short for `data.path=…`
     #[arg(long, value_name = "PATH")]
-    data: PathBuf,
-    /// The model's name in tables [default: the name of its folder, or of its adapter's]
+    data: Option<String>,
+    /// A published benchmark in its own files; short for `data.suite=…`
+    #[arg(long, value_name = "SUITE")]
+    suite: Option<String>,
+    /// The model's name in tables; short for `eval.model=…` [default: the name of its folder, or of its adapter's]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Settings as TOML; configs/eval.toml lists them all
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     /// The folder for responses and figures [default: out/eval/NAME, and below it the suite's name]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with an interrupted evaluation in the same folder
-    #[arg(long)]
-    resume: bool,
     /// Ask judges again for verdicts that did not come
-    #[arg(long, requires = "resume")]
+    #[arg(long)]
     retry_failed: bool,
-    /// Settings that win over the file's, such as `eval.max_new_tokens=256`
-    #[arg(value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    restart: RestartArguments,
 }
 
 /// The benchmarks that can be evaluated.
@@ -87,45 +82,38 @@ fn evaluated() -> impl Iterator<Item = &'static Suite> {
     SUITES.into_iter().filter(|suite| suite.judge.is_some())
 }
 
-fn suite_parser() -> impl TypedValueParser<Value = &'static Suite> {
-    PossibleValuesParser::new(evaluated().map(|suite| suite.name)).try_map(|name| benchmarks::suite(&name))
-}
-
 /// Runs the command.
 ///
 /// Errors: of usage for bad settings, of data for bad items, and whatever the engine meets.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let loaded = config::load::<EvalSettings>(arguments.config.as_deref(), &arguments.overrides)?;
-    loaded.check(loaded.settings.eval.validate("eval"))?;
-    loaded.check(loaded.settings.judge.validate("judge"))?;
-    roles::check(&loaded, &loaded.settings.role)?;
-    let mut settings = loaded.settings;
-    let (items, files) = match arguments.suite {
-        Some(suite) => (suite.load(&arguments.data)?, Vec::new()),
-        None => read_all(&arguments.data)?,
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
+    let mut settings = settings(arguments)?;
+    let suite = suite(&settings)?;
+    let data = required(settings.data.path.as_ref(), "data.path")?;
+    let (items, files) = match suite {
+        Some(suite) => (suite.load(data)?, Vec::new()),
+        None => read_all(data)?,
     };
-    let name = arguments.name.clone().unwrap_or_else(|| name_of(&arguments.model));
-    let folder = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| default_folder(&name, arguments.suite));
+    if settings.eval.model == EvalConfig::default().model {
+        settings.eval.model = name_of(&settings.model);
+    }
+    let name = settings.eval.model.clone();
+    let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&name, suite));
     let _folder = OutputFolder::make(&folder)?;
-    settings.eval.model = name;
-    let table = arguments.model.table();
-    let mut engine = model::open(&table, Trainable::Frozen, 0, context.global.device)?;
+    let table = &settings.model;
+    let mut engine = model::open(table, Trainable::Frozen, 0, context.global.device)?;
     let roles = Roles::open(&settings.role, &folder.join(JOURNAL), context.global.device)?;
     if arguments.retry_failed {
         roles.retry_failed()?;
     }
     let judge = if settings.role.is_empty() {
-        judge_for(&items, arguments.suite)
+        judge_for(&items, suite)
     } else {
         Box::new(roles.judge(&settings.judge)?)
     };
     let output = AnswerFolder {
         path: &folder,
         policy: &table.seen_from(&folder).policy(),
-        resume: arguments.resume,
+        resume: !arguments.restart.restart,
     };
     let outcome = eval::run(
         &mut engine,
@@ -137,7 +125,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     );
     let outcome = with_costs(&[&roles], outcome.map_err(|error| located(error, &files)))?;
     if !outcome.is_complete {
-        return Err(interrupt::stopped().into());
+        return Err(interrupt::stopped());
     }
     eprintln!(
         "eval: judged by {}; responses and figures are in {}",
@@ -147,11 +135,40 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     Ok(print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?)
 }
 
+fn settings(arguments: &Arguments) -> Result<EvalSettings> {
+    let others = [
+        flag("--data", &["data", "path"], arguments.data.as_ref()),
+        flag("--suite", &["data", "suite"], arguments.suite.as_ref()),
+        flag("--name", &["eval", "model"], arguments.name.as_ref()),
+    ];
+    let flags = arguments.model.flags().into_iter().chain(others);
+    let loaded = arguments.settings.load::<EvalSettings>(flags)?;
+    loaded.check(loaded.settings.eval.validate("eval"))?;
+    loaded.check(loaded.settings.judge.validate("judge"))?;
+    roles::check(&loaded, &loaded.settings.role)?;
+    Ok(loaded.settings)
+}
+
+/// The benchmark that settings name.
+fn suite(settings: &EvalSettings) -> Result<Option<&'static Suite>> {
+    let Some(name) = &settings.data.suite else {
+        return Ok(None);
+    };
+    let found = evaluated().find(|suite| suite.name == name);
+    found.map(Some).ok_or_else(|| {
+        let known: Vec<&str> = evaluated().map(|suite| suite.name).collect();
+        Failure::settings(format!(
+            "`data.suite`: expected one of {}, got {name}",
+            known.join(", ")
+        ))
+    })
+}
+
 /// The items of a file, or of every evaluation split that stands in a folder, in their order; and the files that hold
 /// them.
 ///
 /// Errors: of data when there is none.
-pub(super) fn read_all(data: &Path) -> anyhow::Result<(Vec<Item>, Vec<PathBuf>)> {
+pub(super) fn read_all(data: &Path) -> Result<(Vec<Item>, Vec<PathBuf>)> {
     let files = if data.is_dir() {
         world_files(data)?
     } else {
@@ -188,8 +205,12 @@ fn judge_for(items: &[Item], suite: Option<&Suite>) -> Box<dyn Judge> {
 }
 
 /// The name of the adapter's folder, or of the model's; of a checkpoint, its run's.
-fn name_of(model: &ModelArguments) -> String {
-    let folder = model.adapter.as_deref().unwrap_or(&model.model);
+fn name_of(model: &ModelTable) -> String {
+    let folder = model
+        .adapter
+        .as_deref()
+        .or(model.path.as_deref())
+        .unwrap_or(Path::new(""));
     let names = folder.ancestors().filter_map(|path| path.file_name()?.to_str());
     names
         .into_iter()

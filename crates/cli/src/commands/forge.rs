@@ -2,29 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use align::chat::{ChatError, ChatModel};
-use align::forge::{self, Forge, ForgeError, Reviews, Seed, Taxonomy, Truth};
+use align::chat::ChatModel;
+use align::forge::{self, Forge, Reviews, Seed, Taxonomy, Truth};
 use align::run_dir::read_journal;
 use clap::Args;
 use endpoint::RoleSettings;
 use mini::perception;
 use serve::review::{Decisions, labels};
 
-use super::Context;
-use crate::args::RunArguments;
-use crate::config;
+use crate::arguments::{OutArguments, SettingsArguments, flag};
 use crate::config::Loaded;
 use crate::config::tables::{ForgeData, ForgeSettings};
-use crate::errors::Failure;
-use crate::interrupt;
+use crate::context::Context;
+use crate::errors::{Failure, Result};
 use crate::output_folder::OutputFolder;
 use crate::roles::{self, Roles, with_costs};
 use crate::terminal::print_line;
 
 /// The journal of what models answered, and what the folder of pictures beside it is named after.
 const JOURNAL: &str = "calls.sqlite";
-/// A run's settings; without them there is no run.
-const RUN_SETTINGS: &str = "forge.resolved.json";
 
 /// Who may have a part in items.
 const ROLES: [&str; 5] = ["writer", "painter", "judge", "labeller", "policy"];
@@ -54,35 +50,42 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    run: RunArguments,
+    settings: SettingsArguments,
+    /// Seeds as JSON lines, in place of the taxonomy's; short for `data.seeds=…`
+    #[arg(long, value_name = "FILE.jsonl")]
+    data: Option<String>,
+    /// What `scruple review` wrote: items that people rejected are left out, with their twins; short for
+    /// `data.decisions=…`
+    #[arg(long, value_name = "FILE.jsonl")]
+    decisions: Option<String>,
+    #[command(flatten)]
+    results: OutArguments,
     /// Ask again where a model gave no answer, and go through the stages with what it says now
     #[arg(long)]
     retry_failed: bool,
-    /// What `scruple review` wrote: items that people rejected go from the results, with their twins
-    #[arg(long, value_name = "FILE.jsonl")]
-    decisions: Option<PathBuf>,
 }
 
 /// Runs the command.
 ///
 /// Errors: of usage for bad settings; of data for bad seeds or where nothing is left; of model where a role's cannot be
 /// used; interrupted where the user or a budget ends it; of output where files cannot be written.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let loaded = config::load::<ForgeSettings>(arguments.run.config.as_deref(), &arguments.run.overrides)?;
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
+    let flags = [
+        flag("--data", &["data", "seeds"], arguments.data.as_ref()),
+        flag("--decisions", &["data", "decisions"], arguments.decisions.as_ref()),
+    ];
+    let loaded = arguments.settings.load::<ForgeSettings>(flags)?;
     check(&loaded)?;
-    let (settings, out) = (&loaded.settings, arguments.run.out.as_path());
-    if arguments.run.resume && !out.join(RUN_SETTINGS).exists() {
-        let problem = format!("{}: no run to go on with: expected {RUN_SETTINGS} in it", out.display());
-        return Err(Failure::usage(problem).into());
-    }
-    let taxonomy = Taxonomy::open(&settings.data.taxonomy).map_err(Failure::usage)?;
+    let (settings, out) = (&loaded.settings, arguments.results.out.as_path());
+    let taxonomy = Taxonomy::open(&settings.data.taxonomy).map_err(Failure::settings)?;
     let seeds = seeds(&settings.data, &taxonomy)?;
     let (pictures, photographs) = (
         pictures_in(settings.data.pictures.as_deref())?,
         pictures_in(settings.data.photographs.as_deref())?,
     );
 
-    let reviews = arguments
+    let reviews = settings
+        .data
         .decisions
         .as_deref()
         .map(reviews)
@@ -116,25 +119,28 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         reviews: &reviews,
         folder: out,
     };
-    let outcome = forge::run(&forge, &mut context.progress).map_err(stopped_or);
+    let outcome = forge::run(&forge, &mut context.progress).map_err(Failure::from);
     let summary = with_costs(&[&roles], outcome)?;
     print_line(&summary.text())?;
     Ok(print_line(&out.join("items.jsonl").display().to_string())?)
 }
 
-fn check(loaded: &Loaded<ForgeSettings>) -> anyhow::Result<()> {
+fn check(loaded: &Loaded<ForgeSettings>) -> Result {
     loaded.check(loaded.settings.forge.validate("forge"))?;
     loaded.check(loaded.settings.labels.validate("labels"))?;
     roles::check(loaded, &loaded.settings.role)?;
     match loaded.settings.role.keys().find(|role| !ROLES.contains(&role.as_str())) {
-        Some(role) => Err(Failure::usage(format!("`role.{role}`: expected one of {}", ROLES.join(", "))).into()),
+        Some(role) => Err(Failure::settings(format!(
+            "`role.{role}`: expected one of {}",
+            ROLES.join(", ")
+        ))),
         None => Ok(()),
     }
 }
 
 fn required<T>(role: Option<T>, name: &str) -> Result<T, Failure> {
     role.ok_or_else(|| {
-        Failure::usage(format!("`role.{name}` is not set: expected a table")).hint(format!(
+        Failure::settings(format!("`role.{name}` is not set: expected a table")).hint(format!(
             "configs/forge.toml has one: [role.{name}] with `url` and `model`"
         ))
     })
@@ -149,25 +155,34 @@ fn knows_truth(settings: &ForgeSettings) -> Option<Truth> {
 /// What people decided, by item, those who left it open aside.
 ///
 /// Errors: of data where there is no such file, or nothing in it is decided.
-fn reviews(path: &Path) -> anyhow::Result<Reviews> {
+fn reviews(path: &Path) -> Result<Reviews> {
     if !path.exists() {
-        return Err(Failure::data(format!("{}: no such file: expected decisions", path.display())).into());
+        return Err(Failure::data(format!(
+            "{}: no such file: expected decisions",
+            path.display()
+        )));
     }
     let latest = Decisions::read(path)?;
     let by_item = labels(&latest).into_iter();
     let reviews: Reviews = by_item.map(|(id, labels)| (id.to_owned(), labels)).collect();
     if reviews.is_empty() {
-        return Err(Failure::data(format!("{}: expected decisions, got none that counts", path.display())).into());
+        return Err(Failure::data(format!(
+            "{}: expected decisions, got none that counts",
+            path.display()
+        )));
     }
     Ok(reviews)
 }
 
 /// The seeds of the file, or of the taxonomy; then the pictures of the folder.
-fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> anyhow::Result<Vec<Seed>> {
+fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
     let mut seeds = match &data.seeds {
         Some(path) => {
             if !path.exists() {
-                return Err(Failure::data(format!("{}: no such file: expected seeds", path.display())).into());
+                return Err(Failure::data(format!(
+                    "{}: no such file: expected seeds",
+                    path.display()
+                )));
             }
             read_seeds(path, taxonomy)?
         }
@@ -184,7 +199,7 @@ fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> anyhow::Result<Vec<Seed>> {
     Ok(seeds)
 }
 
-fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> anyhow::Result<Vec<Seed>> {
+fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
     let mut seeds: Vec<Seed> = read_journal(path)?;
     let folder = std::path::absolute(path)?;
     let folder = folder.parent().unwrap_or(Path::new(""));
@@ -192,14 +207,14 @@ fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> anyhow::Result<Vec<Seed>> {
     for (index, seed) in seeds.iter_mut().enumerate() {
         let fault = |problem: String| Failure::data(format!("{}:{}: {problem}", path.display(), index + 1));
         if seed.text.is_some() == seed.image.is_some() {
-            return Err(fault("expected either `text` or `image`".to_owned()).into());
+            return Err(fault("expected either `text` or `image`".to_owned()));
         }
         if !ids.insert(seed.id.clone()) {
-            return Err(fault(format!("`id`: expected unique ids, got `{}` again", seed.id)).into());
+            return Err(fault(format!("`id`: expected unique ids, got `{}` again", seed.id)));
         }
         if let Some(name) = seed.subcategory.as_ref().filter(|name| taxonomy.find(name).is_none()) {
             let problem = format!("`subcategory`: expected one of the taxonomy, got `{name}`");
-            return Err(fault(problem).into());
+            return Err(fault(problem));
         }
         seed.image = seed.image.take().map(|image| folder.join(image));
     }
@@ -207,7 +222,7 @@ fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> anyhow::Result<Vec<Seed>> {
 }
 
 /// The pictures of a folder by name, their paths absolute.
-fn pictures_in(folder: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
+fn pictures_in(folder: Option<&Path>) -> Result<Vec<PathBuf>> {
     let Some(folder) = folder else {
         return Ok(Vec::new());
     };
@@ -226,17 +241,7 @@ fn pictures_in(folder: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
             "{}: expected PNG or JPEG pictures in the folder, got none",
             folder.display()
         );
-        return Err(Failure::data(problem).into());
+        return Err(Failure::data(problem));
     }
     Ok(pictures)
-}
-
-fn stopped_or(error: ForgeError) -> anyhow::Error {
-    match error {
-        ForgeError::Chat(ChatError::Interrupted) => interrupt::stopped().into(),
-        ForgeError::Chat(ChatError::Budget(spent)) => Failure::interrupted(format!("stopped: {spent}"))
-            .hint("raise the budget and repeat the command: what was answered is kept and costs nothing again")
-            .into(),
-        error => error.into(),
-    }
 }

@@ -1,7 +1,7 @@
 //! `scruple generate`: a data file of dialogues in, completions out, line by line as they come.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use align::engine::{Engine, FinishReason, SampleRequest, Sampled, SamplingParams};
 use align::progress::Progress;
@@ -9,14 +9,17 @@ use align::types::{Item, Role};
 use clap::Args;
 use engine::Trainable;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Context;
-use super::model::{self, ModelArguments};
+use crate::arguments::{ModelArguments, RestartArguments, SettingsArguments, flag};
+use crate::config::required;
+use crate::config::tables::{GenerateSettings, SamplingTable};
+use crate::context::Context;
 use crate::data::{check_apart, located, read_checked};
-use crate::errors::Failure;
+use crate::errors::Result;
 use crate::interrupt;
 use crate::lines::LineWriter;
+use crate::model;
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line, image paths relative to the data file:
@@ -25,9 +28,8 @@ Data is one JSON object a line, image paths relative to the data file:
 A closing message of the assistant's, if there is one, is a label and is left out of the prompt.
 
 Each line of --out holds `id`, `prompt_ids`, `output_ids`, `text`, `finish_reason` (`stop` or
-`length`), and with --num-samples above 1 also `sample`. Lines are written as they come. --resume
-goes on after a stop, with the model and the settings that FILE.jsonl.settings.json names beside
---out; --num-samples may grow.
+`length`), and with --num-samples above 1 also `sample`. Lines are written as they come. After a stop
+the same command resumes; --num-samples may grow, other settings are refused.
 
 The exit code is 0 once every line is there, 3 where a line of the data cannot be used, 4 where the
 model cannot, 6 after a stop; `scruple --help` has them all.
@@ -41,37 +43,29 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
+    settings: SettingsArguments,
+    #[command(flatten)]
     model: ModelArguments,
-    /// The dialogues: one JSON object a line with `id` and `messages`
+    /// The dialogues, one JSON object a line with `id` and `messages`; short for `data.prompts=…`
     #[arg(long, value_name = "FILE.jsonl")]
-    data: PathBuf,
+    data: Option<String>,
     /// The file of completions
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
-    /// 0 takes the likeliest token at each step; 1 draws from the model's own distribution
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
-    temperature: f64,
-    /// Draw from the smallest set of tokens whose probability reaches this
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    top_p: f64,
-    /// At most this many tokens a completion
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    max_new_tokens: usize,
-    /// Do not stop at the end token
-    #[arg(long)]
-    ignore_eos: bool,
-    /// The seed of the first sample of each dialogue; sample i takes this plus i
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// Completions for each dialogue
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    num_samples: usize,
-    /// Dialogues completed together; the results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    batch_size: usize,
-    /// Keep the lines that --out holds and go on after them
-    #[arg(long)]
-    resume: bool,
+    /// 0 is greedy, 1 samples from the model's own distribution; short for `sampling.temperature=…`
+    #[arg(long, value_name = "T")]
+    temperature: Option<f64>,
+    /// At most this many tokens a completion; short for `sampling.max_new_tokens=…`
+    #[arg(long, value_name = "N")]
+    max_new_tokens: Option<usize>,
+    /// The seed of each dialogue's first sample, sample i takes this plus i; short for `sampling.seed=…`
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Completions of each dialogue; short for `sampling.num_samples=…`
+    #[arg(long, value_name = "N")]
+    num_samples: Option<usize>,
+    #[command(flatten)]
+    restart: RestartArguments,
 }
 
 /// One line of the results.
@@ -88,79 +82,74 @@ struct Line<'a> {
 
 /// Runs the command.
 ///
-/// Errors: of usage for a sampling setting out of range, of data for a dialogue without a question, of output when the
-/// results cannot be written, and whatever the engine meets.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let params = sampling(arguments)?;
-    check_apart(&arguments.data, &arguments.out)?;
-    let items = read_checked(&arguments.data, without_question)?;
-    let (mut writer, written) = LineWriter::open(&arguments.out, settings(arguments, &params), arguments.resume)?;
-    let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
-    let pending: Vec<Pending> = items
-        .iter()
-        .map(|item| Pending {
-            item,
-            samples: written.get(&item.id).copied().unwrap_or(0)..arguments.num_samples,
-        })
-        .filter(|pending| !pending.samples.is_empty())
-        .collect();
+/// Errors: of settings for a sampling setting out of range, of data for a dialogue without a question, of output when
+/// the results cannot be written, and whatever the engine meets.
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
+    let settings = settings(arguments)?;
+    let (data, sampling) = (
+        required(settings.data.prompts.as_ref(), "data.prompts")?,
+        &settings.sampling,
+    );
+    check_apart(data, &arguments.out)?;
+    let items = read_checked(data, without_question)?;
+    let (mut writer, written) = LineWriter::open(&arguments.out, deciding(&settings), !arguments.restart.restart)?;
+    let mut engine = model::open(&settings.model, Trainable::Frozen, 0, context.global.device)?;
+    let mut pending = Vec::new();
+    for item in &items {
+        let samples = written.get(&item.id).copied().unwrap_or(0)..sampling.num_samples;
+        if !samples.is_empty() {
+            pending.push(Pending { item, samples });
+        }
+    }
     complete(
         &mut engine,
         &pending,
-        &params,
-        arguments,
+        data,
+        sampling,
         &mut writer,
         &mut context.progress,
     )?;
     writer.finish()
 }
 
-/// What decides about completions.
-fn settings(arguments: &Arguments, params: &SamplingParams) -> Value {
-    let mut settings = arguments.model.deciding();
-    settings["command"] = "generate".into();
-    settings["temperature"] = params.temperature.into();
-    settings["top_p"] = params.top_p.into();
-    settings["max_new_tokens"] = params.max_new_tokens.into();
-    settings["ignore_eos"] = params.ignore_eos.into();
-    settings["seed"] = arguments.seed.into();
-    settings
+fn settings(arguments: &Arguments) -> Result<GenerateSettings> {
+    let sampling = [
+        flag("--data", &["data", "prompts"], arguments.data.as_ref()),
+        flag("--temperature", &["sampling", "temperature"], arguments.temperature),
+        flag(
+            "--max-new-tokens",
+            &["sampling", "max_new_tokens"],
+            arguments.max_new_tokens,
+        ),
+        flag("--seed", &["sampling", "seed"], arguments.seed),
+        flag("--num-samples", &["sampling", "num_samples"], arguments.num_samples),
+    ];
+    let flags = arguments.model.flags().into_iter().chain(sampling);
+    let loaded = arguments.settings.load::<GenerateSettings>(flags)?;
+    loaded.check(loaded.settings.sampling.validate("sampling"))?;
+    Ok(loaded.settings)
 }
 
-fn sampling(arguments: &Arguments) -> Result<SamplingParams, Failure> {
-    let Arguments {
+/// What decides about completions.
+fn deciding(settings: &GenerateSettings) -> Value {
+    let SamplingTable {
         temperature,
         top_p,
         max_new_tokens,
-        num_samples,
-        batch_size,
+        ignore_eos,
+        seed,
         ..
-    } = *arguments;
-    let faults = [
-        (
-            !(temperature.is_finite() && temperature >= 0.0),
-            "--temperature",
-            "a number of at least 0",
-            temperature,
-        ),
-        (
-            !(top_p > 0.0 && top_p <= 1.0),
-            "--top-p",
-            "a number above 0, at most 1",
-            top_p,
-        ),
-        (max_new_tokens == 0, "--max-new-tokens", "at least 1", 0.0),
-        (num_samples == 0, "--num-samples", "at least 1", 0.0),
-        (batch_size == 0, "--batch-size", "at least 1", 0.0),
-    ];
-    if let Some((_, flag, expected, got)) = faults.iter().find(|(wrong, ..)| *wrong) {
-        return Err(Failure::usage(format!("{flag}: expected {expected}, got {got}")));
-    }
-    Ok(SamplingParams {
-        temperature,
-        top_p,
-        max_new_tokens,
-        ignore_eos: arguments.ignore_eos,
+    } = settings.sampling;
+    json!({
+        "command": "generate",
+        "model": settings.model,
+        "sampling": {
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_new_tokens": max_new_tokens,
+            "ignore_eos": ignore_eos,
+            "seed": seed,
+        },
     })
 }
 
@@ -178,15 +167,21 @@ struct Pending<'a> {
 fn complete(
     engine: &mut dyn Engine,
     pending: &[Pending],
-    params: &SamplingParams,
-    arguments: &Arguments,
+    data: &Path,
+    sampling: &SamplingTable,
     writer: &mut LineWriter,
     progress: &mut dyn Progress,
-) -> anyhow::Result<()> {
+) -> Result {
+    let params = SamplingParams {
+        temperature: sampling.temperature,
+        top_p: sampling.top_p,
+        max_new_tokens: sampling.max_new_tokens,
+        ignore_eos: sampling.ignore_eos,
+    };
     progress.begin("generate", pending.len());
-    for batch in pending.chunks(arguments.batch_size) {
+    for batch in pending.chunks(sampling.batch_size) {
         if progress.interrupted() {
-            return Err(interrupt::stopped().into());
+            return Err(interrupt::stopped());
         }
         let request = |pending: &Pending| SampleRequest {
             id: pending.item.id.clone(),
@@ -194,15 +189,15 @@ fn complete(
             seeds: pending
                 .samples
                 .clone()
-                .map(|sample| arguments.seed.wrapping_add(sample as u64))
+                .map(|sample| sampling.seed.wrapping_add(sample as u64))
                 .collect(),
         };
         let requests: Vec<SampleRequest> = batch.iter().map(request).collect();
         let sampled = engine
-            .sample(&requests, params)
-            .map_err(|error| located(error, &[&arguments.data]))?;
+            .sample(&requests, &params)
+            .map_err(|error| located(error, &[data]))?;
         for (pending, sampled) in batch.iter().zip(sampled) {
-            let first = (arguments.num_samples > 1).then_some(pending.samples.start);
+            let first = (sampling.num_samples > 1).then_some(pending.samples.start);
             writer.write(&lines(pending.item, &sampled, first))?;
         }
         progress.advance(batch.len());

@@ -1,30 +1,32 @@
 //! `scruple inspect`: a model's folder in, what it holds and what is wrong with it out.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use vlm::inspection::Inspection;
 
-use super::Context;
-use super::model;
-use crate::errors::Failure;
+use crate::arguments::{ModelArguments, SettingsArguments};
+use crate::config::required;
+use crate::config::tables::ModelSettings;
+use crate::context::Context;
+use crate::errors::{Failure, Result};
 use crate::hub::{self, Kind};
-use crate::terminal::print_line;
+use crate::model;
+use crate::terminal::{print_json, print_line};
 
 const AFTER_HELP: &str = "\
 Weights are not read: an 8 B model is inspected in a moment. The exit code is 4 where something is
 wrong with the folder.
 
 Example:
-  scruple inspect models/Qwen2.5-VL-3B-Instruct";
+  scruple inspect --model models/Qwen2.5-VL-3B-Instruct";
 
 /// Describe a model's folder: family, sizes, types, parameters, tokens of a picture, and what is wrong with it.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The model's folder, or its name on the Hugging Face hub
-    #[arg(value_name = "DIR|NAME")]
-    folder: PathBuf,
+    #[command(flatten)]
+    settings: SettingsArguments,
+    #[command(flatten)]
+    model: ModelArguments,
     /// Print one JSON object instead
     #[arg(long)]
     json: bool,
@@ -33,20 +35,28 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// Errors: of model where something is wrong with the folder.
-pub fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let folder = &hub::folder(&arguments.folder, Kind::Model)?;
+pub fn run(arguments: &Arguments, context: &Context) -> Result {
+    let table = arguments
+        .settings
+        .load::<ModelSettings>(arguments.model.flags())?
+        .settings
+        .model;
+    let folder = &hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
     if !folder.is_dir() {
-        return Err(Failure::model(format!("{}: no such folder: expected a model", folder.display())).into());
+        return Err(Failure::model(format!(
+            "{}: no such folder: expected a model",
+            folder.display()
+        )));
     }
     let found = Inspection::of(folder, &model::device(context.global.device)?);
     if arguments.json {
-        print_line(&serde_json::to_string(&found)?)?;
+        print_json(&found)?;
     } else {
         print_line(text(&found).trim_end())?;
     }
     match &found.problems[..] {
         [] => Ok(()),
-        [first, ..] => Err(Failure::model(first.clone()).into()),
+        [first, ..] => Err(Failure::model(first.clone())),
     }
 }
 

@@ -4,6 +4,7 @@ mod people;
 
 use std::path::{Path, PathBuf};
 
+use align::chat::ChatModel;
 use align::judge::{JudgeSummary, Response, Rubric, Scored, combine, judge, summarise};
 use align::progress::Progress;
 use align::types::Dialogues;
@@ -13,22 +14,29 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::people::{Elsewhere, Measured};
-use super::Context;
-use crate::config::tables::JudgeSettings;
-use crate::config::{self, Loaded};
-use crate::errors::Failure;
+use super::job::{self, Job};
+use super::run_folder::remove_if_there;
+use crate::arguments::{RestartArguments, SettingsArguments, flag};
+use crate::config::required;
+use crate::config::tables::{JudgeData, JudgeSettings};
+use crate::context::Context;
+use crate::errors::{Failure, Result};
 use crate::lines::write_whole;
 use crate::output_folder::OutputFolder;
 use crate::roles::{self, RoleCost, Roles, with_costs};
 use crate::terminal::print_line;
 
+/// The endings of the files beside the verdicts.
+const JOURNAL: &str = "journal.sqlite";
+const SUMMARY: &str = "summary.json";
+
 const AFTER_HELP: &str = "\
 Responses are one JSON object a line: {\"id\", \"messages\", \"response\"}, image paths relative to the file;
-pictures within it (data URLs) become files in FILE.images. Each line of --out holds `id`, `verdict`
-and `unscored`, exactly one of the two null, and `rubric`, with the hash of what was asked; with
+images within it (data URLs) become files in FILE.images. Each line of --out holds `id`, `verdict`
+and `unscored`, exactly one of the two null, and `rubric`, with the hash of the prompt; with
 several judges also `judges`, what each said. FILE.summary.json holds shares with their intervals,
-agreement and costs. Every answer is kept in FILE.journal.sqlite before it is used: the same command goes on
-after a stop and asks nothing twice.
+agreement and costs. Every answer is kept in FILE.journal.sqlite before it is used: after a stop the same
+command resumes, and no call is made twice.
 
 Rubrics: mis (perception and safety: ASR, RSR, RR, HR), safer (thinking and answer by dimension),
 scale (safety -3 to 3, helpfulness 0 to 3), refusal (compliance, partial or full refusal).
@@ -49,54 +57,42 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The responses
-    #[arg(long, value_name = "FILE.jsonl", required_unless_present = "labeled")]
-    responses: Option<PathBuf>,
-    /// Judge responses to a benchmark that people have labeled instead: msts or xstest
-    #[arg(long, value_name = "SUITE", requires = "data", conflicts_with = "responses", value_parser = labeled_suite)]
-    labeled: Option<&'static Suite>,
-    /// The benchmark's folder, or the folder above
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// The responses; short for `data.responses=…`
+    #[arg(long, value_name = "FILE.jsonl")]
+    responses: Option<String>,
+    /// Judge responses to a benchmark that people have labeled instead, msts or xstest; short for `data.labeled=…`
+    #[arg(long, value_name = "SUITE", conflicts_with = "responses")]
+    labeled: Option<String>,
+    /// The benchmark's folder, or the folder above; short for `data.path=…`
     #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The summary of the same judges on a labeled set, whose figures stand beside this one's
+    data: Option<String>,
+    /// The summary of the same judges on a labeled set, whose figures are printed too; short for `data.validation=…`
     #[arg(long, value_name = "FILE.summary.json", conflicts_with = "labeled")]
-    validation: Option<PathBuf>,
-    /// What is judged: mis, safer, scale or refusal
+    validation: Option<String>,
+    /// By what is judged: mis, safer, scale or refusal; short for `rubric=…`
     #[arg(long, value_name = "RUBRIC", value_parser = rubric)]
     rubric: Option<Rubric>,
-    /// The judges' endpoint, such as http://localhost:8000/v1
+    /// The judges' endpoint, such as http://localhost:8000/v1; short for `role.judge.url=…`
     #[arg(long, value_name = "URL", requires = "judge_model")]
     judge_url: Option<String>,
-    /// A judge's name there; may be given several times
+    /// A judge's name there; short for `role.judge.model=…`; given again for `role.judge-2` …
     #[arg(long, value_name = "NAME", requires = "judge_url")]
     judge_model: Vec<String>,
-    /// Settings as TOML, judges as `[role.NAME]`; configs/judge.toml lists them all
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     /// The file of verdicts
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
     /// Ask again where a judge gave no answer
     #[arg(long)]
     retry_failed: bool,
-    /// Settings that win over the file's, such as `role.judge.concurrency=64`
-    #[arg(value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    restart: RestartArguments,
 }
 
 fn rubric(name: &str) -> Result<Rubric, String> {
     let found = Rubric::ALL.into_iter().find(|rubric| rubric.name() == name);
     found.ok_or_else(|| format!("expected mis, safer, scale or refusal, got {name}"))
-}
-
-/// A benchmark with responses that people have labeled.
-fn labeled_suite(name: &str) -> Result<&'static Suite, String> {
-    let names = SUITES.into_iter().filter(|suite| suite.labeled.is_some());
-    let mut known = names.clone();
-    known.find(|suite| suite.name == name).ok_or_else(|| {
-        let names: Vec<&str> = names.map(|suite| suite.name).collect();
-        format!("expected {}, got {name}", names.join(" or "))
-    })
 }
 
 /// One line of the verdicts.
@@ -135,43 +131,91 @@ struct Summary {
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings; of data for bad responses; of model where an endpoint cannot be used; interrupted
-/// where the user or the budget ends it; of output where results cannot be written.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let loaded = settings(arguments)?;
-    let settings = &loaded.settings;
-    let labeled = arguments
-        .labeled
-        .map(|set| load(set, arguments, settings.rubric))
-        .transpose()?;
-    let _folder = OutputFolder::make_for(&arguments.out)?;
-    let elsewhere = arguments.validation.as_deref().map(Elsewhere::read).transpose()?;
-    let responses: Vec<Response> = match (&labeled, &arguments.responses) {
-        (Some(labeled), _) => labeled.iter().map(|labeled| labeled.response.clone()).collect(),
-        (None, Some(path)) => Dialogues::open(path)?
-            .with_embedded_in(&beside(&arguments.out, "images"))
-            .collect::<Result<_, _>>()?,
-        (None, None) => Vec::new(),
+/// Errors: of settings for bad settings; of data for bad responses; of model where an endpoint cannot be used;
+/// interrupted where the user or the budget ends it; of output where results cannot be written.
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
+    let settings = settings(arguments)?;
+    let judging = Judging {
+        settings: &settings,
+        arguments,
     };
-    let journal = beside(&arguments.out, "journal.sqlite");
-    let roles = Roles::open(&settings.role, &journal, context.global.device)?;
-    if arguments.retry_failed {
-        roles.retry_failed()?;
-    }
-    let material = Material {
-        responses: &responses,
-        labeled: labeled.as_deref(),
-        elsewhere,
-    };
-    let outcome = judge_all(&arguments.out, settings, material, &roles, context);
-    print(&with_costs(&[&roles], outcome)?)
+    print(&job::run(&judging, context)?)
+}
+
+/// The judging of responses.
+struct Judging<'a> {
+    settings: &'a JudgeSettings,
+    arguments: &'a Arguments,
 }
 
 /// What is judged, and what is known of judges like these.
-struct Material<'a> {
-    responses: &'a [Response],
-    labeled: Option<&'a [LabeledResponse]>,
+struct Material {
+    responses: Vec<Response>,
+    labeled: Option<Vec<LabeledResponse>>,
     elsewhere: Option<Elsewhere>,
+}
+
+/// The judges.
+struct Judges<'a> {
+    roles: Roles<'a>,
+    models: Vec<Box<dyn ChatModel + Send>>,
+}
+
+impl<'a> Job for Judging<'a> {
+    type Data = Material;
+    type Models = Judges<'a>;
+    type Product = Summary;
+
+    /// Judging again costs nothing: what was answered is in the journal.
+    fn finished(&self) -> Result<Option<Summary>> {
+        Ok(None)
+    }
+
+    fn data(&self) -> Result<Material> {
+        let data = &self.settings.data;
+        let labeled = match labeled_suite(data)? {
+            Some(set) => Some(load(set, data, self.settings.rubric)?),
+            None => None,
+        };
+        let responses = match &labeled {
+            Some(labeled) => labeled.iter().map(|labeled| labeled.response.clone()).collect(),
+            None => Dialogues::open(required(data.responses.as_ref(), "data.responses")?)?
+                .with_embedded_in(&beside(&self.arguments.out, "images"))
+                .collect::<Result<_, _>>()?,
+        };
+        let elsewhere = data.validation.as_deref().map(Elsewhere::read).transpose()?;
+        Ok(Material {
+            responses,
+            labeled,
+            elsewhere,
+        })
+    }
+
+    fn folder(&self, _: &Material, _: &Context) -> Result<OutputFolder> {
+        let out = &self.arguments.out;
+        let folder = OutputFolder::make_for(out)?;
+        if self.arguments.restart.restart {
+            for path in [out, &beside(out, JOURNAL), &beside(out, SUMMARY)] {
+                remove_if_there(path)?;
+            }
+        }
+        Ok(folder)
+    }
+
+    fn models(&self, context: &Context) -> Result<Judges<'a>> {
+        let journal = beside(&self.arguments.out, JOURNAL);
+        let roles = Roles::open(&self.settings.role, &journal, context.global.device)?;
+        if self.arguments.retry_failed {
+            roles.retry_failed()?;
+        }
+        let models = roles.models()?;
+        Ok(Judges { roles, models })
+    }
+
+    fn work(&self, material: Material, judges: Judges<'a>, context: &mut Context) -> Result<Summary> {
+        let outcome = judge_all(&self.arguments.out, self.settings, material, &judges, context);
+        with_costs(&[&judges.roles], outcome)
+    }
 }
 
 /// Asks every judge about every response, and writes verdicts and summary.
@@ -179,18 +223,17 @@ fn judge_all(
     out: &Path,
     settings: &JudgeSettings,
     material: Material,
-    roles: &Roles,
+    judges: &Judges,
     context: &mut Context,
-) -> anyhow::Result<Summary> {
-    let models = roles.models()?;
-    let names: Vec<String> = models.iter().map(|model| model.name().to_owned()).collect();
+) -> Result<Summary> {
+    let names: Vec<String> = judges.models.iter().map(|model| model.name().to_owned()).collect();
     if let Some(elsewhere) = &material.elsewhere {
         elsewhere.check(settings.rubric, &names)?;
     }
-    let responses = material.responses;
+    let responses = &material.responses;
     let progress = &mut context.progress;
     let mut by_judge: Vec<Vec<Scored>> = vec![Vec::new(); responses.len()];
-    for model in &models {
+    for model in &judges.models {
         progress.begin(&format!("judge {}", model.name()), responses.len());
         let scored = judge(&**model, responses, settings.rubric, &settings.judge, &mut || {
             progress.advance(1);
@@ -212,35 +255,43 @@ fn judge_all(
         .map(|((response, judged), scored)| line(response, judged, &rubric, &names, scored))
         .collect();
     write_whole(out, &lines)?;
-    let against_people = |labeled| people::measure(labeled, settings.rubric, &names, &judged, &by_judge);
+    let validation = match &material.labeled {
+        Some(labeled) => people::measure(labeled, settings.rubric, &names, &judged, &by_judge),
+        None => Vec::new(),
+    };
     let summary = Summary {
-        validation: material.labeled.map(against_people).unwrap_or_default(),
+        validation,
         measured_on: material.elsewhere,
         figures: summarise(settings.rubric, names, &judged, &by_judge),
-        costs: roles.costs()?,
+        costs: judges.roles.costs()?,
     };
-    write_whole(&beside(out, "summary.json"), &[&summary])?;
+    write_whole(&beside(out, SUMMARY), &[&summary])?;
     Ok(summary)
 }
 
-fn settings(arguments: &Arguments) -> anyhow::Result<Loaded<JudgeSettings>> {
-    let mut given: Vec<String> = arguments.overrides.clone();
-    if let Some(url) = &arguments.judge_url {
-        for (number, model) in arguments.judge_model.iter().enumerate() {
-            let role = if number == 0 {
-                "judge".to_owned()
-            } else {
-                format!("judge-{}", number + 1)
-            };
-            given.push(format!("role.{role}.url={}", toml::Value::from(url.as_str())));
-            given.push(format!("role.{role}.model={}", toml::Value::from(model.as_str())));
-        }
+fn settings(arguments: &Arguments) -> Result<JudgeSettings> {
+    let mut flags = vec![
+        flag("--responses", &["data", "responses"], arguments.responses.as_ref()),
+        flag("--labeled", &["data", "labeled"], arguments.labeled.as_ref()),
+        flag("--data", &["data", "path"], arguments.data.as_ref()),
+        flag("--validation", &["data", "validation"], arguments.validation.as_ref()),
+        flag("--rubric", &["rubric"], arguments.rubric.map(Rubric::name)),
+    ];
+    for (index, model) in arguments.judge_model.iter().enumerate() {
+        let role = match index {
+            0 => "judge".to_owned(),
+            _ => format!("judge-{}", index + 1),
+        };
+        flags.push(flag(
+            "--judge-url",
+            &["role", &role, "url"],
+            arguments.judge_url.as_ref(),
+        ));
+        flags.push(flag("--judge-model", &["role", &role, "model"], Some(model)));
     }
-    if let Some(rubric) = arguments.rubric {
-        given.push(format!("rubric={}", rubric.name()));
-    }
-    let mut loaded = config::load::<JudgeSettings>(arguments.config.as_deref(), &given)?;
-    if let Some(labeled) = arguments.labeled.and_then(|suite| suite.labeled.as_ref())
+    let mut loaded = arguments.settings.load::<JudgeSettings>(flags)?;
+    let suite = labeled_suite(&loaded.settings.data)?;
+    if let Some(labeled) = suite.and_then(|suite| suite.labeled.as_ref())
         && !labeled.rubrics.contains(&loaded.settings.rubric)
     {
         // The settings' rubric is for responses; a labeled benchmark has its own.
@@ -248,27 +299,38 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Loaded<JudgeSettings>> {
     }
     loaded.check(loaded.settings.judge.validate("judge"))?;
     if loaded.settings.role.is_empty() {
-        return Err(Failure::usage("expected a judge, got none")
-            .hint("give --judge-url and --judge-model, or a table [role.judge] in --config")
-            .into());
+        return Err(Failure::settings("expected a judge, got none")
+            .hint("give --judge-url and --judge-model, or a table [role.judge] in --config"));
     }
     roles::check(&loaded, &loaded.settings.role)?;
-    Ok(loaded)
+    Ok(loaded.settings)
 }
 
-fn load(suite: &Suite, arguments: &Arguments, rubric: Rubric) -> anyhow::Result<Vec<LabeledResponse>> {
+/// The labeled benchmark that settings name.
+fn labeled_suite(data: &JudgeData) -> Result<Option<&'static Suite>> {
+    let Some(name) = &data.labeled else {
+        return Ok(None);
+    };
+    let labeled = SUITES.into_iter().filter(|suite| suite.labeled.is_some());
+    let found = labeled.clone().find(|suite| suite.name == name);
+    found.map(Some).ok_or_else(|| {
+        let names: Vec<&str> = labeled.map(|suite| suite.name).collect();
+        Failure::settings(format!("`data.labeled`: expected {}, got {name}", names.join(" or ")))
+    })
+}
+
+fn load(suite: &Suite, data: &JudgeData, rubric: Rubric) -> Result<Vec<LabeledResponse>> {
     let rubrics = suite.labeled.as_ref().map_or(&[][..], |labeled| labeled.rubrics);
     if !rubrics.contains(&rubric) {
         let names: Vec<&str> = rubrics.iter().map(|rubric| rubric.name()).collect();
-        return Err(Failure::usage(format!(
-            "--rubric: expected {}, which people labeled {} by, got {}",
+        return Err(Failure::settings(format!(
+            "`rubric`: expected {}, which people labeled {} by, got {}",
             names.join(" or "),
             suite.name,
             rubric.name()
-        ))
-        .into());
+        )));
     }
-    Ok(suite.load_labeled(arguments.data.as_deref().unwrap_or(Path::new(".")))?)
+    Ok(suite.load_labeled(required(data.path.as_ref(), "data.path")?)?)
 }
 
 /// `verdicts.jsonl` → `verdicts.<ending>`.
@@ -297,7 +359,7 @@ fn line<'a>(
     }
 }
 
-fn print(summary: &Summary) -> anyhow::Result<()> {
+fn print(summary: &Summary) -> Result {
     let JudgeSummary { n, unscored, .. } = summary.figures;
     print_line(&summary.figures.table().text())?;
     if let Some(means) = summary.figures.means_table() {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use mini::splits;
 
-use super::Context;
-use crate::config;
+use crate::arguments::{SettingsArguments, flag};
 use crate::config::tables::MiniSettings;
+use crate::context::Context;
+use crate::errors::Result;
 use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
 
@@ -18,28 +19,28 @@ settings give the same bytes.
 
 Examples:
   scruple mini --out world
-  scruple mini --out world --config configs/mini.toml mini.seed=7 mini.hard=500";
+  scruple mini --out world --config configs/mini.toml --seed 7 mini.hard=500";
 
 /// Write the miniature world's splits and labels as data files.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// Settings as TOML; configs/mini.toml lists them all
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArguments,
     /// The folder for the world
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Settings that win over the file's, such as `mini.seed=7`
-    #[arg(value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    /// The seed that everything follows from; short for `mini.seed=…`
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 /// Runs the command.
 ///
 /// Errors: of usage for bad settings, of output when the files cannot be written.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let loaded = config::load::<MiniSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
+    let flags = [flag("--seed", &["mini", "seed"], arguments.seed)];
+    let loaded = arguments.settings.load::<MiniSettings>(flags)?;
     loaded.check(loaded.settings.mini.validate("mini"))?;
     let settings = loaded.settings;
     let _folder = OutputFolder::make(&arguments.out)?;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config;
+use crate::arguments::SettingsArguments;
 use crate::config::tables::ReportSettings;
+use crate::errors::Result;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
@@ -26,20 +27,16 @@ pub struct Arguments {
     /// The folder to report on
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Settings as TOML; configs/report.toml lists them all
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Settings that win over the file's, such as `report.num_rollouts=30`
-    #[arg(value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
+    #[command(flatten)]
+    settings: SettingsArguments,
 }
 
 /// Runs the command.
 ///
 /// Errors: of usage for bad settings, of data where the folder holds nothing to report, or a file is not what it should
 /// be.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let loaded = config::load::<ReportSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+pub fn run(arguments: &Arguments) -> Result {
+    let loaded = arguments.settings.load::<ReportSettings>([])?;
     let files = report::run(&arguments.folder, &loaded.settings.report)?;
     Ok(print_line(&files.html.display().to_string())?)
 }

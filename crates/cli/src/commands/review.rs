@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serve::review::{Cases, Decisions, agreement, serve};
 
-use crate::errors::Failure;
+use crate::errors::{Failure, Result};
 use crate::interrupt;
 use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
@@ -56,11 +56,11 @@ pub struct Arguments {
 ///
 /// Errors: of data for files that cannot be used; of usage for an address that cannot be had; interrupted where the
 /// user stops before all is decided; of output where decisions cannot be written.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments) -> Result {
     let cases = Cases::read(&arguments.data, arguments.verdicts.as_deref())?;
     if let Some(reviewer) = arguments.reviewer.as_deref().filter(|_| !arguments.agreement) {
         if reviewer.trim().is_empty() {
-            return Err(Failure::usage("--reviewer: expected a name, got an empty one").into());
+            return Err(Failure::settings("--reviewer: expected a name, got an empty one"));
         }
         let _folder = OutputFolder::make_for(&arguments.out)?;
         let decisions = Decisions::open(&arguments.out, reviewer)?;

@@ -1,46 +1,50 @@
 //! `scruple rl`: prompts in, a policy trained by GRPO out.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use align::grpo;
 use align::rollout::{Rollout, RolloutConfig};
 use align::training::{check_at_least_zero, check_count, check_share};
 use align::types::Item;
+use align::verdict::Judge;
 use clap::Args;
-use engine::Inspector;
+use engine::LocalEngine;
 use serde_json::Value;
 
-use super::Context;
-use super::admission::{Admission, Admitted};
 use super::dry_run;
-use super::model::{self, Passes};
-use super::run_folder::{self, conclude, required};
-use crate::args::RunArguments;
+use super::job::{self, Job};
+use super::run_folder::{RunFolder, trained};
+use super::validation::{Samples, Validated, Validation};
+use crate::arguments::{ModelArguments, OutArguments, SettingsArguments, flag};
 use crate::config::tables::RlSettings;
-use crate::config::{self, ConfigError, Loaded};
+use crate::config::{Loaded, required};
+use crate::context::Context;
 use crate::data::{read_checked, without_truth};
+use crate::errors::{Failure, Result};
+use crate::model::{self, Passes};
 use crate::output_folder::OutputFolder;
 use crate::roles::{self, JOURNAL, Roles, with_costs};
+use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
-A group of responses is drawn for each prompt and judged; unsafe ones are reflected on and
-corrected; the policy moves towards what is rewarded. Prompts of the miniature world are judged
+A group of responses is sampled for each prompt and judged; unsafe ones are reflected on and
+corrected; the policy moves towards what is rewarded. Samples of the miniature world are judged
 exactly; others by the models that the settings name in `[role.NAME]`, behind endpoints or here,
-whose answers are kept in DIR/judge.journal.sqlite and never asked for twice. DIR then holds checkpoint-N, metrics.jsonl
-(under TRL's names), rollouts.jsonl, TensorBoard events and config.resolved.json. The last
-checkpoint's folder is printed. Prompts that cannot be trained on are left out and listed in
-rejected.jsonl.
+whose answers are kept in DIR/judge.journal.sqlite and never requested twice. DIR then holds
+checkpoint-N, metrics.jsonl (under TRL's names), rollouts.jsonl, TensorBoard events and
+config.resolved.json. The last checkpoint's folder is printed. Samples that cannot be trained on are
+left out and listed in rejected.jsonl. After a stop, the same command resumes from the last
+checkpoint.
 
 Examples:
   scruple rl --config configs/grpo.toml --out runs/safer --dry-run
   scruple rl --config configs/grpo.toml --out runs/safer
   scruple rl --config configs/grpo.toml --out runs/plain rollout.reflect=false
-  scruple rl --config configs/grpo.toml --out runs/safer --resume
   scruple rl --config configs/grpo.toml --out runs/judged \\
       role.judge.url=http://localhost:8000/v1 role.judge.model=NAME";
 
-/// Parts into which a step is cut where a judge behind an endpoint works beside the sampling, unless settings say
-/// otherwise: it then waits for a quarter of the step, and the sampler still has work for many sequences.
+/// Parts into which a step is split where a judge behind an endpoint works beside the sampling, unless settings say
+/// otherwise: the judge then waits for a quarter of the step, and the sampler still has work for many sequences.
 const PARTS_OF_STEP: usize = 4;
 
 /// Train by GRPO with safety-aware rollouts (SaFeR-VLM).
@@ -48,72 +52,148 @@ const PARTS_OF_STEP: usize = 4;
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    run: RunArguments,
+    settings: SettingsArguments,
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The prompts; short for `data.prompts=…`
+    #[arg(long, value_name = "FILE.jsonl")]
+    data: Option<String>,
+    #[command(flatten)]
+    results: OutArguments,
     /// Print steps, tokens, parameters, memory and time to expect; load no weights and write nothing
     #[arg(long)]
     dry_run: bool,
     /// Ask judges again for verdicts that did not come
-    #[arg(long, requires = "resume")]
+    #[arg(long)]
     retry_failed: bool,
 }
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings, of data for prompts the judge knows nothing of, and whatever the engine meets.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    let Arguments {
-        run: arguments,
-        dry_run,
-        retry_failed,
-    } = arguments;
-    let loaded = config::load::<RlSettings>(arguments.config.as_deref(), &arguments.overrides)?;
+/// Errors: of settings for bad settings or where the folder holds another run, of data for prompts the judge knows
+/// nothing of, and whatever the engine meets.
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
+    let data = flag("--data", &["data", "prompts"], arguments.data.as_ref());
+    let flags = arguments.model.flags().into_iter().chain([data]);
+    let loaded = arguments.settings.load::<RlSettings>(flags)?;
     check(&loaded)?;
     let settings = &loaded.settings;
-    let prompts = required(settings.data.prompts.as_ref(), "data.prompts")?;
-    let inspector = model::inspector(&settings.model, settings.data.max_prompt_length)?;
-    loaded.check(model::validate_layers(&settings.model, &settings.train, &inspector))?;
-    let mut admission = Admission::default();
-    let items = admit(&mut admission, prompts, settings, &inspector)?;
-    if *dry_run {
-        return dry_run::rl(settings, inspector.config(), &admission, &items, context);
-    }
-    let (recorded, seed) = (recorded(&settings.seen_from(&arguments.out))?, settings.grpo.seed);
-    run_folder::check(&arguments.out, arguments.resume, &recorded, seed)?;
-    let _folder = OutputFolder::make(&arguments.out)?;
-    admission.conclude(&arguments.out, settings.data.max_rejected, context)?;
-    let passes = Passes {
-        feature_folder: model::feature_folder(
-            settings.data.image_feature_cache.as_ref(),
-            settings.data.image_feature_cache_gb,
-        ),
-        ..Passes::default()
+    let recorded = recorded(&settings.seen_from(&arguments.results.out))?;
+    let reinforcement = Reinforcement {
+        run: RunFolder::new(&arguments.results, &recorded, settings.grpo.seed)?,
+        loaded: &loaded,
+        retry_failed: arguments.retry_failed,
     };
-    let device = context.global.device;
-    let mut engine = model::open_with(&settings.model, settings.train.clone(), seed, device, &passes)?;
-    // A judge that cannot be used must leave no run behind.
-    let roles = Roles::open(&settings.role, &arguments.out.join(JOURNAL), device)?;
-    let judge = roles.judge_or_exact(&settings.judge)?;
-    let mut run_dir = run_folder::open(&arguments.out, arguments.resume, &recorded, seed)?;
-    if *retry_failed {
-        roles.retry_failed()?;
+    if arguments.dry_run {
+        return dry_run::rl(settings, &reinforcement.data()?, context);
     }
-    let rollout = Rollout {
-        config: &overlapping(settings, &roles),
-        rubric: &settings.reward,
-        judge: &*judge,
-    };
-    let outcome = grpo::run(
-        &mut engine,
-        &items.items,
-        &settings.grpo,
-        &rollout,
-        &mut run_dir,
-        &mut context.progress,
-    );
-    conclude(with_costs(&[&roles], outcome.map_err(Into::into))?, &run_dir)
+    let checkpoint = job::run(&reinforcement, context)?;
+    Ok(print_line(&checkpoint.display().to_string())?)
 }
 
-fn check(loaded: &Loaded<RlSettings>) -> Result<(), ConfigError> {
+/// A run of reinforcement.
+struct Reinforcement<'a> {
+    loaded: &'a Loaded<RlSettings>,
+    run: RunFolder,
+    retry_failed: bool,
+}
+
+/// Who takes part.
+struct Models<'a> {
+    engine: LocalEngine,
+    roles: Roles<'a>,
+    judge: Box<dyn Judge>,
+}
+
+impl<'a> Job for Reinforcement<'a> {
+    type Data = Samples;
+    type Models = Models<'a>;
+    type Product = PathBuf;
+
+    fn finished(&self) -> Result<Option<PathBuf>> {
+        self.run.finished()
+    }
+
+    fn data(&self) -> Result<Samples> {
+        let settings = &self.loaded.settings;
+        let path = required(settings.data.prompts.as_ref(), "data.prompts")?;
+        let inspector = model::inspector(&settings.model, settings.data.max_prompt_length)?;
+        self.loaded
+            .check(model::validate_layers(&settings.model, &settings.train, &inspector))?;
+        let items = read_checked(path, |item| {
+            // Only the exact judge needs to know the truth.
+            if settings.role.is_empty() {
+                without_truth(item)
+            } else {
+                None
+            }
+        })?;
+        let mut validation = Validation::default();
+        let items = validation.validate(path, items, |item: &Item| {
+            let size = inspector
+                .measure_prompt(item.prompt())
+                .map_err(|error| error.to_string())?;
+            Ok(vec![size])
+        })?;
+        Ok(Samples {
+            inspector,
+            validation,
+            items,
+            general: Validated::default(),
+        })
+    }
+
+    fn folder(&self, prompts: &Samples, context: &Context) -> Result<OutputFolder> {
+        let folder = OutputFolder::make(self.run.path())?;
+        let max_rejected = self.loaded.settings.data.max_rejected;
+        prompts.validation.conclude(self.run.path(), max_rejected, context)?;
+        self.run.clear(&[JOURNAL])?;
+        Ok(folder)
+    }
+
+    fn models(&self, context: &Context) -> Result<Models<'a>> {
+        let settings = &self.loaded.settings;
+        let (data, device) = (&settings.data, context.global.device);
+        let passes = Passes {
+            feature_folder: model::feature_folder(data.image_feature_cache.as_ref(), data.image_feature_cache_gb),
+            ..Passes::default()
+        };
+        let engine = model::open_with(
+            &settings.model,
+            settings.train.clone(),
+            settings.grpo.seed,
+            device,
+            &passes,
+        )?;
+        let roles = Roles::open(&settings.role, &self.run.path().join(JOURNAL), device)?;
+        let judge = roles.judge_or_exact(&settings.judge)?;
+        Ok(Models { engine, roles, judge })
+    }
+
+    fn work(&self, prompts: Samples, mut models: Models<'a>, context: &mut Context) -> Result<PathBuf> {
+        let settings = &self.loaded.settings;
+        let mut run_dir = self.run.open()?;
+        if self.retry_failed {
+            models.roles.retry_failed()?;
+        }
+        let rollout = Rollout {
+            config: &overlapping(settings, &models.roles),
+            rubric: &settings.reward,
+            judge: &*models.judge,
+        };
+        let outcome = grpo::run(
+            &mut models.engine,
+            &prompts.items.items,
+            &settings.grpo,
+            &rollout,
+            &mut run_dir,
+            &mut context.progress,
+        );
+        trained(with_costs(&[&models.roles], outcome.map_err(Failure::from))?, &run_dir)
+    }
+}
+
+fn check(loaded: &Loaded<RlSettings>) -> Result {
     let settings = &loaded.settings;
     loaded.check(settings.train.validate_for_reinforcement("train"))?;
     loaded.check(settings.rollout.validate("rollout"))?;
@@ -127,35 +207,16 @@ fn check(loaded: &Loaded<RlSettings>) -> Result<(), ConfigError> {
     loaded.check(check_count("data.max_prompt_length", settings.data.max_prompt_length))
 }
 
-/// The prompts that can be trained on.
-fn admit(
-    admission: &mut Admission,
-    prompts: &Path,
-    settings: &RlSettings,
-    inspector: &Inspector,
-) -> anyhow::Result<Admitted> {
-    // Only the exact judge needs to know the truth.
-    let fault = if settings.role.is_empty() {
-        without_truth
-    } else {
-        |_: &Item| None
-    };
-    admission.admit(prompts, read_checked(prompts, fault)?, |item| {
-        let size = inspector.measure_prompt(item.prompt());
-        size.map(|size| vec![size]).map_err(|error| error.to_string())
-    })
-}
-
 /// What the run's record says of the settings.
-fn recorded(settings: &RlSettings) -> serde_json::Result<Value> {
-    let mut recorded = serde_json::to_value(settings)?;
+fn recorded(settings: &RlSettings) -> std::io::Result<Value> {
+    let mut recorded = serde_json::to_value(settings).map_err(std::io::Error::from)?;
     if !settings.role.is_empty() {
         recorded["role"] = roles::deciding(&settings.role);
     }
     Ok(recorded)
 }
 
-/// How groups are drawn: where a judge is behind an endpoint and nothing is said of it, in parts, so that the judge
+/// How groups are sampled: where a judge is behind an endpoint and nothing is said of it, in parts, so that the judge
 /// works on one while the next is sampled. No response depends on it.
 fn overlapping(settings: &RlSettings, roles: &Roles) -> RolloutConfig {
     let mut rollout = settings.rollout.clone();

@@ -1,62 +1,103 @@
-//! What the training commands share: opening the run's folder, and the last word when a run ends.
+//! The folder of a training run: what an earlier call left there, and what comes out when a run ends.
 
 use std::path::{Path, PathBuf};
 
-use align::run_dir::RunDir;
+use align::run_dir::{RunDir, RunStatus};
 use align::training::Outcome;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::errors::Failure;
+use crate::arguments::OutArguments;
+use crate::errors::Result;
 use crate::interrupt;
-use crate::terminal::print_line;
 
 /// The commit that this program is built from; none where it was not built in its repository.
 const COMMIT: Option<&str> = option_env!("SCRUPLE_COMMIT");
 
-/// Opens a run's folder: a new run, or with `resume` the one that stands there. A run that was stopped before it wrote
-/// its settings has nothing to go on from, and is begun anew.
-///
-/// Errors: of usage where a run is already there and is not to be resumed, or was begun with other settings.
-pub fn open(folder: &Path, resume: bool, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {
-    let settings = serde_json::to_value(settings)?;
-    Ok(if resume && is_begun(folder) {
-        RunDir::resume(folder, &settings, seed)
-    } else {
-        RunDir::create(folder, &settings, seed, COMMIT)
-    }?)
+/// A training run as it is recorded.
+#[derive(Debug)]
+pub struct RunFolder {
+    folder: PathBuf,
+    settings: Value,
+    seed: u64,
+    restart: bool,
 }
 
-/// Makes sure that [`open`] will not refuse, before there is work to lose or anything of another run is touched.
-///
-/// Errors: as [`open`].
-pub fn check(folder: &Path, resume: bool, settings: &impl Serialize, seed: u64) -> anyhow::Result<()> {
-    let settings = serde_json::to_value(settings)?;
-    Ok(if resume && is_begun(folder) {
-        RunDir::check_begun(folder, &settings, seed)
-    } else {
-        RunDir::check_free(folder)
-    }?)
-}
+impl RunFolder {
+    /// The run of a command.
+    ///
+    /// Errors: none, but for settings that JSON cannot hold.
+    pub fn new(results: &OutArguments, settings: &impl Serialize, seed: u64) -> Result<Self> {
+        Self::at(&results.out, settings, seed, results.restart.restart)
+    }
 
-fn is_begun(folder: &Path) -> bool {
-    folder.join("config.resolved.json").exists()
-}
+    /// The run in a folder; with `restart`, whatever is there is removed by [`Self::clear`].
+    ///
+    /// Errors: as [`Self::new`].
+    pub fn at(folder: &Path, settings: &impl Serialize, seed: u64, restart: bool) -> Result<Self> {
+        Ok(Self {
+            folder: folder.to_owned(),
+            settings: serde_json::to_value(settings).map_err(std::io::Error::from)?,
+            seed,
+            restart,
+        })
+    }
 
-/// Ends a training command: prints where the trained weights are, or fails with the way to go on.
-pub fn conclude(outcome: Outcome, run_dir: &RunDir) -> anyhow::Result<()> {
-    match outcome {
-        Outcome::Finished { steps } => Ok(print_line(&run_dir.checkpoint_folder(steps).display().to_string())?),
-        Outcome::Interrupted { .. } => Err(interrupt::stopped().into()),
+    /// The run's folder.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The last checkpoint, where the run came to its end in an earlier call. Nothing is touched.
+    ///
+    /// Errors: of settings where a run with other settings is there.
+    pub fn finished(&self) -> Result<Option<PathBuf>> {
+        if self.restart || RunDir::status(&self.folder, &self.settings, self.seed)? != RunStatus::Done {
+            return Ok(None);
+        }
+        Ok(self.open()?.latest_checkpoint()?.map(|(_, checkpoint)| checkpoint))
+    }
+
+    /// Where the command starts over, removes the earlier run and these other files of its folder.
+    ///
+    /// Errors: of output.
+    pub fn clear(&self, others: &[&str]) -> Result {
+        if self.restart {
+            for name in others {
+                remove_if_there(&self.folder.join(name))?;
+            }
+            RunDir::remove(&self.folder)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the run, to begin or to resume it.
+    ///
+    /// Errors: of settings where a run with other settings is there; of output.
+    pub fn open(&self) -> Result<RunDir> {
+        Ok(RunDir::open(&self.folder, &self.settings, self.seed, COMMIT)?)
     }
 }
 
-/// The path of a setting that has no default.
+/// The last checkpoint of a run that came to its end.
 ///
-/// Errors: of usage, naming the key.
-pub fn required<'a>(path: Option<&'a PathBuf>, key: &str) -> Result<&'a Path, Failure> {
-    path.map(PathBuf::as_path).ok_or_else(|| {
-        Failure::usage(format!("`{key}` is not set: expected a path")).hint(format!(
-            "set it in the `--config` file, or add `{key}=PATH` to the command"
-        ))
-    })
+/// Errors: interrupted where the user stopped it.
+pub fn trained(outcome: Outcome, run_dir: &RunDir) -> Result<PathBuf> {
+    match outcome {
+        Outcome::Finished { steps } => Ok(run_dir.checkpoint_folder(steps)),
+        Outcome::Interrupted { .. } => Err(interrupt::stopped()),
+    }
+}
+
+/// Removes a file or a folder.
+///
+/// Errors: the operating system's, naming it.
+pub fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        fs_err::remove_dir_all(path)
+    } else if path.exists() {
+        fs_err::remove_file(path)
+    } else {
+        Ok(())
+    }
 }

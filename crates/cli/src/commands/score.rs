@@ -8,12 +8,17 @@ use align::types::Item;
 use clap::Args;
 use engine::{ScoredDialogue, Trainable};
 use serde::Serialize;
+use serde_json::json;
 
-use super::Context;
-use super::model::{self, ModelArguments};
+use crate::arguments::{ModelArguments, RestartArguments, SettingsArguments, flag};
+use crate::config::required;
+use crate::config::tables::ScoreSettings;
+use crate::context::Context;
 use crate::data::{check_apart, located, read_checked, without_reply};
+use crate::errors::Result;
 use crate::interrupt;
 use crate::lines::LineWriter;
+use crate::model;
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line, image paths relative to the data file, the last message the
@@ -25,8 +30,7 @@ assistant's:
 Each line of --out holds `id`, `input_ids` (prompt and reply, image tokens expanded), `labels_mask`
 (1 on the tokens of the last message, its end token included) and `logprobs`: entry t is the
 log-probability (nats) of token t given those before it, null for the first. Lines are written as
-they come. --resume goes on after a stop, with the model that FILE.jsonl.settings.json names beside
---out.
+they come. After a stop the same command resumes.
 
 The exit code is 0 once every line is there, 3 where a line of the data cannot be used, 4 where the
 model cannot, 6 after a stop; `scruple --help` has them all.
@@ -39,16 +43,18 @@ Example:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
+    settings: SettingsArguments,
+    #[command(flatten)]
     model: ModelArguments,
-    /// The dialogues: one JSON object a line with `id` and `messages`, the last message the assistant's
+    /// The dialogues, one JSON object a line with `id` and `messages`, the last message the assistant's; short for
+    /// `data.dialogues=…`
     #[arg(long, value_name = "FILE.jsonl")]
-    data: PathBuf,
+    data: Option<String>,
     /// The file of scores
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
-    /// Keep the lines that --out holds and go on after them
-    #[arg(long)]
-    resume: bool,
+    #[command(flatten)]
+    restart: RestartArguments,
 }
 
 /// One line of the results.
@@ -64,28 +70,29 @@ struct Line<'a> {
 ///
 /// Errors: of data for a dialogue that does not end with the assistant's message, of output when the results cannot be
 /// written, and whatever the engine meets.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
-    check_apart(&arguments.data, &arguments.out)?;
-    let items = read_checked(&arguments.data, without_reply)?;
-    let mut settings = arguments.model.deciding();
-    settings["command"] = "score".into();
-    let (mut writer, written) = LineWriter::open(&arguments.out, settings, arguments.resume)?;
-    let mut engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
+    let data = flag("--data", &["data", "dialogues"], arguments.data.as_ref());
+    let flags = arguments.model.flags().into_iter().chain([data]);
+    let settings = arguments.settings.load::<ScoreSettings>(flags)?.settings;
+    let data = required(settings.data.dialogues.as_ref(), "data.dialogues")?;
+    check_apart(data, &arguments.out)?;
+    let items = read_checked(data, without_reply)?;
+    let deciding = json!({ "command": "score", "model": settings.model });
+    let (mut writer, written) = LineWriter::open(&arguments.out, deciding, !arguments.restart.restart)?;
+    let mut engine = model::open(&settings.model, Trainable::Frozen, 0, context.global.device)?;
     let missing: Vec<&Item> = items.iter().filter(|item| !written.contains_key(&item.id)).collect();
     let progress = &mut context.progress;
     progress.begin("score", missing.len());
     for item in missing {
         if progress.interrupted() {
-            return Err(interrupt::stopped().into());
+            return Err(interrupt::stopped());
         }
         let sequence = Sequence {
             id: item.id.clone(),
             messages: item.prompt().to_vec(),
             reply: Reply::Text(item.label().unwrap_or_default()),
         };
-        let scored = engine
-            .score(&sequence)
-            .map_err(|error| located(error, &[&arguments.data]))?;
+        let scored = engine.score(&sequence).map_err(|error| located(error, &[data]))?;
         writer.write(&[line(item, &scored)])?;
         progress.advance(1);
     }

@@ -8,10 +8,13 @@ use clap::Args;
 use engine::Trainable;
 use serve::chat::{self, Capacity, KvCacheSettings, Limits, Notice, Operator, Settings};
 
-use super::Context;
-use super::model::{self, ModelArguments};
-use crate::errors::Failure;
+use crate::arguments::{ModelArguments, SettingsArguments};
+use crate::config::required;
+use crate::config::tables::ModelSettings;
+use crate::context::Context;
+use crate::errors::{Failure, Result};
 use crate::interrupt;
+use crate::model;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
@@ -43,6 +46,8 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
     #[command(flatten)]
     model: ModelArguments,
     /// The address to listen on; another than this machine's own opens the server to the network
@@ -108,13 +113,19 @@ fn image_limit(text: &str) -> Result<usize, String> {
 ///
 /// Errors: of usage for a setting that cannot be used or an address that cannot be had, of interruption when requests
 /// were truncated, and whatever opening the model meets.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     check(arguments)?;
+    let table = arguments
+        .settings
+        .load::<ModelSettings>(arguments.model.flags())?
+        .settings
+        .model;
+    let path = required(table.path.as_ref(), "model.path")?;
     let settings = Settings {
-        model_name: arguments
-            .served_model_name
-            .clone()
-            .unwrap_or_else(|| arguments.model.model.display().to_string()),
+        model_name: match &arguments.served_model_name {
+            Some(name) => name.clone(),
+            None => path.display().to_string(),
+        },
         api_key: arguments.api_key.clone(),
         max_waiting: arguments.max_waiting,
         max_request_bytes: arguments.max_request_bytes,
@@ -133,7 +144,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
             bytes: arguments.kv_cache_memory_bytes,
         },
     };
-    let engine = model::open(&arguments.model.table(), Trainable::Frozen, 0, context.global.device)?;
+    let engine = model::open(&table, Trainable::Frozen, 0, context.global.device)?;
     let (model, processor) = engine.into_parts();
     let longest = model.config().text.max_position_embeddings;
     let server = chat::build((model, processor), settings, limits, capacity)?;
@@ -167,10 +178,10 @@ fn check(arguments: &Arguments) -> Result<(), Failure> {
         ("--max-request-bytes", arguments.max_request_bytes),
     ];
     if let Some((flag, _)) = counts.iter().find(|(_, count)| *count == 0) {
-        return Err(Failure::usage(format!("{flag}: expected at least 1, got 0")));
+        return Err(Failure::settings(format!("{flag}: expected at least 1, got 0")));
     }
     if arguments.api_key.as_deref() == Some("") {
-        return Err(Failure::usage("--api-key: expected a key, got an empty one"));
+        return Err(Failure::settings("--api-key: expected a key, got an empty one"));
     }
     Ok(())
 }
@@ -181,7 +192,7 @@ fn media_root(arguments: &Arguments) -> Result<Option<PathBuf>, Failure> {
     };
     match fs_err::canonicalize(folder) {
         Ok(resolved) if resolved.is_dir() => Ok(Some(resolved)),
-        _ => Err(Failure::usage(format!(
+        _ => Err(Failure::settings(format!(
             "--allowed-local-media-path {}: expected a folder",
             folder.display()
         ))),

@@ -1,4 +1,4 @@
-//! The tables of each command's settings: a room's own struct each, and two that only the command line knows.
+//! The tables of each command's settings: a library's own struct each, and those that only the command line knows.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,6 +12,8 @@ use align::judge::{self, JudgeConfig};
 use align::reward::Rubric;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
+use align::training::{SettingError, check_at_least_zero, check_count, check_setting};
+use endpoint::RoleSettings;
 use engine::Trainable;
 use engine::newborn::ModelSize;
 use mini::base::BaseConfig;
@@ -20,7 +22,8 @@ use report::ReportConfig;
 use serde::{Deserialize, Serialize};
 use vlm::weights::WeightType;
 
-use crate::roles::RoleTables;
+/// The tables `[role.NAME]`, by name.
+pub type RoleTables = BTreeMap<String, RoleSettings>;
 
 /// A few bad samples among thousands are no reason not to train.
 const DEFAULT_MAX_REJECTED: f64 = 0.05;
@@ -110,11 +113,27 @@ pub struct PromptData {
     pub prompts: Option<PathBuf>,
 }
 
+/// What is judged; the table `[data]` of `judge`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JudgeData {
+    /// The responses.
+    pub responses: Option<PathBuf>,
+    /// A benchmark with responses that people have labeled, in place of responses: `msts` or `xstest`.
+    pub labeled: Option<String>,
+    /// The benchmark's folder, or the folder above.
+    pub path: Option<PathBuf>,
+    /// The summary of the same judges on a labeled set.
+    pub validation: Option<PathBuf>,
+}
+
 /// Settings of `scruple judge`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeSettings {
     /// What is judged.
+    pub data: JudgeData,
+    /// By what it is judged.
     pub rubric: judge::Rubric,
     /// How judges are asked.
     pub judge: JudgeConfig,
@@ -195,6 +214,8 @@ pub struct ForgeData {
     pub pictures: Option<PathBuf>,
     /// A folder of photographs for the split `real`.
     pub photographs: Option<PathBuf>,
+    /// What `scruple review` wrote: items that people rejected are left out, with their twins.
+    pub decisions: Option<PathBuf>,
 }
 
 impl Default for ForgeData {
@@ -205,6 +226,7 @@ impl Default for ForgeData {
             images: None,
             pictures: None,
             photographs: None,
+            decisions: None,
         }
     }
 }
@@ -224,10 +246,24 @@ pub struct ForgeSettings {
     pub role: RoleTables,
 }
 
+/// What a model is evaluated on; the table `[data]` of `eval`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvalData {
+    /// A file of items, the folder of a world, or a benchmark's folder.
+    pub path: Option<PathBuf>,
+    /// The benchmark's name, where it is one.
+    pub suite: Option<String>,
+}
+
 /// Settings of `scruple eval`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalSettings {
+    /// The model that is evaluated.
+    pub model: ModelTable,
+    /// What it is evaluated on.
+    pub data: EvalData,
     /// How responses are drawn and which rates are given.
     pub eval: EvalConfig,
     /// How judges are asked, where there are any.
@@ -235,6 +271,96 @@ pub struct EvalSettings {
     /// The judges: every role is one. Where there are none, the items decide who judges.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub role: RoleTables,
+}
+
+/// How completions are sampled; the table `[sampling]` of `generate`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SamplingTable {
+    /// 0 is greedy; 1 samples from the model's own distribution.
+    pub temperature: f64,
+    /// Only the smallest set of tokens whose probability reaches this is sampled from.
+    pub top_p: f64,
+    /// Most tokens of a completion.
+    pub max_new_tokens: usize,
+    /// Do not stop at the end token.
+    pub ignore_eos: bool,
+    /// The seed of the first sample of each dialogue; sample i takes this plus i.
+    pub seed: u64,
+    /// Completions of each dialogue.
+    pub num_samples: usize,
+    /// Dialogues completed together; the results do not depend on it.
+    pub batch_size: usize,
+}
+
+impl Default for SamplingTable {
+    fn default() -> Self {
+        Self {
+            temperature: 0.0,
+            top_p: 1.0,
+            max_new_tokens: 128,
+            ignore_eos: false,
+            seed: 0,
+            num_samples: 1,
+            batch_size: 16,
+        }
+    }
+}
+
+impl SamplingTable {
+    /// Checks that the numbers can be used. `table` is where they stand in the settings.
+    ///
+    /// Errors: [`SettingError`] naming the first that cannot.
+    pub fn validate(&self, table: &str) -> Result<(), SettingError> {
+        check_at_least_zero(&format!("{table}.temperature"), self.temperature)?;
+        check_setting(
+            self.top_p > 0.0 && self.top_p <= 1.0,
+            &format!("{table}.top_p"),
+            "a number above 0, at most 1",
+            self.top_p,
+        )?;
+        check_count(&format!("{table}.max_new_tokens"), self.max_new_tokens)?;
+        check_count(&format!("{table}.num_samples"), self.num_samples)?;
+        check_count(&format!("{table}.batch_size"), self.batch_size)
+    }
+}
+
+/// Settings of `scruple generate`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GenerateSettings {
+    /// The model.
+    pub model: ModelTable,
+    /// The dialogues to complete.
+    pub data: PromptData,
+    /// How they are completed.
+    pub sampling: SamplingTable,
+}
+
+/// What is scored; the table `[data]` of `score`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScoreData {
+    /// The dialogues, the last message of each the assistant's.
+    pub dialogues: Option<PathBuf>,
+}
+
+/// Settings of `scruple score`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScoreSettings {
+    /// The model.
+    pub model: ModelTable,
+    /// The dialogues to score.
+    pub data: ScoreData,
+}
+
+/// Settings of `scruple merge` and `scruple inspect`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// The model.
+    pub model: ModelTable,
 }
 
 /// Settings of `scruple report`.

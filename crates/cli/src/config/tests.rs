@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use super::*;
+use crate::errors::Result;
 
-/// Settings of the shape that commands have: tables of rooms.
+/// Settings of the shape that commands have: tables of libraries.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
@@ -64,11 +65,14 @@ fn message(text: &str, overrides: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sft.toml");
     fs_err::write(&path, text).unwrap();
-    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-    match load::<Settings>(Some(&path), &overrides) {
+    match given(overrides).and_then(|overrides| load::<Settings>(Some(&path), overrides)) {
         Ok(loaded) => format!("{:?}", loaded.settings),
         Err(error) => crate::errors::render(&error, false).replace(&format!("{}/", folder.path().display()), ""),
     }
+}
+
+fn given(overrides: &[&str]) -> Result<Vec<Override>> {
+    overrides.iter().map(|text| Override::parse(text)).collect()
 }
 
 #[test]
@@ -149,9 +153,19 @@ fn what_is_no_toml_and_no_override_is_said_so() {
 }
 
 #[test]
-fn a_missing_file_is_a_usage_failure() {
-    let error = load::<Settings>(Some(Path::new("no/such.toml")), &[]).unwrap_err();
-    assert_eq!(crate::errors::category_of(&error), crate::errors::Category::Usage);
+fn a_flag_is_short_for_its_setting_and_is_named_in_messages() {
+    let flagged = |value: &str| {
+        let flag = Override::flag("--max-steps", &["sft", "max_steps"], value);
+        load::<Settings>(None, vec![flag]).map(|loaded| loaded.settings.sft.max_steps)
+    };
+    assert_eq!(flagged("7").unwrap(), 7);
+    insta::assert_snapshot!(flagged("many").unwrap_err(), @r#"--max-steps many: `sft.max_steps`: expected a whole number of at least 0, got "many""#);
+}
+
+#[test]
+fn a_missing_file_is_a_failure_of_settings() {
+    let error = load::<Settings>(Some(Path::new("no/such.toml")), Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), diagnostic::Kind::Settings);
     insta::assert_snapshot!(crate::errors::render(&error, false), @r#"
     error: cannot read the settings
       caused by: failed to open file `no/such.toml`: No such file or directory (os error 2)
@@ -161,7 +175,7 @@ fn a_missing_file_is_a_usage_failure() {
 }
 
 #[test]
-fn a_room_that_refuses_a_setting_is_told_where_it_stands() {
+fn a_setting_that_a_library_refuses_is_named_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sft.toml");
     fs_err::write(
@@ -170,8 +184,7 @@ fn a_room_that_refuses_a_setting_is_told_where_it_stands() {
     )
     .unwrap();
     let refused = |overrides: &[&str], key: &str| {
-        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-        let loaded = load::<Settings>(Some(&path), &overrides).unwrap();
+        let loaded = load::<Settings>(Some(&path), given(overrides).unwrap()).unwrap();
         let outcome = align::training::check_setting(false, key, "a number above 0", "-1");
         let message = loaded.check(outcome).unwrap_err().to_string();
         message.replace(&format!("{}/", folder.path().display()), "")

@@ -1,20 +1,20 @@
-//! Errors of every room: which code they end with and what they say.
+//! Errors of every library: which code they end with and what they say.
 
 use align::engine::EngineError;
 use align::types::DataError;
 
 use super::*;
 
-fn check(error: impl Into<anyhow::Error>, code: u8) {
-    let error = error.into();
-    assert_eq!(category_of(&error).exit_code(), code, "{error:#}");
+fn check(error: impl Into<Failure>, code: u8) {
+    let failure = error.into();
+    assert_eq!(exit_code(failure.kind()), code, "{failure}");
 }
 
 #[test]
 fn each_kind_of_error_has_its_exit_code() {
     let disk_full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
-    check(anyhow::anyhow!("anything"), 1);
-    check(Failure::usage("x"), 2);
+    check(std::io::Error::other("anything"), 1);
+    check(Failure::settings("x"), 2);
     check(DataError::Empty { path: "a".into() }, 3);
     check(EngineError::Data("x".into()), 3);
     check(std::io::Error::from(std::io::ErrorKind::NotFound), 3);
@@ -30,28 +30,54 @@ fn each_kind_of_error_has_its_exit_code() {
     check(disk_full(), 7);
     check(DataError::Io(disk_full()), 7);
     check(EngineError::Io(disk_full()), 7);
-    check(
-        anyhow::Error::from(EngineError::Io(disk_full())).context("while saving"),
-        7,
-    );
+    check(Failure::output("while saving").because(EngineError::Io(disk_full())), 7);
+}
+
+#[test]
+fn a_reader_that_hangs_up_is_no_failure() {
+    let hung_up = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+    check(hung_up(), 0);
+    check(Failure::output("cannot write").because(DataError::Io(hung_up())), 0);
+}
+
+#[test]
+fn the_item_that_an_engine_refuses_is_known_through_every_library() {
+    let item = EngineError::Item {
+        id: "a".into(),
+        problem: "x".into(),
+    };
+    let failure = Failure::from(align::eval::EvalError::Engine(item)).at("data.jsonl:3");
+    assert_eq!(failure.item(), Some("a"));
+    assert_eq!(failure.to_string(), "data.jsonl:3: item `a`: x");
+}
+
+/// An error behind an error.
+#[derive(Debug, thiserror::Error)]
+#[error("the disk cannot be read")]
+struct Unreadable(#[source] std::io::Error);
+
+impl Diagnostic for Unreadable {
+    fn diagnosis(&self) -> Diagnosis {
+        Kind::Output.into()
+    }
 }
 
 #[test]
 fn causes_and_hint_are_printed_apart() {
-    let cause = anyhow::anyhow!("the disk is made of cheese").context("the disk cannot be read");
-    let error = anyhow::Error::from(Failure::output("out.jsonl: cannot write").hint("eat it").because(cause));
-    insta::assert_snapshot!(render(&error, false), @r#"
+    let cause = Unreadable(std::io::Error::other("the disk is made of cheese"));
+    let failure = Failure::output("out.jsonl: cannot write").hint("eat it").because(cause);
+    insta::assert_snapshot!(render(&failure, false), @r#"
     error: out.jsonl: cannot write
       caused by: the disk cannot be read
       caused by: the disk is made of cheese
 
     hint: eat it
     "#);
-    assert!(render(&error, true).starts_with("\u{1b}[1;31merror\u{1b}[0m: out.jsonl"));
+    assert!(render(&failure, true).starts_with("\u{1b}[1;31merror\u{1b}[0m: out.jsonl"));
 }
 
 #[test]
 fn a_cause_that_its_message_repeats_is_printed_once() {
-    let error = anyhow::Error::from(EngineError::Io(std::io::Error::other("no route")));
-    assert_eq!(render(&error, false), "error: no route\n");
+    let failure = Failure::from(EngineError::Io(std::io::Error::other("no route")));
+    assert_eq!(render(&failure, false), "error: no route\n");
 }

@@ -1,11 +1,11 @@
-//! What a file of results was begun with, kept beside it, so that `--resume` goes on in the same way or not at all.
+//! What a file of results was begun with, kept beside it, so that a later call resumes in the same way or not at all.
 
 use std::path::{Path, PathBuf};
 
 use align::run_dir::{RunError, keep_settings, write_json};
 use serde_json::Value;
 
-use crate::errors::Failure;
+use crate::errors::{Failure, Result};
 
 /// The settings of a file of results, and the file beside it that keeps them.
 #[derive(Debug)]
@@ -33,14 +33,14 @@ impl ResultSettings {
     /// Makes sure that the results were begun with the same settings.
     ///
     /// Errors: of usage naming the first that differs, or the file where there is none to tell.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result {
         if !self.file.exists() {
             let (results, file) = (self.results.display(), self.file.display());
             let problem =
                 format!("{results}: expected the settings that it was begun with in {file}, got no such file");
-            let hint = "bring that file along if the results were moved; otherwise choose another `--out`, or leave \
-                        `--resume` out to begin anew";
-            return Err(Failure::usage(problem).hint(hint).into());
+            let hint = "bring that file along if the results were moved; otherwise choose another `--out`, or add \
+                        `--restart` to start over";
+            return Err(Failure::settings(problem).hint(hint));
         }
         Ok(keep_settings(&self.file, &self.settings)?)
     }

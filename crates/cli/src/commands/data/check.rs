@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use formats::{CheckReport, Finding, Format, Severity, check};
 
-use super::super::Context;
 use super::format;
-use crate::errors::Failure;
-use crate::terminal::print_line;
+use crate::context::Context;
+use crate::errors::{Failure, Result};
+use crate::terminal::{print_json, print_line};
 
 const AFTER_HELP: &str = "\
 `scruple data --help` lists the formats. Every row is looked at, every picture decoded; a fault in
@@ -43,10 +43,10 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// Errors: of data where there is an error in the file.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let report = check(&arguments.file, arguments.format, &mut context.progress)?;
     if arguments.json {
-        print_line(&serde_json::to_string(&report)?)?;
+        print_json(&report)?;
     } else {
         print_line(text(&report).trim_end())?;
     }
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
         return Ok(());
     }
     let message = format!("{}: {errors} errors in {rows} rows", report.file);
-    Err(Failure::data(message).into())
+    Err(Failure::data(message))
 }
 
 fn text(report: &CheckReport) -> String {

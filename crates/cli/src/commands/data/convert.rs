@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use formats::{ConvertReport, ConvertRequest, Format, convert};
 
-use super::super::Context;
 use super::format;
+use crate::context::Context;
+use crate::errors::Result;
 use crate::output_folder::OutputFolder;
-use crate::terminal::print_line;
+use crate::terminal::{print_json, print_line};
 
 const AFTER_HELP: &str = "\
 `scruple data --help` lists the formats. PATH appears whole or not at all; a source with a row at
@@ -53,7 +54,7 @@ pub struct Arguments {
 ///
 /// Errors: of usage for an ending that the format is not written to; of data for a source that cannot be used; of
 /// output where results cannot be written.
-pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
+pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let request = ConvertRequest {
         input: &arguments.file,
         from: arguments.from,
@@ -64,7 +65,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> anyhow::Result<()> {
     let _folder = OutputFolder::make_for(&arguments.out)?;
     let report = convert(&request, &mut context.progress)?;
     if arguments.json {
-        print_line(&serde_json::to_string(&report)?)?;
+        print_json(&report)?;
     } else {
         print_line(text(&report, &arguments.out).trim_end())?;
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::errors::Result;
 use align::run_dir::write_atomically;
 use vlm::config::{CONFIG_FILE, Config};
 
@@ -26,13 +27,11 @@ const FILES: [(&str, &[u8]); 8] = files![
 /// The model's shape.
 ///
 /// Errors: none, but for a program that was built with an unusable model.
-pub fn config() -> anyhow::Result<Config> {
+pub fn config() -> Result<Config> {
     let described = FILES.into_iter().find(|(name, _)| *name == CONFIG_FILE);
     let bytes = described.map_or(&[][..], |(_, bytes)| bytes);
-    Ok(Config::from_json(
-        serde_json::from_slice(bytes)?,
-        Path::new(CONFIG_FILE),
-    )?)
+    let config = serde_json::from_slice(bytes).map_err(std::io::Error::from)?;
+    Ok(Config::from_json(config, Path::new(CONFIG_FILE))?)
 }
 
 /// Writes the model's folder.

@@ -17,20 +17,21 @@ use serde::{Deserialize, Serialize};
 use vlm::adapter::TargetModules;
 
 use super::base_model;
-use crate::config;
+use crate::arguments::{SettingsArguments, flag};
+use crate::errors::Result;
 
 /// Most tokens of a response: three images take about 120.
 const MAX_RESPONSE: usize = 144;
 
 /// The settings that `--seed` sets.
-const SEEDS: [&str; 7] = [
-    "mini.seed",
-    "mirage.sft.seed",
-    "refusal.sft.seed",
-    "safer.curate.seed",
-    "safer.grpo.seed",
-    "mirage_safer.curate.seed",
-    "mirage_safer.grpo.seed",
+const SEEDS: [&[&str]; 7] = [
+    &["mini", "seed"],
+    &["mirage", "sft", "seed"],
+    &["refusal", "sft", "seed"],
+    &["safer", "curate", "seed"],
+    &["safer", "grpo", "seed"],
+    &["mirage_safer", "curate", "seed"],
+    &["mirage_safer", "grpo", "seed"],
 ];
 
 /// All settings of a demo.
@@ -83,12 +84,12 @@ pub struct Reinforcement {
 }
 
 impl Recipe {
-    /// The recipe with everything following from a seed, but for what the overrides say.
+    /// The recipe with everything following from a seed, but for what other settings say.
     ///
-    /// Errors: of usage for an override that names no setting or holds no value that can be used.
-    pub fn load(seed: u64, overrides: &[String]) -> anyhow::Result<Self> {
-        let seeds = SEEDS.map(|key| format!("{key}={seed}"));
-        let loaded = config::load::<Self>(None, &[&seeds[..], overrides].concat())?;
+    /// Errors: of settings.
+    pub fn load(settings: &SettingsArguments, seed: u64) -> Result<Self> {
+        let seeds = SEEDS.map(|path| flag("--seed", path, Some(seed)));
+        let loaded = settings.load::<Self>(seeds)?;
         let recipe = &loaded.settings;
         loaded.check(recipe.mini.validate("mini"))?;
         loaded.check(recipe.mirage.validate("mirage"))?;

@@ -1,4 +1,4 @@
-//! The demo's stages. Each leaves its results in a folder of its own and, asked again, goes on from what is there.
+//! The demo's stages. Each leaves its results in a folder of its own and, called again, resumes from what is there.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,9 +7,8 @@ use align::curate::{self, Curation, Policy, Pool};
 use align::eval::{EvalConfig, EvalSummary};
 use align::grpo;
 use align::rollout::Rollout;
-use align::run_dir::{AnswerFolder, RunDir};
-use align::sft;
-use align::training::{Outcome, shuffled};
+use align::run_dir::AnswerFolder;
+use align::training::shuffled;
 use align::types::{Item, read_items};
 use engine::{LocalEngine, Trainable};
 use mini::judge::ExactJudge;
@@ -17,12 +16,17 @@ use mini::splits;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::model::{self, Passes};
-use super::super::{Context, eval, run_folder};
+use super::super::job::{self, Job};
+use super::super::run_folder::{self, RunFolder};
+use super::super::{eval, finetuning};
 use super::base_model;
 use super::recipe::{Finetuning, Recipe, Reinforcement};
 use crate::config::tables::ModelTable;
+use crate::context::Context;
+use crate::errors::Result;
 use crate::interrupt;
+use crate::model::{self, Passes};
+use crate::output_folder::OutputFolder;
 
 /// Where picture features are kept while the stages go on, and the gigabytes they may take.
 const FEATURES: &str = "features";
@@ -52,17 +56,17 @@ impl<'a> Demo<'a> {
     }
 
     /// Draws the world: `world/`.
-    pub fn draw_world(&mut self) -> anyhow::Result<()> {
+    pub fn draw_world(&mut self) -> Result {
         let folder = self.folder.join("world");
         let recipe = self.recipe;
         self.timed("world", |demo| {
-            splits::write(&recipe.mini, &folder, &mut demo.context.progress).map_err(interrupt::stopped_or)?;
+            splits::write(&recipe.mini, &folder, &mut demo.context.progress)?;
             Ok(())
         })
     }
 
     /// Writes the base model: `base/`.
-    pub fn unpack_base(&mut self) -> anyhow::Result<ModelTable> {
+    pub fn unpack_base(&mut self) -> Result<ModelTable> {
         let folder = self.folder.join("base");
         base_model::unpack(&folder)?;
         Ok(ModelTable {
@@ -78,34 +82,34 @@ impl<'a> Demo<'a> {
         base: &ModelTable,
         settings: &Finetuning,
         mixed_in: &[&str],
-    ) -> anyhow::Result<ModelTable> {
-        let world = self.folder.join("world/labels");
+    ) -> Result<ModelTable> {
+        let labels = self.folder.join("world/labels");
         let Finetuning { train, sft: config } = settings;
         self.timed(&format!("fine-tune {name}"), |demo| {
-            let read = |labels: &str| read_items(&world.join(format!("{labels}.jsonl")));
-            let items = read(name)?;
-            let mixed_in = mixed_in
-                .iter()
-                .map(|labels| read(labels))
-                .collect::<Result<Vec<_>, _>>()?;
-            let mut engine = demo.open_with(base, train.clone(), &Passes::of(config))?;
-            let settings = json!({ "labels": name, "train": train, "sft": config });
-            let mut run_dir = demo.run_dir(name, &settings, config.seed)?;
+            let items = read_items(&labels.join(format!("{name}.jsonl")))?;
+            let mut general = Vec::new();
+            for name in mixed_in {
+                general.extend(read_items(&labels.join(format!("{name}.jsonl")))?);
+            }
             demo.say(&format!("{name}: fine-tuning on {} labels", items.len()));
-            let outcome = sft::run(
-                &mut engine,
-                &items,
-                &mixed_in.concat(),
+            let recorded = json!({ "labels": name, "train": train, "sft": config });
+            let finetuning = finetuning::Finetuning {
+                model: base,
+                train,
+                seed: demo.recipe.mini.seed,
+                passes: demo.passes(&Passes::of(config)),
+                items: &items,
+                general: &general,
                 config,
-                &mut run_dir,
-                &mut demo.context.progress,
-            )?;
-            Ok(trained(base, train, finished(outcome, &run_dir)?))
+                run: demo.run_folder(name, &recorded, config.seed)?,
+                weights: None,
+            };
+            Ok(trained(base, train, job::run(&finetuning, demo.context)?))
         })
     }
 
     /// Chooses training prompts for a run by what the model that it begins with makes of them: `curate/<name>/`.
-    pub fn curate(&mut self, name: &str, from: &ModelTable, settings: &Reinforcement) -> anyhow::Result<()> {
+    pub fn curate(&mut self, name: &str, from: &ModelTable, settings: &Reinforcement) -> Result {
         self.timed(&format!("curate {name}"), |demo| {
             let items = demo.pool()?;
             let mut engine = demo.open(from, Trainable::Frozen)?;
@@ -127,31 +131,30 @@ impl<'a> Demo<'a> {
             };
             let mut policies = [Policy::local(&mut engine)];
             let progress = &mut demo.context.progress;
-            let summary = curate::run(&mut policies, &curation, output, progress).map_err(interrupt::stopped_or)?;
+            let summary = curate::run(&mut policies, &curation, output, progress)?;
             Ok(report::qi_box::write(&folder, &summary)?)
         })
     }
 
     /// Trains by GRPO on the curated prompts: `runs/<name>/`.
-    pub fn reinforce(&mut self, name: &str, from: &ModelTable, settings: &Reinforcement) -> anyhow::Result<ModelTable> {
+    pub fn reinforce(&mut self, name: &str, from: &ModelTable, settings: &Reinforcement) -> Result<ModelTable> {
         self.timed(&format!("reinforce {name}"), |demo| {
             let items = demo.prompts(name)?;
-            let mut engine = demo.open(from, settings.train.clone())?;
-            let mut run_dir = demo.run_dir(name, &settings, settings.grpo.seed)?;
-            let rollout = Rollout {
-                config: &settings.rollout,
-                rubric: &settings.reward,
-                judge: &ExactJudge,
-            };
             demo.say(&format!("{name}: reinforcement on {} prompts", items.len()));
-            let progress = &mut demo.context.progress;
-            let outcome = grpo::run(&mut engine, &items, &settings.grpo, &rollout, &mut run_dir, progress)?;
-            Ok(trained(from, &settings.train, finished(outcome, &run_dir)?))
+            let reinforcing = Reinforcing {
+                model: from,
+                seed: demo.recipe.mini.seed,
+                passes: demo.passes(&Passes::default()),
+                items: &items,
+                settings,
+                run: demo.run_folder(name, settings, settings.grpo.seed)?,
+            };
+            Ok(trained(from, &settings.train, job::run(&reinforcing, demo.context)?))
         })
     }
 
     /// Evaluates a model on every split: `eval/<name>/`.
-    pub fn evaluate(&mut self, name: &str, model: &ModelTable) -> anyhow::Result<EvalSummary> {
+    pub fn evaluate(&mut self, name: &str, model: &ModelTable) -> Result<EvalSummary> {
         let recipe = self.recipe;
         self.timed(&format!("evaluate {name}"), |demo| {
             let (items, _) = eval::read_all(&demo.folder.join("world"))?;
@@ -173,13 +176,13 @@ impl<'a> Demo<'a> {
             if outcome.is_complete {
                 Ok(outcome.summary)
             } else {
-                Err(interrupt::stopped().into())
+                Err(interrupt::stopped())
             }
         })
     }
 
     /// The prompts curated for a run, or as many of the pool.
-    fn prompts(&self, name: &str) -> anyhow::Result<Vec<Item>> {
+    fn prompts(&self, name: &str) -> Result<Vec<Item>> {
         let curated = read_items(&self.folder.join("curate").join(name).join("curated.jsonl"))?;
         if self.recipe.curated_prompts {
             return Ok(curated);
@@ -191,7 +194,7 @@ impl<'a> Demo<'a> {
 
     /// Hazards, their benign twins, and general questions without their labels: as many as the recipe says, in an order
     /// drawn by the seed.
-    fn pool(&self) -> anyhow::Result<Vec<Item>> {
+    fn pool(&self) -> Result<Vec<Item>> {
         let mut prompts = read_items(&self.folder.join("world/train.jsonl"))?;
         for mut item in read_items(&self.folder.join("world/labels/general.jsonl"))? {
             item.messages = item.prompt().to_vec();
@@ -207,30 +210,29 @@ impl<'a> Demo<'a> {
         model.seen_from(self.folder).policy()
     }
 
-    fn open(&self, model: &ModelTable, train: Trainable) -> anyhow::Result<LocalEngine> {
-        self.open_with(model, train, &Passes::default())
+    fn open(&self, model: &ModelTable, train: Trainable) -> Result<LocalEngine> {
+        let (seed, device) = (self.recipe.mini.seed, self.context.global.device);
+        model::open_with(model, train, seed, device, &self.passes(&Passes::default()))
     }
 
-    /// All stages look at the same pictures through the same frozen vision tower: each picture goes through it once.
-    fn open_with(&self, model: &ModelTable, train: Trainable, passes: &Passes) -> anyhow::Result<LocalEngine> {
-        let features = self.folder.join(FEATURES);
-        let passes = Passes {
-            feature_folder: model::feature_folder(Some(&features), FEATURES_GB),
+    /// All stages look at the same images through the same frozen vision tower: each image goes through it once.
+    fn passes(&self, passes: &Passes) -> Passes {
+        Passes {
+            feature_folder: model::feature_folder(Some(&self.folder.join(FEATURES)), FEATURES_GB),
             ..passes.clone()
-        };
-        model::open_with(model, train, self.recipe.mini.seed, self.context.global.device, &passes)
+        }
     }
 
     /// Removes what only the stages needed.
     pub fn clear_up(&self) -> std::io::Result<()> {
-        fs_err::remove_dir_all(self.folder.join(FEATURES))
+        run_folder::remove_if_there(&self.folder.join(FEATURES))
     }
 
-    fn run_dir(&self, name: &str, settings: &impl Serialize, seed: u64) -> anyhow::Result<RunDir> {
-        run_folder::open(&self.folder.join("runs").join(name), true, settings, seed)
+    fn run_folder(&self, name: &str, settings: &impl Serialize, seed: u64) -> Result<RunFolder> {
+        RunFolder::at(&self.folder.join("runs").join(name), settings, seed, false)
     }
 
-    fn timed<R>(&mut self, name: &str, stage: impl FnOnce(&mut Self) -> anyhow::Result<R>) -> anyhow::Result<R> {
+    fn timed<R>(&mut self, name: &str, stage: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         let began = Instant::now();
         let result = stage(self)?;
         self.stages
@@ -242,6 +244,60 @@ impl<'a> Demo<'a> {
         if !self.context.global.quiet {
             eprintln!("{words}");
         }
+    }
+}
+
+/// A run of reinforcement on prompts that the demo made itself.
+struct Reinforcing<'a> {
+    model: &'a ModelTable,
+    seed: u64,
+    passes: Passes,
+    items: &'a [Item],
+    settings: &'a Reinforcement,
+    run: RunFolder,
+}
+
+impl Job for Reinforcing<'_> {
+    type Data = ();
+    type Models = LocalEngine;
+    type Product = PathBuf;
+
+    fn finished(&self) -> Result<Option<PathBuf>> {
+        self.run.finished()
+    }
+
+    fn data(&self) -> Result {
+        Ok(())
+    }
+
+    fn folder(&self, (): &(), _: &Context) -> Result<OutputFolder> {
+        OutputFolder::make(self.run.path())
+    }
+
+    fn models(&self, context: &Context) -> Result<LocalEngine> {
+        let (train, device) = (self.settings.train.clone(), context.global.device);
+        model::open_with(self.model, train, self.seed, device, &self.passes)
+    }
+
+    fn work(&self, (): (), mut engine: LocalEngine, context: &mut Context) -> Result<PathBuf> {
+        let Reinforcement {
+            rollout, reward, grpo, ..
+        } = self.settings;
+        let rollout = Rollout {
+            config: rollout,
+            rubric: reward,
+            judge: &ExactJudge,
+        };
+        let mut run_dir = self.run.open()?;
+        let outcome = grpo::run(
+            &mut engine,
+            self.items,
+            grpo,
+            &rollout,
+            &mut run_dir,
+            &mut context.progress,
+        )?;
+        run_folder::trained(outcome, &run_dir)
     }
 }
 
@@ -257,12 +313,5 @@ fn trained(model: &ModelTable, train: &Trainable, checkpoint: PathBuf) -> ModelT
             path: Some(checkpoint),
             ..model.clone()
         }
-    }
-}
-
-fn finished(outcome: Outcome, run_dir: &RunDir) -> anyhow::Result<PathBuf> {
-    match outcome {
-        Outcome::Finished { steps } => Ok(run_dir.checkpoint_folder(steps)),
-        Outcome::Interrupted { .. } => Err(interrupt::stopped().into()),
     }
 }

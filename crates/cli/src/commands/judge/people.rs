@@ -8,7 +8,7 @@ use align::judge::{Rubric, Scored, Validation, validate};
 use benchmarks::LabeledResponse;
 use serde::{Deserialize, Serialize};
 
-use crate::errors::Failure;
+use crate::errors::{Failure, Result};
 
 /// What detects refusals by words alone.
 const KEYWORDS: &str = "keyword-refusal";
@@ -98,16 +98,14 @@ impl Elsewhere {
     /// Reads a summary of `scruple judge --labeled`.
     ///
     /// Errors: a [`Failure`] of data naming the file where it is none, or holds no figures against people.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let fault = |problem: String| Failure::data(format!("{}: {problem}", path.display()));
         let text = fs_err::read_to_string(path).map_err(|error| Failure::data(error.to_string()))?;
         let read: SummaryFile =
             serde_json::from_str(&text).map_err(|error| fault(format!("expected the summary of a judge: {error}")))?;
         if read.validation.is_empty() {
             let problem = "expected figures against people (`validation`), got none".to_owned();
-            return Err(fault(problem)
-                .hint("`scruple judge --labeled SET` writes a summary that has them")
-                .into());
+            return Err(fault(problem).hint("`scruple judge --labeled SUITE` writes a summary that has them"));
         }
         Ok(Self {
             file: path.display().to_string(),
@@ -120,10 +118,10 @@ impl Elsewhere {
     /// Checks that the figures are of these judges, asked in the same words.
     ///
     /// Errors: a [`Failure`] of usage naming what differs.
-    pub fn check(&self, rubric: Rubric, names: &[String]) -> anyhow::Result<()> {
+    pub fn check(&self, rubric: Rubric, names: &[String]) -> Result {
         let differs = |what: &str, expected: &str, got: &str| {
             let problem = format!("--validation {}: expected {what} {expected}, got {got}", self.file);
-            anyhow::Error::from(Failure::usage(problem).hint("a judge's error holds for what it was measured at alone"))
+            Failure::settings(problem).hint("a judge's error holds for what it was measured at alone")
         };
         if self.rubric != rubric.name() {
             return Err(differs("figures by the rubric", rubric.name(), &self.rubric));

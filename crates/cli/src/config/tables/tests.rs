@@ -13,7 +13,7 @@ use crate::config::load;
 fn check<T: DeserializeOwned + Serialize + Default>(name: &str, paths: &[&str]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name);
     let table: toml::Table = toml::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
-    let mut settings = toml::Table::try_from(load::<T>(Some(&path), &[]).unwrap().settings).unwrap();
+    let mut settings = toml::Table::try_from(load::<T>(Some(&path), Vec::new()).unwrap().settings).unwrap();
     assert_eq!(table, settings, "{name} leaves settings out");
     for key in paths {
         let (table, key) = key.split_once('.').unwrap();
@@ -32,13 +32,15 @@ fn every_file_in_configs_says_the_defaults() {
     check::<SftSettings>("sft.toml", &["model.path", "data.train", "data.general"]);
     check::<CurateSettings>("curate.toml", &["model.path", "data.prompts"]);
     check::<RlSettings>("grpo.toml", &["model.path", "data.prompts"]);
-    check::<EvalSettings>("eval.toml", &[]);
+    check::<EvalSettings>("eval.toml", &["model.path", "data.path"]);
+    check::<GenerateSettings>("generate.toml", &["model.path", "data.prompts"]);
+    check::<ScoreSettings>("score.toml", &["model.path", "data.dialogues"]);
     check::<ReportSettings>("report.toml", &[]);
     check::<BaseSettings>("base.toml", &[]);
     let files = fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")).unwrap();
     assert_eq!(
         files.count(),
-        8 + FORGES.len() + MIRAGE.len() + SAFER.len(),
+        10 + FORGES.len() + MIRAGE.len() + SAFER.len(),
         "a file in configs/ is not checked here"
     );
 }
@@ -99,7 +101,7 @@ const SAFER: [&str; 2] = ["safer_qwen2_5_vl_3b.toml", "safer_qwen2_5_vl_7b.toml"
 
 fn recipe<T: DeserializeOwned + Serialize + Default>(name: &str) -> T {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name);
-    load::<T>(Some(&path), &[]).unwrap().settings
+    load::<T>(Some(&path), Vec::new()).unwrap().settings
 }
 
 #[test]

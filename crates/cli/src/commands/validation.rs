@@ -1,16 +1,17 @@
-//! Samples looked at before training begins: those that cannot be trained are left out, each with row and reason, and
+//! Samples validated before training begins: those that cannot be trained are left out, each with row and reason, and
 //! too many of them end the run.
 
 use std::path::{Path, PathBuf};
 
 use align::types::Item;
-use engine::SampleSize;
+use engine::{Inspector, SampleSize};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Context;
+use super::run_folder::remove_if_there;
+use crate::context::Context;
 use crate::data::lines_of_items;
-use crate::errors::Failure;
+use crate::errors::{Failure, Result};
 use crate::lines::write_whole;
 
 /// What is left out, a line each, in the run's folder.
@@ -28,39 +29,51 @@ struct Rejected {
 
 /// The samples of one or several files that can be trained.
 #[derive(Debug, Default)]
-pub struct Admission {
+pub struct Validation {
     n_seen: usize,
     rejected: Vec<Rejected>,
 }
 
 /// What can be trained of a file, and what each sample's sequences weigh.
 #[derive(Debug, Default)]
-pub struct Admitted {
+pub struct Validated {
     /// The samples.
     pub items: Vec<Item>,
     /// Of each, its sequences.
     pub sizes: Vec<Vec<SampleSize>>,
 }
 
-impl Admission {
+/// The samples of a training run.
+pub struct Samples {
+    /// Looks at samples as the model's processor does.
+    pub inspector: Inspector,
+    /// What was left out.
+    pub validation: Validation,
+    /// What is trained on.
+    pub items: Validated,
+    /// General questions that are mixed in.
+    pub general: Validated,
+}
+
+impl Validation {
     /// Looks at the items of a file on all cores; `measure` says what one weighs, or why it cannot be trained.
     ///
     /// Errors: of data when the file cannot be read again.
-    pub fn admit(
+    pub fn validate(
         &mut self,
         path: &Path,
         items: Vec<Item>,
         measure: impl Fn(&Item) -> Result<Vec<SampleSize>, String> + Sync,
-    ) -> anyhow::Result<Admitted> {
+    ) -> Result<Validated> {
         let outcomes: Vec<_> = items.par_iter().map(&measure).collect();
         let rows = lines_of_items(path)?;
         self.n_seen += items.len();
-        let mut admitted = Admitted::default();
+        let mut validated = Validated::default();
         for ((item, outcome), row) in items.into_iter().zip(outcomes).zip(rows) {
             match outcome {
                 Ok(sizes) => {
-                    admitted.items.push(item);
-                    admitted.sizes.push(sizes);
+                    validated.items.push(item);
+                    validated.sizes.push(sizes);
                 }
                 Err(reason) => self.rejected.push(Rejected {
                     file: path.to_owned(),
@@ -70,7 +83,7 @@ impl Admission {
                 }),
             }
         }
-        Ok(admitted)
+        Ok(validated)
     }
 
     /// How many samples were looked at, and how many of them were left out.
@@ -83,31 +96,31 @@ impl Admission {
         self.rejected.iter().take(count).map(Rejected::text).collect()
     }
 
-    /// Writes what was left out into the run's folder and tells of it.
+    /// Writes what was left out into the run's folder and reports it.
     ///
     /// Errors: of data where all samples or a larger share than `max_rejected` were left out; of output when the file
     /// cannot be written.
-    pub fn conclude(&self, out: &Path, max_rejected: f64, context: &Context) -> anyhow::Result<()> {
-        let Some(first) = self.rejected.first() else {
-            return Ok(());
-        };
+    pub fn conclude(&self, out: &Path, max_rejected: f64, context: &Context) -> Result {
         let list = out.join(REJECTED_FILE);
+        let Some(first) = self.rejected.first() else {
+            return Ok(remove_if_there(&list)?);
+        };
         write_whole(&list, &self.rejected)?;
         let (n_seen, n_rejected) = self.counts();
-        let told = format!(
+        let summary = format!(
             "{n_rejected} of {n_seen} samples cannot be trained, the first: {}",
             first.text()
         );
         let hint = format!("{} lists them all", list.display());
         if n_rejected == n_seen {
-            return Err(Failure::data(told).hint(hint).into());
+            return Err(Failure::data(summary).hint(hint));
         }
         if n_rejected as f64 > max_rejected * n_seen as f64 {
-            let problem = format!("{told}; `data.max_rejected` allows a share of {max_rejected}");
-            return Err(Failure::data(problem).hint(hint).into());
+            let problem = format!("{summary}; `data.max_rejected` allows a share of {max_rejected}");
+            return Err(Failure::data(problem).hint(hint));
         }
         if !context.global.quiet {
-            eprintln!("{told}; they are left out ({hint})");
+            eprintln!("{summary}; they are left out ({hint})");
         }
         Ok(())
     }

@@ -5,80 +5,16 @@ use std::time::UNIX_EPOCH;
 
 use align::sft::SftConfig;
 use align::training::SettingError;
-use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use engine::{ComputeDevice, DEVICES, EngineOptions, FeatureFolder, Inspector, LocalEngine, Trainable};
-use serde_json::{Value, json};
 use vlm::adapter::LoraConfig;
 use vlm::image_processor::PictureLimits;
 use vlm::weights::WeightType;
 
-use super::run_folder::required;
-use crate::args::Device;
+use crate::arguments::Device;
+use crate::config::required;
 use crate::config::tables::ModelTable;
-use crate::errors::Failure;
+use crate::errors::{Failure, Result};
 use crate::hub::{self, Kind};
-
-/// Which model to use.
-#[derive(Clone, Debug, Args)]
-pub struct ModelArguments {
-    /// The model: a Hugging Face folder of Qwen2-VL, Qwen2.5-VL, InternVL2.5 or InternVL3, or its name on the hub
-    #[arg(long, value_name = "DIR|NAME")]
-    pub model: PathBuf,
-    /// A LoRA adapter in PEFT layout, put on top of the model: a folder, or its name on the hub
-    #[arg(long, value_name = "DIR|NAME")]
-    pub adapter: Option<PathBuf>,
-    /// The type that weights are held and saved in; all computing is in f32
-    #[arg(long, value_name = "TYPE", default_value = "auto", value_parser = weight_type())]
-    pub dtype: WeightType,
-    /// Enlarge pictures of fewer pixels [default: as the model's folder says]
-    #[arg(long, value_name = "N")]
-    pub min_pixels: Option<usize>,
-    /// Shrink pictures of more pixels; 784 make a token of Qwen2.5-VL [default: as the model's folder says]
-    #[arg(long, value_name = "N")]
-    pub max_pixels: Option<usize>,
-    /// Cut a picture into at most N tiles, for InternVL [default: as the model's folder says]
-    #[arg(long, value_name = "N")]
-    pub max_dynamic_patch: Option<usize>,
-}
-
-/// The types by their names in transformers.
-fn weight_type() -> impl TypedValueParser<Value = WeightType> {
-    PossibleValuesParser::new(["auto", "float32", "bfloat16", "float16"]).map(|name| match name.as_str() {
-        "float32" => WeightType::Float32,
-        "bfloat16" => WeightType::BFloat16,
-        "float16" => WeightType::Float16,
-        _ => WeightType::Auto,
-    })
-}
-
-impl ModelArguments {
-    /// The same as settings name it.
-    pub fn table(&self) -> ModelTable {
-        ModelTable {
-            path: Some(self.model.clone()),
-            adapter: self.adapter.clone(),
-            dtype: self.dtype,
-            min_pixels: self.min_pixels,
-            max_pixels: self.max_pixels,
-            max_dynamic_patch: self.max_dynamic_patch,
-        }
-    }
-
-    /// What of them decides about answers, under the options' names, for records that a command is held to when it goes
-    /// on.
-    pub fn deciding(&self) -> Value {
-        let shown = |path: &Path| path.display().to_string();
-        json!({
-            "model": shown(&self.model),
-            "adapter": self.adapter.as_deref().map(shown),
-            "dtype": self.dtype,
-            "min_pixels": self.min_pixels,
-            "max_pixels": self.max_pixels,
-            "max_dynamic_patch": self.max_dynamic_patch,
-        })
-    }
-}
 
 impl ModelTable {
     /// The policy by its folders, which tell it from others of the same name, and by its type and the limits of its
@@ -121,7 +57,7 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
 /// change. (A hash of the weights would take as long as reading them.)
 ///
 /// Errors: of usage when no model is named; of model when its folder is not what it should be.
-pub fn identity(table: &ModelTable) -> anyhow::Result<String> {
+pub fn identity(table: &ModelTable) -> Result<String> {
     let folder = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
     check_folder(&folder, "config.json", "model")?;
     let mut files = Vec::new();
@@ -142,7 +78,7 @@ pub fn identity(table: &ModelTable) -> anyhow::Result<String> {
 ///
 /// Errors: of usage when the device is not part of this build or no model is named; of model when a folder is not what
 /// it should be; whatever the engine meets.
-pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device) -> anyhow::Result<LocalEngine> {
+pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device) -> Result<LocalEngine> {
     open_with(table, trainable, seed, device, &Passes::default())
 }
 
@@ -194,7 +130,7 @@ pub fn open_with(
     seed: u64,
     device: Device,
     passes: &Passes,
-) -> anyhow::Result<LocalEngine> {
+) -> Result<LocalEngine> {
     let name = required(table.path.as_ref(), "model.path")?;
     let model = hub::folder(name, Kind::Model)?;
     check_folder(&model, "config.json", "model")?;
@@ -227,7 +163,7 @@ pub fn open_with(
 /// Opens what looks at samples before training, for which no weights are fetched.
 ///
 /// Errors: of usage when no model is named; of model when its folder is not what it should be.
-pub fn inspector(table: &ModelTable, max_length: usize) -> anyhow::Result<Inspector> {
+pub fn inspector(table: &ModelTable, max_length: usize) -> Result<Inspector> {
     let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Description)?;
     check_folder(&model, "config.json", "model")?;
     Ok(Inspector::open(&model, &table.picture_limits(), max_length)?)
@@ -253,6 +189,6 @@ pub fn device(device: Device) -> Result<ComputeDevice, Failure> {
             "--device {name}: not part of this build: expected {}",
             DEVICES.join(" or ")
         );
-        Failure::usage(problem).hint(format!("build it in with `cargo build --release --features {name}`"))
+        Failure::settings(problem).hint(format!("build it in with `cargo build --release --features {name}`"))
     })
 }
