@@ -16,8 +16,6 @@ use serde_json::Value as Json;
 use crate::error::Error;
 use crate::tokenizer::{named_token, read_json};
 
-pub use clock::format_time;
-
 /// The name under which the one template of an environment is known.
 const NAME: &str = "chat_template";
 
