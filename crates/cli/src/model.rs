@@ -7,7 +7,7 @@ use align::sft::SftConfig;
 use align::training::SettingError;
 use engine::{ComputeDevice, DEVICES, EngineOptions, FeatureFolder, Inspector, LocalEngine, Trainable};
 use vlm::adapter::LoraConfig;
-use vlm::image_processor::PictureLimits;
+use vlm::image_processor::ImageLimits;
 use vlm::weights::WeightType;
 
 use crate::arguments::Device;
@@ -31,8 +31,8 @@ impl ModelTable {
     }
 
     /// How large pictures may become, where that is not the folder's to say.
-    pub fn picture_limits(&self) -> PictureLimits {
-        PictureLimits {
+    pub fn picture_limits(&self) -> ImageLimits {
+        ImageLimits {
             min_pixels: self.min_pixels,
             max_pixels: self.max_pixels,
             max_dynamic_patch: self.max_dynamic_patch,

@@ -7,7 +7,7 @@ use align::engine::{EngineError, Reply, Sequence};
 use align::types::Message;
 use vlm::batch::Batch;
 use vlm::config::Config;
-use vlm::image_processor::PictureLimits;
+use vlm::image_processor::ImageLimits;
 use vlm::processor::Processor;
 
 use crate::inputs::Prepared;
@@ -16,7 +16,7 @@ use crate::{engine_error, folder_error};
 /// A model's processor, with pictures within limits.
 ///
 /// Errors: `Model`, naming the file and key, or the limit.
-pub(crate) fn open_processor(model: &Path, limits: &PictureLimits) -> Result<Processor, EngineError> {
+pub(crate) fn open_processor(model: &Path, limits: &ImageLimits) -> Result<Processor, EngineError> {
     let processor = Processor::open(model).map_err(folder_error)?;
     processor
         .within(limits)
@@ -47,7 +47,7 @@ impl Inspector {
     /// is in tokens; the model's own limit holds besides.
     ///
     /// Errors: `Model`, naming the file and key, or the limit.
-    pub fn open(model: &Path, limits: &PictureLimits, max_length: usize) -> Result<Self, EngineError> {
+    pub fn open(model: &Path, limits: &ImageLimits, max_length: usize) -> Result<Self, EngineError> {
         let config = Config::load(model).map_err(folder_error)?;
         Ok(Self {
             processor: open_processor(model, limits)?,

@@ -10,7 +10,7 @@ use align::engine::EngineError;
 use burn::tensor::{Device, Tensor};
 use vlm::config::{Config, TextConfig};
 use vlm::model::{VOCABULARY_CHUNK, Vlm};
-use vlm::parameter::{Group, Parameters};
+use vlm::parameter::{ParameterGroup, Parameters};
 use vlm::weights::WeightType;
 
 use crate::engine_error;
@@ -87,14 +87,14 @@ impl ModelSizes {
             *all += count;
             *of_trained += if trained.contains(&parameter.group()) { count } else { 0 };
         });
-        let of = |group: Group| groups.get(group.name()).map_or(0, |[all, _]| *all);
+        let of = |group: ParameterGroup| groups.get(group.name()).map_or(0, |[all, _]| *all);
         let embedding = (config.text.vocab_size * config.text.hidden_size) as u64;
         let embeddings = if config.text.tie_word_embeddings { 1 } else { 2 };
         Ok(Self {
-            decoder: of(Group::Language).saturating_sub(embeddings * embedding) + of(Group::Adapter),
+            decoder: of(ParameterGroup::Language).saturating_sub(embeddings * embedding) + of(ParameterGroup::Adapter),
             head: embedding,
-            vision: of(Group::Vision),
-            projector: of(Group::Projector),
+            vision: of(ParameterGroup::Vision),
+            projector: of(ParameterGroup::Projector),
             groups,
             text: config.text.clone(),
             tokens_per_patch: 1.0 / (config.merge_size * config.merge_size) as f64,
@@ -112,7 +112,7 @@ impl ModelSizes {
         self.groups.values().map(|[_, trained]| trained).sum()
     }
 
-    fn trains(&self, group: Group) -> bool {
+    fn trains(&self, group: ParameterGroup) -> bool {
         self.groups.get(group.name()).is_some_and(|[_, trained]| *trained > 0)
     }
 
@@ -127,7 +127,10 @@ impl ModelSizes {
         let layers = text.num_hidden_layers as f64;
         let logits = part.reply_tokens * text.vocab_size.min(VOCABULARY_CHUNK) as f64;
         let bytes = |numbers: f64| (numbers * n_parts as f64) as u64 * BYTES;
-        let adapter = self.groups.get(Group::Adapter.name()).map_or(0, |[all, _]| *all);
+        let adapter = self
+            .groups
+            .get(ParameterGroup::Adapter.name())
+            .map_or(0, |[all, _]| *all);
         let halves_trained = if self.bytes_per_weight == BYTES {
             0
         } else {
@@ -175,9 +178,16 @@ impl ModelSizes {
     pub fn train(&self, load: Load, recompute: bool) -> f64 {
         // Back through a layer takes as much as forward for what comes in, and again for its weights where they are
         // trained.
-        let weights = if self.trains(Group::Language) { 1.0 } else { 0.0 };
+        let weights = if self.trains(ParameterGroup::Language) {
+            1.0
+        } else {
+            0.0
+        };
         let passes = 2.0 + weights + if recompute { 1.0 } else { 0.0 };
-        let (through_tower, through_projector) = match (self.trains(Group::Vision), self.trains(Group::Projector)) {
+        let (through_tower, through_projector) = match (
+            self.trains(ParameterGroup::Vision),
+            self.trains(ParameterGroup::Projector),
+        ) {
             (true, _) => (3.0, 3.0),
             (false, true) => (0.0, 3.0),
             (false, false) => (0.0, 0.0),
@@ -187,7 +197,7 @@ impl ModelSizes {
 
     /// Whether pictures go through the vision tower once for all epochs.
     pub fn keeps_pictures(&self) -> bool {
-        !self.trains(Group::Vision)
+        !self.trains(ParameterGroup::Vision)
     }
 }
 

@@ -10,7 +10,7 @@ use align::engine::EngineError;
 use burn::tensor::{Device, Tensor};
 use sha2::{Digest, Sha256};
 use vlm::model::Vlm;
-use vlm::parameter::{Group, Parameters};
+use vlm::parameter::{ParameterGroup, Parameters};
 use vlm::processor::Processor;
 use vlm::tensor_file::{NamedTensor, TensorFile, write_tensors};
 
@@ -85,14 +85,14 @@ impl FeatureStore {
 }
 
 fn hash_of_model(model: &Vlm, processor: &Processor, stage: Stage) -> [u8; 32] {
-    let groups: &[Group] = match stage {
-        Stage::Seen => &[Group::Vision],
-        Stage::Projected => &[Group::Vision, Group::Projector],
+    let groups: &[ParameterGroup] = match stage {
+        Stage::Seen => &[ParameterGroup::Vision],
+        Stage::Projected => &[ParameterGroup::Vision, ParameterGroup::Projector],
     };
     let mut hash = Sha256::new();
     hash.update(format!("{stage:?}"));
     hash.update(env!("CARGO_PKG_VERSION"));
-    hash.update(format!("{:?}", processor.pictures()));
+    hash.update(format!("{:?}", processor.image_processor()));
     hash.update(model.config().to_json().to_string());
     model.clone().visit_parameters(&mut |parameter| {
         if groups.contains(&parameter.group()) {

@@ -133,7 +133,7 @@ pub fn encode(
     let row_length = patches.first().map_or(0, |patches| patches.row_length());
     let pixel_values = pixels(values, [n_patches, row_length], &model.device());
     let all = match stage {
-        Stage::Seen => model.see_images(pixel_values, &grids),
+        Stage::Seen => model.vision_features(pixel_values, &grids),
         Stage::Projected => model.encode_images(pixel_values, &grids),
     }
     .map_err(engine_error)?;

@@ -12,7 +12,7 @@ use vlm::batch::Batch;
 use vlm::generate::{GenerateOptions, Prompt, generate};
 use vlm::model::Vlm;
 use vlm::optim::{AdamWSettings, grad_norm};
-use vlm::parameter::Group;
+use vlm::parameter::ParameterGroup;
 use vlm::processor::Processor;
 use vlm::training::{NamedValues, sum_gradients};
 
@@ -35,7 +35,7 @@ pub struct LocalEngine {
     pub(crate) processor: Processor,
     pub(crate) lora: Option<LoraConfig>,
     pub(crate) optimizer: vlm::optim::AdamW,
-    groups: Vec<Group>,
+    groups: Vec<ParameterGroup>,
     gradients: NamedValues,
     /// Sequences whose gradients are held; numbers those that come, so that what is dropped of each follows from its
     /// place in the optimizer step, however the step is cut.
@@ -68,13 +68,13 @@ impl LocalEngine {
         let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pools = (0..options.workers.max(1)).map(pool).collect::<Result<_, _>>();
         let groups = options.trainable.groups();
-        let stage = if groups.contains(&Group::Projector) {
+        let stage = if groups.contains(&ParameterGroup::Projector) {
             Stage::Seen
         } else {
             Stage::Projected
         };
         let mut features = FeatureCache::new(stage);
-        if let (Some(folder), false) = (&options.feature_folder, groups.contains(&Group::Vision)) {
+        if let (Some(folder), false) = (&options.feature_folder, groups.contains(&ParameterGroup::Vision)) {
             features.keep_in(FeatureStore::open(folder, &model, &processor, stage)?);
         }
         Ok(Self {
@@ -105,7 +105,7 @@ impl LocalEngine {
 
     /// Whether pictures must go through the vision tower anew each time.
     fn trains_vision(&self) -> bool {
-        self.groups.contains(&Group::Vision)
+        self.groups.contains(&ParameterGroup::Vision)
     }
 
     /// The pictures of sequences as far as they have gone through what is frozen.

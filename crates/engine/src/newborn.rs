@@ -7,7 +7,7 @@ use align::engine::EngineError;
 use align::training::{SettingError, check_at_least_zero, check_count};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use vlm::config::{Config, TextConfig};
+use vlm::config::{CONFIG_FILE, Config, TextConfig};
 use vlm::families::qwen2_5_vl::{FeedForwardKind, VisionConfig, VisionTokens, new_config};
 use vlm::image_processor::ImageSettings;
 use vlm::model::Vlm;
@@ -184,5 +184,5 @@ fn config(size: &ModelSize, folder: &Path) -> Result<Config, EngineError> {
         norm: NormKind::Rms,
         feed_forward: FeedForwardKind::Gated,
     };
-    new_config(&text, &vision, tokens).map_err(engine_error)
+    Config::from_json(new_config(&text, &vision, tokens), Path::new(CONFIG_FILE)).map_err(engine_error)
 }

@@ -7,9 +7,9 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vlm::adapter::{LoraConfig, TARGETS, TargetModules};
 use vlm::config::Config;
-use vlm::image_processor::PictureLimits;
+use vlm::image_processor::ImageLimits;
 use vlm::model::Vlm;
-use vlm::parameter::Group;
+use vlm::parameter::ParameterGroup;
 use vlm::weights::WeightType;
 
 /// Which parameters are trained.
@@ -178,7 +178,7 @@ impl Trainable {
     }
 
     /// The groups of parameters that collect gradients.
-    pub(crate) fn groups(&self) -> Vec<Group> {
+    pub(crate) fn groups(&self) -> Vec<ParameterGroup> {
         match self {
             Self::Frozen => Vec::new(),
             Self::Full {
@@ -187,14 +187,14 @@ impl Trainable {
                 freeze_language_model,
                 ..
             } => [
-                (Group::Vision, *freeze_vision_tower),
-                (Group::Projector, *freeze_multi_modal_projector),
-                (Group::Language, *freeze_language_model),
+                (ParameterGroup::Vision, *freeze_vision_tower),
+                (ParameterGroup::Projector, *freeze_multi_modal_projector),
+                (ParameterGroup::Language, *freeze_language_model),
             ]
             .into_iter()
             .filter_map(|(group, frozen)| (!frozen).then_some(group))
             .collect(),
-            Self::Lora { .. } => vec![Group::Adapter],
+            Self::Lora { .. } => vec![ParameterGroup::Adapter],
         }
     }
 
@@ -211,7 +211,7 @@ impl Trainable {
                 r: *r,
                 alpha: *lora_alpha,
                 dropout: *lora_dropout,
-                rank_stabilised: false,
+                rank_stabilized: false,
                 target_modules: target_modules.clone(),
             }),
             _ => None,
@@ -229,7 +229,7 @@ pub struct EngineOptions {
     /// The type its weights are held and saved in.
     pub weight_type: WeightType,
     /// How large pictures may become, where that is not the folder's to say.
-    pub picture_limits: PictureLimits,
+    pub picture_limits: ImageLimits,
     /// A PEFT folder on top of it. Trained further where [`Trainable::Lora`] is chosen, on the layers that it adapts.
     pub adapter: Option<PathBuf>,
     /// Where to compute.
@@ -270,7 +270,7 @@ impl EngineOptions {
             base_model: model.to_string_lossy().into_owned(),
             model,
             weight_type: WeightType::default(),
-            picture_limits: PictureLimits::default(),
+            picture_limits: ImageLimits::default(),
             adapter: None,
             device,
             trainable: Trainable::Frozen,

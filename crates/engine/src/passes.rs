@@ -102,8 +102,7 @@ pub fn forward<'a>(
 pub fn reply_scores(micro_batch: &MicroBatch, pass: Option<&ScoredPass>) -> Vec<TokenScores> {
     let of_pass = pass.map(ScoredPass::scores);
     let logprobs = of_pass.map_or_else(Vec::new, |scores| values(scores.logprobs.clone()));
-    let entropies = of_pass.and_then(|scores| scores.entropies.clone());
-    let entropies = entropies.map_or_else(Vec::new, values);
+    let entropies = of_pass.map_or_else(Vec::new, |scores| values(scores.entropies.clone()));
     let (mut logprobs, mut entropies) = (logprobs.into_iter(), entropies.into_iter());
     let scores = micro_batch.members().map(|one| {
         let n = one.reply().len();
@@ -166,7 +165,7 @@ pub fn picture_rows(model: &Vlm, members: &[&Prepared], pictures: &Pictures) -> 
         // Each alone: a picture's bits do not depend on those beside it.
         Pictures::Seen(seen) => files
             .iter()
-            .map(|file| model.project_images(seen[*file].clone()))
+            .map(|file| model.project_features(seen[*file].clone()))
             .collect(),
         Pictures::Encode(processor) => {
             let mut distinct = files.clone();

@@ -1,9 +1,9 @@
-//! Reads and processes pictures as a model takes them and prints the rate as one JSON line; `bench/images.py` runs it
+//! Reads and processes images as a model takes them and prints the rate as one JSON line; `bench/images.py` runs it
 //! beside Hugging Face's processors.
 //!
-//!     cargo run --release --example process_images -- MODEL_DIR ROUNDS OUT_DIR PICTURE...
+//!     cargo run --release --example process_images -- MODEL_DIR ROUNDS OUT_DIR IMAGE...
 //!
-//! Every picture is read and decoded anew in every round, by as many threads as RAYON_NUM_THREADS says. The values of
+//! Every image is read and decoded again in every round, on RAYON_NUM_THREADS threads. The values of
 //! each are left in `OUT_DIR/<number>.f32`, for comparison.
 
 use std::error::Error;
@@ -16,22 +16,15 @@ use vlm::processor::Processor;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, rounds, out, pictures @ ..] = &arguments[..] else {
-        return Err("expected: process_images MODEL_DIR ROUNDS OUT_DIR PICTURE...".into());
+    let [model, rounds, out, images @ ..] = &arguments[..] else {
+        return Err("expected: process_images MODEL_DIR ROUNDS OUT_DIR IMAGE...".into());
     };
-    let pictures: Vec<PathBuf> = pictures.iter().map(PathBuf::from).collect();
     let processor = Processor::open(model.as_ref())?;
-    let process = || -> Result<Vec<Vec<f32>>, vlm::error::Error> {
-        pictures
-            .par_iter()
-            .map(|path| Ok(processor.pictures().process_file(path)?.pixel_values()))
-            .collect()
-    };
-    let mut values = process()?;
+    let mut values = process(&processor, images)?;
     let mut seconds: Vec<f64> = Vec::new();
     for _ in 0..rounds.parse()? {
         let began = Instant::now();
-        values = process()?;
+        values = process(&processor, images)?;
         seconds.push(began.elapsed().as_secs_f64());
     }
     for (number, values) in values.iter().enumerate() {
@@ -41,7 +34,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     seconds.sort_by(f64::total_cmp);
     println!(
         "{}",
-        json!({ "images_per_s": pictures.len() as f64 / seconds[seconds.len() / 2] })
+        json!({ "images_per_s": images.len() as f64 / seconds[seconds.len() / 2] })
     );
     Ok(())
+}
+
+fn process(processor: &Processor, images: &[String]) -> Result<Vec<Vec<f32>>, vlm::error::Error> {
+    images
+        .par_iter()
+        .map(|path| Ok(processor.image_processor().process_file(path.as_ref())?.pixel_values()))
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! Writes a checkpoint of random bf16 weights at the published shape of Qwen2.5-VL-3B, in shards as published, with a
+//! Writes a checkpoint of random bf16 weights in the published sizes of Qwen2.5-VL-3B, in shards as published, with a
 //! small tokenizer: what memory and time cost at real size can be measured on it without a download.
 //!
 //!     cargo run --release -p vlm --example random_checkpoint -- DIR
@@ -23,7 +23,7 @@ const SHARD_BYTES: usize = 4_000_000_000;
 /// Standard deviation of matrices.
 const DEVIATION: f64 = 0.02;
 
-/// A tensor whose values are drawn when they are written.
+/// A tensor whose random values are computed when they are written.
 struct Random {
     key: String,
     shape: Vec<usize>,
@@ -44,15 +44,17 @@ impl View for &Random {
             let value = if self.key.ends_with(".bias") { 0.0 } else { 1.0 };
             return Cow::Owned(bf16::from_f32(value).to_le_bytes().repeat(count));
         }
-        // Uniform, by a multiplicative hash of the place (Steele and others' SplitMix64).
+        // Uniform, by a multiplicative hash of the index (Steele and others' SplitMix64).
         let width = DEVIATION * 12_f64.sqrt();
-        let value = |index: usize| {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        for index in 0..count {
             let mut word = (index as u64 + self.key.len() as u64 * 1_000_003).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            bf16::from_f64(width * ((word >> 40) as f64 / f64::from(1 << 24) - 0.5)).to_le_bytes()
-        };
-        Cow::Owned((0..count).flat_map(value).collect())
+            let value = width * ((word >> 40) as f64 / f64::from(1 << 24) - 0.5);
+            bytes.extend(bf16::from_f64(value).to_le_bytes());
+        }
+        Cow::Owned(bytes)
     }
 
     fn data_len(&self) -> usize {
@@ -102,14 +104,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     TokenizerRecipe::qwen(1024, &[]).train(["What is in the pictures? A red square beside a dog."], &folder)?;
     ImageSettings::default().write(&folder)?;
     let tokenizer = Tokenizer::open(&folder)?;
-    let id = |token: &str| tokenizer.token_id(token).ok_or("a special token is missing");
+    let [image, video, vision_start, vision_end] =
+        ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+            .map(|token| tokenizer.token_id(token).ok_or("a special token is missing"));
     let tokens = VisionTokens {
-        image: id("<|image_pad|>")?,
-        video: id("<|video_pad|>")?,
-        vision_start: id("<|vision_start|>")?,
-        vision_end: id("<|vision_end|>")?,
+        image: image?,
+        video: video?,
+        vision_start: vision_start?,
+        vision_end: vision_end?,
     };
-    let mut config = new_config(&text(), &vision(), tokens)?.to_json().clone();
+    let mut config = new_config(&text(), &vision(), tokens);
     config["torch_dtype"] = json!("bfloat16");
     std::fs::write(folder.join(CONFIG_FILE), format!("{config:#}\n"))?;
 
@@ -161,14 +165,14 @@ fn vision_weights(config: &VisionConfig) -> Shapes {
     ];
     let mut shapes = vec![("visual.patch_embed.proj.weight".to_owned(), patch)];
     for index in 0..config.depth {
-        let key = |name: &str| format!("visual.blocks.{index}.{name}");
-        shapes.push((key("norm1.weight"), vec![d]));
-        shapes.push((key("norm2.weight"), vec![d]));
-        linear(&mut shapes, &key("attn.qkv"), [3 * d, d], true);
-        linear(&mut shapes, &key("attn.proj"), [d, d], true);
-        linear(&mut shapes, &key("mlp.gate_proj"), [inner, d], true);
-        linear(&mut shapes, &key("mlp.up_proj"), [inner, d], true);
-        linear(&mut shapes, &key("mlp.down_proj"), [d, inner], true);
+        let block = format!("visual.blocks.{index}");
+        shapes.push((format!("{block}.norm1.weight"), vec![d]));
+        shapes.push((format!("{block}.norm2.weight"), vec![d]));
+        linear(&mut shapes, &format!("{block}.attn.qkv"), [3 * d, d], true);
+        linear(&mut shapes, &format!("{block}.attn.proj"), [d, d], true);
+        linear(&mut shapes, &format!("{block}.mlp.gate_proj"), [inner, d], true);
+        linear(&mut shapes, &format!("{block}.mlp.up_proj"), [inner, d], true);
+        linear(&mut shapes, &format!("{block}.mlp.down_proj"), [d, inner], true);
     }
     shapes.push(("visual.merger.ln_q.weight".to_owned(), vec![d]));
     linear(&mut shapes, "visual.merger.mlp.0", [merged, merged], true);
@@ -186,16 +190,16 @@ fn text_weights(config: &TextConfig) -> Shapes {
     let kv = config.num_key_value_heads * config.head_dim();
     let mut shapes = vec![("model.embed_tokens.weight".to_owned(), vec![config.vocab_size, d])];
     for index in 0..config.num_hidden_layers {
-        let key = |name: &str| format!("model.layers.{index}.{name}");
-        shapes.push((key("input_layernorm.weight"), vec![d]));
-        shapes.push((key("post_attention_layernorm.weight"), vec![d]));
-        linear(&mut shapes, &key("self_attn.q_proj"), [d, d], true);
-        linear(&mut shapes, &key("self_attn.k_proj"), [kv, d], true);
-        linear(&mut shapes, &key("self_attn.v_proj"), [kv, d], true);
-        linear(&mut shapes, &key("self_attn.o_proj"), [d, d], false);
-        linear(&mut shapes, &key("mlp.gate_proj"), [inner, d], false);
-        linear(&mut shapes, &key("mlp.up_proj"), [inner, d], false);
-        linear(&mut shapes, &key("mlp.down_proj"), [d, inner], false);
+        let layer = format!("model.layers.{index}");
+        shapes.push((format!("{layer}.input_layernorm.weight"), vec![d]));
+        shapes.push((format!("{layer}.post_attention_layernorm.weight"), vec![d]));
+        linear(&mut shapes, &format!("{layer}.self_attn.q_proj"), [d, d], true);
+        linear(&mut shapes, &format!("{layer}.self_attn.k_proj"), [kv, d], true);
+        linear(&mut shapes, &format!("{layer}.self_attn.v_proj"), [kv, d], true);
+        linear(&mut shapes, &format!("{layer}.self_attn.o_proj"), [d, d], false);
+        linear(&mut shapes, &format!("{layer}.mlp.gate_proj"), [inner, d], false);
+        linear(&mut shapes, &format!("{layer}.mlp.up_proj"), [inner, d], false);
+        linear(&mut shapes, &format!("{layer}.mlp.down_proj"), [d, inner], false);
     }
     shapes.push(("model.norm.weight".to_owned(), vec![d]));
     shapes

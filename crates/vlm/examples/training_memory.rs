@@ -1,11 +1,10 @@
-//! Memory and processor time of one training step over 4,096 tokens, two pictures among them: everything at once and
-//! kept, then with attention by strips, log-probabilities by chunks and recomputed layers one after the other. And of
-//! one over eight replies to such a prompt: each with a prompt of its own, then the prompt once for all of them.
+//! Memory and CPU time of one training step over 4,096 tokens, two images among them: eager and all activations kept,
+//! then with blockwise attention, chunked log-probabilities and recomputed layers one after the other. And of one over
+//! eight replies to such a prompt: each with a prompt of its own, then the prompt once for all of them.
 //!
 //! `cargo run --release --example training_memory` runs each variant in a process of its own and prints a table. Memory
-//! is the most that the process held during the step less what it held with the model loaded (Linux's `VmHWM` and
-//! `VmRSS`); gradients are part of it. Time is that of all cores together, which other work on the machine disturbs
-//! least.
+//! is the process's peak during the step minus its size with the model loaded (Linux's `VmHWM` and `VmRSS`); gradients
+//! are part of it. Time is that of all cores together, on which other work on the machine has the least influence.
 
 use std::error::Error;
 use std::path::Path;
@@ -16,26 +15,26 @@ use serde_json::json;
 use vlm::batch::{Batch, SequenceGroup, TokenSequence};
 use vlm::config::Config;
 use vlm::model::Vlm;
-use vlm::parameter::Group;
+use vlm::parameter::ParameterGroup;
 use vlm::scored_pass::ScoredTokens;
 
 const TOKENS: usize = 4096;
-/// Each picture has 64 by 64 patches, which make 1,024 tokens.
+/// Each image has 64 by 64 patches, which make 1,024 tokens.
 const GRID: [usize; 3] = [1, 64, 64];
-const TOKENS_OF_PICTURE: usize = 1024;
+const TOKENS_OF_IMAGE: usize = 1024;
 const IMAGE_TOKEN: u32 = 7;
 
 /// Replies of a group, and the tokens of each.
 const REPLIES: usize = 8;
 const TOKENS_OF_REPLY: usize = 256;
 
-/// What is compared: a title, and variants of which the first is the measure of the others.
+/// What is compared: a title, and variants of which the first is the baseline of the others.
 const TABLES: [(&str, &[(&str, &str)]); 2] = [
     (
         "one step over 4,096 tokens",
         &[
-            ("plain", "all at once, all kept"),
-            ("kernels", "attention by strips, log-probabilities by chunks"),
+            ("plain", "eager, all activations kept"),
+            ("kernels", "blockwise attention, chunked log-probabilities"),
             ("recomputed", "the same, layers recomputed"),
         ],
     ),
@@ -82,7 +81,7 @@ fn step(variant: &str) -> Result<(), Box<dyn Error>> {
     let config = config()?;
     let mut model = Vlm::init(&config, 0, &Device::flex())?;
     if variant == "plain" {
-        model = model.all_at_once();
+        model = model.eager();
     }
     std::fs::write("/proc/self/clear_refs", "5")?;
     let (loaded, began) = (megabytes("VmRSS")?, cpu_seconds()?);
@@ -97,20 +96,21 @@ fn step(variant: &str) -> Result<(), Box<dyn Error>> {
 
 /// One pass forward and back: over replies to one prompt, or without any over a long text.
 fn train(model: &Vlm, replies: &[usize], recompute: bool) -> Result<(), Box<dyn Error>> {
-    let picture = std::iter::repeat_n(IMAGE_TOKEN, TOKENS_OF_PICTURE);
+    let image = std::iter::repeat_n(IMAGE_TOKEN, TOKENS_OF_IMAGE);
     let prompt: Vec<u32> = words(0, 40)
-        .chain(picture.clone())
+        .chain(image.clone())
         .chain(words(40, 20))
-        .chain(picture)
+        .chain(image)
         .collect();
-    let continued = |first, count| prompt.iter().copied().chain(words(first, count)).collect::<Vec<u32>>();
-    let sequences = match replies {
-        [] => vec![continued(60, TOKENS - prompt.len())],
-        replies => replies
-            .iter()
-            .map(|reply| continued(60 + reply, TOKENS_OF_REPLY))
-            .collect(),
-    };
+    let mut continuations = Vec::new();
+    if replies.is_empty() {
+        continuations.push(words(60, TOKENS - prompt.len()));
+    }
+    continuations.extend(replies.iter().map(|reply| words(60 + reply, TOKENS_OF_REPLY)));
+    let sequences: Vec<Vec<u32>> = continuations
+        .into_iter()
+        .map(|continuation| prompt.iter().copied().chain(continuation).collect())
+        .collect();
     let members = sequences.iter().map(|ids| TokenSequence { ids, grids: &[GRID; 2] });
     let group = SequenceGroup {
         members: members.collect(),
@@ -119,15 +119,12 @@ fn train(model: &Vlm, replies: &[usize], recompute: bool) -> Result<(), Box<dyn 
     let batch = Batch::grouped(&[group], false, model.config())?;
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     for (index, ids) in sequences.iter().enumerate() {
-        // Every token after the pictures is learnt.
+        // Every token after the images is learned.
         rows.extend((prompt.len()..ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
         targets.extend_from_slice(&ids[prompt.len()..]);
     }
-    let images = Tensor::ones(
-        [2 * TOKENS_OF_PICTURE, model.config().text.hidden_size],
-        &Device::flex(),
-    ) * 0.02;
-    let view = model.training_view(&[Group::Language]);
+    let images = Tensor::ones([2 * TOKENS_OF_IMAGE, model.config().text.hidden_size], &Device::flex()) * 0.02;
+    let view = model.training_view(&[ParameterGroup::Language]);
     let tokens = ScoredTokens {
         rows: &rows,
         ids: &targets,
@@ -160,7 +157,7 @@ fn config() -> Result<Config, Box<dyn Error>> {
     Ok(Config::from_json(raw, Path::new("config.json"))?)
 }
 
-/// What this process has used of all cores.
+/// The CPU time of this process.
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
     const TICKS_A_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string("/proc/self/stat")?;

@@ -25,18 +25,18 @@ pub const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
 // What PEFT puts before the path of every module.
 const PREFIX: &str = "base_model.model.";
 
-/// What target modules have to be, as errors say it.
+/// What target modules have to be, for messages.
 pub const TARGETS: &str = "names of linear layers, a regular expression that some match, or `all-linear`";
 
-/// What stands between a matrix's letter and `.weight` where it was saved without PEFT's own method: PEFT's name for an
-/// adapter that nobody named.
+/// What comes between a matrix's letter and `.weight` where it was saved without PEFT's own method: PEFT's default name
+/// of an adapter.
 const DEFAULT_NAME: &str = ".default";
 
 impl Vlm {
-    /// Puts a fresh adapter on every layer chosen, in place of any there was; the model's output does not change yet.
-    /// Returns how many layers have one now.
+    /// Attaches a fresh adapter to every target layer, in place of any there was; the model's output does not change
+    /// yet. Returns how many layers have one now.
     ///
-    /// Errors: `Input` when the rank is 0, the pattern is no regular expression, or no layer is chosen.
+    /// Errors: `Input` when the rank is 0, the pattern is no regular expression, or no layer matches.
     pub fn attach_lora(&mut self, config: &LoraConfig, seed: u64) -> Result<usize, Error> {
         if config.r == 0 {
             return Err(Error::Input("LoRA rank: expected at least 1, got 0".to_owned()));
@@ -55,7 +55,7 @@ impl Vlm {
         Ok(chosen.len())
     }
 
-    /// The layers that an adapter of these target modules is put on, by name.
+    /// The layers that an adapter of these target modules adapts, by name.
     ///
     /// Errors: what was got instead of [`TARGETS`]: a pattern that is no regular expression, or one that chooses no
     /// layer.
@@ -76,7 +76,7 @@ impl Vlm {
         Ok(chosen)
     }
 
-    /// Takes all adapters off: the model as it was before.
+    /// Detaches all adapters: the model as it was before.
     pub fn detach_lora(&mut self) {
         self.visit_linears(&mut |linear| linear.set_adapter(None));
     }
@@ -88,7 +88,7 @@ impl Vlm {
 
     /// Reads a PEFT folder's adapter onto the model, in place of any there was. Modules may be named as in published
     /// checkpoints, as transformers has nested them since 4.52, or as seen from inside the nested model. Matrices are
-    /// f32 whatever the file's type. What comes back are the settings of layers that no pattern sets apart.
+    /// f32 whatever the file's type. Returns the settings of layers that no pattern overrides.
     ///
     /// Errors: `Io`, `File` or `Tensor`: a file is missing or broken, a setting is not supported, a matrix is missing,
     /// misshapen or belongs to no layer of this model, or there is none at all.
@@ -100,15 +100,15 @@ impl Vlm {
         self.visit_linears(&mut |linear| {
             modules.insert(naming.published(linear.module_name()));
         });
-        let mut places = places_by_module(&file, naming, &modules)?;
+        let mut keys = keys_by_module(&file, naming, &modules)?;
         let mut adapters = BTreeMap::new();
         let mut failure = None;
         self.visit_linears(&mut |linear| {
             let module = linear.module_name().to_owned();
-            let Some(place) = places.remove(&naming.published(&module)) else {
+            let Some(keys) = keys.remove(&naming.published(&module)) else {
                 return;
             };
-            match place.read(&file, &module, linear.widths(), &settings, &device) {
+            match keys.read(&file, &module, linear.widths(), &settings, &device) {
                 Ok(adapter) => drop(adapters.insert(module, adapter)),
                 Err(error) => failure = failure.take().or(Some(error)),
             }
@@ -116,8 +116,8 @@ impl Vlm {
         if let Some(error) = failure {
             return Err(error);
         }
-        if let Some(place) = places.values().next() {
-            return Err(file.tensor_error(&place.key("A"), "belongs to no adaptable layer".into()));
+        if let Some(keys) = keys.values().next() {
+            return Err(file.tensor_error(&keys.key("A"), "belongs to no adaptable layer".into()));
         }
         if adapters.is_empty() {
             return Err(Error::File {
@@ -138,18 +138,17 @@ impl Vlm {
     /// Errors: `Input` when no adapter is attached; `Io` or `File` when the folder cannot be written.
     pub fn save_adapter(&self, config: &LoraConfig, base_model: &str, folder: &Path) -> Result<(), Error> {
         let naming = self.naming();
-        let nested = |name: &str| naming.nested().key(&naming.published(name));
         let (mut layers, mut tensors) = (Vec::new(), Vec::new());
         self.clone().visit_linears(&mut |linear| {
             let Some(adapter) = linear.adapter() else { return };
             layers.push(AdaptedLayer {
-                path: nested(linear.module_name()),
+                path: naming.nested_name(linear.module_name()),
                 r: adapter.rank(),
                 alpha: adapter.alpha(),
             });
             adapter.clone().visit_parameters(&mut |parameter| {
                 tensors.push(NamedTensor {
-                    key: format!("{PREFIX}{}", nested(parameter.name())),
+                    key: format!("{PREFIX}{}", naming.nested_name(parameter.name())),
                     ..parameter.to_named_tensor()
                 });
             });
@@ -175,17 +174,17 @@ fn no_layer(target_modules: &TargetModules, layers: &[String]) -> String {
     )
 }
 
-/// Where a file holds the matrices of one layer.
+/// The keys of one layer's matrices in a file.
 #[derive(PartialEq)]
-struct Place {
+struct MatrixKeys {
     /// The layer's path in the model that PEFT adapted.
     path: String,
     /// What follows the matrix's letter.
     ending: String,
 }
 
-impl Place {
-    /// Where the matrix of this key is, if it is one.
+impl MatrixKeys {
+    /// The keys that this one belongs to, if it is a matrix's.
     fn of(key: &str) -> Option<Self> {
         let key = key.strip_prefix(PREFIX)?.strip_suffix(".weight")?;
         let (key, name) = key
@@ -211,47 +210,40 @@ impl Place {
         device: &Device,
     ) -> Result<Lora, Error> {
         let (r, strength) = settings.of_layer(&self.path);
-        let matrix = |letter, shape: [usize; 2]| {
-            let values = file.read(&self.key(letter), &shape)?;
-            Ok::<_, Error>(Tensor::from_data(values, device))
-        };
-        Ok(Lora::new(
-            module,
-            matrix("A", [r, d_in])?,
-            matrix("B", [d_out, r])?,
-            strength,
-        ))
+        let a = Tensor::from_data(file.read(&self.key("A"), &[r, d_in])?, device);
+        let b = Tensor::from_data(file.read(&self.key("B"), &[d_out, r])?, device);
+        Ok(Lora::new(module, a, b, strength))
     }
 }
 
-// For each adapted module, named the published way as `modules` are, where the file holds its matrices.
-fn places_by_module(
+// For each adapted module, named the published way as `modules` are, the keys of its matrices.
+fn keys_by_module(
     file: &TensorFile,
     naming: Naming,
     modules: &BTreeSet<String>,
-) -> Result<BTreeMap<String, Place>, Error> {
-    let mut places: BTreeMap<String, Place> = BTreeMap::new();
+) -> Result<BTreeMap<String, MatrixKeys>, Error> {
+    let mut by_module: BTreeMap<String, MatrixKeys> = BTreeMap::new();
     for key in file.keys() {
-        let Some(place) = Place::of(&key) else {
+        let Some(keys) = MatrixKeys::of(&key) else {
             let expected = format!("expected a key `{PREFIX}….lora_A.weight` or `….lora_B.weight`");
             return Err(file.tensor_error(&key, expected));
         };
-        // The path alone says which naming it is; from inside the nested model, its own `model.` is not seen.
-        let published = |path: &str| naming.of_key(path).published(path);
-        let from_inside = published(&format!("model.{}", place.path));
+        // The path alone says which naming it is; a path from inside the nested model lacks the leading `model.`.
+        let from_inside = format!("model.{}", keys.path);
+        let [from_inside, published] = [&from_inside, &keys.path].map(|path| naming.of_key(path).published(path));
         let module = if modules.contains(&from_inside) {
             from_inside
         } else {
-            published(&place.path)
+            published
         };
-        match places.get(&module) {
-            Some(other) if *other != place => {
+        match by_module.get(&module) {
+            Some(other) if *other != keys => {
                 return Err(file.tensor_error(&key, format!("`{}` names the same layer", other.key("A"))));
             }
-            _ => drop(places.insert(module, place)),
+            _ => drop(by_module.insert(module, keys)),
         }
     }
-    Ok(places)
+    Ok(by_module)
 }
 
 enum ModuleChoice {
@@ -279,7 +271,7 @@ impl ModuleChoice {
             Self::Names(names) => names
                 .iter()
                 .any(|name| paths.iter().any(|path| is_or_ends_in(path, name))),
-            // A pattern too costly to decide counts as no match.
+            // A pattern that exceeds the backtracking limit counts as no match.
             Self::Pattern(pattern) => paths.iter().any(|path| pattern.is_match(path).unwrap_or(false)),
         }
     }

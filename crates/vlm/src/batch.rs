@@ -1,37 +1,37 @@
-//! Token sequences side by side, padded to one length, or end to end in one row; each token with its place, each image
-//! token with its row. What several sequences begin with stands there once.
+//! Batches of token sequences: padded to one length, or packed end to end in one row; each token with its position, each
+//! image token with its row. A prefix that several sequences share is in the batch once.
 
 use std::ops::Range;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::kernels::{Span, mixed};
-use crate::text::Placement;
+use crate::kernels::{Span, splitmix64};
+use crate::rope::Placement;
 
-/// One sequence of a batch: its tokens, image placeholders expanded, and its pictures' grids.
+/// One sequence of a batch: its tokens, image placeholders expanded, and its images' grids.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenSequence<'a> {
     /// Token ids.
     pub ids: &'a [u32],
-    /// Time, height and width of each picture, in patches, in order of appearance.
+    /// Time, height and width of each image, in patches, in order of appearance.
     pub grids: &'a [[usize; 3]],
 }
 
-/// Sequences that begin alike, such as the replies to one prompt.
+/// Sequences that share a prefix, such as the replies to one prompt.
 #[derive(Clone, Debug)]
 pub struct SequenceGroup<'a> {
     /// The sequences, each whole.
     pub members: Vec<TokenSequence<'a>>,
-    /// How many of their first tokens are the same, pictures included; none may be.
+    /// How many of their first tokens are the same, images included; may be 0.
     pub n_shared: usize,
 }
 
 /// Sequences padded on the right to the longest of them, or packed into one row.
 ///
-/// With padding on the right, a causal model needs no mask to hide it, and rows keep the places of their tokens. Packed
-/// sequences see themselves alone, and each counts its places from zero: what a packed batch gives is what a padded one
-/// gives, up to rounding. So it is with sequences that begin alike: what they share stands in the first of them, and
-/// the others branch off it.
+/// With padding on the right, a causal model needs no mask for it, and rows keep the positions of their tokens. Packed
+/// sequences attend to themselves alone, and each counts its positions from zero: what a packed batch gives is what a
+/// padded one gives, up to rounding. So it is with sequences that share a prefix: it is in the first of them, and the
+/// others branch off it.
 #[derive(Clone, Debug)]
 pub struct Batch {
     // Row after row; padding holds token 0.
@@ -50,13 +50,16 @@ pub struct Batch {
 impl SequenceGroup<'_> {
     /// Tokens that the group takes in a batch.
     pub fn n_tokens(&self) -> usize {
-        let own = |member: &TokenSequence| member.ids.len().saturating_sub(self.n_shared);
-        self.n_shared + self.members.iter().map(own).sum::<usize>()
+        let own = self
+            .members
+            .iter()
+            .map(|member| member.ids.len().saturating_sub(self.n_shared));
+        self.n_shared + own.sum::<usize>()
     }
 }
 
 impl Batch {
-    /// Puts sequences side by side.
+    /// Sequences in rows of their own, padded to the longest.
     ///
     /// Errors: `Input` when there is no sequence, one is empty, a token is outside the vocabulary, or image tokens and
     /// grids disagree.
@@ -77,22 +80,22 @@ impl Batch {
         batch.check_filled()
     }
 
-    /// Puts sequences end to end in one row, `[1, t]`, without padding.
+    /// Packs sequences end to end in one row, `[1, t]`, without padding.
     ///
     /// Errors: as [`Self::new`].
-    pub fn packed<'a>(sequences: &[TokenSequence<'a>], config: &Config) -> Result<Self, Error> {
-        let alone = |sequence: &TokenSequence<'a>| SequenceGroup {
+    pub fn packed(sequences: &[TokenSequence], config: &Config) -> Result<Self, Error> {
+        let groups = sequences.iter().map(|sequence| SequenceGroup {
             members: vec![*sequence],
             n_shared: 0,
-        };
-        Self::grouped(&sequences.iter().map(alone).collect::<Vec<_>>(), true, config)
+        });
+        Self::grouped(&groups.collect::<Vec<_>>(), true, config)
     }
 
-    /// Puts groups side by side, each in a row of its own, padded to the longest; or, with `packed`, end to end in one
-    /// row. Sequences are counted group after group; the images of what a group shares are wanted once.
+    /// Groups in rows of their own, padded to the longest; or, with `packed`, end to end in one row. Sequences are
+    /// counted group after group; the images of what a group shares are given once.
     ///
-    /// Errors: as [`Self::new`]; `Input` when the members of a group do not begin alike, as those of different lengths
-    /// do not where the base of rotary frequencies follows the length.
+    /// Errors: as [`Self::new`]; `Input` when the members of a group do not share the prefix, as those of different
+    /// lengths do not where the base of rotary frequencies depends on the length.
     pub fn grouped(groups: &[SequenceGroup], packed: bool, config: &Config) -> Result<Self, Error> {
         let lengths = groups.iter().map(SequenceGroup::n_tokens);
         let shape = if packed {
@@ -124,7 +127,7 @@ impl Batch {
         }
     }
 
-    /// Appends a sequence but for what it shares with tokens that stand there.
+    /// Appends a sequence without the prefix that it shares with tokens already there.
     fn push(&mut self, sequence: &TokenSequence, shared: Span, config: &Config) -> Result<(), Error> {
         let TokenSequence { ids, grids } = *sequence;
         if ids.is_empty() {
@@ -133,7 +136,7 @@ impl Batch {
             ));
         }
         check_vocabulary(ids, config)?;
-        let positions = config.family.positions(config, ids, grids)?;
+        let positions = config.positions(ids, grids)?;
         self.prefixes.push(shared);
         self.starts.push(self.ids.len());
         self.lengths.push(ids.len() - shared.length);
@@ -151,13 +154,12 @@ impl Batch {
         let Some(first) = members.first() else {
             return Ok(());
         };
-        let base = |member: &TokenSequence| config.rope_base(member.ids.len());
-        let begins_alike = |member: &TokenSequence| {
-            first.ids.len() >= *n_shared
-                && member.ids.starts_with(&first.ids[..*n_shared])
-                && base(member) == base(first)
-        };
-        if !members.iter().all(begins_alike) {
+        let base = config.rope_base(first.ids.len());
+        if first.ids.len() < *n_shared
+            || members.iter().any(|member| {
+                !member.ids.starts_with(&first.ids[..*n_shared]) || config.rope_base(member.ids.len()) != base
+            })
+        {
             let problem = format!("expected sequences whose first {n_shared} tokens are the same, got others");
             return Err(Error::Input(problem));
         }
@@ -193,12 +195,12 @@ impl Batch {
         &self.lengths
     }
 
-    /// For each sequence, the place of the token that would follow.
+    /// For each sequence, the position of the token that would follow.
     pub fn next_positions(&self) -> &[u32] {
         &self.next_positions
     }
 
-    /// Places of all tokens in time, height and width, row after row.
+    /// Positions of all tokens in time, height and width, row after row.
     pub fn positions(&self) -> &[Vec<u32>; 3] {
         &self.axes
     }
@@ -212,14 +214,14 @@ impl Batch {
         }
     }
 
-    /// For every row a number that belongs to its sequence's key and its place there alone, however the batch is laid
-    /// out; rows of padding have 0, and what sequences share belongs to the first of them. Source: SplitMix64 (Steele
-    /// et al., OOPSLA 2014), whose mixing this is.
+    /// For every row a number that depends on its sequence's key and its index there alone, however the batch is laid
+    /// out; rows of padding have 0, and a shared prefix belongs to the first sequence. Source: the mixing of SplitMix64
+    /// (Steele et al., OOPSLA 2014).
     pub fn row_keys(&self, sequence_keys: &[u64]) -> Vec<u64> {
         let mut keys = vec![0; self.ids.len()];
         for ((own, prefix), key) in self.own_rows().zip(&self.prefixes).zip(sequence_keys) {
             for (token_idx, row_key) in (prefix.length..).zip(&mut keys[own]) {
-                *row_key = mixed(key.wrapping_add(mixed(token_idx as u64)));
+                *row_key = splitmix64(key.wrapping_add(splitmix64(token_idx as u64)));
             }
         }
         keys
@@ -252,8 +254,8 @@ impl Batch {
     /// Whether each of all rows is an image token.
     pub(crate) fn is_image(&self) -> impl Iterator<Item = bool> + use<> {
         let mut is_image = vec![false; self.ids.len()];
-        for places in self.own_rows() {
-            for (is_image, id) in is_image[places.clone()].iter_mut().zip(&self.ids[places]) {
+        for rows in self.own_rows() {
+            for (is_image, id) in is_image[rows.clone()].iter_mut().zip(&self.ids[rows]) {
                 *is_image = *id == self.image_token;
             }
         }

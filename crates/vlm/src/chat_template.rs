@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{Environment, ErrorKind, Value};
+use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::error::Error;
-use crate::tokenizer::{named_token, read_json};
+use crate::json_file::read_json;
+use crate::tokenizer::settings::named_token;
 
-/// The name under which the one template of an environment is known.
+/// The name of the one template of an environment.
 const NAME: &str = "chat_template";
 
 /// Tokens of `tokenizer_config.json` that a template may name.
@@ -42,12 +44,10 @@ const ARGUMENTS: [&str; 16] = [
     "truncation",
 ];
 
-/// What a template is told beside the messages, by name (`enable_thinking`). Names that it does not read change
-/// nothing.
+/// Variables of a template beside the messages, by name (`enable_thinking`). Names that it does not read have no effect.
 pub type Variables = serde_json::Map<String, Json>;
 
-/// Whether no caller's variable may have a name: it is one of what templates are given anyway, or of what steers how
-/// they are rendered.
+/// Whether a name is not available for variables: templates have it anyway, or it controls their rendering.
 pub fn is_reserved(name: &str) -> bool {
     ARGUMENTS.contains(&name) || NAMED_TOKENS.contains(&name)
 }
@@ -102,10 +102,10 @@ impl ChatTemplate {
         })
     }
 
-    /// Renders a list of messages, and after them the opening of the assistant's turn if asked. What the folder and the
-    /// arguments say wins over variables of the same name.
+    /// Renders a list of messages, and after them the opening of the assistant's turn with `add_generation_prompt`. The
+    /// folder's tokens and the arguments take precedence over variables of the same name.
     ///
-    /// Errors: `Input` with the template's own words if it refuses the messages, or if it fails on them.
+    /// Errors: `Input` with the template's own message if it refuses the messages, or if it fails on them.
     pub fn render(&self, messages: &Json, variables: &Variables, add_generation_prompt: bool) -> Result<String, Error> {
         let variables = variables.iter();
         let mut context: BTreeMap<String, Value> = variables
@@ -130,7 +130,7 @@ impl std::fmt::Debug for ChatTemplate {
     }
 }
 
-/// The template's text and the file it stands in.
+/// The template's text and the file that contains it.
 fn find_source(folder: &Path, tokenizer_config: &Json) -> Result<Option<(PathBuf, String)>, Error> {
     let path = folder.join("chat_template.jinja");
     if path.is_file() {
@@ -181,7 +181,7 @@ fn environment() -> Environment<'static> {
     environment
 }
 
-/// What went wrong and on which line of the template.
+/// The error and its line in the template.
 fn describe(error: &minijinja::Error) -> String {
     let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     match error.line() {
@@ -218,21 +218,24 @@ fn to_template_value(json: &Json) -> Value {
 fn to_python_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, minijinja::Error> {
     let indent: Option<Value> = indent.or(options.get("indent")?);
     let indent = indent.and_then(|indent| usize::try_from(indent).ok());
-    let fault = |error: String| minijinja::Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}"));
     let safe = minijinja::filters::tojson(value, None, Kwargs::from_iter::<[(String, Value); 0]>([]))?;
-    let json: Json =
-        serde_json::from_str(safe.as_str().unwrap_or_default()).map_err(|error| fault(error.to_string()))?;
+    json_dumps(safe.as_str().unwrap_or_default(), indent)
+        .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}")))
+}
+
+/// JSON as `json.dumps` writes it.
+fn json_dumps(json: &str, indent: Option<usize>) -> Result<String, Box<dyn std::error::Error>> {
+    let json: Json = serde_json::from_str(json)?;
     let mut bytes = Vec::new();
-    let written = match indent {
+    match indent {
         Some(width) => {
             let spaces = vec![b' '; width];
             let layout = serde_json::ser::PrettyFormatter::with_indent(&spaces);
-            serde::Serialize::serialize(&json, &mut serde_json::Serializer::with_formatter(&mut bytes, layout))
+            json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, layout))?;
         }
-        None => serde::Serialize::serialize(&json, &mut serde_json::Serializer::with_formatter(&mut bytes, OneLine)),
-    };
-    written.map_err(|error| fault(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| fault(error.to_string()))
+        None => json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, OneLine))?,
+    }
+    Ok(String::from_utf8(bytes)?)
 }
 
 /// `json.dumps` on one line: a space after each comma and colon.
@@ -271,8 +274,8 @@ mod tests {
     }
 
     #[test]
-    fn variables_reach_the_template_and_hide_nothing_that_it_is_given_anyway() {
-        // As Qwen3's template asks.
+    fn variables_reach_the_template_and_override_neither_messages_nor_arguments() {
+        // As in Qwen3's template.
         let thinking = "{% if enable_thinking is defined and enable_thinking is false %}quick{% else %}slow{% endif %}";
         for (variables, expected) in [
             (json!({}), "slow"),
@@ -291,13 +294,13 @@ mod tests {
         );
         assert_eq!(rendered.as_deref(), Ok("a-b4"));
 
-        let hiding = json!({ "messages": [], "add_generation_prompt": false });
-        let given = render_with(
+        let overriding = json!({ "messages": [], "add_generation_prompt": false });
+        let rendered = render_with(
             "{{ messages | length }}{{ add_generation_prompt }}",
             &json!([{}]),
-            &hiding,
+            &overriding,
         );
-        assert_eq!(given.as_deref(), Ok("1True"));
+        assert_eq!(rendered.as_deref(), Ok("1True"));
     }
 
     #[test]
@@ -333,27 +336,23 @@ mod tests {
     #[test]
     fn of_several_files_the_nearest_template_counts() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| fs_err::write(folder.path().join(name), text).unwrap();
-        let rendered = || {
-            ChatTemplate::open(folder.path())
-                .unwrap()
-                .render(&json!([]), json!({ "eos_token": "forged" }).as_object().unwrap(), false)
-                .unwrap()
-        };
         let none = ChatTemplate::open(folder.path()).unwrap_err().to_string();
         assert!(
             none.contains("expected a chat template in chat_template.jinja"),
             "{none}"
         );
-        write(
-            "tokenizer_config.json",
-            r#"{"eos_token": {"content": "E"}, "chat_template": [{"name": "tools", "template": "no"},
-                {"name": "default", "template": "config {{ eos_token }}"}]}"#,
-        );
-        assert_eq!(rendered(), "config E");
-        write("chat_template.json", r#"{"chat_template": "json"}"#);
-        assert_eq!(rendered(), "json");
-        write("chat_template.jinja", "jinja");
-        assert_eq!(rendered(), "jinja");
+        let config = r#"{"eos_token": {"content": "E"}, "chat_template": [{"name": "tools", "template": "no"},
+            {"name": "default", "template": "config {{ eos_token }}"}]}"#;
+        let variables = json!({ "eos_token": "forged" });
+        for (name, text, expected) in [
+            ("tokenizer_config.json", config, "config E"),
+            ("chat_template.json", r#"{"chat_template": "json"}"#, "json"),
+            ("chat_template.jinja", "jinja", "jinja"),
+        ] {
+            fs_err::write(folder.path().join(name), text).unwrap();
+            let template = ChatTemplate::open(folder.path()).unwrap();
+            let rendered = template.render(&json!([]), variables.as_object().unwrap(), false);
+            assert_eq!(rendered.unwrap(), expected);
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! Files of a model's folder beside its weights and `config.json`: fetched with them, and copied byte for byte into
+//! Files of a model's folder beside its weights and `config.json`: downloaded with them, and copied byte for byte into
 //! every folder that the model is saved in.
 
 use std::path::Path;
 
 use crate::config::CONFIG_FILE;
 use crate::error::Error;
-use crate::tokenizer::read_json;
+use crate::json_file::read_json;
 
 /// Files that we, transformers or vLLM read with the weights, where the folder has them.
 pub const COMPANION_FILES: [&str; 13] = [
@@ -27,8 +27,8 @@ pub const COMPANION_FILES: [&str; 13] = [
 /// Files of which any is enough to read a tokenizer.
 const VOCABULARIES: [&str; 3] = ["tokenizer.json", "tokenizer.model", "vocab.json"];
 
-/// Files of which any is enough to know how pictures are prepared.
-const PICTURE_SETTINGS: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
+/// Files of which any is enough to know how images are prepared.
+const IMAGE_SETTINGS: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
 
 /// Settings that may name classes of the folder's own code.
 const NAMING_CODE: [&str; 4] = [
@@ -38,10 +38,11 @@ const NAMING_CODE: [&str; 4] = [
     "tokenizer_config.json",
 ];
 
-/// Whether a folder has what samples are prepared with: a vocabulary, and settings for pictures.
+/// Whether a folder has what samples are prepared with: a vocabulary, and settings for images.
 pub fn has_processor(folder: &Path) -> bool {
-    let has = |name: &str| folder.join(name).exists();
-    VOCABULARIES.into_iter().any(has) && PICTURE_SETTINGS.into_iter().any(has)
+    [&VOCABULARIES[..], &IMAGE_SETTINGS]
+        .into_iter()
+        .all(|names| names.iter().any(|name| folder.join(name).exists()))
 }
 
 /// Whether a folder's settings name code beside them (`auto_map`), without which others cannot load it: that of

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
-/// A fault in a model folder, an image or an input. Messages name the file and the key, what was expected and what was
+
+/// A problem with a model folder, an image or an input. Messages name the file and the key, what was expected and what was
 /// found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,7 +29,7 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
-    /// A picture cannot be used.
+    /// An image cannot be used.
     #[error("{}: {problem}", path.display())]
     Image {
         /// The image file.
@@ -52,10 +53,10 @@ pub enum Error {
         /// What was expected and what was found.
         problem: String,
     },
-    /// What binds a sequence cannot say how it may go on.
+    /// A sequence's constraint has failed.
     #[error("{0}")]
     Constraint(String),
-    /// The model's scores are no finite numbers: its weights hold such, or training has left them behind.
+    /// The model's scores are not finite: its weights are not, or training has diverged.
     #[error("{0}")]
     Numerics(String),
     /// The input does not fit the model: placeholders and images disagree, a prompt is too long …

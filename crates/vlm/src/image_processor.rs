@@ -1,8 +1,8 @@
-//! A picture as a vision tower takes it: resized, cut into patches, normalised.
+//! An image as a vision tower takes it: resized, cut into patches, normalized.
 //!
-//! [`ImageProcessor`] is equal to Hugging Face's slow `Qwen2VLImageProcessor` (transformers 4.57): smart resize,
-//! Pillow's bicubic filter, bytes scaled and normalised in f32, the still picture doubled in time, patches in the order
-//! of the blocks that the merger will join.
+//! [`QwenImageProcessor`] is equal to Hugging Face's slow `Qwen2VLImageProcessor` (transformers 4.57): smart resize,
+//! Pillow's bicubic filter, bytes scaled and normalized in f32, the still image doubled in time, patches in the order of
+//! the blocks that the merger will join.
 
 mod decode;
 mod limits;
@@ -12,74 +12,85 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::limits::PictureLimits;
+pub use self::limits::ImageLimits;
 pub use self::settings::ImageSettings;
 use crate::error::Error;
-use crate::resample::{CHANNELS, RgbPicture};
+use crate::resample::{CHANNELS, RgbImage};
+use decode::{MAX_PIXELS, decode};
 
-/// Pictures with one side longer than the other by more than this factor are refused.
+/// Images with one side longer than the other by more than this factor are refused.
 const MAX_ASPECT_RATIO: f64 = 200.0;
 
-/// Pictures of more pixels are taken for attacks (Pillow's limit for an error).
-const MAX_PIXELS: u64 = 178_956_970;
-
-/// Reads and decodes a picture's file of at most `max_pixels`, as [`Pictures::process_file`] does.
+/// Reads and decodes an image file of at most `max_pixels`, as [`ImageProcessor::process_file`] does.
 ///
 /// Errors: `Image` naming the file for what that refuses, and for one of more pixels.
-pub fn read_picture(path: &Path, max_pixels: u64) -> Result<RgbPicture, Error> {
-    let fault = |problem: String| Error::Image {
-        path: path.to_owned(),
-        problem,
-    };
-    let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    decode::decode(&bytes, max_pixels.min(MAX_PIXELS)).map_err(fault)
+pub fn read_image(path: &Path, max_pixels: u64) -> Result<RgbImage, Error> {
+    read(path)
+        .and_then(|bytes| decode(&bytes, max_pixels))
+        .map_err(|problem| image_error(path, problem))
 }
 
-/// Turns pictures into the patches that a family's vision tower takes.
-pub trait Pictures: Debug + Send + Sync {
-    /// Processes a picture in memory.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
+}
+
+fn image_error(path: &Path, problem: String) -> Error {
+    Error::Image {
+        path: path.to_owned(),
+        problem,
+    }
+}
+
+/// Turns images into the patches that a family's vision tower takes.
+pub trait ImageProcessor: Debug + Send + Sync {
+    /// Processes an image in memory.
     ///
-    /// Errors: `Input` for one of a shape that the family does not take.
-    fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error>;
+    /// Errors: `Input` for one of an aspect ratio that the family does not take.
+    fn process(&self, image: &RgbImage) -> Result<ImagePatches, Error>;
 
     /// The same within other limits.
     ///
-    /// Errors: `Input` naming a limit that the family does not know, or that leaves no picture a size.
-    fn within(&self, limits: &PictureLimits) -> Result<Box<dyn Pictures>, Error>;
+    /// Errors: `Input` naming a limit that the family does not know, or that leaves no image a size.
+    fn within(&self, limits: &ImageLimits) -> Result<Box<dyn ImageProcessor>, Error>;
 
-    /// Decodes and processes the bytes of a picture's file of at most `max_pixels`, as [`Self::process_file`] does.
+    /// Decodes and processes the bytes of an image file of at most `max_pixels`, as [`Self::process_file`] does.
     ///
     /// Errors: `Input` for what [`Self::process_file`] refuses, and for one of more pixels.
     fn process_bytes(&self, bytes: &[u8], max_pixels: u64) -> Result<ImagePatches, Error> {
-        let picture = decode::decode(bytes, max_pixels.min(MAX_PIXELS)).map_err(Error::Input)?;
-        self.process(&picture)
+        self.process(&decode(bytes, max_pixels).map_err(Error::Input)?)
     }
 
-    /// Reads, decodes and processes a picture's file: PNG, JPEG, WebP, BMP or GIF (first frame).
+    /// Reads, decodes and processes an image file: PNG, JPEG, WebP, BMP or GIF (first frame).
     ///
-    /// Alpha is dropped, not blended; greyscale and palettes become RGB; of 16-bit samples the high byte counts; a
-    /// picture that says which way is up is turned upright. Differs from Pillow: it clips 16-bit greyscale to white
-    /// above 255; and lossy files may come out a few grey levels apart, since JPEG and WebP leave decoders some
-    /// freedom.
+    /// Alpha is dropped, not blended; grayscale and palettes become RGB; of 16-bit samples the high byte counts; EXIF
+    /// orientation is applied. Differs from Pillow: it clips 16-bit grayscale to white above 255; and lossy files may
+    /// differ by a few gray levels, since JPEG and WebP leave decoders some freedom.
     ///
-    /// Errors: `Image` naming the file for one that is missing, no picture, truncated, corrupt, over-large or of a
-    /// shape that the family does not take.
+    /// Errors: `Image` naming the file for one that is missing, no image, truncated, corrupt, too large or of an aspect
+    /// ratio that the family does not take.
     fn process_file(&self, path: &Path) -> Result<ImagePatches, Error> {
-        let fault = |problem: String| Error::Image {
-            path: path.to_owned(),
-            problem,
-        };
-        let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let bytes = read(path).map_err(|problem| image_error(path, problem))?;
         self.process_bytes(&bytes, MAX_PIXELS)
-            .map_err(|error| fault(error.to_string()))
+            .map_err(|error| image_error(path, error.to_string()))
     }
 }
 
-/// Turns pictures into patches as Qwen2-VL and its successors take them, by a folder's `preprocessor_config.json`.
-#[derive(Clone, Debug)]
-pub struct ImageProcessor {
+/// Turns images into patches as Qwen2-VL and its successors take them, by a folder's `preprocessor_config.json`.
+#[derive(Clone)]
+pub struct QwenImageProcessor {
     settings: ImageSettings,
     levels: Arc<Levels>,
+}
+
+// Stored vision features are found by a hash of this form, so that it must not change.
+impl Debug for QwenImageProcessor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ImageProcessor")
+            .field("settings", &self.settings)
+            .field("levels", &self.levels)
+            .finish()
+    }
 }
 
 /// For each channel, what each byte becomes: `(byte * rescale_factor - mean) / std`.
@@ -87,13 +98,12 @@ pub(crate) type Levels = [[f32; 256]; CHANNELS];
 
 /// transformers multiplies in f64, rounds to f32, then subtracts and divides in f32.
 pub(crate) fn levels(rescale_factor: f64, mean: [f32; CHANNELS], std: [f32; CHANNELS]) -> Arc<Levels> {
-    let level = |channel: usize, byte: usize| ((byte as f64 * rescale_factor) as f32 - mean[channel]) / std[channel];
     Arc::new(std::array::from_fn(|channel| {
-        std::array::from_fn(|byte| level(channel, byte))
+        std::array::from_fn(|byte| ((byte as f64 * rescale_factor) as f32 - mean[channel]) / std[channel])
     }))
 }
 
-impl ImageProcessor {
+impl QwenImageProcessor {
     /// Reads the settings of a model's folder.
     ///
     /// Errors: as [`ImageSettings::open`].
@@ -113,14 +123,14 @@ impl ImageProcessor {
     }
 }
 
-impl Pictures for ImageProcessor {
+impl ImageProcessor for QwenImageProcessor {
     /// Errors: `Input` if one side is longer than the other by a factor of more than 200.
-    fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error> {
+    fn process(&self, image: &RgbImage) -> Result<ImagePatches, Error> {
         let settings = &self.settings;
         let factor = settings.patch_size * settings.merge_size;
         let limits = (settings.min_pixels, settings.max_pixels);
-        let (height, width) = smart_resize(picture.height(), picture.width(), factor, limits)?;
-        let resized = picture.resize_bicubic(width, height);
+        let (height, width) = smart_resize(image.height(), image.width(), factor, limits)?;
+        let resized = image.resize_bicubic(width, height);
         Ok(ImagePatches {
             bytes: patch_bytes(&resized, settings.patch_size, settings.merge_size),
             grid: [1, height / settings.patch_size, width / settings.patch_size],
@@ -131,7 +141,7 @@ impl Pictures for ImageProcessor {
         })
     }
 
-    fn within(&self, limits: &PictureLimits) -> Result<Box<dyn Pictures>, Error> {
+    fn within(&self, limits: &ImageLimits) -> Result<Box<dyn ImageProcessor>, Error> {
         limits.only(["min_pixels", "max_pixels"])?;
         let settings = ImageSettings {
             min_pixels: limits.min_pixels.unwrap_or(self.settings.min_pixels),
@@ -143,7 +153,7 @@ impl Pictures for ImageProcessor {
     }
 }
 
-/// Height and width of the resized picture: multiples of `factor`, near the original's shape, with an area within
+/// Height and width of the resized image: multiples of `factor`, near the original's aspect ratio, with an area within
 /// `limits` (least and most pixels) wherever `factor` allows.
 ///
 /// Source: `smart_resize` of transformers' `image_processing_qwen2_vl.py`; sides are rounded half to even, as Python
@@ -159,40 +169,36 @@ pub fn smart_resize(
     let ratio = height.max(width) as f64 / height.min(width) as f64;
     if ratio.is_nan() || ratio > MAX_ASPECT_RATIO {
         return Err(Error::Input(format!(
-            "a picture of {width} x {height} pixels: expected sides that differ by a factor of at most \
+            "an image of {width} x {height} pixels: expected sides that differ by a factor of at most \
              {MAX_ASPECT_RATIO}, got {ratio:.1}"
         )));
     }
     let (min_pixels, max_pixels) = limits;
-    let (high, wide, unit) = (height as f64, width as f64, factor as f64);
-    let multiple = |side: f64| side as usize * factor;
-    let rounded = (
-        multiple((high / unit).round_ties_even()),
-        multiple((wide / unit).round_ties_even()),
-    );
-    Ok(if rounded.0 * rounded.1 > max_pixels {
-        let shrink = (high * wide / max_pixels as f64).sqrt();
-        let floor = |side: f64| multiple((side / shrink / unit).floor()).max(factor);
-        (floor(high), floor(wide))
-    } else if rounded.0 * rounded.1 < min_pixels {
-        let grow = (min_pixels as f64 / (high * wide)).sqrt();
-        let ceil = |side: f64| multiple((side * grow / unit).ceil());
-        (ceil(high), ceil(wide))
+    let sides = [height as f64, width as f64];
+    let (area, unit) = (sides[0] * sides[1], factor as f64);
+    let rounded = sides.map(|side| (side / unit).round_ties_even() as usize * factor);
+    let [height, width] = if rounded[0] * rounded[1] > max_pixels {
+        let shrink = (area / max_pixels as f64).sqrt();
+        sides.map(|side| ((side / shrink / unit).floor() as usize * factor).max(factor))
+    } else if rounded[0] * rounded[1] < min_pixels {
+        let grow = (min_pixels as f64 / area).sqrt();
+        sides.map(|side| (side * grow / unit).ceil() as usize * factor)
     } else {
         rounded
-    })
+    };
+    Ok((height, width))
 }
 
-/// The picture's bytes patch by patch, each channel by channel; `merge_size * merge_size` neighbours stand together.
-pub(crate) fn patch_bytes(picture: &RgbPicture, patch_size: usize, merge_size: usize) -> Vec<u8> {
-    let (rows, columns) = (picture.height() / patch_size, picture.width() / patch_size);
-    let mut bytes = Vec::with_capacity(picture.pixels().len());
+/// The image's bytes patch by patch, each channel by channel; `merge_size * merge_size` neighbors come together.
+pub(crate) fn patch_bytes(image: &RgbImage, patch_size: usize, merge_size: usize) -> Vec<u8> {
+    let (rows, columns) = (image.height() / patch_size, image.width() / patch_size);
+    let mut bytes = Vec::with_capacity(image.pixels().len());
     for block_y in (0..rows).step_by(merge_size) {
         for block_x in (0..columns).step_by(merge_size) {
             for in_block in 0..merge_size * merge_size {
                 let row = block_y + in_block / merge_size;
                 let column = block_x + in_block % merge_size;
-                push_patch(&mut bytes, picture, row * patch_size, column * patch_size, patch_size);
+                push_patch(&mut bytes, image, row * patch_size, column * patch_size, patch_size);
             }
         }
     }
@@ -200,17 +206,17 @@ pub(crate) fn patch_bytes(picture: &RgbPicture, patch_size: usize, merge_size: u
 }
 
 /// Adds the patch whose upper left corner is at (`left`, `top`): all red bytes, all green, all blue.
-fn push_patch(bytes: &mut Vec<u8>, picture: &RgbPicture, top: usize, left: usize, patch_size: usize) {
+fn push_patch(bytes: &mut Vec<u8>, image: &RgbImage, top: usize, left: usize, patch_size: usize) {
     for channel in 0..CHANNELS {
         for y in top..top + patch_size {
-            let start = (y * picture.width() + left) * CHANNELS;
-            let row = &picture.pixels()[start..start + patch_size * CHANNELS];
+            let start = (y * image.width() + left) * CHANNELS;
+            let row = &image.pixels()[start..start + patch_size * CHANNELS];
             bytes.extend(row.iter().skip(channel).step_by(CHANNELS));
         }
     }
 }
 
-/// A processed picture, kept as bytes: an eighth of what its normalised and doubled pixels take.
+/// A processed image, kept as bytes: an eighth of the size of its normalized and doubled pixels.
 #[derive(Clone)]
 pub struct ImagePatches {
     /// Patch by patch, channel by channel.
@@ -227,8 +233,8 @@ pub struct ImagePatches {
 }
 
 impl ImagePatches {
-    /// Patches in time, height and width (`image_grid_thw`); where pictures are cut into tiles, their number stands for
-    /// time.
+    /// Patches in time, height and width (`image_grid_thw`); where images are cut into tiles, their number is in the
+    /// place of time.
     pub fn grid(&self) -> [usize; 3] {
         self.grid
     }
@@ -238,7 +244,7 @@ impl ImagePatches {
         self.grid.iter().product()
     }
 
-    /// Tokens that stand for the picture in a prompt, after the merger.
+    /// Image tokens in a prompt, after the merger.
     pub fn n_tokens(&self) -> usize {
         self.n_patches() / (self.merge_size * self.merge_size)
     }
@@ -248,19 +254,19 @@ impl ImagePatches {
         CHANNELS * self.frames * self.patch_area
     }
 
-    /// Memory taken, in bytes.
+    /// Size in memory, in bytes.
     pub fn n_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The normalised pixels, `[n_patches, row_length]`, row by row.
+    /// The normalized pixels, `[n_patches, row_length]`, row by row.
     pub fn pixel_values(&self) -> Vec<f32> {
         let mut values = Vec::new();
         self.append_pixel_values(&mut values);
         values
     }
 
-    /// Adds the rows of [`Self::pixel_values`] to those of other pictures.
+    /// Adds the rows of [`Self::pixel_values`] to those of other images.
     pub fn append_pixel_values(&self, values: &mut Vec<f32>) {
         values.reserve(self.n_patches() * self.row_length());
         for (index, plane) in self.bytes.chunks_exact(self.patch_area).enumerate() {
@@ -292,13 +298,24 @@ mod tests {
     const LIMITS: (usize, usize) = (56 * 56, 1280 * 28 * 28);
 
     #[test]
+    fn the_form_that_stored_features_are_found_by_stays() {
+        let form = format!("{:?}", QwenImageProcessor::new(ImageSettings::default()));
+        let expected =
+            "ImageProcessor { settings: ImageSettings { min_pixels: 3136, max_pixels: 1003520, patch_size: 14,";
+        assert!(
+            form.starts_with(expected) && form.contains("levels: [[-1.7922626, "),
+            "{form}"
+        );
+    }
+
+    #[test]
     fn sides_are_rounded_half_to_even() {
         // 70 / 28 = 2.5 and 98 / 28 = 3.5: Python's round gives 2 and 4.
         assert_eq!(smart_resize(70, 98, 28, (0, usize::MAX)).unwrap(), (56, 112));
     }
 
     #[test]
-    fn too_small_and_too_large_pictures_come_within_the_limits() {
+    fn too_small_and_too_large_images_come_within_the_limits() {
         assert_eq!(smart_resize(1, 1, 28, LIMITS).unwrap(), (56, 56));
         assert_eq!(smart_resize(10, 100, 28, LIMITS).unwrap(), (28, 196));
         assert_eq!(smart_resize(4000, 6000, 28, LIMITS).unwrap(), (812, 1204));
@@ -307,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_of_a_picture_is_refused() {
+    fn an_image_thin_as_a_thread_is_refused() {
         assert!(smart_resize(200, 1, 28, LIMITS).is_ok());
         let problem = smart_resize(201, 1, 28, LIMITS).unwrap_err().to_string();
         assert!(problem.contains("1 x 201") && problem.contains("at most 200") && problem.contains("201.0"));
@@ -331,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_channel_frame_y_x_and_blocks_stand_together() {
+    fn rows_are_channel_frame_y_x_and_blocks_come_together() {
         let settings = ImageSettings {
             patch_size: 2,
             merge_size: 2,
@@ -345,9 +362,9 @@ mod tests {
         let pixels = (0..32u8)
             .flat_map(|number| [number, number + 100, number + 200])
             .collect();
-        let patches = ImageProcessor::new(settings)
-            .process(&RgbPicture::new(8, 4, pixels).unwrap())
-            .expect("a plain picture");
+        let patches = QwenImageProcessor::new(settings)
+            .process(&RgbImage::new(8, 4, pixels).unwrap())
+            .expect("a plain image");
         assert_eq!(
             (patches.grid(), patches.n_tokens(), patches.row_length()),
             ([1, 2, 4], 2, 24)

@@ -1,4 +1,4 @@
-//! What a model's folder holds, found out without reading its weights.
+//! The contents and problems of a model's folder, without reading its weights.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,17 +11,17 @@ use crate::error::Error;
 use crate::model::Vlm;
 use crate::parameter::Parameters;
 use crate::processor::Processor;
-use crate::resample::RgbPicture;
+use crate::resample::RgbImage;
 use crate::tensor_file::TensorFile;
 use crate::weights::files::WeightFiles;
 
-/// Widths and heights of the pictures that tokens are counted for.
-const PICTURES: [[usize; 2]; 4] = [[336, 336], [640, 480], [1024, 768], [1920, 1080]];
+/// Widths and heights of the images that tokens are counted for.
+const IMAGES: [[usize; 2]; 4] = [[336, 336], [640, 480], [1024, 768], [1920, 1080]];
 
-/// A model's folder, described. What could not be found out is left out, and `problems` say why.
+/// A description of a model's folder. Fields that could not be determined are empty, and `problems` say why.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Inspection {
-    /// The family, as people call it.
+    /// The family.
     pub family: Option<String>,
     /// Layers of the language model.
     pub num_hidden_layers: Option<usize>,
@@ -41,16 +41,16 @@ pub struct Inspection {
     pub bytes_by_type: BTreeMap<String, u64>,
     /// Parameters by group.
     pub parameters: BTreeMap<&'static str, u64>,
-    /// Tokens that stand for pictures of some sizes.
+    /// Image tokens of images of some sizes.
     pub image_tokens: Vec<ImageTokenCount>,
-    /// What is wrong with the folder.
+    /// The problems of the folder.
     pub problems: Vec<String>,
 }
 
-/// How many tokens stand for a picture.
+/// The number of image tokens of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ImageTokenCount {
-    /// The picture's width in pixels.
+    /// The image's width in pixels.
     pub width: usize,
     /// Its height in pixels.
     pub height: usize,
@@ -59,7 +59,7 @@ pub struct ImageTokenCount {
 }
 
 impl Inspection {
-    /// Looks at every file of a folder.
+    /// Inspects every file of a folder.
     pub fn of(folder: &Path, device: &Device) -> Self {
         let mut found = Self::default();
         match Config::load(folder) {
@@ -83,7 +83,7 @@ impl Inspection {
         found
     }
 
-    /// A problem that was met before is told once.
+    /// Notes a problem once.
     fn note(&mut self, error: &Error) {
         let problem = error.to_string();
         if !self.problems.contains(&problem) {
@@ -119,15 +119,15 @@ impl Inspection {
 
 fn image_tokens(folder: &Path) -> Result<Vec<ImageTokenCount>, Error> {
     let processor = Processor::open(folder)?;
-    let blank = |[width, height]: [usize; 2]| RgbPicture::new(width, height, vec![0; 3 * width * height]);
-    let pictures = PICTURES.into_iter().filter_map(blank);
-    pictures
-        .map(|picture| {
-            Ok(ImageTokenCount {
-                width: picture.width(),
-                height: picture.height(),
-                tokens: processor.pictures().process(&picture)?.n_tokens(),
-            })
-        })
-        .collect()
+    let mut counts = Vec::with_capacity(IMAGES.len());
+    for [width, height] in IMAGES {
+        if let Some(blank) = RgbImage::new(width, height, vec![0; 3 * width * height]) {
+            counts.push(ImageTokenCount {
+                width,
+                height,
+                tokens: processor.image_processor().process(&blank)?.n_tokens(),
+            });
+        }
+    }
+    Ok(counts)
 }

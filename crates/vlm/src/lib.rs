@@ -1,13 +1,14 @@
 //! Vision-language models on Burn: Hugging Face folders in; logits, gradients and samples out. Nothing of safety.
 //!
-//! Read in this order: a folder's `config`, its text (`tokenizer`, `chat_template`), its pictures (`image_processor`,
-//! `resample`), both put together (`processor`); then the network from the inside out, and what is done with it.
+//! Read in this order: a folder's `config`, its text (`tokenizer`, `chat_template`), its images (`image_processor`,
+//! `resample`), both together (`processor`); then the network from the inside out, and its uses.
 //!
 //! Shapes are written with `b` batch, `t` token, `v` vocabulary, `d` hidden, `h` head, `p` patch, `r` LoRA rank.
 
 pub mod cache;
 pub mod device;
 pub mod error;
+mod json_file;
 
 pub mod companions;
 pub mod config;
@@ -33,6 +34,7 @@ pub mod norm;
 
 pub mod rope;
 
+mod attention;
 pub mod text;
 
 pub mod families;

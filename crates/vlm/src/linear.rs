@@ -1,6 +1,6 @@
 //! A linear layer, with a bias and a low-rank adapter where it has them.
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation::silu};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::error::Error;
 use crate::kernels;
@@ -26,11 +26,10 @@ impl Linear {
         key: &str,
         [d_out, d_in]: [usize; 2],
         has_bias: bool,
-        device: &Device,
     ) -> Result<Self, Error> {
-        let weight = reader.parameter(&format!("{key}.weight"), [d_out, d_in], device)?;
+        let weight = reader.parameter(&format!("{key}.weight"), [d_out, d_in])?;
         let bias = has_bias
-            .then(|| reader.parameter(&format!("{key}.bias"), [d_out], device))
+            .then(|| reader.parameter(&format!("{key}.bias"), [d_out]))
             .transpose()?;
         Ok(Self {
             weight,
@@ -66,17 +65,17 @@ impl Linear {
         self.forward_rows(x.reshape([rows, d_in])).reshape(dims)
     }
 
-    // One matrix product over all rows at once: batched products of few rows each use the machine badly.
+    // One matrix product over all rows: batched products of few rows each use the machine badly.
     fn forward_rows(&self, x: Tensor<2>) -> Tensor<2> {
         let (weight, bias) = (self.weight.value(), self.bias.as_ref().map(Parameter::value));
-        let y = linear(x.clone(), weight, bias);
+        let y = kernels::linear(x.clone(), weight, bias);
         match &self.adapter {
             Some(adapter) => y + adapter.forward(x),
             None => y,
         }
     }
 
-    /// The checkpoint's name of the module this is: the weight's key without its last part.
+    /// The checkpoint's name of this module: the weight's key without its last part.
     pub fn module_name(&self) -> &str {
         let name = self.weight.name();
         name.strip_suffix(".weight").unwrap_or(name)
@@ -103,8 +102,8 @@ impl Linear {
         self.adapter.as_mut()
     }
 
-    /// Makes the layer fast for passes of few rows: the adapter's product is added to the weight and the adapter taken
-    /// off, and the weight is laid out in memory as the matrix product reads it. The weight is a copy from then on;
+    /// Makes the layer fast for passes of few rows: the adapter is merged, and the weight is laid out in memory as the
+    /// matrix product reads it. The weight is a copy from then on;
     /// results are equal up to rounding. A weight of two bytes a number is left as it is, adapter included: its copy
     /// would double a large model, and the sum would be rounded to its type.
     pub fn prepare_for_sampling(&mut self) {
@@ -114,12 +113,12 @@ impl Linear {
         self.merge_adapter();
         let weight = self.weight.value();
         let [d_out, d_in] = weight.dims();
-        // A transposed matrix flattened is a transposed copy; named by its old shape, it is the same weight.
+        // Flattening a transposed matrix copies it transposed; viewed by its old shape, it is the same weight.
         let transposed = weight.transpose().reshape([d_in * d_out]).reshape([d_in, d_out]);
         self.weight = self.weight.with_value(transposed.transpose());
     }
 
-    /// Adds the adapter's product to the weight, rounded to the weight's type, and takes the adapter off.
+    /// Adds the adapter's product to the weight, rounded to the weight's type, and detaches the adapter.
     pub fn merge_adapter(&mut self) {
         if let Some(adapter) = self.adapter.take() {
             let weight = cast(self.weight.value(), DType::F32);
@@ -127,50 +126,17 @@ impl Linear {
         }
     }
 
-    /// Attaches an adapter, or takes it off.
+    /// Attaches an adapter, or detaches it.
     pub fn set_adapter(&mut self, adapter: Option<Lora>) {
         self.adapter = adapter;
     }
 }
 
-/// `x · weightᵀ + bias`. Shapes: `x` `[n, d_in]`, `weight` `[d_out, d_in]`, `bias` `[d_out]` → `[n, d_out]`.
-pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
-    if kernels::supported(&x) {
-        return if is_half(weight.dtype()) {
-            kernels::half_linear(x, weight, bias)
-        } else {
-            kernels::linear(x, weight, bias)
-        };
-    }
-    let product = x.matmul(cast(weight, DType::F32).transpose());
-    match bias {
-        Some(bias) => product + bias.unsqueeze(),
-        None => product,
-    }
-}
-
-/// Numbers of rows, to select them by. Shapes: → `[n]`.
+/// Indexes as a tensor, to select rows by. Shapes: → `[n]`.
 pub(crate) fn indexes(values: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
     let values: Vec<i64> = values.map(|value| value as i64).collect();
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), device)
-}
-
-/// The rows of an embedding, f32. Shapes: `weight` `[v, d]`, `ids` `[n]` → `[n, d]`.
-pub(crate) fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
-    if is_half(weight.dtype()) && weight.device() == Device::flex() {
-        return kernels::half_embedding(weight, ids);
-    }
-    cast(weight.select(0, ids), DType::F32)
-}
-
-/// `silu(gate) · up`, element by element: the middle of a gated feed-forward layer (Shazeer, arXiv 2002.05202).
-pub(crate) fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
-    if kernels::supported(&gate) {
-        kernels::swiglu(gate, up)
-    } else {
-        silu(gate) * up
-    }
 }
 
 impl Parameters for Linear {

@@ -5,23 +5,22 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::kernels::{self, DropoutMask};
-use crate::linear::linear;
-use crate::parameter::{AnyParameter, Group, Parameter, Parameters};
+use crate::parameter::{AnyParameter, Parameter, ParameterGroup, Parameters};
 use crate::weights::{generator_for, hash_of_name, uniform};
 
 /// How strongly adapters act on their layers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Strength {
-    /// The update is scaled by `alpha / r`, or by `alpha / sqrt(r)` where `rank_stabilised`.
+    /// The update is scaled by `alpha / r`, or by `alpha / sqrt(r)` where `rank_stabilized`.
     pub alpha: f64,
-    /// Whether the scale is that of rank-stabilised LoRA (Kalajdzievski, arXiv 2312.03732).
-    pub rank_stabilised: bool,
+    /// Whether the scale is that of rank-stabilized LoRA (Kalajdzievski, arXiv 2312.03732).
+    pub rank_stabilized: bool,
 }
 
 impl Strength {
     fn scale(self, r: usize) -> f64 {
         let r = r as f64;
-        self.alpha / if self.rank_stabilised { r.sqrt() } else { r }
+        self.alpha / if self.rank_stabilized { r.sqrt() } else { r }
     }
 }
 
@@ -32,9 +31,9 @@ pub struct Lora {
     b: Parameter<2>,
     alpha: f64,
     scale: f64,
-    // Tells the layer from others where masks are drawn.
+    // Tells the layer from others where dropout masks are computed.
     layer: u64,
-    // What is dropped of `x`; nothing but in training.
+    // None but in training.
     dropout: Option<DropoutMask>,
 }
 
@@ -44,8 +43,8 @@ impl Lora {
         Self {
             alpha: strength.alpha,
             scale: strength.scale(a.dims()[0]),
-            a: Parameter::new(&format!("{module}.lora_A.weight"), Group::Adapter, a),
-            b: Parameter::new(&format!("{module}.lora_B.weight"), Group::Adapter, b),
+            a: Parameter::new(&format!("{module}.lora_A.weight"), ParameterGroup::Adapter, a),
+            b: Parameter::new(&format!("{module}.lora_B.weight"), ParameterGroup::Adapter, b),
             layer: hash_of_name(module),
             dropout: None,
         }
@@ -60,7 +59,7 @@ impl Lora {
         });
     }
 
-    /// An adapter that changes nothing yet, as PEFT begins one: A is Kaiming-uniform with slope `sqrt(5)`, which is
+    /// An adapter that changes nothing yet, as PEFT initializes one: A is Kaiming-uniform with slope `sqrt(5)`, which is
     /// uniform within `1 / sqrt(d_in)`, and B is zero. A depends on the seed and the module's name alone.
     pub fn random(
         module: &str,
@@ -84,7 +83,7 @@ impl Lora {
         self.a.dims()[0]
     }
 
-    /// What the update is scaled by, beside the rank's part.
+    /// The `alpha` of its scale.
     pub fn alpha(&self) -> f64 {
         self.alpha
     }
@@ -92,25 +91,19 @@ impl Lora {
     /// The update for each row. Shapes: `[n, d_in]` → `[n, d_out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         // Scaled while it is narrow.
-        linear(self.down(x) * self.scale, self.b.value(), None)
+        kernels::linear(self.down(x) * self.scale, self.b.value(), None)
     }
 
-    /// The way down, dropout applied. Shapes: `[n, d_in]` → `[n, r]`.
+    /// The down projection, dropout applied. Shapes: `[n, d_in]` → `[n, r]`.
     pub fn down(&self, x: Tensor<2>) -> Tensor<2> {
-        linear(self.drop(x), self.a.value(), None)
+        kernels::linear(self.drop(x), self.a.value(), None)
     }
 
     fn drop(&self, x: Tensor<2>) -> Tensor<2> {
-        let Some(mask) = &self.dropout else {
-            return x;
-        };
-        if kernels::supported(&x) {
-            return kernels::dropout(x, mask);
+        match &self.dropout {
+            Some(mask) => kernels::dropout(x, mask),
+            None => x,
         }
-        let shape = x.dims();
-        let factors = TensorData::new(mask.factors(shape[1]), shape);
-        let factors = Tensor::from_data(factors, &x.device().without_autodiff());
-        x * factors
     }
 
     /// The matrix the update amounts to, `B · A · alpha / r`: for merging, not for training. Shape: `[d_out, d_in]`.

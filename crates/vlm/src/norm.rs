@@ -1,7 +1,7 @@
-//! Normalisation: by the root mean square (Zhang and Sennrich, arXiv 1910.07467), and by mean and variance (Ba et al.,
+//! Normalization: by the root mean square (Zhang and Sennrich, arXiv 1910.07467), and by mean and variance (Ba et al.,
 //! arXiv 1607.06450).
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
 use crate::error::Error;
 use crate::kernels;
@@ -19,21 +19,16 @@ impl RmsNorm {
     /// Reads `<key>.weight` of shape `[d]`.
     ///
     /// Errors: as [`WeightReader::parameter`].
-    pub fn load(reader: &mut WeightReader, key: &str, d: usize, epsilon: f64, device: &Device) -> Result<Self, Error> {
+    pub fn load(reader: &mut WeightReader, key: &str, d: usize, epsilon: f64) -> Result<Self, Error> {
         Ok(Self {
-            weight: reader.parameter(&format!("{key}.weight"), [d], device)?,
+            weight: reader.parameter(&format!("{key}.weight"), [d])?,
             epsilon,
         })
     }
 
-    /// Normalises each row. Shapes: `[…, d]` → `[…, d]`.
+    /// Normalizes each row. Shapes: `[…, d]` → `[…, d]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let weight = self.weight.value();
-        if kernels::supported(&x) {
-            return kernels::rms_norm(x, weight, self.epsilon);
-        }
-        let scale = (x.clone().square().mean_dim(D - 1) + self.epsilon).sqrt().recip();
-        x * scale * weight.unsqueeze()
+        kernels::rms_norm(x, self.weight.value(), self.epsilon)
     }
 }
 
@@ -55,19 +50,21 @@ impl LayerNorm {
     /// Reads `<key>.weight` and `<key>.bias` of shape `[d]`.
     ///
     /// Errors: as [`WeightReader::parameter`].
-    pub fn load(reader: &mut WeightReader, key: &str, d: usize, epsilon: f64, device: &Device) -> Result<Self, Error> {
+    pub fn load(reader: &mut WeightReader, key: &str, d: usize, epsilon: f64) -> Result<Self, Error> {
         Ok(Self {
-            weight: reader.parameter(&format!("{key}.weight"), [d], device)?,
-            bias: reader.parameter(&format!("{key}.bias"), [d], device)?,
+            weight: reader.parameter(&format!("{key}.weight"), [d])?,
+            bias: reader.parameter(&format!("{key}.bias"), [d])?,
             epsilon,
         })
     }
 
-    /// Normalises each row. Shapes: `[…, d]` → `[…, d]`.
+    /// Normalizes each row. Shapes: `[…, d]` → `[…, d]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let centred = x.clone() - x.mean_dim(D - 1);
-        let scale = (centred.clone().square().mean_dim(D - 1) + self.epsilon).sqrt().recip();
-        centred * scale * self.weight.value().unsqueeze() + self.bias.value().unsqueeze()
+        let centered = x.clone() - x.mean_dim(D - 1);
+        let scale = (centered.clone().square().mean_dim(D - 1) + self.epsilon)
+            .sqrt()
+            .recip();
+        centered * scale * self.weight.value().unsqueeze() + self.bias.value().unsqueeze()
     }
 }
 
@@ -105,15 +102,14 @@ impl Norm {
         key: &str,
         d: usize,
         (kind, epsilon): (NormKind, f64),
-        device: &Device,
     ) -> Result<Self, Error> {
         Ok(match kind {
-            NormKind::Layer => Self::Layer(LayerNorm::load(reader, key, d, epsilon, device)?),
-            NormKind::Rms => Self::Rms(RmsNorm::load(reader, key, d, epsilon, device)?),
+            NormKind::Layer => Self::Layer(LayerNorm::load(reader, key, d, epsilon)?),
+            NormKind::Rms => Self::Rms(RmsNorm::load(reader, key, d, epsilon)?),
         })
     }
 
-    /// Normalises each row. Shapes: `[…, d]` → `[…, d]`.
+    /// Normalizes each row. Shapes: `[…, d]` → `[…, d]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Layer(norm) => norm.forward(x),

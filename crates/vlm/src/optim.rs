@@ -10,7 +10,7 @@ use crate::parameter::cast;
 use crate::tensor_file::{NamedTensor, TensorFile, write_tensors};
 use crate::training::NamedValues;
 
-/// What one step is taken with.
+/// The settings of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWSettings {
     /// The learning rate, schedule applied.
@@ -19,7 +19,7 @@ pub struct AdamWSettings {
     pub betas: [f64; 2],
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Share of the weights taken off in a step, times the learning rate.
+    /// Share of the weights subtracted in a step, times the learning rate.
     pub weight_decay: f64,
     /// Gradients whose L2 norm over all parameters is larger are scaled down to it; 0 turns clipping off.
     pub max_grad_norm: f64,
@@ -31,7 +31,7 @@ pub struct AdamWSettings {
 /// without a gradient in a step is left alone, decay included, and its count of steps stands still.
 ///
 /// Of a parameter of two bytes a number, a master copy in f32 is stepped from its first step on, since most steps are
-/// smaller than what its own type can tell; the parameter is that copy, rounded.
+/// below its own type's precision; the parameter is that copy, rounded.
 #[derive(Clone, Debug, Default)]
 pub struct AdamW {
     states: BTreeMap<String, State>,
@@ -48,7 +48,7 @@ struct State {
 }
 
 impl AdamW {
-    /// An optimizer that has made no step.
+    /// An optimizer before its first step.
     pub fn new() -> Self {
         Self::default()
     }
@@ -82,7 +82,7 @@ impl AdamW {
         Ok(updated)
     }
 
-    /// Writes moments, counts and master copies, so that [`Self::load`] goes on with the same numbers.
+    /// Writes moments, counts and master copies, so that [`Self::load`] resumes with the same numbers.
     ///
     /// Errors: `File` when `path` cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
@@ -109,18 +109,17 @@ impl AdamW {
             let Some(name) = key.strip_prefix("exp_avg.") else {
                 continue;
             };
-            let shape = file.shape(&key).unwrap_or_default().to_vec();
-            let moment = |key: &str| Ok::<_, Error>(Tensor::from_data(file.read(key, &shape)?, device));
-            let master = format!("master.{name}");
+            let shape = file.shape(&key).unwrap_or_default();
+            let (second, master) = (format!("exp_avg_sq.{name}"), format!("master.{name}"));
+            let steps = file.read(&format!("step.{name}"), &[1])?;
             let state = State {
-                first: moment(&key)?,
-                second: moment(&format!("exp_avg_sq.{name}"))?,
-                master: file.shape(&master).map(|_| moment(&master)).transpose()?,
-                steps: file
-                    .read(&format!("step.{name}"), &[1])?
-                    .iter::<f32>()
-                    .next()
-                    .unwrap_or(0.0) as u32,
+                first: Tensor::from_data(file.read(&key, shape)?, device),
+                second: Tensor::from_data(file.read(&second, shape)?, device),
+                master: match file.shape(&master) {
+                    Some(_) => Some(Tensor::from_data(file.read(&master, shape)?, device)),
+                    None => None,
+                },
+                steps: steps.iter::<f32>().next().unwrap_or(0.0) as u32,
             };
             states.insert(name.to_owned(), state);
         }

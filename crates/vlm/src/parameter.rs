@@ -1,4 +1,4 @@
-//! A weight with the name it has in the checkpoint, and the listing of all weights of a model.
+//! A weight with its name in the checkpoint, and the visiting of all weights of a model.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::tensor_file::NamedTensor;
 
 /// The parts of a model that are frozen or trained as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Group {
+pub enum ParameterGroup {
     /// The vision tower without its merger.
     Vision,
     /// The merger: from patches to the language model's width.
@@ -20,8 +20,8 @@ pub enum Group {
     Adapter,
 }
 
-impl Group {
-    /// What transformers calls the part of the model, where it has one.
+impl ParameterGroup {
+    /// The part's name in transformers, where it has one.
     pub fn name(self) -> &'static str {
         match self {
             Self::Vision => "vision_tower",
@@ -34,14 +34,14 @@ impl Group {
 
 /// One weight of rank `D`: its name, shape and type as in the checkpoint, and its values as computed with.
 ///
-/// A matrix is held in its type, anything else in f32; but only ever with values that the type has, so that nothing is
-/// lost in a file.
+/// A matrix is held in its type, anything else in f32; but only ever with values of that type, so that saving loses
+/// nothing.
 ///
 /// A clone shares the values, so that copying a model copies names and handles only.
 #[derive(Clone, Debug)]
 pub struct Parameter<const D: usize> {
     name: Arc<str>,
-    group: Group,
+    group: ParameterGroup,
     file_shape: Arc<[usize]>,
     dtype: DType,
     value: Tensor<D>,
@@ -49,14 +49,19 @@ pub struct Parameter<const D: usize> {
 
 impl<const D: usize> Parameter<D> {
     /// A parameter whose shape and type in the checkpoint are the tensor's own.
-    pub fn new(name: &str, group: Group, value: Tensor<D>) -> Self {
+    pub fn new(name: &str, group: ParameterGroup, value: Tensor<D>) -> Self {
         let (file_shape, dtype) = (value.dims(), value.dtype());
         Self::reshaped(name, group, &file_shape, (value, dtype))
     }
 
     /// A parameter that the checkpoint stores under another shape of the same length and order, and as a type that has
     /// all its values.
-    pub(crate) fn reshaped(name: &str, group: Group, file_shape: &[usize], (value, dtype): (Tensor<D>, DType)) -> Self {
+    pub(crate) fn reshaped(
+        name: &str,
+        group: ParameterGroup,
+        file_shape: &[usize],
+        (value, dtype): (Tensor<D>, DType),
+    ) -> Self {
         Self {
             name: name.into(),
             group,
@@ -84,7 +89,7 @@ impl<const D: usize> Parameter<D> {
     }
 }
 
-/// A parameter of any rank, as a model's listing gives it out.
+/// A parameter of any rank.
 pub trait AnyParameter {
     /// The key in the checkpoint.
     fn name(&self) -> &str;
@@ -111,7 +116,7 @@ pub trait AnyParameter {
     fn take_gradient(&self, gradients: &mut Gradients) -> Option<Tensor<1>>;
 
     /// The group this parameter is trained with.
-    fn group(&self) -> Group;
+    fn group(&self) -> ParameterGroup;
 
     /// The parameter as it is written to a file.
     fn to_named_tensor(&self) -> NamedTensor {
@@ -128,7 +133,7 @@ impl<const D: usize> AnyParameter for Parameter<D> {
         &self.name
     }
 
-    fn group(&self) -> Group {
+    fn group(&self) -> ParameterGroup {
         self.group
     }
 

@@ -1,5 +1,5 @@
-//! A dialogue with pictures as what the model takes: token ids, with as many image tokens as each picture has patches
-//! for, and the pictures' grids.
+//! A dialogue with images as the model's input: token ids, with as many image tokens as each image's patches make, and the
+//! images' grids.
 
 mod special_tokens;
 
@@ -14,14 +14,15 @@ use crate::chat_template::{ChatTemplate, Variables};
 use crate::companions::copy_companions;
 use crate::config::Config;
 use crate::error::Error;
-use crate::image_processor::{ImagePatches, PictureLimits, Pictures};
-use crate::tokenizer::{Tokenizer, read_json};
+use crate::image_processor::{ImageLimits, ImagePatches, ImageProcessor};
+use crate::json_file::read_json;
+use crate::tokenizer::Tokenizer;
 use special_tokens::{refuse_in_messages, refuse_in_variables};
 
 /// Opens the assistant's turn in the ChatML layout that all families use.
 const ASSISTANT_HEADER: &str = "<|im_start|>assistant\n";
 
-/// Processed pictures kept in memory, in bytes, unless [`Processor::with_image_cache_bytes`] says otherwise.
+/// Processed images kept in memory, in bytes, unless [`Processor::with_image_cache_bytes`] says otherwise.
 const DEFAULT_CACHE_BYTES: usize = 256 << 20;
 
 /// Everything between messages and the model: tokenizer, chat template and image processor of one folder.
@@ -30,7 +31,7 @@ pub struct Processor {
     folder: PathBuf,
     tokenizer: Tokenizer,
     template: ChatTemplate,
-    pictures: Box<dyn Pictures>,
+    image_processor: Box<dyn ImageProcessor>,
     image_token: u32,
     around_image: Option<[u32; 2]>,
     video_token: Option<u32>,
@@ -41,9 +42,9 @@ pub struct Processor {
 /// A dialogue as token ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The tokens, `[t]`; each picture's placeholder stands `t * h * w / merge_size²` times.
+    /// The tokens, `[t]`; each image's placeholder is repeated `t * h * w / merge_size²` times.
     pub input_ids: Vec<u32>,
-    /// Patches of each picture in time, height and width, in the order of the pictures.
+    /// Patches of each image in time, height and width, in the order of the images.
     pub image_grids: Vec<[usize; 3]>,
 }
 
@@ -53,30 +54,29 @@ impl Processor {
     /// Errors: `Io` or `File` naming the file, and the key that is missing or wrong.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let config = Config::load(folder)?;
-        let prompts = config.family.prompts(folder, &config)?;
+        let parts = config.family.processor_parts(folder, &config.fields()?)?;
         let mut tokenizer = Tokenizer::open(folder)?;
-        if let Some(end_token) = prompts.end_token {
+        if let Some(end_token) = parts.end_token {
             tokenizer.close_turns_with(end_token)?;
         }
-        let id_of = |token: &str| token_id(&tokenizer, token);
-        let around_image = match prompts.around_image {
-            Some([before, after]) => Some([id_of(before)?, id_of(after)?]),
+        let around_image = match parts.around_image {
+            Some([before, after]) => Some([token_id(&tokenizer, before)?, token_id(&tokenizer, after)?]),
             None => None,
         };
         Ok(Self {
             folder: folder.to_owned(),
             around_image,
-            template: prompts.template,
-            pictures: prompts.pictures,
-            image_token: image_token(folder, &tokenizer, prompts.image_token)?,
-            video_token: prompts.video_token.and_then(|token| tokenizer.token_id(token)),
+            template: parts.template,
+            image_processor: parts.image_processor,
+            image_token: image_token(folder, &tokenizer, parts.image_token)?,
+            video_token: parts.video_token.and_then(|token| tokenizer.token_id(token)),
             assistant_header: tokenizer.encode(ASSISTANT_HEADER)?,
             tokenizer,
             cache: image_cache(DEFAULT_CACHE_BYTES),
         })
     }
 
-    /// The same processor with another limit for the pictures it keeps, in bytes; zero keeps none.
+    /// The same processor with another limit for the images it keeps, in bytes; zero keeps none.
     #[must_use]
     pub fn with_image_cache_bytes(self, byte_limit: usize) -> Self {
         Self {
@@ -85,15 +85,15 @@ impl Processor {
         }
     }
 
-    /// The same processor with other limits to the size of pictures.
+    /// The same processor with other limits to the size of images.
     ///
-    /// Errors: as [`Pictures::within`].
-    pub fn within(self, limits: &PictureLimits) -> Result<Self, Error> {
-        if *limits == PictureLimits::default() {
+    /// Errors: as [`ImageProcessor::within`].
+    pub fn within(self, limits: &ImageLimits) -> Result<Self, Error> {
+        if *limits == ImageLimits::default() {
             return Ok(self);
         }
         Ok(Self {
-            pictures: self.pictures.within(limits)?,
+            image_processor: self.image_processor.within(limits)?,
             cache: image_cache(self.cache.byte_limit()),
             ..self
         })
@@ -104,17 +104,17 @@ impl Processor {
         &self.tokenizer
     }
 
-    /// What turns pictures into patches.
-    pub fn pictures(&self) -> &dyn Pictures {
-        &*self.pictures
+    /// Turns images into patches.
+    pub fn image_processor(&self) -> &dyn ImageProcessor {
+        &*self.image_processor
     }
 
-    /// The token that stands for one merged patch of a picture.
+    /// The placeholder of one merged patch of an image.
     pub fn image_token(&self) -> u32 {
         self.image_token
     }
 
-    /// Tokens that a reply must not contain: those that stand for pictures and films.
+    /// Tokens that a reply must not contain: the placeholders of images and videos.
     pub fn banned_tokens(&self) -> Vec<u32> {
         [Some(self.image_token), self.video_token]
             .into_iter()
@@ -122,28 +122,28 @@ impl Processor {
             .collect()
     }
 
-    /// A picture's patches. Each file is decoded once and kept while the cache has room; what changes in the file later
-    /// is not seen.
+    /// An image's patches. Each file is decoded once and kept while the cache has space; later changes of the file have
+    /// no effect.
     ///
     /// Errors: `Image` naming the file.
     pub fn image(&self, path: &Path) -> Result<Arc<ImagePatches>, Error> {
         self.cache
-            .get_or_insert(&path.to_owned(), || self.pictures.process_file(path))
+            .get_or_insert(&path.to_owned(), || self.image_processor.process_file(path))
     }
 
-    /// Many pictures' patches in order, decoded on all cores.
+    /// Many images' patches in order, decoded on all cores.
     ///
-    /// Errors: as [`Self::image`], for the first file at fault.
+    /// Errors: as [`Self::image`], for the first file with a problem.
     pub fn images(&self, paths: &[&Path]) -> Result<Vec<Arc<ImagePatches>>, Error> {
         let outcomes: Vec<_> = paths.par_iter().map(|path| self.image(path)).collect();
         outcomes.into_iter().collect()
     }
 
-    /// Renders messages in OpenAI's layout, tokenizes them and gives each image token its place, after which the
-    /// assistant's turn is opened if `add_generation_prompt` says so.
+    /// Renders messages in OpenAI's layout, tokenizes them and expands the image placeholders; then opens the
+    /// assistant's turn if `add_generation_prompt` says so.
     ///
-    /// Errors: `Input` naming the message in which a special token stands, the template's reason for refusing, or the
-    /// number of placeholders and pictures where they differ.
+    /// Errors: `Input` naming the message that contains a special token, the template's reason for refusing, or the
+    /// number of placeholders and images where they differ.
     pub fn encode(
         &self,
         messages: &(impl Serialize + ?Sized),
@@ -153,9 +153,9 @@ impl Processor {
         self.encode_with(messages, images, &Variables::new(), add_generation_prompt)
     }
 
-    /// As [`Self::encode`], with variables for the template besides.
+    /// As [`Self::encode`], with variables for the template.
     ///
-    /// Errors: as [`Self::encode`]; `Variable` naming the one in which a special token stands.
+    /// Errors: as [`Self::encode`]; `Variable` naming the one that contains a special token.
     pub fn encode_with(
         &self,
         messages: &(impl Serialize + ?Sized),
@@ -179,7 +179,7 @@ impl Processor {
 
     /// A reply's token ids, the end token included.
     ///
-    /// Errors: `Input` if a special token stands in it.
+    /// Errors: `Input` if it contains a special token.
     pub fn encode_reply(&self, text: &str) -> Result<Vec<u32>, Error> {
         self.tokenizer.refuse_special_tokens(text, "the reply")?;
         let mut ids = self.tokenizer.encode(text)?;
@@ -187,7 +187,7 @@ impl Processor {
         Ok(ids)
     }
 
-    /// Which tokens of a dialogue the assistant said, end tokens included: those that training on every turn counts.
+    /// Which tokens of a dialogue are the assistant's, end tokens included: those that training on every turn counts.
     pub fn assistant_mask(&self, input_ids: &[u32]) -> Vec<bool> {
         let mut mask = vec![false; input_ids.len()];
         let mut position = 0;
@@ -206,10 +206,10 @@ impl Processor {
         mask
     }
 
-    /// Copies everything that lies beside the weights and `config.json` to another folder, byte for byte: what
-    /// [`Self::open`] read, and what others need to load the model (see [`crate::companions`]).
+    /// Copies all files beside the weights and `config.json` to another folder, byte for byte: what [`Self::open`] read,
+    /// and what others need to load the model (see [`crate::companions`]).
     ///
-    /// Errors: `Io` naming the file; `File` for settings that are no JSON any more.
+    /// Errors: `Io` naming the file; `File` for settings that are not JSON any more.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
         copy_companions(&self.folder, folder)
     }
@@ -227,7 +227,7 @@ impl Processor {
         )))
     }
 
-    /// Repeats each placeholder as often as its picture has tokens.
+    /// Repeats each placeholder as often as its image has tokens.
     fn expand_placeholders(&self, ids: &[u32], images: &[Arc<ImagePatches>]) -> Vec<u32> {
         let mut images = images.iter().peekable();
         let mut expanded = Vec::with_capacity(ids.len());

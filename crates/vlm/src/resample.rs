@@ -1,6 +1,6 @@
-//! Pillow's bicubic resize of 8-bit RGB pictures, bit for bit.
+//! Pillow's bicubic resize of 8-bit RGB images, bit for bit.
 //!
-//! What a vision tower sees depends on the resize: other bicubic filters (another `a`, no antialiasing, floating-point
+//! A vision tower's input depends on the resize: other bicubic filters (another `a`, no antialiasing, floating-point
 //! sums) give other pixels and shift its embeddings. So this follows Pillow's `Resample.c`: the kernel widened by the
 //! scale when shrinking, its weights rounded to 22 fractional bits, two passes with a rounding to 8 bits between them.
 //! Integer sums do not depend on their order, so each pass may add up in the order that suits the machine.
@@ -14,16 +14,16 @@ const PRECISION_BITS: u32 = 32 - 8 - 2;
 /// Radius of the bicubic kernel, in pixels of the coarser grid.
 const BICUBIC_SUPPORT: f64 = 2.0;
 
-/// A picture of red, green and blue bytes, row by row from the top left.
+/// An image of red, green and blue bytes, row by row from the top left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RgbPicture {
+pub struct RgbImage {
     width: usize,
     height: usize,
     pixels: Vec<u8>,
 }
 
-impl RgbPicture {
-    /// A picture from its bytes; `None` unless there are `width * height * 3` of them and neither side is zero.
+impl RgbImage {
+    /// An image from its bytes; `None` unless there are `width * height * 3` of them and neither side is zero.
     pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Option<Self> {
         let expected = width.checked_mul(height)?.checked_mul(CHANNELS)?;
         (expected > 0 && pixels.len() == expected).then_some(Self { width, height, pixels })
@@ -44,9 +44,9 @@ impl RgbPicture {
         &self.pixels
     }
 
-    /// The part of the picture whose upper left corner is at (`left`, `top`).
+    /// The part of the image whose upper left corner is at (`left`, `top`).
     ///
-    /// Panics where it would reach beyond the picture.
+    /// Panics where it would reach beyond the image.
     #[must_use]
     pub(crate) fn crop(&self, left: usize, top: usize, width: usize, height: usize) -> Self {
         let rows = (top..top + height).flat_map(|y| {
@@ -60,11 +60,11 @@ impl RgbPicture {
         }
     }
 
-    /// The picture at another size, equal to `Image.resize((width, height), BICUBIC)` of Pillow 13.
+    /// The image at another size, equal to `Image.resize((width, height), BICUBIC)` of Pillow 13.
     ///
     /// Which pass comes first shows in the last bit, because of the rounding between them: Pillow 13 takes the columns
     /// first where the height shrinks by more than twice as many pixels as the width (python-pillow/Pillow #9549);
-    /// earlier versions always took the rows first and may differ by one grey level there.
+    /// earlier versions always took the rows first and may differ by one gray level there.
     ///
     /// Both sides must be at least one pixel; a zero is taken as one.
     #[must_use]
@@ -79,7 +79,7 @@ impl RgbPicture {
         }
     }
 
-    /// The pass along rows: one along columns of the transposed picture, which runs over whole rows at a time.
+    /// The pass along rows: one along columns of the transposed image, which runs over whole rows at a time.
     fn with_width(&self, width: usize) -> Self {
         if width == self.width {
             self.clone()
@@ -182,31 +182,31 @@ fn fixed_point(weight: f64) -> i32 {
 mod tests {
     use super::*;
 
-    fn gradient(width: usize, height: usize) -> RgbPicture {
+    fn gradient(width: usize, height: usize) -> RgbImage {
         let pixels = (0..width * height * CHANNELS)
             .map(|index| (index * 37 % 251) as u8)
             .collect();
-        RgbPicture::new(width, height, pixels).unwrap()
+        RgbImage::new(width, height, pixels).unwrap()
     }
 
     #[test]
     fn a_size_that_does_not_fit_the_bytes_is_refused() {
-        assert_eq!(RgbPicture::new(2, 2, vec![0; 11]), None);
-        assert_eq!(RgbPicture::new(0, 2, vec![]), None);
-        assert_eq!(RgbPicture::new(usize::MAX, 2, vec![0; 6]), None);
+        assert_eq!(RgbImage::new(2, 2, vec![0; 11]), None);
+        assert_eq!(RgbImage::new(0, 2, vec![]), None);
+        assert_eq!(RgbImage::new(usize::MAX, 2, vec![0; 6]), None);
     }
 
     #[test]
     fn the_same_size_changes_nothing() {
-        let picture = gradient(7, 5);
-        assert_eq!(picture.resize_bicubic(7, 5), picture);
+        let image = gradient(7, 5);
+        assert_eq!(image.resize_bicubic(7, 5), image);
     }
 
     #[test]
-    fn an_even_colour_stays_even_at_every_size() {
-        let picture = RgbPicture::new(13, 9, [200, 3, 255].repeat(13 * 9)).unwrap();
+    fn an_even_color_stays_even_at_every_size() {
+        let image = RgbImage::new(13, 9, [200, 3, 255].repeat(13 * 9)).unwrap();
         for (width, height) in [(1, 1), (5, 31), (40, 2), (13, 10)] {
-            let resized = picture.resize_bicubic(width, height);
+            let resized = image.resize_bicubic(width, height);
             assert!(
                 resized.pixels().chunks(3).all(|pixel| pixel == [200, 3, 255]),
                 "{width} x {height}"

@@ -1,30 +1,47 @@
-//! Rotary positions: where tokens stand, and the turns that follow from it.
+//! Rotary position embedding (RoPE): the positions of tokens, and the rotations that follow from them.
 //!
-//! Under M-RoPE (Wang et al., Qwen2-VL, arXiv 2409.12191, section 2.1) every token has a place in time, height and
-//! width; text counts all three together, a picture's tokens stand on its grid. Other families count all tokens alike.
+//! Under M-RoPE (Wang et al., Qwen2-VL, arXiv 2409.12191, section 2.1) every token has a position in time, height and
+//! width; text counts all three together, an image's tokens have the positions of its grid. Other families count all
+//! tokens alike.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
-use crate::config::{ImageTokens, TextConfig};
+use crate::config::text::{ImageTokens, TextConfig};
 use crate::error::Error;
-use crate::kernels::{self, RotaryTable};
-use crate::text::Placement;
+use crate::kernels::{self, RopeTable, Span};
 
-/// Where the tokens of a sequence stand.
+/// Where the tokens of a pass are: sequences in rows of one length, padded on the right, or several in one row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement<'a> {
+    /// The rows among all `b · t` with which each sequence begins where it shares them with an earlier one.
+    pub prefixes: &'a [Span],
+    /// The first row of each sequence's own tokens.
+    pub starts: &'a [usize],
+    /// How many of its own each sequence has.
+    pub lengths: &'a [usize],
+    /// `[b, t]`, padding included.
+    pub shape: [usize; 2],
+    /// Position of each token in time, height and width, row after row.
+    pub axes: &'a [Vec<u32>; 3],
+    /// The base of each sequence's rotary frequencies.
+    pub rope_bases: &'a [f64],
+}
+
+/// The positions of a sequence's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Positions {
-    /// For time, height and width, the place of each token.
+    /// For time, height and width, the position of each token.
     pub axes: [Vec<u32>; 3],
-    /// The place, on all axes, of a token appended to the sequence.
+    /// The position, on all axes, of a token appended to the sequence.
     pub next: u32,
 }
 
-/// The places of `ids`, as transformers' `get_rope_index` gives them.
+/// The positions of `ids`, as transformers' `get_rope_index` gives them.
 ///
-/// `grids` holds for each picture, in order of appearance, its patches in time, height and width; `merge` is the side
-/// of the square of patches that makes one token. Text after a picture goes on from the largest place used.
+/// `grids` holds for each image, in order of appearance, its patches in time, height and width; `merge` is the side of
+/// the square of patches that makes one token. Text after an image continues from the largest position used.
 ///
-/// Differs: pictures only, no videos.
+/// Differs: images only, no videos.
 ///
 /// Errors: `Input` when the runs of image tokens do not fit the grids, or there is a video token.
 pub fn multimodal_positions(
@@ -63,7 +80,7 @@ pub fn multimodal_positions(
     }
 }
 
-/// The places of `ids` counted one after the other, pictures' tokens like all others. `merge` as for
+/// The positions of `ids` counted one after the other, images' tokens like all others. `merge` as for
 /// [`multimodal_positions`].
 ///
 /// Errors: `Input` when the runs of image tokens do not fit the grids.
@@ -73,12 +90,12 @@ pub fn sequential_positions(
     tokens: ImageTokens,
     merge: usize,
 ) -> Result<Positions, Error> {
-    // Whether runs and grids agree is found out on the way to places that are not needed.
+    // Called for its checks alone: whether runs of image tokens and grids agree.
     multimodal_positions(ids, grids, tokens, merge)?;
-    let places: Vec<u32> = (0..ids.len() as u32).collect();
+    let positions: Vec<u32> = (0..ids.len() as u32).collect();
     Ok(Positions {
         next: ids.len() as u32,
-        axes: [places.clone(), places.clone(), places],
+        axes: [positions.clone(), positions.clone(), positions],
     })
 }
 
@@ -105,7 +122,7 @@ fn place_image(
         )));
     }
     for index in 0..expected {
-        // A still picture has no duration: its frames share one place in time.
+        // A still image has no duration: its frames share one position in time.
         axes[0].push(*next);
         axes[1].push(*next + (index / width % height) as u32);
         axes[2].push(*next + (index % width) as u32);
@@ -114,10 +131,10 @@ fn place_image(
     Ok(expected)
 }
 
-/// The angles by which queries and keys of a batch are turned, in pairs `(i, i + head_dim / 2)` of each head.
+/// The angles by which queries and keys of a batch are rotated, in pairs `(i, i + head_dim / 2)` of each head.
 #[derive(Clone, Debug)]
 pub(crate) struct Rotary {
-    table: RotaryTable,
+    table: RopeTable,
     shape: [usize; 2],
     head_dim: usize,
 }
@@ -128,7 +145,7 @@ impl Rotary {
         Self::by_bases(axes, &vec![config.rope_theta; shape[0] * shape[1]], shape, config)
     }
 
-    /// The angles of sequences, each by a base of its own. Padding turns somehow.
+    /// The angles of sequences, each by its own base; those of padding are meaningless.
     pub(crate) fn of_sequences(tokens: Placement, config: &TextConfig) -> Self {
         let mut bases = vec![config.rope_theta; tokens.shape[0] * tokens.shape[1]];
         for ((start, length), base) in tokens.starts.iter().zip(tokens.lengths).zip(tokens.rope_bases) {
@@ -140,12 +157,12 @@ impl Rotary {
     fn by_bases(axes: &[Vec<u32>; 3], bases: &[f64], shape: [usize; 2], config: &TextConfig) -> Self {
         let n_angles = bases.len() * config.head_dim() / 2;
         let (mut cos, mut sin) = (Vec::with_capacity(n_angles), Vec::with_capacity(n_angles));
-        let mut places = (0..bases.len()).map(|token_idx| axes.each_ref().map(|axis| axis[token_idx]));
+        let mut positions = (0..bases.len()).map(|token_idx| axes.each_ref().map(|axis| axis[token_idx]));
         for run in bases.chunk_by(|left, right| left == right) {
             let frequencies = frequencies(config, run[0]);
-            for place in places.by_ref().take(run.len()) {
+            for position in positions.by_ref().take(run.len()) {
                 for (axis, frequency) in &frequencies {
-                    let (s, c) = (place[*axis] as f32 * frequency).sin_cos();
+                    let (s, c) = (position[*axis] as f32 * frequency).sin_cos();
                     cos.push(c);
                     sin.push(s);
                 }
@@ -154,40 +171,23 @@ impl Rotary {
         Self::from_angles(cos, sin, shape, config.head_dim())
     }
 
-    /// Turns by given angles: cosine and sine of every pair of a head, for every token, `[b·t, head_dim / 2]` each.
+    /// Rotations by given angles: cosine and sine of every pair of a head, for every token, `[b·t, head_dim / 2]` each.
     pub fn from_angles(cos: Vec<f32>, sin: Vec<f32>, shape: [usize; 2], head_dim: usize) -> Self {
-        let table = RotaryTable {
+        let table = RopeTable {
             cos: cos.into(),
             sin: sin.into(),
         };
         Self { table, shape, head_dim }
     }
 
-    /// Turns the heads of each token, lengthens them by `factor`, and puts heads before tokens.
+    /// Applies RoPE to the heads of each token, scales them by `factor`, and puts heads before tokens.
     /// Shapes: `[b·t, h·head_dim]` → `[b, h, t, head_dim]`.
-    pub fn turn_heads(&self, x: Tensor<2>, factor: f64) -> Tensor<4> {
-        if kernels::supported(&x) {
-            return kernels::rotate_heads(x, &self.table, self.shape, self.head_dim, factor as f32);
-        }
-        self.compose(x, factor)
-    }
-
-    fn compose(&self, x: Tensor<2>, factor: f64) -> Tensor<4> {
-        let ([b, t], half, device) = (self.shape, self.head_dim / 2, x.device().without_autodiff());
-        let column = |values: &[f32]| {
-            Tensor::<4>::from_data(TensorData::new(values.to_vec(), [b, t, 1, half]), &device) * factor
-        };
-        let (cos, sin) = (column(&self.table.cos), column(&self.table.sin));
-        let heads = x.dims()[1] / self.head_dim;
-        let x = x.reshape([b, t, heads, self.head_dim]);
-        let (first, second) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
-        let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
-        let turned_second = second * cos + first * sin;
-        Tensor::cat(vec![turned_first, turned_second], 3).swap_dims(1, 2)
+    pub fn apply(&self, x: Tensor<2>, factor: f64) -> Tensor<4> {
+        kernels::apply_rope(x, &self.table, self.shape, self.head_dim, factor)
     }
 }
 
-// For each pair of a head: the axis it turns by, and by how much per place.
+// For each pair of a head: the axis of its position, and the angle per position.
 fn frequencies(config: &TextConfig, base: f64) -> Vec<(usize, f32)> {
     let head_dim = config.head_dim() as f32;
     let axes = (0..3).flat_map(|axis| std::iter::repeat_n(axis, config.mrope_section[axis]));
@@ -206,7 +206,7 @@ mod tests {
     };
 
     #[test]
-    fn text_after_an_image_goes_on_from_its_longer_side() {
+    fn text_after_an_image_continues_from_its_longer_side() {
         let ids = [1, 92, 90, 90, 90, 90, 90, 90, 93, 2];
         let positions = multimodal_positions(&ids, &[[1, 4, 6]], TOKENS, 2).unwrap();
         assert_eq!(positions.axes[0], [0, 1, 2, 2, 2, 2, 2, 2, 5, 6]);
@@ -217,23 +217,23 @@ mod tests {
 
     #[test]
     fn image_tokens_that_do_not_fit_the_grids_are_refused() {
-        let message =
-            |ids: &[u32], grids: &[[usize; 3]]| multimodal_positions(ids, grids, TOKENS, 2).unwrap_err().to_string();
-        assert_eq!(
-            message(&[90, 90, 1], &[[1, 4, 4]]),
-            "image of [1, 4, 4] patches: expected 4 image tokens, got 2"
-        );
-        assert_eq!(
-            message(&[1], &[[1, 2, 2]]),
-            "expected image tokens for 1 images, got them for 0"
-        );
-        assert_eq!(
-            message(&[90, 90], &[[1, 2, 2]]),
-            "image tokens at 1 belong to no image: there are 1 images"
-        );
-        assert_eq!(
-            message(&[91], &[]),
-            "token 0 is a video token; only images are supported"
-        );
+        let cases: [(&[u32], &[[usize; 3]], &str); 4] = [
+            (
+                &[90, 90, 1],
+                &[[1, 4, 4]],
+                "image of [1, 4, 4] patches: expected 4 image tokens, got 2",
+            ),
+            (&[1], &[[1, 2, 2]], "expected image tokens for 1 images, got them for 0"),
+            (
+                &[90, 90],
+                &[[1, 2, 2]],
+                "image tokens at 1 belong to no image: there are 1 images",
+            ),
+            (&[91], &[], "token 0 is a video token; only images are supported"),
+        ];
+        for (ids, grids, expected) in cases {
+            let error = multimodal_positions(ids, grids, TOKENS, 2).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
     }
 }

@@ -1,23 +1,23 @@
-//! A forward pass that scores chosen tokens, and its way back to the parameters.
+//! A forward pass that scores chosen tokens, and its backward pass to the parameters.
 //!
-//! Either one autodiff graph holds every activation until the way back, or only what enters each layer is kept, and a
-//! layer's activations are computed anew when its turn comes ("sublinear memory cost", Chen et al., arXiv 1604.06174,
+//! Either one autodiff graph holds every activation until the backward pass, or only the input of each layer is kept, and
+//! the layer's activations are recomputed in the backward pass ("sublinear memory cost", Chen et al., arXiv 1604.06174,
 //! one checkpoint a layer). The graphs are cut between layers, so that the same operations run in the same order: the
 //! gradients are the same, bit for bit.
 
 use burn::tensor::{Tensor, TensorData};
 
+use crate::attention::AttentionContext;
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::model::{TokenScores, Vlm};
 use crate::parameter::Parameters;
-use crate::text::attention::AttentionContext;
 use crate::training::{NamedValues, sum_gradients};
 
 /// Which tokens a pass scores.
 #[derive(Clone, Copy, Debug)]
 pub struct ScoredTokens<'a> {
-    /// For each, the row of the hidden state that it is predicted from.
+    /// For each, the row of the hidden state that predicts it.
     pub rows: &'a [usize],
     /// Their ids.
     pub ids: &'a [u32],
@@ -27,17 +27,17 @@ pub struct ScoredTokens<'a> {
 pub struct ScoredPass<'a> {
     view: &'a Vlm,
     scores: TokenScores,
-    blocks: Option<Blocks>,
+    layers: Option<LayerInputs>,
 }
 
 /// What is kept between layers.
-struct Blocks {
+struct LayerInputs {
     context: AttentionContext,
-    // Differentiable where the embedding or what pictures go through is trained.
+    // Differentiable where the embedding, the vision tower or the projector is trained.
     embedded: Tensor<2>,
-    // What enters each layer, without autodiff.
+    // The input of each layer, without autodiff.
     inputs: Vec<Tensor<2>>,
-    // What the last layer gives, the leaf of the head's graph.
+    // The output of the last layer, the leaf of the head's graph.
     output: Tensor<2>,
 }
 
@@ -52,25 +52,20 @@ impl Vlm {
         tokens: ScoredTokens,
         recompute: bool,
     ) -> Result<ScoredPass<'_>, Error> {
-        let ScoredTokens { rows, ids } = tokens;
-        if !recompute {
-            let hidden = self.hidden_states(batch, images)?;
-            return Ok(ScoredPass {
-                view: self,
-                scores: self.token_scores(hidden, rows, ids, true)?,
-                blocks: None,
-            });
-        }
-        let blocks = self.forward_blocks(batch, images)?;
-        let hidden = self.text().forward_norm(blocks.output.clone());
+        let (hidden, layers) = if recompute {
+            let layers = self.forward_layers(batch, images)?;
+            (self.text().forward_norm(layers.output.clone()), Some(layers))
+        } else {
+            (self.hidden_states(batch, images)?, None)
+        };
         Ok(ScoredPass {
             view: self,
-            scores: self.token_scores(hidden, rows, ids, true)?,
-            blocks: Some(blocks),
+            scores: self.token_scores(hidden, tokens.rows, tokens.ids)?,
+            layers,
         })
     }
 
-    fn forward_blocks(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<Blocks, Error> {
+    fn forward_layers(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<LayerInputs, Error> {
         let context = self.attention_context(batch);
         let embedded = self.embed(batch, images)?;
         let constants = self.training_view(&[]);
@@ -80,7 +75,7 @@ impl Vlm {
             inputs.push(hidden.clone());
             hidden = constants.text().forward_layer(index, hidden, &context);
         }
-        Ok(Blocks {
+        Ok(LayerInputs {
             context,
             embedded,
             inputs,
@@ -90,7 +85,7 @@ impl Vlm {
 }
 
 impl ScoredPass<'_> {
-    /// The scores of the tokens, in the order they were named.
+    /// The scores of the tokens, in their order.
     pub fn scores(&self) -> &TokenScores {
         &self.scores
     }
@@ -109,26 +104,26 @@ impl ScoredPass<'_> {
         }
         let derivatives = Tensor::from_data(TensorData::new(derivatives, [n]), &self.view.device());
         let mut gradients = (self.scores.logprobs * derivatives).sum().backward();
-        let Some(blocks) = self.blocks else {
+        let Some(layers) = self.layers else {
             return Ok(self.view.named_gradients(gradients));
         };
-        let of_output = blocks.output.grad_remove(&mut gradients);
+        let of_output = layers.output.grad_remove(&mut gradients);
         let of_head = self.view.named_gradients(gradients);
         Ok(match of_output {
-            Some(gradient) => sum_gradients([of_head, blocks.backward(self.view, gradient)]),
+            Some(gradient) => sum_gradients([of_head, layers.backward(self.view, gradient)]),
             None => of_head,
         })
     }
 }
 
-impl Blocks {
+impl LayerInputs {
     /// From the gradient of the last layer's output, `[b·t, d]`, to those of everything below the head.
     fn backward(self, view: &Vlm, of_output: Tensor<2>) -> NamedValues {
         let mut text = view.text().clone();
         let mut of_output = of_output;
         let mut named = NamedValues::new();
         for (index, input) in self.inputs.into_iter().enumerate().rev() {
-            // Below the first layer only a differentiable embedding wants a gradient.
+            // Below the first layer only a differentiable embedding needs a gradient.
             let input = if index > 0 || self.embedded.is_autodiff() {
                 leaf(input)
             } else {

@@ -1,6 +1,6 @@
 //! One safetensors file: read through a memory map, written whole or not at all.
 
-mod faults;
+mod damage;
 mod mapped;
 mod writing;
 
@@ -11,7 +11,7 @@ use burn::tensor::{AllocationProperty, Bytes, DType, TensorData};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 
 use crate::error::Error;
-use faults::broken_file;
+use damage::broken_file;
 use mapped::{MappedFile, MappedRange};
 pub(crate) use writing::write_tensors_with_notes;
 pub use writing::{NamedTensor, write_tensors};
@@ -29,7 +29,7 @@ impl TensorFile {
     /// Opens `path` and checks that its header and its length agree.
     ///
     /// Errors: `Io` when it cannot be opened; `File` when it is no safetensors file; `Tensor` naming the first key
-    /// whose values are cut off or whose place in the file cannot be right.
+    /// whose values are truncated or whose place in the file cannot be right.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let map = MappedFile::open(path)?;
         let (header_bytes, metadata) =
@@ -43,7 +43,7 @@ impl TensorFile {
         })
     }
 
-    /// Where the file lies.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -65,16 +65,16 @@ impl TensorFile {
         self.read_as(key, shape, DType::F32)
     }
 
-    /// Reads a tensor of f32, f16 or bf16 as data of one of these types. Values of two bytes that need no conversion
-    /// stay where they are: the data are the mapped file's own pages, which are read when they are first computed with.
-    /// All others are copied, and the pages they were read from given back at once.
+    /// Reads a tensor of f32, f16 or bf16 as data of one of these types. Values of two bytes that need no conversion are
+    /// not copied: the data are the mapped file's own pages, which are read on first use. All others are copied, and
+    /// the pages they were read from released at once.
     ///
     /// Errors: as [`Self::read`].
     pub fn read_as(&self, key: &str, shape: &[usize], dtype: DType) -> Result<TensorData, Error> {
         let stored = self.check(key, shape)?;
         let info = self.info(key)?;
         let range = self.range(info);
-        // A file by others may begin its values at an odd byte, where they cannot be used as numbers.
+        // The values of a foreign file may begin at an odd byte, where they cannot be used as numbers.
         let is_aligned = range.bytes().as_ptr().addr().is_multiple_of(stored.size());
         let keeps_pages = stored == dtype && is_half(dtype);
         let bytes = if is_aligned && (keeps_pages || stored != dtype) {
@@ -84,12 +84,12 @@ impl TensorFile {
         };
         let data = TensorData::from_bytes(bytes, info.shape.clone(), stored).convert_dtype(dtype);
         if !keeps_pages {
-            range.give_back();
+            range.release();
         }
         Ok(data)
     }
 
-    /// Makes sure that [`Self::read`] can read a tensor; returns the type it is stored as.
+    /// Checks that [`Self::read`] can read a tensor; returns its stored type.
     ///
     /// Errors: as [`Self::read`].
     pub fn check(&self, key: &str, shape: &[usize]) -> Result<DType, Error> {

@@ -1,19 +1,18 @@
 //! The language model of every family: a decoder with rotary positions, grouped-query attention and SwiGLU, its
-//! embedding and its head (Qwen2.5 technical report, arXiv 2412.15115, section 2). What a checkpoint calls the parts is
-//! its family's to say ([`TextLayout`]).
-
-pub(crate) mod attention;
+//! embedding and its head (Qwen2.5 technical report, arXiv 2412.15115, section 2). The names of the parts in a checkpoint
+//! come from its family ([`TextLayout`]).
 
 use burn::tensor::{Device, Int, Tensor};
 
-use crate::config::TextConfig;
+use crate::attention::{Attention, AttentionContext, KeyValues, QkvLayout};
+use crate::config::text::TextConfig;
 use crate::error::Error;
-use crate::kernels::Span;
-use crate::linear::{Linear, embedding, linear, swiglu};
+use crate::kernels;
+use crate::linear::Linear;
 use crate::norm::RmsNorm;
 use crate::parameter::{AnyParameter, Parameter, Parameters};
+use crate::rope::Placement;
 use crate::weights::WeightReader;
-use attention::{Attention, AttentionContext, Memory};
 
 /// The decoder with its embedding and head.
 #[derive(Clone, Debug)]
@@ -25,18 +24,18 @@ pub struct TextModel {
     lm_head: Option<Linear>,
 }
 
-/// What a checkpoint calls the parts of the decoder; `.weight` and `.bias` left out.
+/// A checkpoint's names of the parts of the decoder, without `.weight` and `.bias`.
 #[derive(Clone, Copy, Debug)]
 pub struct TextLayout {
     /// The embedding.
     pub embed_tokens: &'static str,
-    /// What stands before a layer's number; the names that follow it stand after that.
+    /// What precedes a layer's number; the names that follow here come after it.
     pub layers: &'static str,
     /// The norm before attention.
     pub input_layernorm: &'static str,
     /// The projections to queries, keys and values.
     pub qkv: QkvLayout,
-    /// The projection of the mixed values.
+    /// The projection of the attention's output.
     pub o_proj: &'static str,
     /// The norm before the feed-forward layer.
     pub post_attention_layernorm: &'static str,
@@ -53,7 +52,7 @@ pub struct TextLayout {
 }
 
 impl TextLayout {
-    /// The layout of Qwen2 and of Llama; what stands around it is the family's.
+    /// The layout of Qwen2 and of Llama, between a family's own names.
     pub(crate) const fn qwen2([embed_tokens, layers, norm, lm_head]: [&'static str; 4]) -> Self {
         Self {
             embed_tokens,
@@ -71,54 +70,23 @@ impl TextLayout {
     }
 }
 
-/// How queries, keys and values are projected.
-#[derive(Clone, Copy, Debug)]
-pub enum QkvLayout {
-    /// By one layer each.
-    Separate([&'static str; 3]),
-    /// By one layer for all, key head after key head: the queries that share it, the key, the value (InternLM2).
-    Fused(&'static str),
-}
-
-/// Where the tokens of a pass stand: sequences in rows of one length, padded on the right, or several in one row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Placement<'a> {
-    /// The rows among all `b · t` with which each sequence begins where it shares them with an earlier one.
-    pub prefixes: &'a [Span],
-    /// The first row of each sequence's own tokens.
-    pub starts: &'a [usize],
-    /// How many of its own each sequence has.
-    pub lengths: &'a [usize],
-    /// `[b, t]`, padding included.
-    pub shape: [usize; 2],
-    /// Place of each token in time, height and width, row after row; see [`crate::rope`].
-    pub axes: &'a [Vec<u32>; 3],
-    /// The base of each sequence's rotary frequencies.
-    pub rope_bases: &'a [f64],
-}
-
 impl TextModel {
     /// Reads the model's weights.
     ///
     /// Errors: as [`WeightReader::parameter`].
-    pub fn load(
-        reader: &mut WeightReader,
-        config: &TextConfig,
-        layout: &TextLayout,
-        device: &Device,
-    ) -> Result<Self, Error> {
+    pub fn load(reader: &mut WeightReader, config: &TextConfig, layout: &TextLayout) -> Result<Self, Error> {
         let (d, v) = (config.hidden_size, config.vocab_size);
         let [embed_key, head_key] = [layout.embed_tokens, layout.lm_head].map(|name| format!("{name}.weight"));
-        let embed_tokens = reader.parameter(&embed_key, [v, d], device)?;
+        let embed_tokens = reader.parameter(&embed_key, [v, d])?;
         let layers = (0..config.num_hidden_layers)
-            .map(|index| Layer::load(reader, &format!("{}.{index}", layout.layers), config, layout, device))
+            .map(|index| Layer::load(reader, &format!("{}.{index}", layout.layers), config, layout))
             .collect::<Result<_, _>>()?;
-        let norm = RmsNorm::load(reader, layout.norm, d, config.rms_norm_eps, device)?;
+        let norm = RmsNorm::load(reader, layout.norm, d, config.rms_norm_eps)?;
         let lm_head = if config.tie_word_embeddings {
             reader.tie(&head_key, &embed_key, [v, d])?;
             None
         } else {
-            Some(Linear::load(reader, layout.lm_head, [v, d], false, device)?)
+            Some(Linear::load(reader, layout.lm_head, [v, d], false)?)
         };
         Ok(Self {
             embed_tokens,
@@ -130,34 +98,37 @@ impl TextModel {
 
     /// Looks tokens up. Shapes: `[n]` → `[n, d]`.
     pub fn embed(&self, ids: Tensor<1, Int>) -> Tensor<2> {
-        embedding(self.embed_tokens.value(), ids)
+        kernels::embedding(self.embed_tokens.value(), ids)
     }
 
     /// Runs the decoder over embedded tokens.
     ///
-    /// Shapes: `[b·t, d]` → `[b·t, d]`, final norm applied. Rows of padding come back meaningless.
+    /// Shapes: `[b·t, d]` → `[b·t, d]`, final norm applied. Rows of padding are meaningless.
     pub(crate) fn forward(&self, embedded: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
         self.forward_with(embedded, |_, attention, x| attention.forward(x, context))
     }
 
-    /// The keys and values of embedded tokens in every layer, without computing what would follow them: of the last
-    /// layer, only keys and values. Shapes: `[b·t, d]` → one [`Memory`] a layer.
-    pub(crate) fn remember(&self, embedded: Tensor<2>, tokens: Placement, config: &TextConfig) -> Vec<Memory> {
+    /// Computes the keys and values of embedded tokens in every layer, and nothing that comes after them: of the last
+    /// layer, only keys and values. Shapes: `[b·t, d]` → one [`KeyValues`] a layer.
+    pub(crate) fn prefill(&self, embedded: Tensor<2>, tokens: Placement, config: &TextConfig) -> Vec<KeyValues> {
         let context = AttentionContext::for_sampling(tokens, config);
         let Some((last, before)) = self.layers.split_last() else {
             return Vec::new();
         };
-        let mut memories = Vec::with_capacity(self.layers.len());
+        let mut cached = Vec::with_capacity(self.layers.len());
         let mut hidden = embedded;
         for layer in before {
             hidden = layer.forward(hidden, |x| {
-                let (mixed, memory) = layer.self_attn.forward_and_remember(x, &context);
-                memories.push(memory);
-                mixed
+                let (attended, key_values) = layer.self_attn.prefill(x, &context);
+                cached.push(key_values);
+                attended
             });
         }
-        memories.push(last.self_attn.remember(last.input_layernorm.forward(hidden), &context));
-        memories
+        cached.push(
+            last.self_attn
+                .key_values(last.input_layernorm.forward(hidden), &context),
+        );
+        cached
     }
 
     /// Lays every layer out for passes of few rows, as [`Linear::prepare_for_sampling`] says; a tied head becomes a
@@ -172,8 +143,8 @@ impl TextModel {
         self.lm_head = Some(head);
     }
 
-    /// Runs the decoder with an attention of the caller's: it is given the layer's index, its projections, and the
-    /// rows `[n, d]` that attend. Shapes: `[n, d]` → `[n, d]`, final norm applied.
+    /// Runs the decoder with the caller's attention, which gets the layer's index, its projections, and the rows
+    /// `[n, d]` that attend. Shapes: `[n, d]` → `[n, d]`, final norm applied.
     pub(crate) fn forward_with(
         &self,
         embedded: Tensor<2>,
@@ -219,7 +190,7 @@ impl TextModel {
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         match &self.lm_head {
             Some(head) => head.forward(hidden),
-            None => linear(hidden, self.embed_tokens.value(), None),
+            None => kernels::linear(hidden, self.embed_tokens.value(), None),
         }
     }
 
@@ -231,7 +202,7 @@ impl TextModel {
     /// Shows every linear layer of the decoder, which LoRA may adapt; the head is not among them.
     pub fn visit_linears(&mut self, visit: &mut dyn FnMut(&mut Linear)) {
         for layer in &mut self.layers {
-            layer.self_attn.linears().into_iter().for_each(&mut *visit);
+            layer.self_attn.linears().for_each(&mut *visit);
             layer.mlp.linears().into_iter().for_each(&mut *visit);
         }
     }
@@ -257,22 +228,15 @@ struct Layer {
 }
 
 impl Layer {
-    fn load(
-        reader: &mut WeightReader,
-        key: &str,
-        config: &TextConfig,
-        layout: &TextLayout,
-        device: &Device,
-    ) -> Result<Self, Error> {
+    fn load(reader: &mut WeightReader, key: &str, config: &TextConfig, layout: &TextLayout) -> Result<Self, Error> {
         let (d, epsilon) = (config.hidden_size, config.rms_norm_eps);
-        let mut norm = |name: &str| RmsNorm::load(reader, &format!("{key}.{name}"), d, epsilon, device);
-        let (input_layernorm, post_attention_layernorm) =
-            (norm(layout.input_layernorm)?, norm(layout.post_attention_layernorm)?);
+        let [before, after] =
+            [layout.input_layernorm, layout.post_attention_layernorm].map(|name| format!("{key}.{name}"));
         Ok(Self {
-            input_layernorm,
-            self_attn: Attention::load(reader, key, config, layout, device)?,
-            post_attention_layernorm,
-            mlp: FeedForward::load(reader, key, [d, config.intermediate_size], layout, device)?,
+            input_layernorm: RmsNorm::load(reader, &before, d, epsilon)?,
+            self_attn: Attention::load(reader, key, config, layout.qkv, layout.o_proj)?,
+            post_attention_layernorm: RmsNorm::load(reader, &after, d, epsilon)?,
+            mlp: FeedForward::load(reader, key, [d, config.intermediate_size], layout)?,
         })
     }
 
@@ -303,24 +267,17 @@ struct FeedForward {
 }
 
 impl FeedForward {
-    fn load(
-        reader: &mut WeightReader,
-        key: &str,
-        [d, inner]: [usize; 2],
-        layout: &TextLayout,
-        device: &Device,
-    ) -> Result<Self, Error> {
-        let mut projection = |name, shape| Linear::load(reader, &format!("{key}.{name}"), shape, false, device);
+    fn load(reader: &mut WeightReader, key: &str, [d, inner]: [usize; 2], layout: &TextLayout) -> Result<Self, Error> {
         Ok(Self {
-            gate_proj: projection(layout.gate_proj, [inner, d])?,
-            up_proj: projection(layout.up_proj, [inner, d])?,
-            down_proj: projection(layout.down_proj, [d, inner])?,
+            gate_proj: Linear::load(reader, &format!("{key}.{}", layout.gate_proj), [inner, d], false)?,
+            up_proj: Linear::load(reader, &format!("{key}.{}", layout.up_proj), [inner, d], false)?,
+            down_proj: Linear::load(reader, &format!("{key}.{}", layout.down_proj), [d, inner], false)?,
         })
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let (gate, up) = (self.gate_proj.forward(x.clone()), self.up_proj.forward(x));
-        self.down_proj.forward(swiglu(gate, up))
+        self.down_proj.forward(kernels::swiglu(gate, up))
     }
 
     fn linears(&mut self) -> [&mut Linear; 3] {

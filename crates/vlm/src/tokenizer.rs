@@ -1,12 +1,13 @@
-//! Text to token ids and back, as a folder's `tokenizer.json`, `tokenizer.model` or `vocab.json` says; and which tokens
-//! end a turn.
+//! Text to token ids and back, by a folder's `tokenizer.json`, `tokenizer.model` or `vocab.json`; and which tokens end a
+//! turn.
 //!
-//! Special tokens (`<|im_start|>`, `<|image_pad|>` …) are recognised in text that was rendered here. In text that came
-//! from outside they must never stand: [`Tokenizer::refuse_special_tokens`] is asked before anything is rendered.
+//! Special tokens (`<|im_start|>`, `<|image_pad|>` …) are recognized in text that was rendered here. Untrusted text must
+//! not contain them: [`Tokenizer::refuse_special_tokens`] is called before anything is rendered.
 
 pub(crate) mod added_tokens;
 mod byte_level;
 mod sentencepiece;
+pub(crate) mod settings;
 pub mod training;
 
 use std::path::{Path, PathBuf};
@@ -14,9 +15,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::json_file::read_json;
 use added_tokens::ListedTokens;
+use settings::named_token;
 
-/// A tokenizer and the ids that steer a dialogue.
+/// A tokenizer and the ids of a dialogue's turns.
 pub struct Tokenizer {
     file: PathBuf,
     inner: tokenizers::Tokenizer,
@@ -31,8 +34,8 @@ impl Tokenizer {
     /// `merges.txt`), the added tokens that the settings beside it list, `tokenizer_config.json` and the end tokens of
     /// `generation_config.json` (or of `config.json`) from a model's folder.
     ///
-    /// Errors: `Io` for a file that cannot be read; `File` naming file and key for one that is not what it should be,
-    /// a listed token that gets another id, or when nothing says which token ends a turn.
+    /// Errors: `Io` for a file that cannot be read; `File` naming file and key for one that is malformed, a listed token
+    /// that gets another id, or when no setting says which token ends a turn.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let (path, definition) = definition(folder)?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&definition).map_err(|error| Error::File {
@@ -40,7 +43,7 @@ impl Tokenizer {
             problem: format!("not a tokenizer: {error}"),
         })?;
         ListedTokens::read(folder)?.add_missing(&mut inner)?;
-        // A prompt cut in the middle of an image is worse than an error, so nothing here cuts or pads.
+        // A prompt truncated in the middle of an image is worse than an error, so nothing here truncates or pads.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| Error::File {
             path: path.clone(),
@@ -64,14 +67,14 @@ impl Tokenizer {
         })
     }
 
-    /// The ids of a text; special tokens that stand in it become their ids. Nothing is added or cut.
+    /// The ids of a text; special tokens in it become their ids. Nothing is added or truncated.
     ///
     /// Errors: `Input` if the tokenizer has no tokens for the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
         self.encode_framed(text, false)
     }
 
-    /// The ids of a whole dialogue: as [`Self::encode`], after whatever the tokenizer puts in front (`<s>`).
+    /// The ids of a whole dialogue: as [`Self::encode`], after what the tokenizer prepends (`<s>`).
     ///
     /// Errors: as [`Self::encode`].
     pub fn encode_dialogue(&self, text: &str) -> Result<Vec<u32>, Error> {
@@ -86,7 +89,7 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Makes another token than the one the settings name close turns.
+    /// Replaces the token that closes a turn.
     ///
     /// Errors: `File` when the vocabulary has no such token.
     pub(crate) fn close_turns_with(&mut self, token: &str) -> Result<(), Error> {
@@ -101,8 +104,8 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// The text of ids, special tokens kept or left out. Bytes that are no UTF-8 become U+FFFD; ids that stand for no
-    /// token (a model's vocabulary may be padded) become nothing.
+    /// The text of ids, special tokens kept or skipped. Bytes that are not UTF-8 become U+FFFD; ids without a token
+    /// (a model's vocabulary may be padded) become nothing.
     ///
     /// Errors: `Input` if the tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
@@ -111,7 +114,7 @@ impl Tokenizer {
             .map_err(|error| Error::Input(format!("cannot turn tokens into text: {error}")))
     }
 
-    /// Makes sure that no special token stands in text from outside, where it would forge a turn or an image.
+    /// Refuses special tokens in untrusted text, where they would forge a turn or an image.
     ///
     /// Errors: `Input` naming `place` and the token.
     pub fn refuse_special_tokens(&self, text: &str, place: &str) -> Result<(), Error> {
@@ -121,7 +124,7 @@ impl Tokenizer {
         }
     }
 
-    /// What is wrong with a text from outside in which a special token stands.
+    /// The problem of an untrusted text that contains a special token.
     pub(crate) fn forgery(&self, text: &str) -> Option<String> {
         let mut tokens = self.special_tokens.iter().map(|(token, _)| token.as_str());
         let token = tokens.find(|token| text.contains(token))?;
@@ -140,26 +143,25 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
-    /// The token of an id, as the vocabulary writes it.
+    /// The token of an id, as written in the vocabulary.
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
 
-    /// The bytes that each token stands for, by id, which may be a part of a character: those of its text for a special
-    /// token, none for an id that stands for no token.
+    /// The bytes of each token, by id, which may be a part of a character: those of its text for a special token, none
+    /// for an id without a token.
     pub fn token_bytes(&self) -> Vec<Vec<u8>> {
         let is_byte_level = self.is_byte_level();
-        let bytes = |token: String| {
-            if self.inner.get_added_vocabulary().is_special_token(&token) {
-                token.into_bytes()
-            } else if is_byte_level {
-                bytes_of_characters(&token).unwrap_or_else(|| token.into_bytes())
-            } else {
-                byte_of_fallback(&token).map_or_else(|| token.replace('▁', " ").into_bytes(), |byte| vec![byte])
-            }
-        };
-        let ids = 0..self.vocab_size() as u32;
-        ids.map(|id| self.inner.id_to_token(id).map_or_else(Vec::new, bytes))
+        (0..self.vocab_size() as u32)
+            .map(|id| match self.inner.id_to_token(id) {
+                None => Vec::new(),
+                Some(token) if self.inner.get_added_vocabulary().is_special_token(&token) => token.into_bytes(),
+                Some(token) if is_byte_level => bytes_of_characters(&token).unwrap_or_else(|| token.into_bytes()),
+                Some(token) => match byte_of_fallback(&token) {
+                    Some(byte) => vec![byte],
+                    None => token.replace('▁', " ").into_bytes(),
+                },
+            })
             .collect()
     }
 
@@ -188,7 +190,7 @@ impl Tokenizer {
         self.end_token
     }
 
-    /// The token that fills up short rows of a batch.
+    /// The token that pads short rows of a batch.
     pub fn pad_token(&self) -> u32 {
         self.pad_token
     }
@@ -238,17 +240,19 @@ fn definition(folder: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
     })
 }
 
-/// The bytes of a token of a byte-level vocabulary; none if a character stands for no byte. Printable bytes stand for
-/// themselves, the others for U+0100 and on (`bytes_to_unicode` of GPT-2's encoder).
+/// Whether a byte-level vocabulary writes a byte as the character of the same code.
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF)
+}
+
+/// The bytes of a token of a byte-level vocabulary; none if a character means no byte. Printable bytes are written as
+/// themselves, the others as U+0100 and on (`bytes_to_unicode` of GPT-2's encoder).
 fn bytes_of_characters(token: &str) -> Option<Vec<u8>> {
-    let stands_for_itself = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     token
         .chars()
         .map(|character| match u32::from(character) {
-            code @ 0..=0xFF => Some(code as u8).filter(stands_for_itself),
-            code => (0..=255)
-                .filter(|byte| !stands_for_itself(byte))
-                .nth(code as usize - 0x100),
+            code @ 0..=0xFF => Some(code as u8).filter(|byte| is_printable(*byte)),
+            code => (0..=255).filter(|byte| !is_printable(*byte)).nth(code as usize - 0x100),
         })
         .collect()
 }
@@ -259,30 +263,7 @@ fn byte_of_fallback(token: &str) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 2)
 }
 
-/// Reads a JSON file of a model's folder; `None` if there is none.
-pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
-    if !path.is_file() {
-        return Ok(None);
-    }
-    serde_json::from_slice(&fs_err::read(path)?)
-        .map(Some)
-        .map_err(|error| Error::File {
-            path: path.to_owned(),
-            problem: format!("expected JSON: {error}"),
-        })
-}
-
-/// The token that a key of `tokenizer_config.json` names: a string, or an object with `content`.
-pub(crate) fn named_token<'a>(config: &'a Value, key: &str) -> Option<&'a str> {
-    content(config.get(key)?)
-}
-
-/// A token as settings write it: a string, or an object with `content`.
-fn content(token: &Value) -> Option<&str> {
-    token.as_str().or_else(|| token.get("content")?.as_str())
-}
-
-/// Which ids close a turn, stop generation and fill batches.
+/// The ids that close a turn, pad batches and stop generation.
 struct DialogueIds {
     end: u32,
     pad: u32,
@@ -293,31 +274,41 @@ impl DialogueIds {
     fn read(folder: &Path, tokenizer: &tokenizers::Tokenizer) -> Result<Self, Error> {
         let path = folder.join("tokenizer_config.json");
         let config = read_json(&path)?.unwrap_or(Value::Null);
-        let id_of = |key: &str| {
-            named_token(&config, key).map_or(Ok(None), |token| {
-                tokenizer.token_to_id(token).map(Some).ok_or_else(|| Error::File {
-                    path: path.clone(),
-                    problem: format!("key `{key}`: expected a token of the vocabulary, got `{token}`"),
+        let mut stop = stop_tokens(folder)?;
+        let end = id_of(&config, "eos_token", tokenizer)
+            .and_then(|id| {
+                id.or(stop.first().copied()).ok_or_else(|| {
+                    "key `eos_token`: expected the token that ends a turn, got none, and neither \
+                     generation_config.json nor config.json has `eos_token_id`"
+                        .to_owned()
                 })
             })
-        };
-        let mut stop = stop_tokens(folder)?;
-        let end = id_of("eos_token")?
-            .or(stop.first().copied())
-            .ok_or_else(|| Error::File {
+            .map_err(|problem| Error::File {
                 path: path.clone(),
-                problem: "key `eos_token`: expected the token that ends a turn, got none, and neither \
-                      generation_config.json nor config.json has `eos_token_id`"
-                    .into(),
+                problem,
             })?;
+        let pad = id_of(&config, "pad_token", tokenizer).map_err(|problem| Error::File { path, problem })?;
         if !stop.contains(&end) {
             stop.insert(0, end);
         }
         Ok(Self {
             end,
-            pad: id_of("pad_token")?.unwrap_or(end),
+            pad: pad.unwrap_or(end),
             stop,
         })
+    }
+}
+
+/// The id of the token that a key of `tokenizer_config.json` names.
+fn id_of(config: &Value, key: &str, tokenizer: &tokenizers::Tokenizer) -> Result<Option<u32>, String> {
+    let Some(token) = named_token(config, key) else {
+        return Ok(None);
+    };
+    match tokenizer.token_to_id(token) {
+        Some(id) => Ok(Some(id)),
+        None => Err(format!(
+            "key `{key}`: expected a token of the vocabulary, got `{token}`"
+        )),
     }
 }
 

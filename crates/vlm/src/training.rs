@@ -1,8 +1,8 @@
 //! Views of a model that can be trained, and parameters and gradients by name.
 //!
-//! A view shares the model's weights; those to be trained become leaves of an autodiff graph of the view's own, the
-//! rest stay constants. So several threads may each make a view and run forward and backward on their part of a batch
-//! at the same time, never touching one graph together; their gradients are added up by name afterwards.
+//! A view shares the model's weights; those to be trained become leaves of the view's own autodiff graph, the rest stay
+//! constants. So several threads may each make a view and run forward and backward on their part of a batch at the same
+//! time without a shared graph; their gradients are added up by name afterwards.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use burn::tensor::{Gradients, Tensor};
 
 use crate::error::Error;
 use crate::model::Vlm;
-use crate::parameter::{Group, Parameters};
+use crate::parameter::{ParameterGroup, Parameters};
 
 /// Values or gradients of parameters, flat, by the checkpoint's key.
 pub type NamedValues = BTreeMap<String, Tensor<1>>;
@@ -19,7 +19,7 @@ pub type NamedValues = BTreeMap<String, Tensor<1>>;
 impl Vlm {
     /// A view in which the parameters of `groups` are fresh leaves that collect gradients, and all others constants.
     #[must_use]
-    pub fn training_view(&self, groups: &[Group]) -> Self {
+    pub fn training_view(&self, groups: &[ParameterGroup]) -> Self {
         let mut view = self.clone();
         view.visit_parameters(&mut |parameter| {
             if groups.contains(&parameter.group()) {
@@ -31,8 +31,8 @@ impl Vlm {
         view
     }
 
-    /// A view whose adapters drop a share `rate` of their inputs' values; what is dropped of a row follows from its key
-    /// ([`crate::batch::Batch::row_keys`]) and the layer's name alone, in each pass the same.
+    /// A view whose adapters drop a share `rate` of their inputs' values; a row's mask follows from its key
+    /// ([`crate::batch::Batch::row_keys`]) and the layer's name alone, the same in each pass.
     #[must_use]
     pub fn with_lora_dropout(mut self, rate: f64, row_keys: &Arc<[u64]>) -> Self {
         self.visit_linears(&mut |linear| {
@@ -44,7 +44,7 @@ impl Vlm {
     }
 
     /// The values of all parameters of `groups`.
-    pub fn parameters(&self, groups: &[Group]) -> NamedValues {
+    pub fn parameters(&self, groups: &[ParameterGroup]) -> NamedValues {
         let mut values = NamedValues::new();
         self.clone().visit_parameters(&mut |parameter| {
             if groups.contains(&parameter.group()) {
@@ -84,7 +84,7 @@ impl Vlm {
 }
 
 /// Adds up gradients of parts of a batch, always in the order given, so that the sum does not depend on which thread
-/// was done first.
+/// finished first.
 pub fn sum_gradients(parts: impl IntoIterator<Item = NamedValues>) -> NamedValues {
     let mut parts = parts.into_iter();
     let mut total = parts.next().unwrap_or_default();

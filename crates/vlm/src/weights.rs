@@ -1,4 +1,4 @@
-//! A model's weights: read from a Hugging Face folder or drawn at random, one key at a time; written back under the
+//! A model's weights: read from a Hugging Face folder or randomly initialized, one key at a time; written back under the
 //! same keys.
 
 mod dtype;
@@ -12,17 +12,40 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::Error;
-use crate::families::Family;
-use crate::parameter::Parameter;
+use crate::parameter::{Parameter, ParameterGroup};
 pub use dtype::WeightType;
 use files::{FileLayout, WeightFiles};
 pub use files::{INDEX_FILE, WEIGHTS_FILE, shard_names};
 
-/// A module that transformers has moved: where published checkpoints have it, and where newer ones do.
+/// A module that transformers has moved: its prefix in published checkpoints, and in newer ones.
 pub type Moved = (&'static str, &'static str);
 
+/// What a family's keys say of its models.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FamilyKeys {
+    /// Modules that newer checkpoints name otherwise.
+    pub moved: &'static [Moved],
+    /// What the keys of the projector begin with; they may lie within the vision tower's.
+    pub projector: &'static str,
+    /// What the keys of the vision tower begin with.
+    pub vision: &'static str,
+}
+
+impl FamilyKeys {
+    /// The group that the parameter of a published key is trained with.
+    fn group(self, key: &str) -> ParameterGroup {
+        if key.starts_with(self.projector) {
+            ParameterGroup::Projector
+        } else if key.starts_with(self.vision) {
+            ParameterGroup::Vision
+        } else {
+            ParameterGroup::Language
+        }
+    }
+}
+
 /// How a checkpoint names its parts: as published, or as transformers has nested modules since 4.52. In code, keys are
-/// always written the published way.
+/// always the published ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Naming {
     moved: &'static [Moved],
@@ -40,6 +63,11 @@ impl Naming {
     pub fn published(self, key: &str) -> String {
         let moved = self.moved.iter().filter(|_| self.is_nested);
         renamed(key, moved.map(|(published, nested)| (*nested, *published)))
+    }
+
+    /// The name of a module or parameter under the newer naming.
+    pub(crate) fn nested_name(self, name: &str) -> String {
+        self.nested().key(&self.published(name))
     }
 
     /// The newer naming of the same modules.
@@ -69,20 +97,21 @@ fn renamed(key: &str, mut moved: impl Iterator<Item = (&'static str, &'static st
         .unwrap_or_else(|| key.to_owned())
 }
 
-/// Hands out weights by key, and knows in the end whether any was left over.
+/// Gives out weights by key, and knows in the end whether any was left over.
 #[derive(Debug)]
 pub struct WeightReader {
-    source: Source,
+    source: WeightSource,
     naming: Naming,
-    family: &'static dyn Family,
+    keys: FamilyKeys,
     weight_type: WeightType,
+    device: Device,
     taken: BTreeSet<String>,
     tied: Vec<(String, String)>,
     is_dry: bool,
 }
 
 #[derive(Debug)]
-enum Source {
+enum WeightSource {
     Folder(WeightFiles),
     Random { seed: u64, deviation: f64 },
 }
@@ -91,41 +120,47 @@ impl WeightReader {
     /// Opens a folder's weights, to be held as `weight_type` says.
     ///
     /// Errors: as [`WeightFiles::open`].
-    pub(crate) fn open(folder: &Path, family: &'static dyn Family, weight_type: WeightType) -> Result<Self, Error> {
+    pub(crate) fn open(
+        folder: &Path,
+        keys: FamilyKeys,
+        weight_type: WeightType,
+        device: &Device,
+    ) -> Result<Self, Error> {
         let files = WeightFiles::open(folder)?;
-        let naming = Naming::of(family.moved(), files.keys());
-        Ok(Self::new(Source::Folder(files), naming, family, weight_type))
+        let naming = Naming::of(keys.moved, files.keys());
+        let source = WeightSource::Folder(files);
+        Ok(Self::new(source, naming, keys, weight_type, device))
     }
 
     /// A source of random weights for a model trained from nothing: matrices normal with standard deviation
     /// `deviation`, biases 0, norms 1, all f32. What a key gets depends on it and the seed alone, not on what was read
     /// before.
-    pub(crate) fn random(seed: u64, deviation: f64, family: &'static dyn Family) -> Self {
+    pub(crate) fn random(seed: u64, deviation: f64, keys: FamilyKeys, device: &Device) -> Self {
         let naming = Naming {
-            moved: family.moved(),
+            moved: keys.moved,
             is_nested: false,
         };
-        Self::new(Source::Random { seed, deviation }, naming, family, WeightType::Auto)
+        let source = WeightSource::Random { seed, deviation };
+        Self::new(source, naming, keys, WeightType::Auto, device)
     }
 
-    fn new(source: Source, naming: Naming, family: &'static dyn Family, weight_type: WeightType) -> Self {
+    fn new(source: WeightSource, naming: Naming, keys: FamilyKeys, weight_type: WeightType, device: &Device) -> Self {
         Self {
             source,
             naming,
-            family,
+            keys,
             weight_type,
+            device: device.clone(),
             taken: BTreeSet::new(),
             tied: Vec::new(),
             is_dry: false,
         }
     }
 
-    /// A source of shapes alone: every weight is zero and takes no memory.
-    pub(crate) fn shapes(family: &'static dyn Family) -> Self {
-        Self {
-            is_dry: true,
-            ..Self::random(0, 0.0, family)
-        }
+    /// The same, but only keys, shapes and types are looked at: every weight is zero and takes no memory.
+    #[must_use]
+    pub(crate) fn dry(self) -> Self {
+        Self { is_dry: true, ..self }
     }
 
     /// How the checkpoint names its parts.
@@ -136,29 +171,17 @@ impl WeightReader {
     /// Whether the source has a weight of this published key; a random one has every key.
     pub fn contains(&self, key: &str) -> bool {
         match &self.source {
-            Source::Folder(files) => files.file(&self.naming.key(key)).is_some(),
-            Source::Random { .. } => true,
+            WeightSource::Folder(files) => files.file(&self.naming.key(key)).is_some(),
+            WeightSource::Random { .. } => true,
         }
-    }
-
-    /// The same, but only keys, shapes and types are looked at: every weight is zero and takes no memory.
-    pub(crate) fn check(folder: &Path, family: &'static dyn Family) -> Result<Self, Error> {
-        let mut reader = Self::open(folder, family, WeightType::Auto)?;
-        reader.is_dry = true;
-        Ok(reader)
     }
 
     /// Takes the weight of a published key as a [`Parameter`] of `shape`, named as in the checkpoint. Matrices are held
     /// in the type that the reader's [`WeightType`] says, whatever else there is in f32 with that type's values.
     ///
     /// Errors: `Tensor` when the key is missing, or its shape or type is another.
-    pub fn parameter<const D: usize>(
-        &mut self,
-        key: &str,
-        shape: [usize; D],
-        device: &Device,
-    ) -> Result<Parameter<D>, Error> {
-        self.reshaped_parameter(key, &shape, shape, device)
+    pub fn parameter<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Parameter<D>, Error> {
+        self.reshaped_parameter(key, &shape, shape)
     }
 
     /// A [`Parameter`] computed with as `shape` that the checkpoint stores as `file_shape`, of the same length and
@@ -170,17 +193,11 @@ impl WeightReader {
         key: &str,
         file_shape: &[usize],
         shape: [usize; D],
-        device: &Device,
     ) -> Result<Parameter<D>, Error> {
         let name = self.naming.key(key);
-        let (value, dtype) = self.take(&name, file_shape, shape, device)?;
+        let value = self.take(&name, file_shape, shape)?;
         self.taken.insert(name.clone());
-        Ok(Parameter::reshaped(
-            &name,
-            self.family.group(key),
-            file_shape,
-            (value, dtype),
-        ))
+        Ok(Parameter::reshaped(&name, self.keys.group(key), file_shape, value))
     }
 
     /// Counts the key of a tied head as read, if the checkpoint stores it all the same: the model computes with the
@@ -189,7 +206,7 @@ impl WeightReader {
     /// Errors: `Tensor` when what is stored has another shape or type.
     pub fn tie(&mut self, key: &str, of: &str, shape: [usize; 2]) -> Result<(), Error> {
         let (key, of) = (self.naming.key(key), self.naming.key(of));
-        if let Source::Folder(files) = &self.source
+        if let WeightSource::Folder(files) = &self.source
             && let Some(file) = files.file(&key)
         {
             file.check(&key, &shape)?;
@@ -199,11 +216,11 @@ impl WeightReader {
         Ok(())
     }
 
-    /// Ends the reading; returns how the files lie, to save the model as it was found.
+    /// Ends the reading; returns the layout of the files, to save the model as it was found.
     ///
-    /// Errors: `Tensor` naming a key of the checkpoint that nobody asked for: it is not the model its config says.
+    /// Errors: `Tensor` naming a key of the checkpoint that was not taken: it is not the model of its config.
     pub(crate) fn finish(self) -> Result<FileLayout, Error> {
-        let Source::Folder(files) = &self.source else {
+        let WeightSource::Folder(files) = &self.source else {
             return Ok(FileLayout::default());
         };
         let mut left_over = files.keys().filter(|key| !self.taken.contains(*key));
@@ -221,29 +238,29 @@ impl WeightReader {
         name: &str,
         file_shape: &[usize],
         shape: [usize; D],
-        device: &Device,
     ) -> Result<(Tensor<D>, DType), Error> {
-        let (data, dtype) = match &self.source {
-            Source::Random { .. } if self.is_dry => {
-                return Ok((
-                    Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape),
-                    DType::F32,
-                ));
-            }
-            Source::Random { seed, deviation } => (random_weight(*seed, *deviation, name, file_shape), DType::F32),
-            Source::Folder(files) => {
+        let device = &self.device;
+        let dtype = match &self.source {
+            WeightSource::Random { .. } => DType::F32,
+            WeightSource::Folder(files) => {
                 let file = files.file(name).ok_or_else(|| files.missing(name, file_shape))?;
                 let dtype = self.weight_type.of(file.check(name, file_shape)?);
                 // Some GPUs have no bf16.
-                let dtype = if device.supports_dtype(dtype) {
+                if device.supports_dtype(dtype) {
                     dtype
                 } else {
                     DType::F32
-                };
-                if self.is_dry {
-                    return Ok((Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape), dtype));
                 }
-                (file.read_as(name, file_shape, dtype)?, dtype)
+            }
+        };
+        if self.is_dry {
+            return Ok((Tensor::<1>::zeros([1], device).reshape([1; D]).expand(shape), dtype));
+        }
+        let data = match &self.source {
+            WeightSource::Random { seed, deviation } => random_weight(*seed, *deviation, name, file_shape),
+            WeightSource::Folder(files) => {
+                let file = files.file(name).ok_or_else(|| files.missing(name, file_shape))?;
+                file.read_as(name, file_shape, dtype)?
             }
         };
         let data = if D == 2 { data } else { data.convert_dtype(DType::F32) };
@@ -253,7 +270,7 @@ impl WeightReader {
     }
 }
 
-// As transformers initialises this model, but each tensor from its own stream.
+// As transformers initializes this model, but each tensor from its own stream.
 fn random_weight(seed: u64, deviation: f64, name: &str, shape: &[usize]) -> TensorData {
     let count = shape.iter().product();
     let values = if name.ends_with(".bias") {

@@ -29,16 +29,13 @@ fn read_config(folder: &Path) -> Value {
 fn read_matrices(folder: &Path) -> Matrices {
     let bytes = fs_err::read(folder.join(WEIGHTS)).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let matrix = |(key, view): (&str, TensorView)| {
-        let values = view
-            .data()
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes));
-        (key.to_owned(), (view.shape().to_vec(), values.collect()))
-    };
-    file.iter().map(matrix).collect()
+    let mut matrices = Matrices::new();
+    for (key, view) in file.iter() {
+        let (words, _) = view.data().as_chunks::<4>();
+        let values = words.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        matrices.insert(key.to_owned(), (view.shape().to_vec(), values.collect()));
+    }
+    matrices
 }
 
 fn write(config: &Value, matrices: &Matrices) -> TempDir {
@@ -76,11 +73,13 @@ fn all_modules(fixture: &Fixture, model: &Vlm) -> BTreeSet<String> {
 /// The modules that PEFT would adapt: a list names whole paths or their ends (`check_target_module_exists`).
 fn chosen_by_peft(config: &Value, modules: &BTreeSet<String>) -> BTreeSet<String> {
     let names = config["target_modules"].as_array().expect("a list of names");
-    let is_named = |module: &&String| {
-        let mut names = names.iter().map(|name| name.as_str().unwrap());
-        names.any(|name| *module == name || module.ends_with(&format!(".{name}")))
-    };
-    modules.iter().filter(is_named).cloned().collect()
+    let names: Vec<&str> = names.iter().map(|name| name.as_str().unwrap()).collect();
+    let mut chosen = modules.clone();
+    chosen.retain(|module| {
+        let mut names = names.iter();
+        names.any(|name| module == name || module.ends_with(&format!(".{name}")))
+    });
+    chosen
 }
 
 fn adapted(matrices: &Matrices) -> BTreeSet<String> {
@@ -95,13 +94,13 @@ fn fresh(target_modules: TargetModules) -> LoraConfig {
         r: 2,
         alpha: 4.0,
         dropout: 0.0,
-        rank_stabilised: false,
+        rank_stabilized: false,
         target_modules,
     }
 }
 
 #[test]
-fn the_layers_written_down_are_exactly_those_adapted() {
+fn the_layers_that_are_saved_are_exactly_those_adapted() {
     for fixture in fixtures() {
         let mut model = load(&fixture);
         let all = all_modules(&fixture, &model);
@@ -133,9 +132,10 @@ fn the_layers_written_down_are_exactly_those_adapted() {
 /// feed-forward part twice the alpha and half the matrix: the same update.
 fn with_layers_of_their_own(source: &Path) -> (Value, Matrices) {
     let (mut config, mut matrices) = (read_config(source), read_matrices(source));
-    let is_first =
-        |path: &String| path.ends_with("layers.0.self_attn.q_proj") || path.ends_with("layers.0.attention.wqkv");
-    let path = adapted(&matrices).into_iter().find(is_first).unwrap();
+    let path = adapted(&matrices)
+        .into_iter()
+        .find(|path| path.ends_with("layers.0.self_attn.q_proj") || path.ends_with("layers.0.attention.wqkv"))
+        .unwrap();
     for letter in ["A", "B"] {
         let (shape, values) = matrices
             .get_mut(&format!("{PREFIX}{path}.lora_{letter}.weight"))
@@ -175,7 +175,7 @@ fn layers_may_have_a_rank_and_an_alpha_of_their_own() {
             2e-4,
         );
 
-        // Written down again, each such layer stands under its own path.
+        // Saved again, each such layer is listed under its own path.
         let saved = tempfile::tempdir().unwrap();
         model.save_adapter(&read, "base", saved.path()).unwrap();
         let written = read_config(saved.path());
@@ -183,11 +183,8 @@ fn layers_may_have_a_rank_and_an_alpha_of_their_own() {
         assert_eq!(written["alpha_pattern"].as_object().unwrap().len(), 1 + 3);
         let mut again = load(&fixture);
         again.load_adapter(saved.path()).unwrap();
-        let case = || fixture.case("case1");
-        assert_eq!(
-            logits_alone(&again, &fixture, case()),
-            logits_alone(&model, &fixture, case())
-        );
+        let [again, model] = [&again, &model].map(|model| logits_alone(model, &fixture, fixture.case("case1")));
+        assert_eq!(again, model);
     }
 }
 
@@ -195,40 +192,40 @@ fn layers_may_have_a_rank_and_an_alpha_of_their_own() {
 fn patterns_that_do_not_fit_the_matrices_or_are_none_are_refused() {
     let fixture = Fixture::committed();
     let (config, matrices) = with_layers_of_their_own(&fixture.adapter_folder());
-    let problem = |field: &str, value: Value| {
+    for (field, value, expected) in [
+        ("rank_pattern", json!({}), "expected shape [4, 64], got [6, 64]"),
+        (
+            "rank_pattern",
+            json!({ "q_proj": 0 }),
+            "field `rank_pattern.q_proj`: expected a positive integer, got 0",
+        ),
+        (
+            "alpha_pattern",
+            json!({ "q_proj": "8" }),
+            "field `alpha_pattern.q_proj`: expected a number, got \"8\"",
+        ),
+        ("alpha_pattern", json!({ "(": 8 }), "field `alpha_pattern.(`: "),
+        (
+            "alpha_pattern",
+            json!([8]),
+            "field `alpha_pattern`: expected an object, got [8]",
+        ),
+        (
+            "modules_to_save",
+            json!(["lm_head"]),
+            "field `modules_to_save`: expected null, got [\"lm_head\"]",
+        ),
+    ] {
         let mut config = config.clone();
         config[field] = value;
         let folder = write(&config, &matrices);
-        load(&fixture).load_adapter(folder.path()).unwrap_err().to_string()
-    };
-    let message = problem("rank_pattern", json!({}));
-    assert!(message.contains("expected shape [4, 64], got [6, 64]"), "{message}");
-    let message = problem("rank_pattern", json!({ "q_proj": 0 }));
-    assert!(
-        message.ends_with("field `rank_pattern.q_proj`: expected a positive integer, got 0"),
-        "{message}"
-    );
-    let message = problem("alpha_pattern", json!({ "q_proj": "8" }));
-    assert!(
-        message.ends_with("field `alpha_pattern.q_proj`: expected a number, got \"8\""),
-        "{message}"
-    );
-    let message = problem("alpha_pattern", json!({ "(": 8 }));
-    assert!(message.contains("field `alpha_pattern.(`: "), "{message}");
-    let message = problem("alpha_pattern", json!([8]));
-    assert!(
-        message.ends_with("field `alpha_pattern`: expected an object, got [8]"),
-        "{message}"
-    );
-    let message = problem("modules_to_save", json!(["lm_head"]));
-    assert!(
-        message.ends_with("field `modules_to_save`: expected null, got [\"lm_head\"]"),
-        "{message}"
-    );
+        let message = load(&fixture).load_adapter(folder.path()).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
 }
 
 #[test]
-fn an_empty_list_is_none_and_the_default_name_may_stand_in_keys() {
+fn an_empty_list_is_none_and_the_default_name_may_be_in_keys() {
     let fixture = Fixture::committed();
     let source = fixture.adapter_folder();
     let (mut config, matrices) = (read_config(&source), read_matrices(&source));

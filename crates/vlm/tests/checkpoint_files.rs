@@ -11,9 +11,13 @@ use vlm::families::qwen2_5_vl::{FeedForwardKind, VisionConfig, VisionTokens, new
 use vlm::model::Vlm;
 use vlm::norm::NormKind;
 use vlm::optim::{AdamW, AdamWSettings};
-use vlm::parameter::Group;
+use vlm::parameter::ParameterGroup;
 
-const ALL_GROUPS: [Group; 3] = [Group::Vision, Group::Projector, Group::Language];
+const ALL_GROUPS: [ParameterGroup; 3] = [
+    ParameterGroup::Vision,
+    ParameterGroup::Projector,
+    ParameterGroup::Language,
+];
 
 fn fixture_model() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl/model")
@@ -95,7 +99,7 @@ fn tiny_config() -> Config {
         vision_start: 38,
         vision_end: 39,
     };
-    new_config(&text, &vision, tokens).unwrap()
+    Config::from_json(new_config(&text, &vision, tokens), Path::new("config.json")).unwrap()
 }
 
 #[test]
@@ -132,15 +136,15 @@ fn weights(folder: &Path) -> HashMap<String, (Vec<usize>, Vec<u8>)> {
 #[test]
 fn nested_names_and_shards_and_sixteen_bits_are_read() {
     let folder = copied_model();
-    let names = |name: &str| match name.split_once('.') {
-        Some(("visual", rest)) => format!("model.visual.{rest}"),
-        Some(("model", rest)) => format!("model.language_model.{rest}"),
-        _ => name.to_owned(),
-    };
     // Upper halves of f32 are bf16, rounded towards zero.
     rewrite(folder.path(), |name, view| {
+        let name = match name.split_once('.') {
+            Some(("visual", rest)) => format!("model.visual.{rest}"),
+            Some(("model", rest)) => format!("model.language_model.{rest}"),
+            _ => name.to_owned(),
+        };
         let halves = view.data().chunks(4).flat_map(|bytes| [bytes[2], bytes[3]]).collect();
-        Some((names(name), Dtype::BF16, view.shape().to_vec(), halves))
+        Some((name, Dtype::BF16, view.shape().to_vec(), halves))
     });
     std::fs::rename(
         folder.path().join("model.safetensors"),
@@ -255,37 +259,45 @@ fn a_truncated_a_damaged_and_an_absent_weights_file_are_named() {
 #[test]
 fn a_config_field_that_is_wrong_is_named() {
     let original: Value = serde_json::from_slice(&std::fs::read(fixture_model().join("config.json")).unwrap()).unwrap();
-    let message = |change: fn(&mut Value)| {
+    const FAMILIES: &str = "expected \"qwen2_vl\" or \"qwen2_5_vl\" or \"internvl_chat\" or \"internvl\"";
+    let cases: [(&[&str], Value, &str); 6] = [
+        (
+            &["vision_config", "depth"],
+            json!("four"),
+            "field `vision_config.depth`: expected a positive integer, got \"four\"",
+        ),
+        (
+            &["vocab_size"],
+            Value::Null,
+            "field `vocab_size`: expected a positive integer, got null",
+        ),
+        (
+            &["rope_scaling", "mrope_section"],
+            json!([2, 3, 4]),
+            "field `rope_scaling.mrope_section`: expected a sum of 8, half a head, got 9",
+        ),
+        (
+            &["image_token_id"],
+            json!(608),
+            "field `image_token_id`: expected a token id below vocab_size 608, got 608",
+        ),
+        (
+            &["model_type"],
+            json!("llama"),
+            &format!("field `model_type`: {FAMILIES}, got \"llama\""),
+        ),
+        (
+            &["model_type"],
+            Value::Null,
+            &format!("field `model_type`: {FAMILIES}, got null"),
+        ),
+    ];
+    for (field, value, expected) in cases {
         let mut config = original.clone();
-        change(&mut config);
-        Config::from_json(config, Path::new("config.json"))
-            .unwrap_err()
-            .to_string()
-    };
-    assert_eq!(
-        message(|config| config["vision_config"]["depth"] = json!("four")),
-        "config.json: field `vision_config.depth`: expected a positive integer, got \"four\""
-    );
-    assert_eq!(
-        message(|config| config["vocab_size"] = Value::Null),
-        "config.json: field `vocab_size`: expected a positive integer, got null"
-    );
-    assert_eq!(
-        message(|config| config["rope_scaling"]["mrope_section"] = json!([2, 3, 4])),
-        "config.json: field `rope_scaling.mrope_section`: expected a sum of 8, half a head, got 9"
-    );
-    assert_eq!(
-        message(|config| config["image_token_id"] = json!(608)),
-        "config.json: field `image_token_id`: expected a token id below vocab_size 608, got 608"
-    );
-    assert_eq!(
-        message(|config| config["model_type"] = json!("llama")),
-        "config.json: field `model_type`: expected \"qwen2_vl\" or \"qwen2_5_vl\" or \"internvl_chat\" or \"internvl\", got \"llama\""
-    );
-    assert_eq!(
-        message(|config| config["model_type"] = json!(null)),
-        "config.json: field `model_type`: expected \"qwen2_vl\" or \"qwen2_5_vl\" or \"internvl_chat\" or \"internvl\", got null"
-    );
+        *config.pointer_mut(&format!("/{}", field.join("/"))).unwrap() = value;
+        let error = Config::from_json(config, Path::new("config.json")).unwrap_err();
+        assert_eq!(error.to_string(), format!("config.json: {expected}"));
+    }
 }
 
 #[test]
@@ -302,35 +314,35 @@ fn the_newer_nested_config_says_the_same() {
     });
     root.insert("text_config".to_owned(), Value::Object(text));
     let nested = Config::from_json(Value::Object(root), Path::new("config.json")).unwrap();
-    assert_eq!(VisionConfig::read(&nested).unwrap(), VisionConfig::read(&flat).unwrap());
+    let [nested_vision, flat_vision] =
+        [&nested, &flat].map(|config| VisionConfig::read(config.to_json(), Path::new("config.json")).unwrap());
+    assert_eq!(nested_vision, flat_vision);
     assert_eq!((nested.text, nested.tokens), (flat.text, flat.tokens));
 }
 
 #[test]
 fn a_new_model_depends_on_its_seed_alone_and_can_be_loaded() {
     let config = tiny_config();
-    let folders: Vec<_> = [5, 5, 6]
-        .map(|seed| {
-            let folder = tempfile::tempdir().unwrap();
-            Vlm::init(&config, seed, &Device::flex())
-                .unwrap()
-                .save(folder.path())
-                .unwrap();
-            folder
-        })
-        .into();
-    let bytes = |index: usize| std::fs::read(folders[index].path().join("model.safetensors")).unwrap();
-    assert_eq!(bytes(0), bytes(1));
-    assert_ne!(bytes(0), bytes(2));
+    let folders = [5, 5, 6].map(|seed| {
+        let folder = tempfile::tempdir().unwrap();
+        let model = Vlm::init(&config, seed, &Device::flex()).unwrap();
+        model.save(folder.path()).unwrap();
+        folder
+    });
+    let [first, same_seed, other_seed] = folders
+        .each_ref()
+        .map(|folder| std::fs::read(folder.path().join("model.safetensors")).unwrap());
+    assert_eq!(first, same_seed);
+    assert_ne!(first, other_seed);
     let loaded = Vlm::load(folders[0].path(), &Device::flex()).unwrap();
     assert_eq!(loaded.config(), &config);
-    let drawn = values(loaded.parameters(&ALL_GROUPS)["model.embed_tokens.weight"].clone());
-    let deviation = (drawn.iter().map(|x| f64::from(x * x)).sum::<f64>() / drawn.len() as f64).sqrt();
+    let random = values(loaded.parameters(&ALL_GROUPS)["model.embed_tokens.weight"].clone());
+    let deviation = (random.iter().map(|x| f64::from(x * x)).sum::<f64>() / random.len() as f64).sqrt();
     assert!((deviation - 0.02).abs() < 0.002, "standard deviation {deviation}");
 }
 
 #[test]
-fn an_optimizer_read_back_goes_on_with_the_same_numbers() {
+fn an_optimizer_that_is_loaded_resumes_with_the_same_numbers() {
     let settings = AdamWSettings {
         learning_rate: 1e-2,
         betas: [0.9, 0.95],
@@ -350,10 +362,10 @@ fn an_optimizer_read_back_goes_on_with_the_same_numbers() {
     let path = folder.path().join("optimizer.safetensors");
     optimizer.save(&path).unwrap();
     let mut resumed = AdamW::load(&path, &Device::flex()).unwrap();
-    let undisturbed = optimizer
+    let uninterrupted = optimizer
         .step(&settings, parameters.clone(), gradients.clone())
         .unwrap();
     for (name, resumed) in resumed.step(&settings, parameters, gradients).unwrap() {
-        assert_eq!(values(resumed), values(undisturbed[&name].clone()), "{name}");
+        assert_eq!(values(resumed), values(uninterrupted[&name].clone()), "{name}");
     }
 }

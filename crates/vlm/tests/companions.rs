@@ -1,4 +1,4 @@
-//! What lies beside a model's weights goes with them into every folder that the model is saved in, byte for byte.
+//! The files beside a model's weights go with them into every folder that the model is saved in, byte for byte.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
@@ -62,8 +62,8 @@ fn the_original_layout_keeps_its_code_and_all_else_that_loaders_read() {
     assert_eq!(names(saved.path()), expected);
     for name in expected {
         if !name.ends_with(".safetensors") && name != "config.json" {
-            let bytes = |folder: &Path| fs_err::read(folder.join(&name)).unwrap();
-            assert_eq!(bytes(saved.path()), bytes(folder.path()), "{name}");
+            let [before, after] = [&folder, &saved].map(|folder| fs_err::read(folder.path().join(&name)).unwrap());
+            assert_eq!(before, after, "{name}");
         }
     }
 }

@@ -32,11 +32,11 @@ impl Prompts {
             case.ids
                 .truncate(fixture.integers(&format!("{}.prompt_len", case.id))[0] as usize);
         }
-        let encode = |case: &Case| {
-            let pixels = fixture.pixel_values(case, &device)?;
-            Some(model.encode_images(pixels, &case.grids).unwrap())
-        };
-        let images = cases.iter().map(encode).collect();
+        let mut images = Vec::new();
+        for case in &cases {
+            let pixels = fixture.pixel_values(case, &device);
+            images.push(pixels.map(|pixels| model.encode_images(pixels, &case.grids).unwrap()));
+        }
         Self {
             fixture,
             model,
@@ -62,21 +62,16 @@ impl Prompts {
 
     /// Every completion computed with no other beside it.
     fn sample_alone(&self, seeds: &[Vec<u64>], options: &GenerateOptions) -> Vec<Vec<Generated>> {
-        let prompts = self.with_seeds(seeds);
-        let alone = |prompt: &Prompt, seed: &u64| {
-            let prompt = Prompt {
-                seeds: &[*seed],
+        let mut completions = Vec::new();
+        for prompt in self.with_seeds(seeds) {
+            let alone = prompt.seeds.iter().map(|seed| Prompt {
+                seeds: std::slice::from_ref(seed),
                 ..prompt.clone()
-            };
-            generate(&self.model, &[prompt], options, None)
-                .unwrap()
-                .remove(0)
-                .remove(0)
-        };
-        prompts
-            .iter()
-            .map(|prompt| prompt.seeds.iter().map(|seed| alone(prompt, seed)).collect())
-            .collect()
+            });
+            let alone = alone.map(|prompt| generate(&self.model, &[prompt], options, None).unwrap().concat());
+            completions.push(alone.flatten().collect());
+        }
+        completions
     }
 }
 
@@ -131,15 +126,15 @@ fn scored(model: &Vlm, prompt: &Prompt, tokens: &[u32]) -> Vec<f32> {
     let hidden = model.hidden_states(&batch, prompt.images.clone()).unwrap();
     let first = prompt.sequence.ids.len() - 1;
     let rows: Vec<usize> = (first..first + tokens.len()).collect();
-    values(model.token_scores(hidden, &rows, tokens, false).unwrap().logprobs)
+    values(model.token_scores(hidden, &rows, tokens).unwrap().logprobs)
 }
 
 /// Compares a completion's log-probabilities with the scorer's; returns how many.
 fn compare_with_scores(model: &Vlm, prompt: &Prompt, completion: &Generated) -> usize {
     let tokens = &completion.token_ids;
-    // Read back, image and video tokens would be placeholders: compare what stands before the first.
-    let is_placeholder = |token: &u32| [567, 568].contains(token);
-    let n = tokens.iter().position(is_placeholder).unwrap_or(tokens.len());
+    // Read back, image and video tokens would be placeholders: compare what comes before the first.
+    let first = tokens.iter().position(|token| [567, 568].contains(token));
+    let n = first.unwrap_or(tokens.len());
     let scored = scored(model, prompt, &tokens[..n]);
     assert_close("sampled against scored", &completion.logprobs[..n], &scored, 1e-4);
     n
@@ -193,7 +188,7 @@ fn a_sequence_is_the_same_in_any_company() {
 }
 
 #[test]
-fn a_long_prompt_is_the_same_in_any_company_and_scored_as_it_was_drawn() {
+fn a_long_prompt_is_the_same_in_any_company_and_scored_as_it_was_sampled() {
     let mut prompts = Prompts::of(Fixture::committed());
     // From 512 tokens on a prompt is read in another way.
     for case in [1, 3, 4] {
@@ -217,15 +212,17 @@ fn a_long_prompt_is_the_same_in_any_company_and_scored_as_it_was_drawn() {
 /// Every prompt of the fixture's as a request whose members are called by their seeds.
 fn requests<'a>(prompts: &'a Prompts, seeds: &'a [Vec<u64>], options: &GenerateOptions) -> Vec<Request<'a>> {
     let options = Arc::new(options.clone());
-    let request = |prompt: Prompt<'a>| Request {
-        sequence: prompt.sequence,
-        images: prompt.images,
-        members: prompt.seeds.iter().map(|&seed| member(seed)).collect(),
-        options: options.clone(),
-        adjustments: Arc::default(),
-        n_top_logprobs: Some(0),
-    };
-    prompts.with_seeds(seeds).into_iter().map(request).collect()
+    let prompts = prompts.with_seeds(seeds).into_iter();
+    prompts
+        .map(|prompt| Request {
+            sequence: prompt.sequence,
+            images: prompt.images,
+            members: prompt.seeds.iter().map(|&seed| member(seed)).collect(),
+            options: options.clone(),
+            adjustments: Arc::default(),
+            n_top_logprobs: Some(0),
+        })
+        .collect()
 }
 
 fn member(seed: u64) -> Member {
@@ -367,11 +364,16 @@ fn sequences_stop_at_a_stop_token_or_at_the_limit() {
     };
     let finished = AtomicUsize::new(0);
     let seeds = seeds();
-    let count = |_: usize, _: &Generated| {
-        finished.fetch_add(1, Ordering::Relaxed);
-    };
-    let completions = generate(&prompts.model, &prompts.with_seeds(&seeds), &options, Some(&count)).unwrap();
-    let completions: Vec<Generated> = completions.into_iter().flatten().collect();
+    let with_seeds = prompts.with_seeds(&seeds);
+    let completions = generate(
+        &prompts.model,
+        &with_seeds,
+        &options,
+        Some(&|_, _| {
+            finished.fetch_add(1, Ordering::Relaxed);
+        }),
+    );
+    let completions: Vec<Generated> = completions.unwrap().into_iter().flatten().collect();
     assert_eq!(finished.into_inner(), completions.len());
     for completion in &completions {
         let (last, before) = completion.token_ids.split_last().unwrap();
@@ -393,27 +395,29 @@ fn sequences_stop_at_a_stop_token_or_at_the_limit() {
 #[test]
 fn prompts_that_do_not_fit_are_refused() {
     let prompts = Prompts::of(Fixture::committed());
-    let message = |prompt: Prompt, options: &GenerateOptions| {
-        generate(&prompts.model, &[prompt], options, None)
-            .unwrap_err()
-            .to_string()
-    };
     let seeds = seeds();
     let prompt = prompts.with_seeds(&seeds).remove(0);
     let without_images = Prompt {
         images: None,
         ..prompt.clone()
     };
-    assert_eq!(
-        message(without_images, &options()),
-        "expected 6 image rows, one for each image token, got 0"
-    );
     let endless = GenerateOptions {
         max_new_tokens: 128_000,
         ..options()
     };
-    assert_eq!(
-        message(prompt, &endless),
-        "prompt 0: expected at most 128000 tokens with its completion, got 34 and up to 128000 more"
-    );
+    for (prompt, options, expected) in [
+        (
+            without_images,
+            options(),
+            "expected 6 image rows, one for each image token, got 0",
+        ),
+        (
+            prompt,
+            endless,
+            "prompt 0: expected at most 128000 tokens with its completion, got 34 and up to 128000 more",
+        ),
+    ] {
+        let error = generate(&prompts.model, &[prompt], &options, None).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
 }

@@ -12,7 +12,7 @@ use common::{Case, Fixture, assert_close, fixtures};
 use vlm::generate::{Adjustments, ContinuousBatch, Event, GenerateOptions, Member, Request, Token};
 use vlm::model::Vlm;
 
-/// A model with the prompts of its fixture, some of them made long by words before their pictures.
+/// A model with the prompts of its fixture, some of them made long by words before their images.
 struct Prompts {
     model: Vlm,
     cases: Vec<Case>,
@@ -27,11 +27,11 @@ impl Prompts {
         let device = common::device();
         let model = Vlm::load(&fixture.model_folder(), &device).unwrap();
         let mut cases = fixture.cases();
-        let encode = |case: &Case| {
-            let pixels = fixture.pixel_values(case, &device)?;
-            Some(model.encode_images(pixels, &case.grids).unwrap())
-        };
-        let images = cases.iter().map(encode).collect();
+        let mut images = Vec::new();
+        for case in &cases {
+            let pixels = fixture.pixel_values(case, &device);
+            images.push(pixels.map(|pixels| model.encode_images(pixels, &case.grids).unwrap()));
+        }
         for (index, case) in cases.iter_mut().enumerate() {
             case.ids
                 .truncate(fixture.integers(&format!("{}.prompt_len", case.id))[0] as usize);
@@ -45,15 +45,17 @@ impl Prompts {
 
     /// A case as a request of two completions, called by their seeds.
     fn request(&self, case: usize, options: &GenerateOptions) -> Request<'_> {
-        let member = |seed: u64| Member {
-            id: seed,
-            seed,
-            constraint: None,
-        };
+        let seeds = 10 * case as u64..10 * case as u64 + 2;
         Request {
             sequence: self.cases[case].sequence(),
             images: self.images[case].clone(),
-            members: (0..2).map(|index| member(10 * case as u64 + index)).collect(),
+            members: seeds
+                .map(|seed| Member {
+                    id: seed,
+                    seed,
+                    constraint: None,
+                })
+                .collect(),
             options: Arc::new(options.clone()),
             adjustments: Arc::new(Adjustments::default()),
             n_top_logprobs: None,
@@ -106,18 +108,21 @@ fn ids(tokens: &[Token]) -> Vec<u32> {
     tokens.iter().map(|token| token.id).collect()
 }
 
+fn logprobs(tokens: &[Token]) -> Vec<f32> {
+    tokens.iter().map(|token| token.logprob).collect()
+}
+
 #[test]
 fn pieces_of_any_size_make_the_prompt_and_the_others_do_not_notice() {
     for fixture in fixtures() {
         let prompts = Prompts::of(&fixture);
         let whole = prompts.sample(None, &options());
-        // Pieces of one strip and less, of several, and one for all.
+        // Pieces of one query block and less, of several, and one for all.
         for piece in [50, 200, 4096] {
             let pieces = prompts.sample(Some(piece), &options());
             for (id, expected) in &whole {
                 let got = &pieces[id];
                 assert_eq!(ids(got), ids(expected), "completion {id} with pieces of {piece}");
-                let logprobs = |tokens: &[Token]| tokens.iter().map(|token| token.logprob).collect::<Vec<f32>>();
                 if LONG.contains(&(*id as usize / 10)) {
                     assert_close("log-probabilities", &logprobs(got), &logprobs(expected), 1e-4);
                 } else {
@@ -133,7 +138,7 @@ fn pieces_of_any_size_make_the_prompt_and_the_others_do_not_notice() {
 }
 
 #[test]
-fn others_go_on_between_pieces_and_a_prompt_that_nobody_waits_for_is_read_no_further() {
+fn others_continue_between_pieces_and_a_prompt_whose_completions_have_left_is_read_no_further() {
     let prompts = Prompts::of(&Fixture::committed());
     let mut batch = ContinuousBatch::new(&prompts.model);
     batch.prefill(vec![prompts.request(0, &options())]).unwrap();
@@ -171,7 +176,13 @@ fn adjustments_bind_their_own_request_alone_and_ends_wait_for_the_least_length()
         ignore_eos: false,
         ..options()
     };
-    let sample = |adjustments: Adjustments| {
+    let bound = Adjustments {
+        min_new_tokens: 9,
+        presence_penalty: 200.0,
+        score_bias: vec![(444, 150.0)],
+        ..Adjustments::default()
+    };
+    let [free, bound] = [Adjustments::default(), bound].map(|adjustments| {
         let mut batch = ContinuousBatch::new(&prompts.model);
         let adjusted = Request {
             adjustments: Arc::new(adjustments),
@@ -183,13 +194,6 @@ fn adjustments_bind_their_own_request_alone_and_ends_wait_for_the_least_length()
             note(batch.step().unwrap(), &mut completions);
         }
         completions
-    };
-    let free = sample(Adjustments::default());
-    let bound = sample(Adjustments {
-        min_new_tokens: 9,
-        presence_penalty: 200.0,
-        score_bias: vec![(444, 150.0)],
-        ..Adjustments::default()
     });
     assert_eq!(free[&20], bound[&20], "another request's");
     let tokens = ids(&bound[&0]);

@@ -16,7 +16,7 @@ use safetensors::tensor::Dtype;
 use vlm::generate::{GenerateOptions, Generated, Prompt, generate};
 use vlm::model::Vlm;
 use vlm::optim::{AdamW, AdamWSettings};
-use vlm::parameter::Group;
+use vlm::parameter::ParameterGroup;
 use vlm::weights::WeightType;
 
 const TYPES: [(Dtype, DType); 2] = [(Dtype::BF16, DType::BF16), (Dtype::F16, DType::F16)];
@@ -24,8 +24,9 @@ const TYPES: [(Dtype, DType); 2] = [(Dtype::BF16, DType::BF16), (Dtype::F16, DTy
 /// A fixture's model stored in a type of two bytes, and the same loaded as f32.
 fn pair(fixture: &Fixture, stored: Dtype) -> (Vlm, Vlm) {
     let folder = resaved(&fixture.model_folder(), stored, 3);
-    let load = |weight_type| Vlm::load_as(folder.path(), weight_type, &Device::flex()).unwrap();
-    (load(WeightType::Auto), load(WeightType::Float32))
+    let [half, single] = [WeightType::Auto, WeightType::Float32]
+        .map(|weight_type| Vlm::load_as(folder.path(), weight_type, &Device::flex()).unwrap());
+    (half, single)
 }
 
 fn types(model: &Vlm) -> Vec<DType> {
@@ -69,7 +70,7 @@ fn an_adapter_is_trained_on_weights_of_two_bytes() {
     for model in [&mut half, &mut single] {
         model.load_adapter(&fixture.adapter_folder()).unwrap();
     }
-    let [half, single] = [&half, &single].map(|model| gradients(model, &[Group::Adapter], &fixture));
+    let [half, single] = [&half, &single].map(|model| gradients(model, &[ParameterGroup::Adapter], &fixture));
     for (name, single) in single {
         let single = values(single);
         assert_close(&name, &values(half[&name].clone()), &single, 1e-4 * largest(&single));
@@ -121,12 +122,15 @@ fn samples_are_those_of_the_same_values_in_f32_with_an_adapter_and_without() {
 }
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let file = |path: std::path::PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        (name, std::fs::read(path).unwrap())
-    };
-    entries.map(file).filter(|(name, _)| name.contains("model")).collect()
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name.contains("model") {
+            files.insert(name, std::fs::read(entry.path()).unwrap());
+        }
+    }
+    files
 }
 
 #[test]
@@ -165,8 +169,9 @@ fn a_tied_head_is_saved_where_it_was_stored_and_nowhere_else() {
     let model = Vlm::load(folder.path(), &Device::flex()).unwrap();
     let saved = tempfile::tempdir().unwrap();
     model.save(saved.path()).unwrap();
-    let index = |folder: &Path| std::fs::read(folder.join("model.safetensors.index.json")).unwrap();
-    assert_eq!(index(folder.path()), index(saved.path()));
+    let [before, after] =
+        [&folder, &saved].map(|folder| std::fs::read(folder.path().join("model.safetensors.index.json")).unwrap());
+    assert_eq!(before, after);
     let again = Vlm::load(saved.path(), &Device::flex()).unwrap();
     assert_eq!(
         logits_alone(&model, &fixture, fixture.case("case1")),
@@ -184,7 +189,7 @@ fn a_tied_head_is_saved_where_it_was_stored_and_nowhere_else() {
 }
 
 #[test]
-fn a_type_of_the_callers_is_held_saved_and_named() {
+fn a_requested_type_is_held_saved_and_named() {
     let fixture = Fixture::committed();
     let expected = resaved(&fixture.model_folder(), Dtype::BF16, 0);
     let model = Vlm::load_as(&fixture.model_folder(), WeightType::BFloat16, &Device::flex()).unwrap();
@@ -197,7 +202,7 @@ fn a_type_of_the_callers_is_held_saved_and_named() {
 }
 
 #[test]
-fn steps_smaller_than_the_type_can_tell_add_up_in_the_master_copy() {
+fn steps_below_the_precision_of_the_type_add_up_in_the_master_copy() {
     let fixture = Fixture::committed();
     let (mut half, mut single) = pair(&fixture, Dtype::BF16);
     let start = half.parameters(&ALL_GROUPS);

@@ -1,4 +1,4 @@
-//! What loading needs of memory, read from the system after the fact in a process of its own.
+//! The memory that loading needs, as the system reports it of a process of its own.
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use vlm::parameter::Parameters;
 use vlm::tensor_file::{NamedTensor, write_tensors};
 use vlm::weights::WeightType;
 
-/// Tells the process that is measured what to load.
+/// What the measured process is to load.
 const FOLDER: &str = "SCRUPLE_TEST_FOLDER";
 const TYPE: &str = "SCRUPLE_TEST_TYPE";
 const LAYERS: usize = 30;
@@ -59,7 +59,7 @@ fn config(num_hidden_layers: usize) -> Config {
         vision_start: 62,
         vision_end: 63,
     };
-    new_config(&text, &vision, tokens).unwrap()
+    Config::from_json(new_config(&text, &vision, tokens), Path::new("config.json")).unwrap()
 }
 
 /// Writes a bf16 model of many layers, all of the same values; returns its bytes of weights.

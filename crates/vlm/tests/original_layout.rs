@@ -16,7 +16,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use vlm::image_processor::ImagePatches;
 use vlm::model::Vlm;
-use vlm::parameter::Group;
+use vlm::parameter::ParameterGroup;
 use vlm::processor::Processor;
 use vlm::training::NamedValues;
 
@@ -38,7 +38,7 @@ const RENAMED: [(&str, &str); 17] = [
     ("attention.projection_layer", "attn.proj"),
     ("attention.q_norm", "attn.q_norm"),
     ("attention.k_norm", "attn.k_norm"),
-    // The vision tower's projections are put end to end in the order of their names' places here.
+    // The vision tower's projections are put end to end, queries first.
     ("attention.q_proj", "attn.qkv"),
 ];
 
@@ -57,18 +57,18 @@ fn original_key(key: &str) -> String {
 fn original_tensors(path: &Path) -> Tensors {
     let bytes = fs_err::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensor = |key: &str| file.tensor(key).unwrap();
     let mut tensors = Tensors::new();
     for key in file.names() {
         let in_tower = key.contains("vision_tower");
         if in_tower && (key.contains("attention.k_proj") || key.contains("attention.v_proj")) {
             continue;
         }
-        let view = tensor(key);
+        let view = file.tensor(key).unwrap();
         let (mut shape, mut data) = (view.shape().to_vec(), view.data().to_vec());
         if in_tower && key.contains("attention.q_proj") {
             for other in ["attention.k_proj", "attention.v_proj"] {
-                data.extend_from_slice(tensor(&key.replace("attention.q_proj", other)).data());
+                let other = file.tensor(&key.replace("attention.q_proj", other)).unwrap();
+                data.extend_from_slice(other.data());
             }
             shape[0] *= 3;
         }
@@ -127,7 +127,6 @@ fn load_original(folder: &tempfile::TempDir) -> Vlm {
 
 /// The same values under the original keys, flat; queries, keys and values of the vision tower end to end.
 fn original_values(named: &NamedValues) -> BTreeMap<String, Vec<f32>> {
-    let of = |key: &str| values(named[key].clone());
     let mut original = BTreeMap::new();
     for key in named.keys() {
         let in_tower = key.contains("vision_tower");
@@ -136,10 +135,10 @@ fn original_values(named: &NamedValues) -> BTreeMap<String, Vec<f32>> {
         }
         let parts = if in_tower && key.contains("attention.q_proj") {
             ["q_proj", "k_proj", "v_proj"]
-                .map(|part| of(&key.replace("q_proj", part)))
+                .map(|part| values(named[&key.replace("q_proj", part)].clone()))
                 .concat()
         } else {
-            of(key)
+            values(named[key].clone())
         };
         original.insert(original_key(key), parts);
     }
@@ -196,8 +195,8 @@ fn an_adapter_acts_the_same_and_is_written_under_the_original_names() {
         assert_relative("LoRA loss", loss, fixture.float("lora.loss"), 1e-5);
         let mut trained = load(&fixture);
         trained.load_adapter(&source).unwrap();
-        let expected = original_values(&gradients(&trained, &[Group::Adapter], &fixture));
-        for (key, gradient) in gradients(&model, &[Group::Adapter], &fixture) {
+        let expected = original_values(&gradients(&trained, &[ParameterGroup::Adapter], &fixture));
+        for (key, gradient) in gradients(&model, &[ParameterGroup::Adapter], &fixture) {
             let tolerance = 1e-4 * largest(&expected[&key]).max(1e-4);
             assert_close(&key, &values(gradient), &expected[&key], tolerance);
         }
@@ -210,9 +209,9 @@ fn an_adapter_acts_the_same_and_is_written_under_the_original_names() {
     }
 }
 
-/// A case's messages under a system prompt, and its pictures. Transformers' template breaks the line after a picture,
-/// where upstream leaves that to the text.
-fn dialogue(case: &Value, after_picture: &str) -> Value {
+/// A case's messages under a system prompt. Transformers' template breaks the line after an image, where upstream leaves
+/// that to the text.
+fn dialogue(case: &Value, after_image: &str) -> Value {
     let mut messages = vec![];
     if case["messages"][0]["role"] != "system" {
         messages.push(json!({ "role": "system", "content": "Be careful." }));
@@ -221,7 +220,7 @@ fn dialogue(case: &Value, after_picture: &str) -> Value {
         let mut message = message.clone();
         if let Some(parts) = message["content"].as_array() {
             let with_break = parts.iter().flat_map(|part| {
-                let line_break = (part["type"] == "image").then(|| json!({ "type": "text", "text": after_picture }));
+                let line_break = (part["type"] == "image").then(|| json!({ "type": "text", "text": after_image }));
                 std::iter::once(part.clone()).chain(line_break)
             });
             message["content"] = with_break.collect();
@@ -231,7 +230,7 @@ fn dialogue(case: &Value, after_picture: &str) -> Value {
     messages.into()
 }
 
-fn pictures(case: &Value, processor: &Processor, folder: &Path) -> Vec<Arc<ImagePatches>> {
+fn images(case: &Value, processor: &Processor, folder: &Path) -> Vec<Arc<ImagePatches>> {
     let messages = case["messages"].as_array().unwrap().iter();
     let parts = messages.filter_map(|message| message["content"].as_array()).flatten();
     let paths: Vec<PathBuf> = parts
@@ -250,12 +249,10 @@ fn ids_and_tiles_are_the_same() {
         let lines = fs_err::read_to_string(fixture.folder.join("cases.jsonl")).unwrap();
         for case in lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
             let [expected, got] = [&published, &original].map(|processor| {
-                let pictures = pictures(&case, processor, &fixture.folder);
+                let images = images(&case, processor, &fixture.folder);
                 let mut pixels = Vec::new();
-                pictures
-                    .iter()
-                    .for_each(|picture| picture.append_pixel_values(&mut pixels));
-                (pictures, pixels)
+                images.iter().for_each(|image| image.append_pixel_values(&mut pixels));
+                (images, pixels)
             });
             assert_eq!(got.1, expected.1, "{}", case["id"]);
             let expected = published.encode(&dialogue(&case, ""), &expected.0, true).unwrap();

@@ -8,7 +8,7 @@ use common::forward::{ALL_GROUPS, all_turns, gradients, hidden_states, largest, 
 use common::{assert_close, assert_relative, fixtures, values};
 use vlm::batch::Batch;
 use vlm::optim::{AdamW, AdamWSettings, grad_norm};
-use vlm::parameter::Group;
+use vlm::parameter::ParameterGroup;
 
 #[test]
 fn positions_are_equal() {
@@ -17,13 +17,12 @@ fn positions_are_equal() {
         for case in fixture.cases() {
             let batch = Batch::new(&[case.sequence()], &config).unwrap();
             let got: Vec<i64> = batch.positions().concat().into_iter().map(i64::from).collect();
-            // The original code of a family that counts all tokens alike gives no places out.
-            let counted = || (0..3).flat_map(|_| 0..case.ids.len() as i64).collect();
             let key = format!("{}.position_ids", case.id);
             let expected = if fixture.has(&key) {
                 fixture.integers(&key)
             } else {
-                counted()
+                // The original code of a family that counts all tokens alike returns no positions.
+                (0..3).flat_map(|_| 0..case.ids.len() as i64).collect()
             };
             assert_eq!(got, expected, "{}", case.id);
         }
@@ -53,8 +52,8 @@ fn tower_and_projector_one_after_the_other_agree_with_both_at_once() {
             let Some(pixel_values) = fixture.pixel_values(&case, &model.device()) else {
                 continue;
             };
-            let seen = model.see_images(pixel_values.clone(), &case.grids).unwrap();
-            let got = values(model.project_images(seen));
+            let features = model.vision_features(pixel_values.clone(), &case.grids).unwrap();
+            let got = values(model.project_features(features));
             let expected = values(model.encode_images(pixel_values, &case.grids).unwrap());
             assert_close(&case.id, &got, &expected, 1e-5);
         }
@@ -69,10 +68,7 @@ fn logits_and_logprobs_agree() {
             let (logits_key, logprobs_key) = (format!("{}.logits", case.id), format!("{}.logprobs", case.id));
             let (targets, rows) = (case.ids[1..].to_vec(), (0..case.ids.len() - 1).collect::<Vec<_>>());
             let (_, hidden) = hidden_states(&model, &fixture, &[case]);
-            let logprobs = model
-                .token_scores(hidden.clone(), &rows, &targets, false)
-                .unwrap()
-                .logprobs;
+            let logprobs = model.token_scores(hidden.clone(), &rows, &targets).unwrap().logprobs;
             assert_close(
                 &logits_key,
                 &values(model.logits(hidden)),
@@ -177,7 +173,7 @@ fn lora_agrees() {
             fixture.float("lora.loss"),
             1e-5,
         );
-        let gradients = gradients(&model, &[Group::Adapter], &fixture);
+        let gradients = gradients(&model, &[ParameterGroup::Adapter], &fixture);
         assert_eq!(
             gradients.len(),
             fixture.keys_under("lora.A.").len() * 2,

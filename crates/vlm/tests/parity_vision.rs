@@ -1,4 +1,4 @@
-//! The vision tower of Qwen2.5-VL: pictures side by side, and what does not fit.
+//! The vision tower of Qwen2.5-VL: several images at once, and grids that do not fit.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
@@ -36,16 +36,20 @@ fn an_image_in_company_is_embedded_as_it_is_alone() {
 #[test]
 fn grids_that_do_not_fit_are_refused() {
     let tower = tower(&Fixture::committed());
-    let message = |n_patches, grid| {
+    for (n_patches, grid, expected) in [
+        (
+            15,
+            [1, 3, 5],
+            "image grid [1, 3, 5]: expected multiples of 2 patches, none zero",
+        ),
+        (
+            12,
+            [1, 4, 4],
+            "pixel values: expected 16 patches of 1176 values for grids [[1, 4, 4]], got 12 of 1176",
+        ),
+    ] {
         let pixels = Tensor::zeros([n_patches, 1176], &common::device());
-        tower.encode_images(pixels, &[grid]).unwrap_err().to_string()
-    };
-    assert_eq!(
-        message(15, [1, 3, 5]),
-        "image grid [1, 3, 5]: expected multiples of 2 patches, none zero"
-    );
-    assert_eq!(
-        message(12, [1, 4, 4]),
-        "pixel values: expected 16 patches of 1176 values for grids [[1, 4, 4]], got 12 of 1176"
-    );
+        let error = tower.encode_images(pixels, &[grid]).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
 }

@@ -1,4 +1,4 @@
-//! Dynamic rotary scaling: a sequence longer than the model was made for turns by a larger base, its own length's.
+//! Dynamic rotary scaling: a sequence longer than the model was trained for has a larger base, that of its own length.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
@@ -45,10 +45,11 @@ fn scaled(longest: usize) -> impl FnOnce(&mut Value) {
 
 /// What the published code computes, in double precision.
 fn expected_base(text: &Value, n_tokens: usize, longest: usize) -> f64 {
-    let number = |name: &str| text[name].as_f64().unwrap();
-    let dim = number("hidden_size") / number("num_attention_heads");
+    let [width, heads, theta] =
+        ["hidden_size", "num_attention_heads", "rope_theta"].map(|name| text[name].as_f64().unwrap());
+    let dim = width / heads;
     let growth = (FACTOR * n_tokens as f64 / longest as f64) - (FACTOR - 1.0);
-    number("rope_theta") * growth.powf(dim / (dim - 2.0))
+    theta * growth.powf(dim / (dim - 2.0))
 }
 
 fn text_fields(fixture: &Fixture, section: &str) -> Value {
@@ -84,9 +85,8 @@ fn a_long_sequence_is_scored_by_its_own_base_and_a_short_one_as_ever() {
         let longest = (lengths.iter().min().unwrap() + lengths.iter().max().unwrap()) / 2;
         let model = loaded(&fixture, section, scaled(longest));
         for case in fixture.cases() {
-            let again = || fixture.case(&case.id);
-            let got = logits_alone(&model, &fixture, again());
-            let as_ever = logits_alone(&plain, &fixture, again());
+            let got = logits_alone(&model, &fixture, fixture.case(&case.id));
+            let as_ever = logits_alone(&plain, &fixture, fixture.case(&case.id));
             if case.ids.len() <= longest {
                 assert_eq!(got, as_ever, "{name}, {}", case.id);
                 continue;
@@ -94,14 +94,18 @@ fn a_long_sequence_is_scored_by_its_own_base_and_a_short_one_as_ever() {
             assert_ne!(got, as_ever, "{name}, {}", case.id);
             let base = expected_base(&text_fields(&fixture, section), case.ids.len(), longest);
             let by_hand = loaded(&fixture, section, |text| text["rope_theta"] = json!(base));
-            let expected = logits_alone(&by_hand, &fixture, again());
+            let expected = logits_alone(&by_hand, &fixture, fixture.case(&case.id));
             assert_close(&case.id, &got, &expected, 1e-6);
         }
     }
 }
 
+fn logits(model: &Vlm, batch: &Batch) -> Vec<f32> {
+    values(model.logits(model.hidden_states(batch, None).unwrap()))
+}
+
 #[test]
-fn company_changes_nothing() {
+fn other_sequences_of_a_batch_change_nothing() {
     let fixture = Fixture::open(committed_folder("internvl2_5"));
     let longest = fixture.case("case1").ids.len();
     let model = loaded(&fixture, "llm_config", scaled(longest));
@@ -109,60 +113,72 @@ fn company_changes_nothing() {
     let cases: Vec<Case> = fixture.cases();
     assert!(cases.iter().any(|case| case.ids.len() > longest));
     let (batch, hidden) = hidden_states(&model, &fixture, &cases);
-    let logits = values(model.logits(hidden));
+    let padded = values(model.logits(hidden));
     for (sequence, case) in cases.into_iter().enumerate() {
         let first = batch.row(sequence, 0) * vocab_size;
-        let together = &logits[first..first + case.ids.len() * vocab_size];
+        let together = &padded[first..first + case.ids.len() * vocab_size];
         assert_close("padded", together, &logits_alone(&model, &fixture, case), 1e-4);
     }
 
-    // Without pictures, whose rows would have to be packed too.
-    let text = |n: u32| (5..5 + n).collect::<Vec<u32>>();
-    let texts = [text(longest as u32 + 9), text(7), text(longest as u32 + 20)];
+    // Without images, whose rows would have to be packed too.
+    let texts = [longest as u32 + 9, 7, longest as u32 + 20].map(|n| (5..5 + n).collect::<Vec<u32>>());
     let sequences = texts
         .each_ref()
         .map(|ids| vlm::batch::TokenSequence { ids, grids: &[] });
-    let logits_of = |batch: &Batch| values(model.logits(model.hidden_states(batch, None).unwrap()));
-    let packed = logits_of(&Batch::packed(&sequences, model.config()).unwrap());
-    let alone = sequences.map(|sequence| logits_of(&Batch::new(&[sequence], model.config()).unwrap()));
+    let packed = logits(&model, &Batch::packed(&sequences, model.config()).unwrap());
+    let alone = sequences.map(|sequence| logits(&model, &Batch::new(&[sequence], model.config()).unwrap()));
     assert_close("packed", &packed, &alone.concat(), 1e-4);
+}
+
+/// The base for 20 tokens of a model made for 10, its language model's configuration changed.
+fn base(fixture: &Fixture, section: &str, change: impl FnOnce(&mut Value)) -> Result<f64, String> {
+    let config = changed(fixture, section, |text| {
+        text["max_position_embeddings"] = json!(10);
+        change(text);
+    });
+    config.map(|config| config.rope_base(20))
 }
 
 #[test]
 fn scaling_is_read_under_every_name_and_no_other_kind_is_taken() {
     for (name, section) in FAMILIES {
         let fixture = Fixture::open(committed_folder(name));
-        let base = |change: fn(&mut Value)| {
-            let config = changed(&fixture, section, |text| {
-                text["max_position_embeddings"] = json!(10);
-                change(text);
-            });
-            config.map(|config| config.rope_base(20))
-        };
         let theta = text_fields(&fixture, section)["rope_theta"].as_f64().unwrap();
-        let grown = base(|text| text["rope_scaling"] = json!({ "type": "dynamic", "factor": 2.0 })).unwrap();
+        let old = json!({ "type": "dynamic", "factor": 2.0 });
+        let grown = base(&fixture, section, |text| text["rope_scaling"] = old).unwrap();
         assert!(grown > 3.0 * theta);
-        let newer = base(|text| text["rope_scaling"] = json!({ "rope_type": "dynamic", "factor": 2.0 }));
-        assert_eq!(newer, Ok(grown));
-        let newest = base(|text| {
+        let newest = base(&fixture, section, |text| {
             let theta = text["rope_theta"].take();
             text["rope_scaling"] = Value::Null;
             text["rope_parameters"] = json!({ "rope_type": "dynamic", "factor": 2.0, "rope_theta": theta });
         });
         assert_eq!(newest, Ok(grown));
-        assert_eq!(
-            base(|text| text["rope_scaling"] = json!({ "rope_type": "default" })),
-            Ok(theta)
-        );
-        assert_eq!(base(|text| text["rope_scaling"] = Value::Null), Ok(theta));
-
-        let problem = base(|text| text["rope_scaling"] = json!({ "type": "yarn", "factor": 2.0 })).unwrap_err();
-        let expected =
-            format!("field `{section}.rope_scaling.type`: expected \"default\" or \"dynamic\", got \"yarn\"");
-        assert!(problem.ends_with(&expected), "{problem}");
-        let problem = base(|text| text["rope_scaling"] = json!({ "type": "dynamic" })).unwrap_err();
-        let expected = format!("field `{section}.rope_scaling.factor`: expected a positive number, got nothing");
-        assert!(problem.ends_with(&expected), "{problem}");
-        assert!(Path::new(&problem.split(": ").next().unwrap()).ends_with("config.json"));
+        for (scaling, expected) in [
+            (json!({ "rope_type": "dynamic", "factor": 2.0 }), grown),
+            (json!({ "rope_type": "default" }), theta),
+            (Value::Null, theta),
+        ] {
+            assert_eq!(
+                base(&fixture, section, |text| text["rope_scaling"] = scaling),
+                Ok(expected)
+            );
+        }
+        for (scaling, expected) in [
+            (
+                json!({ "type": "yarn", "factor": 2.0 }),
+                "type`: expected \"default\" or \"dynamic\", got \"yarn\"",
+            ),
+            (
+                json!({ "type": "dynamic" }),
+                "factor`: expected a positive number, got nothing",
+            ),
+        ] {
+            let problem = base(&fixture, section, |text| text["rope_scaling"] = scaling).unwrap_err();
+            assert!(
+                problem.ends_with(&format!("field `{section}.rope_scaling.{expected}")),
+                "{problem}"
+            );
+            assert!(Path::new(problem.split(": ").next().unwrap()).ends_with("config.json"));
+        }
     }
 }

@@ -12,7 +12,7 @@ use common::{Case, Fixture, assert_close, fixtures, values};
 use vlm::adapter::{LoraConfig, TargetModules};
 use vlm::batch::{Batch, SequenceGroup, TokenSequence};
 use vlm::model::Vlm;
-use vlm::parameter::Group;
+use vlm::parameter::ParameterGroup;
 use vlm::scored_pass::ScoredTokens;
 use vlm::training::NamedValues;
 
@@ -34,7 +34,7 @@ const PLAIN: Run = Run {
 fn run(
     model: &Vlm,
     fixture: &Fixture,
-    groups: &[Group],
+    groups: &[ParameterGroup],
     Run {
         packed,
         recompute,
@@ -114,11 +114,11 @@ fn recomputed_layers_give_the_same_bits() {
     };
     for fixture in fixtures() {
         let model = load(&fixture);
-        let choices: [&[Group]; 4] = [
+        let choices: [&[ParameterGroup]; 4] = [
             &ALL_GROUPS,
-            &[Group::Projector, Group::Language],
-            &[Group::Language],
-            &[Group::Projector],
+            &[ParameterGroup::Projector, ParameterGroup::Language],
+            &[ParameterGroup::Language],
+            &[ParameterGroup::Projector],
         ];
         for groups in choices {
             let (logprobs, gradients) = run(&model, &fixture, groups, recomputed);
@@ -128,8 +128,13 @@ fn recomputed_layers_give_the_same_bits() {
         }
         let model = with_adapter(&fixture);
         for dropout in [0.0, 0.3] {
-            let (logprobs, gradients) = run(&model, &fixture, &[Group::Adapter], Run { dropout, ..recomputed });
-            let expected = run(&model, &fixture, &[Group::Adapter], Run { dropout, ..PLAIN });
+            let (logprobs, gradients) = run(
+                &model,
+                &fixture,
+                &[ParameterGroup::Adapter],
+                Run { dropout, ..recomputed },
+            );
+            let expected = run(&model, &fixture, &[ParameterGroup::Adapter], Run { dropout, ..PLAIN });
             assert!(logprobs == expected.0, "log-probabilities with dropout {dropout}");
             assert_same_bits("adapter", &gradients, &expected.1);
         }
@@ -152,53 +157,53 @@ fn packed_sequences_agree_with_padded_ones_several_images_each_included() {
     }
 }
 
-/// A sequence long enough for strips: words without pattern, two pictures.
+/// A sequence long enough for blockwise attention: words without pattern, two images.
 fn long_sequence(model: &Vlm, n_words: usize) -> (Vec<u32>, Vec<[usize; 3]>) {
     let config = model.config();
     let merge = config.merge_size;
     let grid = [1, 4 * merge, 6 * merge];
-    let words = |first: usize| (first..first + n_words / 3).map(|index| (index * 131 % 500) as u32);
-    let picture = || std::iter::repeat_n(config.tokens.image, 24);
-    let ids = words(0)
-        .chain(picture())
-        .chain(words(700))
-        .chain(picture())
-        .chain(words(1500));
-    (ids.collect(), vec![grid; 2])
+    let image = [config.tokens.image; 24];
+    let mut ids = Vec::new();
+    for (first, image) in [(0, &image[..]), (700, &image), (1500, &[])] {
+        ids.extend((first..first + n_words / 3).map(|index| (index * 131 % 500) as u32));
+        ids.extend(image);
+    }
+    (ids, vec![grid; 2])
+}
+
+/// Log-probabilities and gradients of all tokens but the first of each sequence.
+fn run_long(model: &Vlm, sequences: &[TokenSequence], packed: bool, recompute: bool) -> (Vec<f32>, NamedValues) {
+    let images = Tensor::<2>::ones([96, model.config().text.hidden_size], &model.device()) * 0.1;
+    let make = if packed { Batch::packed } else { Batch::new };
+    let batch = make(sequences, model.config()).unwrap();
+    let view = model.training_view(&[ParameterGroup::Language]);
+    let (mut rows, mut ids) = (Vec::new(), Vec::new());
+    for (index, sequence) in sequences.iter().enumerate() {
+        rows.extend((1..sequence.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
+        ids.extend_from_slice(&sequence.ids[1..]);
+    }
+    let tokens = ScoredTokens { rows: &rows, ids: &ids };
+    let pass = view.score(&batch, Some(images), tokens, recompute).unwrap();
+    let logprobs = values(pass.scores().logprobs.clone().without_autodiff());
+    let derivatives = (0..ids.len()).map(|index| (index % 5) as f32 - 2.0).collect();
+    (logprobs, pass.backward(derivatives).unwrap())
 }
 
 #[test]
-fn long_sequences_give_what_all_scores_at_once_give() {
+fn blockwise_attention_over_long_sequences_gives_what_eager_attention_gives() {
     let model = load(&Fixture::committed());
-    let device = model.device();
     let (long, short) = (long_sequence(&model, 900), long_sequence(&model, 300));
     let sequences = [&long, &short].map(|(ids, grids)| TokenSequence { ids, grids });
-    let images = Tensor::<2>::ones([96, model.config().text.hidden_size], &device) * 0.1;
-    let run = |model: &Vlm, packed: bool, recompute: bool| {
-        let make = if packed { Batch::packed } else { Batch::new };
-        let batch = make(&sequences, model.config()).unwrap();
-        let view = model.training_view(&[Group::Language]);
-        let (mut rows, mut ids) = (Vec::new(), Vec::new());
-        for (index, sequence) in sequences.iter().enumerate() {
-            rows.extend((1..sequence.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
-            ids.extend_from_slice(&sequence.ids[1..]);
-        }
-        let tokens = ScoredTokens { rows: &rows, ids: &ids };
-        let pass = view.score(&batch, Some(images.clone()), tokens, recompute).unwrap();
-        let logprobs = values(pass.scores().logprobs.clone().without_autodiff());
-        let derivatives = (0..ids.len()).map(|index| (index % 5) as f32 - 2.0).collect();
-        (logprobs, pass.backward(derivatives).unwrap())
-    };
-    let at_once = model.clone().all_at_once();
-    let expected = run(&at_once, false, false);
-    // Packed rows under a mask, as back ends without the kernel have them.
-    let (logprobs, gradients) = run(&at_once, true, false);
+    let eager = model.clone().eager();
+    let expected = run_long(&eager, &sequences, false, false);
+    // Packed rows under a mask, as back ends without the kernel compute them.
+    let (logprobs, gradients) = run_long(&eager, &sequences, true, false);
     assert_close("log-probabilities under a mask", &logprobs, &expected.0, 1e-4);
     assert_agree("mask", &gradients, &expected.1);
     for (packed, recompute) in [(false, false), (true, false), (true, true)] {
-        let (logprobs, gradients) = run(&model, packed, recompute);
+        let (logprobs, gradients) = run_long(&model, &sequences, packed, recompute);
         assert_close("log-probabilities", &logprobs, &expected.0, 1e-4);
-        assert_agree("strips", &gradients, &expected.1);
+        assert_agree("blockwise", &gradients, &expected.1);
     }
 }
 
@@ -210,8 +215,10 @@ fn run_replies(
     grouped: bool,
     packed: bool,
 ) -> (Vec<f32>, NamedValues) {
-    let whole = |prompt: &[u32]| replies.iter().map(|reply| [prompt, reply].concat()).collect();
-    let ids: Vec<Vec<Vec<u32>>> = prompts.iter().map(|(prompt, _)| whole(prompt)).collect();
+    let mut ids: Vec<Vec<Vec<u32>>> = Vec::new();
+    for (prompt, _) in prompts {
+        ids.push(replies.iter().map(|reply| [prompt, *reply].concat()).collect());
+    }
     let groups: Vec<SequenceGroup> = prompts
         .iter()
         .zip(&ids)
@@ -244,7 +251,7 @@ fn run_replies(
         rows.extend((n_prompt..sequence.ids.len()).map(|token_idx| batch.row(index, token_idx - 1)));
         targets.extend_from_slice(&sequence.ids[n_prompt..]);
     }
-    let view = model.training_view(&[Group::Language]);
+    let view = model.training_view(&[ParameterGroup::Language]);
     let tokens = ScoredTokens {
         rows: &rows,
         ids: &targets,
@@ -266,8 +273,8 @@ fn replies_to_one_prompt_give_what_each_gives_alone() {
     let long: Vec<u32> = (0..80).map(|index| index * 37 % 400).collect();
     let replies: [&[u32]; 4] = [&[3, 1, 4, 1, 5], &[], &[3], &long];
     let expected = run_replies(&model, &prompts, &replies, false, false);
-    let at_once = model.clone().all_at_once();
-    for (what, model) in [("strips", &model), ("under a mask", &at_once)] {
+    let eager = model.clone().eager();
+    for (what, model) in [("blockwise", &model), ("under a mask", &eager)] {
         for packed in [false, true] {
             let (logprobs, gradients) = run_replies(model, &prompts, &replies, true, packed);
             assert_close(
@@ -282,17 +289,16 @@ fn replies_to_one_prompt_give_what_each_gives_alone() {
 }
 
 #[test]
-fn a_group_begins_alike_or_is_refused() {
+fn the_members_of_a_group_share_a_prefix_or_are_refused() {
     let model = load(&Fixture::committed());
     let sequences = [[1, 2, 3], [1, 5, 3]].map(|ids| ids.to_vec());
-    let group = |n_shared| SequenceGroup {
-        members: members(&sequences, &[]),
-        n_shared,
-    };
-    let grouped = |n_shared| Batch::grouped(&[group(n_shared)], false, model.config());
-    assert_eq!(grouped(1).unwrap().lengths(), [3, 2]);
+    let [one, two] = [1, 2].map(|n_shared| {
+        let members = members(&sequences, &[]);
+        Batch::grouped(&[SequenceGroup { members, n_shared }], false, model.config())
+    });
+    assert_eq!(one.unwrap().lengths(), [3, 2]);
     assert_eq!(
-        grouped(2).unwrap_err().to_string(),
+        two.unwrap_err().to_string(),
         "expected sequences whose first 2 tokens are the same, got others"
     );
 }
@@ -307,8 +313,8 @@ fn packed_sequences_keep_the_positions_they_have_alone() {
         for (index, sequence) in sequences.iter().enumerate() {
             let alone = Batch::new(&[*sequence], &config).unwrap();
             for axis in 0..3 {
-                let places = packed.row(index, 0)..packed.row(index, 0) + sequence.ids.len();
-                assert_eq!(packed.positions()[axis][places], alone.positions()[axis]);
+                let rows = packed.row(index, 0)..packed.row(index, 0) + sequence.ids.len();
+                assert_eq!(packed.positions()[axis][rows], alone.positions()[axis]);
             }
         }
     }
@@ -319,11 +325,11 @@ fn what_is_dropped_belongs_to_the_token_however_the_batch_is_laid_out() {
     for fixture in fixtures() {
         let model = with_adapter(&fixture);
         let dropped = Run { dropout: 0.5, ..PLAIN };
-        let padded = run(&model, &fixture, &[Group::Adapter], dropped);
+        let padded = run(&model, &fixture, &[ParameterGroup::Adapter], dropped);
         let packed = run(
             &model,
             &fixture,
-            &[Group::Adapter],
+            &[ParameterGroup::Adapter],
             Run {
                 packed: true,
                 ..dropped
@@ -331,7 +337,7 @@ fn what_is_dropped_belongs_to_the_token_however_the_batch_is_laid_out() {
         );
         assert_close("log-probabilities", &packed.0, &padded.0, 5e-5);
         assert_agree("dropout", &packed.1, &padded.1);
-        let whole = run(&model, &fixture, &[Group::Adapter], PLAIN);
+        let whole = run(&model, &fixture, &[ParameterGroup::Adapter], PLAIN);
         assert_ne!(padded.0, whole.0, "something is dropped");
     }
 }
@@ -344,7 +350,7 @@ fn dropout_keeps_the_update_on_average() {
         r: 2,
         alpha: 4.0,
         dropout: 0.0,
-        rank_stabilised: false,
+        rank_stabilized: false,
         target_modules: TargetModules::Names(vec!["q_proj".into()]),
     };
     model.attach_lora(&config, 1).unwrap();

@@ -9,9 +9,9 @@ use vlm::tokenizer::Tokenizer;
 #[derive(Deserialize)]
 struct Case {
     text: String,
-    /// What the slow tokenizer gives, `<s>` in front.
+    /// The slow tokenizer's ids, `<s>` first.
     ids: Vec<u32>,
-    /// What sentencepiece alone gives, special tokens unknown to it.
+    /// Sentencepiece's own ids, special tokens unknown to it.
     pieces: Vec<u32>,
     decoded: String,
 }
@@ -47,22 +47,24 @@ fn a_model_as_internlm2_has_it() {
 }
 
 #[test]
-fn a_model_that_normalises_and_adds_no_prefix() {
+fn a_model_that_normalizes_and_adds_no_prefix() {
     agrees("normalising");
 }
 
 #[test]
 fn what_is_no_bpe_of_sentencepiece_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("tokenizer.model");
-    let problem = |bytes: &[u8]| {
-        fs_err::write(&file, bytes).unwrap();
-        let message = Tokenizer::open(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("tokenizer.model"), "{message}");
-        message
-    };
     let whole = fs_err::read(fixture("internlm2").join("tokenizer.model")).unwrap();
-    assert!(problem(&whole[..whole.len() / 2]).contains("expected a sentencepiece model"));
-    assert!(problem(b"{}").contains("expected a sentencepiece model"));
-    assert!(problem(b"").contains("expected model_type BPE"));
+    for (bytes, expected) in [
+        (&whole[..whole.len() / 2], "expected a sentencepiece model"),
+        (b"{}", "expected a sentencepiece model"),
+        (b"", "expected model_type BPE"),
+    ] {
+        fs_err::write(folder.path().join("tokenizer.model"), bytes).unwrap();
+        let message = Tokenizer::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("tokenizer.model") && message.contains(expected),
+            "{message}"
+        );
+    }
 }

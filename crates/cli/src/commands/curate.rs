@@ -10,7 +10,7 @@ use align::run_dir::AnswerFolder;
 use benchmarks::{SUITES, read_set};
 use clap::Args;
 use engine::{LocalEngine, Trainable};
-use vlm::image_processor::read_picture;
+use vlm::image_processor::read_image;
 
 use crate::arguments::{ModelArguments, OutArguments, SettingsArguments, flag};
 use crate::config::required;
@@ -240,6 +240,6 @@ fn conclude(summary: &CurationSummary, folder: &Path) -> Result {
 
 /// A picture's brightness.
 fn grey(path: &Path) -> Result<GreyPicture, String> {
-    let picture = read_picture(path, MAX_PICTURE_PIXELS).map_err(|error| error.to_string())?;
+    let picture = read_image(path, MAX_PICTURE_PIXELS).map_err(|error| error.to_string())?;
     GreyPicture::from_rgb(picture.width(), picture.pixels()).ok_or_else(|| "expected pixels, got none".to_owned())
 }

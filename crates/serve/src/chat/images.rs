@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vlm::cache::Cache;
 use vlm::error::Error;
-use vlm::image_processor::{ImagePatches, Pictures};
+use vlm::image_processor::{ImagePatches, ImageProcessor};
 use vlm::model::Vlm;
 
 use super::metrics::Metrics;
@@ -51,8 +51,8 @@ impl ImageEncoder {
 
     /// An image's file decoded, or as it is kept.
     ///
-    /// Errors: as [`Pictures::process_bytes`].
-    pub fn decode(&self, bytes: &[u8], processor: &dyn Pictures, max_pixels: u64) -> Result<DecodedImage, Error> {
+    /// Errors: as [`ImageProcessor::process_bytes`].
+    pub fn decode(&self, bytes: &[u8], processor: &dyn ImageProcessor, max_pixels: u64) -> Result<DecodedImage, Error> {
         let key = Sha256::digest(bytes).into();
         let patches = self
             .patches

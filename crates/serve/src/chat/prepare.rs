@@ -161,7 +161,7 @@ impl Preparer {
             let bytes = source.bytes(field, &self.limits)?;
             let decoded = self
                 .image_encoder
-                .decode(&bytes, self.processor.pictures(), self.limits.image_pixels);
+                .decode(&bytes, self.processor.image_processor(), self.limits.image_pixels);
             images.push(decoded.map_err(|error| ApiError::field(field, error))?);
         }
         let patches: Vec<Arc<ImagePatches>> = images.iter().map(|image| image.patches.clone()).collect();

@@ -1,4 +1,4 @@
-//! `adapter_config.json` of a PEFT folder: read with what matters here, written with what PEFT and vLLM ask for.
+//! `adapter_config.json` of a PEFT folder: read with what matters here, written with what PEFT and vLLM expect.
 
 use std::path::Path;
 
@@ -28,12 +28,12 @@ pub enum TargetModules {
 pub struct LoraConfig {
     /// Rank of the update.
     pub r: usize,
-    /// The update is scaled by `alpha / r`, or by `alpha / sqrt(r)` where `rank_stabilised`.
+    /// The update is scaled by `alpha / r`, or by `alpha / sqrt(r)` where `rank_stabilized`.
     pub alpha: f64,
     /// Share of the adapter's inputs that training drops; passes that do not train drop nothing.
     pub dropout: f64,
-    /// Whether the scale is that of rank-stabilised LoRA (Kalajdzievski, arXiv 2312.03732).
-    pub rank_stabilised: bool,
+    /// Whether the scale is that of rank-stabilized LoRA (Kalajdzievski, arXiv 2312.03732).
+    pub rank_stabilized: bool,
     /// The layers.
     pub target_modules: TargetModules,
 }
@@ -41,7 +41,7 @@ pub struct LoraConfig {
 impl LoraConfig {
     /// Reads a PEFT folder's `adapter_config.json`.
     ///
-    /// Errors: `Io` when it cannot be read; `File` naming the field that is wrong or asks for what is not supported.
+    /// Errors: `Io` when it cannot be read; `File` naming the field that is wrong or not supported.
     pub fn load(folder: &Path) -> Result<Self, Error> {
         Ok(AdapterSettings::read(folder)?.lora)
     }
@@ -49,12 +49,12 @@ impl LoraConfig {
     pub(super) fn strength(&self) -> Strength {
         Strength {
             alpha: self.alpha,
-            rank_stabilised: self.rank_stabilised,
+            rank_stabilized: self.rank_stabilized,
         }
     }
 }
 
-/// What a folder says about an adapter: how layers are adapted, and which of them otherwise.
+/// How the layers of a PEFT folder are adapted, with the exceptions.
 pub(super) struct AdapterSettings {
     pub lora: LoraConfig,
     ranks: LayerPatterns<usize>,
@@ -64,29 +64,29 @@ pub(super) struct AdapterSettings {
 impl AdapterSettings {
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(ADAPTER_CONFIG_FILE);
-        let problem = |problem: String| Error::File {
-            path: path.clone(),
-            problem,
-        };
         let text = fs_err::read_to_string(&path)?;
+        Self::parse(&text).map_err(|problem| Error::File { path, problem })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
         let fields: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|error| problem(format!("not a JSON object: {error}")))?;
-        refuse_unsupported(&fields).map_err(problem)?;
+            serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))?;
+        refuse_unsupported(&fields)?;
         let [ranks, alphas] = ["rank_pattern", "alpha_pattern"].map(|name| (name, fields.get(name)));
-        let is_rank = |value: &Value| value.as_u64().filter(|rank| *rank > 0).map(|rank| rank as usize);
-        let ranks = LayerPatterns::read(ranks, "a positive integer", is_rank).map_err(problem)?;
-        let alphas = LayerPatterns::read(alphas, "a number", Value::as_f64).map_err(problem)?;
-        let config: PeftConfig =
-            serde_json::from_value(Value::Object(fields)).map_err(|error| problem(error.to_string()))?;
+        let ranks = LayerPatterns::read(ranks, "a positive integer", |value| {
+            value.as_u64().filter(|rank| *rank > 0).map(|rank| rank as usize)
+        })?;
+        let alphas = LayerPatterns::read(alphas, "a number", Value::as_f64)?;
+        let config: PeftConfig = serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
         if config.r == 0 {
-            return Err(problem("field `r`: expected a positive integer, got 0".to_owned()));
+            return Err("field `r`: expected a positive integer, got 0".to_owned());
         }
         Ok(Self {
             lora: LoraConfig {
                 r: config.r,
                 alpha: config.lora_alpha,
                 dropout: config.lora_dropout,
-                rank_stabilised: config.use_rslora,
+                rank_stabilized: config.use_rslora,
                 target_modules: config.target_modules,
             },
             ranks,
@@ -122,24 +122,25 @@ impl<T: Copy> LayerPatterns<T> {
             Some(Value::Object(patterns)) => patterns,
             Some(other) => return Err(format!("field `{name}`: expected an object, got {other}")),
         };
-        let entry = |(pattern, value): (&String, &Value)| {
+        let mut parsed = Vec::with_capacity(patterns.len());
+        for (pattern, value) in patterns {
             let field = format!("field `{name}.{pattern}`");
             let regex =
                 Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$")).map_err(|error| format!("{field}: {error}"))?;
-            let parsed = parse(value).ok_or_else(|| format!("{field}: expected {expected}, got {value}"))?;
-            Ok((regex, parsed))
-        };
-        Ok(Self(patterns.iter().map(entry).collect::<Result<_, String>>()?))
+            let value = parse(value).ok_or_else(|| format!("{field}: expected {expected}, got {value}"))?;
+            parsed.push((regex, value));
+        }
+        Ok(Self(parsed))
     }
 
     fn find(&self, path: &str) -> Option<T> {
-        // A pattern too costly to decide counts as no match.
+        // A pattern that exceeds the backtracking limit counts as no match.
         let mut matches = self.0.iter().filter(|(regex, _)| regex.is_match(path).unwrap_or(false));
         matches.next().map(|(_, value)| *value)
     }
 }
 
-/// A layer that has an adapter, as it is written down.
+/// A layer that has an adapter, as it is saved.
 pub(super) struct AdaptedLayer {
     /// The layer's path under the newer naming.
     pub path: String,
@@ -168,7 +169,7 @@ pub(super) fn write(lora: &LoraConfig, layers: &[AdaptedLayer], base_model: &str
         "target_modules": paths,
         "exclude_modules": null,
         "bias": "none",
-        "use_rslora": lora.rank_stabilised,
+        "use_rslora": lora.rank_stabilized,
         "use_dora": false,
         "init_lora_weights": true,
         "modules_to_save": null,
@@ -194,8 +195,8 @@ struct PeftConfig {
     target_modules: TargetModules,
 }
 
-// Each of these changes what the matrices mean; leaving one unread would give another model without a word. Nothing and
-// an empty list say the same.
+// Each of these changes what the matrices mean; ignoring one would silently give another model. Null and an empty list
+// mean the same.
 fn refuse_unsupported(fields: &Map<String, Value>) -> Result<(), String> {
     let plain = [
         ("peft_type", json!("LORA")),
@@ -208,10 +209,14 @@ fn refuse_unsupported(fields: &Map<String, Value>) -> Result<(), String> {
         ("alora_invocation_tokens", json!(null)),
         ("use_qalora", json!(false)),
     ];
-    let is_empty = |value: &Value| value.is_null() || *value == json!([]) || *value == json!({});
-    let unlike = plain.iter().find_map(|(name, expected)| {
-        let got = fields.get(*name).filter(|got| !is_empty(got) && *got != expected)?;
-        Some(format!("field `{name}`: expected {expected}, got {got}"))
-    });
-    unlike.map_or(Ok(()), Err)
+    let empty = [json!(null), json!([]), json!({})];
+    for (name, expected) in plain {
+        if let Some(got) = fields.get(name)
+            && *got != expected
+            && !empty.contains(got)
+        {
+            return Err(format!("field `{name}`: expected {expected}, got {got}"));
+        }
+    }
+    Ok(())
 }

@@ -7,24 +7,29 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 
 /// One object of the file.
-pub(crate) struct Fields<'a> {
+pub(crate) struct ConfigFields<'a> {
     map: &'a Map<String, Value>,
     path: &'a Path,
-    // What stands before a field's name in messages: empty, or `vision_config.`.
+    // What precedes a field's name in messages: empty, or `vision_config.`.
     prefix: String,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> ConfigFields<'a> {
     pub(crate) fn new(value: &'a Value, path: &'a Path) -> Result<Self, Error> {
-        let expected = || Error::File {
+        let map = value.as_object().ok_or_else(|| Error::File {
             path: path.to_owned(),
             problem: "expected a JSON object".to_owned(),
-        };
+        })?;
         Ok(Self {
-            map: value.as_object().ok_or_else(expected)?,
+            map,
             path,
             prefix: String::new(),
         })
+    }
+
+    /// The file; others of the model lie beside it.
+    pub(crate) fn path(&self) -> &'a Path {
+        self.path
     }
 
     /// An error about a field.
@@ -142,7 +147,7 @@ impl<'a> Fields<'a> {
         id.ok_or_else(|| self.expected(name, &format!("a token id below vocab_size {vocab_size}")))
     }
 
-    /// The field's word, which must be one of these; where it is absent the first is meant.
+    /// The field's word, which must be one of these; the first where it is absent.
     pub(crate) fn one_of<'w>(&self, name: &str, words: &[&'w str]) -> Result<&'w str, Error> {
         if self.map.contains_key(name) {
             Ok(words[self.position(name, words)?])

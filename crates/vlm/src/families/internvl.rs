@@ -1,5 +1,5 @@
 //! InternVL2.5 and InternVL3 as transformers lays them out, `internvl`: the same network as [`super::internvl_chat`]
-//! under other names, with a chat template and picture settings of its own files, and Qwen2 or Llama as the language
+//! under other names, with a chat template and image settings of its own files, and Qwen2 or Llama as the language
 //! model (InternLM2 with its projections apart is a Llama).
 //!
 //! Source: `modeling_internvl.py` and `image_processing_got_ocr2.py` of transformers 4.57.
@@ -8,17 +8,17 @@ mod config;
 
 use std::path::Path;
 
-use burn::tensor::Device;
-
+use super::family::{Family, ProcessorParts, VisionModel};
 use super::internvl_chat::QWEN2;
 use super::internvl_chat::vision::{InternVit, VisionLayout};
-use super::{Family, Prompts, VisionModel};
+use crate::attention::QkvLayout;
 use crate::chat_template::ChatTemplate;
-use crate::config::{Config, Shape, Source};
+use crate::config::fields::ConfigFields;
+use crate::config::text::{FamilyConfig, ImageTokens};
 use crate::error::Error;
 use crate::rope::{Positions, sequential_positions};
-use crate::text::{QkvLayout, TextLayout};
-use crate::weights::{Moved, WeightReader};
+use crate::text::TextLayout;
+use crate::weights::{FamilyKeys, Moved, WeightReader};
 
 /// The family.
 #[derive(Debug)]
@@ -60,41 +60,46 @@ impl Family for InternVl {
         "internvl"
     }
 
-    fn shape(&self, source: &Source) -> Result<Shape, Error> {
-        config::shape(source)
+    fn keys(&self) -> FamilyKeys {
+        FamilyKeys {
+            moved: &MOVED,
+            projector: "multi_modal_projector.",
+            vision: "vision_tower.",
+        }
     }
 
-    fn moved(&self) -> &'static [Moved] {
-        &MOVED
+    fn config(&self, fields: &ConfigFields) -> Result<FamilyConfig, Error> {
+        config::read(fields)
     }
 
-    fn prefixes(&self) -> [&'static str; 2] {
-        ["multi_modal_projector.", "vision_tower."]
-    }
-
-    fn text_layout(&self, _config: &Config) -> Result<&'static TextLayout, Error> {
+    fn text_layout(&self, _fields: &ConfigFields) -> Result<&'static TextLayout, Error> {
         Ok(&QWEN2)
     }
 
     fn vision(
         &self,
-        config: &Config,
+        fields: &ConfigFields,
+        text_width: usize,
         reader: &mut WeightReader,
-        device: &Device,
     ) -> Result<Box<dyn VisionModel>, Error> {
-        let vision = config::read_vision(&config.fields()?)?;
-        let d = config.text.hidden_size;
-        Ok(Box::new(InternVit::load(reader, &vision, &VISION, d, device)?))
+        let config = config::read_vision(fields)?;
+        Ok(Box::new(InternVit::load(reader, &config, &VISION, text_width)?))
     }
 
-    fn positions(&self, config: &Config, ids: &[u32], grids: &[[usize; 3]]) -> Result<Positions, Error> {
-        sequential_positions(ids, grids, config.tokens, config.merge_size)
+    fn positions(
+        &self,
+        ids: &[u32],
+        grids: &[[usize; 3]],
+        tokens: ImageTokens,
+        merge_size: usize,
+    ) -> Result<Positions, Error> {
+        sequential_positions(ids, grids, tokens, merge_size)
     }
 
-    fn prompts(&self, folder: &Path, config: &Config) -> Result<Prompts, Error> {
-        Ok(Prompts {
+    fn processor_parts(&self, folder: &Path, fields: &ConfigFields) -> Result<ProcessorParts, Error> {
+        Ok(ProcessorParts {
             template: ChatTemplate::open(folder)?,
-            pictures: Box::new(config::read_tiles(folder, &config.fields()?)?),
+            image_processor: Box::new(config::read_tiles(folder, fields)?),
             image_token: "<IMG_CONTEXT>",
             around_image: Some(["<img>", "</img>"]),
             video_token: Some("<video>"),

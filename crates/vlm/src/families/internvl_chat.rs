@@ -1,9 +1,9 @@
-//! InternVL2.5 and InternVL3 in their original layout, `internvl_chat` (arXiv 2412.05271): InternViT on tiles of a
-//! picture, pixel shuffle, a two-layer projector, and InternLM2 or Qwen2 as the language model.
+//! InternVL2.5 and InternVL3 in their original layout, `internvl_chat` (arXiv 2412.05271): InternViT on tiles of an
+//! image, pixel shuffle, a two-layer projector, and InternLM2 or Qwen2 as the language model.
 //!
 //! Source: `modeling_internvl_chat.py` and `conversation.py` of OpenGVLab/InternVL. Differs: dynamic rotary scaling
-//! measures each sequence alone (see [`Config::rope_base`]), and acts where sequences are scored and trained; none is
-//! sampled beyond `max_position_embeddings`, where the original turns keys that it remembers by several bases.
+//! measures each sequence alone (see [`crate::config::Config::rope_base`]), and acts where sequences are scored and
+//! trained; none is sampled beyond `max_position_embeddings`, where the original's cached keys have several bases.
 
 pub(crate) mod config;
 mod projector;
@@ -12,25 +12,25 @@ pub mod vision;
 
 use std::path::Path;
 
-use burn::tensor::Device;
-
 pub use config::{LanguageModel, VisionConfig};
 use tiles::Tiles;
 use vision::{InternVit, VisionLayout};
 
-use super::{Family, Prompts, VisionModel};
+use super::family::{Family, ProcessorParts, VisionModel};
+use crate::attention::QkvLayout;
 use crate::chat_template::ChatTemplate;
-use crate::config::{Config, Shape, Source};
+use crate::config::fields::ConfigFields;
+use crate::config::text::{FamilyConfig, ImageTokens};
 use crate::error::Error;
 use crate::rope::{Positions, sequential_positions};
-use crate::text::{QkvLayout, TextLayout};
-use crate::weights::{Moved, WeightReader};
+use crate::text::TextLayout;
+use crate::weights::{FamilyKeys, WeightReader};
 
 /// The family.
 #[derive(Debug)]
 pub(crate) struct InternVlChat;
 
-/// Stands once for each token of a picture.
+/// The placeholder of one token of an image.
 const IMAGE_TOKEN: &str = "<IMG_CONTEXT>";
 
 /// `internvl2_5` of upstream's `conversation.py`.
@@ -81,20 +81,20 @@ impl Family for InternVlChat {
         "internvl_chat"
     }
 
-    fn shape(&self, source: &Source) -> Result<Shape, Error> {
-        config::shape(source, IMAGE_TOKEN)
+    fn keys(&self) -> FamilyKeys {
+        FamilyKeys {
+            moved: &[],
+            projector: "mlp1.",
+            vision: "vision_model.",
+        }
     }
 
-    fn moved(&self) -> &'static [Moved] {
-        &[]
+    fn config(&self, fields: &ConfigFields) -> Result<FamilyConfig, Error> {
+        config::read(fields, IMAGE_TOKEN)
     }
 
-    fn prefixes(&self) -> [&'static str; 2] {
-        ["mlp1.", "vision_model."]
-    }
-
-    fn text_layout(&self, config: &Config) -> Result<&'static TextLayout, Error> {
-        Ok(match LanguageModel::read(&config.fields()?)? {
+    fn text_layout(&self, fields: &ConfigFields) -> Result<&'static TextLayout, Error> {
+        Ok(match LanguageModel::read(fields)? {
             LanguageModel::InternLm2 => &INTERNLM2,
             LanguageModel::Qwen2 => &QWEN2,
         })
@@ -102,23 +102,28 @@ impl Family for InternVlChat {
 
     fn vision(
         &self,
-        config: &Config,
+        fields: &ConfigFields,
+        text_width: usize,
         reader: &mut WeightReader,
-        device: &Device,
     ) -> Result<Box<dyn VisionModel>, Error> {
-        let vision = VisionConfig::read(&config.fields()?)?;
-        let d = config.text.hidden_size;
-        Ok(Box::new(InternVit::load(reader, &vision, &VISION, d, device)?))
+        let config = VisionConfig::read(fields)?;
+        Ok(Box::new(InternVit::load(reader, &config, &VISION, text_width)?))
     }
 
-    fn positions(&self, config: &Config, ids: &[u32], grids: &[[usize; 3]]) -> Result<Positions, Error> {
-        sequential_positions(ids, grids, config.tokens, config.merge_size)
+    fn positions(
+        &self,
+        ids: &[u32],
+        grids: &[[usize; 3]],
+        tokens: ImageTokens,
+        merge_size: usize,
+    ) -> Result<Positions, Error> {
+        sequential_positions(ids, grids, tokens, merge_size)
     }
 
-    fn prompts(&self, folder: &Path, config: &Config) -> Result<Prompts, Error> {
-        Ok(Prompts {
+    fn processor_parts(&self, folder: &Path, fields: &ConfigFields) -> Result<ProcessorParts, Error> {
+        Ok(ProcessorParts {
             template: ChatTemplate::from_source(TEMPLATE.to_owned(), folder)?,
-            pictures: Box::new(Tiles::read(&config.fields()?)?),
+            image_processor: Box::new(Tiles::read(fields)?),
             image_token: IMAGE_TOKEN,
             around_image: Some(["<img>", "</img>"]),
             video_token: None,

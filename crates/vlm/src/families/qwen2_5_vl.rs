@@ -5,20 +5,18 @@ pub mod vision;
 
 use std::path::Path;
 
-use burn::tensor::Device;
-
 pub use config::{FeedForwardKind, VisionConfig, VisionTokens, new_config};
 use vision::VisionTower;
 
-use super::{Family, Prompts, VisionModel};
+use super::family::{Family, ProcessorParts, VisionModel};
 use crate::chat_template::ChatTemplate;
-use crate::config::fields::Fields;
-use crate::config::{Config, Shape, Source};
+use crate::config::fields::ConfigFields;
+use crate::config::text::{FamilyConfig, ImageTokens};
 use crate::error::Error;
-use crate::image_processor::ImageProcessor;
+use crate::image_processor::QwenImageProcessor;
 use crate::rope::{Positions, multimodal_positions};
 use crate::text::TextLayout;
-use crate::weights::{Moved, WeightReader};
+use crate::weights::{FamilyKeys, WeightReader};
 
 /// The family.
 pub(crate) static QWEN2_5_VL: QwenVl = QwenVl {
@@ -34,7 +32,7 @@ pub(crate) struct QwenVl {
     pub name: &'static str,
     pub model_type: &'static str,
     /// Reads the tower's part of a `config.json`.
-    pub read_vision: fn(&Fields) -> Result<VisionConfig, Error>,
+    pub read_vision: fn(&ConfigFields) -> Result<VisionConfig, Error>,
     /// The field of that part that holds the language model's width.
     pub width_field: &'static str,
 }
@@ -50,40 +48,45 @@ impl Family for QwenVl {
         self.model_type
     }
 
-    fn shape(&self, source: &Source) -> Result<Shape, Error> {
-        config::shape(source, &(self.read_vision)(&source.fields)?, self.width_field)
+    fn keys(&self) -> FamilyKeys {
+        FamilyKeys {
+            moved: &[("visual.", "model.visual."), ("model.", "model.language_model.")],
+            projector: "visual.merger.",
+            vision: "visual.",
+        }
     }
 
-    fn moved(&self) -> &'static [Moved] {
-        &[("visual.", "model.visual."), ("model.", "model.language_model.")]
+    fn config(&self, fields: &ConfigFields) -> Result<FamilyConfig, Error> {
+        config::read(fields, &(self.read_vision)(fields)?, self.width_field)
     }
 
-    fn prefixes(&self) -> [&'static str; 2] {
-        ["visual.merger.", "visual."]
-    }
-
-    fn text_layout(&self, _config: &Config) -> Result<&'static TextLayout, Error> {
+    fn text_layout(&self, _fields: &ConfigFields) -> Result<&'static TextLayout, Error> {
         Ok(&TEXT)
     }
 
     fn vision(
         &self,
-        config: &Config,
+        fields: &ConfigFields,
+        _text_width: usize,
         reader: &mut WeightReader,
-        device: &Device,
     ) -> Result<Box<dyn VisionModel>, Error> {
-        let vision = (self.read_vision)(&config.fields()?)?;
-        Ok(Box::new(VisionTower::load(reader, &vision, device)?))
+        Ok(Box::new(VisionTower::load(reader, &(self.read_vision)(fields)?)?))
     }
 
-    fn positions(&self, config: &Config, ids: &[u32], grids: &[[usize; 3]]) -> Result<Positions, Error> {
-        multimodal_positions(ids, grids, config.tokens, config.merge_size)
+    fn positions(
+        &self,
+        ids: &[u32],
+        grids: &[[usize; 3]],
+        tokens: ImageTokens,
+        merge_size: usize,
+    ) -> Result<Positions, Error> {
+        multimodal_positions(ids, grids, tokens, merge_size)
     }
 
-    fn prompts(&self, folder: &Path, _config: &Config) -> Result<Prompts, Error> {
-        Ok(Prompts {
+    fn processor_parts(&self, folder: &Path, _fields: &ConfigFields) -> Result<ProcessorParts, Error> {
+        Ok(ProcessorParts {
             template: ChatTemplate::open(folder)?,
-            pictures: Box::new(ImageProcessor::open(folder)?),
+            image_processor: Box::new(QwenImageProcessor::open(folder)?),
             image_token: "<|image_pad|>",
             around_image: None,
             video_token: Some("<|video_pad|>"),

@@ -1,8 +1,8 @@
-//! Qwen2-VL (arXiv 2409.12191): a vision tower whose attention sees the whole picture, a merger, and the Qwen2 decoder
-//! with M-RoPE. All but the tower's norms and feed-forward layers is Qwen2.5-VL's.
+//! Qwen2-VL (arXiv 2409.12191): a vision tower with full attention over an image, a merger, and the Qwen2 decoder with
+//! M-RoPE. All but the tower's norms and feed-forward layers is Qwen2.5-VL's.
 
 use super::qwen2_5_vl::{FeedForwardKind, QwenVl, VisionConfig, config as shared};
-use crate::config::fields::Fields;
+use crate::config::fields::ConfigFields;
 use crate::error::Error;
 use crate::norm::NormKind;
 
@@ -15,7 +15,7 @@ pub(crate) static QWEN2_VL: QwenVl = QwenVl {
 };
 
 /// Here `embed_dim` is the tower's width and `hidden_size` the language model's.
-fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {
+fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
     let fields = root.required_section("vision_config")?;
     fields.one_of("hidden_act", &["quick_gelu"])?;
     let (depth, hidden_size) = (fields.count("depth")?, fields.count("embed_dim")?);

@@ -9,10 +9,10 @@ use super::adjustments::Adjustments;
 use super::decoder::{Decoder, LongPrompt, prompt_batch};
 use super::sequence::Running;
 use super::{FinishReason, GenerateOptions, ModelLogprobs, check_length, check_options};
+use crate::attention::BLOCKWISE_FROM;
 use crate::batch::TokenSequence;
 use crate::error::Error;
 use crate::model::Vlm;
-use crate::text::attention::STRIPS_FROM;
 
 /// Sequences that have ended stay in the batch, idle, until they are one in this many, or hold one in so many of the
 /// keys and values: taking rows out moves all that remain.
@@ -97,7 +97,7 @@ struct Reading {
 impl ContinuousBatch {
     /// Prompts of at most so many tokens are better read at once: in pieces they come out equal up to rounding only,
     /// and up to this length bits are promised (see the [module](super)'s words on company).
-    pub const MAX_WHOLE_PREFILL: usize = STRIPS_FROM;
+    pub const MAX_WHOLE_PREFILL: usize = BLOCKWISE_FROM;
 
     /// An empty batch. It holds the decoder's weights once more, adapters merged, in the layout that is fastest for few
     /// rows.
@@ -151,7 +151,7 @@ impl ContinuousBatch {
         requests.iter().try_for_each(|request| self.check_request(request))?;
         // Long prompts attend in another way than short ones, whoever they join with. Its last token is no part of what
         // is read of a prompt.
-        let is_long = |request: &Request| request.sequence.ids.len() > STRIPS_FROM;
+        let is_long = |request: &Request| request.sequence.ids.len() > BLOCKWISE_FROM;
         let (long, short): (Vec<Request>, Vec<Request>) = requests.into_iter().partition(is_long);
         let members = short.iter().flat_map(|request| &request.members);
         let joined: Vec<u64> = members.map(|member| member.id).collect();

@@ -16,10 +16,10 @@ use burn::tensor::Tensor;
 use crate::batch::{Batch, TokenSequence};
 use crate::config::Config;
 use crate::error::Error;
+use crate::kernels::Qkv;
 use crate::linear::indexes;
 use crate::model::Vlm;
 use crate::rope::Rotary;
-use crate::text::attention::Projected;
 use cohort::Cohort;
 pub(super) use cohort::{FIRST_ROOM, room_for};
 pub(super) use long_prompt::LongPrompt;
@@ -133,13 +133,13 @@ impl Decoder {
 }
 
 /// Every row's mixture of what its cohort remembers; rows beyond those of the cohorts get zeros. Shapes: → `[b, d]`.
-fn attend(cohorts: &mut [Cohort], layer: usize, projected: &Projected) -> Tensor<2> {
+fn attend(cohorts: &mut [Cohort], layer: usize, projected: &Qkv) -> Tensor<2> {
     let [n_rows, n_heads, _, head_dim] = projected.queries.dims();
     let mut first = 0;
     let mut mixed: Vec<Tensor<2>> = Vec::with_capacity(cohorts.len() + 1);
     for cohort in cohorts {
         let part = |x: &Tensor<4>| x.clone().narrow(0, first, cohort.n_rows());
-        let own = Projected {
+        let own = Qkv {
             queries: part(&projected.queries),
             keys: part(&projected.keys),
             values: part(&projected.values),

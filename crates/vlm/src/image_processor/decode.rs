@@ -1,18 +1,21 @@
-//! A picture's file as red, green and blue bytes.
+//! An image file as red, green and blue bytes.
 
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use crate::resample::RgbPicture;
+use crate::resample::RgbImage;
+
+/// Images of more pixels are treated as attacks (Pillow's limit for an error).
+pub(super) const MAX_PIXELS: u64 = 178_956_970;
 
 /// Memory a decoder may take, in bytes.
 const MAX_DECODER_BYTES: u64 = 2 << 30;
 
-/// Decodes a file's bytes, a picture of at most `max_pixels`; the error says what is wrong with them.
-pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbPicture, String> {
+/// Decodes a file's bytes, an image of at most `max_pixels` and [`MAX_PIXELS`]; the error is the problem with them.
+pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, String> {
     if bytes.is_empty() {
-        return Err("expected a picture, got an empty file".into());
+        return Err("expected an image, got an empty file".into());
     }
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -29,41 +32,40 @@ pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbPicture, String
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| format!("{name}: {error}"))?;
     let (width, height) = decoder.dimensions();
-    let n_pixels = u64::from(width) * u64::from(height);
+    let (n_pixels, max_pixels) = (u64::from(width) * u64::from(height), max_pixels.min(MAX_PIXELS));
     if n_pixels == 0 || n_pixels > max_pixels {
         return Err(format!(
             "{name}: expected 1 to {max_pixels} pixels, got {width} x {height}"
         ));
     }
-    // A picture without readable orientation is taken as it lies.
+    // An image without a readable orientation is taken as it is.
     let orientation = decoder
         .orientation()
         .unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| format!("{name}: {error}"))?;
-    picture.apply_orientation(orientation);
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    RgbPicture::new(width, height, rgb_bytes(picture)).ok_or_else(|| format!("{name}: the decoder lost pixels"))
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| format!("{name}: {error}"))?;
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    RgbImage::new(width, height, rgb_bytes(image)).ok_or_else(|| format!("{name}: the decoder lost pixels"))
 }
 
-/// The bytes of a picture of any kind, as Pillow's `convert("RGB")` gives them: alpha is dropped, grey repeated. Of 16
+/// The bytes of an image of any kind, as Pillow's `convert("RGB")` gives them: alpha is dropped, gray repeated. Of 16
 /// bits the high eight are kept.
-fn rgb_bytes(picture: DynamicImage) -> Vec<u8> {
-    let high_byte = |sample: u16| (sample >> 8) as u8;
-    match picture {
+fn rgb_bytes(image: DynamicImage) -> Vec<u8> {
+    match image {
         DynamicImage::ImageRgb8(buffer) => buffer.into_raw(),
-        DynamicImage::ImageRgba8(buffer) => colours(buffer.as_raw(), 4, |sample| sample),
-        DynamicImage::ImageLuma8(buffer) => colours(buffer.as_raw(), 1, |sample| sample),
-        DynamicImage::ImageLumaA8(buffer) => colours(buffer.as_raw(), 2, |sample| sample),
-        DynamicImage::ImageRgb16(buffer) => colours(buffer.as_raw(), 3, high_byte),
-        DynamicImage::ImageRgba16(buffer) => colours(buffer.as_raw(), 4, high_byte),
-        DynamicImage::ImageLuma16(buffer) => colours(buffer.as_raw(), 1, high_byte),
-        DynamicImage::ImageLumaA16(buffer) => colours(buffer.as_raw(), 2, high_byte),
+        DynamicImage::ImageRgba8(buffer) => colors(buffer.as_raw(), 4, |sample| sample),
+        DynamicImage::ImageLuma8(buffer) => colors(buffer.as_raw(), 1, |sample| sample),
+        DynamicImage::ImageLumaA8(buffer) => colors(buffer.as_raw(), 2, |sample| sample),
+        DynamicImage::ImageRgb16(buffer) => colors(buffer.as_raw(), 3, |sample| (sample >> 8) as u8),
+        DynamicImage::ImageRgba16(buffer) => colors(buffer.as_raw(), 4, |sample| (sample >> 8) as u8),
+        DynamicImage::ImageLuma16(buffer) => colors(buffer.as_raw(), 1, |sample| (sample >> 8) as u8),
+        DynamicImage::ImageLumaA16(buffer) => colors(buffer.as_raw(), 2, |sample| (sample >> 8) as u8),
         other => other.into_rgb8().into_raw(),
     }
 }
 
-/// The colour bytes of samples with `n_channels` a pixel: the first three, or grey three times.
-fn colours<T: Copy>(samples: &[T], n_channels: usize, to_byte: impl Fn(T) -> u8) -> Vec<u8> {
+/// The color bytes of samples with `n_channels` a pixel: the first three, or gray three times.
+fn colors<T: Copy>(samples: &[T], n_channels: usize, to_byte: impl Fn(T) -> u8) -> Vec<u8> {
     let second_and_third = if n_channels < 3 { (0, 0) } else { (1, 2) };
     samples
         .chunks_exact(n_channels)
@@ -72,7 +74,7 @@ fn colours<T: Copy>(samples: &[T], n_channels: usize, to_byte: impl Fn(T) -> u8)
 }
 
 /// Whether a JPEG file has its end-of-image marker after the first scan. The decoder would fill the missing part of a
-/// truncated file with grey and say nothing.
+/// truncated file with gray and say nothing.
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xDA;
     let mut position = 2;
@@ -100,8 +102,8 @@ mod tests {
 
     use super::*;
 
-    fn decode_all(bytes: &[u8]) -> Result<RgbPicture, String> {
-        decode(bytes, crate::image_processor::MAX_PIXELS)
+    fn decode_all(bytes: &[u8]) -> Result<RgbImage, String> {
+        decode(bytes, MAX_PIXELS)
     }
 
     const FORMATS: [ImageFormat; 5] = [
@@ -112,14 +114,14 @@ mod tests {
         ImageFormat::Gif,
     ];
 
-    /// A small picture in a format's bytes.
-    fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    /// An image in a format's bytes.
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, format).unwrap();
+        image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
     }
 
-    fn colourful() -> DynamicImage {
+    fn colorful() -> DynamicImage {
         ImageBuffer::from_fn(23, 17, |x, y| {
             Rgb([(x * 11) as u8, (y * 15) as u8, (x * y % 256) as u8])
         })
@@ -128,11 +130,11 @@ mod tests {
 
     #[test]
     fn lossless_formats_give_back_their_bytes() {
-        let picture = colourful();
+        let image = colorful();
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
             assert_eq!(
-                decode_all(&encoded(&picture, format)).unwrap().pixels(),
-                picture.as_bytes(),
+                decode_all(&encoded(&image, format)).unwrap().pixels(),
+                image.as_bytes(),
                 "{format:?}"
             );
         }
@@ -140,77 +142,76 @@ mod tests {
 
     #[test]
     fn alpha_is_dropped_grey_repeated_and_the_high_byte_kept() {
-        let png = |picture: DynamicImage| {
-            decode_all(&encoded(&picture, ImageFormat::Png))
-                .unwrap()
-                .pixels()
-                .to_vec()
-        };
-        assert_eq!(
-            png(ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0])).into()),
-            [9, 8, 7]
-        );
-        assert_eq!(png(ImageBuffer::from_pixel(1, 1, Luma([5u8])).into()), [5, 5, 5]);
-        assert_eq!(png(ImageBuffer::from_pixel(1, 1, LumaA([5u8, 1])).into()), [5, 5, 5]);
-        assert_eq!(png(ImageBuffer::from_pixel(1, 1, Luma([0x12FFu16])).into()), [0x12; 3]);
-        assert_eq!(
-            png(ImageBuffer::from_pixel(1, 1, LumaA([0x12FFu16, 0])).into()),
-            [0x12; 3]
-        );
-        assert_eq!(
-            png(ImageBuffer::from_pixel(1, 1, Rgb([0x01FFu16, 0x0200, 0xFFFF])).into()),
-            [1, 2, 255]
-        );
-        assert_eq!(
-            png(ImageBuffer::from_pixel(1, 1, Rgba([0x01FFu16, 0x0200, 0xFFFF, 3])).into()),
-            [1, 2, 255]
-        );
+        let cases: [(DynamicImage, [u8; 3]); 7] = [
+            (ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0])).into(), [9, 8, 7]),
+            (ImageBuffer::from_pixel(1, 1, Luma([5u8])).into(), [5, 5, 5]),
+            (ImageBuffer::from_pixel(1, 1, LumaA([5u8, 1])).into(), [5, 5, 5]),
+            (ImageBuffer::from_pixel(1, 1, Luma([0x12FFu16])).into(), [0x12; 3]),
+            (ImageBuffer::from_pixel(1, 1, LumaA([0x12FFu16, 0])).into(), [0x12; 3]),
+            (
+                ImageBuffer::from_pixel(1, 1, Rgb([0x01FFu16, 0x0200, 0xFFFF])).into(),
+                [1, 2, 255],
+            ),
+            (
+                ImageBuffer::from_pixel(1, 1, Rgba([0x01FFu16, 0x0200, 0xFFFF, 3])).into(),
+                [1, 2, 255],
+            ),
+        ];
+        for (image, expected) in cases {
+            assert_eq!(
+                decode_all(&encoded(&image, ImageFormat::Png)).unwrap().pixels(),
+                expected
+            );
+        }
     }
 
     #[test]
-    fn files_cut_off_anywhere_are_refused() {
-        let picture = colourful();
+    fn files_truncated_anywhere_are_refused() {
+        let image = colorful();
         for format in FORMATS {
-            let bytes = encoded(&picture, format);
+            let bytes = encoded(&image, format);
             for length in (0..bytes.len() * 9 / 10).step_by(7) {
                 let outcome = decode_all(&bytes[..length]);
-                assert!(outcome.is_err(), "{format:?} cut to {length} of {} bytes", bytes.len());
+                assert!(
+                    outcome.is_err(),
+                    "{format:?} truncated to {length} of {} bytes",
+                    bytes.len()
+                );
             }
         }
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
-        let problem = |bytes: &[u8]| decode_all(bytes).unwrap_err();
-        assert_eq!(problem(b""), "expected a picture, got an empty file");
-        assert_eq!(
-            problem(b"a line of text"),
-            "expected PNG, JPEG, WebP, BMP or GIF, got something else"
-        );
-        let jpeg = encoded(&colourful(), ImageFormat::Jpeg);
-        assert!(problem(&jpeg[..jpeg.len() - 20]).contains("truncated"));
-        assert!(
-            problem(&bmp_of(0, 5)).starts_with("BMP: "),
-            "{}",
-            problem(&bmp_of(0, 5))
-        );
-        assert!(
-            problem(&bmp_of(60_000, 60_000)).starts_with("BMP: "),
-            "{}",
-            problem(&bmp_of(60_000, 60_000))
-        );
+    fn the_error_is_the_problem() {
+        let jpeg = encoded(&colorful(), ImageFormat::Jpeg);
+        for (bytes, expected) in [
+            (&b""[..], "expected an image, got an empty file"),
+            (
+                b"a line of text",
+                "expected PNG, JPEG, WebP, BMP or GIF, got something else",
+            ),
+            (
+                &jpeg[..jpeg.len() - 20],
+                "JPEG: truncated: the end-of-image marker is missing",
+            ),
+            (&bmp_of(0, 5), "BMP: "),
+            (&bmp_of(60_000, 60_000), "BMP: "),
+        ] {
+            let problem = decode_all(bytes).unwrap_err();
+            assert!(problem.starts_with(expected), "{problem}");
+        }
     }
 
     /// A bitmap that claims a size and holds next to nothing.
     fn bmp_of(width: u32, height: u32) -> Vec<u8> {
-        let mut bytes = encoded(&colourful(), ImageFormat::Bmp);
+        let mut bytes = encoded(&colorful(), ImageFormat::Bmp);
         bytes[18..22].copy_from_slice(&width.to_le_bytes());
         bytes[22..26].copy_from_slice(&height.to_le_bytes());
         bytes
     }
 
     #[test]
-    fn a_picture_lying_on_its_side_is_turned_upright() {
+    fn an_image_lying_on_its_side_is_turned_upright() {
         // The smallest EXIF block: big-endian TIFF with one entry, orientation (0x0112) 6, "rotate by 90 degrees".
         let exif = [
             b"MM\0\x2a\0\0\0\x08\0\x01".as_slice(),
@@ -224,8 +225,8 @@ mod tests {
         encoder
             .encode(&[250; 8 * 16 * 3], 8, 16, ExtendedColorType::Rgb8)
             .unwrap();
-        let picture = decode_all(&bytes).unwrap();
-        assert_eq!((picture.width(), picture.height()), (16, 8));
+        let image = decode_all(&bytes).unwrap();
+        assert_eq!((image.width(), image.height()), (16, 8));
     }
 
     proptest! {
@@ -233,12 +234,12 @@ mod tests {
         fn damaged_files_never_panic(
             format in 0usize..5, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
         ) {
-            let mut bytes = encoded(&colourful(), FORMATS[format]);
-            for (place, byte) in damage {
-                let place = place.index(bytes.len());
-                bytes[place] = byte;
+            let mut bytes = encoded(&colorful(), FORMATS[format]);
+            for (index, byte) in damage {
+                let index = index.index(bytes.len());
+                bytes[index] = byte;
             }
-            // Whether damage shows depends on where it fell; what counts is that a picture or a reason comes back.
+            // Whether damage shows depends on its place; what counts is that an image or a problem is returned.
             if let Err(problem) = decode_all(&bytes) {
                 prop_assert!(!problem.is_empty());
             }

@@ -1,19 +1,19 @@
-//! How large pictures become, where a model's folder does not have the last word.
+//! Limits to the size of images that override those of a model's folder.
 
 use crate::error::Error;
 
-/// Limits that win over those of a model's folder; none keeps the folder's. Names as the folders have them.
+/// Limits that override those of a model's folder, where given. Names as in the folders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PictureLimits {
-    /// Pictures with fewer pixels are enlarged (Qwen2-VL and its successors).
+pub struct ImageLimits {
+    /// Images with fewer pixels are enlarged (Qwen2-VL and its successors).
     pub min_pixels: Option<usize>,
-    /// Pictures with more pixels are shrunk (the same).
+    /// Images with more pixels are shrunk (the same).
     pub max_pixels: Option<usize>,
-    /// Most tiles of a picture, its thumbnail left out (InternVL).
+    /// Most tiles of an image, not counting its thumbnail (InternVL).
     pub max_dynamic_patch: Option<usize>,
 }
 
-impl PictureLimits {
+impl ImageLimits {
     /// The limits that are given, by name.
     pub fn given(&self) -> impl Iterator<Item = (&'static str, usize)> {
         let limits = [
@@ -24,7 +24,7 @@ impl PictureLimits {
         limits.into_iter().filter_map(|(name, limit)| Some((name, limit?)))
     }
 
-    /// Fails for a limit that a family of models knows nothing of, which would be passed over otherwise.
+    /// Fails for a limit that a family of models does not know, which would be ignored otherwise.
     ///
     /// Errors: `Input` naming it.
     pub(crate) fn only<const N: usize>(&self, known: [&str; N]) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! `preprocessor_config.json`: how large pictures may be, how they are cut and normalised.
+//! `preprocessor_config.json`: how large images may be, how they are cut and normalized.
 
 use std::path::Path;
 
@@ -6,19 +6,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::json_file::read_json;
 use crate::resample::CHANNELS;
-use crate::tokenizer::read_json;
 
-/// How pictures are processed. The defaults are Qwen2.5-VL's, with transformers' pixel limits.
+/// How images are processed. The defaults are Qwen2.5-VL's, with transformers' pixel limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageSettings {
-    /// Pictures with fewer pixels are enlarged.
+    /// Images with fewer pixels are enlarged.
     pub min_pixels: usize,
-    /// Pictures with more pixels are shrunk.
+    /// Images with more pixels are shrunk.
     pub max_pixels: usize,
     /// Side of a square patch, in pixels.
     pub patch_size: usize,
-    /// Frames in a patch; a still picture fills them all.
+    /// Frames in a patch; a still image fills them all.
     pub temporal_patch_size: usize,
     /// Patches a merged token spans, along each side.
     pub merge_size: usize,
@@ -45,7 +45,7 @@ impl Default for ImageSettings {
     }
 }
 
-/// The file's keys that matter here; others (a class name, say) are passed over.
+/// The file's keys that matter here; others (a class name, say) are ignored.
 #[derive(Deserialize)]
 struct File {
     min_pixels: Option<usize>,
@@ -75,10 +75,10 @@ const BICUBIC: u32 = 3;
 
 impl ImageSettings {
     /// Reads `preprocessor_config.json`, or `image_processor` of a `processor_config.json`. Pixel limits may stand as
-    /// `min_pixels` and `max_pixels` (which win) or as `size: {shortest_edge, longest_edge}`.
+    /// `min_pixels` and `max_pixels` (which take precedence) or as `size: {shortest_edge, longest_edge}`.
     ///
-    /// Errors: `Io` for a file that cannot be read; `File` naming file and key where it is missing, no JSON, or asks
-    /// for what is not done here (no resize, another filter …).
+    /// Errors: `Io` for a file that cannot be read; `File` naming file and key where it is missing, not JSON, or not
+    /// supported (no resize, another filter …).
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("preprocessor_config.json");
         if let Some(value) = read_json(&path)? {
@@ -98,53 +98,48 @@ impl ImageSettings {
     }
 
     fn from_json(value: Value, path: &Path) -> Result<Self, Error> {
-        let fault = |problem: String| Error::File {
+        Self::parse(value).map_err(|problem| Error::File {
             path: path.to_owned(),
             problem,
-        };
-        let file: File = serde_json::from_value(value).map_err(|error| fault(error.to_string()))?;
+        })
+    }
+
+    fn parse(value: Value) -> Result<Self, String> {
+        let file: File = serde_json::from_value(value).map_err(|error| error.to_string())?;
         for (key, switch) in [
             ("do_resize", file.do_resize),
             ("do_rescale", file.do_rescale),
             ("do_normalize", file.do_normalize),
         ] {
             if switch == Some(false) {
-                return Err(fault(format!("key `{key}`: expected true, got false")));
+                return Err(format!("key `{key}`: expected true, got false"));
             }
         }
         if let Some(filter) = file.resample.filter(|&filter| filter != BICUBIC) {
-            return Err(fault(format!(
-                "key `resample`: expected {BICUBIC} (bicubic), got {filter}"
-            )));
+            return Err(format!("key `resample`: expected {BICUBIC} (bicubic), got {filter}"));
         }
-        let settings = Self::from_file(&file);
-        settings.check().map_err(fault)?;
-        Ok(settings)
-    }
-
-    fn from_file(file: &File) -> Self {
+        let (min_area, max_area) = match file.size {
+            Some(size) => (size.shortest_edge, size.longest_edge),
+            None => (None, None),
+        };
+        let [mean, std] =
+            [file.image_mean, file.image_std].map(|values| values.map(|values| values.map(|value| value as f32)));
         let default = Self::default();
-        let size = file.size.as_ref();
-        let narrow = |values: [f64; CHANNELS]| values.map(|value| value as f32);
-        Self {
-            min_pixels: file
-                .min_pixels
-                .or(size.and_then(|size| size.shortest_edge))
-                .unwrap_or(default.min_pixels),
-            max_pixels: file
-                .max_pixels
-                .or(size.and_then(|size| size.longest_edge))
-                .unwrap_or(default.max_pixels),
+        let settings = Self {
+            min_pixels: file.min_pixels.or(min_area).unwrap_or(default.min_pixels),
+            max_pixels: file.max_pixels.or(max_area).unwrap_or(default.max_pixels),
             patch_size: file.patch_size.unwrap_or(default.patch_size),
             temporal_patch_size: file.temporal_patch_size.unwrap_or(default.temporal_patch_size),
             merge_size: file.merge_size.unwrap_or(default.merge_size),
             rescale_factor: file.rescale_factor.unwrap_or(default.rescale_factor),
-            image_mean: file.image_mean.map_or(default.image_mean, narrow),
-            image_std: file.image_std.map_or(default.image_std, narrow),
-        }
+            image_mean: mean.unwrap_or(default.image_mean),
+            image_std: std.unwrap_or(default.image_std),
+        };
+        settings.check()?;
+        Ok(settings)
     }
 
-    /// Makes sure the numbers can be worked with; the error names the key.
+    /// Checks the numbers; the error names the key.
     pub(super) fn check(&self) -> Result<(), String> {
         const MAX_SIDE: usize = 1024;
         let sides = [
@@ -163,8 +158,7 @@ impl ImageSettings {
                 self.min_pixels, self.max_pixels
             ));
         }
-        let usable = |value: f32| value.is_finite() && value != 0.0;
-        if !self.image_std.into_iter().all(usable) {
+        if self.image_std.iter().any(|value| !value.is_finite() || *value == 0.0) {
             return Err(format!(
                 "key `image_std`: expected numbers other than zero, got {:?}",
                 self.image_std
@@ -206,26 +200,24 @@ mod tests {
 
     #[test]
     fn both_ways_of_writing_the_limits_are_read() {
-        let limits = |config: Value| {
+        for (config, limits) in [
+            (json!({"min_pixels": 5, "max_pixels": 50}), (5, 50)),
+            (json!({"size": {"shortest_edge": 6, "longest_edge": 60}}), (6, 60)),
+            (
+                json!({"min_pixels": 5, "size": {"shortest_edge": 6, "longest_edge": 60}}),
+                (5, 60),
+            ),
+            (json!({}), (3136, 1_003_520)),
+        ] {
             let settings = read("preprocessor_config.json", &config).unwrap();
-            (settings.min_pixels, settings.max_pixels)
-        };
-        assert_eq!(limits(json!({"min_pixels": 5, "max_pixels": 50})), (5, 50));
-        assert_eq!(
-            limits(json!({"size": {"shortest_edge": 6, "longest_edge": 60}})),
-            (6, 60)
-        );
-        assert_eq!(
-            limits(json!({"min_pixels": 5, "size": {"shortest_edge": 6, "longest_edge": 60}})),
-            (5, 60)
-        );
-        assert_eq!(limits(json!({})), (3136, 1_003_520));
+            assert_eq!((settings.min_pixels, settings.max_pixels), limits);
+        }
         let newer = json!({"image_processor": {"size": {"shortest_edge": 7, "longest_edge": 70}}});
         assert_eq!(read("processor_config.json", &newer).unwrap().max_pixels, 70);
     }
 
     #[test]
-    fn what_cannot_be_done_is_refused_by_key() {
+    fn what_is_not_supported_is_refused_by_key() {
         for (config, key) in [
             (json!({"do_resize": false}), "do_resize"),
             (json!({"resample": 2}), "resample"),

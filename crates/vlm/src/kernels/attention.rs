@@ -1,73 +1,41 @@
 //! Attention that never holds a matrix of all queries by all keys, neither forward nor backward.
 //!
 //! As in FlashAttention (Dao et al., arXiv 2205.14135) only the output and the logarithm of each row's sum of
-//! exponentials are kept, and the backward pass computes the probabilities anew. Differs: work goes in strips of
-//! [`STRIP_ROWS`] queries by all keys that they see, not in square tiles, so that a softmax needs no running rescaling;
-//! a thread holds two strips, `64 · t` numbers each.
+//! exponentials are kept, and the backward pass recomputes the probabilities. Differs: work goes in blocks of
+//! [`query_block::QUERY_BLOCK`] queries by all keys that are visible to them, not in square tiles, so that a softmax needs no running
+//! rescaling; a thread holds two blocks, `64 · t` numbers each.
 
-mod strip;
+mod eager;
+pub(super) mod inputs;
+mod query_block;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, tensor, values};
-use strip::{HeadGradients, HeadView};
+use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
+use eager::eager_attention;
+use inputs::{AttentionMask, Qkv, Segment};
+use query_block::{HeadGradients, HeadView};
 
-/// Queries that one strip holds.
-const STRIP_ROWS: usize = 64;
-
-/// Tokens one after the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Span {
-    /// The first one's place.
-    pub start: usize,
-    /// How many.
-    pub length: usize,
-}
-
-impl Span {
-    /// Their places.
-    pub fn range(self) -> Range<usize> {
-        self.start..self.start + self.length
-    }
-}
-
-/// Tokens that see each other, such as one sequence of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Segment {
-    /// The batch's row it stands in.
-    pub row: usize,
-    /// Tokens of another segment of that row which stand before its own and are seen by all of them; none for a
-    /// sequence that shares nothing.
-    pub prefix: Span,
-    /// Its own tokens, in that row.
-    pub own: Span,
-}
-
-/// Which tokens of its segment a token sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sees {
-    /// Itself and those before it.
-    Earlier,
-    /// All of them.
-    All,
-}
-
-/// Every token's mixture of the values that it sees. Tokens of no segment (padding) get zeros.
+/// Attention within each segment. Tokens of no segment (padding) come back meaningless.
+///
+/// Blockwise, unless `eager` asks for all scores at once or the device has no fused operations.
 ///
 /// Shapes: `queries` `[b, h, t, head_dim]`, already scaled; `keys` and `values` `[b, kv, t, head_dim]`, `h` a multiple
 /// of `kv` → `[b, h, t, head_dim]`.
-pub(crate) fn attention(
-    queries: Tensor<4>,
-    keys: Tensor<4>,
-    values: Tensor<4>,
-    segments: &Arc<[Segment]>,
-    sees: Sees,
-) -> Tensor<4> {
+pub(crate) fn attention(qkv: Qkv, segments: &Arc<[Segment]>, mask: AttentionMask, eager: bool) -> Tensor<4> {
+    if eager || !supported(&qkv.queries) {
+        eager_attention(qkv, segments, mask)
+    } else {
+        fused(qkv, segments, mask)
+    }
+}
+
+fn fused(qkv: Qkv, segments: &Arc<[Segment]>, mask: AttentionMask) -> Tensor<4> {
+    let Qkv { queries, keys, values } = qkv;
     let [_, n_heads, t, head_dim] = queries.dims();
     let [_, kv_heads, _, _] = keys.dims();
     let (queries, keys, values) = (Input::new(queries), Input::new(keys), Input::new(values));
@@ -76,19 +44,18 @@ pub(crate) fn attention(
         kv_heads,
         t,
         head_dim,
-        sees,
+        mask,
     };
     let nodes = [queries.node, keys.node, values.node];
     let inputs = [queries.value, keys.value, values.value];
     let (output, log_totals) = forward(&inputs, shape, segments);
-    let kept = || Gradient {
+    record(nodes, output.clone(), || Gradient {
         inputs,
-        output: output.clone(),
+        output,
         log_totals: log_totals.into(),
         segments: segments.clone(),
         shape,
-    };
-    record(nodes, output.clone(), kept)
+    })
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +64,7 @@ struct HeadShape {
     kv_heads: usize,
     t: usize,
     head_dim: usize,
-    sees: Sees,
+    mask: AttentionMask,
 }
 
 impl HeadShape {
@@ -111,13 +78,13 @@ impl HeadShape {
         row * self.kv_heads + head / (self.n_heads / self.kv_heads)
     }
 
-    /// Query head `index` and the keys and values it looks at.
+    /// Query head `index` and the keys and values it attends to.
     fn view(self, index: usize, [queries, keys, values]: &[FlexTensor; 3]) -> HeadView {
         HeadView {
             queries: self.matrix(queries, index),
             keys: self.matrix(keys, self.key_head(index)),
             values: self.matrix(values, self.key_head(index)),
-            sees: self.sees,
+            mask: self.mask,
         }
     }
 

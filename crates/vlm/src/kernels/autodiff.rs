@@ -1,4 +1,4 @@
-//! From tensors to slices and back, and a fused operation's entry in the autodiff graph.
+//! Whether an operation can be fused, its tensors as slices, and its entry in the autodiff graph.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -20,7 +20,7 @@ pub(super) struct Input {
 }
 
 /// Whether the fused operations can take a tensor: f32 on the CPU back end.
-pub(crate) fn supported<const D: usize>(tensor: &Tensor<D>) -> bool {
+pub(super) fn supported<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.device() == Device::flex() && tensor.dtype() == DType::F32
 }
 
@@ -36,7 +36,7 @@ impl Input {
 
     /// The same for an operation that takes values in any layout.
     pub fn as_it_lies<const D: usize>(tensor: Tensor<D>) -> Self {
-        const SUPPORTED: &str = "callers ask whether a tensor is supported";
+        const SUPPORTED: &str = "operations are fused for supported tensors only";
         if !tensor.is_autodiff() {
             let value = tensor.try_into_primitive::<Flex>().expect(SUPPORTED);
             return Self { value, node: None };
@@ -52,7 +52,7 @@ impl Input {
     }
 }
 
-// Not a copy where none is needed, so that a value nobody else holds may be overwritten.
+// Not a copy where none is needed, so that a value that is not shared may be overwritten.
 fn contiguous(value: FlexTensor) -> FlexTensor {
     if value.is_contiguous() {
         value
@@ -61,7 +61,7 @@ fn contiguous(value: FlexTensor) -> FlexTensor {
     }
 }
 
-/// The values of a contiguous tensor, for overwriting; copied first if anyone else can see them.
+/// The values of a contiguous tensor, for overwriting; copied first if they are shared.
 pub(super) fn values_mut(tensor: &mut FlexTensor) -> &mut [f32] {
     let (start, end) = tensor.layout().contiguous_offsets().unwrap_or_default();
     &mut tensor.storage_mut::<f32>()[start..end]
@@ -92,7 +92,7 @@ pub(super) fn record<const N: usize, const D: usize, G: FusedGradient<N>>(
     if nodes.iter().all(Option::is_none) {
         return Tensor::from_primitive::<Flex>(output);
     }
-    // A constant's place in the graph holds no values: nothing ever asks for them.
+    // A constant's node holds no values: nothing ever reads them.
     let nodes =
         nodes.map(|node| node.unwrap_or_else(|| FloatTensor::<Autodiff<Flex>>::new(tensor(Vec::new(), [0])).node()));
     let output = match Step::<G>(PhantomData)

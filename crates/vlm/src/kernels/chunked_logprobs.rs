@@ -1,6 +1,6 @@
-//! Log-probabilities of chosen tokens straight from hidden states and the head's weight, a chunk of the vocabulary at a
-//! time, so that the logits of all tokens never stand side by side; the backward pass computes each chunk anew (Wijmans
-//! et al., "Cut Your Losses in Large-Vocabulary Language Models", arXiv 2411.09009, section 4).
+//! Log-probabilities of chosen tokens from hidden states and the head's weight, a chunk of the vocabulary at a time, so
+//! that the logits of the whole vocabulary are never held; the backward pass recomputes each chunk (Wijmans et al., "Cut
+//! Your Losses in Large-Vocabulary Language Models", arXiv 2411.09009, section 4).
 
 use std::sync::Arc;
 
@@ -9,10 +9,12 @@ use burn::backend::{Flex, ops::FloatTensorOps};
 use burn::tensor::{DType, FloatDType, Tensor};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, tensor, values, values_mut};
+use super::autodiff::{FusedGradient, Input, record, supported, tensor, values, values_mut};
+use super::linear::linear;
 use super::numeric::{exp, maximum};
+use super::token_logprobs::token_logprobs;
 
-/// Tokens of the vocabulary looked at together.
+/// Tokens of the vocabulary in one chunk.
 pub const CHUNK: usize = 1024;
 
 /// As [`super::token_logprobs()`] of `hidden · weightᵀ`.
@@ -20,6 +22,14 @@ pub const CHUNK: usize = 1024;
 /// Shapes: `hidden` `[n, d]` f32, `weight` `[v, d]` of any float type, `targets` `[n]` → log-probabilities `[n]` and,
 /// constant, entropies `[n]`.
 pub(crate) fn chunked_logprobs(hidden: Tensor<2>, weight: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
+    if supported(&hidden) {
+        fused(hidden, weight, targets)
+    } else {
+        token_logprobs(linear(hidden, weight, None), targets)
+    }
+}
+
+fn fused(hidden: Tensor<2>, weight: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
     let n = targets.len();
     let (hidden, weight) = (Input::new(hidden), Input::as_it_lies(weight));
     let nodes = [hidden.node, weight.node];
@@ -37,14 +47,11 @@ pub(crate) fn chunked_logprobs(hidden: Tensor<2>, weight: Tensor<2>, targets: &[
     }
     let logprobs = totals.iter().map(Running::logprob).collect();
     let entropies = tensor(totals.iter().map(Running::entropy).collect(), [n]);
-    let kept = || Gradient {
+    let output = record(nodes, tensor(logprobs, [n]), || Gradient {
         log_totals: totals.iter().map(Running::log_total).collect(),
         head,
-    };
-    (
-        record(nodes, tensor(logprobs, [n]), kept),
-        Tensor::from_primitive::<Flex>(entropies),
-    )
+    });
+    (output, Tensor::from_primitive::<Flex>(entropies))
 }
 
 /// The projection to the vocabulary.
@@ -98,8 +105,7 @@ impl Running {
         target: 0.0,
     };
 
-    /// Takes in a chunk's logits; `target` is the target's place counted from the chunk's first token, if not before
-    /// it.
+    /// Adds a chunk's logits; `target` is the target's index counted from the chunk's first token, if not before it.
     fn add(&mut self, logits: &[f32], target: Option<usize>) {
         let largest = maximum(logits).max(self.largest);
         let shift = self.largest - largest;
@@ -121,7 +127,7 @@ impl Running {
             self.total += total;
             self.weighted += weighted;
         }
-        if let Some(logit) = target.and_then(|place| logits.get(place)) {
+        if let Some(logit) = target.and_then(|index| logits.get(index)) {
             self.target = *logit;
         }
     }
@@ -157,8 +163,8 @@ impl Gradient {
                 let (gradient, log_total) = (output[index], self.log_totals[index]);
                 row.iter_mut()
                     .for_each(|value| *value = -gradient * exp(*value - log_total));
-                let place = (self.head.targets[index] as usize).checked_sub(start);
-                if let Some(value) = place.and_then(|place| row.get_mut(place)) {
+                let target = (self.head.targets[index] as usize).checked_sub(start);
+                if let Some(value) = target.and_then(|target| row.get_mut(target)) {
                     *value += gradient;
                 }
             });

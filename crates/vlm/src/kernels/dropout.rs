@@ -1,13 +1,13 @@
-//! Dropout whose mask is a hash of who the row is, so that it is never kept: the backward pass, a recomputed block and
-//! a resumed run all draw the same one.
+//! Dropout whose mask is a hash of the row's key, so that it is never kept: the backward pass, a recomputed layer and a
+//! resumed run all compute the same one.
 
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, tensor, values};
+use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
 
 /// A mask for rows of any width.
 #[derive(Clone, Debug)]
@@ -20,8 +20,23 @@ pub(crate) struct DropoutMask {
     pub layer: u64,
 }
 
-/// Drops values of `x` `[n, d]`, a row's by its key; the others are lengthened by `1 / (1 - rate)`.
+/// Drops values of `x` `[n, d]`, a row's by its key; the others are scaled by `1 / (1 - rate)`.
 pub(crate) fn dropout(x: Tensor<2>, mask: &DropoutMask) -> Tensor<2> {
+    if supported(&x) {
+        fused(x, mask)
+    } else {
+        composed(x, mask)
+    }
+}
+
+pub(super) fn composed(x: Tensor<2>, mask: &DropoutMask) -> Tensor<2> {
+    let shape = x.dims();
+    let factors = TensorData::new(mask.factors(shape[1]), shape);
+    let factors = Tensor::from_data(factors, &x.device().without_autodiff());
+    x * factors
+}
+
+fn fused(x: Tensor<2>, mask: &DropoutMask) -> Tensor<2> {
     let Input { value, node } = Input::new(x);
     let output = mask.applied(&value);
     record([node], output, || mask.clone())
@@ -48,13 +63,13 @@ impl DropoutMask {
     }
 
     fn apply_to_row(&self, row_key: u64, row: &mut [f32]) {
-        let key = mixed(row_key ^ self.layer);
+        let key = splitmix64(row_key ^ self.layer);
         let factor = (1.0 / (1.0 - self.rate)) as f32;
         // Of 2³² equally likely numbers, those below the threshold drop the value.
         let threshold = (self.rate * 4_294_967_296.0) as u64;
         for (column, value) in row.iter_mut().enumerate() {
-            let drawn = mixed(key.wrapping_add(column as u64)) >> 32;
-            *value = if drawn < threshold { 0.0 } else { *value * factor };
+            let random = splitmix64(key.wrapping_add(column as u64)) >> 32;
+            *value = if random < threshold { 0.0 } else { *value * factor };
         }
     }
 }
@@ -65,8 +80,8 @@ impl FusedGradient<1> for DropoutMask {
     }
 }
 
-/// A number without pattern for every other (the mixing of SplitMix64: Steele et al., OOPSLA 2014).
-pub(crate) fn mixed(number: u64) -> u64 {
+/// The mixing of SplitMix64 (Steele et al., OOPSLA 2014): a number without pattern for every other.
+pub(crate) fn splitmix64(number: u64) -> u64 {
     let number = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -1,51 +1,54 @@
-//! A linear layer as one operation: the bias is added where the product stands, and the weight's gradient comes out in
-//! the weight's own layout.
+//! A linear layer as one operation: the bias is added to the product in place, and the weight's gradient comes out in the
+//! weight's own layout.
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, ops::FloatTensorOps};
-use burn::tensor::Tensor;
-use rayon::prelude::*;
+use burn::tensor::{DType, Tensor};
 
-use super::autodiff::{FusedGradient, Input, record, tensor, values, values_mut};
-use super::numeric::{BLOCK_ROWS, sum_blocks};
+use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
+use super::half_linear::half_linear;
+use super::matrix::{add_to_rows, sum_of_rows, transposed};
+use crate::parameter::cast;
+use crate::tensor_file::is_half;
 
-/// `x · weightᵀ + bias`. Shapes: `x` `[n, d_in]`, `weight` `[d_out, d_in]`, `bias` `[d_out]` → `[n, d_out]`.
+/// `x · weightᵀ + bias` in f32, whatever float type the weight has.
+///
+/// Shapes: `x` `[n, d_in]`, `weight` `[d_out, d_in]`, `bias` `[d_out]` → `[n, d_out]`.
 pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
-    // The matrix product reads the weight in whichever layout it lies.
+    if !supported(&x) {
+        composed(x, weight, bias)
+    } else if is_half(weight.dtype()) {
+        half_linear(x, weight, bias)
+    } else {
+        fused(x, weight, bias)
+    }
+}
+
+pub(super) fn composed(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    let product = x.matmul(cast(weight, DType::F32).transpose());
+    match bias {
+        Some(bias) => product + bias.unsqueeze(),
+        None => product,
+    }
+}
+
+fn fused(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    // The matrix product reads the weight in whichever layout it has.
     let (x, weight) = (Input::new(x), Input::as_it_lies(weight));
     let mut output = Flex::float_matmul(x.value.clone(), transposed(&weight.value));
-    let kept = || Gradient {
-        x: x.value,
-        weight: weight.value,
+    let (nodes, gradient) = (
+        [x.node, weight.node],
+        Gradient {
+            x: x.value,
+            weight: weight.value,
+        },
+    );
+    let Some(bias) = bias.map(Input::new) else {
+        return record(nodes, output, || gradient);
     };
-    let Some(bias) = bias else {
-        return record([x.node, weight.node], output, kept);
-    };
-    let bias = Input::new(bias);
     add_to_rows(&mut output, values(&bias.value));
-    record([x.node, weight.node, bias.node], output, kept)
-}
-
-pub(super) fn transposed(matrix: &FlexTensor) -> FlexTensor {
-    matrix.transpose(0, 1)
-}
-
-pub(super) fn add_to_rows(output: &mut FlexTensor, bias: &[f32]) {
-    values_mut(output)
-        .par_chunks_mut(BLOCK_ROWS * bias.len())
-        .for_each(|rows| {
-            for row in rows.chunks_mut(bias.len()) {
-                row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-            }
-        });
-}
-
-pub(super) fn sum_of_rows(rows: &[f32], width: usize) -> Vec<f32> {
-    let parts: Vec<f32> = rows
-        .par_chunks(BLOCK_ROWS * width)
-        .flat_map_iter(|block| sum_blocks(block, width))
-        .collect();
-    sum_blocks(&parts, width)
+    let [x, weight] = nodes;
+    record([x, weight, bias.node], output, || gradient)
 }
 
 #[derive(Clone, Debug)]

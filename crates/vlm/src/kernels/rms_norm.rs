@@ -3,20 +3,32 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
-use super::autodiff::{FusedGradient, Input, record, tensor, values};
+use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
 use super::numeric::{BLOCK_ROWS, dot, dot3, for_row_blocks, sum_blocks};
 
 /// `weight · x / sqrt(mean(x²) + epsilon)` over the last dimension, as [`crate::norm::RmsNorm`] defines it.
 pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    if supported(&x) {
+        fused(x, weight, epsilon)
+    } else {
+        composed(x, weight, epsilon)
+    }
+}
+
+pub(super) fn composed<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    let scale = (x.clone().square().mean_dim(D - 1) + epsilon).sqrt().recip();
+    x * scale * weight.unsqueeze()
+}
+
+fn fused<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
     let shape = x.shape();
     let (x, weight) = (Input::new(x), Input::new(weight));
     let (output, scales) = forward(values(&x.value), values(&weight.value), epsilon as f32);
-    let kept = || Gradient {
+    record([x.node, weight.node], tensor(output, shape), || Gradient {
         x: x.value,
         weight: weight.value,
         scales,
-    };
-    record([x.node, weight.node], tensor(output, shape), kept)
+    })
 }
 
 // Returns the output and, for each row, 1 / sqrt(mean(x²) + epsilon).

@@ -1,17 +1,41 @@
 //! Softmax over rows of attention scores, causal or not, in place.
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData, activation};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, values, values_mut};
+use super::autodiff::{FusedGradient, Input, record, supported, values, values_mut};
 use super::numeric::{BLOCK_ROWS, dot, exp_in_place, maximum};
 
 /// Softmax of `scores` `[…, rows, s]` over the last dimension.
 ///
-/// With `causal_period` `t`, row `r` sees the columns up to `r mod t` and gives the others 0: queries of several heads
-/// stand one below the other, `t` of each. What is hidden is never computed.
+/// With `causal_period` `t`, the columns after `r mod t` are masked in row `r` and get 0: queries of several heads are
+/// rows one below the other, `t` of each.
 pub(crate) fn softmax(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
+    if supported(&scores) {
+        fused(scores, causal_period)
+    } else {
+        composed(scores, causal_period)
+    }
+}
+
+pub(super) fn composed(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
+    let Some(t) = causal_period else {
+        return activation::softmax(scores, 3);
+    };
+    let mask = causal_mask(t, scores.dims()[2], &scores.device().without_autodiff());
+    activation::softmax(scores + mask, 3)
+}
+
+fn causal_mask(t: usize, rows: usize, device: &Device) -> Tensor<4> {
+    let mask: Vec<f32> = (0..rows)
+        .flat_map(|row| (0..t).map(move |column| if column <= row % t { 0.0 } else { f32::NEG_INFINITY }))
+        .collect();
+    Tensor::from_data(TensorData::new(mask, [1, 1, rows, t]), device)
+}
+
+/// What is masked is never computed.
+fn fused(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
     let [_, _, _, width] = scores.dims();
     let Input {
         value: mut probabilities,
@@ -23,7 +47,7 @@ pub(crate) fn softmax(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor
         .for_each(|(block, rows)| {
             for (index, row) in rows.chunks_mut(width).enumerate() {
                 let visible = visible(block * BLOCK_ROWS + index, width, causal_period);
-                normalise(row, visible);
+                normalize(row, visible);
             }
         });
     let kept = Gradient {
@@ -38,12 +62,12 @@ fn visible(row: usize, width: usize, causal_period: Option<usize>) -> usize {
     causal_period.map_or(width, |period| row % period + 1)
 }
 
-fn normalise(row: &mut [f32], visible: usize) {
-    let (seen, hidden) = row.split_at_mut(visible);
-    let largest = maximum(seen);
-    let factor = 1.0 / exp_in_place(seen, largest);
-    seen.iter_mut().for_each(|value| *value *= factor);
-    hidden.fill(0.0);
+fn normalize(row: &mut [f32], visible: usize) {
+    let (visible, masked) = row.split_at_mut(visible);
+    let largest = maximum(visible);
+    let factor = 1.0 / exp_in_place(visible, largest);
+    visible.iter_mut().for_each(|value| *value *= factor);
+    masked.fill(0.0);
 }
 
 #[derive(Clone, Debug)]

@@ -1,16 +1,29 @@
 //! `silu(gate) · up` in one pass.
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation::silu};
 
-use super::autodiff::{FusedGradient, Input, record, tensor, values};
+use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
 use super::numeric::{exp, for_row_blocks};
 
 // Values of one row of work; rows mean nothing to an elementwise operation.
 const WIDTH: usize = 256;
 
-/// `gate / (1 + exp(-gate)) · up`, element by element.
-pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+/// `gate / (1 + exp(-gate)) · up`, element by element: the middle of a gated feed-forward layer (Shazeer, arXiv
+/// 2002.05202).
+pub(crate) fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+    if supported(&gate) {
+        fused(gate, up)
+    } else {
+        composed(gate, up)
+    }
+}
+
+pub(super) fn composed(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+    silu(gate) * up
+}
+
+fn fused(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     let shape = gate.shape();
     let (gate, up) = (Input::new(gate), Input::new(up));
     let mut output = vec![0.0; values(&gate.value).len()];
@@ -24,11 +37,10 @@ pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D
             }
         });
     }
-    let kept = || Gradient {
+    record([gate.node, up.node], tensor(output, shape), || Gradient {
         gate: gate.value,
         up: up.value,
-    };
-    record([gate.node, up.node], tensor(output, shape), kept)
+    })
 }
 
 #[derive(Clone, Debug)]

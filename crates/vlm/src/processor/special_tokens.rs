@@ -1,4 +1,4 @@
-//! Special tokens in what comes from outside and a template may render: they would forge a turn or a picture.
+//! Special tokens in untrusted input that a template may render: they would forge a turn or an image.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use crate::chat_template::Variables;
 use crate::error::Error;
 use crate::tokenizer::Tokenizer;
 
-/// Keys of a message whose values point to a picture or film and are not rendered.
+/// Keys of a message whose values point to an image or video and are not rendered.
 const POINTERS: &[&str] = &["image", "image_url", "video", "video_url", "url", "path"];
 
-/// Makes sure that none stands in the messages.
+/// Refuses special tokens in messages.
 ///
 /// Errors: `Input` naming the message and the token.
 pub(super) fn refuse_in_messages(tokenizer: &Tokenizer, messages: &Value) -> Result<(), Error> {
@@ -21,7 +21,7 @@ pub(super) fn refuse_in_messages(tokenizer: &Tokenizer, messages: &Value) -> Res
     Ok(())
 }
 
-/// Makes sure that none stands in a template's variables.
+/// Refuses special tokens in a template's variables.
 ///
 /// Errors: `Variable` naming the variable and the token.
 pub(super) fn refuse_in_variables(tokenizer: &Tokenizer, variables: &Variables) -> Result<(), Error> {
@@ -35,14 +35,13 @@ pub(super) fn refuse_in_variables(tokenizer: &Tokenizer, variables: &Variables) 
     Ok(())
 }
 
-/// The strings of a value that a template may render, those under the keys `skipped` left out. Text parts that follow
+/// The strings of a value that a template may render, except those under the keys `skipped`. Text parts that follow
 /// each other are joined, since a token may be split between them.
 fn rendered_texts(value: &Value, skipped: &[&str]) -> Vec<String> {
-    let inner = |value: &Value| rendered_texts(value, skipped);
     match value {
         Value::String(text) => vec![text.clone()],
         Value::Array(parts) => {
-            let mut texts: Vec<String> = parts.iter().flat_map(inner).collect();
+            let mut texts: Vec<String> = parts.iter().flat_map(|part| rendered_texts(part, skipped)).collect();
             for run in parts.chunk_by(|left, right| left.get("text").is_some() && right.get("text").is_some()) {
                 texts.push(run.iter().filter_map(|part| part.get("text")?.as_str()).collect());
             }
@@ -51,7 +50,7 @@ fn rendered_texts(value: &Value, skipped: &[&str]) -> Vec<String> {
         Value::Object(fields) => fields
             .iter()
             .filter(|(key, _)| !skipped.contains(&key.as_str()))
-            .flat_map(|(key, value)| std::iter::once(key.clone()).chain(inner(value)))
+            .flat_map(|(key, value)| std::iter::once(key.clone()).chain(rendered_texts(value, skipped)))
             .collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
     }

@@ -1,4 +1,4 @@
-//! A file in memory: pages that are read when they are looked at, and given back when they are no longer needed.
+//! A memory-mapped file: pages are read on access, and released when they are no longer needed.
 
 use std::ops::Range;
 use std::path::Path;
@@ -56,23 +56,23 @@ impl MappedRange {
         &self.map[self.range.clone()]
     }
 
-    /// Takes the part's pages out of this process's memory; they are read anew if they are looked at again.
+    /// Releases the part's pages from this process's memory; they are read again on the next access.
     #[cfg(unix)]
-    pub fn give_back(&self) {
-        // SAFETY: the pages are a file's and are never written to, so that what is read anew is what was there.
+    pub fn release(&self) {
+        // SAFETY: the pages are a file's and are never written to, so that reading again gives the same bytes.
         #[expect(unsafe_code, reason = "pages once read would count until the map is closed")]
-        let given_back = unsafe {
+        let advised = unsafe {
             let advice = memmap2::UncheckedAdvice::DontNeed;
             self.map
                 .unchecked_advise_range(advice, self.range.start, self.range.len())
         };
-        // Advice alone: a system that does not take it keeps the pages a while longer.
-        drop(given_back);
+        // Advice alone: a system that ignores it keeps the pages a while longer.
+        drop(advised);
     }
 
-    /// Nothing to do: this system takes back pages by itself.
+    /// Nothing to do: this system reclaims pages by itself.
     #[cfg(not(unix))]
-    pub fn give_back(&self) {}
+    pub fn release(&self) {}
 }
 
 impl AsRef<[u8]> for MappedRange {

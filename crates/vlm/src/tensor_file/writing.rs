@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensorError, View};
 
 use crate::error::Error;
 
-/// A tensor on its way into a file: its key, its shape there, and its values, fetched when their turn comes.
+/// A tensor to be written: its key and shape in the file, and its values, fetched when they are written.
 #[derive(Clone, Debug)]
 pub struct NamedTensor {
     /// The key in the file.
@@ -73,16 +73,16 @@ impl View for &NamedTensor {
     }
 }
 
-/// Writes tensors as one safetensors file: to a file beside it first, renamed when whole, so that a failure leaves
-/// what was there before. One tensor at a time is in memory beside the values themselves.
+/// Writes tensors as one safetensors file: to a temporary file first, renamed when complete, so that a failure leaves
+/// the old file. One tensor at a time is in memory beside the values themselves.
 ///
-/// Errors: `Io` naming `path` when the disk is full or does not let us; `File` when the tensors cannot be laid out.
+/// Errors: `Io` naming `path` when it cannot be written; `File` when the tensors cannot be laid out.
 pub fn write_tensors(path: &Path, tensors: &[NamedTensor]) -> Result<(), Error> {
     write_tensors_with_notes(path, tensors, BTreeMap::new())
 }
 
-/// The same, with notes for the file's header; that the format is PyTorch's (`pt`), which transformers asks for, stands
-/// among them in any case.
+/// The same, with notes for the file's header; `format: pt` (PyTorch's), which transformers requires, is among them in
+/// any case.
 ///
 /// Errors: as [`write_tensors`].
 pub(crate) fn write_tensors_with_notes(

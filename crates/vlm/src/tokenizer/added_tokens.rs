@@ -2,8 +2,7 @@
 //! Qwen2-VL's has `<|image_pad|>` in `tokenizer_config.json` alone, older folders have theirs in `added_tokens.json`.
 //!
 //! Source: `PreTrainedTokenizerBase._from_pretrained` and `PreTrainedTokenizerFast.__init__` of transformers 4.57.
-//! Differs: a token that gets another id than the listed one is an error, where transformers goes on with the one it
-//! got.
+//! Differs: a token that gets another id than the listed one is an error, where transformers keeps the id it got.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,8 +10,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use super::{content, named_token, read_json};
+use super::settings::{content, named_token};
 use crate::error::Error;
+use crate::json_file::read_json;
 
 const CONFIG_FILE: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS_FILE: &str = "special_tokens_map.json";
@@ -61,26 +61,26 @@ impl ListedTokens {
     }
 
     fn of_decoder(file: PathBuf, decoder: &Map<String, Value>, special: &HashSet<&str>) -> Result<Self, Error> {
-        let entry = |(id, entry): (&String, &Value)| match (id.parse(), listed_token(entry, special)) {
-            (Ok(id), Some(token)) => Ok((id, token)),
-            _ => Err(Error::File {
-                path: file.clone(),
-                problem: format!("key `added_tokens_decoder.{id}`: expected an id and `content`, got {entry}"),
-            }),
-        };
-        let by_id = decoder.iter().map(entry).collect::<Result<_, _>>()?;
+        let mut by_id = BTreeMap::new();
+        for (id, entry) in decoder {
+            let (Ok(number), Some(token)) = (id.parse(), listed_token(entry, special)) else {
+                let problem = format!("key `added_tokens_decoder.{id}`: expected an id and `content`, got {entry}");
+                return Err(Error::File { path: file, problem });
+            };
+            by_id.insert(number, token);
+        }
         Ok(Self { file, by_id })
     }
 
     fn of_ids(file: PathBuf, ids: &Map<String, Value>, special: &HashSet<&str>) -> Result<Self, Error> {
-        let entry = |(token, id): (&String, &Value)| match id.as_u64().and_then(|id| u32::try_from(id).ok()) {
-            Some(id) => Ok((id, AddedToken::from(&**token, special.contains(&**token)))),
-            None => Err(Error::File {
-                path: file.clone(),
-                problem: format!("key `{token}`: expected a token id, got {id}"),
-            }),
-        };
-        let by_id = ids.iter().map(entry).collect::<Result<_, _>>()?;
+        let mut by_id = BTreeMap::new();
+        for (token, id) in ids {
+            let Some(number) = id.as_u64().and_then(|id| u32::try_from(id).ok()) else {
+                let problem = format!("key `{token}`: expected a token id, got {id}");
+                return Err(Error::File { path: file, problem });
+            };
+            by_id.insert(number, AddedToken::from(&**token, special.contains(&**token)));
+        }
         Ok(Self { file, by_id })
     }
 
@@ -94,10 +94,6 @@ impl ListedTokens {
     ///
     /// Errors: `File` naming the file, the token, and its id as listed and as it is.
     pub fn add_missing(&self, tokenizer: &mut tokenizers::Tokenizer) -> Result<(), Error> {
-        let problem = |problem: String| Error::File {
-            path: self.file.clone(),
-            problem,
-        };
         let known: HashSet<String> = tokenizer
             .get_added_tokens_decoder()
             .into_values()
@@ -106,15 +102,22 @@ impl ListedTokens {
         let missing = self.by_id.values().filter(|token| !known.contains(&token.content));
         tokenizer
             .add_tokens(missing.cloned().collect::<Vec<_>>())
-            .map_err(|error| problem(format!("cannot add its tokens: {error}")))?;
+            .map_err(|error| self.error(format!("cannot add its tokens: {error}")))?;
         for (id, AddedToken { content, .. }) in &self.by_id {
             let got = tokenizer.token_to_id(content);
             if got != Some(*id) {
                 let got = got.map_or_else(|| "none".to_owned(), |got| got.to_string());
-                return Err(problem(format!("token `{content}`: expected the id {id}, got {got}")));
+                return Err(self.error(format!("token `{content}`: expected the id {id}, got {got}")));
             }
         }
         Ok(())
+    }
+
+    fn error(&self, problem: String) -> Error {
+        Error::File {
+            path: self.file.clone(),
+            problem,
+        }
     }
 }
 
@@ -129,16 +132,18 @@ fn special_tokens(settings: &Value) -> impl Iterator<Item = &str> {
 /// elsewhere, too; a special one is not normalized unless the entry says otherwise.
 fn listed_token(entry: &Value, special: &HashSet<&str>) -> Option<AddedToken> {
     let content = entry.get("content")?.as_str()?;
-    let flag = |name: &str| entry.get(name).and_then(Value::as_bool);
-    let is_special = flag("special").unwrap_or(false);
+    let [is_special, single_word, lstrip, rstrip, normalized] =
+        ["special", "single_word", "lstrip", "rstrip", "normalized"]
+            .map(|name| entry.get(name).and_then(Value::as_bool));
+    let is_special = is_special.unwrap_or(false);
     let token = AddedToken::from(content, is_special);
-    let normalized = flag("normalized").unwrap_or(token.normalized);
+    let normalized = normalized.unwrap_or(token.normalized);
     Some(
         token
             .special(is_special || special.contains(content))
-            .single_word(flag("single_word").unwrap_or(false))
-            .lstrip(flag("lstrip").unwrap_or(false))
-            .rstrip(flag("rstrip").unwrap_or(false))
+            .single_word(single_word.unwrap_or(false))
+            .lstrip(lstrip.unwrap_or(false))
+            .rstrip(rstrip.unwrap_or(false))
             .normalized(normalized),
     )
 }
@@ -154,8 +159,8 @@ mod tests {
         for (name, value) in files {
             fs_err::write(folder.path().join(name), value.to_string()).unwrap();
         }
-        let shown = |error: Error| error.to_string().replace(&format!("{}/", folder.path().display()), "");
-        ListedTokens::read(folder.path()).map_err(shown)
+        ListedTokens::read(folder.path())
+            .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
     }
 
     #[test]

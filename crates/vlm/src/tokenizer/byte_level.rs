@@ -1,4 +1,4 @@
-//! `vocab.json` and `merges.txt` (as OpenGVLab ships InternVL with Qwen2) as the `tokenizer.json` that says the same.
+//! `vocab.json` and `merges.txt` (as OpenGVLab ships InternVL with Qwen2) as the equivalent `tokenizer.json`.
 //!
 //! Source: `Qwen2Converter` and `Qwen2Tokenizer` of transformers 4.57. Added tokens are not in it; they come after it,
 //! as for any other folder.
@@ -7,22 +7,25 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::read_json;
-use super::training::WORD_PATTERN;
 use crate::error::Error;
+use crate::json_file::read_json;
 
 /// The symbols and their ids in a checkpoint's folder.
 pub(super) const VOCABULARY_FILE: &str = "vocab.json";
 /// The pairs of symbols that are merged, the most frequent first.
 const MERGES_FILE: &str = "merges.txt";
 
+/// How Qwen2 cuts text into words: contractions, letters with one leading sign, single digits, punctuation, white
+/// space.
+const WORD_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
 /// Tokenizers that are made of these files and cut text as Qwen2's does.
 const CLASSES: [&str; 2] = ["Qwen2Tokenizer", "Qwen2TokenizerFast"];
 
 /// A folder's `vocab.json` and `merges.txt` in the layout of `tokenizer.json`.
 ///
-/// Errors: `Io` when one of them cannot be read; `File` when it is not what it should be, or belongs to another kind of
-/// tokenizer.
+/// Errors: `Io` when one of them cannot be read; `File` when it is malformed, or belongs to another kind of tokenizer.
 pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
     let path = folder.join("tokenizer_config.json");
     let config = read_json(&path)?.unwrap_or_default();

@@ -1,9 +1,9 @@
-//! A sentencepiece model (`tokenizer.model`, as InternLM2 ships it) as the `tokenizer.json` that says the same.
+//! A sentencepiece model (`tokenizer.model`, as InternLM2 ships it) as the equivalent `tokenizer.json`.
 //!
 //! Source: `SpmConverter` of transformers 4.57 and sentencepiece's `sentencepiece_model.proto`, of which only the
-//! fields that matter here are listed. Differs: normalisation is taken from the model (`InternLM2Converter` of the
-//! published checkpoints leaves all but the dummy prefix out), and text loses its first space in decoding only where
-//! the model put one there.
+//! fields that matter here are listed. Differs: normalization is taken from the model (`InternLM2Converter` of the
+//! published checkpoints omits all but the dummy prefix), and text loses its first space in decoding only where the
+//! model added one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use tokenizers::AddedToken;
 
 use super::added_tokens::ListedTokens;
-use super::{named_token, read_json};
+use super::settings::named_token;
 use crate::error::Error;
+use crate::json_file::read_json;
 
 /// The model's file in a checkpoint's folder.
 pub(super) const MODEL_FILE: &str = "tokenizer.model";
 
-/// Stands for a space inside pieces.
+/// A space inside pieces.
 const SPACE: &str = "\u{2581}";
 
 #[derive(Clone, PartialEq, Message)]
@@ -74,19 +75,8 @@ const KIND_USER_DEFINED: i32 = 4;
 /// Errors: `Io` when the model cannot be read; `File` when it is none, or not a BPE.
 pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
     let path = folder.join(MODEL_FILE);
-    let bytes = fs_err::read(&path)?;
-    let problem = |problem: String| Error::File {
-        path: path.clone(),
-        problem,
-    };
-    let model =
-        ModelProto::decode(&bytes[..]).map_err(|error| problem(format!("expected a sentencepiece model: {error}")))?;
+    let model = decode(&fs_err::read(&path)?).map_err(|problem| Error::File { path, problem })?;
     let trainer = model.trainer_spec.clone().unwrap_or_default();
-    if trainer.model_type != Some(MODEL_TYPE_BPE) {
-        return Err(problem("expected model_type BPE, got another".to_owned()));
-    }
-    let unknown = of_kind(&model, KIND_UNKNOWN).next();
-    let unknown = unknown.ok_or_else(|| problem("expected a piece for unknown text, got none".to_owned()))?;
     let config = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
     let added = added_tokens(&model, folder)?;
 
@@ -112,7 +102,7 @@ pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
         "decoder": decoder(&normalizer_spec),
         "model": {
             "type": "BPE",
-            "unk_token": unknown,
+            "unk_token": of_kind(&model, KIND_UNKNOWN).next(),
             "fuse_unk": true,
             "byte_fallback": trainer.byte_fallback.unwrap_or(false),
             "ignore_merges": !whole.is_empty(),
@@ -120,6 +110,19 @@ pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
             "vocab": vocab,
         },
     }))
+}
+
+/// A model of the supported kind.
+fn decode(bytes: &[u8]) -> Result<ModelProto, String> {
+    let model = ModelProto::decode(bytes).map_err(|error| format!("expected a sentencepiece model: {error}"))?;
+    let model_type = model.trainer_spec.as_ref().and_then(|trainer| trainer.model_type);
+    if model_type != Some(MODEL_TYPE_BPE) {
+        return Err("expected model_type BPE, got another".to_owned());
+    }
+    if of_kind(&model, KIND_UNKNOWN).next().is_none() {
+        return Err("expected a piece for unknown text, got none".to_owned());
+    }
+    Ok(model)
 }
 
 fn of_kind(model: &ModelProto, kind: i32) -> impl Iterator<Item = &str> {
@@ -143,20 +146,24 @@ fn split_off(whole: &[&str]) -> Value {
 /// Tokens that are found in text before anything else is done to it, by id: the model's own control pieces and what the
 /// folder's settings add.
 fn added_tokens(model: &ModelProto, folder: &Path) -> Result<BTreeMap<usize, Value>, Error> {
-    let pieces = model.pieces.iter().enumerate();
-    let control = pieces.filter(|(_, piece)| matches!(piece.kind, Some(KIND_CONTROL | KIND_UNKNOWN)));
-    let control = control.map(|(id, piece)| (id, AddedToken::from(&*piece.piece, true)));
-    let listed = ListedTokens::read(folder)?.by_id.into_iter();
-    let listed = listed.map(|(id, token)| (id as usize, token));
-    let entry = |(id, token): (usize, AddedToken)| {
+    let mut tokens = BTreeMap::new();
+    for (id, piece) in model.pieces.iter().enumerate() {
+        if matches!(piece.kind, Some(KIND_CONTROL | KIND_UNKNOWN)) {
+            tokens.insert(id, AddedToken::from(&*piece.piece, true));
+        }
+    }
+    for (id, token) in ListedTokens::read(folder)?.by_id {
+        tokens.insert(id as usize, token);
+    }
+    let entries = tokens.into_iter().map(|(id, token)| {
         let mut entry = json!(token);
         entry["id"] = id.into();
         (id, entry)
-    };
-    Ok(control.chain(listed).map(entry).collect())
+    });
+    Ok(entries.collect())
 }
 
-/// Every way to put a piece together from two others, the likelier piece first; ways to the same piece in the order of
+/// Every merge of two pieces into another, of the more probable piece first; merges into the same piece in the order of
 /// their lengths.
 fn merges(pieces: &[(String, f32)], vocab: &HashMap<&str, usize>) -> Vec<[String; 2]> {
     let mut merges = Vec::new();
@@ -170,10 +177,9 @@ fn merges(pieces: &[(String, f32)], vocab: &HashMap<&str, usize>) -> Vec<[String
         ways.sort_by_key(|(left, right)| (vocab[left], vocab[right]));
         merges.extend(ways.into_iter().map(|(left, right)| (*score, left, right)));
     }
-    let length = |part: &str| part.chars().count();
     merges.sort_by(|(score, left, right), (other_score, other_left, other_right)| {
-        let ours = (length(left), length(right));
-        let others = (length(other_left), length(other_right));
+        let [ours, others] =
+            [[left, right], [other_left, other_right]].map(|merge| merge.map(|part| part.chars().count()));
         other_score.total_cmp(score).then(others.cmp(&ours))
     });
     merges
@@ -182,7 +188,7 @@ fn merges(pieces: &[(String, f32)], vocab: &HashMap<&str, usize>) -> Vec<[String
         .collect()
 }
 
-/// What is done to text before it is cut: sentencepiece's own order.
+/// The normalization of text, in sentencepiece's own order.
 fn normalizer(spec: &NormalizerSpec) -> Value {
     let mut steps = Vec::new();
     if let Some(charsmap) = spec
@@ -215,42 +221,44 @@ fn decoder(spec: &NormalizerSpec) -> Value {
     json!({ "type": "Sequence", "decoders": steps })
 }
 
-/// `<s>` before and `</s>` behind a text, as the settings ask; LLaMA's defaults.
+/// `<s>` before and `</s>` after a text, by the settings; LLaMA's defaults.
 fn frame(config: &Value, pieces: &[(String, f32)], added: &BTreeMap<usize, Value>) -> Value {
-    let id_of = |token: &str| {
-        let added = added
-            .iter()
-            .find(|(_, entry)| entry["content"] == token)
-            .map(|(id, _)| *id);
-        added.or_else(|| pieces.iter().position(|(piece, _)| piece == token))
-    };
-    let wanted = |flag: &str, default: bool, key: &str, token: &str| {
-        let token = named_token(config, key).unwrap_or(token).to_owned();
-        let is_wanted = config.get(flag).and_then(Value::as_bool).unwrap_or(default);
-        id_of(&token).filter(|_| is_wanted).map(|id| (token, id))
-    };
-    let before = wanted("add_bos_token", true, "bos_token", "<s>");
-    let behind = wanted("add_eos_token", false, "eos_token", "</s>");
-    let text = |name: &str, kind: usize| {
-        let special = |token: &Option<(String, usize)>| {
-            token
-                .iter()
-                .map(|(token, _)| json!({ "SpecialToken": { "id": token, "type_id": kind } }))
-                .collect::<Vec<_>>()
-        };
-        let itself = json!({ "Sequence": { "id": name, "type_id": kind } });
-        [special(&before), vec![itself], special(&behind)].concat()
-    };
+    let [before, after] = [
+        ("add_bos_token", true, "bos_token", "<s>"),
+        ("add_eos_token", false, "eos_token", "</s>"),
+    ]
+    .map(|(flag, is_default, key, token)| {
+        let is_added = config.get(flag).and_then(Value::as_bool).unwrap_or(is_default);
+        let token = named_token(config, key).unwrap_or(token);
+        id_of(token, pieces, added).filter(|_| is_added).map(|id| (token, id))
+    });
+    let [first, second] = [("A", 0), ("B", 1)].map(|(name, kind)| {
+        let mut text = vec![json!({ "Sequence": { "id": name, "type_id": kind } })];
+        if let Some((token, _)) = before {
+            text.insert(0, json!({ "SpecialToken": { "id": token, "type_id": kind } }));
+        }
+        if let Some((token, _)) = after {
+            text.push(json!({ "SpecialToken": { "id": token, "type_id": kind } }));
+        }
+        text
+    });
     let tokens: serde_json::Map<String, Value> = before
-        .iter()
-        .chain(&behind)
-        .map(|(token, id)| (token.clone(), json!({ "id": token, "ids": [id], "tokens": [token] })))
+        .into_iter()
+        .chain(after)
+        .map(|(token, id)| (token.to_owned(), json!({ "id": token, "ids": [id], "tokens": [token] })))
         .collect();
-    let pair = [text("A", 0), text("B", 1)].concat();
+    let pair = [&first[..], &second].concat();
     json!({
         "type": "TemplateProcessing",
-        "single": text("A", 0),
+        "single": first,
         "pair": pair,
         "special_tokens": tokens,
     })
+}
+
+fn id_of(token: &str, pieces: &[(String, f32)], added: &BTreeMap<usize, Value>) -> Option<usize> {
+    let added = added.iter().find(|(_, entry)| entry["content"] == token);
+    added
+        .map(|(id, _)| *id)
+        .or_else(|| pieces.iter().position(|(piece, _)| piece == token))
 }

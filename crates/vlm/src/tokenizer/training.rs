@@ -1,6 +1,6 @@
-//! A new byte-level BPE tokenizer, learnt from texts, in the files Qwen2's tokenizer has.
+//! A new byte-level BPE tokenizer, learned from texts, in the files Qwen2's tokenizer has.
 //!
-//! The merges are learnt here and not by the `tokenizers` crate: its trainer breaks some ties by the order of randomly
+//! The merges are learned here and not by the `tokenizers` crate: its trainer breaks some ties by the order of randomly
 //! seeded hash maps, and a model rebuilt from its seed must get the same tokens every time.
 
 use std::cmp::Reverse;
@@ -14,11 +14,6 @@ use crate::error::Error;
 
 /// Pairs seen less often than this are not merged.
 const MIN_PAIR_COUNT: i64 = 2;
-
-/// How Qwen2 cuts text into words: contractions, letters with one leading sign, single digits, punctuation, white
-/// space.
-pub(super) const WORD_PATTERN: &str =
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Qwen2.5-VL's special tokens, in the order of their ids.
 pub const QWEN_SPECIAL_TOKENS: [&str; 14] = [
@@ -41,7 +36,7 @@ pub const QWEN_SPECIAL_TOKENS: [&str; 14] = [
 /// A chat template for text and images that renders what Qwen2.5-VL's does.
 pub const QWEN_CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
 
-/// What a new tokenizer is to be.
+/// What a new tokenizer is trained with.
 #[derive(Clone, Debug)]
 pub struct TokenizerRecipe {
     /// Tokens altogether: 256 bytes, merges, special and added tokens. Fewer if the texts hold no more pairs to merge.
@@ -52,7 +47,7 @@ pub struct TokenizerRecipe {
     pub added_tokens: Vec<String>,
     /// Closes a turn.
     pub end_token: String,
-    /// Ends a text and fills up batches.
+    /// Ends a text and pads batches.
     pub pad_token: String,
     /// The Jinja chat template.
     pub chat_template: String,
@@ -76,21 +71,22 @@ impl TokenizerRecipe {
     ///
     /// Source: byte-pair encoding (Sennrich et al., arXiv 1508.07909) over bytes; ties go to the pair of smaller ids.
     ///
-    /// Errors: `Input` if the recipe does not hold together; `Io` naming the file.
+    /// Errors: `Input` if the recipe is inconsistent; `Io` naming the file.
     pub fn train<'a>(&self, texts: impl IntoIterator<Item = &'a str>, folder: &Path) -> Result<(), Error> {
         let n_added = self.special_tokens.len() + self.added_tokens.len();
-        self.check(n_added)?;
-        let words = count_words(&self.tokenizer_json(&Vocabulary::of_bytes()), texts)?;
+        self.check(n_added)
+            .map_err(|problem| Error::Input(format!("tokenizer recipe: {problem}")))?;
+        let words = count_words(&self.tokenizer_json(&Vocabulary::of_bytes()), texts)
+            .map_err(|error| Error::Input(format!("cannot cut a text into words: {error}")))?;
         let mut vocabulary = Vocabulary::of_bytes();
         vocabulary.learn_merges(words, self.vocab_size - n_added);
         fs_err::create_dir_all(folder)?;
         self.write(&vocabulary, folder)
     }
 
-    fn check(&self, n_added: usize) -> Result<(), Error> {
-        let fault = |problem: String| Err(Error::Input(format!("tokenizer recipe: {problem}")));
+    fn check(&self, n_added: usize) -> Result<(), String> {
         if self.vocab_size < 256 + n_added {
-            return fault(format!(
+            return Err(format!(
                 "key `vocab_size`: expected at least 256 bytes and {n_added} special and added tokens, got {}",
                 self.vocab_size
             ));
@@ -98,23 +94,24 @@ impl TokenizerRecipe {
         let mut known = HashSet::new();
         for token in self.special_tokens.iter().chain(&self.added_tokens) {
             if token.chars().count() < 2 || !known.insert(token) {
-                return fault(format!(
+                return Err(format!(
                     "expected different tokens of two characters and more, got `{token}`"
                 ));
             }
         }
         for (key, token) in [("end_token", &self.end_token), ("pad_token", &self.pad_token)] {
             if !self.special_tokens.contains(token) {
-                return fault(format!("key `{key}`: expected one of `special_tokens`, got `{token}`"));
+                return Err(format!("key `{key}`: expected one of `special_tokens`, got `{token}`"));
             }
         }
         Ok(())
     }
 
     fn write(&self, vocabulary: &Vocabulary, folder: &Path) -> Result<(), Error> {
-        let id = |token: &String| self.special_tokens.iter().position(|known| known == token);
-        let id = |token| id(token).map(|position| vocabulary.symbols.len() + position);
-        let (end, pad) = (id(&self.end_token), id(&self.pad_token));
+        let [end, pad] = [&self.end_token, &self.pad_token].map(|token| {
+            let index = self.special_tokens.iter().position(|known| known == token);
+            index.map(|index| vocabulary.symbols.len() + index)
+        });
         let files = [
             ("tokenizer.json", self.tokenizer_json(vocabulary)),
             ("tokenizer_config.json", self.tokenizer_config(vocabulary.symbols.len())),
@@ -203,7 +200,7 @@ impl TokenizerRecipe {
     }
 }
 
-/// A token that is matched as it stands, wherever it stands.
+/// A token that is matched as it is, wherever it occurs.
 fn token_fields(token: &str) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("content".into(), token.into());
@@ -213,16 +210,15 @@ fn token_fields(token: &str) -> Map<String, Value> {
     fields
 }
 
-/// How often each word stands in the texts, as byte symbols. Special and added tokens are left out.
+/// How often each word occurs in the texts, as byte symbols. Special and added tokens are not counted.
 fn count_words<'a>(
     byte_tokenizer: &Value,
     texts: impl IntoIterator<Item = &'a str>,
-) -> Result<BTreeMap<Vec<u32>, i64>, Error> {
-    let fault = |error| Error::Input(format!("cannot cut a text into words: {error}"));
-    let tokenizer = tokenizers::Tokenizer::from_bytes(byte_tokenizer.to_string()).map_err(fault)?;
+) -> tokenizers::Result<BTreeMap<Vec<u32>, i64>> {
+    let tokenizer = tokenizers::Tokenizer::from_bytes(byte_tokenizer.to_string())?;
     let mut words = BTreeMap::new();
     for text in texts {
-        let encoding = tokenizer.encode(text, false).map_err(fault)?;
+        let encoding = tokenizer.encode(text, false)?;
         let symbols: Vec<(Option<u32>, u32)> = encoding
             .get_word_ids()
             .iter()
@@ -245,11 +241,11 @@ struct Vocabulary {
     merges: Vec<(u32, u32)>,
 }
 
-/// Two neighbouring symbols of a word.
+/// Two neighboring symbols of a word.
 type Pair = (u32, u32);
 
 impl Vocabulary {
-    /// One symbol for each byte: printable bytes stand for themselves, the others for characters from U+0100 on
+    /// One symbol for each byte: printable bytes are their own, the others are characters from U+0100 on
     /// (GPT-2's `bytes_to_unicode`), in the order of these characters.
     fn of_bytes() -> Self {
         let printable = (b'!'..=b'~').chain(0xA1..=0xAC).chain(0xAE..=0xFF).map(char::from);
@@ -291,20 +287,20 @@ impl Vocabulary {
     }
 }
 
-/// How often pairs stand in the words, and in which.
+/// How often pairs occur in the words, and in which.
 #[derive(Default)]
 struct PairCounts {
     counts: HashMap<Pair, i64>,
-    places: HashMap<Pair, HashSet<usize>>,
+    words: HashMap<Pair, HashSet<usize>>,
 }
 
 impl PairCounts {
-    /// Adds a word's pairs `count` times; a negative count takes them away.
+    /// Adds a word's pairs `count` times; a negative count removes them.
     fn add(&mut self, word_index: usize, word: &[u32], count: i64) {
         for pair in word.windows(2).map(|pair| (pair[0], pair[1])) {
             *self.counts.entry(pair).or_insert(0) += count;
             if count > 0 {
-                self.places.entry(pair).or_default().insert(word_index);
+                self.words.entry(pair).or_default().insert(word_index);
             }
         }
     }
@@ -317,9 +313,9 @@ impl PairCounts {
             .map(|(pair, _)| *pair)
     }
 
-    /// The words a pair may stand in; afterwards it stands in none.
+    /// Removes and returns the words in which a pair may occur.
     fn words_with(&mut self, pair: Pair) -> HashSet<usize> {
-        self.places.remove(&pair).unwrap_or_default()
+        self.words.remove(&pair).unwrap_or_default()
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// In which type a model's weights are held in memory and saved; names as in transformers.
 ///
 /// Whatever it is, all computing is in f32: weights of two bytes are converted where they are multiplied. On a device
-/// that has not the type, weights are f32.
+/// without the type, weights are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightType {

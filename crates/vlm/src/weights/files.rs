@@ -35,7 +35,7 @@ impl WeightFiles {
     /// Opens a folder with `model.safetensors`, or with shards listed in `model.safetensors.index.json`.
     ///
     /// Errors: `Io` for an index or an only file that cannot be opened; `File` where there is neither, or for one that
-    /// is no index or no safetensors file; `Tensor` for a key whose shard is missing or damaged, that is cut off, that
+    /// is no index or no safetensors file; `Tensor` for a key whose shard is missing or damaged, that is truncated, that
     /// two shards hold, or that is not where the index says.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let index = read_index(folder)?;
@@ -88,19 +88,18 @@ impl WeightFiles {
         }
     }
 
-    /// Where every key lies, with the keys that repeat another.
+    /// The file of every key, with the keys that repeat another.
     pub fn layout(&self, tied: Vec<(String, String)>) -> FileLayout {
-        let shard = |file: &TensorFile| Shard {
-            name: file
-                .path()
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            notes: file.notes(),
-        };
+        let mut shards = Vec::with_capacity(self.files.len());
+        for file in &self.files {
+            let name = file.path().file_name().unwrap_or_default();
+            shards.push(Shard {
+                name: name.to_string_lossy().into_owned(),
+                notes: file.notes(),
+            });
+        }
         FileLayout {
-            shards: self.files.iter().map(shard).collect(),
+            shards,
             shard_of_key: self.file_of_key.clone(),
             index_notes: self.index_notes.clone(),
             tied,
@@ -114,21 +113,17 @@ fn read_index(folder: &Path) -> Result<Option<ShardIndex>, Error> {
         return Ok(None);
     }
     let text = fs_err::read_to_string(&path)?;
-    let problem = |problem: String| Error::File {
+    let index: ShardIndex = serde_json::from_str(&text).map_err(|error| Error::File {
         path: path.clone(),
-        problem,
-    };
-    let index: ShardIndex =
-        serde_json::from_str(&text).map_err(|error| problem(format!("not a shard index: {error}")))?;
-    // Shards are read, and written when the model is saved: nothing outside the folder may be among them.
-    let leads_away = |shard: &&String| {
-        !matches!(
-            Path::new(shard).components().collect::<Vec<_>>()[..],
-            [Component::Normal(_)]
-        )
-    };
-    if let Some(shard) = index.weight_map.values().find(leads_away) {
-        return Err(problem(format!("expected names of files beside it, got `{shard}`")));
+        problem: format!("not a shard index: {error}"),
+    })?;
+    for shard in index.weight_map.values() {
+        // Shards are read, and written when the model is saved: nothing outside the folder may be among them.
+        let components: Vec<Component> = Path::new(shard).components().collect();
+        if !matches!(components[..], [Component::Normal(_)]) {
+            let problem = format!("expected names of files beside it, got `{shard}`");
+            return Err(Error::File { path, problem });
+        }
     }
     Ok(Some(index))
 }
@@ -151,27 +146,23 @@ fn open_only(folder: &Path) -> Result<TensorFile, Error> {
 
 fn open_shards(folder: &Path, index: &ShardIndex) -> Result<Vec<TensorFile>, Error> {
     let names: BTreeSet<&String> = index.weight_map.values().collect();
-    let open = |name: &String| {
-        let path = folder.join(name);
+    let mut files = BTreeMap::new();
+    for name in names {
         // A file that is not there, or whose header cannot be read, names no key; the index knows those lost with it.
-        let lost = |path, problem| Error::Tensor {
-            path,
-            key: first_key(index, name),
-            problem,
-        };
-        TensorFile::open(&path).map_err(|error| match error {
-            Error::File { path, problem } => lost(path, problem),
-            Error::Io(error) => lost(
-                path,
-                format!("{INDEX_FILE} places it in a file that cannot be opened: {error}"),
-            ),
-            error => error,
-        })
-    };
-    let files: BTreeMap<&String, TensorFile> = names
-        .into_iter()
-        .map(|name| Ok((name, open(name)?)))
-        .collect::<Result<_, Error>>()?;
+        let file = TensorFile::open(&folder.join(name)).map_err(|error| {
+            let (path, problem) = match error {
+                Error::File { path, problem } => (path, problem),
+                Error::Io(error) => (
+                    folder.join(name),
+                    format!("{INDEX_FILE} places it in a file that cannot be opened: {error}"),
+                ),
+                error => return error,
+            };
+            let key = first_key(index, name);
+            Error::Tensor { path, key, problem }
+        })?;
+        files.insert(name, file);
+    }
     for (key, shard) in &index.weight_map {
         if files[shard].shape(key).is_none() {
             return Err(files[shard].tensor_error(key, format!("missing, though {INDEX_FILE} places it here")));
@@ -191,7 +182,7 @@ pub(crate) struct FileLayout {
     shards: Vec<Shard>,
     shard_of_key: BTreeMap<String, usize>,
     index_notes: Option<Map<String, Value>>,
-    // Keys that are stored though the model computes with another's values, each with that other: a tied head.
+    // Keys that are stored though the model computes with the values of another, each with that other: a tied head.
     tied: Vec<(String, String)>,
 }
 
@@ -206,15 +197,12 @@ impl FileLayout {
     ///
     /// Errors: as [`write_tensors_with_notes`].
     pub fn save(&self, mut tensors: Vec<NamedTensor>, folder: &Path) -> Result<(), Error> {
-        let copies = self.tied.iter().filter_map(|(key, of)| {
-            let original = tensors.iter().find(|tensor| tensor.key == *of)?;
-            Some(NamedTensor {
-                key: key.clone(),
-                ..original.clone()
-            })
-        });
-        let copies: Vec<_> = copies.collect();
-        tensors.extend(copies);
+        for (key, of) in &self.tied {
+            if let Some(original) = tensors.iter().find(|tensor| tensor.key == *of).cloned() {
+                let key = key.clone();
+                tensors.push(NamedTensor { key, ..original });
+            }
+        }
         let Some(index_notes) = &self.index_notes else {
             let notes = self.shards.first().map(|shard| shard.notes.clone()).unwrap_or_default();
             return write_tensors_with_notes(&folder.join(WEIGHTS_FILE), &tensors, notes);
@@ -225,8 +213,9 @@ impl FileLayout {
         let mut weight_map = BTreeMap::new();
         for (number, shard) in self.shards.iter().enumerate() {
             // A key that no file held goes into the first.
-            let place = |tensor: &NamedTensor| self.shard_of_key.get(&tensor.key).copied().unwrap_or(0);
-            let (here, elsewhere): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|tensor| place(tensor) == number);
+            let (here, elsewhere): (Vec<_>, Vec<_>) = tensors
+                .into_iter()
+                .partition(|tensor| self.shard_of_key.get(&tensor.key).copied().unwrap_or(0) == number);
             tensors = elsewhere;
             write_tensors_with_notes(&folder.join(&shard.name), &here, shard.notes.clone())?;
             weight_map.extend(here.into_iter().map(|tensor| (tensor.key, shard.name.clone())));

@@ -3,12 +3,16 @@
 use burn::tensor::{Gradients, Tensor};
 use vlm::batch::Batch;
 use vlm::model::Vlm;
-use vlm::parameter::Group;
+use vlm::parameter::ParameterGroup;
 use vlm::training::NamedValues;
 
 use super::{Case, Fixture, device, values};
 
-pub const ALL_GROUPS: [Group; 3] = [Group::Vision, Group::Projector, Group::Language];
+pub const ALL_GROUPS: [ParameterGroup; 3] = [
+    ParameterGroup::Vision,
+    ParameterGroup::Projector,
+    ParameterGroup::Language,
+];
 
 pub fn load(fixture: &Fixture) -> Vlm {
     Vlm::load(&fixture.model_folder(), &device()).unwrap()
@@ -44,7 +48,7 @@ pub fn summed_loss(model: &Vlm, fixture: &Fixture, cases: &[Case], mask: fn(&Cas
             }
         }
     }
-    let scores = model.token_scores(hidden, &rows, &targets, false).unwrap();
+    let scores = model.token_scores(hidden, &rows, &targets).unwrap();
     (-scores.logprobs.sum(), rows.len())
 }
 
@@ -62,7 +66,7 @@ pub fn mean_loss(model: &Vlm, fixture: &Fixture, mask: fn(&Case) -> &[bool]) -> 
 }
 
 /// Gradients of the mean loss over the scored replies.
-pub fn gradients(model: &Vlm, groups: &[Group], fixture: &Fixture) -> NamedValues {
+pub fn gradients(model: &Vlm, groups: &[ParameterGroup], fixture: &Fixture) -> NamedValues {
     let view = model.training_view(groups);
     let (loss, count) = summed_loss(&view, fixture, &fixture.cases(), reply);
     let gradients: Gradients = (loss / count as f32).backward();

@@ -120,25 +120,26 @@ impl Fixture {
     }
 
     pub fn case(&self, id: &str) -> Case {
-        let integers = |name: &str| self.integers(&format!("{id}.{name}"));
+        let [ids, reply, all_turns] =
+            ["input_ids", "labels_mask", "labels_mask_all"].map(|name| self.integers(&format!("{id}.{name}")));
         Case {
             id: id.to_owned(),
-            ids: integers("input_ids").iter().map(|id| *id as u32).collect(),
+            ids: ids.iter().map(|id| *id as u32).collect(),
             grids: self.grids(id),
-            labels_mask: integers("labels_mask").iter().map(|bit| *bit == 1).collect(),
-            labels_mask_all: integers("labels_mask_all").iter().map(|bit| *bit == 1).collect(),
+            labels_mask: reply.iter().map(|bit| *bit == 1).collect(),
+            labels_mask_all: all_turns.iter().map(|bit| *bit == 1).collect(),
         }
     }
 
-    /// The grids of a case's pictures; of tiles, their number and the patches in one.
+    /// The grids of a case's images; of tiles, their number and the patches in one.
     fn grids(&self, id: &str) -> Vec<[usize; 3]> {
-        let shape = |name: &str| self.expected.shape(&format!("{id}.{name}")).map(<[usize]>::to_vec);
-        if shape("image_grid_thw").is_some() {
-            let grids = self.integers(&format!("{id}.image_grid_thw"));
-            let grid = |grid: &[i64]| std::array::from_fn(|axis| grid[axis] as usize);
-            return grids.chunks(3).map(grid).collect();
+        let key = format!("{id}.image_grid_thw");
+        if self.has(&key) {
+            let grids = self.integers(&key);
+            let (grids, _) = grids.as_chunks::<3>();
+            return grids.iter().map(|grid| grid.map(|side| side as usize)).collect();
         }
-        let Some(pixels) = shape("pixel_values") else {
+        let Some(pixels) = self.expected.shape(&format!("{id}.pixel_values")) else {
             return Vec::new();
         };
         let side = pixels[2] / TILE_PATCH;
@@ -146,7 +147,7 @@ impl Fixture {
         tiles.into_iter().map(|tiles| [tiles as usize, side, side]).collect()
     }
 
-    /// The patches of a case's pictures, `[p, values]`; none where it has no pictures. Tiles are cut into theirs.
+    /// The patches of a case's images, `[p, values]`; none where it has no images. Tiles are cut into theirs.
     pub fn pixel_values(&self, case: &Case, device: &Device) -> Option<Tensor<2>> {
         let key = format!("{}.pixel_values", case.id);
         let shape = self.expected.shape(&key)?.to_vec();

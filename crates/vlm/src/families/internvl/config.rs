@@ -4,19 +4,17 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::config::fields::Fields;
-use crate::config::{ImageTokens, Shape, Source, TextConfig, read_dynamic_rope};
+use crate::config::fields::ConfigFields;
+use crate::config::text::{FamilyConfig, ImageTokens, TextConfig, read_dynamic_rope};
 use crate::error::Error;
-use crate::families::internvl_chat::VisionConfig;
-use crate::families::internvl_chat::config::check_downsampling;
+use crate::families::internvl_chat::config::{VisionConfig, check_downsampling};
 use crate::families::internvl_chat::tiles::Tiles;
 use crate::image_processor::levels;
+use crate::json_file::read_json;
 use crate::norm::NormKind;
-use crate::tokenizer::read_json;
 
-/// Reads the sizes.
-pub(super) fn shape(source: &Source) -> Result<Shape, Error> {
-    let root = &source.fields;
+/// Reads the whole file.
+pub(super) fn read(root: &ConfigFields) -> Result<FamilyConfig, Error> {
     root.one_of("projector_hidden_act", &["gelu"])?;
     root.one_of("vision_feature_select_strategy", &["default"])?;
     check_downsampling(root)?;
@@ -26,7 +24,7 @@ pub(super) fn shape(source: &Source) -> Result<Shape, Error> {
     read_vision(root)?;
     let text = read_text(root)?;
     let image = root.token("image_token_id", text.vocab_size)?;
-    Ok(Shape {
+    Ok(FamilyConfig {
         text,
         tokens: ImageTokens { image, video: None },
         merge_size: 2,
@@ -34,7 +32,7 @@ pub(super) fn shape(source: &Source) -> Result<Shape, Error> {
     })
 }
 
-fn read_text(root: &Fields) -> Result<TextConfig, Error> {
+fn read_text(root: &ConfigFields) -> Result<TextConfig, Error> {
     let fields = root.required_section("text_config")?;
     let is_qwen = fields.one_of("model_type", &["qwen2", "llama"])? == "qwen2";
     let tie_fields = if fields.has("tie_word_embeddings") {
@@ -53,7 +51,7 @@ fn read_text(root: &Fields) -> Result<TextConfig, Error> {
 }
 
 /// The tower's part.
-pub(super) fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {
+pub(super) fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
     /// The published code has it fixed.
     const QK_NORM_EPSILON: f64 = 1e-6;
     let fields = root.required_section("vision_config")?;
@@ -90,7 +88,7 @@ pub(super) fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {
 
 /// The keys of `preprocessor_config.json` that matter here.
 #[derive(Deserialize)]
-struct PictureSettings {
+struct PreprocessorFile {
     min_patches: Option<usize>,
     max_patches: Option<usize>,
     image_mean: Option<[f32; 3]>,
@@ -98,8 +96,8 @@ struct PictureSettings {
     rescale_factor: Option<f64>,
 }
 
-/// How a folder's pictures are cut. `crop_to_patches` is not read: the processor of transformers always cuts.
-pub(super) fn read_tiles(folder: &Path, root: &Fields) -> Result<Tiles, Error> {
+/// How a folder's images are tiled. `crop_to_patches` is not read: the processor of transformers always tiles.
+pub(super) fn read_tiles(folder: &Path, root: &ConfigFields) -> Result<Tiles, Error> {
     /// CLIP's statistics, transformers' default here.
     const IMAGE_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
     const IMAGE_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
@@ -109,7 +107,7 @@ pub(super) fn read_tiles(folder: &Path, root: &Fields) -> Result<Tiles, Error> {
         path: path.clone(),
         problem: "expected settings, got no file".to_owned(),
     })?;
-    let settings: PictureSettings = serde_json::from_value(settings).map_err(|error| Error::File {
+    let settings: PreprocessorFile = serde_json::from_value(settings).map_err(|error| Error::File {
         path: path.clone(),
         problem: error.to_string(),
     })?;

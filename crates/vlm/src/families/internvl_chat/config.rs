@@ -1,9 +1,9 @@
-//! `config.json` of `internvl_chat`: a vision tower, a language model, and how pictures are cut.
+//! `config.json` of `internvl_chat`: a vision tower, a language model, and how images are tiled.
 
 use std::path::Path;
 
-use crate::config::fields::Fields;
-use crate::config::{ImageTokens, Shape, Source, TextConfig, read_dynamic_rope};
+use crate::config::fields::ConfigFields;
+use crate::config::text::{FamilyConfig, ImageTokens, TextConfig, read_dynamic_rope};
 use crate::error::Error;
 use crate::norm::NormKind;
 use crate::tokenizer::added_tokens::ListedTokens;
@@ -18,7 +18,7 @@ pub enum LanguageModel {
 }
 
 impl LanguageModel {
-    pub(super) fn read(root: &Fields) -> Result<Self, Error> {
+    pub(super) fn read(root: &ConfigFields) -> Result<Self, Error> {
         let text = root.required_section("llm_config")?;
         Ok(match text.one_of("model_type", &["internlm2", "qwen2"])? {
             "qwen2" => Self::Qwen2,
@@ -46,7 +46,7 @@ pub struct VisionConfig {
     pub image_size: usize,
     /// Whether queries, keys and values have a bias.
     pub qkv_bias: bool,
-    /// Whether queries and keys are normalised over all heads (InternViT-6B).
+    /// Whether queries and keys are normalized over all heads (InternViT-6B).
     pub qk_normalization: bool,
     /// The norms: by the root mean square in InternViT-6B.
     pub norm: NormKind,
@@ -60,7 +60,7 @@ impl VisionConfig {
     /// The same, if its sizes, read from `fields`, fit together.
     ///
     /// Errors: `File` naming the field that does not fit.
-    pub(in crate::families) fn checked(self, fields: &Fields) -> Result<Self, Error> {
+    pub(in crate::families) fn checked(self, fields: &ConfigFields) -> Result<Self, Error> {
         fields.multiple("hidden_size", self.hidden_size, self.num_attention_heads)?;
         fields.multiple("image_size", self.image_size, 2 * self.patch_size)?;
         Ok(self)
@@ -71,7 +71,7 @@ impl VisionConfig {
         self.image_size / self.patch_size
     }
 
-    pub(super) fn read(root: &Fields) -> Result<Self, Error> {
+    pub(super) fn read(root: &ConfigFields) -> Result<Self, Error> {
         let fields = root.required_section("vision_config")?;
         fields.one_of("hidden_act", &["gelu"])?;
         let num_hidden_layers = fields.count("num_hidden_layers")?;
@@ -107,7 +107,7 @@ impl VisionConfig {
 }
 
 /// Counted as upstream counts hidden states: 0 is the embedding, -1 the last block's output.
-fn used_layers(root: &Fields, num_hidden_layers: usize) -> Result<usize, Error> {
+fn used_layers(root: &ConfigFields, num_hidden_layers: usize) -> Result<usize, Error> {
     let layer = root.integer("select_layer", -1)?;
     let states = num_hidden_layers as i64 + 1;
     let used = if layer < 0 { states + layer } else { layer };
@@ -125,22 +125,21 @@ fn used_layers(root: &Fields, num_hidden_layers: usize) -> Result<usize, Error> 
 /// Four patches make one image token in every model of either layout.
 ///
 /// Errors: `File` naming the field where it says otherwise.
-pub(in crate::families) fn check_downsampling(root: &Fields) -> Result<(), Error> {
+pub(in crate::families) fn check_downsampling(root: &ConfigFields) -> Result<(), Error> {
     if root.number("downsample_ratio", 0.5)? == 0.5 {
         return Ok(());
     }
     Err(root.problem("downsample_ratio", "expected 0.5"))
 }
 
-/// Reads the sizes.
-pub(super) fn shape(source: &Source, image_token: &str) -> Result<Shape, Error> {
-    let root = &source.fields;
+/// Reads the whole file.
+pub(super) fn read(root: &ConfigFields, image_token: &str) -> Result<FamilyConfig, Error> {
     root.one_of("ps_version", &["v2"])?;
     root.one_of("template", &["internvl2_5"])?;
     check_downsampling(root)?;
     VisionConfig::read(root)?;
     let text = read_text(root)?;
-    let folder = source.path.parent().unwrap_or(Path::new(""));
+    let folder = root.path().parent().unwrap_or(Path::new(""));
     let listed = ListedTokens::read(folder)?;
     let image = listed.id(image_token).ok_or_else(|| Error::File {
         path: listed.file,
@@ -153,7 +152,7 @@ pub(super) fn shape(source: &Source, image_token: &str) -> Result<Shape, Error> 
         );
         return Err(root.problem("llm_config.vocab_size", &problem));
     }
-    Ok(Shape {
+    Ok(FamilyConfig {
         text,
         tokens: ImageTokens { image, video: None },
         merge_size: 2,
@@ -161,7 +160,7 @@ pub(super) fn shape(source: &Source, image_token: &str) -> Result<Shape, Error> 
     })
 }
 
-fn read_text(root: &Fields) -> Result<TextConfig, Error> {
+fn read_text(root: &ConfigFields) -> Result<TextConfig, Error> {
     let fields = root.required_section("llm_config")?;
     let is_internlm = LanguageModel::read(root)? == LanguageModel::InternLm2;
     if is_internlm && fields.flag("bias", true)? {

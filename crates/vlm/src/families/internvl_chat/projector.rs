@@ -1,15 +1,15 @@
 //! From the vision tower's width to the language model's: pixel shuffle, then a norm and two layers.
 
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 
-use super::VisionConfig;
+use super::config::VisionConfig;
 use crate::error::Error;
 use crate::linear::Linear;
 use crate::norm::LayerNorm;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::weights::WeightReader;
 
-/// Norm of four neighbouring patches put end to end, then two layers with a GELU between.
+/// Norm of four neighboring patches put end to end, then two layers with a GELU between.
 #[derive(Clone, Debug)]
 pub(super) struct Projector {
     norm: LayerNorm,
@@ -24,15 +24,14 @@ impl Projector {
         [norm, expand, project]: [&str; 3],
         config: &VisionConfig,
         d: usize,
-        device: &Device,
     ) -> Result<Self, Error> {
         // The published code leaves the epsilon of this norm at PyTorch's default.
         const NORM_EPSILON: f64 = 1e-5;
         let merged = 4 * config.hidden_size;
         Ok(Self {
-            norm: LayerNorm::load(reader, norm, merged, NORM_EPSILON, device)?,
-            expand: Linear::load(reader, expand, [d, merged], true, device)?,
-            project: Linear::load(reader, project, [d, d], true, device)?,
+            norm: LayerNorm::load(reader, norm, merged, NORM_EPSILON)?,
+            expand: Linear::load(reader, expand, [d, merged], true)?,
+            project: Linear::load(reader, project, [d, d], true)?,
         })
     }
 

@@ -1,30 +1,30 @@
-//! Pictures cut into square tiles, and a thumbnail of the whole.
+//! Images cut into square tiles, and a thumbnail of the whole.
 //!
-//! Source: `dynamic_preprocess` of OpenGVLab/InternVL. A picture is resized to the grid of tiles whose shape is nearest
-//! to its own, with Pillow's bicubic filter, and cut.
+//! Source: `dynamic_preprocess` of OpenGVLab/InternVL. An image is resized to the grid of tiles whose aspect ratio is
+//! nearest to its own, with Pillow's bicubic filter, and cut.
 
 use std::sync::{Arc, LazyLock};
 
-use super::VisionConfig;
-use crate::config::fields::Fields;
+use super::config::VisionConfig;
+use crate::config::fields::ConfigFields;
 use crate::error::Error;
-use crate::image_processor::{ImagePatches, Levels, PictureLimits, Pictures, levels, patch_bytes};
-use crate::resample::RgbPicture;
+use crate::image_processor::{ImageLimits, ImagePatches, ImageProcessor, Levels, levels, patch_bytes};
+use crate::resample::RgbImage;
 
-/// How pictures are cut.
+/// How images are tiled.
 #[derive(Clone, Debug)]
 pub struct Tiles {
     /// Side of a tile, in pixels.
     pub image_size: usize,
     /// Side of a patch, in pixels.
     pub patch_size: usize,
-    /// Fewest tiles of a picture.
+    /// Fewest tiles of an image.
     pub min_dynamic_patch: usize,
-    /// Most tiles of a picture, the thumbnail left out.
+    /// Most tiles of an image, not counting the thumbnail.
     pub max_dynamic_patch: usize,
-    /// Whether pictures are cut at all; otherwise each is one tile.
+    /// Whether images are cut at all; otherwise each is one tile.
     pub dynamic_image_size: bool,
-    /// Whether the whole picture follows its tiles, where there are several.
+    /// Whether a thumbnail follows the tiles, where there are several.
     pub use_thumbnail: bool,
     /// What each byte of each channel becomes.
     pub(crate) levels: Arc<Levels>,
@@ -34,7 +34,7 @@ impl Tiles {
     /// Reads a model's `config.json`.
     ///
     /// Errors: `File` naming file and field.
-    pub(super) fn read(root: &Fields) -> Result<Self, Error> {
+    pub(super) fn read(root: &ConfigFields) -> Result<Self, Error> {
         let vision = VisionConfig::read(root)?;
         let tiles = Self {
             image_size: vision.image_size,
@@ -52,16 +52,16 @@ impl Tiles {
         Ok(tiles)
     }
 
-    /// Columns and rows of the grid whose shape is nearest to the picture's; of equally near ones the larger where the
-    /// picture has more than half its pixels.
+    /// Columns and rows of the grid whose aspect ratio is nearest to the image's; of equally near ones the larger where
+    /// the image has more than half its pixels.
     pub fn grid(&self, width: usize, height: usize) -> (usize, usize) {
         if !self.dynamic_image_size {
             return (1, 1);
         }
-        let shape = width as f64 / height as f64;
+        let aspect_ratio = width as f64 / height as f64;
         let (mut best, mut least) = ((1, 1), f64::INFINITY);
         for (columns, rows) in self.grids() {
-            let difference = (shape - columns as f64 / rows as f64).abs();
+            let difference = (aspect_ratio - columns as f64 / rows as f64).abs();
             let is_large = (width * height) as f64 > 0.5 * (self.image_size * self.image_size * columns * rows) as f64;
             if difference < least || (difference == least && is_large) {
                 (best, least) = ((columns, rows), difference);
@@ -82,16 +82,16 @@ impl Tiles {
     }
 }
 
-impl Pictures for Tiles {
-    fn process(&self, picture: &RgbPicture) -> Result<ImagePatches, Error> {
+impl ImageProcessor for Tiles {
+    fn process(&self, image: &RgbImage) -> Result<ImagePatches, Error> {
         let side = self.image_size;
-        let (columns, rows) = self.grid(picture.width(), picture.height());
-        let resized = picture.resize_bicubic(side * columns, side * rows);
-        let mut tiles: Vec<RgbPicture> = (0..columns * rows)
+        let (columns, rows) = self.grid(image.width(), image.height());
+        let resized = image.resize_bicubic(side * columns, side * rows);
+        let mut tiles: Vec<RgbImage> = (0..columns * rows)
             .map(|tile| resized.crop((tile % columns) * side, (tile / columns) * side, side, side))
             .collect();
         if self.use_thumbnail && tiles.len() != 1 {
-            tiles.push(picture.resize_bicubic(side, side));
+            tiles.push(image.resize_bicubic(side, side));
         }
         let in_tile = side / self.patch_size;
         Ok(ImagePatches {
@@ -107,7 +107,7 @@ impl Pictures for Tiles {
         })
     }
 
-    fn within(&self, limits: &PictureLimits) -> Result<Box<dyn Pictures>, Error> {
+    fn within(&self, limits: &ImageLimits) -> Result<Box<dyn ImageProcessor>, Error> {
         limits.only(["max_dynamic_patch"])?;
         let most = limits.max_dynamic_patch.unwrap_or(self.max_dynamic_patch);
         if most < self.min_dynamic_patch {
@@ -144,12 +144,12 @@ mod tests {
     }
 
     #[test]
-    fn the_grid_is_the_nearest_in_shape() {
+    fn the_grid_is_the_nearest_in_aspect_ratio() {
         let tiles = tiles();
         assert_eq!(tiles.grid(448, 448), (1, 1));
         assert_eq!(tiles.grid(896, 448), (2, 1));
         assert_eq!(tiles.grid(400, 1200), (1, 3));
-        // Of squares the largest of whose pixels the picture has more than half.
+        // Of squares the largest of whose pixels the image has more than half.
         assert_eq!(tiles.grid(800, 800), (2, 2));
         assert_eq!(tiles.grid(4000, 4000), (3, 3));
         assert_eq!(tiles.grid(300, 300), (1, 1));
@@ -160,35 +160,43 @@ mod tests {
         assert_eq!(uncut.grid(4000, 400), (1, 1));
     }
 
+    fn plain_image(width: usize, height: usize) -> RgbImage {
+        RgbImage::new(width, height, vec![9; 3 * width * height]).unwrap()
+    }
+
     #[test]
-    fn fewer_tiles_can_be_asked_for_and_pixels_cannot() {
-        let picture = RgbPicture::new(800, 800, vec![9; 3 * 800 * 800]).unwrap();
-        let limits = |max_dynamic_patch, max_pixels| PictureLimits {
-            max_pixels,
-            max_dynamic_patch,
-            ..PictureLimits::default()
+    fn fewer_tiles_can_be_requested_and_pixels_cannot() {
+        for (max_dynamic_patch, grid) in [(None, [5, 32, 32]), (Some(3), [1, 32, 32])] {
+            let limits = ImageLimits {
+                max_dynamic_patch,
+                ..ImageLimits::default()
+            };
+            let limited = tiles().within(&limits).unwrap();
+            assert_eq!(limited.process(&plain_image(800, 800)).unwrap().grid(), grid);
+        }
+        let no_tiles = ImageLimits {
+            max_dynamic_patch: Some(0),
+            ..ImageLimits::default()
         };
-        let grid = |most| {
-            tiles()
-                .within(&limits(most, None))
-                .unwrap()
-                .process(&picture)
-                .unwrap()
-                .grid()
+        let pixels = ImageLimits {
+            max_pixels: Some(9),
+            ..ImageLimits::default()
         };
-        assert_eq!((grid(None), grid(Some(3))), ([5, 32, 32], [1, 32, 32]));
-        let problem = |limits| tiles().within(&limits).unwrap_err().to_string();
-        assert!(problem(limits(Some(0), None)).contains("expected at least `min_dynamic_patch`, 1, got 0"));
-        assert!(problem(limits(None, Some(9))).contains("`max_pixels` is not for this model"));
+        for (limits, problem) in [
+            (no_tiles, "expected at least `min_dynamic_patch`, 1, got 0"),
+            (pixels, "`max_pixels` is not for this model"),
+        ] {
+            let message = tiles().within(&limits).unwrap_err().to_string();
+            assert!(message.contains(problem), "{message}");
+        }
     }
 
     #[test]
     fn a_thumbnail_follows_several_tiles_and_never_one_alone() {
-        let picture = |width, height| RgbPicture::new(width, height, vec![9; 3 * width * height]).unwrap();
-        let grid = |width, height| tiles().process(&picture(width, height)).unwrap().grid();
-        assert_eq!(grid(100, 100), [1, 32, 32]);
-        assert_eq!(grid(200, 100), [3, 32, 32]);
-        let two = tiles().process(&picture(200, 100)).unwrap();
+        let one = tiles().process(&plain_image(100, 100)).unwrap();
+        assert_eq!(one.grid(), [1, 32, 32]);
+        let two = tiles().process(&plain_image(200, 100)).unwrap();
+        assert_eq!(two.grid(), [3, 32, 32]);
         assert_eq!(
             (two.n_tokens(), two.row_length(), two.pixel_values().len()),
             (768, 588, 3 * 1024 * 588)

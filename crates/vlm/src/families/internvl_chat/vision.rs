@@ -1,39 +1,39 @@
-//! InternViT: tiles of pictures in, one row per four patches out.
+//! InternViT: tiles of images in, one row per four patches out.
 //!
 //! Source: `modeling_intern_vit.py` of OpenGVLab/InternVL: a plain vision transformer with a class token, learned
 //! positions and a learned scale on each residual branch.
 
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 
-use super::VisionConfig;
+use super::config::VisionConfig;
 use super::projector::Projector;
+use crate::attention::{QkvLayout, QkvProjection, full_attention};
 use crate::error::Error;
-use crate::families::{VisionModel, check_patches};
+use crate::families::family::{VisionModel, check_patches};
+use crate::kernels::Qkv;
 use crate::linear::Linear;
 use crate::norm::{Norm, RmsNorm};
 use crate::parameter::{AnyParameter, Parameter, Parameters};
-use crate::text::QkvLayout;
-use crate::text::attention::{Projected, mix_all};
 use crate::weights::WeightReader;
 
-/// What a checkpoint calls the tower's parts.
+/// A checkpoint's names of the tower's parts.
 #[derive(Clone, Copy, Debug)]
 pub struct VisionLayout {
     /// The class token.
     pub cls_token: &'static str,
-    /// The patch embedding; `.weight` and `.bias` left out here and below.
+    /// The patch embedding, here and below without `.weight` and `.bias`.
     pub patch_embedding: &'static str,
     /// The learned positions.
     pub position_embedding: &'static str,
-    /// What stands before a block's number; the names that follow it stand after that.
+    /// What precedes a block's number; the names that follow here come after it.
     pub layers: &'static str,
     /// The norm before attention.
     pub norm1: &'static str,
-    /// The projections to queries, keys and values; fused, they stand one after the other.
+    /// The projections to queries, keys and values.
     pub qkv: QkvLayout,
     /// The norms of queries and keys, where there are any.
     pub qk_norms: [&'static str; 2],
-    /// The projection of the mixed values.
+    /// The projection of the attention's output.
     pub proj: &'static str,
     /// The scale of the attention branch.
     pub ls1: &'static str,
@@ -45,7 +45,7 @@ pub struct VisionLayout {
     pub projector: [&'static str; 3],
 }
 
-/// Patch embedding, blocks, and the projector that leads to the language model's width.
+/// Patch embedding, blocks, and the projector to the language model's width.
 #[derive(Clone, Debug)]
 pub struct InternVit {
     class_embedding: Parameter<3>,
@@ -65,27 +65,25 @@ impl InternVit {
         config: &VisionConfig,
         layout: &VisionLayout,
         d: usize,
-        device: &Device,
     ) -> Result<Self, Error> {
         let (width, patch, n_patches) = (config.hidden_size, config.patch_size, config.grid_side().pow(2));
         let weight = reader.reshaped_parameter(
             &format!("{}.weight", layout.patch_embedding),
             &[width, 3, patch, patch],
             [width, 3 * patch * patch],
-            device,
         )?;
-        let bias = reader.parameter(&format!("{}.bias", layout.patch_embedding), [width], device)?;
-        let class_embedding = reader.parameter(layout.cls_token, [1, 1, width], device)?;
-        let position_embedding = reader.parameter(layout.position_embedding, [1, n_patches + 1, width], device)?;
+        let bias = reader.parameter(&format!("{}.bias", layout.patch_embedding), [width])?;
+        let class_embedding = reader.parameter(layout.cls_token, [1, 1, width])?;
+        let position_embedding = reader.parameter(layout.position_embedding, [1, n_patches + 1, width])?;
         let blocks = (0..config.num_hidden_layers)
-            .map(|index| Block::load(reader, &format!("{}.{index}", layout.layers), config, layout, device))
+            .map(|index| Block::load(reader, &format!("{}.{index}", layout.layers), config, layout))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             class_embedding,
             patch_embedding: Linear::from_weight(weight).with_bias(bias),
             position_embedding,
             blocks,
-            projector: Projector::load(reader, layout.projector, config, d, device)?,
+            projector: Projector::load(reader, layout.projector, config, d)?,
             config: config.clone(),
         })
     }
@@ -106,10 +104,10 @@ impl InternVit {
 
 impl VisionModel for InternVit {
     fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
-        Ok(self.project(self.see(pixel_values, grids)?))
+        Ok(self.project(self.features(pixel_values, grids)?))
     }
 
-    fn see(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+    fn features(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
         self.check(pixel_values.dims(), grids)?;
         let (side, width) = (self.config.grid_side(), self.config.hidden_size);
         let tiles: usize = grids.iter().map(|grid| grid[0]).sum();
@@ -123,9 +121,9 @@ impl VisionModel for InternVit {
         Ok(hidden.narrow(1, 1, side * side).reshape([tiles * side * side, width]))
     }
 
-    fn project(&self, seen: Tensor<2>) -> Tensor<2> {
-        let (side, [rows, width]) = (self.config.grid_side(), seen.dims());
-        let patches = seen.reshape([rows / (side * side), side * side, width]);
+    fn project(&self, features: Tensor<2>) -> Tensor<2> {
+        let (side, [rows, width]) = (self.config.grid_side(), features.dims());
+        let patches = features.reshape([rows / (side * side), side * side, width]);
         self.projector.forward(patches, side)
     }
 
@@ -150,7 +148,7 @@ impl Parameters for InternVit {
 #[derive(Clone, Debug)]
 struct Block {
     norm1: Norm,
-    qkv: Qkv,
+    qkv: QkvProjection,
     qk_norms: Option<Box<[RmsNorm; 2]>>,
     proj: Linear,
     ls1: Parameter<1>,
@@ -161,76 +159,29 @@ struct Block {
     n_heads: usize,
 }
 
-/// One layer for queries, keys and values, or three.
-#[derive(Clone, Debug)]
-enum Qkv {
-    Fused(Linear),
-    Separate(Box<[Linear; 3]>),
-}
-
-impl Qkv {
-    /// `[tiles, n, d]` → three of the same shape.
-    fn forward(&self, x: Tensor<3>) -> [Tensor<3>; 3] {
-        let d = x.dims()[2];
-        match self {
-            Self::Fused(layer) => {
-                let projected = layer.forward(x);
-                [0, 1, 2].map(|index| projected.clone().narrow(2, index * d, d))
-            }
-            Self::Separate(layers) => [0, 1, 2].map(|index| layers[index].forward(x.clone())),
-        }
-    }
-
-    fn linears(&mut self) -> Vec<&mut Linear> {
-        match self {
-            Self::Fused(layer) => vec![layer],
-            Self::Separate(layers) => layers.iter_mut().collect(),
-        }
-    }
-}
-
 impl Block {
-    fn load(
-        reader: &mut WeightReader,
-        key: &str,
-        config: &VisionConfig,
-        layout: &VisionLayout,
-        device: &Device,
-    ) -> Result<Self, Error> {
-        let (d, inner, has_bias) = (config.hidden_size, config.intermediate_size, config.qkv_bias);
+    fn load(reader: &mut WeightReader, key: &str, config: &VisionConfig, layout: &VisionLayout) -> Result<Self, Error> {
+        let (d, inner) = (config.hidden_size, config.intermediate_size);
         let kind = (config.norm, config.layer_norm_eps);
-        let mut norm = |name: &str| Norm::load(reader, &format!("{key}.{name}"), d, kind, device);
-        let (norm1, norm2) = (norm(layout.norm1)?, norm(layout.norm2)?);
-        let mut qk_norm = |name: &str| RmsNorm::load(reader, &format!("{key}.{name}"), d, config.qk_norm_eps, device);
         let qk_norms = if config.qk_normalization {
-            let [q, k] = layout.qk_norms;
-            Some(Box::new([qk_norm(q)?, qk_norm(k)?]))
+            let [q, k] = layout.qk_norms.map(|name| format!("{key}.{name}"));
+            Some(Box::new([
+                RmsNorm::load(reader, &q, d, config.qk_norm_eps)?,
+                RmsNorm::load(reader, &k, d, config.qk_norm_eps)?,
+            ]))
         } else {
             None
         };
-        let mut linear =
-            |name: &str, shape, has_bias| Linear::load(reader, &format!("{key}.{name}"), shape, has_bias, device);
-        let qkv = match layout.qkv {
-            QkvLayout::Fused(name) => Qkv::Fused(linear(name, [3 * d, d], has_bias)?),
-            QkvLayout::Separate([q, k, v]) => Qkv::Separate(Box::new([
-                linear(q, [d, d], has_bias)?,
-                linear(k, [d, d], has_bias)?,
-                linear(v, [d, d], has_bias)?,
-            ])),
-        };
-        let proj = linear(layout.proj, [d, d], true)?;
-        let fc1 = linear("mlp.fc1", [inner, d], true)?;
-        let fc2 = linear("mlp.fc2", [d, inner], true)?;
         Ok(Self {
-            norm1,
-            qkv,
+            norm1: Norm::load(reader, &format!("{key}.{}", layout.norm1), d, kind)?,
+            qkv: QkvProjection::load(reader, key, layout.qkv, [d, d], config.qkv_bias)?,
             qk_norms,
-            proj,
-            ls1: reader.parameter(&format!("{key}.{}", layout.ls1), [d], device)?,
-            norm2,
-            fc1,
-            fc2,
-            ls2: reader.parameter(&format!("{key}.{}", layout.ls2), [d], device)?,
+            proj: Linear::load(reader, &format!("{key}.{}", layout.proj), [d, d], true)?,
+            ls1: reader.parameter(&format!("{key}.{}", layout.ls1), [d])?,
+            norm2: Norm::load(reader, &format!("{key}.{}", layout.norm2), d, kind)?,
+            fc1: Linear::load(reader, &format!("{key}.mlp.fc1"), [inner, d], true)?,
+            fc2: Linear::load(reader, &format!("{key}.mlp.fc2"), [d, inner], true)?,
+            ls2: reader.parameter(&format!("{key}.{}", layout.ls2), [d])?,
             n_heads: config.num_attention_heads,
         })
     }
@@ -246,28 +197,34 @@ impl Block {
     fn attend(&self, x: Tensor<3>) -> Tensor<3> {
         let [tiles, n, d] = x.dims();
         let head_dim = d / self.n_heads;
-        let [mut queries, mut keys, values] = self.qkv.forward(x);
-        let heads = |x: Tensor<3>| x.reshape([tiles, n, self.n_heads, head_dim]).swap_dims(1, 2);
+        let [mut queries, mut keys, values] = match &self.qkv {
+            QkvProjection::Fused(layer) => {
+                let projected = layer.forward(x);
+                [0, 1, 2].map(|index| projected.clone().narrow(2, index * d, d))
+            }
+            QkvProjection::Separate(layers) => [0, 1, 2].map(|index| layers[index].forward(x.clone())),
+        };
         if let Some(norms) = &self.qk_norms {
             queries = norms[0].forward(queries);
             keys = norms[1].forward(keys);
         }
-        let mixed = mix_all(Projected {
-            queries: heads(queries) * (head_dim as f64).powf(-0.5),
-            keys: heads(keys),
-            values: heads(values),
+        let [queries, keys, values] =
+            [queries, keys, values].map(|x| x.reshape([tiles, n, self.n_heads, head_dim]).swap_dims(1, 2));
+        let attended = full_attention(Qkv {
+            queries: queries * (head_dim as f64).powf(-0.5),
+            keys,
+            values,
         });
-        self.proj.forward(mixed.swap_dims(1, 2).reshape([tiles, n, d]))
+        self.proj.forward(attended.swap_dims(1, 2).reshape([tiles, n, d]))
     }
 }
 
 impl Parameters for Block {
     fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
         self.norm1.visit_parameters(visit);
-        self.qkv
-            .linears()
-            .into_iter()
-            .for_each(|linear| linear.visit_parameters(visit));
+        for linear in self.qkv.linears() {
+            linear.visit_parameters(visit);
+        }
         for norm in self.qk_norms.iter_mut().flat_map(|norms| norms.iter_mut()) {
             norm.visit_parameters(visit);
         }

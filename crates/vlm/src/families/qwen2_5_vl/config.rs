@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::fields::Fields;
-use crate::config::{CONFIG_FILE, Config, ImageTokens, Shape, Source, TextConfig};
+use crate::config::fields::ConfigFields;
+use crate::config::text::{FamilyConfig, ImageTokens, TextConfig};
 use crate::error::Error;
 use crate::norm::NormKind;
 
@@ -21,7 +21,7 @@ pub struct VisionConfig {
     pub intermediate_size: usize,
     /// Attention heads.
     pub num_heads: usize,
-    /// Colour channels of a pixel.
+    /// Color channels of a pixel.
     pub in_channels: usize,
     /// Width of an image token: that of the language model.
     pub out_hidden_size: usize,
@@ -29,11 +29,11 @@ pub struct VisionConfig {
     pub patch_size: usize,
     /// Side of the square of patches merged into one image token.
     pub spatial_merge_size: usize,
-    /// Frames in a patch; a still picture is repeated.
+    /// Frames in a patch; a still image is repeated.
     pub temporal_patch_size: usize,
     /// Side of an attention window, in pixels.
     pub window_size: usize,
-    /// Blocks whose attention sees the whole image instead of a window.
+    /// Blocks that attend to the whole image instead of a window.
     pub fullatt_block_indexes: Vec<usize>,
     /// The norms.
     pub norm: NormKind,
@@ -55,43 +55,38 @@ impl VisionConfig {
     pub fn patch_length(&self) -> usize {
         self.in_channels * self.temporal_patch_size * self.patch_size * self.patch_size
     }
+
+    /// The tower's part of a `config.json`; `path` is named in errors.
+    ///
+    /// Errors: `File` naming the field.
+    pub fn read(config: &Value, path: &Path) -> Result<Self, Error> {
+        read_vision(&ConfigFields::new(config, path)?)
+    }
 }
 
-/// Ids of the tokens that stand for pictures.
+/// Ids of the tokens that an image or video is written with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VisionTokens {
-    /// Stands where an image token's embedding goes.
+    /// Replaced by an image token's embedding.
     pub image: u32,
     /// The same for a video.
     pub video: u32,
-    /// Before the image tokens of one picture.
+    /// Before the tokens of one image.
     pub vision_start: u32,
     /// After them.
     pub vision_end: u32,
 }
 
-impl VisionConfig {
-    /// The tower's part of a model's configuration.
-    ///
-    /// Errors: `File` naming the field at fault.
-    pub fn read(config: &Config) -> Result<Self, Error> {
-        read_vision(&config.fields()?)
-    }
-}
-
-/// Describes a new model, in the published flat layout.
-///
-/// Errors: `File` naming the field that is out of range or at odds with another.
-pub fn new_config(text: &TextConfig, vision: &VisionConfig, tokens: VisionTokens) -> Result<Config, Error> {
+/// The `config.json` of a new model, in the published flat layout, for [`crate::config::Config::from_json`].
+pub fn new_config(text: &TextConfig, vision: &VisionConfig, tokens: VisionTokens) -> Value {
     let mut fields = text_fields(text);
     fields.extend(token_fields(tokens));
     fields.insert("vision_config".to_owned(), vision_fields(vision));
-    Config::from_json(Value::Object(fields), Path::new(CONFIG_FILE))
+    Value::Object(fields)
 }
 
-/// Reads the sizes; `width` is the field of the vision tower that names the language model's width.
-pub(crate) fn shape(source: &Source, vision: &VisionConfig, width: &str) -> Result<Shape, Error> {
-    let root = &source.fields;
+/// Reads the whole file; `width` is the field of the vision tower that holds the language model's width.
+pub(super) fn read(root: &ConfigFields, vision: &VisionConfig, width: &str) -> Result<FamilyConfig, Error> {
     let text = match root.section("text_config")? {
         Some(section) => read_text(&section, root)?,
         None => read_text(root, root)?,
@@ -104,7 +99,7 @@ pub(crate) fn shape(source: &Source, vision: &VisionConfig, width: &str) -> Resu
         return Err(root.required_section("vision_config")?.problem(width, &problem));
     }
     let tokens = read_tokens(root, text.vocab_size)?;
-    Ok(Shape {
+    Ok(FamilyConfig {
         text,
         tokens: ImageTokens {
             image: tokens.image,
@@ -116,7 +111,7 @@ pub(crate) fn shape(source: &Source, vision: &VisionConfig, width: &str) -> Resu
 }
 
 // Newer files hold the language model's fields in a section of their own; `tie_word_embeddings` stays outside.
-fn read_text(fields: &Fields, root: &Fields) -> Result<TextConfig, Error> {
+fn read_text(fields: &ConfigFields, root: &ConfigFields) -> Result<TextConfig, Error> {
     let rope_key = if fields.has("rope_parameters") {
         "rope_parameters"
     } else {
@@ -144,14 +139,14 @@ fn read_text(fields: &Fields, root: &Fields) -> Result<TextConfig, Error> {
     Ok(config)
 }
 
-fn read_section(rope: &Fields) -> Result<[usize; 3], Error> {
+fn read_section(rope: &ConfigFields) -> Result<[usize; 3], Error> {
     let list = rope.indexes("mrope_section")?;
     let got = list.len();
     list.try_into()
         .map_err(|_| rope.problem("mrope_section", &format!("expected 3 numbers, got {got}")))
 }
 
-pub(super) fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {
+pub(super) fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
     let fields = root.required_section("vision_config")?;
     fields.one_of("hidden_act", &["silu"])?;
     let config = VisionConfig {
@@ -169,18 +164,15 @@ pub(super) fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {
         norm: NormKind::Rms,
         feed_forward: FeedForwardKind::Gated,
     };
-    // Half of a head turns by height and half by width, each in pairs.
+    // RoPE rotates half of a head by height and half by width, each in pairs.
     fields.multiple("hidden_size", config.hidden_size, 4 * config.num_heads)?;
     fields.multiple(
         "window_size",
         config.window_size,
         config.patch_size * config.spatial_merge_size,
     )?;
-    match config
-        .fullatt_block_indexes
-        .iter()
-        .find(|index| **index >= config.depth)
-    {
+    let mut indexes = config.fullatt_block_indexes.iter();
+    match indexes.find(|index| **index >= config.depth) {
         Some(index) => {
             let problem = format!("expected indexes below depth {}, got {index}", config.depth);
             Err(fields.problem("fullatt_block_indexes", &problem))
@@ -189,8 +181,8 @@ pub(super) fn read_vision(root: &Fields) -> Result<VisionConfig, Error> {
     }
 }
 
-/// Colour channels, under either name.
-pub(crate) fn channels(vision: &Fields) -> Result<usize, Error> {
+/// Color channels, under either name.
+pub(crate) fn channels(vision: &ConfigFields) -> Result<usize, Error> {
     let name = if vision.has("in_channels") {
         "in_channels"
     } else {
@@ -199,13 +191,12 @@ pub(crate) fn channels(vision: &Fields) -> Result<usize, Error> {
     vision.count_or(name, 3)
 }
 
-fn read_tokens(root: &Fields, vocab_size: usize) -> Result<VisionTokens, Error> {
-    let token = |name| root.token(name, vocab_size);
+fn read_tokens(root: &ConfigFields, vocab_size: usize) -> Result<VisionTokens, Error> {
     Ok(VisionTokens {
-        image: token("image_token_id")?,
-        video: token("video_token_id")?,
-        vision_start: token("vision_start_token_id")?,
-        vision_end: token("vision_end_token_id")?,
+        image: root.token("image_token_id", vocab_size)?,
+        video: root.token("video_token_id", vocab_size)?,
+        vision_start: root.token("vision_start_token_id", vocab_size)?,
+        vision_end: root.token("vision_end_token_id", vocab_size)?,
     })
 }
 

@@ -10,11 +10,11 @@ mod arrangement;
 mod block;
 mod merger;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 
+use super::config::VisionConfig;
 use crate::error::Error;
-use crate::families::qwen2_5_vl::VisionConfig;
-use crate::families::{VisionModel, check_patches};
+use crate::families::family::{VisionModel, check_patches};
 use crate::linear::{Linear, indexes};
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
@@ -23,7 +23,7 @@ use arrangement::Arrangement;
 use block::{Attended, VisionBlock};
 use merger::PatchMerger;
 
-/// Patch embedding, blocks, and the merger that leads to the language model's width.
+/// Patch embedding, blocks, and the merger to the language model's width.
 #[derive(Clone, Debug)]
 pub struct VisionTower {
     patch_embedding: Linear,
@@ -33,10 +33,10 @@ pub struct VisionTower {
 }
 
 impl VisionTower {
-    /// Reads the weights under `visual.`; from a random reader, draws them.
+    /// Reads the weights under `visual.`.
     ///
     /// Errors: as [`WeightReader::parameter`].
-    pub fn load(reader: &mut WeightReader, config: &VisionConfig, device: &Device) -> Result<Self, Error> {
+    pub fn load(reader: &mut WeightReader, config: &VisionConfig) -> Result<Self, Error> {
         let kernel = [
             config.in_channels,
             config.temporal_patch_size,
@@ -45,11 +45,11 @@ impl VisionTower {
         ];
         let file_shape = [&[config.hidden_size][..], &kernel].concat();
         let shape = [config.hidden_size, config.patch_length()];
-        let weight = reader.reshaped_parameter("visual.patch_embed.proj.weight", &file_shape, shape, device)?;
+        let weight = reader.reshaped_parameter("visual.patch_embed.proj.weight", &file_shape, shape)?;
         let blocks = (0..config.depth)
-            .map(|index| VisionBlock::load(reader, &format!("visual.blocks.{index}"), config, device))
+            .map(|index| VisionBlock::load(reader, &format!("visual.blocks.{index}"), config))
             .collect::<Result<_, _>>()?;
-        let merger = PatchMerger::load(reader, config, device)?;
+        let merger = PatchMerger::load(reader, config)?;
         Ok(Self {
             patch_embedding: Linear::from_weight(weight),
             blocks,
@@ -103,52 +103,43 @@ impl VisionTower {
     }
 
     /// Puts merge units in another order; patches within a unit stay together.
-    fn reorder(&self, hidden: Tensor<2>, places: Option<&Tensor<1, Int>>) -> Tensor<2> {
-        let Some(places) = places else { return hidden };
+    fn reorder(&self, hidden: Tensor<2>, order: Option<&Tensor<1, Int>>) -> Tensor<2> {
+        let Some(order) = order else { return hidden };
         let [n_patches, width] = hidden.dims();
         let patches_per_unit = self.config.spatial_merge_size.pow(2);
         let units = hidden.reshape([n_patches / patches_per_unit, patches_per_unit * width]);
-        units.select(0, places.clone()).reshape([n_patches, width])
+        units.select(0, order.clone()).reshape([n_patches, width])
     }
-}
 
-impl VisionTower {
-    /// What the last block gives, and the order in which its merge units stand.
+    /// The output of the last block, and the order of its merge units.
     fn run_blocks(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<(Tensor<2>, Arrangement), Error> {
         self.check(pixel_values.dims(), grids)?;
         let device = pixel_values.device();
         let (windows, frames) = self.arrangements(grids);
         let within_windows = self.attended(&windows, grids);
         let within_frames = self.attended(&frames, grids);
-        let to_windows = windows
-            .places_in(&frames)
-            .map(|places| indexes(places.into_iter(), &device));
-        let to_frames = frames
-            .places_in(&windows)
-            .map(|places| indexes(places.into_iter(), &device));
+        let [to_windows, to_frames] = [windows.indexes_in(&frames), frames.indexes_in(&windows)]
+            .map(|order| order.map(|order| indexes(order.into_iter(), &device)));
 
         let mut hidden = self.patch_embedding.forward(pixel_values); // [p, d_vision]
         let reading_order = (!windows.is_reading_order()).then(|| indexes(windows.order.iter().copied(), &device));
         hidden = self.reorder(hidden, reading_order.as_ref());
-        let mut stands_in_frames = false;
+        let mut is_in_frames = false;
         for (index, block) in self.blocks.iter().enumerate() {
             let attends_frames = self.config.fullatt_block_indexes.contains(&index);
-            if attends_frames != stands_in_frames {
-                let places = if attends_frames { &to_frames } else { &to_windows };
-                hidden = self.reorder(hidden, places.as_ref());
-                stands_in_frames = attends_frames;
+            if attends_frames != is_in_frames {
+                let order = if attends_frames { &to_frames } else { &to_windows };
+                hidden = self.reorder(hidden, order.as_ref());
+                is_in_frames = attends_frames;
             }
-            hidden = block.forward(
-                hidden,
-                if attends_frames {
-                    &within_frames
-                } else {
-                    &within_windows
-                },
-            );
+            let attended = if attends_frames {
+                &within_frames
+            } else {
+                &within_windows
+            };
+            hidden = block.forward(hidden, attended);
         }
-
-        Ok((hidden, if stands_in_frames { frames } else { windows }))
+        Ok((hidden, if is_in_frames { frames } else { windows }))
     }
 }
 
@@ -157,24 +148,24 @@ impl VisionModel for VisionTower {
         let (hidden, order) = self.run_blocks(pixel_values, grids)?;
         let merged = self.merger.forward(hidden); // [p / merge², d]
         // Rows are put in reading order once they are fewest.
-        Ok(match order.places_in_reading_order() {
-            Some(places) => {
-                let places = indexes(places.into_iter(), &merged.device().without_autodiff());
-                merged.select(0, places)
+        Ok(match order.indexes_in_reading_order() {
+            Some(order) => {
+                let order = indexes(order.into_iter(), &merged.device().without_autodiff());
+                merged.select(0, order)
             }
             None => merged,
         })
     }
 
-    fn see(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+    fn features(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
         let (hidden, order) = self.run_blocks(pixel_values, grids)?;
-        let places = order.places_in_reading_order();
-        let places = places.map(|places| indexes(places.into_iter(), &hidden.device().without_autodiff()));
-        Ok(self.reorder(hidden, places.as_ref()))
+        let order = order.indexes_in_reading_order();
+        let order = order.map(|order| indexes(order.into_iter(), &hidden.device().without_autodiff()));
+        Ok(self.reorder(hidden, order.as_ref()))
     }
 
-    fn project(&self, seen: Tensor<2>) -> Tensor<2> {
-        self.merger.forward(seen)
+    fn project(&self, features: Tensor<2>) -> Tensor<2> {
+        self.merger.forward(features)
     }
 
     fn boxed(&self) -> Box<dyn VisionModel> {

@@ -7,11 +7,12 @@
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::slots::Slots;
+use crate::attention::KeyValues;
 use crate::batch::Batch;
 use crate::error::Error;
+use crate::kernels::{Qkv, softmax};
 use crate::linear::indexes;
 use crate::model::Vlm;
-use crate::text::attention::{Memory, Projected, softmax_columns};
 
 /// Room for own tokens at first, and the least by which it grows.
 pub(in crate::generate) const FIRST_ROOM: usize = 32;
@@ -45,12 +46,12 @@ impl Cohort {
     /// Errors: `Input` when image tokens and rows of `images` disagree.
     pub fn new(model: &Vlm, batch: &Batch, images: Option<Tensor<2>>, prompt_of_row: &[usize]) -> Result<Self, Error> {
         let embedded = model.embed(batch, images)?; // [n·t, d]
-        let memories = model.text().remember(embedded, batch.placement(), &model.config().text);
+        let memories = model.text().prefill(embedded, batch.placement(), &model.config().text);
         Ok(Self::of(memories, model, batch, prompt_of_row))
     }
 
     /// The same where the prompts' keys and values, those of a layer after another's, are known.
-    pub fn of(memories: Vec<Memory>, model: &Vlm, batch: &Batch, prompt_of_row: &[usize]) -> Self {
+    pub fn of(memories: Vec<KeyValues>, model: &Vlm, batch: &Batch, prompt_of_row: &[usize]) -> Self {
         let [n, _] = batch.dims();
         let minimum_slots = minimum_slots(model);
         let layers = memories
@@ -81,7 +82,7 @@ impl Cohort {
     }
 
     /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
-    pub fn attend(&mut self, layer: usize, projected: Projected) -> Tensor<2> {
+    pub fn attend(&mut self, layer: usize, projected: Qkv) -> Tensor<2> {
         self.layers[layer].attend(projected, self.n_own, &self.slots, self.mask.as_ref())
     }
 
@@ -122,8 +123,8 @@ impl Cohort {
 }
 
 impl LayerMemory {
-    fn new(prompt: Memory, n_rows: usize) -> Self {
-        let Memory { keys, values } = prompt;
+    fn new(prompt: KeyValues, n_rows: usize) -> Self {
+        let KeyValues { keys, values } = prompt;
         let [_, kv_heads, _, head_dim] = keys.dims();
         let room = Tensor::zeros([n_rows, kv_heads, FIRST_ROOM, head_dim], &keys.device());
         let prompt_keys = transposed(keys);
@@ -136,7 +137,7 @@ impl LayerMemory {
     }
 
     /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
-    fn attend(&mut self, projected: Projected, n_own: usize, slots: &Slots, mask: Option<&Tensor<4>>) -> Tensor<2> {
+    fn attend(&mut self, projected: Qkv, n_own: usize, slots: &Slots, mask: Option<&Tensor<4>>) -> Tensor<2> {
         let [b, n_heads, _, head_dim] = projected.queries.dims();
         let kv_heads = projected.keys.dims()[1];
         let t = self.prompt_keys.dims()[3];
@@ -152,7 +153,7 @@ impl LayerMemory {
             of_prompt = of_prompt + mask.clone();
         }
         let of_own = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, group, s]
-        let weights = softmax_columns(Tensor::cat(vec![slots.by_row(of_prompt), of_own], 3), None); // [b, kv, group, t + s]
+        let weights = softmax(Tensor::cat(vec![slots.by_row(of_prompt), of_own], 3), None); // [b, kv, group, t + s]
 
         let from_prompt = slots
             .by_prompt(weights.clone().narrow(3, 0, t))

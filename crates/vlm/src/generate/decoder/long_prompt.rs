@@ -8,11 +8,12 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::cohort::Cohort;
 use super::prompt_batch;
+use crate::attention::KeyValues;
 use crate::batch::{Batch, TokenSequence};
 use crate::error::Error;
+use crate::kernels::{Qkv, softmax};
 use crate::model::Vlm;
 use crate::rope::Rotary;
-use crate::text::attention::{Memory, Projected, softmax_columns};
 
 /// Queries of each head that are compared with all keys at once.
 const STRIP: usize = 64;
@@ -24,7 +25,7 @@ pub(in crate::generate) struct LongPrompt {
     // `[t, d]`.
     embedded: Tensor<2>,
     // One a layer, `[1, kv, t, head_dim]`, filled up to what is read.
-    memories: Vec<Memory>,
+    memories: Vec<KeyValues>,
     n_read: usize,
 }
 
@@ -37,7 +38,7 @@ impl LongPrompt {
         let embedded = model.embed(&batch, images)?;
         let text = &model.config().text;
         let shape = [1, text.num_key_value_heads, batch.dims()[1], text.head_dim()];
-        let memory = |_| Memory {
+        let memory = |_| KeyValues {
             keys: Tensor::zeros(shape, &model.device()),
             values: Tensor::zeros(shape, &model.device()),
         };
@@ -72,7 +73,7 @@ impl LongPrompt {
         let piece = self.embedded.clone().narrow(0, first, count);
         let memories = &mut self.memories;
         model.text().forward_with(piece, |layer, attention, x| {
-            let Projected { queries, keys, values } = attention.project(x, &rotary, [1, count]);
+            let Qkv { queries, keys, values } = attention.project(x, &rotary, [1, count]);
             let memory = &mut memories[layer];
             write(&mut memory.keys, keys, first);
             write(&mut memory.values, values, first);
@@ -97,7 +98,7 @@ fn write(stored: &mut Tensor<4>, new: Tensor<4>, first: usize) {
 
 /// What the queries `[1, h, c, head_dim]` of the tokens from `first` on find in these and those before them. Shapes:
 /// → `[c, d]`.
-fn mix(queries: &Tensor<4>, memory: &Memory, first: usize) -> Tensor<2> {
+fn mix(queries: &Tensor<4>, memory: &KeyValues, first: usize) -> Tensor<2> {
     let [_, n_heads, count, head_dim] = queries.dims();
     let kv_heads = memory.keys.dims()[1];
     let group = n_heads / kv_heads;
@@ -114,7 +115,7 @@ fn mix(queries: &Tensor<4>, memory: &Memory, first: usize) -> Tensor<2> {
                 .reshape([1, 1, group * rows, head_dim]);
             let mut scores = queries.matmul(keys.clone().narrow(2, 0, seen).swap_dims(2, 3)); // [1, 1, group·rows, seen]
             hide_later(&mut scores, rows);
-            let mixed = softmax_columns(scores, None).matmul(values.clone().narrow(2, 0, seen));
+            let mixed = softmax(scores, None).matmul(values.clone().narrow(2, 0, seen));
             mixed.reshape([1, group, rows, head_dim])
         };
         Tensor::cat((0..count).step_by(STRIP).map(strip).collect(), 2) // [1, group, c, head_dim]

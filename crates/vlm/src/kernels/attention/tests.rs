@@ -1,39 +1,58 @@
-//! Attention strip by strip against the formula, over shapes of every kind.
+//! Blockwise attention against the formula, over shapes of every kind.
+
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::super::tests::{check, leaf, numbers};
-use super::{Sees, Segment, Span, attention};
+use super::inputs::{AttentionMask, Qkv, Segment, Span};
 
-/// `[b, h, t, head_dim]` attention by the formula, with every score that is not to be seen hidden.
+fn attention(
+    queries: Tensor<4>,
+    keys: Tensor<4>,
+    values: Tensor<4>,
+    segments: &Arc<[Segment]>,
+    mask: AttentionMask,
+    eager: bool,
+) -> Tensor<4> {
+    super::attention(Qkv { queries, keys, values }, segments, mask, eager)
+}
+
+/// Whether a token of a row attends to another.
+fn attends(segments: &[Segment], mask: AttentionMask, row: usize, query: usize, key: usize) -> bool {
+    (key <= query || mask == AttentionMask::Full)
+        && segments.iter().any(|segment| {
+            let (prefix, own) = (segment.prefix.range(), segment.own.range());
+            segment.row == row && own.contains(&query) && (own.contains(&key) || prefix.contains(&key))
+        })
+}
+
+/// Repeats key heads for the query heads that share them.
+fn repeated(heads: Tensor<4>, h: usize) -> Tensor<4> {
+    let [b, kv, t, d] = heads.dims();
+    let heads = heads.reshape([b, kv, 1, t * d]).repeat_dim(2, h / kv);
+    heads.reshape([b, h, t, d])
+}
+
+/// `[b, h, t, head_dim]` attention by the formula, with every score masked that has to be.
 fn plain_attention(
     queries: Tensor<4>,
     keys: Tensor<4>,
     values: Tensor<4>,
     segments: &[Segment],
-    sees: Sees,
+    mask: AttentionMask,
 ) -> Tensor<4> {
-    let ([b, h, t, d], [_, kv, _, _]) = (queries.dims(), keys.dims());
-    let sees = |row: usize, query: usize, key: usize| {
-        let together = |segment: &&Segment| {
-            let (prefix, own) = (segment.prefix.range(), segment.own.range());
-            segment.row == row && own.contains(&query) && (own.contains(&key) || prefix.contains(&key))
-        };
-        (key <= query || sees == Sees::All) && segments.iter().any(|segment| together(&segment))
-    };
-    let seen: Vec<f32> = (0..b * t * t)
-        .map(|index| f32::from(u8::from(sees(index / (t * t), index / t % t, index % t))))
+    let [b, h, t, _] = queries.dims();
+    let visible: Vec<f32> = (0..b * t * t)
+        .map(|index| attends(segments, mask, index / (t * t), index / t % t, index % t))
+        .map(|attends| f32::from(u8::from(attends)))
         .collect();
-    let seen = Tensor::<4>::from_data(TensorData::new(seen, [b, 1, t, t]), &Device::flex());
-    let shared = |heads: Tensor<4>| {
-        let heads = heads.reshape([b, kv, 1, t * d]).repeat_dim(2, h / kv);
-        heads.reshape([b, h, t, d])
-    };
-    let scores = queries.matmul(shared(keys).swap_dims(2, 3)).exp() * seen.clone();
-    // A row that sees nothing has no sum to be divided by.
-    let totals = scores.clone().sum_dim(3) + (-seen.max_dim(3) + 1.0);
-    (scores / totals).matmul(shared(values))
+    let visible = Tensor::<4>::from_data(TensorData::new(visible, [b, 1, t, t]), &Device::flex());
+    let scores = queries.matmul(repeated(keys, h).swap_dims(2, 3)).exp() * visible.clone();
+    // A row that attends to nothing has no sum to be divided by.
+    let totals = scores.clone().sum_dim(3) + (-visible.max_dim(3) + 1.0);
+    (scores / totals).matmul(repeated(values, h))
 }
 
 /// Tokens of a row that share nothing.
@@ -41,7 +60,7 @@ fn segment(row: usize, start: usize, length: usize) -> Segment {
     branch(row, 0, start, length)
 }
 
-/// The same, which see the first `n_shared` tokens of the row besides.
+/// The same, which attend to the first `n_shared` tokens of the row too.
 fn branch(row: usize, n_shared: usize, start: usize, length: usize) -> Segment {
     Segment {
         row,
@@ -53,14 +72,14 @@ fn branch(row: usize, n_shared: usize, start: usize, length: usize) -> Segment {
     }
 }
 
-const BOTH: [Sees; 2] = [Sees::Earlier, Sees::All];
+const MASKS: [AttentionMask; 2] = [AttentionMask::Causal, AttentionMask::Full];
 
 #[test]
 fn attention_agrees_over_odd_shapes() {
     let cases: [([usize; 5], Vec<Segment>); 6] = [
-        // One sequence of several strips, four query heads for two key heads.
+        // One sequence of several blocks, four query heads for two key heads.
         ([1, 4, 2, 150, 6], vec![segment(0, 0, 150)]),
-        // A padded batch: no token of padding is seen or sees.
+        // A padded batch: no token attends to padding, nor padding to any.
         ([2, 3, 1, 70, 5], vec![segment(0, 0, 70), segment(1, 0, 3)]),
         // Sequences packed into one row.
         (
@@ -73,7 +92,7 @@ fn attention_agrees_over_odd_shapes() {
             ],
         ),
         ([1, 1, 1, 1, 3], vec![segment(0, 0, 1)]),
-        // Exactly two strips, and rows packed side by side.
+        // Exactly two blocks, and rows packed side by side.
         (
             [2, 6, 3, 128, 8],
             vec![segment(0, 0, 128), segment(1, 0, 64), segment(1, 64, 64)],
@@ -90,25 +109,51 @@ fn attention_agrees_over_odd_shapes() {
             ],
         ),
     ];
-    for (([b, h, kv, t, d], segments), sees) in cases.into_iter().flat_map(|case| BOTH.map(|sees| (case.clone(), sees)))
-    {
-        let shared: std::sync::Arc<[Segment]> = segments.clone().into();
-        let (queries, keys, values) = (
-            numbers([b, h, t, d], 1) * 0.7,
-            numbers([b, kv, t, d], 2),
-            numbers([b, kv, t, d], 3),
+    for (([b, h, kv, t, d], segments), mask) in cases.iter().flat_map(|case| MASKS.map(|mask| (case, mask))) {
+        check_all(
+            numbers([*b, *h, *t, *d], 1) * 0.7,
+            numbers([*b, *kv, *t, *d], 2),
+            numbers([*b, *kv, *t, *d], 3),
+            segments,
+            mask,
         );
+    }
+}
+
+/// Compares values and all gradients with the formula's.
+fn check_all(queries: Tensor<4>, keys: Tensor<4>, values: Tensor<4>, segments: &[Segment], mask: AttentionMask) {
+    let shared: Arc<[Segment]> = segments.into();
+    check(
+        queries.clone(),
+        keys.clone(),
+        |queries, keys| attention(queries, keys, values.clone(), &shared, mask, false),
+        |queries, keys| plain_attention(queries, keys, values.clone(), segments, mask),
+    );
+    check(
+        keys,
+        values,
+        |keys, values| attention(queries.clone(), keys, values, &shared, mask, false),
+        |keys, values| plain_attention(queries.clone(), keys, values, segments, mask),
+    );
+}
+
+#[test]
+fn eager_attention_agrees_where_there_is_no_padding() {
+    let packed = [segment(0, 0, 1), segment(0, 1, 66), segment(0, 67, 13)];
+    let branched = [segment(0, 0, 75), branch(0, 70, 75, 5)];
+    for (segments, mask) in [
+        (&[segment(0, 0, 80)][..], AttentionMask::Causal),
+        (&packed, AttentionMask::Causal),
+        (&branched, AttentionMask::Causal),
+        (&[segment(0, 0, 80)], AttentionMask::Full),
+    ] {
+        let kv = if mask == AttentionMask::Full { 4 } else { 2 };
+        let (shared, values) = (segments.into(), numbers([1, kv, 80, 6], 3));
         check(
-            queries.clone(),
-            keys.clone(),
-            |queries, keys| attention(queries, keys, values.clone(), &shared, sees),
-            |queries, keys| plain_attention(queries, keys, values.clone(), &segments, sees),
-        );
-        check(
-            keys,
-            values,
-            |keys, values| attention(queries.clone(), keys, values, &shared, sees),
-            |keys, values| plain_attention(queries.clone(), keys, values, &segments, sees),
+            numbers([1, 4, 80, 6], 1) * 0.7,
+            numbers([1, kv, 80, 6], 2),
+            |queries, keys| attention(queries, keys, values.clone(), &shared, mask, true),
+            |queries, keys| plain_attention(queries, keys, values.clone(), segments, mask),
         );
     }
 }
@@ -123,7 +168,7 @@ proptest! {
         padding in 0_usize..5,
         seed in 0_u32..1000,
         n_shared in 0_usize..90,
-        sees in prop::sample::select(BOTH.to_vec()),
+        mask in prop::sample::select(MASKS.to_vec()),
     ) {
         let mut start = 0;
         let segments = lengths.iter().map(|&length| {
@@ -134,40 +179,24 @@ proptest! {
         });
         let segments: Vec<Segment> = segments.collect();
         let t = start + padding;
-        let shared: std::sync::Arc<[Segment]> = segments.clone().into();
         let [queries, keys, values] =
             [(kv * group, 1), (kv, 2), (kv, 3)].map(|(heads, salt)| numbers([1, heads, t, d], seed * 4 + salt) * 0.7);
-        check(
-            queries.clone(),
-            keys.clone(),
-            |queries, keys| attention(queries, keys, values.clone(), &shared, sees),
-            |queries, keys| plain_attention(queries, keys, values.clone(), &segments, sees),
-        );
-        check(
-            queries,
-            values.clone(),
-            |queries, values| attention(queries, keys.clone(), values, &shared, sees),
-            |queries, values| plain_attention(queries, keys.clone(), values, &segments, sees),
-        );
+        check_all(queries, keys, values, &segments, mask);
     }
 }
 
 #[test]
 fn attention_does_not_depend_on_threads() {
-    let segments: std::sync::Arc<[Segment]> = [segment(0, 0, 1400)].into();
-    let run = || {
-        let inputs = [1, 2, 3].map(|seed| leaf(&numbers([1, if seed == 1 { 4 } else { 2 }, 1400, 96], seed)));
-        let [queries, keys, values] = inputs.clone();
-        let output = attention(queries, keys, values, &segments, Sees::Earlier);
-        let gradients = (output.clone() * numbers(output.dims(), 7)).sum().backward();
-        inputs.map(|input| input.grad(&gradients).unwrap().into_data())
-    };
+    let segments: Arc<[Segment]> = [segment(0, 0, 1400)].into();
     let [one, three] = [1, 3].map(|threads| {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap()
-            .install(run)
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(|| {
+            let inputs = [1, 2, 3].map(|seed| leaf(&numbers([1, if seed == 1 { 4 } else { 2 }, 1400, 96], seed)));
+            let [queries, keys, values] = inputs.clone();
+            let output = attention(queries, keys, values, &segments, AttentionMask::Causal, false);
+            let gradients = (output.clone() * numbers(output.dims(), 7)).sum().backward();
+            inputs.map(|input| input.grad(&gradients).unwrap().into_data())
+        })
     });
     assert_eq!(one, three);
 }

@@ -1,12 +1,12 @@
-//! Where each patch stands while a block attends: windows or frames side by side, equal sizes together.
+//! The order of patches while a block attends: windows or frames end to end, equal sizes together.
 //!
-//! Everything but attention treats patches one by one, so patches may stand in any order as long as those that attend
-//! to each other are neighbours. Groups of equal size, of all images at once, then form one dense batch: no mask, no
-//! loop over images, no scores that are thrown away. Pure index arithmetic; no tensors here.
+//! Everything but attention treats patches one by one, so patches may be in any order as long as those that attend to
+//! each other are neighbors. Groups of equal size, of all images at once, then form one dense batch: no mask, no loop
+//! over images, no scores that are thrown away. Pure index arithmetic; no tensors here.
 
 use std::collections::HashMap;
 
-/// Groups of equal size that stand one after the other.
+/// Consecutive groups of equal size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     /// How many groups.
@@ -18,9 +18,9 @@ pub(super) struct Run {
 /// An order of all merge units, cut into groups that attend within themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Arrangement {
-    /// For each place, the merge unit that stands there, numbered in reading order.
+    /// The merge units, numbered in reading order.
     pub order: Vec<usize>,
-    /// The groups, from the first place to the last.
+    /// The groups, from the first unit to the last.
     pub runs: Vec<Run>,
 }
 
@@ -44,34 +44,34 @@ impl Arrangement {
         }
     }
 
-    /// For each place of this arrangement, the place of `other` where the same unit stands; none if they agree.
-    pub fn places_in(&self, other: &Self) -> Option<Vec<usize>> {
+    /// For each unit of this arrangement, its index in `other`; none if they agree.
+    pub fn indexes_in(&self, other: &Self) -> Option<Vec<usize>> {
         (self.order != other.order).then(|| {
             let inverse = inverse(&other.order);
             self.order.iter().map(|&unit| inverse[unit]).collect()
         })
     }
 
-    /// For each unit in reading order, its place; none if the units stand in reading order already.
-    pub fn places_in_reading_order(&self) -> Option<Vec<usize>> {
+    /// For each unit in reading order, its index; none if the units are in reading order already.
+    pub fn indexes_in_reading_order(&self) -> Option<Vec<usize>> {
         (!self.is_reading_order()).then(|| inverse(&self.order))
     }
 
-    /// Whether each unit stands at its own number.
+    /// Whether the units are in reading order.
     pub fn is_reading_order(&self) -> bool {
-        self.order.iter().enumerate().all(|(place, &unit)| place == unit)
+        self.order.iter().enumerate().all(|(index, &unit)| index == unit)
     }
 }
 
 fn inverse(order: &[usize]) -> Vec<usize> {
     let mut inverse = vec![0; order.len()];
-    for (place, &unit) in order.iter().enumerate() {
-        inverse[unit] = place;
+    for (index, &unit) in order.iter().enumerate() {
+        inverse[unit] = index;
     }
     inverse
 }
 
-/// Frames side by side: what the blocks of `fullatt_block_indexes` attend within.
+/// Frames end to end: what the blocks of `fullatt_block_indexes` attend within.
 ///
 /// `grids` are `[time, height, width]` in patches, `merge` is `spatial_merge_size`.
 pub(super) fn frames(grids: &[[usize; 3]], merge: usize) -> Arrangement {
@@ -87,10 +87,10 @@ pub(super) fn frames(grids: &[[usize; 3]], merge: usize) -> Arrangement {
     Arrangement::of(groups)
 }
 
-/// Windows side by side: squares of `window` × `window` merge units, smaller at the right and lower edges.
+/// Windows end to end: squares of `window` × `window` merge units, smaller at the right and lower edges.
 ///
 /// Source: `get_window_index` of transformers 4.57. Differs: windows of equal size are gathered from all images, which
-/// changes no result, as windows never see each other.
+/// changes no result, as windows never attend to each other.
 pub(super) fn windows(grids: &[[usize; 3]], merge: usize, window: usize) -> Arrangement {
     let mut groups = Vec::new();
     let mut first = 0;
@@ -99,11 +99,12 @@ pub(super) fn windows(grids: &[[usize; 3]], merge: usize, window: usize) -> Arra
         for _ in 0..time {
             for top in (0..rows).step_by(window) {
                 for left in (0..columns).step_by(window) {
-                    let unit = |row: usize| {
+                    let mut group = Vec::new();
+                    for row in top..(top + window).min(rows) {
                         let start = first + row * columns;
-                        start + left..start + (left + window).min(columns)
-                    };
-                    groups.push((top..(top + window).min(rows)).flat_map(unit).collect());
+                        group.extend(start + left..start + (left + window).min(columns));
+                    }
+                    groups.push(group);
                 }
             }
             first += rows * columns;
@@ -134,7 +135,7 @@ fn product(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> 
 }
 
 /// Cosines and sines of the two-dimensional rotary embedding, each `[patch, head_dim / 2]`, row-major: the first
-/// quarter of a head turns with the patch's row, the second with its column, each against its fellow half a head on.
+/// quarter of a head is rotated by the patch's row, the second by its column, each paired with the value half a head on.
 pub(super) fn rotary_angles(coordinates: &[[usize; 2]], head_dim: usize) -> (Vec<f32>, Vec<f32>) {
     const THETA: f32 = 10_000.0;
     let frequencies: Vec<f32> = (0..head_dim / 4)
@@ -160,7 +161,7 @@ mod tests {
 
     /// The example of the published code's comments: a grid that no window divides.
     #[test]
-    fn windows_of_equal_size_stand_together_and_cover_every_unit_once() {
+    fn windows_of_equal_size_come_together_and_cover_every_unit_once() {
         // 5 × 3 units with windows of 2 × 2: sizes 4, 2 / 4, 2 / 2, 1.
         let arrangement = windows(&[[1, 10, 6]], 2, 2);
         assert_eq!(
@@ -179,19 +180,19 @@ mod tests {
         let grids = [[1, 4, 4]; 3];
         let (windows, frames) = (windows(&grids, 2, 4), frames(&grids, 2));
         assert_eq!(windows.runs, [Run { groups: 3, units: 4 }]);
-        assert_eq!(windows.places_in(&frames), None);
-        assert_eq!(windows.places_in_reading_order(), None);
+        assert_eq!(windows.indexes_in(&frames), None);
+        assert_eq!(windows.indexes_in_reading_order(), None);
     }
 
     #[test]
     fn going_to_another_arrangement_and_back_changes_nothing() {
         let grids = [[2, 10, 6], [1, 4, 6], [1, 2, 2]];
         let (windows, frames) = (windows(&grids, 2, 2), frames(&grids, 2));
-        let there = windows.places_in(&frames).expect("the orders differ");
-        let moved: Vec<usize> = there.iter().map(|&place| frames.order[place]).collect();
+        let there = windows.indexes_in(&frames).expect("the orders differ");
+        let moved: Vec<usize> = there.iter().map(|&index| frames.order[index]).collect();
         assert_eq!(moved, windows.order);
-        let back = windows.places_in_reading_order().expect("windows reorder");
-        let restored: Vec<usize> = back.iter().map(|&place| windows.order[place]).collect();
+        let back = windows.indexes_in_reading_order().expect("windows reorder");
+        let restored: Vec<usize> = back.iter().map(|&index| windows.order[index]).collect();
         assert_eq!(restored, (0..restored.len()).collect::<Vec<_>>());
     }
 

@@ -1,28 +1,29 @@
 //! One block of the vision tower: attention within groups of patches, then a feed-forward layer.
 
+use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
-use burn::tensor::{Device, Tensor};
 
+use super::super::config::{FeedForwardKind, VisionConfig};
 use super::arrangement::Run;
+use crate::attention::full_attention;
 use crate::error::Error;
-use crate::families::qwen2_5_vl::{FeedForwardKind, VisionConfig};
-use crate::linear::{Linear, swiglu};
+use crate::kernels::{Qkv, swiglu};
+use crate::linear::Linear;
 use crate::norm::Norm;
 use crate::parameter::{AnyParameter, Parameters};
 use crate::rope::Rotary;
-use crate::text::attention::{Projected, mix_all};
 use crate::weights::WeightReader;
 
 /// Added to the mean square by every norm of the tower; the published code has it fixed.
 pub(super) const NORM_EPSILON: f64 = 1e-6;
 
-/// What attention needs to know of the order in which patches stand.
+/// The groups of patches that attend to each other.
 pub(super) struct Attended {
-    /// Groups of equal size, one after the other, in merge units.
+    /// Runs of groups of equal size, in merge units.
     pub runs: Vec<Run>,
     /// Patches in a merge unit.
     pub patches_per_unit: usize,
-    /// The turns of all patches in that order, as one sequence.
+    /// The rotations of all patches in that order, as one sequence.
     pub rotary: Rotary,
 }
 
@@ -59,31 +60,29 @@ enum VisionMlp {
 
 impl VisionBlock {
     /// Reads the weights under `key`.
-    pub fn load(reader: &mut WeightReader, key: &str, config: &VisionConfig, device: &Device) -> Result<Self, Error> {
+    pub fn load(reader: &mut WeightReader, key: &str, config: &VisionConfig) -> Result<Self, Error> {
         let (d, inner) = (config.hidden_size, config.intermediate_size);
-        let mut linear = |name: &str, shape| Linear::load(reader, &format!("{key}.{name}"), shape, true, device);
         let attention = VisionAttention {
-            qkv: linear("attn.qkv", [3 * d, d])?,
-            proj: linear("attn.proj", [d, d])?,
+            qkv: Linear::load(reader, &format!("{key}.attn.qkv"), [3 * d, d], true)?,
+            proj: Linear::load(reader, &format!("{key}.attn.proj"), [d, d], true)?,
             n_heads: config.num_heads,
         };
         let mlp = match config.feed_forward {
             FeedForwardKind::Gated => VisionMlp::Gated {
-                gate_proj: linear("mlp.gate_proj", [inner, d])?,
-                up_proj: linear("mlp.up_proj", [inner, d])?,
-                down_proj: linear("mlp.down_proj", [d, inner])?,
+                gate_proj: Linear::load(reader, &format!("{key}.mlp.gate_proj"), [inner, d], true)?,
+                up_proj: Linear::load(reader, &format!("{key}.mlp.up_proj"), [inner, d], true)?,
+                down_proj: Linear::load(reader, &format!("{key}.mlp.down_proj"), [d, inner], true)?,
             },
             FeedForwardKind::Plain => VisionMlp::Plain {
-                fc1: linear("mlp.fc1", [inner, d])?,
-                fc2: linear("mlp.fc2", [d, inner])?,
+                fc1: Linear::load(reader, &format!("{key}.mlp.fc1"), [inner, d], true)?,
+                fc2: Linear::load(reader, &format!("{key}.mlp.fc2"), [d, inner], true)?,
             },
         };
         let kind = (config.norm, NORM_EPSILON);
-        let mut norm = |name: &str| Norm::load(reader, &format!("{key}.{name}"), d, kind, device);
         Ok(Self {
-            norm1: norm("norm1")?,
+            norm1: Norm::load(reader, &format!("{key}.norm1"), d, kind)?,
             attention,
-            norm2: norm("norm2")?,
+            norm2: Norm::load(reader, &format!("{key}.norm2"), d, kind)?,
             mlp,
         })
     }
@@ -104,34 +103,29 @@ impl VisionAttention {
         let projected = self.qkv.forward(hidden); // [p, 3 d]
         // Half of the usual 1/√head_dim is in the queries and half in the keys, where it costs nothing.
         let factor = (head_dim as f64).powf(-0.25);
-        let turned = attended
-            .rotary
-            .turn_heads(projected.clone().narrow(1, 0, 2 * width), factor);
-        let turned = turned.reshape([2 * n_heads, n_patches, head_dim]);
+        let queries_and_keys = projected.clone().narrow(1, 0, 2 * width);
+        let queries_and_keys = attended.rotary.apply(queries_and_keys, factor);
+        let queries_and_keys = queries_and_keys.reshape([2 * n_heads, n_patches, head_dim]);
         let values = projected.narrow(1, 2 * width, width);
         let values = values.reshape([n_patches, n_heads, head_dim]).swap_dims(0, 1); // [h, p, head_dim]
-        let queries = turned.clone().narrow(0, 0, n_heads);
-        let keys = turned.narrow(0, n_heads, n_heads);
+        let queries = queries_and_keys.clone().narrow(0, 0, n_heads);
+        let keys = queries_and_keys.narrow(0, n_heads, n_heads);
 
-        let mut mixed = Vec::with_capacity(attended.runs.len());
+        let mut outputs = Vec::with_capacity(attended.runs.len());
         let mut first = 0;
         for run in &attended.runs {
             let length = run.units * attended.patches_per_unit;
             let patches = run.groups * length;
-            let part = |tensor: &Tensor<3>| {
-                let part = tensor.clone().narrow(1, first, patches);
+            let [queries, keys, values] = [&queries, &keys, &values].map(|all| {
+                let part = all.clone().narrow(1, first, patches);
                 part.reshape([n_heads, run.groups, length, head_dim])
-            };
-            let attention = mix_all(Projected {
-                queries: part(&queries),
-                keys: part(&keys),
-                values: part(&values),
             });
-            mixed.push(attention.reshape([n_heads, patches, head_dim]));
+            let output = full_attention(Qkv { queries, keys, values });
+            outputs.push(output.reshape([n_heads, patches, head_dim]));
             first += patches;
         }
-        self.proj
-            .forward(Tensor::cat(mixed, 1).swap_dims(0, 1).reshape([n_patches, width]))
+        let output = Tensor::cat(outputs, 1).swap_dims(0, 1).reshape([n_patches, width]);
+        self.proj.forward(output)
     }
 }
 

@@ -1,10 +1,10 @@
-//! The projector: each square of neighbouring patches becomes one row of the language model's width.
+//! The projector: each square of neighboring patches becomes one row of the language model's width.
 
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 
+use super::super::config::VisionConfig;
 use super::block::NORM_EPSILON;
 use crate::error::Error;
-use crate::families::qwen2_5_vl::VisionConfig;
 use crate::linear::Linear;
 use crate::norm::Norm;
 use crate::parameter::{AnyParameter, Parameters};
@@ -20,24 +20,14 @@ pub(super) struct PatchMerger {
 
 impl PatchMerger {
     /// Reads `visual.merger.{ln_q,mlp.0,mlp.2}`.
-    pub fn load(reader: &mut WeightReader, config: &VisionConfig, device: &Device) -> Result<Self, Error> {
-        let merged = config.hidden_size * config.spatial_merge_size.pow(2);
+    pub fn load(reader: &mut WeightReader, config: &VisionConfig) -> Result<Self, Error> {
+        let (d, d_vision) = (config.out_hidden_size, config.hidden_size);
+        let merged = d_vision * config.spatial_merge_size.pow(2);
+        let kind = (config.norm, NORM_EPSILON);
         Ok(Self {
-            ln_q: Norm::load(
-                reader,
-                "visual.merger.ln_q",
-                config.hidden_size,
-                (config.norm, NORM_EPSILON),
-                device,
-            )?,
-            expand: Linear::load(reader, "visual.merger.mlp.0", [merged, merged], true, device)?,
-            project: Linear::load(
-                reader,
-                "visual.merger.mlp.2",
-                [config.out_hidden_size, merged],
-                true,
-                device,
-            )?,
+            ln_q: Norm::load(reader, "visual.merger.ln_q", d_vision, kind)?,
+            expand: Linear::load(reader, "visual.merger.mlp.0", [merged, merged], true)?,
+            project: Linear::load(reader, "visual.merger.mlp.2", [d, merged], true)?,
         })
     }
 

@@ -1,4 +1,4 @@
-//! What is wrong with a safetensors file that cannot be opened, with the key it is wrong for.
+//! The problem of a safetensors file that cannot be opened, and the key it belongs to.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,8 +29,8 @@ pub(super) fn broken_file(path: &Path, bytes: &[u8], error: &SafeTensorError) ->
         SafeTensorError::TensorInvalidInfo => "damaged: a tensor's shape and its length disagree".to_owned(),
         other => format!("not a readable safetensors file: {other}"),
     };
-    match first_fault(bytes) {
-        Some((key, fault)) => tensor(path, &key, format!("{fault} ({problem})")),
+    match first_problem(bytes) {
+        Some((key, of_tensor)) => tensor(path, &key, format!("{of_tensor} ({problem})")),
         None => Error::File {
             path: path.to_owned(),
             problem,
@@ -46,29 +46,36 @@ fn tensor(path: &Path, key: &str, problem: String) -> Error {
     }
 }
 
-/// The first tensor, in the order of their places, that the header describes and the file cannot hold so.
-fn first_fault(bytes: &[u8]) -> Option<(String, String)> {
+/// The first tensor, in the order of their places, whose entry in the header does not fit the file.
+fn first_problem(bytes: &[u8]) -> Option<(String, String)> {
     let (length, rest) = bytes.split_first_chunk::<8>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let (header, data) = rest.split_at_checked(length)?;
     let header: BTreeMap<String, Value> = serde_json::from_slice(header).ok()?;
-    let tensors = header.iter().filter(|(key, _)| *key != "__metadata__");
-    let faults = tensors.filter_map(|(key, info)| fault(info, data.len()).map(|(place, fault)| (place, key, fault)));
-    let (_, key, fault) = faults.min_by_key(|(place, _, _)| *place)?;
-    Some((key.clone(), fault))
+    header
+        .into_iter()
+        .filter(|(key, _)| key != "__metadata__")
+        .filter_map(|(key, info)| problem_of(&info, data.len()).map(|(start, problem)| (start, key, problem)))
+        .min_by_key(|(start, _, _)| *start)
+        .map(|(_, key, problem)| (key, problem))
 }
 
-/// Where a tensor begins and what is wrong with its entry, if anything is, in a file with so many bytes of values.
-fn fault(info: &Value, n_bytes: usize) -> Option<(u64, String)> {
-    let numbers =
-        |field: &str| -> Option<Vec<u64>> { info.get(field)?.as_array()?.iter().map(Value::as_u64).collect() };
-    let Some(&[start, end]) = numbers("data_offsets").as_deref().and_then(<[u64]>::as_array::<2>) else {
+fn numbers(info: &Value, field: &str) -> Option<Vec<u64>> {
+    info.get(field)?.as_array()?.iter().map(Value::as_u64).collect()
+}
+
+/// Where a tensor begins and the problem of its entry, if there is one, in a file with so many bytes of values.
+fn problem_of(info: &Value, n_bytes: usize) -> Option<(u64, String)> {
+    let Some(&[start, end]) = numbers(info, "data_offsets")
+        .as_deref()
+        .and_then(<[u64]>::as_array::<2>)
+    else {
         return Some((0, "damaged: expected `data_offsets` of two numbers".to_owned()));
     };
     if end > n_bytes as u64 {
         let there = (n_bytes as u64).saturating_sub(start).min(end.saturating_sub(start));
         let length = end.saturating_sub(start);
-        return Some((start, format!("cut off: {there} of its {length} bytes are there")));
+        return Some((start, format!("truncated: {there} of its {length} bytes are there")));
     }
     let size = match info.get("dtype").and_then(Value::as_str)? {
         "F64" | "I64" | "U64" => 8,
@@ -77,7 +84,7 @@ fn fault(info: &Value, n_bytes: usize) -> Option<(u64, String)> {
         "BOOL" | "I8" | "U8" | "F8_E4M3" | "F8_E5M2" => 1,
         _ => return None,
     };
-    let shape = numbers("shape")?;
+    let shape = numbers(info, "shape")?;
     let expected = shape.iter().try_fold(size, |size: u64, width| size.checked_mul(*width));
     if expected == end.checked_sub(start) {
         return None;

@@ -1,4 +1,4 @@
-//! Sharded checkpoints that are broken: every message names the file and the key.
+//! Damaged sharded checkpoints: every message names the file and the key.
 
 #[path = "common/resaved.rs"]
 mod resaved;
@@ -65,7 +65,7 @@ fn the_first_tensor_that_a_truncated_shard_has_lost_is_named() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     let last = format!(
-        "model-00002-of-00003.safetensors: tensor `{}`: cut off",
+        "model-00002-of-00003.safetensors: tensor `{}`: truncated",
         keys[keys.len() - 1]
     );
     check(&folder, &[&last, "truncated or damaged"]);

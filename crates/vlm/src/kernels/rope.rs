@@ -1,29 +1,50 @@
-//! Turning queries and keys and putting heads before tokens, in one pass.
+//! Rotary position embedding (RoPE) of queries and keys, and heads put before tokens, in one pass.
 
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, tensor, values};
+use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
 
 /// Cosine and sine of every pair `(i, i + head_dim / 2)` of a head, for every token: `[n, head_dim / 2]` each.
 #[derive(Clone, Debug)]
-pub(crate) struct RotaryTable {
+pub(crate) struct RopeTable {
     pub cos: Arc<[f32]>,
     pub sin: Arc<[f32]>,
 }
 
-/// Turns the heads of `x` `[b·t, h·head_dim]` by the tokens' angles, lengthens them by `factor` and gives them out as
-/// `[b, h, t, head_dim]`.
-pub(crate) fn rotate_heads(
+/// Rotates the heads of each token by its angles, scales them by `factor` and puts heads before tokens.
+///
+/// Shapes: `x` `[b·t, h·head_dim]` → `[b, h, t, head_dim]`.
+pub(crate) fn apply_rope(
     x: Tensor<2>,
-    table: &RotaryTable,
-    [b, t]: [usize; 2],
+    table: &RopeTable,
+    shape: [usize; 2],
     head_dim: usize,
-    factor: f32,
+    factor: f64,
 ) -> Tensor<4> {
+    if supported(&x) {
+        fused(x, table, shape, head_dim, factor)
+    } else {
+        composed(x, table, shape, head_dim, factor)
+    }
+}
+
+pub(super) fn composed(x: Tensor<2>, table: &RopeTable, [b, t]: [usize; 2], head_dim: usize, factor: f64) -> Tensor<4> {
+    let (half, device) = (head_dim / 2, x.device().without_autodiff());
+    let [cos, sin] = [&table.cos, &table.sin]
+        .map(|values| Tensor::<4>::from_data(TensorData::new(values.to_vec(), [b, t, 1, half]), &device) * factor);
+    let heads = x.dims()[1] / head_dim;
+    let x = x.reshape([b, t, heads, head_dim]);
+    let (first, second) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    let rotated_first = first.clone() * cos.clone() - second.clone() * sin.clone();
+    let rotated_second = second * cos + first * sin;
+    Tensor::cat(vec![rotated_first, rotated_second], 3).swap_dims(1, 2)
+}
+
+fn fused(x: Tensor<2>, table: &RopeTable, [b, t]: [usize; 2], head_dim: usize, factor: f64) -> Tensor<4> {
     let [_, width] = x.dims();
     let input = Input::new(x);
     let kept = Gradient {
@@ -31,9 +52,9 @@ pub(crate) fn rotate_heads(
         t,
         head_dim,
         width,
-        factor,
+        factor: factor as f32,
     };
-    let output = kept.turn_to_heads(values(&input.value));
+    let output = kept.rotate_to_heads(values(&input.value));
     record([input.node], tensor(output, [b, width / head_dim, t, head_dim]), || {
         kept
     })
@@ -41,16 +62,16 @@ pub(crate) fn rotate_heads(
 
 #[derive(Clone, Debug)]
 struct Gradient {
-    table: RotaryTable,
+    table: RopeTable,
     t: usize,
     head_dim: usize,
-    // Of a token's row: all heads side by side.
+    // Of a token's row: all heads end to end.
     width: usize,
     factor: f32,
 }
 
 impl Gradient {
-    fn turn_to_heads(&self, rows: &[f32]) -> Vec<f32> {
+    fn rotate_to_heads(&self, rows: &[f32]) -> Vec<f32> {
         let Self { t, head_dim, width, .. } = *self;
         let mut heads = vec![0.0; rows.len()];
         heads
@@ -61,27 +82,27 @@ impl Gradient {
                 for (token_idx, output) in head.chunks_mut(head_dim).enumerate() {
                     let token_idx = sequence * t + token_idx;
                     let start = token_idx * width + offset;
-                    self.turn(token_idx, &rows[start..start + head_dim], output, 1.0);
+                    self.rotate(token_idx, &rows[start..start + head_dim], output, 1.0);
                 }
             });
         heads
     }
 
-    // The way back of a turn is the turn the other way.
-    fn turn_to_rows(&self, heads: &[f32]) -> Vec<f32> {
+    // The gradient of a rotation is the rotation by the opposite angle.
+    fn rotate_to_rows(&self, heads: &[f32]) -> Vec<f32> {
         let Self { t, head_dim, width, .. } = *self;
         let mut rows = vec![0.0; heads.len()];
         rows.par_chunks_mut(width).enumerate().for_each(|(token_idx, row)| {
-            let (sequence, place) = (token_idx / t, token_idx % t);
+            let (sequence, in_sequence) = (token_idx / t, token_idx % t);
             for (head, output) in row.chunks_mut(head_dim).enumerate() {
-                let start = ((sequence * (width / head_dim) + head) * t + place) * head_dim;
-                self.turn(token_idx, &heads[start..start + head_dim], output, -1.0);
+                let start = ((sequence * (width / head_dim) + head) * t + in_sequence) * head_dim;
+                self.rotate(token_idx, &heads[start..start + head_dim], output, -1.0);
             }
         });
         rows
     }
 
-    fn turn(&self, token_idx: usize, input: &[f32], output: &mut [f32], direction: f32) {
+    fn rotate(&self, token_idx: usize, input: &[f32], output: &mut [f32], direction: f32) {
         let half = self.head_dim / 2;
         let angles = token_idx * half..(token_idx + 1) * half;
         let (cos, sin) = (&self.table.cos[angles.clone()], &self.table.sin[angles]);
@@ -97,7 +118,7 @@ impl Gradient {
 
 impl FusedGradient<1> for Gradient {
     fn inputs_from_output(self, output: FlexTensor, wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let rows = self.turn_to_rows(values(&output));
+        let rows = self.rotate_to_rows(values(&output));
         let n = rows.len() / self.width;
         [wanted[0].then(|| tensor(rows, [n, self.width]))]
     }

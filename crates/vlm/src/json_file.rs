@@ -1,0 +1,22 @@
+//! JSON files of a model's folder.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// Reads a JSON file of a model's folder; `None` if there is none.
+///
+/// Errors: `Io` when it cannot be read; `File` when it is not JSON.
+pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&fs_err::read(path)?)
+        .map(Some)
+        .map_err(|error| Error::File {
+            path: path.to_owned(),
+            problem: format!("expected JSON: {error}"),
+        })
+}
