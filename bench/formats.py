@@ -197,7 +197,7 @@ def our_text_formats(folder, rows, pictures):
 def back(folder, path, rows, pictures):
     """Converts a file of theirs to ours and compares."""
     report = check(path)
-    assert report["errors"] == 0, report["findings"]
+    assert report["errors"] == 0, report["problems"]
     out = folder / "back" / (path.stem + ".jsonl")
     report = convert(path, out, "openai")
     read = [json.loads(line) for line in out.read_text().splitlines()]

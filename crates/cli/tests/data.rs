@@ -5,7 +5,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use serde_json::{Value, json};
 
-/// A PNG of one grey pixel.
+/// A PNG of one gray pixel.
 const PIXEL: &[u8] =
     b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x01\x00\x00\x00\x01\
                        \x08\x00\x00\x00\x00\x3a\x7e\x9b\x55\x00\x00\x00\x0a\x49\x44\x41\x54\x78\x9c\x63\x60\x00\x00\x00\
@@ -32,7 +32,7 @@ fn row(id: &str, image: &str) -> Value {
     })
 }
 
-/// A folder with a file of ours and its picture.
+/// A folder with a file of our own format and its image.
 fn folder_with(rows: &[Value]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs_err::write(folder.path().join("a.png"), PIXEL).unwrap();
@@ -42,7 +42,7 @@ fn folder_with(rows: &[Value]) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_sound_file_is_described() {
+fn a_valid_file_is_described() {
     let folder = folder_with(&[row("one", "a.png"), row("two", "a.png")]);
     let (code, stdout, stderr) = scruple(folder.path(), &["data", "check", "d.jsonl"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
@@ -50,7 +50,7 @@ fn a_sound_file_is_described() {
     d.jsonl: openai
 
     rows        2
-    items       2, 2 labelled
+    items       2, 2 labeled
     images      2
     turns       4: assistant 2, user 2
     kinds       1: benign 2
@@ -71,7 +71,7 @@ fn errors_end_with_3_and_each_is_named_by_row() {
     d.jsonl: openai
 
     rows        4
-    items       3, 3 labelled
+    items       3, 3 labeled
     images      3
     turns       6: assistant 3, user 3
     kinds       1: benign 3
@@ -80,10 +80,10 @@ fn errors_end_with_3_and_each_is_named_by_row() {
     warnings    1
 
     warning: duplicate_content (1)
-      row 3 `one`: the same text and pictures stand already in row 1
+      row 3 `one`: row 1 has the same text and images already
 
     error: duplicate_id (1)
-      row 3 `one`: id `one` stands already in row 1: expected unique ids
+      row 3 `one`: row 1 has the id `one` already: expected unique ids
 
     error: empty_message (1)
       row 2 `two`: message 2, the assistant's, is empty
@@ -97,9 +97,10 @@ fn errors_end_with_3_and_each_is_named_by_row() {
     let (code, stdout, _) = scruple(folder.path(), &["data", "check", "d.jsonl", "--json"]);
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, &report["rows"], &report["errors"]), (3, &json!(4), &json!(4)));
-    assert_eq!(report["faults"]["missing_image"], 1);
-    let findings = report["findings"].as_array().unwrap();
-    let missing = findings.iter().find(|found| found["kind"] == "missing_image").unwrap();
+    assert_eq!(report["problem_counts"]["missing_image"], 1);
+    let mut problems = report["problems"].as_array().unwrap().iter();
+    let missing = problems.find(|problem| problem["kind"] == "missing_image").unwrap();
+    assert_eq!(missing["message"], "b.png: no such file");
     assert_eq!(
         (&missing["row"], &missing["id"], &missing["image"]),
         (&json!(2), &json!("two"), &json!("b.png"))
@@ -109,13 +110,13 @@ fn errors_end_with_3_and_each_is_named_by_row() {
     let (code, stdout, stderr) = scruple(folder.path(), &convert);
     assert_eq!((code, stdout.as_str()), (3, ""));
     let expected = "error: d.jsonl: row 4: expected a JSON object, got []\n\n\
-                    hint: `scruple data check d.jsonl` lists all that is wrong with it\n";
+                    hint: `scruple data check d.jsonl` lists all problems\n";
     assert_eq!(stderr, expected);
     assert!(!folder.path().join("o.jsonl").exists());
 }
 
 #[test]
-fn a_conversion_tells_what_it_could_not_keep() {
+fn a_conversion_reports_what_it_could_not_keep() {
     let folder = folder_with(&[row("one", "a.png"), row("two", "a.png")]);
     let table = ["data", "convert", "d.jsonl", "--to", "vlmevalkit", "--out", "t/d.tsv"];
     let (code, stdout, stderr) = scruple(folder.path(), &table);
@@ -124,7 +125,7 @@ fn a_conversion_tells_what_it_could_not_keep() {
     2 of 2 items, openai to vlmevalkit: t/d.tsv
 
     not kept, or not as it was:
-      note        2 rows  from row 1: read back otherwise: {"seen":1} as "{\"seen\":1}"
+      note        2 rows  from row 1: read back as "{\"seen\":1}" instead of {"seen":1}
     "#);
     let back = [
         "data",
@@ -150,16 +151,16 @@ fn a_conversion_tells_what_it_could_not_keep() {
 }
 
 #[test]
-fn wrong_names_and_endings_are_wrong_usage() {
+fn wrong_names_and_extensions_are_wrong_usage() {
     let folder = folder_with(&[row("one", "a.png")]);
     for (arguments, expected) in [
         (
             &["data", "convert", "d.jsonl", "--to", "parquet", "--out", "o.parquet"][..],
-            "unknown format `parquet`: expected openai, sharegpt,",
+            "unknown format `parquet`: expected alpaca, easyr1,",
         ),
         (
             &["data", "convert", "d.jsonl", "--to", "trl", "--out", "o.jsonl"],
-            "error: o.jsonl: trl is written as .parquet, got another ending",
+            "error: o.jsonl: trl is written as .parquet, got another extension",
         ),
         (&["data", "check", "d.jsonl", "--format", "csv"], "unknown format `csv`"),
     ] {

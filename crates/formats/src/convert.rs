@@ -1,36 +1,36 @@
-//! From a file of one format to a file of another: row by row, whole or not at all, with the list of what was lost.
+//! From a file of one format to a file of another: row by row, completely or not at all, with a list of what was lost.
 //!
-//! Where the target has columns the source is read twice: first for their names and types, then for their values.
+//! Where the target has columns, the source is read twice: first for their names and types, then for their values.
 
 use std::path::{Path, PathBuf};
 
 use align::progress::Progress;
+use align::run_dir::write_atomically;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::error::FormatError;
-use crate::fault::{FaultKind, Severity};
-use crate::fields::Fields;
-use crate::format::Format;
-use crate::layout::{Layout, llama_factory};
+use crate::field_reader::FieldReader;
+use crate::format::{Format, Layout};
+use crate::image_files::{ImageFiles, NotCarried};
+use crate::layouts::llama_factory;
 use crate::losses::{Loss, Losses, differences};
-use crate::picture_files::{Hindrance, PictureFiles};
+use crate::problem::{Problem, ProblemKind};
 use crate::record::Record;
-use crate::rows::{Columns, Container, Row, RowWriter, echo};
-use crate::source::{ReadRow, Source};
+use crate::record_reader::{ReadRow, RecordReader};
+use crate::rows::{self, Columns, Container, Row, RowWriter, echo};
 
-/// What is to be converted.
+/// What to convert.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvertRequest<'a> {
     /// The file to read.
     pub input: &'a Path,
-    /// Its format; found where none is given.
+    /// Its format; detected where none is given.
     pub from: Option<Format>,
     /// The file to write.
     pub output: &'a Path,
     /// Its format.
     pub to: Format,
-    /// The folder for pictures that become files; by default one beside the output.
+    /// The folder for images that become files; by default one beside the output.
     pub images: Option<&'a Path>,
 }
 
@@ -41,11 +41,11 @@ pub struct ConvertReport {
     pub from: &'static str,
     /// The format that was written.
     pub to: &'static str,
-    /// How many items were read.
+    /// The number of items read.
     pub items_read: usize,
-    /// How many items were written.
+    /// The number of items written.
     pub items_written: usize,
-    /// How many picture files were written.
+    /// The number of image files written.
     pub images_written: usize,
     /// What was not kept.
     pub losses: Vec<Loss>,
@@ -53,14 +53,14 @@ pub struct ConvertReport {
 
 /// Converts a file.
 ///
-/// Errors: `Io` naming the file; `Unrecognised`; `Malformed` naming the first row at fault, in which case nothing is
-/// written; `Container` for an output's name with the wrong ending; `Nothing` where no item has a place in the target;
+/// Errors: `Io` naming the file; `Unrecognized`; `Malformed` naming the first malformed row, in which case nothing is
+/// written; `Container` for an output with the wrong file extension; `Nothing` where the target can hold no item;
 /// `Interrupted`.
 pub fn convert(request: &ConvertRequest, progress: &mut dyn Progress) -> Result<ConvertReport, FormatError> {
     let container = request.to.container_for(request.output)?;
-    let from = Source::open(request.input, request.from)?.format;
+    let from = RecordReader::open(request.input, request.from)?.format;
     let columns = if container.has_columns() {
-        survey(request, from, progress)?
+        find_columns(request, from, progress)?
     } else {
         Columns::default()
     };
@@ -70,61 +70,25 @@ pub fn convert(request: &ConvertRequest, progress: &mut dyn Progress) -> Result<
     let partial = Partial::beside(request.output);
     let mut conversion = Conversion {
         layout: request.to.layout(),
-        files: PictureFiles::new(request.output, request.to.holds(), request.images),
-        writer: RowWriter::create(&partial.path, container, &columns)?,
+        files: ImageFiles::new(request.output, request.to.images(), request.images),
+        writer: rows::create(&partial.path, container, &columns)?,
         container,
         columns,
         losses: Losses::default(),
-        read: 0,
-        written: 0,
+        n_read: 0,
+        n_written: 0,
     };
     progress.begin("converting", 0);
-    for row in rows(request.input, from)? {
-        go_on(progress)?;
+    for row in valid_rows(request.input, from)? {
+        advance(progress)?;
         conversion.take(row?)?;
     }
     progress.end();
-    let Conversion {
-        writer,
-        mut files,
-        losses,
-        read,
-        written,
-        ..
-    } = conversion;
-    let losses = losses.into_list();
-    if written == 0 {
-        let why = losses.iter().find(|loss| loss.field == "row");
-        return Err(FormatError::Nothing {
-            path: request.output.to_owned(),
-            problem: why.map_or("the source holds no items".to_owned(), |loss| {
-                format!(
-                    "none of {read} items has a place in {}: {}",
-                    request.to.name(),
-                    loss.why
-                )
-            }),
-        });
-    }
-    writer.finish()?;
-    let description = describe(request)?;
-    partial.appear(request.output)?;
-    files.keep();
-    if let Some((path, text)) = description {
-        align::run_dir::write_atomically(&path, text.as_bytes())?;
-    }
-    Ok(ConvertReport {
-        from: from.name(),
-        to: request.to.name(),
-        items_read: read,
-        items_written: written,
-        images_written: files.written,
-        losses,
-    })
+    conversion.finish(request, from, partial)
 }
 
-/// Counts a row, unless the user asked to stop.
-fn go_on(progress: &mut dyn Progress) -> Result<(), FormatError> {
+/// Counts a row, unless the user interrupted.
+fn advance(progress: &mut dyn Progress) -> Result<(), FormatError> {
     if progress.interrupted() {
         return Err(FormatError::Interrupted);
     }
@@ -132,49 +96,43 @@ fn go_on(progress: &mut dyn Progress) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// The rows of a file without errors.
-fn rows(path: &Path, format: Format) -> Result<impl Iterator<Item = Result<ReadRow, FormatError>>, FormatError> {
-    let source = Source::open(path, Some(format))?;
-    let malformed = {
-        let path = path.to_owned();
-        move |row: Option<usize>, problem: String| FormatError::Malformed {
-            path: path.clone(),
-            row,
-            problem,
-        }
-    };
-    if let Some(name) = source.missing.first() {
-        return Err(malformed(
-            None,
-            format!("expected a column `{name}`, got {}", source.columns.join(", ")),
-        ));
+/// The rows of a file, up to the first that is malformed.
+fn valid_rows(path: &Path, format: Format) -> Result<impl Iterator<Item = Result<ReadRow, FormatError>>, FormatError> {
+    let reader = RecordReader::open(path, Some(format))?;
+    if let Some(name) = reader.missing.first() {
+        let message = reader.missing_column(name);
+        return Err(FormatError::malformed(path, ProblemKind::MissingColumn, message));
     }
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(source.map(move |mut row| {
-        if let Some(fault) = row.error() {
-            return Err(malformed(Some(row.number), fault.problem.clone()));
+    let path = path.to_owned();
+    Ok(reader.map(move |mut row| {
+        if let Some(problem) = row.error() {
+            return Err(FormatError::Malformed {
+                path: path.clone(),
+                row: Some(row.number),
+                problem: problem.clone(),
+            });
         }
         for record in &mut row.records {
-            record.resolve(&folder);
+            record.resolve(path.parent().unwrap_or(Path::new("")));
         }
         Ok(row)
     }))
 }
 
 /// The columns of the target, from a first reading of the source.
-fn survey(request: &ConvertRequest, from: Format, progress: &mut dyn Progress) -> Result<Columns, FormatError> {
+fn find_columns(request: &ConvertRequest, from: Format, progress: &mut dyn Progress) -> Result<Columns, FormatError> {
     let mut layout = request.to.layout();
     let mut columns = Columns::fixed(layout.columns());
     progress.begin("reading columns", 0);
-    for row in rows(request.input, from)? {
-        go_on(progress)?;
+    for row in valid_rows(request.input, from)? {
+        advance(progress)?;
         for mut record in row?.records {
-            // What has no place is told of in the second reading.
-            if layout.place(&mut record).is_ok()
+            // Records that the target cannot hold are reported in the second reading.
+            if layout.assign_path(&mut record).is_ok()
                 && let Ok(mut row) = layout.write(&record)
             {
                 row.number = 1;
-                layout.count(&mut row);
+                layout.set_number(&mut row);
                 columns.add(&row);
             }
         }
@@ -185,74 +143,108 @@ fn survey(request: &ConvertRequest, from: Format, progress: &mut dyn Progress) -
 
 struct Conversion {
     layout: Box<dyn Layout>,
-    files: PictureFiles,
-    writer: RowWriter,
+    files: ImageFiles,
+    writer: Box<dyn RowWriter>,
     container: Container,
     columns: Columns,
     losses: Losses,
-    read: usize,
-    written: usize,
+    n_read: usize,
+    n_written: usize,
 }
 
 impl Conversion {
     fn take(&mut self, row: ReadRow) -> Result<(), FormatError> {
-        for fault in &row.faults {
-            if matches!(fault.kind, FaultKind::NotKept | FaultKind::UnsupportedColumn) {
-                let field = fault.problem.split('`').nth(1).unwrap_or("row");
-                self.losses.note(row.number, field, &fault.problem);
+        for problem in &row.problems {
+            if matches!(problem.kind, ProblemKind::NotKept | ProblemKind::UnsupportedColumn) {
+                let field = problem.message.split('`').nth(1).unwrap_or("row");
+                self.losses.note(row.number, field, &problem.message);
             }
         }
         for record in row.records {
-            self.read += 1;
+            self.n_read += 1;
             match self.carry(record) {
                 Ok((written, lost)) => {
                     for (field, why) in lost {
                         self.losses.note(row.number, &field, why);
                     }
                     self.writer.write(&written)?;
-                    self.written += 1;
+                    self.n_written += 1;
                 }
-                Err(Hindrance::Item(why)) => self.losses.note(row.number, "row", why),
-                Err(Hindrance::Output(error)) => return Err(error),
+                Err(NotCarried::Item(why)) => self.losses.note(row.number, "row", why),
+                Err(NotCarried::Output(error)) => return Err(error),
             }
         }
         Ok(())
     }
 
     /// The row for a record, and what is lost of it.
-    fn carry(&mut self, mut record: Record) -> Result<(Row, Vec<(String, String)>), Hindrance> {
+    fn carry(&mut self, mut record: Record) -> Result<(Row, Vec<(String, String)>), NotCarried> {
         let extra = record.extra.clone();
-        let place = self.layout.place(&mut record).map_err(Hindrance::Item)?;
-        // Whether the format takes the record at all, before its pictures are carried anywhere.
-        self.written(&self.files.with_stand_ins(&record))
-            .map_err(Hindrance::Item)?;
-        let mut record = self.files.carry(&record, place.as_deref())?;
-        let (row, read_back) = self.written(&record).map_err(Hindrance::Item)?;
-        // A place that was given is nothing that could be lost.
+        let path = self.layout.assign_path(&mut record).map_err(NotCarried::Item)?;
+        // Whether the format can hold the record at all, before its images are carried anywhere.
+        self.write(&self.files.with_stand_ins(&record))
+            .map_err(NotCarried::Item)?;
+        let mut record = self.files.carry(&record, path.as_deref())?;
+        let (row, read_back) = self.write(&record).map_err(NotCarried::Item)?;
+        // Fields that were added for the path cannot be lost.
         record.extra = extra;
         Ok((row, differences(&record, &read_back)))
     }
 
     /// The row for a record, and the record that it will be read as.
-    fn written(&self, record: &Record) -> Result<(Row, Record), String> {
+    fn write(&self, record: &Record) -> Result<(Row, Record), String> {
         let mut row = self.layout.write(record)?;
-        row.number = self.written + 1;
-        self.layout.count(&mut row);
-        let mut faults = Vec::new();
-        let read_back = self
-            .layout
-            .read(Fields::new(echo(&row, self.container, &self.columns), &mut faults));
-        if let Some(fault) = faults.iter().find(|fault| fault.kind.severity() == Severity::Error) {
-            return Err(format!("it would not be read back: {}", fault.problem));
+        row.number = self.n_written + 1;
+        self.layout.set_number(&mut row);
+        let mut problems = Vec::new();
+        let echoed = echo(&row, self.container, &self.columns);
+        let read_back = self.layout.read(FieldReader::new(echoed, &mut problems));
+        if let Some(Problem { message, .. }) = problems.into_iter().find(Problem::is_error) {
+            return Err(format!("it would not be read back: {message}"));
         }
         match <[Record; 1]>::try_from(read_back) {
             Ok([read_back]) => Ok((row, read_back)),
             Err(_) => Err("it would not be read back as one item".into()),
         }
     }
+
+    /// Makes the output appear.
+    fn finish(
+        mut self,
+        request: &ConvertRequest,
+        from: Format,
+        partial: Partial,
+    ) -> Result<ConvertReport, FormatError> {
+        let losses = self.losses.into_list();
+        let to = request.to.name();
+        if self.n_written == 0 {
+            let why = losses.iter().find(|loss| loss.field == "row");
+            return Err(FormatError::Nothing {
+                path: request.output.to_owned(),
+                reason: why.map_or("the source holds no items".to_owned(), |loss| {
+                    format!("{to} can hold none of {} items: {}", self.n_read, loss.why)
+                }),
+            });
+        }
+        self.writer.finish()?;
+        let dataset_info = llama_factory::described(request.output, request.to)?;
+        partial.appear(request.output)?;
+        self.files.keep();
+        if let Some((path, text)) = dataset_info {
+            write_atomically(&path, text.as_bytes())?;
+        }
+        Ok(ConvertReport {
+            from: from.name(),
+            to,
+            items_read: self.n_read,
+            items_written: self.n_written,
+            images_written: self.files.n_written,
+            losses,
+        })
+    }
 }
 
-/// A file that appears under its name when it is whole, and is taken back otherwise.
+/// A file that appears under its name when it is complete, and is removed otherwise.
 struct Partial {
     path: PathBuf,
 }
@@ -276,27 +268,4 @@ impl Drop for Partial {
         // Gone already where it appeared under its name.
         let _ = fs_err::remove_file(&self.path);
     }
-}
-
-/// LLaMA-Factory's `dataset_info.json` beside the output, with an entry for it, where the output is for LLaMA-Factory.
-fn describe(request: &ConvertRequest) -> Result<Option<(PathBuf, String)>, FormatError> {
-    let output = request.output;
-    let file_name = output.file_name().unwrap_or_default().to_string_lossy();
-    let Some(entry) = llama_factory::entry(request.to, &file_name) else {
-        return Ok(None);
-    };
-    let path = output.with_file_name(llama_factory::FILE_NAME);
-    let mut entries: Map<String, Value> = match fs_err::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).map_err(|error| FormatError::Malformed {
-            path: path.clone(),
-            row: None,
-            problem: format!("expected an object of datasets by name: {error}"),
-        })?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Map::new(),
-        Err(error) => return Err(error.into()),
-    };
-    let name = output.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    entries.insert(name, entry);
-    let text = serde_json::to_string_pretty(&entries).map_err(std::io::Error::from)?;
-    Ok(Some((path, text + "\n")))
 }

@@ -1,70 +1,84 @@
-//! Why a file could not be converted, or not even looked at.
+//! Why a file could not be read, converted or written.
 
 use std::path::PathBuf;
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
+
+use crate::problem::{Problem, ProblemKind};
+
 /// A failure that ends the reading or writing of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
-    /// The operating system said no; the message names the file.
+    /// The operating system's error; the message names the file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// No layout fits what stands in the file.
+    /// No format fits the file's content.
     #[error("{}: no known format fits: {looked_at}", path.display())]
-    Unrecognised {
+    Unrecognized {
         /// The file.
         path: PathBuf,
         /// What was looked at, and what was found.
         looked_at: String,
     },
-    /// A row, or the file as a whole, is not what the layout says.
-    #[error("{}{}: {problem}", path.display(), place(*row))]
+    /// A row, or the file as a whole, is not what its format asks for.
+    #[error("{}{}: {}", path.display(), location(*row), problem.message)]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The row, counted from one; none where the whole file is meant.
+        /// The row, counted from 1; none where the whole file is meant.
         row: Option<usize>,
         /// What was expected and what was found.
-        problem: String,
+        problem: Problem,
     },
-    /// The output's name says another container than the format is held in.
-    #[error("{}: {format} is written as {expected}, got another ending", path.display())]
+    /// The output's file extension does not belong to the format.
+    #[error("{}: {format} is written as {expected}, got another extension", path.display())]
     Container {
         /// The output.
         path: PathBuf,
         /// The format's name.
         format: &'static str,
-        /// The endings that it is written to.
+        /// The file extensions that it is written to.
         expected: String,
     },
-    /// No row of the source has a place in the target.
-    #[error("{}: nothing to write: {problem}", path.display())]
+    /// The target format can hold no row of the source.
+    #[error("{}: nothing to write: {reason}", path.display())]
     Nothing {
         /// The output.
         path: PathBuf,
         /// Why no row could be written.
-        problem: String,
+        reason: String,
     },
-    /// The user asked to stop; nothing was written.
-    #[error("stopped on request; nothing was written")]
+    /// The user interrupted; nothing was written.
+    #[error("interrupted; nothing was written")]
     Interrupted,
     /// The parquet library could not write.
-    #[error("{}: cannot be written as parquet: {problem}", path.display())]
+    #[error("{}: cannot be written as parquet: {reason}", path.display())]
     Parquet {
         /// The output.
         path: PathBuf,
         /// What the library says.
-        problem: String,
+        reason: String,
     },
+}
+
+impl FormatError {
+    /// A file that is malformed as a whole.
+    pub(crate) fn malformed(path: impl Into<PathBuf>, kind: ProblemKind, message: impl Into<String>) -> Self {
+        Self::Malformed {
+            path: path.into(),
+            row: None,
+            problem: Problem::new(kind, message),
+        }
+    }
 }
 
 impl Diagnostic for FormatError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Io(error) => error.diagnosis(),
-            Self::Unrecognised { .. } => Kind::Data.hint("name the format with `--from NAME` or `--format NAME`"),
+            Self::Unrecognized { .. } => Kind::Data.hint("name the format with `--from NAME` or `--format NAME`"),
             Self::Malformed { path, .. } => {
-                Kind::Data.hint(format!("`scruple data check {}` lists all errors", path.display()))
+                Kind::Data.hint(format!("`scruple data check {}` lists all problems", path.display()))
             }
             Self::Nothing { .. } => Kind::Data.into(),
             Self::Container { .. } => Kind::Settings.into(),
@@ -74,6 +88,6 @@ impl Diagnostic for FormatError {
     }
 }
 
-fn place(row: Option<usize>) -> String {
+fn location(row: Option<usize>) -> String {
     row.map(|row| format!(": row {row}")).unwrap_or_default()
 }

@@ -1,35 +1,39 @@
 //! Datasets in the layouts of other tools: read, written, converted and checked, row by row.
 //!
-//! A file is rows of fields in a container (JSON lines, a JSON array, CSV, TSV, parquet). A `layout` says what the
-//! fields of a row mean: it turns a row into [`Record`]s, which are [`align::types::Item`]s with their pictures and
-//! what else stood there, and a record into a row. [`check()`] reads a file and names all that is wrong with it;
-//! [`convert()`] carries a file from one layout to another. What a layout cannot hold is found by reading each written
-//! row back and comparing, so that the list of losses is exact and no layout can forget one.
+//! A file is rows of fields in a container (JSON lines, a JSON list, CSV, TSV, parquet). A layout says what the fields of
+//! a row mean: it turns a row into records, which are [`align::types::Item`]s with their images and the row's other
+//! fields, and a record into a row. A [`Format`] is a layout with its name and containers; each describes itself in one
+//! file of `layouts`. [`check()`] reads a file and names all its problems; [`convert()`] carries a file from one format to
+//! another. What a format cannot hold is found by reading each written row back and comparing, so that the list of losses
+//! is exact.
 
 mod check;
 mod convert;
+mod detect;
 mod error;
-mod fault;
-mod fields;
+mod field_reader;
 mod format;
 mod guard;
-mod layout;
+mod header;
+mod image_files;
+mod inspect;
+mod item_fields;
+mod layouts;
 mod losses;
-mod picture;
-mod picture_files;
 mod placeholders;
+mod problem;
 mod record;
+mod record_reader;
+mod roles;
 mod rows;
-mod source;
 
-pub use check::{CheckReport, Finding, check};
+pub use check::{CheckReport, LocatedProblem, check};
 pub use convert::{ConvertReport, ConvertRequest, convert};
 pub use error::FormatError;
-pub use fault::{Fault, FaultKind, Severity};
-pub use format::{Format, UnknownFormat};
+pub use format::{Format, ImageStorage};
+pub use layouts::UnknownFormat;
 pub use losses::{Loss, Losses};
-pub use picture::inspect;
-pub use record::{Picture, Record};
+pub use problem::{Problem, ProblemKind, Severity};
 
 #[cfg(test)]
 mod tests;

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use align::types::{Message, Part, Role};
+use align::types::{ItemKind, Message, Part, Role};
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::fields::shown;
 use crate::placeholders::PLACEHOLDER;
-use crate::record::{Picture, Record};
+use crate::problem::shown;
+use crate::record::{Image, Record};
 
 /// A field that was not kept, or not as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Loss {
     /// The field; `row` where the whole item is left out.
     pub field: String,
-    /// In how many rows.
+    /// The number of rows.
     pub rows: usize,
-    /// Why, told by the first of them.
+    /// Why, in the first of them.
     pub why: String,
-    /// The first of them, counted from one.
+    /// The first of them, counted from 1.
     pub first_row: usize,
 }
 
@@ -40,92 +41,113 @@ impl Losses {
         loss.rows += 1;
     }
 
-    /// One entry a field, by name.
+    /// One entry per field, by name.
     pub fn into_list(self) -> Vec<Loss> {
         self.by_field.into_values().collect()
     }
 }
 
 /// The fields of a record that another does not have as they are, each with what became of it. What the other has
-/// beyond the record's is no difference; neither is whether words that follow each other are one part or two.
+/// besides is no difference; neither is whether adjacent text is one part or two.
 pub(crate) fn differences(record: &Record, other: &Record) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut text = |field: &str, before: Option<&str>, after: Option<&str>| {
-        if let Some(before) = before
-            && after != Some(before)
-        {
-            found.push((field.to_owned(), became(&before.into(), after.map(Into::into).as_ref())));
-        }
-    };
     let (before, after) = (&record.item, &other.item);
-    text("id", Some(&before.id), Some(&after.id));
-    text("split", before.split.as_deref(), after.split.as_deref());
-    text("category", before.category.as_deref(), after.category.as_deref());
-    text("twin_of", before.twin_of.as_deref(), after.twin_of.as_deref());
-    let names = |kind: Option<align::types::ItemKind>| kind.and_then(|kind| serde_json::to_value(kind).ok());
-    if let Some(kind) = names(before.kind)
-        && before.kind != after.kind
-    {
-        found.push(("kind".to_owned(), became(&kind, names(after.kind).as_ref())));
+    let pairs = [
+        ("id", Some(before.id.clone().into()), Some(after.id.clone().into())),
+        ("split", text(before.split.as_ref()), text(after.split.as_ref())),
+        (
+            "category",
+            text(before.category.as_ref()),
+            text(after.category.as_ref()),
+        ),
+        ("twin_of", text(before.twin_of.as_ref()), text(after.twin_of.as_ref())),
+        ("kind", kind_name(before.kind), kind_name(after.kind)),
+        ("truth", before.truth.clone(), after.truth.clone()),
+    ];
+    let mut found = Vec::new();
+    for (field, before, after) in pairs {
+        note_change(&mut found, field, before, after);
     }
-    if let Some(truth) = &before.truth
-        && after.truth.as_ref() != Some(truth)
-    {
-        found.push(("truth".to_owned(), became(truth, after.truth.as_ref())));
-    }
-    found.extend(dialogue_differences(record, other));
+    note_dialogue(&mut found, record, other);
     for (name, value) in &record.extra {
-        let after = other.extra.get(name);
-        // An id that is a number is kept beside the item's own, which is text.
-        if name != "id" && after != Some(value) {
-            found.push((name.clone(), became(value, after)));
+        // A numeric id is kept beside the item's own, which is text.
+        if name != "id" {
+            note_change(&mut found, name, Some(value.clone()), other.extra.get(name).cloned());
         }
     }
     found
 }
 
-fn became(before: &serde_json::Value, after: Option<&serde_json::Value>) -> String {
+fn text(text: Option<&String>) -> Option<Value> {
+    text.map(|text| text.as_str().into())
+}
+
+fn kind_name(kind: Option<ItemKind>) -> Option<Value> {
+    kind.and_then(|kind| serde_json::to_value(kind).ok())
+}
+
+/// Notes a field that was there and is not there as it was.
+fn note_change(found: &mut Vec<(String, String)>, field: &str, before: Option<Value>, after: Option<Value>) {
+    if let Some(before) = before
+        && after.as_ref() != Some(&before)
+    {
+        found.push((field.to_owned(), became(&before, after.as_ref())));
+    }
+}
+
+fn became(before: &Value, after: Option<&Value>) -> String {
     match after {
         None => "the format has no place for it".to_owned(),
-        Some(after) => format!("read back otherwise: {} as {}", shown(before), shown(after)),
+        Some(after) => format!("read back as {} instead of {}", shown(after), shown(before)),
     }
 }
 
-fn dialogue_differences(record: &Record, other: &Record) -> Vec<(String, String)> {
-    let split = |record: &Record| {
+/// A dialogue's turns as roles and texts with placeholders, taken apart.
+struct Dialogue {
+    system: Vec<(Role, String)>,
+    prompt: Vec<(Role, String)>,
+    label: Option<String>,
+}
+
+impl Dialogue {
+    fn of(record: &Record) -> Self {
         let turns: Vec<(Role, String)> = record.item.messages.iter().map(flat).collect();
-        let (system, turns): (Vec<_>, Vec<_>) = turns.into_iter().partition(|(role, _)| *role == Role::System);
+        let (system, mut prompt): (Vec<_>, Vec<_>) = turns.into_iter().partition(|(role, _)| *role == Role::System);
         let label = record.item.label();
-        let n_prompt = turns.len() - usize::from(label.is_some());
-        (system, turns[..n_prompt].to_vec(), label)
-    };
-    let ((system, prompt, label), (other_system, other_prompt, other_label)) = (split(record), split(other));
-    let mut found = Vec::new();
-    let mut note = |field: &str, why: String| found.push((field.to_owned(), why));
-    let first = |turns: &[(Role, String)]| turns.first().map(|(_, text)| text.clone().into());
-    if !system.is_empty() && system != other_system {
-        let why = became(&first(&system).unwrap_or_default(), first(&other_system).as_ref());
-        note("system", why);
+        prompt.truncate(prompt.len() - usize::from(label.is_some()));
+        Self { system, prompt, label }
     }
-    if prompt != other_prompt {
-        let why = became(&first(&prompt).unwrap_or_default(), first(&other_prompt).as_ref());
-        note("prompt", why);
+}
+
+fn note_dialogue(found: &mut Vec<(String, String)>, record: &Record, other: &Record) {
+    let (before, after) = (Dialogue::of(record), Dialogue::of(other));
+    if !before.system.is_empty() && before.system != after.system {
+        let why = became(
+            &first(&before.system).unwrap_or_default(),
+            first(&after.system).as_ref(),
+        );
+        found.push(("system".to_owned(), why));
     }
-    if let Some(label) = label
-        && other_label.as_ref() != Some(&label)
-    {
-        note("label", became(&label.into(), other_label.map(Into::into).as_ref()));
+    if before.prompt != after.prompt {
+        let why = became(
+            &first(&before.prompt).unwrap_or_default(),
+            first(&after.prompt).as_ref(),
+        );
+        found.push(("prompt".to_owned(), why));
     }
-    if !record
-        .pictures
-        .iter()
-        .map(content)
-        .eq(other.pictures.iter().map(content))
-    {
-        let why = format!("{} pictures, read back {}", record.pictures.len(), other.pictures.len());
-        note("images", why);
+    note_change(
+        found,
+        "label",
+        before.label.map(Value::from),
+        after.label.map(Value::from),
+    );
+    if !record.images.iter().map(content).eq(other.images.iter().map(content)) {
+        let why = format!("{} images, read back as {}", record.images.len(), other.images.len());
+        found.push(("images".to_owned(), why));
     }
-    found
+}
+
+fn first(turns: &[(Role, String)]) -> Option<Value> {
+    turns.first().map(|(_, text)| text.as_str().into())
 }
 
 fn flat(message: &Message) -> (Role, String) {
@@ -136,10 +158,10 @@ fn flat(message: &Message) -> (Role, String) {
     (message.role, text.collect())
 }
 
-/// What a picture is, whatever name stands beside its bytes.
-fn content(picture: &Picture) -> (Option<&[u8]>, Option<String>) {
-    match picture {
-        Picture::Bytes { bytes, .. } => (Some(bytes), None),
+/// What an image is, whatever name stands beside its bytes.
+fn content(image: &Image) -> (Option<&[u8]>, Option<String>) {
+    match image {
+        Image::Bytes { bytes, .. } => (Some(bytes), None),
         other => (None, other.reference()),
     }
 }

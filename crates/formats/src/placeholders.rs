@@ -1,98 +1,105 @@
-//! `<image>` in text: how most layouts say where a picture stands.
+//! `<image>` in text: how most layouts say where an image stands.
 
 use align::types::{Message, Part, Role};
+use serde_json::{Value, json};
 
-use crate::fault::{Fault, FaultKind};
-use crate::record::Picture;
+use crate::problem::{Problem, ProblemKind};
+use crate::record::Image;
+use crate::roles::TurnNames;
 
-/// What stands in text for a picture.
+/// What stands in text for an image.
 pub(crate) const PLACEHOLDER: &str = "<image>";
 
-/// What is done with pictures that no placeholder stands for.
+/// What is done with images that have no placeholder.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unplaced {
-    /// They are a fault.
+    /// They are a problem.
     Refused,
-    /// Where there is no placeholder at all, they are shown before the first question.
+    /// If there is no placeholder at all, they are shown before the first question.
     First,
 }
 
 /// A message as text with placeholders.
 ///
-/// Errors: where the text itself holds one, which would be read as a picture.
+/// Errors: where the text itself holds a placeholder, which would be read as an image.
 pub(crate) fn text_of(message: &Message) -> Result<String, String> {
-    let mut text = String::new();
+    let (mut text, mut n_images) = (String::new(), 0);
     for part in &message.content {
         match part {
             Part::Text { text: words } => text.push_str(words),
-            Part::Image { .. } => text.push_str(PLACEHOLDER),
+            Part::Image { .. } => {
+                text.push_str(PLACEHOLDER);
+                n_images += 1;
+            }
         }
     }
-    let pictures = message
-        .content
-        .iter()
-        .filter(|part| matches!(part, Part::Image { .. }))
-        .count();
-    if text.matches(PLACEHOLDER).count() == pictures {
+    if text.matches(PLACEHOLDER).count() == n_images {
         Ok(text)
     } else {
         Err(format!(
-            "its text holds `{PLACEHOLDER}`, which would be read as a picture"
+            "its text contains `{PLACEHOLDER}`, which would be read as an image"
         ))
     }
 }
 
-/// Messages from texts with placeholders and the pictures that these stand for, in order.
+/// Messages as a list of objects with a role and a text with placeholders.
 ///
-/// Where the two disagree in number a fault is noted; the pictures then stand as far as they go, and what is left over
-/// stands at the end of the first question, so that they can still be looked at.
+/// Errors: those of [`text_of`].
+pub(crate) fn turns(messages: &[Message], names: &TurnNames) -> Result<Value, String> {
+    let mut turns = Vec::new();
+    for message in messages {
+        turns.push(json!({ (names.role): names.of(message.role), (names.content): text_of(message)? }));
+    }
+    Ok(turns.into())
+}
+
+/// Messages from texts with placeholders and the images that these stand for, in order.
+///
+/// A problem is noted where the two disagree in number. The images then stand as far as they go, and what is left over
+/// stands at the end of the first question, so that it can still be checked.
 pub(crate) fn messages(
     texts: Vec<(Role, String)>,
-    pictures: &[Picture],
+    images: &[Image],
     unplaced: Unplaced,
-    faults: &mut Vec<Fault>,
+    problems: &mut Vec<Problem>,
 ) -> Vec<Message> {
-    let placeholders: usize = texts.iter().map(|(_, text)| text.matches(PLACEHOLDER).count()).sum();
-    let shown_first = placeholders == 0 && unplaced == Unplaced::First;
-    if placeholders != pictures.len() && !shown_first {
-        let kind = if placeholders > pictures.len() {
-            FaultKind::TooFewImages
-        } else {
-            FaultKind::TooManyImages
-        };
-        let problem = format!(
-            "expected as many `{PLACEHOLDER}` as pictures, got {placeholders} and {}",
-            pictures.len()
+    let n_placeholders: usize = texts.iter().map(|(_, text)| text.matches(PLACEHOLDER).count()).sum();
+    let shown_first = n_placeholders == 0 && unplaced == Unplaced::First;
+    if n_placeholders != images.len() && !shown_first {
+        let message = format!(
+            "expected as many `{PLACEHOLDER}` as images, got {n_placeholders} and {}",
+            images.len()
         );
-        faults.push(Fault::new(kind, problem));
+        problems.push(Problem::new(count_mismatch(n_placeholders, images.len()), message));
     }
-    let mut left = pictures.iter().map(|picture| Part::Image {
-        image: picture.part_path(),
+    let mut left = images.iter().map(|image| Part::Image {
+        image: image.part_path(),
     });
-    let mut messages: Vec<Message> = texts
-        .into_iter()
-        .map(|(role, text)| Message {
-            role,
-            content: parts(&text, &mut left),
-        })
-        .collect();
-    let left: Vec<Part> = left.collect();
+    let mut messages = Vec::new();
+    for (role, text) in texts {
+        let mut content = Vec::new();
+        for (index, words) in text.split(PLACEHOLDER).enumerate() {
+            if index > 0 {
+                content.extend(left.next());
+            }
+            if !words.is_empty() {
+                content.push(Part::Text { text: words.to_owned() });
+            }
+        }
+        messages.push(Message { role, content });
+    }
     if let Some(question) = messages.iter_mut().find(|message| message.role == Role::User) {
-        let place = if shown_first { 0 } else { question.content.len() };
-        question.content.splice(place..place, left);
+        let at = if shown_first { 0 } else { question.content.len() };
+        question.content.splice(at..at, left);
     }
     messages
 }
 
-fn parts(text: &str, pictures: &mut impl Iterator<Item = Part>) -> Vec<Part> {
-    let mut content = Vec::new();
-    for (index, words) in text.split(PLACEHOLDER).enumerate() {
-        if index > 0 {
-            content.extend(pictures.next());
-        }
-        if !words.is_empty() {
-            content.push(Part::Text { text: words.to_owned() });
-        }
+/// The kind of problem where so many placeholders stand for another number of images.
+pub(crate) fn count_mismatch(n_placeholders: usize, n_images: usize) -> ProblemKind {
+    if n_placeholders > n_images {
+        ProblemKind::TooFewImages
+    } else {
+        ProblemKind::TooManyImages
     }
-    content
 }

@@ -1,31 +1,32 @@
-//! What every layout is read into: an item, its pictures, and what else stood in the row.
+//! What every layout is read into: an item, its images, and the row's other fields.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use align::types::{Item, Message, Part, Role, data_url_bytes};
+use align::types::{Item, Message, Part, Role, data_url_bytes, image_paths};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use data_url::forgiving_base64::decode_to_vec;
 use serde_json::{Map, Value};
 
-/// A picture as a row holds it.
+/// An image as a row holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Picture {
+pub(crate) enum Image {
     /// A file.
     File(PathBuf),
-    /// The picture's file as bytes.
+    /// The bytes of an image file.
     Bytes {
         /// The bytes.
         bytes: Arc<[u8]>,
         /// The name that stood beside them.
         name: Option<String>,
     },
-    /// An address on a network, which is kept and never fetched.
+    /// An address on a network, which is kept but never fetched.
     Remote(String),
 }
 
-impl Picture {
-    /// The picture that a string in a data file refers to: an address, a `data:` URL or a path.
+impl Image {
+    /// The image that a string in a data file refers to: an address, a `data:` URL or a path.
     ///
     /// Errors: what is wrong with a `data:` URL.
     pub fn from_reference(reference: &str) -> Result<Self, String> {
@@ -34,27 +35,27 @@ impl Picture {
         }
         match data_url_bytes(reference) {
             None => Ok(Self::File(PathBuf::from(reference))),
-            Some(bytes) => Ok(Self::Bytes {
-                bytes: bytes?.into(),
-                name: None,
-            }),
+            Some(bytes) => Ok(Self::unnamed(bytes?)),
         }
     }
 
-    /// A picture from base64.
+    /// An image from base64, which may be broken into lines or lack its padding.
     ///
-    /// Errors: what is no base64.
+    /// Errors: what is wrong with the base64.
     pub fn from_base64(text: &str) -> Result<Self, String> {
-        let bytes = BASE64_STANDARD
-            .decode(text.trim())
-            .map_err(|error| format!("expected base64: {error}"))?;
-        Ok(Self::Bytes {
-            bytes: bytes.into(),
-            name: None,
-        })
+        let bytes = decode_to_vec(text.as_bytes()).map_err(|error| format!("expected base64: {error}"))?;
+        Ok(Self::unnamed(bytes))
     }
 
-    /// The picture's bytes in base64; none for a file or an address.
+    /// An image from its bytes alone.
+    pub fn unnamed(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self::Bytes {
+            bytes: bytes.into(),
+            name: None,
+        }
+    }
+
+    /// The image's bytes in base64; none for a file or an address.
     pub fn to_base64(&self) -> Option<String> {
         match self {
             Self::Bytes { bytes, .. } => Some(BASE64_STANDARD.encode(bytes)),
@@ -71,7 +72,7 @@ impl Picture {
         }
     }
 
-    /// What stands in an item's image part for this picture.
+    /// The path in an item's image part for this image.
     pub fn part_path(&self) -> PathBuf {
         match self {
             Self::File(path) => path.clone(),
@@ -81,33 +82,33 @@ impl Picture {
     }
 }
 
-/// One prompt or labelled sample, whatever file it came from.
+/// One prompt or labeled sample, whatever its file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// The item; its image parts and `pictures` go together in order.
+pub(crate) struct Record {
+    /// The item; its image parts go with `images`, in order.
     pub item: Item,
-    /// The pictures, in the order of the item's image parts.
-    pub pictures: Vec<Picture>,
-    /// What else the row holds, by field; nothing in it is null.
+    /// The images, in the order of the item's image parts.
+    pub images: Vec<Image>,
+    /// The row's other fields; none is null.
     pub extra: Map<String, Value>,
 }
 
 impl Record {
     /// Resolves relative paths against a folder.
     pub fn resolve(&mut self, folder: &Path) {
-        for picture in &mut self.pictures {
-            if let Picture::File(path) = picture {
+        for image in &mut self.images {
+            if let Image::File(path) = image {
                 *path = folder.join(&*path);
             }
         }
         self.rename_parts();
     }
 
-    /// Replaces the pictures, one for each.
-    pub(crate) fn with_pictures(&self, pictures: Vec<Picture>) -> Self {
+    /// The record with other images, one for each of its own.
+    pub fn with_images(&self, images: Vec<Image>) -> Self {
         let mut record = Self {
             item: self.item.clone(),
-            pictures,
+            images,
             extra: self.extra.clone(),
         };
         record.rename_parts();
@@ -115,20 +116,20 @@ impl Record {
     }
 
     fn rename_parts(&mut self) {
-        let parts = self.item.messages.iter_mut().flat_map(|message| &mut message.content);
-        let images = parts.filter_map(|part| match part {
-            Part::Image { image } => Some(image),
-            Part::Text { .. } => None,
-        });
-        for (image, picture) in images.zip(&self.pictures) {
-            *image = picture.part_path();
+        let mut images = self.images.iter();
+        for part in self.item.messages.iter_mut().flat_map(|message| &mut message.content) {
+            if let Part::Image { image: path } = part
+                && let Some(image) = images.next()
+            {
+                *path = image.part_path();
+            }
         }
     }
 
-    /// The one question of a dialogue that is nothing but a question of the user's and perhaps the label.
+    /// The question of a dialogue with one user message, and perhaps a label.
     ///
-    /// Errors: what the dialogue is instead.
-    pub(crate) fn only_question(&self) -> Result<&Message, String> {
+    /// Errors: what else the dialogue has.
+    pub fn only_question(&self) -> Result<&Message, String> {
         match self.item.prompt() {
             [question] if question.role == Role::User => Ok(question),
             [system, _, ..] if system.role == Role::System => Err("it holds no system message".into()),
@@ -136,19 +137,46 @@ impl Record {
         }
     }
 
-    /// A field of the rest as text.
-    pub(crate) fn extra_text(&self, name: &str) -> Option<&str> {
+    /// The one image.
+    ///
+    /// Errors: how many there are instead.
+    pub fn only_image(&self) -> Result<&Image, String> {
+        match &self.images[..] {
+            [image] => Ok(image),
+            images => Err(format!("it shows one image, not {}", images.len())),
+        }
+    }
+
+    /// The label's text, empty where there is none.
+    pub fn label_or_empty(&self) -> String {
+        self.item.label().unwrap_or_default()
+    }
+
+    /// The images' paths and addresses as a list.
+    pub fn image_references(&self) -> Value {
+        self.images.iter().filter_map(Image::reference).collect()
+    }
+
+    /// One of the other fields as text.
+    pub fn extra_text(&self, name: &str) -> Option<&str> {
         self.extra.get(name).and_then(Value::as_str)
     }
 }
 
-/// A user's turn: pictures first, then words.
-pub(crate) fn question(pictures: &[Picture], text: impl Into<String>) -> Message {
-    let images = pictures.iter().map(|picture| Part::Image {
-        image: picture.part_path(),
+/// A user message: images first, then text.
+pub(crate) fn question(images: &[Image], text: impl Into<String>) -> Message {
+    let images = images.iter().map(|image| Part::Image {
+        image: image.part_path(),
     });
     Message {
         role: Role::User,
         content: images.chain([Part::Text { text: text.into() }]).collect(),
     }
+}
+
+/// The image files of an item, by its image parts.
+pub(crate) fn images_of(item: &Item) -> Vec<Image> {
+    image_paths(&item.messages)
+        .map(|path| Image::File(path.to_owned()))
+        .collect()
 }

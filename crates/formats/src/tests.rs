@@ -2,8 +2,8 @@
 
 mod damaged;
 mod dialects;
+mod images;
 mod interchange;
 mod malformed;
-mod pictures;
 mod round_trips;
 mod samples;

@@ -3,29 +3,13 @@
 mod check;
 mod convert;
 
+use clap::{Args, Subcommand};
+use formats::{Format, ImageStorage};
+
 use crate::context::Context;
 use crate::errors::Result;
-use clap::{Args, Subcommand};
-use formats::Format;
 
-const AFTER_HELP: &str = "\
-Formats, by name:
-  openai      our own: OpenAI messages, a JSON object a line          .jsonl     paths
-  sharegpt    LLaMA-Factory, with its entry in dataset_info.json      .json(l)   paths
-  alpaca      LLaMA-Factory's other layout, with its entry there      .json(l)   paths
-  swift       ms-swift                                                .jsonl     paths
-  verl        verl                                                    .parquet   bytes
-  easyr1      EasyR1                                                  .parquet   bytes
-  trl         TRL: prompts and completions                            .parquet   bytes
-  hf          Hugging Face datasets: messages and images              .parquet   bytes
-  vlmevalkit  VLMEvalKit                                              .tsv       bytes
-  mis         MIS as released: for tests, and for training            .json(l)   paths
-  vlguard     VLGuard                                                 .json(l)   paths
-  figstep     FigStep's questions.csv                                 .csv       paths
-  xstest      XSTest: prompts or completions                          .csv       text alone
-  puzzlevqa   PuzzleVQA                                               .jsonl     paths
-  msts        MSTS: prompts or responses                              .csv       text alone
-
+const EXAMPLES: &str = "\
 Examples:
   scruple data check train.jsonl
   scruple data convert train.jsonl --to hf --out train.parquet
@@ -33,7 +17,7 @@ Examples:
 
 /// Check data files of any format, and convert them.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = after_help())]
 pub struct Arguments {
     #[command(subcommand)]
     command: DataCommand,
@@ -41,7 +25,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Tell what a data file holds, and everything that is wrong with it
+    /// Report a data file's contents and problems
     Check(check::Arguments),
     /// Convert a data file from one format to another
     Convert(convert::Arguments),
@@ -57,7 +41,22 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     }
 }
 
-/// A format by its name.
-fn format(name: &str) -> Result<Format, String> {
-    name.parse().map_err(|error: formats::UnknownFormat| error.to_string())
+/// The formats, and examples.
+fn after_help() -> String {
+    let mut text = "Formats, the files they are written to, and how they hold images:\n".to_owned();
+    for format in Format::by_name() {
+        let extensions: Vec<String> = format.extensions().map(|extension| format!(".{extension}")).collect();
+        let images = match format.images() {
+            ImageStorage::Paths => "paths",
+            ImageStorage::Bytes => "bytes",
+            ImageStorage::TextOnly => "text only",
+        };
+        text.push_str(&format!(
+            "  {:<11} {:<55} {:<14} {images}\n",
+            format.name(),
+            format.about(),
+            extensions.join(", "),
+        ));
+    }
+    text + "\n" + EXAMPLES
 }

@@ -1,25 +1,24 @@
-//! Cells of a table that other rows refer to, found again where they stand: memory holds their places, not their
-//! values.
+//! Cells of a table that other rows refer to, found again in the file: memory holds their positions, not their values.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 
-use super::Container;
+use super::container::Container;
 
-/// The places of the cells that are referred to.
+/// The positions of the rows whose cells are referred to.
 pub(crate) struct CellIndex {
     reader: Reader<fs_err::File>,
     column: usize,
-    places: HashMap<Vec<u8>, Position>,
+    positions: HashMap<Vec<u8>, Position>,
 }
 
 impl CellIndex {
     /// Reads a table once: a cell of `column` for which `is_reference` holds is a value of `key`, and means that row's
     /// cell. None where the file is no table, lacks a column or holds no reference.
     ///
-    /// Errors: the operating system's, naming the file. What is wrong with rows is told of when they are read.
+    /// Errors: the operating system's, naming the file. What is wrong with rows is reported when they are read.
     pub fn build(
         path: &Path,
         container: Container,
@@ -27,10 +26,8 @@ impl CellIndex {
         column: &str,
         is_reference: fn(&[u8]) -> bool,
     ) -> std::io::Result<Option<Self>> {
-        let delimiter = match container {
-            Container::Comma => b',',
-            Container::Tab => b'\t',
-            _ => return Ok(None),
+        let Some(delimiter) = container.delimiter() else {
+            return Ok(None);
         };
         let mut reader = ReaderBuilder::new()
             .delimiter(delimiter)
@@ -39,11 +36,11 @@ impl CellIndex {
         let Ok(header) = reader.byte_headers().cloned() else {
             return Ok(None);
         };
-        let place_of = |name: &str| header.iter().position(|cell| cell == name.as_bytes());
-        let (Some(key), Some(column)) = (place_of(key), place_of(column)) else {
+        let [key, column] = [key, column].map(|name| header.iter().position(|cell| cell == name.as_bytes()));
+        let (Some(key), Some(column)) = (key, column) else {
             return Ok(None);
         };
-        let (mut places, mut referred) = (HashMap::new(), HashSet::new());
+        let (mut positions, mut references) = (HashMap::new(), HashSet::new());
         let mut record = ByteRecord::new();
         while reader.read_byte_record(&mut record).unwrap_or(false) {
             let (Some(name), Some(cell), Some(position)) = (record.get(key), record.get(column), record.position())
@@ -51,19 +48,23 @@ impl CellIndex {
                 continue;
             };
             if is_reference(cell) {
-                referred.insert(cell.trim_ascii().to_vec());
+                references.insert(cell.trim_ascii().to_vec());
             } else {
-                places.insert(name.to_vec(), position.clone());
+                positions.insert(name.to_vec(), position.clone());
             }
         }
-        places.retain(|name, _| referred.contains(name));
-        Ok((!places.is_empty()).then_some(Self { reader, column, places }))
+        positions.retain(|name, _| references.contains(name));
+        Ok((!positions.is_empty()).then_some(Self {
+            reader,
+            column,
+            positions,
+        }))
     }
 
     /// The cell that a reference means; none where no row has such a key, or the file has changed since.
     pub fn cell(&mut self, reference: &str) -> Option<String> {
-        let place = self.places.get(reference.trim().as_bytes())?.clone();
-        self.reader.seek(place).ok()?;
+        let position = self.positions.get(reference.trim().as_bytes())?.clone();
+        self.reader.seek(position).ok()?;
         let mut record = ByteRecord::new();
         self.reader.read_byte_record(&mut record).ok()?;
         String::from_utf8(record.get(self.column)?.to_vec()).ok()

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Row;
+use super::row::Row;
 
 /// What a column holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,8 @@ pub(crate) enum ColumnType {
     Nothing,
     /// Values that no column type holds without changing them, as JSON in text.
     JsonText,
-    /// A list of pictures.
-    Pictures,
+    /// A list of images.
+    Images,
 }
 
 impl ColumnType {
@@ -97,23 +97,27 @@ impl ColumnType {
     }
 
     /// The column as the `datasets` library describes it.
-    pub fn feature(&self) -> Value {
-        let value = |name: &str| json!({ "dtype": name, "_type": "Value" });
-        match self {
-            Self::Text | Self::JsonText | Self::Nothing => value("string"),
-            Self::Bool => value("bool"),
-            Self::Integer => value("int64"),
-            Self::Float => value("float64"),
+    fn feature(&self) -> Value {
+        let dtype = match self {
+            Self::Text | Self::JsonText | Self::Nothing => "string",
+            Self::Bool => "bool",
+            Self::Integer => "int64",
+            Self::Float => "float64",
             // A plain list is understood by every version of the library; its class for lists has changed its name.
-            Self::List(element) => json!([element.feature()]),
-            Self::Struct(fields) => fields
-                .iter()
-                .map(|(name, column)| (name.clone(), column.feature()))
-                .collect::<Map<String, Value>>()
-                .into(),
-            Self::Pictures => json!([{ "_type": "Image" }]),
-        }
+            Self::List(element) => return json!([element.feature()]),
+            Self::Struct(fields) => return features(fields).into(),
+            Self::Images => return json!([{ "_type": "Image" }]),
+        };
+        json!({ "dtype": dtype, "_type": "Value" })
     }
+}
+
+/// Columns as the `datasets` library describes them, by name.
+fn features(columns: &[(String, ColumnType)]) -> Map<String, Value> {
+    columns
+        .iter()
+        .map(|(name, column)| (name.clone(), column.feature()))
+        .collect()
 }
 
 /// A file's columns: those that its layout asks for, then those that its rows bring along.
@@ -150,6 +154,11 @@ impl Columns {
         }
     }
 
+    /// The columns as the `datasets` library describes them, by name.
+    pub fn features(&self) -> Map<String, Value> {
+        features(&self.columns)
+    }
+
     /// The columns' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|(name, _)| name.as_str())
@@ -171,7 +180,7 @@ impl Columns {
     }
 }
 
-/// A value as a column of JSON in text holds it.
+/// A value as a cell of text holds it: text as it is, everything else as JSON.
 pub(super) fn json_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

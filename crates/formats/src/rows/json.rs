@@ -1,30 +1,26 @@
-//! JSON objects, one a line or in one list, read without holding more than one of them.
+//! JSON objects, one per line or in one list, read without holding more than one of them in memory.
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{BrokenRow, Row, RowResult, Rows};
+use super::container::BYTE_ORDER_MARK;
+use super::row::{BrokenRow, Row, RowResult, RowWriter, Rows};
 use crate::error::FormatError;
-use crate::fault::{Fault, FaultKind};
-use crate::fields::shown;
+use crate::problem::{Problem, ProblemKind, shown};
 
-/// The longest row that is read (bytes): pictures in base64 fit, a file without line ends does not fill the memory.
+/// The longest row that is read (bytes): images in base64 fit; a file without line ends does not fill the memory.
 const MAX_ROW_BYTES: usize = 256 << 20;
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
-type Source = BufReader<fs_err::File>;
+type FileReader = BufReader<fs_err::File>;
 
-/// The rows of a file of JSON lines; blank lines are passed over.
+/// The rows of a file of JSON lines; blank lines are skipped.
 pub(super) fn lines(path: &Path) -> Result<Rows, FormatError> {
-    let mut file = BufReader::new(fs_err::File::open(path)?);
-    let marked = skip_mark(&mut file)?;
     let rows = LineRows {
-        file,
+        file: open(path)?,
         number: 0,
         line: 0,
-        marked,
         ended: false,
     };
     Ok(Rows {
@@ -35,13 +31,10 @@ pub(super) fn lines(path: &Path) -> Result<Rows, FormatError> {
 
 /// The rows of a file that holds one list of JSON objects.
 pub(super) fn list(path: &Path) -> Result<Rows, FormatError> {
-    let mut file = BufReader::new(fs_err::File::open(path)?);
-    let marked = skip_mark(&mut file)?;
     let rows = ListRows {
-        bytes: file.bytes(),
+        bytes: open(path)?.bytes(),
         number: 0,
         line: 1,
-        marked,
         state: ListState::Before,
         pending: None,
     };
@@ -51,32 +44,32 @@ pub(super) fn list(path: &Path) -> Result<Rows, FormatError> {
     })
 }
 
-fn skip_mark(file: &mut Source) -> std::io::Result<bool> {
-    let marked = file.fill_buf()?.starts_with(MARK);
-    if marked {
-        file.consume(MARK.len());
+/// Opens a file after its byte order mark, if it has one.
+fn open(path: &Path) -> std::io::Result<FileReader> {
+    let mut file = BufReader::new(fs_err::File::open(path)?);
+    if file.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        file.consume(BYTE_ORDER_MARK.len());
     }
-    Ok(marked)
+    Ok(file)
 }
 
 struct LineRows {
-    file: Source,
+    file: FileReader,
     number: usize,
     line: usize,
-    marked: bool,
     ended: bool,
 }
 
 impl LineRows {
-    fn broken(&self, kind: FaultKind, problem: impl Into<String>) -> BrokenRow {
+    fn broken(&self, kind: ProblemKind, message: impl Into<String>) -> BrokenRow {
         BrokenRow {
             number: self.number,
             line: Some(self.line),
-            fault: Fault::new(kind, problem),
+            problem: Problem::new(kind, message),
         }
     }
 
-    /// Reads a line into the buffer; whether it is too long, and nothing at the end.
+    /// Reads a line into the buffer; returns whether it is too long, and none at the end of the file.
     fn read_line(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
         let read = (&mut self.file).take(MAX_ROW_BYTES as u64).read_until(b'\n', bytes)?;
         if read == 0 {
@@ -106,24 +99,23 @@ impl Iterator for LineRows {
                     }
                     self.number += 1;
                     if too_long {
-                        let problem = format!("expected a line of at most {MAX_ROW_BYTES} bytes");
-                        return Some(Err(self.broken(FaultKind::InvalidJson, problem)));
+                        let message = format!("expected a line of at most {MAX_ROW_BYTES} bytes");
+                        return Some(Err(self.broken(ProblemKind::InvalidJson, message)));
                     }
-                    let marked = std::mem::take(&mut self.marked);
-                    let row = row_of(&bytes, self.number, self.line, marked);
-                    return Some(row.map_err(|fault| match fault.kind {
-                        FaultKind::InvalidJson if bytes.last() != Some(&b'\n') => self.broken(
-                            FaultKind::TornRow,
-                            format!("the file ends within a row: {}", fault.problem),
+                    let row = row_of(&bytes, self.number, self.line);
+                    return Some(row.map_err(|problem| match problem.kind {
+                        ProblemKind::InvalidJson if bytes.last() != Some(&b'\n') => self.broken(
+                            ProblemKind::TornRow,
+                            format!("the file ends within a row: {}", problem.message),
                         ),
-                        kind => self.broken(kind, fault.problem),
+                        kind => self.broken(kind, problem.message),
                     }));
                 }
                 Err(error) => {
                     self.ended = true;
                     self.number += 1;
                     return Some(Err(
-                        self.broken(FaultKind::TornRow, format!("cannot be read on: {error}"))
+                        self.broken(ProblemKind::TornRow, format!("the rest cannot be read: {error}"))
                     ));
                 }
             }
@@ -132,23 +124,21 @@ impl Iterator for LineRows {
     }
 }
 
-fn row_of(bytes: &[u8], number: usize, line: usize, marked: bool) -> Result<Row, Fault> {
+fn row_of(bytes: &[u8], number: usize, line: usize) -> Result<Row, Problem> {
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| Fault::new(FaultKind::InvalidUtf8, format!("expected UTF-8: {error}")))?;
+        .map_err(|error| Problem::new(ProblemKind::InvalidUtf8, format!("expected UTF-8: {error}")))?;
     let fields = match serde_json::from_str(text) {
         Ok(Value::Object(fields)) => fields,
         Ok(other) => {
-            let problem = format!("expected a JSON object, got {}", shown(&other));
-            return Err(Fault::new(FaultKind::WrongType, problem));
+            let message = format!("expected a JSON object, got {}", shown(&other));
+            return Err(Problem::new(ProblemKind::WrongType, message));
         }
-        Err(error) => return Err(Fault::new(FaultKind::InvalidJson, error.to_string())),
+        Err(error) => return Err(Problem::new(ProblemKind::InvalidJson, error.to_string())),
     };
-    let mark = "the file begins with a byte order mark, which other readers take for text";
     Ok(Row {
         number,
         line: Some(line),
         fields,
-        faults: Vec::from_iter(marked.then(|| Fault::new(FaultKind::ByteOrderMark, mark))),
         ..Row::default()
     })
 }
@@ -160,10 +150,9 @@ enum ListState {
 }
 
 struct ListRows {
-    bytes: std::io::Bytes<Source>,
+    bytes: std::io::Bytes<FileReader>,
     number: usize,
     line: usize,
-    marked: bool,
     state: ListState,
     /// A byte that was read and belongs to what comes next.
     pending: Option<u8>,
@@ -191,12 +180,12 @@ impl ListRows {
         }
     }
 
-    fn end(&mut self, kind: FaultKind, problem: impl Into<String>) -> RowResult {
+    fn end(&mut self, kind: ProblemKind, message: impl Into<String>) -> RowResult {
         self.state = ListState::Ended;
         Err(BrokenRow {
             number: self.number + 1,
             line: Some(self.line),
-            fault: Fault::new(kind, problem),
+            problem: Problem::new(kind, message),
         })
     }
 
@@ -241,7 +230,7 @@ impl Iterator for ListRows {
                     self.state = ListState::Ended;
                     return None;
                 }
-                _ => return Some(self.end(FaultKind::InvalidJson, "expected a list of objects")),
+                _ => return Some(self.end(ProblemKind::InvalidJson, "expected a list of objects")),
             }
         }
         if matches!(self.state, ListState::Ended) {
@@ -254,33 +243,34 @@ impl Iterator for ListRows {
                     self.state = ListState::Ended;
                     return match self.visible() {
                         None => None,
-                        _ => Some(self.end(FaultKind::InvalidJson, "expected nothing after the list")),
+                        _ => Some(self.end(ProblemKind::InvalidJson, "expected nothing after the list")),
                     };
                 }
                 Some(Ok(byte)) => break byte,
-                None => return Some(self.end(FaultKind::TornRow, "the file ends within the list: expected `]`")),
-                Some(Err(error)) => return Some(self.end(FaultKind::TornRow, format!("cannot be read on: {error}"))),
+                None => return Some(self.end(ProblemKind::TornRow, "the file ends within the list: expected `]`")),
+                Some(Err(error)) => {
+                    return Some(self.end(ProblemKind::TornRow, format!("the rest cannot be read: {error}")));
+                }
             }
         };
         let line = self.line;
         match self.element(first) {
             Ok(Some(bytes)) => {
                 self.number += 1;
-                let marked = std::mem::take(&mut self.marked);
-                Some(row_of(&bytes, self.number, line, marked).map_err(|fault| BrokenRow {
+                Some(row_of(&bytes, self.number, line).map_err(|problem| BrokenRow {
                     number: self.number,
                     line: Some(line),
-                    fault,
+                    problem,
                 }))
             }
-            Ok(None) => Some(self.end(FaultKind::TornRow, "the file ends within a row, or the row never ends")),
-            Err(error) => Some(self.end(FaultKind::TornRow, format!("cannot be read on: {error}"))),
+            Ok(None) => Some(self.end(ProblemKind::TornRow, "the file ends within a row")),
+            Err(error) => Some(self.end(ProblemKind::TornRow, format!("the rest cannot be read: {error}"))),
         }
     }
 }
 
 /// Writes rows as JSON.
-pub(crate) struct Writer {
+pub(super) struct Writer {
     file: BufWriter<fs_err::File>,
     in_list: bool,
     written: usize,
@@ -295,16 +285,17 @@ impl Writer {
             written: 0,
         })
     }
+}
 
-    pub(super) fn write(&mut self, row: &Row) -> Result<(), FormatError> {
+impl RowWriter for Writer {
+    fn write(&mut self, row: &Row) -> Result<(), FormatError> {
         let before: &[u8] = match (self.in_list, self.written) {
             (false, _) => b"",
             (true, 0) => b"[\n",
             (true, _) => b",\n",
         };
         self.file.write_all(before)?;
-        let fields: &Map<String, Value> = &row.fields;
-        serde_json::to_writer(&mut self.file, fields).map_err(std::io::Error::from)?;
+        serde_json::to_writer(&mut self.file, &row.fields).map_err(std::io::Error::from)?;
         if !self.in_list {
             self.file.write_all(b"\n")?;
         }
@@ -312,7 +303,7 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<(), FormatError> {
+    fn finish(mut self: Box<Self>) -> Result<(), FormatError> {
         if self.in_list {
             self.file
                 .write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;

@@ -1,11 +1,11 @@
-//! Apache Parquet: columns of JSON values, and columns of pictures as the `datasets` library holds them, structs of
+//! Apache Parquet: columns of JSON values, and columns of images as the `datasets` library holds them, structs of
 //! `bytes` and `path`.
 
 mod cells;
 mod values;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
@@ -15,89 +15,81 @@ use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::columns::ColumnType;
-use super::{BrokenRow, Columns, Row, RowResult, Rows};
+use super::columns::Columns;
+use super::row::{BrokenRow, Row, RowResult, RowWriter, Rows};
 use crate::error::FormatError;
-use crate::fault::{Fault, FaultKind};
-use crate::guard;
-use values::Held;
+use crate::guard::guarded;
+use crate::problem::{Problem, ProblemKind};
+use values::Content;
 
 /// The bytes that a parquet file begins and ends with.
-pub(crate) const MAGIC: &[u8] = b"PAR1";
-/// Rows read at once: few, since each may hold pictures.
+pub(super) const MAGIC: &[u8] = b"PAR1";
+/// Rows read at once: few, since each may hold images.
 const ROWS_READ: usize = 16;
 /// A row group is closed at so many bytes of rows, which are all that is held in memory.
 const GROUP_BYTES: usize = 32 << 20;
-/// A row group holds so many rows at most; the `datasets` library reads a row group at a time where pictures are.
+/// A row group holds so many rows at most; the `datasets` library reads a row group at a time where images are.
 const GROUP_ROWS: usize = 1000;
 
-/// Runs the library.
-fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    guard::guarded(work, || "a damaged page".to_owned())
+/// Runs the library on bytes that may be damaged.
+///
+/// Errors: what the library says.
+fn run<T, E: ToString>(work: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    guarded(
+        || work().map_err(|error| error.to_string()),
+        || "a damaged page".to_owned(),
+    )
+}
+
+fn broken(path: &Path, reason: &str) -> FormatError {
+    FormatError::malformed(path, ProblemKind::BrokenParquet, format!("broken parquet: {reason}"))
 }
 
 fn open_reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<std::fs::File>, FormatError> {
     let mut file = fs_err::File::open(path)?;
     let mut magic = Vec::new();
     (&mut file).take(4).read_to_end(&mut magic)?;
-    let malformed = |problem: String| FormatError::Malformed {
-        path: path.to_owned(),
-        row: None,
-        problem,
-    };
     if magic != MAGIC {
-        return Err(malformed("broken parquet: expected `PAR1` as the first bytes".into()));
+        return Err(broken(path, "expected `PAR1` as the first bytes"));
     }
     let (file, _) = file.into_parts();
-    guarded(|| ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string()))
-        .map_err(|problem| malformed(format!("broken parquet: {problem}")))
+    run(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|reason| broken(path, &reason))
 }
 
 /// The names of a file's columns.
 ///
 /// Errors: `Io` naming the file; `Malformed` where it is no parquet file.
 pub(crate) fn column_names(path: &Path) -> Result<Vec<String>, FormatError> {
-    let builder = open_reader(path)?;
-    Ok(builder
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect())
+    Ok(names_of(open_reader(path)?.schema()))
+}
+
+fn names_of(schema: &Schema) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
 }
 
 /// The rows of a file.
 pub(super) fn open(path: &Path) -> Result<Rows, FormatError> {
     let builder = open_reader(path)?;
-    let malformed = |problem: String| FormatError::Malformed {
-        path: path.to_owned(),
-        row: None,
-        problem: format!("broken parquet: {problem}"),
-    };
     let schema = builder.schema().clone();
-    let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-    let mut faults = Vec::new();
+    let names = names_of(&schema);
+    let mut problems = Vec::new();
     for field in schema.fields() {
-        if let Err(problem) = values::held(field.data_type()) {
-            let problem = format!("column `{}` is not kept: {problem}", field.name());
-            faults.push(Fault::new(FaultKind::UnsupportedColumn, problem));
+        if let Err(reason) = values::content(field.data_type()) {
+            let message = format!("column `{}` is not kept: {reason}", field.name());
+            problems.push(Problem::new(ProblemKind::UnsupportedColumn, message));
         }
     }
     let n_rows = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
-    let batches = guarded(|| {
-        let builder = builder.with_batch_size(ROWS_READ);
-        builder.build().map_err(|error| error.to_string())
-    })
-    .map_err(malformed)?;
+    let batches = run(|| builder.with_batch_size(ROWS_READ).build()).map_err(|reason| broken(path, &reason))?;
     let rows = ParquetRows {
         batches,
         batch: None,
         next_in_batch: 0,
         number: 0,
         n_rows,
-        faults,
+        problems,
         ended: false,
     };
     Ok(Rows {
@@ -112,21 +104,18 @@ struct ParquetRows {
     next_in_batch: usize,
     number: usize,
     n_rows: usize,
-    /// What is wrong with columns, told with the first row.
-    faults: Vec<Fault>,
+    /// What is wrong with columns, reported with the first row.
+    problems: Vec<Problem>,
     ended: bool,
 }
 
 impl ParquetRows {
-    fn broken(&mut self, problem: &str) -> RowResult {
+    fn broken(&mut self, reason: &str) -> RowResult {
         self.ended = true;
         Err(BrokenRow {
             number: self.number + 1,
             line: None,
-            fault: Fault::new(
-                FaultKind::BrokenParquet,
-                format!("cannot be read from here on: {problem}"),
-            ),
+            problem: Problem::new(ProblemKind::BrokenParquet, format!("the rest cannot be read: {reason}")),
         })
     }
 
@@ -134,29 +123,29 @@ impl ParquetRows {
         self.number += 1;
         let mut row = Row {
             number: self.number,
-            faults: std::mem::take(&mut self.faults),
+            problems: std::mem::take(&mut self.problems),
             ..Row::default()
         };
         for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             let name = field.name().clone();
-            match values::held(field.data_type()) {
-                Ok(Held::Value) => match values::value(column, index) {
+            match values::content(field.data_type()) {
+                Ok(Content::Value) => match values::value(column, index) {
                     Ok(Value::Null) => {}
                     Ok(value) => {
                         row.fields.insert(name, value);
                     }
-                    Err(problem) => {
-                        let problem = format!("`{name}`: {problem}");
-                        row.faults.push(Fault::new(FaultKind::NotKept, problem));
+                    Err(reason) => {
+                        let message = format!("`{name}`: {reason}");
+                        row.problems.push(Problem::new(ProblemKind::NotKept, message));
                     }
                 },
-                Ok(Held::Pictures) => {
-                    let (pictures, missing) = values::pictures(column, index);
+                Ok(Content::Images) => {
+                    let (images, missing) = values::images(column, index);
                     if missing > 0 {
-                        let problem = format!("`{name}`: {missing} pictures have neither bytes nor path");
-                        row.faults.push(Fault::new(FaultKind::MissingImage, problem));
+                        let message = format!("`{name}`: {missing} images have neither bytes nor path");
+                        row.problems.push(Problem::new(ProblemKind::MissingImage, message));
                     }
-                    row.pictures.insert(name, pictures);
+                    row.images.insert(name, images);
                 }
                 Err(_) => {}
             }
@@ -174,35 +163,34 @@ impl Iterator for ParquetRows {
                 if self.next_in_batch < batch.num_rows() {
                     let index = self.next_in_batch;
                     self.next_in_batch += 1;
-                    let row = guarded(|| Ok(self.row(&batch, index)));
+                    let row = run(|| Ok::<_, String>(self.row(&batch, index)));
                     self.batch = Some(batch);
-                    return Some(row.or_else(|problem| self.broken(&problem)));
+                    return Some(row.or_else(|reason| self.broken(&reason)));
                 }
                 self.next_in_batch = 0;
             }
-            let read = guarded(|| self.batches.next().transpose().map_err(|error| error.to_string()));
-            match read {
+            match run(|| self.batches.next().transpose()) {
                 Ok(Some(batch)) => self.batch = Some(batch),
                 Ok(None) if self.number < self.n_rows => {
-                    let problem = format!("expected {} rows, got {}", self.n_rows, self.number);
-                    return Some(self.broken(&problem));
+                    let reason = format!("expected {} rows, got {}", self.n_rows, self.number);
+                    return Some(self.broken(&reason));
                 }
                 Ok(None) => self.ended = true,
-                Err(problem) => return Some(self.broken(&problem)),
+                Err(reason) => return Some(self.broken(&reason)),
             }
         }
         None
     }
 }
 
-/// Writes rows as parquet, with what the `datasets` library needs to see pictures as pictures.
-pub(crate) struct Writer {
+/// Writes rows as parquet, with what the `datasets` library needs to see images as images.
+pub(super) struct Writer {
     writer: ArrowWriter<std::fs::File>,
     columns: Columns,
     schema: Arc<Schema>,
     rows: Vec<Row>,
     bytes: usize,
-    path: std::path::PathBuf,
+    path: PathBuf,
 }
 
 impl Writer {
@@ -211,11 +199,7 @@ impl Writer {
             .iter()
             .map(|(name, column)| Field::new(name, cells::data_type(column), true))
             .collect();
-        let features: Map<String, Value> = columns
-            .iter()
-            .map(|(name, column)| (name.clone(), ColumnType::feature(column)))
-            .collect();
-        let description = json!({ "info": { "features": features } }).to_string();
+        let description = json!({ "info": { "features": columns.features() } }).to_string();
         let metadata = [("huggingface".to_owned(), description.clone())];
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
         let properties = WriterProperties::builder()
@@ -225,7 +209,7 @@ impl Writer {
             .build();
         let (file, _) = fs_err::File::create(path)?.into_parts();
         let writer =
-            ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|error| fault(path, &error))?;
+            ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|error| not_written(path, &error))?;
         Ok(Self {
             writer,
             columns: columns.clone(),
@@ -234,15 +218,6 @@ impl Writer {
             bytes: 0,
             path: path.to_owned(),
         })
-    }
-
-    pub(super) fn write(&mut self, row: &Row) -> Result<(), FormatError> {
-        self.bytes += cells::size(row);
-        self.rows.push(row.clone());
-        if self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS {
-            self.write_group()?;
-        }
-        Ok(())
     }
 
     fn write_group(&mut self) -> Result<(), FormatError> {
@@ -256,25 +231,37 @@ impl Writer {
             .iter()
             .map(|(name, column)| cells::array(name, column, &rows))
             .collect();
-        let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(|error| FormatError::Parquet {
-            path: self.path.clone(),
-            problem: error.to_string(),
-        })?;
+        let batch =
+            RecordBatch::try_new(self.schema.clone(), arrays).map_err(|error| not_written(&self.path, &error))?;
         let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
-        written.map_err(|error| fault(&self.path, &error))
+        written.map_err(|error| not_written(&self.path, &error))
+    }
+}
+
+impl RowWriter for Writer {
+    fn write(&mut self, row: &Row) -> Result<(), FormatError> {
+        self.bytes += cells::size(row);
+        self.rows.push(row.clone());
+        if self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS {
+            self.write_group()?;
+        }
+        Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<(), FormatError> {
+    fn finish(mut self: Box<Self>) -> Result<(), FormatError> {
         self.write_group()?;
-        let file = self.writer.into_inner().map_err(|error| fault(&self.path, &error))?;
+        let file = self
+            .writer
+            .into_inner()
+            .map_err(|error| not_written(&self.path, &error))?;
         file.sync_all()?;
         Ok(())
     }
 }
 
-fn fault(path: &Path, error: &::parquet::errors::ParquetError) -> FormatError {
+fn not_written(path: &Path, error: &impl ToString) -> FormatError {
     FormatError::Parquet {
         path: path.to_owned(),
-        problem: error.to_string(),
+        reason: error.to_string(),
     }
 }

@@ -2,15 +2,16 @@
 
 use align::progress::Silent;
 use image::ImageFormat;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::samples::{convert, file_of, folder, picture, write_lines};
+use super::samples::{convert, file_of, folder, image_file, write_lines};
 use crate::format::Format;
+use crate::layouts::openai;
 
-/// A small generator, so that every run damages alike.
-struct Chance(u64);
+/// A small generator of random numbers, so that every run does the same damage.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -19,60 +20,58 @@ impl Chance {
     }
 }
 
-fn damage(bytes: &[u8], chance: &mut Chance) -> Vec<u8> {
+fn damage(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    match chance.below(4) {
-        0 => bytes.truncate(chance.below(bytes.len())),
+    match random.below(4) {
+        0 => bytes.truncate(random.below(bytes.len())),
         1 => {
-            let (from, length) = (chance.below(bytes.len()), chance.below(40));
+            let (from, length) = (random.below(bytes.len()), random.below(40));
             let end = (from + length).min(bytes.len());
             bytes.drain(from..end);
         }
         _ => {
-            for _ in 0..=chance.below(8) {
-                let at = chance.below(bytes.len());
-                bytes[at] = chance.below(256) as u8;
+            for _ in 0..=random.below(8) {
+                let at = random.below(bytes.len());
+                bytes[at] = random.below(256) as u8;
             }
         }
     }
     bytes
 }
 
+/// A row whose kind, number of images and label depend on its index.
+fn row(index: usize) -> Value {
+    let kind = ["hazardous", "benign", "general"][index % 3];
+    let image = json!({ "type": "image", "image": "a.png" });
+    let mut content = vec![image; [0, 1, 2, 1][index % 4]];
+    content.push(json!({ "type": "text", "text": format!("Question {index}?") }));
+    let mut messages = vec![json!({ "role": "user", "content": content })];
+    if index % 5 > 1 {
+        messages.push(json!({ "role": "assistant", "content": "An answer." }));
+    }
+    let truth = json!({ "options": ["1", "2"], "answer": "2" });
+    json!({ "id": format!("i{index}"), "messages": messages, "kind": kind, "category": "C", "truth": truth, "n": index })
+}
+
 #[test]
 fn damaged_files_of_every_format_are_read_without_a_panic() {
     let folder = folder();
-    fs_err::write(folder.path().join("a.png"), picture(ImageFormat::Png, 8, 1)).unwrap();
-    let row = |index: usize, kind: &str, images: usize, label: bool| {
-        let image = json!({ "type": "image", "image": "a.png" });
-        let mut content = vec![image; images];
-        content.push(json!({ "type": "text", "text": format!("Question {index}?") }));
-        let mut messages = vec![json!({ "role": "user", "content": content })];
-        if label {
-            messages.push(json!({ "role": "assistant", "content": "An answer." }));
-        }
-        let truth = json!({ "options": ["1", "2"], "answer": "2" });
-        json!({ "id": format!("i{index}"), "messages": messages, "kind": kind, "category": "C", "truth": truth, "n": index })
-    };
-    let rows: Vec<_> = (0..24)
-        .map(|index| {
-            let kind = ["hazardous", "benign", "general"][index % 3];
-            row(index, kind, [0, 1, 2, 1][index % 4], index % 5 > 1)
-        })
-        .collect();
+    fs_err::write(folder.path().join("a.png"), image_file(ImageFormat::Png, 8, 1)).unwrap();
+    let rows: Vec<_> = (0..24).map(row).collect();
     let source = folder.path().join("source.jsonl");
     write_lines(&source, &rows);
-    let mut chance = Chance(0x5eed);
+    let mut random = Random(0x5eed);
     for format in Format::ALL {
         let valid = file_of(folder.path(), format.name(), format);
         convert(&source, &valid, format).unwrap();
         let bytes = fs_err::read(&valid).unwrap();
         let damaged = file_of(folder.path(), "damaged", format);
         for _ in 0..60 {
-            fs_err::write(&damaged, damage(&bytes, &mut chance)).unwrap();
+            fs_err::write(&damaged, damage(&bytes, &mut random)).unwrap();
             crate::check(&damaged, Some(format), &mut Silent).unwrap();
             crate::check(&damaged, None, &mut Silent).unwrap();
-            // Whether it can still be converted is chance.
-            let _ = convert(&damaged, &folder.path().join("back.jsonl"), Format::OpenAi);
+            // It may or may not be possible to convert it.
+            let _ = convert(&damaged, &folder.path().join("back.jsonl"), openai::FORMAT);
         }
     }
 }

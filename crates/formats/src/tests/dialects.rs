@@ -1,25 +1,27 @@
-//! The ways in which other tools write the same format: forms of image parts, columns under other names, pictures that
+//! The ways in which other tools write the same format: forms of image parts, columns under other names, images that
 //! stand elsewhere.
 
+use align::progress::Silent;
 use align::types::{ItemKind, Part, Role};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use image::ImageFormat;
 use serde_json::{Value, json};
 
-use super::samples::{convert, folder, picture, records, write_lines};
+use super::samples::{convert, folder, image_file, records, write_lines};
 use crate::check;
-use crate::fault::FaultKind;
 use crate::format::Format;
-use crate::record::Record;
-use crate::rows::{Columns, Container, Row, RowWriter};
-use crate::source::Source;
-use align::progress::Silent;
+use crate::inspect::inspect;
+use crate::layouts::{alpaca, hf, mis, openai, sharegpt, swift, vlmevalkit};
+use crate::problem::ProblemKind;
+use crate::record::{Image, Record};
+use crate::record_reader::RecordReader;
+use crate::rows::{self, ColumnType, Columns, Container, Row};
 
-/// The shades of the pictures that a record shows, by which they are told apart.
+/// The shades of the images that a record shows, by which they are told apart.
 fn shades(record: &Record) -> Vec<u8> {
-    let bytes = record.pictures.iter().map(|picture| match picture {
-        crate::Picture::Bytes { bytes, .. } => bytes.clone(),
+    let bytes = record.images.iter().map(|image| match image {
+        Image::Bytes { bytes, .. } => bytes.clone(),
         other => panic!("expected bytes, got {other:?}"),
     });
     bytes
@@ -28,11 +30,11 @@ fn shades(record: &Record) -> Vec<u8> {
 }
 
 fn png(shade: u8) -> Vec<u8> {
-    picture(ImageFormat::Png, 6, shade)
+    image_file(ImageFormat::Png, 6, shade)
 }
 
-/// A folder with pictures `1.png`, `2.png`, `3.png` of shades 10, 20, 30.
-fn with_pictures() -> tempfile::TempDir {
+/// A folder with images `1.png`, `2.png`, `3.png` of shades 10, 20, 30.
+fn with_images() -> tempfile::TempDir {
     let folder = folder();
     for number in 1..=3_u8 {
         fs_err::write(folder.path().join(format!("{number}.png")), png(number * 10)).unwrap();
@@ -40,14 +42,27 @@ fn with_pictures() -> tempfile::TempDir {
     folder
 }
 
-fn faults(path: &std::path::Path, format: Option<Format>) -> Vec<FaultKind> {
+/// An object with further fields.
+fn with(mut object: Value, fields: Value) -> Value {
+    let Value::Object(fields) = fields else {
+        panic!("expected an object, got {fields}");
+    };
+    object.as_object_mut().unwrap().extend(fields);
+    object
+}
+
+fn say(role: &str, content: impl Into<Value>) -> Value {
+    json!({ "role": role, "content": content.into() })
+}
+
+fn problems(path: &std::path::Path, format: Option<Format>) -> Vec<ProblemKind> {
     let report = check(path, format, &mut Silent).unwrap();
-    report.findings.iter().map(|finding| finding.kind).collect()
+    report.problems.iter().map(|problem| problem.kind).collect()
 }
 
 #[test]
 fn image_parts_are_read_in_every_form_and_in_their_order() {
-    let folder = with_pictures();
+    let folder = with_images();
     let data = BASE64_STANDARD.encode(png(40));
     let parts = json!([
         { "type": "image_url", "image_url": { "url": "1.png" } },
@@ -61,47 +76,47 @@ fn image_parts_are_read_in_every_form_and_in_their_order() {
     let row = json!({ "id": "1", "messages": [{ "role": "user", "content": parts }] });
     let path = folder.path().join("d.jsonl");
     write_lines(&path, &[row]);
-    for format in [Format::OpenAi, Format::Swift] {
+    for format in [openai::FORMAT, swift::FORMAT] {
         assert_eq!(
             shades(&records(&path, format)[0]),
             [10, 20, 30, 40, 10, 40],
             "{format:?}"
         );
     }
-    assert_eq!(faults(&path, None), []);
+    assert_eq!(problems(&path, None), []);
 }
 
 #[test]
-fn parts_that_leave_their_picture_to_the_column_take_it_in_order() {
-    let folder = with_pictures();
+fn parts_that_leave_their_image_to_the_column_take_it_in_order() {
+    let folder = with_images();
     let parts = json!([
         { "type": "image" }, { "type": "image", "image": "3.png" }, { "type": "text", "text": "and <image>?" },
     ]);
     let row = json!({ "messages": [{ "role": "user", "content": parts }], "images": ["1.png", "2.png"] });
     let path = folder.path().join("d.jsonl");
     write_lines(&path, &[row]);
-    assert_eq!(Source::open(&path, None).unwrap().format, Format::Swift);
-    let read = records(&path, Format::Swift).remove(0);
+    assert_eq!(RecordReader::open(&path, None).unwrap().format, swift::FORMAT);
+    let read = records(&path, swift::FORMAT).remove(0);
     assert_eq!(shades(&read), [10, 30, 20]);
     assert_eq!(read.item.messages[0].content.len(), 5);
 }
 
 #[test]
-fn a_part_without_its_picture_is_an_error() {
-    let folder = with_pictures();
+fn a_part_without_its_image_is_an_error() {
+    let folder = with_images();
     let path = folder.path().join("d.jsonl");
     let message = json!([{ "role": "user", "content": [{ "type": "image" }, { "type": "text", "text": "Who?" }] }]);
     write_lines(&path, &[json!({ "id": "1", "messages": message })]);
-    assert_eq!(faults(&path, None), [FaultKind::TooFewImages]);
+    assert_eq!(problems(&path, None), [ProblemKind::TooFewImages]);
     write_lines(&path, &[json!({ "messages": message, "images": [] })]);
-    assert_eq!(faults(&path, None), [FaultKind::TooFewImages]);
+    assert_eq!(problems(&path, None), [ProblemKind::TooFewImages]);
     write_lines(&path, &[json!({ "messages": message, "images": ["1.png", "2.png"] })]);
-    assert_eq!(faults(&path, None), [FaultKind::TooManyImages]);
+    assert_eq!(problems(&path, None), [ProblemKind::TooManyImages]);
 }
 
 #[test]
-fn messages_in_parts_beside_a_column_of_pictures_are_read_from_parquet() {
-    let folder = with_pictures();
+fn messages_in_parts_beside_a_column_of_images_are_read_from_parquet() {
+    let folder = with_images();
     let path = folder.path().join("trl.parquet");
     let content = json!([{ "type": "image", "text": null }, { "type": "text", "text": "What?" }]);
     let mut row = Row {
@@ -111,18 +126,14 @@ fn messages_in_parts_beside_a_column_of_pictures_are_read_from_parquet() {
             .clone(),
         ..Row::default()
     };
-    let shown = crate::Picture::Bytes {
-        bytes: png(20).into(),
-        name: None,
-    };
-    row.pictures.insert("images".to_owned(), vec![shown]);
-    let mut columns = Columns::fixed(vec![("images", crate::rows::ColumnType::Pictures)]);
+    row.set_images("images", &[Image::unnamed(png(20))]);
+    let mut columns = Columns::fixed(vec![("images", ColumnType::Images)]);
     columns.add(&row);
-    let mut writer = RowWriter::create(&path, Container::Parquet, &columns).unwrap();
+    let mut writer = rows::create(&path, Container::Parquet, &columns).unwrap();
     writer.write(&row).unwrap();
     writer.finish().unwrap();
-    assert_eq!(faults(&path, None), []);
-    let read = records(&path, Format::Hf).remove(0);
+    assert_eq!(problems(&path, None), []);
+    let read = records(&path, hf::FORMAT).remove(0);
     assert_eq!(
         (shades(&read), read.item.messages[0].plain_text()),
         (vec![20], "What?".to_owned())
@@ -130,8 +141,8 @@ fn messages_in_parts_beside_a_column_of_pictures_are_read_from_parquet() {
 }
 
 #[test]
-fn vlmevalkit_rows_show_other_rows_pictures_and_files() {
-    let folder = with_pictures();
+fn vlmevalkit_rows_show_other_rows_images_and_files() {
+    let folder = with_images();
     let (one, two) = (BASE64_STANDARD.encode(png(70)), BASE64_STANDARD.encode(png(80)));
     let path = folder.path().join("d.tsv");
     let table = format!(
@@ -139,18 +150,18 @@ fn vlmevalkit_rows_show_other_rows_pictures_and_files() {
          5\t\t1.png\tfile?\n6\t\t['1.png', '2.png']\tfiles?\n7\t\t\tnone?\n"
     );
     fs_err::write(&path, table).unwrap();
-    let shown: Vec<Vec<u8>> = records(&path, Format::VlmEvalKit).iter().map(shades).collect();
+    let shown: Vec<Vec<u8>> = records(&path, vlmevalkit::FORMAT).iter().map(shades).collect();
     assert_eq!(
         shown,
         [vec![80], vec![70], vec![80], vec![70], vec![10], vec![10, 20], vec![]]
     );
-    let report = convert(&path, &folder.path().join("out.tsv"), Format::VlmEvalKit).unwrap();
+    let report = convert(&path, &folder.path().join("out.tsv"), vlmevalkit::FORMAT).unwrap();
     assert_eq!((report.items_written, report.losses), (7, vec![]));
 }
 
 #[test]
 fn a_dataset_info_says_what_columns_and_speakers_are_called() {
-    let folder = with_pictures();
+    let folder = with_images();
     let info = json!({
         "talks": {
             "file_name": "talks.json", "formatting": "sharegpt",
@@ -167,22 +178,22 @@ fn a_dataset_info_says_what_columns_and_speakers_are_called() {
     }]);
     let path = folder.path().join("talks.json");
     fs_err::write(&path, talk.to_string()).unwrap();
-    assert_eq!(faults(&path, None), []);
-    let read = records(&path, Format::ShareGpt).remove(0);
+    assert_eq!(problems(&path, None), []);
+    let read = records(&path, sharegpt::FORMAT).remove(0);
     assert_eq!(
         (shades(&read), read.item.label()),
         (vec![20], Some("A cup.".to_owned()))
     );
     assert_eq!(read.item.messages[0].role, Role::System);
-    let report = convert(&path, &folder.path().join("out.jsonl"), Format::OpenAi).unwrap();
+    let report = convert(&path, &folder.path().join("out.jsonl"), openai::FORMAT).unwrap();
     assert_eq!((report.from, report.losses), ("sharegpt", vec![]));
 
     let path = folder.path().join("asked.json");
     let asked = json!([{ "ask": "<image>Who?", "input": "Say it.", "reply": "Nobody.", "photos": ["1.png"] }]);
     fs_err::write(&path, asked.to_string()).unwrap();
-    let source = Source::open(&path, None).unwrap();
-    assert_eq!(source.format, Format::Alpaca);
-    let read = records(&path, Format::Alpaca).remove(0);
+    let source = RecordReader::open(&path, None).unwrap();
+    assert_eq!(source.format, alpaca::FORMAT);
+    let read = records(&path, alpaca::FORMAT).remove(0);
     assert_eq!(read.item.messages[0].plain_text(), "Who?\nSay it.");
     assert_eq!(
         (shades(&read), read.item.label()),
@@ -190,29 +201,23 @@ fn a_dataset_info_says_what_columns_and_speakers_are_called() {
     );
     // An entry that was left behind by another file of the name says nothing.
     fs_err::write(&path, json!([{ "conversations": [] }]).to_string()).unwrap();
-    assert_eq!(Source::open(&path, None).unwrap().format, Format::ShareGpt);
+    assert_eq!(RecordReader::open(&path, None).unwrap().format, sharegpt::FORMAT);
 }
 
 #[test]
 fn columns_that_a_dataset_info_calls_null_are_not_there() {
-    let folder = with_pictures();
-    let unused = |columns: Value| {
-        let mut all = json!({ "messages": null, "prompt": null, "query": null, "response": null, "history": null,
-                              "system": null, "tools": null, "images": null });
-        all.as_object_mut()
-            .unwrap()
-            .extend(columns.as_object().unwrap().clone());
-        all
-    };
+    let folder = with_images();
+    let unused = json!({ "messages": null, "prompt": null, "query": null, "response": null, "history": null,
+                         "system": null, "tools": null, "images": null });
     let info = json!({
         "talks": {
             "file_name": "talks.json", "formatting": "sharegpt", "subset": null, "num_samples": null,
-            "columns": unused(json!({ "messages": "dialog", "images": "photos" })),
+            "columns": with(unused.clone(), json!({ "messages": "dialog", "images": "photos" })),
             "tags": { "role_tag": "who", "content_tag": "says", "user_tag": "person", "assistant_tag": "bot",
                       "observation_tag": null, "system_tag": null },
         },
         "asked": {
-            "file_name": "asked.json", "formatting": "alpaca", "columns": unused(json!({ "prompt": "ask" })), "tags": null,
+            "file_name": "asked.json", "formatting": "alpaca", "columns": with(unused, json!({ "prompt": "ask" })), "tags": null,
         },
     });
     fs_err::write(folder.path().join("dataset_info.json"), info.to_string()).unwrap();
@@ -222,9 +227,9 @@ fn columns_that_a_dataset_info_calls_null_are_not_there() {
     }]);
     let path = folder.path().join("talks.json");
     fs_err::write(&path, talk.to_string()).unwrap();
-    assert_eq!(faults(&path, None), []);
-    assert_eq!(Source::open(&path, None).unwrap().format, Format::ShareGpt);
-    let read = records(&path, Format::ShareGpt).remove(0);
+    assert_eq!(problems(&path, None), []);
+    assert_eq!(RecordReader::open(&path, None).unwrap().format, sharegpt::FORMAT);
+    let read = records(&path, sharegpt::FORMAT).remove(0);
     assert_eq!(shades(&read), [20]);
     assert_eq!(read.item.messages.len(), 2, "{:?}", read.item.messages);
     assert_eq!(read.extra["system"], "not to be read");
@@ -232,8 +237,8 @@ fn columns_that_a_dataset_info_calls_null_are_not_there() {
     let path = folder.path().join("asked.json");
     let asked = json!([{ "ask": "Who?", "input": "no", "output": "no", "history": "no", "system": "no", "images": 7 }]);
     fs_err::write(&path, asked.to_string()).unwrap();
-    assert_eq!(faults(&path, None), []);
-    let read = records(&path, Format::Alpaca).remove(0);
+    assert_eq!(problems(&path, None), []);
+    let read = records(&path, alpaca::FORMAT).remove(0);
     assert_eq!(
         (read.item.messages.len(), read.item.messages[0].plain_text().as_str()),
         (1, "Who?")
@@ -242,22 +247,21 @@ fn columns_that_a_dataset_info_calls_null_are_not_there() {
 
 #[test]
 fn alpaca_holds_turns_before_the_question_and_is_described() {
-    let folder = with_pictures();
+    let folder = with_images();
     let path = folder.path().join("d.jsonl");
-    let say = |role: &str, content: Value| json!({ "role": role, "content": content });
     let messages = json!([
-        say("system", "Be brief.".into()),
+        say("system", "Be brief."),
         say(
             "user",
             json!([{ "type": "image", "image": "1.png" }, { "type": "text", "text": "What?" }])
         ),
-        say("assistant", "A cup.".into()),
-        say("user", "Sure?".into()),
-        say("assistant", "Yes.".into()),
+        say("assistant", "A cup."),
+        say("user", "Sure?"),
+        say("assistant", "Yes."),
     ]);
     write_lines(&path, &[json!({ "id": "1", "messages": messages })]);
     let out = folder.path().join("out.json");
-    assert_eq!(convert(&path, &out, Format::Alpaca).unwrap().losses, []);
+    assert_eq!(convert(&path, &out, alpaca::FORMAT).unwrap().losses, []);
     let rows: Value = serde_json::from_str(&fs_err::read_to_string(&out).unwrap()).unwrap();
     assert_eq!(
         rows[0],
@@ -267,35 +271,28 @@ fn alpaca_holds_turns_before_the_question_and_is_described() {
     let info = fs_err::read_to_string(folder.path().join("dataset_info.json")).unwrap();
     let info: Value = serde_json::from_str(&info).unwrap();
     assert_eq!(info["out"]["columns"]["prompt"], "instruction");
-    assert_eq!(faults(&out, None), []);
+    assert_eq!(problems(&out, None), []);
 }
 
 #[test]
 fn mis_keeps_kind_category_and_sub_category_there_and_back() {
-    let folder = with_pictures();
+    let folder = with_images();
     let path = folder.path().join("d.jsonl");
     let content = json!([
         { "type": "image", "image": "1.png" }, { "type": "image", "image": "2.png" }, { "type": "text", "text": "May I?" },
     ]);
-    let row = |id: &str, label: Option<&str>, more: Value| {
-        let answer = label.map(|label| json!({ "role": "assistant", "content": label }));
-        let messages: Vec<Value> = [json!({ "role": "user", "content": content })]
-            .into_iter()
-            .chain(answer)
-            .collect();
-        let mut row = json!({ "id": id, "kind": "hazardous", "category": "Fire", "messages": messages });
-        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        row
-    };
     for (label, more) in [
         (None, json!({ "main_category": "Household" })),
         (Some("No."), json!({ "main_category": "Household" })),
         (Some("No."), json!({})),
     ] {
-        write_lines(&path, &[row("1", label, more.clone())]);
+        let mut messages = vec![say("user", content.clone())];
+        messages.extend(label.map(|label| say("assistant", label)));
+        let row = json!({ "id": "1", "kind": "hazardous", "category": "Fire", "messages": messages });
+        write_lines(&path, &[with(row, more.clone())]);
         let out = folder.path().join("mis.json");
         assert_eq!(
-            convert(&path, &out, Format::Mis).unwrap().losses,
+            convert(&path, &out, mis::FORMAT).unwrap().losses,
             [],
             "{label:?} {more}"
         );
@@ -307,9 +304,9 @@ fn mis_keeps_kind_category_and_sub_category_there_and_back() {
             );
         }
         let back = folder.path().join("back.jsonl");
-        let report = convert(&out, &back, Format::OpenAi).unwrap();
+        let report = convert(&out, &back, openai::FORMAT).unwrap();
         assert_eq!((report.from, report.losses), ("mis", vec![]));
-        let back = records(&back, Format::OpenAi).remove(0);
+        let back = records(&back, openai::FORMAT).remove(0);
         assert_eq!(
             (back.item.kind, back.item.category.as_deref()),
             (Some(ItemKind::Hazardous), Some("Fire"))
@@ -320,16 +317,16 @@ fn mis_keeps_kind_category_and_sub_category_there_and_back() {
 }
 
 #[test]
-fn bytes_after_a_gifs_end_do_not_make_it_torn() {
-    let whole = picture(ImageFormat::Gif, 12, 90);
-    assert_eq!(crate::inspect(&whole, Some("gif")), []);
+fn bytes_after_a_gifs_end_do_not_make_it_truncated() {
+    let whole = image_file(ImageFormat::Gif, 12, 90);
+    assert_eq!(inspect(&whole, Some("gif")), []);
     assert_eq!(
-        crate::inspect(&[&whole[..], b"\0\0written by a camera"].concat(), Some("gif")),
+        inspect(&[&whole[..], b"\0\0written by a camera"].concat(), Some("gif")),
         []
     );
-    let torn = crate::inspect(&whole[..whole.len() - 1], Some("gif"));
+    let truncated = inspect(&whole[..whole.len() - 1], Some("gif"));
     assert_eq!(
-        torn.iter().map(|fault| fault.kind).collect::<Vec<_>>(),
-        [FaultKind::TruncatedImage]
+        truncated.iter().map(|problem| problem.kind).collect::<Vec<_>>(),
+        [ProblemKind::TruncatedImage]
     );
 }

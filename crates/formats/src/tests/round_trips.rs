@@ -7,13 +7,14 @@ use image::ImageFormat;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::samples::{convert_from, file_of, folder, picture, records, write_lines};
+use super::samples::{convert_from, file_of, folder, image_file, records, write_lines};
 use crate::error::FormatError;
 use crate::format::Format;
+use crate::layouts::openai;
 use crate::losses::differences;
 use crate::record::Record;
 
-const PICTURES: [&str; 4] = ["images/a.png", "images/b.png", "images/c.jpg", "images/d.gif"];
+const IMAGES: [&str; 4] = ["images/a.png", "images/b.png", "images/c.jpg", "images/d.gif"];
 
 fn words() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -29,13 +30,13 @@ fn words() -> impl Strategy<Value = String> {
 fn part() -> impl Strategy<Value = Value> {
     prop_oneof![
         words().prop_map(|text| json!({ "type": "text", "text": text })),
-        prop::sample::select(&PICTURES[..]).prop_map(|image| json!({ "type": "image", "image": image })),
+        prop::sample::select(&IMAGES[..]).prop_map(|image| json!({ "type": "image", "image": image })),
     ]
 }
 
 fn messages() -> impl Strategy<Value = Value> {
     let system = prop::option::weighted(0.2, words());
-    let shown_first = prop::collection::vec(prop::sample::select(&PICTURES[..]), 0..3);
+    let shown_first = prop::collection::vec(prop::sample::select(&IMAGES[..]), 0..3);
     let mixed = prop::collection::vec(part(), 1..5);
     let plain = (shown_first, words()).prop_map(|(images, text)| {
         let images = images
@@ -50,18 +51,13 @@ fn messages() -> impl Strategy<Value = Value> {
     let label = prop::option::weighted(0.7, words());
     (system, question, more, label).prop_map(|(system, question, more, label)| {
         let mut messages = Vec::new();
-        let mut say = |role: &str, content: Value| messages.push(json!({ "role": role, "content": content }));
-        if let Some(system) = system {
-            say("system", system.into());
-        }
-        say("user", question.into());
+        messages.extend(system.map(|system| json!({ "role": "system", "content": system })));
+        messages.push(json!({ "role": "user", "content": question }));
         if let Some((answer, question)) = more {
-            say("assistant", answer.into());
-            say("user", question.into());
+            messages.push(json!({ "role": "assistant", "content": answer }));
+            messages.push(json!({ "role": "user", "content": question }));
         }
-        if let Some(label) = label {
-            say("assistant", label.into());
-        }
+        messages.extend(label.map(|label| json!({ "role": "assistant", "content": label })));
         messages.into()
     })
 }
@@ -158,7 +154,7 @@ fn write_source(folder: &Path, mut rows: Vec<Value>) -> std::path::PathBuf {
         ("c.jpg", ImageFormat::Jpeg),
         ("d.gif", ImageFormat::Gif),
     ] {
-        fs_err::write(images.join(name), picture(format, 8, name.as_bytes()[0])).unwrap();
+        fs_err::write(images.join(name), image_file(format, 8, name.as_bytes()[0])).unwrap();
     }
     for (index, row) in rows.iter_mut().enumerate() {
         let endings = ["", "-safe", "-unsafe", " ü"];
@@ -183,26 +179,21 @@ fn counted<'a>(pairs: impl Iterator<Item = (&'a Record, &'a Record)>) -> BTreeMa
 fn check_round_trip(rows: &[Value], format: Format) {
     let folder = folder();
     let source = write_source(folder.path(), rows.to_vec());
-    let items = records(&source, Format::OpenAi);
-    // Which items the format takes at all shows when each stands alone.
-    let has_place = |index: usize| {
-        let alone = folder.path().join("alone");
-        let text = fs_err::read_to_string(&source).unwrap();
-        let line: Value = serde_json::from_str(text.lines().nth(index).unwrap()).unwrap();
+    let items = records(&source, openai::FORMAT);
+    // Which items the format can hold at all shows when each is converted alone.
+    let mut kept = Vec::new();
+    for (item, line) in items.iter().zip(fs_err::read_to_string(&source).unwrap().lines()) {
         let path = folder.path().join("alone.jsonl");
-        write_lines(&path, &[line]);
-        match convert_from(Some(Format::OpenAi), &path, &file_of(&alone, "out", format), format) {
-            Ok(_) => true,
-            Err(FormatError::Nothing { .. }) => false,
+        fs_err::write(&path, line).unwrap();
+        let alone = file_of(&folder.path().join("alone"), "out", format);
+        match convert_from(Some(openai::FORMAT), &path, &alone, format) {
+            Ok(_) => kept.push(item),
+            Err(FormatError::Nothing { .. }) => {}
             Err(error) => panic!("{format:?}: {error}"),
         }
-    };
-    let kept: Vec<&Record> = (0..items.len())
-        .filter(|&index| has_place(index))
-        .map(|index| &items[index])
-        .collect();
+    }
     let there = file_of(&folder.path().join("there"), "out", format);
-    let report = match convert_from(Some(Format::OpenAi), &source, &there, format) {
+    let report = match convert_from(Some(openai::FORMAT), &source, &there, format) {
         Ok(report) => report,
         Err(FormatError::Nothing { .. }) => return assert!(kept.is_empty()),
         Err(error) => panic!("{format:?}: {error}"),

@@ -1,4 +1,4 @@
-//! Pictures and files that the tests share.
+//! Images and files that the tests share.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use crate::convert::{ConvertReport, ConvertRequest};
 use crate::error::FormatError;
 use crate::format::Format;
-use crate::picture_files;
-use crate::record::{Picture, Record};
-use crate::source::Source;
+use crate::image_files;
+use crate::record::{Image, Record};
+use crate::record_reader::RecordReader;
 
 /// A folder that is removed after the test.
 pub(super) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// A picture of some size and colour, in a format.
-pub(super) fn picture(format: ImageFormat, side: u32, shade: u8) -> Vec<u8> {
+/// An image of some size and color, in a format.
+pub(super) fn image_file(format: ImageFormat, side: u32, shade: u8) -> Vec<u8> {
     let image = RgbImage::from_fn(side, side, |x, y| Rgb([shade, (x * 7) as u8, (y * 11) as u8]));
     let mut bytes = Vec::new();
     DynamicImage::ImageRgb8(image)
@@ -42,8 +42,8 @@ pub(super) fn moving(frames: u8) -> Vec<u8> {
     bytes
 }
 
-/// A PNG of grey pixels with so many bits each; `frames` above one make it move.
-pub(super) fn grey_png(width: u32, bits: png::BitDepth, frames: u32) -> Vec<u8> {
+/// A PNG of gray pixels with so many bits each; `frames` above one make it move.
+pub(super) fn gray_png(width: u32, bits: png::BitDepth, frames: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, 1);
     encoder.set_color(png::ColorType::Grayscale);
@@ -62,7 +62,7 @@ pub(super) fn grey_png(width: u32, bits: png::BitDepth, frames: u32) -> Vec<u8> 
 
 /// A JPEG that says it is to be turned: orientation 1 to 8.
 pub(super) fn turned_jpeg(orientation: u8) -> Vec<u8> {
-    let jpeg = picture(ImageFormat::Jpeg, 16, 90);
+    let jpeg = image_file(ImageFormat::Jpeg, 16, 90);
     let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
     let length = (exif.len() as u16 + 2).to_be_bytes();
@@ -92,7 +92,7 @@ pub(super) fn cmyk_jpeg() -> Vec<u8> {
     bytes
 }
 
-/// A labelled item as a line of our own format; its picture is `image`.
+/// A labeled item as a line of our own format; its image is `image`.
 pub(super) fn item(id: &str, image: &str, text: &str) -> Value {
     json!({
         "id": id,
@@ -136,27 +136,27 @@ pub(super) fn file_of(folder: &Path, name: &str, format: Format) -> PathBuf {
     folder.join(format!("{name}.{}", format.containers()[0].ending()))
 }
 
-/// A file's records, pictures as bytes.
+/// A file's records, images as bytes.
 pub(super) fn records(path: &Path, format: Format) -> Vec<Record> {
     let folder = path.parent().unwrap();
-    let rows: Vec<_> = Source::open(path, Some(format)).unwrap().collect();
+    let rows: Vec<_> = RecordReader::open(path, Some(format)).unwrap().collect();
     for row in &rows {
-        assert!(row.error().is_none(), "{}: {:?}", path.display(), row.faults);
+        assert!(row.error().is_none(), "{}: {:?}", path.display(), row.problems);
     }
     let mut records: Vec<Record> = rows.into_iter().flat_map(|row| row.records).collect();
     for record in &mut records {
         record.resolve(folder);
-        let pictures = record.pictures.iter().map(as_bytes).collect();
-        *record = record.with_pictures(pictures);
+        let images = record.images.iter().map(as_bytes).collect();
+        *record = record.with_images(images);
     }
     records
 }
 
-fn as_bytes(picture: &Picture) -> Picture {
-    let bytes = match picture {
-        Picture::Bytes { bytes, .. } => bytes.clone(),
-        Picture::File(path) => picture_files::read(path).unwrap().into(),
-        Picture::Remote(_) => return picture.clone(),
+fn as_bytes(image: &Image) -> Image {
+    let bytes = match image {
+        Image::Bytes { bytes, .. } => bytes.clone(),
+        Image::File(path) => image_files::read(path).unwrap().into(),
+        Image::Remote(_) => return image.clone(),
     };
-    Picture::Bytes { bytes, name: None }
+    Image::Bytes { bytes, name: None }
 }

@@ -1,39 +1,38 @@
-//! `scruple data check`: a data file in, what it holds and what is wrong with it out.
+//! `scruple data check`: a data file in, its contents and problems out.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use formats::{CheckReport, Finding, Format, Severity, check};
+use formats::{CheckReport, Format, LocatedProblem, Severity, check};
 
-use super::format;
 use crate::context::Context;
 use crate::errors::{Failure, Result};
 use crate::terminal::{print_json, print_line};
 
 const AFTER_HELP: &str = "\
-`scruple data --help` lists the formats. Every row is looked at, every picture decoded; a fault in
-one row hides no other. All faults are counted; of each kind the first 100 are listed, 10 where
-they are printed as text. The exit code is 3 where there is an error; warnings leave it 0.
+`scruple data --help` lists the formats. Every row is checked and every image decoded; a problem
+in one row hides no other. All problems are counted. The first 10 of each kind are printed, or the
+first 100 with `--json`. The exit code is 3 if there is an error; warnings leave it 0.
 
 Examples:
   scruple data check train.jsonl
   scruple data check train.parquet --format verl --json";
 
-/// How many findings of a kind are printed.
+/// How many problems of a kind are printed.
 const PRINTED_OF_A_KIND: usize = 10;
 /// How many splits or categories are printed.
 const PRINTED_GROUPS: usize = 12;
 
-/// Tell what a data file holds, and everything that is wrong with it.
+/// Report a data file's contents and problems.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     /// The file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Its format; found by its name and content otherwise
-    #[arg(long, value_name = "NAME", value_parser = format)]
+    /// Its format [default: detected by name and content]
+    #[arg(long, value_name = "NAME")]
     format: Option<Format>,
     /// Print one JSON object instead
     #[arg(long)]
@@ -60,36 +59,35 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
 
 fn text(report: &CheckReport) -> String {
     let mut text = format!("{}: {}\n\n", report.file, report.format.unwrap_or("unknown format"));
-    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<12}{value}\n"));
-    line("rows", report.rows.to_string());
-    line("items", format!("{}, {} labelled", report.items, report.labelled));
-    line("images", report.images.to_string());
-    line("turns", format!("{}{}", report.turns, groups(&report.roles)));
+    let mut lines = vec![
+        ("rows", report.rows.to_string()),
+        ("items", format!("{}, {} labeled", report.items, report.labeled)),
+        ("images", report.images.to_string()),
+        ("turns", format!("{}{}", report.turns, groups(&report.roles))),
+    ];
     for (name, counts) in [
         ("kinds", &report.kinds),
         ("splits", &report.splits),
         ("categories", &report.categories),
     ] {
-        let is_telling = counts.keys().any(|group| group != "none");
-        if is_telling {
-            line(name, format!("{}{}", counts.len(), groups(counts)));
+        if counts.keys().any(|group| group != "none") {
+            lines.push((name, format!("{}{}", counts.len(), groups(counts))));
         }
     }
-    line("errors", report.errors.to_string());
-    line("warnings", report.warnings.to_string());
-    for (kind, &count) in &report.faults {
-        let of_kind: Vec<&Finding> = report
-            .findings
-            .iter()
-            .filter(|found| found.kind.name() == *kind)
-            .collect();
-        let severity = match of_kind.first().map(|found| found.severity) {
+    lines.push(("errors", report.errors.to_string()));
+    lines.push(("warnings", report.warnings.to_string()));
+    for (name, value) in lines {
+        text.push_str(&format!("{name:<12}{value}\n"));
+    }
+    for (kind, &count) in &report.problem_counts {
+        let of_kind = report.problems.iter().filter(|problem| problem.kind.name() == *kind);
+        let severity = match of_kind.clone().next().map(|problem| problem.severity) {
             Some(Severity::Warning) => "warning",
             _ => "error",
         };
         text.push_str(&format!("\n{severity}: {kind} ({count})\n"));
-        for found in of_kind.iter().take(PRINTED_OF_A_KIND) {
-            text.push_str(&format!("  {}{}\n", place(found), found.problem));
+        for problem in of_kind.take(PRINTED_OF_A_KIND) {
+            text.push_str(&format!("  {}{}\n", location(problem), problem.message));
         }
         if count > PRINTED_OF_A_KIND {
             text.push_str(&format!("  and {} more\n", count - PRINTED_OF_A_KIND));
@@ -98,15 +96,15 @@ fn text(report: &CheckReport) -> String {
     text
 }
 
-fn place(found: &Finding) -> String {
-    let Some(row) = found.row else {
+fn location(problem: &LocatedProblem) -> String {
+    let Some(row) = problem.row else {
         return String::new();
     };
-    let line = match found.line {
+    let line = match problem.line {
         Some(line) if line != row => format!(" (line {line})"),
         _ => String::new(),
     };
-    let id = found.id.as_ref().map(|id| format!(" `{id}`")).unwrap_or_default();
+    let id = problem.id.as_ref().map(|id| format!(" `{id}`")).unwrap_or_default();
     format!("row {row}{line}{id}: ")
 }
 

@@ -1,24 +1,23 @@
-//! `scruple data convert`: a data file of one format in, one of another out, with the list of what was not kept.
+//! `scruple data convert`: a data file of one format in, one of another out, with a list of what was not kept.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use formats::{ConvertReport, ConvertRequest, Format, convert};
 
-use super::format;
 use crate::context::Context;
 use crate::errors::Result;
 use crate::output_folder::OutputFolder;
 use crate::terminal::{print_json, print_line};
 
 const AFTER_HELP: &str = "\
-`scruple data --help` lists the formats. PATH appears whole or not at all; a source with a row at
-fault is not converted: `scruple data check` lists what is wrong.
+`scruple data --help` lists the formats. PATH appears only when it is complete. A source with a
+malformed row is not converted; `scruple data check` lists its problems.
 
-Pictures: where the target holds paths, paths stay paths, relative to PATH, and embedded pictures
-become files named by their hash; where it holds bytes, files are embedded.
+If the target holds images as paths, paths stay paths, relative to PATH, and embedded images become
+files named by their hash. If it holds them as bytes, image files are embedded.
 
-What the target cannot hold is printed by field, with the number of rows and the reason: it is found
+What the target cannot hold is printed by field, with the number of rows and the reason. It is found
 by reading every written row back.
 
 Examples:
@@ -37,12 +36,12 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// Its format
-    #[arg(long, value_name = "NAME", value_parser = format)]
+    #[arg(long, value_name = "NAME")]
     to: Format,
-    /// The format of FILE; found by its name and content otherwise
-    #[arg(long, value_name = "NAME", value_parser = format)]
+    /// The format of FILE [default: detected by name and content]
+    #[arg(long, value_name = "NAME")]
     from: Option<Format>,
-    /// The folder for pictures that become files [default: PATH without its ending, and `_images`]
+    /// The folder for images that become files [default: PATH without its extension, and `_images`]
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// Print one JSON object instead
@@ -52,7 +51,7 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of usage for an ending that the format is not written to; of data for a source that cannot be used; of
+/// Errors: of usage for a file extension that the format is not written to; of data for a source that cannot be used; of
 /// output where results cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let request = ConvertRequest {
@@ -86,7 +85,7 @@ fn text(report: &ConvertReport, out: &std::path::Path) -> String {
         out.display()
     );
     if *images_written > 0 {
-        text.push_str(&format!("{images_written} picture files written\n"));
+        text.push_str(&format!("{images_written} image files written\n"));
     }
     if losses.is_empty() {
         return text + "nothing was lost\n";

@@ -1,4 +1,4 @@
-//! From JSON values and pictures to columns of cells.
+//! From JSON values and images to columns of cells.
 
 use std::sync::Arc;
 
@@ -10,30 +10,33 @@ use arrow_array::builder::{
 use arrow_schema::{DataType, Field, Fields};
 use serde_json::Value;
 
-use super::super::Row;
 use super::super::columns::{ColumnType, json_text};
-use crate::record::Picture;
+use super::super::row::Row;
+use crate::record::Image;
 
 /// The Arrow type of a column.
 pub(super) fn data_type(column: &ColumnType) -> DataType {
-    let list = |element: DataType| DataType::List(Arc::new(Field::new("item", element, true)));
     match column {
         ColumnType::Text | ColumnType::JsonText | ColumnType::Nothing => DataType::Utf8,
         ColumnType::Bool => DataType::Boolean,
         ColumnType::Integer => DataType::Int64,
         ColumnType::Float => DataType::Float64,
-        ColumnType::List(element) => list(data_type(element)),
+        ColumnType::List(element) => list_of(data_type(element)),
         ColumnType::Struct(fields) => {
             let fields = fields
                 .iter()
                 .map(|(name, column)| Field::new(name, data_type(column), true));
             DataType::Struct(fields.collect())
         }
-        ColumnType::Pictures => list(DataType::Struct(picture_fields())),
+        ColumnType::Images => list_of(DataType::Struct(image_fields())),
     }
 }
 
-fn picture_fields() -> Fields {
+fn list_of(element: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new("item", element, true)))
+}
+
+fn image_fields() -> Fields {
     vec![
         Field::new("bytes", DataType::Binary, true),
         Field::new("path", DataType::Utf8, true),
@@ -43,11 +46,11 @@ fn picture_fields() -> Fields {
 
 /// About how many bytes a row takes.
 pub(super) fn size(row: &Row) -> usize {
-    let pictures = row.pictures.values().flatten().map(|picture| match picture {
-        Picture::Bytes { bytes, .. } => bytes.len(),
+    let images = row.images.values().flatten().map(|image| match image {
+        Image::Bytes { bytes, .. } => bytes.len(),
         _ => 0,
     });
-    pictures.sum::<usize>() + row.fields.values().map(value_size).sum::<usize>()
+    images.sum::<usize>() + row.fields.values().map(value_size).sum::<usize>()
 }
 
 fn value_size(value: &Value) -> usize {
@@ -59,25 +62,25 @@ fn value_size(value: &Value) -> usize {
     }
 }
 
-/// A column of the rows' values under a name. A value of another type than the column's becomes null; the types are
-/// found from these very rows, so there is none.
+/// A column of the rows' values under a name. A value of another type than the column's would become null; there
+/// is none, since the types are found from these very rows.
 pub(super) fn array(name: &str, column: &ColumnType, rows: &[Row]) -> ArrayRef {
     let mut builder = make_builder(&data_type(column), rows.len());
     for row in rows {
         match column {
-            ColumnType::Pictures => append_pictures(builder.as_mut(), row.pictures.get(name)),
+            ColumnType::Images => append_images(builder.as_mut(), row.images.get(name)),
             _ => append(builder.as_mut(), column, row.fields.get(name)),
         }
     }
     builder.finish()
 }
 
-/// The builder as the one that [`make_builder`] made for the column's type.
+/// The builder as the type that [`make_builder`] made for the column.
 fn typed<T: ArrayBuilder>(builder: &mut dyn ArrayBuilder) -> &mut T {
     builder
         .as_any_mut()
         .downcast_mut()
-        .expect("a builder is of the type that it was made for")
+        .expect("a builder has the type that it was made for")
 }
 
 type AnyListBuilder = ListBuilder<Box<dyn ArrayBuilder>>;
@@ -108,27 +111,27 @@ fn append(builder: &mut dyn ArrayBuilder, column: &ColumnType, value: Option<&Va
             }
             builder.append(object.is_some());
         }
-        ColumnType::Pictures => append_pictures(builder, None),
+        ColumnType::Images => append_images(builder, None),
     }
 }
 
-fn append_pictures(builder: &mut dyn ArrayBuilder, pictures: Option<&Vec<Picture>>) {
+fn append_images(builder: &mut dyn ArrayBuilder, images: Option<&Vec<Image>>) {
     let builder = typed::<AnyListBuilder>(builder);
-    for picture in pictures.into_iter().flatten() {
-        append_picture(builder.values().as_mut(), picture);
+    for image in images.into_iter().flatten() {
+        append_image(builder.values().as_mut(), image);
     }
-    // A row without pictures has an empty list, which every reader takes.
+    // A row without images has an empty list, which every reader takes.
     builder.append(true);
 }
 
-fn append_picture(builder: &mut dyn ArrayBuilder, picture: &Picture) {
+fn append_image(builder: &mut dyn ArrayBuilder, image: &Image) {
     let builder = typed::<StructBuilder>(builder);
-    let (bytes, path) = match picture {
-        Picture::Bytes { bytes, name } => (Some(&bytes[..]), name.clone()),
+    let (bytes, path) = match image {
+        Image::Bytes { bytes, name } => (Some(&bytes[..]), name.clone()),
         other => (None, other.reference()),
     };
     let [bytes_builder, path_builder] = builder.field_builders_mut() else {
-        unreachable!("a picture has two fields");
+        unreachable!("a image has two fields");
     };
     typed::<BinaryBuilder>(bytes_builder.as_mut()).append_option(bytes);
     typed::<StringBuilder>(path_builder.as_mut()).append_option(path);

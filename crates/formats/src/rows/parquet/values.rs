@@ -1,4 +1,4 @@
-//! From the cells of columns to JSON values and pictures.
+//! From the cells of columns to JSON values and images.
 
 use std::sync::Arc;
 
@@ -10,29 +10,29 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Fields};
 use serde_json::{Map, Number, Value};
 
-use crate::record::Picture;
+use crate::record::Image;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
-    /// Values that JSON can say.
+pub(super) enum Content {
+    /// Values that JSON can hold.
     Value,
-    /// A picture, or a list of them.
-    Pictures,
+    /// A image, or a list of them.
+    Images,
 }
 
 /// What a column of this type holds.
 ///
-/// Errors: the type, where it is none that is kept.
-pub(super) fn held(data_type: &DataType) -> Result<Held, String> {
+/// Errors: the type, where it cannot be kept.
+pub(super) fn content(data_type: &DataType) -> Result<Content, String> {
     let inner = match data_type {
         DataType::List(field) | DataType::LargeList(field) => field.data_type(),
         other => other,
     };
-    if is_picture(inner) {
-        return Ok(Held::Pictures);
+    if is_image(inner) {
+        return Ok(Content::Images);
     }
-    json_type(data_type).map(|()| Held::Value)
+    json_type(data_type).map(|()| Content::Value)
 }
 
 fn is_bytes(data_type: &DataType) -> bool {
@@ -42,7 +42,7 @@ fn is_bytes(data_type: &DataType) -> bool {
     )
 }
 
-fn is_picture(data_type: &DataType) -> bool {
+fn is_image(data_type: &DataType) -> bool {
     match data_type {
         DataType::Struct(fields) => field_of(fields, "bytes").is_some_and(|index| is_bytes(fields[index].data_type())),
         other => is_bytes(other),
@@ -79,7 +79,7 @@ fn json_type(data_type: &DataType) -> Result<(), String> {
 
 /// The value of a cell; fields of objects that are null are left out.
 ///
-/// Errors: a value that JSON cannot say, such as a number that is none.
+/// Errors: a value that JSON cannot hold, such as NaN.
 pub(super) fn value(array: &ArrayRef, index: usize) -> Result<Value, String> {
     if array.is_null(index) {
         return Ok(Value::Null);
@@ -130,8 +130,8 @@ fn list(elements: &ArrayRef) -> Result<Value, String> {
     (0..elements.len()).map(|index| value(elements, index)).collect()
 }
 
-/// The pictures of a cell, and how many there have neither bytes nor a path.
-pub(super) fn pictures(array: &ArrayRef, index: usize) -> (Vec<Picture>, usize) {
+/// The images of a cell, and how many of them have neither bytes nor a path.
+pub(super) fn images(array: &ArrayRef, index: usize) -> (Vec<Image>, usize) {
     if array.is_null(index) {
         return (Vec::new(), 0);
     }
@@ -140,28 +140,28 @@ pub(super) fn pictures(array: &ArrayRef, index: usize) -> (Vec<Picture>, usize) 
         DataType::LargeList(_) => array.as_list::<i64>().value(index),
         _ => array.slice(index, 1),
     };
-    let found: Vec<Picture> = (0..elements.len())
-        .filter_map(|index| picture(&elements, index))
+    let found: Vec<Image> = (0..elements.len())
+        .filter_map(|index| image(&elements, index))
         .collect();
     let missing = elements.len() - found.len();
     (found, missing)
 }
 
-fn picture(array: &ArrayRef, index: usize) -> Option<Picture> {
+fn image(array: &ArrayRef, index: usize) -> Option<Image> {
     if array.is_null(index) {
         return None;
     }
     let DataType::Struct(fields) = array.data_type() else {
         let bytes = bytes(array, index)?;
-        return Some(Picture::Bytes { bytes, name: None });
+        return Some(Image::Bytes { bytes, name: None });
     };
-    let column = |name: &str| field_of(fields, name).map(|at| array.as_struct().column(at));
-    let path = column("path")
+    let [paths, contents] = ["path", "bytes"].map(|name| field_of(fields, name).map(|at| array.as_struct().column(at)));
+    let path = paths
         .and_then(|paths| value(paths, index).ok())
         .and_then(|path| path.as_str().map(str::to_owned));
-    match column("bytes").and_then(|column| bytes(column, index)) {
-        Some(bytes) => Some(Picture::Bytes { bytes, name: path }),
-        None => path.map(|path| Picture::File(path.into())),
+    match contents.and_then(|column| bytes(column, index)) {
+        Some(bytes) => Some(Image::Bytes { bytes, name: path }),
+        None => path.map(|path| Image::File(path.into())),
     }
 }
 

@@ -1,43 +1,58 @@
-//! What can be wrong with a file, a row or a picture: kinds with names that scripts can rely on.
+//! What can be wrong with a file, a row or an image: kinds with names that scripts can rely on.
 
 use serde::Serialize;
+use serde_json::Value;
 
-/// How bad a fault is.
+/// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The row can be used, but perhaps not as it was meant.
+    /// The row can be used, but perhaps not as intended.
     Warning,
     /// The row or file cannot be used.
     Error,
 }
 
-/// One fault: its kind, and in words what was expected and what was found.
+/// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct Problem {
     /// The kind.
-    pub kind: FaultKind,
+    pub kind: ProblemKind,
     /// What was expected and what was found.
-    pub problem: String,
+    pub message: String,
 }
 
-impl Fault {
-    /// A fault of a kind.
-    pub fn new(kind: FaultKind, problem: impl Into<String>) -> Self {
+impl Problem {
+    /// A problem of a kind.
+    pub fn new(kind: ProblemKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            problem: problem.into(),
+            message: message.into(),
         }
+    }
+
+    /// Whether it makes the row or file unusable.
+    pub fn is_error(&self) -> bool {
+        self.kind.severity() == Severity::Error
     }
 }
 
-macro_rules! fault_kinds {
-    ($($(#[$doc:meta])+ $kind:ident = $name:literal, $severity:ident;)+) => {
-        /// The kinds of faults.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum FaultKind { $($(#[$doc])+ $kind,)+ }
+/// A value as a message shows it: in full if it is short.
+pub(crate) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
 
-        impl FaultKind {
+macro_rules! problem_kinds {
+    ($($(#[$doc:meta])+ $kind:ident = $name:literal, $severity:ident;)+) => {
+        /// The kinds of problems.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ProblemKind { $($(#[$doc])+ $kind,)+ }
+
+        impl ProblemKind {
             /// Every kind.
             pub const ALL: &[Self] = &[$(Self::$kind),+];
 
@@ -54,22 +69,22 @@ macro_rules! fault_kinds {
     };
 }
 
-fault_kinds! {
-    /// The file holds no rows.
+problem_kinds! {
+    /// The file has no rows.
     EmptyFile = "empty_file", Error;
-    /// The file does not look like any format.
-    Unrecognised = "unrecognised", Error;
+    /// The file looks like none of the formats.
+    Unrecognized = "unrecognized", Error;
     /// The file begins with a byte order mark, which many readers take for text.
     ByteOrderMark = "byte_order_mark", Warning;
     /// The parquet file, or a part of it, cannot be read.
     BrokenParquet = "broken_parquet", Error;
-    /// A column that the format needs is not there.
+    /// A column that the format needs is missing.
     MissingColumn = "missing_column", Error;
-    /// A column's type is none that can be kept.
+    /// A column's type cannot be kept.
     UnsupportedColumn = "unsupported_column", Warning;
-    /// A row is no JSON object.
+    /// A row is not a JSON object.
     InvalidJson = "invalid_json", Error;
-    /// A row is no UTF-8.
+    /// A row is not UTF-8.
     InvalidUtf8 = "invalid_utf8", Error;
     /// The file ends in the middle of a row.
     TornRow = "torn_row", Error;
@@ -77,63 +92,63 @@ fault_kinds! {
     FieldCount = "field_count", Error;
     /// A quoted field runs over tabs and line ends: a quotation mark that was meant as text.
     StrayQuote = "stray_quote", Error;
-    /// A field that the format needs is not there.
+    /// A field that the format needs is missing.
     MissingField = "missing_field", Error;
-    /// A field holds another type than it should.
+    /// A field has the wrong type.
     WrongType = "wrong_type", Error;
-    /// A field holds a value that the format does not know.
+    /// A field has a value that the format does not know.
     WrongValue = "wrong_value", Error;
-    /// A field that would not be kept.
+    /// A field that a conversion would not keep.
     NotKept = "not_kept", Warning;
     /// There are no messages.
     NoMessages = "no_messages", Error;
-    /// A message says and shows nothing.
+    /// A message has neither text nor image.
     EmptyMessage = "empty_message", Error;
-    /// A message is by nobody known.
+    /// A message has an unknown role.
     UnknownRole = "unknown_role", Error;
-    /// The assistant speaks twice in a row, or the user.
+    /// Two messages in a row are the user's, or the assistant's.
     RepeatedRole = "repeated_role", Error;
-    /// A system message stands within the dialogue.
+    /// A system message is not the first message.
     LateSystem = "late_system", Error;
-    /// A row has no label though others have one.
+    /// A row has no label although others have one.
     MissingLabel = "missing_label", Warning;
-    /// There are more placeholders than pictures.
+    /// There are more placeholders than images.
     TooFewImages = "too_few_images", Error;
-    /// There are fewer placeholders than pictures.
+    /// There are fewer placeholders than images.
     TooManyImages = "too_many_images", Error;
-    /// An id stands twice.
+    /// Two items have the same id.
     DuplicateId = "duplicate_id", Error;
-    /// The same text and pictures stand twice.
+    /// Two items have the same text and images.
     DuplicateContent = "duplicate_content", Warning;
     /// A path is absolute or leads out of the file's folder.
     PathEscapes = "path_escapes", Warning;
-    /// A picture is an address, which is not fetched.
+    /// An image is an address, which is not fetched.
     RemoteImage = "remote_image", Warning;
-    /// A picture's file is not there.
+    /// An image file is missing.
     MissingImage = "missing_image", Error;
-    /// A picture has no bytes.
+    /// An image has no bytes.
     EmptyImage = "empty_image", Error;
-    /// A picture cannot be decoded at all.
+    /// An image cannot be decoded at all.
     BrokenImage = "broken_image", Error;
-    /// A picture ends too early.
+    /// An image ends too early.
     TruncatedImage = "truncated_image", Error;
-    /// A picture's format is none that is decoded here.
+    /// An image has a format that is not decoded here.
     UnsupportedImage = "unsupported_image", Error;
-    /// A picture is larger than any model takes.
+    /// An image is larger than any model takes.
     OversizedImage = "oversized_image", Error;
-    /// A picture's ending says another format than its bytes.
+    /// An image's file extension disagrees with its bytes.
     WrongExtension = "wrong_extension", Warning;
-    /// A picture is to be turned before it is shown; viewers do, many trainers do not.
+    /// An image has an EXIF orientation; viewers apply it, many trainers do not.
     Orientation = "exif_orientation", Warning;
-    /// A picture is in CMYK, whose colours depend on the reader.
+    /// An image is in CMYK, whose colors depend on the reader.
     Cmyk = "cmyk_image", Warning;
-    /// A picture moves; only its first frame is seen.
+    /// An image is animated; only its first frame is used.
     Animated = "animated_image", Warning;
-    /// A picture has one bit a pixel.
+    /// An image has one bit per pixel.
     OneBit = "one_bit_image", Warning;
 }
 
-impl Serialize for FaultKind {
+impl Serialize for ProblemKind {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }

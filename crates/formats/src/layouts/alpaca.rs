@@ -6,52 +6,68 @@
 //! ```
 //!
 //! The question is the instruction, and the input on a line of its own; `history` holds the turns before. Columns of
-//! other names are read where a `dataset_info.json` says which they are. An item's own fields stand beside.
+//! other names are read where a `dataset_info.json` says so. An item's own fields stand beside.
 
 use align::types::{Message, Role};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::Layout;
-use super::llama_factory::Columns;
-use super::sharegpt::references;
-use crate::fields::{Fields, Truth, put_extra, put_own};
+use super::llama_factory::names::ColumnNames;
+use crate::field_reader::FieldReader;
+use crate::format::{Description, Format, ImageStorage, Layout};
+use crate::item_fields::{TruthAs, put_extra, put_item};
 use crate::placeholders::{self, Unplaced, text_of};
 use crate::record::Record;
-use crate::rows::Row;
+use crate::rows::{Container, Row};
+
+pub(crate) const FORMAT: Format = Format::new(&Description {
+    name: "alpaca",
+    alias: None,
+    about: "LLaMA-Factory's other layout, with its entry there",
+    containers: &[Container::JsonList, Container::JsonLines],
+    images: ImageStorage::Paths,
+    recognizes: |header| !header.is(Container::Tsv) && header.has_all(&["instruction", "output"]),
+    layout: || Box::new(Alpaca::default()),
+});
 
 #[derive(Default)]
-pub(crate) struct Alpaca {
+pub(super) struct Alpaca {
     /// What the file calls its columns.
-    pub(super) columns: Columns,
+    pub columns: ColumnNames,
 }
 
 const RESERVED: &[&str] = &["instruction", "input", "output", "history", "system", "images"];
 
 impl Layout for Alpaca {
     fn required(&self) -> &'static [&'static str] {
-        if self.columns == Columns::default() {
+        if self.columns == ColumnNames::default() {
             &["instruction"]
         } else {
             &[]
         }
     }
 
-    fn read(&self, mut fields: Fields) -> Vec<Record> {
+    fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let columns = &self.columns;
-        let mut item = fields.item(Truth::Json);
-        let images = columns.images.as_deref();
-        let pictures = images.map_or_else(Vec::new, |name| fields.pictures(name));
+        let mut item = fields.item(TruthAs::Json);
+        let images = columns
+            .images
+            .as_ref()
+            .map(|name| fields.images(name))
+            .unwrap_or_default();
         let system = fields.filled_text(columns.system.as_deref());
         let mut turns: Vec<(Role, String)> = system.map(|text| (Role::System, text)).into_iter().collect();
-        turns.extend(columns.history.iter().flat_map(|name| history(&mut fields, name)));
-        let instruction = fields.required_text(&columns.prompt).unwrap_or_default();
-        let input = fields.filled_text(columns.query.as_deref());
-        let question = [instruction].into_iter().chain(input).collect::<Vec<_>>().join("\n");
+        if let Some(name) = &columns.history {
+            turns.extend(history(&mut fields, name));
+        }
+        let mut question = fields.required_text(&columns.prompt);
+        if let Some(input) = fields.filled_text(columns.query.as_deref()) {
+            question = format!("{question}\n{input}");
+        }
         turns.push((Role::User, question));
         let output = fields.filled_text(columns.response.as_deref());
         turns.extend(output.map(|text| (Role::Assistant, text)));
-        item.messages = placeholders::messages(turns, &pictures, Unplaced::Refused, fields.faults());
-        vec![fields.record(item, pictures)]
+        item.messages = placeholders::messages(turns, &images, Unplaced::Refused, fields.problems());
+        vec![fields.record(item, images)]
     }
 
     fn write(&self, record: &Record) -> Result<Row, String> {
@@ -63,29 +79,26 @@ impl Layout for Alpaca {
             .split_last()
             .filter(|(question, _)| question.role == Role::User)
             .ok_or("it ends with a question, which this item does not")?;
-        let mut fields = Map::new();
-        fields.insert("instruction".to_owned(), text_of(question)?.into());
+        let mut row = Row::default();
+        row.set("instruction", text_of(question)?);
         if let Some(label) = record.item.messages.last().filter(|last| last.role == Role::Assistant) {
-            fields.insert("output".to_owned(), text_of(label)?.into());
+            row.set("output", text_of(label)?);
         }
         if !before.is_empty() {
-            fields.insert("history".to_owned(), pairs(before)?);
+            row.set("history", pairs(before)?);
         }
         if let Some(system) = system {
-            fields.insert("system".to_owned(), text_of(system)?.into());
+            row.set("system", text_of(system)?);
         }
-        fields.insert("images".to_owned(), references(&record.pictures));
-        put_own(&mut fields, record, Truth::Json);
-        put_extra(&mut fields, record, RESERVED);
-        Ok(Row {
-            fields,
-            ..Row::default()
-        })
+        row.set("images", record.image_references());
+        put_item(&mut row.fields, record, TruthAs::Json);
+        put_extra(&mut row.fields, record, RESERVED);
+        Ok(row)
     }
 }
 
 /// The turns before the question.
-fn history(fields: &mut Fields, name: &str) -> Vec<(Role, String)> {
+fn history(fields: &mut FieldReader, name: &str) -> Vec<(Role, String)> {
     let pairs = match fields.take(name) {
         None => return Vec::new(),
         Some(Value::Array(pairs)) => pairs,
@@ -109,11 +122,14 @@ fn history(fields: &mut Fields, name: &str) -> Vec<(Role, String)> {
 
 /// Turns as pairs of a question and its answer.
 fn pairs(turns: &[Message]) -> Result<Value, String> {
-    let pair = |pair: &[Message]| match pair {
-        [question, answer] if question.role == Role::User && answer.role == Role::Assistant => {
-            Ok(json!([text_of(question)?, text_of(answer)?]))
+    let mut pairs = Vec::new();
+    for pair in turns.chunks(2) {
+        match pair {
+            [question, answer] if question.role == Role::User && answer.role == Role::Assistant => {
+                pairs.push(json!([text_of(question)?, text_of(answer)?]));
+            }
+            _ => return Err("its history is questions, each with its answer".to_owned()),
         }
-        _ => Err("its history is questions, each with its answer".to_owned()),
-    };
-    turns.chunks(2).map(pair).collect()
+    }
+    Ok(pairs.into())
 }

@@ -1,0 +1,72 @@
+//! Which format a file is.
+
+use std::path::Path;
+
+use crate::error::FormatError;
+use crate::format::Format;
+use crate::header::Header;
+use crate::layouts::openai;
+use crate::rows::{self, Container, extension_of};
+
+/// How many rows are read for the names of fields.
+const MAX_ROWS_READ: usize = 20;
+
+/// The format that a file's columns, or the fields of its first rows, belong to.
+///
+/// Errors: `Io` naming the file; `Malformed` where it cannot be read; `Unrecognized` naming what was looked at.
+pub(crate) fn detect(path: &Path, container: Container) -> Result<Format, FormatError> {
+    if let Some(columns) = columns_of(path, container)? {
+        return recognized(&Header::of_columns(container, &columns))
+            .ok_or_else(|| unrecognized(path, format!("the columns are {}", columns.join(", "))));
+    }
+    let mut first_names = None;
+    let mut n_rows = 0;
+    for row in rows::open(path, container)?.rows.take(MAX_ROWS_READ) {
+        n_rows += 1;
+        let Ok(row) = row else { continue };
+        if let Some(format) = recognized(&Header::of_row(container, &row.fields)) {
+            return Ok(format);
+        }
+        first_names.get_or_insert_with(|| row.fields.keys().cloned().collect::<Vec<_>>().join(", "));
+    }
+    match first_names {
+        Some(names) => Err(unrecognized(path, format!("the fields of the first row are {names}"))),
+        None if container == Container::JsonLines && extension_of(path) == "jsonl" => Ok(openai::FORMAT),
+        None => Err(unrecognized(
+            path,
+            format!("none of its first {n_rows} rows is a JSON object"),
+        )),
+    }
+}
+
+/// The names of a file's columns, or of the fields of the first row that can be read.
+///
+/// Errors: `Io` naming the file; `Malformed` where it cannot be read at all.
+pub(crate) fn first_names(path: &Path, container: Container) -> Result<Vec<String>, FormatError> {
+    if let Some(columns) = columns_of(path, container)? {
+        return Ok(columns);
+    }
+    let mut rows = rows::open(path, container)?.rows.take(MAX_ROWS_READ).flatten();
+    let first = rows.next();
+    Ok(first
+        .map(|row| row.fields.keys().cloned().collect())
+        .unwrap_or_default())
+}
+
+fn columns_of(path: &Path, container: Container) -> Result<Option<Vec<String>>, FormatError> {
+    match container {
+        Container::Parquet => rows::column_names(path).map(Some),
+        _ => Ok(rows::open(path, container)?.columns),
+    }
+}
+
+fn recognized(header: &Header) -> Option<Format> {
+    Format::ALL.into_iter().find(|format| format.recognizes(header))
+}
+
+fn unrecognized(path: &Path, looked_at: String) -> FormatError {
+    FormatError::Unrecognized {
+        path: path.to_owned(),
+        looked_at,
+    }
+}

@@ -1,0 +1,249 @@
+//! The fields of a row, taken one by one: wrong types are noted as problems, what is left is kept.
+
+use align::types::{Item, Role};
+use serde_json::{Map, Value};
+
+use crate::item_fields::{TruthAs, take_item};
+use crate::problem::{Problem, ProblemKind, shown};
+use crate::record::{Image, Record};
+use crate::roles::role_of;
+use crate::rows::Row;
+
+/// The fields of a row that are not yet taken.
+pub(crate) struct FieldReader<'a> {
+    row: Row,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> FieldReader<'a> {
+    /// The row's fields; problems are added to the list.
+    pub fn new(row: Row, problems: &'a mut Vec<Problem>) -> Self {
+        Self { row, problems }
+    }
+
+    /// Notes a problem.
+    pub fn note(&mut self, kind: ProblemKind, message: impl Into<String>) {
+        self.problems.push(Problem::new(kind, message));
+    }
+
+    /// Notes that a field has the wrong type.
+    pub fn wrong_type(&mut self, name: &str, expected: &str, got: &Value) {
+        let message = format!("`{name}`: expected {expected}, got {}", shown(got));
+        self.note(ProblemKind::WrongType, message);
+    }
+
+    /// Notes that a field is missing.
+    pub fn missing(&mut self, name: &str) {
+        self.note(
+            ProblemKind::MissingField,
+            format!("expected a field `{name}`, got none"),
+        );
+    }
+
+    /// The list of problems.
+    pub fn problems(&mut self) -> &mut Vec<Problem> {
+        self.problems
+    }
+
+    /// The row's number, counted from 1.
+    pub fn number(&self) -> usize {
+        self.row.number
+    }
+
+    /// An optional field; null is none.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.row.fields.shift_remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether there is such a field.
+    pub fn has(&self, name: &str) -> bool {
+        self.row.fields.contains_key(name) || self.row.images.contains_key(name)
+    }
+
+    /// An optional field, which stays.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.row.fields.get(name)
+    }
+
+    /// An optional field as text, which stays.
+    pub fn get_text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// All fields that are not yet taken.
+    pub fn all(&self) -> &Map<String, Value> {
+        &self.row.fields
+    }
+
+    /// Puts a field back, or replaces it.
+    pub fn put(&mut self, name: &str, value: impl Into<Value>) {
+        self.row.set(name, value);
+    }
+
+    /// A required field.
+    pub fn required(&mut self, name: &str) -> Option<Value> {
+        let value = self.take(name);
+        if value.is_none() {
+            self.missing(name);
+        }
+        value
+    }
+
+    /// An optional text.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.take(name)?;
+        self.as_text(name, value)
+    }
+
+    /// An optional text that is not empty, of a field that a file may have under this name, if any.
+    pub fn filled_text(&mut self, name: Option<&str>) -> Option<String> {
+        self.text(name?).filter(|text| !text.is_empty())
+    }
+
+    /// A required text, empty where it is missing.
+    pub fn required_text(&mut self, name: &str) -> String {
+        let value = self.required(name);
+        value.and_then(|value| self.as_text(name, value)).unwrap_or_default()
+    }
+
+    fn as_text(&mut self, name: &str, value: Value) -> Option<String> {
+        match value {
+            Value::String(text) => Some(text),
+            other => {
+                self.wrong_type(name, "a string", &other);
+                None
+            }
+        }
+    }
+
+    /// A required list, empty where it is missing.
+    pub fn required_list(&mut self, name: &str) -> Vec<Value> {
+        match self.required(name) {
+            Some(Value::Array(list)) => list,
+            Some(other) => {
+                self.wrong_type(name, "a list", &other);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// A required list of messages.
+    pub fn required_messages(&mut self, name: &str) -> Vec<Value> {
+        let list = self.required_list(name);
+        if list.is_empty() && self.problems.is_empty() {
+            let message = format!("`{name}`: expected at least one message, got none");
+            self.note(ProblemKind::NoMessages, message);
+        }
+        list
+    }
+
+    /// An optional object.
+    pub fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
+        match self.take(name)? {
+            Value::Object(object) => Some(object),
+            other => {
+                self.wrong_type(name, "an object", &other);
+                None
+            }
+        }
+    }
+
+    /// The images of a field: a column of images, or strings, or objects with a path.
+    pub fn images(&mut self, name: &str) -> Vec<Image> {
+        if let Some(images) = self.row.images.remove(name) {
+            return images;
+        }
+        let values = match self.take(name) {
+            None => return Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(single) => vec![single],
+        };
+        values.iter().filter_map(|value| self.image(name, value)).collect()
+    }
+
+    /// The images of the column `images`, or else of `image`.
+    pub fn images_or_image(&mut self) -> Vec<Image> {
+        let name = if self.has("images") { "images" } else { "image" };
+        self.images(name)
+    }
+
+    /// The image that a value refers to.
+    pub fn image(&mut self, name: &str, value: &Value) -> Option<Image> {
+        let reference = value.as_str().or_else(|| value.get("path").and_then(Value::as_str));
+        let Some(reference) = reference else {
+            self.wrong_type(name, "a path, an address or a data URL", value);
+            return None;
+        };
+        self.decoded(name, Image::from_reference(reference))
+    }
+
+    /// The image of a field that was decoded, if it could be.
+    pub fn decoded(&mut self, name: &str, outcome: Result<Image, String>) -> Option<Image> {
+        outcome
+            .map_err(|message| self.note(ProblemKind::BrokenImage, format!("`{name}`: {message}")))
+            .ok()
+    }
+
+    /// The messages of a list of objects with a role and a text, under a layout's names for these.
+    pub fn turns(&mut self, name: &str, role_key: &str, text_key: &str) -> Vec<(Role, String)> {
+        let mut turns = Vec::new();
+        for (index, value) in self.required_messages(name).into_iter().enumerate() {
+            let at = format!("{name}[{index}]");
+            let Value::Object(mut message) = value else {
+                self.wrong_type(&at, "an object", &value);
+                continue;
+            };
+            let role = message.shift_remove(role_key);
+            let text = message.shift_remove(text_key);
+            for left in message.keys() {
+                self.note(ProblemKind::NotKept, format!("`{name}[].{left}` is not kept"));
+            }
+            let Some(role) = self.role(&at, role.as_ref()) else {
+                continue;
+            };
+            match text {
+                Some(Value::String(text)) => turns.push((role, text)),
+                Some(other) => self.wrong_type(&format!("{at}.{text_key}"), "a string", &other),
+                None => {
+                    let message = format!("`{at}`: expected a field `{text_key}`, got none");
+                    self.note(ProblemKind::MissingField, message);
+                }
+            }
+        }
+        turns
+    }
+
+    /// The role that a value names, by any of the names in use.
+    pub fn role(&mut self, at: &str, value: Option<&Value>) -> Option<Role> {
+        let got = match value {
+            Some(Value::String(name)) => match role_of(name) {
+                Some(role) => return Some(role),
+                None => format!("system, user (human) or assistant (gpt), got `{name}`"),
+            },
+            Some(other) => {
+                self.wrong_type(at, "a role", other);
+                return None;
+            }
+            None => "a role, got none".to_owned(),
+        };
+        self.note(ProblemKind::UnknownRole, format!("`{at}`: expected {got}"));
+        None
+    }
+
+    /// Takes the item's fields where they have the item's types; others stay.
+    pub fn item(&mut self, truth: TruthAs) -> Item {
+        take_item(&mut self.row.fields, truth, self.row.number)
+    }
+
+    /// The record of an item and all fields that were not taken.
+    pub fn record(mut self, item: Item, images: Vec<Image>) -> Record {
+        for name in std::mem::take(&mut self.row.images).into_keys() {
+            let message = format!("`{name}`: images of this column are not kept");
+            self.note(ProblemKind::NotKept, message);
+        }
+        let mut extra = self.row.fields;
+        extra.retain(|_, value| !value.is_null());
+        Record { item, images, extra }
+    }
+}

@@ -1,0 +1,142 @@
+//! FigStep (Gong et al., arXiv 2311.05608): `questions.csv`, and for each row a PNG image beside it.
+//!
+//! ```text
+//! dataset, category_id, task_id, category_name, question, instruction
+//! images/query_{dataset}_{category_id}_{task_id}_6.png
+//! ```
+//!
+//! The text beside every image is the benchmark's own, as [`benchmarks`] reads it. The text of an item from
+//! elsewhere stands in `question` and is not read back.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use align::types::{Item, ItemKind, Message};
+use benchmarks::suites::figstep as benchmark;
+use serde_json::{Map, Value};
+
+use crate::field_reader::FieldReader;
+use crate::format::{Description, Format, ImageStorage, Layout};
+use crate::problem::ProblemKind;
+use crate::record::{Record, images_of};
+use crate::rows::{ColumnType, Container, Row};
+
+pub(crate) const FORMAT: Format = Format::new(&Description {
+    name: "figstep",
+    alias: None,
+    about: "FigStep's questions.csv",
+    containers: &[Container::Csv],
+    images: ImageStorage::Paths,
+    recognizes: |header| header.is(Container::Csv) && header.has_all(&TASK),
+    layout: || Box::new(FigStep::default()),
+});
+
+/// Counts the tasks of each category, for items that come without a task's fields.
+#[derive(Default)]
+struct FigStep {
+    categories: Vec<(String, usize)>,
+    paths: HashSet<String>,
+}
+
+/// The fields that identify a task, which its image's path is made of.
+const TASK: [&str; 3] = ["dataset", "category_id", "task_id"];
+/// The value of `dataset` for items from elsewhere.
+const ELSEWHERE: &str = "Scruple";
+
+impl Layout for FigStep {
+    fn required(&self) -> &'static [&'static str] {
+        &["dataset", "category_id", "task_id", "category_name"]
+    }
+
+    fn columns(&self) -> Vec<(&'static str, ColumnType)> {
+        let [dataset, category_id, task_id] = TASK;
+        [
+            dataset,
+            category_id,
+            task_id,
+            "category_name",
+            "question",
+            "instruction",
+        ]
+        .map(|name| (name, ColumnType::Text))
+        .into()
+    }
+
+    fn read(&self, mut fields: FieldReader) -> Vec<Record> {
+        let item = match benchmark::item(fields.all()) {
+            Ok(item) => item,
+            Err(message) => {
+                fields.note(ProblemKind::WrongValue, message);
+                return Vec::new();
+            }
+        };
+        fields.take("category_name");
+        let images = images_of(&item);
+        vec![fields.record(item, images)]
+    }
+
+    fn write(&self, record: &Record) -> Result<Row, String> {
+        let mut row = Row::default();
+        for name in TASK {
+            row.set(name, record.extra.get(name).cloned().unwrap_or_default());
+        }
+        row.set("category_name", record.item.category.as_deref().unwrap_or_default());
+        let question = record.extra_text("question").map(str::to_owned);
+        let question = question.or_else(|| text_of_its_own(record, &row.fields));
+        row.set("question", question.unwrap_or_default());
+        row.set("instruction", record.extra_text("instruction").unwrap_or_default());
+        Ok(row)
+    }
+
+    fn assign_path(&mut self, record: &mut Record) -> Result<Option<PathBuf>, String> {
+        if record.item.kind != Some(ItemKind::Hazardous) {
+            return Err("it holds hazardous items only".into());
+        }
+        record.only_image()?;
+        let category = record.item.category.clone().unwrap_or_default();
+        if category.is_empty() {
+            return Err("its items have a category".into());
+        }
+        if !TASK.iter().all(|name| record.extra_text(name).is_some_and(is_plain)) {
+            let values = self.next_task(category);
+            for (name, value) in TASK.into_iter().zip(values) {
+                record.extra.insert(name.to_owned(), Value::String(value));
+            }
+        }
+        let [dataset, category_id, task_id] = TASK.map(|name| record.extra_text(name).unwrap_or_default());
+        let path = benchmark::image_path(dataset, category_id, task_id);
+        if !self.paths.insert(path.clone()) {
+            return Err(format!("{path} is another item's image"));
+        }
+        Ok(Some(path.into()))
+    }
+}
+
+impl FigStep {
+    /// The values of the fields that identify a category's next task.
+    fn next_task(&mut self, category: String) -> [String; 3] {
+        let known = self.categories.iter().position(|(name, _)| *name == category);
+        let index = known.unwrap_or_else(|| {
+            self.categories.push((category, 0));
+            self.categories.len() - 1
+        });
+        self.categories[index].1 += 1;
+        let n_tasks = self.categories[index].1;
+        [ELSEWHERE.to_owned(), (index + 1).to_string(), n_tasks.to_string()]
+    }
+}
+
+/// An item's text, where it is not the one that the benchmark has beside every image.
+fn text_of_its_own(record: &Record, task: &Map<String, Value>) -> Option<String> {
+    let published = benchmark::item(task).ok();
+    first_text(&record.item).filter(|text| published.as_ref().and_then(first_text).as_ref() != Some(text))
+}
+
+fn first_text(item: &Item) -> Option<String> {
+    item.messages.first().map(Message::plain_text)
+}
+
+/// Whether a text may be a part of a file's name.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(char::is_alphanumeric)
+}

@@ -1,0 +1,84 @@
+//! Scruple's own: OpenAI messages, one JSON object per line.
+//!
+//! ```text
+//! {"id", "messages": [{"role", "content": "…" | [{"type": "text", "text"}, {"type": "image", "image": path}]}],
+//!  "split"?, "kind"?, "category"?, "twin_of"?, "truth"?, …}
+//! ```
+//!
+//! Also read: every other form of image part that [`super::parts`] knows, with `data:` URLs and addresses. Written:
+//! images as paths relative to the file; a row's other fields as they are.
+
+use serde_json::Value;
+
+use super::parts::{InParts, Marker, with_paths};
+use crate::field_reader::FieldReader;
+use crate::format::{Description, Format, ImageStorage, Layout};
+use crate::item_fields::{TruthAs, kind_of, put_extra, put_item};
+use crate::placeholders::Unplaced;
+use crate::problem::ProblemKind;
+use crate::record::{Image, Record};
+use crate::rows::{Container, Row};
+
+pub(crate) const FORMAT: Format = Format::new(&Description {
+    name: "openai",
+    alias: Some("ours"),
+    about: "Scruple's own: OpenAI messages, one JSON object per line",
+    containers: &[Container::JsonLines],
+    images: ImageStorage::Paths,
+    recognizes: |header| header.is_json() && header.has("messages"),
+    layout: || Box::new(OpenAi),
+});
+
+struct OpenAi;
+
+impl Layout for OpenAi {
+    fn required(&self) -> &'static [&'static str] {
+        &["id", "messages"]
+    }
+
+    fn read(&self, mut fields: FieldReader) -> Vec<Record> {
+        check_item(&mut fields);
+        let mut item = fields.item(TruthAs::Json);
+        let mut read = InParts::default();
+        read.read(&mut fields, "messages", Marker::Text);
+        let (messages, images) = read.settle(Vec::new(), Unplaced::Refused, &mut fields);
+        item.messages = messages;
+        vec![fields.record(item, images)]
+    }
+
+    fn write(&self, record: &Record) -> Result<Row, String> {
+        if let Some(Image::Remote(address)) = record.images.iter().find(|image| matches!(image, Image::Remote(_))) {
+            return Err(format!("it holds files, not addresses such as {address}"));
+        }
+        let mut row = Row::default();
+        row.set("id", record.item.id.as_str());
+        row.set("messages", with_paths(&record.item.messages));
+        put_item(&mut row.fields, record, TruthAs::Json);
+        put_extra(&mut row.fields, record, &[]);
+        Ok(row)
+    }
+}
+
+/// Notes what is wrong with an item's fields, which other layouts would keep as they are.
+fn check_item(fields: &mut FieldReader) {
+    match fields.get("id").cloned() {
+        None | Some(Value::Null) => fields.missing("id"),
+        Some(id) if !id.is_string() && !id.is_i64() && !id.is_u64() => {
+            fields.wrong_type("id", "a string or a whole number", &id);
+        }
+        Some(_) => {}
+    }
+    if let Some(kind) = fields
+        .get("kind")
+        .filter(|kind| !kind.is_null() && kind_of(kind).is_none())
+    {
+        let message = format!("`kind`: expected hazardous, benign, blank_image or general, got {kind}");
+        fields.note(ProblemKind::WrongValue, message);
+    }
+    for name in ["split", "category", "twin_of"] {
+        if let Some(value) = fields.get(name).filter(|value| !value.is_string() && !value.is_null()) {
+            let value = value.clone();
+            fields.wrong_type(name, "a string", &value);
+        }
+    }
+}

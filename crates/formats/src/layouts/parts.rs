@@ -1,0 +1,271 @@
+//! Messages whose content is a list of parts, as OpenAI, Anthropic and Hugging Face write them. The image of a part is
+//! its own, or the next of the row's column of images.
+//!
+//! ```text
+//! {"type": "text", "text"}
+//! {"type": "image", "image" | "url" | "path": path | address | data URL}      {"type": "image", "base64"}
+//! {"type": "image_url", "image_url": {"url"} | "…"}
+//! {"type": "image", "source": {"type": "base64", "media_type", "data"} | {"type": "url", "url"}}
+//! {"type": "image"}                                                            the column's next
+//! ```
+
+use align::types::{Message, Part, Role};
+use serde_json::{Map, Value, json};
+
+use crate::field_reader::FieldReader;
+use crate::placeholders::{self, PLACEHOLDER, Unplaced, count_mismatch};
+use crate::problem::ProblemKind;
+use crate::record::Image;
+use crate::roles::{OPEN_AI, role_name};
+use crate::rows::ColumnType;
+
+/// What `<image>` in the text of a part is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marker {
+    /// Text like any other.
+    Text,
+    /// An image of the column.
+    Image,
+}
+
+/// Reads a field's messages, whose content is text with placeholders or a list of parts, with the images that they show
+/// in order; `column` is the row's column of images.
+pub(super) fn read_messages(
+    fields: &mut FieldReader,
+    name: &str,
+    column: Vec<Image>,
+    marker: Marker,
+    unplaced: Unplaced,
+) -> (Vec<Message>, Vec<Image>) {
+    let messages = fields.get(name).and_then(Value::as_array);
+    let has_parts = messages.is_some_and(|messages| messages.iter().any(|message| message["content"].is_array()));
+    if has_parts {
+        let mut read = InParts::default();
+        read.read(fields, name, marker);
+        return read.settle(column, unplaced, fields);
+    }
+    let turns = fields.turns(name, OPEN_AI.role, OPEN_AI.content);
+    let messages = placeholders::messages(turns, &column, unplaced, fields.problems());
+    (messages, column)
+}
+
+/// Messages as they are read, and for each of their image parts its image; none where the part leaves it to the row's
+/// column.
+#[derive(Default)]
+pub(super) struct InParts {
+    pub messages: Vec<Message>,
+    shown: Vec<Option<Image>>,
+}
+
+impl InParts {
+    /// Reads a field's messages after those that were read before.
+    pub fn read(&mut self, fields: &mut FieldReader, name: &str, marker: Marker) {
+        for (index, value) in fields.required_messages(name).into_iter().enumerate() {
+            let at = format!("{name}[{index}]");
+            match value {
+                Value::Object(message) => self.read_message(fields, name, &at, message, marker),
+                other => fields.wrong_type(&at, "an object", &other),
+            }
+        }
+    }
+
+    fn read_message(
+        &mut self,
+        fields: &mut FieldReader,
+        name: &str,
+        at: &str,
+        mut message: Map<String, Value>,
+        marker: Marker,
+    ) {
+        let role: Option<Role> = fields.role(at, message.shift_remove("role").as_ref());
+        let mut content = Vec::new();
+        match message.shift_remove("content") {
+            Some(Value::String(text)) => self.add_text(&mut content, text, marker),
+            Some(Value::Array(parts)) => {
+                for part in &parts {
+                    self.read_part(fields, at, part, &mut content, marker);
+                }
+            }
+            Some(other) => {
+                return fields.wrong_type(&format!("{at}.content"), "a string or a list of parts", &other);
+            }
+            None => {
+                let message = format!("`{at}`: expected a field `content`, got none");
+                return fields.note(ProblemKind::MissingField, message);
+            }
+        }
+        for (left, _) in message.iter().filter(|(_, value)| !value.is_null()) {
+            fields.note(ProblemKind::NotKept, format!("`{name}[].{left}` is not kept"));
+        }
+        if let Some(role) = role {
+            self.messages.push(Message { role, content });
+        }
+    }
+
+    fn read_part(&mut self, fields: &mut FieldReader, at: &str, part: &Value, content: &mut Vec<Part>, marker: Marker) {
+        match part.get("type").and_then(Value::as_str) {
+            Some("text") => match part.get("text").and_then(Value::as_str) {
+                Some(text) => self.add_text(content, text.to_owned(), marker),
+                None => fields.wrong_type(at, "a part with a `text`", part),
+            },
+            Some("image" | "image_url") => {
+                let image = match reference(part) {
+                    None => return self.show(content, None),
+                    Some(Reference::Any(value)) => fields.image(at, value),
+                    Some(Reference::Base64(text)) => fields.decoded(at, Image::from_base64(text)),
+                };
+                if image.is_some() {
+                    self.show(content, image);
+                }
+            }
+            _ => fields.wrong_type(at, "a part of type text, image or image_url", part),
+        }
+    }
+
+    fn add_text(&mut self, content: &mut Vec<Part>, text: String, marker: Marker) {
+        if marker == Marker::Text || !text.contains(PLACEHOLDER) {
+            return content.push(Part::Text { text });
+        }
+        for (index, words) in text.split(PLACEHOLDER).enumerate() {
+            if index > 0 {
+                self.show(content, None);
+            }
+            if !words.is_empty() {
+                content.push(Part::Text { text: words.to_owned() });
+            }
+        }
+    }
+
+    fn show(&mut self, content: &mut Vec<Part>, image: Option<Image>) {
+        let path = image.as_ref().map(Image::part_path).unwrap_or_default();
+        self.shown.push(image);
+        content.push(Part::Image { image: path });
+    }
+
+    /// The messages with their images in order, those of the column in the parts that leave them to it.
+    ///
+    /// A problem is noted where these disagree in number. Images then stand as far as they go, and what is left over
+    /// stands at the end of the first question, so that it can still be checked.
+    pub fn settle(
+        mut self,
+        column: Vec<Image>,
+        unplaced: Unplaced,
+        fields: &mut FieldReader,
+    ) -> (Vec<Message>, Vec<Image>) {
+        let n_open = self.shown.iter().filter(|image| image.is_none()).count();
+        let shown_first = self.shown.is_empty() && unplaced == Unplaced::First;
+        if n_open != column.len() && !shown_first {
+            let message = format!(
+                "expected as many image parts without an image as images beside the messages, got {n_open} and {}",
+                column.len()
+            );
+            fields.note(count_mismatch(n_open, column.len()), message);
+        }
+        let mut column = column.into_iter();
+        let mut shown = std::mem::take(&mut self.shown).into_iter();
+        let mut images = Vec::new();
+        for message in &mut self.messages {
+            message.content.retain_mut(|part| match part {
+                Part::Text { .. } => true,
+                Part::Image { image: path } => {
+                    let image = shown.next().flatten().or_else(|| column.next());
+                    if let Some(image) = &image {
+                        *path = image.part_path();
+                    }
+                    images.extend(image.clone());
+                    image.is_some()
+                }
+            });
+        }
+        self.add_left_over(column.collect(), shown_first, &mut images);
+        (self.messages, images)
+    }
+
+    /// Puts images that no part shows before or after the first question's content.
+    fn add_left_over(&mut self, left: Vec<Image>, first: bool, images: &mut Vec<Image>) {
+        let Some(question) = self.messages.iter().position(|message| message.role == Role::User) else {
+            return;
+        };
+        let (mut image_index, mut part_index) = (0, 0);
+        if !first {
+            let parts_up_to_it = self.messages[..=question].iter().flat_map(|message| &message.content);
+            image_index = parts_up_to_it.filter(|part| matches!(part, Part::Image { .. })).count();
+            part_index = self.messages[question].content.len();
+        }
+        let parts = left.iter().map(|image| Part::Image {
+            image: image.part_path(),
+        });
+        self.messages[question].content.splice(part_index..part_index, parts);
+        images.splice(image_index..image_index, left);
+    }
+}
+
+/// How a part names its image.
+enum Reference<'a> {
+    /// A path, an address or a data URL.
+    Any(&'a Value),
+    /// Base64 without a data URL's head.
+    Base64(&'a str),
+}
+
+/// The image that an image part names; none where it names none.
+fn reference(part: &Value) -> Option<Reference<'_>> {
+    if let Some(source) = field(part, "source") {
+        let url = source.get("url").map(Reference::Any);
+        let data = source.get("data").and_then(Value::as_str).map(Reference::Base64);
+        // A source of neither form is reported as what it is.
+        return url.or(data).or(Some(Reference::Any(source)));
+    }
+    if let Some(url) = field(part, "image_url") {
+        return Some(Reference::Any(url.get("url").unwrap_or(url)));
+    }
+    if let Some(text) = field(part, "base64").and_then(Value::as_str) {
+        return Some(Reference::Base64(text));
+    }
+    let named = ["image", "url", "path"].into_iter().find_map(|name| field(part, name));
+    // An empty `image_url` part was meant to hold an image.
+    let is_open = part.get("type").and_then(Value::as_str) == Some("image");
+    named
+        .map(Reference::Any)
+        .or_else(|| (!is_open).then_some(Reference::Any(&Value::Null)))
+}
+
+fn field<'a>(part: &'a Value, name: &str) -> Option<&'a Value> {
+    part.get(name).filter(|value| !value.is_null())
+}
+
+/// Messages as JSON, the content of each as text if it is nothing else, otherwise as parts with images' paths.
+pub(super) fn with_paths(messages: &[Message]) -> Value {
+    let mut list = Vec::new();
+    for message in messages {
+        let content = match &message.content[..] {
+            [Part::Text { text }] => json!(text),
+            parts => parts.iter().map(|part| part_json(part, true)).collect(),
+        };
+        list.push(json!({ "role": role_name(message.role), "content": content }));
+    }
+    list.into()
+}
+
+/// Messages as JSON, their content as parts that leave images to the row's column.
+pub(super) fn without_paths(messages: &[Message]) -> Value {
+    let mut list = Vec::new();
+    for message in messages {
+        let content: Value = message.content.iter().map(|part| part_json(part, false)).collect();
+        list.push(json!({ "role": role_name(message.role), "content": content }));
+    }
+    list.into()
+}
+
+fn part_json(part: &Part, with_path: bool) -> Value {
+    match part {
+        Part::Text { text } => json!({ "type": "text", "text": text }),
+        Part::Image { image } if with_path => json!({ "type": "image", "image": image.to_string_lossy() }),
+        Part::Image { .. } => json!({ "type": "image" }),
+    }
+}
+
+/// A column of messages whose content is text.
+pub(super) fn text_messages_column() -> ColumnType {
+    ColumnType::object([("role", ColumnType::Text), ("content", ColumnType::Text)]).list()
+}

@@ -1,0 +1,57 @@
+//! ms-swift's messages: JSON lines.
+//!
+//! ```text
+//! {"messages": [{"role", "content": "<image>…"}], "images": [path | address | data URL, …], "rejected_response"?, …}
+//! ```
+//!
+//! Also read: content as a list of parts in every form that [`super::parts`] knows (OpenAI's, Anthropic's), with their
+//! own images or those of `images` in order. An item's own fields and further columns stand beside; ms-swift hands all
+//! of them to reward functions.
+
+use super::parts::{Marker, read_messages};
+use crate::field_reader::FieldReader;
+use crate::format::{Description, Format, ImageStorage, Layout};
+use crate::item_fields::{TruthAs, put_extra, put_item};
+use crate::placeholders::{self, Unplaced};
+use crate::record::Record;
+use crate::roles::OPEN_AI;
+use crate::rows::{Container, Row};
+
+pub(crate) const FORMAT: Format = Format::new(&Description {
+    name: "swift",
+    alias: None,
+    about: "ms-swift",
+    containers: &[Container::JsonLines],
+    images: ImageStorage::Paths,
+    recognizes: |header| {
+        header.is_json()
+            && header.has("messages")
+            && (header.has("images") || !header.has("id") || header.has_placeholder())
+    },
+    layout: || Box::new(Swift),
+});
+
+struct Swift;
+
+impl Layout for Swift {
+    fn required(&self) -> &'static [&'static str] {
+        &["messages"]
+    }
+
+    fn read(&self, mut fields: FieldReader) -> Vec<Record> {
+        let mut item = fields.item(TruthAs::Json);
+        let column = fields.images("images");
+        let (messages, images) = read_messages(&mut fields, "messages", column, Marker::Image, Unplaced::Refused);
+        item.messages = messages;
+        vec![fields.record(item, images)]
+    }
+
+    fn write(&self, record: &Record) -> Result<Row, String> {
+        let mut row = Row::default();
+        row.set("messages", placeholders::turns(&record.item.messages, &OPEN_AI)?);
+        row.set("images", record.image_references());
+        put_item(&mut row.fields, record, TruthAs::Json);
+        put_extra(&mut row.fields, record, &[]);
+        Ok(row)
+    }
+}

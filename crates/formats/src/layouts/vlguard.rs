@@ -1,0 +1,153 @@
+//! VLGuard (Zong et al., arXiv 2402.02207): a JSON list, one image per row with one instruction or two.
+//!
+//! ```text
+//! {"id", "image": path, "safe": bool, "harmful_category", "harmful_subcategory",
+//!  "instr-resp": [{"instruction" | "safe_instruction" | "unsafe_instruction": "…", "response": "…"}, …]}
+//! ```
+//!
+//! An image that is not safe has an `instruction`, which is hazardous; a safe one has a `safe_instruction`, which is
+//! benign, and an `unsafe_instruction`. Each is an item of its own; the two of a row are told apart by `-safe` and
+//! `-unsafe` after the id, and are written as two rows.
+
+use align::types::{Item, ItemKind, Message, Role};
+use serde_json::{Map, Value, json};
+
+use crate::field_reader::FieldReader;
+use crate::format::{Description, Format, ImageStorage, Layout};
+use crate::item_fields::{TruthAs, put_extra, put_item};
+use crate::problem::ProblemKind;
+use crate::record::{Image, Record, question};
+use crate::rows::{Container, Row};
+
+pub(crate) const FORMAT: Format = Format::new(&Description {
+    name: "vlguard",
+    alias: None,
+    about: "VLGuard",
+    containers: &[Container::JsonList, Container::JsonLines],
+    images: ImageStorage::Paths,
+    recognizes: |header| header.is_json() && header.has("instr-resp"),
+    layout: || Box::new(VlGuard),
+});
+
+struct VlGuard;
+
+/// A kind of instruction.
+struct Instruction {
+    key: &'static str,
+    /// What stands after the id of its item.
+    suffix: &'static str,
+    /// Whether the image is safe.
+    safe: bool,
+    kind: ItemKind,
+}
+
+const INSTRUCTIONS: [Instruction; 3] = [
+    Instruction {
+        key: "instruction",
+        suffix: "",
+        safe: false,
+        kind: ItemKind::Hazardous,
+    },
+    Instruction {
+        key: "safe_instruction",
+        suffix: "-safe",
+        safe: true,
+        kind: ItemKind::Benign,
+    },
+    Instruction {
+        key: "unsafe_instruction",
+        suffix: "-unsafe",
+        safe: true,
+        kind: ItemKind::Hazardous,
+    },
+];
+const RESERVED: &[&str] = &["image", "safe", "harmful_category", "instr-resp"];
+
+impl Layout for VlGuard {
+    fn required(&self) -> &'static [&'static str] {
+        &["instr-resp", "image"]
+    }
+
+    fn read(&self, mut fields: FieldReader) -> Vec<Record> {
+        let mut shared = fields.item(TruthAs::Json);
+        shared.category = fields.text("harmful_category").or(shared.category);
+        let safe = fields.required("safe");
+        if let Some(value) = safe.as_ref().filter(|value| !value.is_boolean()) {
+            fields.wrong_type("safe", "true or false", value);
+        }
+        if !fields.has("image") {
+            fields.missing("image");
+        }
+        let images = fields.images("image");
+        if images.len() > 1 {
+            let message = format!("`image`: expected one, got {}", images.len());
+            fields.note(ProblemKind::TooManyImages, message);
+        }
+        let mut items = Vec::new();
+        for (index, pair) in fields.required_list("instr-resp").iter().enumerate() {
+            items.extend(read_pair(&mut fields, index, pair, &shared, &images));
+        }
+        if items.is_empty() && fields.problems().is_empty() {
+            let message = "`instr-resp`: expected an instruction, got none";
+            fields.note(ProblemKind::NoMessages, message);
+        }
+        // Every item keeps the row's other fields.
+        let rest = fields.record(shared, images);
+        items.into_iter().map(|item| Record { item, ..rest.clone() }).collect()
+    }
+
+    fn write(&self, record: &Record) -> Result<Row, String> {
+        let Item { id, kind, category, .. } = &record.item;
+        let mut of_kind = INSTRUCTIONS
+            .iter()
+            .filter(|instruction| *kind == Some(instruction.kind));
+        let of_pair = of_kind
+            .clone()
+            .find(|one| !one.suffix.is_empty() && id.ends_with(one.suffix));
+        let instruction = of_pair
+            .or_else(|| of_kind.next())
+            .ok_or("it holds hazardous and benign items only")?;
+        let question = record.only_question()?;
+        let image = record.only_image()?;
+        let mut row = Row::default();
+        row.set("id", id.strip_suffix(instruction.suffix).unwrap_or(id));
+        row.set("image", image.reference().unwrap_or_default());
+        row.set("safe", instruction.safe);
+        if let Some(category) = category {
+            row.set("harmful_category", category.as_str());
+        }
+        let mut pair = Map::new();
+        pair.insert(instruction.key.to_owned(), question.plain_text().into());
+        pair.insert("response".to_owned(), record.label_or_empty().into());
+        row.set("instr-resp", json!([pair]));
+        put_item(&mut row.fields, record, TruthAs::Json);
+        row.fields.shift_remove("kind");
+        row.fields.shift_remove("category");
+        put_extra(&mut row.fields, record, RESERVED);
+        Ok(row)
+    }
+}
+
+fn read_pair(fields: &mut FieldReader, index: usize, pair: &Value, shared: &Item, images: &[Image]) -> Option<Item> {
+    let found = INSTRUCTIONS
+        .iter()
+        .find_map(|one| Some((one, pair.get(one.key)?.as_str()?)));
+    let Some((instruction, text)) = found else {
+        fields.wrong_type(&format!("instr-resp[{index}]"), "an instruction and a response", pair);
+        return None;
+    };
+    let mut messages = vec![question(images, text)];
+    match pair.get("response") {
+        Some(Value::String(response)) if !response.is_empty() => {
+            messages.push(Message::text(Role::Assistant, response.clone()));
+        }
+        None | Some(Value::String(_) | Value::Null) => {}
+        Some(other) => fields.wrong_type(&format!("instr-resp[{index}].response"), "a string", other),
+    }
+    Some(Item {
+        id: format!("{}{}", shared.id, instruction.suffix),
+        messages,
+        kind: Some(instruction.kind),
+        ..shared.clone()
+    })
+}

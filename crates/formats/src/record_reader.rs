@@ -1,0 +1,117 @@
+//! A file as records: its container is opened, its format found, and each row read by the format's layout.
+
+use std::path::Path;
+
+use crate::detect::{detect, first_names};
+use crate::error::FormatError;
+use crate::field_reader::FieldReader;
+use crate::format::{Format, Layout};
+use crate::layouts::llama_factory::Entry;
+use crate::problem::Problem;
+use crate::record::Record;
+use crate::rows::{self, Container, RowIter, RowResult};
+
+/// The rows of a file as its format reads them.
+pub(crate) struct RecordReader {
+    /// The format.
+    pub format: Format,
+    /// The columns that the format needs and the file lacks.
+    pub missing: Vec<&'static str>,
+    /// The file's columns, where it has any.
+    pub columns: Vec<String>,
+    layout: Box<dyn Layout>,
+    rows: RowIter,
+    /// The split that the file's name says, for items that name none.
+    split: Option<&'static str>,
+}
+
+/// A row as its format reads it.
+pub(crate) struct ReadRow {
+    /// The row's number, counted from 1.
+    pub number: usize,
+    /// The line on which it begins, where the container has lines.
+    pub line: Option<usize>,
+    /// Its records, with paths of images as they are written there.
+    pub records: Vec<Record>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+impl ReadRow {
+    /// The first problem that makes the row unusable.
+    pub fn error(&self) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.is_error())
+    }
+}
+
+impl RecordReader {
+    /// Opens a file; its format is detected where none is given.
+    ///
+    /// Errors: `Io` naming the file; `Unrecognized` naming what was looked at; `Malformed` where it cannot be read at
+    /// all.
+    pub fn open(path: &Path, format: Option<Format>) -> Result<Self, FormatError> {
+        let container = Container::of(path)?;
+        let entry = Entry::of(path);
+        let format = match (format, &entry) {
+            (Some(format), _) => format,
+            (None, Some(entry)) if entry.describes(&first_names(path, container)?) => entry.format(),
+            (None, _) => detect(path, container)?,
+        };
+        let layout = match entry.filter(|entry| entry.format() == format) {
+            Some(entry) => entry.layout(),
+            None => format.layout(),
+        };
+        let opened = rows::open(path, container)?;
+        let columns = opened.columns.unwrap_or_default();
+        let mut missing = layout.required().to_vec();
+        missing.retain(|name| container.has_columns() && !columns.iter().any(|column| column == name));
+        let file_stem = path.file_stem().and_then(|stem| stem.to_str());
+        Ok(Self {
+            format,
+            missing,
+            columns,
+            rows: layout.follow_references(path, container, opened.rows)?,
+            split: file_stem.and_then(|stem| layout.split_of(stem)),
+            layout,
+        })
+    }
+
+    /// Says which column is missing.
+    pub fn missing_column(&self, name: &str) -> String {
+        format!("expected a column `{name}`, got {}", self.columns.join(", "))
+    }
+
+    fn read(&self, row: RowResult) -> ReadRow {
+        match row {
+            Ok(mut row) => {
+                let (number, line) = (row.number, row.line);
+                let mut problems = std::mem::take(&mut row.problems);
+                let mut records = self.layout.read(FieldReader::new(row, &mut problems));
+                for record in &mut records {
+                    record.item.split = record.item.split.take().or(self.split.map(str::to_owned));
+                }
+                ReadRow {
+                    number,
+                    line,
+                    records,
+                    problems,
+                }
+            }
+            Err(broken) => ReadRow {
+                number: broken.number,
+                line: broken.line,
+                records: Vec::new(),
+                problems: vec![broken.problem],
+            },
+        }
+    }
+}
+
+impl Iterator for RecordReader {
+    type Item = ReadRow;
+
+    fn next(&mut self) -> Option<ReadRow> {
+        let row = self.rows.next()?;
+        Some(self.read(row))
+    }
+}
