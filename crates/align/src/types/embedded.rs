@@ -1,23 +1,22 @@
 //! Pictures that stand in a data file itself, as data URLs, and the names of the files that they become.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use data_url::{DataUrl, DataUrlError};
 use sha2::{Digest, Sha256};
 
-/// The bytes of a `data:` URL; none where the reference is none.
+/// The bytes of a `data:` URL, in base64 or percent-encoded; none where the reference is none. As the URL standard has it,
+/// base64 may be broken into lines and lack its padding.
 ///
 /// Errors: what is wrong with the URL.
 pub fn data_url_bytes(reference: &str) -> Option<Result<Vec<u8>, String>> {
-    let rest = reference.strip_prefix("data:")?;
-    Some(match rest.split_once(',') {
-        None => Err("expected `,` after the head of a data URL, got none".to_owned()),
-        Some((head, _)) if !head.ends_with(";base64") => {
-            Err(format!("expected a data URL in base64, got `data:{head}`"))
+    let url = match DataUrl::process(reference) {
+        Ok(url) => url,
+        Err(DataUrlError::NotADataUrl) => return None,
+        Err(DataUrlError::NoComma) => {
+            return Some(Err("expected `,` after the head of a data URL, got none".to_owned()));
         }
-        Some((_, body)) => BASE64_STANDARD
-            .decode(body.trim())
-            .map_err(|error| format!("expected base64: {error}")),
-    })
+    };
+    let decoded = url.decode_to_vec().map(|(bytes, _)| bytes);
+    Some(decoded.map_err(|error| format!("expected base64: {error}")))
 }
 
 /// The name of the file that a picture's bytes become: their hash, so that a picture shown often is there once, and the

@@ -52,7 +52,7 @@ fn after_help() -> String {
             ImageStorage::TextOnly => "text only",
         };
         text.push_str(&format!(
-            "  {:<11} {:<55} {:<14} {images}\n",
+            "  {:<11} {:<51} {:<14} {images}\n",
             format.name(),
             format.about(),
             extensions.join(", "),

@@ -22,7 +22,7 @@ use crate::rows::{Container, Row};
 pub(crate) const FORMAT: Format = Format::new(&Description {
     name: "openai",
     alias: Some("ours"),
-    about: "Scruple's own: OpenAI messages, one JSON object per line",
+    about: "Scruple's own: OpenAI messages, one object per line",
     containers: &[Container::JsonLines],
     images: ImageStorage::Paths,
     recognizes: |header| header.is_json() && header.has("messages"),

@@ -133,7 +133,7 @@ pub(super) fn convert_from(
 
 /// The name of a file of a format.
 pub(super) fn file_of(folder: &Path, name: &str, format: Format) -> PathBuf {
-    folder.join(format!("{name}.{}", format.containers()[0].ending()))
+    folder.join(format!("{name}.{}", format.extensions().next().unwrap()))
 }
 
 /// A file's records, images as bytes.
