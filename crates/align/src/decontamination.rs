@@ -1,11 +1,11 @@
-//! Prompts that stand in an evaluation set, by text or by picture, near-duplicates included: to be found before any
-//! sample of them is paid for, and never trained on.
+//! Finds prompts that are in an evaluation set, by text or by image, near-duplicates included, before they are sampled:
+//! they must never be trained on.
 //!
-//! Texts are compared by the shingles they share ([`text`]), pictures by a hash of their brightness ([`picture`]). Of
-//! an evaluation set hashes alone are held. Source: near-duplicates by MinHash as Broder (1997), pictures by
-//! differences as Krawetz ("Kind of like that", 2013); thresholds are this project's.
+//! Texts are compared by the shingles they share ([`text`]), images by a hash of their brightness ([`image`]). Of an
+//! evaluation set only hashes are kept in memory. Sources: MinHash, Broder 1997; hashes of differences, Krawetz, "Kind of
+//! like that", 2013. The thresholds are this project's.
 
-pub mod picture;
+pub mod image;
 pub mod text;
 
 #[cfg(test)]
@@ -22,10 +22,10 @@ use sha2::{Digest, Sha256};
 use crate::training::{SettingError, check_setting};
 use crate::types::{Item, Message, Role, image_paths};
 
-use picture::{GreyPicture, PictureHash};
+use image::{GrayImage, ImageHash};
 use text::{Shingles, TextIndex};
 
-/// The journal of prompts dropped: lines of [`Contamination`].
+/// The file of prompts dropped: lines of [`Contamination`].
 pub const CONTAMINATED: &str = "contaminated.jsonl";
 
 /// What is compared.
@@ -34,8 +34,8 @@ pub const CONTAMINATED: &str = "contaminated.jsonl";
 pub enum Compared {
     /// What the user says.
     Text,
-    /// The pictures.
-    Picture,
+    /// The images.
+    Image,
 }
 
 impl Compared {
@@ -43,7 +43,7 @@ impl Compared {
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
-            Self::Picture => "picture",
+            Self::Image => "image",
         }
     }
 }
@@ -58,64 +58,53 @@ pub struct DecontaminationConfig {
     pub compare: Vec<Compared>,
     /// Texts match from this share of common shingles on (Jaccard's index), above 0 to 1.
     pub text_similarity: f64,
-    /// Pictures match up to this many different bits of 128.
-    pub picture_distance: u32,
+    /// Images match up to this many different bits of 128.
+    pub image_distance: u32,
 }
 
 impl Default for DecontaminationConfig {
-    /// Measured on the published suites: pictures encoded anew or resized differ in up to 5 bits (99 of 100), different
-    /// pictures of FigStep, all of them text on white, in 6 and more, photographs in 12 and more.
+    /// Measured on published benchmarks: reencoded or resized images differ in up to 5 bits (99 of 100), different images
+    /// of FigStep, all of them text on white, in 6 and more, photographs in 12 and more.
     fn default() -> Self {
         Self {
             against: BTreeMap::new(),
-            compare: vec![Compared::Text, Compared::Picture],
+            compare: vec![Compared::Text, Compared::Image],
             text_similarity: 0.7,
-            picture_distance: 5,
+            image_distance: 5,
         }
     }
 }
 
 impl DecontaminationConfig {
-    /// Checks that the settings can be used. `table` is where they stand, such as `decontamination`.
+    /// Checks the settings. `table` is where they are, such as `decontamination`.
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let key = |name: &str| format!("{table}.{name}");
-        let similarity = self.text_similarity;
+        let (similarity, key) = (self.text_similarity, format!("{table}.text_similarity"));
         let holds = similarity > 0.0 && similarity <= 1.0;
-        check_setting(
-            holds,
-            &key("text_similarity"),
-            "a number above 0 and at most 1",
-            similarity,
-        )?;
-        let distance = self.picture_distance;
-        check_setting(
-            distance <= 32,
-            &key("picture_distance"),
-            "at most 32 bits of 128",
-            distance,
-        )?;
-        let compare = "\"text\", \"picture\" or both";
-        check_setting(!self.compare.is_empty(), &key("compare"), compare, "nothing")
+        check_setting(holds, &key, "a number above 0 and at most 1", similarity)?;
+        let (distance, key) = (self.image_distance, format!("{table}.image_distance"));
+        check_setting(distance <= 32, &key, "at most 32 bits of 128", distance)?;
+        let (compare, key) = ("\"text\", \"image\" or both", format!("{table}.compare"));
+        check_setting(!self.compare.is_empty(), &key, compare, "nothing")
     }
 }
 
-/// Reads a picture's brightness from a file; the error says why it cannot be read.
-pub type ReadPicture<'a> = &'a dyn Fn(&Path) -> Result<GreyPicture, String>;
+/// Reads an image's brightness from a file; the error says why it cannot be read.
+pub type ReadImage<'a> = &'a dyn Fn(&Path) -> Result<GrayImage, String>;
 
 /// Why evaluation sets cannot be compared with.
 #[derive(Debug, thiserror::Error)]
 pub enum DecontaminationError {
-    /// A picture of a set could not be read. All must be, or prompts with it would pass.
-    #[error("set `{set}`, item `{item}`: {}: {problem}", picture.display())]
-    Picture {
+    /// An image of a set could not be read. All must be, or prompts with it would pass.
+    #[error("set `{set}`, item `{item}`: {}: {problem}", image.display())]
+    Image {
         /// The set's name.
         set: String,
         /// The item's id.
         item: String,
-        /// The picture.
-        picture: PathBuf,
+        /// The image.
+        image: PathBuf,
         /// What is wrong with it.
         problem: String,
     },
@@ -124,7 +113,7 @@ pub enum DecontaminationError {
 impl Diagnostic for DecontaminationError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
-            Self::Picture { .. } => Kind::Data.into(),
+            Self::Image { .. } => Kind::Data.into(),
         }
     }
 }
@@ -151,38 +140,38 @@ pub enum Cause {
         /// Share of common shingles, 0..1.
         similarity: f64,
     },
-    /// A picture of an evaluation item.
-    Picture {
+    /// An image of an evaluation item.
+    Image {
         /// The evaluation set.
         set: String,
         /// The item's id there.
         item: String,
         /// Share of equal bits of the hashes, 0..1.
         similarity: f64,
-        /// The prompt's picture.
-        picture: PathBuf,
+        /// The prompt's image.
+        image: PathBuf,
     },
-    /// Nothing: a picture of the prompt cannot be read, so that nobody knows.
+    /// Unknown, since an image of the prompt cannot be read.
     Unreadable {
-        /// The prompt's picture.
-        picture: PathBuf,
+        /// The prompt's image.
+        image: PathBuf,
         /// What is wrong with it.
         problem: String,
     },
 }
 
 impl Contamination {
-    /// The evaluation set and what matched; none where a picture cannot be read.
+    /// The evaluation set and what matched; none where an image cannot be read.
     pub fn found(&self) -> Option<(&str, Compared)> {
         match &self.cause {
             Cause::Text { set, .. } => Some((set, Compared::Text)),
-            Cause::Picture { set, .. } => Some((set, Compared::Picture)),
+            Cause::Image { set, .. } => Some((set, Compared::Image)),
             Cause::Unreadable { .. } => None,
         }
     }
 }
 
-/// An evaluation item, as far as it is held.
+/// What is kept of an evaluation item.
 struct Entry {
     set: usize,
     id: String,
@@ -191,31 +180,31 @@ struct Entry {
 /// The evaluation sets, ready to compare prompts with.
 pub struct Decontaminator<'a> {
     config: &'a DecontaminationConfig,
-    read_picture: ReadPicture<'a>,
+    read_image: ReadImage<'a>,
     sets: Vec<String>,
     entries: Vec<Entry>,
     texts: TextIndex,
-    /// Each picture that is not blank, with its entry.
-    pictures: Vec<(PictureHash, usize)>,
+    /// Each image that is not blank, with its entry.
+    images: Vec<(ImageHash, usize)>,
     sha256: String,
 }
 
 impl<'a> Decontaminator<'a> {
     /// Prepares evaluation sets, each with its name, to be compared with.
     ///
-    /// Errors: `Picture` naming set, item and file.
+    /// Errors: `Image` naming set, item and file.
     pub fn new(
         config: &'a DecontaminationConfig,
-        read_picture: ReadPicture<'a>,
+        read_image: ReadImage<'a>,
         sets: impl IntoIterator<Item = (String, Vec<Item>)>,
     ) -> Result<Self, DecontaminationError> {
         let mut this = Self {
             config,
-            read_picture,
+            read_image,
             sets: Vec::new(),
             entries: Vec::new(),
             texts: TextIndex::new(config.text_similarity),
-            pictures: Vec::new(),
+            images: Vec::new(),
             sha256: String::new(),
         };
         let mut hasher = Sha256::new();
@@ -237,7 +226,7 @@ impl<'a> Decontaminator<'a> {
             "sets_sha256": self.sha256,
             "compare": self.config.compare,
             "text_similarity": self.config.text_similarity,
-            "picture_distance": self.config.picture_distance,
+            "image_distance": self.config.image_distance,
         })
     }
 
@@ -253,17 +242,17 @@ impl<'a> Decontaminator<'a> {
             hasher.update(text.as_bytes());
             self.texts.insert(&text, entry);
         }
-        if self.compares(Compared::Picture) {
+        if self.compares(Compared::Image) {
             for path in image_paths(item.prompt()) {
-                let grey = (self.read_picture)(path).map_err(|problem| DecontaminationError::Picture {
+                let gray = (self.read_image)(path).map_err(|problem| DecontaminationError::Image {
                     set: set.to_owned(),
                     item: item.id.clone(),
-                    picture: path.to_owned(),
+                    image: path.to_owned(),
                     problem,
                 })?;
-                if let Some(hash) = PictureHash::of(&grey) {
+                if let Some(hash) = ImageHash::of(&gray) {
                     hasher.update(hash.bits().to_le_bytes());
-                    self.pictures.push((hash, entry));
+                    self.images.push((hash, entry));
                 }
             }
         }
@@ -274,10 +263,10 @@ impl<'a> Decontaminator<'a> {
         self.config.compare.contains(&what)
     }
 
-    /// Why a prompt must go; none where it may stay. The closest text is named, or where none matches the closest
-    /// picture. Blank pictures match nothing: a black one is in many sets, and says nothing of where a prompt is from.
+    /// Why a prompt must be dropped; none where it may be kept. The closest text is named, or where none matches the
+    /// closest image. Blank images match nothing: they are in many sets and do not show where a prompt is from.
     pub fn check(&self, item: &Item) -> Option<Contamination> {
-        let cause = self.matching_text(item).or_else(|| self.matching_picture(item))?;
+        let cause = self.matching_text(item).or_else(|| self.matching_image(item))?;
         Some(Contamination {
             id: item.id.clone(),
             cause,
@@ -293,34 +282,31 @@ impl<'a> Decontaminator<'a> {
         Some(Cause::Text { set, item, similarity })
     }
 
-    fn matching_picture(&self, item: &Item) -> Option<Cause> {
-        if !self.compares(Compared::Picture) {
+    fn matching_image(&self, item: &Item) -> Option<Cause> {
+        if !self.compares(Compared::Image) {
             return None;
         }
         let mut closest: Option<(u32, usize, &Path)> = None;
         for path in image_paths(item.prompt()) {
-            let grey = match (self.read_picture)(path) {
-                Ok(grey) => grey,
+            let gray = match (self.read_image)(path) {
+                Ok(gray) => gray,
                 Err(problem) => {
-                    let picture = path.to_owned();
-                    return Some(Cause::Unreadable { picture, problem });
+                    let image = path.to_owned();
+                    return Some(Cause::Unreadable { image, problem });
                 }
             };
-            let Some(hash) = PictureHash::of(&grey) else { continue };
-            let distances = self
-                .pictures
-                .iter()
-                .map(|(other, entry)| (hash.distance(*other), *entry));
-            let found = distances.min().map(|(distance, entry)| (distance, entry, path));
+            let Some(hash) = ImageHash::of(&gray) else { continue };
+            let images = self.images.iter();
+            let found = images.map(|(other, entry)| (hash.distance(*other), *entry, path)).min();
             closest = [closest, found].into_iter().flatten().min();
         }
-        let (distance, entry, path) = closest.filter(|(distance, ..)| *distance <= self.config.picture_distance)?;
+        let (distance, entry, path) = closest.filter(|(distance, ..)| *distance <= self.config.image_distance)?;
         let (set, item) = self.name(entry);
-        Some(Cause::Picture {
+        Some(Cause::Image {
             set,
             item,
-            similarity: 1.0 - f64::from(distance) / f64::from(PictureHash::BITS),
-            picture: path.to_owned(),
+            similarity: 1.0 - f64::from(distance) / f64::from(ImageHash::BITS),
+            image: path.to_owned(),
         })
     }
 

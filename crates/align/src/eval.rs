@@ -1,14 +1,12 @@
 //! Evaluation: responses in, rates with intervals and unscored counts out.
 //!
 //! [`run()`] samples a response to every item and has it judged; [`summarise`] counts; [`compare()`] sets two models
-//! side by side, item by item; [`Table`] prints. What a judge could not score is outside every rate and is shown beside
-//! it.
+//! side by side, item by item. What a judge could not score is outside every rate and is shown beside it.
 
 mod compare;
 mod rates;
 mod refusal;
 mod run;
-mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +16,6 @@ pub use compare::{Comparison, Difference, SplitComparison, compare};
 pub use rates::{RATES, RateDefinition, SAFE_THRESHOLD, summarise};
 pub use refusal::{KeywordRefusal, Refusal, detect_refusal};
 pub use run::{EvalConfig, EvalError, EvalOutcome, run};
-pub use table::Table;
 
 use crate::types::Item;
 use crate::verdict::Judgement;

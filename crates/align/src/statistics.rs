@@ -1,6 +1,6 @@
-//! How sure a figure is: intervals for shares, tests and intervals for paired differences, and plain summaries.
+//! Statistics of rates: intervals for shares, tests and intervals for paired differences, means and quantiles.
 //!
-//! Shares run from 0 to 1 here; tables multiply by 100.
+//! Shares are 0 to 1 here; tables multiply by 100.
 
 pub mod agreement;
 
@@ -10,25 +10,25 @@ use rand_chacha::ChaCha8Rng;
 /// The 97.5 % point of the standard normal distribution, for two-sided 95 % intervals.
 pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
-/// The mean; none of nothing.
+/// The mean; none without values.
 pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The standard deviation of the values themselves (divided by n, not n - 1); none of nothing.
+/// The standard deviation of the values themselves (divided by n, not n - 1); none without values.
 pub fn standard_deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     Some((squares / values.len() as f64).sqrt())
 }
 
-/// The middle value, or the mean of the two middle ones; none of nothing.
+/// The middle value, or the mean of the two middle ones; none without values.
 pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
-/// The value below which a share of the values lies, linear between neighbours (Hyndman and Fan 1996, type 7); none of
-/// nothing.
+/// The value below which a share of the values lies, linear between neighbours (Hyndman and Fan 1996, type 7);
+/// none without values.
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -37,7 +37,7 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     Some(below + (above - below) * position.fract())
 }
 
-/// A share's 95 % interval, good at 0 and 1 and for few cases too; none where there are no cases.
+/// A share's 95 % interval, which holds at 0 and 1 and for few cases too; none without cases.
 ///
 /// Source: Wilson 1927, the score interval without continuity correction.
 pub fn wilson_interval(successes: usize, n: usize) -> Option<(f64, f64)> {
@@ -45,12 +45,12 @@ pub fn wilson_interval(successes: usize, n: usize) -> Option<(f64, f64)> {
         return None;
     }
     let (share, n) = (successes as f64 / n as f64, n as f64);
-    let centre = share + Z * Z / (2.0 * n);
+    let center = share + Z * Z / (2.0 * n);
     let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + Z * Z / n;
-    // Rounding would leave the ends a hair's breadth inside.
-    let low = if share == 0.0 { 0.0 } else { (centre - spread) / scale };
-    let high = if share == 1.0 { 1.0 } else { (centre + spread) / scale };
+    // Rounding would leave the ends slightly inside.
+    let low = if share == 0.0 { 0.0 } else { (center - spread) / scale };
+    let high = if share == 1.0 { 1.0 } else { (center + spread) / scale };
     Some((low, high))
 }
 
@@ -88,30 +88,33 @@ impl PairedCounts {
         self.both + self.first_only + self.second_only + self.neither
     }
 
-    /// The second share less the first; none where there are no cases.
+    /// The second share minus the first; none without cases.
     pub fn difference(&self) -> Option<f64> {
         (self.n() > 0).then(|| (self.second_only as f64 - self.first_only as f64) / self.n() as f64)
     }
 
-    /// The difference's 95 % interval, which has a width even where no case changed sides; none where there are no
-    /// cases.
+    /// The difference's 95 % interval, which has a width even where no case changed sides; none without cases.
     ///
     /// Source: Newcombe 1998 (Statistics in Medicine 17, 2635-2650), method 10: score limits of both shares, joined by
     /// their correlation with continuity correction.
     pub fn difference_interval(&self) -> Option<(f64, f64)> {
         let difference = self.difference()?;
         let (first, second) = (self.both + self.first_only, self.both + self.second_only);
-        let share = |count: usize| count as f64 / self.n() as f64;
         let (first_low, first_high) = wilson_interval(first, self.n())?;
         let (second_low, second_high) = wilson_interval(second, self.n())?;
-        let correlation = self.corrected_correlation();
-        let joined = |a: f64, b: f64| (a * a - 2.0 * correlation * a * b + b * b).max(0.0).sqrt();
-        let below = joined(share(second) - second_low, first_high - share(first));
-        let above = joined(second_high - share(second), share(first) - first_low);
+        let [first, second] = [first, second].map(|count| count as f64 / self.n() as f64);
+        let below = self.joined(second - second_low, first_high - first);
+        let above = self.joined(second_high - second, first - first_low);
         Some(((difference - below).max(-1.0), (difference + above).min(1.0)))
     }
 
-    /// The two-sided probability of so uneven a split of the cases that changed sides, were both directions as likely.
+    /// Two half-widths joined by the correlation of the pairs.
+    fn joined(&self, a: f64, b: f64) -> f64 {
+        (a * a - 2.0 * self.corrected_correlation() * a * b + b * b).max(0.0).sqrt()
+    }
+
+    /// The two-sided p-value: the probability of a split of the discordant pairs at least as uneven as theirs, if both
+    /// directions were equally likely.
     ///
     /// Source: McNemar 1947 in its exact form, a binomial test on the discordant pairs.
     pub fn mcnemar_p(&self) -> f64 {
@@ -143,8 +146,8 @@ impl PairedCounts {
     }
 }
 
-/// The 95 % interval of a mean by the percentile bootstrap: 2,000 resamples of the cases, drawn from the seed; none of
-/// nothing. Given differences case by case, it is the interval of a paired difference.
+/// The 95 % interval of a mean by the percentile bootstrap, from 2,000 resamples; none without values. Given differences
+/// case by case, it is the interval of a paired difference.
 ///
 /// Source: Efron 1979.
 pub fn bootstrap_mean_interval(values: &[f64], seed: u64) -> Option<(f64, f64)> {
@@ -153,14 +156,11 @@ pub fn bootstrap_mean_interval(values: &[f64], seed: u64) -> Option<(f64, f64)> 
         return None;
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut resampled_mean = || {
-        let sum: f64 = values
-            .iter()
-            .map(|_| values[random.random_range(0..values.len())])
-            .sum();
-        sum / values.len() as f64
-    };
-    let means: Vec<f64> = (0..RESAMPLES).map(|_| resampled_mean()).collect();
+    let mut means = Vec::with_capacity(RESAMPLES);
+    for _ in 0..RESAMPLES {
+        let resample = values.iter().map(|_| values[random.random_range(0..values.len())]);
+        means.push(resample.sum::<f64>() / values.len() as f64);
+    }
     Some((quantile(&means, 0.025)?, quantile(&means, 0.975)?))
 }
 

@@ -6,8 +6,9 @@ pub mod msts;
 pub mod puzzlevqa;
 pub mod xstest;
 
-use crate::suite::Suite;
 use diagnostic::{Diagnosis, Diagnostic, Kind};
+
+use crate::suite::Suite;
 
 /// Every benchmark, in the order of help.
 pub const SUITES: [&Suite; 5] = [

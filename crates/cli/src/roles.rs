@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use align::chat::{ChatModel, EngineModel};
-use align::eval::Table;
 use align::judge::{JudgeConfig, ModelJudge};
 use align::paint::PaintModel;
 use align::verdict::Judge;
@@ -13,6 +12,7 @@ use engine::Trainable;
 use mini::judge::ExactJudge;
 use mini::model::MiniModel;
 use mini::painter::MiniPainter;
+use report::text_tables;
 use serde::Serialize;
 use serde_json::json;
 
@@ -227,7 +227,7 @@ fn print_costs(roles: &[&Roles]) -> Result {
         "Completion tokens",
         "Cost",
     ];
-    Ok(print_line(Table::new(header, rows, 2).text().trim_end())?)
+    Ok(print_line(&text_tables::table(header.map(str::to_owned), rows, 2))?)
 }
 
 impl RoleCost {

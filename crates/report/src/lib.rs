@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Whatever is missing is left out, and the report says so. The same [`Report`] becomes `report.json`, `report.md` and
-//! `report.html`, which needs no other file and no network. [`qi_box`] plots a curation.
+//! `report.html`, which needs no other file and no network. [`qi_box`] plots a curation,
+//! and [`text_tables`] are what commands print.
 
 mod contents;
 mod error;
@@ -36,6 +37,8 @@ mod page;
 mod rollout_card;
 
 pub mod qi_box;
+
+pub mod text_tables;
 
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,10 @@
-//! Proof that near-duplicates are found by text and by picture, and that others are let pass.
+//! Near-duplicates are found by text and by image, and others are not.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::picture::{GreyPicture, PictureHash};
+use super::image::{GrayImage, ImageHash};
 use super::text::{PERMUTATIONS, Shingles, TextIndex};
 use super::*;
 use crate::types::Part;
@@ -78,7 +78,7 @@ proptest! {
 }
 
 /// Soft blobs whose places the seed decides, `width` by `height`.
-fn blobs(seed: u64, width: usize, height: usize) -> GreyPicture {
+fn blobs(seed: u64, width: usize, height: usize) -> GrayImage {
     let place = |number: u64| (crate::training::derive_seed(seed, "blob", &[number]) % 1000) as f64 / 1000.0;
     let blobs: Vec<[f64; 3]> = (0..12).map(|blob| [0, 1, 2].map(|at| place(blob * 3 + at))).collect();
     let brightness = |index: usize| {
@@ -90,26 +90,26 @@ fn blobs(seed: u64, width: usize, height: usize) -> GreyPicture {
         };
         (128.0 + 240.0 * blobs.iter().map(blob).sum::<f64>()).clamp(0.0, 255.0) as u8
     };
-    GreyPicture::new(width, (0..width * height).map(brightness).collect()).unwrap()
+    GrayImage::new(width, (0..width * height).map(brightness).collect()).unwrap()
 }
 
-/// The picture as a lossy encoder leaves it: each pixel a few levels off, and each block of 8 by 8 too.
-fn noisy(picture: &GreyPicture, width: usize) -> GreyPicture {
+/// The image as a lossy encoder leaves it: each pixel a few levels off, and each block of 8 by 8 too.
+fn noisy(image: &GrayImage, width: usize) -> GrayImage {
     let off = |kind: &str, number: usize| (crate::training::derive_seed(1, kind, &[number as u64]) % 9) as i32 - 4;
-    let pixels = picture.pixels().iter().enumerate().map(|(index, brightness)| {
+    let pixels = image.pixels().iter().enumerate().map(|(index, brightness)| {
         let block = index / width / 8 * width + index % width / 8;
         (i32::from(*brightness) + off("pixel", index) + off("block", block)).clamp(0, 255) as u8
     });
-    GreyPicture::new(width, pixels.collect()).unwrap()
+    GrayImage::new(width, pixels.collect()).unwrap()
 }
 
-fn hash(picture: &GreyPicture) -> PictureHash {
-    PictureHash::of(picture).unwrap()
+fn hash(image: &GrayImage) -> ImageHash {
+    ImageHash::of(image).unwrap()
 }
 
 #[test]
-fn a_picture_keeps_its_hash_through_resizing_and_noise_and_others_have_another() {
-    let most = DecontaminationConfig::default().picture_distance;
+fn an_image_keeps_its_hash_through_resizing_and_noise_and_others_have_another() {
+    let most = DecontaminationConfig::default().image_distance;
     for seed in 0..6 {
         let original = hash(&blobs(seed, 240, 180));
         for (width, height) in [(120, 90), (360, 270), (213, 160), (97, 73), (50, 40)] {
@@ -124,24 +124,25 @@ fn a_picture_keeps_its_hash_through_resizing_and_noise_and_others_have_another()
 }
 
 #[test]
-fn blank_pictures_have_no_hash() {
-    let noisy = |base: u8| GreyPicture::new(64, (0..64 * 64).map(|pixel| base + (pixel % 7) as u8).collect()).unwrap();
-    assert_eq!(PictureHash::of(&noisy(0)), None);
-    assert_eq!(PictureHash::of(&noisy(248)), None);
-    assert!(PictureHash::of(&blobs(1, 64, 64)).is_some());
-    assert!(GreyPicture::new(0, Vec::new()).is_none());
-    assert!(GreyPicture::new(3, vec![0; 4]).is_none());
-    assert_eq!(PictureHash::of(&GreyPicture::new(1, vec![9]).unwrap()), None);
+fn blank_images_have_no_hash() {
+    let noisy = |base: u8| GrayImage::new(64, (0..64 * 64).map(|pixel| base + (pixel % 7) as u8).collect()).unwrap();
+    assert_eq!(ImageHash::of(&noisy(0)), None);
+    assert_eq!(ImageHash::of(&noisy(248)), None);
+    assert!(ImageHash::of(&blobs(1, 64, 64)).is_some());
+    assert!(GrayImage::new(0, Vec::new()).is_none());
+    assert!(GrayImage::new(3, vec![0; 4]).is_none());
+    assert_eq!(ImageHash::of(&GrayImage::new(1, vec![9]).unwrap()), None);
 }
 
-fn item(id: &str, text: &str, pictures: &[&str]) -> Item {
-    let image = |picture: &&str| Part::Image { image: picture.into() };
-    let text = Part::Text { text: text.to_owned() };
+fn item(id: &str, text: &str, images: &[&str]) -> Item {
+    let mut content: Vec<Part> = Vec::new();
+    content.extend(images.iter().map(|image| Part::Image { image: image.into() }));
+    content.push(Part::Text { text: text.to_owned() });
     Item {
         id: id.into(),
         messages: vec![Message {
             role: Role::User,
-            content: pictures.iter().map(image).chain([text]).collect(),
+            content,
         }],
         split: None,
         kind: None,
@@ -151,16 +152,16 @@ fn item(id: &str, text: &str, pictures: &[&str]) -> Item {
     }
 }
 
-/// Files by name: `black`, `broken`, or a number that is the seed of a picture.
-fn read(path: &Path) -> Result<GreyPicture, String> {
+/// Files by name: `blank`, `broken`, or a number that is the seed of an image.
+fn read(path: &Path) -> Result<GrayImage, String> {
     match path.to_str().unwrap() {
-        "black" => Ok(GreyPicture::new(8, vec![0; 64]).unwrap()),
+        "blank" => Ok(GrayImage::new(8, vec![0; 64]).unwrap()),
         seed => Ok(blobs(seed.parse().map_err(|_| "it is broken".to_owned())?, 90, 60)),
     }
 }
 
 #[test]
-fn prompts_are_dropped_for_a_text_or_a_picture_but_never_for_a_black_one() {
+fn prompts_are_dropped_for_a_text_or_an_image_but_never_for_a_blank_one() {
     let config = DecontaminationConfig::default();
     let sets = [
         (
@@ -168,8 +169,8 @@ fn prompts_are_dropped_for_a_text_or_a_picture_but_never_for_a_black_one() {
             vec![item("h1", "May I mix these two liquids?", &["1", "2"])],
         ),
         (
-            "black".to_owned(),
-            vec![item("b1", "Anything to see in here at all?", &["black", "3"])],
+            "blank".to_owned(),
+            vec![item("b1", "Anything to see in here at all?", &["blank", "3"])],
         ),
     ];
     let decontaminator = Decontaminator::new(&config, &read, sets).unwrap();
@@ -178,10 +179,10 @@ fn prompts_are_dropped_for_a_text_or_a_picture_but_never_for_a_black_one() {
         serde_json::to_string(&found.map(|found| found.cause)).unwrap()
     };
     insta::assert_snapshot!(cause(item("a", "may I mix these two liquids", &["8", "9"])), @r#"{"by":"text","set":"hard","item":"h1","similarity":1.0}"#);
-    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "2"])), @r#"{"by":"picture","set":"hard","item":"h1","similarity":1.0,"picture":"2"}"#);
-    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["black", "3"])), @r#"{"by":"picture","set":"black","item":"b1","similarity":1.0,"picture":"3"}"#);
-    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["black", "9"])), @r#"null"#);
-    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "gone.png"])), @r#"{"by":"unreadable","picture":"gone.png","problem":"it is broken"}"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "2"])), @r#"{"by":"image","set":"hard","item":"h1","similarity":1.0,"image":"2"}"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["blank", "3"])), @r#"{"by":"image","set":"blank","item":"b1","similarity":1.0,"image":"3"}"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["blank", "9"])), @r#"null"#);
+    insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "gone.png"])), @r#"{"by":"unreadable","image":"gone.png","problem":"it is broken"}"#);
 
     let text_alone = DecontaminationConfig {
         compare: vec![Compared::Text],
@@ -221,10 +222,10 @@ fn settings_out_of_range_are_named() {
         ),
         (
             DecontaminationConfig {
-                picture_distance: 33,
+                image_distance: 33,
                 ..base()
             },
-            "`decontamination.picture_distance`",
+            "`decontamination.image_distance`",
         ),
         (
             DecontaminationConfig {
@@ -238,7 +239,7 @@ fn settings_out_of_range_are_named() {
         let message = config.validate("decontamination").unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
-    let named: BTreeSet<&str> = [Compared::Text, Compared::Picture].map(Compared::name).into();
+    let named: BTreeSet<&str> = [Compared::Text, Compared::Image].map(Compared::name).into();
     assert_eq!(named.len(), 2);
     base().validate("decontamination").unwrap();
 }

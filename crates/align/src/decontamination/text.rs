@@ -1,4 +1,4 @@
-//! Texts by the shingles they share: MinHash finds who may be alike, exact Jaccard says who is.
+//! Texts by the shingles they share: MinHash finds candidates, exact Jaccard similarity decides.
 //!
 //! Texts are compared in lower case, by letters and digits alone. Long ones are cut into every five words in a row,
 //! short ones, in which one changed word would change most of these, into every five letters.
@@ -100,7 +100,7 @@ fn mix(mut value: u64) -> u64 {
     value ^ value >> 31
 }
 
-/// Texts to be found again by ones like them.
+/// An index of texts, which finds those similar to a text.
 #[derive(Clone, Debug)]
 pub struct TextIndex {
     threshold: f64,
@@ -111,7 +111,7 @@ pub struct TextIndex {
 }
 
 impl TextIndex {
-    /// An index of texts that are found from a similarity on.
+    /// An empty index of texts that are found from this similarity on.
     pub fn new(threshold: f64) -> Self {
         Self {
             threshold,
@@ -121,7 +121,7 @@ impl TextIndex {
         }
     }
 
-    /// Adds a text under a number. It is found by long texts and by short ones.
+    /// Adds a text under a number. Long texts and short ones find it.
     pub fn insert(&mut self, text: &str, number: usize) {
         let words = words(text);
         for shingles in [Shingles::of_words(&words), Shingles::of_letters(&words)] {
@@ -140,26 +140,23 @@ impl TextIndex {
         if shingles.hashes.is_empty() {
             return None;
         }
-        let found: HashSet<usize> = self
-            .bands(shingles)
-            .filter_map(|band| self.by_band.get(&band))
-            .flatten()
-            .copied()
-            .collect();
-        let similar = |index: usize| {
-            let (other, number) = &self.texts[index];
-            let similarity = if other.is_short == shingles.is_short {
-                other.jaccard(shingles)
-            } else {
-                0.0
-            };
-            (*number, similarity)
-        };
-        let matches = found
-            .into_iter()
-            .map(similar)
-            .filter(|(_, similarity)| *similarity >= self.threshold);
-        matches.max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)))
+        let bands = self.bands(shingles).filter_map(|band| self.by_band.get(&band));
+        let candidates: HashSet<usize> = bands.flatten().copied().collect();
+        let mut closest: Option<(usize, f64)> = None;
+        for candidate in candidates {
+            let (other, number) = &self.texts[candidate];
+            if other.is_short != shingles.is_short {
+                continue;
+            }
+            let similarity = other.jaccard(shingles);
+            let is_closer = closest.is_none_or(|(first, best)| {
+                similarity > best || similarity == best && *number < first
+            });
+            if similarity >= self.threshold && is_closer {
+                closest = Some((*number, similarity));
+            }
+        }
+        closest
     }
 
     fn bands(&self, shingles: &Shingles) -> impl Iterator<Item = u64> + use<> {
@@ -177,9 +174,11 @@ impl TextIndex {
 
 /// The longest bands that still find a pair at the threshold: one of them is equal with probability `1 - (1 - s^r)^b`.
 fn rows_for(threshold: f64) -> usize {
-    let recall = |rows: usize| 1.0 - (1.0 - threshold.powi(rows as i32)).powi((PERMUTATIONS / rows) as i32);
     [32, 16, 8, 4, 2]
         .into_iter()
-        .find(|rows| recall(*rows) >= RECALL)
-        .unwrap_or(1)
+        .find(|&rows| {
+            let recall = 1.0 - (1.0 - threshold.powi(rows)).powi(PERMUTATIONS as i32 / rows);
+            recall >= RECALL
+        })
+        .map_or(1, |rows| rows as usize)
 }

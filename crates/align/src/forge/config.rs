@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decontamination::picture::PictureHash;
+use crate::decontamination::image::ImageHash;
 use crate::training::{SettingError, check_at_least_zero, check_count, check_setting, check_share};
 
 /// How items are made; the table `[forge]`.
@@ -100,7 +100,7 @@ impl ForgeConfig {
         check_share(&key("text_similarity"), self.text_similarity)?;
         let distance = self.picture_distance;
         check_setting(
-            distance <= PictureHash::BITS,
+            distance <= ImageHash::BITS,
             &key("picture_distance"),
             "0 to 128 bits",
             distance,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::asking::spaced;
 use super::stage::keep_pairs;
 use super::{Draft, Forge};
-use crate::decontamination::picture::{GreyPicture, PictureHash};
+use crate::decontamination::image::{GrayImage, ImageHash};
 use crate::types::ItemKind;
 
 const STAGE: &str = "unique";
@@ -92,7 +92,7 @@ impl Texts {
 }
 
 /// A hash for each picture; none for a blank one.
-type Hashes = Vec<Option<PictureHash>>;
+type Hashes = Vec<Option<ImageHash>>;
 
 fn hashes(forge: &Forge, draft: &Draft) -> Result<Hashes, String> {
     let hash = |picture: &std::path::PathBuf| {
@@ -100,15 +100,15 @@ fn hashes(forge: &Forge, draft: &Draft) -> Result<Hashes, String> {
         let bytes = fs_err::read(&path).map_err(|error| error.to_string())?;
         let picture = image::load_from_memory(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
         let picture = picture.to_rgb8();
-        let grey = GreyPicture::from_rgb(picture.width() as usize, picture.as_raw());
-        Ok(grey.as_ref().and_then(PictureHash::of))
+        let grey = GrayImage::from_rgb(picture.width() as usize, picture.as_raw());
+        Ok(grey.as_ref().and_then(ImageHash::of))
     };
     draft.pictures.iter().map(hash).collect()
 }
 
 /// Whether each picture is near its counterpart.
-fn are_near(one: &[Option<PictureHash>], other: &[Option<PictureHash>], limit: u32) -> bool {
-    let is_near = |pair: (&Option<PictureHash>, &Option<PictureHash>)| match pair {
+fn are_near(one: &[Option<ImageHash>], other: &[Option<ImageHash>], limit: u32) -> bool {
+    let is_near = |pair: (&Option<ImageHash>, &Option<ImageHash>)| match pair {
         (Some(one), Some(other)) => one.distance(*other) <= limit,
         (None, None) => true,
         _ => false,

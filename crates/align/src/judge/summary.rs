@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::means::{Mean, by_dimension};
 use super::{Rubric, Scored};
-use crate::eval::{Rate, Table};
+use crate::eval::Rate;
 use crate::statistics::agreement::{fleiss_kappa, krippendorff_alpha};
 
 /// The figures of one judging.
@@ -70,21 +70,6 @@ pub fn summarise(rubric: Rubric, judges: Vec<String>, judged: &[Scored], by_judg
         krippendorff_alpha: krippendorff_alpha(&several),
         fleiss_kappa: fleiss_kappa(&by_all),
         judges,
-    }
-}
-
-impl JudgeSummary {
-    /// The shares, one a row.
-    pub fn table(&self) -> Table {
-        let rows = self.rates.iter().map(|(name, rate)| (*name, rate)).collect();
-        Table::of_rates(&format!("{} by {}", self.rubric.name(), self.judges.join(", ")), rows)
-    }
-
-    /// The means, one a row; none for a rubric without scores.
-    pub fn means_table(&self) -> Option<Table> {
-        let row = |(name, mean): (&String, &Mean)| [name.clone(), mean.text(), mean.n.to_string()];
-        let rows: Vec<_> = self.means.iter().map(row).collect();
-        (!rows.is_empty()).then(|| Table::new(["means, 0 to 10", "mean", "N"], rows, 1))
     }
 }
 

@@ -1,8 +1,8 @@
-//! Agreement beyond chance: between two who label the same cases, and among many of whom each labels some.
+//! Agreement beyond chance: between two raters of the same cases, and among many raters of whom each labels some.
 
 use std::collections::BTreeMap;
 
-/// Cohen's kappa of two raters; none where there are no cases or chance alone explains all agreement.
+/// Cohen's kappa of two raters; none without cases or where chance alone explains all agreement.
 ///
 /// Source: Cohen 1960.
 pub fn cohen_kappa<T: Ord + Clone>(pairs: &[(T, T)]) -> Option<f64> {
@@ -45,15 +45,16 @@ pub fn fleiss_kappa<T: Ord + Clone>(cases: &[Vec<T>]) -> Option<f64> {
 ///
 /// Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C.
 pub fn krippendorff_alpha<T: Ord + Clone>(cases: &[Vec<T>]) -> Option<f64> {
-    let paired = || cases.iter().filter(|labels| labels.len() > 1);
-    let n: f64 = paired().map(|labels| labels.len() as f64).sum();
+    let paired: Vec<&Vec<T>> = cases.iter().filter(|labels| labels.len() > 1).collect();
+    let n: f64 = paired.iter().map(|labels| labels.len() as f64).sum();
     let mut counts = BTreeMap::new();
-    for label in paired().flatten() {
+    for label in paired.iter().copied().flatten() {
         *counts.entry(label).or_insert(0.0) += 1.0;
     }
-    let observed: f64 = paired()
-        .map(|labels| agreeing_pairs(labels) / (labels.len() - 1) as f64)
-        .sum();
+    let agreeing = paired
+        .iter()
+        .map(|labels| agreeing_pairs(labels) / (labels.len() - 1) as f64);
+    let observed: f64 = agreeing.sum();
     let by_chance: f64 = counts.values().map(|count| count * (count - 1.0)).sum();
     beyond_chance(observed / n, by_chance / (n * (n - 1.0)))
 }

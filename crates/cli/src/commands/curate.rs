@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use align::chat::ChatModel;
 use align::curate::{self, Curation, CurationSummary, Policy, PolicyModel, Pool, Shard, ShardSummary};
 use align::decontamination::Decontaminator;
-use align::decontamination::picture::GreyPicture;
+use align::decontamination::image::GrayImage;
 use align::run_dir::AnswerFolder;
 use benchmarks::{SUITES, read_set};
 use clap::Args;
@@ -26,8 +26,8 @@ use crate::terminal::print_line;
 /// Keeps what policies behind endpoints answer.
 const POLICY_JOURNAL: &str = "policy.journal.sqlite";
 
-/// Pictures of more pixels are not compared: their bytes would take more memory than a curation should.
-const MAX_PICTURE_PIXELS: u64 = 50_000_000;
+/// Images of more pixels are not compared: they would take too much memory.
+const MAX_IMAGE_PIXELS: u64 = 50_000_000;
 
 const AFTER_HELP: &str = "\
 Each prompt is answered `curate.num_samples` times. Prompts whose answers are always good or always
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         sets.push((name.clone(), read_set(name, path)?));
     }
     let decontaminator = (!sets.is_empty())
-        .then(|| Decontaminator::new(&settings.decontamination, &grey, sets))
+        .then(|| Decontaminator::new(&settings.decontamination, &gray, sets))
         .transpose()?;
     let (folder, device) = (&arguments.results.out, context.global.device);
     let _folder = OutputFolder::make(folder)?;
@@ -238,8 +238,8 @@ fn conclude(summary: &CurationSummary, folder: &Path) -> Result {
     Ok(print_line(&folder.join("curated.jsonl").display().to_string())?)
 }
 
-/// A picture's brightness.
-fn grey(path: &Path) -> Result<GreyPicture, String> {
-    let picture = read_image(path, MAX_PICTURE_PIXELS).map_err(|error| error.to_string())?;
-    GreyPicture::from_rgb(picture.width(), picture.pixels()).ok_or_else(|| "expected pixels, got none".to_owned())
+/// An image's brightness.
+fn gray(path: &Path) -> Result<GrayImage, String> {
+    let image = read_image(path, MAX_IMAGE_PIXELS).map_err(|error| error.to_string())?;
+    GrayImage::from_rgb(image.width(), image.pixels()).ok_or_else(|| "expected pixels, got none".to_owned())
 }

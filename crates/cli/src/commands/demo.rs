@@ -8,10 +8,9 @@ mod stages;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use align::eval::Table;
 use align::run_dir::{keep_settings, read_json, write_json};
 use clap::Args;
-use report::ReportConfig;
+use report::{ReportConfig, text_tables};
 use serde_json::{Value, json};
 
 use super::run_folder::remove_if_there;
@@ -125,7 +124,7 @@ fn run_stages(out: &Path, seed: u64, recipe: &Recipe, context: &mut Context) -> 
         "wall_s": began.elapsed().as_secs_f64().round(),
         "peak_rss_mb": peak_rss_mb().map(f64::round),
         "stages": demo.stages(),
-        "table": Table::of_summaries(&summaries).text().trim_end(),
+        "table": text_tables::summaries(&summaries),
         "models": figures(&summaries),
     });
     Ok(write_json(&out.join(FIGURES), &about)?)

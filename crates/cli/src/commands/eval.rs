@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use align::eval::{self, EvalConfig, KeywordRefusal, Table};
+use align::eval::{self, EvalConfig, KeywordRefusal};
 use align::run_dir::AnswerFolder;
 use align::types::{Item, read_items};
 use align::verdict::Judge;
@@ -10,6 +10,7 @@ use benchmarks::{SUITES, Suite};
 use clap::Args;
 use engine::Trainable;
 use mini::judge::ExactJudge;
+use report::text_tables;
 
 use crate::arguments::{ModelArguments, RestartArguments, SettingsArguments, flag};
 use crate::config::required;
@@ -132,7 +133,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         judge.name(),
         folder.display()
     );
-    Ok(print_line(Table::of_summaries(&[outcome.summary]).text().trim_end())?)
+    Ok(print_line(&text_tables::summaries(&[outcome.summary]))?)
 }
 
 fn settings(arguments: &Arguments) -> Result<EvalSettings> {

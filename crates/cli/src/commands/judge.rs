@@ -10,6 +10,7 @@ use align::progress::Progress;
 use align::types::Dialogues;
 use benchmarks::{LabeledResponse, SUITES, Suite};
 use clap::Args;
+use report::text_tables;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -361,10 +362,7 @@ fn line<'a>(
 
 fn print(summary: &Summary) -> Result {
     let JudgeSummary { n, unscored, .. } = summary.figures;
-    print_line(&summary.figures.table().text())?;
-    if let Some(means) = summary.figures.means_table() {
-        print_line(&means.text())?;
-    }
+    print_line(&format!("{}\n", text_tables::judged(&summary.figures)))?;
     print_line(&format!("{n} responses, {unscored} unscored"))?;
     if let Some(alpha) = summary.figures.krippendorff_alpha {
         print_line(&format!("agreement between judges: Krippendorff's alpha {alpha:.2}"))?;

@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use align::eval::{Refusal, Table, detect_refusal};
+use align::eval::{Refusal, detect_refusal};
 use align::judge::{Rubric, Scored, Validation, validate};
 use benchmarks::LabeledResponse;
+use report::text_tables;
 use serde::{Deserialize, Serialize};
 
 use crate::errors::{Failure, Result};
@@ -25,7 +26,7 @@ impl Measured {
     /// The figures as a table, with kappa and unscored responses below.
     pub fn text(&self) -> String {
         let figures = &self.figures;
-        let rates = vec![
+        let rates = [
             ("agreement", &figures.agreement),
             ("precision", &figures.precision),
             ("recall", &figures.recall),
@@ -35,8 +36,8 @@ impl Measured {
             .kappa
             .map_or_else(|| "none".to_owned(), |kappa| format!("{kappa:.2}"));
         format!(
-            "\n{}\nkappa {kappa}, {} unscored",
-            Table::of_rates(&heading, rates).text(),
+            "\n{}\n\nkappa {kappa}, {} unscored",
+            text_tables::rates(&heading, rates),
             figures.unscored
         )
     }

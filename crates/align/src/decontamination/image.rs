@@ -1,34 +1,36 @@
-//! A picture's hash: what is brighter than what, on a grid too coarse for size, encoding and small changes to show.
+//! An image's hash: which parts are brighter than which, on a grid too coarse for size, encoding and small changes to
+//! matter.
 
-/// Sides of the grid that a picture is averaged to first; both 8 and 9 divide it.
+/// Width and height of the grid that an image is averaged to first; both 8 and 9 divide it.
 const FINE: usize = 72;
-/// A cell counts as brighter than the next one from so many grey levels on. Without it flat areas, in which noise
-/// decides, change with every encoding.
+/// A cell counts as brighter than the next one from this many gray levels on. Otherwise flat areas, in which noise
+/// decides, would change with every encoding.
 const MARGIN: f64 = 2.0;
-/// A picture whose darkest and brightest cell are no further apart than this many grey levels is blank.
+/// An image whose darkest and brightest cell are no further apart than this many gray levels is blank.
 const BLANK_RANGE: f64 = 8.0;
 
-/// A picture's brightness, row by row, 0 (black) to 255.
+/// An image's brightness, row by row, 0 (black) to 255.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GreyPicture {
+pub struct GrayImage {
     width: usize,
     pixels: Vec<u8>,
 }
 
-impl GreyPicture {
-    /// A picture of `width` pixels a row; none where the rows are not whole or there are none.
+impl GrayImage {
+    /// An image of `width` pixels per row; none where the rows are not whole or there are none.
     pub fn new(width: usize, pixels: Vec<u8>) -> Option<Self> {
         let is_whole = width > 0 && !pixels.is_empty() && pixels.len().is_multiple_of(width);
         is_whole.then_some(Self { width, pixels })
     }
 
-    /// The picture from bytes of red, green and blue, by the luma of ITU-R BT.601; none as for [`Self::new`].
+    /// The image from bytes of red, green and blue, by the luma of ITU-R BT.601; none as for [`Self::new`].
     pub fn from_rgb(width: usize, bytes: &[u8]) -> Option<Self> {
-        let luma = |pixel: &[u8]| {
+        let mut luma = Vec::with_capacity(bytes.len() / 3);
+        for pixel in bytes.chunks_exact(3) {
             let [red, green, blue] = [0, 1, 2].map(|channel| u32::from(pixel[channel]));
-            ((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8
-        };
-        Self::new(width, bytes.chunks_exact(3).map(luma).collect())
+            luma.push(((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8);
+        }
+        Self::new(width, luma)
     }
 
     /// The brightness of each pixel, row by row.
@@ -66,27 +68,29 @@ type Cell = (Vec<(usize, f64)>, f64);
 
 /// The pixels of a side of `length` under each of its [`FINE`] cells.
 fn cells(length: usize) -> Vec<Cell> {
-    let edge = |cell: usize| cell as f64 * length as f64 / FINE as f64;
-    let cell = |index: usize| {
-        let (start, end) = (edge(index), edge(index + 1));
-        let pixels = start as usize..(end.ceil() as usize).min(length);
-        let share = |pixel: usize| (pixel, (end.min(pixel as f64 + 1.0) - start.max(pixel as f64)).max(0.0));
-        (pixels.map(share).collect(), end - start)
-    };
-    (0..FINE).map(cell).collect()
+    let mut cells = Vec::with_capacity(FINE);
+    for index in 0..FINE {
+        let [start, end] = [index, index + 1].map(|edge| edge as f64 * length as f64 / FINE as f64);
+        let mut pixels = Vec::new();
+        for pixel in start as usize..(end.ceil() as usize).min(length) {
+            pixels.push((pixel, (end.min(pixel as f64 + 1.0) - start.max(pixel as f64)).max(0.0)));
+        }
+        cells.push((pixels, end - start));
+    }
+    cells
 }
 
 /// 64 comparisons of neighbours across a grid of 9 by 8 cells and 64 down one of 8 by 9 (dHash both ways).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PictureHash(u128);
+pub struct ImageHash(u128);
 
-impl PictureHash {
+impl ImageHash {
     /// Bits of a hash.
     pub const BITS: u32 = 128;
 
-    /// The hash of a picture; none for a blank one, in which nothing is brighter than anything else.
-    pub fn of(picture: &GreyPicture) -> Option<Self> {
-        let fine = picture.averaged();
+    /// The hash of an image; none for a blank one, in which nothing is brighter than anything else.
+    pub fn of(image: &GrayImage) -> Option<Self> {
+        let fine = image.averaged();
         let across = coarse(&fine, 9, 8);
         let down = coarse(&fine, 8, 9);
         let darkest = across.iter().copied().fold(f64::INFINITY, f64::min);
@@ -96,9 +100,12 @@ impl PictureHash {
         }
         let mut bits = 0;
         for (row, column) in (0..8).flat_map(|row| (0..8).map(move |column| (row, column))) {
-            let is_brighter = |one: f64, next: f64| u128::from(one > next + MARGIN);
-            bits = bits << 1 | is_brighter(across[row * 9 + column], across[row * 9 + column + 1]);
-            bits = bits << 1 | is_brighter(down[row * 8 + column], down[(row + 1) * 8 + column]);
+            for [one, next] in [
+                [across[row * 9 + column], across[row * 9 + column + 1]],
+                [down[row * 8 + column], down[(row + 1) * 8 + column]],
+            ] {
+                bits = bits << 1 | u128::from(one > next + MARGIN);
+            }
         }
         Some(Self(bits))
     }
@@ -114,15 +121,13 @@ impl PictureHash {
     }
 }
 
-/// The fine grid averaged to so many cells across and down, row by row.
+/// The fine grid averaged to this many cells across and down, row by row.
 fn coarse(fine: &[f64], across: usize, down: usize) -> Vec<f64> {
     let (width, height) = (FINE / across, FINE / down);
-    let mean = |row: usize, column: usize| {
+    let mut means = Vec::with_capacity(across * down);
+    for (row, column) in (0..down).flat_map(|row| (0..across).map(move |column| (row, column))) {
         let rows = (row * height..(row + 1) * height).flat_map(|row| &fine[row * FINE..][column * width..][..width]);
-        rows.sum::<f64>() / (width * height) as f64
-    };
-    (0..down)
-        .flat_map(|row| (0..across).map(move |column| (row, column)))
-        .map(|(row, column)| mean(row, column))
-        .collect()
+        means.push(rows.sum::<f64>() / (width * height) as f64);
+    }
+    means
 }
