@@ -132,12 +132,23 @@ mod tests {
                 ),
             ],
         };
-        insta::assert_snapshot!(summaries(&[summary]), @"");
+        insta::assert_snapshot!(summaries(&[summary]), @"
+        Model  Split   N  Unscored                   ASR %         Over-refusal %            Safe thinking %
+        ───── ─────── ── ───────── ─────────────────────── ────────────────────── ──────────────────────────
+        base   hard    3         1        50.0 [9.5, 90.5]                      –  100.0 [20.7, 100.0] (n 1)
+        base   benign  1         0                       –        0.0 [0.0, 79.3]                          –
+        base   all     4         1  50.0 [9.5, 90.5] (n 2)  0.0 [0.0, 79.3] (n 1)  100.0 [20.7, 100.0] (n 1)
+        ");
     }
 
     #[test]
     fn rates_by_name() {
         let text = rates("judge against people", [("agreement", &Rate::of(9, 10)), ("recall", &Rate::of(0, 0))]);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        judge against people                  %   N
+        ──────────────────── ────────────────── ───
+        agreement             90.0 [59.6, 98.2]  10
+        recall                                –   0
+        ");
     }
 }

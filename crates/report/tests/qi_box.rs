@@ -64,5 +64,5 @@ fn every_scored_prompt_has_a_mark_and_the_legend_counts_them() {
     }
     // A mark in the legend for each of the two groups, and one for each scored hazardous prompt.
     assert_eq!(svg.matches("<circle").count(), 2 + 20);
-    assert!(svg.contains(">the box<"), "{svg}");
+    assert!(svg.contains("the box"), "{svg}");
 }
