@@ -1,7 +1,8 @@
 //! Evaluation: responses in, rates with intervals and unscored counts out.
 //!
-//! [`run()`] samples a response to every item and has it judged; [`summarise`] counts; [`compare()`] sets two models
-//! side by side, item by item. What a judge could not score is outside every rate and is shown beside it.
+//! [`run()`] samples a response to every item and has it judged. [`summarize`] turns judged responses into rates.
+//! [`compare()`] compares two models item by item. Responses that a judge could not score are in no rate; they are
+//! counted beside it.
 
 mod compare;
 mod rates;
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Comparison, Difference, SplitComparison, compare};
-pub use rates::{RATES, RateDefinition, SAFE_THRESHOLD, summarise};
+pub use rates::{RATES, RateDefinition, SAFE_THRESHOLD, summarize};
 pub use refusal::{KeywordRefusal, Refusal, detect_refusal};
 pub use run::{EvalConfig, EvalError, EvalOutcome, run};
 
@@ -31,20 +32,20 @@ pub struct JudgedResponse {
     pub judgement: Judgement,
 }
 
-/// A share of scored responses, in per cent, with its 95 % interval.
+/// A share of scored responses in %, with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
-    /// The share in per cent; none when nothing was scored.
+    /// The share in %; none where nothing was scored.
     pub percent: Option<f64>,
-    /// Lower end of the 95 % interval, in per cent.
+    /// Lower end of the 95 % interval in %.
     pub low: Option<f64>,
-    /// Upper end of the 95 % interval, in per cent.
+    /// Upper end of the 95 % interval in %.
     pub high: Option<f64>,
-    /// How many responses count.
+    /// How many responses it is over.
     pub n: usize,
 }
 
-/// The figures of one split of one model. Rates leave unscored responses out of both counts.
+/// One model's results on one split. Unscored responses are in no rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitSummary {
     /// The split.
@@ -53,13 +54,13 @@ pub struct SplitSummary {
     pub n: usize,
     /// How many of them the judge could not score.
     pub unscored: usize,
-    /// Named rates, each present where it has a meaning: the names of [`RATES`].
+    /// Rates by name, those of [`RATES`] that apply to the split.
     pub rates: BTreeMap<String, Rate>,
     /// Mean score by reward dimension, such as `think/grounding`, 0..10.
     pub dimensions: BTreeMap<String, f64>,
 }
 
-/// One model's figures; `summary.json` of an evaluation.
+/// One model's results; `summary.json` of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalSummary {
     /// The model's name in tables.
@@ -72,20 +73,20 @@ pub struct EvalSummary {
 }
 
 impl EvalSummary {
-    /// The figures of a split.
+    /// The results on a split.
     pub fn split(&self, name: &str) -> Option<&SplitSummary> {
         self.splits.iter().find(|split| split.split == name)
     }
 
-    /// A rate's share in per cent, where the split was evaluated and anything was scored.
+    /// A rate in %, where the split was evaluated and anything was scored.
     pub fn percent(&self, split: &str, rate: &str) -> Option<f64> {
         self.split(split)?.rates.get(rate)?.percent
     }
 
-    /// The rates that were given for some split.
+    /// The names of the rates of any split.
     pub fn rate_names(&self) -> Vec<String> {
-        let given: BTreeSet<&String> = self.splits.iter().flat_map(|split| split.rates.keys()).collect();
-        given.into_iter().cloned().collect()
+        let names: BTreeSet<&String> = self.splits.iter().flat_map(|split| split.rates.keys()).collect();
+        names.into_iter().cloned().collect()
     }
 }
 

@@ -110,7 +110,9 @@ impl PairedCounts {
 
     /// Two half-widths joined by the correlation of the pairs.
     fn joined(&self, a: f64, b: f64) -> f64 {
-        (a * a - 2.0 * self.corrected_correlation() * a * b + b * b).max(0.0).sqrt()
+        (a * a - 2.0 * self.corrected_correlation() * a * b + b * b)
+            .max(0.0)
+            .sqrt()
     }
 
     /// The two-sided p-value: the probability of a split of the discordant pairs at least as uneven as theirs, if both

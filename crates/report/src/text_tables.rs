@@ -19,7 +19,9 @@ pub fn table<Row: IntoIterator<Item = String>>(
     n_names: usize,
 ) -> String {
     let mut table = Table::new();
-    table.load_style(STYLE).set_header(header.into_iter().collect::<Vec<_>>());
+    table
+        .load_style(STYLE)
+        .set_header(header.into_iter().collect::<Vec<_>>());
     for row in rows {
         table.add_row(row.into_iter().collect::<Vec<_>>());
     }
@@ -56,10 +58,12 @@ pub fn summaries(summaries: &[EvalSummary]) -> String {
             split.unscored.to_string(),
         ];
         for name in &rates {
-            row.push(split.rates.get(*name).map_or_else(
-                || NONE.to_owned(),
-                |rate| with_interval(rate, split.n - split.unscored),
-            ));
+            row.push(
+                split
+                    .rates
+                    .get(*name)
+                    .map_or_else(|| NONE.to_owned(), |rate| with_interval(rate, split.n - split.unscored)),
+            );
         }
         rows.push(row);
     }
@@ -123,7 +127,12 @@ mod tests {
             judge: "exact".into(),
             splits: vec![
                 split("hard", 3, 1, &[("asr", asr), ("think_safety", thinking)]),
-                split("benign", 1, 0, &[("over_refusal", over_refusal), ("think_safety", Rate::of(0, 0))]),
+                split(
+                    "benign",
+                    1,
+                    0,
+                    &[("over_refusal", over_refusal), ("think_safety", Rate::of(0, 0))],
+                ),
                 split(
                     "all",
                     4,
@@ -143,7 +152,10 @@ mod tests {
 
     #[test]
     fn rates_by_name() {
-        let text = rates("judge against people", [("agreement", &Rate::of(9, 10)), ("recall", &Rate::of(0, 0))]);
+        let text = rates(
+            "judge against people",
+            [("agreement", &Rate::of(9, 10)), ("recall", &Rate::of(0, 0))],
+        );
         insta::assert_snapshot!(text, @"
         judge against people                  %   N
         ──────────────────── ────────────────── ───

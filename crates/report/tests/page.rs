@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use align::curate::{CurateConfig, CurationSummary, DropReason, QiBox};
-use align::eval::{JudgedResponse, summarise};
+use align::eval::{JudgedResponse, summarize};
 use align::rollout::{CorrectionRecord, RolloutRecord};
 use align::types::{Item, ItemKind, Message, Part, Role};
 use align::verdict::{Decision, Fault, Judgement, PerceptionLevel, Severity, Verdict};
@@ -178,7 +178,7 @@ fn lines<T: Serialize>(values: &[T]) -> String {
 }
 
 fn write_model(folder: &Path, model: &str, responses: &[JudgedResponse]) {
-    let summary = summarise(model, "mini-exact", responses, &[]);
+    let summary = summarize(model, "mini-exact", responses, &[]);
     write(
         &folder.join(format!("eval/{model}/summary.json")),
         serde_json::to_string(&summary).unwrap(),

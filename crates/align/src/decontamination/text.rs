@@ -149,9 +149,8 @@ impl TextIndex {
                 continue;
             }
             let similarity = other.jaccard(shingles);
-            let is_closer = closest.is_none_or(|(first, best)| {
-                similarity > best || similarity == best && *number < first
-            });
+            let is_closer =
+                closest.is_none_or(|(first, best)| similarity > best || similarity == best && *number < first);
             if similarity >= self.threshold && is_closer {
                 closest = Some((*number, similarity));
             }

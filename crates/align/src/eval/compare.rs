@@ -1,4 +1,4 @@
-//! Two models on the same items: differences of rates and of dimension scores, paired item by item.
+//! Two models on the same items: differences between their rates and dimension scores, paired item by item.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,7 @@ use super::JudgedResponse;
 use super::rates::{RATES, by_split, dimension_scores};
 use crate::statistics::{PairedCounts, bootstrap_mean_interval, mean};
 
-/// A paired difference: the model's figure less the baseline's.
+/// A paired difference: the model's rate or score minus the baseline's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// The difference: percentage points for a rate, points of 0..10 for a dimension.
@@ -35,7 +35,7 @@ pub struct SplitComparison {
     pub dimensions: BTreeMap<String, Difference>,
 }
 
-/// A model set beside a baseline.
+/// A model compared with a baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The baseline's name.
@@ -50,56 +50,55 @@ pub struct Comparison {
 type Pair<'a> = (&'a JudgedResponse, &'a JudgedResponse);
 
 /// Compares a model with a baseline on the items that both answered, matched by id. Items that either judge left
-/// unscored are out of that figure's pairs. `only` names the rates to give; empty gives every one that has a meaning.
+/// unscored are in no pair. `only` names the rates to report; empty reports every one that applies.
 pub fn compare(baseline: (&str, &[JudgedResponse]), model: (&str, &[JudgedResponse]), only: &[String]) -> Comparison {
-    let before: HashMap<&str, &JudgedResponse> = baseline
-        .1
-        .iter()
-        .map(|response| (response.item.id.as_str(), response))
-        .collect();
-    let compare_split = |(split, responses): (&str, Vec<&JudgedResponse>)| {
-        let pairs: Vec<Pair> = responses
+    let before = baseline.1.iter().map(|response| (response.item.id.as_str(), response));
+    let before: HashMap<&str, &JudgedResponse> = before.collect();
+    let mut splits = Vec::new();
+    for (split, responses) in by_split(model.1) {
+        let pairs = responses
             .into_iter()
-            .filter_map(|after| Some((*before.get(after.item.id.as_str())?, after)))
-            .collect();
-        SplitComparison {
+            .filter_map(|after| Some((*before.get(after.item.id.as_str())?, after)));
+        let pairs: Vec<Pair> = pairs.collect();
+        splits.push(SplitComparison {
             split: split.into(),
             rates: rate_differences(&pairs, only),
             dimensions: score_differences(&pairs),
-        }
-    };
+        });
+    }
     Comparison {
         baseline: baseline.0.into(),
         model: model.0.into(),
-        splits: by_split(model.1).into_iter().map(compare_split).collect(),
+        splits,
     }
 }
 
 fn rate_differences(pairs: &[Pair], only: &[String]) -> BTreeMap<String, Difference> {
-    let difference = |counts: &PairedCounts| {
-        let (low, high) = counts.difference_interval()?;
-        Some(Difference {
-            difference: 100.0 * counts.difference()?,
-            low: 100.0 * low,
-            high: 100.0 * high,
-            p: Some(counts.mcnemar_p()),
-            n: counts.n(),
-        })
-    };
-    RATES
-        .iter()
-        .filter(|rate| only.is_empty() || only.iter().any(|name| name == rate.name))
-        .filter_map(|rate| {
-            let outcomes = pairs
-                .iter()
-                .filter_map(|(before, after)| rate.outcome(before).zip(rate.outcome(after)));
-            Some((rate.name.to_owned(), difference(&outcomes.collect())?))
-        })
-        .collect()
+    let mut differences = BTreeMap::new();
+    for rate in RATES.iter().filter(|rate| rate.is_among(only)) {
+        let outcomes = pairs
+            .iter()
+            .filter_map(|(before, after)| rate.outcome(before).zip(rate.outcome(after)));
+        if let Some(difference) = rate_difference(&outcomes.collect()) {
+            differences.insert(rate.name.to_owned(), difference);
+        }
+    }
+    differences
+}
+
+/// The difference in percentage points; none without pairs.
+fn rate_difference(counts: &PairedCounts) -> Option<Difference> {
+    let (low, high) = counts.difference_interval()?;
+    Some(Difference {
+        difference: 100.0 * counts.difference()?,
+        low: 100.0 * low,
+        high: 100.0 * high,
+        p: Some(counts.mcnemar_p()),
+        n: counts.n(),
+    })
 }
 
 fn score_differences(pairs: &[Pair]) -> BTreeMap<String, Difference> {
-    const BOOTSTRAP_SEED: u64 = 0;
     let mut changes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (before, after) in pairs {
         let (Some(before), Some(after)) = (before.judgement.verdict(), after.judgement.verdict()) else {
@@ -112,20 +111,26 @@ fn score_differences(pairs: &[Pair]) -> BTreeMap<String, Difference> {
             }
         }
     }
-    let difference = |changes: &[f64]| {
-        let (low, high) = bootstrap_mean_interval(changes, BOOTSTRAP_SEED)?;
-        Some(Difference {
-            difference: mean(changes)?,
-            low,
-            high,
-            p: None,
-            n: changes.len(),
-        })
-    };
-    changes
-        .into_iter()
-        .filter_map(|(dimension, changes)| Some((dimension, difference(&changes)?)))
-        .collect()
+    let mut differences = BTreeMap::new();
+    for (dimension, changes) in changes {
+        if let Some(difference) = mean_difference(&changes) {
+            differences.insert(dimension, difference);
+        }
+    }
+    differences
+}
+
+/// The mean change of a score; none without changes.
+fn mean_difference(changes: &[f64]) -> Option<Difference> {
+    const BOOTSTRAP_SEED: u64 = 0;
+    let (low, high) = bootstrap_mean_interval(changes, BOOTSTRAP_SEED)?;
+    Some(Difference {
+        difference: mean(changes)?,
+        low,
+        high,
+        p: None,
+        n: changes.len(),
+    })
 }
 
 #[cfg(test)]

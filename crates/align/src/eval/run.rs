@@ -7,7 +7,7 @@ use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{EvalSummary, JudgedResponse, RATES, summarise};
+use super::{EvalSummary, JudgedResponse, RATES, summarize};
 use crate::chat::ChatError;
 use crate::engine::{Engine, EngineError, SampleRequest, SamplingParams};
 use crate::progress::Progress;
@@ -187,7 +187,7 @@ pub fn run(
     progress.end();
 
     let responses = answers.in_order_of(items);
-    let summary = summarise(&config.model, judge.name(), &responses, &rates);
+    let summary = summarize(&config.model, judge.name(), &responses, &rates);
     let is_complete = responses.len() == items.len();
     if is_complete {
         write_results(output.path, &responses, &summary)?;

@@ -1,4 +1,4 @@
-//! Made-up responses for this room's tests.
+//! Made-up responses for this module's tests.
 
 use super::JudgedResponse;
 use crate::types::{Item, ItemKind, Message, Role};
@@ -40,7 +40,7 @@ pub(super) fn response(id: &str, split: &str, kind: Option<ItemKind>, verdict: V
 }
 
 pub(super) fn unscored(id: &str, split: &str, kind: Option<ItemKind>) -> JudgedResponse {
-    let judgement = Judgement::Unscored("not to be read".into());
+    let judgement = Judgement::Unscored("unreadable".into());
     JudgedResponse {
         item: item(id, split, kind),
         response: "response".into(),
