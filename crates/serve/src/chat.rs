@@ -170,8 +170,8 @@ async fn until_done(server: &Server, shutdown_timeout: Duration, operator: &Oper
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     server.stop();
-    let asked = Instant::now();
-    while server.n_in_flight() > 0 && asked.elapsed() < shutdown_timeout {
+    let stopped = Instant::now();
+    while server.n_in_flight() > 0 && stopped.elapsed() < shutdown_timeout {
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(server.n_in_flight())

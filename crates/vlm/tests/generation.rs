@@ -1,4 +1,4 @@
-//! Sampling against the published code's greedy tokens, against the scorer, and against itself in other company.
+//! Sampling against the published code's greedy tokens, against the scorer, and against itself in other batches.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;
@@ -15,7 +15,7 @@ use vlm::generate::{
 };
 use vlm::model::Vlm;
 
-/// The six cases of a fixture, cut where the reply begins.
+/// The six cases of a fixture, ended where the reply begins.
 struct Prompts {
     fixture: Fixture,
     model: Vlm,
@@ -161,7 +161,7 @@ fn log_probabilities_are_those_of_the_scorer() {
 }
 
 #[test]
-fn a_sequence_is_the_same_in_any_company() {
+fn a_sequence_is_the_same_in_any_batch() {
     let prompts = Prompts::of(Fixture::committed());
     let seeds = seeds();
     // About one token in six ends a sequence, so that they leave the batch one after another.
@@ -188,9 +188,9 @@ fn a_sequence_is_the_same_in_any_company() {
 }
 
 #[test]
-fn a_long_prompt_is_the_same_in_any_company_and_scored_as_it_was_sampled() {
+fn a_long_prompt_is_the_same_in_any_batch_and_scored_as_it_was_sampled() {
     let mut prompts = Prompts::of(Fixture::committed());
-    // From 512 tokens on a prompt is read in another way.
+    // From 512 tokens on a prompt is prefilled in another way.
     for case in [1, 3, 4] {
         let words = (0..600 + 50 * case as u32).map(|word| 10 + word * 7 % 200);
         prompts.cases[case].ids.splice(0..0, words);
@@ -209,7 +209,7 @@ fn a_long_prompt_is_the_same_in_any_company_and_scored_as_it_was_sampled() {
     }
 }
 
-/// Every prompt of the fixture's as a request whose members are called by their seeds.
+/// Every prompt of the fixture's as a request whose members' ids are their seeds.
 fn requests<'a>(prompts: &'a Prompts, seeds: &'a [Vec<u64>], options: &GenerateOptions) -> Vec<Request<'a>> {
     let options = Arc::new(options.clone());
     let prompts = prompts.with_seeds(seeds).into_iter();
@@ -234,7 +234,7 @@ fn member(seed: u64) -> Member {
 }
 
 #[test]
-fn a_sequence_that_joins_others_on_their_way_is_the_same() {
+fn a_sequence_that_joins_a_running_batch_is_the_same() {
     let prompts = Prompts::of(Fixture::committed());
     let seeds = seeds();
     let options = GenerateOptions {

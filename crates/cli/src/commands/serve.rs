@@ -92,7 +92,7 @@ pub struct Arguments {
     /// Pixels an image may have
     #[arg(long, value_name = "N", default_value_t = 32 << 20)]
     max_image_pixels: u64,
-    /// Seconds that requests under way have to finish when the server is asked to stop
+    /// Seconds that requests under way have to finish when the server should stop
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     shutdown_timeout: u64,
 }

@@ -5,17 +5,17 @@ use std::path::Path;
 use assert_cmd::Command;
 use serde_json::{Value, json};
 
-use crate::client::{Server, data_url, model, picture, pictures, request};
+use crate::client::{Server, data_url, image_part, images, model, request};
 
-/// A question about two pictures, by paths and a data URL.
+/// A question about two images, by paths and a data URL.
 fn question() -> Value {
-    let second = fs_err::read(pictures().join("c.png")).unwrap();
+    let second = fs_err::read(images().join("c.png")).unwrap();
     let text = "What happens if I put the object in the first image into the object in the second image?";
-    json!([picture("a.png"), picture(&data_url(&second)), { "type": "text", "text": text }])
+    json!([image_part("a.png"), image_part(&data_url(&second)), { "type": "text", "text": text }])
 }
 
-fn with_pictures() -> Server {
-    Server::start(&["--allowed-local-media-path", pictures().to_str().unwrap()])
+fn with_images() -> Server {
+    Server::start(&["--allowed-local-media-path", images().to_str().unwrap()])
 }
 
 /// The text, the entries of log-probabilities and the end of each completion, put together from a stream's events.
@@ -41,7 +41,7 @@ fn assembled(events: &[String], n: usize) -> Vec<(String, Vec<Value>, String)> {
 
 #[test]
 fn an_answer_has_openai_s_shape_and_a_stream_says_the_same() {
-    let server = with_pictures();
+    let server = with_images();
     let more = json!({
         "model": "mini", "n": 3, "seed": 5, "temperature": 1, "max_tokens": 48, "logprobs": true, "top_logprobs": 2,
         "user": "someone",
@@ -87,7 +87,7 @@ fn an_answer_has_openai_s_shape_and_a_stream_says_the_same() {
     }
     let usage = &answer["usage"];
     assert_eq!(usage["completion_tokens"], n_tokens);
-    assert!(usage["prompt_tokens"].as_u64().unwrap() > 30, "pictures count: {usage}");
+    assert!(usage["prompt_tokens"].as_u64().unwrap() > 30, "images count: {usage}");
 
     body["stream_options"] = json!({ "include_usage": true });
     let mut events: Vec<String> = server.stream(&body).collect();
@@ -123,12 +123,12 @@ fn lines_of(command: &str, model: &Path, messages: &Value, more: &[&str]) -> Vec
 
 #[test]
 fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
-    let server = with_pictures();
+    let server = with_images();
     let more = json!({
         "n": 4, "seed": 11, "temperature": 1, "max_tokens": 40, "logprobs": true, "return_token_ids": true,
     });
     let answer = server.chat(&request(&question(), &more)).success();
-    let in_file = |name: &str| json!({ "type": "image", "image": pictures().join(name) });
+    let in_file = |name: &str| json!({ "type": "image", "image": images().join(name) });
     let user = json!({ "role": "user", "content": [in_file("a.png"), in_file("c.png"), question()[2]] });
     let sampling = [
         "--temperature",
@@ -156,7 +156,7 @@ fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
         let prompt_length = line["prompt_ids"].as_array().unwrap().len();
         let entries = choice["logprobs"]["content"].as_array().unwrap();
         for (index, entry) in entries.iter().enumerate() {
-            // A text may be tokenized in another way than it was drawn.
+            // A text may be tokenized in another way than it was sampled.
             if scored["input_ids"][prompt_length + index] != line["output_ids"][index] {
                 break;
             }
@@ -170,9 +170,9 @@ fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
 }
 
 #[test]
-fn a_prompt_read_in_pieces_is_answered_like_one_read_at_once() {
+fn a_chunked_prefill_is_answered_like_a_whole_one() {
     let server = Server::start(&["--max-num-batched-tokens", "16"]);
-    // Some 1,500 tokens: three pieces.
+    // Some 1,500 tokens: three chunks.
     let words = "Is the red kettle beside the oven safe for the small cat that sleeps under the table? ".repeat(60);
     let question = json!(words);
     let more = json!({ "n": 2, "seed": 4, "temperature": 1, "max_tokens": 30, "return_token_ids": true });
@@ -198,9 +198,9 @@ fn a_prompt_read_in_pieces_is_answered_like_one_read_at_once() {
 
 #[test]
 fn every_family_is_served_and_so_is_an_adapter() {
-    let fixtures = pictures().join("../..");
+    let fixtures = images().join("../..");
     let ask = |server: &Server, more: &Value| {
-        let body = request(&json!([picture("a.png"), { "type": "text", "text": "Hi" }]), more);
+        let body = request(&json!([image_part("a.png"), { "type": "text", "text": "Hi" }]), more);
         server.chat(&body).success()["choices"][0].clone()
     };
     let greedy = json!({ "temperature": 0, "max_tokens": 12, "ignore_eos": true, "return_token_ids": true });
@@ -242,7 +242,7 @@ fn every_family_is_served_and_so_is_an_adapter() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_answer_alone_and_in_company() {
+fn the_same_seed_gives_the_same_answer_alone_and_beside_others() {
     let server = Server::start(&["--max-num-seqs", "12"]);
     let body = |client: usize| {
         let content = json!(format!("What is a kettle? {}", "Tell me more. ".repeat(client % 5)));
@@ -321,12 +321,12 @@ fn vllm_s_sampling_fields_do_what_they_say() {
 }
 
 #[test]
-fn messages_and_pictures_are_taken_as_other_servers_take_them() {
+fn messages_and_images_are_taken_as_other_servers_take_them() {
     let server = Server::start(&[]);
-    let bytes = fs_err::read(pictures().join("a.png")).unwrap();
+    let bytes = fs_err::read(images().join("a.png")).unwrap();
     let url = data_url(&bytes);
     let text = "What is this?";
-    let plain = json!([picture(&url), { "type": "text", "text": text }]);
+    let plain = json!([image_part(&url), { "type": "text", "text": text }]);
     let ask = |messages: Value| {
         let answer = server
             .chat(&json!({ "messages": messages, "temperature": 0, "max_tokens": 16 }))

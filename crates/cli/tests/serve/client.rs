@@ -51,19 +51,19 @@ pub fn model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base")
 }
 
-/// Pictures `a.png` to `f.png`.
-pub fn pictures() -> PathBuf {
+/// Images `a.png` to `f.png`.
+pub fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl/images")
 }
 
-/// A picture's bytes as a data URL.
+/// An image's bytes as a data URL.
 pub fn data_url(bytes: &[u8]) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(bytes);
     format!("data:image/png;base64,{text}")
 }
 
-/// A message part that shows a picture.
-pub fn picture(url: &str) -> Value {
+/// A message part that shows an image.
+pub fn image_part(url: &str) -> Value {
     json!({ "type": "image_url", "image_url": { "url": url } })
 }
 
@@ -118,7 +118,7 @@ impl Server {
         read(request.header("Content-Type", "application/json").send(body).unwrap())
     }
 
-    /// Asks for completions.
+    /// Requests completions.
     pub fn chat(&self, body: &Value) -> Answer {
         self.send(body.to_string().as_bytes(), None)
     }
@@ -156,7 +156,7 @@ impl Server {
         }
     }
 
-    /// Asks the process to end, as a service manager does.
+    /// Tells the process to end, as a service manager does.
     pub fn terminate(&self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());

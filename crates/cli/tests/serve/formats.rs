@@ -1,4 +1,4 @@
-//! Answers that are held to a form, drawn at a temperature at which the model would never keep to it by itself.
+//! Answers that are held to a format, sampled at a temperature at which the model would never keep to it by itself.
 
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ fn choices_and_expressions_are_kept_to() {
             "{text}"
         );
     }
-    // JSON of any kind may go on for ever, so that only those that end are looked at.
+    // JSON of any kind may never end, so that only those that end are looked at.
     let body = request(
         &json!("What is a kettle?"),
         &json!({ "n": 6, "seed": 1, "max_tokens": 100, "response_format": { "type": "json_object" } }),

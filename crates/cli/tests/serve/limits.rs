@@ -1,8 +1,8 @@
-//! Who may ask, how much, and which files.
+//! Which clients are served, how much, and which files.
 
 use serde_json::{Value, json};
 
-use crate::client::{Server, data_url, model, picture, pictures, request};
+use crate::client::{Server, data_url, image_part, images, model, request};
 
 fn hello(more: &Value) -> Value {
     request(&json!("Hello"), more)
@@ -20,7 +20,7 @@ fn too_much_is_refused_before_it_is_worked_on() {
     ];
     let server = Server::start(&[&arguments[..], &["--limit-mm-per-prompt", r#"{"image": 2}"#]].concat());
     let show = |names: &[&str]| {
-        let part = |name: &&str| picture(&data_url(&fs_err::read(pictures().join(name)).unwrap()));
+        let part = |name: &&str| image_part(&data_url(&fs_err::read(images().join(name)).unwrap()));
         let parts: Vec<Value> = names.iter().map(part).collect();
         server.chat(&request(&json!(parts), &json!({ "max_tokens": 2 })))
     };
@@ -56,7 +56,7 @@ fn too_much_is_refused_before_it_is_worked_on() {
 fn what_cannot_be_served_costs_no_vision_pass() {
     let server = Server::start(&["--max-model-len", "120"]);
     let encoded = "scruple_pictures_encoded_total";
-    let image = picture(&data_url(&fs_err::read(pictures().join("a.png")).unwrap()));
+    let image = image_part(&data_url(&fs_err::read(images().join("a.png")).unwrap()));
     let ask = |text: &str, more: &Value| server.chat(&request(&json!([image, { "type": "text", "text": text }]), more));
     ask("Hi", &json!({ "model": "other" })).refusal(404, "model_not_found");
     ask("Hi", &json!({ "max_tokens": 120 })).refusal(400, "context_length_exceeded");
@@ -112,15 +112,15 @@ fn requests_wait_for_memory_and_what_never_fits_is_refused() {
     std::thread::scope(|scope| {
         let answer = &answer;
         let clients: Vec<_> = (0..3).map(|seed| scope.spawn(move || answer(seed))).collect();
-        let mut most_held = 0.0_f64;
+        let mut most_cached = 0.0_f64;
         while !clients.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-            most_held = most_held.max(server.metric("scruple_kv_cache_tokens"));
+            most_cached = most_cached.max(server.metric("scruple_kv_cache_tokens"));
             assert!(
                 server.metric("scruple_num_requests_running") <= 1.0,
                 "each takes more than half"
             );
         }
-        assert!((256.0..=512.0).contains(&most_held), "{most_held}");
+        assert!((256.0..=512.0).contains(&most_cached), "{most_cached}");
         for (client, alone) in clients.into_iter().zip(&alone) {
             assert_eq!(&client.join().unwrap(), alone);
         }
@@ -155,7 +155,7 @@ fn lengths_that_cannot_be_had_end_the_start() {
 }
 
 #[test]
-fn beyond_those_that_may_wait_comes_429_and_a_client_that_goes_makes_room() {
+fn beyond_those_that_may_wait_comes_429_and_a_client_that_disconnects_frees_memory() {
     let server = Server::start(&["--max-num-seqs", "1", "--max-waiting", "1"]);
     let endless = hello(&json!({ "max_tokens": 4000, "ignore_eos": true }));
     let mut first = server.stream(&endless);
@@ -178,7 +178,7 @@ fn beyond_those_that_may_wait_comes_429_and_a_client_that_goes_makes_room() {
 }
 
 #[test]
-fn a_key_is_asked_for_and_health_is_open() {
+fn a_key_is_required_and_health_is_open() {
     let server = Server::start(&["--api-key", "secret"]);
     let body = hello(&json!({ "max_tokens": 2 })).to_string();
     for key in [None, Some("wrong"), Some(""), Some("secrets")] {
@@ -200,14 +200,15 @@ fn files_are_read_beneath_the_allowed_folder_alone() {
     let root = folder.path().join("root");
     fs_err::create_dir(&root).unwrap();
     for target in [root.join("inside.png"), folder.path().join("outside.png")] {
-        fs_err::copy(pictures().join("a.png"), target).unwrap();
+        fs_err::copy(images().join("a.png"), target).unwrap();
     }
     #[cfg(unix)]
     std::os::unix::fs::symlink(folder.path().join("outside.png"), root.join("link.png")).unwrap();
     let outside = folder.path().join("outside.png").display().to_string();
     let server = Server::start(&["--allowed-local-media-path", root.to_str().unwrap()]);
     let closed = Server::start(&[]);
-    let show = |server: &Server, url: &str| server.chat(&request(&json!([picture(url)]), &json!({ "max_tokens": 2 })));
+    let show =
+        |server: &Server, url: &str| server.chat(&request(&json!([image_part(url)]), &json!({ "max_tokens": 2 })));
 
     let absolute = format!("file://{}", root.join("inside.png").display());
     for url in ["inside.png", "./inside.png", &absolute] {
@@ -238,7 +239,7 @@ fn files_are_read_beneath_the_allowed_folder_alone() {
         message.ends_with("got `https://`: this server fetches nothing"),
         "{message}"
     );
-    fs_err::write(root.join("broken.png"), b"no picture").unwrap();
+    fs_err::write(root.join("broken.png"), b"no image").unwrap();
     let message = show(&server, "broken.png").refusal(400, "invalid_value");
     assert!(
         message.ends_with("expected PNG, JPEG, WebP, BMP or GIF, got something else"),

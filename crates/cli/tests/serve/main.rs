@@ -2,9 +2,9 @@
 
 mod answers;
 mod client;
+mod evaluation;
 mod formats;
 mod limits;
 mod malformed;
-mod rooms;
 mod stopping;
 mod templates;

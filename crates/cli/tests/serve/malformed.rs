@@ -1,4 +1,4 @@
-//! A thousand requests that were valid before chance took a hand: none may crash the server or be its fault.
+//! A thousand requests that were valid before random changes: none may crash the server or be its error.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::{Server, data_url, picture, pictures, request};
+use crate::client::{Server, data_url, image_part, images, request};
 
 /// Numbers from a seed (Steele et al., SplitMix64).
-struct Chance(u64);
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -27,7 +27,7 @@ impl Chance {
 }
 
 fn valid() -> Value {
-    let image = picture(&data_url(&fs_err::read(pictures().join("a.png")).unwrap()));
+    let image = image_part(&data_url(&fs_err::read(images().join("a.png")).unwrap()));
     let schema = json!({ "type": "object", "properties": { "a": { "enum": [1, 2] } }, "required": ["a"] });
     let more = json!({
         "model": "mini", "max_tokens": 2, "n": 2, "seed": 1, "temperature": 0.5, "top_p": 0.9, "stop": ["x"],
@@ -83,14 +83,14 @@ fn addresses(value: &Value, address: &str, found: &mut Vec<String>) {
 }
 
 /// Replaces, removes or adds something somewhere.
-fn with_other_fields(chance: &mut Chance) -> Vec<u8> {
+fn with_other_fields(random: &mut Random) -> Vec<u8> {
     let (mut body, junk) = (valid(), junk());
-    for _ in 0..=chance.below(2) {
+    for _ in 0..=random.below(2) {
         let mut found = Vec::new();
         addresses(&body, "", &mut found);
-        let address = chance.of(&found).clone();
+        let address = random.of(&found).clone();
         let (parent, key) = address.rsplit_once('/').unwrap_or_default();
-        let kind = chance.below(3);
+        let kind = random.below(3);
         match (kind, body.pointer_mut(parent)) {
             (0, Some(Value::Object(fields))) if !address.is_empty() => drop(fields.remove(key)),
             (1, Some(Value::Object(fields))) => {
@@ -103,9 +103,9 @@ fn with_other_fields(chance: &mut Chance) -> Vec<u8> {
                     "user",
                     "nonsense",
                 ];
-                fields.insert((*chance.of(&known)).to_owned(), chance.of(&junk).clone());
+                fields.insert((*random.of(&known)).to_owned(), random.of(&junk).clone());
             }
-            _ => *body.pointer_mut(&address).unwrap() = chance.of(&junk).clone(),
+            _ => *body.pointer_mut(&address).unwrap() = random.of(&junk).clone(),
         }
     }
     if body.is_object() && body["max_tokens"].is_null() {
@@ -115,34 +115,34 @@ fn with_other_fields(chance: &mut Chance) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// Changes, inserts or cuts bytes anywhere, the picture's included.
-fn with_other_bytes(chance: &mut Chance) -> Vec<u8> {
+/// Changes, inserts or removes bytes anywhere, the image's included.
+fn with_other_bytes(random: &mut Random) -> Vec<u8> {
     let mut body = valid().to_string().into_bytes();
-    for _ in 0..=chance.below(8) {
-        let place = chance.below(body.len());
-        match chance.below(3) {
-            0 => body[place] = chance.below(256) as u8,
-            1 => body.insert(place, *chance.of(b"{}[]\",:\\\0\xff0-")),
+    for _ in 0..=random.below(8) {
+        let place = random.below(body.len());
+        match random.below(3) {
+            0 => body[place] = random.below(256) as u8,
+            1 => body.insert(place, *random.of(b"{}[]\",:\\\0\xff0-")),
             _ => drop(body.remove(place)),
         }
     }
-    if chance.below(4) == 0 {
-        body.truncate(chance.below(body.len()));
+    if random.below(4) == 0 {
+        body.truncate(random.below(body.len()));
     }
     body
 }
 
 /// What is hardly HTTP any more; gives the status, if an answer came.
-fn raw(server: &Server, chance: &mut Chance) -> Option<u16> {
-    let body = String::from_utf8_lossy(&with_other_bytes(chance)).into_owned();
-    let length = *chance.of(&["-1", "7", "99999999999999999999", "100000", "", "0x10"]);
+fn raw(server: &Server, random: &mut Random) -> Option<u16> {
+    let body = String::from_utf8_lossy(&with_other_bytes(random)).into_owned();
+    let length = *random.of(&["-1", "7", "99999999999999999999", "100000", "", "0x10"]);
     let heads = [
         format!("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"),
         format!("POST /v1/chat/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{body}"),
-        format!("GET /{} HTTP/9.9\r\n\r\n", "a".repeat(chance.below(70_000))),
+        format!("GET /{} HTTP/9.9\r\n\r\n", "a".repeat(random.below(70_000))),
         format!(
             "POST /v1/models HTTP/1.1\r\nHost: a\r\n{}\r\n",
-            "X: y\r\n".repeat(chance.below(300))
+            "X: y\r\n".repeat(random.below(300))
         ),
         body.clone(),
         "DELETE /v1/chat/completions HTTP/1.1\r\nHost: \u{1}\r\n\r\n".to_owned(),
@@ -150,7 +150,7 @@ fn raw(server: &Server, chance: &mut Chance) -> Option<u16> {
     ];
     let mut connection = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
     connection.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let _ = connection.write_all(chance.of(&heads).as_bytes());
+    let _ = connection.write_all(random.of(&heads).as_bytes());
     let _ = connection.shutdown(Shutdown::Write);
     let mut answer = Vec::new();
     let _ = connection.take(1 << 16).read_to_end(&mut answer);
@@ -159,15 +159,15 @@ fn raw(server: &Server, chance: &mut Chance) -> Option<u16> {
 }
 
 #[test]
-fn a_thousand_malformed_requests_are_answered_and_none_is_the_server_s_fault() {
+fn a_thousand_malformed_requests_are_answered_and_none_is_the_server_s_error() {
     let server = Server::start(&[]);
-    let mut chance = Chance(20);
+    let mut random = Random(20);
     let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
     for index in 0..1000 {
         let status = match index % 10 {
-            0 => raw(&server, &mut chance).unwrap_or(0),
+            0 => raw(&server, &mut random).unwrap_or(0),
             1..6 => {
-                let body = with_other_fields(&mut chance);
+                let body = with_other_fields(&mut random);
                 let answer = server.send(&body, None);
                 assert!(
                     answer.status < 500,
@@ -177,7 +177,7 @@ fn a_thousand_malformed_requests_are_answered_and_none_is_the_server_s_fault() {
                 );
                 answer.status
             }
-            _ => server.send(&with_other_bytes(&mut chance), None).status,
+            _ => server.send(&with_other_bytes(&mut random), None).status,
         };
         assert!(status < 500, "request {index}: {status}");
         *statuses.entry(status).or_default() += 1;

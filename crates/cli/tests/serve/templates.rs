@@ -1,11 +1,11 @@
-//! What the chat template is told beside the messages.
+//! What the chat template gets beside the messages.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{Server, data_url, model, picture, pictures, request};
+use crate::client::{Server, data_url, image_part, images, model, request};
 
 /// As the miniature model's, but that the system's turn is a variable's to say, and that another asks for haste.
 const TEMPLATE: &str = "\
@@ -65,8 +65,8 @@ fn variables_say_what_the_template_makes_of_the_messages() {
     assert!(hurried.1 > plain.1, "{hurried:?} {plain:?}");
     // What a variable says is what the same words say that stand in the messages.
     let persona = "The blue kettle is hot.";
-    let told = json!([{ "role": "system", "content": persona }, user]);
-    let expected = ask(&server, &told, &json!({}));
+    let with_system = json!([{ "role": "system", "content": persona }, user]);
+    let expected = ask(&server, &with_system, &json!({}));
     assert_ne!(expected, plain);
     assert_eq!(ask(&server, &alone, &json!({ "persona": persona })), expected);
     // The next client's request is its own.
@@ -74,15 +74,15 @@ fn variables_say_what_the_template_makes_of_the_messages() {
 }
 
 #[test]
-fn published_templates_number_pictures_where_they_are_asked_to() {
+fn published_templates_number_images_on_request() {
     let images: Vec<Value> = ["a.png", "c.png"]
         .iter()
-        .map(|name| picture(&data_url(&fs_err::read(pictures().join(name)).unwrap())))
+        .map(|name| image_part(&data_url(&fs_err::read(images().join(name)).unwrap())))
         .collect();
     let content = json!([images[0], images[1], { "type": "text", "text": "Hi" }]);
     let messages = json!([{ "role": "user", "content": content }]);
     let n_prompt = |family: &Path, variables: Value| ask(&Server::of(family, &[]), &messages, &variables).1;
-    let fixtures = pictures().join("../..");
+    let fixtures = images().join("../..");
     let qwen = fixtures.join("qwen2_5_vl/model");
     let (without, with) = (json!({ "add_vision_id": false }), json!({ "add_vision_id": true }));
     let (plain, numbered) = (n_prompt(&qwen, without.clone()), n_prompt(&qwen, with.clone()));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::api_error::ApiError;
 
-/// An object and where it stands. A field that is `null` counts as absent, as in OpenAI's interface.
+/// An object and its path. A field that is `null` counts as absent, as in OpenAI's interface.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     path: String,

@@ -14,7 +14,7 @@ const NOT_OFFERED: [&str; 4] = ["audio", "function_call", "tool_call_id", "tool_
 /// The messages and images of a request.
 #[derive(Debug)]
 pub struct Dialogue {
-    /// The messages; an image stands in them by its number.
+    /// The messages; an image is in them by its number.
     pub messages: Vec<Message>,
     /// The images in order, each with its field in the request.
     pub images: Vec<(String, ImageSource)>,
@@ -160,11 +160,11 @@ mod tests {
 
     #[test]
     fn text_and_images_keep_their_order() {
-        let picture =
+        let image =
             json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AA==", "detail": "low" } });
         let messages = json!([
             { "role": "developer", "content": "Be brief." },
-            { "role": "user", "name": "u", "content": [picture, { "type": "text", "text": "What?" }, picture] },
+            { "role": "user", "name": "u", "content": [image, { "type": "text", "text": "What?" }, image] },
         ]);
         let dialogue = Dialogue::read(&messages, &Limits::default()).unwrap();
         assert_eq!(dialogue.messages[0], Message::text(Role::System, "Be brief."));
@@ -228,9 +228,9 @@ mod tests {
             400,
             "`messages[0].tool_calls`: expected nothing, since this server does not offer it, got an array of 1",
         );
-        let picture = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AA==" } });
+        let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AA==" } });
         refused(
-            &json!([{ "role": "user", "content": vec![picture; 17] }]),
+            &json!([{ "role": "user", "content": vec![image; 17] }]),
             413,
             "`messages[0].content[16].image_url.url`: expected at most 16 images in a prompt, got more",
         );

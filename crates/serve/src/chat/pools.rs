@@ -53,7 +53,7 @@ impl Pools {
         })
     }
 
-    /// Does the work in one of the pools, unless the client has gone before it starts.
+    /// Does the work in one of the pools, unless the client has disconnected before it starts.
     ///
     /// Errors: the work's; 500 when it panicked.
     pub async fn run<T: Send + 'static>(

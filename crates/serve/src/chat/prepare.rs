@@ -77,7 +77,7 @@ impl Preparer {
         let text = &model.config().text;
         let n_preparers = pools::n_cores();
         let n_threads = pools::n_threads(text.hidden_size);
-        // A wide tower has all cores for one picture, so that whoever comes first is answered first.
+        // A wide tower has all cores for one image, so that requests are answered in their order.
         let encoders = (n_threads > 1).then(|| Pools::new(1, n_threads)).transpose()?;
         Ok(Self {
             grammars: Grammars::new(processor.tokenizer(), &token_bytes, text.vocab_size)?,
@@ -121,7 +121,7 @@ impl Preparer {
 
     /// Makes a request ready for the model.
     ///
-    /// Errors: 400 or 413 naming the field at fault.
+    /// Errors: 400 or 413 naming the field that is wrong.
     pub async fn prepare(self: &Arc<Self>, request: ChatRequest) -> Result<(Checked, Encoded), ApiError> {
         let has_images = !request.dialogue.images.is_empty();
         let permit = if has_images {

@@ -30,7 +30,7 @@ pub struct Job {
     pub n_top_logprobs: Option<usize>,
     /// Each completion's seed, and what it may say.
     pub members: Vec<(u64, Option<Grammar>)>,
-    /// Where its tokens go. A client that has gone has closed it.
+    /// Where its tokens go. A client that disconnected has closed it.
     pub updates: UnboundedSender<Update>,
     /// For each completion, whether no more of it is wanted.
     pub stopped: Arc<[AtomicBool]>,

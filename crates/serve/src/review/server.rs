@@ -24,7 +24,7 @@ use super::cases::{Case, Cases};
 use super::decisions::{Decisions, Verdict};
 use crate::error::ServeError;
 
-/// The page: one file that asks for nothing from elsewhere.
+/// The page: one file that loads nothing from elsewhere.
 const PAGE: &str = include_str!("page.html");
 /// How often the server checks whether it should end.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);

@@ -1,13 +1,14 @@
-//! What a request may ask of its draws beyond temperature and top-p: scores that depend on what was said so far, and
-//! further cuts. All in `f64` on the host, as the rest of sampling.
+//! What a request may adjust beyond temperature and top-p: scores by the tokens so far, and further truncation. All in
+//! `f64` on the host, as the rest of sampling.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::sampler::larger_first;
+use super::options::out_of_range;
+use super::probabilities::larger_first;
 use crate::error::Error;
 
-/// What is asked. The default changes nothing.
+/// A request's adjustments. The default changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adjustments {
     /// Added to the scores of tokens.
@@ -15,13 +16,13 @@ pub struct Adjustments {
     /// What is above zero of the scores of tokens that stand in the prompt or the completion is divided by this, what
     /// is below multiplied (Keskar et al., CTRL, arXiv 1909.05858, section 4.1); 1 changes nothing.
     pub repetition_penalty: f64,
-    /// Taken off a token's score for every time that it stands in the completion.
+    /// Taken off a token's score for every time that it occurs in the completion.
     pub frequency_penalty: f64,
-    /// Taken off the score of every token that stands in the completion.
+    /// Taken off the score of every token that occurs in the completion.
     pub presence_penalty: f64,
-    /// Only tokens of at least this share of the likeliest one's probability are drawn from; 0 keeps all.
+    /// Only tokens of at least this share of the most likely one's probability are sampled from; 0 keeps all.
     pub min_p: f64,
-    /// Only so many of the likeliest tokens are drawn from; none: all.
+    /// Only so many of the most likely tokens are sampled from; none: all.
     pub top_k: Option<usize>,
     /// So many tokens come before one that ends the completion.
     pub min_new_tokens: usize,
@@ -42,48 +43,34 @@ impl Default for Adjustments {
 }
 
 impl Adjustments {
-    /// Makes sure that scores stay finite and something is left to draw from.
+    /// Makes sure that scores stay finite and something is left to sample from.
     ///
     /// Errors: `Input` naming what is out of range.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let wrong_bias = self
-            .score_bias
-            .iter()
-            .map(|(_, bias)| *bias)
-            .find(|bias| !bias.is_finite());
-        let penalty = |name, value: f64| (!value.is_finite(), name, "a finite number", value);
-        let faults = [
-            (
-                wrong_bias.is_some(),
-                "score_bias",
-                "finite numbers",
-                wrong_bias.unwrap_or_default(),
-            ),
-            penalty("frequency_penalty", self.frequency_penalty),
-            penalty("presence_penalty", self.presence_penalty),
-            (
-                !(self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0),
-                "repetition_penalty",
-                "a number above 0",
-                self.repetition_penalty,
-            ),
-            (
-                !(0.0..=1.0).contains(&self.min_p),
-                "min_p",
-                "a number from 0 to 1",
-                self.min_p,
-            ),
-            (self.top_k == Some(0), "top_k", "at least 1", 0.0),
-        ];
-        match faults.iter().find(|(wrong, ..)| *wrong) {
-            Some((_, name, expected, got)) => Err(Error::Input(format!(
-                "sampling option `{name}`: expected {expected}, got {got}"
-            ))),
-            None => Ok(()),
+        if let Some((_, bias)) = self.score_bias.iter().find(|(_, bias)| !bias.is_finite()) {
+            return out_of_range("score_bias", "finite numbers", bias);
         }
+        for (name, penalty) in [
+            ("frequency_penalty", self.frequency_penalty),
+            ("presence_penalty", self.presence_penalty),
+        ] {
+            if !penalty.is_finite() {
+                return out_of_range(name, "a finite number", penalty);
+            }
+        }
+        if !(self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0) {
+            return out_of_range("repetition_penalty", "a number above 0", self.repetition_penalty);
+        }
+        if !(0.0..=1.0).contains(&self.min_p) {
+            return out_of_range("min_p", "a number from 0 to 1", self.min_p);
+        }
+        if self.top_k == Some(0) {
+            return out_of_range("top_k", "at least 1", 0);
+        }
+        Ok(())
     }
 
-    /// Changes scores `[v]` by what stands in the sequence so far.
+    /// Changes scores `[v]` by the tokens of the sequence so far.
     pub(super) fn shift(&self, scores: &mut [f64], history: &History) {
         for (token, bias) in &self.score_bias {
             if let Some(score) = scores.get_mut(*token as usize) {
@@ -101,16 +88,16 @@ impl Adjustments {
                 }
             }
         }
-        for (token, count) in &history.drawn {
+        for (token, count) in &history.sampled {
             if let Some(score) = scores.get_mut(*token as usize) {
                 *score -= f64::from(*count) * self.frequency_penalty + self.presence_penalty;
             }
         }
     }
 
-    /// Zeroes the weights of tokens that are not to be drawn; returns what is left of `total`. The likeliest token's
+    /// Zeroes the weights of tokens that are not to be sampled; returns what is left of `total`. The most likely token's
     /// weight is 1.
-    pub(super) fn cut(&self, weights: &mut [f64], total: f64) -> f64 {
+    pub(super) fn truncate(&self, weights: &mut [f64], total: f64) -> f64 {
         if self.min_p == 0.0 && self.top_k.is_none_or(|top_k| top_k >= weights.len()) {
             return total;
         }
@@ -133,32 +120,32 @@ impl Adjustments {
     }
 }
 
-/// Which tokens stand in a sequence.
+/// The tokens of a sequence.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     prompt: Arc<HashSet<u32>>,
-    // How often each was drawn; in order, so that sums never depend on chance.
-    drawn: BTreeMap<u32, u32>,
+    // How often each was sampled; in order, so that sums never depend on the order of a hash map.
+    sampled: BTreeMap<u32, u32>,
 }
 
 impl History {
-    /// Nothing drawn yet after a prompt, as [`Adjustments::known_of`] tells of it.
+    /// Nothing sampled yet after a prompt, of which [`Adjustments::known_of`] gives the tokens.
     pub fn after(prompt: Arc<HashSet<u32>>) -> Self {
         Self {
             prompt,
-            drawn: BTreeMap::new(),
+            sampled: BTreeMap::new(),
         }
     }
 
-    /// A token was drawn.
+    /// A token was sampled.
     pub fn push(&mut self, token: u32) {
-        *self.drawn.entry(token).or_default() += 1;
+        *self.sampled.entry(token).or_default() += 1;
     }
 
     /// Every token once.
     fn all(&self) -> impl Iterator<Item = u32> {
-        let only_drawn = self.drawn.keys().filter(|token| !self.prompt.contains(token));
-        self.prompt.iter().chain(only_drawn).copied()
+        let only_sampled = self.sampled.keys().filter(|token| !self.prompt.contains(token));
+        self.prompt.iter().chain(only_sampled).copied()
     }
 }
 
@@ -166,9 +153,9 @@ impl History {
 mod tests {
     use super::*;
 
-    fn shifted(adjustments: &Adjustments, prompt: &[u32], drawn: &[u32]) -> Vec<f64> {
+    fn shifted(adjustments: &Adjustments, prompt: &[u32], sampled: &[u32]) -> Vec<f64> {
         let mut history = History::after(adjustments.known_of(prompt));
-        drawn.iter().for_each(|&token| history.push(token));
+        sampled.iter().for_each(|&token| history.push(token));
         let mut scores = vec![2.0, -2.0, 4.0, 1.0, f64::NEG_INFINITY];
         adjustments.shift(&mut scores, &history);
         scores
@@ -181,7 +168,7 @@ mod tests {
         let neutral = Adjustments::default();
         assert_eq!(shifted(&neutral, &[0, 1], &[2, 2, 4]), [2.0, -2.0, 4.0, 1.0, BANNED]);
         let mut weights = [1.0, 0.5, 0.0];
-        assert_eq!((neutral.cut(&mut weights, 1.5), weights), (1.5, [1.0, 0.5, 0.0]));
+        assert_eq!((neutral.truncate(&mut weights, 1.5), weights), (1.5, [1.0, 0.5, 0.0]));
         assert!(neutral.check().is_ok());
     }
 
@@ -220,20 +207,20 @@ mod tests {
     }
 
     #[test]
-    fn cuts_keep_the_likeliest_of_equals_the_lower_ids() {
-        let cut = |top_k, min_p| {
+    fn truncation_keeps_the_most_likely_of_equals_the_lower_ids() {
+        let truncated = |top_k, min_p| {
             let mut weights = [0.5, 1.0, 0.25, 0.5, 0.5];
             let adjustments = Adjustments {
                 min_p,
                 top_k,
                 ..Adjustments::default()
             };
-            (adjustments.cut(&mut weights, 2.75), weights)
+            (adjustments.truncate(&mut weights, 2.75), weights)
         };
-        assert_eq!(cut(Some(3), 0.0), (2.0, [0.5, 1.0, 0.0, 0.5, 0.0]));
-        assert_eq!(cut(None, 0.4), (2.5, [0.5, 1.0, 0.0, 0.5, 0.5]));
-        assert_eq!(cut(Some(2), 0.6), (1.0, [0.0, 1.0, 0.0, 0.0, 0.0]));
-        assert_eq!(cut(Some(9), 0.0), (2.75, [0.5, 1.0, 0.25, 0.5, 0.5]));
+        assert_eq!(truncated(Some(3), 0.0), (2.0, [0.5, 1.0, 0.0, 0.5, 0.0]));
+        assert_eq!(truncated(None, 0.4), (2.5, [0.5, 1.0, 0.0, 0.5, 0.5]));
+        assert_eq!(truncated(Some(2), 0.6), (1.0, [0.0, 1.0, 0.0, 0.0, 0.0]));
+        assert_eq!(truncated(Some(9), 0.0), (2.75, [0.5, 1.0, 0.25, 0.5, 0.5]));
     }
 
     #[test]

@@ -2,14 +2,33 @@
 
 use std::sync::Arc;
 
-use super::continuous::{ContinuousBatch, Event, Member, Request, Token};
-use super::{FinishReason, GenerateOptions, Generated, OnFinished, Prompt};
+use burn::tensor::Tensor;
+
+use super::completion::{FinishReason, Generated, Token};
+use super::continuous::ContinuousBatch;
+use super::options::GenerateOptions;
+use super::request::{Event, Member, Request};
+use crate::batch::TokenSequence;
 use crate::error::Error;
 use crate::model::Vlm;
 
-/// A sequence: one completion of one prompt.
+/// One prompt, and the seed of each of its completions.
+#[derive(Clone, Debug)]
+pub struct Prompt<'a> {
+    /// Token ids, image placeholders expanded, and the images' grids.
+    pub sequence: TokenSequence<'a>,
+    /// Its images' rows `[m, d]` as [`Vlm::encode_images`] gives them; none for a prompt without images.
+    pub images: Option<Tensor<2>>,
+    /// One completion for each.
+    pub seeds: &'a [u64],
+}
+
+/// Called for every completion as soon as it ends, with its prompt's index; from any worker.
+pub type OnFinished<'a> = &'a (dyn Fn(usize, &Generated) + Sync);
+
+/// Which completion of which prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct CompletionIndex {
     /// The prompt's index.
     pub prompt: usize,
     /// The index of its seed among the prompt's seeds.
@@ -17,19 +36,19 @@ pub(super) struct Place {
 }
 
 /// A chunk to compute.
-pub(super) struct Task<'a> {
+pub(super) struct ChunkTask<'a> {
     /// One [`Vlm::for_sampling`].
     pub model: &'a Vlm,
     pub prompts: &'a [Prompt<'a>],
-    /// The chunk's sequences; those of one prompt stand together.
-    pub places: &'a [Place],
+    /// The chunk's completions; those of one prompt are neighbors.
+    pub completions: &'a [CompletionIndex],
     pub options: &'a Arc<GenerateOptions>,
     pub on_finished: Option<OnFinished<'a>>,
 }
 
-impl Task<'_> {
+impl ChunkTask<'_> {
     /// Computes the prompts but for their last token, then token after token, from that one on, until every sequence
-    /// has ended. Results stand as `places` do.
+    /// has ended. Results are in the order of `completions`.
     pub fn run(&self) -> Result<Vec<Generated>, Error> {
         let mut batch = ContinuousBatch::over(self.model.clone());
         batch.prefill(self.requests())?;
@@ -38,53 +57,50 @@ impl Task<'_> {
             logprobs: Vec::new(),
             finish_reason: FinishReason::Length,
         };
-        let mut results = vec![nothing; self.places.len()];
+        let mut results = vec![nothing; self.completions.len()];
         while batch.n_running() > 0 {
             for Event { id, token } in batch.step()? {
-                let place = self.places[id as usize];
-                let token = token.map_err(|error| of_prompt(place.prompt, error))?;
-                self.append(place, &token, &mut results[id as usize]);
+                let index = self.completions[id as usize];
+                let token = token.map_err(|error| of_prompt(index.prompt, error))?;
+                self.append(index.prompt, &token, &mut results[id as usize]);
             }
         }
         Ok(results)
     }
 
-    fn append(&self, place: Place, token: &Token, generated: &mut Generated) {
+    fn append(&self, prompt: usize, token: &Token, generated: &mut Generated) {
         generated.token_ids.push(token.id);
         generated.logprobs.push(token.logprob);
         if let Some(finish_reason) = token.finish_reason {
             generated.finish_reason = finish_reason;
             if let Some(on_finished) = self.on_finished {
-                on_finished(place.prompt, generated);
+                on_finished(prompt, generated);
             }
         }
     }
 
-    /// The chunk's prompts with their sequences, which are called by their index.
+    /// The chunk's prompts with their completions, whose ids are their indices in the chunk.
     fn requests(&self) -> Vec<Request<'_>> {
-        let mut id = 0;
+        let (mut requests, mut next_id) = (Vec::new(), 0);
         let neutral = Arc::default();
-        let groups = self.places.chunk_by(|left, right| left.prompt == right.prompt);
-        let request = |places: &[Place]| {
-            let prompt = &self.prompts[places[0].prompt];
-            let member = |place: &Place| {
-                id += 1;
-                Member {
-                    id: id - 1,
-                    seed: prompt.seeds[place.seed],
-                    constraint: None,
-                }
-            };
-            Request {
+        for group in self.completions.chunk_by(|left, right| left.prompt == right.prompt) {
+            let prompt = &self.prompts[group[0].prompt];
+            let members = (next_id..).zip(group).map(|(id, index)| Member {
+                id,
+                seed: prompt.seeds[index.seed],
+                constraint: None,
+            });
+            requests.push(Request {
                 sequence: prompt.sequence,
                 images: prompt.images.clone(),
-                members: places.iter().map(member).collect(),
+                members: members.collect(),
                 options: self.options.clone(),
                 adjustments: Arc::clone(&neutral),
                 n_top_logprobs: None,
-            }
-        };
-        groups.map(request).collect()
+            });
+            next_id += group.len() as u64;
+        }
+        requests
     }
 }
 

@@ -1,102 +1,40 @@
-//! Sequences that join and leave between tokens, each token handed out as it is drawn.
+//! Continuous batching: sequences begin and end between tokens, each token handed out as it is sampled.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::adjustments::Adjustments;
-use super::decoder::{Decoder, LongPrompt, prompt_batch};
+use super::decoder::{ChunkedPrefill, Decoder, prompt_batch};
+use super::options::GenerateOptions;
+use super::request::{Event, Request};
 use super::sequence::Running;
-use super::{FinishReason, GenerateOptions, ModelLogprobs, check_length, check_options};
 use crate::attention::BLOCKWISE_FROM;
 use crate::batch::TokenSequence;
 use crate::error::Error;
 use crate::model::Vlm;
 
 /// Sequences that have ended stay in the batch, idle, until they are one in this many, or hold one in so many of the
-/// keys and values: taking rows out moves all that remain.
+/// cached tokens: taking rows out moves all that remain.
 const ROWS_PER_IDLE_ROW: usize = 8;
-
-/// What a sequence may say, told token by token: a grammar, for one. Nothing of it is known here.
-pub trait Constraint: Send {
-    /// Calls `ban` with every token that may not come next.
-    ///
-    /// Errors: whatever keeps it from telling, in words; it ends the sequence.
-    fn ban(&mut self, ban: &mut dyn FnMut(u32)) -> Result<(), String>;
-
-    /// Takes note of the token that came.
-    ///
-    /// Errors: as [`Self::ban`].
-    fn accept(&mut self, token: u32) -> Result<(), String>;
-}
-
-/// A prompt whose completions join the batch together.
-pub struct Request<'a> {
-    /// Token ids, image placeholders expanded, and the pictures' grids.
-    pub sequence: TokenSequence<'a>,
-    /// Its pictures' rows `[m, d]` as [`Vlm::encode_images`] gives them; none for a prompt without pictures.
-    pub images: Option<Tensor<2>>,
-    /// One completion for each.
-    pub members: Vec<Member>,
-    /// How to sample; `batch_size` and `workers` have no part in it.
-    pub options: Arc<GenerateOptions>,
-    /// What is asked of its draws beyond that.
-    pub adjustments: Arc<Adjustments>,
-    /// Tell of each token what the model itself thinks of it and of so many of the likeliest; none computes nothing.
-    pub n_top_logprobs: Option<usize>,
-}
-
-/// One completion to come.
-pub struct Member {
-    /// The caller's name for it.
-    pub id: u64,
-    /// What it is drawn by.
-    pub seed: u64,
-    /// What it may say, if not everything.
-    pub constraint: Option<Box<dyn Constraint>>,
-}
-
-/// A token of one completion.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Token {
-    /// The token's id.
-    pub id: u32,
-    /// Its log-probability (nats) under the distribution it was drawn from, as in [`super::Generated`].
-    pub logprob: f32,
-    /// What the model itself thinks, if asked for.
-    pub model_logprobs: Option<ModelLogprobs>,
-    /// Why it is the last, if it is.
-    pub finish_reason: Option<FinishReason>,
-}
-
-/// What a step made of one completion.
-#[derive(Debug)]
-pub struct Event {
-    /// The completion's name.
-    pub id: u64,
-    /// Its token. An error is the last that is heard of the completion.
-    pub token: Result<Token, Error>,
-}
 
 /// The sequences under way.
 pub struct ContinuousBatch {
     decoder: Decoder,
-    // As the decoder's rows stand.
+    // In the order of the decoder's rows.
     running: Vec<Running>,
-    // In the order in which they began; the first is read on.
-    reading: VecDeque<Reading>,
+    // In the order in which they began.
+    prefilling: VecDeque<Prefilling>,
 }
 
-/// A prompt that is read piece by piece, and the completions that wait for it.
-struct Reading {
-    prompt: LongPrompt,
+/// A prompt that is prefilled chunk by chunk, and the completions that wait for it.
+struct Prefilling {
+    prompt: ChunkedPrefill,
     sequences: Vec<Running>,
 }
 
 impl ContinuousBatch {
-    /// Prompts of at most so many tokens are better read at once: in pieces they come out equal up to rounding only,
-    /// and up to this length bits are promised (see the [module](super)'s words on company).
+    /// Prompts of at most so many tokens are better prefilled whole: in chunks they come out equal up to rounding only,
+    /// and up to this length bits are promised (see the [module](super)'s words on batches).
     pub const MAX_WHOLE_PREFILL: usize = BLOCKWISE_FROM;
 
     /// An empty batch. It holds the decoder's weights once more, adapters merged, in the layout that is fastest for few
@@ -110,7 +48,7 @@ impl ContinuousBatch {
         Self {
             decoder: Decoder::new(model),
             running: Vec::new(),
-            reading: VecDeque::new(),
+            prefilling: VecDeque::new(),
         }
     }
 
@@ -124,17 +62,18 @@ impl ContinuousBatch {
         self.running.iter().filter(|sequence| !sequence.has_ended()).count()
     }
 
-    /// Whether any prompt is being read piece by piece.
+    /// Whether any prompt is being prefilled chunk by chunk.
     pub fn is_prefilling(&self) -> bool {
-        !self.reading.is_empty()
+        !self.prefilling.is_empty()
     }
 
     /// Makes sure that a prompt of `n_tokens` can be completed.
     ///
     /// Errors: `Input` when an option is out of range or the prompt is too short or, with its completion, too long.
     pub fn check(model: &Vlm, n_tokens: usize, options: &GenerateOptions) -> Result<(), Error> {
-        check_options(options)?;
-        check_length(model, n_tokens, options).map_err(Error::Input)
+        options.check()?;
+        let max_positions = model.config().text.max_position_embeddings;
+        options.check_length(n_tokens, max_positions).map_err(Error::Input)
     }
 
     fn check_request(&self, request: &Request) -> Result<(), Error> {
@@ -142,27 +81,32 @@ impl ContinuousBatch {
         Self::check(self.model(), request.sequence.ids.len(), &request.options)
     }
 
-    /// Computes the prompts, each once for all its members, which take part from the next step on. A prompt is computed
-    /// beside those it joins with, so that few at a time keep the others waiting less.
+    /// Prefills the prompts, each once for all its members, which take part from the next step on. Prompts are computed
+    /// side by side, so that few at a time keep the others waiting less.
     ///
     /// Errors: as [`Self::check`] and [`crate::batch::Batch::new`], and `Input` when image tokens and rows disagree;
-    /// none of the requests has joined then.
+    /// none of the requests has begun then.
     pub fn prefill(&mut self, requests: Vec<Request>) -> Result<(), Error> {
-        requests.iter().try_for_each(|request| self.check_request(request))?;
-        // Long prompts attend in another way than short ones, whoever they join with. Its last token is no part of what
-        // is read of a prompt.
-        let is_long = |request: &Request| request.sequence.ids.len() > BLOCKWISE_FROM;
-        let (long, short): (Vec<Request>, Vec<Request>) = requests.into_iter().partition(is_long);
+        for request in &requests {
+            self.check_request(request)?;
+        }
+        // Long prompts attend in another way than short ones, whichever are computed beside them. A prompt's last token
+        // is no part of its prefill.
+        let (long, short): (Vec<Request>, Vec<Request>) = requests
+            .into_iter()
+            .partition(|request| request.sequence.ids.len() > BLOCKWISE_FROM);
         let members = short.iter().flat_map(|request| &request.members);
-        let joined: Vec<u64> = members.map(|member| member.id).collect();
-        self.join_alike(short)?;
-        self.join_alike(long)
-            .inspect_err(|_| joined.into_iter().for_each(|id| self.abort(id)))
+        let begun: Vec<u64> = members.map(|member| member.id).collect();
+        self.prefill_together(short)?;
+        self.prefill_together(long)
+            .inspect_err(|_| begun.into_iter().for_each(|id| self.abort(id)))
     }
 
-    fn join_alike(&mut self, requests: Vec<Request>) -> Result<(), Error> {
-        let members_of = |(prompt, request): (usize, &Request)| std::iter::repeat_n(prompt, request.members.len());
-        let prompt_of_row: Vec<usize> = requests.iter().enumerate().flat_map(members_of).collect();
+    fn prefill_together(&mut self, requests: Vec<Request>) -> Result<(), Error> {
+        let mut prompt_of_row = Vec::new();
+        for (prompt, request) in requests.iter().enumerate() {
+            prompt_of_row.extend(std::iter::repeat_n(prompt, request.members.len()));
+        }
         if prompt_of_row.is_empty() {
             return Ok(());
         }
@@ -170,58 +114,58 @@ impl ContinuousBatch {
         let batch = prompt_batch(&sequences, self.decoder.model().config())?;
         let images: Vec<Tensor<2>> = requests.iter().filter_map(|request| request.images.clone()).collect();
         let images = (!images.is_empty()).then(|| Tensor::cat(images, 0));
-        self.decoder.join(&batch, images, &prompt_of_row)?;
+        self.decoder.prefill(&batch, images, &prompt_of_row)?;
         for (request, &position) in requests.into_iter().zip(batch.next_positions()) {
             self.running.extend(Running::of(request, position));
         }
         Ok(())
     }
 
-    /// Begins to read a prompt piece by piece, so that steps may come between: [`Self::prefill_chunk`] reads. Its completions
-    /// take part once all of it is read.
+    /// Begins to prefill a prompt chunk by chunk, so that steps may come between: [`Self::prefill_chunk`] computes. Its
+    /// completions take part once all of it is computed.
     ///
     /// Errors: as [`Self::prefill`].
     pub fn begin_prefill(&mut self, request: Request) -> Result<(), Error> {
         self.check_request(&request)?;
-        let prompt = LongPrompt::new(self.model(), request.sequence, request.images.clone())?;
+        let prompt = ChunkedPrefill::new(self.model(), request.sequence, request.images.clone())?;
         let position = prompt.next_position();
         let sequences = Running::of(request, position).collect();
-        self.reading.push_back(Reading { prompt, sequences });
+        self.prefilling.push_back(Prefilling { prompt, sequences });
         Ok(())
     }
 
-    /// Reads at most `n_tokens` further tokens of the prompt that began first; tells how many. What comes of a prompt
-    /// depends, up to rounding, on the sizes of its pieces, but not on what else is computed between them.
+    /// Prefills at most `n_tokens` further tokens of the prompt that began first; returns how many. What comes of a
+    /// prompt depends, up to rounding, on the sizes of its chunks, but not on what else is computed between them.
     pub fn prefill_chunk(&mut self, n_tokens: usize) -> usize {
-        let Some(Reading { prompt, .. }) = self.reading.front_mut() else {
+        let Some(Prefilling { prompt, .. }) = self.prefilling.front_mut() else {
             return 0;
         };
-        let n_read = prompt.read(self.decoder.model(), n_tokens);
-        if prompt.is_read()
-            && let Some(Reading { prompt, mut sequences }) = self.reading.pop_front()
+        let n_computed = prompt.compute(self.decoder.model(), n_tokens);
+        if prompt.is_complete()
+            && let Some(Prefilling { prompt, mut sequences }) = self.prefilling.pop_front()
         {
             sequences.retain(|sequence| !sequence.has_ended());
-            self.decoder.join_read(prompt, sequences.len());
+            self.decoder.add_prefilled(prompt, sequences.len());
             self.running.extend(sequences);
         }
-        n_read
+        n_computed
     }
 
-    /// Ends a completion before its time; nothing more is heard of it.
+    /// Ends a completion before its time; it has no further events.
     pub fn abort(&mut self, id: u64) {
-        let reading = self.reading.iter_mut().flat_map(|reading| &mut reading.sequences);
-        self.running
-            .iter_mut()
-            .chain(reading)
-            .filter(|sequence| sequence.id() == id)
-            .for_each(Running::end);
-        self.reading
-            .retain(|reading| !reading.sequences.iter().all(Running::has_ended));
+        let waiting = self.prefilling.iter_mut().flat_map(|prompt| &mut prompt.sequences);
+        for sequence in self.running.iter_mut().chain(waiting) {
+            if sequence.id() == id {
+                sequence.end();
+            }
+        }
+        self.prefilling
+            .retain(|prompt| !prompt.sequences.iter().all(Running::has_ended));
     }
 
-    /// Draws the next token of every sequence. An error in place of a token ends that sequence alone.
+    /// Samples the next token of every sequence. An error in place of a token ends that sequence alone.
     ///
-    /// Errors: `Input` when scores cannot be read back; nothing can be said of any sequence then.
+    /// Errors: `Input` when scores cannot be read back; nothing is known of any sequence then.
     pub fn step(&mut self) -> Result<Vec<Event>, Error> {
         self.drop_ended();
         if self.running.is_empty() {
@@ -230,28 +174,35 @@ impl ContinuousBatch {
         let (tokens, positions): (Vec<u32>, Vec<u32>) = self.running.iter().map(Running::input).unzip();
         let scores = self.decoder.step(&tokens, &positions)?;
         let n_scores = self.decoder.model().config().text.vocab_size;
-        let rows = self.running.iter_mut().zip(scores.chunks_exact(n_scores));
-        let live = rows.filter(|(sequence, _)| !sequence.has_ended());
-        let event = |(sequence, scores): (&mut Running, &[f32])| Event {
-            id: sequence.id(),
-            token: sequence.draw(scores),
-        };
-        Ok(live.map(event).collect())
+        let mut events = Vec::with_capacity(self.running.len());
+        for (sequence, scores) in self.running.iter_mut().zip(scores.chunks_exact(n_scores)) {
+            if !sequence.has_ended() {
+                events.push(Event {
+                    id: sequence.id(),
+                    token: sequence.sample(scores),
+                });
+            }
+        }
+        Ok(events)
     }
 
     fn drop_ended(&mut self) {
         let live: Vec<bool> = self.running.iter().map(|sequence| !sequence.has_ended()).collect();
-        let idle = live.iter().filter(|live| !**live).count();
-        let held = self.decoder.held_by_rows();
-        let held_idle: usize = held
-            .iter()
-            .zip(&live)
-            .map(|(held, live)| if *live { 0 } else { *held })
-            .sum();
-        let is_share = |part: usize, all: usize| part > 0 && part * ROWS_PER_IDLE_ROW >= all;
-        if is_share(idle, live.len()) || is_share(held_idle, held.iter().sum()) {
+        let cached = self.decoder.cached_by_rows();
+        let (mut n_idle, mut n_cached_idle) = (0, 0);
+        for (live, cached) in live.iter().zip(&cached) {
+            if !live {
+                n_idle += 1;
+                n_cached_idle += cached;
+            }
+        }
+        if is_worth_dropping(n_idle, live.len()) || is_worth_dropping(n_cached_idle, cached.iter().sum()) {
             self.decoder.keep(&live);
             self.running.retain(|sequence| !sequence.has_ended());
         }
     }
+}
+
+fn is_worth_dropping(n_idle: usize, total: usize) -> bool {
+    n_idle > 0 && n_idle * ROWS_PER_IDLE_ROW >= total
 }

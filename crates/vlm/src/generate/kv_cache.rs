@@ -1,12 +1,12 @@
 //! How many tokens of the KV cache a prompt and its completions take, so that a server admits no more than fit.
 
-use super::decoder::{FIRST_ROOM, padded, room_for};
+use super::decoder::{FIRST_CAPACITY, capacity_for, padded};
 use crate::config::TextConfig;
 
 /// Tokens that may be cached for a prompt of `n_prompt` tokens, padding included, and its completions. A prompt that is
 /// computed with longer ones is padded as the longest of them.
 pub fn reserved(n_prompt: usize, n_completions: usize, max_new_tokens: usize) -> usize {
-    let of_completions = n_completions.saturating_mul(room_for(max_new_tokens));
+    let of_completions = n_completions.saturating_mul(capacity_for(max_new_tokens));
     padded(n_prompt.saturating_sub(1)).saturating_add(of_completions)
 }
 
@@ -29,7 +29,7 @@ pub fn longest_completion(n_prompt: usize, n_completions: usize, n_tokens: usize
 
 /// How many tokens surely fit into a capacity, which grows by quarters.
 fn new_tokens(capacity: usize) -> usize {
-    capacity.saturating_sub(FIRST_ROOM) / 5 * 4
+    capacity.saturating_sub(FIRST_CAPACITY) / 5 * 4
 }
 
 #[cfg(test)]

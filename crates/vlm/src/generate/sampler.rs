@@ -1,22 +1,20 @@
-//! One token from one row of scores: ban, adjustments, temperature, cuts, and a generator of its own for each sequence.
+//! One token from one row of scores: ban, adjustments, temperature, truncation, and a generator of its own for each sequence.
 //!
-//! All arithmetic is on the host in `f64`, sequence by sequence, so that a draw depends on that sequence's scores and
+//! All arithmetic is on the host in `f64`, sequence by sequence, so that a token depends on that sequence's scores and
 //! seed alone.
-
-use std::cmp::Ordering;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::ModelLogprobs;
 use super::adjustments::{Adjustments, History};
+use super::probabilities::{Weights, keep_top, weights};
 
 /// A token and how likely it was.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Drawn {
+pub(super) struct Sampled {
     /// The token's id.
     pub token: u32,
-    /// Its log-probability (nats) under the distribution it was drawn from.
+    /// Its log-probability (nats) under the distribution it was sampled from.
     pub logprob: f32,
 }
 
@@ -43,7 +41,7 @@ fn uniform(generator: &mut ChaCha8Rng) -> f64 {
 }
 
 impl<'a> Sampler<'a> {
-    /// `temperature` 0 takes the likeliest token; `top_p` 1 keeps all; `banned` tokens are never drawn.
+    /// `temperature` 0 is greedy; `top_p` 1 keeps all; `banned` tokens are never sampled.
     pub fn new(temperature: f64, top_p: f64, banned: &'a [u32]) -> Self {
         Self {
             temperature,
@@ -53,7 +51,7 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// The same with what a request asks beyond that, after what stands in its sequence.
+    /// The same with what a request adjusts beyond that, after the tokens of its sequence.
     pub fn adjusted(self, adjustments: &'a Adjustments, history: &'a History) -> Self {
         Self {
             adjustments: Some((adjustments, history)),
@@ -61,15 +59,15 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// Draws a token.
+    /// Samples a token.
     ///
     /// Shapes: `scores`: `[v]`, the logits of one position. Ban, bias, penalties, temperature, min-p, top-k and top-p
-    /// follow each other, as in vLLM. The log-probability is that of the distribution drawn from: after all of them,
-    /// what is kept scaled back to 1. Temperature 0 takes the likeliest token (the lowest id of equals) and reports its
-    /// log-probability at temperature 1 after ban, bias and penalties.
+    /// follow each other, as in vLLM. The log-probability is that of the distribution sampled from: after all of
+    /// them, what is kept scaled back to 1. Temperature 0 is greedy: it takes the most likely token (the lowest id of
+    /// equals) and reports its log-probability at temperature 1 after ban, bias and penalties.
     ///
     /// None if the scores are not finite, as after training has diverged.
-    pub fn draw(&self, scores: &[f32], generator: &mut ChaCha8Rng) -> Option<Drawn> {
+    pub fn sample(&self, scores: &[f32], generator: &mut ChaCha8Rng) -> Option<Sampled> {
         let mut scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
         if !scores.iter().all(|score| score.is_finite()) {
             return None;
@@ -83,16 +81,16 @@ impl<'a> Sampler<'a> {
             adjustments.shift(&mut scores, history);
         }
         if self.temperature == 0.0 {
-            likeliest(&scores)
+            greedy(&scores)
         } else {
-            self.draw_at_temperature(&scores, generator)
+            self.sample_at_temperature(&scores, generator)
         }
     }
 
-    fn draw_at_temperature(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> Option<Drawn> {
+    fn sample_at_temperature(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> Option<Sampled> {
         let Weights { mut weights, mut total } = weights(scores, self.temperature);
         if let Some((adjustments, _)) = self.adjustments {
-            total = adjustments.cut(&mut weights, total);
+            total = adjustments.truncate(&mut weights, total);
         }
         if self.top_p < 1.0 {
             total = keep_top(&mut weights, self.top_p * total);
@@ -103,7 +101,7 @@ impl<'a> Sampler<'a> {
         for (token, &weight) in weights.iter().enumerate() {
             if weight > 0.0 {
                 cumulative += weight;
-                chosen = Some(Drawn {
+                chosen = Some(Sampled {
                     token: token as u32,
                     logprob: (weight / total).ln() as f32,
                 });
@@ -116,73 +114,16 @@ impl<'a> Sampler<'a> {
     }
 }
 
-/// The log-probabilities (nats) that the model itself gives a token and the `n_top` likeliest, at temperature 1, with
-/// nothing banned or cut: those of a scorer.
-pub(super) fn model_logprobs(scores: &[f32], token: u32, n_top: usize) -> ModelLogprobs {
-    let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
-    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let log_total = highest + weights(&scores, 1.0).total.ln();
-    let logprob = |token: usize| (scores[token] - log_total) as f32;
-    let by_score = |&a: &usize, &b: &usize| larger_first(&scores, a, b);
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    if n_top < order.len() {
-        order.select_nth_unstable_by(n_top, by_score);
-        order.truncate(n_top);
-    }
-    order.sort_unstable_by(by_score);
-    ModelLogprobs {
-        sampled: logprob(token as usize),
-        top: order.into_iter().map(|token| (token as u32, logprob(token))).collect(),
-    }
-}
-
-/// exp((score - highest) / temperature) of each token, and their sum.
-struct Weights {
-    weights: Vec<f64>,
-    total: f64,
-}
-
-fn weights(scores: &[f64], temperature: f64) -> Weights {
-    let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = scores
-        .iter()
-        .map(|score| ((score - highest) / temperature).exp())
-        .collect();
-    let total = weights.iter().sum();
-    Weights { weights, total }
-}
-
-fn likeliest(scores: &[f64]) -> Option<Drawn> {
+fn greedy(scores: &[f64]) -> Option<Sampled> {
     let (token, &highest) = scores
         .iter()
         .enumerate()
         .reduce(|best, other| if other.1 > best.1 { other } else { best })?;
     let Weights { total, .. } = weights(scores, 1.0);
-    highest.is_finite().then(|| Drawn {
+    highest.is_finite().then(|| Sampled {
         token: token as u32,
         logprob: -total.ln() as f32,
     })
-}
-
-/// Of two tokens, that of the larger value first; of equals, the lower id.
-pub(super) fn larger_first(values: &[f64], a: usize, b: usize) -> Ordering {
-    values[b].total_cmp(&values[a]).then(a.cmp(&b))
-}
-
-/// Zeroes all but the smallest set of likeliest tokens whose weights reach `wanted`; returns what is kept. Of equals,
-/// lower ids are kept first.
-fn keep_top(weights: &mut [f64], wanted: f64) -> f64 {
-    let mut order: Vec<usize> = (0..weights.len()).collect();
-    order.sort_by(|&a, &b| larger_first(weights, a, b));
-    let mut kept = 0.0;
-    for token in order {
-        if kept < wanted {
-            kept += weights[token];
-        } else {
-            weights[token] = 0.0;
-        }
-    }
-    kept
 }
 
 #[cfg(test)]
@@ -198,13 +139,13 @@ mod tests {
         let mut generator = generator(7);
         let mut counts = [0; 4];
         for _ in 0..n {
-            counts[sampler.draw(&scores(), &mut generator).expect("finite scores").token as usize] += 1;
+            counts[sampler.sample(&scores(), &mut generator).expect("finite scores").token as usize] += 1;
         }
         counts
     }
 
     #[test]
-    fn draws_follow_the_distribution() {
+    fn samples_follow_the_distribution() {
         let counts = counts(&Sampler::new(1.0, 1.0, &[]), 40_000);
         for (count, probability) in counts.into_iter().zip([0.5, 0.25, 0.15, 0.1]) {
             let share = count as f64 / 40_000.0;
@@ -213,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn log_probability_is_that_of_the_distribution_drawn_from() {
+    fn log_probability_is_that_of_the_distribution_sampled_from() {
         // Temperature 0.5 squares the probabilities: .25, .0625, .0225, .01 of .345; top-p .9 keeps the first two.
         let sampler = Sampler::new(0.5, 0.9, &[]);
         let mut generator = generator(3);
         for _ in 0..200 {
-            let drawn = sampler.draw(&scores(), &mut generator).expect("finite scores");
-            let expected = [0.25_f32 / 0.3125, 0.0625 / 0.3125][drawn.token as usize].ln();
-            assert!((drawn.logprob - expected).abs() < 1e-6);
+            let sampled = sampler.sample(&scores(), &mut generator).expect("finite scores");
+            let expected = [0.25_f32 / 0.3125, 0.0625 / 0.3125][sampled.token as usize].ln();
+            assert!((sampled.logprob - expected).abs() < 1e-6);
         }
     }
 
@@ -234,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn log_probability_is_that_after_adjustments_and_every_cut() {
+    fn log_probability_is_that_after_adjustments_and_truncation() {
         // The first token's score falls by ln 2: .25, .25, .15, .1. Top-k 3 leaves the first three, top-p .7 of those
         // two.
         let adjustments = Adjustments {
@@ -245,12 +186,12 @@ mod tests {
         let mut history = History::default();
         history.push(0);
         let mut generator = generator(3);
-        let (mut cut, mut seen) = (Sampler::new(1.0, 0.7, &[]), [0; 4]);
-        cut = cut.adjusted(&adjustments, &history);
+        let (mut truncating, mut seen) = (Sampler::new(1.0, 0.7, &[]), [0; 4]);
+        truncating = truncating.adjusted(&adjustments, &history);
         for _ in 0..200 {
-            let drawn = cut.draw(&scores(), &mut generator).expect("finite scores");
-            assert!((drawn.logprob - 0.5_f32.ln()).abs() < 1e-6, "{drawn:?}");
-            seen[drawn.token as usize] += 1;
+            let sampled = truncating.sample(&scores(), &mut generator).expect("finite scores");
+            assert!((sampled.logprob - 0.5_f32.ln()).abs() < 1e-6, "{sampled:?}");
+            seen[sampled.token as usize] += 1;
         }
         assert!(seen[0] > 50 && seen[1] > 50, "{seen:?}");
         // Greedy, the penalty alone counts.
@@ -259,52 +200,38 @@ mod tests {
             ..adjustments
         };
         let greedy = Sampler::new(0.0, 1.0, &[]).adjusted(&heavy, &history);
-        let drawn = greedy.draw(&scores(), &mut generator).expect("finite scores");
+        let sampled = greedy.sample(&scores(), &mut generator).expect("finite scores");
         let total = 0.5_f32 / std::f32::consts::E + 0.5;
-        assert_eq!(drawn.token, 1);
-        assert!((drawn.logprob - (0.25 / total).ln()).abs() < 1e-6, "{drawn:?}");
+        assert_eq!(sampled.token, 1);
+        assert!((sampled.logprob - (0.25 / total).ln()).abs() < 1e-6, "{sampled:?}");
     }
 
     #[test]
-    fn banned_tokens_are_never_drawn_and_the_rest_is_scaled_up() {
+    fn banned_tokens_are_never_sampled_and_the_rest_is_scaled_up() {
         let sampler = Sampler::new(1.0, 1.0, &[0, 2]);
         let counts = counts(&sampler, 4_000);
         assert!(counts[0] == 0 && counts[2] == 0, "{counts:?}");
-        let drawn = Sampler::new(0.0, 1.0, &[0, 2])
-            .draw(&scores(), &mut generator(0))
+        let sampled = Sampler::new(0.0, 1.0, &[0, 2])
+            .sample(&scores(), &mut generator(0))
             .expect("finite scores");
-        assert_eq!(drawn.token, 1);
-        assert!((drawn.logprob - (0.25_f32 / 0.35).ln()).abs() < 1e-6);
-    }
-
-    #[test]
-    fn the_model_s_log_probabilities_know_neither_bans_nor_temperature() {
-        let ModelLogprobs { sampled, top } = model_logprobs(&scores(), 3, 2);
-        assert!((sampled - 0.1_f32.ln()).abs() < 1e-6);
-        let expected = [(0, 0.5_f32), (1, 0.25)].map(|(token, probability)| (token, probability.ln()));
-        assert!(
-            top.iter()
-                .zip(expected)
-                .all(|(got, expected)| { got.0 == expected.0 && (got.1 - expected.1).abs() < 1e-6 })
-        );
-        assert_eq!(top.len(), 2);
-        assert_eq!(model_logprobs(&scores(), 0, 9).top.len(), 4);
+        assert_eq!(sampled.token, 1);
+        assert!((sampled.logprob - (0.25_f32 / 0.35).ln()).abs() < 1e-6);
     }
 
     #[test]
     fn temperature_zero_takes_the_lowest_id_of_equals() {
-        let drawn = Sampler::new(0.0, 1.0, &[]).draw(&[1.0, 2.0, 2.0], &mut generator(0));
-        assert_eq!(drawn.map(|drawn| drawn.token), Some(1));
+        let sampled = Sampler::new(0.0, 1.0, &[]).sample(&[1.0, 2.0, 2.0], &mut generator(0));
+        assert_eq!(sampled.map(|sampled| sampled.token), Some(1));
     }
 
     #[test]
     fn scores_that_are_not_finite_give_nothing() {
         assert_eq!(
-            Sampler::new(1.0, 1.0, &[]).draw(&[0.0, f32::NAN], &mut generator(0)),
+            Sampler::new(1.0, 1.0, &[]).sample(&[0.0, f32::NAN], &mut generator(0)),
             None
         );
         assert_eq!(
-            Sampler::new(1.0, 1.0, &[0, 1]).draw(&[0.0, 1.0], &mut generator(0)),
+            Sampler::new(1.0, 1.0, &[0, 1]).sample(&[0.0, 1.0], &mut generator(0)),
             None
         );
     }

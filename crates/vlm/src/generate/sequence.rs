@@ -1,4 +1,4 @@
-//! One completion on its way: what it is drawn by, what came last, and when it ends.
+//! One completion on its way: how it is sampled, what came last, and when it ends.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,9 +6,11 @@ use std::sync::Arc;
 use rand_chacha::ChaCha8Rng;
 
 use super::adjustments::{Adjustments, History};
-use super::continuous::{Constraint, Request, Token};
-use super::sampler::{Drawn, Sampler, generator, model_logprobs};
-use super::{FinishReason, GenerateOptions};
+use super::completion::{FinishReason, Token};
+use super::options::GenerateOptions;
+use super::probabilities::model_logprobs;
+use super::request::{Constraint, Request};
+use super::sampler::{Sampled, Sampler, generator};
 use crate::error::Error;
 
 /// A sequence of the batch.
@@ -20,15 +22,15 @@ pub(super) struct Running {
     adjustments: Arc<Adjustments>,
     history: History,
     n_top_logprobs: Option<usize>,
-    // The token that the next step takes in, and its place.
+    // The token that the next step takes in, and its position.
     last_token: u32,
     position: u32,
-    n_drawn: usize,
+    n_sampled: usize,
     ended: bool,
 }
 
 impl Running {
-    /// The sequences of a request, of which nothing is drawn yet; `position` is that of the prompt's last token.
+    /// The sequences of a request, of which nothing is sampled yet; `position` is that of the prompt's last token.
     pub fn of(request: Request, position: u32) -> impl Iterator<Item = Self> {
         let ids = request.sequence.ids;
         let last_token = ids.last().copied().unwrap_or(0);
@@ -43,12 +45,12 @@ impl Running {
             n_top_logprobs: request.n_top_logprobs,
             last_token,
             position,
-            n_drawn: 0,
+            n_sampled: 0,
             ended: false,
         })
     }
 
-    /// The caller's name for it.
+    /// The caller's id of it.
     pub fn id(&self) -> u64 {
         self.id
     }
@@ -63,30 +65,30 @@ impl Running {
         self.ended = true;
     }
 
-    /// The token that the next step takes in, and its place.
+    /// The token that the next step takes in, and its position.
     pub fn input(&self) -> (u32, u32) {
         (self.last_token, self.position)
     }
 
-    /// Draws a token from `scores` `[v]`, and ends the sequence where it has to.
+    /// Samples a token from `scores` `[v]`, and ends the sequence where it has to.
     ///
-    /// Errors: `Input` when no token can be drawn, `Constraint` when what binds the sequence fails; either ends it.
-    pub fn draw(&mut self, scores: &[f32]) -> Result<Token, Error> {
-        // Until a token is there, so that an error is the last that is heard of the sequence.
+    /// Errors: `Input` when no token can be sampled, `Constraint` when the constraint fails; either ends the sequence.
+    pub fn sample(&mut self, scores: &[f32]) -> Result<Token, Error> {
+        // Until a token is there, so that an error is the sequence's last event.
         self.ended = true;
-        let Drawn { token, logprob } = self.next(scores)?;
+        let Sampled { token, logprob } = self.next(scores)?;
         if let Some(constraint) = &mut self.constraint {
             constraint.accept(token).map_err(Error::Constraint)?;
         }
         self.history.push(token);
         self.last_token = token;
         self.position += 1;
-        self.n_drawn += 1;
+        self.n_sampled += 1;
         let options = &self.options;
         let finish_reason = if !options.ignore_eos && options.stop_tokens.contains(&token) {
             Some(FinishReason::Stop)
         } else {
-            (self.n_drawn == options.max_new_tokens).then_some(FinishReason::Length)
+            (self.n_sampled == options.max_new_tokens).then_some(FinishReason::Length)
         };
         self.ended = finish_reason.is_some();
         Ok(Token {
@@ -97,10 +99,10 @@ impl Running {
         })
     }
 
-    fn next(&mut self, scores: &[f32]) -> Result<Drawn, Error> {
+    fn next(&mut self, scores: &[f32]) -> Result<Sampled, Error> {
         let (options, adjustments) = (&self.options, &self.adjustments);
         let mut banned = Cow::Borrowed(&options.banned_tokens[..]);
-        if self.n_drawn < adjustments.min_new_tokens {
+        if self.n_sampled < adjustments.min_new_tokens {
             banned.to_mut().extend(&options.stop_tokens);
         }
         if let Some(constraint) = &mut self.constraint {
@@ -111,15 +113,15 @@ impl Running {
         }
         let sampler = Sampler::new(options.temperature, options.top_p, &banned);
         let sampler = sampler.adjusted(adjustments, &self.history);
-        sampler.draw(scores, &mut self.generator).ok_or_else(|| {
-            let n_tokens = self.n_drawn;
+        sampler.sample(scores, &mut self.generator).ok_or_else(|| {
+            let n_tokens = self.n_sampled;
             match scores.iter().find(|score| !score.is_finite()) {
                 Some(score) => Error::Numerics(format!(
                     "after {n_tokens} generated tokens: expected finite scores, got {score}: the weights hold such numbers, \
                      or are too large"
                 )),
                 None => Error::Input(format!(
-                    "after {n_tokens} generated tokens: expected a token to go on with, got all of them banned"
+                    "after {n_tokens} generated tokens: expected a token to sample, got all of them banned"
                 )),
             }
         })

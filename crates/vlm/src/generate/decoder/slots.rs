@@ -1,4 +1,4 @@
-//! Rows of the batch beside the prompts they go on from: which rows attend to which prompt's keys.
+//! Rows of the batch beside the prompts they continue: which rows attend to which prompt's keys.
 //!
 //! Every prompt has as many slots as the prompt with most rows; rows fill them in order, and empty slots repeat some
 //! row, whose result there is not read. So all rows of a prompt are rows of one matrix product with its keys.
@@ -22,7 +22,7 @@ struct Moves {
 }
 
 impl Slots {
-    /// Assigns rows, of which `prompt_of_row` tells the prompt, to at least `minimum` slots for each of `n_prompts`.
+    /// Assigns rows, of which `prompt_of_row` gives the prompt, to at least `minimum` slots for each of `n_prompts`.
     pub fn new(prompt_of_row: &[usize], n_prompts: usize, minimum: usize, device: &Device) -> Self {
         let (per_prompt, slot_of_row) = assign(prompt_of_row, n_prompts, minimum);
         let n_slots = n_prompts * per_prompt;
@@ -46,7 +46,7 @@ impl Slots {
         }
     }
 
-    /// Which prompt each row goes on from.
+    /// Which prompt each row continues.
     pub fn prompt_of_row(&self) -> &[usize] {
         &self.prompt_of_row
     }
@@ -92,19 +92,17 @@ impl Slots {
 /// Slots for each prompt, and the slot of each row.
 fn assign(prompt_of_row: &[usize], n_prompts: usize, minimum: usize) -> (usize, Vec<usize>) {
     let mut filled = vec![0; n_prompts];
-    let place_in_prompt: Vec<usize> = prompt_of_row
-        .iter()
-        .map(|&prompt| {
-            filled[prompt] += 1;
-            filled[prompt] - 1
-        })
-        .collect();
-    let per_prompt = filled.into_iter().max().unwrap_or(0).max(minimum);
-    let slots = prompt_of_row
-        .iter()
-        .zip(place_in_prompt)
-        .map(|(prompt, place)| prompt * per_prompt + place);
-    (per_prompt, slots.collect())
+    for &prompt in prompt_of_row {
+        filled[prompt] += 1;
+    }
+    let per_prompt = filled.iter().copied().max().unwrap_or(0).max(minimum);
+    let mut next_slot: Vec<usize> = (0..n_prompts).map(|prompt| prompt * per_prompt).collect();
+    let mut slots = Vec::with_capacity(prompt_of_row.len());
+    for &prompt in prompt_of_row {
+        slots.push(next_slot[prompt]);
+        next_slot[prompt] += 1;
+    }
+    (per_prompt, slots)
 }
 
 #[cfg(test)]
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_stands_with_its_prompt() {
+    fn a_row_is_beside_its_prompt() {
         assert_eq!(assign(&[2, 0, 0, 2, 2], 3, 1), (3, vec![6, 0, 1, 7, 8]));
         assert_eq!(assign(&[1, 0], 2, 2), (2, vec![2, 0]));
     }

@@ -1,4 +1,4 @@
-//! The server as the rooms' sampler and judge: an evaluation that knows models by HTTP alone.
+//! The server as sampler and judge: an evaluation that knows models by HTTP alone.
 
 use std::path::Path;
 
@@ -15,13 +15,13 @@ use align::verdict::{Judge, Judgement};
 use engine::{EngineOptions, LocalEngine};
 use serde_json::{Value, json};
 
-use crate::client::{Server, data_url, model, picture, pictures};
+use crate::client::{Server, data_url, image_part, images, model};
 
 /// Messages as OpenAI's interface has them.
 fn messages(dialogue: &[Message]) -> Value {
     let part = |part: &Part| match part {
         Part::Text { text } => json!({ "type": "text", "text": text }),
-        Part::Image { image } => picture(&data_url(&fs_err::read(image).unwrap())),
+        Part::Image { image } => image_part(&data_url(&fs_err::read(image).unwrap())),
     };
     let message = |message: &Message| {
         let content: Vec<Value> = message.content.iter().map(part).collect();
@@ -133,7 +133,7 @@ impl Judge for Remote<'_> {
 #[test]
 fn an_evaluation_samples_and_judges_through_the_server() {
     let item = |(index, names): (usize, &[&str; 2])| -> Item {
-        let shown = names.map(|name| json!({ "type": "image", "image": pictures().join(name) }));
+        let shown = names.map(|name| json!({ "type": "image", "image": images().join(name) }));
         let text = json!({ "type": "text", "text": "What happens if I put the first into the second?" });
         let content = json!([shown[0], shown[1], text]);
         let user = json!({ "role": "user", "content": content });
@@ -167,6 +167,6 @@ fn an_evaluation_samples_and_judges_through_the_server() {
     for (served, local) in served.responses.iter().zip(&local.responses) {
         assert_eq!(served.response, local.response);
         assert!(served.judgement.verdict().is_some(), "{:?}", served.judgement);
-        assert_eq!(served.judgement, local.judgement, "the judge draws by its seed");
+        assert_eq!(served.judgement, local.judgement, "the judge samples by its seed");
     }
 }

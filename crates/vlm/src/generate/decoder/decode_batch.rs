@@ -1,8 +1,8 @@
-//! Sequences that began together, with the prompts they go on from.
+//! Sequences that began together, with the prompts they continue.
 //!
-//! Each layer keeps the prompts' keys and values once, `[n, kv, ·, ·]`, and for every row those of its own tokens. A
-//! query is compared with both, one softmax goes over all, and both give their part of the mixture. All rows are at the
-//! same step, so that their own tokens need no mask.
+//! Each layer caches the prompts' keys and values once, `[n, kv, ·, ·]`, and for every row those of its own tokens. A
+//! query is compared with both, one softmax goes over all, and both give their part of the sum of values. All rows are
+//! at the same step, so that their own tokens need no mask.
 
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -14,14 +14,14 @@ use crate::kernels::{Qkv, softmax};
 use crate::linear::indexes;
 use crate::model::Vlm;
 
-/// Room for own tokens at first, and the least by which it grows.
-pub(in crate::generate) const FIRST_ROOM: usize = 32;
+/// Capacity for own tokens at first, and the least by which it grows.
+pub(in crate::generate) const FIRST_CAPACITY: usize = 32;
 /// Prompts whose sequences have all ended are dropped once they are one in this many.
 const PROMPTS_PER_IDLE_PROMPT: usize = 4;
 
 /// Rows at the same step.
-pub(super) struct Cohort {
-    layers: Vec<LayerMemory>,
+pub(super) struct DecodeBatch {
+    layers: Vec<LayerCache>,
     // 0 on the prompts' tokens and -∞ on padding, `[n, 1, 1, t]`; none when there is no padding.
     mask: Option<Tensor<4>>,
     slots: Slots,
@@ -29,9 +29,9 @@ pub(super) struct Cohort {
     n_own: usize,
 }
 
-/// What one layer remembers.
-struct LayerMemory {
-    // `[n, kv, head_dim, t]`: lying as the product with the queries reads them.
+/// The KV cache of one layer.
+struct LayerCache {
+    // `[n, kv, head_dim, t]`: laid out as the product with the queries reads them.
     prompt_keys: Tensor<4>,
     // `[n, kv, t, head_dim]`.
     prompt_values: Tensor<4>,
@@ -40,23 +40,28 @@ struct LayerMemory {
     values: Tensor<4>,
 }
 
-impl Cohort {
-    /// Computes every prompt of `batch` once, for rows that go on from prompt `prompt_of_row[row]`.
+impl DecodeBatch {
+    /// Prefills every prompt of `batch` once, for rows that continue prompt `prompt_of_row[row]`.
     ///
     /// Errors: `Input` when image tokens and rows of `images` disagree.
-    pub fn new(model: &Vlm, batch: &Batch, images: Option<Tensor<2>>, prompt_of_row: &[usize]) -> Result<Self, Error> {
+    pub fn prefill(
+        model: &Vlm,
+        batch: &Batch,
+        images: Option<Tensor<2>>,
+        prompt_of_row: &[usize],
+    ) -> Result<Self, Error> {
         let embedded = model.embed(batch, images)?; // [n·t, d]
-        let memories = model.text().prefill(embedded, batch.placement(), &model.config().text);
-        Ok(Self::of(memories, model, batch, prompt_of_row))
+        let prompts = model.text().prefill(embedded, batch.placement(), &model.config().text);
+        Ok(Self::of(prompts, model, batch, prompt_of_row))
     }
 
-    /// The same where the prompts' keys and values, those of a layer after another's, are known.
-    pub fn of(memories: Vec<KeyValues>, model: &Vlm, batch: &Batch, prompt_of_row: &[usize]) -> Self {
+    /// The same where the prompts' keys and values, layer by layer, are known.
+    pub fn of(prompts: Vec<KeyValues>, model: &Vlm, batch: &Batch, prompt_of_row: &[usize]) -> Self {
         let [n, _] = batch.dims();
         let minimum_slots = minimum_slots(model);
-        let layers = memories
+        let layers = prompts
             .into_iter()
-            .map(|prompt| LayerMemory::new(prompt, prompt_of_row.len()))
+            .map(|prompt| LayerCache::new(prompt, prompt_of_row.len()))
             .collect();
         Self {
             layers,
@@ -72,26 +77,26 @@ impl Cohort {
         self.slots.n_rows()
     }
 
-    /// Tokens whose keys and values are held for a row: its own, and its part of the prompts'.
-    pub fn held_by_row(&self) -> usize {
-        let Some(LayerMemory { prompt_keys, keys, .. }) = self.layers.first() else {
+    /// Tokens that are cached for a row: its own, and its part of the prompts'.
+    pub fn cached_by_row(&self) -> usize {
+        let Some(LayerCache { prompt_keys, keys, .. }) = self.layers.first() else {
             return 0;
         };
         let of_prompts = self.slots.n_prompts() * prompt_keys.dims()[3];
         keys.dims()[2] + of_prompts / self.n_rows().max(1)
     }
 
-    /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
+    /// Caches the rows' new keys and values, and attends over all of each row's. Shapes: → `[b, d]`.
     pub fn attend(&mut self, layer: usize, projected: Qkv) -> Tensor<2> {
         self.layers[layer].attend(projected, self.n_own, &self.slots, self.mask.as_ref())
     }
 
-    /// Every layer has remembered a further token.
+    /// Every layer has cached a further token.
     pub fn advance(&mut self) {
         self.n_own += 1;
     }
 
-    /// Goes on with the rows of which `keeps` holds true.
+    /// Continues with the rows of which `keeps` holds true.
     pub fn keep(&mut self, keeps: &[bool]) {
         let rows: Vec<usize> = (0..keeps.len()).filter(|&row| keeps[row]).collect();
         if rows.len() == keeps.len() {
@@ -122,21 +127,21 @@ impl Cohort {
     }
 }
 
-impl LayerMemory {
+impl LayerCache {
     fn new(prompt: KeyValues, n_rows: usize) -> Self {
         let KeyValues { keys, values } = prompt;
         let [_, kv_heads, _, head_dim] = keys.dims();
-        let room = Tensor::zeros([n_rows, kv_heads, FIRST_ROOM, head_dim], &keys.device());
+        let empty = Tensor::zeros([n_rows, kv_heads, FIRST_CAPACITY, head_dim], &keys.device());
         let prompt_keys = transposed(keys);
         Self {
             prompt_keys,
             prompt_values: values,
-            keys: room.clone(),
-            values: room,
+            keys: empty.clone(),
+            values: empty,
         }
     }
 
-    /// Remembers the rows' new keys and values, and mixes what each row's queries find. Shapes: → `[b, d]`.
+    /// Caches the rows' new keys and values, and attends over all of each row's. Shapes: → `[b, d]`.
     fn attend(&mut self, projected: Qkv, n_own: usize, slots: &Slots, mask: Option<&Tensor<4>>) -> Tensor<2> {
         let [b, n_heads, _, head_dim] = projected.queries.dims();
         let kv_heads = projected.keys.dims()[1];
@@ -167,8 +172,8 @@ impl LayerMemory {
             stored.inplace(|stored| {
                 let [b, kv_heads, capacity, head_dim] = stored.dims();
                 let more = next_capacity(capacity) - capacity;
-                let room = Tensor::zeros([b, kv_heads, more, head_dim], &stored.device());
-                Tensor::cat(vec![stored, room], 2)
+                let empty = Tensor::zeros([b, kv_heads, more, head_dim], &stored.device());
+                Tensor::cat(vec![stored, empty], 2)
             });
         }
     }
@@ -184,14 +189,14 @@ impl LayerMemory {
     }
 }
 
-/// The room that follows when `capacity` own tokens fill theirs: a quarter more, so that little is held without need.
+/// The capacity that follows when `capacity` own tokens fill it: a quarter more, so that little is reserved in vain.
 fn next_capacity(capacity: usize) -> usize {
-    capacity + (capacity / 4).max(FIRST_ROOM)
+    capacity + (capacity / 4).max(FIRST_CAPACITY)
 }
 
-/// The room that a row has when it holds `n_own` tokens of its own.
-pub(in crate::generate) fn room_for(n_own: usize) -> usize {
-    let mut capacity = FIRST_ROOM;
+/// The capacity that a row has when it caches `n_own` tokens of its own.
+pub(in crate::generate) fn capacity_for(n_own: usize) -> usize {
+    let mut capacity = FIRST_CAPACITY;
     while capacity < n_own {
         capacity = next_capacity(capacity);
     }
@@ -201,9 +206,9 @@ pub(in crate::generate) fn room_for(n_own: usize) -> usize {
 /// Writes `new` `[b, kv, 1, head_dim]` at column `n_own` and returns what is filled now.
 fn append(stored: &mut Tensor<4>, new: Tensor<4>, n_own: usize) -> Tensor<4> {
     let [b, kv_heads, _, head_dim] = new.dims();
-    let place = [0..b, 0..kv_heads, n_own..n_own + 1, 0..head_dim];
-    // In place: nobody else holds the buffer while the closure does.
-    stored.inplace(|stored| stored.slice_assign(place, new));
+    let range = [0..b, 0..kv_heads, n_own..n_own + 1, 0..head_dim];
+    // In place: nobody else refers to the buffer meanwhile.
+    stored.inplace(|stored| stored.slice_assign(range, new));
     stored.clone().narrow(2, 0, n_own + 1)
 }
 
@@ -218,11 +223,10 @@ fn padding_mask(batch: &Batch, model: &Vlm) -> Option<Tensor<4>> {
     if batch.lengths().iter().all(|&length| length == t) {
         return None;
     }
-    let columns = batch
-        .lengths()
-        .iter()
-        .flat_map(|&length| (0..t).map(move |column| column < length));
-    let values: Vec<f32> = columns.map(|real| if real { 0.0 } else { f32::NEG_INFINITY }).collect();
+    let mut values: Vec<f32> = Vec::with_capacity(n * t);
+    for &length in batch.lengths() {
+        values.extend((0..t).map(|column| if column < length { 0.0 } else { f32::NEG_INFINITY }));
+    }
     Some(Tensor::from_data(
         TensorData::new(values, [n, 1, 1, t]),
         &model.device(),
@@ -244,16 +248,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_never_much_more_than_what_is_held() {
+    fn capacity_is_never_much_more_than_what_is_cached() {
         assert_eq!(
-            [0, 32, 33, 64, 128, 129, 160].map(room_for),
+            [0, 32, 33, 64, 128, 129, 160].map(capacity_for),
             [32, 32, 64, 64, 128, 160, 160]
         );
         for n_own in [1, 100, 4096, 128_000] {
-            let room = room_for(n_own);
+            let capacity = capacity_for(n_own);
             assert!(
-                n_own <= room && room <= n_own + n_own / 4 + FIRST_ROOM,
-                "{room} for {n_own}"
+                n_own <= capacity && capacity <= n_own + n_own / 4 + FIRST_CAPACITY,
+                "{capacity} for {n_own}"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Long prompts read piece by piece against the same prompts read at once, and what the requests beside them get
+//! Long prompts prefilled in chunks against the same prompts prefilled whole, and what the requests beside them get
 //! meanwhile.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
@@ -43,7 +43,7 @@ impl Prompts {
         Self { model, cases, images }
     }
 
-    /// A case as a request of two completions, called by their seeds.
+    /// A case as a request of two completions, whose ids are their seeds.
     fn request(&self, case: usize, options: &GenerateOptions) -> Request<'_> {
         let seeds = 10 * case as u64..10 * case as u64 + 2;
         Request {
@@ -62,9 +62,9 @@ impl Prompts {
         }
     }
 
-    /// Every completion of every case, prompts of `LONG` read in pieces of so many tokens, others joining two steps
+    /// Every completion of every case, prompts of `LONG` prefilled in chunks of so many tokens, others beginning two steps
     /// after each other.
-    fn sample(&self, piece: Option<usize>, options: &GenerateOptions) -> Completions {
+    fn sample(&self, chunk: Option<usize>, options: &GenerateOptions) -> Completions {
         let mut batch = ContinuousBatch::new(&self.model);
         let mut waiting = 0..self.cases.len();
         let mut completions = Completions::new();
@@ -72,12 +72,12 @@ impl Prompts {
             if step % 2 == 0
                 && let Some(case) = waiting.next()
             {
-                match piece {
+                match chunk {
                     Some(_) if LONG.contains(&case) => batch.begin_prefill(self.request(case, options)).unwrap(),
                     _ => batch.prefill(vec![self.request(case, options)]).unwrap(),
                 }
             }
-            batch.prefill_chunk(piece.unwrap_or(1));
+            batch.prefill_chunk(chunk.unwrap_or(1));
             note(batch.step().unwrap(), &mut completions);
             if batch.n_running() == 0 && !batch.is_prefilling() && waiting.is_empty() {
                 return completions;
@@ -87,7 +87,7 @@ impl Prompts {
     }
 }
 
-/// Tokens by the completions' names.
+/// Tokens by the completions' ids.
 type Completions = BTreeMap<u64, Vec<Token>>;
 
 fn note(events: Vec<Event>, completions: &mut Completions) {
@@ -113,23 +113,23 @@ fn logprobs(tokens: &[Token]) -> Vec<f32> {
 }
 
 #[test]
-fn pieces_of_any_size_make_the_prompt_and_the_others_do_not_notice() {
+fn chunks_of_any_size_make_the_prompt_and_the_others_do_not_notice() {
     for fixture in fixtures() {
         let prompts = Prompts::of(&fixture);
         let whole = prompts.sample(None, &options());
-        // Pieces of one query block and less, of several, and one for all.
-        for piece in [50, 200, 4096] {
-            let pieces = prompts.sample(Some(piece), &options());
+        // Chunks of one query block and less, of several, and one for all.
+        for chunk in [50, 200, 4096] {
+            let chunked = prompts.sample(Some(chunk), &options());
             for (id, expected) in &whole {
-                let got = &pieces[id];
-                assert_eq!(ids(got), ids(expected), "completion {id} with pieces of {piece}");
+                let got = &chunked[id];
+                assert_eq!(ids(got), ids(expected), "completion {id} with chunks of {chunk}");
                 if LONG.contains(&(*id as usize / 10)) {
                     assert_close("log-probabilities", &logprobs(got), &logprobs(expected), 1e-4);
                 } else {
                     assert_eq!(
                         logprobs(got),
                         logprobs(expected),
-                        "completion {id} with pieces of {piece}"
+                        "completion {id} with chunks of {chunk}"
                     );
                 }
             }
@@ -138,21 +138,21 @@ fn pieces_of_any_size_make_the_prompt_and_the_others_do_not_notice() {
 }
 
 #[test]
-fn others_continue_between_pieces_and_a_prompt_whose_completions_have_left_is_read_no_further() {
+fn others_continue_between_chunks_and_a_prompt_whose_completions_have_left_is_dropped() {
     let prompts = Prompts::of(&Fixture::committed());
     let mut batch = ContinuousBatch::new(&prompts.model);
     batch.prefill(vec![prompts.request(0, &options())]).unwrap();
     batch.begin_prefill(prompts.request(1, &options())).unwrap();
     batch.begin_prefill(prompts.request(3, &options())).unwrap();
     let mut completions = Completions::new();
-    let mut read = Vec::new();
+    let mut computed = Vec::new();
     for _ in 0..4 {
-        read.push(batch.prefill_chunk(200));
+        computed.push(batch.prefill_chunk(200));
         note(batch.step().unwrap(), &mut completions);
     }
-    assert_eq!(read[..3], [200; 3], "pieces of the first long prompt");
-    assert_eq!(completions[&0].len(), 4, "a token for each piece");
-    assert_eq!(completions.get(&10).map(Vec::len), Some(1), "read to its end");
+    assert_eq!(computed[..3], [200; 3], "chunks of the first long prompt");
+    assert_eq!(completions[&0].len(), 4, "a token for each chunk");
+    assert_eq!(completions.get(&10).map(Vec::len), Some(1), "prefilled to its end");
 
     batch.abort(30);
     assert!(batch.is_prefilling(), "one completion of the second is still wanted");
