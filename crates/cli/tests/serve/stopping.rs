@@ -10,7 +10,7 @@ fn streamed(server: &Server, n_tokens: usize) -> impl Iterator<Item = String> + 
 }
 
 #[test]
-fn asked_to_stop_it_finishes_what_is_under_way_and_lets_nothing_in() {
+fn on_termination_it_finishes_what_is_under_way_and_admits_nothing() {
     let mut server = Server::start(&[]);
     let mut events = streamed(&server, 600);
     events.next().expect("an event");
@@ -28,7 +28,7 @@ fn asked_to_stop_it_finishes_what_is_under_way_and_lets_nothing_in() {
 }
 
 #[test]
-fn what_takes_too_long_is_cut_off_and_the_exit_code_says_so() {
+fn what_takes_too_long_is_truncated_and_the_exit_code_says_so() {
     let mut server = Server::start(&["--shutdown-timeout", "0"]);
     let mut events = streamed(&server, 4000);
     events.next().expect("an event");

@@ -75,11 +75,11 @@ fn variables_say_what_the_template_makes_of_the_messages() {
 
 #[test]
 fn published_templates_number_images_on_request() {
-    let images: Vec<Value> = ["a.png", "c.png"]
+    let parts: Vec<Value> = ["a.png", "c.png"]
         .iter()
         .map(|name| image_part(&data_url(&fs_err::read(images().join(name)).unwrap())))
         .collect();
-    let content = json!([images[0], images[1], { "type": "text", "text": "Hi" }]);
+    let content = json!([parts[0], parts[1], { "type": "text", "text": "Hi" }]);
     let messages = json!([{ "role": "user", "content": content }]);
     let n_prompt = |family: &Path, variables: Value| ask(&Server::of(family, &[]), &messages, &variables).1;
     let fixtures = images().join("../..");
@@ -87,7 +87,7 @@ fn published_templates_number_images_on_request() {
     let (without, with) = (json!({ "add_vision_id": false }), json!({ "add_vision_id": true }));
     let (plain, numbered) = (n_prompt(&qwen, without.clone()), n_prompt(&qwen, with.clone()));
     assert!(numbered > plain, "{numbered} {plain}");
-    // The original layout of InternVL has a template of its own, which asks for no variable.
+    // The original layout of InternVL has a template of its own, which reads no variable.
     let internvl = fixtures.join("internvl2_5/model");
     assert_eq!(n_prompt(&internvl, with), n_prompt(&internvl, without));
 }
