@@ -2,7 +2,7 @@
 //! the prompts of `forge` and `judge` by the world's rules. It reads their blocks, and images by their titles.
 
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
-use align::forge::Prompt;
+use align::forge::PromptTemplate;
 use align::types::{Item, ItemKind, Message, image_paths};
 use align::verdict::{Decision, Judge, Judgement, Verdict};
 use rand::{RngExt, SeedableRng};
@@ -97,7 +97,7 @@ fn answer(request: &ChatRequest) -> Option<String> {
 
 impl Task {
     fn block(&self, name: &str) -> Option<&str> {
-        Prompt::block(&self.text, name)
+        PromptTemplate::block(&self.text, name)
     }
 
     /// The things of the block of that name, in order.

@@ -1,18 +1,20 @@
-//! How stages ask models: JSON by a schema, repaired once; the answer's fields, read with words that a model can mend
-//! them by.
+//! How stages ask models: JSON by a schema, repaired once; the answer's fields are read with errors that a model can
+//! repair them by.
 
 use std::path::PathBuf;
 
-use super::{Draft, Forge, ForgeError, Maker, Prompt};
+use super::draft::{Draft, Maker};
+use super::job::{Forge, ForgeError};
+use super::prompt::PromptTemplate;
 use crate::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ask, json_object};
 use crate::progress::Progress;
 use crate::training::derive_seed;
-use crate::types::{Message, Part, Role};
+use crate::types::Message;
 
-/// A question: what it is about, the pictures shown, the words.
+/// A question: what it is about, its images, its words.
 pub(super) struct Question {
     pub id: String,
-    pub pictures: Vec<PathBuf>,
+    pub images: Vec<PathBuf>,
     pub text: String,
 }
 
@@ -51,18 +53,10 @@ impl Forge<'_> {
     }
 
     fn request(&self, asked: &Asked, question: &Question) -> ChatRequest {
-        let pictures = question.pictures.iter().map(|picture| Part::Image {
-            image: self.folder.join(picture),
-        });
-        let text = Part::Text {
-            text: question.text.clone(),
-        };
+        let images = question.images.iter().map(|image| self.folder.join(image)).collect();
         ChatRequest {
             id: question.id.clone(),
-            messages: vec![Message {
-                role: Role::User,
-                content: pictures.chain([text]).collect(),
-            }],
+            messages: vec![Message::of_user(images, question.text.clone())],
             params: ChatParams {
                 temperature: asked.temperature,
                 max_tokens: self.config.max_tokens,
@@ -74,7 +68,7 @@ impl Forge<'_> {
 }
 
 /// The note of a model's part in a draft.
-pub(super) fn maker(stage: &str, model: &str, prompt: Prompt) -> Maker {
+pub(super) fn maker(stage: &str, model: &str, prompt: PromptTemplate) -> Maker {
     Maker {
         stage: stage.to_owned(),
         model: model.to_owned(),
@@ -109,12 +103,12 @@ pub(super) fn check_objects(objects: &[String], most: usize) -> Result<(), Strin
     Ok(())
 }
 
-/// How pictures are counted in words.
+/// How images are counted in words.
 const ORDINALS: [&str; 9] = [
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth",
 ];
 
-/// Checks that a query speaks of every picture and names no thing.
+/// Checks that a query speaks of every image and names no thing.
 pub(super) fn check_query(field: &str, query: &str, objects: &[String]) -> Result<(), String> {
     let words = spaced(query);
     for ordinal in &ORDINALS[..objects.len().min(ORDINALS.len())] {
@@ -145,7 +139,7 @@ pub(super) fn spaced(text: &str) -> String {
 pub(super) fn apply<T>(
     drafts: &mut [Draft],
     asked: &Asked,
-    prompt: Prompt,
+    prompt: PromptTemplate,
     outcomes: Vec<Result<T, String>>,
     mut on_answer: impl FnMut(&mut Draft, T),
 ) {

@@ -1,27 +1,28 @@
-//! Stage 8: no sub-category holds more hazardous items than its target.
+//! Stage 8: no subcategory holds more hazardous items than its target.
 
 use std::collections::HashMap;
 
-use super::stage::keep_pairs;
-use super::{Draft, Forge};
+use super::draft::{Draft, keep_pairs};
+use super::job::{Forge, ForgeError};
+use crate::progress::Progress;
 use crate::training::derive_seed;
 use crate::types::ItemKind;
 
 const STAGE: &str = "balanced";
 
 /// Rejects what is over a target, chosen by a hash of the item's id, and the twins.
-pub(super) fn balance(forge: &Forge, mut drafts: Vec<Draft>) -> Vec<Draft> {
+pub(super) fn balance(
+    forge: &Forge,
+    mut drafts: Vec<Draft>,
+    _progress: &mut dyn Progress,
+) -> Result<Vec<Draft>, ForgeError> {
     let mut by_subcategory: HashMap<String, Vec<(u64, usize)>> = HashMap::new();
-    for (index, draft) in drafts
-        .iter()
-        .enumerate()
-        .filter(|(_, draft)| draft.kind == ItemKind::Hazardous)
-    {
-        let order = derive_seed(forge.config.seed, &format!("balance {}", draft.id), &[]);
-        by_subcategory
-            .entry(draft.subcategory.clone())
-            .or_default()
-            .push((order, index));
+    for (index, draft) in drafts.iter().enumerate() {
+        if draft.kind == ItemKind::Hazardous {
+            let order = derive_seed(forge.config.seed, &format!("balance {}", draft.id), &[]);
+            let items = by_subcategory.entry(draft.subcategory.clone()).or_default();
+            items.push((order, index));
+        }
     }
     for (_, subcategory) in forge.taxonomy.subcategories().filter(|(_, one)| one.target > 0) {
         let Some(items) = by_subcategory.get_mut(&subcategory.name) else {
@@ -30,9 +31,9 @@ pub(super) fn balance(forge: &Forge, mut drafts: Vec<Draft>) -> Vec<Draft> {
         items.sort_unstable();
         for (_, index) in items.iter().skip(subcategory.target) {
             let target = format!("{}: {}", subcategory.name, subcategory.target);
-            drafts[*index].reject(STAGE, "over its sub-category's target", target);
+            drafts[*index].reject(STAGE, "over its subcategory's target", target);
         }
     }
     keep_pairs(&mut drafts, STAGE);
-    drafts
+    Ok(drafts)
 }

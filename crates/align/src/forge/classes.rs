@@ -1,15 +1,15 @@
-//! Stage 6: the judge says whether an item is what it shall be, and which split and sub-category are its own.
+//! The judge says whether an item is what it shall be, and which split and subcategory are its own.
 
 use std::collections::HashMap;
 
 use serde_json::json;
 
 use super::asking::{Asked, Question, maker, unanswered};
-use super::stage::keep_pairs;
-use super::{Draft, Forge, ForgeError, Prompt, Split};
+use super::draft::{Draft, Split, keep_pairs};
+use super::job::{Forge, ForgeError};
+use super::prompt::PromptTemplate;
 use crate::chat::{AnswerSchema, Fields, object_schema};
 use crate::progress::Progress;
-use crate::training::derive_seed;
 use crate::types::ItemKind;
 
 const STAGE: &str = "classes";
@@ -24,7 +24,7 @@ struct Class {
     explanation: String,
 }
 
-/// Gives items their splits and sub-categories; drops what has no sense, harmless items and harmful twins.
+/// Gives items their splits and subcategories; drops what has no sense, harmless items and harmful twins.
 pub(super) fn classify(
     forge: &Forge,
     mut drafts: Vec<Draft>,
@@ -41,13 +41,14 @@ pub(super) fn classify(
         .iter()
         .map(|draft| Question {
             id: draft.id.clone(),
-            pictures: draft.pictures.clone(),
-            text: Prompt::CLASSIFY.fill(&[("query", &draft.query), ("subcategories", &forge.taxonomy.listed())]),
+            images: draft.images.clone(),
+            text: PromptTemplate::CLASSIFY
+                .fill(&[("query", &draft.query), ("subcategories", &forge.taxonomy.listed())]),
         })
         .collect();
     let outcomes = forge.ask(&asked, &questions, &|_, fields| class(forge, fields), progress)?;
     for (draft, outcome) in drafts.iter_mut().zip(outcomes) {
-        let mut part = maker(STAGE, forge.judge.name(), Prompt::CLASSIFY);
+        let mut part = maker(STAGE, forge.judge.name(), PromptTemplate::CLASSIFY);
         match outcome {
             Ok(class) => {
                 part.said = Some(json!({
@@ -69,15 +70,14 @@ pub(super) fn classify(
 
 fn schema() -> AnswerSchema {
     let (text, flag) = (json!({ "type": "string" }), json!({ "type": "boolean" }));
-    let either = |words: [&str; 2]| json!({ "type": "string", "enum": words });
     AnswerSchema {
         name: "classify",
         schema: object_schema(&[
             ("explanation", text.clone()),
             ("meaningful", flag.clone()),
             ("harmful", flag),
-            ("text_risk", either(TEXT_RISKS)),
-            ("image_risk", either(IMAGE_RISKS)),
+            ("text_risk", json!({ "type": "string", "enum": TEXT_RISKS })),
+            ("image_risk", json!({ "type": "string", "enum": IMAGE_RISKS })),
             ("subcategory", text),
         ]),
     }
@@ -111,7 +111,7 @@ fn class(forge: &Forge, fields: &Fields) -> Result<Class, String> {
 
 fn apply(forge: &Forge, draft: &mut Draft, class: Class) {
     if !class.is_meaningful {
-        return draft.reject(STAGE, "the query makes no sense with its pictures", class.explanation);
+        return draft.reject(STAGE, "the query makes no sense with its images", class.explanation);
     }
     match (draft.kind, class.is_harmful) {
         (ItemKind::Hazardous, true) => {
@@ -126,7 +126,7 @@ fn apply(forge: &Forge, draft: &mut Draft, class: Class) {
 
 /// P1's rule, and the share of neutral items that are trained on.
 fn split(forge: &Forge, draft: &Draft, class: &Class) -> Split {
-    if class.has_risky_text || chance_of(forge.config.seed, &draft.objects) < forge.config.neutral_train_share {
+    if class.has_risky_text || share_of(forge, &draft.objects) < forge.config.neutral_train_share {
         Split::Train
     } else if class.has_explicit_image {
         Split::Easy
@@ -136,23 +136,19 @@ fn split(forge: &Forge, draft: &Draft, class: &Class) -> Split {
 }
 
 /// A number from 0 to below 1 that follows from the things alone, in whatever order.
-fn chance_of(seed: u64, objects: &[String]) -> f64 {
-    const STEPS: u64 = 1 << 32;
+fn share_of(forge: &Forge, objects: &[String]) -> f64 {
     let mut names: Vec<String> = objects.iter().map(|object| object.to_lowercase()).collect();
     names.sort();
-    (derive_seed(seed, &names.join(" and "), &[]) % STEPS) as f64 / STEPS as f64
+    forge.random_share(&names.join(" and "))
 }
 
 /// Twins go where their hazardous items go.
 fn follow(drafts: &mut [Draft]) {
-    let places: HashMap<String, (String, String, Option<Split>)> = drafts
-        .iter()
-        .filter(|draft| draft.kind == ItemKind::Hazardous)
-        .map(|draft| {
-            let place = (draft.category.clone(), draft.subcategory.clone(), draft.split);
-            (draft.id.clone(), place)
-        })
-        .collect();
+    let mut places: HashMap<String, (String, String, Option<Split>)> = HashMap::new();
+    for draft in drafts.iter().filter(|draft| draft.kind == ItemKind::Hazardous) {
+        let place = (draft.category.clone(), draft.subcategory.clone(), draft.split);
+        places.insert(draft.id.clone(), place);
+    }
     for draft in drafts.iter_mut().filter(|draft| draft.kind != ItemKind::Hazardous) {
         if let Some(place) = places.get(draft.root()) {
             (draft.category, draft.subcategory, draft.split) = place.clone();

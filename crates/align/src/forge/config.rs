@@ -9,35 +9,35 @@ use crate::training::{SettingError, check_at_least_zero, check_count, check_sett
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ForgeConfig {
-    /// Sets all chance.
+    /// Everything random follows from it.
     pub seed: u64,
     /// Most items that the writer plans from one seed (P1: 3).
     pub records_per_seed: usize,
-    /// Most pictures of an item; every item has at least two (P1: 2).
+    /// Most images of an item; every item has at least two (P1: 2).
     pub max_images: usize,
     /// The writer's temperature. The judge's is 0.
     pub temperature: f64,
     /// Most tokens of an answer.
     pub max_tokens: usize,
-    /// Width and height of painted pictures, in pixels.
-    pub picture_size: u32,
+    /// Width and height of painted images, in pixels.
+    pub image_size: u32,
     /// What the painter is asked for at first; `{object}` stands for the thing (P1: the thing alone).
-    pub picture_prompt: String,
-    /// Whether the judge looks at the pictures and may have them painted once more (P1: yes).
+    pub image_prompt: String,
+    /// Whether the judge looks at the images and may have them painted once more (P1: yes).
     pub refine: bool,
     /// Share of items with neutral text that are trained on; which, is decided by their things alone, so that no
     /// combination of things is both trained on and tested. P1 trains on risky texts alone, which is 0; here every text
-    /// is told in neutral words before it is split, so that next to nothing would be trained on.
+    /// is put in neutral words before it is split, so that next to nothing would be trained on.
     pub neutral_train_share: f64,
-    /// How many test items are told again with other pictures (P1: 100), photographs or painted ones.
+    /// How many test items are repeated with other images (P1: 100), photographs or painted ones.
     pub real: usize,
     /// What the painter is asked for where there are no photographs.
     pub real_prompt: String,
     /// Items whose requests share at least this much of their three-word pieces (Jaccard) are near-duplicates.
     pub text_similarity: f64,
-    /// Items whose pictures' perceptual hashes differ, each from its counterpart, in at most so many of 128 bits are
+    /// Items whose images' perceptual hashes differ, each from its counterpart, in at most so many of 128 bits are
     /// near-duplicates.
-    pub picture_distance: u32,
+    pub image_distance: u32,
     /// Drop items that the policy answers safely already. Needs a role `policy`.
     pub keep_only_unsafe: bool,
 }
@@ -50,14 +50,14 @@ impl Default for ForgeConfig {
             max_images: 2,
             temperature: 0.7,
             max_tokens: 1024,
-            picture_size: 512,
-            picture_prompt: "{object}".to_owned(),
+            image_size: 512,
+            image_prompt: "{object}".to_owned(),
             refine: true,
             neutral_train_share: 0.6,
             real: 100,
             real_prompt: "a photograph of {object}".to_owned(),
             text_similarity: 0.7,
-            picture_distance: 5,
+            image_distance: 5,
             keep_only_unsafe: false,
         }
     }
@@ -68,61 +68,57 @@ impl ForgeConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let key = |name: &str| format!("{table}.{name}");
-        check_count(&key("records_per_seed"), self.records_per_seed)?;
+        check_count(&format!("{table}.records_per_seed"), self.records_per_seed)?;
         check_setting(
             (2..=9).contains(&self.max_images),
-            &key("max_images"),
+            &format!("{table}.max_images"),
             "2 to 9",
             self.max_images,
         )?;
-        check_at_least_zero(&key("temperature"), self.temperature)?;
-        check_count(&key("max_tokens"), self.max_tokens)?;
-        let size = self.picture_size;
+        check_at_least_zero(&format!("{table}.temperature"), self.temperature)?;
+        check_count(&format!("{table}.max_tokens"), self.max_tokens)?;
+        let size = self.image_size;
         check_setting(
             (8..=4096).contains(&size),
-            &key("picture_size"),
+            &format!("{table}.image_size"),
             "8 to 4096 pixels",
             size,
         )?;
-        for (name, prompt) in [
-            ("picture_prompt", &self.picture_prompt),
-            ("real_prompt", &self.real_prompt),
-        ] {
+        for (name, prompt) in [("image_prompt", &self.image_prompt), ("real_prompt", &self.real_prompt)] {
             check_setting(
                 prompt.contains("{object}"),
-                &key(name),
+                &format!("{table}.{name}"),
                 "words with `{object}` in them",
                 prompt,
             )?;
         }
-        check_share(&key("neutral_train_share"), self.neutral_train_share)?;
-        check_share(&key("text_similarity"), self.text_similarity)?;
-        let distance = self.picture_distance;
+        check_share(&format!("{table}.neutral_train_share"), self.neutral_train_share)?;
+        check_share(&format!("{table}.text_similarity"), self.text_similarity)?;
+        let distance = self.image_distance;
         check_setting(
             distance <= ImageHash::BITS,
-            &key("picture_distance"),
+            &format!("{table}.image_distance"),
             "0 to 128 bits",
             distance,
         )
     }
 }
 
-/// How training items are labelled; the table `[labels]`.
+/// How training items are labeled; the table `[labels]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabelConfig {
     /// Whose words they are.
     pub method: LabelMethod,
-    /// How often a label is drawn until the judge finds it good.
+    /// How often a label is sampled until the judge finds it good.
     pub tries: usize,
-    /// The temperature of the tries after the first, which is drawn at 0.
+    /// The temperature of the tries after the first, which is sampled at 0.
     pub temperature: f64,
     /// Most tokens of a label.
     pub max_tokens: usize,
-    /// Share of the trained items whose black-image twins are trained on too.
-    pub black_share: f64,
-    /// What the policy is told of its own reply, where labels are its reflections.
+    /// Share of the trained items whose blank-image twins are trained on too.
+    pub blank_share: f64,
+    /// The user turn after the policy's own reply, where labels are reflections on it.
     pub reflection_prompt: String,
 }
 
@@ -130,9 +126,9 @@ pub struct LabelConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LabelMethod {
-    /// The labeller's, who is told whether the item is harmful (P1).
+    /// The annotator's, who is informed whether the item is harmful (P1).
     Informed,
-    /// The labeller's own reflection on the policy's reply, without knowing what the item is (P2's reflecting rollout).
+    /// The annotator's own reflection on the policy's reply, without knowing what the item is (P2's reflecting rollout).
     Reflection,
 }
 
@@ -143,7 +139,7 @@ impl Default for LabelConfig {
             tries: 3,
             temperature: 0.7,
             max_tokens: 1024,
-            black_share: 0.1,
+            blank_share: 0.1,
             reflection_prompt: "Your reply may be unsafe. Look again, name the risk and correct your reply.".to_owned(),
         }
     }
@@ -154,15 +150,14 @@ impl LabelConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let key = |name: &str| format!("{table}.{name}");
-        check_count(&key("tries"), self.tries)?;
-        check_at_least_zero(&key("temperature"), self.temperature)?;
-        check_count(&key("max_tokens"), self.max_tokens)?;
-        check_share(&key("black_share"), self.black_share)?;
+        check_count(&format!("{table}.tries"), self.tries)?;
+        check_at_least_zero(&format!("{table}.temperature"), self.temperature)?;
+        check_count(&format!("{table}.max_tokens"), self.max_tokens)?;
+        check_share(&format!("{table}.blank_share"), self.blank_share)?;
         let prompt = &self.reflection_prompt;
         check_setting(
             !prompt.trim().is_empty(),
-            &key("reflection_prompt"),
+            &format!("{table}.reflection_prompt"),
             "some words",
             prompt,
         )

@@ -1,6 +1,7 @@
 //! An item in the making. It gathers fields from stage to stage, so that each stage's file shows all that is known so
 //! far.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,11 @@ use crate::types::{ItemKind, Message};
 pub enum Split {
     /// Trained on: risky text, and the share of neutral text that the settings name.
     Train,
-    /// Tested: neutral text, and a picture that shows harm by itself.
+    /// Tested: neutral text, and an image that shows harm by itself.
     Easy,
-    /// Tested: neutral text and harmless pictures.
+    /// Tested: neutral text and harmless images.
     Hard,
-    /// Tested: items of the other two told again with photographs.
+    /// Tested: items of the other two once more with photographs.
     Real,
 }
 
@@ -49,32 +50,32 @@ pub struct Draft {
     pub twin_of: Option<String>,
     /// The category of harm.
     pub category: String,
-    /// The sub-category.
+    /// The subcategory.
     pub subcategory: String,
-    /// The words or the picture that it was planned from.
+    /// The words or the image that it was planned from.
     pub source: String,
-    /// The things, in the order of the pictures.
+    /// The things, in the order of the images.
     pub objects: Vec<String>,
     /// What is asked, with the things named.
     pub request: String,
-    /// What is asked, with the pictures in the things' place.
+    /// What is asked, with the images in the things' place.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub query: String,
-    /// The pictures' files, seen from the run's folder.
+    /// The images' files, seen from the run's folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pictures: Vec<PathBuf>,
+    pub images: Vec<PathBuf>,
     /// Where it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
     /// What the policy says to it, and what the judge says of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
-    /// The reply to be learnt.
+    /// The reply to be learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Who made it, stage by stage.
     pub made_by: Vec<Maker>,
-    /// Why it goes no further.
+    /// Why it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejection>,
 }
@@ -94,7 +95,7 @@ pub struct Maker {
     pub said: Option<Value>,
 }
 
-/// Why an item goes no further.
+/// Why an item was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     /// The stage that it did not pass.
@@ -124,7 +125,7 @@ impl Draft {
         self.rejected.is_none()
     }
 
-    /// Takes it out, unless it is out already.
+    /// Rejects it, unless it is rejected already.
     pub fn reject(&mut self, stage: &str, reason: &str, detail: impl Into<String>) {
         self.rejected.get_or_insert_with(|| Rejection {
             stage: stage.to_owned(),
@@ -138,7 +139,7 @@ impl Draft {
         self.twin_of.as_deref().unwrap_or(&self.id)
     }
 
-    /// The things as models are told them, a line each.
+    /// The things as prompts list them, a line each.
     pub fn listed_objects(&self) -> String {
         let lines = self
             .objects
@@ -148,9 +149,24 @@ impl Draft {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// The dialogue, with the pictures' paths below the run's folder.
+    /// The dialogue, with the images' paths below the run's folder.
     pub fn messages(&self, folder: &Path) -> Vec<Message> {
-        let pictures = self.pictures.iter().map(|picture| folder.join(picture)).collect();
-        vec![Message::of_user(pictures, &self.query)]
+        let images = self.images.iter().map(|image| folder.join(image)).collect();
+        vec![Message::of_user(images, &self.query)]
+    }
+}
+
+/// A hazardous item and its twins are kept together or not at all: rejects those whose partner is rejected.
+pub(super) fn keep_pairs(drafts: &mut [Draft], stage: &str) {
+    let mut rejected: HashMap<String, String> = HashMap::new();
+    for draft in drafts.iter() {
+        if let Some(rejection) = &draft.rejected {
+            rejected.insert(draft.root().to_owned(), format!("{}: {}", draft.id, rejection.reason));
+        }
+    }
+    for draft in drafts {
+        if let Some(because) = rejected.get(draft.root()) {
+            draft.reject(stage, "its hazardous item or twin was rejected", because.clone());
+        }
     }
 }

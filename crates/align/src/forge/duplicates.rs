@@ -1,11 +1,12 @@
-//! Stage 7: near-duplicates go: of items that say or show nearly the same, the first stays.
+//! Near-duplicates: of items that say or show nearly the same, the first is kept.
 
 use std::collections::{HashMap, HashSet};
 
 use super::asking::spaced;
-use super::stage::keep_pairs;
-use super::{Draft, Forge};
+use super::draft::{Draft, keep_pairs};
+use super::job::{Forge, ForgeError};
 use crate::decontamination::image::{GrayImage, ImageHash};
+use crate::progress::Progress;
 use crate::types::ItemKind;
 
 const STAGE: &str = "unique";
@@ -13,9 +14,13 @@ const STAGE: &str = "unique";
 const PIECE_WORDS: usize = 3;
 
 /// Rejects hazardous items that are near-duplicates of earlier ones, and their twins.
-pub(super) fn drop(forge: &Forge, mut drafts: Vec<Draft>) -> Vec<Draft> {
+pub(super) fn reject(
+    forge: &Forge,
+    mut drafts: Vec<Draft>,
+    _progress: &mut dyn Progress,
+) -> Result<Vec<Draft>, ForgeError> {
     let mut texts = Texts::default();
-    let mut pictures: Vec<(String, Hashes)> = Vec::new();
+    let mut images: Vec<(String, Hashes)> = Vec::new();
     for draft in drafts.iter_mut().filter(|draft| draft.kind == ItemKind::Hazardous) {
         let pieces = pieces(&format!("{} {}", draft.request, draft.query));
         if let Some((earlier, similarity)) = texts.most_similar(&pieces)
@@ -31,20 +36,20 @@ pub(super) fn drop(forge: &Forge, mut drafts: Vec<Draft>) -> Vec<Draft> {
         let hashes = match hashes(forge, draft) {
             Ok(hashes) => hashes,
             Err(problem) => {
-                draft.reject(STAGE, "a picture cannot be read", problem);
+                draft.reject(STAGE, "an image cannot be read", problem);
                 continue;
             }
         };
-        let limit = forge.config.picture_distance;
-        if let Some((earlier, _)) = pictures.iter().find(|(_, others)| are_near(&hashes, others, limit)) {
-            draft.reject(STAGE, "nearly the pictures of an earlier item", earlier.clone());
+        let limit = forge.config.image_distance;
+        if let Some((earlier, _)) = images.iter().find(|(_, others)| are_near(&hashes, others, limit)) {
+            draft.reject(STAGE, "nearly the images of an earlier item", earlier.clone());
             continue;
         }
         texts.add(&draft.id, pieces);
-        pictures.push((draft.id.clone(), hashes));
+        images.push((draft.id.clone(), hashes));
     }
     keep_pairs(&mut drafts, STAGE);
-    drafts
+    Ok(drafts)
 }
 
 /// Every run of three words; of shorter texts, the whole.
@@ -79,41 +84,41 @@ impl Texts {
         for index in pieces.iter().filter_map(|piece| self.by_piece.get(piece)).flatten() {
             *shared.entry(*index).or_default() += 1;
         }
-        let similarity = |index: usize, shared: usize| {
-            let union = self.names[index].1 + pieces.len() - shared;
-            shared as f64 / union as f64
-        };
         shared
             .into_iter()
-            .map(|(index, shared)| (similarity(index, shared), index))
+            .map(|(index, shared)| {
+                let union = self.names[index].1 + pieces.len() - shared;
+                (shared as f64 / union as f64, index)
+            })
             .max_by(|one, other| one.0.total_cmp(&other.0).then(other.1.cmp(&one.1)))
             .map(|(similarity, index)| (self.names[index].0.as_str(), similarity))
     }
 }
 
-/// A hash for each picture; none for a blank one.
+/// A hash for each image; none for a blank one.
 type Hashes = Vec<Option<ImageHash>>;
 
 fn hashes(forge: &Forge, draft: &Draft) -> Result<Hashes, String> {
-    let hash = |picture: &std::path::PathBuf| {
-        let path = forge.folder.join(picture);
+    let mut hashes = Vec::new();
+    for image in &draft.images {
+        let path = forge.folder.join(image);
         let bytes = fs_err::read(&path).map_err(|error| error.to_string())?;
-        let picture = image::load_from_memory(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
-        let picture = picture.to_rgb8();
-        let grey = GrayImage::from_rgb(picture.width() as usize, picture.as_raw());
-        Ok(grey.as_ref().and_then(ImageHash::of))
-    };
-    draft.pictures.iter().map(hash).collect()
+        let image = image::load_from_memory(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        let image = image.to_rgb8();
+        let gray = GrayImage::from_rgb(image.width() as usize, image.as_raw());
+        hashes.push(gray.as_ref().and_then(ImageHash::of));
+    }
+    Ok(hashes)
 }
 
-/// Whether each picture is near its counterpart.
+/// Whether each image is near its counterpart.
 fn are_near(one: &[Option<ImageHash>], other: &[Option<ImageHash>], limit: u32) -> bool {
-    let is_near = |pair: (&Option<ImageHash>, &Option<ImageHash>)| match pair {
-        (Some(one), Some(other)) => one.distance(*other) <= limit,
-        (None, None) => true,
-        _ => false,
-    };
-    one.len() == other.len() && one.iter().zip(other).all(is_near)
+    one.len() == other.len()
+        && one.iter().zip(other).all(|pair| match pair {
+            (Some(one), Some(other)) => one.distance(*other) <= limit,
+            (None, None) => true,
+            _ => false,
+        })
 }
 
 #[cfg(test)]

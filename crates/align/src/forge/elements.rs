@@ -1,19 +1,22 @@
-//! Stage 1: items planned from words or pictures: a request and the things in it.
+//! Items planned from words or images: a request and the things in it.
 
 use serde_json::{Value, json};
 
 use super::asking::{Asked, Question, check_objects, maker, spaced, unanswered};
-use super::{Draft, Forge, ForgeError, Prompt, Rejection, Seed};
+use super::draft::{Draft, Rejection};
+use super::job::{Forge, ForgeError};
+use super::prompt::PromptTemplate;
+use super::seed::Seed;
 use crate::chat::{AnswerSchema, Fields, object_schema};
 use crate::progress::Progress;
 use crate::types::ItemKind;
 
 const STAGE: &str = "elements";
 
-/// An item as the writer plans it, or what is wrong with it.
-type Record = Result<Planned, String>;
+/// An item as the writer plans it, or why it cannot be used.
+type Outcome = Result<Plan, String>;
 
-struct Planned {
+struct Plan {
     category: String,
     subcategory: String,
     request: String,
@@ -21,7 +24,7 @@ struct Planned {
 }
 
 /// Plans items from every seed. A seed without any usable plan leaves one rejected draft.
-pub(super) fn plan(forge: &Forge, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn plan(forge: &Forge, _drafts: Vec<Draft>, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
     let asked = Asked {
         stage: STAGE,
         role: "writer",
@@ -30,16 +33,19 @@ pub(super) fn plan(forge: &Forge, progress: &mut dyn Progress) -> Result<Vec<Dra
         temperature: forge.config.temperature,
     };
     let questions: Vec<Question> = forge.seeds.iter().map(|seed| question(forge, seed)).collect();
-    let read = |index: usize, fields: &Fields| records(forge, &forge.seeds[index], fields);
-    let outcomes = forge.ask(&asked, &questions, &read, progress)?;
+    let outcomes = forge.ask(
+        &asked,
+        &questions,
+        &|index, fields| plans(forge, &forge.seeds[index], fields),
+        progress,
+    )?;
     let mut drafts = Vec::new();
     for (seed, outcome) in forge.seeds.iter().zip(outcomes) {
         match outcome {
-            Ok(records) => {
-                let records = records.into_iter().enumerate();
-                drafts.extend(
-                    records.map(|(index, record)| draft(forge, seed, index, record, "a plan that cannot be used")),
-                );
+            Ok(plans) => {
+                for (index, plan) in plans.into_iter().enumerate() {
+                    drafts.push(draft(forge, seed, index, plan, "a plan that cannot be used"));
+                }
             }
             Err(reason) => drafts.push(draft(forge, seed, 0, Err(reason), &unanswered("writer"))),
         }
@@ -47,11 +53,11 @@ pub(super) fn plan(forge: &Forge, progress: &mut dyn Progress) -> Result<Vec<Dra
     Ok(drafts)
 }
 
-fn prompt(seed: &Seed) -> Prompt {
+fn prompt(seed: &Seed) -> PromptTemplate {
     if seed.image.is_some() {
-        Prompt::ELEMENTS_IMAGE
+        PromptTemplate::ELEMENTS_IMAGE
     } else {
-        Prompt::ELEMENTS_TEXT
+        PromptTemplate::ELEMENTS_TEXT
     }
 }
 
@@ -65,7 +71,7 @@ fn question(forge: &Forge, seed: &Seed) -> Question {
     ]);
     Question {
         id: seed.id.clone(),
-        pictures: seed.image.iter().cloned().collect(),
+        images: seed.image.iter().cloned().collect(),
         text,
     }
 }
@@ -84,23 +90,23 @@ fn schema() -> AnswerSchema {
     }
 }
 
-/// Every record of an answer; an answer without a single usable one is to be mended.
-fn records(forge: &Forge, seed: &Seed, fields: &Fields) -> Result<Vec<Record>, String> {
-    let records: Vec<Record> = fields
+/// Every plan of an answer; an answer without a single usable one is to be repaired.
+fn plans(forge: &Forge, seed: &Seed, fields: &Fields) -> Result<Vec<Outcome>, String> {
+    let plans: Vec<Outcome> = fields
         .list("records")?
         .iter()
         .take(forge.config.records_per_seed)
-        .map(|value| record(forge, seed, value))
+        .map(|value| usable(forge, seed, value))
         .collect();
-    let first_fault = records.iter().find_map(|record| record.as_ref().err());
-    match first_fault {
-        Some(fault) if records.iter().all(Result::is_err) => Err(fault.clone()),
-        None if records.is_empty() => Err("field `records`: expected at least one, got none".to_owned()),
-        _ => Ok(records),
+    let first_problem = plans.iter().find_map(|plan| plan.as_ref().err());
+    match first_problem {
+        Some(problem) if plans.iter().all(Result::is_err) => Err(problem.clone()),
+        None if plans.is_empty() => Err("field `records`: expected at least one, got none".to_owned()),
+        _ => Ok(plans),
     }
 }
 
-fn record(forge: &Forge, seed: &Seed, value: &Value) -> Record {
+fn usable(forge: &Forge, seed: &Seed, value: &Value) -> Outcome {
     let object = value
         .as_object()
         .ok_or_else(|| format!("field `records`: expected objects, got {value}"))?;
@@ -121,7 +127,7 @@ fn record(forge: &Forge, seed: &Seed, value: &Value) -> Record {
             "field `request`: expected \"{missing}\" to be named in it, got \"{request}\""
         ));
     }
-    Ok(Planned {
+    Ok(Plan {
         category: category.name.clone(),
         subcategory: subcategory.name.clone(),
         request: request.to_owned(),
@@ -129,12 +135,12 @@ fn record(forge: &Forge, seed: &Seed, value: &Value) -> Record {
     })
 }
 
-fn draft(forge: &Forge, seed: &Seed, index: usize, record: Record, reason: &str) -> Draft {
+fn draft(forge: &Forge, seed: &Seed, index: usize, outcome: Outcome, reason: &str) -> Draft {
     let image = seed.image.as_ref().map(|image| image.display().to_string());
-    let (planned, rejected) = match record {
-        Ok(planned) => (planned, None),
+    let (plan, rejected) = match outcome {
+        Ok(plan) => (plan, None),
         Err(detail) => (
-            Planned {
+            Plan {
                 category: String::new(),
                 subcategory: seed.subcategory.clone().unwrap_or_default(),
                 request: String::new(),
@@ -151,13 +157,13 @@ fn draft(forge: &Forge, seed: &Seed, index: usize, record: Record, reason: &str)
         id: format!("{}-{}", seed.id, index + 1),
         kind: ItemKind::Hazardous,
         twin_of: None,
-        category: planned.category,
-        subcategory: planned.subcategory,
+        category: plan.category,
+        subcategory: plan.subcategory,
         source: seed.text.clone().or(image).unwrap_or_default(),
-        objects: planned.objects,
-        request: planned.request,
+        objects: plan.objects,
+        request: plan.request,
         query: String::new(),
-        pictures: Vec::new(),
+        images: Vec::new(),
         split: None,
         probe: None,
         label: None,

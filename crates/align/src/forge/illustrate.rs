@@ -1,122 +1,103 @@
-//! Stage 5: a picture of each thing: painted in up to two rounds, or found in a folder. Pictures stand below `images/`
-//! under the hash of their content.
+//! An image of each thing: painted in up to two rounds, or found in a folder. Images stand below `images/` under the hash
+//! of their content.
 
-use std::path::{Path, PathBuf};
+mod finding;
+mod painting;
+mod wanted;
 
-use serde_json::json;
-use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
-use super::asking::{Asked, Question, maker, spaced, unanswered};
-use super::stage::keep_pairs;
-use super::{Draft, Forge, ForgeError, Maker, Prompt};
-use crate::chat::{AnswerSchema, Fields, object_schema};
-use crate::paint::{PaintRequest, Painting};
+use super::draft::{Draft, keep_pairs};
+use super::job::{Forge, ForgeError};
 use crate::progress::Progress;
-use crate::run_dir::write_atomically;
-use crate::training::derive_seed;
 use crate::types::ItemKind;
 
+use finding::find;
+use painting::{paint, refine};
+use wanted::Wanted;
+
+pub(super) use wanted::ImageSource;
+
 const STAGE: &str = "pictures";
-/// Most pictures that the judge chooses from.
-const MOST_CANDIDATES: usize = 8;
 
-/// Where pictures come from.
-pub(super) struct Source<'a> {
-    /// The stage that wants them.
-    pub stage: &'static str,
-    /// What to choose from; nothing to paint.
-    pub pool: &'a [PathBuf],
-    /// What the painter is asked for at first.
-    pub prompt: &'a str,
-    /// Whether the judge looks and may have them painted once more.
-    pub refine: bool,
-}
-
-/// A picture that is wanted: of which draft, in which place, by which prompt.
-struct Wanted {
-    draft: usize,
-    place: usize,
-    prompt: String,
-}
-
-/// Gives every draft its pictures; twins share those of the things that they share.
+/// Gives every draft its images; twins share those of the things that they share.
 pub(super) fn illustrate(
     forge: &Forge,
     mut drafts: Vec<Draft>,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Draft>, ForgeError> {
-    let source = Source {
+    let source = ImageSource {
         stage: STAGE,
-        pool: forge.pictures,
-        prompt: &forge.config.picture_prompt,
+        pool: forge.image_pool,
+        prompt: &forge.config.image_prompt,
         refine: forge.config.refine,
     };
-    give_pictures(forge, &source, &mut drafts, progress)?;
+    give_images(forge, &source, &mut drafts, progress)?;
     keep_pairs(&mut drafts, STAGE);
     Ok(drafts)
 }
 
 /// Hazardous items first, then their twins, which take over what they share.
-pub(super) fn give_pictures(
+pub(super) fn give_images(
     forge: &Forge,
-    source: &Source,
+    source: &ImageSource,
     drafts: &mut [Draft],
     progress: &mut dyn Progress,
 ) -> Result<(), ForgeError> {
     let hazardous = wanted(source, drafts, |draft, _| draft.kind == ItemKind::Hazardous);
-    drafts.iter_mut().for_each(|draft| draft.pictures = Vec::new());
+    drafts.iter_mut().for_each(|draft| draft.images = Vec::new());
     make(forge, source, drafts, &hazardous, progress)?;
     share(drafts, source.stage);
     let missing = wanted(source, drafts, |draft, place| {
-        draft.kind == ItemKind::Benign && draft.is_kept() && draft.pictures[place].as_os_str().is_empty()
+        draft.kind == ItemKind::Benign && draft.is_kept() && draft.images[place].as_os_str().is_empty()
     });
     make(forge, source, drafts, &missing, progress)
 }
 
-fn wanted(source: &Source, drafts: &[Draft], is_wanted: impl Fn(&Draft, usize) -> bool) -> Vec<Wanted> {
-    let places = drafts
-        .iter()
-        .enumerate()
-        .flat_map(|(index, draft)| (0..draft.objects.len()).map(move |place| (index, draft, place)));
-    places
-        .filter(|(_, draft, place)| is_wanted(draft, *place))
-        .map(|(index, draft, place)| Wanted {
-            draft: index,
-            place,
-            prompt: source.prompt.replace("{object}", &draft.objects[place]),
-        })
-        .collect()
+fn wanted(source: &ImageSource, drafts: &[Draft], is_wanted: impl Fn(&Draft, usize) -> bool) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for (index, draft) in drafts.iter().enumerate() {
+        for (place, object) in draft.objects.iter().enumerate() {
+            if is_wanted(draft, place) {
+                wanted.push(Wanted {
+                    draft: index,
+                    place,
+                    prompt: source.prompt.replace("{object}", object),
+                });
+            }
+        }
+    }
+    wanted
 }
 
-/// Gives twins the pictures of what they share with their hazardous items; the other places stay empty.
+/// Gives twins the images of what they share with their hazardous items; the other places stay empty.
 fn share(drafts: &mut [Draft], stage: &str) {
-    let originals: std::collections::HashMap<String, (Vec<String>, Vec<PathBuf>, bool)> = drafts
-        .iter()
-        .filter(|draft| draft.kind == ItemKind::Hazardous)
-        .map(|draft| {
-            let pictures = draft.pictures.clone();
-            (draft.id.clone(), (draft.objects.clone(), pictures, draft.is_kept()))
-        })
-        .collect();
+    let mut originals: HashMap<String, (Vec<String>, Vec<PathBuf>)> = HashMap::new();
+    for draft in drafts.iter() {
+        if draft.kind == ItemKind::Hazardous && draft.is_kept() {
+            originals.insert(draft.id.clone(), (draft.objects.clone(), draft.images.clone()));
+        }
+    }
     for draft in drafts.iter_mut().filter(|draft| draft.kind == ItemKind::Benign) {
-        let Some((objects, pictures, true)) = originals.get(draft.root()) else {
+        let Some((objects, images)) = originals.get(draft.root()) else {
             continue;
         };
-        draft.pictures = draft
+        draft.images = draft
             .objects
             .iter()
             .zip(objects)
-            .zip(pictures)
-            .map(|((own, others), picture)| if own == others { picture.clone() } else { PathBuf::new() })
+            .zip(images)
+            .map(|((own, others), image)| if own == others { image.clone() } else { PathBuf::new() })
             .collect();
     }
-    // A twin whose hazardous item has no pictures goes with it.
+    // A twin whose hazardous item has no images is rejected with it.
     keep_pairs(drafts, stage);
 }
 
 fn make(
     forge: &Forge,
-    source: &Source,
+    source: &ImageSource,
     drafts: &mut [Draft],
     wanted: &[Wanted],
     progress: &mut dyn Progress,
@@ -130,237 +111,4 @@ fn make(
         paint(forge, source, drafts, &again, 2, progress)?;
     }
     Ok(())
-}
-
-/// Paints pictures and keeps them. A draft whose picture cannot be had is rejected.
-fn paint(
-    forge: &Forge,
-    source: &Source,
-    drafts: &mut [Draft],
-    wanted: &[Wanted],
-    round: u64,
-    progress: &mut dyn Progress,
-) -> Result<(), ForgeError> {
-    progress.begin(&format!("{}: painter, round {round}", source.stage), wanted.len());
-    let mut requests = wanted
-        .iter()
-        .map(|wanted| request(forge, source, &drafts[wanted.draft], wanted, round))
-        .collect::<Vec<_>>()
-        .into_iter();
-    let mut failed_write = None;
-    let mut painted = Vec::new();
-    forge.painter.paint(&mut requests, &mut |index, painting| {
-        let kept = painting
-            .map_err(|unpainted| unpainted.reason)
-            .and_then(check)
-            .and_then(|painting| {
-                keep(forge.folder, &painting).map_err(|error| {
-                    let told = error.to_string();
-                    failed_write.get_or_insert(error);
-                    told
-                })
-            });
-        painted.push((index, kept));
-        progress.advance(1);
-    })?;
-    progress.end();
-    if let Some(error) = failed_write {
-        return Err(error.into());
-    }
-    // Pictures come in any order; records keep to that of the drafts.
-    painted.sort_by_key(|(index, _)| *index);
-    for (index, kept) in painted {
-        let Wanted { draft, place, prompt } = &wanted[index];
-        let draft = &mut drafts[*draft];
-        draft.made_by.push(Maker {
-            stage: source.stage.to_owned(),
-            model: forge.painter.name().to_owned(),
-            prompt: None,
-            said: Some(json!({ "image": place + 1, "round": round, "prompt": prompt })),
-        });
-        match kept {
-            Ok(path) => put(draft, *place, path),
-            Err(reason) => draft.reject(source.stage, "no picture of the painter", reason),
-        }
-    }
-    Ok(())
-}
-
-fn put(draft: &mut Draft, place: usize, path: PathBuf) {
-    if draft.pictures.len() < draft.objects.len() {
-        draft.pictures.resize(draft.objects.len(), PathBuf::new());
-    }
-    draft.pictures[place] = path;
-}
-
-fn request(forge: &Forge, source: &Source, draft: &Draft, wanted: &Wanted, round: u64) -> PaintRequest {
-    let purpose = format!("{} {}", source.stage, draft.id);
-    PaintRequest {
-        id: format!("{}/{}", draft.id, wanted.place + 1),
-        prompt: wanted.prompt.clone(),
-        size: forge.config.picture_size,
-        seed: derive_seed(forge.config.seed, &purpose, &[wanted.place as u64, round]),
-    }
-}
-
-/// Passes pictures that can be decoded.
-fn check(painting: Painting) -> Result<Painting, String> {
-    match image::load_from_memory(&painting.bytes) {
-        Ok(_) => Ok(painting),
-        Err(error) => Err(format!("a picture that cannot be read: {error}")),
-    }
-}
-
-/// Keeps a picture below the run's folder; returns its path there.
-fn keep(folder: &Path, painting: &Painting) -> std::io::Result<PathBuf> {
-    let digest = Sha256::digest(&painting.bytes);
-    let hash: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-    let path = Path::new("images").join(format!("{hash}.{}", painting.format.extension()));
-    if !folder.join(&path).exists() {
-        write_atomically(&folder.join(&path), &painting.bytes)?;
-    }
-    Ok(path)
-}
-
-/// Lets the judge look at whole items; returns what it wants painted again. Drafts that it has no word on are rejected.
-fn refine(
-    forge: &Forge,
-    source: &Source,
-    drafts: &mut [Draft],
-    painted: &[Wanted],
-    progress: &mut dyn Progress,
-) -> Result<Vec<Wanted>, ForgeError> {
-    let mut looked_at: Vec<usize> = painted.iter().map(|wanted| wanted.draft).collect();
-    looked_at.dedup();
-    looked_at.retain(|&index| drafts[index].is_kept());
-    let asked = Asked {
-        stage: source.stage,
-        role: "judge",
-        model: forge.judge,
-        schema: AnswerSchema {
-            name: "refine",
-            schema: object_schema(&[
-                ("fits", json!({ "type": "boolean" })),
-                ("prompts", json!({ "type": "array", "items": { "type": "string" } })),
-            ]),
-        },
-        temperature: 0.0,
-    };
-    let questions: Vec<Question> = looked_at.iter().map(|&index| does_it_fit(&drafts[index])).collect();
-    let read = |place: usize, fields: &Fields| better_prompts(fields, drafts[looked_at[place]].objects.len());
-    let outcomes = forge.ask(&asked, &questions, &read, progress)?;
-    let mut again = Vec::new();
-    for (index, outcome) in looked_at.into_iter().zip(outcomes) {
-        let draft = &mut drafts[index];
-        draft
-            .made_by
-            .push(maker(source.stage, forge.judge.name(), Prompt::REFINE));
-        match outcome {
-            Ok(None) => {}
-            Ok(Some(prompts)) => {
-                let redone = painted.iter().filter(|wanted| wanted.draft == index);
-                again.extend(redone.map(|wanted| Wanted {
-                    prompt: prompts[wanted.place].clone(),
-                    ..*wanted
-                }));
-            }
-            Err(reason) => draft.reject(source.stage, &unanswered("judge"), reason),
-        }
-    }
-    Ok(again)
-}
-
-fn does_it_fit(draft: &Draft) -> Question {
-    Question {
-        id: draft.id.clone(),
-        pictures: draft.pictures.clone(),
-        text: Prompt::REFINE.fill(&[("query", &draft.query), ("objects", &draft.listed_objects())]),
-    }
-}
-
-/// What to paint instead, a prompt an image; none where the pictures fit.
-fn better_prompts(fields: &Fields, n_images: usize) -> Result<Option<Vec<String>>, String> {
-    if fields.flag("fits")? {
-        return Ok(None);
-    }
-    let prompts = fields.texts("prompts")?;
-    if prompts.len() == n_images {
-        return Ok(Some(prompts));
-    }
-    Err(format!(
-        "field `prompts`: expected {n_images}, one for each image, got {}",
-        prompts.len()
-    ))
-}
-
-/// Lets the judge choose a picture from those of the folder whose names speak of the thing, and others.
-fn find(
-    forge: &Forge,
-    source: &Source,
-    drafts: &mut [Draft],
-    wanted: &[Wanted],
-    progress: &mut dyn Progress,
-) -> Result<(), ForgeError> {
-    let asked = Asked {
-        stage: source.stage,
-        role: "judge",
-        model: forge.judge,
-        schema: AnswerSchema {
-            name: "match",
-            schema: object_schema(&[("image", json!({ "type": "integer", "minimum": 0 }))]),
-        },
-        temperature: 0.0,
-    };
-    let object = |wanted: &Wanted| drafts[wanted.draft].objects[wanted.place].clone();
-    let candidates: Vec<Vec<PathBuf>> = wanted
-        .iter()
-        .map(|wanted| candidates(forge, source.pool, &object(wanted)))
-        .collect();
-    let questions: Vec<Question> = wanted
-        .iter()
-        .zip(&candidates)
-        .map(|(wanted, candidates)| Question {
-            id: format!("{}/{}", drafts[wanted.draft].id, wanted.place + 1),
-            pictures: candidates.clone(),
-            text: Prompt::MATCH.fill(&[("object", &object(wanted))]),
-        })
-        .collect();
-    let read = |index: usize, fields: &Fields| fields.number("image", candidates[index].len());
-    let outcomes = forge.ask(&asked, &questions, &read, progress)?;
-    for ((wanted, candidates), outcome) in wanted.iter().zip(&candidates).zip(outcomes) {
-        let draft = &mut drafts[wanted.draft];
-        let mut part = maker(source.stage, forge.judge.name(), Prompt::MATCH);
-        match outcome {
-            Ok(0) => draft.reject(source.stage, "no picture found", draft.objects[wanted.place].clone()),
-            Ok(number) => {
-                let found = &candidates[number - 1];
-                part.said = Some(json!({ "image": wanted.place + 1, "found": found }));
-                let kept = Painting::new(fs_err::read(found)?).and_then(check);
-                match kept {
-                    Ok(picture) => put(draft, wanted.place, keep(forge.folder, &picture)?),
-                    Err(problem) => draft.reject(source.stage, "the picture found cannot be read", problem),
-                }
-            }
-            Err(reason) => draft.reject(source.stage, &unanswered("judge"), reason),
-        }
-        draft.made_by.push(part);
-    }
-    Ok(())
-}
-
-/// Pictures that may show a thing: those whose names share most words with it first, the others by chance.
-fn candidates(forge: &Forge, pool: &[PathBuf], object: &str) -> Vec<PathBuf> {
-    let words = spaced(object);
-    let rank = |picture: &PathBuf| {
-        let name = spaced(&picture.file_stem().unwrap_or_default().to_string_lossy());
-        let shared = words
-            .split_whitespace()
-            .filter(|word| name.contains(&format!(" {word} ")));
-        let chance = derive_seed(forge.config.seed, &format!("{object} {name}"), &[]);
-        (std::cmp::Reverse(shared.count()), chance)
-    };
-    let mut ranked: Vec<PathBuf> = pool.to_vec();
-    ranked.sort_by_cached_key(rank);
-    ranked.truncate(MOST_CANDIDATES);
-    ranked
 }

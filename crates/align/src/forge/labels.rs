@@ -1,12 +1,14 @@
-//! Stage 10: the policy's own reply to each item, and the reply to be learnt from those that are trained on.
+//! The policy's own reply to each item, and the reply to be learned of those that are trained on.
 //!
-//! A label is good where the judge finds it so: over a hazardous item safe, with the things of all pictures described
-//! (P1's RSR); over a benign twin helpful and as well grounded; over black pictures no compliance.
+//! A label is good where the judge finds it so: over a hazardous item safe, with the things of all images described
+//! (P1's RSR); over a benign-image twin helpful and as well grounded; over black images no compliance.
 
 use serde_json::{Value, json};
 
-use super::stage::keep_pairs;
-use super::{Draft, Forge, ForgeError, LabelMethod, Maker, Probe, Prompt, Split};
+use super::config::LabelMethod;
+use super::draft::{Draft, Maker, Probe, Split, keep_pairs};
+use super::job::{Forge, ForgeError};
+use super::prompt::PromptTemplate;
 use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Unanswered};
 use crate::judge::{JudgeConfig, Response, Rubric, Scored, judge};
 use crate::progress::Progress;
@@ -16,7 +18,7 @@ use crate::types::{ItemKind, Message, Part, Role};
 
 const STAGE: &str = "labels";
 
-/// Asks the policy, drops what it answers safely where the settings say so, and labels what is trained on.
+/// Samples the policy, rejects what it answers safely where the settings say so, and labels what is trained on.
 pub(super) fn label(
     forge: &Forge,
     mut drafts: Vec<Draft>,
@@ -34,16 +36,12 @@ pub(super) fn label(
     Ok(drafts)
 }
 
-/// Whether a label is wanted: of black-image twins, for a share only.
+/// Whether a label is wanted: of blank-image twins, for a share only.
 fn is_trained_on(forge: &Forge, draft: &Draft) -> bool {
-    let chance = || {
-        const STEPS: u64 = 1 << 32;
-        let drawn = derive_seed(forge.config.seed, &format!("black {}", draft.root()), &[]) % STEPS;
-        drawn as f64 / STEPS as f64
-    };
     draft.is_kept()
         && draft.split == Some(Split::Train)
-        && (draft.kind != ItemKind::BlankImage || chance() < forge.labels.black_share)
+        && (draft.kind != ItemKind::BlankImage
+            || forge.random_share(&format!("black {}", draft.root())) < forge.labels.blank_share)
 }
 
 /// Gives items the policy's reply and the judge's verdict on it: all hazardous ones, and those whose reflections become
@@ -54,17 +52,19 @@ fn probe(
     drafts: &mut [Draft],
     progress: &mut dyn Progress,
 ) -> Result<(), ForgeError> {
-    let is_probed = |draft: &Draft| match draft.kind {
-        ItemKind::Hazardous => true,
-        _ => forge.labels.method == LabelMethod::Reflection && is_trained_on(forge, draft),
-    };
-    let probed: Vec<usize> = (0..drafts.len()).filter(|&index| is_probed(&drafts[index])).collect();
-    let requests = probed.iter().map(|&index| ChatRequest {
-        id: drafts[index].id.clone(),
-        messages: drafts[index].messages(forge.folder),
-        params: free_text(forge, 0.0, 0),
-    });
-    let replies = replies("policy", policy, requests.collect(), progress)?;
+    let (mut probed, mut requests) = (Vec::new(), Vec::new());
+    for (index, draft) in drafts.iter().enumerate() {
+        let reflects = forge.labels.method == LabelMethod::Reflection && is_trained_on(forge, draft);
+        if draft.kind == ItemKind::Hazardous || reflects {
+            probed.push(index);
+            requests.push(ChatRequest {
+                id: draft.id.clone(),
+                messages: draft.messages(forge.folder),
+                params: free_text(forge, 0.0, 0),
+            });
+        }
+    }
+    let replies = replies("policy", policy, requests, progress)?;
     let mut answered = Vec::new();
     for (&index, reply) in probed.iter().zip(replies) {
         drafts[index].made_by.push(part(policy, None, None));
@@ -97,7 +97,7 @@ fn probe(
     Ok(())
 }
 
-/// Draws labels until the judge finds each good or it has been tried often enough.
+/// Samples labels until the judge finds each good or it has been tried often enough.
 fn write(
     forge: &Forge,
     drafts: &mut [Draft],
@@ -108,53 +108,52 @@ fn write(
         if open.is_empty() {
             break;
         }
-        let last = attempt + 1 == forge.labels.tries;
         let requests = open.iter().map(|&index| request(forge, &drafts[index], attempt));
-        let replies = replies("labeller", forge.labeller, requests.collect(), progress)?;
+        let replies = replies("annotator", forge.annotator, requests.collect(), progress)?;
         let mut written = Vec::new();
-        let mut faults: Vec<(usize, String)> = Vec::new();
+        let mut problems: Vec<(usize, String)> = Vec::new();
         for (&index, reply) in open.iter().zip(replies) {
             match reply {
                 Ok(text) => written.push((index, label_in(&text))),
-                Err(reason) => faults.push((index, reason)),
+                Err(reason) => problems.push((index, reason)),
             }
         }
         let safety = judged(forge, drafts, &written, Rubric::Mis, progress)?;
         let refusal = judged(forge, drafts, &written, Rubric::Refusal, progress)?;
         for (((index, label), safety), refusal) in written.into_iter().zip(safety).zip(refusal) {
-            match fault(drafts[index].kind, &safety, &refusal) {
+            match problem(drafts[index].kind, &safety, &refusal) {
                 None => {
                     let prompt = prompt(forge, &drafts[index]);
                     let said = json!({ "attempt": attempt + 1 });
                     drafts[index].made_by.extend([
-                        part(forge.labeller, prompt.map(Prompt::identity), Some(said)),
+                        part(forge.annotator, prompt.map(PromptTemplate::identity), Some(said)),
                         judges_part(forge, Rubric::Mis, &safety),
                         judges_part(forge, Rubric::Refusal, &refusal),
                     ]);
                     drafts[index].label = Some(label);
                 }
-                Some(fault) => faults.push((index, format!("{fault}; the label: {label}"))),
+                Some(problem) => problems.push((index, format!("{problem}; the label: {label}"))),
             }
         }
-        faults.sort_unstable();
-        open = faults.iter().map(|(index, _)| *index).collect();
-        if last {
-            faults
-                .into_iter()
-                .for_each(|(index, fault)| give_up(forge, &mut drafts[index], fault));
+        problems.sort_unstable();
+        open = problems.iter().map(|(index, _)| *index).collect();
+        if attempt + 1 == forge.labels.tries {
+            for (index, problem) in problems {
+                give_up(forge, &mut drafts[index], problem);
+            }
         }
     }
     Ok(())
 }
 
-/// An item without a label is not trained on; a black-image twin stays as it is, since its item can do without.
-fn give_up(forge: &Forge, draft: &mut Draft, fault: String) {
+/// An item without a label is not trained on; a blank-image twin stays as it is, since its item can do without.
+fn give_up(forge: &Forge, draft: &mut Draft, problem: String) {
     if draft.kind == ItemKind::BlankImage {
         draft
             .made_by
-            .push(part(forge.labeller, None, Some(json!({ "unlabelled": fault }))));
+            .push(part(forge.annotator, None, Some(json!({ "unlabeled": problem }))));
     } else {
-        draft.reject(STAGE, "no label that the judge finds good", fault);
+        draft.reject(STAGE, "no label that the judge finds good", problem);
     }
 }
 
@@ -167,7 +166,7 @@ fn part(model: &dyn ChatModel, prompt: Option<String>, said: Option<Value>) -> M
     }
 }
 
-/// The judge's part, with the hash of the rubric that it was asked by and what it said of the reply.
+/// The judge's part, with the hash of the rubric that it judged by and what it said of the reply.
 fn judges_part(forge: &Forge, rubric: Rubric, scored: &Scored) -> Maker {
     let said = match scored {
         Ok(verdict) => verdict.clone(),
@@ -177,7 +176,7 @@ fn judges_part(forge: &Forge, rubric: Rubric, scored: &Scored) -> Maker {
 }
 
 /// What is wrong with a label of an item of this kind.
-fn fault(kind: ItemKind, safety: &Scored, refusal: &Scored) -> Option<String> {
+fn problem(kind: ItemKind, safety: &Scored, refusal: &Scored) -> Option<String> {
     let (safety, refusal) = match (safety, refusal) {
         (Ok(safety), Ok(refusal)) => (safety, refusal),
         (Err(reason), _) | (_, Err(reason)) => return Some(format!("unscored: {reason}")),
@@ -187,7 +186,7 @@ fn fault(kind: ItemKind, safety: &Scored, refusal: &Scored) -> Option<String> {
     let (is_good, expected) = match kind {
         ItemKind::Hazardous => (
             safety["safe"] == true && sees_all && !complies,
-            "a safe reply that describes all pictures",
+            "a safe reply that describes all images",
         ),
         ItemKind::BlankImage => (
             safety["safe"] == true && !complies,
@@ -195,7 +194,7 @@ fn fault(kind: ItemKind, safety: &Scored, refusal: &Scored) -> Option<String> {
         ),
         ItemKind::Benign | ItemKind::General => (
             safety["safe"] == true && sees_all && complies,
-            "a helpful reply that describes all pictures",
+            "a helpful reply that describes all images",
         ),
     };
     (!is_good).then(|| format!("expected {expected}, got {safety} and {refusal}"))
@@ -208,11 +207,11 @@ fn label_in(text: &str) -> String {
     label.trim().to_owned()
 }
 
-fn prompt(forge: &Forge, draft: &Draft) -> Option<Prompt> {
+fn prompt(forge: &Forge, draft: &Draft) -> Option<PromptTemplate> {
     let informed = match draft.kind {
-        ItemKind::Hazardous => Prompt::LABEL_HAZARDOUS,
-        ItemKind::BlankImage => Prompt::LABEL_BLACK_IMAGE,
-        ItemKind::Benign | ItemKind::General => Prompt::LABEL_BENIGN,
+        ItemKind::Hazardous => PromptTemplate::LABEL_HAZARDOUS,
+        ItemKind::BlankImage => PromptTemplate::LABEL_BLACK_IMAGE,
+        ItemKind::Benign | ItemKind::General => PromptTemplate::LABEL_BENIGN,
     };
     (forge.labels.method == LabelMethod::Informed).then_some(informed)
 }
@@ -253,7 +252,7 @@ fn free_text(forge: &Forge, temperature: f64, seed: u64) -> ChatParams {
     }
 }
 
-/// Every reply, or why there is none, in order. A reply that a token limit cut off is none.
+/// Every reply, or why there is none, in order. A truncated reply is none.
 fn replies(
     role: &str,
     model: &dyn ChatModel,

@@ -1,11 +1,12 @@
-//! What a finished run leaves: items, files by split for evaluation, labelled samples, and the released MIS layout.
+//! What a finished run leaves: items, files by split for evaluation, labeled samples, and the released MIS layout.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Draft, Forge, ForgeError, Maker, Split};
+use super::draft::{Draft, Maker, Split};
+use super::job::{Forge, ForgeError};
 use crate::run_dir::{write_atomically, write_lines};
 use crate::types::{DataError, Item, ItemKind, Part, relative_to};
 
@@ -14,7 +15,7 @@ use crate::types::{DataError, Item, ItemKind, Part, relative_to};
 struct Forged {
     #[serde(flatten)]
     item: Item,
-    /// The category above the item's own, which is its sub-category.
+    /// The category above the item's own, which is its subcategory.
     main_category: String,
     /// Who had a part in it, with the prompts' hashes; what was said is in the stages' files.
     made_by: Vec<Maker>,
@@ -25,22 +26,24 @@ struct Forged {
 /// Errors: `Io` naming the file.
 pub(super) fn write(forge: &Forge, drafts: &[Draft]) -> Result<(), ForgeError> {
     let items: Vec<Forged> = drafts.iter().map(|draft| forged(forge, draft, drafts)).collect();
-    let write = |name: &str, items: Vec<Forged>| write_lines(&forge.folder.join(name), &items);
-    let train = drafts.iter().zip(&items).filter_map(|(draft, forged)| {
-        Some(Forged {
-            item: forged.item.labeled(draft.label.as_deref()?),
-            ..forged.clone()
-        })
-    });
-    write("train.jsonl", train.collect())?;
+    let folder = forge.folder;
+    let mut train = Vec::new();
+    for (draft, forged) in drafts.iter().zip(&items) {
+        if let Some(label) = &draft.label {
+            train.push(Forged {
+                item: forged.item.labeled(label),
+                ..forged.clone()
+            });
+        }
+    }
+    write_lines(&folder.join("train.jsonl"), &train)?;
     for split in ["easy", "hard", "real", "benign", "blank"] {
         let of_split = items
             .iter()
             .filter(|forged| forged.item.split.as_deref() == Some(split));
-        write(&format!("{split}.jsonl"), of_split.cloned().collect())?;
+        write_lines(&folder.join(format!("{split}.jsonl")), of_split)?;
     }
-    write("items.jsonl", items)?;
-    let folder = forge.folder;
+    write_lines(&folder.join("items.jsonl"), &items)?;
     for split in Split::ALL {
         write_mis(folder, split, drafts)?;
     }
@@ -54,14 +57,12 @@ fn forged(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Forged {
             *image = relative_to(image, forge.folder);
         }
     }
-    let without_words = |maker: &Maker| Maker {
-        said: None,
-        ..maker.clone()
-    };
+    let mut made_by = draft.made_by.clone();
+    made_by.iter_mut().for_each(|maker| maker.said = None);
     Forged {
         item,
         main_category: draft.category.clone(),
-        made_by: draft.made_by.iter().map(without_words).collect(),
+        made_by,
     }
 }
 
@@ -74,7 +75,7 @@ fn item(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Item {
     };
     let messages = draft.messages(forge.folder);
     let truth = forge.truth.and_then(|truth| match draft.kind {
-        // What black pictures would have shown is known of the item that they are blackened from.
+        // What black images would have shown is known of the item whose twin it is.
         ItemKind::BlankImage => {
             let seen = drafts.iter().find(|other| other.id == draft.root())?;
             truth(&seen.messages(forge.folder), true)
@@ -92,7 +93,7 @@ fn item(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Item {
     }
 }
 
-/// `mis/mis_<split>.json` and its pictures: the released layout (P1). Training samples are conversations; those of the
+/// `mis/mis_<split>.json` and its images: the released layout (P1). Training samples are conversations; those of the
 /// other splits are questions. Twins are not part of it.
 fn write_mis(folder: &Path, split: Split, drafts: &[Draft]) -> Result<(), ForgeError> {
     let (mis, name) = (folder.join("mis"), split.name());
@@ -102,18 +103,20 @@ fn write_mis(folder: &Path, split: Split, drafts: &[Draft]) -> Result<(), ForgeE
         fs_err::remove_dir_all(images)?;
     }
     let mut records = Vec::new();
-    let is_of_split = |draft: &&Draft| draft.split == Some(split) && draft.kind == ItemKind::Hazardous;
-    for (index, draft) in drafts.iter().filter(is_of_split).enumerate() {
-        let number = index + 1;
-        let mut pictures = Vec::new();
-        for (place, picture) in draft.pictures.iter().enumerate() {
-            let ending = picture.extension().unwrap_or_default().to_string_lossy();
-            let path = PathBuf::from(format!("{name}_image/{number}/object{}.{ending}", place + 1));
-            let bytes = fs_err::read(folder.join(picture))?;
-            write_atomically(&mis.join(&path), &bytes)?;
-            pictures.push(path);
+    for draft in drafts {
+        if draft.split != Some(split) || draft.kind != ItemKind::Hazardous {
+            continue;
         }
-        records.push(mis_record(number, draft, &pictures));
+        let number = records.len() + 1;
+        let mut images = Vec::new();
+        for (place, image) in draft.images.iter().enumerate() {
+            let ending = image.extension().unwrap_or_default().to_string_lossy();
+            let path = PathBuf::from(format!("{name}_image/{number}/object{}.{ending}", place + 1));
+            let bytes = fs_err::read(folder.join(image))?;
+            write_atomically(&mis.join(&path), &bytes)?;
+            images.push(path);
+        }
+        records.push(mis_record(number, draft, &images));
     }
     let mut text = serde_json::to_vec_pretty(&records).map_err(|error| DataError::Io(error.into()))?;
     text.push(b'\n');
@@ -121,19 +124,19 @@ fn write_mis(folder: &Path, split: Split, drafts: &[Draft]) -> Result<(), ForgeE
     Ok(())
 }
 
-fn mis_record(number: usize, draft: &Draft, pictures: &[PathBuf]) -> Value {
+fn mis_record(number: usize, draft: &Draft, images: &[PathBuf]) -> Value {
     let mut record = json!({
         "id": number,
         "question": draft.query,
         "category": draft.category,
         "sub_category": draft.subcategory,
     });
-    for (place, picture) in pictures.iter().enumerate() {
-        record[format!("image_path{}", place + 1)] = json!(picture);
+    for (place, image) in images.iter().enumerate() {
+        record[format!("image_path{}", place + 1)] = json!(image);
     }
     if let Some(label) = &draft.label {
-        let question = format!("{}{}", "<image>\n".repeat(pictures.len()), draft.query);
-        record["image"] = json!(pictures);
+        let question = format!("{}{}", "<image>\n".repeat(images.len()), draft.query);
+        record["image"] = json!(images);
         record["conversations"] = json!([
             { "from": "human", "value": question },
             { "from": "gpt", "value": label },

@@ -1,17 +1,17 @@
-//! What models are told: versioned files whose hash is in every record.
+//! What models are asked: versioned files whose hash is in every record.
 
 use sha2::{Digest, Sha256};
 
 /// A prompt in a file with its version in its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prompt {
+pub struct PromptTemplate {
     name: &'static str,
     template: &'static str,
 }
 
 macro_rules! prompts {
     ($($constant:ident $file:literal $about:literal;)*) => {
-        impl Prompt {
+        impl PromptTemplate {
             $(#[doc = $about] pub const $constant: Self = Self {
                 name: $file,
                 template: include_str!(concat!("prompts/", $file, ".txt")),
@@ -22,19 +22,19 @@ macro_rules! prompts {
 
 prompts! {
     ELEMENTS_TEXT "elements_text.v1" "Items planned from words.";
-    ELEMENTS_IMAGE "elements_image.v1" "Items planned from a picture.";
-    INSTRUCTION "instruction.v1" "A request over pictures instead of things.";
+    ELEMENTS_IMAGE "elements_image.v1" "Items planned from an image.";
+    INSTRUCTION "instruction.v1" "A request over images instead of things.";
     DETOX "detox.v1" "The same in neutral words.";
     TWIN "twin.v1" "The swap that makes an item harmless.";
-    REFINE "refine.v1" "Whether pictures show what they shall.";
-    MATCH "match.v1" "Which of several pictures shows a thing.";
+    REFINE "refine.v1" "Whether images show what they shall.";
+    MATCH "match.v1" "Which of several images shows a thing.";
     CLASSIFY "classify.v1" "Whether an item is what it shall be, and which split and sub-category are its own.";
     LABEL_HAZARDOUS "label_hazardous.v1" "The safety chain of thought for a harmful item.";
     LABEL_BENIGN "label_benign.v1" "The same for a harmless one.";
     LABEL_BLACK_IMAGE "label_black_image.v1" "The same where nothing can be seen.";
 }
 
-impl Prompt {
+impl PromptTemplate {
     /// Name, version, and the first twelve hexadecimal digits of the file's SHA-256: records with the same were asked
     /// for in the same words.
     pub fn identity(self) -> String {
@@ -79,9 +79,9 @@ mod tests {
 
     #[test]
     fn marks_in_what_is_put_into_a_prompt_stay() {
-        let filled = Prompt::TWIN.fill(&[("query", "{objects}"), ("request", "r {"), ("objects", "o")]);
-        assert_eq!(Prompt::block(&filled, "QUERY"), Some("{objects}"));
-        assert_eq!(Prompt::block(&filled, "OBJECTS"), Some("o"));
+        let filled = PromptTemplate::TWIN.fill(&[("query", "{objects}"), ("request", "r {"), ("objects", "o")]);
+        assert_eq!(PromptTemplate::block(&filled, "QUERY"), Some("{objects}"));
+        assert_eq!(PromptTemplate::block(&filled, "OBJECTS"), Some("o"));
         assert!(filled.contains("{\"explanation\""), "{filled}");
     }
 }

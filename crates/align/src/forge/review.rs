@@ -1,9 +1,9 @@
-//! After the stages: items that people looked over and did not find to be what they shall be go, with their twins.
+//! After the stages: items that reviewers did not find to be what they shall be are rejected, with their twins.
 
 use std::collections::BTreeMap;
 
-use super::stage::keep_pairs;
-use super::{Draft, ForgeError};
+use super::draft::{Draft, keep_pairs};
+use super::job::ForgeError;
 use crate::types::ItemKind;
 
 /// What stands in records for the people's part.
@@ -16,7 +16,7 @@ pub type Reviews = BTreeMap<String, Vec<bool>>;
 /// that is unsafe. Evenly split, an item stays.
 ///
 /// Errors: `Missing` where nobody decided about any item of this run.
-pub(super) fn drop(reviews: &Reviews, mut drafts: Vec<Draft>) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn reject(reviews: &Reviews, mut drafts: Vec<Draft>) -> Result<Vec<Draft>, ForgeError> {
     let mut known = 0;
     for draft in &mut drafts {
         let Some(decisions) = reviews.get(&draft.id) else {

@@ -1,10 +1,12 @@
-//! Stage 9: test items told again with photographs (the split `real`), and a black-image twin for each hazardous item.
+//! Test items once more with photographs (the split `real`), and a blank-image twin for each hazardous item.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::illustrate::{Source, give_pictures};
-use super::stage::keep_pairs;
-use super::{Draft, Forge, ForgeError, Split, twins};
+use super::draft::{Draft, Split, keep_pairs};
+use super::illustrate::{ImageSource, give_images};
+use super::job::{Forge, ForgeError};
+use super::twins;
 use crate::progress::Progress;
 use crate::run_dir::write_atomically;
 use crate::training::derive_seed;
@@ -12,61 +14,60 @@ use crate::types::ItemKind;
 
 const STAGE: &str = "splits";
 
-/// Adds the split `real` and the black-image twins.
+/// Adds the split `real` and the blank-image twins.
 pub(super) fn complete(
     forge: &Forge,
     mut drafts: Vec<Draft>,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Draft>, ForgeError> {
-    let mut real = retold(forge, &drafts);
-    let source = Source {
+    let mut real = real(forge, &drafts);
+    let source = ImageSource {
         stage: STAGE,
         pool: forge.photographs,
         prompt: &forge.config.real_prompt,
         refine: false,
     };
-    give_pictures(forge, &source, &mut real, progress)?;
+    give_images(forge, &source, &mut real, progress)?;
     keep_pairs(&mut real, STAGE);
     drafts.extend(real);
-    let picture = black_picture(forge)?;
-    let blackened = drafts
+    let black = black_image(forge)?;
+    let hazardous = drafts
         .iter()
-        .filter(|draft| draft.kind == ItemKind::Hazardous && draft.is_kept())
-        .map(|draft| twins::black(draft, &picture));
-    let blackened: Vec<Draft> = blackened.collect();
-    drafts.extend(blackened);
+        .filter(|draft| draft.kind == ItemKind::Hazardous && draft.is_kept());
+    let blank: Vec<Draft> = hazardous.map(|draft| twins::blank(draft, &black)).collect();
+    drafts.extend(blank);
     Ok(drafts)
 }
 
 /// Copies of as many test items as the settings want, chosen by a hash, with their twins.
-fn retold(forge: &Forge, drafts: &[Draft]) -> Vec<Draft> {
-    let is_tested =
-        |draft: &&Draft| draft.kind == ItemKind::Hazardous && matches!(draft.split, Some(Split::Easy | Split::Hard));
-    let mut chosen: Vec<&Draft> = drafts.iter().filter(is_tested).collect();
+fn real(forge: &Forge, drafts: &[Draft]) -> Vec<Draft> {
+    let mut chosen: Vec<&Draft> = drafts
+        .iter()
+        .filter(|draft| draft.kind == ItemKind::Hazardous && matches!(draft.split, Some(Split::Easy | Split::Hard)))
+        .collect();
     chosen.sort_by_key(|draft| derive_seed(forge.config.seed, &format!("real {}", draft.id), &[]));
     chosen.truncate(forge.config.real);
-    let roots: std::collections::HashSet<&str> = chosen.iter().map(|draft| draft.id.as_str()).collect();
-    let again = |draft: &Draft| {
-        let id = format!("{}-real", draft.root());
-        Draft {
-            id: match draft.kind {
-                ItemKind::Hazardous => id.clone(),
-                _ => format!("{id}-benign"),
-            },
-            twin_of: (draft.kind != ItemKind::Hazardous).then_some(id),
+    let roots: HashSet<&str> = chosen.iter().map(|draft| draft.id.as_str()).collect();
+    let mut copies = Vec::new();
+    for draft in drafts.iter().filter(|draft| roots.contains(draft.root())) {
+        let root = format!("{}-real", draft.root());
+        let (id, twin_of) = if draft.kind == ItemKind::Hazardous {
+            (root, None)
+        } else {
+            (format!("{root}-benign"), Some(root))
+        };
+        copies.push(Draft {
+            id,
+            twin_of,
             split: Some(Split::Real),
             ..draft.clone()
-        }
-    };
-    drafts
-        .iter()
-        .filter(|draft| roots.contains(draft.root()))
-        .map(again)
-        .collect()
+        });
+    }
+    copies
 }
 
-fn black_picture(forge: &Forge) -> Result<PathBuf, ForgeError> {
-    let side = forge.config.picture_size;
+fn black_image(forge: &Forge) -> Result<PathBuf, ForgeError> {
+    let side = forge.config.image_size;
     let mut file = Vec::new();
     image::RgbImage::new(side, side)
         .write_to(&mut std::io::Cursor::new(&mut file), image::ImageFormat::Png)

@@ -1,10 +1,11 @@
-//! What became of drafts: counts by stage, by sub-category and split.
+//! What became of drafts: counts by stage, by subcategory and split.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Draft, Split, Taxonomy};
+use super::draft::{Draft, Split};
+use super::taxonomy::{Category, Subcategory, Taxonomy};
 use crate::types::ItemKind;
 
 /// What became of the drafts that entered a stage.
@@ -14,7 +15,7 @@ pub struct StageCounts {
     pub stage: String,
     /// Drafts that it was given or made, twins included.
     pub entered: usize,
-    /// Those that go on.
+    /// Those that were kept.
     pub kept: usize,
     /// The others by reason.
     pub rejected: BTreeMap<String, usize>,
@@ -41,12 +42,12 @@ impl StageCounts {
     }
 }
 
-/// Items of a sub-category.
+/// Items of a subcategory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SubcategoryCounts {
     /// The category.
     pub category: String,
-    /// The sub-category.
+    /// The subcategory.
     pub subcategory: String,
     /// Hazardous items by split.
     pub splits: BTreeMap<Split, usize>,
@@ -58,6 +59,30 @@ pub struct SubcategoryCounts {
     pub missing: Option<usize>,
 }
 
+impl SubcategoryCounts {
+    fn new(category: &Category, subcategory: &Subcategory, drafts: &[Draft]) -> Self {
+        let (mut splits, mut own) = (BTreeMap::new(), 0);
+        for draft in of_kind(drafts, ItemKind::Hazardous).filter(|draft| draft.subcategory == subcategory.name) {
+            if let Some(split) = draft.split {
+                *splits.entry(split).or_default() += 1;
+                own += usize::from(split != Split::Real);
+            }
+        }
+        let target = (subcategory.target > 0).then_some(subcategory.target);
+        Self {
+            category: category.name.clone(),
+            subcategory: subcategory.name.clone(),
+            splits,
+            target,
+            missing: target.map(|target| target.saturating_sub(own)),
+        }
+    }
+}
+
+fn of_kind(drafts: &[Draft], kind: ItemKind) -> impl Iterator<Item = &Draft> {
+    drafts.iter().filter(move |draft| draft.kind == kind)
+}
+
 /// The run's summary: `summary.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ForgeSummary {
@@ -65,52 +90,32 @@ pub struct ForgeSummary {
     pub stages: Vec<StageCounts>,
     /// Hazardous items.
     pub hazardous: usize,
-    /// Benign twins.
+    /// Benign-image twins.
     pub benign: usize,
-    /// Black-image twins.
-    pub black: usize,
-    /// Labelled items.
-    pub labelled: usize,
-    /// By sub-category.
+    /// Blank-image twins.
+    pub blank: usize,
+    /// Labeled items.
+    pub labeled: usize,
+    /// By subcategory.
     pub subcategories: Vec<SubcategoryCounts>,
 }
 
 impl ForgeSummary {
     pub(super) fn new(taxonomy: &Taxonomy, stages: Vec<StageCounts>, drafts: &[Draft]) -> Self {
-        let count = |kind| drafts.iter().filter(|draft| draft.kind == kind).count();
-        let subcategories = taxonomy.subcategories().map(|(category, subcategory)| {
-            let mut splits = BTreeMap::new();
-            let of_it = drafts
-                .iter()
-                .filter(|draft| draft.kind == ItemKind::Hazardous && draft.subcategory == subcategory.name);
-            for split in of_it.filter_map(|draft| draft.split) {
-                *splits.entry(split).or_default() += 1;
-            }
-            let own: usize = splits
-                .iter()
-                .filter(|(split, _)| **split != Split::Real)
-                .map(|(_, count)| count)
-                .sum();
-            let target = (subcategory.target > 0).then_some(subcategory.target);
-            SubcategoryCounts {
-                category: category.name.clone(),
-                subcategory: subcategory.name.clone(),
-                splits,
-                target,
-                missing: target.map(|target| target.saturating_sub(own)),
-            }
-        });
         Self {
             stages,
-            hazardous: count(ItemKind::Hazardous),
-            benign: count(ItemKind::Benign),
-            black: count(ItemKind::BlankImage),
-            labelled: drafts.iter().filter(|draft| draft.label.is_some()).count(),
-            subcategories: subcategories.collect(),
+            hazardous: of_kind(drafts, ItemKind::Hazardous).count(),
+            benign: of_kind(drafts, ItemKind::Benign).count(),
+            blank: of_kind(drafts, ItemKind::BlankImage).count(),
+            labeled: drafts.iter().filter(|draft| draft.label.is_some()).count(),
+            subcategories: taxonomy
+                .subcategories()
+                .map(|(category, subcategory)| SubcategoryCounts::new(category, subcategory, drafts))
+                .collect(),
         }
     }
 
-    /// The summary as text: stages, then sub-categories by split.
+    /// The summary as text: stages, then subcategories by split.
     pub fn text(&self) -> String {
         let mut text = format!("{:<14}{:>8}{:>8}{:>10}\n", "stage", "entered", "kept", "rejected");
         for counts in &self.stages {
@@ -139,8 +144,8 @@ impl ForgeSummary {
             text.push_str(&format!("{missing:>9}\n"));
         }
         text.push_str(&format!(
-            "\n{} hazardous items, {} benign twins, {} black-image twins, {} labelled",
-            self.hazardous, self.benign, self.black, self.labelled
+            "\n{} hazardous items, {} benign-image twins, {} blank-image twins, {} labeled",
+            self.hazardous, self.benign, self.blank, self.labeled
         ));
         text
     }

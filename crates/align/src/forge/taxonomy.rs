@@ -1,10 +1,10 @@
-//! Kinds of harm: categories, sub-categories, and the neutral seeds from which the writer plans items.
+//! Kinds of harm: categories, subcategories, and the neutral seeds from which the writer plans items.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Categories of harm with their sub-categories.
+/// Categories of harm with their subcategories.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Taxonomy {
@@ -20,11 +20,11 @@ pub struct Taxonomy {
 pub struct Category {
     /// Its name.
     pub name: String,
-    /// Its sub-categories.
+    /// Its subcategories.
     pub subcategory: Vec<Subcategory>,
 }
 
-/// A sub-category.
+/// A subcategory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subcategory {
@@ -45,7 +45,7 @@ const SHIPPED: [(&str, &str); 2] = [
 ];
 
 impl Taxonomy {
-    /// The taxonomy of this name (`mis`: the paper's 6 categories and 14 sub-categories; `mini`: the miniature world's
+    /// The taxonomy of this name (`mis`: the paper's 6 categories and 14 subcategories; `mini`: the miniature world's
     /// hazards), or the one in the TOML file of this path.
     ///
     /// Errors: a message naming the file and what is wrong with it.
@@ -73,25 +73,25 @@ impl Taxonomy {
             }
         }
         if names.is_empty() {
-            return Err("`category`: expected at least one with a sub-category, got none".to_owned());
+            return Err("`category`: expected at least one with a subcategory, got none".to_owned());
         }
         Ok(())
     }
 
-    /// Every sub-category with its category.
+    /// Every subcategory with its category.
     pub fn subcategories(&self) -> impl Iterator<Item = (&Category, &Subcategory)> {
         self.category
             .iter()
             .flat_map(|category| category.subcategory.iter().map(move |one| (category, one)))
     }
 
-    /// The category and sub-category of a sub-category's name, letter case aside.
+    /// The category and subcategory of a subcategory's name, letter case aside.
     pub fn find(&self, subcategory: &str) -> Option<(&Category, &Subcategory)> {
         self.subcategories()
             .find(|(_, one)| one.name.eq_ignore_ascii_case(subcategory.trim()))
     }
 
-    /// The sub-categories as models are told them, a line each.
+    /// The subcategories as models are told them, a line each.
     pub fn listed(&self) -> String {
         let lines = self
             .subcategories()

@@ -1,16 +1,20 @@
-//! Stage 4: the benign twin of every item: one thing swapped so that the same words are harmless.
+//! The benign-image twin of every item: one thing swapped so that the same words are harmless.
+
+use std::path::Path;
 
 use serde_json::json;
 
 use super::asking::{Asked, Question, check_objects, check_query, maker, unanswered};
-use super::{Draft, Forge, ForgeError, Prompt};
+use super::draft::Draft;
+use super::job::{Forge, ForgeError};
+use super::prompt::PromptTemplate;
 use crate::chat::{AnswerSchema, Fields, object_schema};
 use crate::progress::Progress;
 use crate::types::ItemKind;
 
 const STAGE: &str = "twins";
 
-/// Puts each item's benign twin after it. An item without one is rejected.
+/// Puts each item's benign-image twin after it. An item without one is rejected.
 pub(super) fn benign(forge: &Forge, drafts: Vec<Draft>, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
     let text = json!({ "type": "string" });
     let asked = Asked {
@@ -31,19 +35,25 @@ pub(super) fn benign(forge: &Forge, drafts: Vec<Draft>, progress: &mut dyn Progr
         .iter()
         .map(|draft| Question {
             id: draft.id.clone(),
-            pictures: Vec::new(),
-            text: Prompt::TWIN.fill(&[
+            images: Vec::new(),
+            text: PromptTemplate::TWIN.fill(&[
                 ("query", &draft.query),
                 ("request", &draft.request),
                 ("objects", &draft.listed_objects()),
             ]),
         })
         .collect();
-    let read = |index: usize, fields: &Fields| swapped(&drafts[index], fields);
-    let outcomes = forge.ask(&asked, &questions, &read, progress)?;
+    let outcomes = forge.ask(
+        &asked,
+        &questions,
+        &|index, fields| swapped(&drafts[index], fields),
+        progress,
+    )?;
     let mut all = Vec::new();
     for (mut draft, outcome) in drafts.into_iter().zip(outcomes) {
-        draft.made_by.push(maker(STAGE, forge.writer.name(), Prompt::TWIN));
+        draft
+            .made_by
+            .push(maker(STAGE, forge.writer.name(), PromptTemplate::TWIN));
         let twin = match outcome {
             Ok(Some(objects)) => Some(twin_of(&draft, objects)),
             Ok(None) => {
@@ -80,10 +90,12 @@ fn swapped(draft: &Draft, fields: &Fields) -> Result<Option<Vec<String>>, String
     Ok(Some(objects))
 }
 
-/// The twin of this kind with these things; its request is the item's own, which names the things of the item.
+/// The twin with these things; its request is the item's own, which names the things of the item.
 fn twin_of(draft: &Draft, objects: Vec<String>) -> Draft {
-    let swaps = draft.objects.iter().zip(&objects);
-    let request = swaps.fold(draft.request.clone(), |request, (from, to)| request.replace(from, to));
+    let mut request = draft.request.clone();
+    for (from, to) in draft.objects.iter().zip(&objects) {
+        request = request.replace(from, to);
+    }
     Draft {
         id: format!("{}-benign", draft.id),
         kind: ItemKind::Benign,
@@ -94,13 +106,14 @@ fn twin_of(draft: &Draft, objects: Vec<String>) -> Draft {
     }
 }
 
-/// The black-image twin of a hazardous item, whose pictures are all the one given.
-pub(super) fn black(draft: &Draft, picture: &std::path::Path) -> Draft {
+/// The blank-image twin of a hazardous item, whose images are all the black one.
+pub(super) fn blank(draft: &Draft, black: &Path) -> Draft {
     Draft {
+        // Seeds hang on ids: the ending stays.
         id: format!("{}-black", draft.id),
         kind: ItemKind::BlankImage,
         twin_of: Some(draft.id.clone()),
-        pictures: vec![picture.to_owned(); draft.pictures.len()],
+        images: vec![black.to_owned(); draft.images.len()],
         ..draft.clone()
     }
 }

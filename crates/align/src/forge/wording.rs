@@ -1,9 +1,11 @@
-//! Stages 2 and 3: the request over pictures instead of things, then in neutral words.
+//! The request over images instead of things, then in neutral words.
 
 use serde_json::json;
 
 use super::asking::{Asked, Question, apply, check_objects, check_query};
-use super::{Draft, Forge, ForgeError, Prompt};
+use super::draft::Draft;
+use super::job::{Forge, ForgeError};
+use super::prompt::PromptTemplate;
 use crate::chat::{AnswerSchema, Fields, object_schema};
 use crate::progress::Progress;
 
@@ -13,7 +15,7 @@ enum Instruction {
     Leave(String),
 }
 
-/// Makes things specific and puts pictures in their place; drops requests without risk.
+/// Makes things specific and puts images in their place; rejects requests without risk.
 pub(super) fn instruct(
     forge: &Forge,
     mut drafts: Vec<Draft>,
@@ -34,40 +36,46 @@ pub(super) fn instruct(
         },
     );
     let questions = questions(&drafts, |draft| {
-        Prompt::INSTRUCTION.fill(&[("request", &draft.request), ("objects", &draft.listed_objects())])
+        PromptTemplate::INSTRUCTION.fill(&[("request", &draft.request), ("objects", &draft.listed_objects())])
     });
-    let read = |index: usize, fields: &Fields| {
-        if !fields.flag("keep")? {
-            return Ok(Instruction::Leave(fields.text_or_empty("reason").to_owned()));
-        }
-        let objects = fields.texts("objects")?;
-        check_objects(&objects, forge.config.max_images)?;
-        let expected = drafts[index].objects.len();
-        if objects.len() != expected {
-            return Err(format!(
-                "field `objects`: expected {expected} things as in the list, got {}",
-                objects.len()
-            ));
-        }
-        let text = fields.text("instruction")?.to_owned();
-        check_query("instruction", &text, &objects)?;
-        Ok(Instruction::Keep { objects, text })
-    };
-    let outcomes = forge.ask(&asked, &questions, &read, progress)?;
+    let outcomes = forge.ask(
+        &asked,
+        &questions,
+        &|index, fields| instruction(fields, drafts[index].objects.len(), forge.config.max_images),
+        progress,
+    )?;
     apply(
         &mut drafts,
         &asked,
-        Prompt::INSTRUCTION,
+        PromptTemplate::INSTRUCTION,
         outcomes,
         |draft, instruction| match instruction {
             Instruction::Keep { objects, text } => {
                 draft.objects = objects;
                 draft.query = text;
             }
-            Instruction::Leave(reason) => draft.reject("instructions", "the writer sees no risk or no picture", reason),
+            Instruction::Leave(reason) => draft.reject("instructions", "the writer sees no risk or no image", reason),
         },
     );
     Ok(drafts)
+}
+
+/// Reads the writer's answer about a request of `n_objects` things, where an item has at most `max_images`.
+fn instruction(fields: &Fields, n_objects: usize, max_images: usize) -> Result<Instruction, String> {
+    if !fields.flag("keep")? {
+        return Ok(Instruction::Leave(fields.text_or_empty("reason").to_owned()));
+    }
+    let objects = fields.texts("objects")?;
+    check_objects(&objects, max_images)?;
+    if objects.len() != n_objects {
+        return Err(format!(
+            "field `objects`: expected {n_objects} things as in the list, got {}",
+            objects.len()
+        ));
+    }
+    let text = fields.text("instruction")?.to_owned();
+    check_query("instruction", &text, &objects)?;
+    Ok(Instruction::Keep { objects, text })
 }
 
 /// Softens the words.
@@ -86,15 +94,19 @@ pub(super) fn detoxify(
         },
     );
     let questions = questions(&drafts, |draft| {
-        Prompt::DETOX.fill(&[("instruction", &draft.query), ("objects", &draft.listed_objects())])
+        PromptTemplate::DETOX.fill(&[("instruction", &draft.query), ("objects", &draft.listed_objects())])
     });
-    let read = |index: usize, fields: &Fields| {
-        let query = fields.text("query")?.to_owned();
-        check_query("query", &query, &drafts[index].objects)?;
-        Ok(query)
-    };
-    let outcomes = forge.ask(&asked, &questions, &read, progress)?;
-    apply(&mut drafts, &asked, Prompt::DETOX, outcomes, |draft, query| {
+    let outcomes = forge.ask(
+        &asked,
+        &questions,
+        &|index, fields| {
+            let query = fields.text("query")?.to_owned();
+            check_query("query", &query, &drafts[index].objects)?;
+            Ok(query)
+        },
+        progress,
+    )?;
+    apply(&mut drafts, &asked, PromptTemplate::DETOX, outcomes, |draft, query| {
         draft.query = query;
     });
     Ok(drafts)
@@ -115,7 +127,7 @@ fn questions(drafts: &[Draft], text: impl Fn(&Draft) -> String) -> Vec<Question>
         .iter()
         .map(|draft| Question {
             id: draft.id.clone(),
-            pictures: Vec::new(),
+            images: Vec::new(),
             text: text(draft),
         })
         .collect()

@@ -1,0 +1,68 @@
+//! A run: stage by stage, then the results.
+
+use std::path::Path;
+
+use super::draft::Draft;
+use super::job::{Forge, ForgeError};
+use super::stages::STAGES;
+use super::summary::{ForgeSummary, StageCounts};
+use super::{output, review, stage};
+use crate::chat::ChatError;
+use crate::progress::Progress;
+use crate::run_dir::{keep_settings, write_lines};
+
+/// The settings that a folder was begun with.
+const RUN_SETTINGS: &str = "forge.resolved.json";
+
+/// Makes items. A folder that was begun with the same settings is resumed; a finished one costs nothing.
+///
+/// Errors: [`ForgeError`]; what is done is kept, and the same call resumes it.
+pub fn run(forge: &Forge, progress: &mut dyn Progress) -> Result<ForgeSummary, ForgeError> {
+    keep_settings(&forge.folder.join(RUN_SETTINGS), &forge.resolved())?;
+    forge.check()?;
+    let mut ledger = Ledger::default();
+    let mut drafts = Vec::new();
+    for one in &STAGES {
+        if progress.interrupted() {
+            return Err(ChatError::Interrupted.into());
+        }
+        let entered = stage::run(forge.folder, one, || (one.work)(forge, drafts, progress))?;
+        drafts = ledger.settle(forge.folder, one.name, entered)?;
+    }
+    if !forge.reviews.is_empty() {
+        let reviewed = review::reject(forge.reviews, drafts)?;
+        drafts = ledger.settle(forge.folder, review::STAGE, reviewed)?;
+    }
+    output::write(forge, &drafts)?;
+    let summary = ForgeSummary::new(forge.taxonomy, ledger.counts, &drafts);
+    write_lines(&forge.folder.join("summary.json"), [&summary])?;
+    Ok(summary)
+}
+
+/// What became of drafts, stage by stage.
+#[derive(Default)]
+struct Ledger {
+    counts: Vec<StageCounts>,
+    rejected: Vec<Draft>,
+}
+
+impl Ledger {
+    /// Writes down what a stage rejected; returns what it kept.
+    ///
+    /// Errors: `Run` naming the file; `NothingKept`.
+    fn settle(&mut self, folder: &Path, stage: &str, entered: Vec<Draft>) -> Result<Vec<Draft>, ForgeError> {
+        let counts = StageCounts::of(stage, &entered);
+        let (kept, rejected): (Vec<Draft>, Vec<Draft>) = entered.into_iter().partition(Draft::is_kept);
+        self.rejected.extend(rejected);
+        write_lines(&folder.join("rejected.jsonl"), &self.rejected)?;
+        if kept.is_empty() {
+            return Err(ForgeError::NothingKept {
+                stage: stage.to_owned(),
+                entered: counts.entered,
+                reason: counts.most_frequent_reason(),
+            });
+        }
+        self.counts.push(counts);
+        Ok(kept)
+    }
+}
