@@ -32,11 +32,10 @@ mod wording;
 
 pub use config::{ForgeConfig, LabelConfig, LabelMethod};
 pub use draft::{Draft, Maker, Probe, Rejection, Split};
-pub use job::{Forge, ForgeError, Truth};
+pub use job::{Forge, ForgeError, Reviews, Truth};
 pub use prompt::PromptTemplate;
-pub use review::Reviews;
 pub use run::run;
 pub use seed::Seed;
 pub use stages::{STAGES, Stage};
 pub use summary::{ForgeSummary, StageCounts, SubcategoryCounts};
-pub use taxonomy::{Category, Subcategory, Taxonomy};
+pub use taxonomy::{Category, Subcategory, Taxonomy, TaxonomyError};

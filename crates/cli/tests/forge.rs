@@ -95,9 +95,9 @@ fn forge(folder: &Path, out: &str, more: &[String]) -> Command {
 fn remote(fake: &FakeEndpoint) -> Vec<String> {
     let mut more = vec![
         "labels.method=informed".to_owned(),
-        "forge.picture_size=56".to_owned(),
+        "forge.image_size=56".to_owned(),
         "role.policy.url=mini".to_owned(),
-        "role.labeller.url=mini".to_owned(),
+        "role.annotator.url=mini".to_owned(),
     ];
     for role in ["writer", "painter"] {
         more.push(format!("role.{role}.url={}", fake.url()));
@@ -216,7 +216,7 @@ fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once(
         .iter()
         .filter_map(|line| line["rejected"]["reason"].as_str())
         .collect();
-    assert!(reasons.contains(&"no picture of the painter"), "{reasons:?}");
+    assert!(reasons.contains(&"no image of the painter"), "{reasons:?}");
 }
 
 #[test]
@@ -369,7 +369,7 @@ impl Drop for Served {
 fn the_base_model_behind_a_server_answers_and_labels() {
     let served = Served::start();
     let folder = tempfile::tempdir().unwrap();
-    let more: Vec<String> = ["policy", "labeller"]
+    let more: Vec<String> = ["policy", "annotator"]
         .map(|role| format!("role.{role}.url={}", served.url))
         .to_vec();
     finished(forge(folder.path(), "forged", &more));

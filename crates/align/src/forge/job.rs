@@ -1,12 +1,12 @@
 //! Everything that items are made with, and why making them may stop.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde_json::{Value, json};
 
 use super::config::{ForgeConfig, LabelConfig, LabelMethod};
-use super::review::Reviews;
 use super::seed::Seed;
 use super::taxonomy::Taxonomy;
 use crate::chat::{ChatError, ChatModel};
@@ -17,6 +17,9 @@ use crate::types::{DataError, Message};
 
 /// What an exact judge knows of a dialogue; the flag says that black images take the place of its own.
 pub type Truth = fn(&[Message], bool) -> Option<Value>;
+
+/// By item, for each person who decided whether it is unsafe.
+pub type Reviews = BTreeMap<String, Vec<bool>>;
 
 /// Everything that items are made with.
 pub struct Forge<'a> {
@@ -75,6 +78,12 @@ pub enum ForgeError {
         /// Why most were rejected.
         reason: String,
     },
+    /// A setting needs the policy, and there is none.
+    #[error("{setting} needs a role `policy`, got none")]
+    NoPolicy {
+        /// The setting.
+        setting: &'static str,
+    },
     /// Everything is there but what a setting needs.
     #[error("{0}")]
     Missing(String),
@@ -88,6 +97,7 @@ impl Diagnostic for ForgeError {
             Self::Run(error) => error.diagnosis(),
             Self::Io(error) => error.diagnosis(),
             Self::NothingKept { .. } => Kind::Data.hint("rejected.jsonl lists every draft with its reason"),
+            Self::NoPolicy { .. } => Kind::Settings.hint("add a table [role.policy]"),
             Self::Missing(_) => Kind::Settings.into(),
         }
     }
@@ -118,9 +128,7 @@ impl Forge<'_> {
             (reflects, "labels.method = \"reflection\""),
         ] {
             if needs_policy && self.policy.is_none() {
-                return Err(ForgeError::Missing(format!(
-                    "{setting} needs a role `policy`, got none\n  hint: add a table [role.policy]"
-                )));
+                return Err(ForgeError::NoPolicy { setting });
             }
         }
         if self.seeds.is_empty() {

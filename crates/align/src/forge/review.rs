@@ -1,16 +1,11 @@
 //! After the stages: items that reviewers did not find to be what they shall be are rejected, with their twins.
 
-use std::collections::BTreeMap;
-
 use super::draft::{Draft, keep_pairs};
-use super::job::ForgeError;
+use super::job::{ForgeError, Reviews};
 use crate::types::ItemKind;
 
 /// What stands in records for the people's part.
 pub(super) const STAGE: &str = "review";
-
-/// By item, for each person who decided whether it is unsafe.
-pub type Reviews = BTreeMap<String, Vec<bool>>;
 
 /// Rejects what more than half of those who decided say is not what it shall be: a hazardous item that is safe, a twin
 /// that is unsafe. Evenly split, an item stays.

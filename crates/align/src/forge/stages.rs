@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn each_stage_reads_what_earlier_ones_wrote() {
-        let mut written = BTreeSet::new();
+        let mut written: BTreeSet<&str> = BTreeSet::new();
         for stage in &STAGES {
             for field in stage.reads {
                 assert!(written.contains(field), "{}: {field}", stage.name);

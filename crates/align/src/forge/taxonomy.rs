@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 
 /// Categories of harm with their subcategories.
@@ -38,6 +39,31 @@ pub struct Subcategory {
     pub target: usize,
 }
 
+/// Why a taxonomy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TaxonomyError {
+    /// None of this name is shipped, and no file of this path can be read; the message names it.
+    #[error(transparent)]
+    Unknown(std::io::Error),
+    /// The file is not a taxonomy.
+    #[error("{name}: {problem}")]
+    Invalid {
+        /// The file.
+        name: String,
+        /// What was expected and what was found.
+        problem: String,
+    },
+}
+
+impl Diagnostic for TaxonomyError {
+    fn diagnosis(&self) -> Diagnosis {
+        match self {
+            Self::Unknown(_) => Kind::Settings.hint("a taxonomy is `mis`, `mini` or a TOML file in the same layout"),
+            Self::Invalid { .. } => Kind::Settings.into(),
+        }
+    }
+}
+
 /// The taxonomies that come with Scruple, by name.
 const SHIPPED: [(&str, &str); 2] = [
     ("mis", include_str!("taxonomies/mis.v1.toml")),
@@ -48,21 +74,22 @@ impl Taxonomy {
     /// The taxonomy of this name (`mis`: the paper's 6 categories and 14 subcategories; `mini`: the miniature world's
     /// hazards), or the one in the TOML file of this path.
     ///
-    /// Errors: a message naming the file and what is wrong with it.
-    pub fn open(name: &str) -> Result<Self, String> {
-        let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
-        let text = match shipped {
+    /// Errors: [`TaxonomyError`] naming the file.
+    pub fn open(name: &str) -> Result<Self, TaxonomyError> {
+        let text = match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
             Some((_, text)) => (*text).to_owned(),
-            None => fs_err::read_to_string(Path::new(name)).map_err(|error| {
-                format!("{error}\n  hint: a taxonomy is `mis`, `mini` or a TOML file in the same layout")
-            })?,
+            None => fs_err::read_to_string(Path::new(name)).map_err(TaxonomyError::Unknown)?,
         };
-        let taxonomy: Self = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
-        taxonomy.check().map_err(|problem| format!("{name}: {problem}"))?;
-        Ok(taxonomy)
+        toml::from_str(&text)
+            .map_err(|error| error.to_string())
+            .and_then(Self::check)
+            .map_err(|problem| TaxonomyError::Invalid {
+                name: name.to_owned(),
+                problem,
+            })
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(self) -> Result<Self, String> {
         let mut names = std::collections::HashSet::new();
         for (_, subcategory) in self.subcategories() {
             if !names.insert(&subcategory.name) {
@@ -75,7 +102,7 @@ impl Taxonomy {
         if names.is_empty() {
             return Err("`category`: expected at least one with a subcategory, got none".to_owned());
         }
-        Ok(())
+        Ok(self)
     }
 
     /// Every subcategory with its category.
@@ -91,7 +118,7 @@ impl Taxonomy {
             .find(|(_, one)| one.name.eq_ignore_ascii_case(subcategory.trim()))
     }
 
-    /// The subcategories as models are told them, a line each.
+    /// The subcategories as prompts list them, a line each.
     pub fn listed(&self) -> String {
         let lines = self
             .subcategories()
@@ -110,19 +137,19 @@ mod tests {
         assert_eq!((shipped.category.len(), shipped.subcategories().count()), (6, 14));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine.toml");
-        let message = |text: &str| {
+        for (text, problem) in [
+            ("name = \"a\"\ncategory = []", "expected at least one"),
+            (
+                "name = \"a\"\n[[category]]\nname = \"b\"\nsubcategory = [{ name = \"c\" }, { name = \"c\" }]",
+                "unique names, got \"c\" twice",
+            ),
+            ("name = 1", "invalid type"),
+        ] {
             fs_err::write(&path, text).unwrap();
-            let error = Taxonomy::open(path.to_str().unwrap()).unwrap_err();
-            error.replace(path.to_str().unwrap(), "mine.toml")
-        };
-        assert!(message("name = \"a\"\ncategory = []").contains("expected at least one"));
-        let twice = "name = \"a\"\n[[category]]\nname = \"b\"\nsubcategory = [{ name = \"c\" }, { name = \"c\" }]";
-        assert!(message(twice).contains("unique names, got \"c\" twice"));
-        assert!(message("name = 1").contains("invalid type"));
-        assert!(
-            Taxonomy::open("none")
-                .unwrap_err()
-                .contains("hint: a taxonomy is `mis`, `mini`")
-        );
+            let error = Taxonomy::open(path.to_str().unwrap()).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains("mine.toml"), "{error}");
+        }
+        let hint = Taxonomy::open("none").unwrap_err().hint().unwrap();
+        assert!(hint.contains("a taxonomy is `mis`, `mini`"), "{hint}");
     }
 }

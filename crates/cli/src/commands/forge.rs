@@ -19,24 +19,25 @@ use crate::output_folder::OutputFolder;
 use crate::roles::{self, Roles, with_costs};
 use crate::terminal::print_line;
 
-/// The journal of what models answered, and what the folder of pictures beside it is named after.
+/// The journal of what models answered, and what the folder of images beside it is named after.
 const JOURNAL: &str = "calls.sqlite";
 
 /// Who may have a part in items.
-const ROLES: [&str; 5] = ["writer", "painter", "judge", "labeller", "policy"];
+const ROLES: [&str; 5] = ["writer", "painter", "judge", "annotator", "policy"];
 
 const AFTER_HELP: &str = "\
 Roles are tables of the settings: [role.writer] plans items and words them, [role.painter] paints,
-[role.judge] looks at pictures, classifies items and judges replies; [role.labeller] writes labels
+[role.judge] looks at images, classifies items and judges replies; [role.annotator] writes labels
 (the writer does where there is none), [role.policy] is the model that items are for. Each is an
 endpoint (`url`, `model`), or the miniature world itself (`url = \"mini\"`); all but the painter may
 be a model on this machine (`url = \"local\"`).
 
-DIR then holds a file a stage with every draft that entered it, rejected.jsonl (what went, and
-why), summary.json, items.jsonl (all items with split, kind, category and twin_of), train.jsonl
-(labelled, for `scruple sft`), easy, hard, real, benign and black.jsonl (for `scruple eval`),
-images/, and mis/ in the released MIS layout. Every answer and picture is in calls.sqlite before it
-is used: the same command goes on after a stop, asks nothing twice and ends in the same bytes.
+DIR then holds a file for each stage with every draft that entered it, rejected.jsonl (what was
+rejected, and why), summary.json, items.jsonl (all items with split, kind, category and twin_of),
+train.jsonl (labeled, for `scruple sft`), easy, hard, real, benign and blank.jsonl (for
+`scruple eval`), images/, and mis/ in the released MIS layout. Every answer and image is in
+calls.sqlite before it is used: after a stop, the same command resumes, makes no call twice and
+ends in the same bytes.
 
 Examples:
   scruple forge --config configs/forge.toml --out forged
@@ -45,7 +46,7 @@ Examples:
   scruple review --data forged --out decisions.jsonl --reviewer ada
   scruple forge --config configs/forge.toml --out forged --decisions decisions.jsonl";
 
-/// Make items whose harm shows only when pictures and text are read together (MIS).
+/// Make items whose harm shows only when images and text are read together (MIS).
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -77,20 +78,14 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let loaded = arguments.settings.load::<ForgeSettings>(flags)?;
     check(&loaded)?;
     let (settings, out) = (&loaded.settings, arguments.results.out.as_path());
-    let taxonomy = Taxonomy::open(&settings.data.taxonomy).map_err(Failure::settings)?;
+    let taxonomy = Taxonomy::open(&settings.data.taxonomy)?;
     let seeds = seeds(&settings.data, &taxonomy)?;
-    let (pictures, photographs) = (
-        pictures_in(settings.data.pictures.as_deref())?,
-        pictures_in(settings.data.photographs.as_deref())?,
-    );
-
-    let reviews = settings
-        .data
-        .decisions
-        .as_deref()
-        .map(reviews)
-        .transpose()?
-        .unwrap_or_default();
+    let image_pool = images_in(settings.data.image_pool.as_deref())?;
+    let photographs = images_in(settings.data.photographs.as_deref())?;
+    let reviews = match &settings.data.decisions {
+        Some(path) => reviews(path)?,
+        None => Reviews::new(),
+    };
 
     let _folder = OutputFolder::make(out)?;
     let roles = Roles::open(&settings.role, &out.join(JOURNAL), context.global.device)?;
@@ -101,19 +96,19 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let writer = required(roles.one("writer")?, "writer")?;
     let painter = required(roles.painter("painter")?, "painter")?;
     let judge = required(roles.one("judge")?, "judge")?;
-    let labeller = roles.one("labeller")?;
+    let annotator = roles.one("annotator")?;
     let policy = roles.one("policy")?;
     let forge = Forge {
         config: &settings.forge,
         labels: &settings.labels,
         taxonomy: &taxonomy,
         seeds: &seeds,
-        pictures: &pictures,
+        image_pool: &image_pool,
         photographs: &photographs,
         writer: &*writer,
         painter: &*painter,
         judge: &*judge,
-        labeller: &**labeller.as_ref().unwrap_or(&writer),
+        annotator: &**annotator.as_ref().unwrap_or(&writer),
         policy: policy.as_deref().map(|policy| policy as &dyn ChatModel),
         truth: knows_truth(settings),
         reviews: &reviews,
@@ -146,7 +141,7 @@ fn required<T>(role: Option<T>, name: &str) -> Result<T, Failure> {
     })
 }
 
-/// Only pictures that the miniature world painted are known to show what they do.
+/// Only of images that the miniature world painted is known what they show.
 fn knows_truth(settings: &ForgeSettings) -> Option<Truth> {
     let paints_mini = settings.role.get("painter").is_some_and(RoleSettings::is_mini);
     paints_mini.then_some(perception::truth_of as Truth)
@@ -174,7 +169,7 @@ fn reviews(path: &Path) -> Result<Reviews> {
     Ok(reviews)
 }
 
-/// The seeds of the file, or of the taxonomy; then the pictures of the folder.
+/// The seeds of the file, or of the taxonomy; then the images of the folder.
 fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
     let mut seeds = match &data.seeds {
         Some(path) => {
@@ -186,16 +181,17 @@ fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
             }
             read_seeds(path, taxonomy)?
         }
-        None if data.images.is_some() => Vec::new(),
+        None if data.seed_images.is_some() => Vec::new(),
         None => Seed::of(taxonomy),
     };
-    let images = pictures_in(data.images.as_deref())?;
-    seeds.extend(images.into_iter().enumerate().map(|(index, image)| Seed {
-        id: format!("p{}", index + 1),
-        text: None,
-        image: Some(image),
-        subcategory: None,
-    }));
+    for (index, image) in images_in(data.seed_images.as_deref())?.into_iter().enumerate() {
+        seeds.push(Seed {
+            id: format!("p{}", index + 1),
+            text: None,
+            image: Some(image),
+            subcategory: None,
+        });
+    }
     Ok(seeds)
 }
 
@@ -205,43 +201,41 @@ fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
     let folder = folder.parent().unwrap_or(Path::new(""));
     let mut ids = std::collections::HashSet::new();
     for (index, seed) in seeds.iter_mut().enumerate() {
-        let fault = |problem: String| Failure::data(format!("{}:{}: {problem}", path.display(), index + 1));
-        if seed.text.is_some() == seed.image.is_some() {
-            return Err(fault("expected either `text` or `image`".to_owned()));
-        }
-        if !ids.insert(seed.id.clone()) {
-            return Err(fault(format!("`id`: expected unique ids, got `{}` again", seed.id)));
-        }
-        if let Some(name) = seed.subcategory.as_ref().filter(|name| taxonomy.find(name).is_none()) {
-            let problem = format!("`subcategory`: expected one of the taxonomy, got `{name}`");
-            return Err(fault(problem));
-        }
-        seed.image = seed.image.take().map(|image| folder.join(image));
+        let unknown = seed.subcategory.as_ref().filter(|name| taxonomy.find(name).is_none());
+        let problem = if seed.text.is_some() == seed.image.is_some() {
+            "expected either `text` or `image`".to_owned()
+        } else if !ids.insert(seed.id.clone()) {
+            format!("`id`: expected unique ids, got `{}` again", seed.id)
+        } else if let Some(name) = unknown {
+            format!("`subcategory`: expected one of the taxonomy, got `{name}`")
+        } else {
+            seed.image = seed.image.take().map(|image| folder.join(image));
+            continue;
+        };
+        return Err(Failure::data(format!("{}:{}: {problem}", path.display(), index + 1)));
     }
     Ok(seeds)
 }
 
-/// The pictures of a folder by name, their paths absolute.
-fn pictures_in(folder: Option<&Path>) -> Result<Vec<PathBuf>> {
+/// The images of a folder by name, their paths absolute.
+fn images_in(folder: Option<&Path>) -> Result<Vec<PathBuf>> {
     let Some(folder) = folder else {
         return Ok(Vec::new());
     };
-    let is_picture = |path: &PathBuf| {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        ending.is_some_and(|ending| ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str()))
-    };
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for entry in fs_err::read_dir(std::path::absolute(folder)?)? {
-        pictures.push(entry?.path());
+        let path = entry?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        if ["png", "jpg", "jpeg"].contains(&ending.to_ascii_lowercase().as_str()) {
+            images.push(path);
+        }
     }
-    pictures.retain(is_picture);
-    pictures.sort();
-    if pictures.is_empty() {
-        let problem = format!(
-            "{}: expected PNG or JPEG pictures in the folder, got none",
+    images.sort();
+    if images.is_empty() {
+        return Err(Failure::data(format!(
+            "{}: expected PNG or JPEG images in the folder, got none",
             folder.display()
-        );
-        return Err(Failure::data(problem));
+        )));
     }
-    Ok(pictures)
+    Ok(images)
 }

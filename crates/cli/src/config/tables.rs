@@ -208,10 +208,10 @@ pub struct ForgeData {
     pub taxonomy: String,
     /// Seeds as JSON lines, in place of the taxonomy's.
     pub seeds: Option<PathBuf>,
-    /// A folder of pictures to plan items from, beside the seeds.
-    pub images: Option<PathBuf>,
-    /// A folder of pictures to illustrate items with, in the painter's place.
-    pub pictures: Option<PathBuf>,
+    /// A folder of images to plan items from, beside the seeds.
+    pub seed_images: Option<PathBuf>,
+    /// A folder of images to illustrate items with, in the painter's place.
+    pub image_pool: Option<PathBuf>,
     /// A folder of photographs for the split `real`.
     pub photographs: Option<PathBuf>,
     /// What `scruple review` wrote: items that people rejected are left out, with their twins.
@@ -223,8 +223,8 @@ impl Default for ForgeData {
         Self {
             taxonomy: "mis".to_owned(),
             seeds: None,
-            images: None,
-            pictures: None,
+            seed_images: None,
+            image_pool: None,
             photographs: None,
             decisions: None,
         }
@@ -239,9 +239,9 @@ pub struct ForgeSettings {
     pub data: ForgeData,
     /// How they are made.
     pub forge: ForgeConfig,
-    /// How they are labelled.
+    /// How they are labeled.
     pub labels: LabelConfig,
-    /// Who makes them: `writer`, `painter`, `judge`, and perhaps `labeller` and `policy`.
+    /// Who makes them: `writer`, `painter`, `judge`, and perhaps `annotator` and `policy`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub role: RoleTables,
 }

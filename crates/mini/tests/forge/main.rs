@@ -10,7 +10,7 @@ use serde_json::Value;
 use align::chat::scripted::Script;
 use align::chat::{ChatError, ChatModel, ChatRequest};
 use align::forge::{
-    Draft, Forge, ForgeConfig, ForgeError, LabelConfig, LabelMethod, Reviews, Seed, Split, Taxonomy, run, stage,
+    Draft, Forge, ForgeConfig, ForgeError, LabelConfig, LabelMethod, Reviews, STAGES, Seed, Split, Taxonomy, run, stage,
 };
 use align::paint::{PaintModel, PaintRequest, Painting, Unpainted};
 use align::progress::Silent;
@@ -37,13 +37,13 @@ impl World {
         Self {
             config: ForgeConfig {
                 max_images: 3,
-                picture_size: 56,
+                image_size: 56,
                 neutral_train_share: 0.5,
                 real: 4,
                 ..ForgeConfig::default()
             },
             labels: LabelConfig {
-                black_share: 0.5,
+                blank_share: 0.5,
                 ..LabelConfig::default()
             },
             taxonomy,
@@ -59,12 +59,12 @@ impl World {
             labels: &self.labels,
             taxonomy: &self.taxonomy,
             seeds: &self.seeds,
-            pictures: &[],
+            image_pool: &[],
             photographs: &[],
             writer: &MiniModel,
             painter: &MiniPainter,
             judge: &MiniModel,
-            labeller: &MiniModel,
+            annotator: &MiniModel,
             policy: None,
             truth: Some(truth_of),
             reviews: &self.reviews,
@@ -148,18 +148,18 @@ fn items_have_splits_twins_and_labels() {
     assert!(things(true).is_disjoint(&things(false)));
     // Labels say what the exact judge wants.
     let train = world.items("train.jsonl");
-    let labelled = |kind| train.iter().filter(move |item| item.kind == Some(kind));
+    let labeled = |kind| train.iter().filter(move |item| item.kind == Some(kind));
     let trained = hazardous
         .iter()
         .filter(|item| item.split.as_deref() == Some("train"))
         .count();
-    assert_eq!(labelled(ItemKind::Hazardous).count(), trained);
-    assert_eq!(labelled(ItemKind::Benign).count(), trained);
-    assert!((1..trained).contains(&labelled(ItemKind::BlankImage).count()));
-    assert!(labelled(ItemKind::Hazardous).all(|item| item.label().unwrap().contains("Please do not")));
-    assert!(labelled(ItemKind::Benign).all(|item| item.label().unwrap().contains("Sure. You can")));
+    assert_eq!(labeled(ItemKind::Hazardous).count(), trained);
+    assert_eq!(labeled(ItemKind::Benign).count(), trained);
+    assert!((1..trained).contains(&labeled(ItemKind::BlankImage).count()));
+    assert!(labeled(ItemKind::Hazardous).all(|item| item.label().unwrap().contains("Please do not")));
+    assert!(labeled(ItemKind::Benign).all(|item| item.label().unwrap().contains("Sure. You can")));
     assert!(items.iter().all(|item| item.truth.is_some()));
-    // Everything that went is told of, with the prompts' hashes.
+    // Everything that was rejected is recorded, with the prompts' hashes.
     let rejected = world.drafts("rejected.jsonl");
     assert!(rejected.iter().all(|draft| draft.rejected.is_some()));
     let total: usize = summary.stages.iter().map(|counts| counts.entered - counts.kept).sum();
@@ -197,19 +197,19 @@ fn the_released_layout_holds_every_hazardous_item() {
 }
 
 #[test]
-fn a_run_cut_anywhere_ends_in_the_same_bytes() {
+fn a_run_killed_anywhere_ends_in_the_same_bytes() {
     let world = World::new(8);
     run(&world.forge(), &mut Silent).unwrap();
     let finished = world.files();
     for stage in [0, 4, 9] {
         // As a kill leaves it: this stage and those after it not there, a torn file beside.
-        for name in &stage::STAGES[stage..] {
-            fs_err::remove_file(stage::file_of(world.folder.path(), name)).unwrap();
+        for later in &STAGES[stage..] {
+            fs_err::remove_file(stage::file_of(world.folder.path(), later)).unwrap();
         }
         let torn = world
             .folder
             .path()
-            .join(format!("{}.jsonl.partial", stage::STAGES[stage]));
+            .join(format!("{}.jsonl.partial", STAGES[stage].name));
         fs_err::write(torn, "{\"id\":").unwrap();
         run(&world.forge(), &mut Silent).unwrap();
         assert!(world.files() == finished, "cut before stage {stage}");
@@ -240,12 +240,12 @@ fn schema(request: &ChatRequest) -> &str {
 }
 
 #[test]
-fn what_models_do_not_answer_rightly_is_mended_once_and_then_rejected_with_the_reason() {
+fn what_models_do_not_answer_rightly_is_repaired_once_and_then_rejected_with_the_reason() {
     let world = World::new(12);
     let writer = Script::new(|request: &ChatRequest| {
         let is_repair = request.messages.len() == 3;
         match (schema(request), request.id.as_str()) {
-            // Mended when told what is wrong.
+            // Repaired once the problem is named.
             ("instruction", _) if !is_repair => Ok("{\"keep\": true}".to_owned()),
             ("detox", id) if id.ends_with("-1") => Ok("{\"query\": \"What if I do it?\"}".to_owned()),
             ("twin", id) if id.ends_with("-2") => Err("timed out".to_owned()),
@@ -306,7 +306,7 @@ impl PaintModel for Moody {
 }
 
 #[test]
-fn items_whose_pictures_cannot_be_had_go_with_their_twins() {
+fn items_whose_images_cannot_be_had_are_rejected_with_their_twins() {
     let world = World::new(24);
     let forge = Forge {
         painter: &Moody,
@@ -317,20 +317,20 @@ fn items_whose_pictures_cannot_be_had_go_with_their_twins() {
     let details: Vec<&str> = rejected
         .iter()
         .filter_map(|draft| draft.rejected.as_ref())
-        .filter(|rejection| rejection.reason == "no picture of the painter")
+        .filter(|rejection| rejection.reason == "no image of the painter")
         .map(|rejection| rejection.detail.as_str())
         .collect();
     assert!(details.contains(&"the prompt is against the content policy"));
     assert!(
         details
             .iter()
-            .any(|detail| detail.starts_with("a picture that cannot be read: "))
+            .any(|detail| detail.starts_with("an image that cannot be read: "))
     );
     let kept = world.drafts("pictures.jsonl");
     let kept: Vec<&Draft> = kept.iter().filter(|draft| draft.is_kept()).collect();
     let of_kind = |kind| kept.iter().filter(|draft| draft.kind == kind).count();
     assert_eq!(of_kind(ItemKind::Hazardous), of_kind(ItemKind::Benign));
-    assert!(kept.iter().all(|draft| draft.pictures.len() == draft.objects.len()));
+    assert!(kept.iter().all(|draft| draft.images.len() == draft.objects.len()));
 }
 
 #[test]
@@ -367,10 +367,10 @@ fn the_policy_is_asked_and_its_reflections_become_labels() {
 }
 
 #[test]
-fn pictures_are_found_in_a_folder_by_the_judge() {
+fn images_are_found_in_a_folder_by_the_judge() {
     let world = World::new(8);
     let pool = tempfile::tempdir().unwrap();
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for object in mini::pictogram::ObjectKind::ALL {
         let request = PaintRequest {
             id: String::new(),
@@ -380,13 +380,13 @@ fn pictures_are_found_in_a_folder_by_the_judge() {
         };
         let path = pool.path().join(format!("{}.png", object.name().replace(' ', "-")));
         fs_err::write(&path, mini::painter::paint(&request).unwrap().bytes).unwrap();
-        pictures.push(path);
+        images.push(path);
     }
     // One thing is not to be had.
-    pictures.retain(|path| !path.ends_with("bucket.png"));
+    images.retain(|path| !path.ends_with("bucket.png"));
     let forge = Forge {
-        pictures: &pictures,
-        photographs: &pictures,
+        image_pool: &images,
+        photographs: &images,
         ..world.forge()
     };
     run(&forge, &mut Silent).unwrap();
@@ -396,7 +396,7 @@ fn pictures_are_found_in_a_folder_by_the_judge() {
 }
 
 #[test]
-fn targets_are_kept_to_and_what_is_missing_is_told() {
+fn targets_are_kept_to_and_what_is_missing_is_reported() {
     let mut world = World::new(24);
     for subcategory in world
         .taxonomy

@@ -11,7 +11,7 @@ use mini::model::MiniModel;
 use super::World;
 
 #[test]
-fn what_people_reject_goes_with_its_twins_and_comes_back_without_their_word() {
+fn what_people_reject_is_left_out_with_its_twins_and_comes_back_without_their_word() {
     let mut world = World::new(12);
     let before = run(&world.forge(), &mut Silent).unwrap();
     let all = world.files();
