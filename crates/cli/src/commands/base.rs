@@ -24,7 +24,8 @@ const MODELS: [&str; 3] = ["newborn", "seeing", "model"];
 
 const AFTER_HELP: &str = "\
 It learns from captions first, then from dialogues. DIR then holds the corpus, the untrained model
-(newborn), the one trained on captions (seeing), the trained one (model), and the runs between them. The same settings give the same weights, bit for bit. The base model that comes with
+(newborn), the one trained on captions (seeing), the trained one (model), and the runs between
+them. The same settings give the same weights, bit for bit. The base model that comes with
 `scruple demo` is what the defaults give. After a stop, the same command resumes.
 
 Examples:
