@@ -214,8 +214,7 @@ impl<'a> Decontaminator<'a> {
             }
             this.sets.push(name);
         }
-        let digest = hasher.finalize();
-        this.sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        this.sha256 = hex::encode(hasher.finalize());
         Ok(this)
     }
 

@@ -10,17 +10,17 @@ use crate::errors::Result;
 use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
-DIR is what `scruple demo` leaves behind, or a folder you put together in the same layout:
+DIR is the folder of a finished `scruple demo`, or one of your own in the same layout:
   eval/<model>/summary.json, responses.jsonl      from `scruple eval --out DIR/eval/<model>`
   runs/<name>/metrics.jsonl, rollouts.jsonl       from `scruple sft` and `scruple rl`
-  curate/curation.jsonl, qi_box.svg               from `scruple curate --out DIR/curate`
-What is missing is left out, and the report says so. It writes report.html, report.md and report.json into DIR.
+  curate/summary.json, qi_box.svg                 from `scruple curate --out DIR/curate`
+What is missing is left out, and the report lists it. report.html, report.md and report.json are written into DIR.
 
 Examples:
   scruple report out/demo
   scruple report runs report.title='Three seeds' report.baseline=mirage";
 
-/// Draw up the report of a finished folder as HTML, Markdown and JSON.
+/// Write the report of a folder of runs and evaluations as HTML, Markdown and JSON.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -33,8 +33,7 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings, of data where the folder holds nothing to report, or a file is not what it should
-/// be.
+/// Errors: of settings; of data where the folder holds nothing to report or a file is damaged.
 pub fn run(arguments: &Arguments) -> Result {
     let loaded = arguments.settings.load::<ReportSettings>([])?;
     let files = report::run(&arguments.folder, &loaded.settings.report)?;
