@@ -1,32 +1,34 @@
 //! A cache of values with a limit in bytes, for many threads: what was computed from a file or its bytes.
 
-use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-/// Keeps the most recently used values. Threads that need the same value wait for one of them to compute it.
+use quick_cache::Weighter;
+use quick_cache::sync;
+
+/// So few values are expected that the library keeps them in one shard: a value may take the whole limit.
+const EXPECTED_VALUES: usize = 32;
+
+/// Keeps the values in use. Threads that need the same value wait for one of them to compute it.
 #[derive(Debug)]
 pub struct Cache<K, V> {
     byte_limit: usize,
-    size_of: fn(&V) -> usize,
-    entries: Mutex<Entries<K, V>>,
+    values: sync::Cache<K, Arc<V>, SizeOf<V>>,
 }
 
-/// Holds a value; empty until a thread has computed it.
-type Slot<V> = Arc<Mutex<Option<Arc<V>>>>;
+/// A value weighs its bytes.
+struct SizeOf<V>(fn(&V) -> usize);
 
-#[derive(Debug)]
-struct Entries<K, V> {
-    by_key: HashMap<K, Entry<V>>,
-    n_bytes: usize,
-    clock: u64,
+impl<V> Clone for SizeOf<V> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
 }
 
-#[derive(Debug)]
-struct Entry<V> {
-    slot: Slot<V>,
-    n_bytes: usize,
-    last_used: u64,
+impl<K, V> Weighter<K, Arc<V>> for SizeOf<V> {
+    fn weight(&self, _: &K, value: &Arc<V>) -> u64 {
+        (self.0)(value) as u64
+    }
 }
 
 impl<K: Clone + Eq + Hash, V> Cache<K, V> {
@@ -34,12 +36,7 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     pub fn new(byte_limit: usize, size_of: fn(&V) -> usize) -> Self {
         Self {
             byte_limit,
-            size_of,
-            entries: Mutex::new(Entries {
-                by_key: HashMap::new(),
-                n_bytes: 0,
-                clock: 0,
-            }),
+            values: sync::Cache::with_weighter(EXPECTED_VALUES, byte_limit as u64, SizeOf(size_of)),
         }
     }
 
@@ -52,63 +49,8 @@ impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     ///
     /// Errors: `make`'s, which is not kept.
     pub fn get_or_insert<E>(&self, key: &K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
-        let slot = lock(&self.entries).slot(key);
-        let mut held = lock(&slot);
-        if let Some(value) = &*held {
-            return Ok(value.clone());
-        }
-        let outcome = make().map(Arc::new);
-        match &outcome {
-            Ok(value) => {
-                *held = Some(value.clone());
-                lock(&self.entries).account(key, (self.size_of)(value), self.byte_limit);
-            }
-            Err(_) => lock(&self.entries).remove(key),
-        }
-        outcome
+        self.values.get_or_insert_with(key, || make().map(Arc::new))
     }
-}
-
-impl<K: Clone + Eq + Hash, V> Entries<K, V> {
-    fn slot(&mut self, key: &K) -> Slot<V> {
-        self.clock += 1;
-        let clock = self.clock;
-        let entry = self.by_key.entry(key.clone()).or_insert_with(|| Entry {
-            slot: Slot::default(),
-            n_bytes: 0,
-            last_used: clock,
-        });
-        entry.last_used = clock;
-        entry.slot.clone()
-    }
-
-    /// Notes the size of a new value, and drops the least recently used ones until all fit.
-    fn account(&mut self, key: &K, n_bytes: usize, byte_limit: usize) {
-        if let Some(entry) = self.by_key.get_mut(key) {
-            self.n_bytes = self.n_bytes - entry.n_bytes + n_bytes;
-            entry.n_bytes = n_bytes;
-        }
-        while self.n_bytes > byte_limit {
-            // Entries without bytes are being computed; they are not kept yet, so there is nothing to drop.
-            let held = self.by_key.iter().filter(|(_, entry)| entry.n_bytes > 0);
-            let Some((oldest, _)) = held.min_by_key(|(_, entry)| entry.last_used) else {
-                break;
-            };
-            let oldest = oldest.clone();
-            self.remove(&oldest);
-        }
-    }
-
-    fn remove(&mut self, key: &K) {
-        if let Some(entry) = self.by_key.remove(key) {
-            self.n_bytes -= entry.n_bytes;
-        }
-    }
-}
-
-/// Locks, also after another thread panicked while it held the lock: nothing is left half-done between two statements.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -154,13 +96,16 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_values_are_dropped() {
+    fn values_beyond_the_limit_are_dropped_and_those_in_use_outlast_them() {
         let cache = cache(20_000);
         assert!(computes(&cache, "a") && computes(&cache, "b"), "two values fit");
-        assert!(!computes(&cache, "a"), "kept");
-        assert!(computes(&cache, "c"), "in place of b");
-        assert!(!computes(&cache, "a") && !computes(&cache, "c") && computes(&cache, "b"));
-        assert!(lock(&cache.entries).n_bytes <= 20_000);
+        assert!(!computes(&cache, "a") && !computes(&cache, "b"), "kept");
+        for key in ["c", "d", "e", "f"] {
+            assert!(!computes(&cache, "a"), "used before and after every other");
+            assert!(computes(&cache, key), "new");
+            assert!(cache.values.len() == 2 && cache.values.weight() <= 20_000);
+        }
+        assert!(computes(&cache, "c"), "used once and dropped");
     }
 
     #[test]
@@ -168,6 +113,6 @@ mod tests {
         let cache = cache(0);
         assert_eq!(cache.get_or_insert(&"a", || Err("no image")), Err("no image"));
         assert_eq!(cache.get_or_insert(&"a", value).unwrap().len(), 9408);
-        assert!(lock(&cache.entries).by_key.is_empty());
+        assert!(cache.values.is_empty());
     }
 }

@@ -223,7 +223,13 @@ fn every_family_is_served_and_so_is_an_adapter() {
         let choice = ask(&server, &greedy);
         let shown = json!({ "type": "image", "image": images.join("a.png") });
         let user = json!({ "role": "user", "content": [shown, { "type": "text", "text": "Hi" }] });
-        let sampling = ["--temperature", "0", "--max-new-tokens", "12", "--ignore-eos"];
+        let sampling = [
+            "--temperature",
+            "0",
+            "--max-new-tokens",
+            "12",
+            "sampling.ignore_eos=true",
+        ];
         let generated = lines_of(
             "generate",
             &folder.join("model"),
