@@ -30,7 +30,7 @@ pub struct ConvertRequest<'a> {
     pub output: &'a Path,
     /// Its format.
     pub to: Format,
-    /// The folder for images that become files; by default one beside the output.
+    /// The folder for images that become files; by default one next to the output.
     pub images: Option<&'a Path>,
 }
 

@@ -20,7 +20,7 @@ pub enum FormatError {
         /// What was looked at, and what was found.
         looked_at: String,
     },
-    /// A row, or the file as a whole, is not what its format asks for.
+    /// A row, or the file as a whole, is not as its format requires.
     #[error("{}{}: {}", path.display(), location(*row), problem.message)]
     Malformed {
         /// The file.

@@ -1,6 +1,6 @@
 //! The fields of a row, taken one by one: wrong types are noted as problems, what is left is kept.
 
-use align::types::{Item, Role};
+use align::types::{Item, Message, Role};
 use serde_json::{Map, Value};
 
 use crate::item_fields::{TruthAs, take_item};
@@ -70,11 +70,6 @@ impl<'a> FieldReader<'a> {
         self.get(name).and_then(Value::as_str)
     }
 
-    /// All fields that are not yet taken.
-    pub fn all(&self) -> &Map<String, Value> {
-        &self.row.fields
-    }
-
     /// Puts a field back, or replaces it.
     pub fn put(&mut self, name: &str, value: impl Into<Value>) {
         self.row.set(name, value);
@@ -104,6 +99,18 @@ impl<'a> FieldReader<'a> {
     pub fn required_text(&mut self, name: &str) -> String {
         let value = self.required(name);
         value.and_then(|value| self.as_text(name, value)).unwrap_or_default()
+    }
+
+    /// An optional answer: an assistant message.
+    pub fn answer(&mut self, name: &str) -> Option<Message> {
+        self.text(name).map(|text| Message::text(Role::Assistant, text))
+    }
+
+    /// The item that a benchmark's own reader makes of all fields.
+    pub fn read_by(&mut self, reader: fn(&Map<String, Value>) -> Result<Item, String>) -> Option<Item> {
+        reader(&self.row.fields)
+            .map_err(|message| self.note(ProblemKind::WrongValue, message))
+            .ok()
     }
 
     fn as_text(&mut self, name: &str, value: Value) -> Option<String> {

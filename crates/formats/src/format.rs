@@ -15,14 +15,14 @@ pub struct Format(&'static Description);
 
 /// All that is known of a format before a file is opened.
 pub(crate) struct Description {
-    /// Its name in settings and reports.
-    pub name: &'static str,
-    /// Another name by which it is known.
-    pub alias: Option<&'static str>,
+    /// Its name in settings and reports, then other names that are understood.
+    pub names: &'static [&'static str],
     /// Whose it is, for help.
     pub about: &'static str,
     /// What it is written to, the usual container first.
     pub containers: &'static [Container],
+    /// The fields without which no row can be read. A file whose columns lack one is not read on.
+    pub required: &'static [&'static str],
     /// How it holds images.
     pub images: ImageStorage,
     /// Whether a file that begins so is of this format. The first format that says yes is taken.
@@ -49,17 +49,22 @@ impl Format {
 
     /// The format's name.
     pub fn name(self) -> &'static str {
-        self.0.name
+        self.0.names[0]
     }
 
     /// Whether this is a name of the format.
     pub(crate) fn is_called(self, name: &str) -> bool {
-        self.0.name == name || self.0.alias == Some(name)
+        self.0.names.contains(&name)
     }
 
     /// Whose the format is.
     pub fn about(self) -> &'static str {
         self.0.about
+    }
+
+    /// The fields without which no row can be read.
+    pub(crate) fn required(self) -> &'static [&'static str] {
+        self.0.required
     }
 
     /// How the format holds images.
@@ -118,9 +123,6 @@ impl fmt::Debug for Format {
 
 /// What the fields of a format's rows mean: how a row becomes records, and a record a row.
 pub(crate) trait Layout {
-    /// The fields without which no row can be read. A file whose columns lack one is not read on.
-    fn required(&self) -> &'static [&'static str];
-
     /// The columns that are written even if no row has them; only where the container has columns.
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
         Vec::new()

@@ -1,5 +1,5 @@
-//! Images on their way from one file to another: paths stay paths, bytes become files beside the output where the
-//! target holds paths, and files become bytes where it holds these.
+//! Images on their way from one file to another. If the target holds paths, paths stay paths and bytes become files next
+//! to the output; if it holds bytes, files become bytes.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub(crate) struct ImageFiles {
 
 impl ImageFiles {
     /// For an output that holds images in this way; `images` is the folder for those that come as bytes, by default one
-    /// named after the output, beside it.
+    /// named after the output, next to it.
     pub fn new(output: &Path, storage: ImageStorage, images: Option<&Path>) -> Self {
         let folder = output.parent().unwrap_or(Path::new("")).to_owned();
         let stem = output.file_stem().unwrap_or_default().to_string_lossy();

@@ -146,12 +146,12 @@ fn ends_early(bytes: &[u8], format: ImageFormat) -> bool {
     }
 }
 
-/// Where the marker stands last.
+/// The position of the last such marker.
 fn last(bytes: &[u8], marker: &[u8]) -> Option<usize> {
     bytes.windows(marker.len()).rposition(|window| window == marker)
 }
 
-/// Where a GIF's trailer stands, block by block, since other bytes may follow it; none where the file ends before.
+/// The position of a GIF's trailer, found block by block, since other bytes may follow it; none if the file ends before.
 ///
 /// Source: GIF89a specification, sections 17 to 27.
 fn gif_end(bytes: &[u8]) -> Option<usize> {
@@ -183,7 +183,7 @@ fn color_table_size(packed: u8) -> usize {
     }
 }
 
-/// What the header says of colors; a decoder turns everything into red, green and blue before it can be asked.
+/// What the header says of colors; decoders convert everything to red, green and blue.
 fn color_problem(bytes: &[u8], format: ImageFormat) -> Option<Problem> {
     let is_one_bit = match format {
         ImageFormat::Png => bytes.get(24) == Some(&1),

@@ -4,6 +4,7 @@ use align::types::{Item, ItemKind};
 use serde_json::{Map, Value};
 
 use crate::record::Record;
+use crate::rows::Row;
 
 /// The fields of an item besides its messages, under the names that layouts with a place for them use.
 const ITEM_FIELDS: [&str; 6] = ["id", "split", "kind", "category", "twin_of", "truth"];
@@ -83,6 +84,13 @@ pub(crate) fn put_extra(fields: &mut Map<String, Value>, record: &Record, reserv
             fields.insert(name.clone(), value.clone());
         }
     }
+}
+
+/// The row with a record's item and its other fields, except under names that have a meaning in the layout.
+pub(crate) fn with_rest(mut row: Row, record: &Record, truth: TruthAs, reserved: &[&str]) -> Row {
+    put_item(&mut row.fields, record, truth);
+    put_extra(&mut row.fields, record, reserved);
+    row
 }
 
 /// The kind that a value names.

@@ -69,7 +69,7 @@ pub(crate) fn differences(record: &Record, other: &Record) -> Vec<(String, Strin
     }
     note_dialogue(&mut found, record, other);
     for (name, value) in &record.extra {
-        // A numeric id is kept beside the item's own, which is text.
+        // A numeric id is kept besides the item's own, which is text.
         if name != "id" {
             note_change(&mut found, name, Some(value.clone()), other.extra.get(name).cloned());
         }
@@ -158,7 +158,7 @@ fn flat(message: &Message) -> (Role, String) {
     (message.role, text.collect())
 }
 
-/// What an image is, whatever name stands beside its bytes.
+/// What an image is, whatever the name that came with its bytes.
 fn content(image: &Image) -> (Option<&[u8]>, Option<String>) {
     match image {
         Image::Bytes { bytes, .. } => (Some(bytes), None),

@@ -1,4 +1,4 @@
-//! `<image>` in text: how most layouts say where an image stands.
+//! `<image>` in text: how most layouts mark where an image is shown.
 
 use align::types::{Message, Part, Role};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::record::Image;
 use crate::roles::TurnNames;
 
-/// What stands in text for an image.
+/// The text that marks an image.
 pub(crate) const PLACEHOLDER: &str = "<image>";
 
 /// What is done with images that have no placeholder.
@@ -53,10 +53,10 @@ pub(crate) fn turns(messages: &[Message], names: &TurnNames) -> Result<Value, St
     Ok(turns.into())
 }
 
-/// Messages from texts with placeholders and the images that these stand for, in order.
+/// Messages from texts with placeholders, and the images that these mark, in order.
 ///
-/// A problem is noted where the two disagree in number. The images then stand as far as they go, and what is left over
-/// stands at the end of the first question, so that it can still be checked.
+/// A problem is noted if their numbers differ. Images are then placed as far as they go, and the rest at the end of the
+/// first question, so that all can still be checked.
 pub(crate) fn messages(
     texts: Vec<(Role, String)>,
     images: &[Image],
@@ -95,7 +95,7 @@ pub(crate) fn messages(
     messages
 }
 
-/// The kind of problem where so many placeholders stand for another number of images.
+/// The kind of problem if the number of placeholders is not that of the images.
 pub(crate) fn count_mismatch(n_placeholders: usize, n_images: usize) -> ProblemKind {
     if n_placeholders > n_images {
         ProblemKind::TooFewImages

@@ -53,9 +53,6 @@ macro_rules! problem_kinds {
         pub enum ProblemKind { $($(#[$doc])+ $kind,)+ }
 
         impl ProblemKind {
-            /// Every kind.
-            pub const ALL: &[Self] = &[$(Self::$kind),+];
-
             /// The name in reports.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$kind => $name,)+ }

@@ -18,7 +18,7 @@ pub(crate) enum Image {
     Bytes {
         /// The bytes.
         bytes: Arc<[u8]>,
-        /// The name that stood beside them.
+        /// The file name that came with them.
         name: Option<String>,
     },
     /// An address on a network, which is kept but never fetched.
@@ -47,7 +47,7 @@ impl Image {
         Ok(Self::unnamed(bytes))
     }
 
-    /// An image from its bytes alone.
+    /// An image of bytes without a name.
     pub fn unnamed(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self::Bytes {
             bytes: bytes.into(),

@@ -16,7 +16,7 @@ pub(crate) struct RecordReader {
     /// The format.
     pub format: Format,
     /// The columns that the format needs and the file lacks.
-    pub missing: Vec<&'static str>,
+    pub missing: Vec<String>,
     /// The file's columns, where it has any.
     pub columns: Vec<String>,
     layout: Box<dyn Layout>,
@@ -54,17 +54,19 @@ impl RecordReader {
         let entry = Entry::of(path);
         let format = match (format, &entry) {
             (Some(format), _) => format,
-            (None, Some(entry)) if entry.describes(&first_names(path, container)?) => entry.format(),
+            (None, Some(entry)) if first_names(path, container)?.contains(entry.main_column()) => entry.format(),
             (None, _) => detect(path, container)?,
         };
-        let layout = match entry.filter(|entry| entry.format() == format) {
-            Some(entry) => entry.layout(),
-            None => format.layout(),
+        let (mut missing, layout) = match entry.filter(|entry| entry.format() == format) {
+            Some(entry) => (vec![entry.main_column().to_owned()], entry.layout()),
+            None => (
+                format.required().iter().copied().map(str::to_owned).collect(),
+                format.layout(),
+            ),
         };
         let opened = rows::open(path, container)?;
         let columns = opened.columns.unwrap_or_default();
-        let mut missing = layout.required().to_vec();
-        missing.retain(|name| container.has_columns() && !columns.iter().any(|column| column == name));
+        missing.retain(|name| container.has_columns() && !columns.contains(name));
         let file_stem = path.file_stem().and_then(|stem| stem.to_str());
         Ok(Self {
             format,

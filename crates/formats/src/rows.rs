@@ -14,7 +14,7 @@ use std::io::Read;
 use std::path::Path;
 
 pub(crate) use self::cell_index::CellIndex;
-pub(crate) use self::columns::{ColumnType, Columns};
+pub(crate) use self::columns::{ColumnType, Columns, text_columns};
 use self::container::BYTE_ORDER_MARK;
 pub(crate) use self::container::{Container, extension_of};
 pub(crate) use self::parquet::column_names;

@@ -1,4 +1,4 @@
-//! The crate from its outside: files in, files and reports out.
+//! The crate from the outside: files in, files and reports out.
 
 mod damaged;
 mod dialects;

@@ -44,19 +44,18 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
 /// The formats, and examples.
 fn after_help() -> String {
     let mut text = "Formats, the files they are written to, and how they hold images:\n".to_owned();
-    for format in Format::by_name() {
+    let formats = Format::by_name();
+    let width = formats.iter().map(|format| format.about().len()).max().unwrap_or(0);
+    for format in formats {
+        let (name, about) = (format.name(), format.about());
         let extensions: Vec<String> = format.extensions().map(|extension| format!(".{extension}")).collect();
         let images = match format.images() {
             ImageStorage::Paths => "paths",
             ImageStorage::Bytes => "bytes",
             ImageStorage::TextOnly => "text only",
         };
-        text.push_str(&format!(
-            "  {:<11} {:<51} {:<14} {images}\n",
-            format.name(),
-            format.about(),
-            extensions.join(", "),
-        ));
+        let extensions = extensions.join(", ");
+        text.push_str(&format!("  {name:<11} {about:<width$}  {extensions:<13}  {images}\n"));
     }
     text + "\n" + EXAMPLES
 }

@@ -1,4 +1,4 @@
-//! LLaMA-Factory's alpaca: a JSON list or JSON lines, and an entry in the `dataset_info.json` beside it.
+//! LLaMA-Factory's alpaca: a JSON list or JSON lines, with an entry in the `dataset_info.json` next to it.
 //!
 //! ```text
 //! {"instruction": "<image>…", "input"?: "…", "output"?: "…", "history"?: [["…", "…"], …], "system"?: "…",
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The question is the instruction, and the input on a line of its own; `history` holds the turns before. Columns of
-//! other names are read where a `dataset_info.json` says so. An item's own fields stand beside.
+//! other names are read if a `dataset_info.json` says so. An item's own fields are further fields.
 
 use align::types::{Message, Role};
 use serde_json::{Value, json};
@@ -14,16 +14,16 @@ use serde_json::{Value, json};
 use super::llama_factory::names::ColumnNames;
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
-use crate::item_fields::{TruthAs, put_extra, put_item};
+use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced, text_of};
 use crate::record::Record;
 use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "alpaca",
-    alias: None,
-    about: "LLaMA-Factory's other layout, with its entry there",
+    names: &["alpaca"],
+    about: "LLaMA-Factory's alpaca, with its entry in dataset_info.json",
     containers: &[Container::JsonList, Container::JsonLines],
+    required: &["instruction"],
     images: ImageStorage::Paths,
     recognizes: |header| !header.is(Container::Tsv) && header.has_all(&["instruction", "output"]),
     layout: || Box::new(Alpaca::default()),
@@ -38,14 +38,6 @@ pub(super) struct Alpaca {
 const RESERVED: &[&str] = &["instruction", "input", "output", "history", "system", "images"];
 
 impl Layout for Alpaca {
-    fn required(&self) -> &'static [&'static str] {
-        if self.columns == ColumnNames::default() {
-            &["instruction"]
-        } else {
-            &[]
-        }
-    }
-
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let columns = &self.columns;
         let mut item = fields.item(TruthAs::Json);
@@ -91,9 +83,7 @@ impl Layout for Alpaca {
             row.set("system", text_of(system)?);
         }
         row.set("images", record.image_references());
-        put_item(&mut row.fields, record, TruthAs::Json);
-        put_extra(&mut row.fields, record, RESERVED);
-        Ok(row)
+        Ok(with_rest(row, record, TruthAs::Json, RESERVED))
     }
 }
 

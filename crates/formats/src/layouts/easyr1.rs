@@ -9,20 +9,20 @@
 //!
 //! One question per row; EasyR1 adds what a system message would say by its own template.
 
-use align::types::{Message, Role};
+use align::types::Role;
 
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
-use crate::item_fields::{TruthAs, put_extra, put_item};
+use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced, text_of};
 use crate::record::Record;
 use crate::rows::{ColumnType, Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "easyr1",
-    alias: None,
+    names: &["easyr1"],
     about: "EasyR1",
     containers: &[Container::Parquet],
+    required: &["problem"],
     images: ImageStorage::Bytes,
     recognizes: |header| {
         header.has("problem")
@@ -34,10 +34,6 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 struct EasyR1;
 
 impl Layout for EasyR1 {
-    fn required(&self) -> &'static [&'static str] {
-        &["problem"]
-    }
-
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
         vec![
             ("id", ColumnType::Text),
@@ -51,10 +47,9 @@ impl Layout for EasyR1 {
         let mut item = fields.item(TruthAs::Text);
         let images = fields.images("images");
         let turns = vec![(Role::User, fields.required_text("problem"))];
-        let answer = fields.filled_text(Some("answer"));
         item.messages = placeholders::messages(turns, &images, Unplaced::Refused, fields.problems());
         item.messages
-            .extend(answer.map(|answer| Message::text(Role::Assistant, answer)));
+            .extend(fields.answer("answer").filter(|answer| !answer.plain_text().is_empty()));
         vec![fields.record(item, images)]
     }
 
@@ -64,8 +59,6 @@ impl Layout for EasyR1 {
         row.set("problem", text_of(record.only_question()?)?);
         row.set("answer", record.label_or_empty());
         row.set_images("images", &record.images);
-        put_item(&mut row.fields, record, TruthAs::Text);
-        put_extra(&mut row.fields, record, &["images"]);
-        Ok(row)
+        Ok(with_rest(row, record, TruthAs::Text, &["images"]))
     }
 }

@@ -1,12 +1,12 @@
-//! FigStep (Gong et al., arXiv 2311.05608): `questions.csv`, and for each row a PNG image beside it.
+//! FigStep (Gong et al., arXiv 2311.05608): `questions.csv`, and a PNG file for each row.
 //!
 //! ```text
 //! dataset, category_id, task_id, category_name, question, instruction
 //! images/query_{dataset}_{category_id}_{task_id}_6.png
 //! ```
 //!
-//! The text beside every image is the benchmark's own, as [`benchmarks`] reads it. The text of an item from
-//! elsewhere stands in `question` and is not read back.
+//! The text with every image is the benchmark's own, as [`benchmarks`] reads it. The text of an item from elsewhere is
+//! written to `question` and not read back.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,15 +17,14 @@ use serde_json::{Map, Value};
 
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
-use crate::problem::ProblemKind;
 use crate::record::{Record, images_of};
-use crate::rows::{ColumnType, Container, Row};
+use crate::rows::{ColumnType, Container, Row, text_columns};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "figstep",
-    alias: None,
+    names: &["figstep"],
     about: "FigStep's questions.csv",
     containers: &[Container::Csv],
+    required: &["dataset", "category_id", "task_id", "category_name"],
     images: ImageStorage::Paths,
     recognizes: |header| header.is(Container::Csv) && header.has_all(&TASK),
     layout: || Box::new(FigStep::default()),
@@ -44,31 +43,21 @@ const TASK: [&str; 3] = ["dataset", "category_id", "task_id"];
 const ELSEWHERE: &str = "Scruple";
 
 impl Layout for FigStep {
-    fn required(&self) -> &'static [&'static str] {
-        &["dataset", "category_id", "task_id", "category_name"]
-    }
-
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
         let [dataset, category_id, task_id] = TASK;
-        [
+        text_columns([
             dataset,
             category_id,
             task_id,
             "category_name",
             "question",
             "instruction",
-        ]
-        .map(|name| (name, ColumnType::Text))
-        .into()
+        ])
     }
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
-        let item = match benchmark::item(fields.all()) {
-            Ok(item) => item,
-            Err(message) => {
-                fields.note(ProblemKind::WrongValue, message);
-                return Vec::new();
-            }
+        let Some(item) = fields.read_by(benchmark::item) else {
+            return Vec::new();
         };
         fields.take("category_name");
         let images = images_of(&item);
@@ -126,7 +115,7 @@ impl FigStep {
     }
 }
 
-/// An item's text, where it is not the one that the benchmark has beside every image.
+/// An item's text, if it is not the one that the benchmark has with every image.
 fn text_of_its_own(record: &Record, task: &Map<String, Value>) -> Option<String> {
     let published = benchmark::item(task).ok();
     first_text(&record.item).filter(|text| published.as_ref().and_then(first_text).as_ref() != Some(text))

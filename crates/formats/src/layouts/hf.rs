@@ -12,17 +12,17 @@
 use super::parts::{Marker, read_messages, text_messages_column};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
-use crate::item_fields::{TruthAs, put_extra, put_item};
+use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced};
 use crate::record::Record;
 use crate::roles::OPEN_AI;
 use crate::rows::{ColumnType, Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "hf",
-    alias: None,
+    names: &["hf"],
     about: "Hugging Face datasets: messages and images",
     containers: &[Container::Parquet],
+    required: &["messages"],
     images: ImageStorage::Bytes,
     recognizes: |header| header.is(Container::Parquet) && header.has("messages"),
     layout: || Box::new(Hf),
@@ -31,10 +31,6 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 struct Hf;
 
 impl Layout for Hf {
-    fn required(&self) -> &'static [&'static str] {
-        &["messages"]
-    }
-
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
         vec![
             ("id", ColumnType::Text),
@@ -45,9 +41,8 @@ impl Layout for Hf {
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut item = fields.item(TruthAs::Text);
-        let column = fields.images_or_image();
-        let (messages, images) = read_messages(&mut fields, "messages", column, Marker::Text, Unplaced::First);
-        item.messages = messages;
+        let mut images = fields.images_or_image();
+        (item.messages, images) = read_messages(&mut fields, "messages", images, Marker::Text, Unplaced::First);
         vec![fields.record(item, images)]
     }
 
@@ -56,8 +51,6 @@ impl Layout for Hf {
         row.set("id", record.item.id.as_str());
         row.set("messages", placeholders::turns(&record.item.messages, &OPEN_AI)?);
         row.set_images("images", &record.images);
-        put_item(&mut row.fields, record, TruthAs::Text);
-        put_extra(&mut row.fields, record, &["images", "image"]);
-        Ok(row)
+        Ok(with_rest(row, record, TruthAs::Text, &["images", "image"]))
     }
 }

@@ -46,7 +46,7 @@ enum Formatting {
 }
 
 impl Entry {
-    /// The entry for a file in the `dataset_info.json` beside it or in the folder above. Files of another form, and
+    /// The entry for a file in the `dataset_info.json` next to it or in the folder above. Files of another form, and
     /// entries of other kinds (scripts, names on a hub), describe nothing here.
     pub fn of(path: &Path) -> Option<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -72,13 +72,12 @@ impl Entry {
         Self::deserialize(entry).ok()
     }
 
-    /// Whether a file with these columns or fields can be the one that the entry describes.
-    pub fn describes(&self, names: &[String]) -> bool {
-        let main_column = match self.formatting {
+    /// The column without which the entry describes another file than the one that is there.
+    pub fn main_column(&self) -> &String {
+        match self.formatting {
             Formatting::Alpaca => &self.columns.prompt,
             Formatting::ShareGpt => &self.columns.messages,
-        };
-        names.contains(main_column)
+        }
     }
 
     /// The format that the entry says.
@@ -101,8 +100,8 @@ impl Entry {
     }
 }
 
-/// The `dataset_info.json` beside an output with an entry for it, and its text; none for a format that is not
-/// LLaMA-Factory's.
+/// The path of the `dataset_info.json` next to an output, and its text with an entry for the output; none for a format
+/// that is not LLaMA-Factory's.
 ///
 /// Errors: `Io`, or `Malformed` naming the file of entries where it cannot be read.
 pub(crate) fn described(output: &Path, format: Format) -> Result<Option<(PathBuf, String)>, FormatError> {

@@ -24,10 +24,10 @@ use crate::roles::SHARE_GPT;
 use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "mis",
-    alias: None,
+    names: &["mis"],
     about: "MIS as released: for tests, and for training",
     containers: &[Container::JsonList, Container::JsonLines],
+    required: &[],
     images: ImageStorage::Paths,
     recognizes: |header| {
         let is_test = header.has_all(&["question", "image_path1"]);
@@ -39,7 +39,7 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 
 struct Mis;
 
-/// The field that tells a MIS sample for training from LLaVA's.
+/// The field by which a MIS sample for training differs from LLaVA's.
 const SUB_CATEGORY: &str = "sub_category";
 /// Where an item keeps the category above its own.
 const MAIN_CATEGORY: &str = "main_category";
@@ -47,10 +47,6 @@ const MAIN_CATEGORY: &str = "main_category";
 const MAX_IMAGES: usize = 64;
 
 impl Layout for Mis {
-    fn required(&self) -> &'static [&'static str] {
-        &[]
-    }
-
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut item = fields.item(TruthAs::Json);
         item.kind = item.kind.or(Some(ItemKind::Hazardous));

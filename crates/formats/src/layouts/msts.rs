@@ -6,8 +6,8 @@
 //! responses: case_id, prompt_type, prompt_text, unsafe_image_description, model, response, annot1_…, final_label, …
 //! ```
 //!
-//! The images are not in these files: their descriptions stand before the prompt, put there by
-//! [`with_image_in_words`]. The prompts for text alone contain them. All prompts are hazardous.
+//! The images are not in these files: [`with_image_in_words`] puts their descriptions before the
+//! prompt. The text-only prompts contain them already. All prompts are hazardous.
 
 use align::types::{ItemKind, Message, Role};
 use benchmarks::suites::msts::with_image_in_words;
@@ -16,13 +16,13 @@ use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, put_extra};
 use crate::record::Record;
-use crate::rows::{ColumnType, Container, Row};
+use crate::rows::{ColumnType, Container, Row, text_columns};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "msts",
-    alias: None,
+    names: &["msts"],
     about: "MSTS: prompts or responses",
     containers: &[Container::Csv],
+    required: &["prompt_text"],
     images: ImageStorage::TextOnly,
     recognizes: |header| header.is(Container::Csv) && header.has("prompt_text"),
     layout: || Box::new(Msts),
@@ -31,12 +31,8 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 struct Msts;
 
 impl Layout for Msts {
-    fn required(&self) -> &'static [&'static str] {
-        &["prompt_text"]
-    }
-
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
-        vec![("prompt_text", ColumnType::Text)]
+        text_columns(["prompt_text"])
     }
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
@@ -57,9 +53,7 @@ impl Layout for Msts {
             }
         }
         item.messages = vec![Message::text(Role::User, prompt)];
-        let response = fields.text("response");
-        item.messages
-            .extend(response.map(|text| Message::text(Role::Assistant, text)));
+        item.messages.extend(fields.answer("response"));
         vec![fields.record(item, Vec::new())]
     }
 
@@ -77,7 +71,7 @@ impl Layout for Msts {
             .unwrap_or(&text);
         let mut row = Row::default();
         row.set("prompt_text", prompt);
-        // Rows of responses are told apart by their number alone.
+        // Rows of responses have no id but their number.
         if !record.extra.contains_key("model") {
             row.set("prompt_id", record.item.id.as_str());
         }

@@ -13,17 +13,17 @@ use serde_json::Value;
 use super::parts::{InParts, Marker, with_paths};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
-use crate::item_fields::{TruthAs, kind_of, put_extra, put_item};
+use crate::item_fields::{TruthAs, kind_of, with_rest};
 use crate::placeholders::Unplaced;
 use crate::problem::ProblemKind;
 use crate::record::{Image, Record};
 use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "openai",
-    alias: Some("ours"),
+    names: &["openai", "ours"],
     about: "Scruple's own: OpenAI messages, one object per line",
     containers: &[Container::JsonLines],
+    required: &["id", "messages"],
     images: ImageStorage::Paths,
     recognizes: |header| header.is_json() && header.has("messages"),
     layout: || Box::new(OpenAi),
@@ -32,17 +32,13 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 struct OpenAi;
 
 impl Layout for OpenAi {
-    fn required(&self) -> &'static [&'static str] {
-        &["id", "messages"]
-    }
-
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         check_item(&mut fields);
         let mut item = fields.item(TruthAs::Json);
         let mut read = InParts::default();
         read.read(&mut fields, "messages", Marker::Text);
-        let (messages, images) = read.settle(Vec::new(), Unplaced::Refused, &mut fields);
-        item.messages = messages;
+        let images;
+        (item.messages, images) = read.settle(Vec::new(), Unplaced::Refused, &mut fields);
         vec![fields.record(item, images)]
     }
 
@@ -53,9 +49,7 @@ impl Layout for OpenAi {
         let mut row = Row::default();
         row.set("id", record.item.id.as_str());
         row.set("messages", with_paths(&record.item.messages));
-        put_item(&mut row.fields, record, TruthAs::Json);
-        put_extra(&mut row.fields, record, &[]);
-        Ok(row)
+        Ok(with_rest(row, record, TruthAs::Json, &[]))
     }
 }
 

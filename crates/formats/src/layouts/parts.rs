@@ -144,8 +144,8 @@ impl InParts {
 
     /// The messages with their images in order, those of the column in the parts that leave them to it.
     ///
-    /// A problem is noted where these disagree in number. Images then stand as far as they go, and what is left over
-    /// stands at the end of the first question, so that it can still be checked.
+    /// A problem is noted if their numbers differ. Images are then placed as far as they go, and the rest at the end of
+    /// the first question, so that all can still be checked.
     pub fn settle(
         mut self,
         column: Vec<Image>,
@@ -156,7 +156,7 @@ impl InParts {
         let shown_first = self.shown.is_empty() && unplaced == Unplaced::First;
         if n_open != column.len() && !shown_first {
             let message = format!(
-                "expected as many image parts without an image as images beside the messages, got {n_open} and {}",
+                "expected as many image parts without an image as images in the column, got {n_open} and {}",
                 column.len()
             );
             fields.note(count_mismatch(n_open, column.len()), message);

@@ -14,15 +14,14 @@ use serde_json::Value;
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::put_extra;
-use crate::problem::ProblemKind;
 use crate::record::{Image, Record, images_of};
 use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "puzzlevqa",
-    alias: Some("puzzleqa"),
+    names: &["puzzlevqa", "puzzleqa"],
     about: "PuzzleVQA",
     containers: &[Container::JsonLines],
+    required: &["id", "family", "image", "question", "options", "answer"],
     images: ImageStorage::Paths,
     recognizes: |header| header.is_json() && header.has_all(&["family", "options", "question"]),
     layout: || Box::new(PuzzleVqa),
@@ -31,17 +30,9 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 struct PuzzleVqa;
 
 impl Layout for PuzzleVqa {
-    fn required(&self) -> &'static [&'static str] {
-        &["id", "family", "image", "question", "options", "answer"]
-    }
-
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
-        let item = match benchmark::item(fields.all()) {
-            Ok(item) => item,
-            Err(message) => {
-                fields.note(ProblemKind::WrongValue, message);
-                return Vec::new();
-            }
+        let Some(item) = fields.read_by(benchmark::item) else {
+            return Vec::new();
         };
         for name in ["id", "family", "image"] {
             fields.take(name);

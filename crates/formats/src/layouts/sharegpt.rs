@@ -1,4 +1,4 @@
-//! LLaMA-Factory's sharegpt: a JSON list or JSON lines, and an entry in the `dataset_info.json` beside it.
+//! LLaMA-Factory's sharegpt: a JSON list or JSON lines, with an entry in the `dataset_info.json` next to it.
 //!
 //! ```text
 //! {"conversations": [{"from": "human", "value": "<image>…"}, {"from": "gpt", "value": "…"}], "images": [path, …],
@@ -6,25 +6,25 @@
 //! ```
 //!
 //! Also read: `image`, one path or several, instead of `images`; a first turn from `system`; columns and tags of other
-//! names where a `dataset_info.json` says so. An item's own fields stand beside. LLaMA-Factory trains on pairs of turns:
-//! items without a label are written, and skipped there.
+//! names if a `dataset_info.json` says so. An item's own fields are further fields. LLaMA-Factory trains on pairs of turns and
+//! skips items without a label, which are written all the same.
 
 use align::types::Role;
 
 use super::llama_factory::names::{ColumnNames, TagNames};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
-use crate::item_fields::{TruthAs, put_extra, put_item};
+use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced, text_of};
 use crate::record::Record;
 use crate::roles::SHARE_GPT;
 use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "sharegpt",
-    alias: None,
-    about: "LLaMA-Factory, with its entry in dataset_info.json",
+    names: &["sharegpt"],
+    about: "LLaMA-Factory's sharegpt, with its entry in dataset_info.json",
     containers: &[Container::JsonList, Container::JsonLines],
+    required: &["conversations"],
     images: ImageStorage::Paths,
     recognizes: |header| header.is_json() && header.has("conversations"),
     layout: || Box::new(ShareGpt::default()),
@@ -41,14 +41,6 @@ pub(super) struct ShareGpt {
 const RESERVED: &[&str] = &["conversations", "images", "image", "system"];
 
 impl Layout for ShareGpt {
-    fn required(&self) -> &'static [&'static str] {
-        if self.columns == ColumnNames::default() {
-            &["conversations"]
-        } else {
-            &[]
-        }
-    }
-
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let (columns, tags) = (&self.columns, &self.tags);
         self.rename_roles(&mut fields);
@@ -77,9 +69,7 @@ impl Layout for ShareGpt {
         if let Some(system) = system {
             row.set("system", text_of(system)?);
         }
-        put_item(&mut row.fields, record, TruthAs::Json);
-        put_extra(&mut row.fields, record, RESERVED);
-        Ok(row)
+        Ok(with_rest(row, record, TruthAs::Json, RESERVED))
     }
 }
 

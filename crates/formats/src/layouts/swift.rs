@@ -5,23 +5,23 @@
 //! ```
 //!
 //! Also read: content as a list of parts in every form that [`super::parts`] knows (OpenAI's, Anthropic's), with their
-//! own images or those of `images` in order. An item's own fields and further columns stand beside; ms-swift hands all
-//! of them to reward functions.
+//! own images or those of `images` in order. An item's own fields and other fields are further fields;
+//! ms-swift hands all of them to reward functions.
 
 use super::parts::{Marker, read_messages};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
-use crate::item_fields::{TruthAs, put_extra, put_item};
+use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced};
 use crate::record::Record;
 use crate::roles::OPEN_AI;
 use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "swift",
-    alias: None,
+    names: &["swift"],
     about: "ms-swift",
     containers: &[Container::JsonLines],
+    required: &["messages"],
     images: ImageStorage::Paths,
     recognizes: |header| {
         header.is_json()
@@ -34,15 +34,10 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 struct Swift;
 
 impl Layout for Swift {
-    fn required(&self) -> &'static [&'static str] {
-        &["messages"]
-    }
-
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut item = fields.item(TruthAs::Json);
-        let column = fields.images("images");
-        let (messages, images) = read_messages(&mut fields, "messages", column, Marker::Image, Unplaced::Refused);
-        item.messages = messages;
+        let mut images = fields.images("images");
+        (item.messages, images) = read_messages(&mut fields, "messages", images, Marker::Image, Unplaced::Refused);
         vec![fields.record(item, images)]
     }
 
@@ -50,8 +45,6 @@ impl Layout for Swift {
         let mut row = Row::default();
         row.set("messages", placeholders::turns(&record.item.messages, &OPEN_AI)?);
         row.set("images", record.image_references());
-        put_item(&mut row.fields, record, TruthAs::Json);
-        put_extra(&mut row.fields, record, &[]);
-        Ok(row)
+        Ok(with_rest(row, record, TruthAs::Json, &[]))
     }
 }

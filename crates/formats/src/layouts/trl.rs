@@ -15,16 +15,16 @@ use serde_json::Value;
 use super::parts::{InParts, Marker, without_paths};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
-use crate::item_fields::{TruthAs, put_extra, put_item};
+use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::Unplaced;
 use crate::record::Record;
 use crate::rows::{ColumnType, Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "trl",
-    alias: None,
+    names: &["trl"],
     about: "TRL: prompts and completions",
     containers: &[Container::Parquet],
+    required: &["prompt"],
     images: ImageStorage::Bytes,
     recognizes: |header| {
         header.has("prompt")
@@ -37,10 +37,6 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 struct Trl;
 
 impl Layout for Trl {
-    fn required(&self) -> &'static [&'static str] {
-        &["prompt"]
-    }
-
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
         let part = ColumnType::object([("type", ColumnType::Text), ("text", ColumnType::Text)]);
         let messages = ColumnType::object([("role", ColumnType::Text), ("content", part.list())]).list();
@@ -53,7 +49,7 @@ impl Layout for Trl {
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut item = fields.item(TruthAs::Text);
-        let column = fields.images_or_image();
+        let mut images = fields.images_or_image();
         let mut read = InParts::default();
         read_side(&mut fields, "prompt", Role::User, &mut read);
         let has_completion = fields
@@ -64,8 +60,7 @@ impl Layout for Trl {
         } else {
             fields.take("completion");
         }
-        let (messages, images) = read.settle(column, Unplaced::First, &mut fields);
-        item.messages = messages;
+        (item.messages, images) = read.settle(images, Unplaced::First, &mut fields);
         vec![fields.record(item, images)]
     }
 
@@ -75,14 +70,17 @@ impl Layout for Trl {
         let mut row = Row::default();
         row.set("id", record.item.id.as_str());
         row.set("prompt", without_paths(prompt));
-        // Nothing where there is no label: TRL takes the first message of whatever list stands here.
+        // Nothing where there is no label: TRL takes the first message of whatever list it finds.
         if !completion.is_empty() {
             row.set("completion", without_paths(completion));
         }
         row.set_images("images", &record.images);
-        put_item(&mut row.fields, record, TruthAs::Text);
-        put_extra(&mut row.fields, record, &["images", "image", "completion"]);
-        Ok(row)
+        Ok(with_rest(
+            row,
+            record,
+            TruthAs::Text,
+            &["images", "image", "completion"],
+        ))
     }
 }
 

@@ -6,7 +6,7 @@
 //! images:       list<{bytes, path}>
 //! ability:      string
 //! reward_model: {style: string, ground_truth: string}
-//! extra_info:   {split, index, …}                     an item's own fields stand here
+//! extra_info:   {split, index, …}                     an item's own fields are here
 //! ```
 //!
 //! The label is the ground truth. A reward model of another form than a rule with a text is kept as it is.
@@ -24,10 +24,10 @@ use crate::roles::OPEN_AI;
 use crate::rows::{ColumnType, Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "verl",
-    alias: None,
+    names: &["verl"],
     about: "verl",
     containers: &[Container::Parquet],
+    required: &["prompt"],
     images: ImageStorage::Bytes,
     recognizes: |header| {
         (header.is(Container::Parquet) || header.is_json())
@@ -44,10 +44,6 @@ const DATA_SOURCE: &str = "scruple";
 const ABILITY: &str = "safety";
 
 impl Layout for Verl {
-    fn required(&self) -> &'static [&'static str] {
-        &["prompt"]
-    }
-
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
         vec![
             ("data_source", ColumnType::Text),

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! An image that is not safe has an `instruction`, which is hazardous; a safe one has a `safe_instruction`, which is
-//! benign, and an `unsafe_instruction`. Each is an item of its own; the two of a row are told apart by `-safe` and
-//! `-unsafe` after the id, and are written as two rows.
+//! benign, and an `unsafe_instruction`. Each is an item of its own; the two of a row have `-safe` and `-unsafe`
+//! after the id, and are written as two rows.
 
 use align::types::{Item, ItemKind, Message, Role};
 use serde_json::{Map, Value, json};
@@ -20,10 +20,10 @@ use crate::record::{Image, Record, question};
 use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "vlguard",
-    alias: None,
+    names: &["vlguard"],
     about: "VLGuard",
     containers: &[Container::JsonList, Container::JsonLines],
+    required: &["instr-resp", "image"],
     images: ImageStorage::Paths,
     recognizes: |header| header.is_json() && header.has("instr-resp"),
     layout: || Box::new(VlGuard),
@@ -34,7 +34,7 @@ struct VlGuard;
 /// A kind of instruction.
 struct Instruction {
     key: &'static str,
-    /// What stands after the id of its item.
+    /// What is added to the id of its item.
     suffix: &'static str,
     /// Whether the image is safe.
     safe: bool,
@@ -64,10 +64,6 @@ const INSTRUCTIONS: [Instruction; 3] = [
 const RESERVED: &[&str] = &["image", "safe", "harmful_category", "instr-resp"];
 
 impl Layout for VlGuard {
-    fn required(&self) -> &'static [&'static str] {
-        &["instr-resp", "image"]
-    }
-
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut shared = fields.item(TruthAs::Json);
         shared.category = fields.text("harmful_category").or(shared.category);

@@ -11,7 +11,6 @@
 
 use std::path::Path;
 
-use align::types::{Message, Role};
 use serde_json::Value;
 
 use crate::error::FormatError;
@@ -20,13 +19,13 @@ use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, put_extra, put_item};
 use crate::problem::ProblemKind;
 use crate::record::{Image, Record, question};
-use crate::rows::{CellIndex, ColumnType, Container, Row, RowIter};
+use crate::rows::{CellIndex, ColumnType, Container, Row, RowIter, text_columns};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "vlmevalkit",
-    alias: None,
+    names: &["vlmevalkit"],
     about: "VLMEvalKit",
     containers: &[Container::Tsv],
+    required: &["question"],
     images: ImageStorage::Bytes,
     recognizes: |header| header.is(Container::Tsv) && header.has("question"),
     layout: || Box::new(VlmEvalKit),
@@ -40,14 +39,8 @@ const LETTERS: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 const MAX_REFERENCE_LENGTH: usize = 64;
 
 impl Layout for VlmEvalKit {
-    fn required(&self) -> &'static [&'static str] {
-        &["question"]
-    }
-
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
-        ["index", "image", "question", "answer", "category", "split"]
-            .map(|name| (name, ColumnType::Text))
-            .into()
+        text_columns(["index", "image", "question", "answer", "category", "split"])
     }
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
@@ -66,9 +59,7 @@ impl Layout for VlmEvalKit {
             fields.take("question");
         }
         item.messages = vec![question(&images, text)];
-        let answer = fields.text("answer");
-        item.messages
-            .extend(answer.map(|answer| Message::text(Role::Assistant, answer)));
+        item.messages.extend(fields.answer("answer"));
         vec![fields.record(item, images)]
     }
 
@@ -103,8 +94,8 @@ impl Layout for VlmEvalKit {
         row.set("index", row.number.to_string());
     }
 
-    /// Puts the image that is meant in the place of another row's index, so that an image of many rows need stand in a
-    /// table but once (`ImageBaseDataset.__init__` in VLMEvalKit).
+    /// Replaces another row's index by that row's image; so an image of many rows is in the table only once
+    /// (`ImageBaseDataset.__init__` in VLMEvalKit).
     fn follow_references(&self, path: &Path, container: Container, rows: RowIter) -> Result<RowIter, FormatError> {
         let Some(mut index) = CellIndex::build(path, container, "index", "image", is_reference)? else {
             return Ok(rows);
@@ -177,7 +168,7 @@ fn embedded(fields: &mut FieldReader, cell: &str) -> Option<Image> {
     fields.decoded("image", Image::from_base64(cell))
 }
 
-/// The question as VLMEvalKit's `ImageMCQDataset.build_prompt` puts it; the question alone where there is nothing else.
+/// The question as VLMEvalKit's `ImageMCQDataset.build_prompt` builds it; only the question if there is no hint or option.
 fn prompt<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> String {
     let question = cell("question").unwrap_or_default();
     let hint = cell("hint").map(|hint| format!("Hint: {hint}\n")).unwrap_or_default();

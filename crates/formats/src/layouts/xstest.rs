@@ -1,4 +1,4 @@
-//! XSTest (Röttger et al., arXiv 2308.01263): a CSV of prompts, or of models' completions of them; text alone.
+//! XSTest (Röttger et al., arXiv 2308.01263): a CSV of prompts, or of models' completions of them; text only.
 //!
 //! ```text
 //! prompts:     id, prompt, type, label: safe | unsafe, focus, note
@@ -8,21 +8,20 @@
 //! A completion is the item's label; its prompt is unsafe if its type is `contrast_…`. Ids are read with `xstest-`
 //! before them, as [`benchmarks`] does.
 
-use align::types::{ItemKind, Message, Role};
+use align::types::ItemKind;
 use benchmarks::suites::xstest as benchmark;
 
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::put_extra;
-use crate::problem::ProblemKind;
 use crate::record::Record;
-use crate::rows::{ColumnType, Container, Row};
+use crate::rows::{ColumnType, Container, Row, text_columns};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
-    name: "xstest",
-    alias: None,
+    names: &["xstest"],
     about: "XSTest: prompts or completions",
     containers: &[Container::Csv],
+    required: &["id", "prompt", "type"],
     images: ImageStorage::TextOnly,
     recognizes: |header| header.is(Container::Csv) && header.has_all(&["prompt", "type"]),
     layout: || Box::new(XsTest),
@@ -31,34 +30,23 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 struct XsTest;
 
 impl Layout for XsTest {
-    fn required(&self) -> &'static [&'static str] {
-        &["id", "prompt", "type"]
-    }
-
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
-        ["id", "prompt", "type", "label", "focus", "note"]
-            .map(|name| (name, ColumnType::Text))
-            .into()
+        text_columns(["id", "prompt", "type", "label", "focus", "note"])
     }
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
-        let completion = fields.text("completion");
+        let completion = fields.answer("completion");
         if !fields.has("label") {
             let is_contrast = fields.get_text("type").is_some_and(|name| name.starts_with("contrast"));
             fields.put("label", if is_contrast { "unsafe" } else { "safe" });
         }
-        let mut item = match benchmark::item(fields.all()) {
-            Ok(item) => item,
-            Err(message) => {
-                fields.note(ProblemKind::WrongValue, message);
-                return Vec::new();
-            }
+        let Some(mut item) = fields.read_by(benchmark::item) else {
+            return Vec::new();
         };
         for name in ["id", "prompt", "type", "label"] {
             fields.take(name);
         }
-        item.messages
-            .extend(completion.map(|text| Message::text(Role::Assistant, text)));
+        item.messages.extend(completion);
         vec![fields.record(item, Vec::new())]
     }
 

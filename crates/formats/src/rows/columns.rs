@@ -112,6 +112,11 @@ impl ColumnType {
     }
 }
 
+/// Columns of text.
+pub(crate) fn text_columns<const N: usize>(names: [&'static str; N]) -> Vec<(&'static str, ColumnType)> {
+    names.map(|name| (name, ColumnType::Text)).into()
+}
+
 /// Columns as the `datasets` library describes them, by name.
 fn features(columns: &[(String, ColumnType)]) -> Map<String, Value> {
     columns
@@ -120,7 +125,7 @@ fn features(columns: &[(String, ColumnType)]) -> Map<String, Value> {
         .collect()
 }
 
-/// A file's columns: those that its layout asks for, then those that its rows bring along.
+/// A file's columns: those that its layout declares, then those that its rows have besides.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Columns {
     columns: Vec<(String, ColumnType)>,
@@ -128,7 +133,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// The columns that a layout asks for, whether rows have them or not.
+    /// The columns that a layout declares, whether rows have them or not.
     pub fn fixed(columns: Vec<(&'static str, ColumnType)>) -> Self {
         let columns: Vec<_> = columns
             .into_iter()
@@ -140,7 +145,7 @@ impl Columns {
         }
     }
 
-    /// Adds what a row brings along.
+    /// Adds the columns of a row.
     pub fn add(&mut self, row: &Row) {
         for (name, value) in row.fields.iter().filter(|(_, value)| !value.is_null()) {
             match self.columns.iter().position(|(known, _)| known == name) {

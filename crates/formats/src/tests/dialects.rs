@@ -1,5 +1,5 @@
-//! The ways in which other tools write the same format: forms of image parts, columns under other names, images that
-//! stand elsewhere.
+//! The ways in which other tools write the same format: forms of image parts, columns under other names, images in
+//! other places.
 
 use align::progress::Silent;
 use align::types::{ItemKind, Part, Role};
@@ -18,7 +18,7 @@ use crate::record::{Image, Record};
 use crate::record_reader::RecordReader;
 use crate::rows::{self, ColumnType, Columns, Container, Row};
 
-/// The shades of the images that a record shows, by which they are told apart.
+/// The shades of the images that a record shows, by which they are recognized.
 fn shades(record: &Record) -> Vec<u8> {
     let bytes = record.images.iter().map(|image| match image {
         Image::Bytes { bytes, .. } => bytes.clone(),
@@ -84,6 +84,39 @@ fn image_parts_are_read_in_every_form_and_in_their_order() {
         );
     }
     assert_eq!(problems(&path, None), []);
+}
+
+#[test]
+fn base64_may_be_broken_into_lines_and_lack_its_padding() {
+    let folder = with_images();
+    let bytes = png(40);
+    let encoded = BASE64_STANDARD.encode(&bytes);
+    let (first, rest) = encoded.split_at(20);
+    let escaped: String = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
+    let path = folder.path().join("d.jsonl");
+    for url in [
+        format!("data:image/png;base64,{first}\n{rest}"),
+        format!("data:image/png;base64, {encoded}"),
+        format!("data:image/png;base64,{}", encoded.trim_end_matches('=')),
+        format!("data:image/png,{escaped}"),
+    ] {
+        let parts = json!([{ "type": "image_url", "image_url": { "url": url } }, { "type": "text", "text": "Which?" }]);
+        write_lines(&path, &[json!({ "id": "1", "messages": [say("user", parts)] })]);
+        assert_eq!(problems(&path, None), [], "{url}");
+        assert_eq!(shades(&records(&path, openai::FORMAT)[0]), [40], "{url}");
+    }
+}
+
+#[test]
+fn a_column_that_a_dataset_info_names_must_be_there() {
+    let folder = folder();
+    let info = json!({ "asked": { "file_name": "asked.csv", "columns": { "prompt": "ask" } } });
+    fs_err::write(folder.path().join("dataset_info.json"), info.to_string()).unwrap();
+    let path = folder.path().join("asked.csv");
+    fs_err::write(&path, "ask,output\nWho?,Nobody.\n").unwrap();
+    assert_eq!(problems(&path, None), []);
+    fs_err::write(&path, "question,output\nWho?,Nobody.\n").unwrap();
+    assert_eq!(problems(&path, Some(alpaca::FORMAT)), [ProblemKind::MissingColumn]);
 }
 
 #[test]

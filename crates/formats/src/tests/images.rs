@@ -1,4 +1,4 @@
-//! Images of every kind, and what is said of them.
+//! Images of every kind, and their problems.
 
 use image::ImageFormat;
 
@@ -14,7 +14,7 @@ fn check(bytes: &[u8], extension: &str, expected: &[ProblemKind]) {
 }
 
 #[test]
-fn sound_images_have_no_problems() {
+fn valid_images_have_no_problems() {
     for (format, extension) in [
         (ImageFormat::Png, "png"),
         (ImageFormat::Jpeg, "jpg"),
@@ -30,7 +30,7 @@ fn sound_images_have_no_problems() {
 }
 
 #[test]
-fn each_fault_has_its_name() {
+fn each_problem_has_its_name() {
     check(&turned_jpeg(6), "jpg", &[ProblemKind::Orientation]);
     check(&cmyk_jpeg(), "jpg", &[ProblemKind::Cmyk]);
     check(&moving(3), "gif", &[ProblemKind::Animated]);

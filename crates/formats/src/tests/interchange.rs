@@ -20,6 +20,10 @@ fn json_of(path: &std::path::Path) -> Value {
 fn formats_go_by_name() {
     for format in Format::ALL {
         assert_eq!(format.name().parse::<Format>().unwrap(), format);
+        assert!(
+            format.extensions().count() > 0 && !format.about().is_empty(),
+            "{format:?}"
+        );
     }
     assert_eq!("ours".parse::<Format>().unwrap(), openai::FORMAT);
     assert_eq!("puzzleqa".parse::<Format>().unwrap(), puzzlevqa::FORMAT);

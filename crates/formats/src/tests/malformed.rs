@@ -44,8 +44,8 @@ fn finds(path: &Path, format: Option<Format>, kind: ProblemKind, row: Option<usi
     );
 }
 
-/// Sound rows, each unlike the others.
-fn sound(folder: &Path) -> Vec<Value> {
+/// Valid rows, each different from the others.
+fn valid_rows(folder: &Path) -> Vec<Value> {
     (1..=N_ROWS)
         .map(|index| {
             let name = format!("{index}.png");
@@ -248,7 +248,7 @@ fn spoiled_lines(lines: &[String], row: usize) -> Vec<(ProblemKind, Option<usize
 #[test]
 fn two_hundred_malformed_inputs_are_each_named_by_kind_and_row() {
     let folder = folder();
-    let rows = sound(folder.path());
+    let rows = valid_rows(folder.path());
     let path = folder.path().join("data.jsonl");
     write_lines(&path, &rows);
     let report = check(&path, None, &mut Silent).unwrap();
@@ -319,7 +319,7 @@ fn two_hundred_malformed_inputs_are_each_named_by_kind_and_row() {
 #[test]
 fn placeholders_and_images_that_disagree_are_named() {
     let folder = folder();
-    sound(folder.path());
+    valid_rows(folder.path());
     let row = |text: &str, images: &[&str]| {
         let turns = json!([{ "from": "human", "value": text }, { "from": "gpt", "value": format!("Answer: {}", text.replace("<image>", "")) }]);
         json!({ "conversations": turns, "images": images })
@@ -390,7 +390,7 @@ fn malformed_tables_are_named() {
 fn malformed_parquet_is_named() {
     let folder = folder();
     let source = folder.path().join("data.jsonl");
-    write_lines(&source, &sound(folder.path()));
+    write_lines(&source, &valid_rows(folder.path()));
     let path = folder.path().join("data.parquet");
     convert(&source, &path, hf::FORMAT).unwrap();
     let whole = fs_err::read(&path).unwrap();
@@ -423,7 +423,7 @@ fn malformed_parquet_is_named() {
 }
 
 #[test]
-fn many_faults_are_all_counted_and_the_first_are_listed() {
+fn many_problems_are_all_counted_and_the_first_are_listed() {
     let folder = folder();
     let path = folder.path().join("data.jsonl");
     fs_err::write(&path, "{\n".repeat(5000)).unwrap();
