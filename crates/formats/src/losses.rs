@@ -65,13 +65,13 @@ pub(crate) fn differences(record: &Record, other: &Record) -> Vec<(String, Strin
     ];
     let mut found = Vec::new();
     for (field, before, after) in pairs {
-        note_change(&mut found, field, before, after);
+        note_change(&mut found, field, before.as_ref(), after.as_ref());
     }
     note_dialogue(&mut found, record, other);
     for (name, value) in &record.extra {
         // A numeric id is kept besides the item's own, which is text.
         if name != "id" {
-            note_change(&mut found, name, Some(value.clone()), other.extra.get(name).cloned());
+            note_change(&mut found, name, Some(value), other.extra.get(name));
         }
     }
     found
@@ -86,11 +86,11 @@ fn kind_name(kind: Option<ItemKind>) -> Option<Value> {
 }
 
 /// Notes a field that was there and is not there as it was.
-fn note_change(found: &mut Vec<(String, String)>, field: &str, before: Option<Value>, after: Option<Value>) {
+fn note_change(found: &mut Vec<(String, String)>, field: &str, before: Option<&Value>, after: Option<&Value>) {
     if let Some(before) = before
-        && after.as_ref() != Some(&before)
+        && after != Some(before)
     {
-        found.push((field.to_owned(), became(&before, after.as_ref())));
+        found.push((field.to_owned(), became(before, after)));
     }
 }
 
