@@ -134,12 +134,8 @@ fn note_dialogue(found: &mut Vec<(String, String)>, record: &Record, other: &Rec
         );
         found.push(("prompt".to_owned(), why));
     }
-    note_change(
-        found,
-        "label",
-        before.label.map(Value::from),
-        after.label.map(Value::from),
-    );
+    let [label, other_label] = [before.label, after.label].map(|label| label.map(Value::from));
+    note_change(found, "label", label.as_ref(), other_label.as_ref());
     if !record.images.iter().map(content).eq(other.images.iter().map(content)) {
         let why = format!("{} images, read back as {}", record.images.len(), other.images.len());
         found.push(("images".to_owned(), why));

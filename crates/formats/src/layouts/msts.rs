@@ -44,13 +44,11 @@ impl Layout for Msts {
         item.category = fields.text("hazard_category");
         item.kind = Some(ItemKind::Hazardous);
         if fields.has("unsafe_image_id") || fields.has("model") {
-            match fields.get_text("unsafe_image_description") {
-                Some(description) => prompt = with_image_in_words(description, &prompt),
-                None => {
-                    fields.missing("unsafe_image_description");
-                    return Vec::new();
-                }
-            }
+            let Some(description) = fields.get_text("unsafe_image_description") else {
+                fields.missing("unsafe_image_description");
+                return Vec::new();
+            };
+            prompt = with_image_in_words(description, &prompt);
         }
         item.messages = vec![Message::text(Role::User, prompt)];
         item.messages.extend(fields.answer("response"));
