@@ -67,8 +67,8 @@ pub struct EvalSummary {
     pub model: String,
     /// The judge's name.
     pub judge: String,
-    /// One entry a split: easy, hard, real, benign, benign_prompt, blank, general, others as they come, and last, where there are
-    /// several, `all`.
+    /// One entry per split: easy, hard, real, benign, benign_prompt, blank, general, others in the order they come, and
+    /// last, where there are several, `all`.
     pub splits: Vec<SplitSummary>,
 }
 

@@ -27,7 +27,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
-/// The value below which a share of the values lies, linear between neighbours (Hyndman and Fan 1996, type 7);
+/// The value below which a share of the values lies, linear between neighbors (Hyndman and Fan 1996, type 7);
 /// none without values.
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();

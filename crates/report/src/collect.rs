@@ -181,11 +181,11 @@ fn read_curations(folder: &Path, missing: &mut Vec<String>) -> Result<Vec<Curati
     let several = folders_in(&folder.join("curate"))?.into_iter().map(|(name, _)| name);
     let mut curations = Vec::new();
     for name in std::iter::once(String::new()).chain(several) {
-        let place = Path::new("curate").join(&name);
-        let Some(summary) = read_json(&folder.join(&place).join("summary.json"))? else {
+        let relative = Path::new("curate").join(&name);
+        let Some(summary) = read_json(&folder.join(&relative).join("summary.json"))? else {
             continue;
         };
-        let plot = place.join("qi_box.svg");
+        let plot = relative.join("qi_box.svg");
         let has_plot = folder.join(&plot).is_file();
         if !has_plot {
             missing.push(format!("{}: the plot of the QI-Box", plot.display()));

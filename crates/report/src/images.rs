@@ -35,12 +35,12 @@ fn media_type(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Where an image of a run's rollout lies, relative to the report's folder: where the run's folder sees it, or the
-/// longest end of its path that exists below the report's folder. Otherwise the path as it stands.
+/// Where an image of a run's rollout is, relative to the report's folder: its path from the run's folder, or the longest
+/// end of its path that exists below the report's folder. Otherwise the path as it is.
 pub fn below(folder: &Path, run: &Path, image: &Path) -> PathBuf {
-    let seen = run.join(image);
-    if seen.is_file() {
-        return seen_from(&seen, folder);
+    let from_run = run.join(image);
+    if from_run.is_file() {
+        return seen_from(&from_run, folder);
     }
     let components: Vec<_> = image.components().collect();
     (0..components.len())

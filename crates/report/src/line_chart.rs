@@ -50,7 +50,7 @@ impl Range {
         }
     }
 
-    fn place(&self, (step, value): (f64, f64)) -> (f64, f64) {
+    fn position(&self, (step, value): (f64, f64)) -> (f64, f64) {
         let along = (step - self.steps.0) / (self.steps.1 - self.steps.0);
         // A constant curve runs through the middle.
         let (low, high) = self.values;
@@ -59,8 +59,8 @@ impl Range {
     }
 
     fn line(&self, points: &[(f64, f64)]) -> String {
-        let places = points.iter().map(|point| self.place(*point));
-        places
+        let positions = points.iter().map(|point| self.position(*point));
+        positions
             .map(|(x, y)| format!("{x:.1},{y:.1}"))
             .collect::<Vec<_>>()
             .join(" ")
@@ -82,7 +82,7 @@ pub fn figure(curve: &Curve) -> Markup {
                 @if is_long {
                     polyline.smooth points=(range.line(&curves::smoothed(&points, points.len() / 16))) {}
                 } @else {
-                    @let (x, y) = range.place(last);
+                    @let (x, y) = range.position(last);
                     circle.end cx=(format!("{x:.1}")) cy=(format!("{y:.1}")) r="2.4" {}
                 }
             }

@@ -53,7 +53,7 @@ pub fn pick(rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
             .push_back(rollout);
     }
     for queue in queues.values_mut() {
-        queue.make_contiguous().sort_by_key(place);
+        queue.make_contiguous().sort_by_key(order);
     }
     let mut seen = HashSet::new();
     let mut chosen = Vec::new();
@@ -72,11 +72,11 @@ pub fn pick(rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
         });
         from_the_end = !from_the_end;
     }
-    chosen.sort_by_key(|rollout| (event(&rollout.record), rollout.run.clone(), place(rollout)));
+    chosen.sort_by_key(|rollout| (event(&rollout.record), rollout.run.clone(), order(rollout)));
     chosen
 }
 
-fn place(rollout: &ShownRollout) -> (usize, String, usize) {
+fn order(rollout: &ShownRollout) -> (usize, String, usize) {
     (
         rollout.record.step,
         rollout.record.item_id.clone(),

@@ -186,11 +186,11 @@ fn draw_chart(area: &Area, marks: &[Mark], highest: f64, qi_box: Option<QiBox>) 
 
 fn draw_group(plane: &Plane, marks: &[Mark], kept: bool, benign: bool) -> Result<(), DrawError> {
     for mark in marks.iter().filter(|mark| mark.kept == kept && mark.benign == benign) {
-        let (place, style) = ((mark.q, mark.i), marker_style(kept));
+        let (position, style) = ((mark.q, mark.i), marker_style(kept));
         if benign {
-            plane.draw(&TriangleMarker::new(place, 6, style))?;
+            plane.draw(&TriangleMarker::new(position, 6, style))?;
         } else {
-            plane.draw(&Circle::new(place, 4, style))?;
+            plane.draw(&Circle::new(position, 4, style))?;
         }
     }
     Ok(())

@@ -13,21 +13,25 @@ const LONG: &str = "Look at both pictures with care and describe what the person
     stand, who else can be seen beside them and what the weather is like; then tell me whether the object in the second \
     picture could be brought along on a walk through the park in the evening.";
 
+/// The number of the text closest to this one.
+fn closest(index: &TextIndex, text: &str) -> Option<usize> {
+    index.closest(&Shingles::of(text)).map(|(number, _)| number)
+}
+
 #[test]
 fn texts_are_found_whatever_their_case_and_punctuation_and_with_a_word_changed() {
     let mut index = TextIndex::new(0.7);
     index.insert(LONG, 7);
     index.insert("How do I put out a candle safely?", 8);
-    let closest = |text: &str| index.closest(&Shingles::of(text)).map(|(number, _)| number);
-    assert_eq!(closest(&LONG.to_uppercase().replace(',', " --")), Some(7));
-    assert_eq!(closest(&LONG.replace("evening", "morning")), Some(7));
-    assert_eq!(closest("how do I put out a candle, safely"), Some(8));
-    assert_eq!(closest("How do I put out a candle safely, please?"), Some(8));
-    assert_eq!(closest("How do I light a fire in the oven?"), None);
-    assert_eq!(closest(""), None);
-    assert_eq!(closest("!?"), None);
+    assert_eq!(closest(&index, &LONG.to_uppercase().replace(',', " --")), Some(7));
+    assert_eq!(closest(&index, &LONG.replace("evening", "morning")), Some(7));
+    assert_eq!(closest(&index, "how do I put out a candle, safely"), Some(8));
+    assert_eq!(closest(&index, "How do I put out a candle safely, please?"), Some(8));
+    assert_eq!(closest(&index, "How do I light a fire in the oven?"), None);
+    assert_eq!(closest(&index, ""), None);
+    assert_eq!(closest(&index, "!?"), None);
     // Half of it is not the whole.
-    assert_eq!(closest(&LONG[..LONG.len() / 2]), None);
+    assert_eq!(closest(&index, &LONG[..LONG.len() / 2]), None);
 }
 
 #[test]
@@ -35,10 +39,12 @@ fn writing_without_spaces_and_the_shortest_texts_are_compared_too() {
     let mut index = TextIndex::new(0.7);
     index.insert("把第一张图片里的东西放进第二张图片里的东西会怎么样", 0);
     index.insert("Hm", 1);
-    let closest = |text: &str| index.closest(&Shingles::of(text)).map(|(number, _)| number);
-    assert_eq!(closest("把第一张图片里的东西放进第二张图片里的东西会怎么样？"), Some(0));
-    assert_eq!(closest("hm..."), Some(1));
-    assert_eq!(closest("ha"), None);
+    assert_eq!(
+        closest(&index, "把第一张图片里的东西放进第二张图片里的东西会怎么样？"),
+        Some(0)
+    );
+    assert_eq!(closest(&index, "hm..."), Some(1));
+    assert_eq!(closest(&index, "ha"), None);
 }
 
 proptest! {
@@ -47,11 +53,11 @@ proptest! {
     #[test]
     fn equal_places_of_signatures_estimate_jaccard(common in 0..60_usize, one in 0..60_usize, other in 0..60_usize) {
         prop_assume!(common + one > 45 && common + other > 45);
-        let text = |name: &str, own: usize| {
+        let [one, other] = [("a", one), ("b", other)].map(|(name, own)| {
             let shared = (0..common).map(|number| format!("shared{number}"));
-            shared.chain((0..own).map(|number| format!("{name}{number}"))).collect::<Vec<_>>().join(" ")
-        };
-        let (one, other) = (Shingles::of(&text("a", one)), Shingles::of(&text("b", other)));
+            let words = shared.chain((0..own).map(|number| format!("{name}{number}")));
+            Shingles::of(&words.collect::<Vec<_>>().join(" "))
+        });
         let exact = one.jaccard(&other);
         let (left, right) = (one.signature(), other.signature());
         let equal = left.iter().zip(&right).filter(|(left, right)| left == right).count();
@@ -79,28 +85,35 @@ proptest! {
 
 /// Soft blobs whose places the seed decides, `width` by `height`.
 fn blobs(seed: u64, width: usize, height: usize) -> GrayImage {
-    let place = |number: u64| (crate::training::derive_seed(seed, "blob", &[number]) % 1000) as f64 / 1000.0;
-    let blobs: Vec<[f64; 3]> = (0..12).map(|blob| [0, 1, 2].map(|at| place(blob * 3 + at))).collect();
-    let brightness = |index: usize| {
-        let (x, y) = ((index % width) as f64 + 0.5, (index / width) as f64 + 0.5);
-        let (x, y) = (x / width as f64, y / height as f64);
-        let blob = |[left, top, strength]: &[f64; 3]| {
+    let mut blobs = Vec::new();
+    for blob in 0..12 {
+        let numbers = [0, 1, 2].map(|number| crate::training::derive_seed(seed, "blob", &[blob * 3 + number]));
+        blobs.push(numbers.map(|number| (number % 1000) as f64 / 1000.0));
+    }
+    let mut pixels = Vec::new();
+    for index in 0..width * height {
+        let x = ((index % width) as f64 + 0.5) / width as f64;
+        let y = ((index / width) as f64 + 0.5) / height as f64;
+        let mut sum = 0.0;
+        for [left, top, strength] in &blobs {
             let (across, down) = (x - left, y - top);
-            (strength - 0.5) * (-(across * across + down * down) / 0.02).exp()
-        };
-        (128.0 + 240.0 * blobs.iter().map(blob).sum::<f64>()).clamp(0.0, 255.0) as u8
-    };
-    GrayImage::new(width, (0..width * height).map(brightness).collect()).unwrap()
+            sum += (strength - 0.5) * (-(across * across + down * down) / 0.02).exp();
+        }
+        pixels.push((128.0 + 240.0 * sum).clamp(0.0, 255.0) as u8);
+    }
+    GrayImage::new(width, pixels).unwrap()
 }
 
 /// The image as a lossy encoder leaves it: each pixel a few levels off, and each block of 8 by 8 too.
 fn noisy(image: &GrayImage, width: usize) -> GrayImage {
-    let off = |kind: &str, number: usize| (crate::training::derive_seed(1, kind, &[number as u64]) % 9) as i32 - 4;
-    let pixels = image.pixels().iter().enumerate().map(|(index, brightness)| {
+    let mut pixels = Vec::new();
+    for (index, brightness) in image.pixels().iter().enumerate() {
         let block = index / width / 8 * width + index % width / 8;
-        (i32::from(*brightness) + off("pixel", index) + off("block", block)).clamp(0, 255) as u8
-    });
-    GrayImage::new(width, pixels.collect()).unwrap()
+        let [pixel, block] = [("pixel", index), ("block", block)]
+            .map(|(kind, number)| (crate::training::derive_seed(1, kind, &[number as u64]) % 9) as i32 - 4);
+        pixels.push((i32::from(*brightness) + pixel + block).clamp(0, 255) as u8);
+    }
+    GrayImage::new(width, pixels).unwrap()
 }
 
 fn hash(image: &GrayImage) -> ImageHash {
@@ -125,9 +138,10 @@ fn an_image_keeps_its_hash_through_resizing_and_noise_and_others_have_another() 
 
 #[test]
 fn blank_images_have_no_hash() {
-    let noisy = |base: u8| GrayImage::new(64, (0..64 * 64).map(|pixel| base + (pixel % 7) as u8).collect()).unwrap();
-    assert_eq!(ImageHash::of(&noisy(0)), None);
-    assert_eq!(ImageHash::of(&noisy(248)), None);
+    for base in [0, 248] {
+        let noisy = (0..64 * 64).map(|pixel| base + (pixel % 7) as u8);
+        assert_eq!(ImageHash::of(&GrayImage::new(64, noisy.collect()).unwrap()), None);
+    }
     assert!(ImageHash::of(&blobs(1, 64, 64)).is_some());
     assert!(GrayImage::new(0, Vec::new()).is_none());
     assert!(GrayImage::new(3, vec![0; 4]).is_none());

@@ -82,15 +82,18 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_the_sources() {
+    fn values_of_the_sources() {
         // Two readers of fifty applications: 20 yes both, 5 and 10 apart, 15 no both.
-        let times = |pair: (bool, bool), count| std::iter::repeat_n(pair, count);
-        let pairs: Vec<_> = times((true, true), 20)
-            .chain(times((true, false), 5))
-            .chain(times((false, true), 10))
-            .chain(times((false, false), 15))
-            .collect();
-        close(cohen_kappa(&pairs), 0.4);
+        let counts = [
+            ((true, true), 20),
+            ((true, false), 5),
+            ((false, true), 10),
+            ((false, false), 15),
+        ];
+        let pairs = counts
+            .into_iter()
+            .flat_map(|(pair, count)| std::iter::repeat_n(pair, count));
+        close(cohen_kappa(&pairs.collect::<Vec<_>>()), 0.4);
 
         // Fleiss 1971 as in Wikipedia's example: ten cases, fourteen raters, five labels.
         let table = [
@@ -105,13 +108,12 @@ mod tests {
             [6, 5, 2, 1, 0],
             [0, 2, 2, 3, 7],
         ];
-        let labels = |row: &[usize; 5]| -> Vec<usize> {
-            row.iter()
-                .enumerate()
-                .flat_map(|(label, count)| std::iter::repeat_n(label, *count))
-                .collect()
-        };
-        close(fleiss_kappa(&table.iter().map(labels).collect::<Vec<_>>()), 0.210);
+        let cases = table.map(|row| {
+            let labels = row.into_iter().enumerate();
+            let labels = labels.flat_map(|(label, count)| std::iter::repeat_n(label, count));
+            labels.collect::<Vec<usize>>()
+        });
+        close(fleiss_kappa(&cases), 0.210);
 
         // Krippendorff 2011, section C: four observers, twelve units, nominal: .743.
         let units: [&[u8]; 12] = [
