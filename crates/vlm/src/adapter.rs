@@ -22,7 +22,7 @@ use crate::weights::Naming;
 /// The adapter's matrices in a PEFT folder.
 pub const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
-// What PEFT puts before the path of every module.
+// The prefix of every module's path in PEFT.
 const PREFIX: &str = "base_model.model.";
 
 /// What target modules have to be, for messages.
@@ -87,7 +87,7 @@ impl Vlm {
     }
 
     /// Reads a PEFT folder's adapter onto the model, in place of any there was. Modules may be named as in published
-    /// checkpoints, as transformers has nested them since 4.52, or as seen from inside the nested model. Matrices are
+    /// checkpoints, as transformers has nested them since 4.52, or as the nested model itself names them. Matrices are
     /// f32 whatever the file's type. Returns the settings of layers that no pattern overrides.
     ///
     /// Errors: `Io`, `File` or `Tensor`: a file is missing or broken, a setting is not supported, a matrix is missing,
@@ -132,8 +132,8 @@ impl Vlm {
         Ok(settings.lora)
     }
 
-    /// Writes the adapter as a PEFT folder, modules named the newer way, which PEFT and vLLM read today. Which layers
-    /// it adapts, and how, is written as it is on the model; `config` says the rest.
+    /// Writes the adapter as a PEFT folder, modules under the newer names, which PEFT and vLLM read today. Which layers
+    /// it adapts, and how, is taken from the model; the rest from `config`.
     ///
     /// Errors: `Input` when no adapter is attached; `Io` or `File` when the folder cannot be written.
     pub fn save_adapter(&self, config: &LoraConfig, base_model: &str, folder: &Path) -> Result<(), Error> {

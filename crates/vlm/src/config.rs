@@ -102,7 +102,7 @@ impl Config {
     }
 
     /// The base of the rotary frequencies in a sequence of `n_tokens`: larger in one that is longer than
-    /// `max_position_embeddings`, where `config.json` asks for dynamic scaling.
+    /// `max_position_embeddings`, where `config.json` sets dynamic scaling.
     ///
     /// `rope_theta · (factor · n_tokens / max - (factor - 1)) ^ (head_dim / (head_dim - 2))`, with
     /// `max_position_embeddings` as `max`.

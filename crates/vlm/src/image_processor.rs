@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(smart_resize(1, 1, 28, LIMITS).unwrap(), (56, 56));
         assert_eq!(smart_resize(10, 100, 28, LIMITS).unwrap(), (28, 196));
         assert_eq!(smart_resize(4000, 6000, 28, LIMITS).unwrap(), (812, 1204));
-        // The short side stays at the factor, whatever the limit asks for.
+        // The short side stays at the factor, whatever the limit.
         assert_eq!(smart_resize(3000, 20, 28, (1, 56 * 56)).unwrap(), (672, 28));
     }
 

@@ -28,7 +28,7 @@ pub struct AdamWSettings {
 /// AdamW (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2): Adam with decay apart from the gradient.
 ///
 /// Differs from the paper as PyTorch does: the decay is multiplied by the learning rate. Moments are f32. A parameter
-/// without a gradient in a step is left alone, decay included, and its count of steps stands still.
+/// without a gradient in a step is unchanged, decay included, and its count of steps too.
 ///
 /// Of a parameter of two bytes a number, a master copy in f32 is stepped from its first step on, since most steps are
 /// below its own type's precision; the parameter is that copy, rounded.

@@ -248,7 +248,7 @@ fn image_cache(byte_limit: usize) -> Cache<PathBuf, ImagePatches> {
     Cache::new(byte_limit, ImagePatches::n_bytes)
 }
 
-/// The image token's id, which `config.json` must agree on if it says anything.
+/// The image token's id, with which `config.json` must agree if it has one.
 fn image_token(folder: &Path, tokenizer: &Tokenizer, image_token: &str) -> Result<u32, Error> {
     let id = token_id(tokenizer, image_token)?;
     let path = folder.join("config.json");

@@ -20,14 +20,14 @@ pub use files::{INDEX_FILE, WEIGHTS_FILE, shard_names};
 /// A module that transformers has moved: its prefix in published checkpoints, and in newer ones.
 pub type Moved = (&'static str, &'static str);
 
-/// What a family's keys say of its models.
+/// The prefixes of a family's keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FamilyKeys {
     /// Modules that newer checkpoints name otherwise.
     pub moved: &'static [Moved],
-    /// What the keys of the projector begin with; they may lie within the vision tower's.
+    /// That of the projector; it may extend the vision tower's.
     pub projector: &'static str,
-    /// What the keys of the vision tower begin with.
+    /// That of the vision tower.
     pub vision: &'static str,
 }
 
@@ -177,7 +177,7 @@ impl WeightReader {
     }
 
     /// Takes the weight of a published key as a [`Parameter`] of `shape`, named as in the checkpoint. Matrices are held
-    /// in the type that the reader's [`WeightType`] says, whatever else there is in f32 with that type's values.
+    /// in the type that the reader's [`WeightType`] says, anything else in f32 with that type's values.
     ///
     /// Errors: `Tensor` when the key is missing, or its shape or type is another.
     pub fn parameter<const D: usize>(&mut self, key: &str, shape: [usize; D]) -> Result<Parameter<D>, Error> {

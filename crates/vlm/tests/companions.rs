@@ -10,7 +10,7 @@ use common::committed_folder;
 use vlm::model::Vlm;
 use vlm::processor::Processor;
 
-/// Files that others load a folder with, and some that nobody does.
+/// Files that loaders of a folder need, and some that none does.
 const NEEDED: [&str; 6] = [
     "added_tokens.json",
     "configuration_internvl_chat.py",

@@ -1,4 +1,4 @@
-//! What every family's `config.json` has in its own way: the language model's sizes and the image tokens.
+//! What families have in common of their `config.json`: the language model's sizes and the image tokens.
 
 use super::fields::ConfigFields;
 use crate::error::Error;
@@ -87,7 +87,7 @@ impl TextConfig {
     }
 }
 
-/// The factor by which dynamic scaling lets a sequence be longer than `max_position_embeddings`; none where nothing scales.
+/// The factor of dynamic RoPE scaling, by which sequences may exceed `max_position_embeddings`; none without scaling.
 /// Since transformers 5 `rope_parameters` hold what `rope_scaling` held.
 ///
 /// Errors: `File` naming the field for another kind of scaling, or a factor that is missing or out of range.

@@ -1,4 +1,4 @@
-//! What a family has of its own, as the rest of the crate calls it.
+//! The interface to a family of models, and to its vision models.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(crate) trait Family: Debug + Sync {
     /// Its name in `config.json`.
     fn model_type(&self) -> &'static str;
 
-    /// What its keys say.
+    /// The prefixes of its keys.
     fn keys(&self) -> FamilyKeys;
 
     /// Reads `config.json`.

@@ -74,14 +74,14 @@ fn colors<T: Copy>(samples: &[T], n_channels: usize, to_byte: impl Fn(T) -> u8) 
 }
 
 /// Whether a JPEG file has its end-of-image marker after the first scan. The decoder would fill the missing part of a
-/// truncated file with gray and say nothing.
+/// truncated file with gray and not report it.
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xDA;
     let mut position = 2;
     // Segments before the scan carry their length; a thumbnail's end marker inside one does not count.
     while let Some(&[0xFF, marker, high, low]) = bytes.get(position..position + 4) {
         position += match marker {
-            // Fill bytes may stand before a marker.
+            // Fill bytes may precede a marker.
             0xFF => 1,
             _ => 2 + usize::from(u16::from_be_bytes([high, low])),
         };
@@ -91,7 +91,7 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
                 .is_some_and(|scan| scan.windows(2).any(|pair| pair == [0xFF, 0xD9]));
         }
     }
-    // Not laid out as expected: the decoder says what is wrong.
+    // Not the expected structure: the decoder reports the problem.
     position <= bytes.len()
 }
 

@@ -74,7 +74,7 @@ struct Size {
 const BICUBIC: u32 = 3;
 
 impl ImageSettings {
-    /// Reads `preprocessor_config.json`, or `image_processor` of a `processor_config.json`. Pixel limits may stand as
+    /// Reads `preprocessor_config.json`, or `image_processor` of a `processor_config.json`. Pixel limits may be
     /// `min_pixels` and `max_pixels` (which take precedence) or as `size: {shortest_edge, longest_edge}`.
     ///
     /// Errors: `Io` for a file that cannot be read; `File` naming file and key where it is missing, not JSON, or not

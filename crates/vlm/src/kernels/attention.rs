@@ -22,7 +22,7 @@ use query_block::{HeadGradients, HeadView};
 
 /// Attention within each segment. Tokens of no segment (padding) come back meaningless.
 ///
-/// Blockwise, unless `eager` asks for all scores at once or the device has no fused operations.
+/// Blockwise, unless `eager` requests all scores at once or the device has no fused operations.
 ///
 /// Shapes: `queries` `[b, h, t, head_dim]`, already scaled; `keys` and `values` `[b, kv, t, head_dim]`, `h` a multiple
 /// of `kv` → `[b, h, t, head_dim]`.

@@ -77,7 +77,7 @@ pub(super) fn exp_in_place(values: &mut [f32], shift: f32) -> f32 {
 /// calls, which the standard library's is not.
 #[inline]
 pub(super) fn exp(x: f32) -> f32 {
-    // Adding this number rounds to an integer, which then stands in the lowest bits.
+    // Adding this number rounds to an integer, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;

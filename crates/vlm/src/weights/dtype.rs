@@ -32,7 +32,7 @@ impl WeightType {
         }
     }
 
-    /// What `config.json` calls it; none where it stays as it was.
+    /// Its name in `config.json`; none where the type stays the same.
     pub(crate) fn config_name(self) -> Option<&'static str> {
         match self {
             Self::Auto => None,

@@ -27,7 +27,7 @@ pub(crate) struct WeightFiles {
     folder: PathBuf,
     files: Vec<TensorFile>,
     file_of_key: BTreeMap<String, usize>,
-    // What the index says beside the keys; none where there is no index.
+    // The metadata of the index; none where there is no index.
     index_notes: Option<Map<String, Value>>,
 }
 

@@ -124,7 +124,7 @@ fn used_layers(root: &ConfigFields, num_hidden_layers: usize) -> Result<usize, E
 
 /// Four patches make one image token in every model of either layout.
 ///
-/// Errors: `File` naming the field where it says otherwise.
+/// Errors: `File` naming the field for any other ratio.
 pub(in crate::families) fn check_downsampling(root: &ConfigFields) -> Result<(), Error> {
     if root.number("downsample_ratio", 0.5)? == 0.5 {
         return Ok(());

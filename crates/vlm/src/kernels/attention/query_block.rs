@@ -155,7 +155,7 @@ impl HeadView {
 }
 
 /// The rows of a head that are visible to a segment: its prefix's and its own, one after the other. Copied only where
-/// they lie apart.
+/// they are apart.
 fn visible(head: &FlexTensor, Segment { prefix, own, .. }: Segment) -> FlexTensor {
     let own = rows(head, &own.range());
     if prefix.length == 0 {
@@ -183,7 +183,7 @@ fn rows(matrix: &FlexTensor, indexes: &Range<usize>) -> FlexTensor {
     matrix.narrow(0, indexes.start, indexes.len())
 }
 
-/// One row of a matrix whose rows lie one after the other.
+/// One row of a matrix whose rows are contiguous.
 fn row_of(matrix: &FlexTensor, row: usize) -> &[f32] {
     let layout = matrix.layout();
     let width = layout.shape()[1];
