@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::families::family::Family;
 use crate::families::family_of;
-use crate::rope::Positions;
+use crate::rope::{Positions, multimodal_positions, sequential_positions};
 use fields::ConfigFields;
 use text::FamilyConfig;
 pub use text::{ImageTokens, TextConfig};
@@ -141,7 +141,12 @@ impl Config {
     ///
     /// Errors: `Input` when image tokens and grids disagree.
     pub(crate) fn positions(&self, ids: &[u32], grids: &[[usize; 3]]) -> Result<Positions, Error> {
-        self.family.positions(ids, grids, self.tokens, self.merge_size)
+        let positions = if self.family.has_mrope() {
+            multimodal_positions
+        } else {
+            sequential_positions
+        };
+        positions(ids, grids, self.tokens, self.merge_size)
     }
 
     /// Writes `config.json` into a folder.

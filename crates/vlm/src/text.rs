@@ -9,7 +9,7 @@ use crate::config::text::TextConfig;
 use crate::error::Error;
 use crate::kernels;
 use crate::linear::Linear;
-use crate::norm::RmsNorm;
+use crate::norm::{Norm, NormKind};
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::rope::Placement;
 use crate::weights::WeightReader;
@@ -19,7 +19,7 @@ use crate::weights::WeightReader;
 pub struct TextModel {
     embed_tokens: Parameter<2>,
     layers: Vec<Layer>,
-    norm: RmsNorm,
+    norm: Norm,
     // None where the head is the embedding.
     lm_head: Option<Linear>,
 }
@@ -81,7 +81,7 @@ impl TextModel {
         let layers = (0..config.num_hidden_layers)
             .map(|index| Layer::load(reader, &format!("{}.{index}", layout.layers), config, layout))
             .collect::<Result<_, _>>()?;
-        let norm = RmsNorm::load(reader, layout.norm, d, config.rms_norm_eps)?;
+        let norm = Norm::load(reader, layout.norm, d, (NormKind::Rms, config.rms_norm_eps))?;
         let lm_head = if config.tie_word_embeddings {
             reader.tie(&head_key, &embed_key, [v, d])?;
             None
@@ -221,21 +221,21 @@ impl Parameters for TextModel {
 
 #[derive(Clone, Debug)]
 struct Layer {
-    input_layernorm: RmsNorm,
+    input_layernorm: Norm,
     self_attn: Attention,
-    post_attention_layernorm: RmsNorm,
+    post_attention_layernorm: Norm,
     mlp: FeedForward,
 }
 
 impl Layer {
     fn load(reader: &mut WeightReader, key: &str, config: &TextConfig, layout: &TextLayout) -> Result<Self, Error> {
-        let (d, epsilon) = (config.hidden_size, config.rms_norm_eps);
+        let (d, kind) = (config.hidden_size, (NormKind::Rms, config.rms_norm_eps));
         let [before, after] =
             [layout.input_layernorm, layout.post_attention_layernorm].map(|name| format!("{key}.{name}"));
         Ok(Self {
-            input_layernorm: RmsNorm::load(reader, &before, d, epsilon)?,
+            input_layernorm: Norm::load(reader, &before, d, kind)?,
             self_attn: Attention::load(reader, key, config, layout.qkv, layout.o_proj)?,
-            post_attention_layernorm: RmsNorm::load(reader, &after, d, epsilon)?,
+            post_attention_layernorm: Norm::load(reader, &after, d, kind)?,
             mlp: FeedForward::load(reader, key, [d, config.intermediate_size], layout)?,
         })
     }

@@ -7,11 +7,10 @@ use burn::tensor::Tensor;
 
 use crate::chat_template::ChatTemplate;
 use crate::config::fields::ConfigFields;
-use crate::config::text::{FamilyConfig, ImageTokens};
+use crate::config::text::FamilyConfig;
 use crate::error::Error;
 use crate::image_processor::ImageProcessor;
 use crate::parameter::Parameters;
-use crate::rope::Positions;
 use crate::text::TextLayout;
 use crate::weights::{FamilyKeys, WeightReader};
 
@@ -36,26 +35,14 @@ pub(crate) trait Family: Debug + Sync {
     /// Errors: as [`Self::config`].
     fn text_layout(&self, fields: &ConfigFields) -> Result<&'static TextLayout, Error>;
 
-    /// Reads the vision tower and the projector to the language model's width.
+    /// Reads the vision tower and the projector to the language model's width `d`.
     ///
     /// Errors: as [`WeightReader::parameter`].
-    fn vision(
-        &self,
-        fields: &ConfigFields,
-        text_width: usize,
-        reader: &mut WeightReader,
-    ) -> Result<Box<dyn VisionModel>, Error>;
+    fn vision(&self, fields: &ConfigFields, d: usize, reader: &mut WeightReader)
+    -> Result<Box<dyn VisionModel>, Error>;
 
-    /// The positions of a sequence's tokens.
-    ///
-    /// Errors: `Input` when image tokens and grids disagree.
-    fn positions(
-        &self,
-        ids: &[u32],
-        grids: &[[usize; 3]],
-        tokens: ImageTokens,
-        merge_size: usize,
-    ) -> Result<Positions, Error>;
+    /// Whether tokens have positions in time, height and width (M-RoPE), or one position alone.
+    fn has_mrope(&self) -> bool;
 
     /// How dialogues become text, and images patches.
     ///

@@ -14,9 +14,8 @@ use super::internvl_chat::vision::{InternVit, VisionLayout};
 use crate::attention::QkvLayout;
 use crate::chat_template::ChatTemplate;
 use crate::config::fields::ConfigFields;
-use crate::config::text::{FamilyConfig, ImageTokens};
+use crate::config::text::FamilyConfig;
 use crate::error::Error;
-use crate::rope::{Positions, sequential_positions};
 use crate::text::TextLayout;
 use crate::weights::{FamilyKeys, Moved, WeightReader};
 
@@ -79,21 +78,15 @@ impl Family for InternVl {
     fn vision(
         &self,
         fields: &ConfigFields,
-        text_width: usize,
+        d: usize,
         reader: &mut WeightReader,
     ) -> Result<Box<dyn VisionModel>, Error> {
         let config = config::read_vision(fields)?;
-        Ok(Box::new(InternVit::load(reader, &config, &VISION, text_width)?))
+        Ok(Box::new(InternVit::load(reader, &config, &VISION, d)?))
     }
 
-    fn positions(
-        &self,
-        ids: &[u32],
-        grids: &[[usize; 3]],
-        tokens: ImageTokens,
-        merge_size: usize,
-    ) -> Result<Positions, Error> {
-        sequential_positions(ids, grids, tokens, merge_size)
+    fn has_mrope(&self) -> bool {
+        false
     }
 
     fn processor_parts(&self, folder: &Path, fields: &ConfigFields) -> Result<ProcessorParts, Error> {

@@ -11,10 +11,9 @@ use vision::VisionTower;
 use super::family::{Family, ProcessorParts, VisionModel};
 use crate::chat_template::ChatTemplate;
 use crate::config::fields::ConfigFields;
-use crate::config::text::{FamilyConfig, ImageTokens};
+use crate::config::text::FamilyConfig;
 use crate::error::Error;
 use crate::image_processor::QwenImageProcessor;
-use crate::rope::{Positions, multimodal_positions};
 use crate::text::TextLayout;
 use crate::weights::{FamilyKeys, WeightReader};
 
@@ -67,20 +66,14 @@ impl Family for QwenVl {
     fn vision(
         &self,
         fields: &ConfigFields,
-        _text_width: usize,
+        _d: usize,
         reader: &mut WeightReader,
     ) -> Result<Box<dyn VisionModel>, Error> {
         Ok(Box::new(VisionTower::load(reader, &(self.read_vision)(fields)?)?))
     }
 
-    fn positions(
-        &self,
-        ids: &[u32],
-        grids: &[[usize; 3]],
-        tokens: ImageTokens,
-        merge_size: usize,
-    ) -> Result<Positions, Error> {
-        multimodal_positions(ids, grids, tokens, merge_size)
+    fn has_mrope(&self) -> bool {
+        true
     }
 
     fn processor_parts(&self, folder: &Path, _fields: &ConfigFields) -> Result<ProcessorParts, Error> {

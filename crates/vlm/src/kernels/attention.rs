@@ -137,16 +137,20 @@ impl FusedGradient<3> for Gradient {
             .map(|index| self.of_head(index, &gradient))
             .collect();
         let [queries, keys, _] = self.inputs.map(|input| input.layout().shape().clone());
-        let mut sums = HeadSums::new(keys.num_elements());
+        // Every query head that shares keys and values adds to their gradients, in order.
+        let mut of_keys = vec![0.0; keys.num_elements()];
+        let mut of_values = vec![0.0; keys.num_elements()];
         let mut of_queries = Vec::with_capacity(queries.num_elements());
         for (index, head) in heads.into_iter().enumerate() {
             of_queries.extend(head.queries);
-            sums.add(shape.key_head(index) * shape.head_length(), &head.keys, &head.values);
+            let offset = shape.key_head(index) * shape.head_length();
+            add(&mut of_keys, offset, &head.keys);
+            add(&mut of_values, offset, &head.values);
         }
         [
             wanted[0].then(|| tensor(of_queries, queries)),
-            wanted[1].then(|| tensor(sums.keys, keys.clone())),
-            wanted[2].then(|| tensor(sums.values, keys)),
+            wanted[1].then(|| tensor(of_keys, keys.clone())),
+            wanted[2].then(|| tensor(of_values, keys)),
         ]
     }
 }
@@ -166,25 +170,9 @@ impl Gradient {
     }
 }
 
-/// Gradients of keys and values, to which every query head that shares them adds, in order.
-struct HeadSums {
-    keys: Vec<f32>,
-    values: Vec<f32>,
-}
-
-impl HeadSums {
-    fn new(length: usize) -> Self {
-        Self {
-            keys: vec![0.0; length],
-            values: vec![0.0; length],
-        }
-    }
-
-    fn add(&mut self, offset: usize, keys: &[f32], values: &[f32]) {
-        for (sums, parts) in [(&mut self.keys, keys), (&mut self.values, values)] {
-            let sums = &mut sums[offset..offset + parts.len()];
-            sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
-        }
+fn add(sums: &mut [f32], offset: usize, parts: &[f32]) {
+    for (sum, part) in sums[offset..].iter_mut().zip(parts) {
+        *sum += part;
     }
 }
 

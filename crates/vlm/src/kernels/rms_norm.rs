@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
 use super::numeric::{BLOCK_ROWS, dot, dot3, for_row_blocks, sum_blocks};
 
-/// `weight · x / sqrt(mean(x²) + epsilon)` over the last dimension, as [`crate::norm::RmsNorm`] defines it.
+/// `weight · x / sqrt(mean(x²) + epsilon)` over the last dimension, that of [`crate::norm::NormKind::Rms`].
 pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
     if supported(&x) {
         fused(x, weight, epsilon)

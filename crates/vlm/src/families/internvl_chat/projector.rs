@@ -5,14 +5,14 @@ use burn::tensor::{Tensor, activation};
 use super::config::VisionConfig;
 use crate::error::Error;
 use crate::linear::Linear;
-use crate::norm::LayerNorm;
+use crate::norm::{Norm, NormKind};
 use crate::parameter::{AnyParameter, Parameters};
 use crate::weights::WeightReader;
 
 /// Norm of four neighboring patches put end to end, then two layers with a GELU between.
 #[derive(Clone, Debug)]
 pub(super) struct Projector {
-    norm: LayerNorm,
+    norm: Norm,
     expand: Linear,
     project: Linear,
 }
@@ -29,7 +29,7 @@ impl Projector {
         const NORM_EPSILON: f64 = 1e-5;
         let merged = 4 * config.hidden_size;
         Ok(Self {
-            norm: LayerNorm::load(reader, norm, merged, NORM_EPSILON)?,
+            norm: Norm::load(reader, norm, merged, (NormKind::Layer, NORM_EPSILON))?,
             expand: Linear::load(reader, expand, [d, merged], true)?,
             project: Linear::load(reader, project, [d, d], true)?,
         })

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::families::family::{VisionModel, check_patches};
 use crate::kernels::Qkv;
 use crate::linear::Linear;
-use crate::norm::{Norm, RmsNorm};
+use crate::norm::{Norm, NormKind};
 use crate::parameter::{AnyParameter, Parameter, Parameters};
 use crate::weights::WeightReader;
 
@@ -149,7 +149,7 @@ impl Parameters for InternVit {
 struct Block {
     norm1: Norm,
     qkv: QkvProjection,
-    qk_norms: Option<Box<[RmsNorm; 2]>>,
+    qk_norms: Option<Box<[Norm; 2]>>,
     proj: Linear,
     ls1: Parameter<1>,
     norm2: Norm,
@@ -165,9 +165,10 @@ impl Block {
         let kind = (config.norm, config.layer_norm_eps);
         let qk_norms = if config.qk_normalization {
             let [q, k] = layout.qk_norms.map(|name| format!("{key}.{name}"));
+            let kind = (NormKind::Rms, config.qk_norm_eps);
             Some(Box::new([
-                RmsNorm::load(reader, &q, d, config.qk_norm_eps)?,
-                RmsNorm::load(reader, &k, d, config.qk_norm_eps)?,
+                Norm::load(reader, &q, d, kind)?,
+                Norm::load(reader, &k, d, kind)?,
             ]))
         } else {
             None
