@@ -120,10 +120,7 @@ impl Vlm {
             return Err(file.tensor_error(&keys.key("A"), "belongs to no adaptable layer".into()));
         }
         if adapters.is_empty() {
-            return Err(Error::File {
-                path: file.path().to_owned(),
-                problem: "holds no adapter".to_owned(),
-            });
+            return Err(Error::file(file.path(), "holds no adapter"));
         }
         self.visit_linears(&mut |linear| {
             let adapter = adapters.remove(linear.module_name());

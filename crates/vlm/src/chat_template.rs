@@ -68,11 +68,12 @@ impl ChatTemplate {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let tokenizer_config = folder.join("tokenizer_config.json");
         let config = read_json(&tokenizer_config)?.unwrap_or(Json::Null);
-        let (path, source) = find_source(folder, &config)?.ok_or_else(|| Error::File {
-            path: folder.to_owned(),
-            problem: "expected a chat template in chat_template.jinja, chat_template.json or the key `chat_template` \
-                      of tokenizer_config.json, got none"
-                .into(),
+        let (path, source) = find_source(folder, &config)?.ok_or_else(|| {
+            Error::file(
+                folder,
+                "expected a chat template in chat_template.jinja, chat_template.json or the key `chat_template` \
+                      of tokenizer_config.json, got none",
+            )
         })?;
         let tokens = NAMED_TOKENS
             .iter()
@@ -91,10 +92,7 @@ impl ChatTemplate {
         let mut environment = environment();
         environment
             .add_template_owned(NAME, source)
-            .map_err(|error| Error::File {
-                path: path.to_owned(),
-                problem: describe(&error),
-            })?;
+            .map_err(|error| Error::file(path, describe(&error)))?;
         Ok(Self {
             path: path.to_owned(),
             environment,
@@ -142,10 +140,7 @@ fn find_source(folder: &Path, tokenizer_config: &Json) -> Result<Option<(PathBuf
         let source = config
             .get("chat_template")
             .and_then(Json::as_str)
-            .ok_or_else(|| Error::File {
-                path: path.clone(),
-                problem: "key `chat_template`: expected a template, got no string".into(),
-            })?;
+            .ok_or_else(|| Error::file(&path, "key `chat_template`: expected a template, got no string"))?;
         return Ok(Some((path, source.to_owned())));
     }
     let source = match tokenizer_config.get("chat_template") {

@@ -47,10 +47,7 @@ impl Config {
     pub fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(CONFIG_FILE);
         let text = fs_err::read_to_string(&path)?;
-        let value = serde_json::from_str(&text).map_err(|error| Error::File {
-            path: path.clone(),
-            problem: format!("not JSON: {error}"),
-        })?;
+        let value = serde_json::from_str(&text).map_err(|error| Error::file(&path, format!("not JSON: {error}")))?;
         Self::from_json(value, &path)
     }
 

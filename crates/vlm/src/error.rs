@@ -1,6 +1,6 @@
 //! What can go wrong between a folder on disk and a model's answer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 
@@ -62,6 +62,15 @@ pub enum Error {
     /// The input does not fit the model: placeholders and images disagree, a prompt is too long …
     #[error("{0}")]
     Input(String),
+}
+
+impl Error {
+    pub(crate) fn file(path: &Path, problem: impl Into<String>) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            problem: problem.into(),
+        }
+    }
 }
 
 impl Diagnostic for Error {

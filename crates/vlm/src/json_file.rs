@@ -15,8 +15,5 @@ pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
     }
     serde_json::from_slice(&fs_err::read(path)?)
         .map(Some)
-        .map_err(|error| Error::File {
-            path: path.to_owned(),
-            problem: format!("expected JSON: {error}"),
-        })
+        .map_err(|error| Error::file(path, format!("expected JSON: {error}")))
 }

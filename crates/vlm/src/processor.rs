@@ -254,17 +254,19 @@ fn image_token(folder: &Path, tokenizer: &Tokenizer, image_token: &str) -> Resul
     let path = folder.join("config.json");
     let config = read_json(&path)?;
     match config.as_ref().and_then(|config| config.get("image_token_id")) {
-        Some(configured) if configured.as_u64() != Some(id.into()) => Err(Error::File {
-            path,
-            problem: format!("key `image_token_id`: expected {id}, the tokenizer's `{image_token}`, got {configured}"),
-        }),
+        Some(configured) if configured.as_u64() != Some(id.into()) => Err(Error::file(
+            &path,
+            format!("key `image_token_id`: expected {id}, the tokenizer's `{image_token}`, got {configured}"),
+        )),
         _ => Ok(id),
     }
 }
 
 fn token_id(tokenizer: &Tokenizer, token: &str) -> Result<u32, Error> {
-    tokenizer.token_id(token).ok_or_else(|| Error::File {
-        path: tokenizer.file().to_owned(),
-        problem: format!("expected the token `{token}` in the vocabulary, got none"),
+    tokenizer.token_id(token).ok_or_else(|| {
+        Error::file(
+            tokenizer.file(),
+            format!("expected the token `{token}` in the vocabulary, got none"),
+        )
     })
 }

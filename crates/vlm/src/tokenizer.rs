@@ -38,17 +38,14 @@ impl Tokenizer {
     /// that gets another id, or when no setting says which token ends a turn.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let (path, definition) = definition(folder)?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(&definition).map_err(|error| Error::File {
-            path: path.clone(),
-            problem: format!("not a tokenizer: {error}"),
-        })?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&definition)
+            .map_err(|error| Error::file(&path, format!("not a tokenizer: {error}")))?;
         ListedTokens::read(folder)?.add_missing(&mut inner)?;
         // A prompt truncated in the middle of an image is worse than an error, so nothing here truncates or pads.
         inner.with_padding(None);
-        inner.with_truncation(None).map_err(|error| Error::File {
-            path: path.clone(),
-            problem: format!("key `truncation`: {error}"),
-        })?;
+        inner
+            .with_truncation(None)
+            .map_err(|error| Error::file(&path, format!("key `truncation`: {error}")))?;
         let mut special_tokens: Vec<(String, u32)> = inner
             .get_added_tokens_decoder()
             .into_iter()
@@ -93,9 +90,11 @@ impl Tokenizer {
     ///
     /// Errors: `File` when the vocabulary has no such token.
     pub(crate) fn close_turns_with(&mut self, token: &str) -> Result<(), Error> {
-        let id = self.token_id(token).ok_or_else(|| Error::File {
-            path: self.file.clone(),
-            problem: format!("expected the token `{token}` in the vocabulary, got none"),
+        let id = self.token_id(token).ok_or_else(|| {
+            Error::file(
+                &self.file,
+                format!("expected the token `{token}` in the vocabulary, got none"),
+            )
         })?;
         self.end_token = id;
         if !self.stop_tokens.contains(&id) {
@@ -230,14 +229,14 @@ fn definition(folder: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
             return Ok((path, convert(folder)?.to_string().into_bytes()));
         }
     }
-    Err(Error::File {
-        path: published,
-        problem: format!(
+    Err(Error::file(
+        &published,
+        format!(
             "expected a tokenizer, here or in {} or in {} and merges.txt, got no file",
             sentencepiece::MODEL_FILE,
             byte_level::VOCABULARY_FILE
         ),
-    })
+    ))
 }
 
 /// Whether a byte-level vocabulary writes a byte as the character of the same code.
@@ -283,11 +282,8 @@ impl DialogueIds {
                         .to_owned()
                 })
             })
-            .map_err(|problem| Error::File {
-                path: path.clone(),
-                problem,
-            })?;
-        let pad = id_of(&config, "pad_token", tokenizer).map_err(|problem| Error::File { path, problem })?;
+            .map_err(|problem| Error::file(&path, problem))?;
+        let pad = id_of(&config, "pad_token", tokenizer).map_err(|problem| Error::file(&path, problem))?;
         if !stop.contains(&end) {
             stop.insert(0, end);
         }
@@ -328,9 +324,11 @@ fn stop_tokens(folder: &Path) -> Result<Vec<u32>, Error> {
             .iter()
             .map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok()))
             .collect::<Option<Vec<u32>>>()
-            .ok_or_else(|| Error::File {
-                path: path.clone(),
-                problem: format!("key `eos_token_id`: expected a token id or a list of them, got {value}"),
+            .ok_or_else(|| {
+                Error::file(
+                    &path,
+                    format!("key `eos_token_id`: expected a token id or a list of them, got {value}"),
+                )
             });
     }
     Ok(Vec::new())

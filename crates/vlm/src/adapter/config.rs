@@ -65,7 +65,7 @@ impl AdapterSettings {
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(ADAPTER_CONFIG_FILE);
         let text = fs_err::read_to_string(&path)?;
-        Self::parse(&text).map_err(|problem| Error::File { path, problem })
+        Self::parse(&text).map_err(|problem| Error::file(&path, problem))
     }
 
     fn parse(text: &str) -> Result<Self, String> {

@@ -16,10 +16,9 @@ pub(crate) struct ConfigFields<'a> {
 
 impl<'a> ConfigFields<'a> {
     pub(crate) fn new(value: &'a Value, path: &'a Path) -> Result<Self, Error> {
-        let map = value.as_object().ok_or_else(|| Error::File {
-            path: path.to_owned(),
-            problem: "expected a JSON object".to_owned(),
-        })?;
+        let map = value
+            .as_object()
+            .ok_or_else(|| Error::file(path, "expected a JSON object"))?;
         Ok(Self {
             map,
             path,
@@ -34,10 +33,7 @@ impl<'a> ConfigFields<'a> {
 
     /// An error about a field.
     pub(crate) fn problem(&self, name: &str, problem: &str) -> Error {
-        Error::File {
-            path: self.path.to_owned(),
-            problem: format!("field `{}{name}`: {problem}", self.prefix),
-        }
+        Error::file(self.path, format!("field `{}{name}`: {problem}", self.prefix))
     }
 
     fn expected(&self, name: &str, expected: &str) -> Error {

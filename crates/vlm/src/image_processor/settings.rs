@@ -90,18 +90,15 @@ impl ImageSettings {
             .and_then(|config| config.get_mut("image_processor"))
         {
             Some(value) => Self::from_json(value.take(), &newer),
-            None => Err(Error::File {
-                path,
-                problem: "expected the image processor's settings, got no file".into(),
-            }),
+            None => Err(Error::file(
+                &path,
+                "expected the image processor's settings, got no file",
+            )),
         }
     }
 
     fn from_json(value: Value, path: &Path) -> Result<Self, Error> {
-        Self::parse(value).map_err(|problem| Error::File {
-            path: path.to_owned(),
-            problem,
-        })
+        Self::parse(value).map_err(|problem| Error::file(path, problem))
     }
 
     fn parse(value: Value) -> Result<Self, String> {

@@ -31,10 +31,7 @@ pub(super) fn broken_file(path: &Path, bytes: &[u8], error: &SafeTensorError) ->
     };
     match first_problem(bytes) {
         Some((key, of_tensor)) => tensor(path, &key, format!("{of_tensor} ({problem})")),
-        None => Error::File {
-            path: path.to_owned(),
-            problem,
-        },
+        None => Error::file(path, problem),
     }
 }
 

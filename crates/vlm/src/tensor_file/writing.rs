@@ -103,10 +103,7 @@ fn unwritten(path: &Path, error: SafeTensorError) -> Error {
             error.kind(),
             format!("{}: cannot be written: {error}", path.display()),
         )),
-        error => Error::File {
-            path: path.to_owned(),
-            problem: format!("cannot be written: {error}"),
-        },
+        error => Error::file(path, format!("cannot be written: {error}")),
     }
 }
 

@@ -65,7 +65,7 @@ impl ListedTokens {
         for (id, entry) in decoder {
             let (Ok(number), Some(token)) = (id.parse(), listed_token(entry, special)) else {
                 let problem = format!("key `added_tokens_decoder.{id}`: expected an id and `content`, got {entry}");
-                return Err(Error::File { path: file, problem });
+                return Err(Error::file(&file, problem));
             };
             by_id.insert(number, token);
         }
@@ -77,7 +77,7 @@ impl ListedTokens {
         for (token, id) in ids {
             let Some(number) = id.as_u64().and_then(|id| u32::try_from(id).ok()) else {
                 let problem = format!("key `{token}`: expected a token id, got {id}");
-                return Err(Error::File { path: file, problem });
+                return Err(Error::file(&file, problem));
             };
             by_id.insert(number, AddedToken::from(&**token, special.contains(&**token)));
         }
@@ -114,10 +114,7 @@ impl ListedTokens {
     }
 
     fn error(&self, problem: String) -> Error {
-        Error::File {
-            path: self.file.clone(),
-            problem,
-        }
+        Error::file(&self.file, problem)
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
             "key `tokenizer_class`: expected \"{}\", got \"{class}\"",
             CLASSES.join("\" or \"")
         );
-        return Err(Error::File { path, problem });
+        return Err(Error::file(&path, problem));
     }
     let prefixes_space = config.get("add_prefix_space").and_then(Value::as_bool);
     let merges: Vec<Value> = merges(folder)?.into_iter().map(|pair| json!(pair)).collect();
@@ -86,10 +86,7 @@ fn vocabulary(folder: &Path) -> Result<Map<String, Value>, Error> {
     let path = folder.join(VOCABULARY_FILE);
     match read_json(&path)? {
         Some(Value::Object(ids)) => Ok(ids),
-        _ => Err(Error::File {
-            path,
-            problem: "expected an object of tokens and their ids".to_owned(),
-        }),
+        _ => Err(Error::file(&path, "expected an object of tokens and their ids")),
     }
 }
 
@@ -104,10 +101,10 @@ fn merges(folder: &Path) -> Result<Vec<[String; 2]>, Error> {
         }
         let symbols: Vec<&str> = line.split_whitespace().collect();
         let [left, right] = symbols[..] else {
-            return Err(Error::File {
-                path,
-                problem: format!("line {}: expected two symbols, got `{line}`", index + 1),
-            });
+            return Err(Error::file(
+                &path,
+                format!("line {}: expected two symbols, got `{line}`", index + 1),
+            ));
         };
         merges.push([left.to_owned(), right.to_owned()]);
     }

@@ -75,7 +75,7 @@ const KIND_USER_DEFINED: i32 = 4;
 /// Errors: `Io` when the model cannot be read; `File` when it is none, or not a BPE.
 pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
     let path = folder.join(MODEL_FILE);
-    let model = decode(&fs_err::read(&path)?).map_err(|problem| Error::File { path, problem })?;
+    let model = decode(&fs_err::read(&path)?).map_err(|problem| Error::file(&path, problem))?;
     let trainer = model.trainer_spec.clone().unwrap_or_default();
     let config = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
     let added = added_tokens(&model, folder)?;

@@ -113,16 +113,14 @@ fn read_index(folder: &Path) -> Result<Option<ShardIndex>, Error> {
         return Ok(None);
     }
     let text = fs_err::read_to_string(&path)?;
-    let index: ShardIndex = serde_json::from_str(&text).map_err(|error| Error::File {
-        path: path.clone(),
-        problem: format!("not a shard index: {error}"),
-    })?;
+    let index: ShardIndex =
+        serde_json::from_str(&text).map_err(|error| Error::file(&path, format!("not a shard index: {error}")))?;
     for shard in index.weight_map.values() {
         // Shards are read, and written when the model is saved: nothing outside the folder may be among them.
         let components: Vec<Component> = Path::new(shard).components().collect();
         if !matches!(components[..], [Component::Normal(_)]) {
             let problem = format!("expected names of files beside it, got `{shard}`");
-            return Err(Error::File { path, problem });
+            return Err(Error::file(&path, problem));
         }
     }
     Ok(Some(index))
@@ -139,7 +137,7 @@ fn open_only(folder: &Path) -> Result<TensorFile, Error> {
     let path = folder.join(WEIGHTS_FILE);
     if !path.exists() {
         let problem = format!("expected the weights, here or in shards that {INDEX_FILE} lists, got no file");
-        return Err(Error::File { path, problem });
+        return Err(Error::file(&path, problem));
     }
     TensorFile::open(&path)
 }

@@ -103,23 +103,16 @@ pub(super) fn read_tiles(folder: &Path, root: &ConfigFields) -> Result<Tiles, Er
     const IMAGE_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
     let vision = read_vision(root)?;
     let path = folder.join("preprocessor_config.json");
-    let settings = read_json(&path)?.ok_or_else(|| Error::File {
-        path: path.clone(),
-        problem: "expected settings, got no file".to_owned(),
-    })?;
-    let settings: PreprocessorFile = serde_json::from_value(settings).map_err(|error| Error::File {
-        path: path.clone(),
-        problem: error.to_string(),
-    })?;
+    let settings = read_json(&path)?.ok_or_else(|| Error::file(&path, "expected settings, got no file"))?;
+    let settings: PreprocessorFile =
+        serde_json::from_value(settings).map_err(|error| Error::file(&path, error.to_string()))?;
     let (min_dynamic_patch, max_dynamic_patch) =
         (settings.min_patches.unwrap_or(1), settings.max_patches.unwrap_or(12));
     if min_dynamic_patch == 0 || min_dynamic_patch > max_dynamic_patch {
-        return Err(Error::File {
-            path,
-            problem: format!(
-                "key `min_patches`: expected 1 to max_patches, {max_dynamic_patch}, got {min_dynamic_patch}"
-            ),
-        });
+        return Err(Error::file(
+            &path,
+            format!("key `min_patches`: expected 1 to max_patches, {max_dynamic_patch}, got {min_dynamic_patch}"),
+        ));
     }
     Ok(Tiles {
         image_size: vision.image_size,

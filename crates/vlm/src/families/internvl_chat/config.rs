@@ -141,9 +141,11 @@ pub(super) fn read(root: &ConfigFields, image_token: &str) -> Result<FamilyConfi
     let text = read_text(root)?;
     let folder = root.path().parent().unwrap_or(Path::new(""));
     let listed = ListedTokens::read(folder)?;
-    let image = listed.id(image_token).ok_or_else(|| Error::File {
-        path: listed.file,
-        problem: format!("expected the added token `{image_token}`, got none"),
+    let image = listed.id(image_token).ok_or_else(|| {
+        Error::file(
+            &listed.file,
+            format!("expected the added token `{image_token}`, got none"),
+        )
     })?;
     if image as usize >= text.vocab_size {
         let problem = format!(
