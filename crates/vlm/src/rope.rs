@@ -217,22 +217,26 @@ mod tests {
 
     #[test]
     fn image_tokens_that_do_not_fit_the_grids_are_refused() {
-        let cases: [(&[u32], &[[usize; 3]], &str); 4] = [
+        let cases = [
             (
-                &[90, 90, 1],
-                &[[1, 4, 4]],
+                vec![90, 90, 1],
+                Some([1, 4, 4]),
                 "image of [1, 4, 4] patches: expected 4 image tokens, got 2",
             ),
-            (&[1], &[[1, 2, 2]], "expected image tokens for 1 images, got them for 0"),
             (
-                &[90, 90],
-                &[[1, 2, 2]],
+                vec![1],
+                Some([1, 2, 2]),
+                "expected image tokens for 1 images, got them for 0",
+            ),
+            (
+                vec![90, 90],
+                Some([1, 2, 2]),
                 "image tokens at 1 belong to no image: there are 1 images",
             ),
-            (&[91], &[], "token 0 is a video token; only images are supported"),
+            (vec![91], None, "token 0 is a video token; only images are supported"),
         ];
-        for (ids, grids, expected) in cases {
-            let error = multimodal_positions(ids, grids, TOKENS, 2).unwrap_err();
+        for (ids, grid, expected) in cases {
+            let error = multimodal_positions(&ids, grid.as_slice(), TOKENS, 2).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
     }

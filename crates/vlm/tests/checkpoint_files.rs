@@ -259,7 +259,7 @@ fn a_truncated_a_damaged_and_an_absent_weights_file_are_named() {
 #[test]
 fn a_config_field_that_is_wrong_is_named() {
     let original: Value = serde_json::from_slice(&std::fs::read(fixture_model().join("config.json")).unwrap()).unwrap();
-    const FAMILIES: &str = "expected \"qwen2_vl\" or \"qwen2_5_vl\" or \"internvl_chat\" or \"internvl\"";
+    let families = "expected \"qwen2_vl\" or \"qwen2_5_vl\" or \"internvl_chat\" or \"internvl\"";
     let cases: [(&[&str], Value, &str); 6] = [
         (
             &["vision_config", "depth"],
@@ -284,12 +284,12 @@ fn a_config_field_that_is_wrong_is_named() {
         (
             &["model_type"],
             json!("llama"),
-            &format!("field `model_type`: {FAMILIES}, got \"llama\""),
+            &format!("field `model_type`: {families}, got \"llama\""),
         ),
         (
             &["model_type"],
             Value::Null,
-            &format!("field `model_type`: {FAMILIES}, got null"),
+            &format!("field `model_type`: {families}, got null"),
         ),
     ];
     for (field, value, expected) in cases {

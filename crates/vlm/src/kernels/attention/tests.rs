@@ -111,7 +111,7 @@ fn attention_agrees_over_odd_shapes() {
     ];
     for (([b, h, kv, t, d], segments), mask) in cases.iter().flat_map(|case| MASKS.map(|mask| (case, mask))) {
         check_all(
-            numbers([*b, *h, *t, *d], 1) * 0.7,
+            &(numbers([*b, *h, *t, *d], 1) * 0.7),
             numbers([*b, *kv, *t, *d], 2),
             numbers([*b, *kv, *t, *d], 3),
             segments,
@@ -121,7 +121,7 @@ fn attention_agrees_over_odd_shapes() {
 }
 
 /// Compares values and all gradients with the formula's.
-fn check_all(queries: Tensor<4>, keys: Tensor<4>, values: Tensor<4>, segments: &[Segment], mask: AttentionMask) {
+fn check_all(queries: &Tensor<4>, keys: Tensor<4>, values: Tensor<4>, segments: &[Segment], mask: AttentionMask) {
     let shared: Arc<[Segment]> = segments.into();
     check(
         queries.clone(),
@@ -181,7 +181,7 @@ proptest! {
         let t = start + padding;
         let [queries, keys, values] =
             [(kv * group, 1), (kv, 2), (kv, 3)].map(|(heads, salt)| numbers([1, heads, t, d], seed * 4 + salt) * 0.7);
-        check_all(queries, keys, values, &segments, mask);
+        check_all(&queries, keys, values, &segments, mask);
     }
 }
 
