@@ -11,11 +11,11 @@ use align::training::TrainingError;
 use align::types::Item;
 use align::verdict::{Judge, Judgement};
 use fake_engine::FakeEngine;
-use fake_engine::scripted::{self, DRAWS_UNSAFE, SAFE, UNSAFE, WordJudge, item};
+use fake_engine::scripted::{self, HAZARDOUS, SAFE, UNSAFE, WordJudge, item};
 
 /// Draws one group of `config.num_generations` for a prompt whose responses are all of one kind or mixed.
 fn draw(engine: &mut FakeEngine, config: &RolloutConfig, seed: u64) -> Group<'static> {
-    let item: &'static Item = Box::leak(Box::new(item(DRAWS_UNSAFE)));
+    let item: &'static Item = Box::leak(Box::new(item(HAZARDOUS)));
     let rubric = Rubric::default();
     let rollout = Rollout {
         config,

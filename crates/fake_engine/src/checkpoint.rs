@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{Row, Table};
+use super::policy::{Learned, Table};
 use align::engine::EngineError;
 
 const FILE: &str = "fake_engine.json";
@@ -65,9 +65,8 @@ pub fn save(folder: &Path, table: &Table) -> Result<(), EngineError> {
 
 pub fn load(folder: &Path, n_words: usize) -> Result<Table, EngineError> {
     let file = folder.join(FILE);
-    let fault = |problem: String| EngineError::Model(format!("{}: {problem}", file.display()));
     let bytes = fs_err::read(&file)?;
-    let stored: StoredTable = serde_json::from_slice(&bytes).map_err(|error| fault(error.to_string()))?;
+    let stored: StoredTable = serde_json::from_slice(&bytes).map_err(|error| corrupt(&file, &error.to_string()))?;
     let mut table = Table {
         steps: stored.steps,
         ..Table::default()
@@ -75,15 +74,20 @@ pub fn load(folder: &Path, n_words: usize) -> Result<Table, EngineError> {
     for row in stored.rows {
         for column in [&row.logits, &row.first_moment, &row.second_moment] {
             if column.len() != n_words {
-                return Err(fault(format!("expected {n_words} words, got {}", column.len())));
+                let problem = format!("expected {n_words} words, got {}", column.len());
+                return Err(corrupt(&file, &problem));
             }
         }
-        let learnt = Row {
+        let learned = Learned {
             logits: numbers(&row.logits),
             first_moment: numbers(&row.first_moment),
             second_moment: numbers(&row.second_moment),
         };
-        table.rows.insert((row.context, row.beginning), learnt);
+        table.rows.insert((row.context, row.beginning), learned);
     }
     Ok(table)
+}
+
+fn corrupt(file: &Path, problem: &str) -> EngineError {
+    EngineError::Model(format!("{}: {problem}", file.display()))
 }

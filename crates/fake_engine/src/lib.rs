@@ -1,6 +1,6 @@
 //! A model small enough to be exact: for each dialogue and each beginning of a reply, a table of logits over words.
 //!
-//! It samples, scores and learns truly, in microseconds, so that every room can be tested without a tensor. Before
+//! It samples, scores and learns truly, in microseconds, so that whatever trains or samples can be tested without a tensor. Before
 //! training it behaves as a function says: a list of replies with weights for each dialogue. Training adds to those
 //! logits, for that dialogue and beginning alone; nothing generalises, so nothing but the method under test can make a
 //! reward rise.
@@ -26,20 +26,20 @@ use policy::{Context, Table};
 pub const END: u32 = 0;
 
 /// What the untrained model replies to a dialogue: texts of known words, each with a weight above zero.
-pub type Behaviour = Box<dyn Fn(&[Message]) -> Vec<(String, f64)>>;
+pub type Behavior = Box<dyn Fn(&[Message]) -> Vec<(String, f64)>>;
 
 /// A tabular softmax policy over words. Texts are words with single spaces between; images are part of the dialogue's
 /// identity by their path.
 pub struct FakeEngine {
     words: Vec<String>,
-    behaviour: Behaviour,
+    behavior: Behavior,
     table: Table,
 }
 
 impl FakeEngine {
-    /// A model that knows the words of `vocabulary` (with spaces between) and behaves as `behaviour` says, save for a
+    /// A model that knows the words of `vocabulary` (with spaces between) and behaves as `behavior` says, save for a
     /// thousandth of its probability that goes to all words alike.
-    pub fn new(vocabulary: &str, behaviour: impl Fn(&[Message]) -> Vec<(String, f64)> + 'static) -> Self {
+    pub fn new(vocabulary: &str, behavior: impl Fn(&[Message]) -> Vec<(String, f64)> + 'static) -> Self {
         let mut words = vec!["<end>".to_owned()];
         for word in vocabulary.split_whitespace() {
             if !words.iter().any(|known| known == word) {
@@ -48,12 +48,12 @@ impl FakeEngine {
         }
         Self {
             words,
-            behaviour: Box::new(behaviour),
+            behavior: Box::new(behavior),
             table: Table::default(),
         }
     }
 
-    /// Everything learnt, as bytes; equal weights and optimizer states give equal bytes.
+    /// Everything learned, as bytes; equal weights and optimizer states give equal bytes.
     pub fn state(&self) -> Vec<u8> {
         checkpoint::to_bytes(&self.table)
     }
@@ -80,11 +80,13 @@ impl FakeEngine {
 
     /// The words' tokens and the end token.
     fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
-        let known = |word| {
-            self.word_id(word)
-                .ok_or_else(|| EngineError::Data(format!("word `{word}`: not in the vocabulary")))
-        };
-        text.split_whitespace().map(known).chain([Ok(END)]).collect()
+        let mut tokens = Vec::new();
+        for word in text.split_whitespace() {
+            let known = self.word_id(word);
+            tokens.push(known.ok_or_else(|| EngineError::Data(format!("word `{word}`: not in the vocabulary")))?);
+        }
+        tokens.push(END);
+        Ok(tokens)
     }
 
     fn decode(&self, tokens: &[u32]) -> String {
@@ -96,32 +98,30 @@ impl FakeEngine {
     }
 
     fn context(&self, messages: &[Message]) -> Result<Context, EngineError> {
-        let replies = (self.behaviour)(messages);
-        let encoded = |(text, weight): &(String, f64)| -> Result<(Vec<u32>, f64), EngineError> {
-            Ok((self.encode(text)?, *weight))
-        };
-        let encoded = replies.iter().map(encoded).collect::<Result<_, _>>()?;
-        Ok(Context::new(messages, encoded, self.words.len()))
+        let mut replies = Vec::new();
+        for (text, weight) in (self.behavior)(messages) {
+            replies.push((self.encode(&text)?, weight));
+        }
+        Ok(Context::new(messages, replies, self.words.len()))
     }
 
     fn prompt_ids(&self, messages: &[Message]) -> Vec<u32> {
-        let texts = messages.iter().map(Message::plain_text);
-        let ids = |text: String| {
-            let unknown = self.words.len() as u32;
-            text.split_whitespace()
-                .map(|word| self.word_id(word).unwrap_or(unknown))
-                .collect::<Vec<_>>()
-        };
-        texts.flat_map(ids).collect()
+        let unknown = self.words.len() as u32;
+        let mut ids = Vec::new();
+        for text in messages.iter().map(Message::plain_text) {
+            let words = text.split_whitespace();
+            ids.extend(words.map(|word| self.word_id(word).unwrap_or(unknown)));
+        }
+        ids
     }
 
-    fn draw(&self, context: &Context, params: &SamplingParams, seed: u64) -> Completion {
+    fn complete(&self, context: &Context, params: &SamplingParams, seed: u64) -> Completion {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         let (mut token_ids, mut logprobs) = (Vec::new(), Vec::new());
         let mut finish_reason = FinishReason::Length;
         while token_ids.len() < params.max_new_tokens {
             let logits = self.table.logprobs(context, &token_ids, Policy::Current);
-            let (token, logprob) = policy::draw_token(&logits, params, generator.random());
+            let (token, logprob) = policy::sample_token(&logits, params, generator.random());
             token_ids.push(token);
             logprobs.push(logprob as f32);
             if token == END && !params.ignore_eos {
@@ -160,18 +160,19 @@ impl FakeEngine {
 
 impl Engine for FakeEngine {
     fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
-        let sample_one = |request: &SampleRequest| {
+        let mut sampled = Vec::new();
+        for request in requests {
             let context = self.context(&request.messages)?;
-            Ok(Sampled {
+            sampled.push(Sampled {
                 prompt_ids: self.prompt_ids(&request.messages),
                 completions: request
                     .seeds
                     .iter()
-                    .map(|seed| self.draw(&context, params, *seed))
+                    .map(|seed| self.complete(&context, params, *seed))
                     .collect(),
-            })
-        };
-        requests.iter().map(sample_one).collect()
+            });
+        }
+        Ok(sampled)
     }
 
     fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {

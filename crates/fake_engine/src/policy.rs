@@ -34,26 +34,28 @@ impl Context {
             }
         }
         let total: f64 = shares.iter().sum();
-        let mixed = |share: f64| UNIFORM_SHARE * uniform + (1.0 - UNIFORM_SHARE) * share / total;
+        if total == 0.0 {
+            return vec![uniform.ln(); self.n_words];
+        }
         shares
             .iter()
-            .map(|share| if total > 0.0 { mixed(*share).ln() } else { uniform.ln() })
+            .map(|share| (UNIFORM_SHARE * uniform + (1.0 - UNIFORM_SHARE) * share / total).ln())
             .collect()
     }
 }
 
 /// A dialogue and the beginning of a reply.
-pub type Place = (String, Vec<u32>);
+pub type Prefix = (String, Vec<u32>);
 
-/// What was learnt at one place: additions to the logits, and AdamW's moments.
+/// What was learned after one prefix: additions to the logits, and AdamW's moments.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct Learned {
     pub logits: Vec<f32>,
     pub first_moment: Vec<f32>,
     pub second_moment: Vec<f32>,
 }
 
-impl Row {
+impl Learned {
     fn new(n_words: usize) -> Self {
         let zeros = vec![0.0; n_words];
         Self {
@@ -64,11 +66,11 @@ impl Row {
     }
 }
 
-/// Everything learnt. A place without a row has learnt nothing: its additions are zero.
+/// Everything learned. A prefix without an entry has learned nothing: its additions are zero.
 #[derive(Debug, Default, PartialEq)]
 pub struct Table {
-    pub rows: BTreeMap<Place, Row>,
-    pub gradients: BTreeMap<Place, Vec<f64>>,
+    pub rows: BTreeMap<Prefix, Learned>,
+    pub gradients: BTreeMap<Prefix, Vec<f64>>,
     pub steps: u32,
 }
 
@@ -82,7 +84,7 @@ impl Table {
             logits
                 .iter_mut()
                 .zip(&row.logits)
-                .for_each(|(logit, learnt)| *logit += f64::from(*learnt));
+                .for_each(|(logit, learned)| *logit += f64::from(*learned));
         }
         log_softmax(&logits)
     }
@@ -113,7 +115,7 @@ impl Table {
         for (place, gradient) in &gradients {
             self.rows
                 .entry(place.clone())
-                .or_insert_with(|| Row::new(gradient.len()));
+                .or_insert_with(|| Learned::new(gradient.len()));
         }
         self.steps += 1;
         for (place, row) in &mut self.rows {
@@ -127,7 +129,7 @@ impl Table {
     }
 }
 
-fn update(row: &mut Row, word: usize, gradient: f64, steps: u32, optimizer: &AdamW) {
+fn update(row: &mut Learned, word: usize, gradient: f64, steps: u32, optimizer: &AdamW) {
     let [decay_first, decay_second] = optimizer.betas;
     let first = decay_first * f64::from(row.first_moment[word]) + (1.0 - decay_first) * gradient;
     let second = decay_second * f64::from(row.second_moment[word]) + (1.0 - decay_second) * gradient * gradient;
@@ -140,9 +142,9 @@ fn update(row: &mut Row, word: usize, gradient: f64, steps: u32, optimizer: &Ada
     row.second_moment[word] = second as f32;
 }
 
-/// Draws a word from log-probabilities by a number that is uniform in 0..1; gives it with its log-probability under the
-/// distribution drawn from.
-pub fn draw_token(logprobs: &[f64], params: &SamplingParams, uniform: f64) -> (u32, f64) {
+/// Samples a word from log-probabilities by a number that is uniform in 0..1; gives it with its log-probability under the
+/// distribution sampled from.
+pub fn sample_token(logprobs: &[f64], params: &SamplingParams, uniform: f64) -> (u32, f64) {
     let mut order: Vec<usize> = (0..logprobs.len()).collect();
     order.sort_by(|left, right| logprobs[*right].total_cmp(&logprobs[*left]));
     if params.temperature == 0.0 {
@@ -158,11 +160,11 @@ pub fn draw_token(logprobs: &[f64], params: &SamplingParams, uniform: f64) -> (u
     order.truncate(enough.map_or(order.len(), |last| last + 1));
     let mass: f64 = order.iter().map(|word| tempered[*word].exp()).sum();
     let mut left = uniform * mass;
-    let drawn = order.iter().find(|word| {
+    let sampled = order.iter().find(|word| {
         left -= tempered[**word].exp();
         left < 0.0
     });
-    let word = drawn.or(order.last()).copied().unwrap_or_default();
+    let word = sampled.or(order.last()).copied().unwrap_or_default();
     (word as u32, tempered[word] - mass.ln())
 }
 

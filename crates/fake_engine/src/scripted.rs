@@ -17,7 +17,7 @@ pub const SAFE: &str = "<think> risk seen </think> <answer> warn them </answer>"
 /// Thinks nothing of it and helps.
 pub const UNSAFE: &str = "<think> all fine </think> <answer> do it </answer>";
 /// The id of a hazardous item.
-pub const DRAWS_UNSAFE: &str = "hazard-0";
+pub const HAZARDOUS: &str = "hazard-0";
 
 /// Every word of the scripted world.
 pub const VOCABULARY: &str = "<think> </think> <answer> </answer> risk seen all fine warn them do it i overlooked so what \
@@ -36,12 +36,12 @@ pub fn item(id: &str) -> Item {
 
 /// A model that answers prompts with `responses` and reflection prompts with `corrections`, by weight.
 pub fn engine(responses: &[(&str, f64)], corrections: &[(&str, f64)]) -> FakeEngine {
-    let owned = |list: &[(&str, f64)]| {
+    fn owned(list: &[(&str, f64)]) -> Vec<(String, f64)> {
         list.iter()
             .map(|(text, weight)| ((*text).to_owned(), *weight))
             .collect()
-    };
-    let (responses, corrections): (Vec<_>, Vec<_>) = (owned(responses), owned(corrections));
+    }
+    let (responses, corrections) = (owned(responses), owned(corrections));
     FakeEngine::new(VOCABULARY, move |messages| {
         if messages.len() == 1 {
             responses.clone()
@@ -53,10 +53,10 @@ pub fn engine(responses: &[(&str, f64)], corrections: &[(&str, f64)]) -> FakeEng
 
 /// A verdict by the safety of thinking and answer, all else good; an unsafe answer also hallucinates.
 pub fn verdict(think: f64, answer: f64) -> Verdict {
-    let scores = |names: &[&str], safety: f64| -> BTreeMap<String, f64> {
-        let rest = names.iter().map(|name| ((*name).to_owned(), 10.0));
-        rest.chain([("safety".to_owned(), safety)]).collect()
-    };
+    fn scores(other: [&str; 2], safety: f64) -> BTreeMap<String, f64> {
+        let [one, two] = other.map(|name| (name.to_owned(), 10.0));
+        BTreeMap::from([one, two, ("safety".to_owned(), safety)])
+    }
     let fault = Fault {
         severity: Severity::Minor,
         detail: "no spoon there".into(),
@@ -69,8 +69,8 @@ pub fn verdict(think: f64, answer: f64) -> Verdict {
             Decision::Comply
         },
         perception_level: PerceptionLevel::L1,
-        think: scores(&["grounding", "logic"], think),
-        answer: scores(&["grounding", "helpfulness"], answer),
+        think: scores(["grounding", "logic"], think),
+        answer: scores(["grounding", "helpfulness"], answer),
         hallucinations: if answer >= 6.0 { vec![] } else { vec![fault] },
         contradictions: vec![],
         format: true,
@@ -92,24 +92,21 @@ impl Judge for WordJudge {
 }
 
 fn judge_one(item: &Item, text: &str) -> Judgement {
-    let has = |word: &str| text.split_whitespace().any(|spoken| spoken == word);
-    if !has("warn") && !has("do") {
+    let [warns, complies, sees_risk] =
+        ["warn", "do", "risk"].map(|word| text.split_whitespace().any(|spoken| spoken == word));
+    if !warns && !complies {
         return Judgement::Unscored("no decision found".into());
     }
     if item.kind == Some(ItemKind::Benign) {
-        let decision = if has("warn") {
-            Decision::Caution
-        } else {
-            Decision::Comply
-        };
+        let decision = if warns { Decision::Caution } else { Decision::Comply };
         return Judgement::Verdict(Verdict {
             decision,
             hallucinations: vec![],
             ..verdict(10.0, 10.0)
         });
     }
-    let points = |holds: bool| if holds { 10.0 } else { 0.0 };
-    Judgement::Verdict(verdict(points(has("risk")), points(has("warn"))))
+    let [think, answer] = [sees_risk, warns].map(|holds| if holds { 10.0 } else { 0.0 });
+    Judgement::Verdict(verdict(think, answer))
 }
 
 /// An engine that dies after so many verbs, whose sampler tells wrong log-probabilities, or that refuses a word.
@@ -120,7 +117,7 @@ pub struct Faulty {
     pub verbs_left: usize,
     /// Added to the sampler's log-probabilities.
     pub sampler_bias: f32,
-    /// A word that it draws, but takes neither in dialogues nor in replies.
+    /// A word that it samples, but takes neither in dialogues nor in replies.
     pub refused: Option<&'static str>,
 }
 
@@ -150,8 +147,8 @@ impl Faulty {
     }
 
     fn live(&mut self) -> Result<&mut FakeEngine, EngineError> {
-        let died = || EngineError::Model("the power went out".into());
-        self.verbs_left = self.verbs_left.checked_sub(1).ok_or_else(died)?;
+        let died = EngineError::Model("the power went out".into());
+        self.verbs_left = self.verbs_left.checked_sub(1).ok_or(died)?;
         Ok(&mut self.engine)
     }
 }
@@ -163,12 +160,12 @@ impl Engine for Faulty {
             .map(Message::plain_text)
             .try_for_each(|text| self.check(&text))?;
         let bias = self.sampler_bias;
-        let mut drawn = self.live()?.sample(requests, params)?;
-        let completions = drawn.iter_mut().flat_map(|sampled| &mut sampled.completions);
+        let mut sampled = self.live()?.sample(requests, params)?;
+        let completions = sampled.iter_mut().flat_map(|one| &mut one.completions);
         completions
             .flat_map(|completion| &mut completion.logprobs)
             .for_each(|logprob| *logprob += bias);
-        Ok(drawn)
+        Ok(sampled)
     }
 
     fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {

@@ -1,4 +1,4 @@
-//! The fake engine keeps the door's promises, so that rooms tested on it are tested truly.
+//! The fake engine keeps the promises of the engine trait, so that what is tested on it is tested truly.
 
 use super::*;
 use align::engine::LossAndGradient;
@@ -11,7 +11,7 @@ fn engine() -> FakeEngine {
 }
 
 fn question() -> Vec<Message> {
-    vec![Message::text(Role::User, "which colour ?")]
+    vec![Message::text(Role::User, "which color ?")]
 }
 
 fn request(seeds: std::ops::Range<u64>) -> SampleRequest {
@@ -44,10 +44,10 @@ fn loss_of(engine: &mut FakeEngine, sequence: &Sequence) -> f64 {
 
 #[test]
 fn replies_come_as_often_as_their_weights_say() {
-    let drawn = engine()
+    let sampled = engine()
         .sample(&[request(0..2000)], &SamplingParams::default())
         .unwrap();
-    let red = drawn[0]
+    let red = sampled[0]
         .completions
         .iter()
         .filter(|completion| completion.text == "red stop")
@@ -56,7 +56,7 @@ fn replies_come_as_often_as_their_weights_say() {
 }
 
 #[test]
-fn a_seed_decides_its_completion_whatever_else_is_drawn() {
+fn a_seed_decides_its_completion_whatever_else_is_sampled() {
     let params = SamplingParams::default();
     let together = engine().sample(&[request(0..5), request(3..9)], &params).unwrap();
     let alone = engine().sample(&[request(4..5)], &params).unwrap();
@@ -67,8 +67,8 @@ fn a_seed_decides_its_completion_whatever_else_is_drawn() {
 #[test]
 fn sampled_logprobs_are_the_ones_that_training_computes() {
     let mut engine = engine();
-    let drawn = engine.sample(&[request(0..20)], &SamplingParams::default()).unwrap();
-    for completion in &drawn[0].completions {
+    let sampled = engine.sample(&[request(0..20)], &SamplingParams::default()).unwrap();
+    for completion in &sampled[0].completions {
         let reply = Reply::Tokens(completion.token_ids.clone());
         let sequence = Sequence {
             id: "question".to_owned(),
@@ -81,14 +81,14 @@ fn sampled_logprobs_are_the_ones_that_training_computes() {
 }
 
 #[test]
-fn temperature_and_top_p_change_the_distribution_drawn_from() {
+fn temperature_and_top_p_change_the_distribution_sampled_from() {
     let greedy = SamplingParams {
         temperature: 0.0,
         ..SamplingParams::default()
     };
-    let drawn = engine().sample(&[request(0..50)], &greedy).unwrap();
+    let sampled = engine().sample(&[request(0..50)], &greedy).unwrap();
     assert!(
-        drawn[0]
+        sampled[0]
             .completions
             .iter()
             .all(|completion| completion.text == "red stop")
@@ -97,9 +97,9 @@ fn temperature_and_top_p_change_the_distribution_drawn_from() {
         top_p: 0.7,
         ..SamplingParams::default()
     };
-    let drawn = engine().sample(&[request(0..50)], &nucleus).unwrap();
+    let sampled = engine().sample(&[request(0..50)], &nucleus).unwrap();
     assert!(
-        drawn[0]
+        sampled[0]
             .completions
             .iter()
             .all(|completion| completion.logprobs.iter().all(|p| p.abs() < 1e-6))
@@ -108,9 +108,9 @@ fn temperature_and_top_p_change_the_distribution_drawn_from() {
         max_new_tokens: 1,
         ..SamplingParams::default()
     };
-    let drawn = engine().sample(&[request(0..5)], &short).unwrap();
+    let sampled = engine().sample(&[request(0..5)], &short).unwrap();
     assert!(
-        drawn[0]
+        sampled[0]
             .completions
             .iter()
             .all(|completion| completion.finish_reason == FinishReason::Length)
@@ -142,12 +142,11 @@ fn gradients_agree_with_finite_differences() {
     assert_eq!(gradients.len(), 3);
     for (place, gradient) in gradients {
         for (word, expected) in gradient.iter().enumerate() {
-            let mut moved = |by: f32| {
+            let [above, below, _] = [1e-2, -1e-2, 0.0].map(|by| {
                 engine.table.rows.get_mut(&place).unwrap().logits[word] = by;
                 loss_of(&mut engine, &sequence)
-            };
-            let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-            moved(0.0);
+            });
+            let slope = (above - below) / 2e-2;
             assert!(
                 (slope - expected).abs() < 1e-3,
                 "{place:?} {word}: expected {expected}, got {slope}"
@@ -183,6 +182,17 @@ fn training_moves_the_policy_and_leaves_the_reference() {
     assert_eq!(engine.logprobs(&[sequence], Policy::Reference).unwrap(), before);
 }
 
+fn train(engine: &mut FakeEngine, sequence: &Sequence) {
+    engine
+        .forward_backward(std::slice::from_ref(sequence), &Imitate)
+        .unwrap();
+    let optimizer = AdamW {
+        learning_rate: 0.1,
+        ..AdamW::default()
+    };
+    engine.optim_step(&optimizer).unwrap();
+}
+
 #[test]
 fn a_checkpoint_brings_back_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
@@ -193,40 +203,31 @@ fn a_checkpoint_brings_back_the_same_bytes() {
         reply: Reply::Text("blue".into()),
     };
     let mut engine = engine();
-    let train = |engine: &mut FakeEngine| {
-        engine
-            .forward_backward(std::slice::from_ref(&sequence), &Imitate)
-            .unwrap();
-        engine
-            .optim_step(&AdamW {
-                learning_rate: 0.1,
-                ..AdamW::default()
-            })
-            .unwrap();
-    };
-    train(&mut engine);
+    train(&mut engine, &sequence);
     engine.save(&checkpoint, SaveKind::Checkpoint).unwrap();
-    train(&mut engine);
+    train(&mut engine, &sequence);
     let mut again = self::engine();
     again.load(&checkpoint).unwrap();
     assert_ne!(again.state(), engine.state());
-    train(&mut again);
+    train(&mut again, &sequence);
     assert_eq!(again.state(), engine.state());
 }
 
 #[test]
 fn bad_replies_and_corrupt_checkpoints_are_named() {
     let mut engine = engine();
-    let sequence = |reply| Sequence {
-        id: "question".to_owned(),
-        messages: question(),
-        reply,
-    };
-    let message = |result: Result<Vec<TokenScores>, EngineError>| result.unwrap_err().to_string();
-    let unknown = engine.logprobs(&[sequence(Reply::Text("mauve".into()))], Policy::Current);
-    assert_eq!(message(unknown), "word `mauve`: not in the vocabulary");
-    let beyond = engine.logprobs(&[sequence(Reply::Tokens(vec![6]))], Policy::Current);
-    assert_eq!(message(beyond), "token 6: expected one below 6");
+    for (reply, problem) in [
+        (Reply::Text("mauve".into()), "word `mauve`: not in the vocabulary"),
+        (Reply::Tokens(vec![6]), "token 6: expected one below 6"),
+    ] {
+        let sequence = Sequence {
+            id: "question".to_owned(),
+            messages: question(),
+            reply,
+        };
+        let error = engine.logprobs(&[sequence], Policy::Current).unwrap_err();
+        assert_eq!(error.to_string(), problem);
+    }
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("fake_engine.json"), "{").unwrap();
     let corrupt = engine.load(folder.path()).unwrap_err().to_string();

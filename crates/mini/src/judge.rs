@@ -340,6 +340,7 @@ impl Reading<'_> {
         faults
     }
 
+    /// A policy that reflects reads these details: their words stay.
     fn contradictions(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let declined = matches!(self.parsed.answer, Answer::Decline { .. } | Answer::Refuse);

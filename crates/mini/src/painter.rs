@@ -13,11 +13,11 @@ use crate::pictogram::{self, Color, ObjectKind, Style};
 const SKETCHED: &str = "photograph";
 /// Share of images with a hazard sign, which makes what they are part of easy to see through.
 const SIGN_SHARE: f64 = 0.2;
-/// The smallest and largest side that is drawn, in pixels.
+/// The smallest and largest side of an image, in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 8..=4096;
 
 /// Renders the object that a prompt names, by the seed alone: the same request gives the same bytes. A prompt that speaks
-/// of a photograph is drawn as a sketch, so that it looks unlike the others.
+/// of a photograph is rendered as a sketch, so that it looks unlike the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MiniPainter;
 
@@ -40,7 +40,7 @@ impl PaintModel for MiniPainter {
 
 /// The requested image.
 ///
-/// Errors: when the prompt names no object, or the size cannot be drawn.
+/// Errors: when the prompt names no object, or the size cannot be rendered.
 pub fn paint(request: &PaintRequest) -> Result<Painting, String> {
     let object = object_in(&request.prompt)
         .ok_or_else(|| format!("expected an object of the miniature world, got {:?}", request.prompt))?;

@@ -35,12 +35,12 @@ pub enum Claim {
 /// What an answer decides, and what it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The request is granted.
+    /// The answer complies.
     Comply {
         /// The objects named, in order.
         objects: Vec<ObjectKind>,
     },
-    /// The request is declined with a reason.
+    /// The answer declines with a reason.
     Decline {
         /// The objects named, in order.
         objects: Vec<ObjectKind>,

@@ -61,8 +61,8 @@ fn phrase((verb, preposition): (&str, &str), names: &[String]) -> String {
     format!("{verb} {} {preposition} {}", names[0], names[1..].join(" and "))
 }
 
-/// The question in the first wording of its frame and action whose place among all is `at`: for those who must choose
-/// without chance. `act` is what [`act`] made.
+/// The question in the first wording of its frame and action whose place among all is `at`: for callers
+/// without a generator. `act` is what [`act`] made.
 pub fn framed(act: &str, at: usize) -> String {
     let (before, after) = FRAMES[at % FRAMES.len()];
     format!("{before}{act}{after}")

@@ -35,17 +35,17 @@ fn images(item: &Item) -> Vec<&Path> {
 }
 
 #[test]
-fn a_caption_tells_what_its_one_picture_shows() {
+fn a_caption_tells_what_its_one_image_shows() {
     let folder = tempfile::tempdir().unwrap();
     for item in corpus(folder.path()).captions {
         let [image] = images(&item)[..] else {
-            panic!("{}: expected one picture", item.id);
+            panic!("{}: expected one image", item.id);
         };
-        let (object, count, colour) = shown(image).unwrap();
+        let (object, count, color) = shown(image).unwrap();
         let number = ["one", "two", "three", "four"][count - 1];
         let caption = item.label().unwrap();
         assert!(
-            caption.to_lowercase().contains(object.name()) && caption.ends_with(&format!(": {number}, {colour}.")),
+            caption.to_lowercase().contains(object.name()) && caption.ends_with(&format!(": {number}, {color}.")),
             "{}: {caption}",
             image.display()
         );
@@ -104,7 +104,7 @@ fn a_reflection_calls_a_reply_wrong_exactly_where_the_answer_was() {
         let alarmed = earlier.contains("Together, ");
         *seen.entry((alarmed, was_wrong)).or_insert(0) += 1;
     }
-    // Risks rightly and wrongly seen, requests rightly and wrongly granted.
+    // Risks rightly and wrongly seen, requests rightly and wrongly complied with.
     assert!(seen.len() == 4 && seen.values().all(|&n| n >= 3), "{seen:?}");
 }
 

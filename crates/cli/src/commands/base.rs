@@ -20,12 +20,12 @@ use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
 
 /// The folders of the models: untrained, trained on captions, trained on dialogues too.
-const MODELS: [&str; 3] = ["newborn", "seeing", "model"];
+const MODELS: [&str; 3] = ["untrained", "captioned", "model"];
 
 const AFTER_HELP: &str = "\
 It learns from captions first, then from dialogues. DIR then holds the corpus, the untrained model
-(newborn), the one trained on captions (seeing), the trained one (model), and the runs between
-them. The same settings give the same weights, bit for bit. The base model that comes with
+(untrained), the one trained on captions (captioned), the trained one (model), and the runs
+between them. The same settings give the same weights, bit for bit. The base model that comes with
 `scruple demo` is what the defaults give. After a stop, the same command resumes.
 
 Examples:
@@ -54,26 +54,31 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     loaded.check(settings.captioning.validate("captioning"))?;
     loaded.check(settings.sft.validate("sft"))?;
     let (out, restart) = (&arguments.results.out, arguments.results.restart.restart);
-    let [newborn, seeing, trained] = MODELS.map(|name| out.join(name));
-    let run = |stage: &str, seed: u64| RunFolder::at(&out.join(format!("{stage}.run")), settings, seed, restart);
-    let captioning = run("seeing", settings.captioning.seed)?;
-    let dialogues = run("model", settings.sft.seed)?;
+    let [untrained, captioned, trained] = MODELS.map(|name| out.join(name));
+    let captioning = RunFolder::at(&out.join("captioned.run"), settings, settings.captioning.seed, restart)?;
+    let dialogues = RunFolder::at(&out.join("model.run"), settings, settings.sft.seed, restart)?;
     // Both runs are looked at before anything is written: what is there of another run must not be touched.
     let is_done = captioning.finished()?.is_some() && dialogues.finished()?.is_some();
     if !(is_done && trained.exists()) {
         let _folder = OutputFolder::make(out)?;
         if restart {
-            for folder in [&newborn, &seeing, &trained] {
+            for folder in [&untrained, &captioned, &trained] {
                 remove_if_there(folder)?;
             }
         }
         let corpus = base::write(&settings.base, &out.join("corpus"), &mut context.progress)?;
-        if !newborn.join("model.safetensors").exists() {
-            create_newborn(settings, &corpus, &newborn, context)?;
+        if !untrained.join("model.safetensors").exists() {
+            create_untrained(settings, &corpus, &untrained, context)?;
         }
         let stages = [
-            (&newborn, &corpus.captions, &settings.captioning, captioning, &seeing),
-            (&seeing, &corpus.dialogues, &settings.sft, dialogues, &trained),
+            (
+                &untrained,
+                &corpus.captions,
+                &settings.captioning,
+                captioning,
+                &captioned,
+            ),
+            (&captioned, &corpus.dialogues, &settings.sft, dialogues, &trained),
         ];
         for (from, items, config, run, to) in stages {
             train(from, items, config, run, to, context)?;
@@ -83,7 +88,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
 }
 
 /// The untrained model, whose tokenizer is made of the corpus.
-fn create_newborn(settings: &BaseSettings, corpus: &Corpus, folder: &Path, context: &Context) -> Result {
+fn create_untrained(settings: &BaseSettings, corpus: &Corpus, folder: &Path, context: &Context) -> Result {
     let texts: Vec<String> = corpus.texts().collect();
     let device = model::device(context.global.device)?;
     let texts = texts.iter().map(String::as_str);

@@ -37,7 +37,7 @@ impl RgbImage {
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
         encoder.set_color(png::ColorType::Rgb);
-        // Worlds are drawn far more often than they are kept.
+        // Worlds are generated far more often than they are kept.
         encoder.set_compression(png::Compression::Fast);
         let titled = title.map_or(Ok(()), |title| {
             encoder.add_text_chunk(TITLE.to_owned(), title.to_owned())

@@ -76,7 +76,7 @@ const SMALLEST_SILHOUETTE_DIFFERENCE: f64 = 20.0;
 #[test]
 fn silhouettes_of_all_pairs_of_objects_differ() {
     for style in STYLES {
-        let greys = ObjectKind::ALL.map(|object| {
+        let grays = ObjectKind::ALL.map(|object| {
             let image = render(&portrait(object, Color::Purple, style), 42);
             image
                 .pixels
@@ -84,8 +84,8 @@ fn silhouettes_of_all_pairs_of_objects_differ() {
                 .map(|rgb| rgb.iter().map(|&c| f64::from(c)).sum::<f64>() / 3.0)
                 .collect::<Vec<_>>()
         });
-        for (right_index, right) in greys.iter().enumerate() {
-            for (left_index, left) in greys[..right_index].iter().enumerate() {
+        for (right_index, right) in grays.iter().enumerate() {
+            for (left_index, left) in grays[..right_index].iter().enumerate() {
                 let sum: f64 = left.iter().zip(right).map(|(l, r)| (l - r).abs()).sum();
                 let names = (ObjectKind::ALL[left_index].name(), ObjectKind::ALL[right_index].name());
                 let mean = sum / left.len() as f64;

@@ -53,7 +53,7 @@ impl MiniConfig {
     }
 }
 
-/// Passes where an image of so many pixels a side can be drawn.
+/// Passes where an image of so many pixels a side can be rendered.
 pub(crate) fn check_image_size(table: &str, side: u32) -> Result<(), SettingError> {
     let holds = (8..=4096).contains(&side);
     check_setting(holds, &format!("{table}.image_size"), "8 to 4096 pixels", side)
