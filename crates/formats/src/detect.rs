@@ -61,7 +61,9 @@ fn columns_of(path: &Path, container: Container) -> Result<Option<Vec<String>>, 
 }
 
 fn recognized(header: &Header) -> Option<Format> {
-    Format::ALL.into_iter().find(|format| format.recognizes(header))
+    Format::ALL
+        .into_iter()
+        .find(|format| (format.description().recognizes)(header))
 }
 
 fn unrecognized(path: &Path, looked_at: String) -> FormatError {

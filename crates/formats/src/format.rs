@@ -52,19 +52,9 @@ impl Format {
         self.0.names[0]
     }
 
-    /// Whether this is a name of the format.
-    pub(crate) fn is_called(self, name: &str) -> bool {
-        self.0.names.contains(&name)
-    }
-
     /// Whose the format is.
     pub fn about(self) -> &'static str {
         self.0.about
-    }
-
-    /// The fields without which no row can be read.
-    pub(crate) fn required(self) -> &'static [&'static str] {
-        self.0.required
     }
 
     /// How the format holds images.
@@ -96,9 +86,9 @@ impl Format {
             })
     }
 
-    /// Whether a file that begins so is of this format.
-    pub(crate) fn recognizes(self, header: &Header) -> bool {
-        (self.0.recognizes)(header)
+    /// All that is known of the format.
+    pub(crate) fn description(self) -> &'static Description {
+        self.0
     }
 
     /// The format's layout.

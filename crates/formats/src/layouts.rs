@@ -63,7 +63,7 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
         let mut formats = Self::ALL.into_iter();
         formats
-            .find(|format| format.is_called(name))
+            .find(|format| format.description().names.contains(&name))
             .ok_or_else(|| UnknownFormat(name.to_owned()))
     }
 }

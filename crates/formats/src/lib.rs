@@ -32,7 +32,7 @@ pub use convert::{ConvertReport, ConvertRequest, convert};
 pub use error::FormatError;
 pub use format::{Format, ImageStorage};
 pub use layouts::UnknownFormat;
-pub use losses::{Loss, Losses};
+pub use losses::Loss;
 pub use problem::{Problem, ProblemKind, Severity};
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub struct Loss {
 
 /// All that a conversion could not keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Losses {
+pub(crate) struct Losses {
     by_field: BTreeMap<String, Loss>,
 }
 

@@ -72,9 +72,7 @@ pub(crate) fn messages(
         );
         problems.push(Problem::new(count_mismatch(n_placeholders, images.len()), message));
     }
-    let mut left = images.iter().map(|image| Part::Image {
-        image: image.part_path(),
-    });
+    let mut left = images.iter().map(Image::part);
     let mut messages = Vec::new();
     for (role, text) in texts {
         let mut content = Vec::new();

@@ -72,6 +72,13 @@ impl Image {
         }
     }
 
+    /// The image part of an item for this image.
+    pub fn part(&self) -> Part {
+        Part::Image {
+            image: self.part_path(),
+        }
+    }
+
     /// The path in an item's image part for this image.
     pub fn part_path(&self) -> PathBuf {
         match self {
@@ -165,12 +172,11 @@ impl Record {
 
 /// A user message: images first, then text.
 pub(crate) fn question(images: &[Image], text: impl Into<String>) -> Message {
-    let images = images.iter().map(|image| Part::Image {
-        image: image.part_path(),
-    });
+    let mut content: Vec<Part> = images.iter().map(Image::part).collect();
+    content.push(Part::Text { text: text.into() });
     Message {
         role: Role::User,
-        content: images.chain([Part::Text { text: text.into() }]).collect(),
+        content,
     }
 }
 

@@ -60,7 +60,13 @@ impl RecordReader {
         let (mut missing, layout) = match entry.filter(|entry| entry.format() == format) {
             Some(entry) => (vec![entry.main_column().to_owned()], entry.layout()),
             None => (
-                format.required().iter().copied().map(str::to_owned).collect(),
+                format
+                    .description()
+                    .required
+                    .iter()
+                    .copied()
+                    .map(str::to_owned)
+                    .collect(),
                 format.layout(),
             ),
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::problem::{Problem, ProblemKind, Severity};
 use crate::record::Record;
@@ -10,8 +11,8 @@ use crate::roles::role_name;
 
 /// How many problems of a kind are listed; all are counted.
 pub(crate) const MAX_LISTED: usize = 100;
-/// How many categories are counted apart.
-const MAX_CATEGORIES: usize = 1000;
+/// How many kinds, splits or categories are counted apart.
+const MAX_GROUPS: usize = 1000;
 
 /// A problem, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,7 +77,7 @@ pub struct CheckReport {
     pub roles: BTreeMap<&'static str, usize>,
     /// Items by kind; `none` where they have none.
     pub kinds: BTreeMap<String, usize>,
-    /// Items by split; `none` where they have none.
+    /// Items by split; `none` where they have none, `others` beyond the first thousand.
     pub splits: BTreeMap<String, usize>,
     /// Items by category; `none` where they have none, `others` beyond the first thousand.
     pub categories: BTreeMap<String, usize>,
@@ -125,14 +126,17 @@ impl CheckReport {
             *self.roles.entry(role_name(message.role)).or_default() += 1;
         }
         let kind = item.kind.and_then(|kind| serde_json::to_value(kind).ok());
-        let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("none");
-        *self.kinds.entry(kind.to_owned()).or_default() += 1;
-        let split = item.split.as_deref().unwrap_or("none");
-        *self.splits.entry(split.to_owned()).or_default() += 1;
-        let mut category = item.category.as_deref().unwrap_or("none");
-        if self.categories.len() >= MAX_CATEGORIES && !self.categories.contains_key(category) {
-            category = "others";
-        }
-        *self.categories.entry(category.to_owned()).or_default() += 1;
+        count_one(&mut self.kinds, kind.as_ref().and_then(Value::as_str));
+        count_one(&mut self.splits, item.split.as_deref());
+        count_one(&mut self.categories, item.category.as_deref());
     }
+}
+
+/// Counts an item in its group.
+fn count_one(groups: &mut BTreeMap<String, usize>, group: Option<&str>) {
+    let mut group = group.unwrap_or("none");
+    if groups.len() >= MAX_GROUPS && !groups.contains_key(group) {
+        group = "others";
+    }
+    *groups.entry(group.to_owned()).or_default() += 1;
 }

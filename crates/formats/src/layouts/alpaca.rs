@@ -21,7 +21,7 @@ use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["alpaca"],
-    about: "LLaMA-Factory's alpaca, with its entry in dataset_info.json",
+    about: "LLaMA-Factory's alpaca, with a dataset_info.json",
     containers: &[Container::JsonList, Container::JsonLines],
     required: &["instruction"],
     images: ImageStorage::Paths,

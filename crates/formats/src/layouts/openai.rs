@@ -10,7 +10,7 @@
 
 use serde_json::Value;
 
-use super::parts::{InParts, Marker, with_paths};
+use super::parts::{Marker, PartReader, with_paths};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, kind_of, with_rest};
@@ -35,10 +35,10 @@ impl Layout for OpenAi {
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         check_item(&mut fields);
         let mut item = fields.item(TruthAs::Json);
-        let mut read = InParts::default();
-        read.read(&mut fields, "messages", Marker::Text);
+        let mut reader = PartReader::new(&mut fields, Marker::Text);
+        reader.read("messages");
         let images;
-        (item.messages, images) = read.settle(Vec::new(), Unplaced::Refused, &mut fields);
+        (item.messages, images) = reader.settle(Vec::new(), Unplaced::Refused);
         vec![fields.record(item, images)]
     }
 

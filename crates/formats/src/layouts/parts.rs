@@ -40,90 +40,94 @@ pub(super) fn read_messages(
     let messages = fields.get(name).and_then(Value::as_array);
     let has_parts = messages.is_some_and(|messages| messages.iter().any(|message| message["content"].is_array()));
     if has_parts {
-        let mut read = InParts::default();
-        read.read(fields, name, marker);
-        return read.settle(column, unplaced, fields);
+        let mut reader = PartReader::new(fields, marker);
+        reader.read(name);
+        return reader.settle(column, unplaced);
     }
     let turns = fields.turns(name, OPEN_AI.role, OPEN_AI.content);
     let messages = placeholders::messages(turns, &column, unplaced, fields.problems());
     (messages, column)
 }
 
-/// Messages as they are read, and for each of their image parts its image; none where the part leaves it to the row's
-/// column.
-#[derive(Default)]
-pub(super) struct InParts {
+/// Reads messages in parts, and for each image part its image; none where the part leaves it to the row's column.
+pub(super) struct PartReader<'r, 'a> {
+    pub fields: &'r mut FieldReader<'a>,
     pub messages: Vec<Message>,
+    marker: Marker,
     shown: Vec<Option<Image>>,
 }
 
-impl InParts {
+impl<'r, 'a> PartReader<'r, 'a> {
+    /// For a row's fields.
+    pub fn new(fields: &'r mut FieldReader<'a>, marker: Marker) -> Self {
+        let (messages, shown) = (Vec::new(), Vec::new());
+        Self {
+            fields,
+            messages,
+            marker,
+            shown,
+        }
+    }
+
     /// Reads a field's messages after those that were read before.
-    pub fn read(&mut self, fields: &mut FieldReader, name: &str, marker: Marker) {
-        for (index, value) in fields.required_messages(name).into_iter().enumerate() {
+    pub fn read(&mut self, name: &str) {
+        for (index, value) in self.fields.required_messages(name).into_iter().enumerate() {
             let at = format!("{name}[{index}]");
             match value {
-                Value::Object(message) => self.read_message(fields, name, &at, message, marker),
-                other => fields.wrong_type(&at, "an object", &other),
+                Value::Object(message) => self.read_message(name, &at, message),
+                other => self.fields.wrong_type(&at, "an object", &other),
             }
         }
     }
 
-    fn read_message(
-        &mut self,
-        fields: &mut FieldReader,
-        name: &str,
-        at: &str,
-        mut message: Map<String, Value>,
-        marker: Marker,
-    ) {
-        let role: Option<Role> = fields.role(at, message.shift_remove("role").as_ref());
+    fn read_message(&mut self, name: &str, at: &str, mut message: Map<String, Value>) {
+        let role: Option<Role> = self.fields.role(at, message.shift_remove("role").as_ref());
         let mut content = Vec::new();
         match message.shift_remove("content") {
-            Some(Value::String(text)) => self.add_text(&mut content, text, marker),
-            Some(Value::Array(parts)) => {
-                for part in &parts {
-                    self.read_part(fields, at, part, &mut content, marker);
-                }
-            }
+            Some(Value::String(text)) => self.add_text(&mut content, text),
+            Some(Value::Array(parts)) => parts.iter().for_each(|part| self.read_part(at, part, &mut content)),
             Some(other) => {
-                return fields.wrong_type(&format!("{at}.content"), "a string or a list of parts", &other);
+                let at = format!("{at}.content");
+                return self.fields.wrong_type(&at, "a string or a list of parts", &other);
             }
             None => {
                 let message = format!("`{at}`: expected a field `content`, got none");
-                return fields.note(ProblemKind::MissingField, message);
+                return self.fields.note(ProblemKind::MissingField, message);
             }
         }
         for (left, _) in message.iter().filter(|(_, value)| !value.is_null()) {
-            fields.note(ProblemKind::NotKept, format!("`{name}[].{left}` is not kept"));
+            let message = format!("`{name}[].{left}` is not kept");
+            self.fields.note(ProblemKind::NotKept, message);
         }
         if let Some(role) = role {
             self.messages.push(Message { role, content });
         }
     }
 
-    fn read_part(&mut self, fields: &mut FieldReader, at: &str, part: &Value, content: &mut Vec<Part>, marker: Marker) {
+    fn read_part(&mut self, at: &str, part: &Value, content: &mut Vec<Part>) {
         match part.get("type").and_then(Value::as_str) {
             Some("text") => match part.get("text").and_then(Value::as_str) {
-                Some(text) => self.add_text(content, text.to_owned(), marker),
-                None => fields.wrong_type(at, "a part with a `text`", part),
+                Some(text) => self.add_text(content, text.to_owned()),
+                None => self.fields.wrong_type(at, "a part with a `text`", part),
             },
             Some("image" | "image_url") => {
                 let image = match reference(part) {
                     None => return self.show(content, None),
-                    Some(Reference::Any(value)) => fields.image(at, value),
-                    Some(Reference::Base64(text)) => fields.decoded(at, Image::from_base64(text)),
+                    Some(Reference::Any(value)) => self.fields.image(at, value),
+                    Some(Reference::Base64(text)) => self.fields.decoded(at, Image::from_base64(text)),
                 };
                 if image.is_some() {
                     self.show(content, image);
                 }
             }
-            _ => fields.wrong_type(at, "a part of type text, image or image_url", part),
+            _ => self
+                .fields
+                .wrong_type(at, "a part of type text, image or image_url", part),
         }
     }
 
-    fn add_text(&mut self, content: &mut Vec<Part>, text: String, marker: Marker) {
-        if marker == Marker::Text || !text.contains(PLACEHOLDER) {
+    fn add_text(&mut self, content: &mut Vec<Part>, text: String) {
+        if self.marker == Marker::Text || !text.contains(PLACEHOLDER) {
             return content.push(Part::Text { text });
         }
         for (index, words) in text.split(PLACEHOLDER).enumerate() {
@@ -146,12 +150,7 @@ impl InParts {
     ///
     /// A problem is noted if their numbers differ. Images are then placed as far as they go, and the rest at the end of
     /// the first question, so that all can still be checked.
-    pub fn settle(
-        mut self,
-        column: Vec<Image>,
-        unplaced: Unplaced,
-        fields: &mut FieldReader,
-    ) -> (Vec<Message>, Vec<Image>) {
+    pub fn settle(mut self, column: Vec<Image>, unplaced: Unplaced) -> (Vec<Message>, Vec<Image>) {
         let n_open = self.shown.iter().filter(|image| image.is_none()).count();
         let shown_first = self.shown.is_empty() && unplaced == Unplaced::First;
         if n_open != column.len() && !shown_first {
@@ -159,7 +158,7 @@ impl InParts {
                 "expected as many image parts without an image as images in the column, got {n_open} and {}",
                 column.len()
             );
-            fields.note(count_mismatch(n_open, column.len()), message);
+            self.fields.note(count_mismatch(n_open, column.len()), message);
         }
         let mut column = column.into_iter();
         let mut shown = std::mem::take(&mut self.shown).into_iter();
@@ -192,9 +191,7 @@ impl InParts {
             image_index = parts_up_to_it.filter(|part| matches!(part, Part::Image { .. })).count();
             part_index = self.messages[question].content.len();
         }
-        let parts = left.iter().map(|image| Part::Image {
-            image: image.part_path(),
-        });
+        let parts = left.iter().map(Image::part);
         self.messages[question].content.splice(part_index..part_index, parts);
         images.splice(image_index..image_index, left);
     }

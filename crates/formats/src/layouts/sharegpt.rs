@@ -22,7 +22,7 @@ use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["sharegpt"],
-    about: "LLaMA-Factory's sharegpt, with its entry in dataset_info.json",
+    about: "LLaMA-Factory's sharegpt, with a dataset_info.json",
     containers: &[Container::JsonList, Container::JsonLines],
     required: &["conversations"],
     images: ImageStorage::Paths,

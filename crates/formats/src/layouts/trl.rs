@@ -12,7 +12,7 @@
 use align::types::{Message, Role};
 use serde_json::Value;
 
-use super::parts::{InParts, Marker, without_paths};
+use super::parts::{Marker, PartReader, without_paths};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, with_rest};
@@ -50,17 +50,18 @@ impl Layout for Trl {
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut item = fields.item(TruthAs::Text);
         let mut images = fields.images_or_image();
-        let mut read = InParts::default();
-        read_side(&mut fields, "prompt", Role::User, &mut read);
-        let has_completion = fields
+        let mut reader = PartReader::new(&mut fields, Marker::Text);
+        read_side(&mut reader, "prompt", Role::User);
+        let has_completion = reader
+            .fields
             .get("completion")
             .is_some_and(|value| !value.is_null() && *value != Value::Array(Vec::new()));
         if has_completion {
-            read_side(&mut fields, "completion", Role::Assistant, &mut read);
+            read_side(&mut reader, "completion", Role::Assistant);
         } else {
-            fields.take("completion");
+            reader.fields.take("completion");
         }
-        (item.messages, images) = read.settle(images, Unplaced::First, &mut fields);
+        (item.messages, images) = reader.settle(images, Unplaced::First);
         vec![fields.record(item, images)]
     }
 
@@ -85,11 +86,11 @@ impl Layout for Trl {
 }
 
 /// Adds a side's messages; a side that is plain text is one message.
-fn read_side(fields: &mut FieldReader, name: &str, role: Role, read: &mut InParts) {
-    if fields.get(name).is_some_and(Value::is_string) {
-        let text = fields.text(name).unwrap_or_default();
-        read.messages.push(Message::text(role, text));
+fn read_side(reader: &mut PartReader, name: &str, role: Role) {
+    if reader.fields.get(name).is_some_and(Value::is_string) {
+        let text = reader.fields.text(name).unwrap_or_default();
+        reader.messages.push(Message::text(role, text));
     } else {
-        read.read(fields, name, Marker::Text);
+        reader.read(name);
     }
 }

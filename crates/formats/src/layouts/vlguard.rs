@@ -31,35 +31,11 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 
 struct VlGuard;
 
-/// A kind of instruction.
-struct Instruction {
-    key: &'static str,
-    /// What is added to the id of its item.
-    suffix: &'static str,
-    /// Whether the image is safe.
-    safe: bool,
-    kind: ItemKind,
-}
-
-const INSTRUCTIONS: [Instruction; 3] = [
-    Instruction {
-        key: "instruction",
-        suffix: "",
-        safe: false,
-        kind: ItemKind::Hazardous,
-    },
-    Instruction {
-        key: "safe_instruction",
-        suffix: "-safe",
-        safe: true,
-        kind: ItemKind::Benign,
-    },
-    Instruction {
-        key: "unsafe_instruction",
-        suffix: "-unsafe",
-        safe: true,
-        kind: ItemKind::Hazardous,
-    },
+/// A key of an instruction, what is added to the id of its item, and its kind. The image is safe if an id needs a suffix.
+const INSTRUCTIONS: [(&str, &str, ItemKind); 3] = [
+    ("instruction", "", ItemKind::Hazardous),
+    ("safe_instruction", "-safe", ItemKind::Benign),
+    ("unsafe_instruction", "-unsafe", ItemKind::Hazardous),
 ];
 const RESERVED: &[&str] = &["image", "safe", "harmful_category", "instr-resp"];
 
@@ -94,26 +70,24 @@ impl Layout for VlGuard {
 
     fn write(&self, record: &Record) -> Result<Row, String> {
         let Item { id, kind, category, .. } = &record.item;
-        let mut of_kind = INSTRUCTIONS
-            .iter()
-            .filter(|instruction| *kind == Some(instruction.kind));
+        let mut of_kind = INSTRUCTIONS.into_iter().filter(|(.., of)| *kind == Some(*of));
         let of_pair = of_kind
             .clone()
-            .find(|one| !one.suffix.is_empty() && id.ends_with(one.suffix));
-        let instruction = of_pair
+            .find(|(_, suffix, _)| !suffix.is_empty() && id.ends_with(suffix));
+        let (key, suffix, _) = of_pair
             .or_else(|| of_kind.next())
             .ok_or("it holds hazardous and benign items only")?;
         let question = record.only_question()?;
         let image = record.only_image()?;
         let mut row = Row::default();
-        row.set("id", id.strip_suffix(instruction.suffix).unwrap_or(id));
+        row.set("id", id.strip_suffix(suffix).unwrap_or(id));
         row.set("image", image.reference().unwrap_or_default());
-        row.set("safe", instruction.safe);
+        row.set("safe", !suffix.is_empty());
         if let Some(category) = category {
             row.set("harmful_category", category.as_str());
         }
         let mut pair = Map::new();
-        pair.insert(instruction.key.to_owned(), question.plain_text().into());
+        pair.insert(key.to_owned(), question.plain_text().into());
         pair.insert("response".to_owned(), record.label_or_empty().into());
         row.set("instr-resp", json!([pair]));
         put_item(&mut row.fields, record, TruthAs::Json);
@@ -126,9 +100,9 @@ impl Layout for VlGuard {
 
 fn read_pair(fields: &mut FieldReader, index: usize, pair: &Value, shared: &Item, images: &[Image]) -> Option<Item> {
     let found = INSTRUCTIONS
-        .iter()
-        .find_map(|one| Some((one, pair.get(one.key)?.as_str()?)));
-    let Some((instruction, text)) = found else {
+        .into_iter()
+        .find_map(|(key, suffix, kind)| Some((suffix, kind, pair.get(key)?.as_str()?)));
+    let Some((suffix, kind, text)) = found else {
         fields.wrong_type(&format!("instr-resp[{index}]"), "an instruction and a response", pair);
         return None;
     };
@@ -141,9 +115,9 @@ fn read_pair(fields: &mut FieldReader, index: usize, pair: &Value, shared: &Item
         Some(other) => fields.wrong_type(&format!("instr-resp[{index}].response"), "a string", other),
     }
     Some(Item {
-        id: format!("{}{}", shared.id, instruction.suffix),
+        id: format!("{}{suffix}", shared.id),
         messages,
-        kind: Some(instruction.kind),
+        kind: Some(kind),
         ..shared.clone()
     })
 }

@@ -38,10 +38,7 @@ pub(super) fn open(path: &Path, delimiter: u8) -> Result<Rows, FormatError> {
         number: 0,
         ended: false,
     };
-    Ok(Rows {
-        columns: Some(columns),
-        rows: Box::new(rows),
-    })
+    Ok(Rows::new(Some(columns), rows))
 }
 
 struct DelimitedRows {
@@ -124,11 +121,7 @@ impl Iterator for DelimitedRows {
                 ))
             }
         };
-        Some(outcome.map_err(|problem| BrokenRow {
-            number: self.number,
-            line,
-            problem,
-        }))
+        Some(outcome.map_err(|problem| BrokenRow::new(self.number, line, problem)))
     }
 }
 

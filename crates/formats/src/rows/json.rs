@@ -23,10 +23,7 @@ pub(super) fn lines(path: &Path) -> Result<Rows, FormatError> {
         line: 0,
         ended: false,
     };
-    Ok(Rows {
-        columns: None,
-        rows: Box::new(rows),
-    })
+    Ok(Rows::new(None, rows))
 }
 
 /// The rows of a file that holds one list of JSON objects.
@@ -38,10 +35,7 @@ pub(super) fn list(path: &Path) -> Result<Rows, FormatError> {
         state: ListState::Before,
         pending: None,
     };
-    Ok(Rows {
-        columns: None,
-        rows: Box::new(rows),
-    })
+    Ok(Rows::new(None, rows))
 }
 
 /// Opens a file after its byte order mark, if it has one.
@@ -62,11 +56,7 @@ struct LineRows {
 
 impl LineRows {
     fn broken(&self, kind: ProblemKind, message: impl Into<String>) -> BrokenRow {
-        BrokenRow {
-            number: self.number,
-            line: Some(self.line),
-            problem: Problem::new(kind, message),
-        }
+        BrokenRow::new(self.number, Some(self.line), Problem::new(kind, message))
     }
 
     /// Reads a line into the buffer; returns whether it is too long, and none at the end of the file.
@@ -182,11 +172,8 @@ impl ListRows {
 
     fn end(&mut self, kind: ProblemKind, message: impl Into<String>) -> RowResult {
         self.state = ListState::Ended;
-        Err(BrokenRow {
-            number: self.number + 1,
-            line: Some(self.line),
-            problem: Problem::new(kind, message),
-        })
+        let problem = Problem::new(kind, message);
+        Err(BrokenRow::new(self.number + 1, Some(self.line), problem))
     }
 
     /// The bytes of the element that begins with `first`, up to the comma or bracket after it.
@@ -257,11 +244,8 @@ impl Iterator for ListRows {
         match self.element(first) {
             Ok(Some(bytes)) => {
                 self.number += 1;
-                Some(row_of(&bytes, self.number, line).map_err(|problem| BrokenRow {
-                    number: self.number,
-                    line: Some(line),
-                    problem,
-                }))
+                let row = row_of(&bytes, self.number, line);
+                Some(row.map_err(|problem| BrokenRow::new(self.number, Some(line), problem)))
             }
             Ok(None) => Some(self.end(ProblemKind::TornRow, "the file ends within a row")),
             Err(error) => Some(self.end(ProblemKind::TornRow, format!("the rest cannot be read: {error}"))),

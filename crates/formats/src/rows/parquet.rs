@@ -92,10 +92,7 @@ pub(super) fn open(path: &Path) -> Result<Rows, FormatError> {
         problems,
         ended: false,
     };
-    Ok(Rows {
-        columns: Some(names),
-        rows: Box::new(rows),
-    })
+    Ok(Rows::new(Some(names), rows))
 }
 
 struct ParquetRows {
@@ -112,11 +109,9 @@ struct ParquetRows {
 impl ParquetRows {
     fn broken(&mut self, reason: &str) -> RowResult {
         self.ended = true;
-        Err(BrokenRow {
-            number: self.number + 1,
-            line: None,
-            problem: Problem::new(ProblemKind::BrokenParquet, format!("the rest cannot be read: {reason}")),
-        })
+        let message = format!("the rest cannot be read: {reason}");
+        let problem = Problem::new(ProblemKind::BrokenParquet, message);
+        Err(BrokenRow::new(self.number + 1, None, problem))
     }
 
     fn row(&mut self, batch: &RecordBatch, index: usize) -> Row {

@@ -46,6 +46,13 @@ pub(crate) struct BrokenRow {
     pub problem: Problem,
 }
 
+impl BrokenRow {
+    /// A row with its problem.
+    pub fn new(number: usize, line: Option<usize>, problem: Problem) -> Self {
+        Self { number, line, problem }
+    }
+}
+
 /// The outcome of reading a row.
 pub(crate) type RowResult = Result<Row, BrokenRow>;
 
@@ -58,6 +65,14 @@ pub(crate) struct Rows {
     pub columns: Option<Vec<String>>,
     /// The rows, in order.
     pub rows: RowIter,
+}
+
+impl Rows {
+    /// Rows under columns, if the container names them at its beginning.
+    pub fn new(columns: Option<Vec<String>>, rows: impl Iterator<Item = RowResult> + 'static) -> Self {
+        let rows = Box::new(rows);
+        Self { columns, rows }
+    }
 }
 
 /// Writes rows, one by one, to a file that the caller renames when all are written.

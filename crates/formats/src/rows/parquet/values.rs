@@ -55,21 +55,9 @@ fn field_of(fields: &Fields, name: &str) -> Option<usize> {
 
 fn json_type(data_type: &DataType) -> Result<(), String> {
     match data_type {
-        DataType::Null
-        | DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::UInt8
-        | DataType::UInt16
-        | DataType::UInt32
-        | DataType::UInt64
-        | DataType::Float32
-        | DataType::Float64
-        | DataType::Utf8
-        | DataType::LargeUtf8
-        | DataType::Utf8View => Ok(()),
+        DataType::Null | DataType::Boolean | DataType::Float32 | DataType::Float64 => Ok(()),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(()),
+        integer if integer.is_integer() => Ok(()),
         DataType::List(field) | DataType::LargeList(field) => json_type(field.data_type()),
         DataType::Struct(fields) => fields.iter().try_for_each(|field| json_type(field.data_type())),
         DataType::Dictionary(_, values) => json_type(values),
