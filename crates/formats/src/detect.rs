@@ -62,7 +62,8 @@ fn columns_of(path: &Path, container: Container) -> Result<Option<Vec<String>>, 
 
 fn recognized(header: &Header) -> Option<Format> {
     Format::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .find(|format| (format.description().recognizes)(header))
 }
 

@@ -26,7 +26,7 @@ use crate::format::Format;
 
 impl Format {
     /// Every format, those with more telling names of fields before others: a file is of the first that recognizes it.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: &[Self] = &[
         vlguard::FORMAT,
         mis::FORMAT,
         puzzlevqa::FORMAT,
@@ -54,16 +54,21 @@ impl Format {
 
 /// A name that no format has.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown format `{0}`: expected {names}", names = Format::by_name().iter().map(|format| format.name()).collect::<Vec<_>>().join(", "))]
+#[error("unknown format `{0}`: expected {known}", known = known_names())]
 pub struct UnknownFormat(String);
+
+fn known_names() -> String {
+    let names: Vec<&str> = Format::by_name().into_iter().map(Format::name).collect();
+    names.join(", ")
+}
 
 impl FromStr for Format {
     type Err = UnknownFormat;
 
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        let mut formats = Self::ALL.into_iter();
-        formats
-            .find(|format| format.description().names.contains(&name))
-            .ok_or_else(|| UnknownFormat(name.to_owned()))
+        let found = Self::ALL
+            .iter()
+            .find(|format| format.description().names.contains(&name));
+        found.copied().ok_or_else(|| UnknownFormat(name.to_owned()))
     }
 }

@@ -61,7 +61,7 @@ fn damaged_files_of_every_format_are_read_without_a_panic() {
     let source = folder.path().join("source.jsonl");
     write_lines(&source, &rows);
     let mut random = Random(0x5eed);
-    for format in Format::ALL {
+    for &format in Format::ALL {
         let valid = file_of(folder.path(), format.name(), format);
         convert(&source, &valid, format).unwrap();
         let bytes = fs_err::read(&valid).unwrap();

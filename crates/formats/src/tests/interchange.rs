@@ -18,7 +18,7 @@ fn json_of(path: &std::path::Path) -> Value {
 
 #[test]
 fn formats_go_by_name() {
-    for format in Format::ALL {
+    for &format in Format::ALL {
         assert_eq!(format.name().parse::<Format>().unwrap(), format);
         assert!(
             format.extensions().count() > 0 && !format.about().is_empty(),

@@ -229,7 +229,7 @@ proptest! {
 
     #[test]
     fn what_comes_back_differs_by_what_was_reported(rows in prop::collection::vec(row(), 1..5)) {
-        for format in Format::ALL {
+        for &format in Format::ALL {
             check_round_trip(&rows, format);
         }
     }
