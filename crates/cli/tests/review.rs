@@ -7,27 +7,25 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Two hazardous items with their benign and one black-image twin.
+/// Two hazardous items with their benign twins, and one blank-image twin.
 fn folder_with_items() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl/images/a.png");
-    fs_err::copy(picture, folder.path().join("a.png")).unwrap();
-    let line = |(id, kind): (&str, &str)| {
-        let content = json!([{ "type": "image", "image": "a.png" }, { "type": "text", "text": "May I <b>do</b> it?" }]);
-        let messages = json!([{ "role": "user", "content": content }]);
-        format!(
-            "{}\n",
-            json!({ "id": id, "kind": kind, "category": "fire", "messages": messages })
-        )
-    };
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl/images/a.png");
+    fs_err::copy(image, folder.path().join("a.png")).unwrap();
+    let content = json!([{ "type": "image", "image": "a.png" }, { "type": "text", "text": "May I <b>do</b> it?" }]);
+    let messages = json!([{ "role": "user", "content": content }]);
     let items = [
         ("a", "hazardous"),
         ("a-benign", "benign"),
         ("a-black", "blank_image"),
         ("b", "hazardous"),
         ("b-benign", "benign"),
-    ];
-    fs_err::write(folder.path().join("items.jsonl"), items.map(line).concat()).unwrap();
+    ]
+    .map(|(id, kind)| {
+        let item = json!({ "id": id, "kind": kind, "category": "fire", "messages": messages });
+        format!("{item}\n")
+    });
+    fs_err::write(folder.path().join("items.jsonl"), items.concat()).unwrap();
     folder
 }
 
@@ -240,18 +238,21 @@ fn the_page_stands_alone_and_serves_nobody_else() {
     );
 }
 
+#[track_caller]
+fn fails(folder: &Path, more: &[&str], code: i32, expected: &str) {
+    let output = command(folder, more).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    assert!(message.contains(expected), "{message}");
+}
+
 #[test]
 fn what_cannot_be_reviewed_is_said() {
     let folder = folder_with_items();
-    let ends = |more: &[&str], code: i32, expected: &str| {
-        let output = command(folder.path(), more).output().unwrap();
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{message}");
-        assert!(message.contains(expected), "{message}");
-    };
-    ends(&[], 2, "--reviewer <NAME>");
-    ends(&["--reviewer", " "], 2, "--reviewer: expected a name");
-    ends(&["--reviewer", "ada", "--verdicts", "none.jsonl"], 3, "none.jsonl");
+    fails(folder.path(), &[], 2, "--reviewer <NAME>");
+    fails(folder.path(), &["--reviewer", " "], 2, "--reviewer: expected a name");
+    let verdicts = ["--reviewer", "ada", "--verdicts", "none.jsonl"];
+    fails(folder.path(), &verdicts, 3, "none.jsonl");
     fs_err::write(folder.path().join("decisions.jsonl"), "{\"id\": 1}\n").unwrap();
-    ends(&["--reviewer", "ada"], 3, "decisions.jsonl:1: ");
+    fails(folder.path(), &["--reviewer", "ada"], 3, "decisions.jsonl:1: ");
 }

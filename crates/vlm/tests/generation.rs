@@ -336,7 +336,7 @@ fn another_seed_gives_another_completion() {
 }
 
 #[test]
-fn banned_tokens_are_never_drawn() {
+fn banned_tokens_are_never_sampled() {
     let prompts = Prompts::of(Fixture::committed());
     let banned_tokens: Vec<u32> = (0..608).filter(|token| token % 50 != 7).collect();
     for temperature in [0.0, 1.0, 3.0] {

@@ -70,16 +70,12 @@ fn an_answer_has_openai_s_shape_and_a_stream_says_the_same() {
                 "{entry}"
             );
         }
-        let bytes = |entry: &Value| {
-            entry["bytes"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|byte| byte.as_u64().unwrap() as u8)
-                .collect()
-        };
-        let said: Vec<Vec<u8>> = entries.iter().map(bytes).collect();
-        let said = String::from_utf8(said.concat()).unwrap();
+        let mut said: Vec<u8> = Vec::new();
+        for entry in entries {
+            let bytes = entry["bytes"].as_array().unwrap();
+            said.extend(bytes.iter().map(|byte| byte.as_u64().unwrap() as u8));
+        }
+        let said = String::from_utf8(said).unwrap();
         assert_eq!(
             said.trim_end_matches("<|im_end|>"),
             choice["message"]["content"].as_str().unwrap()
@@ -128,8 +124,8 @@ fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
         "n": 4, "seed": 11, "temperature": 1, "max_tokens": 40, "logprobs": true, "return_token_ids": true,
     });
     let answer = server.chat(&request(&question(), &more)).success();
-    let in_file = |name: &str| json!({ "type": "image", "image": images().join(name) });
-    let user = json!({ "role": "user", "content": [in_file("a.png"), in_file("c.png"), question()[2]] });
+    let [first, second] = ["a.png", "c.png"].map(|name| json!({ "type": "image", "image": images().join(name) }));
+    let user = json!({ "role": "user", "content": [first, second, question()[2]] });
     let sampling = [
         "--temperature",
         "1",
@@ -199,10 +195,7 @@ fn a_chunked_prefill_is_answered_like_a_whole_one() {
 #[test]
 fn every_family_is_served_and_so_is_an_adapter() {
     let fixtures = images().join("../..");
-    let ask = |server: &Server, more: &Value| {
-        let body = request(&json!([image_part("a.png"), { "type": "text", "text": "Hi" }]), more);
-        server.chat(&body).success()["choices"][0].clone()
-    };
+    let content = json!([image_part("a.png"), { "type": "text", "text": "Hi" }]);
     let greedy = json!({ "temperature": 0, "max_tokens": 12, "ignore_eos": true, "return_token_ids": true });
     let form = json!({ "structured_outputs": { "json": { "enum": [12, "ab", true] } } });
     let adapter = fixtures.join("qwen2_5_vl/adapter").display().to_string();
@@ -220,7 +213,7 @@ fn every_family_is_served_and_so_is_an_adapter() {
         let images = folder.join("images");
         let root = ["--allowed-local-media-path", images.to_str().unwrap()];
         let server = Server::of(&folder.join("model"), &[&root[..], adapter].concat());
-        let choice = ask(&server, &greedy);
+        let choice = server.first_choice(&request(&content, &greedy));
         let shown = json!({ "type": "image", "image": images.join("a.png") });
         let user = json!({ "role": "user", "content": [shown, { "type": "text", "text": "Hi" }] });
         let sampling = [
@@ -237,7 +230,7 @@ fn every_family_is_served_and_so_is_an_adapter() {
             &[&sampling[..], adapter].concat(),
         );
         assert_eq!(choice["token_ids"], generated[0]["output_ids"], "{family} {adapter:?}");
-        let value = ask(&server, &form)["message"]["content"].clone();
+        let value = server.first_choice(&request(&content, &form))["message"]["content"].clone();
         assert!(
             ["12", "\"ab\"", "true"].contains(&value.as_str().unwrap()),
             "{family}: {value}"
@@ -247,18 +240,22 @@ fn every_family_is_served_and_so_is_an_adapter() {
     assert_ne!(answers[0], answers[1], "the adapter changes the answer");
 }
 
+/// The completions that one of many clients gets.
+fn answers_to(server: &Server, client: usize) -> Value {
+    let content = json!(format!("What is a kettle? {}", "Tell me more. ".repeat(client % 5)));
+    let more = json!({ "seed": client, "n": 1 + client % 2, "max_tokens": 10 + 3 * client, "temperature": 1 });
+    server.chat(&request(&content, &more)).success()["choices"].clone()
+}
+
 #[test]
 fn the_same_seed_gives_the_same_answer_alone_and_beside_others() {
     let server = Server::start(&["--max-num-seqs", "12"]);
-    let body = |client: usize| {
-        let content = json!(format!("What is a kettle? {}", "Tell me more. ".repeat(client % 5)));
-        let more = json!({ "seed": client, "n": 1 + client % 2, "max_tokens": 10 + 3 * client, "temperature": 1 });
-        request(&content, &more)
-    };
-    let answers = |client: usize| server.chat(&body(client)).success()["choices"].clone();
-    let alone: Vec<Value> = (0..16).map(answers).collect();
+    let alone: Vec<Value> = (0..16).map(|client| answers_to(&server, client)).collect();
     let together: Vec<Value> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..16).map(|client| scope.spawn(move || answers(client))).collect();
+        let server = &server;
+        let clients: Vec<_> = (0..16)
+            .map(|client| scope.spawn(move || answers_to(server, client)))
+            .collect();
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     assert_eq!(alone, together);
@@ -319,11 +316,22 @@ fn vllm_s_sampling_fields_do_what_they_say() {
     let forced = tokens(&server, &json!({ "logit_bias": { "7": 100 } }));
     assert_eq!(forced, [7; 24]);
     let penalties = json!({ "frequency_penalty": 2, "presence_penalty": 2, "repetition_penalty": 100 });
-    let mut penalised = penalties;
-    penalised["logit_bias"] = json!({ "7": 100 });
-    let penalised = tokens(&server, &penalised);
-    assert_eq!(penalised[0], 7);
-    assert_ne!(penalised, forced);
+    let mut penalized = penalties;
+    penalized["logit_bias"] = json!({ "7": 100 });
+    let penalized = tokens(&server, &penalized);
+    assert_eq!(penalized[0], 7);
+    assert_ne!(penalized, forced);
+}
+
+/// The text of a greedy answer, and the length of its prompt.
+fn greedy_answer(server: &Server, messages: &Value) -> (Value, Value) {
+    let answer = server
+        .chat(&json!({ "messages": messages, "temperature": 0, "max_tokens": 16 }))
+        .success();
+    (
+        answer["choices"][0]["message"]["content"].clone(),
+        answer["usage"]["prompt_tokens"].clone(),
+    )
 }
 
 #[test]
@@ -333,17 +341,7 @@ fn messages_and_images_are_taken_as_other_servers_take_them() {
     let url = data_url(&bytes);
     let text = "What is this?";
     let plain = json!([image_part(&url), { "type": "text", "text": text }]);
-    let ask = |messages: Value| {
-        let answer = server
-            .chat(&json!({ "messages": messages, "temperature": 0, "max_tokens": 16 }))
-            .success();
-        (
-            answer["choices"][0]["message"]["content"].clone(),
-            answer["usage"]["prompt_tokens"].clone(),
-        )
-    };
-    let user = |content: Value| json!([{ "role": "user", "content": content }]);
-    let expected = ask(user(plain.clone()));
+    let expected = greedy_answer(&server, &json!([{ "role": "user", "content": plain }]));
     let data = url.split_once(',').unwrap().1;
     let lines: Vec<String> = data
         .as_bytes()
@@ -363,15 +361,17 @@ fn messages_and_images_are_taken_as_other_servers_take_them() {
         ),
     ] {
         let part = json!({ "type": "image_url", "image_url": url, "uuid": "1", "cache_control": {} });
-        assert_eq!(ask(user(json!([part, text]))), expected, "{}", &url[..40]);
+        let messages = json!([{ "role": "user", "content": [part, text] }]);
+        assert_eq!(greedy_answer(&server, &messages), expected, "{}", &url[..40]);
     }
-    let after_nothing = |content: Value| {
-        json!([
+    let [after_null, after_nothing] = [json!(null), json!("")].map(|content| {
+        let messages = json!([
             { "role": "user", "content": "Hi" }, { "role": "assistant", "content": content, "tool_calls": [] },
             { "role": "user", "content": plain }, { "role": "system", "content": "Be brief." },
-        ])
-    };
-    assert_eq!(ask(after_nothing(json!(null))), ask(after_nothing(json!(""))));
+        ]);
+        greedy_answer(&server, &messages)
+    });
+    assert_eq!(after_null, after_nothing);
     let called = json!([{ "role": "user", "content": "Hi", "tool_calls": [{ "id": "1" }] }]);
     server.chat(&json!({ "messages": called })).refusal(400, "unsupported");
 }
@@ -379,22 +379,24 @@ fn messages_and_images_are_taken_as_other_servers_take_them() {
 #[test]
 fn completions_end_at_stop_strings_and_at_the_limit() {
     let server = Server::start(&[]);
-    let ask = |more: &Value| server.chat(&request(&json!("What is a kettle?"), more)).success()["choices"][0].clone();
-    let whole = ask(&json!({ "temperature": 0 }));
+    let question = json!("What is a kettle?");
+    let whole = server.first_choice(&request(&question, &json!({ "temperature": 0 })));
     let text = whole["message"]["content"].as_str().unwrap();
     assert_eq!(whole["finish_reason"], "stop");
     let middle = &text[text.len() / 2..text.len() / 2 + 4];
     let expected = &text[..text.find(middle).unwrap()];
-    let stopped = ask(&json!({ "temperature": 0, "stop": ["never said", middle] }));
+    let stops = json!({ "temperature": 0, "stop": ["never said", middle] });
+    let stopped = server.first_choice(&request(&question, &stops));
     assert_eq!(
         (&stopped["message"]["content"], &stopped["finish_reason"]),
         (&json!(expected), &json!("stop"))
     );
 
-    let cut = ask(&json!({ "temperature": 0, "max_tokens": 3 }));
-    assert_eq!(cut["finish_reason"], "length");
-    assert!(text.starts_with(cut["message"]["content"].as_str().unwrap()));
-    let endless = ask(&json!({ "temperature": 0, "max_tokens": 90, "ignore_eos": true, "return_token_ids": true }));
+    let truncated = server.first_choice(&request(&question, &json!({ "temperature": 0, "max_tokens": 3 })));
+    assert_eq!(truncated["finish_reason"], "length");
+    assert!(text.starts_with(truncated["message"]["content"].as_str().unwrap()));
+    let endless = json!({ "temperature": 0, "max_tokens": 90, "ignore_eos": true, "return_token_ids": true });
+    let endless = server.first_choice(&request(&question, &endless));
     assert_eq!(endless["token_ids"].as_array().unwrap().len(), 90);
 }
 

@@ -62,6 +62,11 @@ pub fn data_url(bytes: &[u8]) -> String {
     format!("data:image/png;base64,{text}")
 }
 
+/// The file of one of the images as a message part.
+pub fn image_data(name: &str) -> Value {
+    image_part(&data_url(&fs_err::read(images().join(name)).unwrap()))
+}
+
 /// A message part that shows an image.
 pub fn image_part(url: &str) -> Value {
     json!({ "type": "image_url", "image_url": { "url": url } })
@@ -123,6 +128,12 @@ impl Server {
         self.send(body.to_string().as_bytes(), None)
     }
 
+    /// Requests completions; returns the first.
+    #[track_caller]
+    pub fn first_choice(&self, body: &Value) -> Value {
+        self.chat(body).success()["choices"][0].clone()
+    }
+
     /// Gets an address.
     pub fn get(&self, path: &str) -> Answer {
         read(self.agent.get(format!("{}{path}", self.url)).call().unwrap())
@@ -178,10 +189,10 @@ impl Drop for Server {
 fn read(mut response: ureq::http::Response<ureq::Body>) -> Answer {
     let mut text = String::new();
     response.body_mut().as_reader().read_to_string(&mut text).unwrap();
-    let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+    let retry_after = response.headers().get("retry-after");
     Answer {
         status: response.status().as_u16(),
-        retry_after: header("retry-after"),
+        retry_after: retry_after.map(|seconds| seconds.to_str().unwrap().to_owned()),
         text,
     }
 }

@@ -13,12 +13,12 @@ fn texts(server: &Server, more: &Value) -> Vec<String> {
         body[key] = value.clone();
     }
     let answer = server.chat(&body).success();
-    let choices = answer["choices"].as_array().unwrap();
-    let text = |choice: &Value| {
+    let mut texts = Vec::new();
+    for choice in answer["choices"].as_array().unwrap() {
         assert_eq!(choice["finish_reason"], "stop", "{choice}");
-        choice["message"]["content"].as_str().unwrap().to_owned()
-    };
-    choices.iter().map(text).collect()
+        texts.push(choice["message"]["content"].as_str().unwrap().to_owned());
+    }
+    texts
 }
 
 #[test]
@@ -102,30 +102,48 @@ fn choices_and_expressions_are_kept_to() {
 #[test]
 fn what_no_grammar_can_be_made_of_is_refused() {
     let server = Server::start(&[]);
-    let refusal = |more: &Value, code| server.chat(&request(&json!("Hello"), more)).refusal(400, code);
-    let of_schema =
-        |schema: Value| json!({ "response_format": { "type": "json_schema", "json_schema": { "schema": schema } } });
-    refusal(&of_schema(json!({ "type": "nonsense" })), "unsupported_format");
-    refusal(
-        &of_schema(json!({ "$ref": "https://example.org/schema.json" })),
-        "unsupported_format",
-    );
-    let message = refusal(&json!({ "structured_outputs": { "regex": "(" } }), "unsupported_format");
-    assert!(message.starts_with("`structured_outputs`: "), "{message}");
-    assert_eq!(
-        refusal(&of_schema(json!(7)), "invalid_value"),
-        "`response_format.json_schema.schema`: expected a JSON schema, which is an object, got 7"
-    );
-    assert_eq!(
-        refusal(&json!({ "response_format": { "type": "xml" } }), "invalid_value"),
-        "`response_format.type`: expected \"text\", \"json_object\" or \"json_schema\", got \"xml\""
-    );
-    refusal(
-        &json!({ "structured_outputs": { "json": {}, "regex": "a" } }),
-        "invalid_value",
-    );
-    refusal(
-        &json!({ "response_format": { "type": "json_object" }, "ignore_eos": true }),
-        "invalid_value",
-    );
+    for (format, code, start) in [
+        (
+            of_schema(&json!({ "type": "nonsense" })),
+            "unsupported_format",
+            "`response_format`: ",
+        ),
+        (
+            of_schema(&json!({ "$ref": "https://example.org/schema.json" })),
+            "unsupported_format",
+            "`response_format`: ",
+        ),
+        (
+            json!({ "structured_outputs": { "regex": "(" } }),
+            "unsupported_format",
+            "`structured_outputs`: ",
+        ),
+        (
+            of_schema(&json!(7)),
+            "invalid_value",
+            "`response_format.json_schema.schema`: expected a JSON schema, which is an object, got 7",
+        ),
+        (
+            json!({ "response_format": { "type": "xml" } }),
+            "invalid_value",
+            "`response_format.type`: expected \"text\", \"json_object\" or \"json_schema\", got \"xml\"",
+        ),
+        (
+            json!({ "structured_outputs": { "json": {}, "regex": "a" } }),
+            "invalid_value",
+            "`structured_outputs`: expected one of `json`, `regex` and `choice`",
+        ),
+        (
+            json!({ "response_format": { "type": "json_object" }, "ignore_eos": true }),
+            "invalid_value",
+            "`ignore_eos`: expected false",
+        ),
+    ] {
+        let message = server.chat(&request(&json!("Hello"), &format)).refusal(400, code);
+        assert!(message.starts_with(start), "{format}: {message}");
+    }
+}
+
+fn of_schema(schema: &Value) -> Value {
+    json!({ "response_format": { "type": "json_schema", "json_schema": { "schema": schema } } })
 }

@@ -2,10 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Server, data_url, image_part, images, model, request};
+use crate::client::{Answer, Server, data_url, image_data, image_part, images, model, request};
 
 fn hello(more: &Value) -> Value {
     request(&json!("Hello"), more)
+}
+
+/// Requests an answer about images.
+fn show(server: &Server, names: &[&str]) -> Answer {
+    let parts: Vec<Value> = names.iter().map(|name| image_data(name)).collect();
+    server.chat(&request(&json!(parts), &json!({ "max_tokens": 2 })))
 }
 
 #[test]
@@ -19,24 +25,16 @@ fn too_much_is_refused_before_it_is_worked_on() {
         "8000",
     ];
     let server = Server::start(&[&arguments[..], &["--limit-mm-per-prompt", r#"{"image": 2}"#]].concat());
-    let show = |names: &[&str]| {
-        let part = |name: &&str| image_part(&data_url(&fs_err::read(images().join(name)).unwrap()));
-        let parts: Vec<Value> = names.iter().map(part).collect();
-        server.chat(&request(&json!(parts), &json!({ "max_tokens": 2 })))
-    };
-    show(&["a.png", "c.png"]).success();
-    let place = |index: usize| format!("`messages[0].content[{index}].image_url.url`");
-    let message = show(&["a.png", "c.png", "a.png"]).refusal(413, "too_large");
+    show(&server, &["a.png", "c.png"]).success();
     assert_eq!(
-        message,
-        format!("{}: expected at most 2 images in a prompt, got more", place(2))
+        show(&server, &["a.png", "c.png", "a.png"]).refusal(413, "too_large"),
+        "`messages[0].content[2].image_url.url`: expected at most 2 images in a prompt, got more"
     );
-    let message = show(&["b.png"]).refusal(413, "too_large");
     assert_eq!(
-        message,
-        format!("{}: expected an image of at most 25000 bytes, got more", place(0))
+        show(&server, &["b.png"]).refusal(413, "too_large"),
+        "`messages[0].content[0].image_url.url`: expected an image of at most 25000 bytes, got more"
     );
-    let message = show(&["e.png"]).refusal(400, "invalid_value");
+    let message = show(&server, &["e.png"]).refusal(400, "invalid_value");
     assert!(message.contains("expected 1 to 8000 pixels, got 90 x 118"), "{message}");
     let message = server
         .chat(&hello(&json!({ "user": "u".repeat(90_000) })))
@@ -91,6 +89,12 @@ fn a_prompt_and_its_completion_are_as_long_as_allowed() {
 /// Keys and values of the miniature model's token: 4 layers, 2 heads of 32 numbers.
 const BYTES_PER_TOKEN: usize = 2 * 4 * 2 * 32 * 4;
 
+/// An answer that takes more than half of 512 tokens.
+fn long_answer(server: &Server, seed: usize) -> Value {
+    let more = json!({ "max_tokens": 300, "ignore_eos": true, "seed": seed });
+    server.first_choice(&hello(&more))
+}
+
 #[test]
 fn requests_wait_for_memory_and_what_never_fits_is_refused() {
     let bytes = (512 * BYTES_PER_TOKEN).to_string();
@@ -106,12 +110,12 @@ fn requests_wait_for_memory_and_what_never_fits_is_refused() {
     let most = server.get("/v1/models").success()["data"][0]["max_model_len"].clone();
     assert!((300..512).contains(&most.as_u64().unwrap()), "{most}");
 
-    let long = |seed: usize| hello(&json!({ "max_tokens": 300, "ignore_eos": true, "seed": seed }));
-    let answer = |seed: usize| server.chat(&long(seed)).success()["choices"].clone();
-    let alone: Vec<Value> = (0..3).map(answer).collect();
+    let alone: Vec<Value> = (0..3).map(|seed| long_answer(&server, seed)).collect();
     std::thread::scope(|scope| {
-        let answer = &answer;
-        let clients: Vec<_> = (0..3).map(|seed| scope.spawn(move || answer(seed))).collect();
+        let server = &server;
+        let clients: Vec<_> = (0..3)
+            .map(|seed| scope.spawn(move || long_answer(server, seed)))
+            .collect();
         let mut most_cached = 0.0_f64;
         while !clients.iter().all(std::thread::ScopedJoinHandle::is_finished) {
             most_cached = most_cached.max(server.metric("scruple_kv_cache_tokens"));
@@ -130,7 +134,24 @@ fn requests_wait_for_memory_and_what_never_fits_is_refused() {
 
 #[test]
 fn lengths_that_cannot_be_had_end_the_start() {
-    let start = |arguments: &[&str]| {
+    let bytes = (1056 * BYTES_PER_TOKEN).to_string();
+    for (arguments, problem, hint) in [
+        (
+            &["--max-model-len", "5000"][..],
+            "--max-model-len: expected at most 4096, which the model takes, got 5000",
+            "",
+        ),
+        (
+            &["--max-model-len", "900", "--kv-cache-memory-bytes", &bytes],
+            "--max-model-len: expected at most 800, for which there is memory, got 900",
+            "hint: --kv-cache-memory-bytes",
+        ),
+        (
+            &["--kv-cache-memory-bytes", "1000"],
+            "expected space for 256 tokens, got 0",
+            "",
+        ),
+    ] {
         let mut scruple = assert_cmd::Command::cargo_bin("scruple").unwrap();
         scruple
             .args(["serve", "--port", "0", "--model"])
@@ -138,20 +159,9 @@ fn lengths_that_cannot_be_had_end_the_start() {
             .args(arguments);
         let output = scruple.output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        String::from_utf8(output.stderr).unwrap()
-    };
-    let message = start(&["--max-model-len", "5000"]);
-    let expected = "--max-model-len: expected at most 4096, which the model takes, got 5000";
-    assert!(message.contains(expected), "{message}");
-    let bytes = (1056 * BYTES_PER_TOKEN).to_string();
-    let message = start(&["--max-model-len", "900", "--kv-cache-memory-bytes", &bytes]);
-    let expected = "--max-model-len: expected at most 800, for which there is memory, got 900";
-    assert!(
-        message.contains(expected) && message.contains("hint: --kv-cache-memory-bytes"),
-        "{message}"
-    );
-    let message = start(&["--kv-cache-memory-bytes", "1000"]);
-    assert!(message.contains("expected space for 256 tokens, got 0"), "{message}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(problem) && message.contains(hint), "{message}");
+    }
 }
 
 #[test]

@@ -155,20 +155,23 @@ impl Completion {
     }
 
     async fn event(&mut self, phase: Phase) -> Option<(String, Phase)> {
-        let done = || ("[DONE]".to_owned(), Phase::Closed);
-        Some(match phase {
+        match phase {
             Phase::Closed => return None,
-            Phase::Done => done(),
+            Phase::Done => {}
             Phase::Deltas => match self.next().await {
-                Ok(Some(delta)) => (self.chunk(&[self.choices.piece(&delta)], Value::Null), Phase::Deltas),
-                Ok(None) if self.include_usage => (self.chunk(&[], self.usage()), Phase::Done),
-                Ok(None) => done(),
+                Ok(Some(delta)) => {
+                    let piece = self.choices.piece(&delta);
+                    return Some((self.chunk(&[piece], Value::Null), Phase::Deltas));
+                }
+                Ok(None) if self.include_usage => return Some((self.chunk(&[], self.usage()), Phase::Done)),
+                Ok(None) => {}
                 Err(error) => {
                     self.server.metrics.failed(error.code);
-                    (error.json().to_string(), Phase::Closed)
+                    return Some((error.json().to_string(), Phase::Closed));
                 }
             },
-        })
+        }
+        Some(("[DONE]".to_owned(), Phase::Closed))
     }
 
     fn chunk(&self, choices: &[Value], usage: Value) -> String {

@@ -119,23 +119,32 @@ mod tests {
 
     #[test]
     fn a_sequence_is_as_long_as_the_model_and_the_memory_allow() {
-        let length = |n_tokens, wanted| KvBudget::of(n_tokens, 4096, wanted).map(|budget| budget.max_model_len());
-        assert_eq!(length(100_000, None).unwrap(), 4096);
-        assert_eq!(length(100_000, Some(512)).unwrap(), 512);
-        assert_eq!(length(1056, None).unwrap(), 800);
-        let message = |n_tokens, wanted| length(n_tokens, wanted).unwrap_err().to_string();
-        assert_eq!(
-            message(100_000, Some(5000)),
-            "--max-model-len: expected at most 4096, which the model takes, got 5000"
-        );
-        assert_eq!(
-            message(1056, Some(801)),
-            "--max-model-len: expected at most 800, for which there is memory, got 801"
-        );
-        assert_eq!(
-            message(255, None),
-            "--kv-cache-memory-bytes: expected space for 256 tokens, got 255"
-        );
+        for (n_tokens, max_model_len, expected) in [
+            (100_000, None, Ok(4096)),
+            (100_000, Some(512), Ok(512)),
+            (1056, None, Ok(800)),
+            (
+                100_000,
+                Some(5000),
+                Err("--max-model-len: expected at most 4096, which the model takes, got 5000"),
+            ),
+            (
+                1056,
+                Some(801),
+                Err("--max-model-len: expected at most 800, for which there is memory, got 801"),
+            ),
+            (
+                255,
+                None,
+                Err("--kv-cache-memory-bytes: expected space for 256 tokens, got 255"),
+            ),
+        ] {
+            let budget = KvBudget::of(n_tokens, 4096, max_model_len);
+            let got = budget
+                .map(|budget| budget.max_model_len())
+                .map_err(|error| error.to_string());
+            assert_eq!(got, expected.map_err(str::to_owned));
+        }
     }
 
     #[test]
@@ -145,19 +154,28 @@ mod tests {
         assert_eq!(budget.completion(100, 4, Some(300)).unwrap(), 300);
         let shared = budget.completion(100, 4, None).unwrap();
         assert!((200..474).contains(&shared), "{shared}");
-        let message = |n_prompt, n, wanted| budget.completion(n_prompt, n, wanted).unwrap_err().message;
-        assert_eq!(
-            message(100, 1, Some(901)),
-            "`messages`: expected at most 1000 tokens with its completion, got 100 and up to 901 more"
-        );
-        assert_eq!(
-            message(1000, 1, None),
-            "`messages`: expected at most 1000 tokens with its completion, got 1000 and up to 1 more"
-        );
-        let refused = message(100, 8, Some(300));
-        assert!(
-            refused.starts_with("`n`: expected completions that fit the KV cache, 2000 tokens; got 8"),
-            "{refused}"
-        );
+        for (n_prompt, n, max_tokens, expected) in [
+            (
+                100,
+                1,
+                Some(901),
+                "`messages`: expected at most 1000 tokens with its completion, got 100 and up to 901 more",
+            ),
+            (
+                1000,
+                1,
+                None,
+                "`messages`: expected at most 1000 tokens with its completion, got 1000 and up to 1 more",
+            ),
+            (
+                100,
+                8,
+                Some(300),
+                "`n`: expected completions that fit the KV cache, 2000 tokens; got 8",
+            ),
+        ] {
+            let message = budget.completion(n_prompt, n, max_tokens).unwrap_err().message;
+            assert!(message.starts_with(expected), "{message}");
+        }
     }
 }

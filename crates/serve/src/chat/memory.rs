@@ -64,16 +64,14 @@ mod tests {
     #[test]
     fn the_tightest_group_counts() {
         let folder = tempfile::tempdir().unwrap();
-        let group = |path: &str, limit: &str| {
-            let path = folder.path().join(path);
-            fs_err::create_dir_all(&path).unwrap();
-            fs_err::write(path.join("memory.max"), limit).unwrap();
-            fs_err::write(path.join("memory.stat"), "anon 1000\nfile 5000\n").unwrap();
-        };
-        group("outer", "3000\n");
-        group("outer/inner", "max\n");
+        let inner = folder.path().join("outer/inner");
+        fs_err::create_dir_all(&inner).unwrap();
+        for (group, limit) in [(folder.path().join("outer"), "3000\n"), (inner.clone(), "max\n")] {
+            fs_err::write(group.join("memory.max"), limit).unwrap();
+            fs_err::write(group.join("memory.stat"), "anon 1000\nfile 5000\n").unwrap();
+        }
         assert_eq!(of_group(folder.path(), "1:cpu:/x\n0::/outer/inner\n"), Some(2000));
-        group("outer/inner", "500\n");
+        fs_err::write(inner.join("memory.max"), "500\n").unwrap();
         assert_eq!(of_group(folder.path(), "0::/outer/inner\n"), Some(0));
         assert_eq!(of_group(folder.path(), "0::/\n"), None);
         assert_eq!(of_group(folder.path(), "4:memory:/x\n"), None);

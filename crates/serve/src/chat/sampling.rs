@@ -170,14 +170,16 @@ mod tests {
             (&[4, 9][..], true)
         );
         assert!(sampling.check_tokens(10).is_ok());
-        let message = |n_tokens| sampling.check_tokens(n_tokens).unwrap_err().message;
-        assert_eq!(message(9), "`stop_token_ids`: expected token ids below 9, got 9");
-        assert_eq!(message(7), "`logit_bias`: expected token ids below 7, got 7");
+        for (n_tokens, expected) in [
+            (9, "`stop_token_ids`: expected token ids below 9, got 9"),
+            (7, "`logit_bias`: expected token ids below 7, got 7"),
+        ] {
+            assert_eq!(sampling.check_tokens(n_tokens).unwrap_err().message, expected);
+        }
     }
 
     #[test]
     fn errors_name_the_field_what_was_expected_and_what_was_got() {
-        let message = |fields: Value| read(&fields).unwrap_err().message;
         for (fields, expected) in [
             (
                 json!({ "temperature": "hot" }),
@@ -208,7 +210,7 @@ mod tests {
                 "`stop_token_ids`: expected an array of at most 128 token ids, got an array of 1",
             ),
         ] {
-            assert_eq!(message(fields), expected);
+            assert_eq!(read(&fields).unwrap_err().message, expected);
         }
     }
 }

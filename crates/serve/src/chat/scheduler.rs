@@ -163,7 +163,7 @@ impl Scheduler {
                 None => break,
             }
         }
-        self.prefill(group)
+        self.prefill(&group)
     }
 
     /// Begins the prefill of a long prompt.
@@ -177,7 +177,7 @@ impl Scheduler {
     }
 
     /// Computes the prompts of a group; returns whether there are any.
-    fn prefill(&mut self, group: PrefillGroup) -> bool {
+    fn prefill(&mut self, group: &PrefillGroup) -> bool {
         let requests = group.jobs.iter().map(|job| self.request(job, group.longest));
         let (requests, sequences): (Vec<Request>, Vec<_>) = requests.unzip();
         let any = !requests.is_empty();

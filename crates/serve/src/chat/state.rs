@@ -94,13 +94,11 @@ impl Server {
             return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", problem));
         }
         let most = self.settings.max_waiting;
-        match Waiting::admit(&self.metrics, most) {
-            Some(waiting) => Ok((waiting, in_flight)),
-            None => {
-                let problem = format!("{most} requests wait already, as many as may: try again later");
-                Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", problem))
-            }
-        }
+        let Some(waiting) = Waiting::admit(&self.metrics, most) else {
+            let problem = format!("{most} requests wait already, as many as may: try again later");
+            return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", problem));
+        };
+        Ok((waiting, in_flight))
     }
 
     /// Makes sure that the model requested is the one served; no name requests whichever that is.

@@ -137,15 +137,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_panic_closes_the_channels_under_way_and_is_reported_to_all_that_follow() {
-        let worker = Worker::start(|jobs| {
-            let _first = jobs.recv();
-            panic!("the sum of {} parts", 3)
-        })
-        .unwrap();
-        let metrics = Arc::new(Metrics::default());
-        let job = |updates| Job {
+    fn job(updates: UnboundedSender<Update>, metrics: &Arc<Metrics>) -> Job {
+        Job {
             input_ids: vec![1, 2],
             grids: Vec::new(),
             images: Encoded::default(),
@@ -155,10 +148,20 @@ mod tests {
             members: vec![(0, None)],
             updates,
             stopped: [AtomicBool::new(false)].into(),
-            waiting: Waiting::admit(&metrics, 1).unwrap(),
-        };
+            waiting: Waiting::admit(metrics, 1).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_panic_closes_the_channels_under_way_and_is_reported_to_all_that_follow() {
+        let worker = Worker::start(|jobs| {
+            let _first = jobs.recv();
+            panic!("the sum of {} parts", 3)
+        })
+        .unwrap();
+        let metrics = Arc::new(Metrics::default());
         let (updates, mut receiver) = unbounded_channel();
-        worker.submit(job(updates)).unwrap();
+        worker.submit(job(updates, &metrics)).unwrap();
         assert!(receiver.blocking_recv().is_none());
         // The channel closes while the thread unwinds; a moment later the reason is there.
         while worker.failure().is_none() {
@@ -166,7 +169,7 @@ mod tests {
         }
         assert_eq!(metrics.requests_waiting.get(), 0);
         let (updates, _receiver) = unbounded_channel();
-        let error = worker.submit(job(updates)).unwrap_err();
+        let error = worker.submit(job(updates, &metrics)).unwrap_err();
         assert_eq!(error.status, 500);
         assert_eq!(error.message, "the model's thread ended: the sum of 3 parts");
     }

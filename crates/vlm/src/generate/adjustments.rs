@@ -208,44 +208,48 @@ mod tests {
 
     #[test]
     fn truncation_keeps_the_most_likely_of_equals_the_lower_ids() {
-        let truncated = |top_k, min_p| {
+        for (top_k, min_p, expected) in [
+            (Some(3), 0.0, (2.0, [0.5, 1.0, 0.0, 0.5, 0.0])),
+            (None, 0.4, (2.5, [0.5, 1.0, 0.0, 0.5, 0.5])),
+            (Some(2), 0.6, (1.0, [0.0, 1.0, 0.0, 0.0, 0.0])),
+            (Some(9), 0.0, (2.75, [0.5, 1.0, 0.25, 0.5, 0.5])),
+        ] {
             let mut weights = [0.5, 1.0, 0.25, 0.5, 0.5];
             let adjustments = Adjustments {
                 min_p,
                 top_k,
                 ..Adjustments::default()
             };
-            (adjustments.truncate(&mut weights, 2.75), weights)
-        };
-        assert_eq!(truncated(Some(3), 0.0), (2.0, [0.5, 1.0, 0.0, 0.5, 0.0]));
-        assert_eq!(truncated(None, 0.4), (2.5, [0.5, 1.0, 0.0, 0.5, 0.5]));
-        assert_eq!(truncated(Some(2), 0.6), (1.0, [0.0, 1.0, 0.0, 0.0, 0.0]));
-        assert_eq!(truncated(Some(9), 0.0), (2.75, [0.5, 1.0, 0.25, 0.5, 0.5]));
+            assert_eq!((adjustments.truncate(&mut weights, 2.75), weights), expected);
+        }
     }
 
     #[test]
     fn what_leaves_nothing_or_no_finite_score_is_refused() {
-        let message = |wrong: Adjustments| wrong.check().unwrap_err().to_string();
-        assert_eq!(
-            message(Adjustments {
-                top_k: Some(0),
-                ..Adjustments::default()
-            }),
-            "sampling option `top_k`: expected at least 1, got 0"
-        );
-        assert_eq!(
-            message(Adjustments {
-                repetition_penalty: -1.0,
-                ..Adjustments::default()
-            }),
-            "sampling option `repetition_penalty`: expected a number above 0, got -1"
-        );
-        assert_eq!(
-            message(Adjustments {
-                score_bias: vec![(1, 0.0), (2, f64::INFINITY)],
-                ..Adjustments::default()
-            }),
-            "sampling option `score_bias`: expected finite numbers, got inf"
-        );
+        for (wrong, expected) in [
+            (
+                Adjustments {
+                    top_k: Some(0),
+                    ..Adjustments::default()
+                },
+                "sampling option `top_k`: expected at least 1, got 0",
+            ),
+            (
+                Adjustments {
+                    repetition_penalty: -1.0,
+                    ..Adjustments::default()
+                },
+                "sampling option `repetition_penalty`: expected a number above 0, got -1",
+            ),
+            (
+                Adjustments {
+                    score_bias: vec![(1, 0.0), (2, f64::INFINITY)],
+                    ..Adjustments::default()
+                },
+                "sampling option `score_bias`: expected finite numbers, got inf",
+            ),
+        ] {
+            assert_eq!(wrong.check().unwrap_err().to_string(), expected);
+        }
     }
 }

@@ -93,27 +93,31 @@ mod tests {
 
     #[test]
     fn options_out_of_range_are_refused() {
-        let message = |options: GenerateOptions| options.check().unwrap_err().to_string();
-        assert_eq!(
-            message(GenerateOptions {
-                temperature: -1.0,
-                ..GenerateOptions::default()
-            }),
-            "sampling option `temperature`: expected a number from 0, got -1"
-        );
-        assert_eq!(
-            message(GenerateOptions {
-                top_p: 0.0,
-                ..GenerateOptions::default()
-            }),
-            "sampling option `top_p`: expected a number above 0 and at most 1, got 0"
-        );
-        assert_eq!(
-            message(GenerateOptions {
-                batch_size: 0,
-                ..GenerateOptions::default()
-            }),
-            "sampling option `batch_size`: expected at least 1, got 0"
-        );
+        let options = GenerateOptions::default();
+        for (wrong, expected) in [
+            (
+                GenerateOptions {
+                    temperature: -1.0,
+                    ..options.clone()
+                },
+                "sampling option `temperature`: expected a number from 0, got -1",
+            ),
+            (
+                GenerateOptions {
+                    top_p: 0.0,
+                    ..options.clone()
+                },
+                "sampling option `top_p`: expected a number above 0 and at most 1, got 0",
+            ),
+            (
+                GenerateOptions {
+                    batch_size: 0,
+                    ..options
+                },
+                "sampling option `batch_size`: expected at least 1, got 0",
+            ),
+        ] {
+            assert_eq!(wrong.check().unwrap_err().to_string(), expected);
+        }
     }
 }
