@@ -79,7 +79,7 @@ pub enum ChatError {
     #[error("stopped on request; answers so far are kept")]
     Interrupted,
     /// The budget is spent.
-    #[error("{0}")]
+    #[error("stopped: {0}")]
     Budget(String),
     /// Answers cannot be kept, or the model cannot be used at all.
     #[error("{0}")]

@@ -178,7 +178,7 @@ fn policies_and_a_judge_that_fail_often_curate_and_are_paid_once() {
 
     // Again: nothing is asked, and nothing changes.
     let (before, calls) = (results(&folder.path().join("run")), endpoints.calls());
-    finished(endpoints.curate(folder.path(), &["--out", "run", "--resume"]));
+    finished(endpoints.curate(folder.path(), &["--out", "run"]));
     assert_eq!(results(&folder.path().join("run")), before);
     assert_eq!(endpoints.calls(), calls);
 }
@@ -192,7 +192,7 @@ fn killed_again_and_again_it_ends_in_the_same_bytes() {
     let (endpoints, folder) = (Endpoints::start(20), folder_with_pool());
     let mut calls_before = 0;
     for _ in 0..5 {
-        let arguments = ["--out", "run", "--resume", "role.judge.concurrency=4"];
+        let arguments = ["--out", "run", "role.judge.concurrency=4"];
         let mut child = endpoints
             .curate(folder.path(), &arguments)
             .stdout(Stdio::null())
@@ -206,7 +206,7 @@ fn killed_again_and_again_it_ends_in_the_same_bytes() {
         child.wait().unwrap();
         calls_before = endpoints.calls();
     }
-    finished(endpoints.curate(folder.path(), &["--out", "run", "--resume"]));
+    finished(endpoints.curate(folder.path(), &["--out", "run"]));
 
     // An undisturbed run that is told the same.
     fs_err::create_dir(folder.path().join("undisturbed")).unwrap();
@@ -263,7 +263,7 @@ fn shards_merge_to_the_bytes_of_one_run() {
         results(&folder.path().join("whole"))
     );
     // Choosing anew works on the merged folder as on any.
-    finished(endpoints.curate(folder.path(), &["--out", "merged", "--resume", "curate.num_kept=5"]));
+    finished(endpoints.curate(folder.path(), &["--out", "merged", "curate.num_kept=5"]));
     assert_eq!(lines(&folder.path().join("merged/curated.jsonl")).len(), 5);
 }
 
@@ -325,7 +325,7 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
         .unwrap();
     assert_eq!(unknown.status.code(), Some(2), "{}", told(&unknown));
     assert!(
-        told(&unknown).contains("folders are read of figstep, xstest"),
+        told(&unknown).contains("unknown benchmark `mine`: expected figstep, xstest"),
         "{}",
         told(&unknown)
     );
@@ -346,7 +346,7 @@ fn what_had_no_answer_is_asked_again_and_only_that() {
         samples.iter().filter(|sample| sample["response"].is_null()).count()
     };
     assert!(unanswered("run") > 0);
-    finished(endpoints.curate(folder.path(), &["--out", "run", "--resume", "--retry-failed"]));
+    finished(endpoints.curate(folder.path(), &["--out", "run", "--retry-failed"]));
     assert_eq!(unanswered("run"), 0);
     assert_eq!(lines(&folder.path().join("run/samples.jsonl")).len(), PROMPTS * 4);
     for fake in endpoints.all() {

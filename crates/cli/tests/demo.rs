@@ -104,10 +104,10 @@ fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
     };
     kill_at(quiet(&[]), &killed.join("curate/safer/samples.jsonl"));
     kill_at(
-        quiet(&["--resume"]),
+        quiet(&[]),
         &killed.join("runs/mirage+safer/checkpoint-1/run_state.json"),
     );
-    let mut resumed = figures(&finish(&killed, &["--resume"]));
+    let mut resumed = figures(&finish(&killed, &[]));
     for figures in [&mut printed, &mut resumed] {
         let figures = figures.as_object_mut().unwrap();
         figures.remove("wall_s");

@@ -79,13 +79,13 @@ fn a_bad_sample_is_named_with_file_and_line_and_what_came_before_it_is_kept() {
     ] {
         let folder = folder_with(Some(bad));
         let named = ["data.jsonl:3: item `two`: ", word];
-        let call = ["--model", &model(), "--data", "data.jsonl", "--out", "out.jsonl"];
         for (command, more) in [
-            ("generate", &["--batch-size", "1", "--max-new-tokens", "2"][..]),
+            ("generate", &["sampling.batch_size=1", "--max-new-tokens", "2"][..]),
             ("score", &[]),
         ] {
-            check(folder.path(), &[&[command][..], &call, more].concat(), 3, &named);
-            let kept = fs_err::read_to_string(folder.path().join("out.jsonl")).unwrap();
+            let call = [command, "--model", &model(), "--data", "data.jsonl", "--out", command];
+            check(folder.path(), &[&call, more].concat(), 3, &named);
+            let kept = fs_err::read_to_string(folder.path().join(command)).unwrap();
             assert_eq!(kept.lines().count(), 1, "{command}");
         }
         let settings = ["eval.batch_size=1", "eval.max_new_tokens=2"];

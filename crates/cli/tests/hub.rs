@@ -70,7 +70,7 @@ fn a_name_in_the_cache_works_without_network() {
     let home = home.display().to_string();
     for settings in [[("HF_HOME", home.as_str())], [("HF_HUB_CACHE", cache.as_str())]] {
         let settings = [settings[0], ("HF_HUB_OFFLINE", "1")];
-        let (code, output, error) = scruple(folder.path(), &["inspect", "tiny/vlm", "--json"], &settings);
+        let (code, output, error) = scruple(folder.path(), &["inspect", "--model", "tiny/vlm", "--json"], &settings);
         assert_eq!(code, 0, "{error}");
         let found: Value = serde_json::from_str(&output).unwrap();
         assert_eq!(found["family"], "Qwen2.5-VL");
@@ -84,8 +84,7 @@ fn a_name_in_the_cache_works_without_network() {
         "tiny/lora",
         "--out",
         "merged",
-        "--dtype",
-        "bfloat16",
+        "model.dtype=bfloat16",
     ];
     let (code, _, error) = scruple(folder.path(), &merge, &settings);
     assert_eq!(code, 0, "{error}");
@@ -100,7 +99,7 @@ fn a_name_in_the_cache_works_without_network() {
 
     // A folder of the same name wins, broken as it may be.
     fs_err::create_dir_all(folder.path().join("tiny/vlm")).unwrap();
-    let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
+    let (code, _, error) = scruple(folder.path(), &["inspect", "--model", "tiny/vlm"], &settings);
     assert!(code == 4 && error.contains("tiny/vlm/config.json"), "{error}");
 }
 
@@ -108,7 +107,7 @@ fn a_name_in_the_cache_works_without_network() {
 fn a_name_that_is_nowhere_is_told_with_the_places() {
     let folder = tempfile::tempdir().unwrap();
     let settings = [("HF_HUB_OFFLINE", "1")];
-    let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
+    let (code, _, error) = scruple(folder.path(), &["inspect", "--model", "tiny/vlm"], &settings);
     assert_eq!(code, 4);
     for part in [
         "tiny/vlm: neither a folder nor whole in the cache",
@@ -118,13 +117,13 @@ fn a_name_that_is_nowhere_is_told_with_the_places() {
     ] {
         assert!(error.contains(part), "{error}");
     }
-    let (code, _, error) = scruple(folder.path(), &["inspect", "no/such/folder"], &settings);
+    let (code, _, error) = scruple(folder.path(), &["inspect", "--model", "no/such/folder"], &settings);
     assert!(code == 4 && error.contains("no such folder"), "{error}");
 
     let server = Server::start(BTreeMap::new());
     let (code, _, error) = scruple(
         folder.path(),
-        &["inspect", "tiny/vlm"],
+        &["inspect", "--model", "tiny/vlm"],
         &[("HF_ENDPOINT", &server.address)],
     );
     assert!(
@@ -145,7 +144,7 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
     let server = Server::start(files);
     let folder = tempfile::tempdir().unwrap();
     let settings = [("HF_ENDPOINT", server.address.as_str()), ("HF_TOKEN", "hf_secret")];
-    let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
+    let (code, _, error) = scruple(folder.path(), &["inspect", "--model", "tiny/vlm"], &settings);
     assert_eq!(code, 0, "{error}");
     let snapshot = snapshots(folder.path()).join(COMMIT);
     assert_eq!(
@@ -163,7 +162,7 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
         "{asked:?}"
     );
 
-    let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
+    let (code, _, error) = scruple(folder.path(), &["inspect", "--model", "tiny/vlm"], &settings);
     assert_eq!(code, 0, "{error}");
     assert_eq!(server.asked(), asked, "the cache is asked first");
 }
@@ -277,7 +276,7 @@ fn a_dry_run_fetches_no_weights_and_the_run_after_it_does() {
             "{asked_later:?}"
         );
         let n_asked = server.asked().len();
-        scruple(&["inspect", "tiny/vlm"]);
+        scruple(&["inspect", "--model", "tiny/vlm"]);
         assert_eq!(server.asked().len(), n_asked, "all is there");
     }
 }

@@ -259,7 +259,7 @@ fn a_judge_is_measured_against_people() {
     assert_eq!(wrong.status.code(), Some(2));
     let message = String::from_utf8_lossy(&wrong.stderr).into_owned();
     assert!(
-        message.contains("--rubric: expected mis or safer or scale, which people labeled msts by, got refusal"),
+        message.contains("`rubric`: expected mis or safer or scale, which people labeled msts by, got refusal"),
         "{message}"
     );
 }

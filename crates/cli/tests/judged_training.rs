@@ -120,7 +120,7 @@ fn a_budget_that_is_spent_stops_training_and_a_larger_one_goes_on_to_the_same_by
         "{}",
         told(&stopped)
     );
-    let resumed = train(folder.path(), &fake.url(), "cut", &["--resume"]);
+    let resumed = train(folder.path(), &fake.url(), "cut", &[]);
     assert_eq!(resumed.status.code(), Some(0), "{}", told(&resumed));
     assert_eq!(weights(folder.path(), "cut"), weights(folder.path(), "whole"));
     assert_eq!(fake.counts().calls, 2 * calls, "a verdict was asked for again");
@@ -161,7 +161,7 @@ fn training_goes_on_after_an_outage_as_if_there_had_been_none() {
     assert!(told(&stopped).contains("out of reach for "), "{}", told(&stopped));
 
     let fake = FakeEndpoint::start_at(port, by_length, 0).unwrap();
-    finished(&train(folder.path(), &url, "cut", &["--resume"]));
+    finished(&train(folder.path(), &url, "cut", &[]));
     assert_eq!(weights(folder.path(), "cut"), weights(folder.path(), "whole"));
     assert_eq!(fake.counts().calls, calls);
 }
@@ -177,12 +177,7 @@ fn training_asks_again_for_verdicts_that_did_not_come() {
     assert_eq!(stopped.status.code(), Some(4), "{}", told(&stopped));
     let calls_before = fake.counts().calls;
     MOOD.store(WELL, Ordering::SeqCst);
-    finished(&train(
-        folder.path(),
-        &fake.url(),
-        "cut",
-        &["--resume", "--retry-failed"],
-    ));
+    finished(&train(folder.path(), &fake.url(), "cut", &["--retry-failed"]));
     assert_eq!(fake.counts().calls, calls_before + calls);
     assert_eq!(weights(folder.path(), "cut"), weights(folder.path(), "whole"));
 }
@@ -218,8 +213,8 @@ fn an_evaluation_asks_again_for_verdicts_that_did_not_come() {
     evaluate(folder.path(), &fake.url(), &[]);
     assert_eq!((unscored(), fake.counts().calls), (4, 4));
     MOOD.store(WELL, Ordering::SeqCst);
-    evaluate(folder.path(), &fake.url(), &["--resume"]);
+    evaluate(folder.path(), &fake.url(), &[]);
     assert_eq!((unscored(), fake.counts().calls), (4, 4));
-    evaluate(folder.path(), &fake.url(), &["--resume", "--retry-failed"]);
+    evaluate(folder.path(), &fake.url(), &["--retry-failed"]);
     assert_eq!((unscored(), fake.counts().calls), (0, 8));
 }

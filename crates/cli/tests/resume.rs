@@ -1,4 +1,4 @@
-//! A training command that is killed or interrupted, then resumed, ends in the same bytes as one left alone.
+//! A training command that is killed or interrupted, then called again, ends in the same bytes as one left alone.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -30,8 +30,9 @@ fn folder_with_data() -> TempDir {
     folder
 }
 
-fn begin(folder: &Path, out: &str, more: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_scruple"))
+fn call(folder: &Path, out: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
+    command
         .current_dir(folder)
         .args([
             "sft",
@@ -48,11 +49,14 @@ fn begin(folder: &Path, out: &str, more: &[&str]) -> Child {
         ])
         .arg(format!("sft.max_steps={STEPS}"))
         .arg(format!("sft.save_steps={FIRST_CHECKPOINT}"))
-        .args(more)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+        .args(more);
+    command
+}
+
+fn begin(folder: &Path, out: &str, more: &[&str]) -> Child {
+    let mut command = call(folder, out, more);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
 }
 
 fn finish(mut child: Child) -> Option<i32> {
@@ -95,7 +99,7 @@ fn a_killed_run_resumes_to_the_same_bytes() {
 
     let killed = stop(begin(folder.path(), "killed", &[]), &at("killed"), "KILL");
     assert_eq!(killed, None);
-    assert_eq!(finish(begin(folder.path(), "killed", &["--resume"])), Some(0));
+    assert_eq!(finish(begin(folder.path(), "killed", &[])), Some(0));
     assert!(
         result(&at("killed")) == result(&at("whole")),
         "other weights after kill -9"
@@ -104,7 +108,7 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     let interrupted = stop(begin(folder.path(), "interrupted", &[]), &at("interrupted"), "INT");
     assert_eq!(interrupted, Some(6));
     let elsewhere = folder_elsewhere(folder.path());
-    let spelled = ["--resume", "data.train=../train.jsonl", "model.path=../model"];
+    let spelled = ["data.train=../train.jsonl", "model.path=../model"];
     assert_eq!(finish(begin(&elsewhere, "../interrupted", &spelled)), Some(0));
     assert!(
         result(&at("interrupted")) == result(&at("whole")),
@@ -117,6 +121,49 @@ fn a_killed_run_resumes_to_the_same_bytes() {
             .count()
     };
     assert_eq!([metrics("killed"), metrics("interrupted")], [STEPS, STEPS]);
+}
+
+/// Ends the child and returns its exit code, standard output and standard error.
+fn output(folder: &Path, out: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let output = call(folder, out, more).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_run_that_is_done_is_printed_again_and_started_over_only_on_request() {
+    let folder = folder_with_data();
+    let run = folder.path().join("run");
+    let weights = || {
+        let metadata = fs_err::metadata(run.join(format!("checkpoint-{STEPS}/model.safetensors"))).unwrap();
+        metadata.modified().unwrap()
+    };
+    let (code, printed, _) = output(folder.path(), "run", &[]);
+    assert_eq!((code, printed.trim_end()), (Some(0), "run/checkpoint-8"));
+    let written = weights();
+    // Nothing is read any more, so that the data may be gone.
+    fs_err::rename(folder.path().join("train.jsonl"), folder.path().join("moved.jsonl")).unwrap();
+    assert_eq!(output(folder.path(), "run", &[]).1, printed);
+    assert_eq!(weights(), written);
+    fs_err::rename(folder.path().join("moved.jsonl"), folder.path().join("train.jsonl")).unwrap();
+
+    let other = ["sft.learning_rate=2e-3"];
+    let (code, _, refused) = output(folder.path(), "run", &other);
+    assert_eq!(code, Some(2), "{refused}");
+    assert!(
+        refused.contains("`sft.learning_rate` differs from the run's: expected 0.001, got 0.002")
+            && refused.contains("hint: ")
+            && refused.contains("`--restart`"),
+        "{refused}"
+    );
+    // What cannot be trained costs nothing that is there.
+    let (code, _, refused) = output(folder.path(), "run", &["--restart", "sft.max_length=3"]);
+    assert_eq!(code, Some(3), "{refused}");
+    assert_eq!(weights(), written);
+    let (code, _, stderr) = output(folder.path(), "run", &["--restart", other[0]]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_ne!(weights(), written);
+    assert_eq!(output(folder.path(), "run", &other).1, printed);
 }
 
 #[test]
@@ -139,7 +186,7 @@ fn an_evaluation_is_known_again_from_another_working_directory() {
     let answers = || fs_err::read(folder.path().join("answers/responses.jsonl")).unwrap();
     evaluate(folder.path(), "", &[]);
     let before = answers();
-    evaluate(&elsewhere, "../", &["--resume"]);
-    evaluate(&elsewhere, &format!("{}/", folder.path().display()), &["--resume"]);
+    evaluate(&elsewhere, "../", &[]);
+    evaluate(&elsewhere, &format!("{}/", folder.path().display()), &[]);
     assert!(answers() == before, "other responses from another working directory");
 }

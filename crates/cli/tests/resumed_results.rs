@@ -1,5 +1,4 @@
-//! `scruple generate --resume` and `scruple score --resume`: a file of results is gone on with as it was begun, or not
-//! at all.
+//! `scruple generate` and `scruple score` called again: a file of results is resumed as it was begun, or not at all.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -51,11 +50,11 @@ fn done(folder: &TempDir, command: &str, more: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Checks that going on so is refused by the setting's name, and changes nothing.
+/// Checks that resuming so is refused by the setting's name, and changes nothing.
 #[track_caller]
 fn refused(folder: &TempDir, command: &str, more: &[&str], message: &str) {
     let before = text(folder);
-    let output = scruple(folder, command, &[more, &["--resume"]].concat());
+    let output = scruple(folder, command, more);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains(message), "{stderr}");
@@ -73,7 +72,7 @@ fn tear(folder: &TempDir) {
 }
 
 #[test]
-fn completions_are_gone_on_with_as_they_were_begun() {
+fn completions_are_resumed_as_they_were_begun() {
     let folder = folder();
     let begun = ["--temperature", "1", "--seed", "7"];
     done(&folder, "generate", &begun);
@@ -82,59 +81,51 @@ fn completions_are_gone_on_with_as_they_were_begun() {
     for (more, message) in [
         (
             &["--seed", "7"][..],
-            "`temperature` differs from the run's: expected 1.0, got 0.0",
+            "`sampling.temperature` differs from the run's: expected 1.0, got 0.0",
         ),
         (
             &["--temperature", "1"],
-            "`seed` differs from the run's: expected 7, got 0",
+            "`sampling.seed` differs from the run's: expected 7, got 0",
         ),
         (
-            &["--temperature", "1", "--seed", "7", "--top-p", "0.5"],
-            "`top_p` differs from the run's: expected 1.0, got 0.5",
+            &["--temperature", "1", "--seed", "7", "sampling.top_p=0.5"],
+            "`sampling.top_p` differs from the run's: expected 1.0, got 0.5",
         ),
         (
             &["--temperature", "1", "--seed", "7", "--max-new-tokens", "4"],
-            "`max_new_tokens` differs from the run's: expected 3, got 4",
+            "`sampling.max_new_tokens` differs from the run's: expected 3, got 4",
         ),
         (
-            &["--temperature", "1", "--seed", "7", "--ignore-eos"],
-            "`ignore_eos` differs from the run's: expected false, got true",
+            &["--temperature", "1", "--seed", "7", "sampling.ignore_eos=true"],
+            "`sampling.ignore_eos` differs from the run's: expected false, got true",
         ),
         (
             &["--temperature", "1", "--seed", "7", "--adapter", &fixture("adapter")],
-            "`adapter` differs from the run's: expected null, got ",
+            "`model.adapter` differs from the run's: expected null, got ",
         ),
         (
             &["--temperature", "1", "--seed", "7", "--model", "another"],
-            "out.jsonl.settings.json: `model` differs from the run's: expected ",
+            "out.jsonl.settings.json: `model.path` differs from the run's: expected ",
         ),
     ] {
         refused(&folder, "generate", more, message);
     }
-    done(
-        &folder,
-        "generate",
-        &[&begun[..], &["--resume", "--batch-size", "1"]].concat(),
-    );
+    done(&folder, "generate", &[&begun[..], &["sampling.batch_size=1"]].concat());
     assert_eq!(text(&folder), whole);
-    done(
-        &folder,
-        "generate",
-        &[&begun[..], &["--resume", "--num-samples", "2"]].concat(),
-    );
+    done(&folder, "generate", &[&begun[..], &["--num-samples", "2"]].concat());
     assert!(text(&folder).starts_with(&whole));
     assert_eq!(text(&folder).lines().count(), 4);
+    done(&folder, "generate", &["--restart"]);
     done(&folder, "generate", &[]);
-    done(&folder, "generate", &["--resume"]);
     assert_eq!(
         text(&folder).lines().count(),
         2,
-        "what is begun anew has settings of its own"
+        "what is started over has settings of its own"
     );
 }
 
 #[test]
-fn scores_are_gone_on_with_as_they_were_begun() {
+fn scores_are_resumed_as_they_were_begun() {
     let folder = folder();
     done(&folder, "score", &[]);
     let whole = text(&folder);
@@ -142,8 +133,8 @@ fn scores_are_gone_on_with_as_they_were_begun() {
     refused(
         &folder,
         "score",
-        &["--max-pixels", "100000"],
-        "`max_pixels` differs from the run's: expected null, got 100000",
+        &["model.max_pixels=100000"],
+        "`model.max_pixels` differs from the run's: expected null, got 100000",
     );
     refused(
         &folder,
@@ -151,7 +142,7 @@ fn scores_are_gone_on_with_as_they_were_begun() {
         &[],
         "`command` differs from the run's: expected \"score\", got \"generate\"",
     );
-    done(&folder, "score", &["--resume"]);
+    done(&folder, "score", &[]);
     assert_eq!(text(&folder), whole);
     fs_err::remove_file(folder.path().join("out.jsonl.settings.json")).unwrap();
     let message =
@@ -172,11 +163,4 @@ fn nothing_is_kept_beside_a_pipe() {
         .collect();
     assert_eq!(ids, ["a", "b"]);
     assert!(!Path::new("/dev/stdout.settings.json").exists());
-    let output = scruple(&folder, "score", &["--out", "/dev/stdout", "--resume"]);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(
-        stderr.contains("/dev/stdout: expected a file to go on with, got a pipe or a device"),
-        "{stderr}"
-    );
 }

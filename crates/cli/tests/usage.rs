@@ -96,14 +96,25 @@ fn wrong_usage_ends_with_2_and_a_suggestion() {
 #[test]
 fn sampling_settings_out_of_range_are_wrong_usage() {
     let call = ["generate", "--model", "m", "--data", "d.jsonl", "--out", "o.jsonl"];
-    for (flag, value, expected) in [
-        ("--temperature", "-1", "a number of at least 0, got -1"),
-        ("--top-p", "0", "a number above 0, at most 1, got 0"),
-        ("--max-new-tokens", "0", "at least 1, got 0"),
+    for (typed, origin, expected) in [
+        (
+            "--temperature=-1",
+            "--temperature -1",
+            "`sampling.temperature`: expected a number of at least 0, got -1",
+        ),
+        (
+            "--max-new-tokens=0",
+            "--max-new-tokens 0",
+            "`sampling.max_new_tokens`: expected at least 1, got 0",
+        ),
+        (
+            "sampling.top_p=0",
+            "override `sampling.top_p=0`",
+            "`sampling.top_p`: expected a number above 0, at most 1, got 0",
+        ),
     ] {
-        let assigned = format!("{flag}={value}");
-        let arguments = [&call[..], &[assigned.as_str()]].concat();
-        check_failure(&[], &arguments, 2, &format!("error: {flag}: expected {expected}"));
+        let arguments = [&call[..], &[typed]].concat();
+        check_failure(&[], &arguments, 2, &format!("error: {origin}: {expected}"));
     }
 }
 

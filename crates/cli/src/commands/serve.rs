@@ -8,9 +8,9 @@ use clap::Args;
 use engine::Trainable;
 use serve::chat::{self, Capacity, KvCacheSettings, Limits, Notice, Operator, Settings};
 
-use crate::arguments::{ModelArguments, SettingsArguments};
-use crate::config::required;
-use crate::config::tables::ModelSettings;
+use crate::arguments::{ModelArguments, SettingsArguments, flag};
+use crate::config::tables::{ServeSettings, ServeTable};
+use crate::config::{Override, required};
 use crate::context::Context;
 use crate::errors::{Failure, Result};
 use crate::interrupt;
@@ -50,51 +50,112 @@ pub struct Arguments {
     settings: SettingsArguments,
     #[command(flatten)]
     model: ModelArguments,
-    /// The address to listen on; another than this machine's own opens the server to the network
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    host: String,
-    /// The port to listen on; 0 takes one that is free
-    #[arg(long, value_name = "PORT", default_value_t = 8000)]
-    port: u16,
-    /// What clients must send as `Authorization: Bearer KEY`
+    /// The address to listen on, another than this machine's own opens the server to the network; short for
+    /// `serve.host=…` [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// The port to listen on, 0 takes a free one; short for `serve.port=…` [default: 8000]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// What clients must send as `Authorization: Bearer KEY`; no setting, so that no file holds it
     #[arg(long, value_name = "KEY", env = "SCRUPLE_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
-    /// What clients call the model [default: --model as typed]
+    /// What clients call the model; short for `serve.served_model_name=…` [default: --model as typed]
     #[arg(long, value_name = "NAME")]
     served_model_name: Option<String>,
-    /// Sequences computed at once; bounds `n`
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    max_num_seqs: usize,
-    /// Tokens of prompts computed between two steps of the others; longer prompts are prefilled in chunks
-    #[arg(long, value_name = "N", default_value_t = 2048)]
-    max_num_batched_tokens: usize,
-    /// Tokens that a prompt may have with its completion [default: as many as the model takes and the KV cache holds]
+    /// Sequences computed at once, which bounds `n`; short for `serve.max_num_seqs=…` [default: 64]
+    #[arg(long, value_name = "N")]
+    max_num_seqs: Option<usize>,
+    /// Tokens of prompts computed between two steps of the others, longer prompts are prefilled in chunks; short for
+    /// `serve.max_num_batched_tokens=…` [default: 2048]
+    #[arg(long, value_name = "N")]
+    max_num_batched_tokens: Option<usize>,
+    /// Tokens that a prompt may have with its completion; short for `serve.max_model_len=…` [default: as many as the
+    /// model takes and the KV cache holds]
     #[arg(long, value_name = "N")]
     max_model_len: Option<usize>,
-    /// Memory of the KV cache; requests wait for space in it [default: half of what is left with the model loaded]
+    /// Memory of the KV cache, for space in which requests wait; short for `serve.kv_cache_memory_bytes=…` [default: half
+    /// of what is left with the model loaded]
     #[arg(long, value_name = "BYTES")]
     kv_cache_memory_bytes: Option<usize>,
-    /// Requests that may wait; further ones get 429
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    max_waiting: usize,
-    /// The folder beneath which requests may name image files
+    /// Requests that may wait, further ones get 429; short for `serve.max_waiting=…` [default: 256]
+    #[arg(long, value_name = "N")]
+    max_waiting: Option<usize>,
+    /// The folder beneath which requests may name image files; short for `serve.allowed_local_media_path=…`
     #[arg(long, value_name = "DIR")]
-    allowed_local_media_path: Option<PathBuf>,
-    /// Images a prompt may have
-    #[arg(long, value_name = "JSON", default_value = r#"{"image":16}"#, value_parser = image_limit)]
-    limit_mm_per_prompt: usize,
-    /// Bytes a request may have
-    #[arg(long, value_name = "N", default_value_t = 64 << 20)]
-    max_request_bytes: usize,
-    /// Bytes an image's file may have
-    #[arg(long, value_name = "N", default_value_t = 16 << 20)]
-    max_image_bytes: usize,
-    /// Pixels an image may have
-    #[arg(long, value_name = "N", default_value_t = 32 << 20)]
-    max_image_pixels: u64,
-    /// Seconds that requests under way have to finish when the server should stop
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    shutdown_timeout: u64,
+    allowed_local_media_path: Option<String>,
+    /// Images a prompt may have; short for `serve.limit_mm_per_prompt.image=…` [default: {"image":16}]
+    #[arg(long, value_name = "JSON", value_parser = image_limit)]
+    limit_mm_per_prompt: Option<usize>,
+    /// Bytes a request may have; short for `serve.max_request_bytes=…` [default: 67108864]
+    #[arg(long, value_name = "N")]
+    max_request_bytes: Option<usize>,
+    /// Bytes an image's file may have; short for `serve.max_image_bytes=…` [default: 16777216]
+    #[arg(long, value_name = "N")]
+    max_image_bytes: Option<usize>,
+    /// Pixels an image may have; short for `serve.max_image_pixels=…` [default: 33554432]
+    #[arg(long, value_name = "N")]
+    max_image_pixels: Option<u64>,
+    /// Seconds that requests under way have to finish when the server should stop; short for
+    /// `serve.shutdown_timeout=…` [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    shutdown_timeout: Option<u64>,
+}
+
+impl Arguments {
+    /// The settings that they are short for.
+    fn flags(&self) -> Vec<Option<Override>> {
+        let mut flags = Vec::from(self.model.flags());
+        flags.extend([
+            flag("--host", &["serve", "host"], self.host.as_ref()),
+            flag("--port", &["serve", "port"], self.port),
+            flag(
+                "--served-model-name",
+                &["serve", "served_model_name"],
+                self.served_model_name.as_ref(),
+            ),
+            flag("--max-num-seqs", &["serve", "max_num_seqs"], self.max_num_seqs),
+            flag(
+                "--max-num-batched-tokens",
+                &["serve", "max_num_batched_tokens"],
+                self.max_num_batched_tokens,
+            ),
+            flag("--max-model-len", &["serve", "max_model_len"], self.max_model_len),
+            flag(
+                "--kv-cache-memory-bytes",
+                &["serve", "kv_cache_memory_bytes"],
+                self.kv_cache_memory_bytes,
+            ),
+            flag("--max-waiting", &["serve", "max_waiting"], self.max_waiting),
+            flag(
+                "--allowed-local-media-path",
+                &["serve", "allowed_local_media_path"],
+                self.allowed_local_media_path.as_ref(),
+            ),
+            flag(
+                "--limit-mm-per-prompt",
+                &["serve", "limit_mm_per_prompt", "image"],
+                self.limit_mm_per_prompt,
+            ),
+            flag(
+                "--max-request-bytes",
+                &["serve", "max_request_bytes"],
+                self.max_request_bytes,
+            ),
+            flag("--max-image-bytes", &["serve", "max_image_bytes"], self.max_image_bytes),
+            flag(
+                "--max-image-pixels",
+                &["serve", "max_image_pixels"],
+                self.max_image_pixels,
+            ),
+            flag(
+                "--shutdown-timeout",
+                &["serve", "shutdown_timeout"],
+                self.shutdown_timeout,
+            ),
+        ]);
+        flags
+    }
 }
 
 /// vLLM's way to say it: `{"image": N}`.
@@ -111,46 +172,46 @@ fn image_limit(text: &str) -> Result<usize, String> {
 
 /// Runs the command.
 ///
-/// Errors: of usage for a setting that cannot be used or an address that cannot be had, of interruption when requests
-/// were truncated, and whatever opening the model meets.
+/// Errors: of settings for one that cannot be used or an address that cannot be had, of interruption when requests were
+/// truncated, and whatever opening the model meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
-    check(arguments)?;
-    let table = arguments
-        .settings
-        .load::<ModelSettings>(arguments.model.flags())?
-        .settings
-        .model;
+    let loaded = arguments.settings.load::<ServeSettings>(arguments.flags())?;
+    let ServeSettings { model: table, serve } = &loaded.settings;
+    loaded.check(serve.validate("serve"))?;
+    if arguments.api_key.as_deref() == Some("") {
+        return Err(Failure::settings("--api-key: expected a key, got an empty one"));
+    }
     let path = required(table.path.as_ref(), "model.path")?;
     let settings = Settings {
-        model_name: match &arguments.served_model_name {
+        model_name: match &serve.served_model_name {
             Some(name) => name.clone(),
             None => path.display().to_string(),
         },
         api_key: arguments.api_key.clone(),
-        max_waiting: arguments.max_waiting,
-        max_request_bytes: arguments.max_request_bytes,
+        max_waiting: serve.max_waiting,
+        max_request_bytes: serve.max_request_bytes,
     };
     let limits = Limits {
-        images_per_prompt: arguments.limit_mm_per_prompt,
-        image_bytes: arguments.max_image_bytes,
-        image_pixels: arguments.max_image_pixels,
-        media_root: media_root(arguments)?,
+        images_per_prompt: serve.limit_mm_per_prompt.image,
+        image_bytes: serve.max_image_bytes,
+        image_pixels: serve.max_image_pixels,
+        media_root: media_root(serve)?,
     };
     let capacity = Capacity {
-        max_sequences: arguments.max_num_seqs,
-        max_prompt_tokens: arguments.max_num_batched_tokens,
+        max_sequences: serve.max_num_seqs,
+        max_prompt_tokens: serve.max_num_batched_tokens,
         kv_cache: KvCacheSettings {
-            max_model_len: arguments.max_model_len,
-            bytes: arguments.kv_cache_memory_bytes,
+            max_model_len: serve.max_model_len,
+            bytes: serve.kv_cache_memory_bytes,
         },
     };
-    let engine = model::open(&table, Trainable::Frozen, 0, context.global.device)?;
+    let engine = model::open(table, Trainable::Frozen, 0, context.global.device)?;
     let (model, processor) = engine.into_parts();
     let longest = model.config().text.max_position_embeddings;
     let server = chat::build((model, processor), settings, limits, capacity)?;
-    warn_of_short_cache(arguments, server.max_model_len(), longest);
-    warn_of_open_address(arguments);
-    let shutdown_timeout = Duration::from_secs(arguments.shutdown_timeout);
+    warn_of_short_cache(serve, server.max_model_len(), longest);
+    warn_of_open_address(&serve.host, arguments.api_key.is_some());
+    let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout);
     let operator = Operator {
         should_stop: &interrupt::requested,
         notify: &|notice| match notice {
@@ -163,31 +224,14 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     };
     Ok(chat::run(
         &server,
-        (&arguments.host, arguments.port),
+        (&serve.host, serve.port),
         shutdown_timeout,
         &operator,
     )?)
 }
 
-fn check(arguments: &Arguments) -> Result<(), Failure> {
-    let counts = [
-        ("--max-num-seqs", arguments.max_num_seqs),
-        ("--max-num-batched-tokens", arguments.max_num_batched_tokens),
-        ("--max-model-len", arguments.max_model_len.unwrap_or(1)),
-        ("--max-waiting", arguments.max_waiting),
-        ("--max-request-bytes", arguments.max_request_bytes),
-    ];
-    if let Some((flag, _)) = counts.iter().find(|(_, count)| *count == 0) {
-        return Err(Failure::settings(format!("{flag}: expected at least 1, got 0")));
-    }
-    if arguments.api_key.as_deref() == Some("") {
-        return Err(Failure::settings("--api-key: expected a key, got an empty one"));
-    }
-    Ok(())
-}
-
-fn media_root(arguments: &Arguments) -> Result<Option<PathBuf>, Failure> {
-    let Some(folder) = &arguments.allowed_local_media_path else {
+fn media_root(serve: &ServeTable) -> Result<Option<PathBuf>> {
+    let Some(folder) = &serve.allowed_local_media_path else {
         return Ok(None);
     };
     match fs_err::canonicalize(folder) {
@@ -200,8 +244,8 @@ fn media_root(arguments: &Arguments) -> Result<Option<PathBuf>, Failure> {
 }
 
 /// Warns when the KV cache is smaller than the model's longest sequence.
-fn warn_of_short_cache(arguments: &Arguments, most: usize, longest: usize) {
-    if arguments.max_model_len.is_none() && most < longest {
+fn warn_of_short_cache(serve: &ServeTable, most: usize, longest: usize) {
+    if serve.max_model_len.is_none() && most < longest {
         eprintln!(
             "warning: the KV cache has space for {most} tokens a sequence, of the model's {longest}: \
              --kv-cache-memory-bytes gives it more"
@@ -210,16 +254,9 @@ fn warn_of_short_cache(arguments: &Arguments, most: usize, longest: usize) {
 }
 
 /// Warns when others than this machine can send requests and no key keeps them out.
-fn warn_of_open_address(arguments: &Arguments) {
-    let is_own = arguments.host == "localhost"
-        || arguments
-            .host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-    if !is_own && arguments.api_key.is_none() {
-        eprintln!(
-            "warning: anyone who can reach {} can send requests: --api-key keeps others out",
-            arguments.host
-        );
+fn warn_of_open_address(host: &str, has_key: bool) {
+    let is_own = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if !is_own && !has_key {
+        eprintln!("warning: anyone who can reach {host} can send requests: --api-key keeps others out");
     }
 }

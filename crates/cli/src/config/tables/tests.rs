@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use align::judge;
 use endpoint::RoleSettings;
 use serde::de::DeserializeOwned;
 
@@ -35,12 +36,13 @@ fn every_file_in_configs_says_the_defaults() {
     check::<EvalSettings>("eval.toml", &["model.path", "data.path"]);
     check::<GenerateSettings>("generate.toml", &["model.path", "data.prompts"]);
     check::<ScoreSettings>("score.toml", &["model.path", "data.dialogues"]);
+    check::<ServeSettings>("serve.toml", &["model.path"]);
     check::<ReportSettings>("report.toml", &[]);
     check::<BaseSettings>("base.toml", &[]);
     let files = fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")).unwrap();
     assert_eq!(
         files.count(),
-        10 + FORGES.len() + MIRAGE.len() + SAFER.len(),
+        11 + FORGES.len() + MIRAGE.len() + SAFER.len(),
         "a file in configs/ is not checked here"
     );
 }

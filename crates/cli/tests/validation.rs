@@ -155,7 +155,7 @@ fn a_dry_run_of_reinforcement_counts_prompts_and_responses() {
         "samples     3 that can be trained, 4 that cannot",
         "steps       2 of 2 prompts with 4 responses each",
         "responses: at most 100 tokens each",
-        "keys and values while sampling",
+        "KV cache while sampling",
         "sampling: ",
     ] {
         assert!(table.contains(line), "no `{line}` in\n{table}");
