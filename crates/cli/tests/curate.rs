@@ -305,7 +305,7 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
     );
     assert_eq!(
         (&dropped[1]["id"], &dropped[1]["cause"]["by"]),
-        (&json!("seen"), &json!("picture"))
+        (&json!("seen"), &json!("image"))
     );
     let summary = lines_of_summary(folder.path(), "run");
     assert_eq!(summary["dropped"]["contaminated"], 2);

@@ -105,7 +105,7 @@ fn sampling_settings_out_of_range_are_wrong_usage() {
         (
             "--max-new-tokens=0",
             "--max-new-tokens 0",
-            "`sampling.max_new_tokens`: expected at least 1, got 0",
+            "`sampling.max_new_tokens`: expected a whole number of at least 1, got 0",
         ),
         (
             "sampling.top_p=0",
