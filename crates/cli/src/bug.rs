@@ -1,4 +1,4 @@
-//! The last net: a panic anywhere becomes a message that asks for a report, with its own exit code.
+//! A panic anywhere becomes a message that asks for a report, with its own exit code.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,7 +49,7 @@ impl Bug {
 
 impl std::fmt::Display for Bug {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        writeln!(formatter, "error: a fault of scruple itself: {}", self.message)?;
+        writeln!(formatter, "error: a bug in scruple: {}", self.message)?;
         write!(
             formatter,
             "\nhint: please report it with the command that led here; RUST_BACKTRACE=1 adds where it happened.\n      \
@@ -67,7 +67,7 @@ mod tests {
         let bug = catch(|| -> () { panic!("the sum of {} parts", 3) }).expect_err("the panic was caught");
         assert!(
             bug.to_string()
-                .starts_with("error: a fault of scruple itself: the sum of 3 parts ("),
+                .starts_with("error: a bug in scruple: the sum of 3 parts ("),
             "{bug}"
         );
         assert!(bug.to_string().contains("bug.rs:"), "{bug}");

@@ -46,11 +46,15 @@ Step by step, each with commented settings in configs/:
   scruple judge --responses r.jsonl --judge-url URL --judge-model NAME --out verdicts.jsonl
   scruple report out/demo
 
+Every command takes --config FILE and KEY=VALUE; flags such as --model are short for single settings, and each flag's help
+says which. A command that is called again resumes where it stopped, and prints its result again once it is done; --restart
+starts over.
+
 Exit codes:
-  0  done                               5  the engine failed, or numbers left the finite
-  1  an error of no other kind          6  stopped on request, work saved: go on with --resume
+  0  done                               5  the engine failed, or a number is not finite
+  1  an error of no other kind          6  stopped on request: the same command resumes
   2  wrong arguments or settings        7  results cannot be written: disk full, no permission
-  3  data that cannot be used          70  a fault of scruple itself
+  3  data that cannot be used          70  a bug in scruple
   4  a model that cannot be used";
 
 /// Align vision-language models for safety.
@@ -80,7 +84,7 @@ pub enum Command {
     Base(base::Arguments),
     /// Fine-tune on safety chains of thought (MIRage)
     Sft(sft::Arguments),
-    /// Make items whose harm shows only when pictures and text are read together (MIS)
+    /// Make items whose harm shows only when images and text are read together (MIS)
     Forge(forge::Arguments),
     /// Look items over on a local page, and keep what you decide
     Review(review::Arguments),

@@ -1,4 +1,4 @@
-//! Data files with what a command asks of each item beyond being one.
+//! Data files, with what a command requires of each item.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use align::types::{Dialogues, Item, Part, Role};
 
 use crate::errors::{Failure, Result};
 
-/// Reads a file of items and checks each; `fault` says what is wrong with an item, or nothing.
+/// Reads a file of items and checks each; `problem` says what is wrong with an item, or nothing.
 ///
-/// Errors: what [`Dialogues`] returns; a [`Failure`] of data naming file, line, item and fault.
-pub fn read_checked(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> Result<Vec<Item>> {
+/// Errors: what [`Dialogues`] returns; a [`Failure`] of data naming file, line, item and problem.
+pub fn read_checked(path: &Path, problem: impl Fn(&Item) -> Option<String>) -> Result<Vec<Item>> {
     let mut items = Vec::new();
-    for_each_checked(Dialogues::open(path)?, path, fault, |item| items.push(item))?;
+    for_each_checked(Dialogues::open(path)?, path, problem, |item| items.push(item))?;
     Ok(items)
 }
 
@@ -19,18 +19,18 @@ pub fn read_checked(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> Res
 /// same memory.
 ///
 /// Errors: those of [`read_checked`].
-pub fn check_each(path: &Path, fault: impl Fn(&Item) -> Option<String>) -> Result {
-    for_each_checked(Dialogues::open(path)?.with_ids_unchecked(), path, fault, drop)
+pub fn check_each(path: &Path, problem: impl Fn(&Item) -> Option<String>) -> Result {
+    for_each_checked(Dialogues::open(path)?.with_ids_unchecked(), path, problem, drop)
 }
 
 fn for_each_checked(
     mut items: Dialogues<Item>,
     path: &Path,
-    fault: impl Fn(&Item) -> Option<String>,
+    problem: impl Fn(&Item) -> Option<String>,
     mut take: impl FnMut(Item),
 ) -> Result {
     while let Some(item) = items.next().transpose()? {
-        if let Some(problem) = fault(&item) {
+        if let Some(problem) = problem(&item) {
             let (path, line) = (path.display(), items.line());
             return Err(Failure::data(format!("{path}:{line}: item `{}`: {problem}", item.id)));
         }
@@ -68,8 +68,11 @@ fn line_of(file: &Path, id: &str) -> Option<usize> {
 ///
 /// Errors: of usage naming both.
 pub fn check_apart(data: &Path, out: &Path) -> Result<(), Failure> {
-    let whole = |path: &Path| fs_err::canonicalize(path).ok();
-    if whole(data).is_none_or(|data| whole(out) != Some(data)) {
+    let same = match (fs_err::canonicalize(data), fs_err::canonicalize(out)) {
+        (Ok(data), Ok(out)) => data == out,
+        _ => false,
+    };
+    if !same {
         return Ok(());
     }
     let problem = format!(
@@ -86,10 +89,10 @@ pub fn without_truth(item: &Item) -> Option<String> {
         .then(|| "expected a field `truth` for the judge, got none".to_owned())
 }
 
-/// What is wrong with a sample that is to be learnt: it must end with the assistant's message.
+/// What is wrong with a sample that is to be learned: it must end with the assistant's message.
 pub fn without_reply(item: &Item) -> Option<String> {
     let speaker = match item.messages.last()?.role {
-        Role::Assistant => return picture_in_reply(item),
+        Role::Assistant => return image_in_reply(item),
         Role::User => "user's",
         Role::System => "system's",
     };
@@ -98,16 +101,21 @@ pub fn without_reply(item: &Item) -> Option<String> {
     ))
 }
 
-/// A reply is learnt and scored as text, so that a picture in it would be lost.
-fn picture_in_reply(item: &Item) -> Option<String> {
+/// A reply is learned and scored as text, so that an image in it would be lost.
+fn image_in_reply(item: &Item) -> Option<String> {
     let reply = item.messages.last()?;
-    let has_picture = reply.content.iter().any(|part| matches!(part, Part::Image { .. }));
-    has_picture.then(|| "expected text alone in the assistant's message, got a picture".to_owned())
+    let has_image = reply.content.iter().any(|part| matches!(part, Part::Image { .. }));
+    has_image.then(|| "expected text alone in the assistant's message, got an image".to_owned())
 }
 
 /// The line of each item, counted from one: blank lines hold none.
 pub fn lines_of_items(path: &Path) -> std::io::Result<Vec<usize>> {
     let text = fs_err::read_to_string(path)?;
-    let filled = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    Ok(filled.map(|(line, _)| line + 1).collect())
+    let mut numbers = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if !line.trim().is_empty() {
+            numbers.push(index + 1);
+        }
+    }
+    Ok(numbers)
 }

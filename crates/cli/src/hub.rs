@@ -26,7 +26,7 @@ const BRANCH: &str = "main";
 pub enum Kind {
     /// A model.
     Model,
-    /// A model's shape, tokenizer, template and picture settings: all that is read of it but weights.
+    /// A model's shape, tokenizer, template and image settings: all that is read of it but weights.
     Description,
     /// A LoRA adapter in PEFT layout.
     Adapter,
@@ -75,8 +75,10 @@ fn repository_name(path: &Path) -> Option<String> {
     let [Component::Normal(_), Component::Normal(_)] = path.components().collect::<Vec<_>>()[..] else {
         return None;
     };
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
-    (text.chars().all(is_plain) && text.matches('/').count() == 1).then(|| text.to_owned())
+    let is_plain = text
+        .chars()
+        .all(|letter| letter.is_ascii_alphanumeric() || "-_./".contains(letter));
+    (is_plain && text.matches('/').count() == 1).then(|| text.to_owned())
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -112,27 +114,32 @@ fn endpoint() -> String {
 }
 
 fn token() -> Option<String> {
-    let of_login = || fs_err::read_to_string(home().ok()?.join("token")).ok();
-    let token = variable("HF_TOKEN").or_else(of_login)?;
+    let token = match variable("HF_TOKEN") {
+        Some(token) => token,
+        // What `hf auth login` leaves.
+        None => fs_err::read_to_string(home().ok()?.join("token")).ok()?,
+    };
     Some(token.trim().to_owned()).filter(|token| !token.is_empty())
 }
 
 /// The snapshot of the branch, if the cache holds all of it that is read.
 fn cached(cache: &Cache, repository: &str, kind: Kind) -> Option<PathBuf> {
     let snapshot = begun(cache, repository, kind)?;
-    let has = |file: &str| snapshot.join(file).exists();
-    // A model without a tokenizer is whole where the hub has none; what is missing is told when it is opened.
-    let has_weights = || match shards(&snapshot) {
-        Some(shards) => shards.iter().all(|shard| has(shard)),
-        None => has(WEIGHTS_FILE),
-    };
+    // A model without a tokenizer is whole where the hub has none; what is missing is reported when it is opened.
     let is_whole = match kind {
-        Kind::Adapter => has(ADAPTER_WEIGHTS_FILE),
-        Kind::Model => has_weights(),
+        Kind::Adapter => snapshot.join(ADAPTER_WEIGHTS_FILE).exists(),
+        Kind::Model => has_weights(&snapshot),
         // `config.json` is fetched after the others here, but alone by tools that look for no more.
-        Kind::Description => has_weights() || has_processor(&snapshot),
+        Kind::Description => has_weights(&snapshot) || has_processor(&snapshot),
     };
     is_whole.then_some(snapshot)
+}
+
+fn has_weights(snapshot: &Path) -> bool {
+    match shards(snapshot) {
+        Some(shards) => shards.iter().all(|shard| snapshot.join(shard).exists()),
+        None => snapshot.join(WEIGHTS_FILE).exists(),
+    }
 }
 
 /// The snapshot of the branch, if the cache holds the file that says what it is.

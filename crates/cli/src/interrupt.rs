@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks the running command to save and stop, the second ends the process at once.
+//! Ctrl-C: the first makes the running command save and stop, the second ends the process at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

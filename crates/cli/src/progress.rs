@@ -1,4 +1,4 @@
-//! How far a command is: bars on a terminal, plain lines elsewhere, nothing when asked to be quiet. Always on standard
+//! How far a command is: bars on a terminal, plain lines elsewhere, nothing with `--quiet`. Always on standard
 //! error, so that standard output holds data alone.
 
 use std::io::IsTerminal;
@@ -12,15 +12,15 @@ use crate::interrupt;
 /// Without a terminal, lines come no more often than this, beside the first and the last of a stage.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Draws the progress of rooms.
+/// Shows progress.
 pub enum ConsoleProgress {
-    /// Draws nothing.
+    /// Shows nothing.
     Quiet,
-    /// Draws a bar.
+    /// Shows a bar.
     Bar {
         /// The bar of the stage now running.
         bar: Option<ProgressBar>,
-        /// Whether bars may be coloured.
+        /// Whether bars may be colored.
         color: bool,
     },
     /// Prints lines.
@@ -28,7 +28,7 @@ pub enum ConsoleProgress {
 }
 
 impl ConsoleProgress {
-    /// The drawing that fits: quiet if asked, bars on a terminal, lines otherwise.
+    /// Quiet if requested, bars on a terminal, lines otherwise.
     pub fn new(quiet: bool, color: bool) -> Self {
         if quiet {
             Self::Quiet
@@ -99,21 +99,21 @@ impl Progress for ConsoleProgress {
 }
 
 fn new_bar(stage: &str, total: usize, color: bool) -> ProgressBar {
-    let bar = if color { "{bar:24.cyan/dim}" } else { "{bar:24}" };
-    let (drawn, template) = if total == 0 {
+    let style = if color { "{bar:24.cyan/dim}" } else { "{bar:24}" };
+    let (bar, template) = if total == 0 {
         let template = "{prefix:<22} {spinner} {pos} {per_sec}  {msg}".to_owned();
         (ProgressBar::no_length(), template)
     } else {
-        let template = format!("{{prefix:<22}} {bar} {{pos}}/{{len}} {{per_sec}}, {{eta}} left  {{msg}}");
+        let template = format!("{{prefix:<22}} {style} {{pos}}/{{len}} {{per_sec}}, {{eta}} left  {{msg}}");
         (ProgressBar::new(total as u64), template)
     };
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let drawn = drawn.with_style(style).with_prefix(stage.to_owned());
-    drawn.enable_steady_tick(Duration::from_millis(200));
-    drawn
+    let bar = bar.with_style(style).with_prefix(stage.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
-/// A stage as lines tell of it.
+/// A stage as lines show it.
 pub struct Stage {
     name: String,
     total: usize,

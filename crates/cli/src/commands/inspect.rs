@@ -19,7 +19,7 @@ wrong with the folder.
 Example:
   scruple inspect --model models/Qwen2.5-VL-3B-Instruct";
 
-/// Describe a model's folder: family, sizes, types, parameters, tokens of a picture, and what is wrong with it.
+/// Describe a model's folder: family, sizes, types, parameters, tokens of an image, and what is wrong with it.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -61,63 +61,44 @@ pub fn run(arguments: &Arguments, context: &Context) -> Result {
 }
 
 fn text(found: &Inspection) -> String {
-    let mut lines = String::new();
-    let mut line = |name: &str, value: String| lines.push_str(&format!("{name:<12}{value}\n"));
-    line("family", found.family.clone().unwrap_or_else(|| "unknown".to_owned()));
+    let mut lines = vec![("family", found.family.clone().unwrap_or_else(|| "unknown".to_owned()))];
     if let (Some(layers), Some(width), Some(heads), Some(kv_heads)) = (
         found.num_hidden_layers,
         found.hidden_size,
         found.num_attention_heads,
         found.num_key_value_heads,
     ) {
-        line(
-            "text",
-            format!("{layers} layers, {width} wide, {heads} heads, {kv_heads} key heads"),
-        );
+        let text = format!("{layers} layers, {width} wide, {heads} heads, {kv_heads} key heads");
+        lines.push(("text", text));
     }
     if let (Some(vocab_size), Some(longest)) = (found.vocab_size, found.max_position_embeddings) {
-        line(
-            "tokens",
-            format!(
-                "{} in the vocabulary, {} at most",
-                grouped(vocab_size),
-                grouped(longest)
-            ),
-        );
+        let (vocab_size, longest) = (grouped(vocab_size), grouped(longest));
+        lines.push(("tokens", format!("{vocab_size} in the vocabulary, {longest} at most")));
     }
     for (name, bytes) in &found.bytes_by_type {
         let files = found.weight_files;
-        line(
-            "weights",
-            format!("{name}, {} in {files} file{}", megabytes(*bytes), plural(files)),
-        );
+        let text = format!("{name}, {} in {files} file{}", megabytes(*bytes), plural(files));
+        lines.push(("weights", text));
     }
     if !found.parameters.is_empty() {
         let total: u64 = found.parameters.values().sum();
-        line("parameters", grouped(total as usize));
+        lines.push(("parameters", grouped(total as usize)));
         for (group, count) in &found.parameters {
-            line("", format!("{group}: {}", grouped(*count as usize)));
+            lines.push(("", format!("{group}: {}", grouped(*count as usize))));
         }
     }
-    for (index, picture) in found.image_tokens.iter().enumerate() {
-        let name = if index == 0 { "pictures" } else { "" };
-        line(
-            name,
-            format!(
-                "{} x {}: {} tokens",
-                picture.width,
-                picture.height,
-                grouped(picture.tokens)
-            ),
-        );
+    for (index, image) in found.image_tokens.iter().enumerate() {
+        let tokens = grouped(image.tokens);
+        let text = format!("{} x {}: {tokens} tokens", image.width, image.height);
+        lines.push((if index == 0 { "images" } else { "" }, text));
     }
     if found.problems.is_empty() {
-        line("problems", "none".to_owned());
+        lines.push(("problems", "none".to_owned()));
     }
     for (index, problem) in found.problems.iter().enumerate() {
-        line(if index == 0 { "problems" } else { "" }, problem.clone());
+        lines.push((if index == 0 { "problems" } else { "" }, problem.clone()));
     }
-    lines
+    lines.iter().map(|(name, text)| format!("{name:<12}{text}\n")).collect()
 }
 
 fn plural(count: usize) -> &'static str {

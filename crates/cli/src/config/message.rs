@@ -2,7 +2,7 @@
 
 use super::suggest::nearest;
 
-/// Explains one fault. `key` is the dotted key it stands at, `known` every key there is.
+/// Explains one error. `key` is the dotted key it stands at, `known` every key there is.
 ///
 /// Returns the problem and, where there is one, a hint.
 pub fn explain(reason: &str, key: &str, known: &[String]) -> (String, Option<String>) {
@@ -44,14 +44,12 @@ fn unknown_key(rest: &str, key: &str, known: &[String]) -> (String, Option<Strin
         [only] => format!("expected `{only}`"),
         several => format!("expected one of `{}`", several.join("`, `")),
     };
-    let elsewhere = || {
-        known
-            .iter()
-            .find(|known| known.ends_with(&format!(".{field}")) && **known != dotted)
-    };
     let hint = match nearest(&field, choices.iter().map(String::as_str)) {
         Some(choice) => Some(format!("did you mean `{prefix}{choice}`?")),
-        None => elsewhere().map(|found| format!("there is a key `{found}`; did you mean that?")),
+        None => known
+            .iter()
+            .find(|known| known.ends_with(&format!(".{field}")) && **known != dotted)
+            .map(|found| format!("there is a key `{found}`; did you mean that?")),
     };
     (format!("unknown key `{dotted}`: {expected}"), hint)
 }

@@ -1,5 +1,5 @@
-//! Settings as runs record them: files and folders as [`seen_from`] the run's folder, so that it may be moved, and gone
-//! on with from any working directory.
+//! Settings as runs record them: files and folders as [`seen_from`] the run's folder, so that it may be moved, and
+//! resumed from any working directory.
 
 use std::path::{Path, PathBuf};
 
@@ -10,18 +10,13 @@ use super::tables::{ModelTable, RlData, RlSettings, SftData, SftSettings};
 impl ModelTable {
     /// The same as records name it. A name on the hub stays.
     pub fn seen_from(&self, folder: &Path) -> Self {
-        let on_this_machine = |path: &PathBuf| {
+        let mut seen = self.clone();
+        for path in [&mut seen.path, &mut seen.adapter].into_iter().flatten() {
             if path.exists() {
-                seen_from(path, folder)
-            } else {
-                path.clone()
+                *path = seen_from(path, folder);
             }
-        };
-        Self {
-            path: self.path.as_ref().map(on_this_machine),
-            adapter: self.adapter.as_ref().map(on_this_machine),
-            ..self.clone()
         }
+        seen
     }
 }
 

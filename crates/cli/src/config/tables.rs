@@ -63,7 +63,7 @@ pub struct SftData {
     pub general: Option<PathBuf>,
     /// The largest share of samples that may be left out because they cannot be trained; more end the run.
     pub max_rejected: f64,
-    /// A folder for the features of a frozen vision tower's pictures, which later runs find there.
+    /// A folder for the features of a frozen vision tower's images, which later runs find there.
     pub image_feature_cache: Option<PathBuf>,
     /// The most that folder may hold, in gigabytes.
     pub image_feature_cache_gb: f64,
@@ -133,11 +133,11 @@ pub struct RlSettings {
     pub data: RlData,
     /// What is trained: the weights by group, or an adapter.
     pub train: Trainable,
-    /// How responses are drawn and corrected.
+    /// How responses are sampled and corrected.
     pub rollout: RolloutConfig,
     /// How they are rewarded.
     pub reward: Rubric,
-    /// How judges are asked, where there are any.
+    /// How judges are called, where there are any.
     pub judge: JudgeConfig,
     /// The judges: every role is one. Where there are none, the exact judge of the miniature world judges.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

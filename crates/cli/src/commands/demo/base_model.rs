@@ -1,4 +1,4 @@
-//! The base model that the program carries with it; `scruple base` makes it anew.
+//! The base model that the program carries with it; `scruple base` makes it from nothing.
 
 use std::path::Path;
 

@@ -14,25 +14,26 @@ const SPLITS: [(&str, &str, &[&str]); 7] = [
     ("general", "general", &["accuracy"]),
 ];
 
-/// Figures by model and split, rates in per cent; a rate is null where nothing was scored.
+/// Figures by model and split, rates in %; a rate is null where nothing was scored.
 pub fn figures(summaries: &[EvalSummary]) -> Map<String, Value> {
-    let of_model = |summary: &EvalSummary| {
-        let splits = SPLITS.iter().filter_map(|(key, name, rates)| {
-            let split = summary.split(name)?;
-            let mut figures: Map<String, Value> = rates
-                .iter()
-                .map(|rate| ((*rate).to_owned(), json!(summary.percent(name, rate))))
-                .collect();
+    let mut models = Map::new();
+    for summary in summaries {
+        let mut splits = Map::new();
+        for (key, name, rates) in SPLITS {
+            let Some(split) = summary.split(name) else {
+                continue;
+            };
+            let mut figures = Map::new();
+            for rate in rates {
+                figures.insert((*rate).to_owned(), json!(summary.percent(name, rate)));
+            }
             figures.insert("n".to_owned(), json!(split.n));
             figures.insert("unscored".to_owned(), json!(split.unscored));
-            Some(((*key).to_owned(), Value::Object(figures)))
-        });
-        Value::Object(splits.collect())
-    };
-    summaries
-        .iter()
-        .map(|summary| (summary.model.clone(), of_model(summary)))
-        .collect()
+            splits.insert(key.to_owned(), Value::Object(figures));
+        }
+        models.insert(summary.model.clone(), Value::Object(splits));
+    }
+    models
 }
 
 /// The most memory this process has held resident, in MiB; none where the system does not say.

@@ -44,7 +44,7 @@ pub struct Recipe {
     pub mirage: Finetuning,
     /// Fine-tuning on refusals, to compare it with.
     pub refusal: Finetuning,
-    /// How many training prompts, drawn by the seed, reinforcement may choose from.
+    /// How many training prompts, sampled by the seed, reinforcement may choose from.
     pub pool: usize,
     /// Whether reinforcement trains on the curated prompts, or on as many of the pool.
     pub curated_prompts: bool,
@@ -75,7 +75,7 @@ pub struct Reinforcement {
     pub curate: CurateConfig,
     /// What is trained.
     pub train: Trainable,
-    /// How responses are drawn and corrected.
+    /// How responses are sampled and corrected.
     pub rollout: RolloutConfig,
     /// How they are rewarded.
     pub reward: Rubric,

@@ -28,7 +28,7 @@ use crate::interrupt;
 use crate::model::{self, Passes};
 use crate::output_folder::OutputFolder;
 
-/// Where picture features are kept while the stages go on, and the gigabytes they may take.
+/// Where image features are kept while the stages run, and the gigabytes they may take.
 const FEATURES: &str = "features";
 const FEATURES_GB: f64 = 1.0;
 
@@ -193,7 +193,7 @@ impl<'a> Demo<'a> {
     }
 
     /// Hazards, their benign twins, and general questions without their labels: as many as the recipe says, in an order
-    /// drawn by the seed.
+    /// shuffled by the seed.
     fn pool(&self) -> Result<Vec<Item>> {
         let mut prompts = read_items(&self.folder.join("world/train.jsonl"))?;
         for mut item in read_items(&self.folder.join("world/labels/general.jsonl"))? {

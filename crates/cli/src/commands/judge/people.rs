@@ -51,28 +51,38 @@ pub fn measure(
     judged: &[Scored],
     by_judge: &[Vec<Scored>],
 ) -> Vec<Measured> {
-    let positive = |scored: &Scored| scored.as_ref().ok().map(|verdict| rubric.is_positive(verdict));
-    let against = |judge: String, says: &mut dyn Iterator<Item = Option<bool>>| {
-        let pairs: Vec<(bool, Option<bool>)> = labeled.iter().map(|labeled| labeled.is_positive).zip(says).collect();
-        Measured {
-            judge,
-            figures: validate(rubric.positive(), &pairs),
-        }
-    };
-    let mut all = vec![against(names.join(", "), &mut judged.iter().map(positive))];
+    let mut all = vec![against(labeled, rubric, names.join(", "), judged)];
     if names.len() > 1 {
         for (index, name) in names.iter().enumerate() {
-            let mut says = by_judge.iter().map(|scored| positive(&scored[index]));
-            all.push(against(name.clone(), &mut says));
+            let of_judge: Vec<Scored> = by_judge.iter().map(|scored| scored[index].clone()).collect();
+            all.push(against(labeled, rubric, name.clone(), &of_judge));
         }
     }
-    let mut by_keywords = labeled.iter().map(|labeled| {
-        let complies = detect_refusal(&labeled.response.response).map(|refusal| refusal == Refusal::Compliance);
+    let mut pairs = Vec::new();
+    for labeled in labeled {
+        let refusal = detect_refusal(&labeled.response.response);
         // An unsafe response is one that complies; a refusal one that does not.
-        complies.map(|complies| complies == (rubric != Rubric::Refusal))
+        let positive = refusal.map(|refusal| (refusal == Refusal::Compliance) == (rubric != Rubric::Refusal));
+        pairs.push((labeled.is_positive, positive));
+    }
+    all.push(Measured {
+        judge: KEYWORDS.to_owned(),
+        figures: validate(rubric.positive(), &pairs),
     });
-    all.push(against(KEYWORDS.to_owned(), &mut by_keywords));
     all
+}
+
+/// A judge's verdicts on labeled responses against people.
+fn against(labeled: &[LabeledResponse], rubric: Rubric, judge: String, scored: &[Scored]) -> Measured {
+    let mut pairs = Vec::new();
+    for (labeled, scored) in labeled.iter().zip(scored) {
+        let positive = scored.as_ref().ok().map(|verdict| rubric.is_positive(verdict));
+        pairs.push((labeled.is_positive, positive));
+    }
+    Measured {
+        judge,
+        figures: validate(rubric.positive(), &pairs),
+    }
 }
 
 /// What a summary says of judges that were measured before.
@@ -100,13 +110,13 @@ impl Elsewhere {
     ///
     /// Errors: a [`Failure`] of data naming the file where it is none, or holds no figures against people.
     pub fn read(path: &Path) -> Result<Self> {
-        let fault = |problem: String| Failure::data(format!("{}: {problem}", path.display()));
+        let shown = path.display();
         let text = fs_err::read_to_string(path).map_err(|error| Failure::data(error.to_string()))?;
-        let read: SummaryFile =
-            serde_json::from_str(&text).map_err(|error| fault(format!("expected the summary of a judge: {error}")))?;
+        let read: SummaryFile = serde_json::from_str(&text)
+            .map_err(|error| Failure::data(format!("{shown}: expected the summary of a judge: {error}")))?;
         if read.validation.is_empty() {
-            let problem = "expected figures against people (`validation`), got none".to_owned();
-            return Err(fault(problem).hint("`scruple judge --labeled SUITE` writes a summary that has them"));
+            let problem = format!("{shown}: expected figures against people (`validation`), got none");
+            return Err(Failure::data(problem).hint("`scruple judge --labeled SUITE` writes a summary that has them"));
         }
         Ok(Self {
             file: path.display().to_string(),
@@ -116,23 +126,19 @@ impl Elsewhere {
         })
     }
 
-    /// Checks that the figures are of these judges, asked in the same words.
+    /// Checks that the figures are of these judges, called with the same prompt.
     ///
     /// Errors: a [`Failure`] of usage naming what differs.
     pub fn check(&self, rubric: Rubric, names: &[String]) -> Result {
-        let differs = |what: &str, expected: &str, got: &str| {
-            let problem = format!("--validation {}: expected {what} {expected}, got {got}", self.file);
-            Failure::settings(problem).hint("a judge's error holds for what it was measured at alone")
-        };
-        if self.rubric != rubric.name() {
-            return Err(differs("figures by the rubric", rubric.name(), &self.rubric));
-        }
-        if self.prompt_hash != rubric.hash() {
-            return Err(differs("the prompt's hash", &rubric.hash(), &self.prompt_hash));
-        }
-        let together = names.join(", ");
-        if self.validation[0].judge != together {
-            return Err(differs("figures of", &together, &self.validation[0].judge));
+        for (what, expected, got) in [
+            ("figures by the rubric", rubric.name().to_owned(), &self.rubric),
+            ("the prompt's hash", rubric.hash(), &self.prompt_hash),
+            ("figures of", names.join(", "), &self.validation[0].judge),
+        ] {
+            if expected != *got {
+                let problem = format!("--validation {}: expected {what} {expected}, got {got}", self.file);
+                return Err(Failure::settings(problem).hint("a judge's error holds only for what it was measured on"));
+            }
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub struct JudgeSettings {
     pub data: JudgeData,
     /// By what it is judged.
     pub rubric: judge::Rubric,
-    /// How judges are asked.
+    /// How judges are called.
     pub judge: JudgeConfig,
     /// The judges: every role is one.
     pub role: RoleTables,
@@ -64,7 +64,7 @@ pub struct CurateSettings {
     pub curate: CurateConfig,
     /// What they are compared with, to drop those that stand in an evaluation set.
     pub decontamination: DecontaminationConfig,
-    /// How judges are asked, where there are any.
+    /// How judges are called, where there are any.
     pub judge: JudgeConfig,
     /// Further policies (`policy`, `policy-2` …), and judges: every other role. Where there are none, the exact judge
     /// of the miniature world judges.
@@ -136,9 +136,9 @@ pub struct EvalSettings {
     pub model: ModelTable,
     /// What it is evaluated on.
     pub data: EvalData,
-    /// How responses are drawn and which rates are given.
+    /// How responses are sampled and which rates are given.
     pub eval: EvalConfig,
-    /// How judges are asked, where there are any.
+    /// How judges are called, where there are any.
     pub judge: JudgeConfig,
     /// The judges: every role is one. Where there are none, the items decide who judges.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -48,7 +48,7 @@ pub struct ServeTable {
     pub max_image_bytes: usize,
     /// Pixels an image may have.
     pub max_image_pixels: u64,
-    /// Seconds that requests under way have to finish when the server is asked to stop.
+    /// Seconds that requests under way have to finish when the server should stop.
     pub shutdown_timeout: u64,
 }
 
