@@ -108,6 +108,7 @@ fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
         &killed.join("runs/mirage+safer/checkpoint-1/run_state.json"),
     );
     let mut resumed = figures(&finish(&killed, &[]));
+    called_again(&whole, &printed);
     for figures in [&mut printed, &mut resumed] {
         let figures = figures.as_object_mut().unwrap();
         figures.remove("wall_s");
@@ -130,6 +131,24 @@ fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
         text.replace(&folder.display().to_string(), "")
     };
     assert!(rollouts(&whole) == rollouts(&killed), "other rollouts after kill -9");
+}
+
+/// What a demo that is done says when it is called again: its figures, without any work, unless it is to be another one.
+fn called_again(folder: &Path, printed: &Value) {
+    let file = folder.join("world/train.jsonl");
+    let written = || fs_err::metadata(&file).unwrap().modified().unwrap();
+    let before = written();
+    assert_eq!(figures(&finish(folder, &[])), *printed);
+    assert_eq!(written(), before);
+    let refused = demo(folder, &["--seed", "1"]).output().unwrap();
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{message}");
+    assert!(
+        message.contains("demo.settings.json: `mini.seed` differs from the run's: expected 0, got 1"),
+        "{message}"
+    );
+    assert!(message.contains("`--restart`"), "{message}");
+    assert_eq!(written(), before);
 }
 
 #[test]

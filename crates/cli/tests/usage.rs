@@ -178,3 +178,64 @@ fn a_missing_model_ends_with_4() {
          hint: a model is a folder that holds `config.json` and safetensors files",
     );
 }
+
+#[test]
+fn flags_are_short_for_the_settings_that_their_help_names() {
+    let line = r#"{"id": "a", "truth": {}, "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}"#;
+    let folder = folder_with(&[("d.jsonl", line)]);
+    let out = ["--out", "o.jsonl"];
+    for (command, key, out) in [
+        ("sft", Some("data.train"), &out[..]),
+        ("rl", Some("data.prompts"), &out),
+        ("curate", Some("data.prompts"), &out),
+        ("eval", Some("data.path"), &out),
+        ("generate", Some("data.prompts"), &out),
+        ("score", Some("data.dialogues"), &out),
+        ("merge", None, &[&out[..], &["model.adapter=a"]].concat()),
+        ("inspect", None, &[]),
+        ("serve", None, &[]),
+    ] {
+        let mut flags = vec![command, "--model", "nowhere"];
+        let mut settings = vec![command, "model.path=nowhere"];
+        let data = key.map(|key| format!("{key}=d.jsonl"));
+        if let Some(data) = &data {
+            flags.extend(["--data", "d.jsonl"]);
+            settings.push(data);
+        }
+        let by_flags = scruple(folder.path(), &[&flags[..], out].concat());
+        let by_settings = scruple(folder.path(), &[&settings[..], out].concat());
+        assert_eq!(by_flags, by_settings, "{command}");
+        assert_eq!(by_flags.0, 4, "{command}: {}", by_flags.2);
+        assert!(
+            by_flags.2.contains("nowhere: no such folder"),
+            "{command}: {}",
+            by_flags.2
+        );
+    }
+}
+
+#[test]
+fn every_command_takes_a_file_of_settings_and_flags_win_over_it() {
+    let settings = "[model]\npath = \"m\"\n\n[sampling]\ntemperature = -1\nseed = 3\n";
+    let call = [
+        "generate", "--config", "s.toml", "--data", "d.jsonl", "--out", "o.jsonl",
+    ];
+    check_failure(
+        &[("s.toml", settings)],
+        &call,
+        2,
+        "error: s.toml:5: `sampling.temperature`: expected a number of at least 0, got -1",
+    );
+    check_failure(
+        &[("s.toml", settings), ("d.jsonl", QUESTION)],
+        &[&call[..], &["--temperature", "1"]].concat(),
+        4,
+        "error: m: no such folder: expected a model",
+    );
+    check_failure(
+        &[("s.toml", settings)],
+        &[&call[..], &["--temperature", "1", "sampling.temperature=-2"]].concat(),
+        2,
+        "error: override `sampling.temperature=-2`: `sampling.temperature`: expected a number of at least 0, got -2",
+    );
+}
