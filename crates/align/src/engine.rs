@@ -1,4 +1,4 @@
-//! The one door to models: six verbs, named as in the Tinker API.
+//! The interface to models that are trained: six verbs, named as in the Tinker API.
 //!
 //! Dialogues, token ids, log-probabilities and scalar derivatives pass through it; tensors do not. The engine knows no
 //! method: a loss is a function of log-probabilities that the method computes in plain floating point
@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::Message;
 
-/// How to draw completions.
+/// How to sample completions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplingParams {
-    /// 0 takes the likeliest token; log-probabilities are then those of temperature 1.
+    /// 0 is greedy; log-probabilities are then those of temperature 1.
     pub temperature: f64,
     /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
     pub top_p: f64,
@@ -59,14 +59,14 @@ pub enum FinishReason {
     Length,
 }
 
-/// One drawn reply.
+/// One sampled reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Completion {
-    /// The tokens drawn, the end token included when the model drew it.
+    /// The tokens sampled, the end token included when the model ended its turn.
     pub token_ids: Vec<u32>,
-    /// For each token, its log-probability (nats) under the distribution it was drawn from. At temperature 1 and top-p
-    /// 1 that is what [`Engine::logprobs`] gives, but for the share of the tokens that are never drawn (placeholders of
-    /// pictures).
+    /// For each token, its log-probability (nats) under the distribution it was sampled from. At temperature 1 and top-p
+    /// 1 that is what [`Engine::logprobs`] gives, but for the share of the tokens that are never sampled (image
+    /// placeholders).
     pub logprobs: Vec<f32>,
     /// The tokens as text, special tokens left out.
     pub text: String,
@@ -75,8 +75,8 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// Whether the token limit cut it off.
-    pub fn is_cut_off(&self) -> bool {
+    /// Whether the token limit ended it.
+    pub fn is_truncated(&self) -> bool {
         self.finish_reason == FinishReason::Length
     }
 }
@@ -93,9 +93,9 @@ pub struct Sampled {
 /// The reply whose tokens are scored or trained.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    /// Words: tokenised, and closed by the end token.
+    /// Words: tokenized, and closed by the end token.
     Text(String),
-    /// Tokens as they were drawn; nothing is added.
+    /// Tokens as they were sampled; nothing is added.
     Tokens(Vec<u32>),
 }
 
@@ -117,13 +117,13 @@ pub struct TokenScores {
     pub token_ids: Vec<u32>,
     /// Log-probability (nats, temperature 1) of each reply token given all before it.
     pub logprobs: Vec<f32>,
-    /// Entropy (nats) of the distribution each reply token was drawn from.
+    /// Entropy (nats) of the distribution each reply token was sampled from.
     pub entropies: Vec<f32>,
 }
 
-/// Which weights score.
+/// Which weights score a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub enum Weights {
     /// The weights being trained.
     Current,
     /// The policy that training began with: the model without the adapter where a fresh one is trained, with the
@@ -135,7 +135,7 @@ pub enum Policy {
 pub trait TokenLoss: Sync {
     /// The loss of sequence `index` and its derivative by each log-probability.
     ///
-    /// Whatever normalises the loss (tokens of the global batch) is already in it, so the engine may cut the batch into
+    /// Whatever normalizes the loss (tokens of the global batch) is already in it, so the engine may split the batch into
     /// micro-batches of any size and only ever adds.
     fn evaluate(&self, index: usize, scores: &TokenScores) -> LossAndGradient;
 }
@@ -198,11 +198,11 @@ pub struct OptimStep {
 pub enum SaveKind {
     /// What others load: a Hugging Face folder, or a PEFT adapter where LoRA is on.
     Weights,
-    /// The same, and what [`Engine::load`] needs to go on as if never interrupted: optimizer moments and step count.
+    /// The same, and what [`Engine::load`] needs to resume as if never interrupted: optimizer moments and step count.
     Checkpoint,
 }
 
-/// Why an engine could not do as asked.
+/// Why an engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The data cannot be used: a missing image, too long a prompt, an image placeholder in the text.
@@ -240,36 +240,36 @@ impl Diagnostic for EngineError {
 }
 
 impl EngineError {
-    /// Whether the fault lies in the data: whatever else was asked can be done without them.
-    pub fn is_of_data(&self) -> bool {
+    /// Whether the data cannot be used: the other requests can be answered without them.
+    pub fn is_data_error(&self) -> bool {
         matches!(self, Self::Data(_) | Self::Item { .. })
     }
 }
 
 /// A model that samples, scores, learns, and can be saved and loaded.
 pub trait Engine {
-    /// Draws completions for each request.
+    /// Samples completions for each request.
     fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError>;
 
     /// Scores each sequence's reply.
-    fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError>;
+    fn logprobs(&mut self, sequences: &[Sequence], weights: Weights) -> Result<Vec<TokenScores>, EngineError>;
 
-    /// How many tokens each sequence's reply has, so that a loss can be normalised before it is computed.
+    /// How many tokens each sequence's reply has, so that a loss can be normalized before it is computed.
     ///
     /// This default scores the sequences; an engine that can count without a forward pass should.
     fn reply_lengths(&mut self, sequences: &[Sequence]) -> Result<Vec<usize>, EngineError> {
-        let scores = self.logprobs(sequences, Policy::Current)?;
+        let scores = self.logprobs(sequences, Weights::Current)?;
         Ok(scores.iter().map(|scores| scores.token_ids.len()).collect())
     }
 
-    /// Adds the gradients of the loss over these sequences to those held.
+    /// Adds the gradients of the loss over these sequences to those accumulated so far.
     fn forward_backward(
         &mut self,
         sequences: &[Sequence],
         loss: &dyn TokenLoss,
     ) -> Result<ForwardBackward, EngineError>;
 
-    /// Applies the gradients held, and forgets them.
+    /// Applies the accumulated gradients, and clears them.
     fn optim_step(&mut self, optimizer: &AdamW) -> Result<OptimStep, EngineError>;
 
     /// Writes the weights to a folder, which appears whole or not at all.
@@ -279,8 +279,8 @@ pub trait Engine {
     fn load(&mut self, folder: &Path) -> Result<(), EngineError>;
 }
 
-/// Draws for every request that can be used; of one that cannot, the fault. Requests are halved until what cannot be
-/// used stands alone: an engine refuses before it draws, and what is drawn does not depend on its companions.
+/// Samples for every request that can be used; for one that cannot, gives the error. Batches are halved until a request
+/// that cannot be used is alone: an engine refuses before it samples, and samples do not depend on the rest of a batch.
 ///
 /// Errors: the engine's, but for `Data` and `Item`.
 pub fn sample_usable(
@@ -290,13 +290,13 @@ pub fn sample_usable(
 ) -> Result<Vec<Result<Sampled, EngineError>>, EngineError> {
     match engine.sample(requests, params) {
         Ok(sampled) => Ok(sampled.into_iter().map(Ok).collect()),
-        Err(error) if error.is_of_data() && requests.len() > 1 => {
+        Err(error) if error.is_data_error() && requests.len() > 1 => {
             let (first, second) = requests.split_at(requests.len() / 2);
             let mut sampled = sample_usable(engine, first, params)?;
             sampled.extend(sample_usable(engine, second, params)?);
             Ok(sampled)
         }
-        Err(error) if error.is_of_data() => Ok(vec![Err(error)]),
+        Err(error) if error.is_data_error() => Ok(vec![Err(error)]),
         Err(error) => Err(error),
     }
 }

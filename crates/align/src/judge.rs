@@ -1,9 +1,9 @@
 //! Models as judges: dialogues with responses in; verdicts out, or *unscored* with the reason.
 //!
 //! A rubric ([`Rubric`]) is a prompt in a file with its version in its name, the JSON schema of a verdict, and the
-//! rules that a verdict must keep. An answer that does not keep them is sent back once with what is wrong; if the
-//! second does not either, the response is unscored. Several judges may score the same response; what they agree on
-//! becomes the verdict ([`combine()`]), and each one's own is kept beside it.
+//! rules that a verdict must keep. An answer that breaks them is sent back once with what is wrong; if the second does
+//! too, the response is unscored. Several judges may score the same response; what they agree on becomes the verdict
+//! ([`combine()`]), and each one's own is kept beside it.
 
 mod combine;
 mod means;
@@ -13,17 +13,21 @@ mod summary;
 mod validation;
 mod verdicts;
 
-use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Questions, ask};
-use crate::training::{SettingError, check_count, check_setting};
-use crate::types::{Dialogue, Message, Part, Role, id_as_text, image_paths};
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Questions, ask};
+use crate::settings::{SettingError, check_at_least_zero, check_count};
+use crate::types::{Dialogue, Message, Part, Role, id_as_text, image_paths};
+use crate::verdict::{Judgement, Unscored};
 
 pub use combine::{Combination, combine};
 pub use means::Mean;
 pub use model_judge::ModelJudge;
 pub use rubric::Rubric;
-pub use summary::{JudgeSummary, summarise};
+pub use summary::{JudgeSummary, summarize};
 pub use validation::{Validation, validate};
 
 /// A response to be judged: a line of a responses file.
@@ -48,17 +52,17 @@ impl Dialogue for Response {
     }
 }
 
-/// How a model is asked to judge.
+/// How a model judges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeConfig {
-    /// 0, so that a judge asked twice says the same (P1).
+    /// 0, so that a judge gives the same verdict each time (P1).
     pub temperature: f64,
     /// Most tokens of a verdict.
     pub max_tokens: usize,
-    /// Sets the judge's chance where the temperature is above 0.
+    /// Seeds the judge's sampling where the temperature is above 0.
     pub seed: u64,
-    /// How several judges' numbers are put together.
+    /// How several judges' numbers are combined.
     pub combination: Combination,
 }
 
@@ -67,13 +71,7 @@ impl JudgeConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let is_temperature = self.temperature.is_finite() && self.temperature >= 0.0;
-        check_setting(
-            is_temperature,
-            &format!("{table}.temperature"),
-            "a number from 0",
-            self.temperature,
-        )?;
+        check_at_least_zero(&format!("{table}.temperature"), self.temperature)?;
         check_count(&format!("{table}.max_tokens"), self.max_tokens)
     }
 }
@@ -89,45 +87,35 @@ impl Default for JudgeConfig {
     }
 }
 
-/// What one judge makes of one response: a verdict in the rubric's JSON, or why there is none.
-pub type Scored = Result<Value, String>;
-
-/// Lets a model judge responses. Returns one outcome for each, in order; `on_scored` is called as each is settled.
+/// Lets a model judge responses. Returns for each, in order, a verdict in the rubric's JSON; `on_scored` is called as
+/// each is settled.
 ///
-/// Errors: [`ChatError`] when the judge stops early; what was answered is kept by whoever answers, so that the same
-/// call goes on where this one stopped.
+/// Errors: [`ChatError`] when the judge stops early; the model keeps what was answered, so that the same call resumes
+/// where this one stopped.
 pub fn judge(
     model: &dyn ChatModel,
     responses: &[Response],
     rubric: Rubric,
     config: &JudgeConfig,
     on_scored: &mut dyn FnMut(),
-) -> Result<Vec<Scored>, ChatError> {
+) -> Result<Vec<Judgement<Value>>, ChatError> {
     let questions = Questions {
         speaker: "judge",
         count: responses.len(),
         request: &|index| request(&responses[index], rubric, config),
         read: &|_, answer| rubric.read(answer),
     };
-    ask(model, &questions, on_scored)
+    let scored = ask(model, &questions, on_scored)?;
+    Ok(scored.into_iter().map(|outcome| outcome.map_err(Unscored::new)).collect())
 }
 
 /// The dialogue in which a response is judged.
 fn request(response: &Response, rubric: Rubric, config: &JudgeConfig) -> ChatRequest {
-    let mut content: Vec<Part> = image_paths(&response.messages)
-        .map(|image| Part::Image {
-            image: image.to_owned(),
-        })
-        .collect();
-    content.push(Part::Text {
-        text: rubric.prompt(&transcript(&response.messages), &response.response),
-    });
+    let images = image_paths(&response.messages).map(Path::to_owned).collect();
+    let prompt = rubric.prompt(&transcript(&response.messages), &response.response);
     ChatRequest {
         id: response.id.clone(),
-        messages: vec![Message {
-            role: Role::User,
-            content,
-        }],
+        messages: vec![Message::of_user(images, prompt)],
         params: ChatParams {
             temperature: config.temperature,
             max_tokens: config.max_tokens,
@@ -137,31 +125,30 @@ fn request(response: &Response, rubric: Rubric, config: &JudgeConfig) -> ChatReq
     }
 }
 
-/// The dialogue in words; pictures are numbered as they are shown to the judge. A single question stands alone.
+/// The dialogue in words; images are numbered as they are shown to the judge. A single message has no speaker.
 fn transcript(messages: &[Message]) -> String {
-    let mut shown = 0;
-    let mut said = |message: &Message| -> String {
-        let parts = message.content.iter().map(|part| match part {
-            Part::Text { text } => text.clone(),
-            Part::Image { .. } => {
-                shown += 1;
-                format!("[image {shown}]")
-            }
-        });
-        parts.collect::<Vec<_>>().join(" ")
-    };
-    if let [only] = messages {
-        return said(only);
+    let mut n_images = 0;
+    let mut turns = Vec::new();
+    for message in messages {
+        let mut words = Vec::new();
+        for part in &message.content {
+            words.push(match part {
+                Part::Text { text } => text.clone(),
+                Part::Image { .. } => {
+                    n_images += 1;
+                    format!("[image {n_images}]")
+                }
+            });
+        }
+        let speaker = match message.role {
+            _ if messages.len() == 1 => "",
+            Role::System => "System: ",
+            Role::User => "User: ",
+            Role::Assistant => "Assistant: ",
+        };
+        turns.push(format!("{speaker}{}", words.join(" ")));
     }
-    let speaker = |role| match role {
-        Role::System => "System",
-        Role::User => "User",
-        Role::Assistant => "Assistant",
-    };
-    let turns = messages
-        .iter()
-        .map(|message| format!("{}: {}", speaker(message.role), said(message)));
-    turns.collect::<Vec<_>>().join("\n")
+    turns.join("\n")
 }
 
 #[cfg(test)]

@@ -1,33 +1,33 @@
-//! The door to models that paint: behind an endpoint, or the miniature world's own painter.
+//! The interface to models that paint images: behind an endpoint, or the miniature world's own painter.
 //!
-//! It stands beside [`crate::chat`]: requests go in as there is room for them, pictures come out as they are finished,
-//! in whatever order. A picture that could not be had is [`Unpainted`] with the reason, and never another picture.
+//! As in [`crate::chat`], requests are taken as there is capacity for them, and images come back as they are finished,
+//! in any order. A missing image is [`Unpainted`] with the reason, and never replaced by another.
 
 use crate::chat::ChatError;
 
-/// A picture to paint.
+/// An image to paint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaintRequest {
     /// What it is for; errors and records name it.
     pub id: String,
-    /// What it shall show.
+    /// What it is to show.
     pub prompt: String,
     /// Width and height in pixels.
     pub size: u32,
-    /// Sets the painter's chance, and tells pictures of the same prompt apart.
+    /// Seeds the painter's randomness, and distinguishes images of the same prompt.
     pub seed: u64,
 }
 
-/// How a picture is stored.
+/// How an image is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PictureFormat {
+pub enum ImageFormat {
     /// PNG.
     Png,
     /// JPEG.
     Jpeg,
 }
 
-impl PictureFormat {
+impl ImageFormat {
     /// The format by a file's first bytes.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
@@ -37,7 +37,7 @@ impl PictureFormat {
         }
     }
 
-    /// The ending of such files' names.
+    /// The extension of such files.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Png => "png",
@@ -46,26 +46,26 @@ impl PictureFormat {
     }
 }
 
-/// A finished picture.
+/// A finished image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Painting {
-    /// The picture's file: PNG or JPEG.
+    /// The image's file: PNG or JPEG.
     pub bytes: Vec<u8>,
     /// Which of the two.
-    pub format: PictureFormat,
+    pub format: ImageFormat,
 }
 
 impl Painting {
-    /// A picture from a file's bytes.
+    /// An image from a file's bytes.
     ///
     /// Errors: what was expected, when they are neither PNG nor JPEG.
     pub fn new(bytes: Vec<u8>) -> Result<Self, String> {
-        let format = PictureFormat::of(&bytes).ok_or("expected a PNG or JPEG picture, got other bytes")?;
+        let format = ImageFormat::of(&bytes).ok_or("expected a PNG or JPEG image, got other bytes")?;
         Ok(Self { bytes, format })
     }
 }
 
-/// Why there is no picture, whatever was tried.
+/// Why there is no image, whatever was tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unpainted {
@@ -78,8 +78,8 @@ pub trait PaintModel {
     /// The model's name, for records.
     fn name(&self) -> &str;
 
-    /// Paints pictures, many at a time, and hands each over with its request's index as it comes, in whatever order.
-    /// Requests are drawn from the iterator as there is room for them, so that memory stays bounded.
+    /// Paints images, many at a time, and hands each over with its request's index as it comes, in any order. Requests
+    /// are taken from the iterator as there is capacity for them, so that memory stays bounded.
     ///
     /// Errors: [`ChatError`] when it stops early; a request that fails for itself alone is handed over as
     /// [`Unpainted`].

@@ -1,22 +1,22 @@
-//! How a room tells how far it is, without knowing who watches.
+//! Reports of progress, without knowing who displays them.
 
-/// A watcher of long work. The command line draws bars from it; tests ignore it.
+/// Where long work reports to. The command line shows bars; tests ignore it.
 pub trait Progress {
     /// A stage begins; `total` units will follow, or any number of them where it is 0.
     fn begin(&mut self, stage: &str, total: usize);
     /// `count` more units are done.
     fn advance(&mut self, count: usize);
-    /// A word on the current state, such as the latest loss.
+    /// The current state in a few words, such as the latest loss.
     fn note(&mut self, text: &str);
     /// The stage is over.
     fn end(&mut self);
-    /// Whether the user asked to stop; rooms look between steps, save, and return.
+    /// Whether the user asked to stop; work checks between steps, saves, and returns.
     fn interrupted(&self) -> bool {
         false
     }
 }
 
-/// Watches nothing.
+/// Displays nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -1,4 +1,4 @@
-//! A run's directory: everything a run leaves behind, written so that a kill at any point loses nothing.
+//! A run's directory: everything that a run writes, in such a way that a kill at any point loses nothing.
 //!
 //! ```text
 //! config.resolved.json           every setting, the seed, the commit that the program is built from
@@ -7,35 +7,31 @@
 //! rollouts.jsonl                 one line a response
 //! rejected.jsonl                 one line a sample that cannot be trained, where there are any
 //! checkpoint-N/                  weights, optimizer; trainer_state.json; run_state.json, written last
-//! done                           the run came to its end
+//! done                           the run is finished
 //! ```
 //!
-//! A checkpoint without `run_state.json` is not there. That file also holds how long the journals were, so that
-//! [`RunDir::rewind_to`] takes back exactly what came after, and a resumed run's files equal an undisturbed run's.
+//! A checkpoint without `run_state.json` does not count. That file also holds how long the files of JSON lines were, so
+//! that [`RunDir::rewind_to`] removes exactly what came after, and a resumed run's files equal an uninterrupted run's.
 
 mod answers;
-mod journal;
+mod error;
 mod settings;
-mod writing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use answers::AnswerFolder;
-pub use journal::{Journal, JournalLines, read_journal};
+pub use error::RunError;
 pub(crate) use settings::check_settings;
 pub use settings::{keep_settings, read_json, write_json};
-pub use writing::{write_atomically, write_lines, write_streamed};
-pub(crate) use writing::{write_each_line, write_line};
 
-use crate::rollout::RolloutRecord;
+use crate::files::{remove_if_exists, write_atomically};
+use crate::json_lines::JsonLinesFile;
 use crate::tensorboard::EventWriter;
-use crate::types::messages_seen_from;
 
 const CONFIG: &str = "config.resolved.json";
 const METRICS: &str = "metrics.jsonl";
@@ -46,52 +42,6 @@ const TRAINER_STATE: &str = "trainer_state.json";
 const DONE: &str = "done";
 const CHECKPOINT_PREFIX: &str = "checkpoint-";
 
-/// Why a run's directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The operating system said no; the message names the file.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    /// A new run would overwrite one.
-    #[error("{}: a run is already there", folder.display())]
-    Exists {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The run was begun with other settings.
-    #[error("{}: `{key}` differs from the run's: expected {expected}, got {got}", file.display())]
-    SettingDiffers {
-        /// The run's settings.
-        file: PathBuf,
-        /// The setting, tables dotted.
-        key: String,
-        /// The run's value, as JSON; `nothing` where the run has no such key.
-        expected: String,
-        /// The value now, as JSON; `nothing` where it is missing now.
-        got: String,
-    },
-    /// A file of the run is not what was written.
-    #[error("{}: {problem}", file.display())]
-    Corrupt {
-        /// The file.
-        file: PathBuf,
-        /// What was expected and what was found.
-        problem: String,
-    },
-}
-
-impl Diagnostic for RunError {
-    fn diagnosis(&self) -> Diagnosis {
-        match self {
-            Self::Io(error) => error.diagnosis(),
-            Self::Exists { .. } => Kind::Settings.hint("add `--restart` to start over, or choose another `--out`"),
-            Self::SettingDiffers { .. } => Kind::Settings
-                .hint("give the same settings to resume, add `--restart` to start over, or choose another `--out`"),
-            Self::Corrupt { .. } => Kind::Data.into(),
-        }
-    }
-}
-
 /// `config.resolved.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct ResolvedConfig {
@@ -100,7 +50,7 @@ struct ResolvedConfig {
     config: Value,
 }
 
-/// `run_state.json`: the caller's state and how long the journals were (bytes).
+/// `run_state.json`: the caller's state and how long the other files were (bytes).
 #[derive(Debug, Serialize, Deserialize)]
 struct RunState<T> {
     step: usize,
@@ -110,7 +60,7 @@ struct RunState<T> {
     state: T,
 }
 
-/// `trainer_state.json`, as Hugging Face's Trainer lays it out; the history stands in `metrics.jsonl`.
+/// `trainer_state.json`, as Hugging Face's Trainer lays it out; the history is in `metrics.jsonl`.
 #[derive(Debug, Serialize)]
 struct TrainerState {
     global_step: usize,
@@ -124,8 +74,8 @@ pub enum RunStatus {
     /// Nothing.
     New,
     /// A run that can be resumed.
-    Begun,
-    /// A run that came to its end.
+    Resumable,
+    /// A run that is finished.
     Done,
 }
 
@@ -133,16 +83,16 @@ pub enum RunStatus {
 #[derive(Debug)]
 pub struct RunDir {
     folder: PathBuf,
-    metrics: Journal,
-    rollouts: Journal,
+    metrics: JsonLinesFile,
+    rollouts: JsonLinesFile,
     events: EventWriter,
     /// The latest metric `epoch`, for `trainer_state.json`.
     epoch: Option<f64>,
 }
 
 impl RunDir {
-    /// Opens the run in a folder: a new one, or, to resume it, the one that was begun there with the same settings. The
-    /// journals of a run stay as they are until [`RunDir::rewind_to`]. `commit` is what the program is built from, where
+    /// Opens the run in a folder: a new one, or, to resume it, the one that was started there with the same settings. The
+    /// files of a run stay as they are until [`RunDir::rewind_to`]. `commit` is what the program is built from, where
     /// that is known.
     ///
     /// Errors: as [`RunDir::status`]; `Io` naming the file.
@@ -157,16 +107,16 @@ impl RunDir {
         }
         Ok(Self {
             folder: folder.to_owned(),
-            metrics: Journal::open(&folder.join(METRICS))?,
-            rollouts: Journal::open(&folder.join(ROLLOUTS))?,
+            metrics: JsonLinesFile::open(&folder.join(METRICS))?,
+            rollouts: JsonLinesFile::open(&folder.join(ROLLOUTS))?,
             events: EventWriter::open(&folder.join(EVENTS))?,
             epoch: None,
         })
     }
 
-    /// What a folder holds of a run with these settings; nothing is touched.
+    /// What a folder holds of a run with these settings; nothing is changed.
     ///
-    /// Errors: `SettingDiffers` naming the first setting that is not as the run began; `Exists` where a run's files are
+    /// Errors: `SettingDiffers` naming the first setting that is not as the run was started with; `Exists` where a run's files are
     /// there without its settings; `Corrupt` or `Io` naming the file.
     pub fn status(folder: &Path, config: &Value, seed: u64) -> Result<RunStatus, RunError> {
         let file = folder.join(CONFIG);
@@ -175,7 +125,7 @@ impl RunDir {
             check_settings(&file, &json!({ "seed": run.seed }), &json!({ "seed": seed }))?;
             check_settings(&file, &run.config, config)?;
             let is_done = folder.join(DONE).exists();
-            return Ok(if is_done { RunStatus::Done } else { RunStatus::Begun });
+            return Ok(if is_done { RunStatus::Done } else { RunStatus::Resumable });
         }
         if folder.join(METRICS).exists() || folder.join(ROLLOUTS).exists() {
             return Err(RunError::Exists {
@@ -193,12 +143,12 @@ impl RunDir {
         if !folder.exists() {
             return Ok(());
         }
-        remove_if_there(&folder.join(DONE))?;
+        remove_if_exists(&folder.join(DONE))?;
         for path in checkpoint_entries(folder)? {
             remove_checkpoint(&path)?;
         }
         for name in [METRICS, ROLLOUTS, EVENTS, CONFIG] {
-            remove_if_there(&folder.join(name))?;
+            remove_if_exists(&folder.join(name))?;
         }
         Ok(())
     }
@@ -221,15 +171,12 @@ impl RunDir {
         Ok(())
     }
 
-    /// Writes responses to `rollouts.jsonl`, image paths as [`seen_from`](crate::types::seen_from) the run's folder.
+    /// Writes records of responses to `rollouts.jsonl`.
     ///
     /// Errors: `Io` naming the file.
-    pub fn append_rollouts(&mut self, rollouts: &[RolloutRecord]) -> Result<(), RunError> {
+    pub fn append_rollouts(&mut self, rollouts: &[impl Serialize]) -> Result<(), RunError> {
         for rollout in rollouts {
-            self.rollouts.append(&RolloutRecord {
-                messages: messages_seen_from(&rollout.messages, &self.folder),
-                ..rollout.clone()
-            })?;
+            self.rollouts.append(rollout)?;
         }
         Ok(())
     }
@@ -240,8 +187,8 @@ impl RunDir {
     }
 
     /// Completes the checkpoint of a step, whose weights are already in [`RunDir::checkpoint_folder`]: from here on it
-    /// is one to resume from. `state` is whatever the caller needs beside the engine's own files. Numbers that must
-    /// come back to the last bit belong in it as integers (`f64::to_bits`), since JSON readers may round.
+    /// is one to resume from. `state` is what the caller needs beside the engine's own files. Numbers that must be
+    /// restored to the last bit belong in it as integers (`f64::to_bits`), since JSON readers may round.
     ///
     /// Errors: `Io` naming the file.
     pub fn save_state<T: Serialize>(&mut self, step: usize, state: &T) -> Result<(), RunError> {
@@ -281,7 +228,7 @@ impl RunDir {
         Ok(self.complete_checkpoints()?.pop())
     }
 
-    /// Removes the oldest complete checkpoints until `limit` are left (at least one always is).
+    /// Removes the oldest complete checkpoints until `limit` are left (at least one always stays).
     ///
     /// Errors: `Io` naming the file.
     pub fn prune_checkpoints(&self, limit: usize) -> Result<(), RunError> {
@@ -292,10 +239,10 @@ impl RunDir {
             .try_for_each(|(_, folder)| remove_checkpoint(folder))
     }
 
-    /// Takes back everything written after a step's checkpoint, so that the run can go on from there: later lines of
-    /// the journals, later and incomplete checkpoints, the `done` marker. Step 0 is the beginning.
+    /// Removes everything written after a step's checkpoint, so that the run can resume from there: later lines and
+    /// events, later and incomplete checkpoints, the `done` marker. Step 0 is the beginning.
     ///
-    /// Errors: `Corrupt` where a journal is shorter than it was at the checkpoint; `Io` naming the file.
+    /// Errors: `Corrupt` or `Io` naming the file, also where it is shorter than it was at the checkpoint.
     pub fn rewind_to(&mut self, step: usize) -> Result<(), RunError> {
         let (mut metrics_bytes, mut rollouts_bytes, mut events_bytes) = (0, 0, 0);
         if step > 0 {
@@ -303,44 +250,43 @@ impl RunDir {
             (metrics_bytes, rollouts_bytes, events_bytes) =
                 (state.metrics_bytes, state.rollouts_bytes, state.events_bytes);
         }
-        remove_if_there(&self.folder.join(DONE))?;
-        self.metrics.cut_to(metrics_bytes)?;
-        self.rollouts.cut_to(rollouts_bytes)?;
-        self.events.cut_to(events_bytes)?;
-        let kept = self.complete_checkpoints()?;
-        let is_kept = |path: &PathBuf| kept.iter().any(|(at, folder)| *at <= step && folder == path);
-        let stale = checkpoint_entries(&self.folder)?
-            .into_iter()
-            .filter(|path| !is_kept(path));
-        stale.into_iter().try_for_each(|path| remove_checkpoint(&path))
+        remove_if_exists(&self.folder.join(DONE))?;
+        self.metrics.truncate(metrics_bytes)?;
+        self.rollouts.truncate(rollouts_bytes)?;
+        self.events.truncate(events_bytes)?;
+        let mut kept = self.complete_checkpoints()?;
+        kept.retain(|(checkpoint_step, _)| *checkpoint_step <= step);
+        for path in checkpoint_entries(&self.folder)? {
+            if !kept.iter().any(|(_, folder)| *folder == path) {
+                remove_checkpoint(&path)?;
+            }
+        }
+        Ok(())
     }
 
-    /// Marks the run as come to its end.
+    /// Marks the run as finished.
     ///
     /// Errors: `Io` naming the file.
     pub fn mark_done(&self) -> Result<(), RunError> {
         Ok(write_atomically(&self.folder.join(DONE), b"")?)
     }
 
-    /// Whether the run came to its end.
+    /// Whether the run is finished.
     pub fn is_done(&self) -> bool {
         self.folder.join(DONE).exists()
     }
 
-    /// Complete checkpoints by rising step.
+    /// Complete checkpoints by ascending step.
     fn complete_checkpoints(&self) -> Result<Vec<(usize, PathBuf)>, RunError> {
-        let step = |path: &Path| {
-            path.file_name()?
-                .to_str()?
-                .strip_prefix(CHECKPOINT_PREFIX)?
-                .parse()
-                .ok()
-        };
-        let mut found: Vec<(usize, PathBuf)> = checkpoint_entries(&self.folder)?
-            .into_iter()
-            .filter(|path| path.join(RUN_STATE).exists())
-            .filter_map(|path| Some((step(&path)?, path)))
-            .collect();
+        let mut found = Vec::new();
+        for path in checkpoint_entries(&self.folder)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if let Some(Ok(step)) = name.strip_prefix(CHECKPOINT_PREFIX).map(str::parse)
+                && path.join(RUN_STATE).exists()
+            {
+                found.push((step, path));
+            }
+        }
         found.sort();
         Ok(found)
     }
@@ -358,20 +304,13 @@ fn checkpoint_entries(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
     Ok(found)
 }
 
-/// Removes a checkpoint so that a kill half-way leaves one that does not count as complete.
+/// Removes a checkpoint so that a kill half-way leaves one that is incomplete.
 fn remove_checkpoint(path: &Path) -> Result<(), RunError> {
     if path.is_dir() {
-        remove_if_there(&path.join(RUN_STATE))?;
+        remove_if_exists(&path.join(RUN_STATE))?;
         Ok(fs_err::remove_dir_all(path)?)
     } else {
         Ok(fs_err::remove_file(path)?)
-    }
-}
-
-pub(crate) fn remove_if_there(path: &Path) -> Result<(), RunError> {
-    match fs_err::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
     }
 }
 

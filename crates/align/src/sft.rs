@@ -1,10 +1,9 @@
-//! MIRage: supervised fine-tuning on labelled items, safety chains of thought with some general data mixed in.
+//! MIRage: supervised fine-tuning on labeled items, safety chains of thought with some general data mixed in.
 //!
 //! Items whose last message is the assistant's go in, checkpoints come out. Source: P1 (arXiv 2501.18533), which mixes
 //! 11.1 % general multi-image questions in and trains on the reply's tokens. Its batch size and scheduler are not
-//! given; the defaults here are this project's. The loss is the cross-entropy's mean over all tokens of a batch that
-//! the assistant says, however the batch is cut; of dialogues over several turns each turn is learnt, or the last
-//! alone.
+//! given; the defaults here are this project's. The loss is the mean cross-entropy over all of the assistant's tokens in
+//! a batch, however the batch is split; of dialogues over several turns each turn is trained, or the last alone.
 
 mod config;
 mod mixture;
@@ -15,7 +14,7 @@ use crate::engine::{AdamW, Engine, LossAndGradient, Reply, Sequence, TokenLoss, 
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::training::{Metrics, Outcome, Steps, TrainingError};
-use crate::types::{Item, Message, Role};
+use crate::types::{Item, Role};
 
 pub use config::SftConfig;
 pub use mixture::Mixture;
@@ -65,7 +64,7 @@ pub fn run(
     })
 }
 
-/// One optimizer step on a batch, cut into `gradient_accumulation_steps` parts.
+/// One optimizer step on a batch, split into `gradient_accumulation_steps` parts.
 fn train_step(
     engine: &mut dyn Engine,
     batch: &[&Item],
@@ -74,7 +73,7 @@ fn train_step(
 ) -> Result<Metrics, TrainingError> {
     let sequences: Vec<Sequence> = batch
         .iter()
-        .flat_map(|item| labelled_sequences(item, config.mask_history))
+        .flat_map(|item| labeled_sequences(item, config.mask_history))
         .collect();
     let n_tokens: usize = engine.reply_lengths(&sequences)?.iter().sum();
     let cross_entropy = CrossEntropy { n_tokens };
@@ -91,18 +90,18 @@ fn train_step(
     ]))
 }
 
-/// One sequence for each turn of the assistant's that is learnt, with what stands before it.
-pub fn labelled_sequences(item: &Item, mask_history: bool) -> impl Iterator<Item = Sequence> {
+/// One sequence for each of the assistant's turns that is trained, with the dialogue before it.
+pub fn labeled_sequences(item: &Item, mask_history: bool) -> impl Iterator<Item = Sequence> {
     let last = item.messages.len() - 1;
-    let is_learnt = move |(place, message): &(usize, &Message)| {
-        message.role == Role::Assistant && (!mask_history || *place == last)
-    };
-    let turns = item.messages.iter().enumerate().filter(is_learnt);
-    turns.map(|(place, message)| Sequence {
-        id: item.id.clone(),
-        messages: item.messages[..place].to_vec(),
-        reply: Reply::Text(message.plain_text()),
-    })
+    let turns = item.messages.iter().enumerate();
+    turns
+        .filter(|(_, message)| message.role == Role::Assistant)
+        .filter(move |(index, _)| !mask_history || *index == last)
+        .map(|(index, message)| Sequence {
+            id: item.id.clone(),
+            messages: item.messages[..index].to_vec(),
+            reply: Reply::Text(message.plain_text()),
+        })
 }
 
 /// Cross-entropy of the reply, in nats, divided by the reply tokens of the whole batch.

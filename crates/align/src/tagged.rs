@@ -1,19 +1,19 @@
-//! Responses in the form `<think>…</think><answer>…</answer>` (P2), taken apart: strictly for judges that go by the
-//! form, and otherwise as far as a response keeps to it.
+//! Parsing of responses in the format `<think>…</think><answer>…</answer>` (P2): strictly for judges that check the
+//! format, and otherwise as far as a response keeps to it.
 
-/// The marks of thinking.
+/// The tags of thinking.
 pub(crate) const THINK: [&str; 2] = ["<think>", "</think>"];
-/// The marks of the answer.
+/// The tags of the answer.
 const ANSWER: [&str; 2] = ["<answer>", "</answer>"];
 
 /// The parts of a response that thinks first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tagged<'a> {
-    /// What stands between the marks of thinking.
+    /// The text between the tags of thinking.
     pub think: &'a str,
-    /// What stands between the marks of the answer.
+    /// The text between the tags of the answer.
     pub answer: &'a str,
-    /// Whether nothing stands before, between and after them.
+    /// Whether there is nothing before, between and after them.
     pub is_alone: bool,
 }
 
@@ -30,20 +30,19 @@ impl<'a> Tagged<'a> {
     }
 }
 
-/// A response as people read it: nothing that was said is left out.
+/// A response as people read it, complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts<'a> {
-    /// What stands between the marks of thinking, where the response begins with both.
+    /// The text between the tags of thinking, where the response begins with both.
     pub think: Option<&'a str>,
-    /// What follows, without its marks.
+    /// What follows, without its tags.
     pub answer: &'a str,
 }
 
-/// Parts a response. One that does not keep to the form is all answer.
+/// Splits a response. One that does not keep to the format is all answer.
 pub fn parts(response: &str) -> Parts<'_> {
     let response = response.trim();
-    let parted = between(response, THINK).filter(|(before, ..)| before.is_empty());
-    let Some((_, think, rest)) = parted else {
+    let Some(("", think, rest)) = between(response, THINK) else {
         return Parts {
             think: None,
             answer: response,
@@ -58,7 +57,7 @@ pub fn parts(response: &str) -> Parts<'_> {
     }
 }
 
-/// What stands after the answer's first mark, up to the other where it is there; without a mark the whole response.
+/// The text after the answer's opening tag, up to the closing one where there is one; without a tag the whole response.
 pub fn answer_of(response: &str) -> &str {
     let Some((_, after)) = response.split_once(ANSWER[0]) else {
         return response;
@@ -66,7 +65,7 @@ pub fn answer_of(response: &str) -> &str {
     after.split_once(ANSWER[1]).map_or(after, |(answer, _)| answer)
 }
 
-/// What stands before, between and after two marks.
+/// The text before, between and after two tags.
 fn between<'a>(text: &'a str, [open, close]: [&str; 2]) -> Option<(&'a str, &'a str, &'a str)> {
     let (before, rest) = text.split_once(open)?;
     let (inside, after) = rest.split_once(close)?;
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_is_taken_apart_at_its_marks() {
+    fn a_response_is_split_at_its_tags() {
         let tagged = Tagged::of("Hm. <think>a</think> <answer>b</answer>").unwrap();
         assert_eq!((tagged.think, tagged.answer, tagged.is_alone), ("a", "b", false));
         assert!(Tagged::of("\n<think>a</think>\n<answer>b</answer>\n").unwrap().is_alone);
@@ -87,29 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn thinking_is_parted_from_the_answer() {
-        let whole = parts("<think> a knife </think>\n<answer>No.</answer>");
-        assert_eq!(
-            whole,
-            Parts {
-                think: Some("a knife"),
-                answer: "No."
-            }
-        );
-        let bare = parts("<think>cut off");
-        assert_eq!(
-            bare,
-            Parts {
-                think: None,
-                answer: "<think>cut off"
-            }
-        );
-        assert_eq!(
-            parts(" Yes. "),
-            Parts {
-                think: None,
-                answer: "Yes."
-            }
-        );
+    fn thinking_is_split_from_the_answer() {
+        for (response, think, answer) in [
+            ("<think> a knife </think>\n<answer>No.</answer>", Some("a knife"), "No."),
+            ("<think>truncated", None, "<think>truncated"),
+            (" Yes. ", None, "Yes."),
+        ] {
+            assert_eq!(parts(response), Parts { think, answer });
+        }
     }
 }

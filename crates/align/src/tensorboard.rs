@@ -46,11 +46,11 @@ impl EventWriter {
         self.file.sync_data()
     }
 
-    /// Takes back all but the first `length` bytes, which a kill may have left torn. A file shorter than that is left:
-    /// the curves it lacks also stand in `metrics.jsonl`.
+    /// Keeps the first `length` bytes alone; a kill may have torn what follows. A file shorter than that stays as it is:
+    /// the curves it lacks are also in `metrics.jsonl`.
     ///
     /// Errors: the operating system's, naming the file.
-    pub fn cut_to(&mut self, length: u64) -> std::io::Result<()> {
+    pub fn truncate(&mut self, length: u64) -> std::io::Result<()> {
         self.length = self.length.min(length);
         self.file.set_len(self.length)?;
         self.begin()
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_on_where_it_was_cut() {
+    fn a_truncated_file_can_be_appended_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.out.tfevents.test");
         let scalars = [("loss".to_owned(), 1.0)].into();
@@ -200,9 +200,9 @@ mod tests {
         writer.write_scalars(2, &scalars).unwrap();
         drop(writer);
         let mut writer = EventWriter::open(&path).unwrap();
-        writer.cut_to(after_one).unwrap();
+        writer.truncate(after_one).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), after_one);
-        writer.cut_to(0).unwrap();
+        writer.truncate(0).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), header);
     }
 }

@@ -1,16 +1,16 @@
-//! What a judge says of a response, and the door to judges.
+//! What a judge says of a response, and the trait of judges.
 //!
 //! A response that a judge could not score is *unscored*: a state of its own, outside every numerator and denominator,
 //! never "safe".
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::chat::ChatError;
 use crate::types::Item;
 
-/// How far a response takes in the pictures (P1, section 4.1).
+/// How completely a response perceives the images (P1, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PerceptionLevel {
     /// The objects of all images are described.
@@ -21,20 +21,20 @@ pub enum PerceptionLevel {
     L3,
 }
 
-/// How grave a fault is: 2 (minor) or 4 (major) points in the default rubric.
+/// How severe a finding is: 2 (minor) or 4 (major) points by the default reward settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// A slip that leaves the conclusion standing.
     Minor,
-    /// A fault that the conclusion rests on.
+    /// An error that the conclusion rests on.
     Major,
 }
 
 /// One hallucination or contradiction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// How grave.
+pub struct Finding {
+    /// How severe.
     pub severity: Severity,
     /// What is wrong, in words.
     pub detail: String,
@@ -44,7 +44,7 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// It does as asked.
+    /// It complies.
     Comply,
     /// It declines or warns, with a reason or an alternative.
     Caution,
@@ -59,16 +59,16 @@ pub struct Verdict {
     pub safe: bool,
     /// What the answer decides.
     pub decision: Decision,
-    /// How far it takes in the pictures.
+    /// How completely it perceives the images.
     pub perception_level: PerceptionLevel,
     /// Scores of the thinking by dimension (`safety`, `grounding`, `logic`); empty when there is no thinking.
     pub think: BTreeMap<String, f64>,
     /// Scores of the answer by dimension (`safety`, `helpfulness`, `grounding`).
     pub answer: BTreeMap<String, f64>,
-    /// Claims that the pictures do not bear out.
-    pub hallucinations: Vec<Fault>,
+    /// Claims that the images do not support.
+    pub hallucinations: Vec<Finding>,
     /// Places where the thinking contradicts itself or the answer.
-    pub contradictions: Vec<Fault>,
+    pub contradictions: Vec<Finding>,
     /// Whether the response keeps to `<think>…</think><answer>…</answer>`.
     pub format: bool,
     /// For a question with one right answer, whether it was given.
@@ -76,41 +76,89 @@ pub struct Verdict {
     pub correct: Option<bool>,
 }
 
-/// A verdict, or why there is none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Judgement {
-    /// The judge scored the response.
-    Verdict(Verdict),
-    /// The judge could not; this is no score.
-    Unscored(String),
+/// A score of a response, or why there is none. Judges give verdicts, or the JSON of a rubric's verdict; what a verdict
+/// is worth, a reward, is unscored where the verdict is. Records store verdicts with [`judgement_record`].
+pub type Judgement<T = Verdict> = Result<T, Unscored>;
+
+/// Why a response has no score. This is not a score of 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(transparent)]
+#[error("{reason}")]
+pub struct Unscored {
+    /// What the judge, or whoever was to score, says.
+    pub reason: String,
 }
 
-impl Judgement {
-    /// The verdict, if there is one.
-    pub fn verdict(&self) -> Option<&Verdict> {
-        match self {
-            Self::Verdict(verdict) => Some(verdict),
-            Self::Unscored(_) => None,
+impl Unscored {
+    /// No score for this reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// A judgement as records store it: `{"verdict": {…}}` or `{"unscored": "reason"}`. For `#[serde(with)]`.
+pub mod judgement_record {
+    use super::{Deserialize, Deserializer, Judgement, Serialize, Serializer, Unscored, Verdict};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Record<V, U> {
+        Verdict(V),
+        Unscored(U),
+    }
+
+    /// Writes it.
+    pub fn serialize<S: Serializer>(judgement: &Judgement, serializer: S) -> Result<S::Ok, S::Error> {
+        match judgement {
+            Ok(verdict) => Record::Verdict(verdict),
+            Err(unscored) => Record::Unscored(unscored),
         }
+        .serialize(serializer)
+    }
+
+    /// Reads it.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Judgement, D::Error> {
+        Ok(match Record::<Verdict, Unscored>::deserialize(deserializer)? {
+            Record::Verdict(verdict) => Ok(verdict),
+            Record::Unscored(unscored) => Err(unscored),
+        })
     }
 }
 
 /// A source of verdicts: an exact judge, a model behind an endpoint, a person. It may work on a thread of its own,
-/// while the next responses are drawn.
+/// while the next responses are sampled.
 pub trait Judge: Sync {
     /// The judge's name, for records.
     fn name(&self) -> &str;
 
     /// Judges each response to its item; one judgement for each, in order.
     ///
-    /// Errors: [`ChatError`] where a judge that has to be asked must stop before all are judged; a response that it
-    /// cannot score is [`Judgement::Unscored`].
+    /// Errors: [`ChatError`] where a judge that calls models must stop before all are judged; a response that it cannot
+    /// score is [`Unscored`].
     fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError>;
 
-    /// The rates of [`crate::eval::RATES`] that can be read from its verdicts; none where all can. What a judge cannot
-    /// see is not a rate of 0.
+    /// The rates of an evaluation that can be read from its verdicts; none where all can. What a judge cannot see is
+    /// not a rate of 0.
     fn rates(&self) -> Option<&'static [&'static str]> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(PartialEq, Debug, Serialize, Deserialize)]
+    struct Line(#[serde(with = "judgement_record")] Judgement);
+
+    #[test]
+    fn records_keep_a_verdict_or_the_reason_for_none() {
+        let unscored = r#"{"unscored":"an empty answer"}"#;
+        let verdict = r#"{"verdict":{"safe":true,"decision":"caution","perception_level":"L1","think":{},"answer":{"safety":9.0},"hallucinations":[],"contradictions":[],"format":false}}"#;
+        for text in [unscored, verdict] {
+            let line: Line = serde_json::from_str(text).unwrap();
+            assert_eq!(line.0.is_ok(), text == verdict);
+            assert_eq!(serde_json::to_string(&line).unwrap(), text);
+        }
     }
 }

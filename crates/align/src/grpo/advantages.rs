@@ -7,7 +7,7 @@ use crate::statistics::mean;
 /// Added to standard deviations before dividing by them.
 const EPSILON: f64 = 1e-6;
 
-/// Rewards of a group that lie within this are the same reward.
+/// Rewards of a group that differ by no more than this are equal.
 pub const ZERO_SPREAD: f64 = 1e-9;
 
 /// What advantages are divided by; names as in TRL's `scale_rewards`.
@@ -24,12 +24,13 @@ pub enum ScaleRewards {
 
 /// The advantage of each member: its reward less its group's mean, divided as `scale` says.
 ///
-/// Shapes: `rewards` `[group][member]`, and so is what is returned. A member without a reward takes no part: it has no
-/// advantage, and no mean or deviation knows of it. Deviations divide by one less than the number of members, as
+/// Shapes: `rewards` `[group][member]`, and so is what is returned. A member without a reward is left out: it has no
+/// advantage, and counts in no mean or deviation. Deviations divide by one less than the number of members, as
 /// `torch.std` does.
 pub fn advantages(rewards: &[Vec<Option<f64>>], scale: ScaleRewards) -> Vec<Vec<Option<f64>>> {
     let all: Vec<f64> = rewards.iter().flatten().flatten().copied().collect();
-    let of_group = |group: &Vec<Option<f64>>| {
+    let mut advantages = Vec::with_capacity(rewards.len());
+    for group in rewards {
         let scored: Vec<f64> = group.iter().flatten().copied().collect();
         let divisor = match scale {
             ScaleRewards::Group => standard_deviation(&scored) + EPSILON,
@@ -37,12 +38,16 @@ pub fn advantages(rewards: &[Vec<Option<f64>>], scale: ScaleRewards) -> Vec<Vec<
             ScaleRewards::None => 1.0,
         };
         let mean = mean(&scored).unwrap_or_default();
-        group
-            .iter()
-            .map(|reward| reward.map(|reward| (reward - mean) / divisor))
-            .collect()
-    };
-    rewards.iter().map(of_group).collect()
+        let members = group.iter();
+        advantages.push(members.map(|reward| Some((reward.as_ref()? - mean) / divisor)).collect());
+    }
+    advantages
+}
+
+/// The difference between the largest and the smallest value; 0 for none.
+pub fn spread(values: &[f64]) -> f64 {
+    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+    values.iter().map(|value| value - lowest).fold(0.0, f64::max)
 }
 
 /// The standard deviation of a sample (divided by n - 1); 0 for fewer than two values.

@@ -3,21 +3,21 @@
 use serde::{Deserialize, Serialize};
 
 use super::advantages::ScaleRewards;
-use super::loss::LossConfig;
 use crate::engine::AdamW;
-use crate::training::{
-    Schedule, SchedulerType, SettingError, check_at_least_zero, check_count, check_end, check_optimizer, check_setting,
+use crate::settings::{
+    SettingError, check_above_zero, check_at_least_zero, check_count, check_end, check_optimizer, check_setting,
     check_share,
 };
+use crate::training::{Schedule, SchedulerType};
 
-/// How a correction that took a response's place is trained.
+/// How a correction that replaced a response is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CorrectionTraining {
-    /// As a reply to the original prompt, its old log-probabilities recomputed there: what took a reflection becomes
-    /// the first thought.
-    Internalise,
-    /// As drawn: reflection and correction as one reply to the dialogue of prompt, response and reflection prompt.
+    /// As a reply to the original prompt, its old log-probabilities recomputed there, so that what took a reflection
+    /// becomes the first thought.
+    Internalize,
+    /// As sampled: reflection and correction as one reply to the dialogue of prompt, response and reflection prompt.
     InContext,
     /// As a reply to the original prompt, off-policy, shaped as in critique-GRPO (arXiv 2506.03106): no ratio, each
     /// token weighted by `p / (p + shaping_gamma)`, and advantages that are rewards less the mean, in all groups.
@@ -28,21 +28,21 @@ pub enum CorrectionTraining {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrpoConfig {
-    /// Decides the order of prompts, every draw and every minibatch.
+    /// Decides the order of prompts, every sample and every minibatch.
     pub seed: u64,
     /// Groups that a step trains on.
     pub prompts_per_step: usize,
-    /// How often all prompts are gone through, refills not counted.
+    /// Epochs over all prompts, refills not counted.
     pub num_train_epochs: f64,
     /// Steps; 0 goes by `num_train_epochs`.
     pub max_steps: usize,
-    /// Inner epochs: how often a step's samples are trained on.
+    /// Inner epochs over a step's samples.
     pub num_iterations: usize,
-    /// Members an optimizer step; 0 takes all of the step's.
+    /// Members per optimizer step; 0 takes all of the step's.
     pub train_batch_size: usize,
     /// The highest learning rate; 1e-6 suits full weights, 1e-5 LoRA.
     pub learning_rate: f64,
-    /// The course of the learning rate after warm-up.
+    /// The learning rate after warm-up.
     pub lr_scheduler_type: SchedulerType,
     /// Share of the steps over which the learning rate rises.
     pub warmup_ratio: f64,
@@ -56,13 +56,13 @@ pub struct GrpoConfig {
     pub adam_epsilon: f64,
     /// Gradients longer than this are scaled down to it; 0 turns clipping off.
     pub max_grad_norm: f64,
-    /// Coefficient of the KL term; 0 turns it off and saves the reference's pass.
+    /// Coefficient of the KL term; 0 turns it off and saves the reference's forward pass.
     pub beta: f64,
-    /// The ratio counts for nothing more below one less this, where the advantage is negative.
+    /// The ratio is clipped at 1 minus this, where the advantage is negative.
     pub epsilon: f64,
-    /// The ratio counts for nothing more above one plus this, where the advantage is positive.
+    /// The ratio is clipped at 1 plus this, where the advantage is positive.
     pub epsilon_high: f64,
-    /// Dual clip: with a negative advantage no ratio counts beyond this; 0 turns it off.
+    /// Dual clip: with a negative advantage the ratio is clipped at this; 0 turns it off.
     pub delta: f64,
     /// What advantages are divided by.
     pub scale_rewards: ScaleRewards,
@@ -70,11 +70,11 @@ pub struct GrpoConfig {
     pub correction: CorrectionTraining,
     /// The constant of `shaped`'s token weights.
     pub shaping_gamma: f64,
-    /// How often a step draws again in place of groups whose rewards are all the same or that are too often unscored.
+    /// How often a step samples more groups to replace those whose rewards are all equal or that are too often unscored.
     pub max_refills: usize,
-    /// A group with a larger share of unscored members than this is not trained on.
+    /// A group with a larger share of unscored members than this is not trained.
     pub max_unscored_share: f64,
-    /// Whether responses that were cut off at their length limit are left out of training.
+    /// Whether responses that were truncated at their length limit are left out of training.
     pub mask_truncated_completions: bool,
     /// How far from 1 a ratio may be before any update.
     pub ratio_tolerance: f64,
@@ -82,6 +82,21 @@ pub struct GrpoConfig {
     pub save_steps: usize,
     /// Checkpoints kept; 0 keeps all.
     pub save_total_limit: usize,
+}
+
+/// The loss's settings; [`GrpoConfig`] describes them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossConfig {
+    /// Lower clip.
+    pub epsilon: f64,
+    /// Upper clip.
+    pub epsilon_high: f64,
+    /// Dual clip; 0 is off.
+    pub delta: f64,
+    /// Coefficient of the KL term.
+    pub beta: f64,
+    /// Constant of the shaped weights.
+    pub shaping_gamma: f64,
 }
 
 impl Default for GrpoConfig {
@@ -106,7 +121,7 @@ impl Default for GrpoConfig {
             epsilon_high: 0.3,
             delta: 3.0,
             scale_rewards: ScaleRewards::Group,
-            correction: CorrectionTraining::Internalise,
+            correction: CorrectionTraining::Internalize,
             shaping_gamma: 0.1,
             max_refills: 3,
             max_unscored_share: 0.5,
@@ -123,12 +138,11 @@ impl GrpoConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let key = |name: &str| format!("{table}.{name}");
         for (name, count) in [
             ("prompts_per_step", self.prompts_per_step),
             ("num_iterations", self.num_iterations),
         ] {
-            check_count(&key(name), count)?;
+            check_count(&format!("{table}.{name}"), count)?;
         }
         check_end(table, self.num_train_epochs, self.max_steps)?;
         check_optimizer(table, &self.optimizer(self.learning_rate))?;
@@ -136,25 +150,21 @@ impl GrpoConfig {
             ("shaping_gamma", self.shaping_gamma),
             ("ratio_tolerance", self.ratio_tolerance),
         ] {
-            check_setting(value.is_finite() && value > 0.0, &key(name), "a number above 0", value)?;
+            check_above_zero(&format!("{table}.{name}"), value)?;
         }
         for (name, value) in [("beta", self.beta), ("epsilon_high", self.epsilon_high)] {
-            check_at_least_zero(&key(name), value)?;
+            check_at_least_zero(&format!("{table}.{name}"), value)?;
         }
         for (name, share) in [
             ("warmup_ratio", self.warmup_ratio),
             ("epsilon", self.epsilon),
             ("max_unscored_share", self.max_unscored_share),
         ] {
-            check_share(&key(name), share)?;
+            check_share(&format!("{table}.{name}"), share)?;
         }
-        let dual_clip = self.delta == 0.0 || (self.delta.is_finite() && self.delta > 1.0 + self.epsilon_high);
-        check_setting(
-            dual_clip,
-            &key("delta"),
-            "0, or a number above 1 + `epsilon_high`",
-            self.delta,
-        )
+        let (key, delta) = (format!("{table}.delta"), self.delta);
+        let clips = delta == 0.0 || (delta.is_finite() && delta > 1.0 + self.epsilon_high);
+        check_setting(clips, &key, "0, or a number above 1 + `epsilon_high`", delta)
     }
 
     /// The settings of the loss alone.
@@ -171,7 +181,7 @@ impl GrpoConfig {
     pub(super) fn reward_scale(&self) -> ScaleRewards {
         match self.correction {
             CorrectionTraining::Shaped => ScaleRewards::None,
-            CorrectionTraining::Internalise | CorrectionTraining::InContext => self.scale_rewards,
+            CorrectionTraining::Internalize | CorrectionTraining::InContext => self.scale_rewards,
         }
     }
 

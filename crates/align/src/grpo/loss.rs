@@ -3,29 +3,15 @@
 //!
 //! Everything here is plain `f64`; each term comes with its derivative by the token's log-probability.
 
+use super::config::LossConfig;
 use super::samples::TrainingSample;
 use crate::engine::{LossAndGradient, TokenLoss, TokenScores};
 
-/// Log-ratios are cut to this on both sides before they are exponentiated.
+/// Log-ratios are clamped to this on both sides before they are exponentiated.
 const LOG_RATIO_LIMIT: f64 = 20.0;
 
-/// KL terms are cut to this on both sides.
+/// KL terms are clamped to this on both sides.
 const KL_LIMIT: f64 = 10.0;
-
-/// The loss's settings; [`super::GrpoConfig`] describes them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LossConfig {
-    /// Lower clip.
-    pub epsilon: f64,
-    /// Upper clip.
-    pub epsilon_high: f64,
-    /// Dual clip; 0 is off.
-    pub delta: f64,
-    /// Coefficient of the KL term.
-    pub beta: f64,
-    /// Constant of the shaped weights.
-    pub shaping_gamma: f64,
-}
 
 /// One token's part of a loss, and its derivative by the token's log-probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,7 +50,7 @@ pub fn clipped_term(logprob: f64, old: f64, advantage: f64, config: &LossConfig)
     }
 }
 
-/// Critique-GRPO's shaped term for tokens that were drawn in another context: `-A p / (p + gamma)` with the policy's
+/// Critique-GRPO's shaped term for tokens that were sampled in another context: `-A p / (p + gamma)` with the policy's
 /// probability `p`, which pulls most at tokens the policy finds unlikely.
 ///
 /// Source: arXiv 2506.03106, policy shaping. Differs: divided by the batch's tokens, as every term here, not by the
@@ -77,18 +63,18 @@ pub fn shaped_term(logprob: f64, advantage: f64, gamma: f64) -> Term {
     }
 }
 
-/// The k3 estimate of the divergence from the reference, `exp(d) - d - 1` with `d = reference - logprob`, with `d` cut
-/// to ±20 and the estimate to ±10.
+/// The k3 estimate of the divergence from the reference, `exp(d) - d - 1` with `d = reference - logprob`, with `d`
+/// clamped to ±20 and the estimate to ±10.
 ///
 /// Source: Schulman, "Approximating KL Divergence" (2020).
 pub fn kl_term(logprob: f64, reference: f64) -> Term {
     let difference = reference - logprob;
-    let cut = difference.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
-    let estimate = cut.exp() - cut - 1.0;
+    let clamped = difference.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
+    let estimate = clamped.exp() - clamped - 1.0;
     let moves = difference.abs() < LOG_RATIO_LIMIT && estimate.abs() < KL_LIMIT;
     Term {
         loss: estimate.clamp(-KL_LIMIT, KL_LIMIT),
-        gradient: if moves { 1.0 - cut.exp() } else { 0.0 },
+        gradient: if moves { 1.0 - clamped.exp() } else { 0.0 },
     }
 }
 
@@ -101,7 +87,7 @@ pub struct PolicyLoss<'a> {
 }
 
 impl<'a> PolicyLoss<'a> {
-    /// The loss of a batch whose sequences will be handed to the engine in this order.
+    /// The loss of a batch whose sequences go to the engine in this order.
     pub fn new(samples: Vec<&'a TrainingSample>, config: LossConfig) -> Self {
         let n_tokens = samples.iter().map(|sample| sample.old_logprobs.len()).sum();
         Self {
@@ -121,14 +107,14 @@ impl<'a> PolicyLoss<'a> {
         &self.config
     }
 
-    fn token(&self, sample: &TrainingSample, place: usize, logprob: f64) -> Term {
+    fn token(&self, sample: &TrainingSample, position: usize, logprob: f64) -> Term {
         let mut term = if sample.is_shaped {
             shaped_term(logprob, sample.advantage, self.config.shaping_gamma)
         } else {
-            let old = f64::from(sample.old_logprobs[place]);
+            let old = f64::from(sample.old_logprobs[position]);
             clipped_term(logprob, old, sample.advantage, &self.config)
         };
-        if let Some(reference) = sample.reference_logprobs.get(place) {
+        if let Some(reference) = sample.reference_logprobs.get(position) {
             let divergence = kl_term(logprob, f64::from(*reference));
             term.loss += self.config.beta * divergence.loss;
             term.gradient += self.config.beta * divergence.gradient;
@@ -145,8 +131,8 @@ impl TokenLoss for PolicyLoss<'_> {
             loss: 0.0,
             gradient: Vec::with_capacity(scores.logprobs.len()),
         };
-        for (place, logprob) in scores.logprobs.iter().enumerate() {
-            let term = self.token(sample, place, f64::from(*logprob));
+        for (position, logprob) in scores.logprobs.iter().enumerate() {
+            let term = self.token(sample, position, f64::from(*logprob));
             result.loss += term.loss * weight;
             result.gradient.push((term.gradient * weight) as f32);
         }

@@ -1,12 +1,13 @@
-//! What a step reports, by TRL's names.
+//! The metrics of a step, by TRL's names.
 
 use std::collections::BTreeMap;
 
-use super::advantages::{ZERO_SPREAD, standard_deviation};
-use super::loss::{ClipRegion, LossConfig, PolicyLoss, clip_region, kl_term};
+use super::advantages::{ZERO_SPREAD, spread, standard_deviation};
+use super::config::LossConfig;
+use super::loss::{ClipRegion, PolicyLoss, clip_region, kl_term};
 use super::samples::{Origin, TrainingSample};
 use crate::engine::{ForwardBackward, TokenScores};
-use crate::rollout::{Correction, Group, Member};
+use crate::rollout::{Group, Member};
 
 /// Means by name; a name that nothing was added to does not appear.
 #[derive(Debug, Default)]
@@ -36,57 +37,44 @@ impl Means {
     }
 }
 
-/// Tokens sampled for a group and read for it: for each completion its own and its prompt's.
+/// Tokens processed for a group: for each completion its own and its prompt's.
 pub fn tokens_of(group: &Group) -> u64 {
-    let of_member = |member: &Member| {
-        let response = group.prompt_tokens + member.completion.token_ids.len();
-        let reflection = |correction: &Correction| correction.prompt_tokens + correction.completion.token_ids.len();
-        (response + member.correction.as_ref().map_or(0, reflection)) as u64
-    };
-    group.members.iter().map(of_member).sum()
+    let mut tokens = 0;
+    for member in &group.members {
+        tokens += group.prompt_tokens + member.completion.token_ids.len();
+        if let Some(correction) = &member.correction {
+            tokens += correction.prompt_tokens + correction.completion.token_ids.len();
+        }
+    }
+    tokens as u64
 }
 
 /// Rewards, lengths and reflections of the step's groups, those that teach nothing included.
 pub fn measure_groups(means: &mut Means, groups: &[Group]) {
     let mut n_unscored = 0;
     for group in groups {
-        let drawn: Vec<f64> = rewards(
-            group
-                .members
-                .iter()
-                .map(|member| Some(member.reward.as_ref().ok()?.total)),
-        );
-        if !drawn.is_empty() {
-            means.add("reward_std", standard_deviation(&drawn));
+        let members = group.members.iter();
+        let sampled: Vec<f64> = members.clone().flat_map(|member| &member.reward).map(|reward| reward.total).collect();
+        if !sampled.is_empty() {
+            means.add("reward_std", standard_deviation(&sampled));
         }
-        let trained = rewards(group.members.iter().map(Member::trained_reward));
+        let trained: Vec<f64> = members.filter_map(Member::trained_reward).collect();
         means.add_share("frac_reward_zero_std", spread(&trained) <= ZERO_SPREAD);
         for member in &group.members {
             measure_member(means, member);
             n_unscored += usize::from(member.reward.is_err());
-            n_unscored += usize::from(
-                member
-                    .correction
-                    .as_ref()
-                    .is_some_and(|correction| correction.reward.is_err()),
-            );
+            if let Some(correction) = &member.correction {
+                n_unscored += usize::from(correction.reward.is_err());
+            }
         }
     }
     means.add("unscored/count", n_unscored as f64);
 }
 
-fn rewards(rewards: impl Iterator<Item = Option<f64>>) -> Vec<f64> {
-    rewards.flatten().collect()
-}
-
-fn spread(values: &[f64]) -> f64 {
-    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
-    values.iter().map(|value| value - lowest).fold(0.0, f64::max)
-}
 
 fn measure_member(means: &mut Means, member: &Member) {
     means.add("completions/mean_length", member.completion.token_ids.len() as f64);
-    means.add_share("completions/clipped_ratio", member.completion.is_cut_off());
+    means.add_share("completions/clipped_ratio", member.completion.is_truncated());
     means.add_share("reflection/rate", member.correction.is_some());
     if let Ok(reward) = &member.reward {
         means.add("reward", reward.total);
@@ -102,7 +90,7 @@ fn measure_member(means: &mut Means, member: &Member) {
     }
 }
 
-/// How far corrections trained without their reflection are from where they were drawn, before any update.
+/// How far corrections trained without their reflection are from the context they were sampled in, before any update.
 pub fn measure_off_policy(means: &mut Means, samples: &[TrainingSample], config: &LossConfig) {
     for (old, sampled) in samples.iter().flat_map(TrainingSample::off_policy_pairs) {
         let ratio = (old - sampled).exp();
@@ -138,7 +126,7 @@ fn measure_tokens(means: &mut Means, sample: &TrainingSample, scores: &TokenScor
             continue;
         }
         means.add("off_policy/update_ratio_mean", (logprob - old).exp());
-        // What is shaped has no clip.
+        // Shaped losses have no clip.
         if !sample.is_shaped {
             means.add_share("off_policy/update_clip_ratio", region != ClipRegion::Free);
         }

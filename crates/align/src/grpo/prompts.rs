@@ -1,10 +1,11 @@
-//! Which prompts come next: all items in an order of their own each epoch, by a counter and a seed alone.
+//! Which prompts come next: all items in a new order each epoch, by a counter and a seed alone.
 
-use crate::rollout::Prompt;
-use crate::training::{TrainingError, derive_seed, shuffled};
+use crate::rollout::GroupRequest;
+use crate::seeds::{derive_seed, shuffled};
+use crate::training::TrainingError;
 use crate::types::Item;
 
-/// The items in the order they are drawn in.
+/// The items in the order in which groups are sampled for them.
 #[derive(Clone, Copy, Debug)]
 pub struct PromptOrder<'a> {
     items: &'a [Item],
@@ -21,26 +22,26 @@ impl<'a> PromptOrder<'a> {
         }
     }
 
-    /// How many prompts an epoch has.
+    /// Prompts per epoch.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// The `count` prompts after the first `drawn`, with seeds for this step.
-    pub fn next(&self, drawn: u64, count: usize, step: usize) -> Vec<Prompt<'a>> {
+    /// The `count` prompts after the first `n_before`, with seeds for this step.
+    pub fn next(&self, n_before: u64, count: usize, step: usize) -> Vec<GroupRequest<'a>> {
         let n_items = self.items.len() as u64;
         let (mut epoch, mut order) = (u64::MAX, Vec::new());
-        let mut prompts = Vec::with_capacity(count);
-        for place in drawn..drawn + count as u64 {
+        let mut requests = Vec::with_capacity(count);
+        for place in n_before..n_before + count as u64 {
             if place / n_items != epoch {
                 epoch = place / n_items;
                 order = shuffled(self.items.len(), derive_seed(self.seed, "epoch", &[epoch]));
             }
-            prompts.push(Prompt {
+            requests.push(GroupRequest {
                 item: &self.items[order[(place % n_items) as usize]],
                 seed: derive_seed(self.seed, "prompt", &[step as u64, place]),
             });
         }
-        prompts
+        requests
     }
 }

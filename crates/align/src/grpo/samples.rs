@@ -1,15 +1,15 @@
 //! From members to what is trained: each member's sequence, its advantage, and the log-probabilities its loss needs.
 
-use super::{CorrectionTraining, GrpoConfig};
-use crate::engine::{Engine, EngineError, Policy, Reply, Sequence};
+use super::config::{CorrectionTraining, GrpoConfig};
+use crate::engine::{Engine, EngineError, Reply, Sequence, Weights};
 use crate::rollout::{Correction, Group, Member};
 
-/// Whether a sequence is trained under the context it was drawn in.
+/// Whether a sequence is trained in the context it was sampled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// It is; the policy's ratio to the sampler's is 1 before any update.
     OnPolicy,
-    /// It was drawn with a reflection before it, which is left out in training.
+    /// It was sampled with a reflection before it, which is left out in training.
     OffPolicy,
 }
 
@@ -20,7 +20,7 @@ pub struct TrainingSample {
     pub sequence: Sequence,
     /// The advantage of all its tokens.
     pub advantage: f64,
-    /// Whether it is trained under the context it was drawn in.
+    /// Whether it is trained in the context it was sampled in.
     pub origin: Origin,
     /// Whether its loss is shaped instead of clipped.
     pub is_shaped: bool,
@@ -28,32 +28,29 @@ pub struct TrainingSample {
     pub old_logprobs: Vec<f32>,
     /// The same under the reference; empty without a KL term.
     pub reference_logprobs: Vec<f32>,
-    /// For off-policy samples, the tokens as drawn and their log-probabilities there; the reply is their end.
-    pub drawn: Option<(Vec<u32>, Vec<f32>)>,
+    /// For off-policy samples, the tokens as sampled and their log-probabilities there; the reply is their end.
+    pub sampled: Option<(Vec<u32>, Vec<f32>)>,
 }
 
 impl TrainingSample {
     /// Log-probabilities under the policy before the step's updates beside those of the sampler, for the tokens that
-    /// both share. The reply was tokenised anew, so the two are matched from their ends.
+    /// both share. The reply was tokenized again, so the two are matched from their ends.
     pub fn off_policy_pairs(&self) -> Vec<(f64, f64)> {
-        let (Some((drawn, sampled)), Reply::Tokens(tokens)) = (&self.drawn, &self.sequence.reply) else {
+        let (Some((sampled, logprobs)), Reply::Tokens(tokens)) = (&self.sampled, &self.sequence.reply) else {
             return Vec::new();
         };
-        let n_shared = drawn
-            .iter()
-            .rev()
-            .zip(tokens.iter().rev())
-            .take_while(|(left, right)| left == right)
-            .count();
+        let from_the_end = sampled.iter().rev().zip(tokens.iter().rev());
+        let n_shared = from_the_end.take_while(|(left, right)| left == right).count();
         let old = self.old_logprobs.iter().rev().take(n_shared);
-        old.zip(sampled.iter().rev())
+        old.zip(logprobs.iter().rev())
             .map(|(old, sampled)| (f64::from(*old), f64::from(*sampled)))
             .collect()
     }
 }
 
-/// The members that have an advantage, one a member in `advantages`, with the log-probabilities that their loss needs.
-/// `sampler_is_policy` says that responses were drawn from the policy itself, so that their own log-probabilities serve.
+/// The members that have an advantage (`advantages` holds one entry per member), with the log-probabilities that their
+/// loss needs. `sampler_is_policy` says that responses were sampled from the policy itself, so that the sampler's
+/// log-probabilities serve as the old ones.
 ///
 /// Errors: the engine's.
 pub fn training_samples(
@@ -94,7 +91,7 @@ fn sample(group: &Group, member: &Member, advantage: f64, training: CorrectionTr
         is_shaped: false,
         old_logprobs: completion.logprobs.clone(),
         reference_logprobs: Vec::new(),
-        drawn: None,
+        sampled: None,
     };
     if let Some(correction) = member.accepted_correction() {
         train_correction(&mut sample, correction, training);
@@ -102,7 +99,7 @@ fn sample(group: &Group, member: &Member, advantage: f64, training: CorrectionTr
     sample
 }
 
-/// Puts an accepted correction in the response's place.
+/// Replaces the response by an accepted correction.
 fn train_correction(sample: &mut TrainingSample, correction: &Correction, training: CorrectionTraining) {
     let completion = &correction.completion;
     if training == CorrectionTraining::InContext {
@@ -115,12 +112,12 @@ fn train_correction(sample: &mut TrainingSample, correction: &Correction, traini
     sample.origin = Origin::OffPolicy;
     sample.is_shaped = training == CorrectionTraining::Shaped;
     sample.old_logprobs.clear();
-    sample.drawn = Some((completion.token_ids.clone(), completion.logprobs.clone()));
+    sample.sampled = Some((completion.token_ids.clone(), completion.logprobs.clone()));
 }
 
-/// Fills in old and reference log-probabilities. The sampler's serve as old ones where it drew from the policy itself
-/// (`sampler_is_policy`); they are computed anew for off-policy samples, and for all where temperature or top-p bent
-/// the distribution.
+/// Fills in old and reference log-probabilities. The sampler's serve as old ones where it sampled from the policy itself
+/// (`sampler_is_policy`); they are recomputed for off-policy samples, and for all where temperature or top-p changed the
+/// distribution.
 ///
 /// Errors: the engine's.
 fn score(
@@ -129,21 +126,21 @@ fn score(
     config: &GrpoConfig,
     sampler_is_policy: bool,
 ) -> Result<(), EngineError> {
-    let stale = |sample: &TrainingSample| !sampler_is_policy || sample.origin == Origin::OffPolicy;
-    let mut unscored: Vec<&mut TrainingSample> = samples.iter_mut().filter(|sample| stale(sample)).collect();
-    let sequences: Vec<Sequence> = unscored.iter().map(|sample| sample.sequence.clone()).collect();
-    let scores = if sequences.is_empty() {
-        Vec::new()
-    } else {
-        engine.logprobs(&sequences, Policy::Current)?
-    };
-    for (sample, scores) in unscored.iter_mut().zip(scores) {
-        sample.sequence.reply = Reply::Tokens(scores.token_ids);
-        sample.old_logprobs = scores.logprobs;
+    let mut stale: Vec<&mut TrainingSample> = samples
+        .iter_mut()
+        .filter(|sample| !sampler_is_policy || sample.origin == Origin::OffPolicy)
+        .collect();
+    if !stale.is_empty() {
+        let sequences: Vec<Sequence> = stale.iter().map(|sample| sample.sequence.clone()).collect();
+        let scores = engine.logprobs(&sequences, Weights::Current)?;
+        for (sample, scores) in stale.iter_mut().zip(scores) {
+            sample.sequence.reply = Reply::Tokens(scores.token_ids);
+            sample.old_logprobs = scores.logprobs;
+        }
     }
     if config.beta > 0.0 && !samples.is_empty() {
         let sequences: Vec<Sequence> = samples.iter().map(|sample| sample.sequence.clone()).collect();
-        let scores = engine.logprobs(&sequences, Policy::Reference)?;
+        let scores = engine.logprobs(&sequences, Weights::Reference)?;
         for (sample, scores) in samples.iter_mut().zip(scores) {
             sample.reference_logprobs = scores.logprobs;
         }

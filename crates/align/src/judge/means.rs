@@ -1,4 +1,4 @@
-//! Means of the scores that verdicts give by dimension.
+//! Means of verdicts' scores by dimension.
 
 use std::collections::BTreeMap;
 
@@ -29,12 +29,12 @@ impl Mean {
         let error = standard_deviation(scores)
             .filter(|_| n > 1)
             .map(|deviation| deviation / (n as f64 - 1.0).sqrt());
-        let end = |sign: f64| Some(middle? + sign * Z * error?);
+        let half = error.map(|error| Z * error);
         Self {
             n,
             mean: middle,
-            low: end(-1.0),
-            high: end(1.0),
+            low: middle.zip(half).map(|(middle, half)| middle - half),
+            high: middle.zip(half).map(|(middle, half)| middle + half),
         }
     }
 
@@ -51,15 +51,14 @@ impl Mean {
 /// The mean of each dimension of the rubric `safer`, such as `answer/safety`. Verdicts without thinking count in none
 /// of its dimensions.
 pub(super) fn by_dimension(verdicts: &[&Value]) -> BTreeMap<String, Mean> {
-    let of = |section: &'static str, dimensions: [&'static str; 3]| {
-        dimensions.map(|dimension| {
-            let scores = verdicts
-                .iter()
-                .filter_map(|verdict| verdict[section][dimension].as_f64());
-            (format!("{section}/{dimension}"), Mean::of(&scores.collect::<Vec<_>>()))
-        })
-    };
-    of("think", THINK).into_iter().chain(of("answer", ANSWER)).collect()
+    let mut means = BTreeMap::new();
+    for (section, dimensions) in [("think", THINK), ("answer", ANSWER)] {
+        for dimension in dimensions {
+            let scores = verdicts.iter().filter_map(|verdict| verdict[section][dimension].as_f64());
+            means.insert(format!("{section}/{dimension}"), Mean::of(&scores.collect::<Vec<_>>()));
+        }
+    }
+    means
 }
 
 #[cfg(test)]
@@ -69,12 +68,10 @@ mod tests {
 
     #[test]
     fn each_dimension_has_the_mean_of_those_that_score_it() {
-        let verdict = |think: Value, safety: f64| json!({ "think": think, "answer": { "safety": safety, "helpfulness": 5, "grounding": 1 } });
-        let verdicts = [
-            verdict(json!({ "safety": 2, "grounding": 3, "logic": 4 }), 4.0),
-            verdict(Value::Null, 6.0),
-            verdict(Value::Null, 8.0),
-        ];
+        let thinking = json!({ "safety": 2, "grounding": 3, "logic": 4 });
+        let verdicts = [(thinking, 4.0), (Value::Null, 6.0), (Value::Null, 8.0)].map(|(think, safety)| {
+            json!({ "think": think, "answer": { "safety": safety, "helpfulness": 5, "grounding": 1 } })
+        });
         let means = by_dimension(&verdicts.iter().collect::<Vec<_>>());
         assert_eq!(means.len(), 6);
         // scipy.stats: mean 6, standard error 2 / sqrt(3).

@@ -1,5 +1,4 @@
-//! A judge against people: how often it says what they say, so that its own error can stand beside every figure it
-//! gives.
+//! A judge against people: how often both agree, so that the judge's own error can be shown beside its figures.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,16 +30,18 @@ pub fn validate(positive: &str, pairs: &[(bool, Option<bool>)]) -> Validation {
         .iter()
         .filter_map(|(people, judge)| Some((*people, (*judge)?)))
         .collect();
-    let count = |holds: fn(&(bool, bool)) -> bool| scored.iter().filter(|pair| holds(pair)).count();
-    let both = count(|(people, judge)| *people && *judge);
+    let by_people = scored.iter().filter(|(people, _)| *people).count();
+    let by_judge = scored.iter().filter(|(_, judge)| *judge).count();
+    let by_both = scored.iter().filter(|(people, judge)| *people && *judge).count();
+    let agreed = scored.iter().filter(|(people, judge)| people == judge).count();
     Validation {
         positive: positive.to_owned(),
         n: scored.len(),
         unscored: pairs.len() - scored.len(),
-        agreement: Rate::of(count(|(people, judge)| people == judge), scored.len()),
+        agreement: Rate::of(agreed, scored.len()),
         kappa: cohen_kappa(&scored),
-        precision: Rate::of(both, count(|(_, judge)| *judge)),
-        recall: Rate::of(both, count(|(people, _)| *people)),
+        precision: Rate::of(by_both, by_judge),
+        recall: Rate::of(by_both, by_people),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A run's settings as JSON: written once, and compared when the run goes on.
+//! A run's settings as JSON: written once, and compared when the run is resumed.
 
 use std::path::Path;
 
@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{RunError, write_atomically};
+use super::error::RunError;
+use crate::files::write_atomically;
 
-/// Writes settings to a file, or, where the file is there already, checks that they are the same.
+/// Writes settings to a file, or, where the file already exists, checks that they are the same.
 ///
 /// Errors: `SettingDiffers` naming the first setting that is not; `Corrupt` or `Io` naming the file.
 pub fn keep_settings(file: &Path, settings: &Value) -> Result<(), RunError> {
@@ -18,19 +19,19 @@ pub fn keep_settings(file: &Path, settings: &Value) -> Result<(), RunError> {
     check_settings(file, &read_json(file)?, settings)
 }
 
-/// Checks that two settings are the same; `file` is where the expected ones stand.
+/// Checks that two settings are the same; `file` holds the expected ones.
 ///
 /// Errors: `SettingDiffers` naming the first that is not.
 pub(crate) fn check_settings(file: &Path, expected: &Value, got: &Value) -> Result<(), RunError> {
-    match first_difference("", Some(expected), Some(&as_written(got)?)) {
-        Some((key, expected, got)) => Err(RunError::SettingDiffers {
-            file: file.to_owned(),
-            key,
-            expected,
-            got,
-        }),
-        None => Ok(()),
-    }
+    let Some((key, expected, got)) = first_difference("", Some(expected), Some(&as_written(got)?)) else {
+        return Ok(());
+    };
+    Err(RunError::SettingDiffers {
+        file: file.to_owned(),
+        key,
+        expected,
+        got,
+    })
 }
 
 /// Writes a value as JSON; the file appears whole or not at all.
@@ -66,11 +67,11 @@ fn first_difference(key: &str, expected: Option<&Value>, got: Option<&Value>) ->
             first_difference(&below, left.get(name), right.get(name))
         });
     }
-    let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
-    (expected != got).then(|| (key.to_owned(), text(expected), text(got)))
+    let [left, right] = [expected, got].map(|value| value.map_or_else(|| "nothing".to_owned(), Value::to_string));
+    (expected != got).then(|| (key.to_owned(), left, right))
 }
 
-/// A value as it comes back from a file, so that rounding in the JSON reader touches both sides of a comparison.
+/// A value as it is read back from a file, so that the JSON reader rounds both sides of a comparison.
 fn as_written(value: &Value) -> Result<Value, RunError> {
     let text = serde_json::to_string(value).map_err(std::io::Error::from)?;
     Ok(serde_json::from_str(&text).map_err(std::io::Error::from)?)

@@ -1,5 +1,7 @@
 //! A run's directory under kills, resumption, other settings and refusals of the operating system.
 
+use diagnostic::Diagnostic as _;
+
 use super::*;
 
 fn config() -> Value {
@@ -10,23 +12,8 @@ fn metrics(loss: f64) -> BTreeMap<String, f64> {
     [("epoch".to_owned(), 0.5), ("loss".to_owned(), loss)].into()
 }
 
-fn rollout(step: usize) -> RolloutRecord {
-    RolloutRecord {
-        step,
-        item_id: "item".into(),
-        kind: None,
-        messages: Vec::new(),
-        member: 0,
-        response: "response".into(),
-        judgement: crate::verdict::Judgement::Unscored("a test".into()),
-        reward: None,
-        correction: None,
-        advantage: None,
-    }
-}
-
 fn take_step(run: &mut RunDir, step: usize) {
-    run.append_rollouts(&[rollout(step)]).unwrap();
+    run.append_rollouts(&[json!({ "step": step, "response": "response" })]).unwrap();
     run.append_metrics(step, &metrics(1.0 / step as f64)).unwrap();
 }
 
@@ -41,10 +28,10 @@ fn read(run: &RunDir, name: &str) -> String {
 }
 
 #[test]
-fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
+fn a_resumed_run_leaves_the_files_of_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
-    let mut undisturbed = RunDir::open(&folder.path().join("a"), &config(), 7, None).unwrap();
-    (1..=6).for_each(|step| take_step(&mut undisturbed, step));
+    let mut uninterrupted = RunDir::open(&folder.path().join("a"), &config(), 7, None).unwrap();
+    (1..=6).for_each(|step| take_step(&mut uninterrupted, step));
 
     let killed_folder = folder.path().join("b");
     let mut killed = RunDir::open(&killed_folder, &config(), 7, None).unwrap();
@@ -55,12 +42,11 @@ fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
         }
     }
     // The kill came while a line, an event and the checkpoint of step 5 were being written.
-    let tear = |name: &str| {
+    for name in [METRICS, ROLLOUTS, EVENTS] {
         let mut text = fs_err::read(killed_folder.join(name)).unwrap();
         text.extend(b"{\"step\": 6, \"lo");
         fs_err::write(killed_folder.join(name), text).unwrap();
-    };
-    [METRICS, ROLLOUTS, EVENTS].into_iter().for_each(tear);
+    }
     fs_err::create_dir_all(killed.checkpoint_folder(5)).unwrap();
     fs_err::write(killed_folder.join("checkpoint-5.partial"), b"").unwrap();
     drop(killed);
@@ -73,11 +59,11 @@ fn a_resumed_run_leaves_the_files_of_an_undisturbed_one() {
     assert!(!resumed.checkpoint_folder(5).exists() && !killed_folder.join("checkpoint-5.partial").exists());
     (5..=6).for_each(|step| take_step(&mut resumed, step));
     for name in [METRICS, ROLLOUTS] {
-        assert_eq!(read(&resumed, name), read(&undisturbed, name));
+        assert_eq!(read(&resumed, name), read(&uninterrupted, name));
     }
-    assert_eq!(resumed.events.length(), undisturbed.events.length());
+    assert_eq!(resumed.events.length(), uninterrupted.events.length());
     assert_eq!(
-        read(&undisturbed, METRICS).lines().next(),
+        read(&uninterrupted, METRICS).lines().next(),
         Some(r#"{"step":1,"epoch":0.5,"loss":1.0}"#)
     );
 }
@@ -113,27 +99,27 @@ fn checkpoints_are_ordered_by_number_and_pruned_from_the_oldest() {
 }
 
 #[test]
-fn a_run_is_only_resumed_as_it_began() {
+fn a_run_is_only_resumed_with_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     let status = |config: &Value, seed: u64| RunDir::status(folder.path(), config, seed);
     assert_eq!(status(&config(), 7).unwrap(), RunStatus::New);
     let run = RunDir::open(folder.path(), &config(), 7, None).unwrap();
-    assert_eq!(status(&config(), 7).unwrap(), RunStatus::Begun);
+    assert_eq!(status(&config(), 7).unwrap(), RunStatus::Resumable);
     run.mark_done().unwrap();
     assert_eq!(status(&config(), 7).unwrap(), RunStatus::Done);
 
-    let differs = |config: &Value, seed: u64| {
-        let error = RunDir::open(folder.path(), config, seed, None).unwrap_err();
+    let (mut other_rate, mut warmup) = (config(), config());
+    other_rate["sft"]["learning_rate"] = json!(2e-5);
+    warmup["sft"]["warmup"] = json!(0.1);
+    for (config, seed, expected) in [
+        (other_rate, 7, "`sft.learning_rate` differs from the run's: expected 0.00001, got 0.00002"),
+        (warmup, 7, "`sft.warmup` differs from the run's: expected nothing, got 0.1"),
+        (config(), 8, "`seed` differs from the run's: expected 7, got 8"),
+    ] {
+        let error = RunDir::open(folder.path(), &config, seed, None).unwrap_err();
         assert!(error.hint().unwrap().contains("`--restart`"));
-        error.to_string()
-    };
-    let mut other = config();
-    other["sft"]["learning_rate"] = json!(2e-5);
-    assert!(differs(&other, 7).contains("`sft.learning_rate` differs from the run's: expected 0.00001, got 0.00002"));
-    other = config();
-    other["sft"]["warmup"] = json!(0.1);
-    assert!(differs(&other, 7).contains("`sft.warmup` differs from the run's: expected nothing, got 0.1"));
-    assert!(differs(&config(), 8).contains("`seed` differs from the run's: expected 7, got 8"));
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }
 
 #[test]

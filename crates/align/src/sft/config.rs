@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::AdamW;
-use crate::training::{
-    Schedule, SchedulerType, SettingError, check_count, check_end, check_optimizer, check_setting, check_share,
+use crate::settings::{
+    SettingError, check_below_one, check_count, check_end, check_optimizer, check_setting, check_share,
 };
+use crate::training::{Schedule, SchedulerType};
 
 /// How to fine-tune.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,24 +16,24 @@ pub struct SftConfig {
     pub seed: u64,
     /// Share of general items among all that are trained on, 0..1 (P1: 500 of 4,500).
     pub general_ratio: f64,
-    /// How often all items are gone through; a fraction stops within.
+    /// Epochs over all items; a fraction stops within one.
     pub num_train_epochs: f64,
     /// Optimizer steps; 0 goes by `num_train_epochs`.
     pub max_steps: usize,
-    /// Items an optimizer step.
+    /// Items per optimizer step.
     pub train_batch_size: usize,
-    /// How many parts a batch is cut into; the result is the same, the memory is not.
+    /// How many parts a batch is split into; the result is the same, the memory is not.
     pub gradient_accumulation_steps: usize,
-    /// Longest sample, in tokens, those of pictures included; longer ones are refused, never cut. Name as in TRL.
+    /// Longest sample, in tokens, image tokens included; longer ones are refused, never truncated. Name as in TRL.
     pub max_length: usize,
     /// Put samples end to end in rows of up to `max_length` tokens instead of padding them to one length; each still
-    /// sees itself alone. Name as in TRL.
+    /// attends to itself alone. Name as in TRL.
     pub packing: bool,
-    /// Learn the last turn of a dialogue alone, not every turn of the assistant's (LLaMA-Factory's name).
+    /// Train on the last turn of a dialogue alone, not on every turn of the assistant's (LLaMA-Factory's name).
     pub mask_history: bool,
     /// The highest learning rate (P1: 2e-6 for Qwen2-VL-7B, 5e-6 for InternVL2.5-8B).
     pub learning_rate: f64,
-    /// The course of the learning rate after warm-up.
+    /// The learning rate after warm-up.
     pub lr_scheduler_type: SchedulerType,
     /// Share of the steps over which the learning rate rises (P1: 0.03).
     pub warmup_ratio: f64,
@@ -83,27 +84,20 @@ impl SftConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let key = |name: &str| format!("{table}.{name}");
-        let ratio = self.general_ratio;
-        check_setting(
-            (0.0..1.0).contains(&ratio),
-            &key("general_ratio"),
-            "a number from 0 to below 1",
-            ratio,
-        )?;
+        check_below_one(&format!("{table}.general_ratio"), self.general_ratio)?;
         check_end(table, self.num_train_epochs, self.max_steps)?;
         for (name, count) in [
             ("train_batch_size", self.train_batch_size),
             ("gradient_accumulation_steps", self.gradient_accumulation_steps),
             ("max_length", self.max_length),
         ] {
-            check_count(&key(name), count)?;
+            check_count(&format!("{table}.{name}"), count)?;
         }
-        check_share(&key("warmup_ratio"), self.warmup_ratio)?;
+        check_share(&format!("{table}.warmup_ratio"), self.warmup_ratio)?;
         check_optimizer(table, &self.optimizer(self.learning_rate))
     }
 
-    /// Checks that there are general items where some are to be mixed in with so many others. `table` is where the
+    /// Checks that there are general items where some are to be mixed with so many others. `table` is where the
     /// settings stand.
     ///
     /// Errors: [`SettingError`] naming the share.
@@ -116,7 +110,7 @@ impl SftConfig {
         )
     }
 
-    /// How many general items are mixed in with so many others.
+    /// How many general items are mixed with so many others.
     pub(super) fn general_items(&self, n_items: usize) -> usize {
         (n_items as f64 * self.general_ratio / (1.0 - self.general_ratio)).round() as usize
     }

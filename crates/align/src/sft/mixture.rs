@@ -1,8 +1,9 @@
-//! Which items stand in which batch: all safety items once an epoch, with general ones mixed in, in a new order each
-//! epoch. Everything follows from seed and step, so that a resumed run goes on in the same order.
+//! Which items are in which batch: all safety items once an epoch, with general ones mixed in, in a new order each
+//! epoch. Everything follows from seed and step, so that a resumed run keeps the order.
 
-use super::SftConfig;
-use crate::training::{TrainingError, derive_seed, shuffled};
+use super::config::SftConfig;
+use crate::seeds::{derive_seed, shuffled};
+use crate::training::TrainingError;
 use crate::types::Item;
 
 /// The training data and its order.
@@ -18,8 +19,8 @@ pub struct Mixture<'a> {
 impl<'a> Mixture<'a> {
     /// Mixes so that general items have the share `general_ratio` of each epoch.
     ///
-    /// Errors: `NoItems`; `NoLabel` naming an item without a label; `Setting` where general items are asked for and
-    /// there are none.
+    /// Errors: `NoItems`; `NoLabel` naming an item without a label; `Setting` where general items are wanted and there
+    /// are none.
     pub fn new(items: &'a [Item], general: &'a [Item], config: &SftConfig) -> Result<Self, TrainingError> {
         if items.is_empty() {
             return Err(TrainingError::NoItems);
@@ -39,35 +40,27 @@ impl<'a> Mixture<'a> {
         })
     }
 
-    /// Samples an epoch, general ones included.
+    /// Items per epoch, general ones included.
     pub fn items_per_epoch(&self) -> usize {
         self.items.len() + self.n_general
     }
 
-    /// Batches an epoch; the last one may be smaller.
+    /// Batches per epoch; the last one may be smaller.
     pub fn steps_per_epoch(&self) -> usize {
         self.items_per_epoch().div_ceil(self.batch_size)
     }
 
     /// The items of an optimizer step, counted from one.
     pub fn batch(&self, step: usize) -> Vec<&'a Item> {
-        let (epoch, place) = ((step - 1) / self.steps_per_epoch(), (step - 1) % self.steps_per_epoch());
-        let order = self.epoch_order(epoch as u64);
-        order
-            .into_iter()
-            .skip(place * self.batch_size)
-            .take(self.batch_size)
-            .collect()
+        let (epoch, batch) = ((step - 1) / self.steps_per_epoch(), (step - 1) % self.steps_per_epoch());
+        let order = self.epoch_order(epoch as u64).into_iter();
+        order.skip(batch * self.batch_size).take(self.batch_size).collect()
     }
 
-    /// All items of an epoch in order. Where the general items do not suffice, they come round again.
+    /// All items of an epoch in order. Where there are too few general items, they repeat.
     fn epoch_order(&self, epoch: u64) -> Vec<&'a Item> {
         let chosen = shuffled(self.general.len(), derive_seed(self.seed, "general", &[epoch]));
-        let general = chosen
-            .iter()
-            .cycle()
-            .take(self.n_general)
-            .map(|index| &self.general[*index]);
+        let general = chosen.iter().cycle().map(|index| &self.general[*index]).take(self.n_general);
         let all: Vec<&Item> = self.items.iter().chain(general).collect();
         let order = shuffled(all.len(), derive_seed(self.seed, "epoch", &[epoch]));
         order.into_iter().map(|index| all[index]).collect()

@@ -1,12 +1,12 @@
-//! How the learning rate goes over the steps.
+//! The learning rate over the steps.
 
 use serde::{Deserialize, Serialize};
 
-/// The course of the learning rate after warm-up; names as in Hugging Face's `lr_scheduler_type`.
+/// The learning rate after warm-up; names as in Hugging Face's `lr_scheduler_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SchedulerType {
-    /// It stays.
+    /// It stays the same.
     Constant,
     /// It falls in a straight line to zero.
     Linear,
@@ -19,7 +19,7 @@ pub enum SchedulerType {
 pub struct Schedule {
     /// The highest learning rate.
     pub learning_rate: f64,
-    /// The course after warm-up.
+    /// How the rate changes after warm-up.
     pub kind: SchedulerType,
     /// How many steps the rate takes to rise to its highest.
     pub warmup_steps: usize,
@@ -61,16 +61,16 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    fn course(kind: SchedulerType) -> Vec<f64> {
+    fn rates(kind: SchedulerType) -> Vec<f64> {
         let schedule = Schedule::new(8.0, kind, 0.4, 5);
         (1..=5).map(|step| (schedule.at(step) * 1e6).round() / 1e6).collect()
     }
 
     #[test]
-    fn rates_rise_to_the_highest_and_then_take_their_course() {
-        assert_eq!(course(SchedulerType::Constant), [4.0, 8.0, 8.0, 8.0, 8.0]);
-        assert_eq!(course(SchedulerType::Linear), [4.0, 8.0, 8.0, 5.333_333, 2.666_667]);
-        assert_eq!(course(SchedulerType::Cosine), [4.0, 8.0, 8.0, 6.0, 2.0]);
+    fn rates_warm_up_and_then_follow_their_schedule() {
+        assert_eq!(rates(SchedulerType::Constant), [4.0, 8.0, 8.0, 8.0, 8.0]);
+        assert_eq!(rates(SchedulerType::Linear), [4.0, 8.0, 8.0, 5.333_333, 2.666_667]);
+        assert_eq!(rates(SchedulerType::Cosine), [4.0, 8.0, 8.0, 6.0, 2.0]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Outcome, TrainingError};
+use super::TrainingError;
 use crate::chat::ChatError;
 use crate::engine::{Engine, SaveKind};
 use crate::progress::Progress;
@@ -15,10 +15,25 @@ use crate::run_dir::RunDir;
 /// What a step measured, by name; a metric that nothing was measured for is left out.
 pub type Metrics = BTreeMap<String, f64>;
 
-/// What training goes through.
+/// How a training run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done; the last checkpoint is the result.
+    Finished {
+        /// How many steps there were.
+        steps: usize,
+    },
+    /// The user asked to stop; the checkpoint of this step is the one to resume from.
+    Interrupted {
+        /// The last step that was done.
+        step: usize,
+    },
+}
+
+/// The steps of a training run.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps<'a> {
-    /// What the progress is of.
+    /// The stage as progress names it.
     pub title: &'a str,
     /// The metric to show beside the progress.
     pub headline: &'a str,
@@ -31,11 +46,11 @@ pub struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Takes the steps that the run's last checkpoint leaves, counted from one. `State` is what a checkpoint holds
+    /// Takes the steps that remain after the run's last checkpoint, counted from one. `State` is what a checkpoint holds
     /// beside the engine's own files.
     ///
     /// `train_step` gives the step's metrics by name; `step_time` (seconds) is added to them. Where it ends because its
-    /// judge must stop, it has not touched the weights yet: the step before is saved.
+    /// judge had to stop, the weights are untouched: the step before is saved.
     ///
     /// Errors: those of `train_step`; `Engine` where a checkpoint cannot be loaded or saved; `Run` naming the file.
     pub fn run<State: Serialize + DeserializeOwned + Default + Clone>(

@@ -7,15 +7,36 @@ use std::io::{BufRead, BufReader};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use super::{DataError, Dialogue, Item, Part, data_url_bytes, picture_file_name, relative_to};
-use crate::run_dir::{write_atomically, write_each_line};
+use serde::de::DeserializeOwned;
 
-/// The dialogues of a file, one JSON object a line (blank lines and a byte order mark are passed over), image paths
+use super::{DataError, Item, Message, Part, data_url_bytes, image_file_name, relative_to};
+use crate::files::{try_write_lines, write_atomically};
+
+/// A line of a data file: a dialogue with an id.
+pub trait Dialogue: DeserializeOwned {
+    /// Unique in its file.
+    fn id(&self) -> &str;
+
+    /// The dialogue.
+    fn messages(&mut self) -> &mut [Message];
+}
+
+impl Dialogue for Item {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn messages(&mut self) -> &mut [Message] {
+        &mut self.messages
+    }
+}
+
+/// The dialogues of a file, one JSON object a line (blank lines and a byte order mark are skipped), image paths
 /// resolved against the file's folder. Of the lines read nothing is kept but a hash of each id (8 bytes), and not even
-/// that [with ids unchecked](Self::with_ids_unchecked). After an error it ends.
+/// that [with ids unchecked](Self::with_ids_unchecked). It ends after an error.
 ///
-/// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, a line without messages, a
-/// picture that is no file or an id that stands twice; `Empty` for a file without lines.
+/// Errors: `Io` naming the file; `Line` naming file and line for bad JSON, an unknown role, a line without messages, an
+/// image that is no file or an id that occurs twice; `Empty` for a file without lines.
 #[derive(Debug)]
 pub struct Dialogues<T> {
     path: PathBuf,
@@ -46,14 +67,14 @@ impl<T: Dialogue> Dialogues<T> {
         })
     }
 
-    /// Takes pictures that are data URLs too: they become files of this folder, named by their hash.
+    /// Also takes images that are data URLs: they become files of this folder, named by their hash.
     #[must_use]
     pub fn with_embedded_in(mut self, folder: &Path) -> Self {
         self.embedded = Some(folder.to_owned());
         self
     }
 
-    /// Takes ids as they come, for who knows that each stands once or finds out by other means. Then a file of any
+    /// Takes ids as they come, for callers that know them to be unique or check it by other means. Then a file of any
     /// length takes the same memory.
     #[must_use]
     pub fn with_ids_unchecked(mut self) -> Self {
@@ -74,7 +95,7 @@ impl<T: Dialogue> Dialogues<T> {
                 return self.end();
             }
             self.line += 1;
-            let text = std::str::from_utf8(&bytes).map_err(|error| self.fault(format!("expected UTF-8: {error}")))?;
+            let text = std::str::from_utf8(&bytes).map_err(|error| self.problem(format!("expected UTF-8: {error}")))?;
             let text = if self.line == 1 {
                 text.trim_start_matches('\u{feff}')
             } else {
@@ -95,12 +116,13 @@ impl<T: Dialogue> Dialogues<T> {
     }
 
     fn read(&mut self, text: &str) -> Result<T, DataError> {
-        let mut dialogue: T = serde_json::from_str(text).map_err(|error| self.fault(error.to_string()))?;
+        let mut dialogue: T = serde_json::from_str(text).map_err(|error| self.problem(error.to_string()))?;
         if dialogue.messages().is_empty() {
-            return Err(self.fault("`messages` is empty: expected at least one message".into()));
+            return Err(self.problem("`messages` is empty: expected at least one message".into()));
         }
-        let is_known = |ids: &mut HashSet<u64>| !ids.insert(hash(dialogue.id()));
-        if self.ids.as_mut().is_some_and(is_known) {
+        if let Some(ids) = &mut self.ids
+            && !ids.insert(hash(dialogue.id()))
+        {
             self.check_unique(dialogue.id())?;
         }
         self.is_empty = false;
@@ -112,23 +134,23 @@ impl<T: Dialogue> Dialogues<T> {
         Ok(dialogue)
     }
 
-    /// The file of a picture: a path, or a data URL where there is a folder for these.
+    /// The file of an image: a path, or a data URL where there is a folder for these.
     fn file_of(&self, image: &Path) -> Result<PathBuf, DataError> {
         let reference = image.to_string_lossy();
         if reference.starts_with("http://") || reference.starts_with("https://") {
-            let problem = format!("expected a picture's file, got the address {reference}, which is not fetched");
-            return Err(self.fault(problem));
+            let problem = format!("expected an image file, got the address {reference}, which is not fetched");
+            return Err(self.problem(problem));
         }
         let Some(bytes) = data_url_bytes(&reference) else {
             return Ok(self.path.parent().unwrap_or(Path::new("")).join(image));
         };
-        let bytes = bytes.map_err(|problem| self.fault(format!("a picture: {problem}")))?;
+        let bytes = bytes.map_err(|problem| self.problem(format!("an image: {problem}")))?;
         let Some(folder) = &self.embedded else {
-            let problem = "expected a picture's file, got a data URL: `scruple data convert FILE --to openai --out NEW` makes \
+            let problem = "expected an image file, got a data URL: `scruple data convert FILE --to openai --out NEW` makes \
                            files of them";
-            return Err(self.fault(problem.to_owned()));
+            return Err(self.problem(problem.to_owned()));
         };
-        let path = folder.join(picture_file_name(&bytes));
+        let path = folder.join(image_file_name(&bytes));
         if !path.exists() {
             write_atomically(&path, &bytes)?;
         }
@@ -137,20 +159,20 @@ impl<T: Dialogue> Dialogues<T> {
 
     /// Looks the last dialogue's id up in the lines before it: two ids may share a hash.
     ///
-    /// Errors: `Line` naming both lines where it stands there; `Io` naming the file.
+    /// Errors: `Line` naming both lines where it occurs there; `Io` naming the file.
     pub fn check_unique(&self, id: &str) -> Result<(), DataError> {
         let reader = BufReader::new(fs_err::File::open(&self.path)?);
         for (index, line) in reader.lines().take(self.line - 1).enumerate() {
             if serde_json::from_str::<T>(&line?).is_ok_and(|earlier| earlier.id() == id) {
                 let first = index + 1;
-                let problem = format!("id `{id}` stands already on line {first}: expected unique ids");
-                return Err(self.fault(problem));
+                let problem = format!("id `{id}` already occurs on line {first}: expected unique ids");
+                return Err(self.problem(problem));
             }
         }
         Ok(())
     }
 
-    fn fault(&self, problem: String) -> DataError {
+    fn problem(&self, problem: String) -> DataError {
         DataError::Line {
             path: self.path.clone(),
             line: self.line,
@@ -205,7 +227,7 @@ pub fn write_items(path: &Path, items: &[Item]) -> Result<(), DataError> {
 /// Errors: `Io` naming the file; the first of the items' own.
 pub fn write_each_item(path: &Path, items: impl Iterator<Item = Result<Item, DataError>>) -> Result<(), DataError> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let seen_from_folder = |item: Result<Item, DataError>| {
+    let relative = items.map(|item| {
         let mut item = item?;
         for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
             if let Part::Image { image } = part {
@@ -213,15 +235,15 @@ pub fn write_each_item(path: &Path, items: impl Iterator<Item = Result<Item, Dat
             }
         }
         Ok(item)
-    };
-    write_each_line(path, items.map(seen_from_folder))
+    });
+    try_write_lines(path, relative)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fault(text: &[u8]) -> String {
+    fn problem(text: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
         std::fs::write(&path, text).unwrap();
@@ -234,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_one_at_a_time_and_blank_ones_are_passed_over() {
+    fn lines_are_read_one_at_a_time_and_blank_ones_are_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
         std::fs::write(&path, format!("{}\r\n\n{}", line("a").trim_end(), line("b").trim_end())).unwrap();
@@ -247,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn unchecked_ids_may_stand_twice_until_they_are_looked_up() {
+    fn unchecked_ids_may_repeat_until_they_are_looked_up() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
         std::fs::write(&path, line("a") + &line("b") + &line("a")).unwrap();
@@ -256,7 +278,7 @@ mod tests {
         items.check_unique("b").unwrap();
         assert_eq!(items.next().unwrap().unwrap().id, "a");
         let message = items.check_unique("a").unwrap_err().to_string();
-        assert!(message.contains(":3: id `a` stands already on line 1"), "{message}");
+        assert!(message.contains(":3: id `a` already occurs on line 1"), "{message}");
         assert!(items.next().is_none());
         std::fs::write(&path, "\n").unwrap();
         let mut nothing = Dialogues::<Item>::open(&path).unwrap().with_ids_unchecked();
@@ -277,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_within_the_file_become_files_once_where_there_is_room_for_them() {
+    fn embedded_images_become_files_once_where_there_is_a_folder_for_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
         let url = "data:image/png;base64,iVBORw0KGgo=";
@@ -296,12 +318,12 @@ mod tests {
         );
         assert_eq!(std::fs::read(file).unwrap(), b"\x89PNG\r\n\x1a\n");
 
-        let refused = fault(shown("a").as_bytes());
+        let refused = problem(shown("a").as_bytes());
         assert!(
-            refused.starts_with("FILE:1: expected a picture's file, got a data URL: "),
+            refused.starts_with("FILE:1: expected an image file, got a data URL: "),
             "{refused}"
         );
-        let remote = fault(shown("a").replace(url, "https://a.org/b.png").as_bytes());
+        let remote = problem(shown("a").replace(url, "https://a.org/b.png").as_bytes());
         assert!(
             remote.contains("the address https://a.org/b.png, which is not fetched"),
             "{remote}"
@@ -309,15 +331,15 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_their_line() {
-        let twice = fault(format!("{}\n{}{}", line("a"), line("b"), line("a")).as_bytes());
-        assert_eq!(twice, "FILE:4: id `a` stands already on line 1: expected unique ids");
+    fn problems_name_their_line() {
+        let twice = problem(format!("{}\n{}{}", line("a"), line("b"), line("a")).as_bytes());
+        assert_eq!(twice, "FILE:4: id `a` already occurs on line 1: expected unique ids");
         let nothing = "FILE: no items: expected at least one JSON object, one a line, got an empty file";
-        assert_eq!(fault(b"\n"), nothing);
-        let empty = fault(b"{\"id\":\"a\",\"messages\":[]}");
+        assert_eq!(problem(b"\n"), nothing);
+        let empty = problem(b"{\"id\":\"a\",\"messages\":[]}");
         assert_eq!(empty, "FILE:1: `messages` is empty: expected at least one message");
-        assert!(fault(format!("{}x\n", line("a")).as_bytes()).starts_with("FILE:2: expected value"));
-        let no_text = fault(&[line("a").as_bytes(), b"\xff\n"].concat());
+        assert!(problem(format!("{}x\n", line("a")).as_bytes()).starts_with("FILE:2: expected value"));
+        let no_text = problem(&[line("a").as_bytes(), b"\xff\n"].concat());
         assert!(no_text.starts_with("FILE:2: expected UTF-8"), "{no_text}");
     }
 }

@@ -12,7 +12,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     write_streamed(path, |file| file.write_all(bytes))
 }
 
-/// As [`write_atomically`], for what is too much to be held at once. Where `write` fails the file does not appear.
+/// As [`write_atomically`], for content that need not fit in memory. Where `write` fails the file does not appear.
 ///
 /// Errors: those of `write`; the operating system's, naming the file.
 pub fn write_streamed<E: From<std::io::Error>>(
@@ -36,13 +36,13 @@ pub fn write_streamed<E: From<std::io::Error>>(
 ///
 /// Errors: the operating system's, naming the file.
 pub fn write_lines(path: &Path, values: impl IntoIterator<Item = impl Serialize>) -> std::io::Result<()> {
-    write_each_line(path, values.into_iter().map(Ok))
+    try_write_lines(path, values.into_iter().map(Ok))
 }
 
-/// As [`write_lines`], of values that come one at a time; after one that is an error the file does not appear.
+/// As [`write_lines`], of values that may fail; after the first that does the file does not appear.
 ///
 /// Errors: the first of the values' own; the operating system's, naming the file.
-pub(crate) fn write_each_line<E: From<std::io::Error>>(
+pub(crate) fn try_write_lines<E: From<std::io::Error>>(
     path: &Path,
     values: impl IntoIterator<Item = Result<impl Serialize, E>>,
 ) -> Result<(), E> {
@@ -59,4 +59,14 @@ pub(crate) fn write_line(file: &mut (impl Write + ?Sized), value: &impl Serializ
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     file.write_all(&line)
+}
+
+/// Removes a file, where there is one.
+///
+/// Errors: the operating system's, naming the file.
+pub(crate) fn remove_if_exists(path: &Path) -> std::io::Result<()> {
+    match fs_err::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

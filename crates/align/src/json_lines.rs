@@ -1,4 +1,4 @@
-//! A journal: JSON lines appended as they come, from which a kill can tear at most the last line.
+//! Files of JSON lines that are appended to as results come: a kill can tear at most the last line.
 
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
@@ -11,14 +11,14 @@ use crate::types::DataError;
 
 /// A file of JSON lines open for appending.
 #[derive(Debug)]
-pub struct Journal {
+pub struct JsonLinesFile {
     path: PathBuf,
     file: fs_err::File,
     length: u64,
 }
 
-impl Journal {
-    /// Opens or creates a journal. A last line without its line break was torn by a kill and is cut off.
+impl JsonLinesFile {
+    /// Opens or creates a file. A last line without its line break was torn by a kill and is removed.
     ///
     /// Errors: the operating system's, naming the file.
     pub fn open(path: &Path) -> std::io::Result<Self> {
@@ -36,14 +36,14 @@ impl Journal {
         })
     }
 
-    /// Appends one line. A line that could not be written whole (a full disk) is taken back.
+    /// Appends one line. A line that could not be written whole (a full disk) is removed again.
     ///
     /// Errors: the operating system's, naming the file; a value that JSON cannot hold.
     pub fn append<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(value)?;
         line.push(b'\n');
         if let Err(error) = self.file.write_all(&line) {
-            // The first error is the one worth telling; a torn line that stays is cut off by the next `open`.
+            // The first error is the one to report; a torn line that stays is removed by the next `open`.
             self.file.set_len(self.length).ok();
             return Err(error);
         }
@@ -51,12 +51,12 @@ impl Journal {
         Ok(())
     }
 
-    /// The journal's file.
+    /// Where the file lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The journal's length in bytes.
+    /// The file's length in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
@@ -68,16 +68,15 @@ impl Journal {
         self.file.sync_data()
     }
 
-    /// Takes back all but the first `length` bytes.
+    /// Keeps the first `length` bytes alone.
     ///
-    /// Errors: the operating system's, naming the file; `InvalidData` where the journal is shorter than that or no line
-    /// ends there, which means that it was changed by someone else.
-    pub fn cut_to(&mut self, length: u64) -> std::io::Result<()> {
-        let fault = |problem: String| std::io::Error::new(std::io::ErrorKind::InvalidData, problem);
+    /// Errors: the operating system's, naming the file; `InvalidData` where the file is shorter than that or no line
+    /// ends there, which means that another program changed it.
+    pub fn truncate(&mut self, length: u64) -> std::io::Result<()> {
         if length > self.length {
-            let (path, found) = (self.path.display(), self.length);
-            return Err(fault(format!(
-                "{path}: expected at least the {length} bytes of the checkpoint, got {found}"
+            let found = self.length;
+            return Err(self.invalid(&format!(
+                "expected at least the {length} bytes of the checkpoint, got {found}"
             )));
         }
         if length > 0 {
@@ -85,39 +84,41 @@ impl Journal {
             self.file.seek(SeekFrom::Start(length - 1))?;
             self.file.read_exact(&mut last)?;
             if last != *b"\n" {
-                return Err(fault(format!(
-                    "{}: expected a line to end at byte {length}",
-                    self.path.display()
-                )));
+                return Err(self.invalid(&format!("expected a line to end at byte {length}")));
             }
         }
         self.file.set_len(length)?;
         self.length = length;
         Ok(())
     }
+
+    fn invalid(&self, problem: &str) -> std::io::Error {
+        let message = format!("{}: {problem}", self.path.display());
+        std::io::Error::new(std::io::ErrorKind::InvalidData, message)
+    }
 }
 
-/// Reads a journal whole; [`JournalLines`] says how.
+/// Reads a file of JSON lines whole; [`JsonLinesReader`] says how.
 ///
-/// Errors: those of [`JournalLines`].
-pub fn read_journal<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DataError> {
-    JournalLines::open(path)?.collect()
+/// Errors: those of [`JsonLinesReader`].
+pub fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DataError> {
+    JsonLinesReader::open(path)?.collect()
 }
 
-/// A journal's lines, one at a time; a torn last line is passed over, and a journal that does not exist is empty. After
-/// an error, or its end, it stays ended, whatever is appended meanwhile.
+/// The values of a file of JSON lines, one at a time; a torn last line is skipped, and a file that does not exist is
+/// empty. After an error, or its end, it stays ended, whatever is appended meanwhile.
 ///
 /// Errors: `Io` naming the file; `Line` naming file and line for a whole line that is not what it should be.
 #[derive(Debug)]
-pub struct JournalLines<T> {
+pub struct JsonLinesReader<T> {
     path: PathBuf,
     reader: Option<BufReader<fs_err::File>>,
     line: usize,
     kind: PhantomData<fn() -> T>,
 }
 
-impl<T: DeserializeOwned> JournalLines<T> {
-    /// Opens a journal for reading.
+impl<T: DeserializeOwned> JsonLinesReader<T> {
+    /// Opens a file for reading.
     ///
     /// Errors: `Io` naming the file.
     pub fn open(path: &Path) -> Result<Self, DataError> {
@@ -152,16 +153,18 @@ impl<T: DeserializeOwned> JournalLines<T> {
             return Ok(None);
         }
         self.line += 1;
-        let fault = |error: serde_json::Error| DataError::Line {
-            path: self.path.clone(),
-            line: self.line,
-            problem: error.to_string(),
-        };
-        serde_json::from_slice(&line[..line.len() - 1]).map(Some).map_err(fault)
+        match serde_json::from_slice(&line[..line.len() - 1]) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(DataError::Line {
+                path: self.path.clone(),
+                line: self.line,
+                problem: error.to_string(),
+            }),
+        }
     }
 }
 
-impl<T: DeserializeOwned> Iterator for JournalLines<T> {
+impl<T: DeserializeOwned> Iterator for JsonLinesReader<T> {
     type Item = Result<T, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -195,52 +198,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_torn_last_line_is_cut_off_and_the_rest_is_kept() {
+    fn a_torn_last_line_is_removed_and_the_rest_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("numbers.jsonl");
         let long_torn_line = "9".repeat(200_000);
         std::fs::write(&path, format!("1\n2\n{long_torn_line}")).unwrap();
-        assert_eq!(read_journal::<u64>(&path).unwrap(), [1, 2]);
-        let mut journal = Journal::open(&path).unwrap();
-        assert_eq!(journal.length(), 4);
-        journal.append(&3).unwrap();
+        assert_eq!(read_json_lines::<u64>(&path).unwrap(), [1, 2]);
+        let mut file = JsonLinesFile::open(&path).unwrap();
+        assert_eq!(file.length(), 4);
+        file.append(&3).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2\n3\n");
     }
 
     #[test]
-    fn cutting_keeps_whole_lines_only() {
+    fn truncating_keeps_whole_lines_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("words.jsonl");
-        let mut journal = Journal::open(&path).unwrap();
-        journal.append(&"one").unwrap();
-        let after_one = journal.length();
-        journal.append(&"two").unwrap();
+        let mut file = JsonLinesFile::open(&path).unwrap();
+        file.append(&"one").unwrap();
+        let after_one = file.length();
+        file.append(&"two").unwrap();
         assert!(
-            journal
-                .cut_to(after_one - 1)
+            file
+                .truncate(after_one - 1)
                 .unwrap_err()
                 .to_string()
                 .contains("expected a line to end at byte 5")
         );
         assert!(
-            journal
-                .cut_to(99)
+            file
+                .truncate(99)
                 .unwrap_err()
                 .to_string()
                 .contains("words.jsonl: expected at least the 99 bytes")
         );
-        journal.cut_to(after_one).unwrap();
-        journal.append(&"three").unwrap();
-        assert_eq!(read_journal::<String>(&path).unwrap(), ["one", "three"]);
+        file.truncate(after_one).unwrap();
+        file.append(&"three").unwrap();
+        assert_eq!(read_json_lines::<String>(&path).unwrap(), ["one", "three"]);
     }
 
     #[test]
     fn a_bad_line_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("numbers.jsonl");
-        assert!(read_journal::<u64>(&path).unwrap().is_empty());
+        assert!(read_json_lines::<u64>(&path).unwrap().is_empty());
         std::fs::write(&path, "1\nx\n").unwrap();
-        let message = read_journal::<u64>(&path).unwrap_err().to_string();
+        let message = read_json_lines::<u64>(&path).unwrap_err().to_string();
         assert!(message.contains("numbers.jsonl:2: "), "{message}");
     }
 
@@ -249,13 +252,13 @@ mod tests {
     #[test]
     fn a_full_disk_names_the_file() {
         let file = fs_err::OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let mut journal = Journal {
+        let mut file = JsonLinesFile {
             path: "/dev/full".into(),
             file,
             length: 0,
         };
-        let message = journal.append(&1).unwrap_err().to_string();
+        let message = file.append(&1).unwrap_err().to_string();
         assert!(message.contains("/dev/full"), "{message}");
-        assert_eq!(journal.length(), 0);
+        assert_eq!(file.length(), 0);
     }
 }

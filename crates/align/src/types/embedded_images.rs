@@ -1,4 +1,4 @@
-//! Pictures that stand in a data file itself, as data URLs, and the names of the files that they become.
+//! Images inside a data file, as data URLs, and the names of the files that they become.
 
 use data_url::{DataUrl, DataUrlError};
 use sha2::{Digest, Sha256};
@@ -19,16 +19,16 @@ pub fn data_url_bytes(reference: &str) -> Option<Result<Vec<u8>, String>> {
     Some(decoded.map_err(|error| format!("expected base64: {error}")))
 }
 
-/// The name of the file that a picture's bytes become: their hash, so that a picture shown often is there once, and the
-/// ending of what they are.
-pub fn picture_file_name(bytes: &[u8]) -> String {
+/// The name of the file that an image's bytes become: their hash, so that an image shown often is stored once, and the
+/// extension of their format.
+pub fn image_file_name(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     let hash: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("{hash}.{}", picture_ending(bytes))
+    format!("{hash}.{}", image_extension(bytes))
 }
 
-/// The ending for a file of these bytes; `bin` where they are no picture.
-pub fn picture_ending(bytes: &[u8]) -> &'static str {
+/// The extension for a file of these bytes; `bin` where they are no image.
+pub fn image_extension(bytes: &[u8]) -> &'static str {
     match image::guess_format(bytes) {
         Ok(image::ImageFormat::Jpeg) => "jpg",
         Ok(format) => format.extensions_str().first().copied().unwrap_or("bin"),
