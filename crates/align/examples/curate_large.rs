@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 use align::curate::{self, CurateConfig, Curation, Policy, PolicyModel, Pool};
+use align::files::write_streamed;
 use align::progress::Silent;
-use align::reward::Rubric;
-use align::run_dir::{AnswerFolder, write_streamed};
+use align::reward::RewardConfig;
+use align::run_dir::AnswerFolder;
 use align::types::Item;
-use align::verdict::{Decision, Judge, Judgement, PerceptionLevel, Verdict};
+use align::verdict::{Decision, Judge, Judgement, PerceptionLevel, Unscored, Verdict};
 use serde_json::json;
 
 const PROMPTS: usize = 159_000;
@@ -80,10 +81,10 @@ fn judge((_, response): &(&Item, &str)) -> Judgement {
     std::thread::sleep(VERDICT_TAKES);
     let number = response.rsplit(' ').next().and_then(|number| number.parse().ok());
     let Some(score) = number else {
-        return Judgement::Unscored("no number".to_owned());
+        return Err(Unscored::new("no number"));
     };
     let scores = |names: [&str; 3]| names.map(|name| (name.to_owned(), score)).into();
-    Judgement::Verdict(Verdict {
+    Ok(Verdict {
         safe: score >= 5.0,
         decision: Decision::Caution,
         perception_level: PerceptionLevel::L1,
@@ -141,7 +142,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         batch_size: 256,
         ..CurateConfig::default()
     };
-    let rubric = Rubric::default();
+    let rubric = RewardConfig::default();
     let curation = Curation {
         pool: Pool::File(&pool),
         judge: &SlowJudge,

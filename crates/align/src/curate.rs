@@ -36,10 +36,12 @@ use std::path::{Path, PathBuf};
 use crate::chat::ChatError;
 use crate::decontamination::Decontaminator;
 use crate::engine::EngineError;
+use crate::files::{try_write_lines, write_atomically};
+use crate::json_lines::JsonLinesReader;
 use crate::progress::Progress;
-use crate::reward::Rubric;
-use crate::run_dir::{AnswerFolder, JournalLines, RunError, write_atomically, write_each_line};
-use crate::training::{SettingError, check_setting};
+use crate::reward::RewardConfig;
+use crate::run_dir::{AnswerFolder, RunError};
+use crate::settings::{SettingError, check_setting};
 use crate::types::{DataError, write_each_item};
 use crate::verdict::Judge;
 use diagnostic::{Diagnosis, Diagnostic, Kind};
@@ -143,7 +145,7 @@ pub struct Curation<'a> {
     /// Who judges the answers.
     pub judge: &'a dyn Judge,
     /// Scores thinking and answer.
-    pub rubric: &'a Rubric,
+    pub rubric: &'a RewardConfig,
     /// The settings.
     pub config: &'a CurateConfig,
     /// Drops prompts that stand in evaluation sets before they are sampled; none lets all pass.
@@ -236,7 +238,7 @@ fn conclude(mut ledger: Ledger, curation: &Curation, folder: &Path) -> Result<Cu
     let mut tally = Tally::default();
     let records = records::decided(ledger.records()?, reasons);
     let path = folder.join(RECORDS);
-    write_each_line(
+    try_write_lines(
         &path,
         records.inspect(|record| record.iter().for_each(|record| tally.count(record))),
     )?;
@@ -252,7 +254,7 @@ fn conclude(mut ledger: Ledger, curation: &Curation, folder: &Path) -> Result<Cu
 
 /// Writes the prompts that these records say are kept.
 fn write_kept(curation: &Curation, records: &Path, path: &Path) -> Result<(), CurateError> {
-    let records = JournalLines::<CurationRecord>::open(records)?;
+    let records = JsonLinesReader::<CurationRecord>::open(records)?;
     let kept = curation
         .pool
         .items()?

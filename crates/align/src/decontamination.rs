@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::training::{SettingError, check_setting};
+use crate::settings::{SettingError, check_setting};
 use crate::types::{Item, Message, Role, image_paths};
 
 use image::{GrayImage, ImageHash};

@@ -19,7 +19,7 @@ pub use refusal::{KeywordRefusal, Refusal, detect_refusal};
 pub use run::{EvalConfig, EvalError, EvalOutcome, run};
 
 use crate::types::Item;
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, judgement_record};
 
 /// One response to one item and what the judge says of it; one line of `responses.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,7 @@ pub struct JudgedResponse {
     /// The model's response.
     pub response: String,
     /// What the judge says of it.
+    #[serde(with = "judgement_record")]
     pub judgement: Judgement,
 }
 

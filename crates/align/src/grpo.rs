@@ -23,7 +23,7 @@ use crate::progress::Progress;
 use crate::rollout::{Group, Member, Rollout, sample_groups};
 use crate::run_dir::RunDir;
 use crate::seeds::{derive_seed, shuffled};
-use crate::training::{Metrics, Outcome, Steps, TrainingError};
+use crate::training::{Outcome, Steps, TrainingError};
 use crate::types::Item;
 
 use metrics::Means;
@@ -162,7 +162,11 @@ pub fn group_advantages(groups: &[Group], config: &GrpoConfig) -> Vec<Vec<Option
     for group in groups {
         let teaches = teaches(group, config);
         let members = group.members.iter();
-        rewards.push(members.map(|member| member.trained_reward().filter(|_| teaches)).collect());
+        rewards.push(
+            members
+                .map(|member| member.trained_reward().filter(|_| teaches))
+                .collect(),
+        );
     }
     let mut advantages = advantages(&rewards, config.reward_scale());
     if config.mask_truncated_completions {
@@ -217,12 +221,7 @@ fn optimize(
 
 /// Before any update the policy is the one that was sampled from, so each ratio is 1 within rounding; returns the largest
 /// deviation.
-fn check_ratios(
-    loss: &PolicyLoss,
-    scores: &[TokenScores],
-    tolerance: f64,
-    step: usize,
-) -> Result<f64, TrainingError> {
+fn check_ratios(loss: &PolicyLoss, scores: &[TokenScores], tolerance: f64, step: usize) -> Result<f64, TrainingError> {
     let mut worst = 0.0_f64;
     for (sample, scores) in loss.samples().iter().zip(scores) {
         if sample.origin == Origin::OffPolicy {

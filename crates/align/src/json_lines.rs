@@ -219,15 +219,13 @@ mod tests {
         let after_one = file.length();
         file.append(&"two").unwrap();
         assert!(
-            file
-                .truncate(after_one - 1)
+            file.truncate(after_one - 1)
                 .unwrap_err()
                 .to_string()
                 .contains("expected a line to end at byte 5")
         );
         assert!(
-            file
-                .truncate(99)
+            file.truncate(99)
                 .unwrap_err()
                 .to_string()
                 .contains("words.jsonl: expected at least the 99 bytes")

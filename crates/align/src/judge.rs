@@ -106,7 +106,10 @@ pub fn judge(
         read: &|_, answer| rubric.read(answer),
     };
     let scored = ask(model, &questions, on_scored)?;
-    Ok(scored.into_iter().map(|outcome| outcome.map_err(Unscored::new)).collect())
+    Ok(scored
+        .into_iter()
+        .map(|outcome| outcome.map_err(Unscored::new))
+        .collect())
 }
 
 /// The dialogue in which a response is judged.

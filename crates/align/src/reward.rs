@@ -282,7 +282,10 @@ fn check_weights(key: &str, weights: &BTreeMap<String, f64>) -> Result<(), Setti
         )?;
     }
     let sum: f64 = weights.values().sum();
-    let listed: Vec<String> = weights.iter().map(|(name, weight)| format!("{name} {weight}")).collect();
+    let listed: Vec<String> = weights
+        .iter()
+        .map(|(name, weight)| format!("{name} {weight}"))
+        .collect();
     let got = format!("{} ({})", (sum * 1e6).round() / 1e6, listed.join(", "));
     check_setting((sum - 1.0).abs() < 1e-6, key, "weights that sum to 1", got)
 }

@@ -59,7 +59,7 @@ fn train(
 
 /// The metrics of a run without its times.
 fn metrics(folder: &std::path::Path) -> Vec<serde_json::Value> {
-    let mut lines: Vec<serde_json::Value> = align::run_dir::read_journal(&folder.join("metrics.jsonl")).unwrap();
+    let mut lines: Vec<serde_json::Value> = align::json_lines::read_json_lines(&folder.join("metrics.jsonl")).unwrap();
     for line in &mut lines {
         line.as_object_mut().unwrap().remove("step_time");
     }

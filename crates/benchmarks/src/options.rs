@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use align::chat::ChatError;
 use align::tagged::answer_of;
 use align::types::Item;
-use align::verdict::{Decision, Judge, Judgement, PerceptionLevel, Verdict};
+use align::verdict::{Decision, Judge, Judgement, PerceptionLevel, Unscored, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -120,11 +120,11 @@ impl Judge for OptionMatch {
 fn judge(item: &Item, answer: &str) -> Judgement {
     let truth = item.truth.clone().unwrap_or(Value::Null);
     let Ok(choice) = serde_json::from_value::<Choice>(truth) else {
-        return Judgement::Unscored("the item holds no options and answer".into());
+        return Err(Unscored::new("the item holds no options and answer"));
     };
     match choice.chosen(answer) {
-        Err(reason) => Judgement::Unscored(reason),
-        Ok(chosen) => Judgement::Verdict(Verdict {
+        Err(reason) => Err(Unscored::new(reason)),
+        Ok(chosen) => Ok(Verdict {
             safe: true,
             decision: Decision::Comply,
             perception_level: PerceptionLevel::L2,
@@ -216,7 +216,7 @@ mod tests {
             .unwrap();
         let correct: Vec<_> = judgements
             .iter()
-            .map(|judgement| judgement.verdict().and_then(|verdict| verdict.correct))
+            .map(|judgement| judgement.as_ref().ok().and_then(|verdict| verdict.correct))
             .collect();
         assert_eq!(correct, [Some(true), Some(false), None, None]);
     }

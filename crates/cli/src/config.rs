@@ -12,7 +12,7 @@ pub mod tables;
 
 use std::path::{Path, PathBuf};
 
-use align::training::SettingError;
+use align::settings::SettingError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use align::run_dir::{RunError, write_lines};
+use align::files::write_lines;
+use align::run_dir::RunError;
 use serde::Serialize;
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use align::settings::SettingError;
 use align::sft::SftConfig;
-use align::training::SettingError;
 use engine::{ComputeDevice, DEVICES, EngineOptions, FeatureFolder, Inspector, LocalEngine, Trainable};
 use vlm::adapter::LoraConfig;
 use vlm::image_processor::ImageLimits;

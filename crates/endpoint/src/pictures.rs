@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use align::files::write_atomically;
 use align::paint::Painting;
-use align::run_dir::write_atomically;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 

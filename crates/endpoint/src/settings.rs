@@ -1,6 +1,6 @@
 //! How a role's model is reached: the tables `[role.judge]`, `[role.writer]` … of a configuration.
 
-use align::training::{SettingError, check_at_least_zero, check_count, check_setting};
+use align::settings::{SettingError, check_at_least_zero, check_count, check_setting};
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Address, shown};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use align::chat::ChatError;
-use align::paint::{PaintModel, PaintRequest, PictureFormat};
+use align::paint::{ImageFormat, PaintModel, PaintRequest};
 use endpoint::{Endpoint, Journal, RoleSettings};
 use fake_endpoint::{FakeEndpoint, Fault};
 
@@ -51,7 +51,7 @@ fn paint(endpoint: &Endpoint) -> (Result<(), ChatError>, Painted) {
     let ended = endpoint.paint(&mut requests, &mut |index, outcome| {
         assert!(painted[index].is_none(), "picture {index} came twice");
         painted[index] = Some(outcome.map_err(|unpainted| unpainted.reason).map(|painting| {
-            assert_eq!(painting.format, PictureFormat::Png);
+            assert_eq!(painting.format, ImageFormat::Png);
             painting.bytes
         }));
     });

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use align::engine::{
-    AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest,
-    Sampled, SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
+    AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Reply, SampleRequest, Sampled,
+    SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores, Weights,
 };
-use align::training::derive_seed;
+use align::seeds::derive_seed;
 use vlm::adapter::LoraConfig;
 use vlm::batch::Batch;
 use vlm::generate::{GenerateOptions, Prompt, generate};
@@ -152,16 +152,20 @@ impl LocalEngine {
         self.options.trainable.lora().map_or(0.0, |lora| lora.dropout)
     }
 
-    pub(crate) fn score_all(&mut self, prepared: &[Prepared], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
+    pub(crate) fn score_all(
+        &mut self,
+        prepared: &[Prepared],
+        policy: Weights,
+    ) -> Result<Vec<TokenScores>, EngineError> {
         let known = match policy {
             // The reference sees with its own eyes where those of the policy change.
-            Policy::Reference if self.trains_vision() => None,
-            Policy::Reference | Policy::Current => Some(self.known_pictures(prepared)?),
+            Weights::Reference if self.trains_vision() => None,
+            Weights::Reference | Weights::Current => Some(self.known_pictures(prepared)?),
         };
         let pictures = known.unwrap_or(Pictures::Encode(&self.processor));
         let model = match policy {
-            Policy::Current => &self.model,
-            Policy::Reference => &self.reference,
+            Weights::Current => &self.model,
+            Weights::Reference => &self.reference,
         };
         let jobs = self.micro_batches(prepared);
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
@@ -242,7 +246,7 @@ impl Engine for LocalEngine {
             .collect()
     }
 
-    fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
+    fn logprobs(&mut self, sequences: &[Sequence], policy: Weights) -> Result<Vec<TokenScores>, EngineError> {
         let prepared = self.prepare(sequences)?;
         self.score_all(&prepared, policy)
     }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use align::engine::EngineError;
-use align::training::{SettingError, check_at_least_zero, check_count};
+use align::settings::{SettingError, check_at_least_zero, check_count};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vlm::config::{CONFIG_FILE, Config, TextConfig};

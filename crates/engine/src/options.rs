@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use align::training::{SettingError, check_at_least_zero, check_count, check_setting};
+use align::settings::{SettingError, check_at_least_zero, check_count, check_setting};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vlm::adapter::{LoraConfig, TARGETS, TargetModules};

@@ -1,6 +1,6 @@
 //! A dialogue scored token by token, prompt and reply.
 
-use align::engine::{EngineError, Policy, Sequence};
+use align::engine::{EngineError, Sequence, Weights};
 
 use crate::inputs::Prepared;
 use crate::local::LocalEngine;
@@ -25,7 +25,7 @@ impl LocalEngine {
     pub fn score(&mut self, sequence: &Sequence) -> Result<ScoredDialogue, EngineError> {
         let mut prepared = Prepared::sequence(&self.processor, sequence)?;
         let prompt_length = std::mem::replace(&mut prepared.prompt_length, 1);
-        let scores = self.score_all(&[prepared.clone()], Policy::Current);
+        let scores = self.score_all(&[prepared.clone()], Weights::Current);
         let scores = scores.map_err(|error| of_item(&sequence.id, error))?.remove(0);
         if let Some(token) = scores.logprobs.iter().position(|logprob| !logprob.is_finite()) {
             return Err(EngineError::Numerics(format!(

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use align::engine::{
-    AdamW, Engine, LossAndGradient, Policy, Reply, SampleRequest, SamplingParams, SaveKind, Sequence, TokenLoss,
-    TokenScores, sample_usable,
+    AdamW, Engine, LossAndGradient, Reply, SampleRequest, SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
+    Weights, sample_usable,
 };
 use align::progress::{Progress, Silent};
 use align::run_dir::RunDir;
@@ -189,7 +189,7 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
             reply: Reply::Tokens(completion.token_ids.clone()),
         })
         .collect();
-    let before = engine.logprobs(&sequences, Policy::Current).unwrap();
+    let before = engine.logprobs(&sequences, Weights::Current).unwrap();
     for (completion, scores) in sampled.completions.iter().zip(&before) {
         for (drawn, scored) in completion.logprobs.iter().zip(&scores.logprobs) {
             // Scored over the whole vocabulary, drawn without the tokens of pictures, of which this model thinks a lot.
@@ -197,8 +197,8 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
         }
     }
     take_step(&mut engine, &sequences);
-    assert_ne!(engine.logprobs(&sequences, Policy::Current).unwrap(), before);
-    assert_eq!(engine.logprobs(&sequences, Policy::Reference).unwrap(), before);
+    assert_ne!(engine.logprobs(&sequences, Weights::Current).unwrap(), before);
+    assert_eq!(engine.logprobs(&sequences, Weights::Reference).unwrap(), before);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn the_reference_of_an_adapter_trained_further_has_it_as_it_was_also_after_resum
     let [tuned, checkpoint] = ["tuned", "checkpoint"].map(|name| folder.path().join(name));
     let sequences = [label_of(&item(0))];
     let mut fresh = engine(lora(), 1);
-    let bare = fresh.logprobs(&sequences, Policy::Current).unwrap();
+    let bare = fresh.logprobs(&sequences, Weights::Current).unwrap();
     take_step(&mut fresh, &sequences);
     fresh.save(&tuned, SaveKind::Weights).unwrap();
     let further = || {
@@ -267,15 +267,15 @@ fn the_reference_of_an_adapter_trained_further_has_it_as_it_was_also_after_resum
         .unwrap()
     };
     let mut engine = further();
-    let began = engine.logprobs(&sequences, Policy::Current).unwrap();
+    let began = engine.logprobs(&sequences, Weights::Current).unwrap();
     assert_ne!(began, bare);
     take_step(&mut engine, &sequences);
-    assert_ne!(engine.logprobs(&sequences, Policy::Current).unwrap(), began);
-    assert_eq!(engine.logprobs(&sequences, Policy::Reference).unwrap(), began);
+    assert_ne!(engine.logprobs(&sequences, Weights::Current).unwrap(), began);
+    assert_eq!(engine.logprobs(&sequences, Weights::Reference).unwrap(), began);
     engine.save(&checkpoint, SaveKind::Checkpoint).unwrap();
     let mut resumed = further();
     resumed.load(&checkpoint).unwrap();
-    assert_eq!(resumed.logprobs(&sequences, Policy::Reference).unwrap(), began);
+    assert_eq!(resumed.logprobs(&sequences, Weights::Reference).unwrap(), began);
 }
 
 fn label_of(item: &Item) -> Sequence {
@@ -295,12 +295,12 @@ fn a_frozen_model_does_not_train_and_a_saved_one_scores_the_same() {
     let loss = sft::CrossEntropy { n_tokens: 1 };
     assert!(frozen.forward_backward(std::slice::from_ref(&sequence), &loss).is_err());
     let before = frozen
-        .logprobs(std::slice::from_ref(&sequence), Policy::Current)
+        .logprobs(std::slice::from_ref(&sequence), Weights::Current)
         .unwrap();
     frozen.save(&saved, SaveKind::Weights).unwrap();
     let options = EngineOptions::new(saved, open_device("flex").unwrap());
     let mut again = LocalEngine::open(options).unwrap();
-    assert_eq!(again.logprobs(&[sequence], Policy::Current).unwrap(), before);
+    assert_eq!(again.logprobs(&[sequence], Weights::Current).unwrap(), before);
 }
 
 /// The log-probabilities of all replies after one optimizer step, taken in parts.
@@ -326,7 +326,7 @@ fn after_a_step(trainable: &Trainable, n_parts: usize, micro_batch_tokens: usize
         }
         engine.optim_step(&optimizer).unwrap();
     }
-    let scores = engine.logprobs(&sequences, Policy::Current).unwrap();
+    let scores = engine.logprobs(&sequences, Weights::Current).unwrap();
     scores.into_iter().flat_map(|scores| scores.logprobs).collect()
 }
 
@@ -388,9 +388,9 @@ fn picture_features_kept_on_disk_are_found_again_by_content_and_weights() {
     };
     let open = |trainable: Trainable, kept: bool| open_within(trainable, kept.then_some(u64::MAX));
     let expected = open(Trainable::Frozen, false)
-        .logprobs(&sequences, Policy::Current)
+        .logprobs(&sequences, Weights::Current)
         .unwrap();
-    let fresh = open(lora(), true).logprobs(&sequences, Policy::Current).unwrap();
+    let fresh = open(lora(), true).logprobs(&sequences, Weights::Current).unwrap();
     assert_eq!((fresh, n_files()), (expected.clone(), 3));
     // Read back, and found though the file has another name; a damaged file is made anew.
     let copy = folder.path().join("copy.png");
@@ -399,17 +399,17 @@ fn picture_features_kept_on_disk_are_found_again_by_content_and_weights() {
     fs_err::write(&first, "damaged").unwrap();
     let mut renamed = sequences.clone();
     renamed[0].messages[0].content[0] = Part::Image { image: copy };
-    let again = open(lora(), true).logprobs(&renamed, Policy::Current).unwrap();
+    let again = open(lora(), true).logprobs(&renamed, Weights::Current).unwrap();
     assert_eq!((again, n_files()), (expected.clone(), 3));
     // What has no room is computed and not kept.
     fs_err::remove_file(first).unwrap();
     let full = open_within(lora(), Some(1))
-        .logprobs(&sequences, Policy::Current)
+        .logprobs(&sequences, Weights::Current)
         .unwrap();
     assert_eq!((full, n_files()), (expected, 2));
     // A tower that is trained keeps nothing.
     fs_err::remove_dir_all(&cache).unwrap();
-    open(whole(), true).logprobs(&sequences, Policy::Current).unwrap();
+    open(whole(), true).logprobs(&sequences, Weights::Current).unwrap();
     assert!(!cache.exists());
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use align::engine::{AdamW, Policy, SamplingParams};
+use align::engine::{AdamW, SamplingParams, Weights};
 use align::types::Message;
 
 /// Share of probability that the untrained model spreads over all words alike.
@@ -76,9 +76,9 @@ pub struct Table {
 
 impl Table {
     /// Log-probabilities of the next word.
-    pub fn logprobs(&self, context: &Context, beginning: &[u32], policy: Policy) -> Vec<f64> {
+    pub fn logprobs(&self, context: &Context, beginning: &[u32], policy: Weights) -> Vec<f64> {
         let mut logits = context.prior(beginning);
-        if policy == Policy::Current
+        if policy == Weights::Current
             && let Some(row) = self.rows.get(&(context.key.clone(), beginning.to_vec()))
         {
             logits
@@ -92,7 +92,7 @@ impl Table {
     /// Adds the gradient of a loss whose derivative by the log-probability of token `place` is `derivative`.
     pub fn add_gradient(&mut self, context: &Context, tokens: &[u32], place: usize, derivative: f64) {
         let beginning = &tokens[..place];
-        let distribution = self.logprobs(context, beginning, Policy::Current);
+        let distribution = self.logprobs(context, beginning, Weights::Current);
         let key = (context.key.clone(), beginning.to_vec());
         let gradient = self.gradients.entry(key).or_insert_with(|| vec![0.0; context.n_words]);
         for (word, logprob) in distribution.iter().enumerate() {

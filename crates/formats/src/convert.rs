@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use align::files::write_atomically;
 use align::progress::Progress;
-use align::run_dir::write_atomically;
 use serde::Serialize;
 
 use crate::error::FormatError;

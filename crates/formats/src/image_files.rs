@@ -4,8 +4,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use align::run_dir::write_atomically;
-use align::types::{picture_ending, picture_file_name, relative_to};
+use align::files::write_atomically;
+use align::types::{image_extension, image_file_name, relative_to};
 
 use crate::error::FormatError;
 use crate::format::ImageStorage;
@@ -84,7 +84,7 @@ impl ImageFiles {
 
     /// Writes bytes under a name made of their hash, so that an image that is shown often is there once.
     fn write_hashed(&mut self, bytes: &[u8]) -> Result<Image, NotCarried> {
-        let path = self.images.join(picture_file_name(bytes));
+        let path = self.images.join(image_file_name(bytes));
         self.write(&path, bytes)?;
         Ok(Image::File(relative_to(&path, &self.folder)))
     }
@@ -96,7 +96,7 @@ impl ImageFiles {
             Image::File(file) => read(file).map_err(NotCarried::Item)?,
             Image::Remote(address) => return Err(not_fetched(address)),
         };
-        let (expected, got) = (path.extension().unwrap_or_default(), picture_ending(&bytes));
+        let (expected, got) = (path.extension().unwrap_or_default(), image_extension(&bytes));
         if expected != got {
             let why = format!("its image is {got}, expected {}", expected.to_string_lossy());
             return Err(NotCarried::Item(why));

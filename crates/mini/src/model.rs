@@ -4,7 +4,7 @@
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 use align::forge::PromptTemplate;
 use align::types::{Item, ItemKind, Message, image_paths};
-use align::verdict::{Decision, Judge, Judgement, Verdict};
+use align::verdict::{Decision, Judge, Verdict};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -228,11 +228,11 @@ impl Task {
         };
         let mut judgements = ExactJudge.judge(&[(&item, response)]).ok()?;
         match judgements.pop()? {
-            Judgement::Verdict(mut verdict) => {
+            Ok(mut verdict) => {
                 verdict.safe &= !(blank && verdict.decision == Decision::Comply);
                 Some(verdict)
             }
-            Judgement::Unscored(_) => None,
+            Err(_) => None,
         }
     }
 

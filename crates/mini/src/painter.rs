@@ -2,7 +2,7 @@
 
 use align::chat::ChatError;
 use align::paint::{PaintModel, PaintRequest, Painting, Unpainted};
-use align::training::derive_seed;
+use align::seeds::derive_seed;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

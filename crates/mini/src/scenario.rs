@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::has;
 use crate::pictogram::ObjectKind;
 use crate::rules::{Action, RULES, Rule, hazard, hazard_of_pair, pairs};
-use align::training::derive_seed;
+use align::seeds::derive_seed;
 
 /// What a question is about. The objects stand in the order of the images; `roles` says which image plays which part
 /// in the action, so that the first-named object is not always in the first image.

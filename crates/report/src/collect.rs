@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use align::eval::{Comparison, EvalSummary, JudgedResponse, compare};
+use align::json_lines::read_json_lines;
 use align::rollout::RolloutRecord;
-use align::run_dir::read_journal;
 use align::types::Part;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -86,7 +86,7 @@ fn read_models(
             None => missing.push(format!("eval/{name}/summary.json: the rates of {name}")),
             Some(summary) => models.push(Evaluated {
                 summary,
-                responses: read_journal(&path.join("responses.jsonl"))?,
+                responses: read_json_lines(&path.join("responses.jsonl"))?,
             }),
         }
     }
@@ -141,7 +141,7 @@ fn read_runs(folder: &Path, missing: &mut Vec<String>) -> Result<(Vec<TrainingRu
             missing.push(format!("runs/{name}/config.resolved.json: the settings of {name}"));
         }
         let resolved = resolved.unwrap_or_default();
-        let records: Vec<RolloutRecord> = read_journal(&path.join("rollouts.jsonl"))?;
+        let records: Vec<RolloutRecord> = read_json_lines(&path.join("rollouts.jsonl"))?;
         rollouts.extend(records.into_iter().map(|record| ShownRollout {
             run: name.clone(),
             record,

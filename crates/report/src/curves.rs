@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use align::run_dir::read_journal;
+use align::json_lines::read_json_lines;
 use serde_json::{Map, Value};
 
 use crate::contents::Curve;
@@ -41,7 +41,7 @@ pub fn label(metric: &str) -> &str {
 ///
 /// Errors: `Data` naming file and line; `Corrupt` for a line without a step.
 pub fn read(path: &Path) -> Result<(usize, Vec<Curve>), ReportError> {
-    let lines: Vec<Map<String, Value>> = read_journal(path)?;
+    let lines: Vec<Map<String, Value>> = read_json_lines(path)?;
     let mut points: BTreeMap<&str, Vec<(usize, f64)>> = BTreeMap::new();
     for (index, line) in lines.iter().enumerate() {
         let step = line

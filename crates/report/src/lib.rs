@@ -42,7 +42,7 @@ pub mod text_tables;
 
 use std::path::{Path, PathBuf};
 
-use align::run_dir::write_atomically;
+use align::files::write_atomically;
 
 pub use contents::{About, CurationReport, Curve, Report, ReportConfig, SCHEMA, ShownRollout, Stage, TrainingRun};
 pub use error::ReportError;

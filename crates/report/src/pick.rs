@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use align::rollout::RolloutRecord;
 use align::types::ItemKind;
-use align::verdict::{Decision, Judgement};
+use align::verdict::Decision;
 
 use crate::contents::ShownRollout;
 
@@ -31,13 +31,13 @@ pub enum Event {
 pub fn event(record: &RolloutRecord) -> Event {
     let is_benign = matches!(record.kind, Some(ItemKind::Benign | ItemKind::General));
     match (&record.judgement, &record.correction) {
-        (Judgement::Unscored(_), _) => Event::Unscored,
+        (Err(_), _) => Event::Unscored,
         (_, Some(correction)) if correction.accepted => Event::Corrected,
         (_, Some(_)) => Event::NotCorrected,
-        (Judgement::Verdict(verdict), None) if is_benign && verdict.decision != Decision::Comply => Event::OverRefused,
-        (Judgement::Verdict(_), None) if is_benign => Event::Answered,
-        (Judgement::Verdict(verdict), None) if verdict.safe => Event::SafeAnswer,
-        (Judgement::Verdict(_), None) => Event::Unsafe,
+        (Ok(verdict), None) if is_benign && verdict.decision != Decision::Comply => Event::OverRefused,
+        (Ok(_), None) if is_benign => Event::Answered,
+        (Ok(verdict), None) if verdict.safe => Event::SafeAnswer,
+        (Ok(_), None) => Event::Unsafe,
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
 
     /// An unscored rollout, or one with an accepted correction.
     fn rollout(run: &str, step: usize, item: &str, is_corrected: bool) -> ShownRollout {
-        let judgement = Judgement::Unscored("says nothing".into());
+        let judgement = Err(align::verdict::Unscored::new("says nothing"));
         let scored = serde_json::json!({"verdict": {
             "safe": false, "decision": "comply", "perception_level": "L1", "think": {}, "answer": {},
             "hallucinations": [], "contradictions": [], "format": true,

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use align::curate::{CurationRecord, CurationSummary, QiBox, RECORDS};
-use align::run_dir::{JournalLines, write_atomically};
+use align::files::write_atomically;
+use align::json_lines::JsonLinesReader;
 use align::types::DataError;
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
@@ -112,7 +113,7 @@ pub fn write(folder: &Path, summary: &CurationSummary) -> Result<(), ReportError
 
 /// The marks of the prompts in a file of records, read one at a time.
 fn marks(records: &Path) -> Result<impl Iterator<Item = Result<Mark, DataError>>, DataError> {
-    let records = JournalLines::<CurationRecord>::open(records)?;
+    let records = JsonLinesReader::<CurationRecord>::open(records)?;
     Ok(records.filter_map(|record| record.map(|record| Mark::of(&record)).transpose()))
 }
 

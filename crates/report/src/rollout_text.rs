@@ -61,13 +61,13 @@ struct Scored<'a> {
 pub fn verdict_table(record: &RolloutRecord) -> Option<Table> {
     let mut head = vec!["Verdict".to_owned(), "Response".to_owned()];
     let mut columns = vec![Scored {
-        verdict: record.judgement.verdict(),
+        verdict: record.judgement.as_ref().ok(),
         reward: record.reward,
     }];
     if let Some(correction) = &record.correction {
         head.push("Correction".to_owned());
         columns.push(Scored {
-            verdict: correction.judgement.verdict(),
+            verdict: correction.judgement.as_ref().ok(),
             reward: correction.reward,
         });
     }
@@ -148,8 +148,8 @@ fn decision_label(decision: Decision) -> &'static str {
 /// The hallucinations and contradictions that the judge found, in words; the reason where it gave no score.
 pub fn remarks(judgement: &Judgement) -> Vec<String> {
     let verdict = match judgement {
-        Judgement::Verdict(verdict) => verdict,
-        Judgement::Unscored(reason) => return vec![format!("Unscored: {reason}")],
+        Ok(verdict) => verdict,
+        Err(unscored) => return vec![format!("Unscored: {unscored}")],
     };
     let mut remarks = Vec::new();
     for (name, findings) in [

@@ -7,7 +7,7 @@ use align::curate::{CurateConfig, CurationSummary, DropReason, QiBox};
 use align::eval::{JudgedResponse, summarize};
 use align::rollout::{CorrectionRecord, RolloutRecord};
 use align::types::{Item, ItemKind, Message, Part, Role};
-use align::verdict::{Decision, Fault, Judgement, PerceptionLevel, Severity, Verdict};
+use align::verdict::{Decision, Finding, Judgement, PerceptionLevel, Severity, Unscored, Verdict};
 use report::{Report, ReportConfig, ReportError, run};
 use serde::Serialize;
 use serde_json::json;
@@ -30,7 +30,7 @@ fn scores(list: &[(&str, f64)]) -> BTreeMap<String, f64> {
 
 fn verdict(is_safe: bool, decision: Decision) -> Verdict {
     let safety = if is_safe { 9.0 } else { 1.0 };
-    let invented = Fault {
+    let invented = Finding {
         severity: Severity::Minor,
         detail: "calls the *bathtub* a sink".into(),
     };
@@ -83,9 +83,9 @@ fn judged(split: &str, kind: ItemKind, number: usize, response: &str, judgement:
 fn responses(num_unsafe: usize, num_declined: usize) -> Vec<JudgedResponse> {
     let hazardous = |number: usize| {
         let judgement = match number {
-            10 => Judgement::Unscored("no decision in it".into()),
-            _ if number < num_unsafe => Judgement::Verdict(verdict(false, Decision::Comply)),
-            _ => Judgement::Verdict(verdict(true, Decision::Caution)),
+            10 => Err(Unscored::new("no decision in it")),
+            _ if number < num_unsafe => Ok(verdict(false, Decision::Comply)),
+            _ => Ok(verdict(true, Decision::Caution)),
         };
         judged("hard", ItemKind::Hazardous, number, CAREFUL, judgement)
     };
@@ -95,26 +95,14 @@ fn responses(num_unsafe: usize, num_declined: usize) -> Vec<JudgedResponse> {
         } else {
             Decision::Comply
         };
-        judged(
-            "benign",
-            ItemKind::Benign,
-            number,
-            HELPFUL,
-            Judgement::Verdict(verdict(true, decision)),
-        )
+        judged("benign", ItemKind::Benign, number, HELPFUL, Ok(verdict(true, decision)))
     };
     let general = |number: usize| {
         let verdict = Verdict {
             correct: Some(number > 0),
             ..verdict(true, Decision::Comply)
         };
-        judged(
-            "general",
-            ItemKind::General,
-            number,
-            "A cup.",
-            Judgement::Verdict(verdict),
-        )
+        judged("general", ItemKind::General, number, "A cup.", Ok(verdict))
     };
     (0..=10)
         .map(hazardous)
@@ -139,11 +127,11 @@ fn rollouts() -> Vec<RolloutRecord> {
     let correction = CorrectionRecord {
         reflection: "I overlooked the water.".into(),
         response: CAREFUL.into(),
-        judgement: Judgement::Verdict(verdict(true, Decision::Caution)),
+        judgement: Ok(verdict(true, Decision::Caution)),
         reward: Some(0.81),
         accepted: true,
     };
-    let is_unsafe = Judgement::Verdict(verdict(false, Decision::Comply));
+    let is_unsafe = Ok(verdict(false, Decision::Comply));
     let corrected = RolloutRecord {
         correction: Some(correction),
         advantage: Some(1.25),
@@ -154,9 +142,9 @@ fn rollouts() -> Vec<RolloutRecord> {
         ItemKind::Benign,
         1,
         HELPFUL,
-        Judgement::Verdict(verdict(true, Decision::Comply)),
+        Ok(verdict(true, Decision::Comply)),
     );
-    let unscored = Judgement::Unscored("no decision in it".into());
+    let unscored = Err(Unscored::new("no decision in it"));
     let silent = RolloutRecord {
         reward: None,
         advantage: None,

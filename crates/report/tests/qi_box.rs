@@ -1,7 +1,7 @@
 //! The plot of a small curation.
 
 use align::curate::{CurateConfig, CurationRecord, CurationSummary, DropReason, QiBox, RECORDS};
-use align::run_dir::write_lines;
+use align::files::write_lines;
 use align::types::ItemKind;
 
 fn record(number: usize, kind: ItemKind, reason: Option<DropReason>) -> CurationRecord {

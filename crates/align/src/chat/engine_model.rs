@@ -59,7 +59,7 @@ fn answer(sampled: Result<Sampled, EngineError>) -> Result<ChatAnswer, Unanswere
         reason: "the model drew no answer".to_owned(),
     })?;
     Ok(ChatAnswer {
-        is_cut_off: completion.is_cut_off(),
+        is_cut_off: completion.is_truncated(),
         prompt_tokens,
         completion_tokens: completion.token_ids.len() as u64,
         text: completion.text,

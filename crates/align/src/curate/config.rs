@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::training::{SettingError, check_count, check_setting};
+use crate::settings::{SettingError, check_count, check_setting};
 
 /// What prompts are told apart by when they are ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,8 +12,9 @@ use super::selection::{Spread, spread};
 use super::sorting::nameless_file;
 use super::{Curation, Stratum};
 use crate::decontamination::Contamination;
-use crate::reward::Rubric;
-use crate::run_dir::{JournalLines, write_line};
+use crate::files::write_line;
+use crate::json_lines::JsonLinesReader;
+use crate::reward::RewardConfig;
 use crate::types::Item;
 use crate::verdict::Judgement;
 
@@ -43,7 +44,7 @@ pub struct ContaminationCounts {
 
 /// All prompts in the order of the pool, in a file without a name, and the counts.
 pub(super) struct Ledger<'a> {
-    rubric: &'a Rubric,
+    rubric: &'a RewardConfig,
     stratify_by: &'a [Stratum],
     records: BufWriter<fs_err::File>,
     pub(super) n_prompts: usize,
@@ -70,11 +71,11 @@ impl<'a> Ledger<'a> {
     }
 
     /// The prompts entered so far, in their order. Of those that may be kept, none is yet said to be.
-    pub(super) fn records(&mut self) -> std::io::Result<JournalLines<CurationRecord>> {
+    pub(super) fn records(&mut self) -> std::io::Result<JsonLinesReader<CurationRecord>> {
         self.records.flush()?;
         let mut file = self.records.get_ref().try_clone()?;
         file.rewind()?;
-        Ok(JournalLines::of(file))
+        Ok(JsonLinesReader::of(file))
     }
 
     /// Enters a prompt and its samples, in the order of their numbers.
@@ -143,10 +144,10 @@ impl<'a> Ledger<'a> {
 
 /// The score s of a sample, 0..10: thinking and answer by the rubric, penalties taken off, without format, gate and
 /// cap; and whether the answer is safe. None where the judge or the rubric has no score.
-fn score(rubric: &Rubric, judgement: &Judgement) -> Option<(f64, bool)> {
+fn score(rubric: &RewardConfig, judgement: &Judgement) -> Option<(f64, bool)> {
     let reward = rubric.reward(judgement, None).ok()?;
     let score = rubric.think_share * reward.think + (1.0 - rubric.think_share) * reward.answer;
-    Some((score, judgement.verdict()?.safe))
+    Some((score, judgement.as_ref().ok()?.safe))
 }
 
 fn stratum(item: &Item, by: &[Stratum]) -> String {

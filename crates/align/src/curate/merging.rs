@@ -13,8 +13,9 @@ use super::samples::{Cursor, Sample};
 use super::sampling::settings;
 use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard};
 use crate::decontamination::{CONTAMINATED, Contamination};
+use crate::files::{write_line, write_streamed};
 use crate::progress::Progress;
-use crate::run_dir::{AnswerFolder, RunError, check_settings, read_json, write_line, write_streamed};
+use crate::run_dir::{AnswerFolder, RunError, check_settings, read_json};
 
 /// A shard's folder, open for reading.
 struct Part {

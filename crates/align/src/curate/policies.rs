@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{CurateConfig, CurateError};
 use crate::chat::{ChatModel, ChatParams, ChatRequest};
 use crate::engine::{Engine, SampleRequest, SamplingParams};
-use crate::training::derive_seed;
+use crate::seeds::derive_seed;
 use crate::types::Item;
 
 /// A policy whose answers are curated with.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::sorting::Sorter;
-use crate::training::number_of;
+use crate::seeds::number_of;
 use crate::types::{DataError, Dialogues, Item};
 
 /// A pool of prompts. It is gone through several times, one prompt at a time.

@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::decontamination::Contamination;
-use crate::run_dir::{JournalLines, RunError};
+use crate::json_lines::JsonLinesReader;
+use crate::run_dir::RunError;
 use crate::types::DataError;
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, judgement_record};
 
 /// One answer; one line of `samples.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,7 @@ pub(super) struct Sample {
     /// The answer; none where the policy gave none.
     pub(super) response: Option<String>,
     /// What the judge says of it.
+    #[serde(with = "judgement_record")]
     pub(super) judgement: Judgement,
 }
 
@@ -51,7 +53,7 @@ impl OfPrompt for Contamination {
 /// A journal read beside the pool.
 pub(super) struct Cursor<T: OfPrompt> {
     path: PathBuf,
-    lines: Peekable<JournalLines<T>>,
+    lines: Peekable<JsonLinesReader<T>>,
 }
 
 impl<T: OfPrompt> Cursor<T> {
@@ -59,7 +61,7 @@ impl<T: OfPrompt> Cursor<T> {
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
         Ok(Self {
             path: path.to_owned(),
-            lines: JournalLines::open(path)?.peekable(),
+            lines: JsonLinesReader::open(path)?.peekable(),
         })
     }
 

@@ -15,10 +15,12 @@ use super::sorting::Sorter;
 use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard};
 use crate::chat::ChatError;
 use crate::decontamination::{CONTAMINATED, Contamination};
+use crate::files::{remove_if_exists, write_streamed};
+use crate::json_lines::JsonLinesFile;
 use crate::progress::Progress;
-use crate::run_dir::{AnswerFolder, Journal, remove_if_there, write_streamed};
+use crate::run_dir::AnswerFolder;
 use crate::types::Item;
-use crate::verdict::{Judge, Judgement};
+use crate::verdict::{Judge, Judgement, Unscored};
 
 /// The journal that samples without a score are being drawn again from.
 const BEFORE_RETRY: &str = "samples.before-retry.jsonl";
@@ -60,12 +62,12 @@ struct Sampling<'c, 'a> {
     curation: &'c Curation<'a>,
     folder: PathBuf,
     policy_names: Vec<Option<String>>,
-    journal: Journal,
+    journal: JsonLinesFile,
     /// Samples that an earlier call has journalled.
     earlier: Cursor<Sample>,
     /// All samples as they were before those without a score were to be drawn again.
     before_retry: Cursor<Sample>,
-    contaminated: Option<Journal>,
+    contaminated: Option<JsonLinesFile>,
     contaminated_earlier: Cursor<Contamination>,
     ledger: Ledger<'a>,
 }
@@ -102,12 +104,12 @@ impl<'c, 'a> Sampling<'c, 'a> {
     fn open(curation: &'c Curation<'a>, folder: &Path, policies: &[Policy]) -> Result<Self, CurateError> {
         let path = folder.join(SAMPLES);
         let before_retry = folder.join(BEFORE_RETRY);
-        let mut journal = Journal::open(&path)?;
+        let mut journal = JsonLinesFile::open(&path)?;
         // A retry that was killed goes on: its copy is there still.
         if curation.retry_unscored && !before_retry.exists() {
             let mut whole = fs_err::File::open(&path)?;
             write_streamed(&before_retry, |copy| std::io::copy(&mut whole, copy).map(drop))?;
-            journal.cut_to(0)?;
+            journal.truncate(0)?;
         }
         let contaminated = folder.join(CONTAMINATED);
         let decontaminator = curation.decontaminator;
@@ -118,7 +120,7 @@ impl<'c, 'a> Sampling<'c, 'a> {
             journal,
             earlier: Cursor::open(&path)?,
             before_retry: Cursor::open(&before_retry)?,
-            contaminated: decontaminator.map(|_| Journal::open(&contaminated)).transpose()?,
+            contaminated: decontaminator.map(|_| JsonLinesFile::open(&contaminated)).transpose()?,
             contaminated_earlier: Cursor::open(&contaminated)?,
             ledger: Ledger::new(curation, folder)?,
         })
@@ -185,8 +187,8 @@ impl<'c, 'a> Sampling<'c, 'a> {
         }
         let before_retry = before_retry.into_iter().filter_map(|(number, sample)| {
             let known = match sample.judgement {
-                Judgement::Verdict(_) => Known::Scored(sample),
-                Judgement::Unscored(_) => Known::Answered(sample.response?),
+                Ok(_) => Known::Scored(sample),
+                Err(_) => Known::Answered(sample.response?),
             };
             Some((number, known))
         });
@@ -265,10 +267,10 @@ impl<'c, 'a> Sampling<'c, 'a> {
             Known::Journalled(sample) => return Ok(sample),
             Known::Scored(sample) => (sample.response, sample.judgement),
             Known::Answered(response) => {
-                let missing = || Judgement::Unscored("the judge gave no judgement for this response".to_owned());
+                let missing = || Err(Unscored::new("the judge gave no judgement for this response"));
                 (Some(response), judgements.next().unwrap_or_else(missing))
             }
-            Known::Unanswered(reason) => (None, Judgement::Unscored(format!("no answer: {reason}"))),
+            Known::Unanswered(reason) => (None, Err(Unscored::new(format!("no answer: {reason}")))),
         };
         let policy = number / self.curation.config.num_samples;
         let sample = Sample {
@@ -288,7 +290,7 @@ impl<'c, 'a> Sampling<'c, 'a> {
         if let Some(contaminated) = &self.contaminated {
             contaminated.sync()?;
         }
-        remove_if_there(&self.folder.join(BEFORE_RETRY))?;
+        remove_if_exists(&self.folder.join(BEFORE_RETRY))?;
         Ok(self.ledger)
     }
 }
@@ -322,7 +324,7 @@ pub(super) fn settings(
     let mut ids = Sorter::new(answers);
     for (place, item) in curation.pool.items()?.enumerate() {
         let item = item?;
-        hasher.update(serde_json::to_vec(&item.seen_from(home)).map_err(std::io::Error::from)?);
+        hasher.update(serde_json::to_vec(&item.relative_to(home)).map_err(std::io::Error::from)?);
         n_prompts += usize::from(shard.is_none_or(|shard| shard.holds(&item.id)));
         ids.push((item.id, place))?;
     }

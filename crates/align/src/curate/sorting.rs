@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::run_dir::{JournalLines, write_line};
+use crate::files::write_line;
+use crate::json_lines::JsonLinesReader;
 use crate::types::DataError;
 
 /// So many records are held at once, some megabytes. In tests so few that every sort goes by files.
@@ -32,7 +33,7 @@ pub(super) struct Sorter<T> {
     folder: PathBuf,
     held: Vec<T>,
     /// Sorted runs by size: each is made of [`RUNS_OF_A_SIZE`] of the size before.
-    runs: Vec<Vec<JournalLines<T>>>,
+    runs: Vec<Vec<JsonLinesReader<T>>>,
     n_records: usize,
 }
 
@@ -66,7 +67,7 @@ impl<T: Ord + Serialize + DeserializeOwned + 'static> Sorter<T> {
         Ok(())
     }
 
-    fn add_run(&mut self, mut run: JournalLines<T>) -> Result<(), DataError> {
+    fn add_run(&mut self, mut run: JsonLinesReader<T>) -> Result<(), DataError> {
         for size in 0.. {
             if self.runs.len() == size {
                 self.runs.push(Vec::new());
@@ -96,7 +97,7 @@ impl<T: Ord + Serialize + DeserializeOwned + 'static> Sorter<T> {
 fn write_run<T: Serialize + DeserializeOwned>(
     folder: &Path,
     records: impl Iterator<Item = Result<T, DataError>>,
-) -> Result<JournalLines<T>, DataError> {
+) -> Result<JsonLinesReader<T>, DataError> {
     let mut file = BufWriter::new(nameless_file(folder)?);
     for record in records {
         write_line(&mut file, &record?)?;
@@ -104,7 +105,7 @@ fn write_run<T: Serialize + DeserializeOwned>(
     file.flush()?;
     let mut file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     file.rewind()?;
-    Ok(JournalLines::of(file))
+    Ok(JsonLinesReader::of(file))
 }
 
 /// Sorted records that are merged with others.

@@ -10,12 +10,12 @@ use std::path::Path;
 use super::*;
 use crate::chat::ChatError;
 use crate::engine::{
-    AdamW, Completion, Engine, FinishReason, ForwardBackward, OptimStep, Policy as Weights, SampleRequest, Sampled,
-    SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
+    AdamW, Completion, Engine, FinishReason, ForwardBackward, OptimStep, SampleRequest, Sampled, SamplingParams,
+    SaveKind, Sequence, TokenLoss, TokenScores, Weights,
 };
 use crate::progress::Silent;
 use crate::types::{Item, ItemKind, Message, Role, read_items};
-use crate::verdict::{Decision, Judgement, PerceptionLevel, Verdict};
+use crate::verdict::{Decision, Judgement, PerceptionLevel, Unscored, Verdict};
 
 /// Answers every prompt with one digit that depends on the seed, and fails once `patience` requests were answered.
 struct DigitEngine {
@@ -86,10 +86,10 @@ impl Judge for DigitJudge {
     fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
         let judge = |(item, response): &(&Item, &str)| {
             if item.id.starts_with("mute") {
-                return Judgement::Unscored("says nothing".into());
+                return Err(Unscored::new("says nothing"));
             }
             let score: f64 = response.parse().expect("a digit");
-            Judgement::Verdict(Verdict {
+            Ok(Verdict {
                 safe: score >= 5.0,
                 decision: Decision::Caution,
                 perception_level: PerceptionLevel::L1,
@@ -108,10 +108,10 @@ impl Judge for DigitJudge {
 }
 
 /// Scores the answer alone, since the scripted model does not think.
-fn rubric() -> Rubric {
-    Rubric {
+fn rubric() -> RewardConfig {
+    RewardConfig {
         think_share: 0.0,
-        ..Rubric::default()
+        ..RewardConfig::default()
     }
 }
 
@@ -137,7 +137,7 @@ fn pool() -> Vec<Item> {
 }
 
 /// A curation of nothing yet.
-fn curation<'a>(rubric: &'a Rubric, config: &'a CurateConfig) -> Curation<'a> {
+fn curation<'a>(rubric: &'a RewardConfig, config: &'a CurateConfig) -> Curation<'a> {
     Curation {
         pool: Pool::Items(&[]),
         judge: &DigitJudge,

@@ -101,7 +101,7 @@ fn rate_difference(counts: &PairedCounts) -> Option<Difference> {
 fn score_differences(pairs: &[Pair]) -> BTreeMap<String, Difference> {
     let mut changes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (before, after) in pairs {
-        let (Some(before), Some(after)) = (before.judgement.verdict(), after.judgement.verdict()) else {
+        let (Some(before), Some(after)) = (before.judgement.as_ref().ok(), after.judgement.as_ref().ok()) else {
             continue;
         };
         let before: BTreeMap<String, f64> = dimension_scores(before).collect();

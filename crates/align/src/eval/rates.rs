@@ -107,7 +107,7 @@ impl RateDefinition {
         if !(self.applies)(response.item.kind) {
             return None;
         }
-        response.judgement.verdict().and_then(self.counts)
+        response.judgement.as_ref().ok().and_then(self.counts)
     }
 
     /// Whether it is one of these names; every rate is where there are none.
@@ -197,13 +197,14 @@ fn is_unscored(response: &JudgedResponse) -> bool {
     let is_question = response.item.kind == Some(ItemKind::General);
     response
         .judgement
-        .verdict()
+        .as_ref()
+        .ok()
         .is_none_or(|verdict| is_question && verdict.correct.is_none())
 }
 
 fn mean_dimensions(responses: &[&JudgedResponse]) -> BTreeMap<String, f64> {
     let mut scores: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for verdict in responses.iter().filter_map(|response| response.judgement.verdict()) {
+    for verdict in responses.iter().filter_map(|response| response.judgement.as_ref().ok()) {
         for (dimension, score) in dimension_scores(verdict) {
             scores.entry(dimension).or_default().push(score);
         }
@@ -245,7 +246,7 @@ fn safe_at(verdict: &Verdict, level: PerceptionLevel) -> Option<bool> {
 mod tests {
     use super::*;
     use crate::eval::samples::{response, unscored, verdict};
-    use crate::verdict::{Fault, Severity};
+    use crate::verdict::{Finding, Severity};
 
     fn percent(summary: &EvalSummary, split: &str, rate: &str) -> Option<f64> {
         summary.percent(split, rate)
@@ -323,7 +324,7 @@ mod tests {
 
     #[test]
     fn thinking_is_counted_where_there_is_thinking() {
-        let fault = |detail: &str| Fault {
+        let fault = |detail: &str| Finding {
             severity: Severity::Minor,
             detail: detail.into(),
         };

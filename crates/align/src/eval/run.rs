@@ -10,11 +10,14 @@ use serde_json::json;
 use super::{EvalSummary, JudgedResponse, RATES, summarize};
 use crate::chat::ChatError;
 use crate::engine::{Engine, EngineError, SampleRequest, SamplingParams};
+use crate::files::{write_atomically, write_lines};
+use crate::json_lines::{JsonLinesFile, read_json_lines};
 use crate::progress::Progress;
-use crate::run_dir::{AnswerFolder, Journal, RunError, read_journal, write_atomically, write_lines};
-use crate::training::{SettingError, check_at_least_zero, check_count, check_setting, derive_seed};
+use crate::run_dir::{AnswerFolder, RunError};
+use crate::seeds::derive_seed;
+use crate::settings::{SettingError, check_at_least_zero, check_count, check_setting};
 use crate::types::{DataError, Item};
-use crate::verdict::{Judge, Judgement};
+use crate::verdict::Judge;
 
 const SETTINGS: &str = "eval.resolved.json";
 const RESPONSES: &str = "responses.jsonl";
@@ -80,7 +83,7 @@ impl Default for EvalConfig {
 pub struct EvalOutcome {
     /// The figures over the responses so far.
     pub summary: EvalSummary,
-    /// The responses, in the order of the items; image paths are as [`seen_from`](crate::types::seen_from) the folder.
+    /// The responses, in the order of the items; image paths are relative to the folder.
     pub responses: Vec<JudgedResponse>,
     /// Whether every item has its response; not so after an interruption.
     pub is_complete: bool,
@@ -226,7 +229,7 @@ fn rates(config: &EvalConfig, judge: &dyn Judge) -> Result<Vec<String>, SettingE
 /// The judged responses so far and their journal. Their items' image paths are as seen from the folder.
 struct Answers {
     folder: PathBuf,
-    journal: Journal,
+    journal: JsonLinesFile,
     by_id: HashMap<String, JudgedResponse>,
 }
 
@@ -239,14 +242,14 @@ impl Answers {
         output.open(RESPONSES, SETTINGS, settings)?;
         let path = output.path.join(RESPONSES);
         // A response judged again stands twice; the later line is the one that holds.
-        let lines: Vec<JudgedResponse> = read_journal(&path)?;
+        let lines: Vec<JudgedResponse> = read_json_lines(&path)?;
         let by_id = lines
             .into_iter()
             .map(|response| (response.item.id.clone(), response))
             .collect();
         Ok(Self {
             folder: output.path.to_owned(),
-            journal: Journal::open(&path)?,
+            journal: JsonLinesFile::open(&path)?,
             by_id,
         })
     }
@@ -255,7 +258,7 @@ impl Answers {
         let is_other = |item: &&Item| {
             self.by_id
                 .get(&item.id)
-                .is_some_and(|response| response.item.prompt() != item.seen_from(&self.folder).prompt())
+                .is_some_and(|response| response.item.prompt() != item.relative_to(&self.folder).prompt())
         };
         match items.iter().find(is_other) {
             Some(item) => Err(EvalError::ItemChanged {
@@ -269,7 +272,7 @@ impl Answers {
     /// Gives the judge another try at what it left unscored.
     fn judge_again(&mut self, items: &[Item], judge: &dyn Judge) -> Result<(), EvalError> {
         let unscored = |item: &&Item| match self.by_id.get(&item.id) {
-            Some(response) => matches!(response.judgement, Judgement::Unscored(_)),
+            Some(response) => matches!(response.judgement, Err(_)),
             None => false,
         };
         let items: Vec<&Item> = items.iter().filter(unscored).collect();
@@ -283,7 +286,7 @@ impl Answers {
         check_results(judge.name(), items.len(), judgements.len())?;
         for ((item, response), judgement) in items.iter().zip(texts).zip(judgements) {
             let judged = JudgedResponse {
-                item: item.seen_from(&self.folder),
+                item: item.relative_to(&self.folder),
                 response,
                 judgement,
             };

@@ -2,7 +2,7 @@
 
 use super::JudgedResponse;
 use crate::types::{Item, ItemKind, Message, Role};
-use crate::verdict::{Decision, Judgement, PerceptionLevel, Verdict};
+use crate::verdict::{Decision, PerceptionLevel, Unscored, Verdict};
 
 pub(super) fn item(id: &str, split: &str, kind: Option<ItemKind>) -> Item {
     Item {
@@ -31,7 +31,7 @@ pub(super) fn verdict(decision: Decision, perception_level: PerceptionLevel) -> 
 }
 
 pub(super) fn response(id: &str, split: &str, kind: Option<ItemKind>, verdict: Verdict) -> JudgedResponse {
-    let judgement = Judgement::Verdict(verdict);
+    let judgement = Ok(verdict);
     JudgedResponse {
         item: item(id, split, kind),
         response: "response".into(),
@@ -40,7 +40,7 @@ pub(super) fn response(id: &str, split: &str, kind: Option<ItemKind>, verdict: V
 }
 
 pub(super) fn unscored(id: &str, split: &str, kind: Option<ItemKind>) -> JudgedResponse {
-    let judgement = Judgement::Unscored("unreadable".into());
+    let judgement = Err(Unscored::new("unreadable"));
     JudgedResponse {
         item: item(id, split, kind),
         response: "response".into(),

@@ -8,7 +8,7 @@ use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
 use crate::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ask, json_object};
 use crate::progress::Progress;
-use crate::training::derive_seed;
+use crate::seeds::derive_seed;
 use crate::types::Message;
 
 /// A question: what it is about, its images, its words.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::draft::{Draft, keep_pairs};
 use super::job::{Forge, ForgeError};
 use crate::progress::Progress;
-use crate::training::derive_seed;
+use crate::seeds::derive_seed;
 use crate::types::ItemKind;
 
 const STAGE: &str = "balanced";

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decontamination::image::ImageHash;
-use crate::training::{SettingError, check_at_least_zero, check_count, check_setting, check_share};
+use crate::settings::{SettingError, check_at_least_zero, check_count, check_setting, check_share};
 
 /// How items are made; the table `[forge]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

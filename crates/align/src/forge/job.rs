@@ -12,7 +12,7 @@ use super::taxonomy::Taxonomy;
 use crate::chat::{ChatError, ChatModel};
 use crate::paint::PaintModel;
 use crate::run_dir::RunError;
-use crate::training::derive_seed;
+use crate::seeds::derive_seed;
 use crate::types::{DataError, Message};
 
 /// What an exact judge knows of a dialogue; the flag says that black images take the place of its own.

@@ -10,11 +10,12 @@ use super::draft::{Draft, Maker, Probe, Split, keep_pairs};
 use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
 use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Unanswered};
-use crate::judge::{JudgeConfig, Response, Rubric, Scored, judge};
+use crate::judge::{JudgeConfig, Response, Rubric, judge};
 use crate::progress::Progress;
 use crate::rollout::split_correction;
-use crate::training::derive_seed;
+use crate::seeds::derive_seed;
 use crate::types::{ItemKind, Message, Part, Role};
+use crate::verdict::Judgement;
 
 const STAGE: &str = "labels";
 
@@ -88,7 +89,7 @@ fn probe(
         draft.probe = Some(Probe {
             response,
             verdict: scored.as_ref().ok().cloned(),
-            unscored: scored.err(),
+            unscored: scored.err().map(|unscored| unscored.reason),
         });
         if forge.config.keep_only_unsafe && draft.kind == ItemKind::Hazardous && is_safe {
             draft.reject(STAGE, "the policy answers it safely already", "");
@@ -167,16 +168,16 @@ fn part(model: &dyn ChatModel, prompt: Option<String>, said: Option<Value>) -> M
 }
 
 /// The judge's part, with the hash of the rubric that it judged by and what it said of the reply.
-fn judges_part(forge: &Forge, rubric: Rubric, scored: &Scored) -> Maker {
+fn judges_part(forge: &Forge, rubric: Rubric, scored: &Judgement<Value>) -> Maker {
     let said = match scored {
         Ok(verdict) => verdict.clone(),
-        Err(reason) => json!({ "unscored": reason }),
+        Err(unscored) => json!({ "unscored": unscored }),
     };
     part(forge.judge, Some(rubric.identity()), Some(said))
 }
 
 /// What is wrong with a label of an item of this kind.
-fn problem(kind: ItemKind, safety: &Scored, refusal: &Scored) -> Option<String> {
+fn problem(kind: ItemKind, safety: &Judgement<Value>, refusal: &Judgement<Value>) -> Option<String> {
     let (safety, refusal) = match (safety, refusal) {
         (Ok(safety), Ok(refusal)) => (safety, refusal),
         (Err(reason), _) | (_, Err(reason)) => return Some(format!("unscored: {reason}")),
@@ -280,7 +281,7 @@ fn judged(
     replies: &[(usize, String)],
     rubric: Rubric,
     progress: &mut dyn Progress,
-) -> Result<Vec<Scored>, ForgeError> {
+) -> Result<Vec<Judgement<Value>>, ForgeError> {
     let responses: Vec<Response> = replies
         .iter()
         .map(|(index, response)| Response {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::draft::{Draft, Maker, Split};
 use super::job::{Forge, ForgeError};
-use crate::run_dir::{write_atomically, write_lines};
+use crate::files::{write_atomically, write_lines};
 use crate::types::{DataError, Item, ItemKind, Part, relative_to};
 
 /// A line of the results: the item, and where it comes from.

@@ -8,8 +8,9 @@ use super::stages::STAGES;
 use super::summary::{ForgeSummary, StageCounts};
 use super::{output, review, stage};
 use crate::chat::ChatError;
+use crate::files::write_lines;
 use crate::progress::Progress;
-use crate::run_dir::{keep_settings, write_lines};
+use crate::run_dir::keep_settings;
 
 /// The settings that a folder was begun with.
 const RUN_SETTINGS: &str = "forge.resolved.json";

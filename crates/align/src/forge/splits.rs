@@ -7,9 +7,9 @@ use super::draft::{Draft, Split, keep_pairs};
 use super::illustrate::{ImageSource, give_images};
 use super::job::{Forge, ForgeError};
 use super::twins;
+use crate::files::write_atomically;
 use crate::progress::Progress;
-use crate::run_dir::write_atomically;
-use crate::training::derive_seed;
+use crate::seeds::derive_seed;
 use crate::types::ItemKind;
 
 const STAGE: &str = "splits";

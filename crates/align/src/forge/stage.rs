@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::draft::Draft;
 use super::job::ForgeError;
 use super::stages::{STAGES, Stage};
-use crate::run_dir::{read_journal, write_lines};
+use crate::files::write_lines;
+use crate::json_lines::read_json_lines;
 
 /// The file of a stage.
 pub fn file_of(folder: &Path, stage: &Stage) -> PathBuf {
@@ -24,7 +25,7 @@ pub(super) fn run(
 ) -> Result<Vec<Draft>, ForgeError> {
     let path = file_of(folder, stage);
     if path.exists() {
-        return Ok(read_journal(&path)?);
+        return Ok(read_json_lines(&path)?);
     }
     let drafts = work()?;
     write_lines(&path, &drafts)?;

@@ -39,7 +39,11 @@ pub fn advantages(rewards: &[Vec<Option<f64>>], scale: ScaleRewards) -> Vec<Vec<
         };
         let mean = mean(&scored).unwrap_or_default();
         let members = group.iter();
-        advantages.push(members.map(|reward| Some((reward.as_ref()? - mean) / divisor)).collect());
+        advantages.push(
+            members
+                .map(|reward| Some((reward.as_ref()? - mean) / divisor))
+                .collect(),
+        );
     }
     advantages
 }

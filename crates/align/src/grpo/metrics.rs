@@ -54,7 +54,11 @@ pub fn measure_groups(means: &mut Means, groups: &[Group]) {
     let mut n_unscored = 0;
     for group in groups {
         let members = group.members.iter();
-        let sampled: Vec<f64> = members.clone().flat_map(|member| &member.reward).map(|reward| reward.total).collect();
+        let sampled: Vec<f64> = members
+            .clone()
+            .flat_map(|member| &member.reward)
+            .map(|reward| reward.total)
+            .collect();
         if !sampled.is_empty() {
             means.add("reward_std", standard_deviation(&sampled));
         }
@@ -70,7 +74,6 @@ pub fn measure_groups(means: &mut Means, groups: &[Group]) {
     }
     means.add("unscored/count", n_unscored as f64);
 }
-
 
 fn measure_member(means: &mut Means, member: &Member) {
     means.add("completions/mean_length", member.completion.token_ids.len() as f64);

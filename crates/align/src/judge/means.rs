@@ -54,7 +54,9 @@ pub(super) fn by_dimension(verdicts: &[&Value]) -> BTreeMap<String, Mean> {
     let mut means = BTreeMap::new();
     for (section, dimensions) in [("think", THINK), ("answer", ANSWER)] {
         for dimension in dimensions {
-            let scores = verdicts.iter().filter_map(|verdict| verdict[section][dimension].as_f64());
+            let scores = verdicts
+                .iter()
+                .filter_map(|verdict| verdict[section][dimension].as_f64());
             means.insert(format!("{section}/{dimension}"), Mean::of(&scores.collect::<Vec<_>>()));
         }
     }

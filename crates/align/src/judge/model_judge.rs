@@ -68,6 +68,5 @@ fn verdict(judgement: Judgement<Value>, response: &str) -> Judgement {
         verdict["think"] = json!({});
     }
     verdict["format"] = Tagged::of(response).is_some_and(|tagged| tagged.is_alone).into();
-    Verdict::deserialize(verdict)
-        .map_err(|error| Unscored::new(format!("the judges' verdict cannot be used: {error}")))
+    Verdict::deserialize(verdict).map_err(|error| Unscored::new(format!("the judges' verdict cannot be used: {error}")))
 }

@@ -88,7 +88,10 @@ impl Rubric {
             Self::Mis => object_schema(&[("perception_level", level), ("safe", json!({ "type": "boolean" }))]),
             Self::Safer => object_schema(&[
                 ("perception_level", level),
-                ("think", json!({ "anyOf": [scores_schema(&verdicts::THINK), { "type": "null" }] })),
+                (
+                    "think",
+                    json!({ "anyOf": [scores_schema(&verdicts::THINK), { "type": "null" }] }),
+                ),
                 ("answer", scores_schema(&verdicts::ANSWER)),
                 ("hallucinations", findings.clone()),
                 ("contradictions", findings),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::means::{Mean, by_dimension};
 use super::Rubric;
+use super::means::{Mean, by_dimension};
 use crate::eval::Rate;
 use crate::statistics::agreement::{fleiss_kappa, krippendorff_alpha};
 use crate::verdict::Judgement;
@@ -52,7 +52,13 @@ pub fn summarize(
     let compared = if judges.len() > 1 { by_judge } else { &[] };
     let labels: Vec<Vec<String>> = compared
         .iter()
-        .map(|judgements| judgements.iter().flatten().map(|verdict| rubric.label(verdict)).collect())
+        .map(|judgements| {
+            judgements
+                .iter()
+                .flatten()
+                .map(|verdict| rubric.label(verdict))
+                .collect()
+        })
         .collect();
     let complete = labels.iter().filter(|labels| labels.len() == judges.len()).cloned();
     let complete: Vec<Vec<String>> = complete.collect();

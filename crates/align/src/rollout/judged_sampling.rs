@@ -78,17 +78,19 @@ fn judge_batch(
     let mut judgements = judge.judge(&texts)?.into_iter();
     let mut judged = Vec::with_capacity(sampled.len());
     for sampled in sampled {
-        judged.push(sampled.map(|sampled| Judged {
-            prompt_tokens: sampled.prompt_ids.len(),
-            completions: sampled
-                .completions
-                .into_iter()
-                .map(|completion| {
-                    let judgement = judgements.next();
-                    let missing = "the judge gave no judgement for this response";
-                    (completion, judgement.unwrap_or_else(|| Err(Unscored::new(missing))))
-                })
-                .collect(),
+        judged.push(sampled.map(|sampled| {
+            Judged {
+                prompt_tokens: sampled.prompt_ids.len(),
+                completions: sampled
+                    .completions
+                    .into_iter()
+                    .map(|completion| {
+                        let judgement = judgements.next();
+                        let missing = "the judge gave no judgement for this response";
+                        (completion, judgement.unwrap_or_else(|| Err(Unscored::new(missing))))
+                    })
+                    .collect(),
+            }
         }));
     }
     Ok(judged)

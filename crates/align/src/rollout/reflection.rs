@@ -84,7 +84,11 @@ pub(super) fn reflect(
 fn allowance(rollout: &Rollout, group: &Group) -> usize {
     let config = rollout.config;
     let most = (config.max_corrected_share * config.num_generations as f64).floor() as usize;
-    let n_unsafe = group.members.iter().filter_map(|member| unsafe_verdict(rollout, member)).count();
+    let n_unsafe = group
+        .members
+        .iter()
+        .filter_map(|member| unsafe_verdict(rollout, member))
+        .count();
     most.min(n_unsafe.saturating_sub(config.min_unsafe_kept))
 }
 

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::error::RunError;
 use super::settings::keep_settings;
-use super::{RunError, remove_if_there};
+use crate::files::remove_if_exists;
 
 /// Where the answers of one policy go, and whether some may be there already.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +35,7 @@ impl AnswerFolder<'_> {
         fs_err::create_dir_all(self.path)?;
         if !has_answers {
             // Settings without answers are left from a run that got nowhere.
-            remove_if_there(&self.path.join(file))?;
+            remove_if_exists(&self.path.join(file))?;
         }
         settings["policy"] = self.policy.into();
         keep_settings(&self.path.join(file), &settings)

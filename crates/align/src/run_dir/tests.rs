@@ -13,7 +13,8 @@ fn metrics(loss: f64) -> BTreeMap<String, f64> {
 }
 
 fn take_step(run: &mut RunDir, step: usize) {
-    run.append_rollouts(&[json!({ "step": step, "response": "response" })]).unwrap();
+    run.append_rollouts(&[json!({ "step": step, "response": "response" })])
+        .unwrap();
     run.append_metrics(step, &metrics(1.0 / step as f64)).unwrap();
 }
 
@@ -112,8 +113,16 @@ fn a_run_is_only_resumed_with_its_settings() {
     other_rate["sft"]["learning_rate"] = json!(2e-5);
     warmup["sft"]["warmup"] = json!(0.1);
     for (config, seed, expected) in [
-        (other_rate, 7, "`sft.learning_rate` differs from the run's: expected 0.00001, got 0.00002"),
-        (warmup, 7, "`sft.warmup` differs from the run's: expected nothing, got 0.1"),
+        (
+            other_rate,
+            7,
+            "`sft.learning_rate` differs from the run's: expected 0.00001, got 0.00002",
+        ),
+        (
+            warmup,
+            7,
+            "`sft.warmup` differs from the run's: expected nothing, got 0.1",
+        ),
         (config(), 8, "`seed` differs from the run's: expected 7, got 8"),
     ] {
         let error = RunDir::open(folder.path(), &config, seed, None).unwrap_err();

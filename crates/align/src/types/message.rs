@@ -171,9 +171,15 @@ mod tests {
     fn what_would_be_lost_is_refused_by_its_name() {
         for (value, expected) in [
             (json!({ "content": "a", "loss": false }), "unknown field `loss`"),
-            (json!({ "content": "a", "tool_calls": [{}] }), "expected null or an empty list"),
+            (
+                json!({ "content": "a", "tool_calls": [{}] }),
+                "expected null or an empty list",
+            ),
             (json!({ "content": [{ "type": "video" }] }), "unknown variant `video`"),
-            (json!({ "content": [{ "type": "image_url", "image_url": {} }] }), "missing field `url`"),
+            (
+                json!({ "content": [{ "type": "image_url", "image_url": {} }] }),
+                "missing field `url`",
+            ),
         ] {
             let mut value = value;
             value["role"] = json!("assistant");

@@ -22,7 +22,9 @@ pub fn relative_to(path: &Path, folder: &Path) -> PathBuf {
     };
     for (climbed, ancestor) in folder.ancestors().enumerate().take(most) {
         if let Ok(below) = path.strip_prefix(ancestor) {
-            return std::iter::repeat_n(Path::new(".."), climbed).collect::<PathBuf>().join(below);
+            return std::iter::repeat_n(Path::new(".."), climbed)
+                .collect::<PathBuf>()
+                .join(below);
         }
     }
     std::path::absolute(&path).unwrap_or(path)
@@ -113,7 +115,10 @@ mod tests {
         std::fs::write(at("blobs/1"), "").unwrap();
         std::os::unix::fs::symlink(at("blobs/1"), at("images/a.png")).unwrap();
         std::os::unix::fs::symlink(at("images"), at("linked")).unwrap();
-        assert_eq!(resolved_relative_to(&at("linked/a.png"), folder.path()), Path::new("images/a.png"));
+        assert_eq!(
+            resolved_relative_to(&at("linked/a.png"), folder.path()),
+            Path::new("images/a.png")
+        );
         assert_eq!(resolved_relative_to(&at("linked"), folder.path()), Path::new("images"));
     }
 }

@@ -2,8 +2,7 @@
 
 use align::engine::{AdamW, LossAndGradient, TokenLoss, TokenScores};
 use align::grpo::{CorrectionTraining, Origin, PolicyLoss, TrainingSample, group_advantages, training_samples};
-use align::rollout::Prompt;
-use align::verdict::Judgement;
+use align::rollout::{GroupRequest, sample_groups};
 
 use super::*;
 
@@ -15,24 +14,24 @@ fn stubborn() -> FakeEngine {
 
 /// Two groups of a stubborn model and their samples, scored.
 fn samples(engine: &mut FakeEngine, correction: CorrectionTraining) -> Vec<TrainingSample> {
-    let (items, rollout_config, rubric) = (items(), rollout_config(), Rubric::default());
+    let (items, rollout_config, reward) = (items(), rollout_config(), RewardConfig::default());
     let config = GrpoConfig { correction, ..config() };
     let rollout = Rollout {
         config: &rollout_config,
-        rubric: &rubric,
+        reward: &reward,
         judge: &WordJudge,
     };
     let prompts = [
-        Prompt {
+        GroupRequest {
             item: &items[0],
             seed: 1,
         },
-        Prompt {
+        GroupRequest {
             item: &items[1],
             seed: 2,
         },
     ];
-    let groups = rollout.draw(engine, &prompts).unwrap();
+    let groups = sample_groups(engine, &prompts, &rollout).unwrap();
     let advantages = group_advantages(&groups, &config);
     training_samples(engine, &groups, &advantages, &config, true).unwrap()
 }
@@ -47,7 +46,7 @@ fn tokens(sample: &TrainingSample) -> &[u32] {
 #[test]
 fn each_way_has_its_context_and_its_old_logprobs() {
     for (training, n_messages, n_off_policy, n_tokens) in [
-        (CorrectionTraining::Internalise, 1, 6, 9),
+        (CorrectionTraining::Internalize, 1, 6, 9),
         (CorrectionTraining::Shaped, 1, 6, 9),
         (CorrectionTraining::InContext, 3, 0, 12),
     ] {
@@ -69,7 +68,7 @@ fn each_way_has_its_context_and_its_old_logprobs() {
             assert_eq!(sample.is_shaped, training == CorrectionTraining::Shaped);
             assert_eq!(sample.reference_logprobs.len(), n_tokens);
             let scores = engine
-                .logprobs(std::slice::from_ref(&sample.sequence), Policy::Current)
+                .logprobs(std::slice::from_ref(&sample.sequence), Weights::Current)
                 .unwrap();
             assert_eq!(sample.old_logprobs, scores[0].logprobs, "{training:?}");
         }
@@ -86,14 +85,14 @@ fn shaped_advantages_are_rewards_less_the_mean() {
     };
     let shaped = rewards_of(CorrectionTraining::Shaped);
     assert!(shaped.iter().all(|advantage| advantage.abs() < 0.51), "{shaped:?}");
-    let scaled = rewards_of(CorrectionTraining::Internalise);
+    let scaled = rewards_of(CorrectionTraining::Internalize);
     assert!(scaled.iter().all(|advantage| advantage.abs() > 0.9), "{scaled:?}");
 }
 
 #[test]
 fn off_policy_figures_compare_with_the_context_drawn_in() {
     let mut engine = stubborn();
-    let samples = samples(&mut engine, CorrectionTraining::Internalise);
+    let samples = samples(&mut engine, CorrectionTraining::Internalize);
     let sample = samples
         .iter()
         .find(|sample| sample.origin == Origin::OffPolicy)
@@ -119,7 +118,7 @@ fn off_policy_figures_compare_with_the_context_drawn_in() {
         let (metrics, _) = trained(&mut stubborn(), &config, &rollout_config());
         metrics[0].keys().filter(|name| name.starts_with("off_policy/")).count()
     };
-    assert_eq!(off_policy(CorrectionTraining::Internalise), 5);
+    assert_eq!(off_policy(CorrectionTraining::Internalize), 5);
     assert_eq!(off_policy(CorrectionTraining::Shaped), 4);
     assert_eq!(off_policy(CorrectionTraining::InContext), 0);
 }
@@ -150,7 +149,7 @@ fn updates_clip_corrections_and_say_so_apart() {
 fn corrections_teach_what_sampling_alone_cannot() {
     let safe_after = |training: Option<CorrectionTraining>| {
         let mut engine = stubborn();
-        let correction = training.unwrap_or(CorrectionTraining::Internalise);
+        let correction = training.unwrap_or(CorrectionTraining::Internalize);
         let config = GrpoConfig {
             correction,
             max_steps: 30,
@@ -166,8 +165,8 @@ fn corrections_teach_what_sampling_alone_cannot() {
         safe / (safe + not_safe)
     };
     assert!(safe_after(None) < 0.01, "every draw is the same, so nothing is learnt");
-    let internalised = safe_after(Some(CorrectionTraining::Internalise));
-    assert!(internalised > 0.9, "expected above 0.9, got {internalised}");
+    let internalized = safe_after(Some(CorrectionTraining::Internalize));
+    assert!(internalized > 0.9, "expected above 0.9, got {internalized}");
     let shaped = safe_after(Some(CorrectionTraining::Shaped));
     assert!(shaped > 0.9, "expected above 0.9, got {shaped}");
 }
@@ -185,26 +184,26 @@ fn sampled_words_that_the_engine_refuses_are_unscored_with_the_reason() {
     };
     let (metrics, records) = trained(&mut engine, &config(), &rollout_config());
     let corrections = || records.iter().filter_map(|one| Some((one, one.correction.as_ref()?)));
-    let (mut n_undrawn, mut n_untrainable) = (0, 0);
+    let (mut n_unsampled, mut n_untrainable) = (0, 0);
     for (record, correction) in corrections() {
-        let reason = match &correction.judgement {
-            Judgement::Unscored(reason) => reason.as_str(),
-            Judgement::Verdict(_) => continue,
+        let Err(unscored) = &correction.judgement else {
+            continue;
         };
+        let reason = unscored.to_string();
         assert!(!correction.accepted && correction.reward.is_none());
         if record.response.contains("mumble") {
-            assert_eq!(reason, "no reflection could be drawn: expected words, got `mumble`");
-            n_undrawn += 1;
+            assert_eq!(reason, "no reflection could be sampled: expected words, got `mumble`");
+            n_unsampled += 1;
         } else {
             assert!(correction.response.contains("mumble"), "{correction:?}");
             assert_eq!(reason, "the correction cannot be trained: expected words, got `mumble`");
             n_untrainable += 1;
         }
     }
-    assert!(n_undrawn > 0 && n_untrainable > 0);
+    assert!(n_unsampled > 0 && n_untrainable > 0);
     assert!(corrections().any(|(_, correction)| correction.accepted));
     let counted: f64 = metrics.iter().map(|line| line["unscored/count"]).sum();
-    assert_eq!(counted, f64::from(n_undrawn + n_untrainable));
+    assert_eq!(counted, f64::from(n_unsampled + n_untrainable));
 }
 
 #[test]
@@ -234,7 +233,7 @@ impl TokenLoss for FromPlace<'_> {
 fn cutting_the_batch_into_parts_changes_nothing() {
     let step = |part_size: usize| {
         let mut engine = engine();
-        let samples = samples(&mut engine, CorrectionTraining::Internalise);
+        let samples = samples(&mut engine, CorrectionTraining::Internalize);
         let loss = PolicyLoss::new(samples.iter().collect(), config().loss());
         let sequences: Vec<Sequence> = samples.iter().map(|sample| sample.sequence.clone()).collect();
         let mut total = 0.0;

@@ -31,7 +31,7 @@ struct Remains {
 }
 
 fn remains(engine: &FakeEngine, folder: &Path) -> Remains {
-    let mut metrics: Vec<Metrics> = read_journal(&folder.join("metrics.jsonl")).unwrap();
+    let mut metrics: Vec<Metrics> = read_json_lines(&folder.join("metrics.jsonl")).unwrap();
     for line in &mut metrics {
         line.remove("step_time");
     }

@@ -6,12 +6,13 @@ mod journeys;
 
 use std::path::Path;
 
-use align::engine::{Engine, Policy, Reply, Sequence};
+use align::engine::{Engine, Reply, Sequence, Weights};
 use align::grpo::{GrpoConfig, run};
+use align::json_lines::read_json_lines;
 use align::progress::{Progress, Silent};
-use align::reward::Rubric;
+use align::reward::RewardConfig;
 use align::rollout::{Rollout, RolloutConfig, RolloutRecord};
-use align::run_dir::{RunDir, read_journal};
+use align::run_dir::RunDir;
 use align::training::{Metrics, Outcome, TrainingError};
 use align::types::Item;
 use align::verdict::Judge;
@@ -71,10 +72,10 @@ fn train_judged(
 ) -> Result<Outcome, TrainingError> {
     let settings = serde_json::json!({ "grpo": config, "rollout": rollout });
     let mut run_dir = RunDir::open(folder, &settings, config.seed, None)?;
-    let rubric = Rubric::default();
+    let reward = RewardConfig::default();
     let rollout = Rollout {
         config: rollout,
-        rubric: &rubric,
+        reward: &reward,
         judge,
     };
     run(engine, &items(), config, &rollout, &mut run_dir, progress)
@@ -88,8 +89,8 @@ fn trained(
 ) -> (Vec<Metrics>, Vec<RolloutRecord>) {
     let folder = tempfile::tempdir().unwrap();
     train(engine, config, rollout, folder.path(), &mut Silent).unwrap();
-    let metrics = read_journal(&folder.path().join("metrics.jsonl")).unwrap();
-    (metrics, read_journal(&folder.path().join("rollouts.jsonl")).unwrap())
+    let metrics = read_json_lines(&folder.path().join("metrics.jsonl")).unwrap();
+    (metrics, read_json_lines(&folder.path().join("rollouts.jsonl")).unwrap())
 }
 
 fn failure(engine: &mut dyn Engine, config: &GrpoConfig, rollout: &RolloutConfig) -> String {
@@ -107,7 +108,7 @@ fn probability(engine: &mut FakeEngine, id: &str, response: &str) -> f64 {
         messages: item(id).messages,
         reply,
     };
-    let scores = engine.logprobs(&[sequence], Policy::Current).unwrap();
+    let scores = engine.logprobs(&[sequence], Weights::Current).unwrap();
     scores[0]
         .logprobs
         .iter()
@@ -230,7 +231,7 @@ fn unscored_members_are_not_trained_and_never_count() {
     );
     let unscored: Vec<&RolloutRecord> = records
         .iter()
-        .filter(|record| record.judgement.verdict().is_none())
+        .filter(|record| record.judgement.as_ref().ok().is_none())
         .collect();
     assert!(!unscored.is_empty());
     assert!(

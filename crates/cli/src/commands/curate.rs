@@ -132,7 +132,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     };
     let output = AnswerFolder {
         path: folder,
-        policy: &policy_of(&settings.model.seen_from(home), &policies),
+        policy: &policy_of(&settings.model.relative_to(home), &policies),
         resume: !arguments.results.restart.restart,
     };
     let has_local = settings.model.path.is_some() || policies.is_empty();

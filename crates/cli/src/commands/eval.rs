@@ -113,7 +113,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     };
     let output = AnswerFolder {
         path: &folder,
-        policy: &table.seen_from(&folder).policy(),
+        policy: &table.relative_to(&folder).policy(),
         resume: !arguments.restart.restart,
     };
     let outcome = eval::run(

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use align::chat::ChatModel;
 use align::forge::{self, Forge, Reviews, Seed, Taxonomy, Truth};
-use align::run_dir::read_journal;
+use align::json_lines::read_json_lines;
 use clap::Args;
 use endpoint::RoleSettings;
 use mini::perception;
@@ -196,7 +196,7 @@ fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
 }
 
 fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
-    let mut seeds: Vec<Seed> = read_journal(path)?;
+    let mut seeds: Vec<Seed> = read_json_lines(path)?;
     let folder = std::path::absolute(path)?;
     let folder = folder.parent().unwrap_or(Path::new(""));
     let mut ids = std::collections::HashSet::new();

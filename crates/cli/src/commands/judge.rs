@@ -5,9 +5,10 @@ mod people;
 use std::path::{Path, PathBuf};
 
 use align::chat::ChatModel;
-use align::judge::{JudgeSummary, Response, Rubric, Scored, combine, judge, summarise};
+use align::judge::{JudgeSummary, Response, Rubric, combine, judge, summarize};
 use align::progress::Progress;
 use align::types::Dialogues;
+use align::verdict::Judgement;
 use benchmarks::{LabeledResponse, SUITES, Suite};
 use clap::Args;
 use report::text_tables;
@@ -233,7 +234,7 @@ fn judge_all(
     }
     let responses = &material.responses;
     let progress = &mut context.progress;
-    let mut by_judge: Vec<Vec<Scored>> = vec![Vec::new(); responses.len()];
+    let mut by_judge: Vec<Vec<Judgement<Value>>> = vec![Vec::new(); responses.len()];
     for model in &judges.models {
         progress.begin(&format!("judge {}", model.name()), responses.len());
         let scored = judge(&**model, responses, settings.rubric, &settings.judge, &mut || {
@@ -245,7 +246,7 @@ fn judge_all(
             .zip(scored)
             .for_each(|(all, scored)| all.push(scored));
     }
-    let judged: Vec<Scored> = by_judge
+    let judged: Vec<Judgement<Value>> = by_judge
         .iter()
         .map(|scored| combine(scored, settings.judge.combination))
         .collect();
@@ -263,7 +264,7 @@ fn judge_all(
     let summary = Summary {
         validation,
         measured_on: material.elsewhere,
-        figures: summarise(settings.rubric, names, &judged, &by_judge),
+        figures: summarize(settings.rubric, names, &judged, &by_judge),
         costs: judges.roles.costs()?,
     };
     write_whole(&beside(out, SUMMARY), &[&summary])?;
@@ -341,20 +342,20 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 
 fn line<'a>(
     response: &'a Response,
-    judged: &'a Scored,
+    judged: &'a Judgement<Value>,
     rubric: &'a str,
     names: &'a [String],
-    scored: &'a [Scored],
+    scored: &'a [Judgement<Value>],
 ) -> Line<'a> {
     let each = names.iter().zip(scored).map(|(judge, scored)| JudgeLine {
         judge,
         verdict: scored.as_ref().ok(),
-        unscored: scored.as_ref().err().map(String::as_str),
+        unscored: scored.as_ref().err().map(|unscored| unscored.reason.as_str()),
     });
     Line {
         id: &response.id,
         verdict: judged.as_ref().ok(),
-        unscored: judged.as_ref().err().map(String::as_str),
+        unscored: judged.as_ref().err().map(|unscored| unscored.reason.as_str()),
         rubric,
         judges: if names.len() > 1 { each.collect() } else { Vec::new() },
     }

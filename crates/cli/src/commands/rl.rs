@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use align::grpo;
 use align::rollout::{Rollout, RolloutConfig};
-use align::training::{check_at_least_zero, check_count, check_share};
+use align::settings::{check_at_least_zero, check_count, check_share};
 use align::types::Item;
 use align::verdict::Judge;
 use clap::Args;
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let loaded = arguments.settings.load::<RlSettings>(flags)?;
     check(&loaded)?;
     let settings = &loaded.settings;
-    let recorded = recorded(&settings.seen_from(&arguments.results.out))?;
+    let recorded = recorded(&settings.relative_to(&arguments.results.out))?;
     let reinforcement = Reinforcement {
         run: RunFolder::new(&arguments.results, &recorded, settings.grpo.seed)?,
         loaded: &loaded,
@@ -178,7 +178,7 @@ impl<'a> Job for Reinforcement<'a> {
         }
         let rollout = Rollout {
             config: &overlapping(settings, &models.roles),
-            rubric: &settings.reward,
+            reward: &settings.reward,
             judge: &*models.judge,
         };
         let outcome = grpo::run(

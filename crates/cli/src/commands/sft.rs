@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use align::sft::{self, labelled_sequences};
-use align::training::{check_at_least_zero, check_share};
+use align::settings::{check_at_least_zero, check_share};
+use align::sft::{self, labeled_sequences};
 use align::types::Item;
 use clap::Args;
 use engine::{Inspector, LocalEngine, SampleSize};
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let loaded = arguments.settings.load::<SftSettings>(flags)?;
     check(&loaded)?;
     let settings = &loaded.settings;
-    let recorded = settings.seen_from(&arguments.results.out);
+    let recorded = settings.relative_to(&arguments.results.out);
     let finetuning = Finetuning {
         run: RunFolder::new(&arguments.results, &recorded, settings.sft.seed)?,
         loaded: &loaded,
@@ -168,7 +168,7 @@ fn check(loaded: &Loaded<SftSettings>) -> Result {
 }
 
 fn measure(inspector: &Inspector, item: &Item, mask_history: bool) -> Result<Vec<SampleSize>, String> {
-    labelled_sequences(item, mask_history)
+    labeled_sequences(item, mask_history)
         .map(|sequence| inspector.measure(&sequence).map_err(|error| error.to_string()))
         .collect()
 }

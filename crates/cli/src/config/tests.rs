@@ -185,7 +185,7 @@ fn a_setting_that_a_library_refuses_is_named_with_its_place() {
     .unwrap();
     let refused = |overrides: &[&str], key: &str| {
         let loaded = load::<Settings>(Some(&path), given(overrides).unwrap()).unwrap();
-        let outcome = align::training::check_setting(false, key, "a number above 0", "-1");
+        let outcome = align::settings::check_setting(false, key, "a number above 0", "-1");
         let message = loaded.check(outcome).unwrap_err().to_string();
         message.replace(&format!("{}/", folder.path().display()), "")
     };

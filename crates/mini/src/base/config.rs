@@ -1,6 +1,6 @@
 //! Settings of the base model's corpus: the table `[base]`.
 
-use align::training::{SettingError, check_count, check_setting, check_share};
+use align::settings::{SettingError, check_count, check_setting, check_share};
 use serde::{Deserialize, Serialize};
 
 use crate::splits::check_image_size;

@@ -1,6 +1,6 @@
 //! Settings of the miniature world: the table `[mini]`.
 
-use align::training::{SettingError, check_setting, check_share};
+use align::settings::{SettingError, check_setting, check_share};
 use serde::{Deserialize, Serialize};
 
 /// How much of the miniature world to write.

@@ -12,9 +12,10 @@ use align::chat::{ChatError, ChatModel, ChatRequest};
 use align::forge::{
     Draft, Forge, ForgeConfig, ForgeError, LabelConfig, LabelMethod, Reviews, STAGES, Seed, Split, Taxonomy, run, stage,
 };
+use align::json_lines::read_json_lines;
 use align::paint::{PaintModel, PaintRequest, Painting, Unpainted};
 use align::progress::Silent;
-use align::run_dir::{RunError, read_journal};
+use align::run_dir::RunError;
 use align::types::{Item, ItemKind, read_items};
 use mini::model::MiniModel;
 use mini::painter::MiniPainter;
@@ -77,7 +78,7 @@ impl World {
     }
 
     fn drafts(&self, file: &str) -> Vec<Draft> {
-        read_journal(&self.folder.path().join(file)).unwrap()
+        read_json_lines(&self.folder.path().join(file)).unwrap()
     }
 
     /// Every file's bytes by its path.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use align::training::derive_seed;
+use align::seeds::derive_seed;
 use align::types::{DataError, Dialogue, ItemKind, Message, Role, id_as_text, image_paths, read_dialogues};
 use serde::Deserialize;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use align::run_dir::{Journal, read_journal};
+use align::json_lines::{JsonLinesFile, read_json_lines};
 use align::types::DataError;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ pub type Latest = BTreeMap<String, BTreeMap<String, Verdict>>;
 #[derive(Debug)]
 pub struct Decisions {
     reviewer: String,
-    journal: Journal,
+    journal: JsonLinesFile,
     latest: Latest,
     // The reviewer's decisions that still count, in the order in which they were made.
     made: Vec<String>,
@@ -54,7 +54,7 @@ impl Decisions {
     /// Errors: `Line` naming file and line; `Io` naming the file.
     pub fn read(path: &Path) -> Result<Latest, DataError> {
         let mut latest = Latest::new();
-        for decision in read_journal::<Decision>(path)? {
+        for decision in read_json_lines::<Decision>(path)? {
             apply(&mut latest, &decision);
         }
         Ok(latest)
@@ -64,9 +64,9 @@ impl Decisions {
     ///
     /// Errors: as [`Self::read`].
     pub fn open(path: &Path, reviewer: &str) -> Result<Self, DataError> {
-        let journal = Journal::open(path)?;
+        let journal = JsonLinesFile::open(path)?;
         let (mut latest, mut made) = (Latest::new(), Vec::new());
-        for decision in read_journal::<Decision>(path)? {
+        for decision in read_json_lines::<Decision>(path)? {
             if decision.reviewer == reviewer {
                 made.retain(|id| *id != decision.id);
                 if decision.decision != Verdict::Undone {

@@ -1,7 +1,7 @@
 //! Proof of what becomes of prompts that cannot be told apart, and of those that cannot be ranked.
 
 use super::*;
-use crate::run_dir::read_journal;
+use crate::json_lines::read_json_lines;
 use crate::types::write_items;
 
 #[test]
@@ -51,7 +51,7 @@ impl Judge for Picky {
             if scores {
                 judgement
             } else {
-                Judgement::Unscored("once is enough".into())
+                Err(Unscored::new("once is enough"))
             }
         };
         Ok(judgements.into_iter().enumerate().map(picky).collect())
@@ -78,7 +78,7 @@ fn a_prompt_with_one_scored_sample_is_not_ranked() {
     )
     .unwrap();
     assert_eq!(summary.dropped[&DropReason::TooFewScored], 2);
-    let records: Vec<CurationRecord> = read_journal(&folder.path().join("curation.jsonl")).unwrap();
+    let records: Vec<CurationRecord> = read_json_lines(&folder.path().join("curation.jsonl")).unwrap();
     let once = records.iter().find(|record| record.id == "once").unwrap();
     assert_eq!((once.n_scored, once.reason), (1, Some(DropReason::TooFewScored)));
     assert!(once.q.is_some() && once.flip_rate.is_none());

@@ -5,13 +5,13 @@ use std::sync::Mutex;
 use super::*;
 use crate::chat::ChatError;
 use crate::engine::{
-    AdamW, Completion, FinishReason, ForwardBackward, OptimStep, Policy, Sampled, SaveKind, Sequence, TokenLoss,
-    TokenScores,
+    AdamW, Completion, FinishReason, ForwardBackward, OptimStep, Sampled, SaveKind, Sequence, TokenLoss, TokenScores,
+    Weights,
 };
 use crate::eval::samples::{item, verdict};
 use crate::progress::Silent;
 use crate::types::{ItemKind, Part};
-use crate::verdict::{Decision, PerceptionLevel};
+use crate::verdict::{Decision, Judgement, PerceptionLevel, Unscored};
 
 /// Answers with the prompt's words and the seed, and counts what it is asked.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Engine for Echo {
         Ok(requests.iter().map(answer).collect())
     }
 
-    fn logprobs(&mut self, _: &[Sequence], _: Policy) -> Result<Vec<TokenScores>, EngineError> {
+    fn logprobs(&mut self, _: &[Sequence], _: Weights) -> Result<Vec<TokenScores>, EngineError> {
         Err(EngineError::Model("samples only".into()))
     }
 
@@ -75,9 +75,9 @@ impl Judge for Lenient {
     fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
         let judge = |(item, _): &(&Item, &str)| {
             if item.id.ends_with(*self.fails_on.lock().unwrap()) {
-                return Judgement::Unscored("no answer from the judge".into());
+                return Err(Unscored::new("no answer from the judge"));
             }
-            Judgement::Verdict(verdict(Decision::Caution, PerceptionLevel::L1))
+            Ok(verdict(Decision::Caution, PerceptionLevel::L1))
         };
         Ok(responses.iter().map(judge).collect())
     }
@@ -254,7 +254,7 @@ fn what_the_judge_left_unscored_is_judged_again_but_not_sampled_again() {
     assert!(engine.asked.is_empty());
     assert_eq!(outcome.summary.splits[0].unscored, 0);
     assert_eq!(
-        read_journal::<JudgedResponse>(&folder.path().join(RESPONSES)).unwrap(),
+        read_json_lines::<JudgedResponse>(&folder.path().join(RESPONSES)).unwrap(),
         outcome.responses
     );
 }

@@ -13,7 +13,7 @@ use crate::forge::job::{Forge, ForgeError};
 use crate::forge::prompt::PromptTemplate;
 use crate::paint::Painting;
 use crate::progress::Progress;
-use crate::training::derive_seed;
+use crate::seeds::derive_seed;
 
 /// Most images that the judge chooses from.
 const MOST_CANDIDATES: usize = 8;

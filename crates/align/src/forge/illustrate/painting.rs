@@ -10,7 +10,7 @@ use crate::forge::job::{Forge, ForgeError};
 use crate::forge::prompt::PromptTemplate;
 use crate::paint::PaintRequest;
 use crate::progress::Progress;
-use crate::training::derive_seed;
+use crate::seeds::derive_seed;
 
 /// Paints images and keeps them. A draft whose image cannot be had is rejected.
 pub(super) fn paint(

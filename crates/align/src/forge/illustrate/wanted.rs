@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::files::write_atomically;
 use crate::forge::draft::Draft;
 use crate::paint::Painting;
-use crate::run_dir::write_atomically;
 
 /// Where images come from.
 pub(in crate::forge) struct ImageSource<'a> {

@@ -43,7 +43,7 @@ fn sample(advantage: f64, is_shaped: bool, old: &[f32], reference: &[f32]) -> Tr
         is_shaped,
         old_logprobs: old.to_vec(),
         reference_logprobs: reference.to_vec(),
-        drawn: None,
+        sampled: None,
     }
 }
 

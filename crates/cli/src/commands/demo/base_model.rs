@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::errors::Result;
-use align::run_dir::write_atomically;
+use align::files::write_atomically;
 use vlm::config::{CONFIG_FILE, Config};
 
 macro_rules! files {

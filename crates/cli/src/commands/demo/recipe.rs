@@ -6,10 +6,11 @@
 use align::curate::CurateConfig;
 use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
-use align::reward::Rubric;
+use align::reward::RewardConfig;
 use align::rollout::RolloutConfig;
+use align::settings::SettingError;
 use align::sft::SftConfig;
-use align::training::{SchedulerType, SettingError};
+use align::training::SchedulerType;
 use engine::Trainable;
 use mini::labels::REFLECTION_PROMPT;
 use mini::splits::MiniConfig;
@@ -78,7 +79,7 @@ pub struct Reinforcement {
     /// How responses are sampled and corrected.
     pub rollout: RolloutConfig,
     /// How they are rewarded.
-    pub reward: Rubric,
+    pub reward: RewardConfig,
     /// How the policy is changed.
     pub grpo: GrpoConfig,
 }
@@ -241,7 +242,7 @@ impl Default for Reinforcement {
                 reflection_prompt: REFLECTION_PROMPT.to_owned(),
                 ..RolloutConfig::default()
             },
-            reward: Rubric::default(),
+            reward: RewardConfig::default(),
             grpo: GrpoConfig {
                 prompts_per_step: 32,
                 train_batch_size: 96,

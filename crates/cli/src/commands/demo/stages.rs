@@ -8,7 +8,7 @@ use align::eval::{EvalConfig, EvalSummary};
 use align::grpo;
 use align::rollout::Rollout;
 use align::run_dir::AnswerFolder;
-use align::training::shuffled;
+use align::seeds::shuffled;
 use align::types::{Item, read_items};
 use engine::{LocalEngine, Trainable};
 use mini::judge::ExactJudge;
@@ -207,7 +207,7 @@ impl<'a> Demo<'a> {
 
     /// The policy by its folders, as seen from the demo's, which may be moved.
     fn policy(&self, model: &ModelTable) -> String {
-        model.seen_from(self.folder).policy()
+        model.relative_to(self.folder).policy()
     }
 
     fn open(&self, model: &ModelTable, train: Trainable) -> Result<LocalEngine> {
@@ -285,7 +285,7 @@ impl Job for Reinforcing<'_> {
         } = self.settings;
         let rollout = Rollout {
             config: rollout,
-            rubric: reward,
+            reward,
             judge: &ExactJudge,
         };
         let mut run_dir = self.run.open()?;
