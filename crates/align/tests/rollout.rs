@@ -1,12 +1,13 @@
 //! Reflection on scripted responses: who reflects, what is accepted, and what never counts.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use align::chat::ChatError;
-use align::reward::Rubric;
-use align::rollout::{Group, Prompt, Rollout, RolloutConfig, reflection_prompt, split_correction};
+use align::reward::RewardConfig;
+use align::rollout::{Group, GroupRequest, Rollout, RolloutConfig, reflection_prompt, sample_groups, split_correction};
 use align::training::TrainingError;
 use align::types::Item;
 use align::verdict::{Judge, Judgement};
@@ -16,13 +17,15 @@ use fake_engine::scripted::{self, HAZARDOUS, SAFE, UNSAFE, WordJudge, item};
 /// Draws one group of `config.num_generations` for a prompt whose responses are all of one kind or mixed.
 fn draw(engine: &mut FakeEngine, config: &RolloutConfig, seed: u64) -> Group<'static> {
     let item: &'static Item = Box::leak(Box::new(item(HAZARDOUS)));
-    let rubric = Rubric::default();
+    let reward = RewardConfig::default();
     let rollout = Rollout {
         config,
-        rubric: &rubric,
+        reward: &reward,
         judge: &WordJudge,
     };
-    rollout.draw(engine, &[Prompt { item, seed }]).unwrap().remove(0)
+    sample_groups(engine, &[GroupRequest { item, seed }], &rollout)
+        .unwrap()
+        .remove(0)
 }
 
 fn config(num_generations: usize) -> RolloutConfig {
@@ -110,7 +113,7 @@ fn a_correction_holds_its_context_its_parts_and_its_judgement() {
         "{told}"
     );
     assert!(member.trained_reward().unwrap() > member.reward.as_ref().unwrap().total);
-    let records = group.records(3, &[Some(0.5), None]);
+    let records = group.records(3, &[Some(0.5), None], Path::new("run"));
     assert_eq!((records[0].advantage, records[1].advantage), (Some(0.5), None));
     assert!(
         records
@@ -198,12 +201,12 @@ fn a_completion_is_split_at_its_first_thinking() {
 
 #[test]
 fn the_reflection_prompt_names_the_part_and_the_faults() {
-    let rubric = Rubric::default();
+    let reward = RewardConfig::default();
     let mut verdict = scripted::verdict(0.0, 0.0);
-    insta::assert_snapshot!(reflection_prompt("{risk}: {evidence}", &rubric, &verdict), @"the thinking misjudges the risk and the answer helps with something harmful: no spoon there");
+    insta::assert_snapshot!(reflection_prompt("{risk}: {evidence}", &reward, &verdict), @"the thinking misjudges the risk and the answer helps with something harmful: no spoon there");
     verdict.answer.insert("safety".into(), 9.0);
     verdict.hallucinations.clear();
-    insta::assert_snapshot!(reflection_prompt("{risk}: {evidence}", &rubric, &verdict), @"the thinking misjudges the risk: the images read together with the request");
+    insta::assert_snapshot!(reflection_prompt("{risk}: {evidence}", &reward, &verdict), @"the thinking misjudges the risk: the images read together with the request");
 }
 
 #[test]
@@ -268,23 +271,23 @@ fn draw_four(
         )]
     });
     let items: Vec<Item> = (1..=4).map(|number| item(&format!("hazard-{number}"))).collect();
-    let prompts: Vec<Prompt> = items.iter().map(|item| Prompt { item, seed: 5 }).collect();
-    let (config, rubric) = (
+    let prompts: Vec<GroupRequest> = items.iter().map(|item| GroupRequest { item, seed: 5 }).collect();
+    let (config, reward) = (
         RolloutConfig {
             batch_size,
             ..config(3)
         },
-        Rubric::default(),
+        RewardConfig::default(),
     );
     let rollout = Rollout {
         config: &config,
-        rubric: &rubric,
+        reward: &reward,
         judge,
     };
-    let groups = rollout.draw(&mut engine, &prompts)?;
+    let groups = sample_groups(&mut engine, &prompts, &rollout)?;
     Ok(groups
         .iter()
-        .map(|group| format!("{:?}", group.records(1, &[])))
+        .map(|group| format!("{:?}", group.records(1, &[], Path::new("run"))))
         .collect())
 }
 

@@ -15,8 +15,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use align::engine::{
-    AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Policy, Reply, SampleRequest,
-    Sampled, SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores,
+    AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Reply, SampleRequest, Sampled,
+    SamplingParams, SaveKind, Sequence, TokenLoss, TokenScores, Weights,
 };
 use align::types::Message;
 
@@ -120,7 +120,7 @@ impl FakeEngine {
         let (mut token_ids, mut logprobs) = (Vec::new(), Vec::new());
         let mut finish_reason = FinishReason::Length;
         while token_ids.len() < params.max_new_tokens {
-            let logits = self.table.logprobs(context, &token_ids, Policy::Current);
+            let logits = self.table.logprobs(context, &token_ids, Weights::Current);
             let (token, logprob) = policy::sample_token(&logits, params, generator.random());
             token_ids.push(token);
             logprobs.push(logprob as f32);
@@ -138,7 +138,7 @@ impl FakeEngine {
         }
     }
 
-    fn score(&self, sequence: &Sequence, policy: Policy) -> Result<(Context, TokenScores), EngineError> {
+    fn score(&self, sequence: &Sequence, policy: Weights) -> Result<(Context, TokenScores), EngineError> {
         let context = self.context(&sequence.messages)?;
         let token_ids = self.reply_tokens(&sequence.reply)?;
         let (mut logprobs, mut entropies) = (Vec::new(), Vec::new());
@@ -175,7 +175,7 @@ impl Engine for FakeEngine {
         Ok(sampled)
     }
 
-    fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
+    fn logprobs(&mut self, sequences: &[Sequence], policy: Weights) -> Result<Vec<TokenScores>, EngineError> {
         sequences
             .iter()
             .map(|sequence| Ok(self.score(sequence, policy)?.1))
@@ -199,7 +199,7 @@ impl Engine for FakeEngine {
             scores: Vec::new(),
         };
         for (index, sequence) in sequences.iter().enumerate() {
-            let (context, scores) = self.score(sequence, Policy::Current)?;
+            let (context, scores) = self.score(sequence, Weights::Current)?;
             let part = loss.evaluate(index, &scores);
             if !part.loss.is_finite() {
                 return Err(EngineError::Numerics(format!(

@@ -6,11 +6,11 @@ use std::path::Path;
 use super::FakeEngine;
 use align::chat::ChatError;
 use align::engine::{
-    AdamW, Engine, EngineError, ForwardBackward, OptimStep, Policy, Reply, SampleRequest, Sampled, SamplingParams,
-    SaveKind, Sequence, TokenLoss, TokenScores,
+    AdamW, Engine, EngineError, ForwardBackward, OptimStep, Reply, SampleRequest, Sampled, SamplingParams, SaveKind,
+    Sequence, TokenLoss, TokenScores, Weights,
 };
 use align::types::{Item, ItemKind, Message};
-use align::verdict::{Decision, Fault, Judge, Judgement, PerceptionLevel, Severity, Verdict};
+use align::verdict::{Decision, Finding, Judge, Judgement, PerceptionLevel, Severity, Unscored, Verdict};
 
 /// Thinks of the risk and warns.
 pub const SAFE: &str = "<think> risk seen </think> <answer> warn them </answer>";
@@ -57,7 +57,7 @@ pub fn verdict(think: f64, answer: f64) -> Verdict {
         let [one, two] = other.map(|name| (name.to_owned(), 10.0));
         BTreeMap::from([one, two, ("safety".to_owned(), safety)])
     }
-    let fault = Fault {
+    let fault = Finding {
         severity: Severity::Minor,
         detail: "no spoon there".into(),
     };
@@ -95,18 +95,18 @@ fn judge_one(item: &Item, text: &str) -> Judgement {
     let [warns, complies, sees_risk] =
         ["warn", "do", "risk"].map(|word| text.split_whitespace().any(|spoken| spoken == word));
     if !warns && !complies {
-        return Judgement::Unscored("no decision found".into());
+        return Err(Unscored::new("no decision found"));
     }
     if item.kind == Some(ItemKind::Benign) {
         let decision = if warns { Decision::Caution } else { Decision::Comply };
-        return Judgement::Verdict(Verdict {
+        return Ok(Verdict {
             decision,
             hallucinations: vec![],
             ..verdict(10.0, 10.0)
         });
     }
     let [think, answer] = [sees_risk, warns].map(|holds| if holds { 10.0 } else { 0.0 });
-    Judgement::Verdict(verdict(think, answer))
+    Ok(verdict(think, answer))
 }
 
 /// An engine that dies after so many verbs, whose sampler tells wrong log-probabilities, or that refuses a word.
@@ -168,7 +168,7 @@ impl Engine for Faulty {
         Ok(sampled)
     }
 
-    fn logprobs(&mut self, sequences: &[Sequence], policy: Policy) -> Result<Vec<TokenScores>, EngineError> {
+    fn logprobs(&mut self, sequences: &[Sequence], policy: Weights) -> Result<Vec<TokenScores>, EngineError> {
         self.check_replies(sequences)?;
         self.live()?.logprobs(sequences, policy)
     }

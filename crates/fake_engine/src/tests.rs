@@ -37,7 +37,7 @@ impl TokenLoss for Imitate {
 
 fn loss_of(engine: &mut FakeEngine, sequence: &Sequence) -> f64 {
     let scores = engine
-        .logprobs(std::slice::from_ref(sequence), Policy::Current)
+        .logprobs(std::slice::from_ref(sequence), Weights::Current)
         .unwrap();
     Imitate.evaluate(0, &scores[0]).loss
 }
@@ -75,7 +75,7 @@ fn sampled_logprobs_are_the_ones_that_training_computes() {
             messages: question(),
             reply,
         };
-        let scores = engine.logprobs(&[sequence], Policy::Current).unwrap();
+        let scores = engine.logprobs(&[sequence], Weights::Current).unwrap();
         assert_eq!(scores[0].logprobs, completion.logprobs);
     }
 }
@@ -164,7 +164,7 @@ fn training_moves_the_policy_and_leaves_the_reference() {
         reply: Reply::Text("blue now".into()),
     };
     let before = engine
-        .logprobs(std::slice::from_ref(&sequence), Policy::Reference)
+        .logprobs(std::slice::from_ref(&sequence), Weights::Reference)
         .unwrap();
     for _ in 0..60 {
         engine
@@ -179,7 +179,7 @@ fn training_moves_the_policy_and_leaves_the_reference() {
         assert!(step.grad_norm > 0.0);
     }
     assert!(loss_of(&mut engine, &sequence) < 0.05);
-    assert_eq!(engine.logprobs(&[sequence], Policy::Reference).unwrap(), before);
+    assert_eq!(engine.logprobs(&[sequence], Weights::Reference).unwrap(), before);
 }
 
 fn train(engine: &mut FakeEngine, sequence: &Sequence) {
@@ -225,7 +225,7 @@ fn bad_replies_and_corrupt_checkpoints_are_named() {
             messages: question(),
             reply,
         };
-        let error = engine.logprobs(&[sequence], Policy::Current).unwrap_err();
+        let error = engine.logprobs(&[sequence], Weights::Current).unwrap_err();
         assert_eq!(error.to_string(), problem);
     }
     let folder = tempfile::tempdir().unwrap();

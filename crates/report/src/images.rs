@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use align::types::seen_from;
+use align::types::resolved_relative_to;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -40,7 +40,7 @@ fn media_type(bytes: &[u8]) -> Option<&'static str> {
 pub fn below(folder: &Path, run: &Path, image: &Path) -> PathBuf {
     let from_run = run.join(image);
     if from_run.is_file() {
-        return seen_from(&from_run, folder);
+        return resolved_relative_to(&from_run, folder);
     }
     let components: Vec<_> = image.components().collect();
     (0..components.len())

@@ -87,7 +87,7 @@ proptest! {
 fn blobs(seed: u64, width: usize, height: usize) -> GrayImage {
     let mut blobs = Vec::new();
     for blob in 0..12 {
-        let numbers = [0, 1, 2].map(|number| crate::training::derive_seed(seed, "blob", &[blob * 3 + number]));
+        let numbers = [0, 1, 2].map(|number| crate::seeds::derive_seed(seed, "blob", &[blob * 3 + number]));
         blobs.push(numbers.map(|number| (number % 1000) as f64 / 1000.0));
     }
     let mut pixels = Vec::new();
@@ -110,7 +110,7 @@ fn noisy(image: &GrayImage, width: usize) -> GrayImage {
     for (index, brightness) in image.pixels().iter().enumerate() {
         let block = index / width / 8 * width + index % width / 8;
         let [pixel, block] = [("pixel", index), ("block", block)]
-            .map(|(kind, number)| (crate::training::derive_seed(1, kind, &[number as u64]) % 9) as i32 - 4);
+            .map(|(kind, number)| (crate::seeds::derive_seed(1, kind, &[number as u64]) % 9) as i32 - 4);
         pixels.push((i32::from(*brightness) + pixel + block).clamp(0, 255) as u8);
     }
     GrayImage::new(width, pixels).unwrap()

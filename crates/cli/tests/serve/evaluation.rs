@@ -4,14 +4,14 @@ use std::path::Path;
 
 use align::chat::ChatError;
 use align::engine::{
-    AdamW, Completion, Engine, EngineError, ForwardBackward, OptimStep, Policy, SampleRequest, Sampled, SamplingParams,
-    SaveKind, Sequence, TokenLoss, TokenScores,
+    AdamW, Completion, Engine, EngineError, ForwardBackward, OptimStep, SampleRequest, Sampled, SamplingParams,
+    SaveKind, Sequence, TokenLoss, TokenScores, Weights,
 };
 use align::eval::{EvalConfig, run};
 use align::progress::Silent;
 use align::run_dir::AnswerFolder;
 use align::types::{Item, Message, Part};
-use align::verdict::{Judge, Judgement};
+use align::verdict::{Judge, Judgement, Unscored};
 use engine::{EngineOptions, LocalEngine};
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ impl Engine for Remote<'_> {
         Ok(sampled)
     }
 
-    fn logprobs(&mut self, _: &[Sequence], _: Policy) -> Result<Vec<TokenScores>, EngineError> {
+    fn logprobs(&mut self, _: &[Sequence], _: Weights) -> Result<Vec<TokenScores>, EngineError> {
         Err(EngineError::Model("samples only".into()))
     }
 
@@ -132,8 +132,8 @@ impl Judge for Remote<'_> {
             }));
             let text = choice["message"]["content"].as_str().unwrap();
             judgements.push(match serde_json::from_str(text) {
-                Ok(verdict) => Judgement::Verdict(verdict),
-                Err(error) => Judgement::Unscored(error.to_string()),
+                Ok(verdict) => Ok(verdict),
+                Err(error) => Err(Unscored::new(error.to_string())),
             });
         }
         Ok(judgements)
@@ -175,7 +175,7 @@ fn an_evaluation_samples_and_judges_through_the_server() {
     assert!(served.is_complete && served.responses.len() == 3);
     for (served, local) in served.responses.iter().zip(&local.responses) {
         assert_eq!(served.response, local.response);
-        assert!(served.judgement.verdict().is_some(), "{:?}", served.judgement);
+        assert!(served.judgement.as_ref().ok().is_some(), "{:?}", served.judgement);
         assert_eq!(served.judgement, local.judgement, "the judge samples by its seed");
     }
 }
