@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use align::grpo::GrpoConfig;
 use align::judge::JudgeConfig;
-use align::reward::Rubric;
+use align::reward::RewardConfig;
 use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
 use endpoint::RoleSettings;
@@ -136,7 +136,7 @@ pub struct RlSettings {
     /// How responses are sampled and corrected.
     pub rollout: RolloutConfig,
     /// How they are rewarded.
-    pub reward: Rubric,
+    pub reward: RewardConfig,
     /// How judges are called, where there are any.
     pub judge: JudgeConfig,
     /// The judges: every role is one. Where there are none, the exact judge of the miniature world judges.

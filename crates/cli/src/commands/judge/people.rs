@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use align::eval::{Refusal, detect_refusal};
-use align::judge::{Rubric, Scored, Validation, validate};
+use align::judge::{Rubric, Validation, validate};
+use align::verdict::Judgement;
 use benchmarks::LabeledResponse;
 use report::text_tables;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::errors::{Failure, Result};
 
@@ -48,13 +50,13 @@ pub fn measure(
     labeled: &[LabeledResponse],
     rubric: Rubric,
     names: &[String],
-    judged: &[Scored],
-    by_judge: &[Vec<Scored>],
+    judged: &[Judgement<Value>],
+    by_judge: &[Vec<Judgement<Value>>],
 ) -> Vec<Measured> {
     let mut all = vec![against(labeled, rubric, names.join(", "), judged)];
     if names.len() > 1 {
         for (index, name) in names.iter().enumerate() {
-            let of_judge: Vec<Scored> = by_judge.iter().map(|scored| scored[index].clone()).collect();
+            let of_judge: Vec<Judgement<Value>> = by_judge.iter().map(|scored| scored[index].clone()).collect();
             all.push(against(labeled, rubric, name.clone(), &of_judge));
         }
     }
@@ -73,7 +75,7 @@ pub fn measure(
 }
 
 /// A judge's verdicts on labeled responses against people.
-fn against(labeled: &[LabeledResponse], rubric: Rubric, judge: String, scored: &[Scored]) -> Measured {
+fn against(labeled: &[LabeledResponse], rubric: Rubric, judge: String, scored: &[Judgement<Value>]) -> Measured {
     let mut pairs = Vec::new();
     for (labeled, scored) in labeled.iter().zip(scored) {
         let positive = scored.as_ref().ok().map(|verdict| rubric.is_positive(verdict));

@@ -8,8 +8,8 @@ use align::decontamination::DecontaminationConfig;
 use align::eval::EvalConfig;
 use align::forge::{ForgeConfig, LabelConfig};
 use align::judge::{self, JudgeConfig};
-use align::reward::Rubric;
-use align::training::{SettingError, check_at_least_zero, check_count, check_setting};
+use align::reward::RewardConfig;
+use align::settings::{SettingError, check_at_least_zero, check_count, check_setting};
 use serde::{Deserialize, Serialize};
 
 use super::{ModelTable, RoleTables};
@@ -59,7 +59,7 @@ pub struct CurateSettings {
     /// The pool of prompts.
     pub data: PromptData,
     /// How answers are scored.
-    pub reward: Rubric,
+    pub reward: RewardConfig,
     /// How prompts are chosen.
     pub curate: CurateConfig,
     /// What they are compared with, to drop those that stand in an evaluation set.

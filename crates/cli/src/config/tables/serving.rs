@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use align::training::{SettingError, check_count};
+use align::settings::{SettingError, check_count};
 use serde::{Deserialize, Serialize};
 
 use super::ModelTable;
