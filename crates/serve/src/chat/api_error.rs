@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 /// A refusal: `{"error": {"message", "type", "param", "code"}}` with a status.
@@ -106,9 +107,5 @@ pub fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
 
 /// A response that holds text of some type.
 pub fn text_response(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let content_type = HeaderValue::from_static(content_type);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response
+    (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }

@@ -38,7 +38,7 @@ pub struct Completion {
 /// What every object of an answer says.
 struct Head {
     id: String,
-    created: u64,
+    created: i64,
     model: String,
 }
 

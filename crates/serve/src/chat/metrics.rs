@@ -52,51 +52,29 @@ impl Default for Metrics {
         let r = &mut registry;
         // The library adds `_total` to the names of counters, and a full stop to every description.
         Self {
-            requests_running: register(r, "num_requests_running", "Requests in the batch", Gauge::default()),
-            requests_waiting: register(
-                r,
-                "num_requests_waiting",
-                "Requests admitted that have not begun",
-                Gauge::default(),
-            ),
-            sequences_running: register(r, "num_sequences_running", "Sequences in the batch", Gauge::default()),
-            kv_cache_tokens: register(
-                r,
-                "kv_cache_tokens",
-                "Tokens of the KV cache reserved for requests in the batch",
-                Gauge::default(),
-            ),
-            kv_cache_tokens_limit: register(
-                r,
-                "kv_cache_tokens_limit",
-                "Tokens that the KV cache holds at most",
-                Gauge::default(),
-            ),
-            images_encoded: register(
-                r,
-                "pictures_encoded",
-                "Images that went through the vision tower",
-                Counter::default(),
-            ),
-            prompt_tokens: register(r, "prompt_tokens", "Tokens of prompts taken up", Counter::default()),
-            generation_tokens: register(r, "generation_tokens", "Tokens sampled", Counter::default()),
-            time_to_first_token: register(
-                r,
-                "time_to_first_token_seconds",
-                "From arrival to the first token",
-                Histogram::new(BUCKETS),
-            ),
-            request_latency: register(
-                r,
-                "e2e_request_latency_seconds",
-                "From arrival to the last token",
-                Histogram::new(BUCKETS),
-            ),
-            successes: register(r, "request_success", "Completions that ended", Labeled::default()),
-            failures: register(r, "request_failure", "Requests refused or failed", Labeled::default()),
+            requests_running: default(r, "num_requests_running", "Requests in the batch"),
+            requests_waiting: default(r, "num_requests_waiting", "Requests admitted that have not begun"),
+            sequences_running: default(r, "num_sequences_running", "Sequences in the batch"),
+            kv_cache_tokens: default(r, "kv_cache_tokens", "Tokens of the KV cache reserved for the batch"),
+            kv_cache_tokens_limit: default(r, "kv_cache_tokens_limit", "Tokens that the KV cache holds at most"),
+            images_encoded: default(r, "pictures_encoded", "Images that went through the vision tower"),
+            prompt_tokens: default(r, "prompt_tokens", "Tokens of prompts taken up"),
+            generation_tokens: default(r, "generation_tokens", "Tokens sampled"),
+            time_to_first_token: times(r, "time_to_first_token_seconds", "From arrival to the first token"),
+            request_latency: times(r, "e2e_request_latency_seconds", "From arrival to the last token"),
+            successes: default(r, "request_success", "Completions that ended"),
+            failures: default(r, "request_failure", "Requests refused or failed"),
             registry,
         }
     }
+}
+
+fn default<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    register(registry, name, help, M::default())
+}
+
+fn times(registry: &mut Registry, name: &str, help: &str) -> Histogram {
+    register(registry, name, help, Histogram::new(BUCKETS))
 }
 
 fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {

@@ -3,9 +3,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::api_error::ApiError;
@@ -37,7 +37,7 @@ pub struct Server {
     /// Answers them.
     pub worker: Worker,
     /// When it began, in seconds since 1970.
-    pub started: u64,
+    pub started: i64,
     // A clone for every request in flight.
     in_flight: InFlight,
     stopping: AtomicBool,
@@ -151,8 +151,6 @@ impl Server {
 }
 
 /// Seconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs())
+pub fn now() -> i64 {
+    Timestamp::now().as_second()
 }
