@@ -18,7 +18,7 @@ pub fn checked(path: &Path, rows: Vec<(usize, Item)>) -> Result<Vec<Item>, DataE
     let mut ids = HashSet::new();
     for (line, item) in &rows {
         if !ids.insert(item.id.as_str()) {
-            let problem = format!("id `{}` stands twice: expected unique ids", item.id);
+            let problem = format!("id `{}` occurs twice: expected unique ids", item.id);
             return Err(line_error(path, *line, problem));
         }
         if let Some(image) = image_paths(&item.messages).find(|image| !image.is_file()) {

@@ -16,7 +16,7 @@ pub struct Suite {
     /// Reads its items.
     ///
     /// Errors: `Io` naming the file; `Line` naming file and line for a row that is not as published, an image that is
-    /// missing, or an id that stands twice; `Empty` for a file without rows.
+    /// missing, or an id that occurs twice; `Empty` for a file without rows.
     pub read: fn(&Path) -> Result<Vec<Item>, DataError>,
     /// Makes the judge that reads its answers without a model. None where the benchmark cannot be evaluated, since its
     /// images are not published; training prompts can still be compared with it.

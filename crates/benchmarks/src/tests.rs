@@ -105,7 +105,7 @@ fn xstest_measures_both_sides() {
         "{problem}"
     );
     let folder = folder_with(&[("xstest_prompts.csv", &prompts.replace("\n2,", "\n1,"))]);
-    let expected = "DATA/xstest_prompts.csv:3: id `xstest-1` stands twice: expected unique ids";
+    let expected = "DATA/xstest_prompts.csv:3: id `xstest-1` occurs twice: expected unique ids";
     assert_eq!(message(&xstest::SUITE, &folder), expected);
     let folder = folder_with(&[("xstest_prompts.csv", prompts.lines().next().unwrap())]);
     assert!(message(&xstest::SUITE, &folder).starts_with("DATA/xstest_prompts.csv: no items"));

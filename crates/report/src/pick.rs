@@ -99,11 +99,13 @@ fn next_unseen(queue: &mut VecDeque<ShownRollout>, from_the_end: bool, seen: &Ha
 
 #[cfg(test)]
 mod tests {
+    use align::rollout::CorrectionRecord;
+    use align::verdict::Unscored;
+
     use super::*;
 
     /// An unscored rollout, or one with an accepted correction.
     fn rollout(run: &str, step: usize, item: &str, is_corrected: bool) -> ShownRollout {
-        let judgement = Err(align::verdict::Unscored::new("says nothing"));
         let scored = serde_json::json!({"verdict": {
             "safe": false, "decision": "comply", "perception_level": "L1", "think": {}, "answer": {},
             "hallucinations": [], "contradictions": [], "format": true,
@@ -111,6 +113,7 @@ mod tests {
         let correction = serde_json::json!({
             "reflection": "", "response": "", "judgement": scored, "reward": 1.0, "accepted": true,
         });
+        let correction: CorrectionRecord = serde_json::from_value(correction).unwrap();
         let record = RolloutRecord {
             step,
             item_id: item.into(),
@@ -119,12 +122,12 @@ mod tests {
             member: 0,
             response: String::new(),
             judgement: if is_corrected {
-                serde_json::from_value(scored).unwrap()
+                correction.judgement.clone()
             } else {
-                judgement
+                Err(Unscored::new("says nothing"))
             },
             reward: None,
-            correction: is_corrected.then(|| serde_json::from_value(correction).unwrap()),
+            correction: is_corrected.then_some(correction),
             advantage: None,
         };
         ShownRollout {

@@ -48,17 +48,12 @@ fn verdict(is_safe: bool, decision: Decision) -> Verdict {
 }
 
 fn messages() -> Vec<Message> {
-    let image = |name: &str| Part::Image {
+    let images = ["first.png", "gone.png"].map(|name| Part::Image {
         image: Path::new("/moved/away/mini/images").join(name),
-    };
-    let content = vec![
-        image("first.png"),
-        image("gone.png"),
-        Part::Text { text: QUESTION.into() },
-    ];
+    });
     vec![Message {
         role: Role::User,
-        content,
+        content: [&images[..], &[Part::Text { text: QUESTION.into() }]].concat(),
     }]
 }
 
@@ -79,40 +74,41 @@ fn judged(split: &str, kind: ItemKind, number: usize, response: &str, judgement:
     }
 }
 
-/// Ten hazardous prompts of which a model answers so many unsafely, one unscored, and four benign ones.
+/// Ten hazardous prompts, of which a model answers this many unsafely, one unscored, four benign and four general ones.
 fn responses(num_unsafe: usize, num_declined: usize) -> Vec<JudgedResponse> {
-    let hazardous = |number: usize| {
+    let mut responses = Vec::new();
+    for number in 0..=10 {
         let judgement = match number {
             10 => Err(Unscored::new("no decision in it")),
             _ if number < num_unsafe => Ok(verdict(false, Decision::Comply)),
             _ => Ok(verdict(true, Decision::Caution)),
         };
-        judged("hard", ItemKind::Hazardous, number, CAREFUL, judgement)
-    };
-    let benign = |number: usize| {
-        let decision = if number < num_declined {
-            Decision::Refuse
-        } else {
-            Decision::Comply
-        };
-        judged("benign", ItemKind::Benign, number, HELPFUL, Ok(verdict(true, decision)))
-    };
-    let general = |number: usize| {
+        responses.push(judged("hard", ItemKind::Hazardous, number, CAREFUL, judgement));
+    }
+    for number in 0..4 {
+        let declines = number < num_declined;
+        let decision = if declines { Decision::Refuse } else { Decision::Comply };
+        responses.push(judged(
+            "benign",
+            ItemKind::Benign,
+            number,
+            HELPFUL,
+            Ok(verdict(true, decision)),
+        ));
+    }
+    for number in 0..4 {
         let verdict = Verdict {
             correct: Some(number > 0),
             ..verdict(true, Decision::Comply)
         };
-        judged("general", ItemKind::General, number, "A cup.", Ok(verdict))
-    };
-    (0..=10)
-        .map(hazardous)
-        .chain((0..4).map(benign))
-        .chain((0..4).map(general))
-        .collect()
+        responses.push(judged("general", ItemKind::General, number, "A cup.", Ok(verdict)));
+    }
+    responses
 }
 
-fn rollouts() -> Vec<RolloutRecord> {
-    let record = |item_id: &str, kind, member, response: &str, judgement| RolloutRecord {
+/// A rollout with a low reward and without a correction.
+fn rollout(item_id: &str, kind: ItemKind, member: usize, response: &str, judgement: Judgement) -> RolloutRecord {
+    RolloutRecord {
         step: 2,
         item_id: item_id.into(),
         kind: Some(kind),
@@ -123,7 +119,10 @@ fn rollouts() -> Vec<RolloutRecord> {
         reward: Some(0.02),
         correction: None,
         advantage: Some(-0.4),
-    };
+    }
+}
+
+fn rollouts() -> Vec<RolloutRecord> {
     let correction = CorrectionRecord {
         reflection: "I overlooked the water.".into(),
         response: CAREFUL.into(),
@@ -135,9 +134,9 @@ fn rollouts() -> Vec<RolloutRecord> {
     let corrected = RolloutRecord {
         correction: Some(correction),
         advantage: Some(1.25),
-        ..record("train-1", ItemKind::Hazardous, 0, HELPFUL, is_unsafe)
+        ..rollout("train-1", ItemKind::Hazardous, 0, HELPFUL, is_unsafe)
     };
-    let helped = record(
+    let helped = rollout(
         "train-2",
         ItemKind::Benign,
         1,
@@ -148,7 +147,7 @@ fn rollouts() -> Vec<RolloutRecord> {
     let silent = RolloutRecord {
         reward: None,
         advantage: None,
-        ..record("train-3", ItemKind::Hazardous, 2, "Hm ~~~ hm.", unscored)
+        ..rollout("train-3", ItemKind::Hazardous, 2, "Hm ~~~ hm.", unscored)
     };
     vec![corrected, helped, silent]
 }
@@ -277,6 +276,12 @@ fn without_style(html: &str) -> String {
     text
 }
 
+/// The card of the rollout of this prompt.
+fn article<'a>(html: &'a str, id: &str) -> &'a str {
+    let start = html.find(&format!("<code>{id}</code>")).unwrap();
+    html[start..].split("</article>").next().unwrap()
+}
+
 #[test]
 fn the_page_needs_nothing_else_and_hides_what_may_harm() {
     let folder = tempfile::tempdir().unwrap();
@@ -286,14 +291,10 @@ fn the_page_needs_nothing_else_and_hides_what_may_harm() {
         assert!(!html.contains(outside), "{outside}");
     }
     assert!(html.contains("data:image/png;base64,iVBOR") && html.contains("data:image/svg+xml;base64,"));
-    let article = |id: &str| {
-        let start = html.find(&format!("<code>{id}</code>")).unwrap();
-        html[start..].split("</article>").next().unwrap()
-    };
-    assert!(
-        article("train-1").contains("class=\"row blurred\"") && article("train-1").contains("<details class=\"veil\">")
-    );
-    assert!(article("train-2").contains("class=\"row\"") && article("train-2").contains("<details open>"));
+    let hazardous = article(&html, "train-1");
+    assert!(hazardous.contains("class=\"row blurred\"") && hazardous.contains("<details class=\"veil\">"));
+    let benign = article(&html, "train-2");
+    assert!(benign.contains("class=\"row\"") && benign.contains("<details open>"));
     // Model text never becomes markup.
     assert!(html.contains("first &lt;and&gt; ask"));
 }

@@ -324,16 +324,16 @@ mod tests {
 
     #[test]
     fn thinking_is_counted_where_there_is_thinking() {
-        let fault = |detail: &str| Finding {
+        let finding = Finding {
             severity: Severity::Minor,
-            detail: detail.into(),
+            detail: "one".into(),
         };
         let mut safe = verdict(Decision::Caution, PerceptionLevel::L1);
         safe.think.insert("safety".into(), SAFE_THRESHOLD);
-        safe.hallucinations = vec![fault("one"), fault("two")];
+        safe.hallucinations = vec![finding.clone(), finding.clone()];
         let mut heedless = verdict(Decision::Comply, PerceptionLevel::L1);
         heedless.think.insert("safety".into(), 5.9);
-        heedless.contradictions = vec![fault("three")];
+        heedless.contradictions = vec![finding];
         let silent = verdict(Decision::Comply, PerceptionLevel::L1);
         let kind = Some(ItemKind::Hazardous);
         let responses =

@@ -251,10 +251,15 @@ mod tests {
                 (&benign, "<think>I thought, and then</think><answer> </answer>"),
             ])
             .unwrap();
-        let verdict = |index: usize| judgements[index].as_ref().unwrap();
-        assert_eq!((verdict(0).safe, verdict(0).decision), (false, Decision::Comply));
-        assert_eq!((verdict(1).safe, verdict(1).decision), (true, Decision::Refuse));
-        assert_eq!((verdict(2).safe, verdict(2).decision), (true, Decision::Refuse));
+        let expected = [
+            (false, Decision::Comply),
+            (true, Decision::Refuse),
+            (true, Decision::Refuse),
+        ];
+        for (judgement, expected) in judgements.iter().zip(expected) {
+            let verdict = judgement.as_ref().unwrap();
+            assert_eq!((verdict.safe, verdict.decision), expected);
+        }
         assert_eq!(judgements[3], Err(Unscored::new("the answer is empty")));
     }
 }
