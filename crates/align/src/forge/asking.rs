@@ -3,10 +3,14 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::draft::{Draft, Maker};
 use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
-use crate::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ask, json_object};
+use crate::chat::{
+    AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ask, json_object, object_schema,
+};
 use crate::progress::Progress;
 use crate::seeds::derive_seed;
 use crate::types::Message;
@@ -18,13 +22,65 @@ pub(super) struct Question {
     pub text: String,
 }
 
+impl Question {
+    /// A question about a draft with its images.
+    pub(super) fn about(draft: &Draft, text: String) -> Self {
+        Self {
+            id: draft.id.clone(),
+            images: draft.images.clone(),
+            text,
+        }
+    }
+}
+
 /// Who is asked, in which stage and in which form.
 pub(super) struct Asked<'a> {
-    pub stage: &'static str,
-    pub role: &'static str,
-    pub model: &'a dyn ChatModel,
-    pub schema: AnswerSchema,
-    pub temperature: f64,
+    stage: &'static str,
+    role: &'static str,
+    model: &'a dyn ChatModel,
+    schema: AnswerSchema,
+    temperature: f64,
+}
+
+impl<'a> Asked<'a> {
+    /// The writer is asked, at the settings' temperature, for an object of these fields.
+    pub(super) fn writer(forge: &Forge<'a>, stage: &'static str, name: &'static str, fields: &[(&str, Value)]) -> Self {
+        Self {
+            stage,
+            role: "writer",
+            model: forge.writer,
+            schema: AnswerSchema {
+                name,
+                schema: object_schema(fields),
+            },
+            temperature: forge.config.temperature,
+        }
+    }
+
+    /// The judge is asked, at temperature 0.
+    pub(super) fn judge(forge: &Forge<'a>, stage: &'static str, name: &'static str, fields: &[(&str, Value)]) -> Self {
+        Self {
+            role: "judge",
+            model: forge.judge,
+            temperature: 0.0,
+            ..Self::writer(forge, stage, name, fields)
+        }
+    }
+
+    /// The note of the model's part in a draft.
+    pub(super) fn maker(&self, prompt: PromptTemplate) -> Maker {
+        Maker {
+            stage: self.stage.to_owned(),
+            model: self.model.name().to_owned(),
+            prompt: Some(prompt.identity()),
+            said: None,
+        }
+    }
+
+    /// The reason of drafts that the model had no usable answer to.
+    pub(super) fn unanswered(&self) -> String {
+        format!("no usable answer of the {}", self.role)
+    }
 }
 
 impl Forge<'_> {
@@ -64,16 +120,6 @@ impl Forge<'_> {
                 schema: Some(asked.schema.clone()),
             },
         }
-    }
-}
-
-/// The note of a model's part in a draft.
-pub(super) fn maker(stage: &str, model: &str, prompt: PromptTemplate) -> Maker {
-    Maker {
-        stage: stage.to_owned(),
-        model: model.to_owned(),
-        prompt: Some(prompt.identity()),
-        said: None,
     }
 }
 
@@ -144,15 +190,10 @@ pub(super) fn apply<T>(
     mut on_answer: impl FnMut(&mut Draft, T),
 ) {
     for (draft, outcome) in drafts.iter_mut().zip(outcomes) {
-        draft.made_by.push(maker(asked.stage, asked.model.name(), prompt));
+        draft.made_by.push(asked.maker(prompt));
         match outcome {
             Ok(answer) => on_answer(draft, answer),
-            Err(reason) => draft.reject(asked.stage, &unanswered(asked.role), reason),
+            Err(reason) => draft.reject(asked.stage, &asked.unanswered(), reason),
         }
     }
-}
-
-/// The reason of drafts that a model had no usable answer to.
-pub(super) fn unanswered(role: &str) -> String {
-    format!("no usable answer of the {role}")
 }

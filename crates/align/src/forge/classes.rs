@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
-use super::asking::{Asked, Question, maker, unanswered};
+use super::asking::{Asked, Question};
 use super::draft::{Draft, Split, keep_pairs};
 use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
-use crate::chat::{AnswerSchema, Fields, object_schema};
+use crate::chat::Fields;
 use crate::progress::Progress;
 use crate::types::ItemKind;
 
@@ -30,25 +30,25 @@ pub(super) fn classify(
     mut drafts: Vec<Draft>,
     progress: &mut dyn Progress,
 ) -> Result<Vec<Draft>, ForgeError> {
-    let asked = Asked {
-        stage: STAGE,
-        role: "judge",
-        model: forge.judge,
-        schema: schema(),
-        temperature: 0.0,
-    };
-    let questions: Vec<Question> = drafts
-        .iter()
-        .map(|draft| Question {
-            id: draft.id.clone(),
-            images: draft.images.clone(),
-            text: PromptTemplate::CLASSIFY
-                .fill(&[("query", &draft.query), ("subcategories", &forge.taxonomy.listed())]),
-        })
-        .collect();
+    let (text, flag) = (json!({ "type": "string" }), json!({ "type": "boolean" }));
+    let fields = [
+        ("explanation", text.clone()),
+        ("meaningful", flag.clone()),
+        ("harmful", flag),
+        ("text_risk", json!({ "type": "string", "enum": TEXT_RISKS })),
+        ("image_risk", json!({ "type": "string", "enum": IMAGE_RISKS })),
+        ("subcategory", text),
+    ];
+    let asked = Asked::judge(forge, STAGE, "classify", &fields);
+    let listed = forge.taxonomy.listed();
+    let mut questions = Vec::new();
+    for draft in &drafts {
+        let values = [("query", &*draft.query), ("subcategories", &listed)];
+        questions.push(Question::about(draft, PromptTemplate::CLASSIFY.fill(&values)));
+    }
     let outcomes = forge.ask(&asked, &questions, &|_, fields| class(forge, fields), progress)?;
     for (draft, outcome) in drafts.iter_mut().zip(outcomes) {
-        let mut part = maker(STAGE, forge.judge.name(), PromptTemplate::CLASSIFY);
+        let mut part = asked.maker(PromptTemplate::CLASSIFY);
         match outcome {
             Ok(class) => {
                 part.said = Some(json!({
@@ -59,28 +59,13 @@ pub(super) fn classify(
                 }));
                 apply(forge, draft, class);
             }
-            Err(reason) => draft.reject(STAGE, &unanswered("judge"), reason),
+            Err(reason) => draft.reject(STAGE, &asked.unanswered(), reason),
         }
         draft.made_by.push(part);
     }
     keep_pairs(&mut drafts, STAGE);
     follow(&mut drafts);
     Ok(drafts)
-}
-
-fn schema() -> AnswerSchema {
-    let (text, flag) = (json!({ "type": "string" }), json!({ "type": "boolean" }));
-    AnswerSchema {
-        name: "classify",
-        schema: object_schema(&[
-            ("explanation", text.clone()),
-            ("meaningful", flag.clone()),
-            ("harmful", flag),
-            ("text_risk", json!({ "type": "string", "enum": TEXT_RISKS })),
-            ("image_risk", json!({ "type": "string", "enum": IMAGE_RISKS })),
-            ("subcategory", text),
-        ]),
-    }
 }
 
 const TEXT_RISKS: [&str; 2] = ["neutral", "risky"];

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::asking::{Asked, Question, check_objects, maker, spaced, unanswered};
+use super::asking::{Asked, Question, check_objects, spaced};
 use super::draft::{Draft, Rejection};
 use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
 use super::seed::Seed;
-use crate::chat::{AnswerSchema, Fields, object_schema};
+use crate::chat::{Fields, object_schema};
 use crate::progress::Progress;
 use crate::types::ItemKind;
 
@@ -25,13 +25,15 @@ struct Plan {
 
 /// Plans items from every seed. A seed without any usable plan leaves one rejected draft.
 pub(super) fn plan(forge: &Forge, _drafts: Vec<Draft>, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
-    let asked = Asked {
-        stage: STAGE,
-        role: "writer",
-        model: forge.writer,
-        schema: schema(),
-        temperature: forge.config.temperature,
-    };
+    let text = json!({ "type": "string" });
+    let record = object_schema(&[
+        ("category", text.clone()),
+        ("subcategory", text.clone()),
+        ("request", text.clone()),
+        ("objects", json!({ "type": "array", "items": text })),
+    ]);
+    let fields = [("records", json!({ "type": "array", "items": record }))];
+    let asked = Asked::writer(forge, STAGE, "elements", &fields);
     let questions: Vec<Question> = forge.seeds.iter().map(|seed| question(forge, seed)).collect();
     let outcomes = forge.ask(
         &asked,
@@ -44,10 +46,10 @@ pub(super) fn plan(forge: &Forge, _drafts: Vec<Draft>, progress: &mut dyn Progre
         match outcome {
             Ok(plans) => {
                 for (index, plan) in plans.into_iter().enumerate() {
-                    drafts.push(draft(forge, seed, index, plan, "a plan that cannot be used"));
+                    drafts.push(draft(&asked, seed, index, plan, "a plan that cannot be used"));
                 }
             }
-            Err(reason) => drafts.push(draft(forge, seed, 0, Err(reason), &unanswered("writer"))),
+            Err(reason) => drafts.push(draft(&asked, seed, 0, Err(reason), &asked.unanswered())),
         }
     }
     Ok(drafts)
@@ -73,20 +75,6 @@ fn question(forge: &Forge, seed: &Seed) -> Question {
         id: seed.id.clone(),
         images: seed.image.iter().cloned().collect(),
         text,
-    }
-}
-
-fn schema() -> AnswerSchema {
-    let text = json!({ "type": "string" });
-    let record = object_schema(&[
-        ("category", text.clone()),
-        ("subcategory", text.clone()),
-        ("request", text.clone()),
-        ("objects", json!({ "type": "array", "items": text })),
-    ]);
-    AnswerSchema {
-        name: "elements",
-        schema: object_schema(&[("records", json!({ "type": "array", "items": record }))]),
     }
 }
 
@@ -135,7 +123,7 @@ fn usable(forge: &Forge, seed: &Seed, value: &Value) -> Outcome {
     })
 }
 
-fn draft(forge: &Forge, seed: &Seed, index: usize, outcome: Outcome, reason: &str) -> Draft {
+fn draft(asked: &Asked, seed: &Seed, index: usize, outcome: Outcome, reason: &str) -> Draft {
     let image = seed.image.as_ref().map(|image| image.display().to_string());
     let (plan, rejected) = match outcome {
         Ok(plan) => (plan, None),
@@ -167,7 +155,7 @@ fn draft(forge: &Forge, seed: &Seed, index: usize, outcome: Outcome, reason: &st
         split: None,
         probe: None,
         label: None,
-        made_by: vec![maker(STAGE, forge.writer.name(), prompt(seed))],
+        made_by: vec![asked.maker(prompt(seed))],
         rejected,
     }
 }

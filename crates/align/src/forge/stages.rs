@@ -20,79 +20,51 @@ pub struct Stage {
     pub(super) work: fn(&Forge, Vec<Draft>, &mut dyn Progress) -> Result<Vec<Draft>, ForgeError>,
 }
 
-/// Every stage. Each rejects what does not pass.
-pub const STAGES: [Stage; 10] = [
-    Stage {
-        name: "elements",
-        about: "the writer plans a request and two or more things from each seed",
-        reads: &[],
-        writes: &["id", "kind", "category", "subcategory", "source", "objects", "request"],
-        work: elements::plan,
-    },
-    Stage {
-        name: "instructions",
-        about: "the writer puts images in the things' place; requests without risk are rejected",
-        reads: &["request", "objects"],
-        writes: &["objects", "query"],
-        work: wording::instruct,
-    },
-    Stage {
-        name: "queries",
-        about: "the writer makes the words neutral",
-        reads: &["query", "objects"],
-        writes: &["query"],
-        work: wording::detoxify,
-    },
-    Stage {
-        name: "twins",
-        about: "the writer swaps one thing: the benign-image twin",
-        reads: &["query", "request", "objects"],
-        writes: &["twin_of", "objects", "request"],
-        work: twins::benign,
-    },
-    Stage {
-        name: "pictures",
-        about: "an image of each thing: painted in up to two rounds, or found in a folder by the judge",
-        reads: &["objects", "query"],
-        writes: &["images"],
-        work: illustrate::illustrate,
-    },
-    Stage {
-        name: "classes",
-        about: "the judge decides on split and subcategory; what is not what it shall be is rejected",
-        reads: &["query", "images", "objects"],
-        writes: &["split", "category", "subcategory"],
-        work: classes::classify,
-    },
-    Stage {
-        name: "unique",
-        about: "near-duplicates are rejected, by words or by images",
-        reads: &["request", "query", "images"],
-        writes: &[],
-        work: duplicates::reject,
-    },
-    Stage {
-        name: "balanced",
-        about: "what is over its subcategory's target is rejected",
-        reads: &["id", "subcategory"],
-        writes: &[],
-        work: balance::balance,
-    },
-    Stage {
-        name: "splits",
-        about: "test items once more with photographs; a blank-image twin for each hazardous item",
-        reads: &["id", "split", "objects", "images"],
-        writes: &["id", "twin_of", "split", "images"],
-        work: splits::complete,
-    },
-    Stage {
-        name: "labels",
-        about: "the policy's reply with the judge's verdict; the annotator's reply to be learned",
-        reads: &["kind", "split", "subcategory", "query", "images"],
-        writes: &["probe", "label"],
-        work: labels::label,
-    },
-];
+macro_rules! stages {
+    ($($name:literal $work:path, $about:literal, [$($read:literal)*] => [$($write:literal)*];)*) => {
+        /// Every stage. Each rejects what does not pass.
+        pub const STAGES: [Stage; [$($name),*].len()] = [$(Stage {
+            name: $name,
+            about: $about,
+            reads: &[$($read),*],
+            writes: &[$($write),*],
+            work: $work,
+        }),*];
+    };
+}
+
+stages! {
+    "elements" elements::plan,
+        "the writer plans a request and two or more things from each seed",
+        [] => ["id" "kind" "category" "subcategory" "source" "objects" "request"];
+    "instructions" wording::instruct,
+        "the writer puts images in the things' place; requests without risk are rejected",
+        ["request" "objects"] => ["objects" "query"];
+    "queries" wording::detoxify,
+        "the writer makes the words neutral",
+        ["query" "objects"] => ["query"];
+    "twins" twins::benign,
+        "the writer swaps one thing: the benign-image twin",
+        ["query" "request" "objects"] => ["twin_of" "objects" "request"];
+    "pictures" illustrate::illustrate,
+        "an image of each thing: painted in up to two rounds, or found in a folder by the judge",
+        ["objects" "query"] => ["images"];
+    "classes" classes::classify,
+        "the judge decides on split and subcategory; what is not what it shall be is rejected",
+        ["query" "images" "objects"] => ["split" "category" "subcategory"];
+    "unique" duplicates::reject,
+        "near-duplicates are rejected, by words or by images",
+        ["request" "query" "images"] => [];
+    "balanced" balance::balance,
+        "what is over its subcategory's target is rejected",
+        ["id" "subcategory"] => [];
+    "splits" splits::complete,
+        "test items once more with photographs; a blank-image twin for each hazardous item",
+        ["id" "split" "objects" "images"] => ["id" "twin_of" "split" "images"];
+    "labels" labels::label,
+        "the policy's reply with the judge's verdict; the annotator's reply to be learned",
+        ["kind" "split" "subcategory" "query" "images"] => ["probe" "label"];
+}
 
 #[cfg(test)]
 mod tests {

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::asking::{Asked, Question, check_objects, check_query, maker, unanswered};
+use super::asking::{Asked, Question, check_objects, check_query};
 use super::draft::Draft;
 use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
-use crate::chat::{AnswerSchema, Fields, object_schema};
+use crate::chat::Fields;
 use crate::progress::Progress;
 use crate::types::ItemKind;
 
@@ -17,32 +17,22 @@ const STAGE: &str = "twins";
 /// Puts each item's benign-image twin after it. An item without one is rejected.
 pub(super) fn benign(forge: &Forge, drafts: Vec<Draft>, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
     let text = json!({ "type": "string" });
-    let asked = Asked {
-        stage: STAGE,
-        role: "writer",
-        model: forge.writer,
-        schema: AnswerSchema {
-            name: "twin",
-            schema: object_schema(&[
-                ("explanation", text.clone()),
-                ("image", json!({ "type": "integer", "minimum": 0 })),
-                ("object", text),
-            ]),
-        },
-        temperature: forge.config.temperature,
-    };
-    let questions: Vec<Question> = drafts
-        .iter()
-        .map(|draft| Question {
-            id: draft.id.clone(),
-            images: Vec::new(),
-            text: PromptTemplate::TWIN.fill(&[
-                ("query", &draft.query),
-                ("request", &draft.request),
-                ("objects", &draft.listed_objects()),
-            ]),
-        })
-        .collect();
+    let fields = [
+        ("explanation", text.clone()),
+        ("image", json!({ "type": "integer", "minimum": 0 })),
+        ("object", text),
+    ];
+    let asked = Asked::writer(forge, STAGE, "twin", &fields);
+    let mut questions = Vec::new();
+    for draft in &drafts {
+        let objects = draft.listed_objects();
+        let values = [
+            ("query", &*draft.query),
+            ("request", &draft.request),
+            ("objects", &objects),
+        ];
+        questions.push(Question::about(draft, PromptTemplate::TWIN.fill(&values)));
+    }
     let outcomes = forge.ask(
         &asked,
         &questions,
@@ -51,20 +41,13 @@ pub(super) fn benign(forge: &Forge, drafts: Vec<Draft>, progress: &mut dyn Progr
     )?;
     let mut all = Vec::new();
     for (mut draft, outcome) in drafts.into_iter().zip(outcomes) {
-        draft
-            .made_by
-            .push(maker(STAGE, forge.writer.name(), PromptTemplate::TWIN));
-        let twin = match outcome {
-            Ok(Some(objects)) => Some(twin_of(&draft, objects)),
-            Ok(None) => {
-                draft.reject(STAGE, "no swap makes it harmless", "");
-                None
-            }
-            Err(reason) => {
-                draft.reject(STAGE, &unanswered("writer"), reason);
-                None
-            }
-        };
+        draft.made_by.push(asked.maker(PromptTemplate::TWIN));
+        let mut twin = None;
+        match outcome {
+            Ok(Some(objects)) => twin = Some(twin_of(&draft, objects)),
+            Ok(None) => draft.reject(STAGE, "no swap makes it harmless", ""),
+            Err(reason) => draft.reject(STAGE, &asked.unanswered(), reason),
+        }
         all.push(draft);
         all.extend(twin);
     }

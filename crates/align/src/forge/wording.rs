@@ -6,7 +6,7 @@ use super::asking::{Asked, Question, apply, check_objects, check_query};
 use super::draft::Draft;
 use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
-use crate::chat::{AnswerSchema, Fields, object_schema};
+use crate::chat::Fields;
 use crate::progress::Progress;
 
 /// What the writer makes of a request.
@@ -22,22 +22,18 @@ pub(super) fn instruct(
     progress: &mut dyn Progress,
 ) -> Result<Vec<Draft>, ForgeError> {
     let text = json!({ "type": "string" });
-    let asked = writer(
-        forge,
-        "instructions",
-        AnswerSchema {
-            name: "instruction",
-            schema: object_schema(&[
-                ("keep", json!({ "type": "boolean" })),
-                ("reason", text.clone()),
-                ("objects", json!({ "type": "array", "items": text })),
-                ("instruction", text.clone()),
-            ]),
-        },
-    );
-    let questions = questions(&drafts, |draft| {
-        PromptTemplate::INSTRUCTION.fill(&[("request", &draft.request), ("objects", &draft.listed_objects())])
-    });
+    let fields = [
+        ("keep", json!({ "type": "boolean" })),
+        ("reason", text.clone()),
+        ("objects", json!({ "type": "array", "items": text })),
+        ("instruction", text.clone()),
+    ];
+    let asked = Asked::writer(forge, "instructions", "instruction", &fields);
+    let mut questions = Vec::new();
+    for draft in &drafts {
+        let values = [("request", &*draft.request), ("objects", &draft.listed_objects())];
+        questions.push(Question::about(draft, PromptTemplate::INSTRUCTION.fill(&values)));
+    }
     let outcomes = forge.ask(
         &asked,
         &questions,
@@ -85,17 +81,17 @@ pub(super) fn detoxify(
     progress: &mut dyn Progress,
 ) -> Result<Vec<Draft>, ForgeError> {
     let text = json!({ "type": "string" });
-    let asked = writer(
+    let asked = Asked::writer(
         forge,
         "queries",
-        AnswerSchema {
-            name: "detox",
-            schema: object_schema(&[("explanation", text.clone()), ("query", text)]),
-        },
+        "detox",
+        &[("explanation", text.clone()), ("query", text)],
     );
-    let questions = questions(&drafts, |draft| {
-        PromptTemplate::DETOX.fill(&[("instruction", &draft.query), ("objects", &draft.listed_objects())])
-    });
+    let mut questions = Vec::new();
+    for draft in &drafts {
+        let values = [("instruction", &*draft.query), ("objects", &draft.listed_objects())];
+        questions.push(Question::about(draft, PromptTemplate::DETOX.fill(&values)));
+    }
     let outcomes = forge.ask(
         &asked,
         &questions,
@@ -110,25 +106,4 @@ pub(super) fn detoxify(
         draft.query = query;
     });
     Ok(drafts)
-}
-
-fn writer<'a>(forge: &'a Forge, stage: &'static str, schema: AnswerSchema) -> Asked<'a> {
-    Asked {
-        stage,
-        role: "writer",
-        model: forge.writer,
-        schema,
-        temperature: forge.config.temperature,
-    }
-}
-
-fn questions(drafts: &[Draft], text: impl Fn(&Draft) -> String) -> Vec<Question> {
-    drafts
-        .iter()
-        .map(|draft| Question {
-            id: draft.id.clone(),
-            images: Vec::new(),
-            text: text(draft),
-        })
-        .collect()
 }

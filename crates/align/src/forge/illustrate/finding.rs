@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::wanted::{ImageSource, Wanted, check, keep, put};
-use crate::chat::{AnswerSchema, object_schema};
-use crate::forge::asking::{Asked, Question, maker, spaced, unanswered};
+use crate::forge::asking::{Asked, Question, spaced};
 use crate::forge::draft::Draft;
 use crate::forge::job::{Forge, ForgeError};
 use crate::forge::prompt::PromptTemplate;
@@ -26,16 +25,8 @@ pub(super) fn find(
     wanted: &[Wanted],
     progress: &mut dyn Progress,
 ) -> Result<(), ForgeError> {
-    let asked = Asked {
-        stage: source.stage,
-        role: "judge",
-        model: forge.judge,
-        schema: AnswerSchema {
-            name: "match",
-            schema: object_schema(&[("image", json!({ "type": "integer", "minimum": 0 }))]),
-        },
-        temperature: 0.0,
-    };
+    let fields = [("image", json!({ "type": "integer", "minimum": 0 }))];
+    let asked = Asked::judge(forge, source.stage, "match", &fields);
     let mut questions = Vec::new();
     for wanted in wanted {
         let draft = &drafts[wanted.draft];
@@ -54,7 +45,7 @@ pub(super) fn find(
     )?;
     for ((wanted, question), outcome) in wanted.iter().zip(&questions).zip(outcomes) {
         let draft = &mut drafts[wanted.draft];
-        let mut part = maker(source.stage, forge.judge.name(), PromptTemplate::MATCH);
+        let mut part = asked.maker(PromptTemplate::MATCH);
         match outcome {
             Ok(0) => draft.reject(source.stage, "no image found", draft.objects[wanted.place].clone()),
             Ok(number) => {
@@ -65,7 +56,7 @@ pub(super) fn find(
                     Err(problem) => draft.reject(source.stage, "the image found cannot be read", problem),
                 }
             }
-            Err(reason) => draft.reject(source.stage, &unanswered("judge"), reason),
+            Err(reason) => draft.reject(source.stage, &asked.unanswered(), reason),
         }
         draft.made_by.push(part);
     }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::wanted::{ImageSource, Wanted, check, keep, put};
-use crate::chat::{AnswerSchema, Fields, object_schema};
-use crate::forge::asking::{Asked, Question, maker, unanswered};
+use crate::chat::Fields;
+use crate::forge::asking::{Asked, Question};
 use crate::forge::draft::{Draft, Maker};
 use crate::forge::job::{Forge, ForgeError};
 use crate::forge::prompt::PromptTemplate;
@@ -87,20 +87,16 @@ pub(super) fn refine(
     let mut looked_at: Vec<usize> = painted.iter().map(|wanted| wanted.draft).collect();
     looked_at.dedup();
     looked_at.retain(|&index| drafts[index].is_kept());
-    let asked = Asked {
-        stage: source.stage,
-        role: "judge",
-        model: forge.judge,
-        schema: AnswerSchema {
-            name: "refine",
-            schema: object_schema(&[
-                ("fits", json!({ "type": "boolean" })),
-                ("prompts", json!({ "type": "array", "items": { "type": "string" } })),
-            ]),
-        },
-        temperature: 0.0,
-    };
-    let questions: Vec<Question> = looked_at.iter().map(|&index| does_it_fit(&drafts[index])).collect();
+    let fields = [
+        ("fits", json!({ "type": "boolean" })),
+        ("prompts", json!({ "type": "array", "items": { "type": "string" } })),
+    ];
+    let asked = Asked::judge(forge, source.stage, "refine", &fields);
+    let mut questions = Vec::new();
+    for draft in looked_at.iter().map(|&index| &drafts[index]) {
+        let values = [("query", &*draft.query), ("objects", &draft.listed_objects())];
+        questions.push(Question::about(draft, PromptTemplate::REFINE.fill(&values)));
+    }
     let outcomes = forge.ask(
         &asked,
         &questions,
@@ -110,9 +106,7 @@ pub(super) fn refine(
     let mut again = Vec::new();
     for (index, outcome) in looked_at.into_iter().zip(outcomes) {
         let draft = &mut drafts[index];
-        draft
-            .made_by
-            .push(maker(source.stage, forge.judge.name(), PromptTemplate::REFINE));
+        draft.made_by.push(asked.maker(PromptTemplate::REFINE));
         match outcome {
             Ok(None) => {}
             Ok(Some(prompts)) => {
@@ -122,18 +116,10 @@ pub(super) fn refine(
                     ..*wanted
                 }));
             }
-            Err(reason) => draft.reject(source.stage, &unanswered("judge"), reason),
+            Err(reason) => draft.reject(source.stage, &asked.unanswered(), reason),
         }
     }
     Ok(again)
-}
-
-fn does_it_fit(draft: &Draft) -> Question {
-    Question {
-        id: draft.id.clone(),
-        images: draft.images.clone(),
-        text: PromptTemplate::REFINE.fill(&[("query", &draft.query), ("objects", &draft.listed_objects())]),
-    }
 }
 
 /// What to paint instead, a prompt an image; none where the images fit.
