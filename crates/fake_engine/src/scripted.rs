@@ -24,6 +24,9 @@ pub const VOCABULARY: &str = "<think> </think> <answer> </answer> risk seen all 
                           see mumble";
 
 /// An item whose id begins with its kind, `hazard` or `benign`.
+///
+/// # Panics
+/// Never: the item is one.
 pub fn item(id: &str) -> Item {
     let kind = if id.starts_with("benign") {
         ItemKind::Benign

@@ -11,6 +11,7 @@ use crate::types::ItemKind;
 const STAGE: &str = "balanced";
 
 /// Rejects what is over a target, chosen by a hash of the item's id, and the twins.
+#[expect(clippy::unnecessary_wraps, reason = "every stage has this form")]
 pub(super) fn balance(
     forge: &Forge,
     mut drafts: Vec<Draft>,

@@ -14,6 +14,7 @@ const STAGE: &str = "unique";
 const PIECE_WORDS: usize = 3;
 
 /// Rejects hazardous items that are near-duplicates of earlier ones, and their twins.
+#[expect(clippy::unnecessary_wraps, reason = "every stage has this form")]
 pub(super) fn reject(
     forge: &Forge,
     mut drafts: Vec<Draft>,

@@ -5,6 +5,9 @@ use super::job::{Forge, ForgeError};
 use super::{balance, classes, duplicates, elements, illustrate, labels, splits, twins, wording};
 use crate::progress::Progress;
 
+/// Drafts go in, what becomes of each comes out.
+pub(super) type Work = fn(&Forge, Vec<Draft>, &mut dyn Progress) -> Result<Vec<Draft>, ForgeError>;
+
 /// A stage of forging: drafts go in, what becomes of each comes out.
 #[derive(Debug)]
 pub struct Stage {
@@ -17,7 +20,7 @@ pub struct Stage {
     /// The fields that it writes.
     pub writes: &'static [&'static str],
     /// The work.
-    pub(super) work: fn(&Forge, Vec<Draft>, &mut dyn Progress) -> Result<Vec<Draft>, ForgeError>,
+    pub(super) work: Work,
 }
 
 macro_rules! stages {

@@ -39,11 +39,11 @@ pub(in crate::pictogram) fn toddler() -> Drawing {
 
 /// A standing dog facing right: long ear, tail up.
 pub(in crate::pictogram) fn dog() -> Drawing {
-    let legs = [(19, 62), (58, 62)];
-    let far_legs = [(31, 62), (47, 62)];
     fn leg((left, top): (i16, i16)) -> Outline {
         rounded(left, top, 11, 35, 4)
     }
+    let legs = [(19, 62), (58, 62)];
+    let far_legs = [(31, 62), (47, 62)];
     let dog = Drawing::default().stroke(Body, 8, curve(&[(22, 50), (8, 40), (6, 22)]));
     let dog = far_legs.iter().fold(dog, |dog, &corner| dog.fill(Shade, leg(corner)));
     legs.iter()
