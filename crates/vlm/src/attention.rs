@@ -1,5 +1,5 @@
-//! Self-attention with grouped queries (Ainslie et al., arXiv 2305.13245): causal in the language model, bidirectional in
-//! vision towers.
+//! Self-attention with grouped queries (Ainslie et al., arXiv 2305.13245): causal in the language model, bidirectional
+//! in vision towers.
 
 use std::sync::Arc;
 
@@ -35,9 +35,9 @@ impl AttentionContext {
         Self::new(tokens, config, eager || !blockwise)
     }
 
-    /// A pass over prompts in rows of their own, which must all reach [`BLOCKWISE_FROM`] to attend blockwise: a prompt's
-    /// bits must not depend on the length of those beside it, so that long ones are to be computed apart from short
-    /// ones.
+    /// A pass over prompts in rows of their own, which must all reach [`BLOCKWISE_FROM`] to attend blockwise: a
+    /// prompt's bits must not depend on the length of those beside it, so that long ones are to be computed apart from
+    /// short ones.
     pub(crate) fn for_sampling(tokens: Placement, config: &TextConfig) -> Self {
         let blockwise = tokens.lengths.iter().all(|length| *length >= BLOCKWISE_FROM);
         Self::new(tokens, config, !blockwise)

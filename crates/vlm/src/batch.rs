@@ -1,5 +1,5 @@
-//! Batches of token sequences: padded to one length, or packed end to end in one row; each token with its position, each
-//! image token with its row. A prefix that several sequences share is in the batch once.
+//! Batches of token sequences: padded to one length, or packed end to end in one row; each token with its position,
+//! each image token with its row. A prefix that several sequences share is in the batch once.
 
 use std::ops::Range;
 

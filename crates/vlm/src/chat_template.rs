@@ -44,7 +44,8 @@ const ARGUMENTS: [&str; 16] = [
     "truncation",
 ];
 
-/// Variables of a template beside the messages, by name (`enable_thinking`). Names that it does not read have no effect.
+/// Variables of a template beside the messages, by name (`enable_thinking`). Names that it does not read have no
+/// effect.
 pub type Variables = serde_json::Map<String, Json>;
 
 /// Whether a name is not available for variables: templates have it anyway, or it controls their rendering.

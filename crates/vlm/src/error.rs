@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 
-/// A problem with a model folder, an image or an input. Messages name the file and the key, what was expected and what was
-/// found.
+/// A problem with a model folder, an image or an input. Messages name the file and the key, what was expected and what
+/// was found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written; the message names it.

@@ -1,7 +1,7 @@
 //! Families of models: what each has of its own, and the list of those that are known.
 //!
-//! What families share (the decoder, RoPE, kernels, weight files, sampling, LoRA) is outside this folder. Adding a family
-//! takes a module here and a line in `FAMILIES`.
+//! What families share (the decoder, RoPE, kernels, weight files, sampling, LoRA) is outside this folder. Adding a
+//! family takes a module here and a line in `FAMILIES`.
 
 pub(crate) mod family;
 pub mod internvl;

@@ -1,8 +1,8 @@
 //! An image as a vision tower takes it: resized, cut into patches, normalized.
 //!
 //! [`QwenImageProcessor`] is equal to Hugging Face's slow `Qwen2VLImageProcessor` (transformers 4.57): smart resize,
-//! Pillow's bicubic filter, bytes scaled and normalized in f32, the still image doubled in time, patches in the order of
-//! the blocks that the merger will join.
+//! Pillow's bicubic filter, bytes scaled and normalized in f32, the still image doubled in time, patches in the order
+//! of the blocks that the merger will join.
 
 mod decode;
 mod limits;

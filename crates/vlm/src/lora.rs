@@ -59,8 +59,8 @@ impl Lora {
         });
     }
 
-    /// An adapter that changes nothing yet, as PEFT initializes one: A is Kaiming-uniform with slope `sqrt(5)`, which is
-    /// uniform within `1 / sqrt(d_in)`, and B is zero. A depends on the seed and the module's name alone.
+    /// An adapter that changes nothing yet, as PEFT initializes one: A is Kaiming-uniform with slope `sqrt(5)`, which
+    /// is uniform within `1 / sqrt(d_in)`, and B is zero. A depends on the seed and the module's name alone.
     pub fn random(
         module: &str,
         (d_in, d_out): (usize, usize),

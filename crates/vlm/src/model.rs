@@ -1,4 +1,5 @@
-//! The whole model, of whatever family: images and tokens in; hidden states, logits and log-probabilities of tokens out.
+//! The whole model, of whatever family: images and tokens in; hidden states, logits and log-probabilities of tokens
+//! out.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use crate::text::TextModel;
 use crate::weights::files::FileLayout;
 use crate::weights::{Naming, WeightReader, WeightType};
 
-/// Vocabularies of at least this many tokens are scored chunk by chunk; smaller ones are faster with all logits at once.
+/// Vocabularies of at least this many tokens are scored chunk by chunk; smaller ones are faster with all logits at
+/// once.
 const CHUNKS_FROM: usize = 8 * VOCABULARY_CHUNK;
 
 /// A vision-language model: vision tower, projector and language model.
@@ -47,7 +49,8 @@ impl Vlm {
     /// Loads a Hugging Face folder: `config.json` and safetensors, sharded or not. Weights keep the type that they are
     /// stored as.
     ///
-    /// Errors: `Io`, `File` or `Tensor`, naming the file and the key that is missing, unexpected, misshapen or truncated.
+    /// Errors: `Io`, `File` or `Tensor`, naming the file and the key that is missing, unexpected, misshapen or
+    /// truncated.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, Error> {
         Self::load_as(folder, WeightType::Auto, device)
     }

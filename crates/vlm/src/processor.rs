@@ -1,5 +1,5 @@
-//! A dialogue with images as the model's input: token ids, with as many image tokens as each image's patches make, and the
-//! images' grids.
+//! A dialogue with images as the model's input: token ids, with as many image tokens as each image's patches make, and
+//! the images' grids.
 
 mod special_tokens;
 
@@ -206,8 +206,8 @@ impl Processor {
         mask
     }
 
-    /// Copies all files beside the weights and `config.json` to another folder, byte for byte: what [`Self::open`] read,
-    /// and what others need to load the model (see [`crate::companions`]).
+    /// Copies all files beside the weights and `config.json` to another folder, byte for byte: what [`Self::open`]
+    /// read, and what others need to load the model (see [`crate::companions`]).
     ///
     /// Errors: `Io` naming the file; `File` for settings that are not JSON any more.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {

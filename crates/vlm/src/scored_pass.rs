@@ -1,9 +1,9 @@
 //! A forward pass that scores chosen tokens, and its backward pass to the parameters.
 //!
-//! Either one autodiff graph holds every activation until the backward pass, or only the input of each layer is kept, and
-//! the layer's activations are recomputed in the backward pass ("sublinear memory cost", Chen et al., arXiv 1604.06174,
-//! one checkpoint a layer). The graphs are cut between layers, so that the same operations run in the same order: the
-//! gradients are the same, bit for bit.
+//! Either one autodiff graph holds every activation until the backward pass, or only the input of each layer is kept,
+//! and the layer's activations are recomputed in the backward pass ("sublinear memory cost", Chen et al., arXiv
+//! 1604.06174, one checkpoint a layer). The graphs are cut between layers, so that the same operations run in the same
+//! order: the gradients are the same, bit for bit.
 
 use burn::tensor::{Tensor, TensorData};
 

@@ -65,9 +65,9 @@ impl TensorFile {
         self.read_as(key, shape, DType::F32)
     }
 
-    /// Reads a tensor of f32, f16 or bf16 as data of one of these types. Values of two bytes that need no conversion are
-    /// not copied: the data are the mapped file's own pages, which are read on first use. All others are copied, and
-    /// the pages they were read from released at once.
+    /// Reads a tensor of f32, f16 or bf16 as data of one of these types. Values of two bytes that need no conversion
+    /// are not copied: the data are the mapped file's own pages, which are read on first use. All others are copied,
+    /// and the pages they were read from released at once.
     ///
     /// Errors: as [`Self::read`].
     pub fn read_as(&self, key: &str, shape: &[usize], dtype: DType) -> Result<TensorData, Error> {

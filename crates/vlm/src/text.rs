@@ -1,6 +1,6 @@
 //! The language model of every family: a decoder with rotary positions, grouped-query attention and SwiGLU, its
-//! embedding and its head (Qwen2.5 technical report, arXiv 2412.15115, section 2). The names of the parts in a checkpoint
-//! come from its family ([`TextLayout`]).
+//! embedding and its head (Qwen2.5 technical report, arXiv 2412.15115, section 2). The names of the parts in a
+//! checkpoint come from its family ([`TextLayout`]).
 
 use burn::tensor::{Device, Int, Tensor};
 

@@ -1,8 +1,8 @@
-//! Text to token ids and back, by a folder's `tokenizer.json`, `tokenizer.model` or `vocab.json`; and which tokens end a
-//! turn.
+//! Text to token ids and back, by a folder's `tokenizer.json`, `tokenizer.model` or `vocab.json`; and which tokens end
+//! a turn.
 //!
-//! Special tokens (`<|im_start|>`, `<|image_pad|>` …) are recognized in text that was rendered here. Untrusted text must
-//! not contain them: [`Tokenizer::refuse_special_tokens`] is called before anything is rendered.
+//! Special tokens (`<|im_start|>`, `<|image_pad|>` …) are recognized in text that was rendered here. Untrusted text
+//! must not contain them: [`Tokenizer::refuse_special_tokens`] is called before anything is rendered.
 
 pub(crate) mod added_tokens;
 mod byte_level;
@@ -34,8 +34,8 @@ impl Tokenizer {
     /// `merges.txt`), the added tokens that the settings beside it list, `tokenizer_config.json` and the end tokens of
     /// `generation_config.json` (or of `config.json`) from a model's folder.
     ///
-    /// Errors: `Io` for a file that cannot be read; `File` naming file and key for one that is malformed, a listed token
-    /// that gets another id, or when no setting says which token ends a turn.
+    /// Errors: `Io` for a file that cannot be read; `File` naming file and key for one that is malformed, a listed
+    /// token that gets another id, or when no setting says which token ends a turn.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let (path, definition) = definition(folder)?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&definition)

@@ -1,5 +1,5 @@
-//! A model's weights: read from a Hugging Face folder or randomly initialized, one key at a time; written back under the
-//! same keys.
+//! A model's weights: read from a Hugging Face folder or randomly initialized, one key at a time; written back under
+//! the same keys.
 
 mod dtype;
 pub(crate) mod files;

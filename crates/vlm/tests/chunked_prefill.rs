@@ -62,8 +62,8 @@ impl Prompts {
         }
     }
 
-    /// Every completion of every case, prompts of `LONG` prefilled in chunks of so many tokens, others beginning two steps
-    /// after each other.
+    /// Every completion of every case, prompts of `LONG` prefilled in chunks of so many tokens, others beginning two
+    /// steps after each other.
     fn sample(&self, chunk: Option<usize>, options: &GenerateOptions) -> Completions {
         let mut batch = ContinuousBatch::new(&self.model);
         let mut waiting = 0..self.cases.len();

@@ -209,8 +209,8 @@ fn an_adapter_acts_the_same_and_is_written_under_the_original_names() {
     }
 }
 
-/// A case's messages under a system prompt. Transformers' template breaks the line after an image, where upstream leaves
-/// that to the text.
+/// A case's messages under a system prompt. Transformers' template breaks the line after an image, where upstream
+/// leaves that to the text.
 fn dialogue(case: &Value, after_image: &str) -> Value {
     let mut messages = vec![];
     if case["messages"][0]["role"] != "system" {

@@ -1,5 +1,5 @@
-//! The model's inputs against those of Hugging Face's processor: token ids, masks, grids and pixels of every case of the
-//! fixtures, and errors of input that cannot be right.
+//! The model's inputs against those of Hugging Face's processor: token ids, masks, grids and pixels of every case of
+//! the fixtures, and errors of input that cannot be right.
 
 #[allow(dead_code, reason = "each test file uses its part of what all share")]
 mod common;

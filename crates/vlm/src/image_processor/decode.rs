@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn alpha_is_dropped_grey_repeated_and_the_high_byte_kept() {
+    fn alpha_is_dropped_gray_repeated_and_the_high_byte_kept() {
         let cases: [(DynamicImage, [u8; 3]); 7] = [
             (ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0])).into(), [9, 8, 7]),
             (ImageBuffer::from_pixel(1, 1, Luma([5u8])).into(), [5, 5, 5]),

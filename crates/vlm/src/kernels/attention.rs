@@ -2,8 +2,8 @@
 //!
 //! As in FlashAttention (Dao et al., arXiv 2205.14135) only the output and the logarithm of each row's sum of
 //! exponentials are kept, and the backward pass recomputes the probabilities. Differs: work goes in blocks of
-//! [`query_block::QUERY_BLOCK`] queries by all keys that are visible to them, not in square tiles, so that a softmax needs no running
-//! rescaling; a thread holds two blocks, `64 · t` numbers each.
+//! [`query_block::QUERY_BLOCK`] queries by all keys that are visible to them, not in square tiles, so that a softmax
+//! needs no running rescaling; a thread holds two blocks, `64 · t` numbers each.
 
 mod eager;
 pub(super) mod inputs;

@@ -1,6 +1,6 @@
 //! Log-probabilities of chosen tokens from hidden states and the head's weight, a chunk of the vocabulary at a time, so
-//! that the logits of the whole vocabulary are never held; the backward pass recomputes each chunk (Wijmans et al., "Cut
-//! Your Losses in Large-Vocabulary Language Models", arXiv 2411.09009, section 4).
+//! that the logits of the whole vocabulary are never held; the backward pass recomputes each chunk (Wijmans et al.,
+//! "Cut Your Losses in Large-Vocabulary Language Models", arXiv 2411.09009, section 4).
 
 use std::sync::Arc;
 

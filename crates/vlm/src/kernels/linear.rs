@@ -1,5 +1,5 @@
-//! A linear layer as one operation: the bias is added to the product in place, and the weight's gradient comes out in the
-//! weight's own layout.
+//! A linear layer as one operation: the bias is added to the product in place, and the weight's gradient comes out in
+//! the weight's own layout.
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, ops::FloatTensorOps};

@@ -35,8 +35,8 @@ impl WeightFiles {
     /// Opens a folder with `model.safetensors`, or with shards listed in `model.safetensors.index.json`.
     ///
     /// Errors: `Io` for an index or an only file that cannot be opened; `File` where there is neither, or for one that
-    /// is no index or no safetensors file; `Tensor` for a key whose shard is missing or damaged, that is truncated, that
-    /// two shards hold, or that is not where the index says.
+    /// is no index or no safetensors file; `Tensor` for a key whose shard is missing or damaged, that is truncated,
+    /// that two shards hold, or that is not where the index says.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let index = read_index(folder)?;
         let files = match &index {

@@ -135,7 +135,8 @@ fn product(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> 
 }
 
 /// Cosines and sines of the two-dimensional rotary embedding, each `[patch, head_dim / 2]`, row-major: the first
-/// quarter of a head is rotated by the patch's row, the second by its column, each paired with the value half a head on.
+/// quarter of a head is rotated by the patch's row, the second by its column, each paired with the value half a head
+/// on.
 pub(super) fn rotary_angles(coordinates: &[[usize; 2]], head_dim: usize) -> (Vec<f32>, Vec<f32>) {
     const THETA: f32 = 10_000.0;
     let frequencies: Vec<f32> = (0..head_dim / 4)
