@@ -1,9 +1,9 @@
 //! A model small enough to be exact: for each dialogue and each beginning of a reply, a table of logits over words.
 //!
-//! It samples, scores and learns truly, in microseconds, so that whatever trains or samples can be tested without a tensor. Before
-//! training it behaves as a function says: a list of replies with weights for each dialogue. Training adds to those
-//! logits, for that dialogue and beginning alone; nothing generalises, so nothing but the method under test can make a
-//! reward rise.
+//! It samples, scores and learns truly, in microseconds, so that whatever trains or samples can be tested without a
+//! tensor. Before training it behaves as a function says: a list of replies with weights for each dialogue. Training
+//! adds to those logits, for that dialogue and beginning alone; nothing generalises, so nothing but the method under
+//! test can make a reward rise.
 
 mod checkpoint;
 mod policy;

@@ -142,8 +142,8 @@ fn update(row: &mut Learned, word: usize, gradient: f64, steps: u32, optimizer: 
     row.second_moment[word] = second as f32;
 }
 
-/// Samples a word from log-probabilities by a number that is uniform in 0..1; gives it with its log-probability under the
-/// distribution sampled from.
+/// Samples a word from log-probabilities by a number that is uniform in 0..1; gives it with its log-probability under
+/// the distribution sampled from.
 pub fn sample_token(logprobs: &[f64], params: &SamplingParams, uniform: f64) -> (u32, f64) {
     let mut order: Vec<usize> = (0..logprobs.len()).collect();
     order.sort_by(|left, right| logprobs[*right].total_cmp(&logprobs[*left]));

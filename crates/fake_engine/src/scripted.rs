@@ -112,7 +112,7 @@ fn judge_one(item: &Item, text: &str) -> Judgement {
     Ok(verdict(think, answer))
 }
 
-/// An engine that dies after so many verbs, whose sampler tells wrong log-probabilities, or that refuses a word.
+/// An engine that dies after so many calls, whose sampler reports wrong log-probabilities, or that refuses a word.
 pub struct Faulty {
     /// The engine that is true.
     pub engine: FakeEngine,

@@ -1,5 +1,5 @@
-//! The miniature world's writer, judge, annotator and helpful-only policy: a chat model without a network, which answers
-//! the prompts of `forge` and `judge` by the world's rules. It reads their blocks, and images by their titles.
+//! The miniature world's writer, judge, annotator and helpful-only policy: a chat model without a network, which
+//! answers the prompts of `forge` and `judge` by the world's rules. It reads their blocks, and images by their titles.
 
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 use align::forge::PromptTemplate;
@@ -236,7 +236,8 @@ impl Task {
         }
     }
 
-    /// A reply in words: an informed annotator's label, or a helpful-only model's reply, which it reflects on when asked.
+    /// A reply in words: an informed annotator's label, or a helpful-only model's reply, which it reflects on when
+    /// asked.
     fn reply(&self, reflects: bool) -> Option<String> {
         if self.images.contains(&Shown::Black) {
             return Some(labels::cannot_see(self.images.len()));

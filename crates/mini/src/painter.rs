@@ -16,8 +16,8 @@ const SIGN_SHARE: f64 = 0.2;
 /// The smallest and largest side of an image, in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 8..=4096;
 
-/// Renders the object that a prompt names, by the seed alone: the same request gives the same bytes. A prompt that speaks
-/// of a photograph is rendered as a sketch, so that it looks unlike the others.
+/// Renders the object that a prompt names, by the seed alone: the same request gives the same bytes. A prompt that
+/// speaks of a photograph is rendered as a sketch, so that it looks unlike the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MiniPainter;
 

@@ -127,8 +127,9 @@ fn by_name(one: ObjectKind, other: ObjectKind) -> [ObjectKind; 2] {
     }
 }
 
-/// Samples a hazardous scenario: a rule and one of its actions, then objects; where these do not make that rule's hazard,
-/// all of it anew. So rules that more pairs of objects fit come more often, and no single pair makes up much of a split.
+/// Samples a hazardous scenario: a rule and one of its actions, then objects; where these do not make that rule's
+/// hazard, all of it anew. So rules that more pairs of objects fit come more often, and no single pair makes up much of
+/// a split.
 ///
 /// `n_images` is 2 or 3; with 3, one object is a bystander.
 pub fn hazardous(rng: &mut impl RngExt, admitted: Pairs, n_images: usize) -> Scenario {

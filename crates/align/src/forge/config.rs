@@ -128,7 +128,8 @@ pub struct LabelConfig {
 pub enum LabelMethod {
     /// The annotator's, who is informed whether the item is harmful (P1).
     Informed,
-    /// The annotator's own reflection on the policy's reply, without knowing what the item is (P2's reflecting rollout).
+    /// The annotator's own reflection on the policy's reply, without knowing what the item is (P2's reflecting
+    /// rollout).
     Reflection,
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::types::{ItemKind, Message};
 
-/// Where an item goes (P1, section 3.1, stages 4 and 5).
+/// The split of an item (P1, section 3.1, stages 4 and 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
@@ -64,7 +64,7 @@ pub struct Draft {
     /// The images' files, seen from the run's folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<PathBuf>,
-    /// Where it goes.
+    /// Its split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
     /// What the policy says to it, and what the judge says of that.

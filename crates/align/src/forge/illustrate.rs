@@ -1,5 +1,5 @@
-//! An image of each thing: painted in up to two rounds, or found in a folder. Images stand below `images/` under the hash
-//! of their content.
+//! An image of each thing: painted in up to two rounds, or found in a folder. Images stand below `images/` under the
+//! hash of their content.
 
 mod finding;
 mod painting;

@@ -65,7 +65,7 @@ pub enum ForgeError {
     /// The folder cannot be resumed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The operating system said no; the message names the file.
+    /// The operating system refused; the message names the file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// A stage rejected everything.

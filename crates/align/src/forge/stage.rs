@@ -32,7 +32,7 @@ pub(super) fn run(
     Ok(drafts)
 }
 
-/// Removes the stages' files, so that they are gone through again with what models have answered by then.
+/// Removes the stages' files, so that they run again with what models have answered by then.
 ///
 /// Errors: the operating system's, naming the file.
 pub fn forget(folder: &Path) -> std::io::Result<()> {
