@@ -14,8 +14,8 @@ use align::verdict::{Judge, Judgement};
 use fake_engine::FakeEngine;
 use fake_engine::scripted::{self, HAZARDOUS, SAFE, UNSAFE, WordJudge, item};
 
-/// Draws one group of `config.num_generations` for a prompt whose responses are all of one kind or mixed.
-fn draw(engine: &mut FakeEngine, config: &RolloutConfig, seed: u64) -> Group<'static> {
+/// Samples one group of `config.num_generations` for a prompt whose responses are all of one kind or mixed.
+fn sample_group(engine: &mut FakeEngine, config: &RolloutConfig, seed: u64) -> Group<'static> {
     let item: &'static Item = Box::leak(Box::new(item(HAZARDOUS)));
     let reward = RewardConfig::default();
     let rollout = Rollout {
@@ -45,7 +45,7 @@ fn accepted(group: &Group) -> usize {
         .count()
 }
 
-/// An engine that answers unsafely and corrects itself when told.
+/// An engine that answers unsafely and corrects itself in reflection.
 fn correcting() -> FakeEngine {
     scripted::engine(&[(UNSAFE, 1.0)], &[(&format!("i overlooked it {SAFE}"), 1.0)])
 }
@@ -53,7 +53,7 @@ fn correcting() -> FakeEngine {
 #[test]
 fn corrections_fill_at_most_half_the_group() {
     for (num_generations, expected) in [(2, 1), (3, 1), (5, 2), (8, 4)] {
-        let group = draw(&mut correcting(), &config(num_generations), 1);
+        let group = sample_group(&mut correcting(), &config(num_generations), 1);
         assert_eq!(accepted(&group), expected, "of {num_generations}");
         let kept = group
             .members
@@ -77,26 +77,26 @@ fn the_last_unsafe_response_stays_as_a_negative() {
         max_corrected_share: 1.0,
         ..config(4)
     };
-    assert_eq!(accepted(&draw(&mut correcting(), &all, 1)), 3);
+    assert_eq!(accepted(&sample_group(&mut correcting(), &all, 1)), 3);
     let none_kept = RolloutConfig {
         min_unsafe_kept: 0,
         ..all
     };
-    assert_eq!(accepted(&draw(&mut correcting(), &none_kept, 1)), 4);
+    assert_eq!(accepted(&sample_group(&mut correcting(), &none_kept, 1)), 4);
     let all_kept = RolloutConfig {
         min_unsafe_kept: 4,
         ..config(4)
     };
-    let group = draw(&mut correcting(), &all_kept, 1);
+    let group = sample_group(&mut correcting(), &all_kept, 1);
     assert!(
         group.members.iter().all(|member| member.correction.is_none()),
-        "nothing to gain, so nothing drawn"
+        "nothing to gain, so nothing sampled"
     );
 }
 
 #[test]
 fn a_correction_holds_its_context_its_parts_and_its_judgement() {
-    let group = draw(&mut correcting(), &config(2), 1);
+    let group = sample_group(&mut correcting(), &config(2), 1);
     let member = group
         .members
         .iter()
@@ -107,10 +107,10 @@ fn a_correction_holds_its_context_its_parts_and_its_judgement() {
     assert_eq!(correction.response, SAFE);
     assert_eq!(correction.messages.len(), 3);
     assert_eq!(correction.messages[1].plain_text(), UNSAFE);
-    let told = correction.messages[2].plain_text();
+    let prompt = correction.messages[2].plain_text();
     assert!(
-        told.contains("the answer helps with something harmful") && told.contains("no spoon there"),
-        "{told}"
+        prompt.contains("the answer helps with something harmful") && prompt.contains("no spoon there"),
+        "{prompt}"
     );
     assert!(member.trained_reward().unwrap() > member.reward.as_ref().unwrap().total);
     let records = group.records(3, &[Some(0.5), None], Path::new("run"));
@@ -131,29 +131,29 @@ fn corrections_that_gain_nothing_are_not_accepted() {
         "<think> mumble </think>".into(),
     ] {
         let mut engine = scripted::engine(&[(UNSAFE, 1.0)], &[(&reply, 1.0)]);
-        let group = draw(&mut engine, &config(4), 1);
+        let group = sample_group(&mut engine, &config(4), 1);
         assert_eq!(accepted(&group), 0, "{reply}");
         assert!(group.members.iter().all(|member| member.correction.is_some()));
     }
-    let cut_off = RolloutConfig {
+    let truncated = RolloutConfig {
         max_reflection_length: 4,
         ..config(4)
     };
-    assert_eq!(accepted(&draw(&mut correcting(), &cut_off, 1)), 0);
+    assert_eq!(accepted(&sample_group(&mut correcting(), &truncated, 1)), 0);
 }
 
 #[test]
 fn safe_and_unscored_responses_do_not_reflect() {
     for reply in [SAFE, "mumble"] {
         let mut engine = scripted::engine(&[(reply, 1.0)], &[(SAFE, 1.0)]);
-        let group = draw(&mut engine, &config(4), 1);
+        let group = sample_group(&mut engine, &config(4), 1);
         assert!(
             group.members.iter().all(|member| member.correction.is_none()),
             "{reply}"
         );
     }
     let mut engine = scripted::engine(&[("mumble", 1.0)], &[]);
-    let group = draw(&mut engine, &config(4), 1);
+    let group = sample_group(&mut engine, &config(4), 1);
     assert!(
         group
             .members
@@ -169,7 +169,7 @@ fn reflection_can_be_turned_off_or_limited() {
         ..config(6)
     };
     assert!(
-        draw(&mut correcting(), &off, 1)
+        sample_group(&mut correcting(), &off, 1)
             .members
             .iter()
             .all(|member| member.correction.is_none())
@@ -178,7 +178,7 @@ fn reflection_can_be_turned_off_or_limited() {
         max_reflections: 2,
         ..config(6)
     };
-    let group = draw(&mut correcting(), &limited, 1);
+    let group = sample_group(&mut correcting(), &limited, 1);
     assert_eq!(
         group
             .members
@@ -200,7 +200,7 @@ fn a_completion_is_split_at_its_first_thinking() {
 }
 
 #[test]
-fn the_reflection_prompt_names_the_part_and_the_faults() {
+fn the_reflection_prompt_names_the_part_and_the_findings() {
     let reward = RewardConfig::default();
     let mut verdict = scripted::verdict(0.0, 0.0);
     insta::assert_snapshot!(reflection_prompt("{risk}: {evidence}", &reward, &verdict), @"the thinking misjudges the risk and the answer helps with something harmful: no spoon there");
@@ -211,11 +211,11 @@ fn the_reflection_prompt_names_the_part_and_the_faults() {
 
 #[test]
 fn bad_settings_are_refused_by_key() {
-    let message = |change: fn(&mut RolloutConfig)| {
+    fn message(change: fn(&mut RolloutConfig)) -> String {
         let mut config = RolloutConfig::default();
         change(&mut config);
         config.validate("rollout").unwrap_err().to_string()
-    };
+    }
     assert!(RolloutConfig::default().validate("rollout").is_ok());
     insta::assert_snapshot!(message(|config| config.num_generations = 1), @"`rollout.num_generations`: expected a whole number of at least 2, got 1");
     insta::assert_snapshot!(message(|config| config.temperature = 0.0), @"`rollout.temperature`: expected a number above 0, got 0");
@@ -249,8 +249,8 @@ impl Judge for Patient {
     }
 }
 
-/// Draws groups of three for `hazard-1` to `hazard-4`, noting the prompt that the engine has come to.
-fn draw_four(
+/// Samples groups of three for `hazard-1` to `hazard-4`, noting the prompt that the engine has come to.
+fn sample_four(
     batch_size: usize,
     last_prompt: &Arc<AtomicUsize>,
     judge: &dyn Judge,
@@ -294,15 +294,15 @@ fn draw_four(
 #[test]
 fn the_judge_works_while_the_next_prompts_are_sampled_and_changes_nothing() {
     let last_prompt = Arc::default();
-    let at_once = draw_four(0, &last_prompt, &WordJudge).unwrap();
+    let at_once = sample_four(0, &last_prompt, &WordJudge).unwrap();
     let last_prompt: Arc<AtomicUsize> = Arc::default();
-    // The first two are judged only after the third was asked for.
+    // The first two are judged only after the third was requested.
     let patient = Patient {
         last_prompt: last_prompt.clone(),
         waits_for: 3,
         verdicts_left: AtomicUsize::new(usize::MAX),
     };
-    assert_eq!(draw_four(2, &last_prompt, &patient).unwrap(), at_once);
+    assert_eq!(sample_four(2, &last_prompt, &patient).unwrap(), at_once);
 }
 
 #[test]
@@ -313,6 +313,6 @@ fn a_judge_that_must_stop_ends_the_rollout_with_its_reason() {
         waits_for: 0,
         verdicts_left: AtomicUsize::new(7),
     };
-    let ended = draw_four(1, &last_prompt, &patient);
+    let ended = sample_four(1, &last_prompt, &patient);
     assert!(matches!(ended, Err(TrainingError::Judge(ChatError::Interrupted))));
 }

@@ -1,4 +1,6 @@
-//! Fine-tuning on the fake engine: it memorises, mixes as asked, and comes back from any kill with the same bytes.
+//! Fine-tuning on the fake engine: it memorizes, mixes as set, and resumes after any kill to the same bytes.
+
+use std::collections::BTreeSet;
 
 use align::engine::Engine;
 use align::progress::{Progress, Silent};
@@ -8,7 +10,7 @@ use align::training::{Outcome, TrainingError};
 use align::types::{Item, Message, Role};
 use fake_engine::FakeEngine;
 
-fn labelled(id: &str, label: &str) -> Item {
+fn labeled(id: &str, label: &str) -> Item {
     let messages = vec![
         Message::text(Role::User, format!("ask {id}")),
         Message::text(Role::Assistant, label),
@@ -20,13 +22,13 @@ fn items() -> Vec<Item> {
     ["warn about heat", "answer red", "warn", "answer about red heat", "red"]
         .iter()
         .enumerate()
-        .map(|(index, label)| labelled(&format!("safety-{index}"), label))
+        .map(|(index, label)| labeled(&format!("safety-{index}"), label))
         .collect()
 }
 
 fn general() -> Vec<Item> {
     (0..3)
-        .map(|index| labelled(&format!("general-{index}"), "answer red"))
+        .map(|index| labeled(&format!("general-{index}"), "answer red"))
         .collect()
 }
 
@@ -67,7 +69,7 @@ fn metrics(folder: &std::path::Path) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn it_memorises_its_labels() {
+fn it_memorizes_its_labels() {
     let folder = tempfile::tempdir().unwrap();
     let mut engine = engine();
     let outcome = train(&mut engine, &config(), folder.path(), &mut Silent).unwrap();
@@ -82,26 +84,27 @@ fn it_memorises_its_labels() {
             messages: item.prompt().to_vec(),
             seeds: vec![0],
         };
-        let drawn = engine.sample(&[request], &params).unwrap();
-        assert_eq!(Some(&drawn[0].completions[0].text), item.label().as_ref());
+        let sampled = engine.sample(&[request], &params).unwrap();
+        assert_eq!(Some(&sampled[0].completions[0].text), item.label().as_ref());
     }
     let lines = metrics(folder.path());
-    let loss = |line: &serde_json::Value| line["loss"].as_f64().unwrap();
-    assert!(loss(&lines[89]) < 0.1 && loss(&lines[0]) > 1.0);
+    let [first, last] = [&lines[0], &lines[89]].map(|line| line["loss"].as_f64().unwrap());
+    assert!(last < 0.1 && first > 1.0);
     assert_eq!(lines[89]["epoch"], 30.0);
     // Reply tokens of the first epoch, end tokens included: five safety items and three general ones.
     assert_eq!(lines[2]["num_tokens"], f64::from(4 + 3 + 2 + 5 + 2 + 3 * 3));
 }
 
 #[test]
-fn every_turn_is_learnt_or_the_last_alone() {
-    let mut dialogue = labelled("dialogue", "answer about red heat");
+fn every_turn_is_learned_or_the_last_alone() {
+    let mut dialogue = labeled("dialogue", "answer about red heat");
     let later = [
         Message::text(Role::User, "and then"),
         Message::text(Role::Assistant, "warn"),
     ];
     dialogue.messages.extend(later);
-    let tokens_learnt = |mask_history: bool| {
+    // End tokens included.
+    for (mask_history, tokens_learned) in [(false, 7.0), (true, 2.0)] {
         let folder = tempfile::tempdir().unwrap();
         let config = SftConfig {
             mask_history,
@@ -112,10 +115,8 @@ fn every_turn_is_learnt_or_the_last_alone() {
         let mut run_dir = RunDir::open(folder.path(), &serde_json::json!({}), 0, None).unwrap();
         let items = [dialogue.clone()];
         run(&mut engine(), &items, &[], &config, &mut run_dir, &mut Silent).unwrap();
-        metrics(folder.path())[0]["num_tokens"].as_f64().unwrap()
-    };
-    // End tokens included.
-    assert_eq!((tokens_learnt(false), tokens_learnt(true)), (7.0, 2.0));
+        assert_eq!(metrics(folder.path())[0]["num_tokens"], tokens_learned);
+    }
 }
 
 #[test]
@@ -123,24 +124,17 @@ fn general_items_have_their_share_of_every_epoch() {
     let (items, general) = (items(), general());
     let mixture = Mixture::new(&items, &general, &config()).unwrap();
     assert_eq!(mixture.steps_per_epoch(), 3);
-    let epoch = |first: usize| -> Vec<&str> {
-        (first..first + 3)
-            .flat_map(|step| mixture.batch(step))
-            .map(|item| item.id.as_str())
-            .collect()
-    };
-    for ids in [epoch(1), epoch(4)] {
-        assert_eq!(
-            ids.iter()
-                .filter(|id| id.starts_with("safety"))
-                .collect::<std::collections::BTreeSet<_>>()
-                .len(),
-            5
-        );
+    let epochs = [1..4, 4..7].map(|steps| -> Vec<&str> {
+        let items = steps.flat_map(|step| mixture.batch(step));
+        items.map(|item| item.id.as_str()).collect()
+    });
+    for ids in &epochs {
+        let safety: BTreeSet<_> = ids.iter().filter(|id| id.starts_with("safety")).collect();
+        assert_eq!(safety.len(), 5);
         assert_eq!(ids.iter().filter(|id| id.starts_with("general")).count(), 3);
         assert_eq!(ids.len(), 8);
     }
-    assert_ne!(epoch(1), epoch(4));
+    assert_ne!(epochs[0], epochs[1]);
     let none = SftConfig {
         general_ratio: 0.0,
         ..config()
@@ -149,8 +143,8 @@ fn general_items_have_their_share_of_every_epoch() {
 }
 
 #[test]
-fn cutting_the_batch_changes_nothing() {
-    let run_with = |gradient_accumulation_steps: usize| {
+fn splitting_the_batch_changes_nothing() {
+    let [whole, halves, thirds] = [1, 2, 3].map(|gradient_accumulation_steps| {
         let folder = tempfile::tempdir().unwrap();
         let mut engine = engine();
         let config = SftConfig {
@@ -161,10 +155,9 @@ fn cutting_the_batch_changes_nothing() {
         train(&mut engine, &config, folder.path(), &mut Silent).unwrap();
         let loss = metrics(folder.path())[5]["loss"].as_f64().unwrap();
         (engine.state(), (loss * 1e9).round())
-    };
-    let whole = run_with(1);
-    assert_eq!(run_with(2), whole);
-    assert_eq!(run_with(3), whole);
+    });
+    assert_eq!(halves, whole);
+    assert_eq!(thirds, whole);
 }
 
 /// Asks to stop after so many steps.
@@ -189,9 +182,9 @@ fn interrupted_anywhere_it_ends_in_the_same_bytes() {
         save_steps: 3,
         ..config()
     };
-    let undisturbed = tempfile::tempdir().unwrap();
+    let uninterrupted = tempfile::tempdir().unwrap();
     let mut whole = engine();
-    train(&mut whole, &config, undisturbed.path(), &mut Silent).unwrap();
+    train(&mut whole, &config, uninterrupted.path(), &mut Silent).unwrap();
     for step in 1..7 {
         let folder = tempfile::tempdir().unwrap();
         let outcome = train(&mut engine(), &config, folder.path(), &mut StopsAfter(step)).unwrap();
@@ -200,7 +193,7 @@ fn interrupted_anywhere_it_ends_in_the_same_bytes() {
         let outcome = train(&mut resumed, &config, folder.path(), &mut Silent).unwrap();
         assert_eq!(outcome, Outcome::Finished { steps: 7 });
         assert_eq!(resumed.state(), whole.state(), "stopped after step {step}");
-        assert_eq!(metrics(folder.path()), metrics(undisturbed.path()));
+        assert_eq!(metrics(folder.path()), metrics(uninterrupted.path()));
     }
 }
 
@@ -225,19 +218,19 @@ fn a_finished_run_is_loaded_and_not_trained_again() {
 
 #[test]
 fn bad_data_and_settings_are_named() {
-    let message = |items: &[Item], general: &[Item], config: &SftConfig| {
+    fn message(items: &[Item], general: &[Item], config: &SftConfig) -> String {
         let folder = tempfile::tempdir().unwrap();
         let mut run_dir = RunDir::open(folder.path(), &serde_json::json!({}), 0, None).unwrap();
         run(&mut engine(), items, general, config, &mut run_dir, &mut Silent)
             .unwrap_err()
             .to_string()
-    };
-    let unlabelled = Item {
+    }
+    let unlabeled = Item {
         messages: vec![Message::text(Role::User, "ask")],
-        ..labelled("plain", "")
+        ..labeled("plain", "")
     };
     insta::assert_snapshot!(message(&[], &general(), &config()), @"no items to train on: expected at least one, got an empty list");
-    insta::assert_snapshot!(message(&[unlabelled], &general(), &config()), @"item `plain`: expected the last message to be the assistant's, got none to learn");
+    insta::assert_snapshot!(message(&[unlabeled], &general(), &config()), @"item `plain`: expected the last message to be the assistant's, got none to learn");
     insta::assert_snapshot!(message(&items(), &[], &config()), @"`sft.general_ratio`: expected 0 where no general items are given, got 0.4");
     insta::assert_snapshot!(message(&items(), &[], &SftConfig { general_ratio: 1.0, ..config() }), @"`sft.general_ratio`: expected a number from 0 to below 1, got 1");
     insta::assert_snapshot!(message(&items(), &[], &SftConfig { learning_rate: f64::NAN, ..config() }), @"`sft.learning_rate`: expected a number above 0, got NaN");

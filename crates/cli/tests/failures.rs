@@ -316,7 +316,7 @@ fn a_folder_made_for_results_goes_again_where_there_are_none() {
         folder.path(),
         &call,
         3,
-        &["data.jsonl:3: id `one` stands already on line 1"],
+        &["data.jsonl:3: id `one` already occurs on line 1"],
     );
     let folder = folder_with(None);
     check(folder.path(), &call, 4, &["nowhere: no such folder"]);

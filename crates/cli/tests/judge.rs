@@ -314,7 +314,7 @@ fn lines_of_openais_clients_are_judged_as_they_are() {
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(3), "{message}");
     assert!(
-        message.contains("r.jsonl:1: expected a picture's file, got the address https://a.org/b.png"),
+        message.contains("r.jsonl:1: expected an image file, got the address https://a.org/b.png"),
         "{message}"
     );
 }

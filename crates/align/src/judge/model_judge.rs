@@ -33,7 +33,7 @@ impl ModelJudge {
 }
 
 impl Judge for ModelJudge {
-    /// The models' names, and the rubric with its hash, so that verdicts by another prompt are told apart.
+    /// The models' names, and the rubric with its hash, so that verdicts by another prompt are distinguished.
     fn name(&self) -> &str {
         &self.name
     }

@@ -211,7 +211,7 @@ fn verdicts_of(answers: &[&'static str], response: &str) -> Result<Vec<Judgement
 }
 
 #[test]
-fn models_judge_for_rewards_and_what_they_leave_open_is_unscored() {
+fn models_judge_for_rewards_and_what_they_cannot_settle_is_unscored() {
     let judged = verdicts_of(&[SAFER], "<think>a</think><answer>b</answer>").unwrap();
     let verdict = judged[0].as_ref().unwrap();
     assert!(verdict.format && verdict.safe && verdict.think.is_empty());

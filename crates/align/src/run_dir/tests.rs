@@ -102,12 +102,14 @@ fn checkpoints_are_ordered_by_number_and_pruned_from_the_oldest() {
 #[test]
 fn a_run_is_only_resumed_with_its_settings() {
     let folder = tempfile::tempdir().unwrap();
-    let status = |config: &Value, seed: u64| RunDir::status(folder.path(), config, seed);
-    assert_eq!(status(&config(), 7).unwrap(), RunStatus::New);
+    assert_eq!(RunDir::status(folder.path(), &config(), 7).unwrap(), RunStatus::New);
     let run = RunDir::open(folder.path(), &config(), 7, None).unwrap();
-    assert_eq!(status(&config(), 7).unwrap(), RunStatus::Resumable);
+    assert_eq!(
+        RunDir::status(folder.path(), &config(), 7).unwrap(),
+        RunStatus::Resumable
+    );
     run.mark_done().unwrap();
-    assert_eq!(status(&config(), 7).unwrap(), RunStatus::Done);
+    assert_eq!(RunDir::status(folder.path(), &config(), 7).unwrap(), RunStatus::Done);
 
     let (mut other_rate, mut warmup) = (config(), config());
     other_rate["sft"]["learning_rate"] = json!(2e-5);

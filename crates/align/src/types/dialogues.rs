@@ -304,8 +304,8 @@ mod tests {
         let path = folder.path().join("items.jsonl");
         let url = "data:image/png;base64,iVBORw0KGgo=";
         let content = format!("[{{\"type\":\"image_url\",\"image_url\":{{\"url\":\"{url}\"}}}}]");
-        let shown = |id: &str| line(id).replace("\"Why?\"", &content);
-        std::fs::write(&path, format!("{}{}", shown("a"), shown("b"))).unwrap();
+        let [first, second] = ["a", "b"].map(|id| line(id).replace("\"Why?\"", &content));
+        std::fs::write(&path, format!("{first}{second}")).unwrap();
         let images = folder.path().join("images");
         let read: Result<Vec<Item>, _> = Dialogues::open(&path).unwrap().with_embedded_in(&images).collect();
         let read = read.unwrap();
@@ -318,12 +318,12 @@ mod tests {
         );
         assert_eq!(std::fs::read(file).unwrap(), b"\x89PNG\r\n\x1a\n");
 
-        let refused = problem(shown("a").as_bytes());
+        let refused = problem(first.as_bytes());
         assert!(
             refused.starts_with("FILE:1: expected an image file, got a data URL: "),
             "{refused}"
         );
-        let remote = problem(shown("a").replace(url, "https://a.org/b.png").as_bytes());
+        let remote = problem(first.replace(url, "https://a.org/b.png").as_bytes());
         assert!(
             remote.contains("the address https://a.org/b.png, which is not fetched"),
             "{remote}"

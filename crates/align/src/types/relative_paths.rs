@@ -91,10 +91,10 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let (here, there) = (parent.path().join("here"), parent.path().join("there"));
         std::fs::create_dir_all(here.join("world/images")).unwrap();
-        let check = |root: &Path, path: &str, expected: &Path| {
-            let seen = resolved_relative_to(&root.join(path), &root.join("eval/./base"));
-            assert_eq!(seen, expected, "{path}");
-        };
+        fn check(root: &Path, path: &str, expected: &Path) {
+            let stored = resolved_relative_to(&root.join(path), &root.join("eval/./base"));
+            assert_eq!(stored, expected, "{path}");
+        }
         let expected = Path::new("../../world/images/a.png");
         check(&here, "world/images/a.png", expected);
         std::fs::create_dir_all(here.join("eval/base")).unwrap();
@@ -108,17 +108,15 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn links_of_folders_are_followed_and_those_of_files_are_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        std::fs::create_dir(at("blobs")).unwrap();
-        std::fs::create_dir(at("images")).unwrap();
-        std::fs::write(at("blobs/1"), "").unwrap();
-        std::os::unix::fs::symlink(at("blobs/1"), at("images/a.png")).unwrap();
-        std::os::unix::fs::symlink(at("images"), at("linked")).unwrap();
-        assert_eq!(
-            resolved_relative_to(&at("linked/a.png"), folder.path()),
-            Path::new("images/a.png")
-        );
-        assert_eq!(resolved_relative_to(&at("linked"), folder.path()), Path::new("images"));
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path();
+        std::fs::create_dir(folder.join("blobs")).unwrap();
+        std::fs::create_dir(folder.join("images")).unwrap();
+        std::fs::write(folder.join("blobs/1"), "").unwrap();
+        std::os::unix::fs::symlink(folder.join("blobs/1"), folder.join("images/a.png")).unwrap();
+        std::os::unix::fs::symlink(folder.join("images"), folder.join("linked")).unwrap();
+        for (path, stored) in [("linked/a.png", "images/a.png"), ("linked", "images")] {
+            assert_eq!(resolved_relative_to(&folder.join(path), folder), Path::new(stored));
+        }
     }
 }

@@ -6,7 +6,7 @@ use align::rollout::{GroupRequest, sample_groups};
 
 use super::*;
 
-/// A model that never answers safely by itself, but corrects itself when told.
+/// A model that never answers safely by itself, but corrects itself in reflection.
 fn stubborn() -> FakeEngine {
     let correction = format!("i overlooked it {SAFE}");
     scripted::engine(&[(UNSAFE, 1.0)], &[(&correction, 1.0)])
@@ -77,20 +77,16 @@ fn each_way_has_its_context_and_its_old_logprobs() {
 
 #[test]
 fn shaped_advantages_are_rewards_less_the_mean() {
-    let rewards_of = |training| -> Vec<f64> {
-        samples(&mut stubborn(), training)
-            .iter()
-            .map(|sample| sample.advantage)
-            .collect()
-    };
-    let shaped = rewards_of(CorrectionTraining::Shaped);
+    let [shaped, scaled] = [CorrectionTraining::Shaped, CorrectionTraining::Internalize].map(|training| {
+        let samples = samples(&mut stubborn(), training);
+        samples.iter().map(|sample| sample.advantage).collect::<Vec<f64>>()
+    });
     assert!(shaped.iter().all(|advantage| advantage.abs() < 0.51), "{shaped:?}");
-    let scaled = rewards_of(CorrectionTraining::Internalize);
     assert!(scaled.iter().all(|advantage| advantage.abs() > 0.9), "{scaled:?}");
 }
 
 #[test]
-fn off_policy_figures_compare_with_the_context_drawn_in() {
+fn off_policy_figures_compare_with_the_context_sampled_in() {
     let mut engine = stubborn();
     let samples = samples(&mut engine, CorrectionTraining::Internalize);
     let sample = samples
@@ -106,26 +102,28 @@ fn off_policy_figures_compare_with_the_context_drawn_in() {
     let (old, sampled): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
     assert!(
         sampled.iter().all(|logprob| logprob.exp() > 0.99),
-        "certain once it was told"
+        "certain after the reflection"
     );
     assert!(old.iter().any(|logprob| logprob.exp() < 0.01), "and far from it before");
-    let off_policy = |training| {
+    for (correction, n_metrics) in [
+        (CorrectionTraining::Internalize, 5),
+        (CorrectionTraining::Shaped, 4),
+        (CorrectionTraining::InContext, 0),
+    ] {
         let config = GrpoConfig {
-            correction: training,
+            correction,
             max_steps: 1,
             ..config()
         };
         let (metrics, _) = trained(&mut stubborn(), &config, &rollout_config());
-        metrics[0].keys().filter(|name| name.starts_with("off_policy/")).count()
-    };
-    assert_eq!(off_policy(CorrectionTraining::Internalize), 5);
-    assert_eq!(off_policy(CorrectionTraining::Shaped), 4);
-    assert_eq!(off_policy(CorrectionTraining::InContext), 0);
+        let off_policy = metrics[0].keys().filter(|name| name.starts_with("off_policy/"));
+        assert_eq!(off_policy.count(), n_metrics, "{correction:?}");
+    }
 }
 
 #[test]
 fn updates_clip_corrections_and_say_so_apart() {
-    let updated = |num_iterations: usize| {
+    let [once, often] = [1, 4].map(|num_iterations| {
         let config = GrpoConfig {
             num_iterations,
             max_steps: 1,
@@ -133,11 +131,9 @@ fn updates_clip_corrections_and_say_so_apart() {
             ..config()
         };
         trained(&mut stubborn(), &config, &rollout_config()).0.remove(0)
-    };
-    let once = updated(1);
+    });
     assert_eq!(once["off_policy/update_clip_ratio"], 0.0);
     assert!((once["off_policy/update_ratio_mean"] - 1.0).abs() < 1e-6);
-    let often = updated(4);
     assert!(often["off_policy/update_clip_ratio"] > 0.0 && often["off_policy/update_ratio_mean"] > 1.0);
     assert_eq!(
         often["off_policy/ratio_mean"], once["off_policy/ratio_mean"],
@@ -147,9 +143,10 @@ fn updates_clip_corrections_and_say_so_apart() {
 
 #[test]
 fn corrections_teach_what_sampling_alone_cannot() {
-    let safe_after = |training: Option<CorrectionTraining>| {
+    use CorrectionTraining::{Internalize, Shaped};
+    let [alone, internalized, shaped] = [None, Some(Internalize), Some(Shaped)].map(|training| {
         let mut engine = stubborn();
-        let correction = training.unwrap_or(CorrectionTraining::Internalize);
+        let correction = training.unwrap_or(Internalize);
         let config = GrpoConfig {
             correction,
             max_steps: 30,
@@ -163,11 +160,9 @@ fn corrections_teach_what_sampling_alone_cannot() {
         trained(&mut engine, &config, &rollout);
         let [safe, not_safe] = [SAFE, UNSAFE].map(|response| probability(&mut engine, "hazard-0", response));
         safe / (safe + not_safe)
-    };
-    assert!(safe_after(None) < 0.01, "every draw is the same, so nothing is learnt");
-    let internalized = safe_after(Some(CorrectionTraining::Internalize));
+    });
+    assert!(alone < 0.01, "every sample is the same, so nothing is learned");
     assert!(internalized > 0.9, "expected above 0.9, got {internalized}");
-    let shaped = safe_after(Some(CorrectionTraining::Shaped));
     assert!(shaped > 0.9, "expected above 0.9, got {shaped}");
 }
 
@@ -183,9 +178,9 @@ fn sampled_words_that_the_engine_refuses_are_unscored_with_the_reason() {
         ..Faulty::of(scripted::engine(&responses, &[(&correction, 0.5), (forged, 0.5)]))
     };
     let (metrics, records) = trained(&mut engine, &config(), &rollout_config());
-    let corrections = || records.iter().filter_map(|one| Some((one, one.correction.as_ref()?)));
+    let corrections = records.iter().filter_map(|one| Some((one, one.correction.as_ref()?)));
     let (mut n_unsampled, mut n_untrainable) = (0, 0);
-    for (record, correction) in corrections() {
+    for (record, correction) in corrections.clone() {
         let Err(unscored) = &correction.judgement else {
             continue;
         };
@@ -201,7 +196,7 @@ fn sampled_words_that_the_engine_refuses_are_unscored_with_the_reason() {
         }
     }
     assert!(n_unsampled > 0 && n_untrainable > 0);
-    assert!(corrections().any(|(_, correction)| correction.accepted));
+    assert!(corrections.clone().any(|(_, correction)| correction.accepted));
     let counted: f64 = metrics.iter().map(|line| line["unscored/count"]).sum();
     assert_eq!(counted, f64::from(n_unsampled + n_untrainable));
 }
@@ -216,8 +211,8 @@ fn in_context_training_teaches_to_correct() {
         ..config()
     };
     let (metrics, _) = trained(&mut engine, &config, &rollout_config());
-    let gain = |part: &[Metrics]| part.iter().map(|line| line["reflection/gain"]).sum::<f64>() / 5.0;
-    assert!(gain(&metrics[25..]) > gain(&metrics[..5]) + 0.2);
+    let [first, last] = [&metrics[..5], &metrics[25..]].map(|part| mean(part, "reflection/gain"));
+    assert!(last > first + 0.2);
 }
 
 /// A batch's loss handed over in parts: the place of the part's first sequence is added to each index.
@@ -230,8 +225,8 @@ impl TokenLoss for FromPlace<'_> {
 }
 
 #[test]
-fn cutting_the_batch_into_parts_changes_nothing() {
-    let step = |part_size: usize| {
+fn splitting_the_batch_changes_nothing() {
+    let [whole, single, parts] = [100, 1, 5].map(|part_size| {
         let mut engine = engine();
         let samples = samples(&mut engine, CorrectionTraining::Internalize);
         let loss = PolicyLoss::new(samples.iter().collect(), config().loss());
@@ -251,8 +246,7 @@ fn cutting_the_batch_into_parts_changes_nothing() {
         };
         engine.optim_step(&optimizer).unwrap();
         (engine.state(), (total * 1e9).round())
-    };
-    let whole = step(100);
-    assert_eq!(step(1), whole);
-    assert_eq!(step(5), whole);
+    });
+    assert_eq!(single, whole);
+    assert_eq!(parts, whole);
 }

@@ -1,4 +1,4 @@
-//! Runs that are stopped or killed, and gone on with.
+//! Runs that are stopped or killed, and resumed.
 
 use std::sync::atomic::Ordering;
 
@@ -52,7 +52,7 @@ fn config() -> GrpoConfig {
     }
 }
 
-fn undisturbed() -> Remains {
+fn uninterrupted() -> Remains {
     let folder = tempfile::tempdir().unwrap();
     let mut engine = engine();
     train(&mut engine, &config(), &rollout_config(), folder.path(), &mut Silent).unwrap();
@@ -68,8 +68,8 @@ fn resumed(folder: &Path) -> Remains {
 
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_does_not() {
-    let expected = undisturbed();
-    assert_eq!(undisturbed(), expected);
+    let expected = uninterrupted();
+    assert_eq!(uninterrupted(), expected);
     let mut other = engine();
     let folder = tempfile::tempdir().unwrap();
     let config = GrpoConfig { seed: 1, ..config() };
@@ -79,7 +79,7 @@ fn the_same_seed_gives_the_same_run_and_another_does_not() {
 
 #[test]
 fn interrupted_after_any_step_it_ends_in_the_same_bytes() {
-    let expected = undisturbed();
+    let expected = uninterrupted();
     for step in 1..3 {
         let folder = tempfile::tempdir().unwrap();
         let mut stopping = StopsAfter(step);
@@ -98,7 +98,7 @@ fn interrupted_after_any_step_it_ends_in_the_same_bytes() {
 
 #[test]
 fn killed_before_any_verb_it_ends_in_the_same_bytes() {
-    let expected = undisturbed();
+    let expected = uninterrupted();
     let mut verbs = 0;
     loop {
         let folder = tempfile::tempdir().unwrap();
@@ -126,15 +126,17 @@ impl Judge for Budgeted {
 
     fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
         let left = self.0.load(Ordering::SeqCst).checked_sub(responses.len());
-        let spent = || ChatError::Budget("max_cost of 1 is spent".to_owned());
-        self.0.store(left.ok_or_else(spent)?, Ordering::SeqCst);
+        let Some(left) = left else {
+            return Err(ChatError::Budget("max_cost of 1 is spent".to_owned()));
+        };
+        self.0.store(left, Ordering::SeqCst);
         WordJudge.judge(responses)
     }
 }
 
 #[test]
 fn a_judge_that_must_stop_leaves_the_last_step_saved_and_the_run_ends_in_the_same_bytes() {
-    let expected = undisturbed();
+    let expected = uninterrupted();
     for verdicts in [0, 20, 45, 60] {
         let folder = tempfile::tempdir().unwrap();
         let judge = Budgeted(verdicts.into());

@@ -44,13 +44,13 @@ fn rollout_config() -> RolloutConfig {
     }
 }
 
-/// A model that mostly answers unsafely, and corrects itself when told.
+/// A model that mostly answers unsafely, and corrects itself in reflection.
 fn engine() -> FakeEngine {
     let correction = format!("i overlooked it {SAFE}");
     scripted::engine(&[(UNSAFE, 0.8), (SAFE, 0.2)], &[(&correction, 0.7), (UNSAFE, 0.3)])
 }
 
-/// A run in a folder, begun or gone on with.
+/// A run in a folder, started or resumed.
 fn train(
     engine: &mut dyn Engine,
     config: &GrpoConfig,
@@ -100,6 +100,10 @@ fn failure(engine: &mut dyn Engine, config: &GrpoConfig, rollout: &RolloutConfig
         .to_string()
 }
 
+fn mean(part: &[Metrics], name: &str) -> f64 {
+    part.iter().map(|line| line[name]).sum::<f64>() / part.len() as f64
+}
+
 /// How likely the model is to give a response to a prompt.
 fn probability(engine: &mut FakeEngine, id: &str, response: &str) -> f64 {
     let reply = Reply::Text(response.into());
@@ -125,8 +129,7 @@ fn rewards_rise_and_benign_prompts_are_not_refused() {
         ..config()
     };
     let (metrics, _) = trained(&mut engine, &config, &rollout_config());
-    let mean = |part: &[Metrics]| part.iter().map(|line| line["reward"]).sum::<f64>() / part.len() as f64;
-    let (first, last) = (mean(&metrics[..5]), mean(&metrics[35..]));
+    let [first, last] = [&metrics[..5], &metrics[35..]].map(|part| mean(part, "reward"));
     assert!(last > first + 0.3, "expected a rise, got {first} to {last}");
     assert!(probability(&mut engine, "hazard-0", SAFE) > 0.9);
     assert!(probability(&mut engine, "benign-0", SAFE) < 0.2);
@@ -179,7 +182,7 @@ fn the_metrics_have_their_names() {
 }
 
 #[test]
-fn groups_that_teach_nothing_are_drawn_again_up_to_the_cap() {
+fn groups_that_teach_nothing_are_replaced_up_to_the_limit() {
     let mut engine = scripted::engine(&[(SAFE, 1.0)], &[]);
     let before = engine.state();
     for max_refills in [0, 2] {
@@ -248,7 +251,7 @@ fn unscored_members_are_not_trained_and_never_count() {
         .filter(|group| group.iter().any(|record| record.advantage.is_some()))
     {
         let sum: f64 = group.iter().filter_map(|record| record.advantage).sum();
-        assert!(sum.abs() < 1e-9, "advantages are centred on the scored members alone");
+        assert!(sum.abs() < 1e-9, "advantages are centered on the scored members alone");
     }
 }
 
@@ -308,7 +311,7 @@ fn a_sampler_that_is_not_the_policy_ends_the_run() {
 }
 
 #[test]
-fn a_bent_sampler_has_its_old_logprobs_computed_anew() {
+fn a_tempered_sampler_has_its_old_logprobs_recomputed() {
     let rollout = RolloutConfig {
         temperature: 0.7,
         top_p: 0.95,
@@ -344,7 +347,7 @@ fn inner_epochs_leave_the_first_ratio_alone_and_meet_the_clip() {
 }
 
 #[test]
-fn cut_off_responses_can_be_left_out() {
+fn truncated_responses_can_be_left_out() {
     let rollout = RolloutConfig {
         max_completion_length: 7,
         reflect: false,
@@ -372,11 +375,11 @@ fn cut_off_responses_can_be_left_out() {
 
 #[test]
 fn bad_settings_are_refused_by_key() {
-    let message = |change: fn(&mut GrpoConfig)| {
+    fn message(change: fn(&mut GrpoConfig)) -> String {
         let mut config = config();
         change(&mut config);
         failure(&mut engine(), &config, &rollout_config())
-    };
+    }
     insta::assert_snapshot!(message(|config| config.prompts_per_step = 0), @"`grpo.prompts_per_step`: expected a whole number of at least 1, got 0");
     insta::assert_snapshot!(message(|config| config.learning_rate = 0.0), @"`grpo.learning_rate`: expected a number above 0, got 0");
     insta::assert_snapshot!(message(|config| config.beta = -0.1), @"`grpo.beta`: expected a number of at least 0, got -0.1");

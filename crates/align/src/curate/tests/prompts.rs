@@ -30,7 +30,7 @@ fn a_pool_with_an_id_that_stands_twice_is_refused_before_anything_is_sampled() {
         .unwrap_err()
         .to_string()
         .replace(&file.display().to_string(), "POOL");
-    insta::assert_snapshot!(message, @"POOL:13: id `h9` stands already on line 10: expected unique ids");
+    insta::assert_snapshot!(message, @"POOL:13: id `h9` already occurs on line 10: expected unique ids");
     assert_eq!(engine.requests, 0);
 }
 

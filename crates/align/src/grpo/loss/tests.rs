@@ -89,12 +89,12 @@ fn gradients_are_finite_differences_in_every_branch() {
     for (row, values) in logprobs.iter().enumerate() {
         let gradient = loss.evaluate(row, &scores(values)).gradient;
         for (place, got) in gradient.iter().enumerate() {
-            let moved = |by: f64| {
+            let [above, below] = [1e-6, -1e-6].map(|by| {
                 let mut moved = logprobs.clone();
                 moved[row][place] += by;
                 plain_loss(&samples, &moved)
-            };
-            let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+            });
+            let slope = (above - below) / 2e-6;
             let close = (slope - f64::from(*got)).abs() < 1e-5 * slope.abs().max(1.0);
             assert!(close, "member {row}, token {place}: expected {slope}, got {got}");
         }
@@ -103,7 +103,9 @@ fn gradients_are_finite_differences_in_every_branch() {
 
 #[test]
 fn clips_stop_the_gradient_where_they_should() {
-    let gradient = |ratio: f64, advantage: f64| clipped_term(ratio.ln(), 0.0, advantage, &CONFIG).gradient;
+    fn gradient(ratio: f64, advantage: f64) -> f64 {
+        clipped_term(ratio.ln(), 0.0, advantage, &CONFIG).gradient
+    }
     // A good token that is already likelier, a bad one that is already rarer, a bad one beyond the dual clip.
     assert_eq!(gradient(1.31, 1.0), 0.0);
     assert_eq!(gradient(0.79, -1.0), 0.0);
@@ -116,42 +118,28 @@ fn clips_stop_the_gradient_where_they_should() {
 }
 
 #[test]
-fn the_divergence_is_zero_at_the_reference_and_cut_far_from_it() {
-    assert_eq!(
-        kl_term(-1.0, -1.0),
-        Term {
-            loss: 0.0,
-            gradient: 0.0
-        }
-    );
-    assert_eq!(
-        kl_term(-30.0, -0.1),
-        Term {
-            loss: 10.0,
-            gradient: 0.0
-        }
-    );
-    assert_eq!(
-        kl_term(-0.1, -30.0),
-        Term {
-            loss: 10.0,
-            gradient: 0.0
-        }
-    );
+fn the_divergence_is_zero_at_the_reference_and_clamped_far_from_it() {
+    for (logprob, reference, loss) in [(-1.0, -1.0, 0.0), (-30.0, -0.1, 10.0), (-0.1, -30.0, 10.0)] {
+        assert_eq!(kl_term(logprob, reference), Term { loss, gradient: 0.0 });
+    }
     assert!(kl_term(-1.0, -1.5).loss > 0.0 && kl_term(-1.0, -0.5).loss > 0.0);
 }
 
 #[test]
 fn shaping_pulls_most_at_unlikely_tokens() {
-    let pull = |probability: f64| shaped_term(probability.ln(), 1.0, 0.1).gradient.abs() / probability;
-    assert!(pull(0.01) > pull(0.1) && pull(0.1) > pull(0.9));
+    let [unlikely, possible, likely] =
+        [0.01_f64, 0.1, 0.9].map(|probability| shaped_term(probability.ln(), 1.0, 0.1).gradient.abs() / probability);
+    assert!(unlikely > possible && possible > likely);
 }
 
 #[test]
 fn where_the_clip_binds_depends_on_the_sign() {
-    let region = |ratio: f64, advantage: f64| clip_region(ratio.ln(), 0.0, advantage, &CONFIG);
-    assert_eq!(region(0.7, -1.0), ClipRegion::Low);
-    assert_eq!(region(0.7, 1.0), ClipRegion::Free);
-    assert_eq!(region(1.4, 1.0), ClipRegion::High);
-    assert_eq!(region(1.4, -1.0), ClipRegion::Free);
+    for (ratio, advantage, region) in [
+        (0.7_f64, -1.0, ClipRegion::Low),
+        (0.7, 1.0, ClipRegion::Free),
+        (1.4, 1.0, ClipRegion::High),
+        (1.4, -1.0, ClipRegion::Free),
+    ] {
+        assert_eq!(clip_region(ratio.ln(), 0.0, advantage, &CONFIG), region);
+    }
 }
