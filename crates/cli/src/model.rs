@@ -148,7 +148,7 @@ pub fn open_with(
     Ok(LocalEngine::open(EngineOptions {
         base_model: name.to_string_lossy().into_owned(),
         weight_type: table.dtype,
-        picture_limits: table.picture_limits(),
+        image_limits: table.picture_limits(),
         adapter,
         trainable,
         seed,

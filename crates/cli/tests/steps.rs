@@ -124,6 +124,6 @@ fn a_model_that_would_lose_its_adapter_is_not_trained() {
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()
     };
-    insta::assert_snapshot!(refused(&[]), @"error: `train.type`: expected `lora`, since beneath weights that are trained `model.adapter` would be lost, got `full`");
+    insta::assert_snapshot!(refused(&[]), @"error: `train.type`: expected `lora`, since full training would lose `model.adapter`, got `full`");
     insta::assert_snapshot!(refused(&["train.type=lora", "train.r=16"]), @"error: `train.r`: expected 4, as the adapter has, got 16");
 }

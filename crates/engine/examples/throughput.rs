@@ -3,8 +3,9 @@
 //!
 //!     cargo run --release --example throughput -- MODEL_DIR LABELS.jsonl
 //!
-//! Tokens are counted as the model computes them: prompts with expanded images and replies in training, drawn tokens in
-//! sampling. A training step reads its pictures from disk, encodes them, goes forward and backward and steps AdamW.
+//! Tokens are counted as the model computes them: prompts with expanded images and replies in training, sampled tokens
+//! in sampling. A training step reads its images from disk, encodes them, runs a forward and a backward pass and a step
+//! of AdamW.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ fn training(model: &Path, items: &[Item]) -> Result<(f64, f64, Vec<f64>), Box<dy
     Ok((median(seconds.split_off(WARM_UP_STEPS)), mean_tokens, losses))
 }
 
-/// Drawn tokens a second: the median of some rounds over new prompts, after a first to warm up.
+/// Sampled tokens a second: the median of some rounds over new prompts, after a first to warm up.
 fn sampling(model: &Path, items: &[Item], prompts: usize, group: usize) -> Result<f64, Box<dyn Error>> {
     let mut engine = open(model, Trainable::Frozen)?;
     let params = SamplingParams {

@@ -1,7 +1,8 @@
-//! What training will take, from a model's shape and the samples' lengths alone: parameters, memory, arithmetic.
+//! Estimates of what training takes, from a model's configuration and the samples' lengths alone: parameters, memory,
+//! operations.
 //!
-//! The counts follow what the passes of `vlm` keep, in f32. Norms, softmax, decoding of pictures and files are left out
-//! of the arithmetic, so that the time that follows from it is a lower bound.
+//! The counts follow the passes of `vlm`, in f32. Norms, softmax, decoding of images and files are left out of the
+//! operations, so that the time that follows from them is a lower bound.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,9 +14,9 @@ use vlm::model::{VOCABULARY_CHUNK, Vlm};
 use vlm::parameter::{ParameterGroup, Parameters};
 use vlm::weights::WeightType;
 
-use crate::engine_error;
+use crate::errors::engine_error;
+use crate::job_queue::PENDING_RESULTS;
 use crate::options::Trainable;
-use crate::schedule::RESULTS_WAITING;
 
 const BYTES: u64 = size_of::<f32>() as u64;
 /// Of a weight in f16 or bf16.
@@ -39,33 +40,33 @@ pub struct ModelSizes {
     bytes_per_weight: u64,
 }
 
-/// What passes need beside the weights, in bytes.
+/// Memory of training, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// The weights, in their own type.
     pub weights: u64,
     /// Copies in f32 of weights in f16 or bf16 that are trained.
     pub masters: u64,
-    /// Gradients: those held, and those that each part of a batch in work adds.
+    /// Gradients: their sum, and those of each micro-batch in progress.
     pub gradients: u64,
     /// Both moments of AdamW.
     pub moments: u64,
-    /// Activations with every layer's kept.
+    /// Activations where every layer's are kept.
     pub activations: u64,
-    /// Activations with layers recomputed.
+    /// Activations where layers are recomputed.
     pub recomputed: u64,
 }
 
-/// The tokens of some passes.
+/// Numbers of tokens in some passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Load {
     /// All tokens.
     pub tokens: f64,
-    /// Those of pictures.
+    /// Those of images.
     pub image_tokens: f64,
     /// Those that are scored.
     pub reply_tokens: f64,
-    /// Tokens that each sees, summed over all: about half of each sequence's length squared.
+    /// Pairs of a token and one that it attends to: about half of each sequence's length squared.
     pub pairs: f64,
 }
 
@@ -87,14 +88,16 @@ impl ModelSizes {
             *all += count;
             *of_trained += if trained.contains(&parameter.group()) { count } else { 0 };
         });
-        let of = |group: ParameterGroup| groups.get(group.name()).map_or(0, |[all, _]| *all);
+        use ParameterGroup::{Adapter, Language, Projector, Vision};
+        let [language, adapter, vision, projector] =
+            [Language, Adapter, Vision, Projector].map(|group| groups.get(group.name()).map_or(0, |[all, _]| *all));
         let embedding = (config.text.vocab_size * config.text.hidden_size) as u64;
         let embeddings = if config.text.tie_word_embeddings { 1 } else { 2 };
         Ok(Self {
-            decoder: of(ParameterGroup::Language).saturating_sub(embeddings * embedding) + of(ParameterGroup::Adapter),
+            decoder: language.saturating_sub(embeddings * embedding) + adapter,
             head: embedding,
-            vision: of(ParameterGroup::Vision),
-            projector: of(ParameterGroup::Projector),
+            vision,
+            projector,
             groups,
             text: config.text.clone(),
             tokens_per_patch: 1.0 / (config.merge_size * config.merge_size) as f64,
@@ -116,17 +119,19 @@ impl ModelSizes {
         self.groups.get(group.name()).is_some_and(|[_, trained]| *trained > 0)
     }
 
-    /// The memory of a step whose parts hold at most `part` tokens, `n_parts` of them in work at once.
-    pub fn memory(&self, part: Load, n_parts: usize) -> Memory {
+    /// The memory of a step whose micro-batches hold at most `largest` tokens, `n_concurrent` of them in progress.
+    pub fn memory(&self, largest: Load, n_concurrent: usize) -> Memory {
         let text = &self.text;
         let (d, inner) = (text.hidden_size as f64, text.intermediate_size as f64);
         let kv = (text.num_key_value_heads * text.head_dim()) as f64;
         // Residual stream twice, both norms' outputs, queries, attention's output in two layouts; keys, values in two
         // layouts; gate, up and their product.
-        let kept_of_layer = part.tokens * (7.0 * d + 3.0 * kv + 3.0 * inner);
+        let kept_of_layer = largest.tokens * (7.0 * d + 3.0 * kv + 3.0 * inner);
         let layers = text.num_hidden_layers as f64;
-        let logits = part.reply_tokens * text.vocab_size.min(VOCABULARY_CHUNK) as f64;
-        let bytes = |numbers: f64| (numbers * n_parts as f64) as u64 * BYTES;
+        let logits = largest.reply_tokens * text.vocab_size.min(VOCABULARY_CHUNK) as f64;
+        let kept = layers * kept_of_layer + logits;
+        let recomputed = layers * largest.tokens * d + 2.0 * kept_of_layer + logits;
+        let [activations, recomputed] = [kept, recomputed].map(|values| (values * n_concurrent as f64) as u64 * BYTES);
         let adapter = self
             .groups
             .get(ParameterGroup::Adapter.name())
@@ -139,10 +144,10 @@ impl ModelSizes {
         Memory {
             weights: (self.total() - adapter) * self.bytes_per_weight + adapter * BYTES,
             masters: halves_trained * BYTES,
-            gradients: self.trained() * BYTES * (1 + sets_in_work(n_parts)),
+            gradients: self.trained() * BYTES * (1 + concurrent_gradients(n_concurrent)),
             moments: 2 * self.trained() * BYTES,
-            activations: bytes(layers * kept_of_layer + logits),
-            recomputed: bytes(layers * part.tokens * d + 2.0 * kept_of_layer + logits),
+            activations,
+            recomputed,
         }
     }
 
@@ -151,40 +156,41 @@ impl ModelSizes {
         self.bytes_per_weight
     }
 
-    /// Bytes of the keys and values of so many tokens, which sampling remembers.
-    pub fn remembered(&self, tokens: usize) -> u64 {
+    /// Bytes of the KV cache of so many tokens.
+    pub fn kv_cache(&self, tokens: usize) -> u64 {
         let kv = self.text.num_key_value_heads * self.text.head_dim();
         (2 * tokens * kv * self.text.num_hidden_layers) as u64 * BYTES
     }
 
     /// Floating-point operations of a forward pass through the language model.
     pub fn forward(&self, load: Load) -> f64 {
-        // Scores and mixtures: two products of a head's width for each pair, in all heads.
+        // Scores and weighted values: two products of a head's width for each pair, in all heads.
         let attention = 2.0 * PER_WEIGHT * load.pairs * (self.text.hidden_size * self.text.num_hidden_layers) as f64;
         PER_WEIGHT * (load.tokens * self.decoder as f64 + load.reply_tokens * self.head as f64) + attention
     }
 
-    /// Floating-point operations of sending pictures through the vision tower and the projector once.
-    pub fn see(&self, image_tokens: f64) -> f64 {
-        self.see_times(image_tokens, 1.0, 1.0)
+    /// Floating-point operations of encoding and projecting images once.
+    pub fn encode_images(&self, image_tokens: f64) -> f64 {
+        self.image_passes(image_tokens, 1.0, 1.0)
     }
 
-    fn see_times(&self, image_tokens: f64, through_tower: f64, through_projector: f64) -> f64 {
-        let tower = through_tower * self.vision as f64 / self.tokens_per_patch;
-        PER_WEIGHT * image_tokens * (tower + through_projector * self.projector as f64)
+    fn image_passes(&self, image_tokens: f64, of_tower: f64, of_projector: f64) -> f64 {
+        let tower = of_tower * self.vision as f64 / self.tokens_per_patch;
+        PER_WEIGHT * image_tokens * (tower + of_projector * self.projector as f64)
     }
 
-    /// Floating-point operations of a forward and backward pass; pictures count where they go through what is trained.
+    /// Floating-point operations of a forward and backward pass; images count in the parts of the model that are trained
+    /// or come after such a part.
     pub fn train(&self, load: Load, recompute: bool) -> f64 {
-        // Back through a layer takes as much as forward for what comes in, and again for its weights where they are
-        // trained.
+        // The backward pass of a layer takes as much as its forward pass for the gradient of its inputs, and again for
+        // that of its weights where they are trained.
         let weights = if self.trains(ParameterGroup::Language) {
             1.0
         } else {
             0.0
         };
         let passes = 2.0 + weights + if recompute { 1.0 } else { 0.0 };
-        let (through_tower, through_projector) = match (
+        let (of_tower, of_projector) = match (
             self.trains(ParameterGroup::Vision),
             self.trains(ParameterGroup::Projector),
         ) {
@@ -192,11 +198,11 @@ impl ModelSizes {
             (false, true) => (0.0, 3.0),
             (false, false) => (0.0, 0.0),
         };
-        passes * self.forward(load) + self.see_times(load.image_tokens, through_tower, through_projector)
+        passes * self.forward(load) + self.image_passes(load.image_tokens, of_tower, of_projector)
     }
 
-    /// Whether pictures go through the vision tower once for all epochs.
-    pub fn keeps_pictures(&self) -> bool {
+    /// Whether images go through the vision tower once for all epochs.
+    pub fn caches_image_features(&self) -> bool {
         !self.trains(ParameterGroup::Vision)
     }
 }
@@ -213,7 +219,7 @@ impl Load {
         }
     }
 
-    /// The sequences of two loads.
+    /// The sum of two loads.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -224,7 +230,7 @@ impl Load {
         }
     }
 
-    /// As many sequences `factor` times.
+    /// The load, `factor` times.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         Self {
@@ -236,10 +242,10 @@ impl Load {
     }
 }
 
-/// How many parts' gradients there are at once, beside their sum.
-fn sets_in_work(n_parts: usize) -> u64 {
-    let waiting = if n_parts > 1 { RESULTS_WAITING } else { 0 };
-    (n_parts + waiting) as u64
+/// How many micro-batches' gradients are in memory, beside their sum.
+fn concurrent_gradients(n_concurrent: usize) -> u64 {
+    let pending = if n_concurrent > 1 { PENDING_RESULTS } else { 0 };
+    (n_concurrent + pending) as u64
 }
 
 fn bytes_per_weight(config: &Config, weight_type: WeightType) -> u64 {
@@ -254,17 +260,21 @@ fn bytes_per_weight(config: &Config, weight_type: WeightType) -> u64 {
     }
 }
 
-/// Floating-point operations a second of this device's matrix products, measured for about half a second.
-pub fn measured_rate(device: &Device) -> f64 {
+/// Floating-point operations a second of matrix products on this device, measured for about half a second.
+pub fn measured_flops(device: &Device) -> f64 {
     const SIDE: usize = 768;
     const SECONDS: f64 = 0.5;
     let matrix = Tensor::<2>::ones([SIDE, SIDE], device) * 1e-3;
-    let product = || matrix.clone().matmul(matrix.clone()).sum().into_scalar::<f32>();
-    product();
+    multiply(&matrix);
     let (began, mut count) = (Instant::now(), 0_u32);
     while began.elapsed().as_secs_f64() < SECONDS {
-        product();
+        multiply(&matrix);
         count += 1;
     }
     PER_WEIGHT * (SIDE as f64).powi(3) * f64::from(count) / began.elapsed().as_secs_f64()
+}
+
+/// Multiplies a matrix by itself and waits for the result.
+fn multiply(matrix: &Tensor<2>) -> f32 {
+    matrix.clone().matmul(matrix.clone()).sum().into_scalar::<f32>()
 }

@@ -1,7 +1,7 @@
-//! Picture features on disk: one file for each picture, found again by what it was made of.
+//! Image features on disk: one file for each image, found by a hash of all that determines it.
 //!
-//! A file's name is a hash of the picture's bytes, the image settings, and the weights that it went through, so that
-//! nothing stale is ever found, whichever model or run asks.
+//! A file's name is a hash of the image's bytes, the image settings, and the weights that it went through, so that
+//! nothing stale is ever found, whichever model or run reads.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +14,8 @@ use vlm::parameter::{ParameterGroup, Parameters};
 use vlm::processor::Processor;
 use vlm::tensor_file::{NamedTensor, TensorFile, write_tensors};
 
-use crate::engine_error;
-use crate::features::Stage;
+use crate::errors::engine_error;
+use crate::image_features::Stage;
 use crate::options::FeatureFolder;
 
 const TENSOR: &str = "features";
@@ -24,14 +24,14 @@ const TENSOR: &str = "features";
 #[derive(Debug)]
 pub struct FeatureStore {
     folder: FeatureFolder,
-    // Of all files in it; other runs' additions are not seen.
+    // Size of all files in it; other runs' additions are not counted.
     bytes: AtomicU64,
-    // Of the model that the features are made by.
+    // Hash of the model that makes the features.
     model: [u8; 32],
 }
 
 impl FeatureStore {
-    /// Opens a folder, which is made where it does not exist, for one model's features of a stage.
+    /// Opens a folder for one model's features of a stage; creates it where it does not exist.
     ///
     /// Errors: `Io` naming the folder.
     pub fn open(folder: &FeatureFolder, model: &Vlm, processor: &Processor, stage: Stage) -> Result<Self, EngineError> {
@@ -47,11 +47,11 @@ impl FeatureStore {
         })
     }
 
-    /// A picture's features, `[m, d]`; none where they are not there or the file is damaged.
+    /// An image's features, `[m, d]`; none where there is no file or it is damaged.
     ///
-    /// Errors: `Io` naming the picture.
-    pub fn read(&self, picture: &Path, device: &Device) -> Result<Option<Tensor<2>>, EngineError> {
-        let path = self.path_of(picture)?;
+    /// Errors: `Io` naming the image.
+    pub fn read(&self, image: &Path, device: &Device) -> Result<Option<Tensor<2>>, EngineError> {
+        let path = self.path_of(image)?;
         let Ok(file) = TensorFile::open(&path) else {
             return Ok(None);
         };
@@ -62,32 +62,32 @@ impl FeatureStore {
         })
     }
 
-    /// Keeps a picture's features while there is room. The file appears whole or not at all.
+    /// Writes an image's features within the folder's limit. The file appears whole or not at all.
     ///
     /// Errors: `Io` or `Model` naming the file.
-    pub fn write(&self, picture: &Path, features: &Tensor<2>) -> Result<(), EngineError> {
+    pub fn write(&self, image: &Path, features: &Tensor<2>) -> Result<(), EngineError> {
         let size = (features.dims().iter().product::<usize>() * size_of::<f32>()) as u64;
         if self.bytes.fetch_add(size, Ordering::Relaxed) + size > self.folder.max_bytes {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
             return Ok(());
         }
         let features = NamedTensor::new(TENSOR, features.clone());
-        write_tensors(&self.path_of(picture)?, &[features]).map_err(engine_error)
+        write_tensors(&self.path_of(image)?, &[features]).map_err(engine_error)
     }
 
-    fn path_of(&self, picture: &Path) -> Result<PathBuf, EngineError> {
+    fn path_of(&self, image: &Path) -> Result<PathBuf, EngineError> {
         let mut hash = Sha256::new();
         hash.update(self.model);
-        hash.update(fs_err::read(picture)?);
-        let name: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        hash.update(fs_err::read(image)?);
+        let name = hex::encode(hash.finalize());
         Ok(self.folder.path.join(name + ".safetensors"))
     }
 }
 
 fn hash_of_model(model: &Vlm, processor: &Processor, stage: Stage) -> [u8; 32] {
     let groups: &[ParameterGroup] = match stage {
-        Stage::Seen => &[ParameterGroup::Vision],
-        Stage::Projected => &[ParameterGroup::Vision, ParameterGroup::Projector],
+        Stage::VisionTower => &[ParameterGroup::Vision],
+        Stage::Projector => &[ParameterGroup::Vision, ParameterGroup::Projector],
     };
     let mut hash = Sha256::new();
     hash.update(format!("{stage:?}"));

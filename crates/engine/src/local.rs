@@ -16,29 +16,31 @@ use vlm::parameter::ParameterGroup;
 use vlm::processor::Processor;
 use vlm::training::{NamedValues, sum_gradients};
 
-use crate::admission::open_processor;
+use crate::errors::{engine_error, folder_error, item_error};
+use crate::feature_cache::FeatureCache;
 use crate::feature_store::FeatureStore;
-use crate::features::{FeatureCache, Stage};
-use crate::inputs::Prepared;
+use crate::image_features::Stage;
+use crate::inspector::open_processor;
+use crate::job_queue::{concurrent_micro_batches, run_in_order, thread_pools};
+use crate::micro_batches::{micro_batches, packed_rows};
 use crate::options::EngineOptions;
-use crate::passes::{MicroBatch, Part, Pictures, backward, forward, picture_rows, reply_scores};
+use crate::passes::{Images, MicroBatch, backward, forward, image_embeddings, reply_scores};
+use crate::prepared::Prepared;
 use crate::prompt_groups::by_prompt;
-use crate::schedule::{in_order, micro_batches, packs, parts_at_once};
-use crate::{engine_error, folder_error, of_item};
 
-/// A model of `vlm`, with what training it needs.
+/// A model of `vlm`, and the state of its training.
 pub struct LocalEngine {
     pub(crate) options: EngineOptions,
     pub(crate) model: Vlm,
-    /// The weights as training began. A copy of handles: it costs memory only where weights have changed since.
+    /// The weights at the start of training. A copy of handles: it costs memory only where weights have changed since.
     reference: Vlm,
     pub(crate) processor: Processor,
     pub(crate) lora: Option<LoraConfig>,
     pub(crate) optimizer: vlm::optim::AdamW,
     groups: Vec<ParameterGroup>,
     gradients: NamedValues,
-    /// Sequences whose gradients are held; numbers those that come, so that what is dropped of each follows from its
-    /// place in the optimizer step, however the step is cut.
+    /// Sequences whose gradients are held. It numbers further ones, so that each one's dropout follows from its place in
+    /// the optimizer step, however the step is cut.
     n_sequences: usize,
     features: FeatureCache,
     pools: Vec<rayon::ThreadPool>,
@@ -47,14 +49,14 @@ pub struct LocalEngine {
 impl LocalEngine {
     /// Opens a model folder, and the adapter on it if one is given.
     ///
-    /// Errors: `Model`, naming file and key; `Io` where a folder for picture features cannot be used.
+    /// Errors: `Model`, naming file and key; `Io` where a folder for image features cannot be used.
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
-        let processor = open_processor(&options.model, &options.picture_limits)?;
+        let processor = open_processor(&options.model, &options.image_limits)?;
         let mut model = Vlm::load_as(&options.model, options.weight_type, &options.device).map_err(folder_error)?;
         let mut lora = None;
         if let Some(adapter) = &options.adapter {
             let loaded = model.load_adapter(adapter).map_err(folder_error)?;
-            let dropout = options.trainable.lora().map_or(loaded.dropout, |asked| asked.dropout);
+            let dropout = options.trainable.lora().map_or(loaded.dropout, |chosen| chosen.dropout);
             lora = Some(LoraConfig { dropout, ..loaded });
         } else if let Some(fresh) = options.trainable.lora() {
             model.attach_lora(&fresh, options.seed).map_err(engine_error)?;
@@ -62,28 +64,28 @@ impl LocalEngine {
         }
         let mut reference = model.clone();
         if options.adapter.is_none() {
-            // A fresh adapter changes nothing yet. One that is trained further does: the policy began with it on.
+            // A fresh adapter changes nothing yet. One that is trained further is part of the reference.
             reference.detach_lora();
         }
-        let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();
-        let pools = (0..options.workers.max(1)).map(pool).collect::<Result<_, _>>();
         let groups = options.trainable.groups();
         let stage = if groups.contains(&ParameterGroup::Projector) {
-            Stage::Seen
+            Stage::VisionTower
         } else {
-            Stage::Projected
+            Stage::Projector
         };
-        let mut features = FeatureCache::new(stage);
-        if let (Some(folder), false) = (&options.feature_folder, groups.contains(&ParameterGroup::Vision)) {
-            features.keep_in(FeatureStore::open(folder, &model, &processor, stage)?);
-        }
+        let store = match &options.feature_folder {
+            Some(folder) if !groups.contains(&ParameterGroup::Vision) => {
+                Some(FeatureStore::open(folder, &model, &processor, stage)?)
+            }
+            _ => None,
+        };
         Ok(Self {
             groups,
-            pools: pools.map_err(|error| EngineError::Model(format!("no threads to work on: {error}")))?,
+            pools: thread_pools(options.workers.max(1))?,
             optimizer: vlm::optim::AdamW::new(),
             gradients: NamedValues::new(),
             n_sequences: 0,
-            features,
+            features: FeatureCache::new(stage, store),
             options,
             model,
             reference,
@@ -92,7 +94,7 @@ impl LocalEngine {
         })
     }
 
-    /// The model, its adapter on it, and its processor: for a server, which samples on its own.
+    /// The model with its adapter, and its processor: for a server, which samples by itself.
     pub fn into_parts(self) -> (Vlm, Processor) {
         (self.model, self.processor)
     }
@@ -103,13 +105,13 @@ impl LocalEngine {
         self.lora = None;
     }
 
-    /// Whether pictures must go through the vision tower anew each time.
+    /// Whether images must go through the vision tower each time.
     fn trains_vision(&self) -> bool {
         self.groups.contains(&ParameterGroup::Vision)
     }
 
-    /// The pictures of sequences as far as they have gone through what is frozen.
-    fn known_pictures(&mut self, prepared: &[Prepared]) -> Result<Pictures<'static>, EngineError> {
+    /// The images of sequences, sent through the frozen parts of the model.
+    fn frozen_features(&mut self, prepared: &[Prepared]) -> Result<Images<'static>, EngineError> {
         let files: Vec<&Path> = prepared
             .iter()
             .flat_map(|one| &one.images)
@@ -124,8 +126,8 @@ impl LocalEngine {
             .features
             .features(&self.model, &self.processor, &self.pools, &files, limit)?;
         Ok(match self.features.stage() {
-            Stage::Seen => Pictures::Seen(features),
-            Stage::Projected => Pictures::Known(features),
+            Stage::VisionTower => Images::Features(features),
+            Stage::Projector => Images::Projected(features),
         })
     }
 
@@ -136,16 +138,22 @@ impl LocalEngine {
             .collect()
     }
 
-    /// What goes through the model together: groups of sequences that reply to one prompt.
+    /// Micro-batches, each of groups of sequences that reply to one prompt.
     fn micro_batches(&self, prepared: &[Prepared]) -> Vec<Vec<Vec<usize>>> {
         let limit = self.options.micro_batch_tokens;
-        // What is dropped differs from sequence to sequence, in their prompts too.
+        // Dropout differs from sequence to sequence, in their prompts too.
         let shared_limit = if self.lora_dropout() > 0.0 { 0 } else { limit };
         let groups = by_prompt(prepared, self.model.config(), shared_limit);
         let lengths: Vec<usize> = groups.iter().map(|group| group.n_tokens).collect();
-        let cut = if self.options.packing { packs } else { micro_batches };
-        let of_part = |part: Vec<usize>| part.into_iter().map(|index| groups[index].members.clone()).collect();
-        cut(&lengths, limit).into_iter().map(of_part).collect()
+        let cut = if self.options.packing {
+            packed_rows
+        } else {
+            micro_batches
+        };
+        cut(&lengths, limit)
+            .into_iter()
+            .map(|indexes| indexes.into_iter().map(|index| groups[index].members.clone()).collect())
+            .collect()
     }
 
     fn lora_dropout(&self) -> f64 {
@@ -155,33 +163,32 @@ impl LocalEngine {
     pub(crate) fn score_all(
         &mut self,
         prepared: &[Prepared],
-        policy: Weights,
+        weights: Weights,
     ) -> Result<Vec<TokenScores>, EngineError> {
-        let known = match policy {
-            // The reference sees with its own eyes where those of the policy change.
+        let frozen = match weights {
+            // Where the policy's vision tower changes, the reference has its own.
             Weights::Reference if self.trains_vision() => None,
-            Weights::Reference | Weights::Current => Some(self.known_pictures(prepared)?),
+            Weights::Reference | Weights::Current => Some(self.frozen_features(prepared)?),
         };
-        let pictures = known.unwrap_or(Pictures::Encode(&self.processor));
-        let model = match policy {
+        let images = frozen.unwrap_or(Images::Files(&self.processor));
+        let model = match weights {
             Weights::Current => &self.model,
             Weights::Reference => &self.reference,
         };
         let jobs = self.micro_batches(prepared);
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
-        let work = |groups: &Vec<Vec<usize>>| {
-            let part = MicroBatch::new(groups, prepared);
-            let batch = part.batch(model, self.options.packing)?;
-            let pass = forward(model, &batch, &part, &pictures, false)?;
-            let scores = reply_scores(&part, pass.as_ref());
-            Ok((part.indexes, scores))
-        };
-        in_order(&self.pools, &jobs, work, |(indexes, scores)| {
-            indexes
-                .into_iter()
-                .zip(scores)
-                .for_each(|(index, scores)| all[index] = Some(scores));
-        })?;
+        run_in_order(
+            &self.pools,
+            &jobs,
+            |groups| {
+                let micro_batch = MicroBatch::new(groups, prepared);
+                let batch = micro_batch.batch(model, self.options.packing)?;
+                let pass = forward(model, &batch, &micro_batch, &images, false)?;
+                let scores = reply_scores(&micro_batch, pass.as_ref());
+                Ok((micro_batch.indexes, scores))
+            },
+            |(indexes, scores)| place(&mut all, indexes, scores),
+        )?;
         Ok(all.into_iter().flatten().collect())
     }
 
@@ -200,22 +207,18 @@ impl Engine for LocalEngine {
         let prepared = requests
             .iter()
             .map(|request| {
-                Prepared::prompt(&self.processor, &request.messages).map_err(|error| of_item(&request.id, error))
+                Prepared::prompt(&self.processor, &request.messages).map_err(|error| item_error(&request.id, error))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let pictures = self.known_pictures(&prepared)?;
-        let prompts = prepared
-            .iter()
-            .zip(requests)
-            .map(|(one, request)| {
-                let images = picture_rows(&self.model, &[one], &pictures)?;
-                Ok(Prompt {
-                    sequence: one.tokens(),
-                    images,
-                    seeds: &request.seeds,
-                })
-            })
-            .collect::<Result<Vec<_>, EngineError>>()?;
+        let images = self.frozen_features(&prepared)?;
+        let mut prompts = Vec::new();
+        for (one, request) in prepared.iter().zip(requests) {
+            prompts.push(Prompt {
+                sequence: one.tokens(),
+                images: image_embeddings(&self.model, &[one], &images)?,
+                seeds: &request.seeds,
+            });
+        }
         let options = GenerateOptions {
             temperature: params.temperature,
             top_p: params.top_p,
@@ -226,41 +229,37 @@ impl Engine for LocalEngine {
             batch_size: self.options.sample_batch_size,
             workers: self.pools.len(),
         };
-        let drawn = generate(&self.model, &prompts, &options, None).map_err(|error| match error {
-            vlm::error::Error::Prompt { index, problem } => of_item(&requests[index].id, EngineError::Data(problem)),
+        let generated = generate(&self.model, &prompts, &options, None).map_err(|error| match error {
+            vlm::error::Error::Prompt { index, problem } => item_error(&requests[index].id, EngineError::Data(problem)),
             other => engine_error(other),
         })?;
-        prepared
-            .iter()
-            .zip(drawn)
-            .map(|(one, completions)| {
-                let completions = completions
+        let mut sampled = Vec::new();
+        for (one, completions) in prepared.iter().zip(generated) {
+            sampled.push(Sampled {
+                prompt_ids: one.ids.clone(),
+                completions: completions
                     .into_iter()
-                    .map(|drawn| self.completion(drawn))
-                    .collect::<Result<_, _>>();
-                Ok(Sampled {
-                    prompt_ids: one.ids.clone(),
-                    completions: completions?,
-                })
-            })
-            .collect()
+                    .map(|generated| self.completion(generated))
+                    .collect::<Result<_, _>>()?,
+            });
+        }
+        Ok(sampled)
     }
 
-    fn logprobs(&mut self, sequences: &[Sequence], policy: Weights) -> Result<Vec<TokenScores>, EngineError> {
+    fn logprobs(&mut self, sequences: &[Sequence], weights: Weights) -> Result<Vec<TokenScores>, EngineError> {
         let prepared = self.prepare(sequences)?;
-        self.score_all(&prepared, policy)
+        self.score_all(&prepared, weights)
     }
 
     fn reply_lengths(&mut self, sequences: &[Sequence]) -> Result<Vec<usize>, EngineError> {
-        let length = |sequence: &Sequence| match &sequence.reply {
-            Reply::Text(text) => self
-                .processor
-                .encode_reply(text)
-                .map(|ids| ids.len())
-                .map_err(engine_error),
-            Reply::Tokens(ids) => Ok(ids.len()),
-        };
-        sequences.iter().map(length).collect()
+        let mut lengths = Vec::new();
+        for sequence in sequences {
+            lengths.push(match &sequence.reply {
+                Reply::Text(text) => self.processor.encode_reply(text).map_err(engine_error)?.len(),
+                Reply::Tokens(ids) => ids.len(),
+            });
+        }
+        Ok(lengths)
     }
 
     fn forward_backward(
@@ -272,35 +271,37 @@ impl Engine for LocalEngine {
         let prepared = self.prepare(sequences)?;
         for (one, sequence) in prepared.iter().zip(sequences) {
             one.check_length(self.options.max_length, self.processor.image_token())
-                .map_err(|error| of_item(&sequence.id, error))?;
+                .map_err(|error| item_error(&sequence.id, error))?;
         }
-        let known = if self.trains_vision() {
+        let frozen = if self.trains_vision() {
             None
         } else {
-            Some(self.known_pictures(&prepared)?)
+            Some(self.frozen_features(&prepared)?)
         };
-        let pictures = known.unwrap_or(Pictures::Encode(&self.processor));
+        let images = frozen.unwrap_or(Images::Files(&self.processor));
         let jobs = self.micro_batches(&prepared);
         let mut gradients = std::mem::take(&mut self.gradients);
-        let work = |groups: &Vec<Vec<usize>>| {
-            let part = MicroBatch::new(groups, &prepared);
-            let batch = part.batch(&self.model, self.options.packing)?;
-            let view = self.training_view(&batch, &part.indexes);
-            let pass = forward(&view, &batch, &part, &pictures, self.options.trainable.recomputes())?;
-            let scores = reply_scores(&part, pass.as_ref());
-            backward(part, scores, pass, loss)
-        };
         let mut total = 0.0;
         let mut all: Vec<Option<TokenScores>> = vec![None; prepared.len()];
-        let n_parts = parts_at_once(self.model.config().text.hidden_size, self.pools.len());
-        in_order(&self.pools[..n_parts], &jobs, work, |part: Part| {
-            total += part.loss;
-            gradients = sum_gradients([std::mem::take(&mut gradients), part.gradients]);
-            part.indexes
-                .into_iter()
-                .zip(part.scores)
-                .for_each(|(index, scores)| all[index] = Some(scores));
-        })?;
+        let n_threads = concurrent_micro_batches(self.model.config().text.hidden_size, self.pools.len());
+        run_in_order(
+            &self.pools[..n_threads],
+            &jobs,
+            |groups| {
+                let micro_batch = MicroBatch::new(groups, &prepared);
+                let batch = micro_batch.batch(&self.model, self.options.packing)?;
+                let view = self.training_view(&batch, &micro_batch.indexes);
+                let recompute = self.options.trainable.recomputes();
+                let pass = forward(&view, &batch, &micro_batch, &images, recompute)?;
+                let scores = reply_scores(&micro_batch, pass.as_ref());
+                backward(micro_batch, scores, pass, loss)
+            },
+            |result| {
+                total += result.loss;
+                gradients = sum_gradients([std::mem::take(&mut gradients), result.gradients]);
+                place(&mut all, result.indexes, result.scores);
+            },
+        )?;
         self.gradients = gradients;
         self.n_sequences += sequences.len();
         Ok(ForwardBackward {
@@ -351,7 +352,7 @@ impl Engine for LocalEngine {
 }
 
 impl LocalEngine {
-    /// A view of the model for one micro-batch of the next optimizer step. What adapters drop follows from the seed,
+    /// A view of the model for one micro-batch of the next optimizer step. Dropout in adapters follows from the seed,
     /// the step, and each sequence's place in the step.
     fn training_view(&self, batch: &Batch, indexes: &[usize]) -> Vlm {
         let view = self.model.training_view(&self.groups);
@@ -367,21 +368,27 @@ impl LocalEngine {
         view.with_lora_dropout(rate, &batch.row_keys(&keys).into())
     }
 
-    fn completion(&self, drawn: vlm::generate::Generated) -> Result<Completion, EngineError> {
+    fn completion(&self, generated: vlm::generate::Generated) -> Result<Completion, EngineError> {
         let text = self
             .processor
             .tokenizer()
-            .decode(&drawn.token_ids, true)
+            .decode(&generated.token_ids, true)
             .map_err(engine_error)?;
-        let finish_reason = match drawn.finish_reason {
+        let finish_reason = match generated.finish_reason {
             vlm::generate::FinishReason::Stop => FinishReason::Stop,
             vlm::generate::FinishReason::Length => FinishReason::Length,
         };
         Ok(Completion {
-            token_ids: drawn.token_ids,
-            logprobs: drawn.logprobs,
+            token_ids: generated.token_ids,
+            logprobs: generated.logprobs,
             text,
             finish_reason,
         })
+    }
+}
+
+fn place(all: &mut [Option<TokenScores>], indexes: Vec<usize>, scores: Vec<TokenScores>) {
+    for (index, scores) in indexes.into_iter().zip(scores) {
+        all[index] = Some(scores);
     }
 }

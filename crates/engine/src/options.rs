@@ -1,4 +1,4 @@
-//! What to open, and which of its parameters to train.
+//! Which model to open, and which of its parameters to train.
 
 use std::path::PathBuf;
 
@@ -20,16 +20,16 @@ pub enum Trainable {
     Frozen,
     /// The model's own weights, by group.
     Full {
-        /// Leave the vision tower as it is; its features are then computed once for each picture.
+        /// Freeze the vision tower; its features are then computed once for each image.
         #[serde(default = "yes")]
         freeze_vision_tower: bool,
-        /// Leave the merger between vision tower and language model as it is.
+        /// Freeze the merger between vision tower and language model.
         #[serde(default)]
         freeze_multi_modal_projector: bool,
-        /// Leave the language model as it is.
+        /// Freeze the language model.
         #[serde(default)]
         freeze_language_model: bool,
-        /// Compute what happens inside the language model's layers anew on the way back instead of keeping it: a third
+        /// Recompute activations inside the language model's layers in the backward pass instead of keeping them: a third
         /// more time, a fraction of the memory, the same bits. Name as in Hugging Face's `TrainingArguments`.
         #[serde(default)]
         gradient_checkpointing: bool,
@@ -42,7 +42,7 @@ pub enum Trainable {
         /// The update is scaled by `lora_alpha / r`.
         #[serde(default = "default_alpha")]
         lora_alpha: f64,
-        /// Share of the values that go into an adapter that are dropped in training, 0 to below 1; none when scoring.
+        /// Dropout of an adapter's inputs in training, 0 to below 1; none when scoring.
         #[serde(default)]
         lora_dropout: f64,
         /// Names of linear layers, or `all-linear`.
@@ -82,7 +82,7 @@ impl Default for Trainable {
 }
 
 impl Trainable {
-    /// Checks that the settings can be used. `table` is where they stand, such as `train`.
+    /// Checks that the settings can be used. `table` is their table, such as `train`.
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
@@ -95,9 +95,8 @@ impl Trainable {
         else {
             return Ok(());
         };
-        let holds = (0.0..1.0).contains(lora_dropout);
         check_setting(
-            holds,
+            (0.0..1.0).contains(lora_dropout),
             &format!("{table}.lora_dropout"),
             "a number from 0 to below 1",
             lora_dropout,
@@ -106,28 +105,28 @@ impl Trainable {
         check_at_least_zero(&format!("{table}.lora_alpha"), *lora_alpha)
     }
 
-    /// As [`Self::validate`], for reinforcement besides: the policy that is trained must be the one that answered, to
-    /// the last token's probability.
+    /// As [`Self::validate`], and for reinforcement learning: the policy that is trained must be the one that sampled,
+    /// to the last token's probability.
     ///
     /// Errors: [`SettingError`] naming the first setting that cannot be used.
-    pub fn validate_for_reinforcement(&self, table: &str) -> Result<(), SettingError> {
+    pub fn validate_for_rl(&self, table: &str) -> Result<(), SettingError> {
         self.validate(table)?;
         match self {
             Self::Lora { lora_dropout, .. } => check_setting(
                 *lora_dropout == 0.0,
                 &format!("{table}.lora_dropout"),
-                "0, since what is dropped would make another policy of the one that was sampled from",
+                "0, since dropout would train another policy than the one that sampled",
                 lora_dropout,
             ),
             Self::Frozen | Self::Full { .. } => Ok(()),
         }
     }
 
-    /// Checks that a fresh adapter, where one is trained, has layers in the model that a configuration describes.
+    /// Checks that a fresh adapter, where one is trained, fits layers of the model that a configuration describes.
     ///
     /// Errors: [`SettingError`] naming the target modules.
     pub fn validate_layers(&self, table: &str, config: &Config) -> Result<(), SettingError> {
-        // A configuration that describes no model is told when the model is opened.
+        // A configuration that describes no model is reported when the model is opened.
         let (Some(lora), Ok(model)) = (self.lora(), Vlm::shapes(config, &Device::flex())) else {
             return Ok(());
         };
@@ -137,34 +136,33 @@ impl Trainable {
         }
     }
 
-    /// Checks that an adapter can be trained further as asked: none may be lost beneath weights that are trained
-    /// themselves, and its rank and scale are what they are.
+    /// Checks that an adapter can be trained further with these settings: full training would lose it, and its rank and
+    /// scale are fixed.
     ///
-    /// Errors: [`SettingError`] naming the setting that is at odds with it.
+    /// Errors: [`SettingError`] naming the setting that does not fit it.
     pub fn validate_adapter(&self, table: &str, adapter: &LoraConfig) -> Result<(), SettingError> {
-        let key = |name: &str| format!("{table}.{name}");
         match self {
             Self::Frozen => Ok(()),
             Self::Full { .. } => {
-                let expected = "`lora`, since beneath weights that are trained `model.adapter` would be lost";
-                check_setting(false, &key("type"), expected, "`full`")
+                let expected = "`lora`, since full training would lose `model.adapter`";
+                check_setting(false, &format!("{table}.type"), expected, "`full`")
             }
             Self::Lora { r, lora_alpha, .. } => {
-                let of_adapter = |value: &dyn std::fmt::Display| format!("{value}, as the adapter has");
-                check_setting(*r == adapter.r, &key("r"), &of_adapter(&adapter.r), r)?;
+                let expected = format!("{}, as the adapter has", adapter.r);
+                check_setting(*r == adapter.r, &format!("{table}.r"), &expected, r)?;
+                let expected = format!("{}, as the adapter has", adapter.alpha);
                 let same_alpha = *lora_alpha == adapter.alpha;
-                check_setting(same_alpha, &key("lora_alpha"), &of_adapter(&adapter.alpha), lora_alpha)
+                check_setting(same_alpha, &format!("{table}.lora_alpha"), &expected, lora_alpha)
             }
         }
     }
 
-    /// Whether a copy of the whole model as it was stays beside it: where adapters are trained, the reference shares
-    /// the model's weights.
+    /// Whether the reference is a copy of the whole model: where adapters are trained, it shares the model's weights.
     pub fn keeps_reference(&self) -> bool {
         matches!(self, Self::Full { .. })
     }
 
-    /// Whether layers are computed anew on the way back.
+    /// Whether the backward pass recomputes layers.
     pub fn recomputes(&self) -> bool {
         match self {
             Self::Frozen => false,
@@ -224,12 +222,12 @@ impl Trainable {
 pub struct EngineOptions {
     /// A Hugging Face folder.
     pub model: PathBuf,
-    /// What adapters trained on it name as their base: the folder, or the name it has on the hub.
+    /// The base that adapters trained on it name: the folder, or its name on the hub.
     pub base_model: String,
     /// The type its weights are held and saved in.
     pub weight_type: WeightType,
-    /// How large pictures may become, where that is not the folder's to say.
-    pub picture_limits: ImageLimits,
+    /// Limits to the size of images, in place of the folder's own.
+    pub image_limits: ImageLimits,
     /// A PEFT folder on top of it. Trained further where [`Trainable::Lora`] is chosen, on the layers that it adapts.
     pub adapter: Option<PathBuf>,
     /// Where to compute.
@@ -238,28 +236,28 @@ pub struct EngineOptions {
     pub trainable: Trainable,
     /// Seeds fresh adapters.
     pub seed: u64,
-    /// Threads that work side by side on a CPU; results do not depend on it.
+    /// Worker threads on a CPU; results do not depend on their number.
     pub workers: usize,
     /// Tokens, padding included, that one micro-batch may hold; bounds memory.
     pub micro_batch_tokens: usize,
-    /// Longest sequence that is trained, in tokens; none may be longer.
+    /// Longest sequence that may be trained, in tokens.
     pub max_length: usize,
-    /// Whether the sequences of a micro-batch stand end to end in one row instead of padded side by side.
+    /// Whether the sequences of a micro-batch are packed into one row instead of padded.
     pub packing: bool,
     /// Sequences sampled at once by a worker; bounds memory.
     pub sample_batch_size: usize,
-    /// Memory for picture features that are kept, in bytes.
+    /// Memory for image features, in bytes.
     pub feature_cache_bytes: usize,
-    /// Where picture features of a frozen vision tower are kept for later runs too.
+    /// Where image features of a frozen vision tower are kept for later runs.
     pub feature_folder: Option<FeatureFolder>,
 }
 
-/// A folder for picture features.
+/// A folder for image features.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureFolder {
-    /// The folder, which is made where it does not exist.
+    /// The folder; created where it does not exist.
     pub path: PathBuf,
-    /// Nothing is added that would make its files larger than this in all; what has no room is computed anew.
+    /// The limit to the size of all its files. Features beyond it are computed by every run.
     pub max_bytes: u64,
 }
 
@@ -270,7 +268,7 @@ impl EngineOptions {
             base_model: model.to_string_lossy().into_owned(),
             model,
             weight_type: WeightType::default(),
-            picture_limits: ImageLimits::default(),
+            image_limits: ImageLimits::default(),
             adapter: None,
             device,
             trainable: Trainable::Frozen,

@@ -11,50 +11,52 @@ use vlm::processor::Processor;
 use vlm::scored_pass::{ScoredPass, ScoredTokens};
 use vlm::training::NamedValues;
 
-use crate::engine_error;
-use crate::features::{Stage, encode};
-use crate::inputs::Prepared;
+use crate::errors::engine_error;
+use crate::image_features::{Stage, encode};
+use crate::prepared::Prepared;
 
-/// Where the picture rows of a batch come from.
-pub enum Pictures<'a> {
-    /// Computed before: vision tower and projector are frozen.
-    Known(HashMap<PathBuf, Tensor<2>>),
-    /// Seen before by a frozen vision tower; the projector is trained.
-    Seen(HashMap<PathBuf, Tensor<2>>),
-    /// Through the vision tower, whose parameters are trained.
-    Encode(&'a Processor),
+/// Where a pass takes the embeddings of its images from.
+pub enum Images<'a> {
+    /// Embeddings: vision tower and projector are frozen.
+    Projected(HashMap<PathBuf, Tensor<2>>),
+    /// Features of a frozen vision tower; the projector is trained.
+    Features(HashMap<PathBuf, Tensor<2>>),
+    /// Files: the vision tower is trained.
+    Files(&'a Processor),
 }
 
-/// What one micro-batch gives.
-pub struct Part {
-    /// Which sequences.
+/// The result of training on one micro-batch.
+pub struct MicroBatchResult {
+    /// The indexes of its sequences.
     pub indexes: Vec<usize>,
     /// Their scores.
     pub scores: Vec<TokenScores>,
     /// Their loss, summed.
     pub loss: f64,
-    /// Its gradients.
+    /// The gradients of this loss.
     pub gradients: NamedValues,
 }
 
-/// The sequences of a micro-batch, those that reply to one prompt together.
+/// The sequences of a micro-batch, grouped by their prompts.
 pub struct MicroBatch<'a> {
-    /// Which sequences, group after group.
+    /// The indexes of its sequences, group after group.
     pub indexes: Vec<usize>,
     groups: Vec<Vec<&'a Prepared>>,
 }
 
 impl<'a> MicroBatch<'a> {
-    /// Of groups of indexes into all sequences.
+    /// A micro-batch of groups of indexes into all sequences.
     pub fn new(groups: &[Vec<usize>], all: &'a [Prepared]) -> Self {
-        let of_group = |group: &Vec<usize>| group.iter().map(|&index| &all[index]).collect();
         Self {
             indexes: groups.concat(),
-            groups: groups.iter().map(of_group).collect(),
+            groups: groups
+                .iter()
+                .map(|group| group.iter().map(|&index| &all[index]).collect())
+                .collect(),
         }
     }
 
-    /// Its tokens, side by side or end to end, each prompt once.
+    /// Its tokens, padded or packed, each prompt once.
     pub fn batch(&self, model: &Vlm, packing: bool) -> Result<Batch, EngineError> {
         let groups: Vec<SequenceGroup> = self
             .groups
@@ -72,13 +74,13 @@ impl<'a> MicroBatch<'a> {
     }
 }
 
-/// Scores the replies of sequences; none where no reply has a token. With `recompute` the way back computes each layer
-/// anew.
+/// Scores the replies of sequences; none where no reply has a token. With `recompute` the backward pass recomputes each
+/// layer.
 pub fn forward<'a>(
     model: &'a Vlm,
     batch: &Batch,
     micro_batch: &MicroBatch,
-    pictures: &Pictures,
+    images: &Images,
     recompute: bool,
 ) -> Result<Option<ScoredPass<'a>>, EngineError> {
     let (mut rows, mut ids) = (Vec::new(), Vec::new());
@@ -90,38 +92,43 @@ pub fn forward<'a>(
         return Ok(None);
     }
     let firsts: Vec<&Prepared> = micro_batch.groups.iter().map(|group| group[0]).collect();
-    let images = picture_rows(model, &firsts, pictures)?;
+    let embeddings = image_embeddings(model, &firsts, images)?;
     let tokens = ScoredTokens { rows: &rows, ids: &ids };
     model
-        .score(batch, images, tokens, recompute)
+        .score(batch, embeddings, tokens, recompute)
         .map(Some)
         .map_err(engine_error)
 }
 
-/// What a pass says of each sequence's reply.
+/// A pass's scores of each sequence's reply.
 pub fn reply_scores(micro_batch: &MicroBatch, pass: Option<&ScoredPass>) -> Vec<TokenScores> {
-    let of_pass = pass.map(ScoredPass::scores);
-    let logprobs = of_pass.map_or_else(Vec::new, |scores| values(scores.logprobs.clone()));
-    let entropies = of_pass.map_or_else(Vec::new, |scores| values(scores.entropies.clone()));
-    let (mut logprobs, mut entropies) = (logprobs.into_iter(), entropies.into_iter());
-    let scores = micro_batch.members().map(|one| {
-        let n = one.reply().len();
-        TokenScores {
-            token_ids: one.reply().to_vec(),
-            logprobs: logprobs.by_ref().take(n).collect(),
-            entropies: entropies.by_ref().take(n).collect(),
-        }
+    let (logprobs, entropies) = pass.map_or_else(Default::default, |pass| {
+        let scores = pass.scores();
+        (values(scores.logprobs.clone()), values(scores.entropies.clone()))
     });
-    scores.collect()
+    let (mut logprobs, mut entropies) = (logprobs.into_iter(), entropies.into_iter());
+    micro_batch
+        .members()
+        .map(|one| {
+            let n = one.reply().len();
+            TokenScores {
+                token_ids: one.reply().to_vec(),
+                logprobs: logprobs.by_ref().take(n).collect(),
+                entropies: entropies.by_ref().take(n).collect(),
+            }
+        })
+        .collect()
 }
 
-/// Carries the loss's derivative by each log-probability back to the parameters.
+/// Propagates the loss's derivative by each log-probability back to the parameters.
+///
+/// Errors: `Numerics` where loss or gradient is not finite.
 pub fn backward(
     MicroBatch { indexes, .. }: MicroBatch,
     scores: Vec<TokenScores>,
     pass: Option<ScoredPass>,
     loss: &dyn TokenLoss,
-) -> Result<Part, EngineError> {
+) -> Result<MicroBatchResult, EngineError> {
     let mut total = 0.0;
     let mut derivatives = Vec::new();
     for (&index, scores) in indexes.iter().zip(&scores) {
@@ -135,14 +142,14 @@ pub fn backward(
         total += evaluated.loss;
         derivatives.extend(evaluated.gradient);
     }
-    // Where no derivative is other than zero there is nothing to carry back.
+    // Where every derivative is zero, there is nothing to propagate.
     let gradients = match pass {
         Some(pass) if derivatives.iter().any(|&derivative| derivative != 0.0) => {
             pass.backward(derivatives).map_err(engine_error)?
         }
         _ => NamedValues::new(),
     };
-    Ok(Part {
+    Ok(MicroBatchResult {
         indexes,
         scores,
         loss: total,
@@ -150,8 +157,10 @@ pub fn backward(
     })
 }
 
-/// The picture rows of sequences, in order; none where there are no pictures.
-pub fn picture_rows(model: &Vlm, members: &[&Prepared], pictures: &Pictures) -> Result<Option<Tensor<2>>, EngineError> {
+/// The embeddings `[m, d]` of the images of sequences, in order; none where there are no images.
+///
+/// Errors: `Data` naming an image that cannot be read.
+pub fn image_embeddings(model: &Vlm, members: &[&Prepared], images: &Images) -> Result<Option<Tensor<2>>, EngineError> {
     let files: Vec<&Path> = members
         .iter()
         .flat_map(|one| &one.images)
@@ -160,18 +169,18 @@ pub fn picture_rows(model: &Vlm, members: &[&Prepared], pictures: &Pictures) -> 
     if files.is_empty() {
         return Ok(None);
     }
-    let rows: Vec<Tensor<2>> = match pictures {
-        Pictures::Known(known) => files.iter().map(|file| known[*file].clone()).collect(),
-        // Each alone: a picture's bits do not depend on those beside it.
-        Pictures::Seen(seen) => files
+    let rows: Vec<Tensor<2>> = match images {
+        Images::Projected(embeddings) => files.iter().map(|file| embeddings[*file].clone()).collect(),
+        // Each alone: an image's bits do not depend on those beside it.
+        Images::Features(features) => files
             .iter()
-            .map(|file| model.project_features(seen[*file].clone()))
+            .map(|file| model.project_features(features[*file].clone()))
             .collect(),
-        Pictures::Encode(processor) => {
+        Images::Files(processor) => {
             let mut distinct = files.clone();
             distinct.sort_unstable();
             distinct.dedup();
-            let encoded: HashMap<PathBuf, Tensor<2>> = encode(model, processor, &distinct, Stage::Projected)?
+            let encoded: HashMap<PathBuf, Tensor<2>> = encode(model, processor, &distinct, Stage::Projector)?
                 .into_iter()
                 .collect();
             files.iter().map(|file| encoded[*file].clone()).collect()

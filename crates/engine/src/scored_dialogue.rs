@@ -2,9 +2,9 @@
 
 use align::engine::{EngineError, Sequence, Weights};
 
-use crate::inputs::Prepared;
+use crate::errors::item_error;
 use crate::local::LocalEngine;
-use crate::of_item;
+use crate::prepared::Prepared;
 
 /// A dialogue scored token by token; see [`LocalEngine::score`].
 #[derive(Clone, Debug)]
@@ -20,13 +20,13 @@ pub struct ScoredDialogue {
 impl LocalEngine {
     /// Scores every token of a dialogue whose last message is the assistant's.
     ///
-    /// Errors: `Item` when a picture or a message cannot be used; `Numerics` when a log-probability is no finite
+    /// Errors: `Item` when an image or a message cannot be used; `Numerics` when a log-probability is no finite
     /// number.
     pub fn score(&mut self, sequence: &Sequence) -> Result<ScoredDialogue, EngineError> {
         let mut prepared = Prepared::sequence(&self.processor, sequence)?;
         let prompt_length = std::mem::replace(&mut prepared.prompt_length, 1);
         let scores = self.score_all(&[prepared.clone()], Weights::Current);
-        let scores = scores.map_err(|error| of_item(&sequence.id, error))?.remove(0);
+        let scores = scores.map_err(|error| item_error(&sequence.id, error))?.remove(0);
         if let Some(token) = scores.logprobs.iter().position(|logprob| !logprob.is_finite()) {
             return Err(EngineError::Numerics(format!(
                 "item `{}`: the log-probability of token {}: expected a finite number, got {}",

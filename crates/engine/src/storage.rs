@@ -6,9 +6,9 @@ use align::engine::{EngineError, SaveKind};
 use vlm::model::Vlm;
 use vlm::optim::AdamW;
 
+use crate::errors::{engine_error, folder_error};
 use crate::local::LocalEngine;
 use crate::options::{EngineOptions, Trainable};
-use crate::{engine_error, folder_error};
 
 const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 
@@ -52,7 +52,7 @@ impl LocalEngine {
             self.model = Vlm::load_as(folder, *weight_type, device).map_err(folder_error)?;
         }
         let optimizer = folder.join(OPTIMIZER_FILE);
-        // Without it training begins anew: moments and master copies belong to the weights they were made for.
+        // Without the file the optimizer starts over: moments and master copies belong to the weights of their run.
         self.optimizer = if optimizer.exists() {
             AdamW::load(&optimizer, &self.options.device).map_err(folder_error)?
         } else {

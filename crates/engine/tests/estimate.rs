@@ -1,9 +1,9 @@
-//! What training is said to take, against counts and measurements known from elsewhere.
+//! Estimates of what training takes, against published counts.
 
 use std::path::Path;
 
 use engine::Trainable;
-use engine::estimate::{Load, ModelSizes};
+use engine::estimate::{Load, Memory, ModelSizes};
 use serde_json::json;
 use vlm::adapter::TargetModules;
 use vlm::config::Config;
@@ -63,12 +63,14 @@ fn memory_grows_with_tokens_and_shrinks_by_recomputing() {
     assert!(one.recomputed * 5 < one.activations);
 }
 
+/// The memory of a step, and how many parameters are trained.
+fn memory(config: &Config, trainable: &Trainable, weight_type: WeightType) -> (Memory, u64) {
+    let sizes = ModelSizes::new(config, trainable, weight_type).unwrap();
+    (sizes.memory(Load::of(128, 0, 128), 1), sizes.trained())
+}
+
 #[test]
-fn halves_are_counted_as_they_lie_in_memory_and_their_masters_beside_them() {
-    let memory = |config: &Config, trainable: &Trainable, weight_type| {
-        let sizes = ModelSizes::new(config, trainable, weight_type).unwrap();
-        (sizes.memory(Load::of(128, 0, 128), 1), sizes.trained())
-    };
+fn half_precision_weights_and_their_master_copies_are_counted() {
     let mut raw = qwen2_5_vl_7b().to_json().clone();
     raw["torch_dtype"] = json!("bfloat16");
     let published = Config::from_json(raw, Path::new("config.json")).unwrap();
@@ -81,7 +83,7 @@ fn halves_are_counted_as_they_lie_in_memory_and_their_masters_beside_them() {
 }
 
 #[test]
-fn arithmetic_of_a_token_is_about_six_operations_a_trained_weight() {
+fn a_token_takes_about_six_operations_a_trained_weight() {
     let sizes = ModelSizes::new(&qwen2_5_vl_7b(), &Trainable::default(), WeightType::Auto).unwrap();
     let load = Load::of(128, 0, 128);
     let decoder_and_head = 7_615_616_512.0 - 152_064.0 * 3584.0;

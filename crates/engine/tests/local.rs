@@ -1,4 +1,4 @@
-//! The engine on the fixture's model: what training promises of bits, and what sampling promises of numbers.
+//! The engine on the fixture's model: training to the bit, and sampled against scored log-probabilities.
 
 use std::path::{Path, PathBuf};
 
@@ -19,26 +19,24 @@ fn fixture() -> PathBuf {
 }
 
 fn lora() -> Trainable {
-    Trainable::Lora {
-        r: 4,
-        lora_alpha: 8.0,
-        lora_dropout: 0.0,
-        target_modules: TargetModules::Pattern("all-linear".into()),
-        gradient_checkpointing: false,
-    }
+    lora_with(0.0, false)
 }
 
 fn lora_with_dropout() -> Trainable {
+    lora_with(0.2, true)
+}
+
+fn lora_with(lora_dropout: f64, gradient_checkpointing: bool) -> Trainable {
     Trainable::Lora {
         r: 4,
         lora_alpha: 8.0,
-        lora_dropout: 0.2,
+        lora_dropout,
         target_modules: TargetModules::Pattern("all-linear".into()),
-        gradient_checkpointing: true,
+        gradient_checkpointing,
     }
 }
 
-fn whole() -> Trainable {
+fn full() -> Trainable {
     Trainable::Full {
         freeze_vision_tower: false,
         freeze_multi_modal_projector: false,
@@ -47,26 +45,27 @@ fn whole() -> Trainable {
     }
 }
 
-fn engine(trainable: Trainable, workers: usize) -> LocalEngine {
-    engine_as(WeightType::Auto, trainable, workers)
+fn options() -> EngineOptions {
+    EngineOptions::new(fixture().join("model"), open_device("flex").unwrap())
 }
 
-fn engine_as(weight_type: WeightType, trainable: Trainable, workers: usize) -> LocalEngine {
-    let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
-    LocalEngine::open(EngineOptions {
-        weight_type,
+fn open(options: EngineOptions) -> LocalEngine {
+    LocalEngine::open(options).unwrap()
+}
+
+fn engine(trainable: Trainable, workers: usize) -> LocalEngine {
+    open(EngineOptions {
         trainable,
         workers,
-        ..options
+        ..options()
     })
-    .unwrap()
 }
 
 fn item(index: usize) -> Item {
-    let picture = ["a.png", "c.png", "f.png"][index % 3];
+    let image = ["a.png", "c.png", "f.png"][index % 3];
     let content = vec![
         Part::Image {
-            image: fixture().join("images").join(picture),
+            image: fixture().join("images").join(image),
         },
         Part::Text {
             text: format!("What is in picture {index}?"),
@@ -100,7 +99,7 @@ fn config() -> SftConfig {
     }
 }
 
-/// Asks to stop after a number of steps, as Ctrl-C does.
+/// Requests a stop after a number of steps, as Ctrl-C does.
 struct StopAfter(usize);
 
 impl Progress for StopAfter {
@@ -125,42 +124,33 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
     let settings = serde_json::to_value(config()).unwrap();
     let adapter = "adapter_model.safetensors";
     for (weight_type, trainable, file) in [
-        (WeightType::Auto, whole(), "model.safetensors"),
+        (WeightType::Auto, full(), "model.safetensors"),
         (WeightType::Auto, Trainable::default(), "model.safetensors"),
         (WeightType::Auto, lora(), adapter),
         (WeightType::Auto, lora_with_dropout(), adapter),
-        (WeightType::BFloat16, whole(), "model.safetensors"),
+        (WeightType::BFloat16, full(), "model.safetensors"),
         (WeightType::BFloat16, lora(), adapter),
     ] {
-        let engine = |trainable, workers| engine_as(weight_type, trainable, workers);
         let folder = tempfile::tempdir().unwrap();
-        let (undisturbed, disturbed) = (folder.path().join("one"), folder.path().join("other"));
-        let mut run = RunDir::open(&undisturbed, &settings, 0, None).unwrap();
-        sft::run(
-            &mut engine(trainable.clone(), 2),
-            &items,
-            &[],
-            &config(),
-            &mut run,
-            &mut Silent,
-        )
-        .unwrap();
-
-        let mut run = RunDir::open(&disturbed, &settings, 0, None).unwrap();
-        sft::run(
-            &mut engine(trainable.clone(), 1),
-            &items,
-            &[],
-            &config(),
-            &mut run,
-            &mut StopAfter(3),
-        )
-        .unwrap();
-        assert!(!disturbed.join("checkpoint-4").exists());
-        let mut run = RunDir::open(&disturbed, &settings, 0, None).unwrap();
-        sft::run(&mut engine(trainable, 1), &items, &[], &config(), &mut run, &mut Silent).unwrap();
+        let [uninterrupted, interrupted] = ["one", "other"].map(|name| folder.path().join(name));
+        let runs: [(&Path, usize, &mut dyn Progress); 3] = [
+            (&uninterrupted, 2, &mut Silent),
+            (&interrupted, 1, &mut StopAfter(3)),
+            (&interrupted, 1, &mut Silent),
+        ];
+        for (folder, workers, progress) in runs {
+            let mut engine = open(EngineOptions {
+                weight_type,
+                trainable: trainable.clone(),
+                workers,
+                ..options()
+            });
+            assert!(!folder.join("checkpoint-4").exists());
+            let mut run = RunDir::open(folder, &settings, 0, None).unwrap();
+            sft::run(&mut engine, &items, &[], &config(), &mut run, progress).unwrap();
+        }
         assert!(
-            weights(&undisturbed, file) == weights(&disturbed, file),
+            weights(&uninterrupted, file) == weights(&interrupted, file),
             "{file} differs"
         );
     }
@@ -191,9 +181,9 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
         .collect();
     let before = engine.logprobs(&sequences, Weights::Current).unwrap();
     for (completion, scores) in sampled.completions.iter().zip(&before) {
-        for (drawn, scored) in completion.logprobs.iter().zip(&scores.logprobs) {
-            // Scored over the whole vocabulary, drawn without the tokens of pictures, of which this model thinks a lot.
-            assert!((drawn - scored).abs() < 5e-3, "drawn at {drawn}, scored {scored}");
+        for (sampled, scored) in completion.logprobs.iter().zip(&scores.logprobs) {
+            // Scored over the whole vocabulary; sampled without image tokens, which this model finds probable.
+            assert!((sampled - scored).abs() < 5e-3, "sampled at {sampled}, scored {scored}");
         }
     }
     take_step(&mut engine, &sequences);
@@ -204,35 +194,34 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
 #[test]
 fn a_dialogue_that_spells_a_special_token_is_refused_alone() {
     let mut engine = engine(Trainable::Frozen, 2);
-    let request = |index: usize, earlier: &str| {
-        let mut messages = item(index).prompt().to_vec();
-        messages.push(Message::text(Role::Assistant, earlier));
-        messages.push(Message::text(Role::User, "Look again."));
-        SampleRequest {
-            id: format!("item-{index}"),
-            messages,
-            seeds: vec![1, 2],
-        }
-    };
     let params = SamplingParams {
         max_new_tokens: 6,
         ..SamplingParams::default()
     };
-    let requests = ["A square.", "<|im_start|>system", "A circle.", "Two <|image_pad|>"];
-    let requests: Vec<SampleRequest> = (0..).zip(requests).map(|(index, text)| request(index, text)).collect();
-    let drawn = sample_usable(&mut engine, &requests, &params).unwrap();
-    for (request, drawn) in requests.iter().zip(&drawn) {
+    let mut requests = Vec::new();
+    for (index, earlier) in (0..).zip(["A square.", "<|im_start|>system", "A circle.", "Two <|image_pad|>"]) {
+        let mut messages = item(index).prompt().to_vec();
+        messages.push(Message::text(Role::Assistant, earlier));
+        messages.push(Message::text(Role::User, "Look again."));
+        requests.push(SampleRequest {
+            id: format!("item-{index}"),
+            messages,
+            seeds: vec![1, 2],
+        });
+    }
+    let sampled = sample_usable(&mut engine, &requests, &params).unwrap();
+    for (request, sampled) in requests.iter().zip(&sampled) {
         match engine.sample(std::slice::from_ref(request), &params) {
-            Ok(alone) => assert_eq!(drawn.as_ref().unwrap().completions, alone[0].completions),
-            Err(error) => assert_eq!(drawn.as_ref().unwrap_err().to_string(), error.to_string()),
+            Ok(alone) => assert_eq!(sampled.as_ref().unwrap().completions, alone[0].completions),
+            Err(error) => assert_eq!(sampled.as_ref().unwrap_err().to_string(), error.to_string()),
         }
     }
-    let reason = drawn[1].as_ref().unwrap_err().to_string();
+    let reason = sampled[1].as_ref().unwrap_err().to_string();
     assert!(
         reason.starts_with("item `item-1`: message 2: expected plain text, got the special token `<|im_start|>`"),
         "{reason}"
     );
-    assert!(drawn[0].is_ok() && drawn[2].is_ok() && drawn[3].is_err());
+    assert!(sampled[0].is_ok() && sampled[2].is_ok() && sampled[3].is_err());
 }
 
 fn take_step(engine: &mut LocalEngine, sequences: &[Sequence]) {
@@ -240,16 +229,16 @@ fn take_step(engine: &mut LocalEngine, sequences: &[Sequence]) {
         .forward_backward(sequences, &sft::CrossEntropy { n_tokens: 36 })
         .unwrap();
     engine
-        .optim_step(&align::engine::AdamW {
+        .optim_step(&AdamW {
             learning_rate: 1e-2,
-            ..Default::default()
+            ..AdamW::default()
         })
         .unwrap();
 }
 
-// A KL term towards the bare model would take back what the adapter was fine-tuned to.
+// A KL term towards the bare model would undo the adapter's fine-tuning.
 #[test]
-fn the_reference_of_an_adapter_trained_further_has_it_as_it_was_also_after_resuming() {
+fn the_reference_of_an_adapter_trained_further_includes_it_also_after_resuming() {
     let folder = tempfile::tempdir().unwrap();
     let [tuned, checkpoint] = ["tuned", "checkpoint"].map(|name| folder.path().join(name));
     let sequences = [label_of(&item(0))];
@@ -257,23 +246,19 @@ fn the_reference_of_an_adapter_trained_further_has_it_as_it_was_also_after_resum
     let bare = fresh.logprobs(&sequences, Weights::Current).unwrap();
     take_step(&mut fresh, &sequences);
     fresh.save(&tuned, SaveKind::Weights).unwrap();
-    let further = || {
-        let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
-        LocalEngine::open(EngineOptions {
-            adapter: Some(tuned.clone()),
-            trainable: lora(),
-            ..options
-        })
-        .unwrap()
+    let further = EngineOptions {
+        adapter: Some(tuned),
+        trainable: lora(),
+        ..options()
     };
-    let mut engine = further();
+    let mut engine = open(further.clone());
     let began = engine.logprobs(&sequences, Weights::Current).unwrap();
     assert_ne!(began, bare);
     take_step(&mut engine, &sequences);
     assert_ne!(engine.logprobs(&sequences, Weights::Current).unwrap(), began);
     assert_eq!(engine.logprobs(&sequences, Weights::Reference).unwrap(), began);
     engine.save(&checkpoint, SaveKind::Checkpoint).unwrap();
-    let mut resumed = further();
+    let mut resumed = open(further);
     resumed.load(&checkpoint).unwrap();
     assert_eq!(resumed.logprobs(&sequences, Weights::Reference).unwrap(), began);
 }
@@ -298,26 +283,23 @@ fn a_frozen_model_does_not_train_and_a_saved_one_scores_the_same() {
         .logprobs(std::slice::from_ref(&sequence), Weights::Current)
         .unwrap();
     frozen.save(&saved, SaveKind::Weights).unwrap();
-    let options = EngineOptions::new(saved, open_device("flex").unwrap());
-    let mut again = LocalEngine::open(options).unwrap();
+    let mut again = open(EngineOptions::new(saved, open_device("flex").unwrap()));
     assert_eq!(again.logprobs(&[sequence], Weights::Current).unwrap(), before);
 }
 
 /// The log-probabilities of all replies after one optimizer step, taken in parts.
 fn after_a_step(trainable: &Trainable, n_parts: usize, micro_batch_tokens: usize, packing: bool) -> Vec<f32> {
-    let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
-    let mut engine = LocalEngine::open(EngineOptions {
+    let mut engine = open(EngineOptions {
         trainable: trainable.clone(),
         micro_batch_tokens,
         packing,
-        ..options
-    })
-    .unwrap();
+        ..options()
+    });
     let sequences: Vec<Sequence> = (0..6).map(|index| label_of(&item(index))).collect();
     let n_tokens = engine.reply_lengths(&sequences).unwrap().iter().sum();
-    let optimizer = align::engine::AdamW {
+    let optimizer = AdamW {
         learning_rate: 1e-2,
-        ..Default::default()
+        ..AdamW::default()
     };
     // The second step shows what the first one's gradients were.
     for _ in 0..2 {
@@ -331,17 +313,13 @@ fn after_a_step(trainable: &Trainable, n_parts: usize, micro_batch_tokens: usize
 }
 
 #[test]
-fn a_step_is_the_same_however_it_is_cut_packed_or_dropped_from() {
+fn a_step_is_the_same_however_it_is_cut_or_packed_with_dropout_too() {
     for trainable in [lora(), lora_with_dropout()] {
         let expected = after_a_step(&trainable, 1, 4096, false);
         for (n_parts, micro_batch_tokens, packing) in [(3, 4096, false), (1, 1, false), (1, 4096, true), (2, 200, true)]
         {
             let got = after_a_step(&trainable, n_parts, micro_batch_tokens, packing);
-            let worst = got
-                .iter()
-                .zip(&expected)
-                .map(|(got, expected)| (got - expected).abs())
-                .fold(0.0, f32::max);
+            let worst = largest_difference(&got, &expected);
             assert!(
                 worst < 2e-2,
                 "{n_parts} parts of {micro_batch_tokens} tokens, packing {packing}: off by {worst}"
@@ -349,79 +327,75 @@ fn a_step_is_the_same_however_it_is_cut_packed_or_dropped_from() {
         }
     }
     let dropped = after_a_step(&lora_with_dropout(), 1, 4096, false);
-    let whole = after_a_step(&lora(), 1, 4096, false);
-    let differs = dropped
-        .iter()
-        .zip(&whole)
-        .map(|(got, expected)| (got - expected).abs())
-        .fold(0.0, f32::max);
-    assert!(differs > 5e-2, "dropout changes what is learnt: {differs}");
+    let without = after_a_step(&lora(), 1, 4096, false);
+    let difference = largest_difference(&dropped, &without);
+    assert!(difference > 5e-2, "dropout changes what is learned: {difference}");
+}
+
+fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
+    left.iter()
+        .zip(right)
+        .map(|(left, right)| (left - right).abs())
+        .fold(0.0, f32::max)
+}
+
+/// Scores sequences with image features in a folder of at most `max_bytes`.
+fn scores_with_cache(
+    trainable: Trainable,
+    cache: &Path,
+    max_bytes: u64,
+    sequences: &[Sequence],
+) -> (Vec<TokenScores>, usize) {
+    let mut engine = open(EngineOptions {
+        trainable,
+        feature_folder: Some(FeatureFolder {
+            path: cache.to_owned(),
+            max_bytes,
+        }),
+        ..options()
+    });
+    let scores = engine.logprobs(sequences, Weights::Current).unwrap();
+    (scores, fs_err::read_dir(cache).map_or(0, Iterator::count))
 }
 
 #[test]
-fn picture_features_kept_on_disk_are_found_again_by_content_and_weights() {
+fn image_features_on_disk_are_found_by_content_and_weights() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("features");
-    let n_files = || fs_err::read_dir(&cache).unwrap().count();
-    let sequences: Vec<Sequence> = (0..3)
-        .map(|index| {
-            let item = item(index);
-            Sequence {
-                id: item.id.clone(),
-                messages: item.prompt().to_vec(),
-                reply: Reply::Text(item.label().unwrap()),
-            }
-        })
-        .collect();
-    let open_within = |trainable: Trainable, max_bytes: Option<u64>| {
-        let options = EngineOptions::new(fixture().join("model"), open_device("flex").unwrap());
-        let folder = |max_bytes| FeatureFolder {
-            path: cache.clone(),
-            max_bytes,
-        };
-        LocalEngine::open(EngineOptions {
-            trainable,
-            feature_folder: max_bytes.map(folder),
-            ..options
-        })
-        .unwrap()
-    };
-    let open = |trainable: Trainable, kept: bool| open_within(trainable, kept.then_some(u64::MAX));
-    let expected = open(Trainable::Frozen, false)
+    let sequences: Vec<Sequence> = (0..3).map(|index| label_of(&item(index))).collect();
+    let expected = engine(Trainable::Frozen, 2)
         .logprobs(&sequences, Weights::Current)
         .unwrap();
-    let fresh = open(lora(), true).logprobs(&sequences, Weights::Current).unwrap();
-    assert_eq!((fresh, n_files()), (expected.clone(), 3));
-    // Read back, and found though the file has another name; a damaged file is made anew.
+    let fresh = scores_with_cache(lora(), &cache, u64::MAX, &sequences);
+    assert_eq!(fresh, (expected.clone(), 3));
+    // Features are found though the image has another name; a damaged file is written again.
     let copy = folder.path().join("copy.png");
     fs_err::copy(fixture().join("images/a.png"), &copy).unwrap();
     let first = fs_err::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
     fs_err::write(&first, "damaged").unwrap();
     let mut renamed = sequences.clone();
     renamed[0].messages[0].content[0] = Part::Image { image: copy };
-    let again = open(lora(), true).logprobs(&renamed, Weights::Current).unwrap();
-    assert_eq!((again, n_files()), (expected.clone(), 3));
-    // What has no room is computed and not kept.
+    let again = scores_with_cache(lora(), &cache, u64::MAX, &renamed);
+    assert_eq!(again, (expected.clone(), 3));
+    // Features beyond the limit are computed and not written.
     fs_err::remove_file(first).unwrap();
-    let full = open_within(lora(), Some(1))
-        .logprobs(&sequences, Weights::Current)
-        .unwrap();
-    assert_eq!((full, n_files()), (expected, 2));
-    // A tower that is trained keeps nothing.
+    let limited = scores_with_cache(lora(), &cache, 1, &sequences);
+    assert_eq!(limited, (expected, 2));
+    // A vision tower that is trained writes none.
     fs_err::remove_dir_all(&cache).unwrap();
-    open(whole(), true).logprobs(&sequences, Weights::Current).unwrap();
+    scores_with_cache(full(), &cache, u64::MAX, &sequences);
     assert!(!cache.exists());
 }
 
-/// Each reply token's log-probability, weighed by its place and by the sequence's.
+/// Each reply token's log-probability, weighted by its index and by the sequence's.
 struct Uneven;
 
 impl TokenLoss for Uneven {
     fn evaluate(&self, index: usize, scores: &TokenScores) -> LossAndGradient {
         let weights = (0..scores.logprobs.len()).map(|token_idx| ((index + token_idx) % 5) as f32 - 1.5);
-        let weighed = scores.logprobs.iter().zip(weights.clone());
+        let weighted = scores.logprobs.iter().zip(weights.clone());
         LossAndGradient {
-            loss: weighed.map(|(logprob, weight)| f64::from(logprob * weight)).sum(),
+            loss: weighted.map(|(logprob, weight)| f64::from(logprob * weight)).sum(),
             gradient: weights.collect(),
         }
     }
@@ -430,18 +404,18 @@ impl TokenLoss for Uneven {
 #[test]
 fn replies_to_one_prompt_train_as_each_would_alone() {
     let replies: [&[u32]; 3] = [&[5, 6, 7], &[8], &[5, 9, 10, 11]];
-    let sequence = |(index, reply): (usize, &&[u32])| {
-        // The third is about another picture, in the same words.
+    let mut sequences = Vec::new();
+    for (index, reply) in replies.iter().cycle().take(6).enumerate() {
+        // The third is about another image, in the same words.
         let mut message = item(0).messages[0].clone();
         message.content[0] = item(usize::from(index == 2)).messages[0].content[0].clone();
-        Sequence {
+        sequences.push(Sequence {
             id: index.to_string(),
             messages: vec![message],
             reply: Reply::Tokens(reply.to_vec()),
-        }
-    };
-    let sequences: Vec<Sequence> = replies.iter().cycle().take(6).enumerate().map(sequence).collect();
-    for trainable in [lora(), whole(), lora_with_dropout()] {
+        });
+    }
+    for trainable in [lora(), full(), lora_with_dropout()] {
         let (mut together, mut one_by_one) = (engine(trainable.clone(), 2), engine(trainable, 2));
         let got = together.forward_backward(&sequences, &Uneven).unwrap();
         let mut loss = 0.0;
@@ -466,7 +440,7 @@ fn replies_to_one_prompt_train_as_each_would_alone() {
     }
 }
 
-/// The norm of the gradients that an engine holds; nothing moves.
+/// The norm of the gradients that an engine holds; no weight changes.
 fn norm(engine: &mut LocalEngine) -> f64 {
     let still = AdamW {
         learning_rate: 0.0,
@@ -475,7 +449,7 @@ fn norm(engine: &mut LocalEngine) -> f64 {
     engine.optim_step(&still).unwrap().grad_norm
 }
 
-/// [`Uneven`] for a sequence that is handed over alone.
+/// [`Uneven`] for a sequence in a batch of its own.
 struct Numbered(usize);
 
 impl TokenLoss for Numbered {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use align::sft::SftConfig;
 use align::types::Item;
 use clap::Args;
-use engine::{Trainable, newborn};
+use engine::{Trainable, random_init};
 use mini::base::{self, Corpus};
 
 use super::finetuning::Finetuning;
@@ -92,7 +92,7 @@ fn create_untrained(settings: &BaseSettings, corpus: &Corpus, folder: &Path, con
     let texts: Vec<String> = corpus.texts().collect();
     let device = model::device(context.global.device)?;
     let texts = texts.iter().map(String::as_str);
-    Ok(newborn::create(
+    Ok(random_init::create(
         &settings.size,
         texts,
         settings.base.seed,

@@ -1,8 +1,8 @@
 //! `--dry-run`: what a training command would do and take, as a table, before any weight is loaded.
 
 use align::sft::Mixture;
-use engine::estimate::{Load, Memory, ModelSizes, measured_rate};
-use engine::{EngineOptions, SampleSize, parts_at_once};
+use engine::estimate::{Load, Memory, ModelSizes, measured_flops};
+use engine::{EngineOptions, SampleSize, concurrent_micro_batches};
 
 use super::validation::{Samples, Validated, Validation};
 use crate::config::tables::{RlSettings, SftSettings};
@@ -43,11 +43,11 @@ pub fn sft(settings: &SftSettings, samples: &Samples, context: &Context) -> Resu
     let options = EngineOptions::new(std::path::PathBuf::new(), engine::ComputeDevice::flex());
     let limit = Passes::of(&settings.sft).micro_batch_tokens(&options);
     let part = largest_part(epoch, longest(items, general), limit);
-    let n_parts = parts_at_once(config.text.hidden_size, options.workers).min(batch);
+    let n_parts = concurrent_micro_batches(config.text.hidden_size, options.workers).min(batch);
     table.memory(sizes.memory(part, n_parts), n_parts, settings.train.recomputes(), 0);
 
-    let seeing = if sizes.keeps_pictures() {
-        sizes.see(epoch.image_tokens)
+    let seeing = if sizes.caches_image_features() {
+        sizes.encode_images(epoch.image_tokens)
     } else {
         0.0
     };
@@ -91,7 +91,7 @@ pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result
 
     let part = Load::of(longest_prompt + longest_reply, 0, longest_reply);
     let options = EngineOptions::new(std::path::PathBuf::new(), engine::ComputeDevice::flex());
-    let n_parts = parts_at_once(config.text.hidden_size, options.workers).min(responses as usize);
+    let n_parts = concurrent_micro_batches(config.text.hidden_size, options.workers).min(responses as usize);
     // Full training keeps the weights it began with, which are the reference policy, beside those that it changes.
     let reference = if settings.train.keeps_reference() {
         sizes.trained() * sizes.bytes_per_weight()
@@ -106,14 +106,14 @@ pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result
     );
 
     let sampled_at_once = (responses as usize).min(options.sample_batch_size * options.workers);
-    let cached = sizes.remembered(sampled_at_once * longest_reply + sampled_at_once.min(n_prompts) * longest_prompt);
+    let cached = sizes.kv_cache(sampled_at_once * longest_reply + sampled_at_once.min(n_prompts) * longest_prompt);
     table.row(
         "",
         format!("KV cache while sampling {}, not at the same time", bytes(cached)),
     );
 
     let mut operations = operations_of_steps(settings, &sizes, mean, steps as f64);
-    operations.push(("vision tower, once", sizes.see(pool.image_tokens)));
+    operations.push(("vision tower, once", sizes.encode_images(pool.image_tokens)));
     table.time(&operations, "at most, at peak matmul throughput,", context)?;
     table.print()
 }
@@ -267,7 +267,7 @@ impl Table {
     }
 
     fn time(&mut self, parts: &[(&str, f64)], how: &str, context: &Context) -> Result {
-        let rate = measured_rate(&model::device(context.global.device)?);
+        let rate = measured_flops(&model::device(context.global.device)?);
         let total: f64 = parts.iter().map(|(_, operations)| operations).sum();
         let speed = short(rate);
         self.row(

@@ -195,7 +195,7 @@ impl<'a> Job for Reinforcement<'a> {
 
 fn check(loaded: &Loaded<RlSettings>) -> Result {
     let settings = &loaded.settings;
-    loaded.check(settings.train.validate_for_reinforcement("train"))?;
+    loaded.check(settings.train.validate_for_rl("train"))?;
     loaded.check(settings.rollout.validate("rollout"))?;
     loaded.check(settings.reward.validate("reward"))?;
     loaded.check(settings.grpo.validate("grpo"))?;

@@ -13,7 +13,7 @@ use align::rollout::RolloutConfig;
 use align::sft::SftConfig;
 use endpoint::RoleSettings;
 use engine::Trainable;
-use engine::newborn::ModelSize;
+use engine::random_init::ModelSize;
 use mini::base::BaseConfig;
 use mini::splits::MiniConfig;
 use report::ReportConfig;

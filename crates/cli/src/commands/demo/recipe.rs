@@ -167,7 +167,7 @@ impl Reinforcement {
 
     fn validate(&self, table: &str) -> Result<(), SettingError> {
         self.curate.validate(&format!("{table}.curate"))?;
-        self.train.validate_for_reinforcement(&format!("{table}.train"))?;
+        self.train.validate_for_rl(&format!("{table}.train"))?;
         self.rollout.validate(&format!("{table}.rollout"))?;
         self.reward.validate(&format!("{table}.reward"))?;
         self.grpo.validate(&format!("{table}.grpo"))

@@ -128,7 +128,7 @@ fn recipes_hold_the_papers_numbers_and_can_be_used() {
     }
     for name in SAFER {
         let settings: RlSettings = recipe(name);
-        settings.train.validate_for_reinforcement("train").unwrap();
+        settings.train.validate_for_rl("train").unwrap();
         settings.rollout.validate("rollout").unwrap();
         settings.reward.validate("reward").unwrap();
         settings.grpo.validate("grpo").unwrap();

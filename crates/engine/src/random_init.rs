@@ -1,4 +1,4 @@
-//! A new, untrained model of the Qwen2.5-VL architecture: configuration, tokenizer, random weights, in a Hugging Face
+//! A randomly initialized model of the Qwen2.5-VL architecture: configuration, tokenizer and weights in a Hugging Face
 //! folder.
 
 use std::path::Path;
@@ -15,16 +15,16 @@ use vlm::norm::NormKind;
 use vlm::tokenizer::Tokenizer;
 use vlm::tokenizer::training::TokenizerRecipe;
 
-use crate::engine_error;
+use crate::errors::engine_error;
 
-/// Tokens that mark thinking and answer; whole, so that a small model need not spell them.
+/// Tokens that mark thinking and answer. They are whole tokens, so that a small model need not spell them.
 const ADDED_TOKENS: [&str; 4] = ["<think>", "</think>", "<answer>", "</answer>"];
 
-/// CLIP's picture statistics, which Qwen2.5-VL uses.
+/// CLIP's image statistics, which Qwen2.5-VL uses.
 const IMAGE_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const IMAGE_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// How large the model is.
+/// The size of the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSize {
@@ -50,9 +50,9 @@ pub struct ModelSize {
     pub vision_num_heads: usize,
     /// Side of an attention window, in pixels.
     pub window_size: usize,
-    /// Layers of the vision tower that see the whole picture.
+    /// Layers of the vision tower that see the whole image.
     pub fullatt_block_indexes: Vec<usize>,
-    /// Pictures are resized to at most this many pixels.
+    /// Images are resized to at most this many pixels.
     pub max_pixels: usize,
     /// Standard deviation of the random weights.
     pub initializer_range: f64,
@@ -80,8 +80,8 @@ impl Default for ModelSize {
 }
 
 impl ModelSize {
-    /// Checks that no size is zero. `table` is where they stand, such as `size`. Whether they fit together is found out
-    /// when the model is made.
+    /// Checks that no size is zero. `table` is their table in the settings, such as `size`. Whether they fit together is
+    /// checked when the model is made.
     ///
     /// Errors: [`SettingError`] naming the first that cannot be used.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
@@ -105,7 +105,7 @@ impl ModelSize {
     }
 }
 
-/// Writes a new model's folder; its tokenizer learns from the texts.
+/// Writes a randomly initialized model's folder; its tokenizer is trained on the texts.
 ///
 /// Errors: `Model` when the sizes do not fit together; `Io`, naming the file.
 pub fn create<'a>(
@@ -141,12 +141,14 @@ fn image_settings(size: &ModelSize) -> ImageSettings {
 fn config(size: &ModelSize, folder: &Path) -> Result<Config, EngineError> {
     // The end and padding tokens of config.json are read from the tokenizer's own files.
     let tokenizer = Tokenizer::open(folder).map_err(engine_error)?;
-    let id = |token: &str| tokenizer.token_id(token).unwrap_or_default();
+    let [image, video, vision_start, vision_end] =
+        ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+            .map(|token| tokenizer.token_id(token).unwrap_or_default());
     let tokens = VisionTokens {
-        image: id("<|image_pad|>"),
-        video: id("<|video_pad|>"),
-        vision_start: id("<|vision_start|>"),
-        vision_end: id("<|vision_end|>"),
+        image,
+        video,
+        vision_start,
+        vision_end,
     };
     let half_head = size.hidden_size / size.num_attention_heads / 2;
     let text = TextConfig {

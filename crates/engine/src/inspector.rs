@@ -1,5 +1,4 @@
-//! Which samples can be trained, and what each weighs: found out from the data and the model's folder before any weight
-//! is loaded.
+//! Validation of samples: which can be trained, and how many tokens each has, before any weight is loaded.
 
 use std::path::Path;
 
@@ -10,10 +9,10 @@ use vlm::config::Config;
 use vlm::image_processor::ImageLimits;
 use vlm::processor::Processor;
 
-use crate::inputs::Prepared;
-use crate::{engine_error, folder_error};
+use crate::errors::{engine_error, folder_error};
+use crate::prepared::Prepared;
 
-/// A model's processor, with pictures within limits.
+/// A model's processor, with images within limits.
 ///
 /// Errors: `Model`, naming the file and key, or the limit.
 pub(crate) fn open_processor(model: &Path, limits: &ImageLimits) -> Result<Processor, EngineError> {
@@ -23,7 +22,7 @@ pub(crate) fn open_processor(model: &Path, limits: &ImageLimits) -> Result<Proce
         .map_err(|error| EngineError::Model(format!("{}: {error}", model.display())))
 }
 
-/// Looks at samples as training would.
+/// Validates samples as training would.
 #[derive(Debug)]
 pub struct Inspector {
     processor: Processor,
@@ -31,12 +30,12 @@ pub struct Inspector {
     max_length: usize,
 }
 
-/// What one sequence weighs.
+/// How many tokens one sequence has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SampleSize {
     /// All its tokens.
     pub tokens: usize,
-    /// Those that stand for pictures.
+    /// Those of images.
     pub image_tokens: usize,
     /// Those of the reply.
     pub reply_tokens: usize,
@@ -56,15 +55,15 @@ impl Inspector {
         })
     }
 
-    /// The model's shape.
+    /// The model's configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What a sequence weighs.
+    /// Counts a sequence's tokens.
     ///
-    /// Errors: why it cannot be trained: a picture that is missing or corrupt, placeholders and pictures that disagree,
-    /// a special token in the text, a reply without a token, too many tokens.
+    /// Errors: why it cannot be trained: an image that is missing or corrupt, placeholders and images that disagree in
+    /// number, a special token in the text, a reply without a token, too many tokens.
     pub fn measure(&self, sequence: &Sequence) -> Result<SampleSize, EngineError> {
         let prepared = Prepared::dialogue(&self.processor, sequence)?;
         if prepared.reply().is_empty() {
@@ -73,7 +72,7 @@ impl Inspector {
         self.check(&prepared)
     }
 
-    /// What a prompt weighs.
+    /// Counts a prompt's tokens.
     ///
     /// Errors: as [`Self::measure`].
     pub fn measure_prompt(&self, messages: &[Message]) -> Result<SampleSize, EngineError> {
@@ -88,7 +87,7 @@ impl Inspector {
     fn check(&self, prepared: &Prepared) -> Result<SampleSize, EngineError> {
         let image_token = self.processor.image_token();
         prepared.check_length(self.max_length, image_token)?;
-        // Placeholders, grids and vocabulary are checked where tokens get their places.
+        // A batch checks placeholders, grids and vocabulary.
         Batch::new(&[prepared.tokens()], &self.config).map_err(engine_error)?;
         Ok(SampleSize {
             tokens: prepared.ids.len(),

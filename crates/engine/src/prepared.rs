@@ -1,13 +1,13 @@
-//! Dialogues as the model takes them: token ids, picture grids, and where the reply begins.
+//! Dialogues as the model takes them: token ids, image grids, and where the reply begins.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use align::engine::{EngineError, Reply, Sequence};
 use align::types::{Message, image_paths};
 use vlm::batch::TokenSequence;
 use vlm::processor::Processor;
 
-use crate::{engine_error, of_item};
+use crate::errors::{engine_error, item_error};
 
 /// One dialogue, ready for the model.
 #[derive(Clone, Debug)]
@@ -16,9 +16,9 @@ pub struct Prepared {
     pub ids: Vec<u32>,
     /// Where the reply begins; the length of `ids` where there is none.
     pub prompt_length: usize,
-    /// The pictures' grids, in patches.
+    /// The images' grids, in patches.
     pub grids: Vec<[usize; 3]>,
-    /// The pictures' files.
+    /// The images' files.
     pub images: Vec<PathBuf>,
 }
 
@@ -26,7 +26,7 @@ impl Prepared {
     /// A dialogue that awaits the assistant's reply.
     pub fn prompt(processor: &Processor, messages: &[Message]) -> Result<Self, EngineError> {
         let images: Vec<PathBuf> = image_paths(messages).map(PathBuf::from).collect();
-        let paths: Vec<&std::path::Path> = images.iter().map(PathBuf::as_path).collect();
+        let paths: Vec<&Path> = images.iter().map(PathBuf::as_path).collect();
         let patches = processor.images(&paths).map_err(engine_error)?;
         let encoded = processor.encode(&messages, &patches, true).map_err(engine_error)?;
         let prompt_length = encoded.input_ids.len();
@@ -40,10 +40,10 @@ impl Prepared {
 
     /// A dialogue with its reply; errors name its item.
     pub fn sequence(processor: &Processor, sequence: &Sequence) -> Result<Self, EngineError> {
-        Self::dialogue(processor, sequence).map_err(|error| of_item(&sequence.id, error))
+        Self::dialogue(processor, sequence).map_err(|error| item_error(&sequence.id, error))
     }
 
-    /// The same; errors name no item.
+    /// As [`Self::sequence`]; errors name no item.
     pub fn dialogue(processor: &Processor, sequence: &Sequence) -> Result<Self, EngineError> {
         let mut prepared = Self::prompt(processor, &sequence.messages)?;
         match &sequence.reply {
@@ -53,15 +53,15 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// Refuses what is longer than `max_length` tokens: nothing is cut, least of all inside a picture.
+    /// Refuses a sequence longer than `max_length` tokens: nothing is truncated, least of all inside an image.
     pub fn check_length(&self, max_length: usize, image_token: u32) -> Result<(), EngineError> {
         let n_tokens = self.ids.len();
         if n_tokens <= max_length {
             return Ok(());
         }
-        let of_pictures = self.ids.iter().filter(|id| **id == image_token).count();
+        let image_tokens = self.ids.iter().filter(|id| **id == image_token).count();
         Err(EngineError::Data(format!(
-            "expected at most {max_length} tokens, got {n_tokens}, of which {of_pictures} are of pictures"
+            "expected at most {max_length} tokens, got {n_tokens}, of which {image_tokens} are of images"
         )))
     }
 
@@ -70,7 +70,7 @@ impl Prepared {
         &self.ids[self.prompt_length..]
     }
 
-    /// As the model's batches take it.
+    /// The tokens in the form that the model's batches take.
     pub fn tokens(&self) -> TokenSequence<'_> {
         TokenSequence {
             ids: &self.ids,
