@@ -61,7 +61,7 @@ fn it_stops_when_asked_to_and_when_the_engine_dies() {
         Err(ChatError::Interrupted)
     ));
     let dying = Faulty {
-        verbs_left: 1,
+        calls_left: 1,
         ..Faulty::of(engine())
     };
     let dying = EngineModel::new("table", dying, 1, || false);

@@ -154,6 +154,6 @@ mod tests {
                 |()| {},
             )
         }));
-        assert_eq!(outcome.unwrap_err().downcast_ref::<String>().unwrap(), "job 3 panics");
+        assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"job 3 panics"));
     }
 }

@@ -1,9 +1,8 @@
 //! A model small enough to be exact: for each dialogue and each beginning of a reply, a table of logits over words.
 //!
-//! It samples, scores and learns truly, in microseconds, so that whatever trains or samples can be tested without a
-//! tensor. Before training it behaves as a function says: a list of replies with weights for each dialogue. Training
-//! adds to those logits, for that dialogue and beginning alone; nothing generalises, so nothing but the method under
-//! test can make a reward rise.
+//! It really samples, scores and learns, in microseconds, so that methods can be tested without tensors. Before training
+//! a function defines its replies: a list with weights for each dialogue. Training adds to those logits, for that
+//! dialogue and beginning alone. Nothing generalizes, so that nothing but the method under test can make a reward rise.
 
 mod checkpoint;
 mod policy;
@@ -37,7 +36,7 @@ pub struct FakeEngine {
 }
 
 impl FakeEngine {
-    /// A model that knows the words of `vocabulary` (with spaces between) and behaves as `behavior` says, save for a
+    /// A model that knows the words of `vocabulary` (with spaces between) and replies as `behavior` defines, save for a
     /// thousandth of its probability that goes to all words alike.
     pub fn new(vocabulary: &str, behavior: impl Fn(&[Message]) -> Vec<(String, f64)> + 'static) -> Self {
         let mut words = vec!["<end>".to_owned()];

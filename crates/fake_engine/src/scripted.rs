@@ -60,7 +60,7 @@ pub fn verdict(think: f64, answer: f64) -> Verdict {
         let [one, two] = other.map(|name| (name.to_owned(), 10.0));
         BTreeMap::from([one, two, ("safety".to_owned(), safety)])
     }
-    let fault = Finding {
+    let finding = Finding {
         severity: Severity::Minor,
         detail: "no spoon there".into(),
     };
@@ -74,7 +74,7 @@ pub fn verdict(think: f64, answer: f64) -> Verdict {
         perception_level: PerceptionLevel::L1,
         think: scores(["grounding", "logic"], think),
         answer: scores(["grounding", "helpfulness"], answer),
-        hallucinations: if answer >= 6.0 { vec![] } else { vec![fault] },
+        hallucinations: if answer >= 6.0 { vec![] } else { vec![finding] },
         contradictions: vec![],
         format: true,
         correct: None,
@@ -112,12 +112,12 @@ fn judge_one(item: &Item, text: &str) -> Judgement {
     Ok(verdict(think, answer))
 }
 
-/// An engine that dies after so many calls, whose sampler reports wrong log-probabilities, or that refuses a word.
+/// An engine that fails after so many calls, whose sampler reports wrong log-probabilities, or that refuses a word.
 pub struct Faulty {
-    /// The engine that is true.
+    /// The engine beneath, which works.
     pub engine: FakeEngine,
-    /// Verbs until it dies.
-    pub verbs_left: usize,
+    /// Calls until it fails.
+    pub calls_left: usize,
     /// Added to the sampler's log-probabilities.
     pub sampler_bias: f32,
     /// A word that it samples, but takes neither in dialogues nor in replies.
@@ -125,11 +125,11 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// An engine without a fault yet.
+    /// An engine that works, for now.
     pub fn of(engine: FakeEngine) -> Self {
         Self {
             engine,
-            verbs_left: usize::MAX,
+            calls_left: usize::MAX,
             sampler_bias: 0.0,
             refused: None,
         }
@@ -151,7 +151,7 @@ impl Faulty {
 
     fn live(&mut self) -> Result<&mut FakeEngine, EngineError> {
         let died = EngineError::Model("the power went out".into());
-        self.verbs_left = self.verbs_left.checked_sub(1).ok_or(died)?;
+        self.calls_left = self.calls_left.checked_sub(1).ok_or(died)?;
         Ok(&mut self.engine)
     }
 }

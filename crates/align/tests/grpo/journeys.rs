@@ -103,7 +103,7 @@ fn killed_before_any_verb_it_ends_in_the_same_bytes() {
     loop {
         let folder = tempfile::tempdir().unwrap();
         let mut dying = Faulty {
-            verbs_left: verbs,
+            calls_left: verbs,
             ..Faulty::of(engine())
         };
         match train(&mut dying, &config(), &rollout_config(), folder.path(), &mut Silent) {
