@@ -85,7 +85,7 @@ impl SettingsArguments {
 
 /// The setting that a flag is short for, where the flag is given.
 pub fn flag(name: &str, path: &[&str], value: Option<impl ToString>) -> Option<Override> {
-    value.map(|value| Override::flag(name, path, value))
+    value.map(|value| Override::flag(name, path, value.to_string()))
 }
 
 /// Which model to use.

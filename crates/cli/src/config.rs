@@ -50,8 +50,7 @@ impl Override {
     }
 
     /// From a flag such as `--model`, short for the setting at `path`.
-    pub fn flag(name: &str, path: &[&str], value: impl ToString) -> Self {
-        let value = value.to_string();
+    pub fn flag(name: &str, path: &[&str], value: String) -> Self {
         Self {
             path: path.iter().map(ToString::to_string).collect(),
             origin: format!("{name} {value}"),
@@ -139,7 +138,7 @@ fn read_file(path: &Path) -> Result<(PathBuf, String)> {
     let text = fs_err::read_to_string(path).map_err(|error| {
         Failure::settings("cannot read the settings")
             .hint("`--config` takes a TOML file; the repository's configs/ folder holds one for each command")
-            .because(error)
+            .because(&error)
     })?;
     Ok((path.to_owned(), text))
 }

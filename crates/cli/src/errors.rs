@@ -65,11 +65,11 @@ impl Failure {
 
     /// The same with what lies behind it. That a reader hung up stays no failure, whatever was prevented by it.
     #[must_use]
-    pub fn because(mut self, cause: impl Diagnostic) -> Self {
+    pub fn because(mut self, cause: &impl Diagnostic) -> Self {
         if cause.kind() == Kind::ClosedPipe {
             self.diagnosis.kind = Kind::ClosedPipe;
         }
-        self.causes = chain(&cause);
+        self.causes = chain(cause);
         self
     }
 

@@ -118,7 +118,7 @@ impl LineWriter {
         let problem = format!("{}: cannot write after {} lines", self.path.display(), self.lines);
         let hint =
             "what is written is kept: free some space and repeat the command to resume, or choose another `--out`";
-        Failure::output(problem).hint(hint).because(error)
+        Failure::output(problem).hint(hint).because(&error)
     }
 }
 
@@ -126,8 +126,8 @@ impl LineWriter {
 ///
 /// Errors: a [`Failure`] of output naming the file.
 pub fn write_whole(path: &Path, values: &[impl Serialize]) -> Result {
-    let problem = |error| Failure::output(format!("{}: cannot be written", path.display())).because(error);
-    Ok(write_lines(path, values).map_err(problem)?)
+    write_lines(path, values)
+        .map_err(|error| Failure::output(format!("{}: cannot be written", path.display())).because(&error))
 }
 
 /// How many lines each id has in a file of results that is gone on with; none where it was not begun.

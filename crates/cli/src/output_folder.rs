@@ -24,7 +24,7 @@ impl OutputFolder {
         };
         fs_err::create_dir_all(folder).map_err(|error| {
             let problem = format!("{}: cannot be made a folder for results", folder.display());
-            Failure::output(problem).hint("choose another `--out`").because(error)
+            Failure::output(problem).hint("choose another `--out`").because(&error)
         })?;
         Ok(output)
     }

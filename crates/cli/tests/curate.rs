@@ -121,11 +121,11 @@ fn folder_with_pool() -> TempDir {
 
 fn finished(mut command: Command) -> Output {
     let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", messages(&output));
     output
 }
 
-fn told(output: &Output) -> String {
+fn messages(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -208,21 +208,21 @@ fn killed_again_and_again_it_ends_in_the_same_bytes() {
     }
     finished(endpoints.curate(folder.path(), &["--out", "run"]));
 
-    // An undisturbed run that is told the same.
-    fs_err::create_dir(folder.path().join("undisturbed")).unwrap();
+    // An uninterrupted run with the same answers.
+    fs_err::create_dir(folder.path().join("uninterrupted")).unwrap();
     for journal in ["policy.journal.sqlite", "judge.journal.sqlite"] {
         fs_err::copy(
             folder.path().join("run").join(journal),
-            folder.path().join("undisturbed").join(journal),
+            folder.path().join("uninterrupted").join(journal),
         )
         .unwrap();
     }
     let calls = endpoints.calls();
-    finished(endpoints.curate(folder.path(), &["--out", "undisturbed"]));
+    finished(endpoints.curate(folder.path(), &["--out", "uninterrupted"]));
     assert_eq!(endpoints.calls(), calls);
     assert_eq!(
         results(&folder.path().join("run")),
-        results(&folder.path().join("undisturbed"))
+        results(&folder.path().join("uninterrupted"))
     );
 }
 
@@ -233,9 +233,9 @@ fn shards_merge_to_the_bytes_of_one_run() {
     for (shard, out) in [("1/3", "one"), ("2/3", "two"), ("3/3", "three")] {
         let output = finished(endpoints.curate(folder.path(), &["--out", out, "--shard", shard]));
         assert!(
-            told(&output).contains(&format!("curate: shard {shard}: ")),
+            messages(&output).contains(&format!("curate: shard {shard}: ")),
             "{}",
-            told(&output)
+            messages(&output)
         );
         assert!(!folder.path().join(out).join("curated.jsonl").exists());
     }
@@ -246,12 +246,16 @@ fn shards_merge_to_the_bytes_of_one_run() {
         )
         .output();
     let missing = missing.unwrap();
-    assert_eq!(missing.status.code(), Some(2), "{}", told(&missing));
-    assert!(told(&missing).contains("shard 2/3 is missing"), "{}", told(&missing));
+    assert_eq!(missing.status.code(), Some(2), "{}", messages(&missing));
     assert!(
-        told(&missing).contains("add `--merge DIR` with the folder of shard 2/3"),
+        messages(&missing).contains("shard 2/3 is missing"),
         "{}",
-        told(&missing)
+        messages(&missing)
+    );
+    assert!(
+        messages(&missing).contains("add `--merge DIR` with the folder of shard 2/3"),
+        "{}",
+        messages(&missing)
     );
 
     let calls = endpoints.calls();
@@ -271,17 +275,17 @@ fn shards_merge_to_the_bytes_of_one_run() {
 fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
     let (endpoints, folder) = (Endpoints::start(0), folder_with_pool());
     let pool = folder.path().join("pool.jsonl");
-    let with_picture = |id: &str, picture: &str, text: &str| {
-        let image = fixture().join(format!("images/{picture}.png"));
+    let with_image = |id: &str, image: &str, text: &str| {
+        let image = fixture().join(format!("images/{image}.png"));
         let content = json!([{ "type": "image", "image": image }, { "type": "text", "text": text }]);
         format!(
             "{}\n",
             json!({ "id": id, "messages": [{ "role": "user", "content": content }] })
         )
     };
-    let more = with_picture("seen", "a", "What of number 99 ?");
+    let more = with_image("seen", "a", "What of number 99 ?");
     fs_err::write(&pool, fs_err::read_to_string(&pool).unwrap() + &more).unwrap();
-    let evaluation = with_picture("e1", "a", "Is anything in here dangerous to touch?")
+    let evaluation = with_image("e1", "a", "Is anything in here dangerous to touch?")
         + &json!({ "id": "e2", "messages": [{ "role": "user", "content": "what of NUMBER 17" }] }).to_string();
     fs_err::write(folder.path().join("held_out.jsonl"), evaluation).unwrap();
     let arguments = [
@@ -293,9 +297,9 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
     ];
     let output = finished(endpoints.curate(folder.path(), &arguments));
     assert!(
-        told(&output).contains("2 prompts stand in an evaluation set, 0 cannot be compared"),
+        messages(&output).contains("2 prompts stand in an evaluation set, 0 cannot be compared"),
         "{}",
-        told(&output)
+        messages(&output)
     );
     let dropped = lines(&folder.path().join("run/contaminated.jsonl"));
     assert_eq!(dropped.len(), 2);
@@ -323,11 +327,11 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
         .curate(folder.path(), &["--out", "other", "--against", "mine=."])
         .output()
         .unwrap();
-    assert_eq!(unknown.status.code(), Some(2), "{}", told(&unknown));
+    assert_eq!(unknown.status.code(), Some(2), "{}", messages(&unknown));
     assert!(
-        told(&unknown).contains("unknown benchmark `mine`: expected figstep, xstest"),
+        messages(&unknown).contains("unknown benchmark `mine`: expected figstep, xstest"),
         "{}",
-        told(&unknown)
+        messages(&unknown)
     );
 }
 

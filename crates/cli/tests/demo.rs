@@ -125,7 +125,7 @@ fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
         let read = |folder: &Path| fs_err::read(folder.join(file)).unwrap();
         assert!(read(&whole) == read(&killed), "{file} differs after kill -9");
     }
-    // Rollouts name the pictures, which lie in each demo's own folder.
+    // Rollouts name the images, which lie in each demo's own folder.
     let rollouts = |folder: &Path| {
         let text = fs_err::read_to_string(folder.join("runs/mirage+safer/rollouts.jsonl")).unwrap();
         text.replace(&folder.display().to_string(), "")

@@ -70,8 +70,8 @@ fn model_without(folder: &TempDir, missing: &str) -> String {
 fn a_bad_sample_is_named_with_file_and_line_and_what_came_before_it_is_kept() {
     let corrupt = tempfile::tempdir().unwrap();
     let half = corrupt.path().join("half.png");
-    let picture = fs_err::read(fixture().join("images/b.png")).unwrap();
-    fs_err::write(&half, &picture[..picture.len() / 2]).unwrap();
+    let image = fs_err::read(fixture().join("images/b.png")).unwrap();
+    fs_err::write(&half, &image[..image.len() / 2]).unwrap();
     for (bad, word) in [
         (sample("two", "a.png", "One <|image_pad|> more."), "<|image_pad|>"),
         (sample("two", "nowhere.png", "What is this?"), "nowhere.png"),
@@ -279,8 +279,8 @@ fn results_that_cannot_be_written_end_with_7_before_the_work_begins() {
             if (command[0], out) == ("merge", "file") {
                 continue;
             }
-            let told = format!("{out}: cannot be made a folder for results");
-            let words = [told.as_str(), "hint: choose another `--out`"];
+            let message = format!("{out}: cannot be made a folder for results");
+            let words = [message.as_str(), "hint: choose another `--out`"];
             check(folder.path(), &[command, &["--out", out]].concat(), 7, &words);
         }
     }

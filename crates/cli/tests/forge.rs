@@ -185,7 +185,7 @@ fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once(
     let forged = files(&folder.path().join("forged"));
     finished(forge(folder.path(), "forged", &more));
     assert!(files(&folder.path().join("forged")) == forged);
-    // From the journal alone, undisturbed: the same bytes.
+    // From the journal alone, uninterrupted: the same bytes.
     let again = folder.path().join("again");
     fs_err::create_dir_all(&again).unwrap();
     for name in ["calls.sqlite", "calls.sqlite-wal"] {
@@ -200,13 +200,13 @@ fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once(
     );
     finished(forge(folder.path(), "again", &more));
     assert_eq!(fake.counts().calls, calls);
-    let undisturbed = files(&again);
+    let uninterrupted = files(&again);
     assert_eq!(
         forged.keys().collect::<Vec<_>>(),
-        undisturbed.keys().collect::<Vec<_>>()
+        uninterrupted.keys().collect::<Vec<_>>()
     );
     for (name, bytes) in &forged {
-        assert!(*bytes == undisturbed[name], "{} differs", name.display());
+        assert!(*bytes == uninterrupted[name], "{} differs", name.display());
     }
 
     // Every draft is an item or has a reason not to be.

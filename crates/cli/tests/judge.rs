@@ -154,16 +154,16 @@ fn check_kills(n: usize, calls_between: usize) {
     let paid_again: usize = fake.counts().answered.values().map(|times| times - 1).sum();
     assert!(paid_again <= KILLS * CONCURRENCY, "{paid_again} answers paid for again");
 
-    let undisturbed = tempfile::tempdir().unwrap();
-    write_responses(undisturbed.path(), n);
+    let uninterrupted = tempfile::tempdir().unwrap();
+    write_responses(uninterrupted.path(), n);
     fs_err::copy(
         folder.path().join("v.journal.sqlite"),
-        undisturbed.path().join("v.journal.sqlite"),
+        uninterrupted.path().join("v.journal.sqlite"),
     )
     .unwrap();
-    finished(judge(undisturbed.path(), &fake.url(), &asked));
+    finished(judge(uninterrupted.path(), &fake.url(), &asked));
     let verdicts = |folder: &Path| fs_err::read(folder.join("v.jsonl")).unwrap();
-    assert_eq!(verdicts(folder.path()), verdicts(undisturbed.path()));
+    assert_eq!(verdicts(folder.path()), verdicts(uninterrupted.path()));
     let right = lines(&folder.path().join("v.jsonl"));
     assert_eq!(right.len(), n);
     let scored = right.iter().enumerate().filter(|(_, line)| line["unscored"].is_null());

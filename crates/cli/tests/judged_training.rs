@@ -24,7 +24,7 @@ fn by_length(words: &str) -> String {
     .to_string()
 }
 
-/// A folder with four prompts of one picture each, none of which says what is true.
+/// A folder with four prompts of one image each, none of which says what is true.
 fn folder_with_prompts() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let lines = ["a", "b", "c", "d"].map(|name| {
@@ -79,10 +79,10 @@ fn weights(folder: &Path, out: &str) -> Vec<u8> {
 }
 
 fn finished(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", told(output));
+    assert_eq!(output.status.code(), Some(0), "{}", messages(output));
 }
 
-fn told(output: &Output) -> String {
+fn messages(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -90,8 +90,8 @@ fn told(output: &Output) -> String {
 fn a_judge_that_fails_often_rewards_training_and_is_paid_once_for_each_verdict() {
     let (fake, folder) = (FakeEndpoint::start(by_length, 20).unwrap(), folder_with_prompts());
     let output = train(folder.path(), &fake.url(), "run", &[]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert!(told(&output).contains("From journal"), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", messages(&output));
+    assert!(messages(&output).contains("From journal"), "{}", messages(&output));
     let rollouts = lines(&folder.path().join("run/rollouts.jsonl"));
     assert_eq!(rollouts.len(), 3 * 2 * 3);
     let scored = rollouts.iter().filter(|line| line["reward"].is_number()).count();
@@ -107,21 +107,21 @@ fn a_judge_that_fails_often_rewards_training_and_is_paid_once_for_each_verdict()
 }
 
 #[test]
-fn a_budget_that_is_spent_stops_training_and_a_larger_one_goes_on_to_the_same_bytes() {
+fn a_budget_that_is_spent_stops_training_and_a_larger_one_resumes_to_the_same_bytes() {
     let (fake, folder) = (FakeEndpoint::start(by_length, 0).unwrap(), folder_with_prompts());
     let whole = train(folder.path(), &fake.url(), "whole", &[]);
-    assert_eq!(whole.status.code(), Some(0), "{}", told(&whole));
+    assert_eq!(whole.status.code(), Some(0), "{}", messages(&whole));
     let calls = fake.counts().calls;
 
     let stopped = train(folder.path(), &fake.url(), "cut", &["role.judge.max_total_tokens=1000"]);
-    assert_eq!(stopped.status.code(), Some(6), "{}", told(&stopped));
+    assert_eq!(stopped.status.code(), Some(6), "{}", messages(&stopped));
     assert!(
-        told(&stopped).contains("max_total_tokens of 1000 are spent"),
+        messages(&stopped).contains("max_total_tokens of 1000 are spent"),
         "{}",
-        told(&stopped)
+        messages(&stopped)
     );
     let resumed = train(folder.path(), &fake.url(), "cut", &[]);
-    assert_eq!(resumed.status.code(), Some(0), "{}", told(&resumed));
+    assert_eq!(resumed.status.code(), Some(0), "{}", messages(&resumed));
     assert_eq!(weights(folder.path(), "cut"), weights(folder.path(), "whole"));
     assert_eq!(fake.counts().calls, 2 * calls, "a verdict was asked for again");
 }
@@ -150,15 +150,19 @@ fn moody(mood: &'static AtomicIsize) -> FakeEndpoint {
 }
 
 #[test]
-fn training_goes_on_after_an_outage_as_if_there_had_been_none() {
+fn training_resumes_after_an_outage_as_if_there_had_been_none() {
     let (fake, folder) = (FakeEndpoint::start(by_length, 0).unwrap(), folder_with_prompts());
     finished(&train(folder.path(), &fake.url(), "whole", &[]));
     let (url, calls) = (fake.url(), fake.counts().calls);
     let port = fake.port();
     drop(fake);
     let stopped = train(folder.path(), &url, "cut", &["role.judge.max_outage=0.5"]);
-    assert_eq!(stopped.status.code(), Some(4), "{}", told(&stopped));
-    assert!(told(&stopped).contains("out of reach for "), "{}", told(&stopped));
+    assert_eq!(stopped.status.code(), Some(4), "{}", messages(&stopped));
+    assert!(
+        messages(&stopped).contains("out of reach for "),
+        "{}",
+        messages(&stopped)
+    );
 
     let fake = FakeEndpoint::start_at(port, by_length, 0).unwrap();
     finished(&train(folder.path(), &url, "cut", &[]));
@@ -174,7 +178,7 @@ fn training_asks_again_for_verdicts_that_did_not_come() {
     let calls = fake.counts().calls;
     MOOD.store(4, Ordering::SeqCst);
     let stopped = train(folder.path(), &fake.url(), "cut", &[]);
-    assert_eq!(stopped.status.code(), Some(4), "{}", told(&stopped));
+    assert_eq!(stopped.status.code(), Some(4), "{}", messages(&stopped));
     let calls_before = fake.counts().calls;
     MOOD.store(WELL, Ordering::SeqCst);
     finished(&train(folder.path(), &fake.url(), "cut", &["--retry-failed"]));

@@ -141,7 +141,7 @@ fn generate_takes_the_tokens_that_the_original_code_takes() {
 }
 
 #[test]
-fn a_truncated_model_and_a_corrupt_picture_are_named() {
+fn a_truncated_model_and_a_corrupt_image_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let broken = folder.path().join("broken");
     fs_err::create_dir(&broken).unwrap();
@@ -268,7 +268,7 @@ fn inspection_describes_every_family_and_names_what_is_wrong() {
 }
 
 #[test]
-fn data_are_not_written_over_and_pictures_in_replies_are_refused() {
+fn data_are_not_written_over_and_images_in_replies_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let model = fixture().join("model").display().to_string();
     let data = data_file(&folder, &fixture(), true);
@@ -286,7 +286,7 @@ fn data_are_not_written_over_and_pictures_in_replies_are_refused() {
     let (code, message) = scruple(&["score", "--model", &model, "--data", &data, "--out", &out]);
     assert_eq!(code, 3, "{message}");
     assert!(
-        message.contains("data.jsonl:1: item `a`") && message.contains("got a picture"),
+        message.contains("data.jsonl:1: item `a`") && message.contains("got an image"),
         "{message}"
     );
 }

@@ -14,7 +14,7 @@ fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl")
 }
 
-/// A folder with four samples, each of one picture, in `train.jsonl`.
+/// A folder with four samples, each of one image, in `train.jsonl`.
 fn folder_with_data() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let lines = ["a", "b", "c", "d"].map(|name| {

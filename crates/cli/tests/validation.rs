@@ -1,4 +1,4 @@
-//! Samples that cannot be trained: told before training, with row and reason; and what a dry run says.
+//! Samples that cannot be trained: reported before training, with row and reason; and what a dry run says.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -22,7 +22,7 @@ fn sample(id: &str, image: &str, text: &str) -> String {
 /// Three samples that can be trained, a blank line, and four that cannot.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs_err::write(folder.path().join("corrupt.png"), "no picture").unwrap();
+    fs_err::write(folder.path().join("corrupt.png"), "no image").unwrap();
     let good = fixture("images/a.png");
     let lines = [
         sample("one", &good, "What is it?"),
@@ -74,10 +74,10 @@ fn samples_that_cannot_be_trained_are_listed_with_row_and_reason() {
     ]) {
         assert!(line["reason"].as_str().unwrap().contains(reason), "{line}");
     }
-    let told = text(&output.stderr, &folder);
+    let message = text(&output.stderr, &folder);
     assert!(
-        told.contains("4 of 7 samples cannot be trained, the first: train.jsonl:4: item `missing`"),
-        "{told}"
+        message.contains("4 of 7 samples cannot be trained, the first: train.jsonl:4: item `missing`"),
+        "{message}"
     );
     let metrics = fs_err::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
     assert!(
@@ -91,9 +91,12 @@ fn too_many_of_them_end_the_run_before_it_begins() {
     let folder = folder();
     let output = sft(&folder, &[]);
     assert_eq!(output.status.code(), Some(3));
-    let told = text(&output.stderr, &folder);
-    assert!(told.contains("`data.max_rejected` allows a share of 0.05"), "{told}");
-    assert!(told.contains("hint: run/rejected.jsonl lists them all"), "{told}");
+    let message = text(&output.stderr, &folder);
+    assert!(
+        message.contains("`data.max_rejected` allows a share of 0.05"),
+        "{message}"
+    );
+    assert!(message.contains("hint: run/rejected.jsonl lists them all"), "{message}");
     assert!(!folder.path().join("run/config.resolved.json").exists());
     // None is left at all.
     let output = sft(&folder, &["sft.max_length=3", "data.max_rejected=1"]);

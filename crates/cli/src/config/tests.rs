@@ -155,7 +155,7 @@ fn what_is_no_toml_and_no_override_is_said_so() {
 #[test]
 fn a_flag_is_short_for_its_setting_and_is_named_in_messages() {
     let flagged = |value: &str| {
-        let flag = Override::flag("--max-steps", &["sft", "max_steps"], value);
+        let flag = Override::flag("--max-steps", &["sft", "max_steps"], value.to_owned());
         load::<Settings>(None, vec![flag]).map(|loaded| loaded.settings.sft.max_steps)
     };
     assert_eq!(flagged("7").unwrap(), 7);
