@@ -30,7 +30,10 @@ fn each_kind_of_error_has_its_exit_code() {
     check(disk_full(), 7);
     check(DataError::Io(disk_full()), 7);
     check(EngineError::Io(disk_full()), 7);
-    check(Failure::output("while saving").because(&EngineError::Io(disk_full())), 7);
+    check(
+        Failure::output("while saving").because(&EngineError::Io(disk_full())),
+        7,
+    );
 }
 
 #[test]
@@ -65,7 +68,9 @@ impl Diagnostic for Unreadable {
 #[test]
 fn causes_and_hint_are_printed_apart() {
     let cause = Unreadable(std::io::Error::other("the disk is made of cheese"));
-    let failure = Failure::output("out.jsonl: cannot write").hint("eat it").because(&cause);
+    let failure = Failure::output("out.jsonl: cannot write")
+        .hint("eat it")
+        .because(&cause);
     insta::assert_snapshot!(render(&failure, false), @r#"
     error: out.jsonl: cannot write
       caused by: the disk cannot be read
