@@ -48,7 +48,7 @@ pub fn sample_groups<'a>(
         let judged = judged?;
         let completions = judged.completions.into_iter();
         groups.push(Group {
-            item: *item,
+            item,
             prompt_tokens: judged.prompt_tokens,
             members: completions
                 .map(|(completion, judgement)| Member {

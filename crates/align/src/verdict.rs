@@ -102,7 +102,7 @@ pub mod judgement_record {
 
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
-    enum Record<V, U> {
+    enum Written<V, U> {
         Verdict(V),
         Unscored(U),
     }
@@ -110,17 +110,17 @@ pub mod judgement_record {
     /// Writes it.
     pub fn serialize<S: Serializer>(judgement: &Judgement, serializer: S) -> Result<S::Ok, S::Error> {
         match judgement {
-            Ok(verdict) => Record::Verdict(verdict),
-            Err(unscored) => Record::Unscored(unscored),
+            Ok(verdict) => Written::Verdict(verdict),
+            Err(unscored) => Written::Unscored(unscored),
         }
         .serialize(serializer)
     }
 
     /// Reads it.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Judgement, D::Error> {
-        Ok(match Record::<Verdict, Unscored>::deserialize(deserializer)? {
-            Record::Verdict(verdict) => Ok(verdict),
-            Record::Unscored(unscored) => Err(unscored),
+        Ok(match Written::<Verdict, Unscored>::deserialize(deserializer)? {
+            Written::Verdict(verdict) => Ok(verdict),
+            Written::Unscored(unscored) => Err(unscored),
         })
     }
 }

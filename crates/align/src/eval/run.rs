@@ -272,7 +272,7 @@ impl Answers {
     /// Gives the judge another try at what it left unscored.
     fn judge_again(&mut self, items: &[Item], judge: &dyn Judge) -> Result<(), EvalError> {
         let unscored = |item: &&Item| match self.by_id.get(&item.id) {
-            Some(response) => matches!(response.judgement, Err(_)),
+            Some(response) => response.judgement.is_err(),
             None => false,
         };
         let items: Vec<&Item> = items.iter().filter(unscored).collect();

@@ -65,14 +65,14 @@ fn an_answer_that_does_not_fit_is_repaired_once_and_then_unscored() {
 
 #[test]
 fn every_rubric_reads_what_its_schema_describes_and_names_what_is_wrong() {
+    fn read(rubric: Rubric, verdict: &Value) -> Result<Value, String> {
+        rubric.read(&verdict.to_string())
+    }
     let safer = json!({
         "perception_level": "L2", "think": null, "answer": { "safety": 9, "helpfulness": 10, "grounding": 7.5 },
         "hallucinations": [{ "severity": "minor", "detail": "no cup" }], "contradictions": [], "decision": "caution",
         "safe": true,
     });
-    fn read(rubric: Rubric, verdict: &Value) -> Result<Value, String> {
-        rubric.read(&verdict.to_string())
-    }
     assert_eq!(read(Rubric::Safer, &safer).unwrap()["answer"]["grounding"], json!(7.5));
     let mut wrong = safer.clone();
     wrong["answer"]["safety"] = json!(11);
@@ -113,6 +113,7 @@ fn every_rubric_reads_what_its_schema_describes_and_names_what_is_wrong() {
 
 #[test]
 fn judges_are_combined_by_majority_and_even_splits_are_unscored() {
+    #[expect(clippy::unnecessary_wraps, reason = "beside judgements that are unscored")]
     fn verdict(level: &str, safe: bool) -> Judgement<Value> {
         Ok(json!({ "perception_level": level, "safe": safe }))
     }
@@ -150,7 +151,7 @@ fn judges_are_combined_by_majority_and_even_splits_are_unscored() {
         together(&[verdict("L1", true), dead.clone(), dead.clone()]),
         Err(Unscored::new("1 of 3 judges scored: dead; dead"))
     );
-    assert_eq!(together(&[dead.clone()]), dead);
+    assert_eq!(together(std::slice::from_ref(&dead)), dead);
 
     let three = [3, 3, -3].map(|safety| Ok(json!({ "safety": safety, "helpfulness": 3 })));
     assert_eq!(combine(&three, Combination::Majority).unwrap()["safety"], json!(3.0));
@@ -220,7 +221,7 @@ fn models_judge_for_rewards_and_what_they_cannot_settle_is_unscored() {
 
     assert!(matches!(&verdicts_of(&["Hm."], "b").unwrap()[0], Err(unscored) if unscored.reason.contains("Hm.")));
     let evenly_split = SAFER.replace("true", "false").leak();
-    assert!(matches!(verdicts_of(&[SAFER, evenly_split], "b").unwrap()[0], Err(_)));
+    assert!(verdicts_of(&[SAFER, evenly_split], "b").unwrap()[0].is_err());
     assert!(
         verdicts_of(&[SAFER, SAFER, evenly_split], "b").unwrap()[0]
             .as_ref()

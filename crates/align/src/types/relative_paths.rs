@@ -88,13 +88,13 @@ mod tests {
 
     #[test]
     fn records_store_one_path_however_it_is_spelled_and_wherever_all_is_moved() {
-        let parent = tempfile::tempdir().unwrap();
-        let (here, there) = (parent.path().join("here"), parent.path().join("there"));
-        std::fs::create_dir_all(here.join("world/images")).unwrap();
         fn check(root: &Path, path: &str, expected: &Path) {
             let stored = resolved_relative_to(&root.join(path), &root.join("eval/./base"));
             assert_eq!(stored, expected, "{path}");
         }
+        let parent = tempfile::tempdir().unwrap();
+        let (here, there) = (parent.path().join("here"), parent.path().join("there"));
+        std::fs::create_dir_all(here.join("world/images")).unwrap();
         let expected = Path::new("../../world/images/a.png");
         check(&here, "world/images/a.png", expected);
         std::fs::create_dir_all(here.join("eval/base")).unwrap();
