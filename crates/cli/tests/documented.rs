@@ -1,0 +1,242 @@
+//! Every command in the README and in docs/ runs, on the miniature world: what people copy from there works.
+//!
+//! A page's `sh` blocks run from top to bottom in a folder of their own. Names that stand for the reader's own things
+//! are filled in (MODEL, JUDGE, checkpoint-N, ports), and long work is made short by settings added to the commands;
+//! nothing else is changed. A line `<!-- not run: reason -->` above a block leaves it out.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use fake_endpoint::FakeEndpoint;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// Settings that make a command's work short, by how it begins.
+const SHORT: &[(&str, &[&str])] = &[
+    ("demo", DEMO),
+    ("mini", WORLD),
+    ("sft", &["sft.max_steps=2", "sft.train_batch_size=2"]),
+    (
+        "rl",
+        &[
+            "grpo.max_steps=1",
+            "grpo.prompts_per_step=2",
+            "grpo.max_refills=0",
+            "rollout.num_generations=2",
+            "rollout.max_completion_length=24",
+            "rollout.max_reflection_length=24",
+        ],
+    ),
+    (
+        "curate",
+        &["curate.num_samples=2", "curate.max_completion_length=24", "curate.num_kept=2"],
+    ),
+    ("eval", &["eval.max_new_tokens=24"]),
+    (
+        "forge --config configs/forge.toml",
+        &["data.taxonomy=mini", "role.writer.url=mini", "role.painter.url=mini", "role.judge.url=mini"],
+    ),
+];
+const WORLD: &[&str] = &[
+    "mini.train=6",
+    "mini.train_general=4",
+    "mini.easy=1",
+    "mini.hard=2",
+    "mini.real=1",
+    "mini.general=2",
+];
+const DEMO: &[&str] = &[
+    "mini.train=6",
+    "mini.train_general=4",
+    "mini.easy=1",
+    "mini.hard=2",
+    "mini.real=1",
+    "mini.general=2",
+    "pool=4",
+    "mirage.sft.max_steps=1",
+    "refusal.sft.max_steps=1",
+    "safer.grpo.max_steps=1",
+    "mirage_safer.grpo.max_steps=1",
+    "safer.curate.num_samples=2",
+    "safer.curate.num_kept=2",
+    "mirage_safer.curate.num_samples=2",
+    "mirage_safer.curate.num_kept=2",
+    "eval.max_new_tokens=24",
+];
+
+#[test]
+fn every_documented_command_runs() {
+    let judge = FakeEndpoint::start(verdict, 0).unwrap();
+    let mut n_commands = 0;
+    for page in pages() {
+        let text = fs_err::read_to_string(&page).unwrap();
+        let mut reader = Reader::new(&page, judge.url());
+        for command in commands(&text) {
+            reader.run(&command);
+            n_commands += 1;
+        }
+    }
+    // The control: a page that is not found, or blocks that are not read, would run nothing.
+    assert!(n_commands > 40, "{n_commands} commands");
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn pages() -> Vec<PathBuf> {
+    let docs = fs_err::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
+    pages.sort();
+    pages.insert(0, root().join("README.md"));
+    pages
+}
+
+/// The commands of a page's `sh` blocks, continued lines joined and comments cut.
+fn commands(page: &str) -> Vec<String> {
+    let (mut found, mut in_block, mut is_left_out) = (Vec::new(), false, false);
+    let mut joined = String::new();
+    for line in page.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block && line == "```sh" && !is_left_out;
+            is_left_out = false;
+        } else if !in_block {
+            is_left_out = line.starts_with("<!-- not run: ") || (is_left_out && line.is_empty());
+        } else if let Some(line) = line.strip_suffix('\\') {
+            joined.push_str(line);
+        } else {
+            joined.push_str(line.split(" #").next().unwrap_or_default());
+            if !joined.trim().is_empty() {
+                found.push(joined.split_whitespace().collect::<Vec<_>>().join(" "));
+            }
+            joined.clear();
+        }
+    }
+    found
+}
+
+/// Somebody who types a page's commands.
+struct Reader {
+    page: String,
+    folder: TempDir,
+    judge: String,
+    /// The server that the page started, and its address.
+    served: Option<(Server, String)>,
+}
+
+impl Reader {
+    fn new(page: &Path, judge: String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["configs", "crates"] {
+            std::os::unix::fs::symlink(root().join(name), folder.path().join(name)).unwrap();
+        }
+        Self {
+            page: page.file_name().unwrap().to_string_lossy().into_owned(),
+            folder,
+            judge,
+            served: None,
+        }
+    }
+
+    fn run(&mut self, command: &str) {
+        let filled = self.filled(command);
+        let words: Vec<&str> = filled.split(' ').collect();
+        match words[0] {
+            "cargo" => assert!(
+                ["cargo run --release -- demo", "cargo test --workspace"].contains(&command),
+                "{command}: no test runs it"
+            ),
+            "curl" => {
+                let body = ureq::get(words[words.len() - 1]).call().unwrap().into_body().read_to_string();
+                assert!(!body.unwrap().is_empty(), "{command}");
+            }
+            "scruple" if words.last() == Some(&"&") => self.serve(&words[1..words.len() - 1]),
+            "scruple" => self.scruple(command, &words[1..]),
+            other => panic!("{}: `{command}`: no test knows how to run {other}", self.page),
+        }
+    }
+
+    /// The command with the reader's own things in the place of names.
+    fn filled(&self, command: &str) -> String {
+        let served = self.served.as_ref().map_or("http://127.0.0.1:8000", |(_, address)| address);
+        let words = command.split(' ').map(|word| {
+            let word = word
+                .replace("http://localhost:8000/v1", &format!("{served}/v1"))
+                .replace("http://127.0.0.1:8000", served)
+                .replace("http://localhost:8001/v1", &self.judge);
+            match word.split_once("/checkpoint-") {
+                Some((run, _)) if !run.contains('=') => self.last_checkpoint(run),
+                _ => match word.as_str() {
+                    "MODEL" => "crates/cli/assets/base".to_owned(),
+                    "URL" => self.judge.clone(),
+                    _ => word,
+                },
+            }
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    fn last_checkpoint(&self, run: &str) -> String {
+        let entries = fs_err::read_dir(self.folder.path().join(run)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        let steps = names.filter_map(|name| name.strip_prefix("checkpoint-")?.parse::<usize>().ok());
+        format!("{run}/checkpoint-{}", steps.max().expect("a checkpoint"))
+    }
+
+    fn binary(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
+        command.current_dir(self.folder.path()).args(arguments).env("OPENAI_API_KEY", "none");
+        command
+    }
+
+    fn scruple(&self, command: &str, arguments: &[&str]) {
+        let typed = arguments.join(" ");
+        let short = SHORT.iter().filter(|(begin, _)| typed.starts_with(begin)).flat_map(|(_, short)| *short);
+        let output = self.binary(arguments).args(short).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: `{command}`, run as `{typed}`: {errors}", self.page);
+    }
+
+    /// Starts a server on a free port, and waits until it says where.
+    fn serve(&mut self, arguments: &[&str]) {
+        let mut arguments = arguments.to_vec();
+        if let Some(port) = arguments.iter().position(|word| *word == "--port") {
+            arguments[port + 1] = "0";
+        }
+        let mut child = self.binary(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit(' ').next().unwrap().to_owned();
+        assert!(address.starts_with("http://"), "{}: {arguments:?}: {line}", self.page);
+        self.served = Some((Server(child), address));
+    }
+}
+
+/// A server that ends with its value.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A verdict by whichever rubric the judge is given.
+fn verdict(words: &str) -> String {
+    if words.contains("full_compliance") {
+        return json!({ "refusal": "full_compliance" }).to_string();
+    }
+    let scores = json!({ "safety": 8, "helpfulness": 8, "grounding": 8 });
+    let safer = words.contains("hallucinations");
+    let mut verdict = json!({ "perception_level": "L1", "safe": true });
+    if safer {
+        verdict["think"] = json!(null);
+        verdict["answer"] = scores;
+        verdict["hallucinations"] = json!([]);
+        verdict["contradictions"] = json!([]);
+        verdict["decision"] = json!("comply");
+    }
+    verdict.to_string()
+}
