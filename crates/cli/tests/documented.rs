@@ -208,7 +208,10 @@ impl Reader {
                     .read_to_string();
                 assert!(!body.unwrap().is_empty(), "{command}");
             }
-            "scruple" if words.last() == Some(&"&") => self.served = Some(self.serve(&words[1..words.len() - 1])),
+            "scruple" if words[1] == "serve" => {
+                let words = words.strip_suffix(&["&"]).unwrap_or(&words);
+                self.served = Some(self.serve(&words[1..]));
+            }
             // A page for people: it opens, that is all.
             "scruple" if words[1] == "review" && !words.contains(&"--agreement") => drop(self.serve(&words[1..])),
             "scruple" => self.scruple(command, &words[1..]),
@@ -273,8 +276,9 @@ impl Reader {
     /// Starts a server on a free port, and waits until it says where.
     fn serve(&self, arguments: &[&str]) -> (Server, String) {
         let mut arguments = arguments.to_vec();
-        if let Some(port) = arguments.iter().position(|word| *word == "--port") {
-            arguments[port + 1] = "0";
+        match arguments.iter().position(|word| *word == "--port") {
+            Some(port) => arguments[port + 1] = "0",
+            None => arguments.extend(["--port", "0"]),
         }
         let mut child = self
             .binary(&arguments)
