@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
-use align::curate::{self, CurateConfig, Curation, Policy, PolicyModel, Pool};
+use align::curate::{self, CurateConfig, Curation, Policy, Pool};
 use align::files::write_streamed;
 use align::progress::Silent;
 use align::reward::RewardConfig;
-use align::run_dir::AnswerFolder;
 use align::types::Item;
 use align::verdict::{Decision, Judge, Judgement, PerceptionLevel, Unscored, Verdict};
 use serde_json::json;
@@ -42,13 +41,7 @@ impl ChatModel for Talker {
     ) -> Result<(), ChatError> {
         for (index, request) in requests.enumerate() {
             let text = format!("{}{}", "considered ".repeat(WORDS), request.params.seed % 11);
-            let answer = ChatAnswer {
-                text,
-                is_cut_off: false,
-                prompt_tokens: 0,
-                completion_tokens: 0,
-            };
-            on_answer(index, Ok(answer));
+            on_answer(index, Ok(ChatAnswer::of(text)));
         }
         Ok(())
     }
@@ -149,20 +142,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         rubric: &rubric,
         config: &config,
         decontaminator: None,
-        retry_unscored: false,
+        policy: &json!("talker"),
+        sample_again: false,
     };
-    let mut policies = [Policy {
+    let policies = [Policy {
         name: Some("talker".to_owned()),
-        model: PolicyModel::Chat(&Talker),
+        model: &Talker,
     }];
     let runs = folder.join("run");
-    let output = AnswerFolder {
-        path: &runs,
-        policy: "talker",
-        resume: true,
-    };
     let start = Instant::now();
-    let summary = curate::run(&mut policies, &curation, output, &mut Silent)?;
+    let summary = curate::run(&policies, &curation, &runs, &mut Silent)?;
     let size = |name: &str| std::fs::metadata(runs.join(name)).map_or(0.0, |file| file.len() as f64 / 1e6);
     println!(
         "{} prompts, {} samples, {} kept: {:.0} s, {:.0} MB at the peak; samples.jsonl {:.0} MB",

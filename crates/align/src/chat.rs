@@ -1,8 +1,8 @@
-//! The door to models that answer in words: judges, writers and policies, behind an endpoint or on this machine.
+//! The interface of models that only answer: judges, writers and policies, behind an endpoint or on this machine.
 //!
-//! Unlike [`crate::engine::Engine`] it knows no tokens and no weights, only dialogues and texts; that is all a remote
-//! model shows.
+//! Unlike [`crate::engine::Engine`] it knows no weights, only dialogues and texts; that is all a remote model shows.
 
+mod answers;
 mod ask;
 mod engine_model;
 mod fields;
@@ -12,8 +12,10 @@ use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::engine::{EngineError, FinishReason};
 use crate::types::Message;
 
+pub use answers::{answer_in_order, answers};
 pub use ask::{Questions, ask, json_object, object_schema};
 pub use engine_model::EngineModel;
 pub use fields::Fields;
@@ -32,14 +34,34 @@ pub struct ChatRequest {
 /// How a dialogue is to be answered.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChatParams {
-    /// 0 takes the likeliest token.
+    /// 0 is greedy.
     pub temperature: f64,
+    /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
+    pub top_p: f64,
     /// At most this many tokens.
     pub max_tokens: usize,
-    /// Sets the model's chance, and tells samples of the same dialogue apart.
+    /// Do not stop at the end token. Of servers, vLLM and SGLang know it.
+    pub ignore_eos: bool,
+    /// Seeds the sampling, and tells samples of the same dialogue apart.
     pub seed: u64,
     /// The JSON that the answer must be; none for free text.
     pub schema: Option<AnswerSchema>,
+    /// Whether the answer is to hold token ids, where the model gives them.
+    pub token_ids: bool,
+}
+
+impl Default for ChatParams {
+    fn default() -> Self {
+        Self {
+            temperature: 0.0,
+            top_p: 1.0,
+            max_tokens: 1024,
+            ignore_eos: false,
+            seed: 0,
+            schema: None,
+            token_ids: false,
+        }
+    }
 }
 
 /// A JSON schema by name.
@@ -56,12 +78,37 @@ pub struct AnswerSchema {
 pub struct ChatAnswer {
     /// The text.
     pub text: String,
-    /// Whether a token limit cut it off.
-    pub is_cut_off: bool,
-    /// Tokens read, as the model counts them; 0 where it does not say.
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// Tokens read, as the model counts them; 0 where it does not report them.
     pub prompt_tokens: u64,
     /// Tokens written.
     pub completion_tokens: u64,
+    /// The prompt as the model saw it, image tokens expanded; empty where that was not requested or is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompt_ids: Vec<u32>,
+    /// The tokens written, under the same condition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_ids: Vec<u32>,
+}
+
+impl ChatAnswer {
+    /// A complete text whose tokens nobody counts.
+    pub fn of(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            finish_reason: FinishReason::Stop,
+            prompt_tokens: 0,
+            completion_tokens: 0,
+            prompt_ids: Vec::new(),
+            output_ids: Vec::new(),
+        }
+    }
+
+    /// Whether the token limit truncated it.
+    pub fn is_truncated(&self) -> bool {
+        self.finish_reason == FinishReason::Length
+    }
 }
 
 /// Why there is no answer to a request, whatever was tried. What depends on it is unscored.
@@ -84,6 +131,17 @@ pub enum ChatError {
     /// Answers cannot be kept, or the model cannot be used at all.
     #[error("{0}")]
     Model(String),
+    /// The model cannot be used before something is changed.
+    #[error("{problem}")]
+    Unusable {
+        /// What is wrong.
+        problem: String,
+        /// What to change.
+        hint: String,
+    },
+    /// The engine of a model on this machine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
 impl Diagnostic for ChatError {
@@ -94,6 +152,8 @@ impl Diagnostic for ChatError {
                 "raise the budget and repeat the command to resume: answers so far are kept and cost nothing again",
             ),
             Self::Model(_) => Kind::Model.into(),
+            Self::Unusable { hint, .. } => Kind::Model.hint(hint),
+            Self::Engine(error) => error.diagnosis(),
         }
     }
 }
@@ -104,7 +164,7 @@ pub trait ChatModel {
     fn name(&self) -> &str;
 
     /// Answers requests, many at a time, and hands each answer over with the request's index as it comes, in whatever
-    /// order. Requests are drawn from the iterator as there is room for them, so that memory stays bounded.
+    /// order. Requests are taken from the iterator as they can be worked on, so that memory stays bounded.
     ///
     /// Errors: [`ChatError`] when it stops early; a request that fails for itself alone is handed over as
     /// [`Unanswered`].

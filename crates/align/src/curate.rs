@@ -9,8 +9,8 @@
 //! of strata, and may be dealt out to [`Shard`]s whose samples [`merge`] puts together again.
 //!
 //! ```text
-//! samples.jsonl         every answer and what the judge says of it, as they come; a killed run goes on from here
-//! sampling.json         the settings the samples were drawn with
+//! samples.jsonl         every answer and what the judge says of it; once it is there, only the selection is made again
+//! sampling.json         the settings that it was made with
 //! contaminated.jsonl    prompts dropped because they stand in an evaluation set, and what matched
 //! curation.jsonl        every prompt: q, i, flip_rate, n_scored, kept, reason
 //! curated.jsonl         the prompts kept, as they were read
@@ -33,18 +33,19 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use diagnostic::{Diagnosis, Diagnostic, Kind};
+use serde_json::Value;
+
 use crate::chat::ChatError;
 use crate::decontamination::Decontaminator;
-use crate::engine::EngineError;
 use crate::files::{try_write_lines, write_atomically};
 use crate::json_lines::JsonLinesReader;
 use crate::progress::Progress;
 use crate::reward::RewardConfig;
-use crate::run_dir::{AnswerFolder, RunError};
-use crate::settings::{SettingError, check_setting};
+use crate::run_dir::RunError;
+use crate::settings::SettingError;
 use crate::types::{DataError, write_each_item};
 use crate::verdict::Judge;
-use diagnostic::{Diagnosis, Diagnostic, Kind};
 
 use ledger::Ledger;
 use records::Tally;
@@ -52,7 +53,7 @@ use selection::{Selection, select};
 
 pub use config::{CurateConfig, Stratum};
 pub use ledger::{ContaminationCounts, PolicyCounts};
-pub use policies::{Policy, PolicyModel};
+pub use policies::Policy;
 pub use pool::{Pool, Shard};
 pub use records::{CurationRecord, CurationSummary, DropReason};
 pub use selection::{QiBox, Spread, spread};
@@ -83,21 +84,10 @@ pub enum CurateError {
         /// How many went, by reason, in words.
         dropped: String,
     },
-    /// The user asked to stop. What was sampled so far is kept, and the same call goes on from there.
-    #[error("interrupted after {done} of {total} prompts; they are kept")]
-    Interrupted {
-        /// Prompts sampled so far.
-        done: usize,
-        /// Prompts in all.
-        total: usize,
-    },
-    /// The model could not answer.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// A policy that answers in words, or the judge, had to stop. What it answered is in its journal, if it keeps one.
+    /// A policy or the judge stopped early. What they answered is in their journals.
     #[error(transparent)]
     Chat(#[from] ChatError),
-    /// A shard's folder does not fit to the others.
+    /// A folder of samples is not what it should be, or does not belong to the others.
     #[error("{}: {problem}", folder.display())]
     Shard {
         /// The folder.
@@ -108,7 +98,7 @@ pub enum CurateError {
     /// A shard was not given.
     #[error("shard {0} is missing: expected the folders of all {of} shards", of = .0.of)]
     MissingShard(Shard),
-    /// The settings differ from those the samples were drawn with, or a file of the folder is damaged.
+    /// The settings differ from those that the samples were made with, or a file of the folder is damaged.
     #[error(transparent)]
     Run(#[from] RunError),
     /// A data file could not be read or written.
@@ -123,13 +113,11 @@ impl Diagnostic for CurateError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
             Self::Setting(error) => error.diagnosis(),
-            Self::Engine(error) => error.diagnosis(),
             Self::Chat(error) => error.diagnosis(),
             Self::Run(error) => error.diagnosis(),
             Self::Data(error) => error.diagnosis(),
             Self::Io(error) => error.diagnosis(),
             Self::NoItems | Self::NothingKept { .. } | Self::Shard { .. } => Kind::Data.into(),
-            Self::Interrupted { .. } => Kind::Interrupted.into(),
             Self::MissingShard(shard) => {
                 Kind::Settings.hint(format!("add `--merge DIR` with the folder of shard {shard}"))
             }
@@ -150,8 +138,10 @@ pub struct Curation<'a> {
     pub config: &'a CurateConfig,
     /// Drops prompts that stand in evaluation sets before they are sampled; none lets all pass.
     pub decontaminator: Option<&'a Decontaminator<'a>>,
-    /// Whether samples without a score are judged again, and drawn again where there is no answer.
-    pub retry_unscored: bool,
+    /// Who answers, told apart by more than names; a part of the settings that are kept.
+    pub policy: &'a Value,
+    /// Whether samples that are there are made again, by what models answer now.
+    pub sample_again: bool,
 }
 
 /// What sampling a shard did.
@@ -159,27 +149,27 @@ pub struct Curation<'a> {
 pub struct ShardSummary {
     /// How many prompts are in it.
     pub n_prompts: usize,
-    /// How many samples were drawn.
+    /// How many samples they have.
     pub n_samples: usize,
     /// How many of them have no score.
     pub n_unscored: usize,
 }
 
-/// Samples, judges and selects, and writes everything to the folder. On `resume` samples already there are not drawn
-/// again; selection settings and rubric may change between calls, policy, sampling settings, prompts and judge may not.
-/// Each policy answers each prompt `num_samples` times; quality and instability are over all of them.
+/// Samples, judges and selects, and writes everything to the folder. Samples that are there are kept; selection settings
+/// and rubric may change between calls, policies, sampling settings, prompts and judge may not. Each policy answers each
+/// prompt `num_samples` times; quality and instability are over all of them.
 ///
-/// Errors: `Setting`, `NoItems`; `Run` naming a setting that differs from the samples' in the folder; `Interrupted`;
-/// `Engine` and `Chat`; `NothingKept`; `Data` and `Io` naming the file.
+/// Errors: `Setting`, `NoItems`; `Run` naming a setting that differs from the samples' in the folder; `Chat`;
+/// `NothingKept`; `Shard` where the samples are damaged; `Data` and `Io` naming the file.
 pub fn run(
-    policies: &mut [Policy],
+    policies: &[Policy],
     curation: &Curation,
-    output: AnswerFolder,
+    folder: &Path,
     progress: &mut dyn Progress,
 ) -> Result<CurationSummary, CurateError> {
-    check(policies, curation)?;
-    let ledger = sampling::draw(policies, curation, None, output, progress)?;
-    conclude(ledger, curation, output.path)
+    check(curation)?;
+    sampling::sample(policies, curation, None, folder, progress)?;
+    conclude(merging::read(policies.len(), curation, folder)?, curation, folder)
 }
 
 /// Samples and judges one shard of the pool. Nothing is selected, since quality is relative to the whole pool.
@@ -187,18 +177,14 @@ pub fn run(
 /// Errors: as [`run`], but for those of the selection.
 pub fn run_shard(
     shard: Shard,
-    policies: &mut [Policy],
+    policies: &[Policy],
     curation: &Curation,
-    output: AnswerFolder,
+    folder: &Path,
     progress: &mut dyn Progress,
 ) -> Result<ShardSummary, CurateError> {
-    check(policies, curation)?;
-    let ledger = sampling::draw(policies, curation, Some(shard), output, progress)?;
-    Ok(ShardSummary {
-        n_prompts: ledger.n_prompts,
-        n_samples: ledger.n_samples,
-        n_unscored: ledger.n_unscored,
-    })
+    check(curation)?;
+    sampling::sample(policies, curation, Some(shard), folder, progress)?;
+    merging::summary_of_shard(curation.rubric, folder)
 }
 
 /// Puts the shards in these folders together and selects. The folder then holds what [`run`] on the whole pool would
@@ -210,25 +196,20 @@ pub fn merge(
     shards: &[PathBuf],
     n_policies: usize,
     curation: &Curation,
-    output: AnswerFolder,
+    folder: &Path,
     progress: &mut dyn Progress,
 ) -> Result<CurationSummary, CurateError> {
-    curation.config.validate("curate")?;
-    let ledger = merging::merge(shards, n_policies, curation, output, progress)?;
-    conclude(ledger, curation, output.path)
+    check(curation)?;
+    let ledger = merging::merge(shards, n_policies, curation, folder, progress)?;
+    conclude(ledger, curation, folder)
 }
 
-fn check(policies: &[Policy], curation: &Curation) -> Result<(), CurateError> {
+fn check(curation: &Curation) -> Result<(), CurateError> {
     curation.config.validate("curate")?;
     if matches!(curation.pool, Pool::Items([])) {
         return Err(CurateError::NoItems);
     }
-    let in_words = policies
-        .iter()
-        .any(|policy| matches!(policy.model, PolicyModel::Chat(_)));
-    let holds = !in_words || curation.config.top_p == 1.0;
-    let expected = "1 where a policy answers in words, which is not told a nucleus";
-    Ok(check_setting(holds, "curate.top_p", expected, curation.config.top_p)?)
+    Ok(())
 }
 
 /// Selects, and writes what became of each prompt.
@@ -267,16 +248,19 @@ fn write_kept(curation: &Curation, records: &Path, path: &Path) -> Result<(), Cu
 }
 
 fn nothing_kept(folder: &Path, summary: &CurationSummary) -> CurateError {
-    let words = |(reason, count): (&DropReason, &usize)| match reason {
-        DropReason::TooFewScored => format!("{count} had fewer than 2 scored samples"),
-        DropReason::LowQuality => format!("{count} were of the lowest quality"),
-        DropReason::HighQuality => format!("{count} were of the highest quality"),
-        DropReason::LowInstability => format!("{count} had no place left in the box"),
-        DropReason::Contaminated => format!("{count} stand in an evaluation set"),
-    };
+    let mut dropped = Vec::new();
+    for (reason, count) in &summary.dropped {
+        dropped.push(match reason {
+            DropReason::TooFewScored => format!("{count} had fewer than 2 scored samples"),
+            DropReason::LowQuality => format!("{count} were of the lowest quality"),
+            DropReason::HighQuality => format!("{count} were of the highest quality"),
+            DropReason::LowInstability => format!("{count} had no place left in the box"),
+            DropReason::Contaminated => format!("{count} stand in an evaluation set"),
+        });
+    }
     CurateError::NothingKept {
         file: folder.join(RECORDS),
         n_prompts: summary.n_prompts,
-        dropped: summary.dropped.iter().map(words).collect::<Vec<_>>().join(", "),
+        dropped: dropped.join(", "),
     }
 }

@@ -1,8 +1,7 @@
 //! Evaluation: responses in, rates with intervals and unscored counts out.
 //!
-//! [`run()`] samples a response to every item and has it judged. [`summarize`] turns judged responses into rates.
-//! [`compare()`] compares two models item by item. Responses that a judge could not score are in no rate; they are
-//! counted beside it.
+//! [`run()`] has every item answered and judged. [`summarize`] turns judged responses into rates. [`compare()`] compares
+//! two models item by item. Responses that a judge could not score are in no rate; they are counted beside it.
 
 mod compare;
 mod rates;
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use compare::{Comparison, Difference, SplitComparison, compare};
 pub use rates::{RATES, RateDefinition, SAFE_THRESHOLD, summarize};
 pub use refusal::{KeywordRefusal, Refusal, detect_refusal};
-pub use run::{EvalConfig, EvalError, EvalOutcome, run};
+pub use run::{EvalConfig, EvalError, EvalOutcome, Evaluation, run};
 
 use crate::types::Item;
 use crate::verdict::{Judgement, judgement_record};
@@ -26,7 +25,7 @@ use crate::verdict::{Judgement, judgement_record};
 pub struct JudgedResponse {
     /// The item.
     pub item: Item,
-    /// The model's response.
+    /// The model's response; empty, and unscored, where it gave none.
     pub response: String,
     /// What the judge says of it.
     #[serde(with = "judgement_record")]

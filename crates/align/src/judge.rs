@@ -124,6 +124,7 @@ fn request(response: &Response, rubric: Rubric, config: &JudgeConfig) -> ChatReq
             max_tokens: config.max_tokens,
             seed: config.seed,
             schema: Some(rubric.schema()),
+            ..ChatParams::default()
         },
     }
 }

@@ -13,7 +13,7 @@
 //! A checkpoint without `run_state.json` does not count. That file also holds how long the files of JSON lines were, so
 //! that [`RunDir::rewind_to`] removes exactly what came after, and a resumed run's files equal an uninterrupted run's.
 
-mod answers;
+mod content_hash;
 mod error;
 mod settings;
 
@@ -24,10 +24,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use answers::AnswerFolder;
+pub use content_hash::ContentHash;
 pub use error::RunError;
 pub(crate) use settings::check_settings;
-pub use settings::{keep_settings, read_json, write_json};
+pub use settings::{check_kept_settings, keep_settings, read_json, write_json};
 
 use crate::files::{remove_if_exists, write_atomically};
 use crate::json_lines::JsonLinesFile;

@@ -6,9 +6,9 @@ use std::time::UNIX_EPOCH;
 use align::settings::SettingError;
 use align::sft::SftConfig;
 use engine::{ComputeDevice, DEVICES, EngineOptions, FeatureFolder, Inspector, LocalEngine, Trainable};
+use serde_json::json;
 use vlm::adapter::LoraConfig;
 use vlm::image_processor::ImageLimits;
-use vlm::weights::WeightType;
 
 use crate::arguments::Device;
 use crate::config::required;
@@ -17,19 +17,6 @@ use crate::errors::{Failure, Result};
 use crate::hub::{self, Kind};
 
 impl ModelTable {
-    /// The policy by its folders, which tell it from others of the same name, and by its type and the limits of its
-    /// pictures where they are chosen.
-    pub fn policy(&self) -> String {
-        let folders = [&self.path, &self.adapter].into_iter().flatten();
-        let mut names: Vec<String> = folders.map(|folder| folder.display().to_string()).collect();
-        if self.dtype != WeightType::Auto {
-            names.push(format!("{:?}", self.dtype).to_lowercase());
-        }
-        let limits = self.picture_limits();
-        names.extend(limits.given().map(|(name, limit)| format!("{name} {limit}")));
-        names.join(" + ")
-    }
-
     /// How large pictures may become, where that is not the folder's to say.
     pub fn picture_limits(&self) -> ImageLimits {
         ImageLimits {
@@ -53,15 +40,27 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
     Ok(())
 }
 
-/// What tells a model's folder from others, and from itself once it has changed: its files' names, sizes and times of
-/// change. (A hash of the weights would take as long as reading them.)
+/// What tells a model from others, and from itself once it has changed: the names, sizes and times of change of its
+/// files and its adapter's, its type and the limits of its images. (A hash of the weights would take as long as reading
+/// them.)
 ///
 /// Errors: of usage when no model is named; of model when its folder is not what it should be.
 pub fn identity(table: &ModelTable) -> Result<String> {
     let folder = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
     check_folder(&folder, "config.json", "model")?;
+    let mut files = files_of(&folder)?;
+    if let Some(adapter) = &table.adapter {
+        files.push("adapter".to_owned());
+        files.extend(files_of(&hub::folder(adapter, Kind::Adapter)?)?);
+    }
+    let chosen = json!([table.dtype, table.min_pixels, table.max_pixels, table.max_dynamic_patch]);
+    Ok(format!("{}\n{chosen}", files.join("\n")))
+}
+
+/// The files of a folder with their sizes and times of change.
+fn files_of(folder: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();
-    for entry in fs_err::read_dir(&folder)? {
+    for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
         let metadata = fs_err::metadata(&path)?;
         if metadata.is_file() {
@@ -71,7 +70,7 @@ pub fn identity(table: &ModelTable) -> Result<String> {
         }
     }
     files.sort();
-    Ok(format!("local\n{}", files.join("\n")))
+    Ok(files)
 }
 
 /// Opens a model, to train what `trainable` says of it.

@@ -41,6 +41,21 @@ impl OutputFolder {
     }
 }
 
+/// Removes these files and folders of an earlier call, those that there are.
+///
+/// Errors: of output naming the one that cannot be removed.
+pub fn remove_results(folder: &Path, names: &[impl AsRef<Path>]) -> Result<(), Failure> {
+    for path in names.iter().map(|name| folder.join(name)) {
+        let removed = match fs_err::metadata(&path) {
+            Err(_) => Ok(()),
+            Ok(metadata) if metadata.is_dir() => fs_err::remove_dir_all(&path),
+            Ok(_) => fs_err::remove_file(&path),
+        };
+        removed.map_err(|error| Failure::output(format!("{}: cannot be removed", path.display())).because(&error))?;
+    }
+    Ok(())
+}
+
 impl Drop for OutputFolder {
     fn drop(&mut self) {
         // One that holds something cannot be removed, nor can those above it.

@@ -1,6 +1,8 @@
-//! Models by the roles they play: the tables `[role.NAME]` of a configuration, opened as endpoints or on this machine.
+//! Models by the roles they play: the tables `[role.NAME]` of a configuration, opened as endpoints or on this machine,
+//! and the model on this machine that a command names itself. One journal keeps what they all answer.
 
-use std::path::Path;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use align::chat::{ChatModel, EngineModel};
@@ -8,13 +10,13 @@ use align::judge::{JudgeConfig, ModelJudge};
 use align::paint::PaintModel;
 use align::verdict::Judge;
 use endpoint::{Endpoint, Journal, Journalled, RoleSettings, Spending};
-use engine::Trainable;
+use engine::{LocalEngine, Trainable};
 use mini::judge::ExactJudge;
 use mini::model::MiniModel;
 use mini::painter::MiniPainter;
 use report::text_tables;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arguments::Device;
 use crate::config::Loaded;
@@ -24,13 +26,20 @@ use crate::interrupt;
 use crate::model;
 use crate::terminal::print_line;
 
-/// The journal's name in a run's folder.
-pub const JOURNAL: &str = "judge.journal.sqlite";
+/// A model that answers, wherever it runs.
+pub type Model = Box<dyn ChatModel + Send>;
 
-/// The roles of a run, and the journal that keeps what they answer.
+/// The journal's name in a folder of results.
+pub const JOURNAL: &str = "journal.sqlite";
+
+/// The name in records and journals of the model that a command names itself.
+const OWN: &str = "model";
+
+/// The models of a run, and the journal that keeps what they answer. It is opened with the first of them.
 pub struct Roles<'a> {
     tables: &'a RoleTables,
-    journal: Option<Arc<Journal>>,
+    path: Option<PathBuf>,
+    journal: OnceCell<Arc<Journal>>,
     device: Device,
 }
 
@@ -48,41 +57,74 @@ pub struct RoleCost {
 ///
 /// Errors: of usage naming the setting.
 pub fn check<T>(loaded: &Loaded<T>, tables: &RoleTables) -> Result {
-    let mut tables = tables.iter();
-    tables.try_for_each(|(name, role)| loaded.check(role.validate(&format!("role.{name}"))))
+    for (name, role) in tables {
+        loaded.check(role.validate(&format!("role.{name}")))?;
+    }
+    Ok(())
+}
+
+/// Checks that every role judges, for commands whose answers come from the model that they train.
+///
+/// Errors: of settings naming the first that does not.
+pub fn check_all_judge(tables: &RoleTables) -> Result {
+    match tables.keys().find(|role| is_policy(role)) {
+        None => Ok(()),
+        Some(role) => Err(Failure::settings(format!(
+            "`role.{role}`: expected judges alone, such as `role.judge`"
+        ))),
+    }
+}
+
+/// Whether a role answers prompts, where the others judge the answers.
+fn is_policy(role: &str) -> bool {
+    role == "policy" || role.starts_with("policy-")
+}
+
+/// Who answers, for settings that are kept: the model on this machine, if there is one, and the roles that answer. A
+/// model behind an endpoint may move.
+pub fn policy_settings(own: &ModelTable, tables: &RoleTables) -> Value {
+    let mut policies = serde_json::Map::new();
+    if own.path.is_some() {
+        policies.insert(OWN.to_owned(), json!(own));
+    }
+    for (role, settings) in tables.iter().filter(|(role, _)| is_policy(role)) {
+        policies.insert(role.clone(), json!(settings.model));
+    }
+    Value::Object(policies)
 }
 
 /// What of the tables decides about answers, for records that a resumed run is held to: pace, prices and budget may
 /// change, and a model may move.
-pub fn deciding(tables: &RoleTables) -> serde_json::Value {
-    let deciding = |(name, role): (&String, &RoleSettings)| {
+pub fn deciding(tables: &RoleTables) -> Value {
+    let mut deciding = serde_json::Map::new();
+    for (name, role) in tables {
         let decides = json!({ "model": role.model, "structured_output": role.structured_output });
-        (name.clone(), decides)
-    };
-    serde_json::Value::Object(tables.iter().map(deciding).collect())
+        deciding.insert(name.clone(), decides);
+    }
+    Value::Object(deciding)
 }
 
 impl<'a> Roles<'a> {
-    /// Gets ready to open roles. Where any is played by a model, behind an endpoint or here, the journal is opened, and
-    /// made where there is none.
-    ///
-    /// Errors: of output naming the journal.
-    pub fn open(tables: &'a RoleTables, journal: &Path, device: Device) -> Result<Self> {
-        let journal = if tables.values().any(|role| !role.is_mini()) {
-            Some(Arc::new(Journal::open(journal).map_err(Failure::output)?))
-        } else {
-            None
-        };
-        Ok(Self {
+    /// The models of these tables, whose answers go into the journal at this path; where there is none, answers are
+    /// kept as long as the process lasts.
+    pub fn new(tables: &'a RoleTables, journal: Option<&Path>, device: Device) -> Self {
+        Self {
             tables,
-            journal,
+            path: journal.map(Path::to_owned),
+            journal: OnceCell::new(),
             device,
-        })
+        }
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.tables.is_empty()
+    fn journal(&self) -> Result<&Arc<Journal>, Failure> {
+        if self.journal.get().is_none() {
+            let journal = match &self.path {
+                Some(path) => Journal::open(path),
+                None => Journal::in_memory(),
+            };
+            let _ = self.journal.set(Arc::new(journal.map_err(Failure::output)?));
+        }
+        self.journal.get().ok_or_else(|| Failure::output("no journal is open"))
     }
 
     /// Whether any model is behind an endpoint.
@@ -90,13 +132,27 @@ impl<'a> Roles<'a> {
         self.tables.values().any(RoleSettings::is_remote)
     }
 
+    /// Whether any role judges.
+    pub fn has_judges(&self) -> bool {
+        self.judges().next().is_some()
+    }
+
     /// Forgets failed calls, so that they are made again.
     ///
     /// Errors: of output naming the journal.
     pub fn retry_failed(&self) -> Result<(), Failure> {
-        let Some(journal) = &self.journal else { return Ok(()) };
-        for role in self.tables.keys() {
-            journal.forget_failures(role).map_err(Failure::output)?;
+        for (role, _) in self.tables.iter().filter(|(_, settings)| !settings.is_mini()) {
+            self.journal()?.forget_failures(role).map_err(Failure::output)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets every answer.
+    ///
+    /// Errors: of output naming the journal.
+    pub fn forget_all(&self) -> Result<(), Failure> {
+        if self.path.as_ref().is_some_and(|path| path.exists()) {
+            self.journal()?.clear().map_err(Failure::output)?;
         }
         Ok(())
     }
@@ -104,23 +160,75 @@ impl<'a> Roles<'a> {
     /// Opens every role's model.
     ///
     /// Errors: of model where one cannot be used.
-    pub fn models(&self) -> Result<Vec<Box<dyn ChatModel + Send>>> {
-        let open = |(role, settings): (&String, &RoleSettings)| self.model(role, settings);
-        self.tables.iter().map(open).collect()
+    pub fn models(&self) -> Result<Vec<Model>> {
+        self.tables
+            .iter()
+            .map(|(role, settings)| self.model(role, settings))
+            .collect()
     }
 
-    /// All roles' models together as one judge.
+    /// All models that answer prompts, each with its name in records: the model on this machine where one is named or
+    /// nobody else answers, then the roles `policy`, `policy-2` … The model on this machine answers `batch_size` dialogues
+    /// at once.
+    ///
+    /// Errors: of usage where nobody answers; of model where one cannot be used.
+    pub fn policies(&self, own: &ModelTable, batch_size: usize) -> Result<Vec<(String, Model)>> {
+        let mut policies = Vec::new();
+        if own.path.is_some() || !self.tables.keys().any(|role| is_policy(role)) {
+            policies.push((OWN.to_owned(), self.own(own, batch_size)?));
+        }
+        for (role, settings) in self.tables.iter().filter(|(role, _)| is_policy(role)) {
+            policies.push((role.clone(), self.model(role, settings)?));
+        }
+        Ok(policies)
+    }
+
+    /// The one model that answers, as [`Self::policies`] finds it.
+    ///
+    /// Errors: of usage where there are several or none; of model where it cannot be used.
+    pub fn policy(&self, own: &ModelTable, batch_size: usize) -> Result<Model> {
+        let n_policies = self.n_policies(own);
+        if n_policies == 0 {
+            return Err(Failure::settings("expected a model that answers, got none")
+                .hint("give `--model`, or the role `policy`: role.policy.url and role.policy.model"));
+        }
+        if n_policies > 1 {
+            let problem = format!("expected one model that answers, got {n_policies}");
+            return Err(Failure::settings(problem).hint("give either `--model` or the role `policy`"));
+        }
+        let mut policies = self.policies(own, batch_size)?;
+        policies
+            .pop()
+            .map(|(_, model)| model)
+            .ok_or_else(|| Failure::settings("expected a model that answers, got none"))
+    }
+
+    /// How many models answer prompts.
+    pub fn n_policies(&self, own: &ModelTable) -> usize {
+        usize::from(own.path.is_some()) + self.tables.keys().filter(|role| is_policy(role)).count()
+    }
+
+    /// The roles that judge.
+    fn judges(&self) -> impl Iterator<Item = (&String, &RoleSettings)> {
+        self.tables.iter().filter(|(role, _)| !is_policy(role))
+    }
+
+    /// The models of all roles that judge as one judge.
     ///
     /// Errors: of model where one cannot be used.
     pub fn judge(&self, config: &JudgeConfig) -> Result<ModelJudge> {
-        Ok(ModelJudge::new(self.models()?, config.clone()))
+        let models: Result<Vec<Model>> = self
+            .judges()
+            .map(|(role, settings)| self.model(role, settings))
+            .collect();
+        Ok(ModelJudge::new(models?, config.clone()))
     }
 
-    /// As [`Self::judge`]; where no role is played, the miniature world's exact judge.
+    /// As [`Self::judge`]; where no role judges, the miniature world's exact judge.
     ///
     /// Errors: as [`Self::judge`].
     pub fn judge_or_exact(&self, config: &JudgeConfig) -> Result<Box<dyn Judge>> {
-        if self.is_empty() {
+        if !self.has_judges() {
             return Ok(Box::new(ExactJudge));
         }
         Ok(Box::new(self.judge(config)?))
@@ -129,7 +237,7 @@ impl<'a> Roles<'a> {
     /// Opens the model of one role; none where there is no such role.
     ///
     /// Errors: of model where it cannot be used.
-    pub fn one(&self, role: &str) -> Result<Option<Box<dyn ChatModel + Send>>> {
+    pub fn one(&self, role: &str) -> Result<Option<Model>> {
         let settings = self.tables.get(role);
         settings.map(|settings| self.model(role, settings)).transpose()
     }
@@ -145,54 +253,82 @@ impl<'a> Roles<'a> {
         if settings.is_mini() {
             return Ok(Some(Box::new(MiniPainter)));
         }
-        let Some(journal) = self.journal.as_ref().filter(|_| settings.is_remote()) else {
+        if settings.is_local() {
             let problem = format!("`role.{role}.url`: expected an endpoint or \"mini\", which paint, got \"local\"");
             return Err(Failure::settings(problem));
-        };
-        let endpoint = Endpoint::new(role, settings.clone(), journal.clone(), interrupt::requested);
-        Ok(Some(Box::new(endpoint.map_err(Failure::model)?)))
+        }
+        Ok(Some(Box::new(self.endpoint(role, settings)?)))
     }
 
-    fn model(&self, role: &str, settings: &RoleSettings) -> Result<Box<dyn ChatModel + Send>> {
+    fn endpoint(&self, role: &str, settings: &RoleSettings) -> Result<Endpoint, Failure> {
+        let endpoint = Endpoint::new(role, settings.clone(), self.journal()?.clone(), interrupt::requested);
+        endpoint.map_err(Failure::model)
+    }
+
+    fn model(&self, role: &str, settings: &RoleSettings) -> Result<Model> {
         if settings.is_mini() {
             return Ok(Box::new(MiniModel));
         }
-        let Some(journal) = &self.journal else {
-            return Err(Failure::model(format!("`role.{role}`: no journal is open")));
-        };
-        if settings.is_local() {
-            let table = ModelTable {
-                path: Some(settings.model.clone().into()),
-                ..ModelTable::default()
-            };
-            let origin = model::identity(&table)?;
-            let engine = model::open(&table, Trainable::Frozen, 0, self.device)?;
-            let batch_size = settings.concurrency;
-            let model = EngineModel::new(&settings.model, engine, batch_size, interrupt::requested);
-            let journalled = Journalled::new(role, settings.clone(), origin, journal.clone(), model);
-            return Ok(Box::new(journalled));
+        if settings.is_remote() {
+            return Ok(Box::new(self.endpoint(role, settings)?));
         }
-        let endpoint = Endpoint::new(role, settings.clone(), journal.clone(), interrupt::requested);
-        Ok(Box::new(endpoint.map_err(Failure::model)?))
+        let table = ModelTable {
+            path: Some(settings.model.clone().into()),
+            ..ModelTable::default()
+        };
+        let batch_size = settings.concurrency;
+        let engine = model::open(&table, Trainable::Frozen, 0, self.device)?;
+        let model = EngineModel::new(&settings.model, engine, batch_size, interrupt::requested);
+        self.journalled(role, &table, model, batch_size)
+    }
+
+    /// The model on this machine that a command names itself. Data that it cannot use end the work.
+    fn own(&self, table: &ModelTable, batch_size: usize) -> Result<Model> {
+        let engine = model::open(table, Trainable::Frozen, 0, self.device)?;
+        self.of_engine(table, engine, batch_size)
+    }
+
+    /// As a model that [`Self::policies`] opens, of an engine that is open.
+    ///
+    /// Errors: of model where its folder cannot be read; of output naming the journal.
+    pub fn of_engine(&self, table: &ModelTable, engine: LocalEngine, batch_size: usize) -> Result<Model> {
+        let name = table.path.as_deref().unwrap_or(Path::new(OWN)).display().to_string();
+        let model = EngineModel::new(name, engine, batch_size, interrupt::requested).strict();
+        self.journalled(OWN, table, model, batch_size)
+    }
+
+    /// Puts the journal before a model on this machine.
+    ///
+    /// Errors: as [`Self::of_engine`].
+    pub fn journalled<M: ChatModel + Send + 'static>(
+        &self,
+        role: &str,
+        table: &ModelTable,
+        model: M,
+        batch_size: usize,
+    ) -> Result<Model> {
+        let weights = model::identity(table)?;
+        let journal = self.journal()?.clone();
+        Ok(Box::new(Journalled::new(role, weights, journal, model, batch_size)))
     }
 
     /// What each role that a model plays has cost.
     ///
     /// Errors: of output naming the journal.
     pub fn costs(&self) -> Result<Vec<RoleCost>, Failure> {
-        let Some(journal) = &self.journal else {
+        let Some(journal) = self.journal.get() else {
             return Ok(Vec::new());
         };
-        let played = self.tables.iter().filter(|(_, settings)| !settings.is_mini());
-        let cost = |(role, settings): (&String, &RoleSettings)| {
-            Ok(RoleCost {
+        let mut costs = Vec::new();
+        for (role, settings) in self.tables.iter().filter(|(_, settings)| !settings.is_mini()) {
+            costs.push(RoleCost {
                 role: role.clone(),
                 model: settings.model.clone(),
                 answered_from_journal: journal.answered(role),
                 spending: journal.spent(role).map_err(Failure::output)?,
-            })
-        };
-        played.map(cost).collect()
+            });
+        }
+        Ok(costs)
     }
 }
 
@@ -200,7 +336,7 @@ impl<'a> Roles<'a> {
 /// too.
 ///
 /// Errors: the work's own; of output where the journal or standard output cannot be used.
-pub fn with_costs<T>(roles: &[&Roles], outcome: Result<T>) -> Result<T> {
+pub fn with_costs<T>(roles: &Roles, outcome: Result<T>) -> Result<T> {
     let printed = print_costs(roles);
     let value = outcome?;
     printed?;
@@ -209,11 +345,8 @@ pub fn with_costs<T>(roles: &[&Roles], outcome: Result<T>) -> Result<T> {
 
 /// Prints a table with a row for each role that a model plays; nothing where there are none. Figures with tokens that
 /// are estimated, since the endpoint does not count them, begin with `~`.
-fn print_costs(roles: &[&Roles]) -> Result {
-    let mut rows = Vec::new();
-    for role in roles {
-        rows.extend(role.costs()?.iter().map(RoleCost::row));
-    }
+fn print_costs(roles: &Roles) -> Result {
+    let rows: Vec<_> = roles.costs()?.iter().map(RoleCost::row).collect();
     if rows.is_empty() {
         return Ok(());
     }

@@ -35,7 +35,6 @@ fn write(words: &str) -> String {
         id: String::new(),
         messages: vec![Message::text(Role::User, words)],
         params: ChatParams {
-            temperature: 0.0,
             max_tokens: 1,
             seed: Sha256::digest(words)
                 .iter()
@@ -44,6 +43,7 @@ fn write(words: &str) -> String {
                 name,
                 schema: Value::Null,
             }),
+            ..ChatParams::default()
         },
     };
     let mut text = String::new();
@@ -128,7 +128,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let name = path.strip_prefix(folder).unwrap().to_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else if !name.to_string_lossy().contains("calls.") {
+            } else if !name.to_string_lossy().contains("journal.") {
                 files.insert(name, fs_err::read(&path).unwrap());
             }
         }
@@ -188,15 +188,15 @@ fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once(
     // From the journal alone, uninterrupted: the same bytes.
     let again = folder.path().join("again");
     fs_err::create_dir_all(&again).unwrap();
-    for name in ["calls.sqlite", "calls.sqlite-wal"] {
+    for name in ["journal.sqlite", "journal.sqlite-wal"] {
         let from = folder.path().join("forged").join(name);
         if from.exists() {
             fs_err::copy(from, again.join(name)).unwrap();
         }
     }
     copy_folder(
-        &folder.path().join("forged/calls.pictures"),
-        &again.join("calls.pictures"),
+        &folder.path().join("forged/journal.images"),
+        &again.join("journal.images"),
     );
     finished(forge(folder.path(), "again", &more));
     assert_eq!(fake.counts().calls, calls);

@@ -36,10 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         id: format!("r{number}"),
         messages: vec![Message::text(Role::User, format!("question {number}"))],
         params: ChatParams {
-            temperature: 0.0,
             max_tokens: 16,
-            seed: 0,
-            schema: None,
+            ..ChatParams::default()
         },
     });
     let began = Instant::now();

@@ -22,8 +22,8 @@ pub(crate) struct Usage {
     pub completion_tokens: u64,
     /// Whether tokens are estimated, since the endpoint does not say.
     pub is_estimated: bool,
-    /// Pictures painted.
-    pub pictures: u64,
+    /// Images painted.
+    pub images: u64,
 }
 
 impl Usage {
@@ -34,7 +34,7 @@ impl Usage {
     pub fn cost(&self, settings: &RoleSettings) -> f64 {
         let read = self.prompt_tokens as f64 * settings.price_input;
         let written = self.completion_tokens as f64 * settings.price_output;
-        (read + written) / TOKENS_PRICED + self.pictures as f64 * settings.price_image
+        (read + written) / TOKENS_PRICED + self.images as f64 * settings.price_image
     }
 }
 
@@ -113,7 +113,7 @@ impl Spending {
     }
 
     /// Whether the budget lasts for calls that are expected to use so much together.
-    pub(crate) fn leaves_room(&self, settings: &RoleSettings, calls: impl Iterator<Item = Usage>) -> bool {
+    pub(crate) fn suffices_for(&self, settings: &RoleSettings, calls: impl Iterator<Item = Usage>) -> bool {
         let (mut cost, mut tokens) = (self.cost, self.total_tokens());
         for call in calls {
             cost += call.cost(settings);

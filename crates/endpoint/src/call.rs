@@ -5,39 +5,25 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::address::Address;
-use crate::body::{BodyError, Key, WireBody, is_out_of_files};
+use crate::body::WireBody;
+use crate::body_error::{BodyError, is_out_of_files};
 use crate::budget::{Outcome, Usage};
-use crate::pace::{Pace, Turn};
+use crate::key::Key;
+use crate::pace::{Pace, Permit};
 use crate::secrets::Secrets;
 use crate::settings::RoleSettings;
+use crate::tried::{Tried, quote};
 use crate::verb::Verb;
 
 /// The first wait before a call is tried again; doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-/// The longest wait that is not asked for.
+/// The longest wait that the endpoint does not ask for.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// How much of an answer that is none is quoted.
-const QUOTED_LETTERS: usize = 200;
 /// What OpenAI calls a 429 that no waiting mends.
 const NOTHING_LEFT: &str = "insufficient_quota";
-
-/// How one try ended.
-pub(crate) enum Tried {
-    /// With an answer, or in a way in which another try would end too.
-    Ended(Outcome),
-    /// The endpoint is at fault, and may be better later.
-    Failed(String),
-    /// No further calls are taken at the moment; where the endpoint says for how long, that too.
-    HeldBack { reason: String, pause: Option<Duration> },
-    /// Nobody listens at the address.
-    Unreachable(String),
-    /// The endpoint cannot be used by anyone with these settings.
-    Unusable(String),
-}
 
 /// How a call ended, and how many tries it took.
 pub(crate) enum Called {
@@ -62,10 +48,10 @@ pub(crate) struct Wire {
 #[derive(Default)]
 struct Tries {
     made: usize,
-    /// Those after which the endpoint was at fault.
+    /// Those at which the endpoint failed.
     failed: usize,
     /// Those that the endpoint did not take, and when the first was.
-    held_back: usize,
+    throttled: usize,
     waiting_since: Option<Instant>,
 }
 
@@ -81,16 +67,16 @@ impl Wire {
         let expected = expected.tokens() as f64;
         let mut tries = Tries::default();
         loop {
-            let Some(turn) = self.pace.admit(expected).await else {
+            let Some(permit) = self.pace.admit(expected).await else {
                 return Called::Stopped;
             };
             let tried = self.send(verb, body).await;
             tries.made += 1;
-            match self.next(tried, &mut tries, &turn, key, expected) {
+            match self.next(tried, &mut tries, &permit, key, expected) {
                 Next::End(called) => return called,
                 Next::TryAfter(_) if self.is_stopping() => return Called::Stopped,
                 Next::TryAfter(time) => {
-                    drop(turn);
+                    drop(permit);
                     self.pace.rest(time).await;
                 }
             }
@@ -102,7 +88,7 @@ impl Wire {
         self.pace.is_ending() || (self.wants_stop)()
     }
 
-    fn next(&self, tried: Tried, tries: &mut Tries, turn: &Turn, key: &Key, expected: f64) -> Next {
+    fn next(&self, tried: Tried, tries: &mut Tries, permit: &Permit, key: &Key, expected: f64) -> Next {
         match tried {
             Tried::Ended(outcome) => {
                 self.pace.correct(expected, outcome.usage.tokens() as f64);
@@ -117,10 +103,10 @@ impl Wire {
                 }
                 Next::TryAfter(backoff(tries.failed, key))
             }
-            Tried::HeldBack { reason, pause } => {
+            Tried::Throttled { reason, pause } => {
                 self.pace.correct(expected, 0.0);
-                self.pace.hold_back(turn, pause.unwrap_or_default());
-                self.held_back(&reason, pause.unwrap_or_default(), tries, key)
+                self.pace.throttle(permit, pause.unwrap_or_default());
+                self.throttled(&reason, pause.unwrap_or_default(), tries, key)
             }
             Tried::Unreachable(reason) => {
                 self.pace.correct(expected, 0.0);
@@ -134,15 +120,15 @@ impl Wire {
     }
 
     /// Waits for an endpoint that takes no further calls, as long as that is worth it.
-    fn held_back(&self, reason: &str, pause: Duration, tries: &mut Tries, key: &Key) -> Next {
-        tries.held_back += 1;
-        let pause = pause.max(backoff(tries.held_back, key));
+    fn throttled(&self, reason: &str, pause: Duration, tries: &mut Tries, key: &Key) -> Next {
+        tries.throttled += 1;
+        let pause = pause.max(backoff(tries.throttled, key));
         let since = *tries.waiting_since.get_or_insert_with(Instant::now);
         let max_wait = self.settings.max_wait;
         if (since.elapsed() + pause).as_secs_f64() <= max_wait {
             return Next::TryAfter(pause);
         }
-        // Where nobody is let in, it is nothing that the request has done.
+        // Where no call is taken, it is nothing that the request has done.
         if (self.pace.silence() + pause).as_secs_f64() > max_wait {
             let problem = format!("it takes no calls, and max_wait is {max_wait} s: {reason}");
             return Next::End(Called::Unusable(problem));
@@ -161,8 +147,8 @@ impl Wire {
     async fn send(&self, verb: &Verb, body: &WireBody) -> Tried {
         let length = match body.length() {
             Ok(length) => length,
-            Err(BodyError::Picture(reason)) => return Tried::Failed(reason),
-            Err(BodyError::TooManyFiles(reason)) => return Tried::HeldBack { reason, pause: None },
+            Err(BodyError::Image(reason)) => return Tried::Failed(reason),
+            Err(BodyError::TooManyFiles(reason)) => return Tried::Throttled { reason, pause: None },
         };
         let request = self
             .http
@@ -183,7 +169,7 @@ impl Wire {
         };
         let text = self.secrets.hide(String::from_utf8_lossy(&bytes));
         if status.is_success() {
-            return verb.read(&text, body, self).await;
+            return verb.read(&text, body, &self.secrets, &self.settings).await;
         }
         refused(status, pause, &text)
     }
@@ -191,7 +177,7 @@ impl Wire {
     fn not_sent(&self, error: reqwest::Error) -> Tried {
         if is_out_of_files(&error) {
             let reason = self.describe(error);
-            return Tried::HeldBack { reason, pause: None };
+            return Tried::Throttled { reason, pause: None };
         }
         let is_unreachable = error.is_connect();
         let reason = self.describe(error);
@@ -221,8 +207,8 @@ fn refused(status: StatusCode, pause: Option<Duration>, text: &str) -> Tried {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Tried::Unusable(reason),
         StatusCode::TOO_MANY_REQUESTS if text.contains(NOTHING_LEFT) => Tried::Unusable(reason),
-        StatusCode::TOO_MANY_REQUESTS => Tried::HeldBack { reason, pause },
-        StatusCode::SERVICE_UNAVAILABLE if pause.is_some() => Tried::HeldBack { reason, pause },
+        StatusCode::TOO_MANY_REQUESTS => Tried::Throttled { reason, pause },
+        StatusCode::SERVICE_UNAVAILABLE if pause.is_some() => Tried::Throttled { reason, pause },
         StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_EARLY => Tried::Failed(reason),
         status if status.is_server_error() => Tried::Failed(reason),
         _ => Tried::Ended(Outcome::failed(reason)),
@@ -244,18 +230,4 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-/// The beginning of a response, or the message in it.
-pub(crate) fn quote(text: &str) -> String {
-    let message = serde_json::from_str::<Value>(text).ok().and_then(|value| {
-        let message = value["error"]["message"].as_str().or(value["message"].as_str());
-        message.map(str::to_owned)
-    });
-    let text = message.as_deref().unwrap_or(text);
-    let mut quoted: String = text.chars().take(QUOTED_LETTERS).collect();
-    if quoted.len() < text.len() {
-        quoted.push('…');
-    }
-    quoted
 }

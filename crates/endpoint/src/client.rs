@@ -1,4 +1,4 @@
-//! A role's model behind an endpoint: what it takes to call it, and the doors of rooms that it opens.
+//! A role's model behind an endpoint, as a chat model and as a painter.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -12,11 +12,10 @@ use crate::address::Address;
 use crate::body::WireBody;
 use crate::budget::Spending;
 use crate::call::Wire;
+use crate::caller::{Caller, Outgoing};
+use crate::images;
 use crate::journal::Journal;
 use crate::pace::Pace;
-use crate::picture_hashes::PictureHashes;
-use crate::pictures;
-use crate::run::Outgoing;
 use crate::secrets::Secrets;
 use crate::settings::RoleSettings;
 use crate::verb::Verb;
@@ -26,13 +25,9 @@ const LONGEST_CONNECT: Duration = Duration::from_secs(20);
 
 /// A role's model behind an endpoint.
 ///
-/// Calls share the thread that asks for answers: waiting is what they mostly do.
+/// Calls share the thread that wants their answers: they mostly wait.
 pub struct Endpoint {
-    pub(crate) role: String,
-    pub(crate) wire: Wire,
-    pub(crate) journal: Arc<Journal>,
-    pub(crate) pictures: RefCell<PictureHashes>,
-    pub(crate) spending: Cell<Spending>,
+    caller: Caller,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -40,12 +35,12 @@ impl std::fmt::Debug for Endpoint {
     /// Leaves out all that could hold a secret.
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         let mut shown = formatter.debug_struct("Endpoint");
-        shown.field("role", &self.role).finish_non_exhaustive()
+        shown.field("role", &self.caller.role).finish_non_exhaustive()
     }
 }
 
 impl Endpoint {
-    /// Gets ready to call a role's model. `wants_stop` tells whether the user asked to stop.
+    /// Gets ready to call a role's model. `wants_stop` says whether the user wants to stop.
     ///
     /// Errors: a message, when the address is none, the key cannot stand in a header or the system gives no network.
     pub fn new(
@@ -62,7 +57,7 @@ impl Endpoint {
             .build()
             .map_err(|error| format!("role {role}: {error}"))?;
         let spending = journal.spent(role)?;
-        Ok(Self {
+        let caller = Caller {
             role: role.to_owned(),
             wire: Wire {
                 secrets: Secrets::new(address.secrets().into_iter().chain(key)),
@@ -73,15 +68,15 @@ impl Endpoint {
                 wants_stop,
             },
             journal,
-            pictures: RefCell::default(),
+            images: RefCell::default(),
             spending: Cell::new(spending),
-            runtime,
-        })
+        };
+        Ok(Self { caller, runtime })
     }
 
     /// What the role has cost, earlier runs on the same journal included.
     pub fn spending(&self) -> Spending {
-        self.spending.get()
+        self.caller.spending.get()
     }
 }
 
@@ -107,7 +102,7 @@ fn client(settings: &RoleSettings, key: Option<&str>) -> Result<reqwest::Client,
 
 impl ChatModel for Endpoint {
     fn name(&self) -> &str {
-        &self.wire.settings.model
+        &self.caller.wire.settings.model
     }
 
     fn answer(
@@ -115,19 +110,20 @@ impl ChatModel for Endpoint {
         requests: &mut dyn Iterator<Item = ChatRequest>,
         on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
     ) -> Result<(), ChatError> {
-        let settings = &self.wire.settings;
+        let settings = &self.caller.wire.settings;
         let mut outgoing = requests.map(|request| Outgoing {
             id: request.id.clone(),
             max_tokens: request.params.max_tokens,
             body: Box::new(move || WireBody::chat(&request, settings)),
         });
-        self.runtime.block_on(self.run(&Verb::Chat, &mut outgoing, on_answer))
+        self.runtime
+            .block_on(self.caller.run(&Verb::Chat, &mut outgoing, on_answer))
     }
 }
 
 impl PaintModel for Endpoint {
     fn name(&self) -> &str {
-        &self.wire.settings.model
+        &self.caller.wire.settings.model
     }
 
     fn paint(
@@ -135,9 +131,9 @@ impl PaintModel for Endpoint {
         requests: &mut dyn Iterator<Item = PaintRequest>,
         on_painted: &mut dyn FnMut(usize, Result<Painting, Unpainted>),
     ) -> Result<(), ChatError> {
-        let folder = self.journal.pictures();
+        let folder = self.caller.journal.images();
         let verb = Verb::Paint { folder: folder.clone() };
-        let settings = &self.wire.settings;
+        let settings = &self.caller.wire.settings;
         let mut outgoing = requests.map(|request| Outgoing {
             id: request.id.clone(),
             max_tokens: 0,
@@ -147,7 +143,7 @@ impl PaintModel for Endpoint {
         let mut on_answer = |index: usize, answer: Result<ChatAnswer, Unanswered>| {
             let painted = match answer {
                 Err(Unanswered { reason }) => Err(Unpainted { reason }),
-                Ok(answer) => match pictures::read(&folder, &answer.text) {
+                Ok(answer) => match images::read(&folder, &answer.text) {
                     Ok(painting) => Ok(painting),
                     Err(problem) => {
                         lost.get_or_insert(problem);
@@ -157,12 +153,14 @@ impl PaintModel for Endpoint {
             };
             on_painted(index, painted);
         };
-        self.runtime.block_on(self.run(&verb, &mut outgoing, &mut on_answer))?;
-        let named = |problem| {
-            ChatError::Model(format!(
-                "a picture that was paid for is lost: {problem}\n  hint: put it back, or remove the journal beside it to pay again"
-            ))
-        };
-        lost.map_or(Ok(()), |problem| Err(named(problem)))
+        self.runtime
+            .block_on(self.caller.run(&verb, &mut outgoing, &mut on_answer))?;
+        match lost {
+            None => Ok(()),
+            Some(problem) => Err(ChatError::Unusable {
+                problem: format!("an image that was paid for is lost: {problem}"),
+                hint: "put it back, or remove the journal beside it to pay again".to_owned(),
+            }),
+        }
     }
 }

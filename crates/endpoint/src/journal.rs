@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use align::chat::{ChatAnswer, Unanswered};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::body::Key;
 use crate::budget::{Outcome, Spending};
-use crate::pictures;
+use crate::images;
+use crate::key::Key;
 
 /// Answers and failures by the key of their request. What is in it survives the end of the process at any moment. One
 /// process uses it at a time, since two would pay twice for what neither knows yet.
@@ -26,7 +26,7 @@ struct Open {
     /// How many requests of each role were answered without a call.
     answered: HashMap<String, u64>,
     /// Held as long as the journal is open; the system lets go of it however the process ends.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// What a finished call leaves behind.
@@ -34,7 +34,7 @@ pub(crate) struct Record<'a> {
     pub key: Key,
     pub role: &'a str,
     pub model: &'a str,
-    /// The first request that asked for it.
+    /// The first request for it.
     pub id: &'a str,
     pub outcome: &'a Outcome,
     pub cost: f64,
@@ -57,22 +57,30 @@ const SCHEMA: &str = "
         completion_tokens INTEGER NOT NULL,
         cost REAL NOT NULL,
         attempts INTEGER NOT NULL,
+        estimated INTEGER NOT NULL,
         ended_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
     );
     CREATE INDEX IF NOT EXISTS calls_by_role ON calls (role);
 ";
-/// Whether tokens are estimated; a column that the first journals do not have.
-const HAS_ESTIMATED: &str = "SELECT count(*) > 0 FROM pragma_table_info('calls') WHERE name = 'estimated'";
-const ADD_ESTIMATED: &str = "ALTER TABLE calls ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0";
 
 impl Journal {
     /// Opens the journal, which is made where there is none.
     ///
     /// Errors: a message naming the file, also where another process uses it.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let lock = lock(path)?;
-        let named = |error: rusqlite::Error| format!("{}: cannot be used as a journal: {error}", path.display());
-        let connection = connect(path).map_err(named)?;
+        Self::connected(path, Connection::open(path), Some(lock(path)?))
+    }
+
+    /// A journal that lasts as long as the process, for results beside which no file belongs.
+    ///
+    /// Errors: a message.
+    pub fn in_memory() -> Result<Self, String> {
+        Self::connected(Path::new(":memory:"), Connection::open_in_memory(), None)
+    }
+
+    fn connected(path: &Path, connection: rusqlite::Result<Connection>, lock: Option<File>) -> Result<Self, String> {
+        let made = connection.and_then(|connection| connection.execute_batch(SCHEMA).map(|()| connection));
+        let connection = made.map_err(|error| format!("{}: cannot be used as a journal: {error}", path.display()))?;
         Ok(Self {
             open: Mutex::new(Open {
                 connection,
@@ -83,9 +91,22 @@ impl Journal {
         })
     }
 
-    /// The folder of the pictures that rows point to.
-    pub(crate) fn pictures(&self) -> PathBuf {
-        pictures::folder(&self.path)
+    /// The folder of the images that rows point to.
+    pub(crate) fn images(&self) -> PathBuf {
+        images::folder(&self.path)
+    }
+
+    /// Forgets every call, what it cost included.
+    ///
+    /// Errors: a message naming the file.
+    pub fn clear(&self) -> Result<(), String> {
+        let cleared = self.opened().connection.execute("DELETE FROM calls", []);
+        cleared.map_err(|error| self.named(&error))?;
+        let images = self.images();
+        if images.exists() {
+            fs_err::remove_dir_all(images).map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     /// What is known of a role's request.
@@ -130,9 +151,16 @@ impl Journal {
         }
     }
 
-    /// Writes a call down.
-    pub(crate) fn put(&self, record: &Record) -> Result<(), String> {
-        insert(&self.opened().connection, record).map_err(|error| self.named(&error))
+    /// Writes calls down, all of them or none.
+    pub(crate) fn put(&self, records: &[Record]) -> Result<(), String> {
+        let mut open = self.opened();
+        let written = open.connection.transaction().and_then(|transaction| {
+            for record in records {
+                insert(&transaction, record)?;
+            }
+            transaction.commit()
+        });
+        written.map_err(|error| self.named(&error))
     }
 
     /// Forgets a role's failed calls, so that they are made again; what they cost stays. Returns their number.
@@ -157,7 +185,7 @@ impl Journal {
     pub fn spent(&self, role: &str) -> Result<Spending, String> {
         let query = "SELECT count(*), count(*) - count(answer), total(prompt_tokens), total(completion_tokens), \
                      total(cost), total(estimated) FROM calls WHERE role = ?1";
-        let read = |row: &rusqlite::Row| {
+        let spending = self.opened().connection.query_row(query, [role], |row| {
             Ok(Spending {
                 calls: row.get::<_, i64>(0)? as u64,
                 failed: row.get::<_, i64>(1)? as u64,
@@ -166,25 +194,13 @@ impl Journal {
                 cost: row.get(4)?,
                 estimated: row.get::<_, f64>(5)? as u64,
             })
-        };
-        self.opened()
-            .connection
-            .query_row(query, [role], read)
-            .map_err(|error| self.named(&error))
+        });
+        spending.map_err(|error| self.named(&error))
     }
 
     fn named(&self, error: &rusqlite::Error) -> String {
         format!("{}: {error}", self.path.display())
     }
-}
-
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.execute_batch(SCHEMA)?;
-    if !connection.query_row(HAS_ESTIMATED, [], |row| row.get::<_, bool>(0))? {
-        connection.execute_batch(ADD_ESTIMATED)?;
-    }
-    Ok(connection)
 }
 
 /// Takes the file beside a journal that only one process can hold. It stays there: taking it away would race.

@@ -1,25 +1,28 @@
-//! Models behind OpenAI-compatible endpoints: requests out, answers into a journal, and from there to who asked.
+//! Models behind OpenAI-compatible endpoints: requests out, answers into a journal, and from there to the caller.
 //!
-//! Every answer is written down under a hash of all that determines it before anyone uses it (`journal`), so that a
-//! repeat is free and a killed run loses at most the calls in flight (`run`); pictures are kept as files beside it
-//! (`pictures`). Calls keep to limits of concurrency, rate and budget (`pace`, `budget`); one that fails is tried again
+//! Every answer is written down under a hash of all that determines it before anyone uses it (`journal`, `key`), so that
+//! a repeat is free and a killed run loses at most the calls in flight (`caller`); images are kept as files beside it
+//! (`images`). Calls keep to limits of concurrency, rate and budget (`pace`, `budget`); one that fails is tried again
 //! while that makes sense (`call`), and then recorded as failed, never as an answer. An endpoint that is out of reach
 //! ends the work instead, and nothing is held against a request. Keys are hidden in whatever comes back (`secrets`).
-//! Models on this machine can have the same journal before them (`journalled`).
+//! Models on this machine have the same journal before them (`journalled`).
 
 mod address;
 mod body;
+mod body_error;
 mod budget;
 mod call;
+mod caller;
 mod client;
+mod image_chunks;
+mod images;
 mod journal;
 mod journalled;
+mod key;
 mod pace;
-mod picture_hashes;
-mod pictures;
-mod run;
 mod secrets;
 pub mod settings;
+mod tried;
 mod verb;
 
 pub use budget::Spending;

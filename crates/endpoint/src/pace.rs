@@ -1,8 +1,8 @@
 //! When calls may start: so many a minute, so many tokens a minute, not before an endpoint that asked for a pause wants
 //! more, and then a few at a time.
 //!
-//! Calls stand in one line, first come, first served; only the first looks at the clock. So a pause holds up everyone,
-//! and its end lets out no crowd: as many as went well before, and one more for each that goes well again.
+//! Calls stand in one line, first come, first served; only the first looks at the clock. So a pause delays them all, and
+//! its end starts no burst: as many calls as succeeded before, and one more for each that succeeds again.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -48,8 +48,8 @@ struct State {
     is_ending: bool,
 }
 
-/// Leave to try once; given back when dropped.
-pub(crate) struct Turn<'a> {
+/// The permit for one try; given back when dropped.
+pub(crate) struct Permit<'a> {
     pace: &'a Pace,
     began: Instant,
 }
@@ -63,11 +63,10 @@ enum Wait {
 
 impl Pace {
     pub fn new(settings: &RoleSettings) -> Self {
-        let seconds = |limit: usize| if limit == 0 { 0.0 } else { 60.0 / limit as f64 };
         let now = Instant::now();
         Self {
-            per_request: seconds(settings.requests_per_minute),
-            per_token: seconds(settings.tokens_per_minute),
+            per_request: seconds_each(settings.requests_per_minute),
+            per_token: seconds_each(settings.tokens_per_minute),
             concurrency: settings.concurrency,
             line: Mutex::default(),
             changed: Notify::new(),
@@ -95,7 +94,7 @@ impl Pace {
         state.answered_at = Instant::now();
     }
 
-    /// Lets no further try start.
+    /// Starts no further try.
     pub fn end(&self) {
         self.state.borrow_mut().is_ending = true;
         self.changed.notify_one();
@@ -108,7 +107,7 @@ impl Pace {
     }
 
     /// Waits until a try of about so many tokens may start; none where nothing further is to start.
-    pub async fn admit(&self, tokens: f64) -> Option<Turn<'_>> {
+    pub async fn admit(&self, tokens: f64) -> Option<Permit<'_>> {
         let _first_in_line = self.line.lock().await;
         while !self.is_ending() {
             match self.wait() {
@@ -135,14 +134,14 @@ impl Pace {
         }
     }
 
-    fn start(&self, tokens: f64) -> Turn<'_> {
+    fn start(&self, tokens: f64) -> Permit<'_> {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         let in_time = now.checked_sub(LATENESS).unwrap_or(now);
         state.next_request = state.next_request.max(in_time) + Duration::from_secs_f64(self.per_request);
         state.next_tokens = state.next_tokens.max(in_time) + Duration::from_secs_f64(self.per_token * tokens);
         state.under_way += 1;
-        Turn { pace: self, began: now }
+        Permit { pace: self, began: now }
     }
 
     /// Waits before another try, but not when nothing further is to start.
@@ -188,12 +187,12 @@ impl Pace {
 
     /// Takes note that the endpoint takes no further calls, for so long where it says: fewer are made at once from then
     /// on.
-    pub fn hold_back(&self, turn: &Turn, pause: Duration) {
+    pub fn throttle(&self, permit: &Permit, pause: Duration) {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         state.paused_until = state.paused_until.max(now + pause);
-        // Those that left together are told the same; it is one piece of news.
-        if turn.began >= state.narrowed_at {
+        // Calls that left together get the same response; it counts once.
+        if permit.began >= state.narrowed_at {
             state.window = (state.under_way / 2).max(1);
             state.narrowed_at = now;
         }
@@ -214,9 +213,14 @@ impl Pace {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.pace.state.borrow_mut().under_way -= 1;
         self.pace.changed.notify_one();
     }
+}
+
+/// Seconds that one of so many a minute takes up; none without a limit.
+fn seconds_each(per_minute: usize) -> f64 {
+    if per_minute == 0 { 0.0 } else { 60.0 / per_minute as f64 }
 }

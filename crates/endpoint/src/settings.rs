@@ -14,7 +14,7 @@ pub struct RoleSettings {
     pub url: String,
     /// The model's name there; of a local one its folder, or its name on the hub.
     pub model: String,
-    /// The environment variable that holds the key; it may be unset for a server that asks for none. The key itself
+    /// The environment variable that holds the key; it may be unset for a server that needs none. The key itself
     /// stands in no file, log or journal; where an endpoint repeats it, `***` is kept.
     pub api_key_env: String,
     /// Calls in flight at once; of a local model, prompts answered at once.
@@ -33,7 +33,7 @@ pub struct RoleSettings {
     pub max_wait: f64,
     /// Seconds that an endpoint at which nobody listens is waited for before the work stops.
     pub max_outage: f64,
-    /// How a JSON schema is asked for.
+    /// How a JSON schema is requested.
     pub structured_output: StructuredOutput,
     /// What the most tokens of an answer are called.
     pub max_tokens_name: MaxTokensName,
@@ -43,7 +43,7 @@ pub struct RoleSettings {
     pub price_input: f64,
     /// Price of a million tokens written.
     pub price_output: f64,
-    /// Price of a picture, for painters.
+    /// Price of an image, for painters.
     pub price_image: f64,
     /// No further call is made once the role has cost this much, or beside calls in flight that may cost the rest; 0
     /// for no limit.
@@ -52,7 +52,7 @@ pub struct RoleSettings {
     pub max_total_tokens: u64,
 }
 
-/// How an endpoint is told the JSON schema of an answer.
+/// How the JSON schema of an answer is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StructuredOutput {
@@ -60,7 +60,7 @@ pub enum StructuredOutput {
     ResponseFormat,
     /// `structured_outputs` of vLLM.
     StructuredOutputs,
-    /// Not at all: the prompt alone asks for it.
+    /// Not at all: the prompt alone describes it.
     Off,
 }
 
@@ -78,17 +78,19 @@ pub enum MaxTokensName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Parameter {
-    /// How far from the likeliest token an answer may go.
+    /// How far from greedy an answer may go.
     Temperature,
+    /// The nucleus that tokens are sampled from.
+    TopP,
     /// The most tokens of an answer, whatever its name.
     MaxTokens,
-    /// What chance starts from.
+    /// What seeds the sampling.
     Seed,
-    /// How many pictures are painted.
+    /// How many images are painted.
     N,
-    /// A picture's size.
+    /// An image's size.
     Size,
-    /// How a painter hands pictures over.
+    /// How a painter returns images.
     ResponseFormat,
 }
 
@@ -147,6 +149,7 @@ impl RoleSettings {
     pub(crate) fn omitted(&self) -> impl Iterator<Item = &'static str> {
         self.omit.iter().map(|parameter| match parameter {
             Parameter::Temperature => "temperature",
+            Parameter::TopP => "top_p",
             Parameter::MaxTokens => self.max_tokens_name.name(),
             Parameter::Seed => "seed",
             Parameter::N => "n",

@@ -1,24 +1,28 @@
-//! What an endpoint is asked to do: its address below `/v1`, and what its answers look like.
+//! What a call requests: its address below `/v1`, and what its answers look like.
 
 use std::path::{Path, PathBuf};
 
 use align::chat::{ChatAnswer, Unanswered};
+use align::engine::FinishReason;
 use align::paint::Painting;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use data_url::DataUrl;
 use serde_json::Value;
 
 use crate::body::WireBody;
 use crate::budget::{Outcome, Usage, tokens_of_text};
-use crate::call::{Tried, Wire, quote};
-use crate::pictures;
+use crate::images;
+use crate::secrets::Secrets;
+use crate::settings::RoleSettings;
+use crate::tried::{Tried, quote};
 
-/// What an endpoint is asked to do.
+/// What a call requests.
 #[derive(Clone, Debug)]
 pub(crate) enum Verb {
-    /// To go on with a dialogue.
+    /// The answer to a dialogue.
     Chat,
-    /// To paint a picture, which is kept in the folder; the answer's text is then its file's name there.
+    /// An image, which is kept in the folder; the answer's text is then its file's name there.
     Paint { folder: PathBuf },
 }
 
@@ -35,29 +39,29 @@ impl Verb {
     pub fn most(&self, body: &WireBody, max_tokens: usize) -> Usage {
         match self {
             Self::Chat => body.most(max_tokens),
-            // By the picture; what painters count beside it is known after the first.
+            // By the image; what painters count beside it is known after the first.
             Self::Paint { .. } => PAINTED,
         }
     }
 
     /// The answer in the text of a successful response to a body.
-    pub async fn read(&self, text: &str, body: &WireBody, wire: &Wire) -> Tried {
+    pub async fn read(&self, text: &str, body: &WireBody, secrets: &Secrets, settings: &RoleSettings) -> Tried {
         let Ok(response) = serde_json::from_str::<Value>(text) else {
             return failed("expected JSON", text);
         };
         match self {
-            Self::Chat => completion(&response, text, body, wire),
-            Self::Paint { folder } => painting(&response, text, folder, wire).await,
+            Self::Chat => completion(&response, text, body, secrets),
+            Self::Paint { folder } => painting(&response, text, folder, settings).await,
         }
     }
 }
 
-/// What a picture takes whose tokens nobody counts.
+/// What an image takes whose tokens nobody counts.
 const PAINTED: Usage = Usage {
     prompt_tokens: 0,
     completion_tokens: 0,
     is_estimated: false,
-    pictures: 1,
+    images: 1,
 };
 
 fn failed(problem: &str, text: &str) -> Tried {
@@ -66,26 +70,32 @@ fn failed(problem: &str, text: &str) -> Tried {
 
 /// The answer in a response of `/v1/chat/completions`. Whatever has a choice is paid for, so that it is one, be it
 /// empty.
-fn completion(response: &Value, text: &str, body: &WireBody, wire: &Wire) -> Tried {
+fn completion(response: &Value, text: &str, body: &WireBody, secrets: &Secrets) -> Tried {
     let choice = &response["choices"][0];
     if !choice.is_object() {
         return failed("expected choices[0].message", text);
     }
-    let said = wire.secrets.hide(said(&choice["message"])).into_owned();
-    let told = usage(response);
-    let usage = told.unwrap_or_else(|| Usage {
+    let said = secrets.hide(said(&choice["message"])).into_owned();
+    let reported = usage(response);
+    let usage = reported.unwrap_or_else(|| Usage {
         prompt_tokens: body.prompt_tokens(),
         completion_tokens: tokens_of_text(&said),
         is_estimated: true,
-        pictures: 0,
+        images: 0,
     });
-    let answer = if choice["finish_reason"] == "content_filter" {
-        let reason = "the endpoint's content filter stopped the answer".to_owned();
-        Err(Unanswered { reason })
-    } else {
-        let is_cut_off = choice["finish_reason"] == "length";
-        Ok(answer(said, is_cut_off, told))
+    let finish_reason = match choice["finish_reason"].as_str() {
+        Some("content_filter") => {
+            let reason = "the endpoint's content filter stopped the answer".to_owned();
+            let answer = Err(Unanswered { reason });
+            return Tried::Ended(Outcome { answer, usage });
+        }
+        Some("length") => FinishReason::Length,
+        _ => FinishReason::Stop,
     };
+    let answer = Ok(ChatAnswer {
+        finish_reason,
+        ..answer(said, reported)
+    });
     Tried::Ended(Outcome { answer, usage })
 }
 
@@ -98,73 +108,70 @@ fn said(message: &Value) -> String {
     }
 }
 
-/// The picture of a response, kept in the folder.
-async fn painting(response: &Value, text: &str, folder: &Path, wire: &Wire) -> Tried {
-    let told = usage(response);
-    let ended = |answer| {
-        let usage = Usage {
-            pictures: 1,
-            ..told.unwrap_or(PAINTED)
-        };
-        Tried::Ended(Outcome { answer, usage })
+/// The image of a response, kept in the folder.
+async fn painting(response: &Value, text: &str, folder: &Path, settings: &RoleSettings) -> Tried {
+    let reported = usage(response);
+    let usage = Usage {
+        images: 1,
+        ..reported.unwrap_or(PAINTED)
     };
-    let painting = match picture(response, wire).await {
+    let painting = match image(response, settings).await {
         Some(Ok(painting)) => painting,
         // It is paid for, so that another try would pay again.
-        Some(Err(reason)) => return ended(Err(Unanswered { reason })),
+        Some(Err(reason)) => {
+            let answer = Err(Unanswered { reason });
+            return Tried::Ended(Outcome { answer, usage });
+        }
         None => return failed("expected data[0].b64_json or data[0].url", text),
     };
-    match pictures::keep(folder, &painting) {
-        Ok(name) => ended(Ok(answer(name, false, told))),
-        Err(error) => Tried::Unusable(format!("the picture cannot be kept: {error}")),
+    match images::keep(folder, &painting) {
+        Ok(name) => {
+            let answer = Ok(answer(name, reported));
+            Tried::Ended(Outcome { answer, usage })
+        }
+        Err(error) => Tried::Unusable(format!("the image cannot be kept: {error}")),
     }
 }
 
-/// The picture in a response of `/v1/images/generations`, or what is wrong with it; none where there is none.
-async fn picture(response: &Value, wire: &Wire) -> Option<Result<Painting, String>> {
+/// The image in a response of `/v1/images/generations`, or what is wrong with it; none where there is none.
+async fn image(response: &Value, settings: &RoleSettings) -> Option<Result<Painting, String>> {
     let data = &response["data"][0];
     let bytes = if let Some(encoded) = data["b64_json"].as_str() {
-        decode(encoded)
+        let decoded = STANDARD.decode(encoded);
+        decoded.map_err(|error| format!("expected an image in base64: {error}"))
     } else {
         let url = data["url"].as_str()?;
-        match url
-            .split_once(";base64,")
-            .filter(|(scheme, _)| scheme.starts_with("data:"))
-        {
-            Some((_, encoded)) => decode(encoded),
-            None => pictures::fetch(url, wire).await,
+        match DataUrl::process(url) {
+            Ok(url) => url
+                .decode_to_vec()
+                .map(|(bytes, _)| bytes)
+                .map_err(|error| format!("expected an image in a data URL: {error}")),
+            Err(_) => images::fetch(url, settings).await,
         }
     };
     Some(bytes.and_then(Painting::new))
 }
 
-fn decode(encoded: &str) -> Result<Vec<u8>, String> {
-    STANDARD
-        .decode(encoded)
-        .map_err(|error| format!("expected a picture in base64: {error}"))
-}
-
 /// What the endpoint says it used; none where it says nothing.
 fn usage(response: &Value) -> Option<Usage> {
     // Painters count tokens by other names, if at all.
-    let tokens = |names: [&str; 2]| names.iter().find_map(|name| response["usage"][*name].as_u64());
-    let read = tokens(["prompt_tokens", "input_tokens"]);
-    let written = tokens(["completion_tokens", "output_tokens"]);
+    let usage = &response["usage"];
+    let read = usage["prompt_tokens"].as_u64().or(usage["input_tokens"].as_u64());
+    let written = usage["completion_tokens"].as_u64().or(usage["output_tokens"].as_u64());
     read.or(written)?;
     Some(Usage {
         prompt_tokens: read.unwrap_or(0),
         completion_tokens: written.unwrap_or(0),
         is_estimated: false,
-        pictures: 0,
+        images: 0,
     })
 }
 
-fn answer(text: String, is_cut_off: bool, told: Option<Usage>) -> ChatAnswer {
-    let told = told.unwrap_or_default();
+fn answer(text: String, reported: Option<Usage>) -> ChatAnswer {
+    let reported = reported.unwrap_or_default();
     ChatAnswer {
-        text,
-        is_cut_off,
-        prompt_tokens: told.prompt_tokens,
-        completion_tokens: told.completion_tokens,
+        prompt_tokens: reported.prompt_tokens,
+        completion_tokens: reported.completion_tokens,
+        ..ChatAnswer::of(text)
     }
 }

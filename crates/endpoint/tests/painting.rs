@@ -9,7 +9,7 @@ use align::paint::{ImageFormat, PaintModel, PaintRequest};
 use endpoint::{Endpoint, Journal, RoleSettings};
 use fake_endpoint::{FakeEndpoint, Fault};
 
-const PICTURES: usize = 80;
+const IMAGES: usize = 80;
 
 /// What looks like a PNG file, and holds prompt and seed.
 fn picture(prompt: &str, seed: u64) -> Vec<u8> {
@@ -33,7 +33,7 @@ fn open(fake: &FakeEndpoint, folder: &Path, max_cost: f64) -> Endpoint {
         max_cost,
         ..RoleSettings::default()
     };
-    let journal = Journal::open(&folder.join("calls.sqlite")).unwrap();
+    let journal = Journal::open(&folder.join("journal.sqlite")).unwrap();
     Endpoint::new("painter", settings, Arc::new(journal), || false).unwrap()
 }
 
@@ -41,13 +41,13 @@ fn open(fake: &FakeEndpoint, folder: &Path, max_cost: f64) -> Endpoint {
 type Painted = Vec<Option<Result<Vec<u8>, String>>>;
 
 fn paint(endpoint: &Endpoint) -> (Result<(), ChatError>, Painted) {
-    let mut requests = (0..PICTURES).map(|number| PaintRequest {
+    let mut requests = (0..IMAGES).map(|number| PaintRequest {
         id: format!("p{number}"),
         prompt: format!("a kettle, no. {number}"),
         size: 64,
         seed: number as u64,
     });
-    let mut painted = vec![None; PICTURES];
+    let mut painted = vec![None; IMAGES];
     let ended = endpoint.paint(&mut requests, &mut |index, outcome| {
         assert!(painted[index].is_none(), "picture {index} came twice");
         painted[index] = Some(outcome.map_err(|unpainted| unpainted.reason).map(|painting| {
@@ -82,9 +82,9 @@ fn check(fake: &FakeEndpoint) {
     let of_fault = |fault| counts.faults.get(&fault).copied().unwrap_or(0);
     assert_eq!(refused, of_fault(Fault::Refusal) + of_fault(Fault::WrongSchema));
     let spending = endpoint.spending();
-    assert_eq!((spending.calls, spending.failed), (PICTURES as u64, refused as u64));
+    assert_eq!((spending.calls, spending.failed), (IMAGES as u64, refused as u64));
     // What is no picture is paid for too; what the content policy forbids is not.
-    let paid = PICTURES - of_fault(Fault::Refusal);
+    let paid = IMAGES - of_fault(Fault::Refusal);
     assert!((spending.cost - 0.04 * paid as f64).abs() < 1e-9);
 
     // Again, by another process: from the journal and the files beside it alone.
@@ -93,30 +93,27 @@ fn check(fake: &FakeEndpoint) {
     assert_eq!(paint(&again).1, painted);
     assert_eq!(fake.counts().calls, counts.calls);
 
-    // A picture that someone removed is missed, not silently painted anew.
-    let pictures = folder.path().join("calls.pictures");
-    let first = fs_err::read_dir(&pictures).unwrap().next().unwrap().unwrap().path();
+    // An image that someone removed is missed, not silently painted anew.
+    let images = folder.path().join("journal.images");
+    let first = fs_err::read_dir(&images).unwrap().next().unwrap().unwrap().path();
     fs_err::remove_file(&first).unwrap();
     let message = paint(&again).0.unwrap_err().to_string();
-    assert!(
-        message.starts_with("a picture that was paid for is lost: "),
-        "{message}"
-    );
+    assert!(message.starts_with("an image that was paid for is lost: "), "{message}");
     assert_eq!(fake.counts().calls, counts.calls);
 }
 
 #[test]
-fn every_picture_is_painted_once_or_refused() {
+fn every_image_is_painted_once_or_refused() {
     check(&FakeEndpoint::start_painting(no_words, picture, 20).unwrap());
 }
 
 #[test]
-fn pictures_may_be_fetched_from_where_the_endpoint_says() {
+fn images_may_be_fetched_from_where_the_endpoint_says() {
     check(&FakeEndpoint::start_painting_by_address(no_words, picture, 20).unwrap());
 }
 
 #[test]
-fn a_budget_of_pictures_ends_cleanly_and_a_larger_one_goes_on() {
+fn a_budget_of_images_ends_cleanly_and_a_larger_one_resumes() {
     let fake = FakeEndpoint::start_painting(no_words, picture, 0).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (ended, painted) = paint(&open(&fake, folder.path(), 1.0));
@@ -127,6 +124,6 @@ fn a_budget_of_pictures_ends_cleanly_and_a_larger_one_goes_on() {
     ended.unwrap();
     assert_eq!(
         (painted.iter().flatten().count(), fake.counts().calls),
-        (PICTURES, PICTURES)
+        (IMAGES, IMAGES)
     );
 }

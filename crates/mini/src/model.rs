@@ -39,12 +39,7 @@ impl ChatModel for MiniModel {
     ) -> Result<(), ChatError> {
         for (index, request) in requests.enumerate() {
             let answer = match answer(&request) {
-                Some(text) => Ok(ChatAnswer {
-                    text,
-                    is_cut_off: false,
-                    prompt_tokens: 0,
-                    completion_tokens: 0,
-                }),
+                Some(text) => Ok(ChatAnswer::of(text)),
                 None => Err(Unanswered {
                     reason: "the miniature world does not know what is asked".to_owned(),
                 }),

@@ -1,4 +1,4 @@
-//! Asking for answers of a form: one that does not fit is sent back once with what is wrong, and then given up.
+//! Answers of a given form: one that does not fit is sent back once with what is wrong, and then given up.
 
 use serde_json::{Map, Value, json};
 
@@ -13,15 +13,14 @@ pub struct Questions<'a, T> {
     pub count: usize,
     /// The question of an index.
     pub request: &'a dyn Fn(usize) -> ChatRequest,
-    /// What the answer to the question of an index says, or what is wrong with it, for the model to mend.
+    /// What the answer to the question of an index says, or what is wrong with it, for the model to repair.
     pub read: &'a dyn Fn(usize, &str) -> Result<T, String>,
 }
 
-/// Asks every question. Returns one outcome for each, in order: what the answer says, or why there is none; the text of
-/// an answer that could not be read is in the reason. `on_settled` is called as each is settled.
+/// Puts every question to the model. Returns one outcome for each, in order: what the answer says, or why there is none;
+/// the text of an answer that could not be read is in the reason. `on_settled` is called as each is settled.
 ///
-/// Errors: [`ChatError`] when the model stops early; what was answered is kept by whoever answers, so that the same
-/// call goes on where this one stopped.
+/// Errors: [`ChatError`] when the model stops early; its answers are in the journal, so that the same call resumes.
 pub fn ask<T>(
     model: &dyn ChatModel,
     questions: &Questions<T>,
@@ -54,10 +53,9 @@ pub fn ask<T>(
         }));
         on_settled();
     })?;
-    let silent = || Err(format!("the {} gave no answer", questions.speaker));
+    let outcomes = outcomes.into_iter();
     Ok(outcomes
-        .into_iter()
-        .map(|outcome| outcome.unwrap_or_else(silent))
+        .map(|outcome| outcome.unwrap_or_else(|| Err(format!("the {} gave no answer", questions.speaker))))
         .collect())
 }
 
@@ -71,13 +69,13 @@ impl<T> Questions<'_, T> {
     fn read(&self, index: usize, answer: Result<ChatAnswer, Unanswered>) -> Result<T, Misfit> {
         let answer = answer.map_err(|unanswered| Misfit::Unanswered(unanswered.reason))?;
         (self.read)(index, &answer.text).map_err(|problem| {
-            let cut_off = if answer.is_cut_off {
-                " (cut off at max_tokens)"
+            let truncated = if answer.is_truncated() {
+                " (truncated at max_tokens)"
             } else {
                 ""
             };
             Misfit::Answered {
-                problem: format!("{problem}{cut_off}"),
+                problem: format!("{problem}{truncated}"),
                 text: answer.text,
             }
         })
@@ -97,7 +95,7 @@ fn repair(mut request: ChatRequest, answer: &str, problem: &str) -> ChatRequest 
     request
 }
 
-/// The last JSON object in a text: models think aloud first, and fence it.
+/// The last JSON object in a text: models reason first, and put it into a code block.
 pub fn json_object(text: &str) -> Option<Map<String, Value>> {
     let mut found = None;
     let mut from = 0;
@@ -114,7 +112,7 @@ pub fn json_object(text: &str) -> Option<Map<String, Value>> {
     found
 }
 
-/// The JSON schema of an object all of whose properties are wanted, and no others.
+/// The JSON schema of an object with these properties, all required, and no others.
 pub fn object_schema(properties: &[(&str, Value)]) -> Value {
     let names: Vec<&str> = properties.iter().map(|(name, _)| *name).collect();
     let properties: Map<String, Value> = properties

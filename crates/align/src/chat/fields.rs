@@ -1,5 +1,5 @@
-//! A model's JSON object, field by field: what is missing or out of range is said in words that the model can mend it
-//! by.
+//! A model's JSON object, field by field: what is missing or out of range is said in words by which the model can
+//! repair it.
 
 use serde_json::{Map, Value};
 

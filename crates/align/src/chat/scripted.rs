@@ -1,14 +1,14 @@
-//! Models that say what a script tells them, for tests.
+//! Models that answer by a script, for tests.
 
 use std::cell::RefCell;
 
 use super::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 
-/// Answers each request by a function of its words and of how often it was asked.
+/// Answers each request by a function.
 pub struct Script<F> {
     answer: F,
     /// The requests, in the order in which they were answered.
-    pub asked: RefCell<Vec<ChatRequest>>,
+    pub requested: RefCell<Vec<ChatRequest>>,
 }
 
 impl<F: Fn(&ChatRequest) -> Result<String, String>> Script<F> {
@@ -16,7 +16,7 @@ impl<F: Fn(&ChatRequest) -> Result<String, String>> Script<F> {
     pub fn new(answer: F) -> Self {
         Self {
             answer,
-            asked: RefCell::default(),
+            requested: RefCell::default(),
         }
     }
 }
@@ -36,13 +36,12 @@ impl<F: Fn(&ChatRequest) -> Result<String, String>> ChatModel for Script<F> {
         for (index, request) in requests.into_iter().enumerate().rev() {
             let answer = (self.answer)(&request)
                 .map(|text| ChatAnswer {
-                    text,
-                    is_cut_off: false,
                     prompt_tokens: 1,
                     completion_tokens: 1,
+                    ..ChatAnswer::of(text)
                 })
                 .map_err(|reason| Unanswered { reason });
-            self.asked.borrow_mut().push(request);
+            self.requested.borrow_mut().push(request);
             on_answer(index, answer);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Puts shards together: what each has sampled, in the order of the pool, as if one run had sampled it all.
+//! Reads samples beside the pool: of one folder, or of shards as if one run had sampled it all.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,130 +11,169 @@ use super::ledger::Ledger;
 use super::pool::index_of;
 use super::samples::{Cursor, Sample};
 use super::sampling::settings;
-use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard};
+use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard, ShardSummary};
 use crate::decontamination::{CONTAMINATED, Contamination};
 use crate::files::{write_line, write_streamed};
+use crate::json_lines::JsonLinesReader;
 use crate::progress::Progress;
-use crate::run_dir::{AnswerFolder, RunError, check_settings, read_json};
+use crate::reward::RewardConfig;
+use crate::run_dir::{RunError, check_settings, keep_settings, read_json};
 
-/// A shard's folder, open for reading.
+/// A folder of samples, open for reading.
 struct Part {
     folder: PathBuf,
     samples: Cursor<Sample>,
     contaminated: Cursor<Contamination>,
 }
 
-/// Joins the journals of shards in the output's folder, and returns what the ledger keeps of each prompt.
+impl Part {
+    fn open(folder: &Path) -> Result<Self, CurateError> {
+        Ok(Self {
+            folder: folder.to_owned(),
+            samples: Cursor::open(&folder.join(SAMPLES))?,
+            contaminated: Cursor::open(&folder.join(CONTAMINATED))?,
+        })
+    }
+}
+
+/// What the ledger keeps of each prompt whose samples are in the folder.
+pub(super) fn read<'a>(n_policies: usize, curation: &Curation<'a>, folder: &Path) -> Result<Ledger<'a>, CurateError> {
+    let mut ledger = Ledger::new(curation, folder)?;
+    let parts = [Part::open(folder)?];
+    let mut sink = std::io::sink();
+    join(
+        curation,
+        parts,
+        n_policies,
+        &mut ledger,
+        (&mut sink, &mut std::io::sink()),
+        &mut || (),
+    )?;
+    Ok(ledger)
+}
+
+/// What a shard's folder holds.
+pub(super) fn summary_of_shard(rubric: &RewardConfig, folder: &Path) -> Result<ShardSummary, CurateError> {
+    let mut summary = ShardSummary {
+        n_prompts: 0,
+        n_samples: 0,
+        n_unscored: 0,
+    };
+    for sample in JsonLinesReader::<Sample>::open(&folder.join(SAMPLES))? {
+        let sample = sample?;
+        summary.n_samples += 1;
+        summary.n_prompts += usize::from(sample.number == 0);
+        summary.n_unscored += usize::from(rubric.reward(&sample.judgement, None).is_err());
+    }
+    for contamination in JsonLinesReader::<Contamination>::open(&folder.join(CONTAMINATED))? {
+        contamination?;
+        summary.n_prompts += 1;
+    }
+    Ok(summary)
+}
+
+/// Joins the samples of shards in the folder, and returns what the ledger keeps of each prompt.
 pub(super) fn merge<'a>(
     shards: &[PathBuf],
     n_policies: usize,
     curation: &Curation<'a>,
-    output: AnswerFolder,
+    folder: &Path,
     progress: &mut dyn Progress,
 ) -> Result<Ledger<'a>, CurateError> {
-    let (expected, n_prompts) = settings(curation, None, output.path)?;
-    let mut parts = open(shards, &expected, output.policy)?;
-    output.open(SAMPLES, SETTINGS, expected)?;
-    let mut ledger = Ledger::new(curation, output.path)?;
-    let n_samples = curation.config.num_samples * n_policies;
+    let (expected, n_prompts) = settings(curation, None, folder)?;
+    let parts = open(shards, &expected)?;
+    keep_settings(&folder.join(SETTINGS), &expected)?;
+    let mut ledger = Ledger::new(curation, folder)?;
     progress.begin("merge", n_prompts);
-    let (samples, contaminated) = (output.path.join(SAMPLES), output.path.join(CONTAMINATED));
-    write_streamed(&samples, |samples| {
-        let mut join = |contaminated: Option<&mut dyn Write>| {
+    let mut advance = || progress.advance(1);
+    write_streamed(&folder.join(SAMPLES), |samples| match curation.decontaminator {
+        None => {
+            let files: Files = (samples, &mut std::io::sink());
+            join(curation, parts, n_policies, &mut ledger, files, &mut advance)
+        }
+        Some(_) => write_streamed(&folder.join(CONTAMINATED), |contaminated| {
             join(
                 curation,
-                &mut parts,
-                n_samples,
+                parts,
+                n_policies,
                 &mut ledger,
-                samples,
-                contaminated,
-                progress,
+                (samples, contaminated),
+                &mut advance,
             )
-        };
-        match curation.decontaminator {
-            None => join(None),
-            Some(_) => write_streamed(&contaminated, |file| join(Some(file))),
-        }
+        }),
     })?;
     progress.end();
     Ok(ledger)
 }
 
+/// Where joined samples go, and contaminated prompts.
+type Files<'f> = (&'f mut dyn Write, &'f mut dyn Write);
+
+/// Goes through the pool with the parts that its prompts are dealt out to.
 fn join(
     curation: &Curation,
-    parts: &mut [Part],
-    n_samples: usize,
+    mut parts: impl AsMut<[Part]>,
+    n_policies: usize,
     ledger: &mut Ledger,
-    samples: &mut dyn Write,
-    mut contaminated: Option<&mut dyn Write>,
-    progress: &mut dyn Progress,
+    (samples, contaminated): Files,
+    on_prompt: &mut dyn FnMut(),
 ) -> Result<(), CurateError> {
+    let parts = parts.as_mut();
     let of = parts.len() as u64;
+    let n_samples = curation.config.num_samples * n_policies;
     for item in curation.pool.items()? {
         let item = item?;
-        let index = index_of(&item.id, of);
-        let part = &mut parts[index as usize - 1];
-        if let Some(file) = &mut contaminated
+        let part = &mut parts[index_of(&item.id, of) as usize - 1];
+        if curation.decontaminator.is_some()
             && let Some(contamination) = part.contaminated.next_of(&item.id)?
         {
-            write_line(*file, &contamination)?;
+            write_line(contaminated, &contamination)?;
             ledger.enter_contaminated(&item, &contamination)?;
         } else {
-            let found: Vec<Sample> = part.samples.samples_of(&item.id)?.into_values().collect();
+            let found = part.samples.all_of(&item.id)?;
             if found.len() != n_samples {
                 let problem = format!(
-                    "shard {} is not complete: expected {n_samples} samples of prompt `{}`, got {}; go on with it first",
-                    Shard { index, of },
+                    "{SAMPLES}: expected {n_samples} samples of prompt `{}` next, got {}",
                     item.id,
                     found.len()
                 );
-                return Err(shard_fault(&part.folder, problem));
+                return Err(shard_error(&part.folder, problem));
             }
             for sample in &found {
                 write_line(samples, sample)?;
             }
             ledger.enter(&item, &found)?;
         }
-        progress.advance(1);
-    }
-    for part in parts {
-        part.samples.check_ended("the last prompt")?;
+        on_prompt();
     }
     Ok(())
 }
 
-/// Opens the shards in their order, once each is known to be there once and to have been drawn with the same settings.
-fn open(shards: &[PathBuf], expected: &Value, policy: &str) -> Result<Vec<Part>, CurateError> {
+/// Opens the shards in their order, once each is known to be there once and to be sampled with the same settings.
+fn open(shards: &[PathBuf], expected: &Value) -> Result<Vec<Part>, CurateError> {
     let mut of = None;
     let mut by_index: BTreeMap<u64, &PathBuf> = BTreeMap::new();
     for folder in shards {
-        let shard = check(folder, expected, policy)?;
+        let shard = check(folder, expected)?;
         let of = *of.get_or_insert(shard.of);
         if of != shard.of {
             let problem = format!("expected a shard of {of} like the others, got {shard}");
-            return Err(shard_fault(folder, problem));
+            return Err(shard_error(folder, problem));
         }
         if let Some(other) = by_index.insert(shard.index, folder) {
             let problem = format!("expected each shard once, but {} is shard {shard} too", other.display());
-            return Err(shard_fault(folder, problem));
+            return Err(shard_error(folder, problem));
         }
     }
     let of = of.unwrap_or(1);
     if let Some(index) = (1..=of).find(|index| !by_index.contains_key(index)) {
         return Err(CurateError::MissingShard(Shard { index, of }));
     }
-    let part = |folder: &PathBuf| {
-        Ok(Part {
-            folder: folder.clone(),
-            samples: Cursor::open(&folder.join(SAMPLES))?,
-            contaminated: Cursor::open(&folder.join(CONTAMINATED))?,
-        })
-    };
-    by_index.into_values().map(part).collect()
+    by_index.into_values().map(|folder| Part::open(folder)).collect()
 }
 
 /// The shard that a folder holds, once its settings are known to be as expected.
-fn check(folder: &Path, expected: &Value, policy: &str) -> Result<Shard, CurateError> {
+fn check(folder: &Path, expected: &Value) -> Result<Shard, CurateError> {
     #[derive(Deserialize)]
     struct Settings {
         shard: Option<Shard>,
@@ -142,27 +181,28 @@ fn check(folder: &Path, expected: &Value, policy: &str) -> Result<Shard, CurateE
     let file = folder.join(SETTINGS);
     let mut found: Value = read_json(&file).map_err(|error| match error {
         RunError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            shard_fault(folder, format!("no shard is there: expected {SETTINGS} in it"))
+            shard_error(folder, format!("no shard is there: expected {SETTINGS} in it"))
         }
         error => error.into(),
     })?;
     let shard = serde_json::from_value::<Settings>(found.clone())
         .ok()
         .and_then(|it| it.shard);
-    let is_shard = |shard: &Shard| (1..=shard.of).contains(&shard.index);
     let shard = shard
-        .filter(is_shard)
-        .ok_or_else(|| shard_fault(folder, "expected a shard, got a whole curation".to_owned()))?;
+        .filter(|shard| (1..=shard.of).contains(&shard.index))
+        .ok_or_else(|| shard_error(folder, "expected a shard, got a whole curation".to_owned()))?;
     if let Some(found) = found.as_object_mut() {
         found.remove(SHARD);
     }
-    let mut expected = expected.clone();
-    expected["policy"] = policy.into();
-    check_settings(&file, &found, &expected)?;
+    check_settings(&file, &found, expected)?;
+    if !folder.join(SAMPLES).exists() {
+        let problem = format!("shard {shard} is not complete: expected {SAMPLES} in it");
+        return Err(shard_error(folder, problem));
+    }
     Ok(shard)
 }
 
-fn shard_fault(folder: &Path, problem: String) -> CurateError {
+fn shard_error(folder: &Path, problem: String) -> CurateError {
     CurateError::Shard {
         folder: folder.to_owned(),
         problem,

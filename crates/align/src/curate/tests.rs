@@ -4,74 +4,56 @@ mod policies;
 mod prompts;
 mod shards;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use serde_json::json;
+
 use super::*;
-use crate::chat::ChatError;
-use crate::engine::{
-    AdamW, Completion, Engine, FinishReason, ForwardBackward, OptimStep, SampleRequest, Sampled, SamplingParams,
-    SaveKind, Sequence, TokenLoss, TokenScores, Weights,
-};
+use crate::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
+use crate::engine::EngineError;
 use crate::progress::Silent;
 use crate::types::{Item, ItemKind, Message, Role, read_items};
 use crate::verdict::{Decision, Judgement, PerceptionLevel, Unscored, Verdict};
 
-/// Answers every prompt with one digit that depends on the seed, and fails once `patience` requests were answered.
-struct DigitEngine {
+/// Answers every request with one digit that depends on the seed, and fails once `patience` requests were answered.
+struct Digits {
     patience: usize,
-    requests: usize,
-    completions: usize,
+    answered: Cell<usize>,
 }
 
-impl DigitEngine {
+impl Digits {
     fn new() -> Self {
+        Self::with_patience(usize::MAX)
+    }
+
+    fn with_patience(patience: usize) -> Self {
         Self {
-            patience: usize::MAX,
-            requests: 0,
-            completions: 0,
+            patience,
+            answered: Cell::new(0),
         }
     }
 }
 
-impl Engine for DigitEngine {
-    fn sample(&mut self, requests: &[SampleRequest], _: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
-        self.requests += requests.len();
-        if self.requests > self.patience {
-            return Err(EngineError::Numerics("out of patience".into()));
+impl ChatModel for Digits {
+    fn name(&self) -> &'static str {
+        "digits"
+    }
+
+    fn answer(
+        &self,
+        requests: &mut dyn Iterator<Item = ChatRequest>,
+        on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
+    ) -> Result<(), ChatError> {
+        for (index, request) in requests.enumerate() {
+            if self.answered.get() == self.patience {
+                return Err(EngineError::Numerics("out of patience".into()).into());
+            }
+            self.answered.set(self.answered.get() + 1);
+            on_answer(index, Ok(ChatAnswer::of((request.params.seed % 11).to_string())));
         }
-        let answer = |seed: &u64| Completion {
-            token_ids: vec![1],
-            logprobs: vec![0.0],
-            text: (seed % 11).to_string(),
-            finish_reason: FinishReason::Stop,
-        };
-        self.completions += requests.iter().map(|request| request.seeds.len()).sum::<usize>();
-        let sampled = requests.iter().map(|request| Sampled {
-            prompt_ids: vec![0],
-            completions: request.seeds.iter().map(answer).collect(),
-        });
-        Ok(sampled.collect())
-    }
-
-    fn logprobs(&mut self, _: &[Sequence], _: Weights) -> Result<Vec<TokenScores>, EngineError> {
-        unreachable!("curation only samples")
-    }
-
-    fn forward_backward(&mut self, _: &[Sequence], _: &dyn TokenLoss) -> Result<ForwardBackward, EngineError> {
-        unreachable!("curation only samples")
-    }
-
-    fn optim_step(&mut self, _: &AdamW) -> Result<OptimStep, EngineError> {
-        unreachable!("curation only samples")
-    }
-
-    fn save(&mut self, _: &Path, _: SaveKind) -> Result<(), EngineError> {
-        unreachable!("curation only samples")
-    }
-
-    fn load(&mut self, _: &Path) -> Result<(), EngineError> {
-        unreachable!("curation only samples")
+        Ok(())
     }
 }
 
@@ -144,12 +126,13 @@ fn curation<'a>(rubric: &'a RewardConfig, config: &'a CurateConfig) -> Curation<
         rubric,
         config,
         decontaminator: None,
-        retry_unscored: false,
+        policy: &Value::Null,
+        sample_again: false,
     }
 }
 
 fn curate(
-    engine: &mut DigitEngine,
+    model: &Digits,
     items: &[Item],
     config: &CurateConfig,
     folder: &Path,
@@ -159,20 +142,7 @@ fn curate(
         pool: Pool::Items(items),
         ..curation(&rubric, config)
     };
-    run(
-        &mut [Policy::local(engine)],
-        &curation,
-        output(folder, "digits"),
-        &mut Silent,
-    )
-}
-
-fn output<'a>(folder: &'a Path, policy: &'a str) -> AnswerFolder<'a> {
-    AnswerFolder {
-        path: folder,
-        policy,
-        resume: true,
-    }
+    run(&[Policy::alone(model)], &curation, folder, &mut Silent)
 }
 
 fn small() -> CurateConfig {
@@ -188,8 +158,7 @@ fn small() -> CurateConfig {
 #[test]
 fn the_folder_holds_what_the_summary_says() {
     let folder = tempfile::tempdir().unwrap();
-    let mut engine = DigitEngine::new();
-    let summary = curate(&mut engine, &pool(), &small(), folder.path()).unwrap();
+    let summary = curate(&Digits::new(), &pool(), &small(), folder.path()).unwrap();
     assert_eq!((summary.n_prompts, summary.n_samples, summary.n_unscored), (31, 124, 4));
     assert_eq!((summary.n_kept, summary.n_kept_benign), (10, 2));
     assert_eq!(summary.dropped[&DropReason::TooFewScored], 1);
@@ -231,27 +200,17 @@ fn the_folder_holds_what_the_summary_says() {
 }
 
 #[test]
-fn a_run_that_failed_goes_on_and_ends_the_same() {
+fn a_run_that_failed_leaves_no_samples_and_the_next_ends_the_same() {
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    curate(&mut DigitEngine::new(), &pool(), &small(), whole.path()).unwrap();
-    let mut engine = DigitEngine {
-        patience: 10,
-        ..DigitEngine::new()
-    };
-    let failure = curate(&mut engine, &pool(), &small(), parts.path()).unwrap_err();
-    assert!(matches!(failure, CurateError::Engine(_)), "{failure}");
+    curate(&Digits::new(), &pool(), &small(), whole.path()).unwrap();
+    let failure = curate(&Digits::with_patience(40), &pool(), &small(), parts.path()).unwrap_err();
+    assert!(matches!(failure, CurateError::Chat(ChatError::Engine(_))), "{failure}");
+    assert!(!parts.path().join("samples.jsonl").exists());
 
-    // The kill tore the last line too.
-    let journal = parts.path().join("samples.jsonl");
-    let text = std::fs::read_to_string(&journal).unwrap();
-    std::fs::write(&journal, &text[..text.len() - 9]).unwrap();
-    let mut engine = DigitEngine::new();
-    curate(&mut engine, &pool(), &small(), parts.path()).unwrap();
-    assert_eq!(
-        engine.completions,
-        124 - 35,
-        "samples there already are not drawn again"
-    );
+    curate(&Digits::new(), &pool(), &small(), parts.path()).unwrap();
+    let again = Digits::new();
+    curate(&again, &pool(), &small(), parts.path()).unwrap();
+    assert_eq!(again.answered.get(), 0, "samples that are there are not made again");
     for name in ["samples.jsonl", "curation.jsonl", "curated.jsonl", "summary.json"] {
         let read = |folder: &tempfile::TempDir| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(read(&whole), read(&parts), "{name}");
@@ -261,31 +220,27 @@ fn a_run_that_failed_goes_on_and_ends_the_same() {
 #[test]
 fn selection_may_change_afterwards_but_sampling_may_not() {
     let folder = tempfile::tempdir().unwrap();
-    curate(&mut DigitEngine::new(), &pool(), &small(), folder.path()).unwrap();
-    let mut engine = DigitEngine::new();
-    let fewer = curate(
-        &mut engine,
-        &pool(),
-        &CurateConfig { num_kept: 5, ..small() },
-        folder.path(),
-    )
-    .unwrap();
-    assert_eq!((engine.completions, fewer.n_kept), (0, 5));
+    curate(&Digits::new(), &pool(), &small(), folder.path()).unwrap();
+    let model = Digits::new();
+    let fewer = CurateConfig { num_kept: 5, ..small() };
+    let summary = curate(&model, &pool(), &fewer, folder.path()).unwrap();
+    assert_eq!((model.answered.get(), summary.n_kept), (0, 5));
     let hotter = CurateConfig {
         temperature: 0.7,
         ..small()
     };
-    let message = curate(&mut engine, &pool(), &hotter, folder.path())
-        .unwrap_err()
-        .to_string();
-    assert!(message.contains("sampling.json: `temperature` differs"), "{message}");
+    let refused = curate(&model, &pool(), &hotter, folder.path()).unwrap_err();
+    assert!(
+        refused.to_string().contains("sampling.json: `temperature` differs"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn nothing_kept_is_said_with_reasons_and_the_records_stay() {
     let folder = tempfile::tempdir().unwrap();
     let mute = [item("mute1", ItemKind::Hazardous), item("mute2", ItemKind::Benign)];
-    let message = curate(&mut DigitEngine::new(), &mute, &small(), folder.path())
+    let message = curate(&Digits::new(), &mute, &small(), folder.path())
         .unwrap_err()
         .to_string();
     assert!(
@@ -298,25 +253,19 @@ fn nothing_kept_is_said_with_reasons_and_the_records_stay() {
 #[test]
 fn samples_of_another_policy_are_never_taken_for_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    curate(&mut DigitEngine::new(), &pool(), &small(), folder.path()).unwrap();
     let (items, config, rubric) = (pool(), small(), rubric());
-    let curation = Curation {
-        pool: Pool::Items(&items),
-        ..curation(&rubric, &config)
+    let by = |policy: Value| {
+        let curation = Curation {
+            pool: Pool::Items(&items),
+            policy: &policy,
+            ..curation(&rubric, &config)
+        };
+        run(&[Policy::alone(&Digits::new())], &curation, folder.path(), &mut Silent)
     };
-    let message = |output: AnswerFolder| {
-        let mut engine = DigitEngine::new();
-        let error = run(&mut [Policy::local(&mut engine)], &curation, output, &mut Silent).unwrap_err();
-        error
-            .to_string()
-            .replace(&folder.path().display().to_string(), "FOLDER")
-    };
-    insta::assert_snapshot!(message(output(folder.path(), "letters")), @r#"FOLDER/sampling.json: `policy` differs from the run's: expected "digits", got "letters""#);
-    let anew = AnswerFolder {
-        resume: false,
-        ..output(folder.path(), "digits")
-    };
-    insta::assert_snapshot!(message(anew), @"FOLDER: a run is already there");
+    by(json!({ "model": { "path": "digits" } })).unwrap();
+    let message = by(json!({ "model": { "path": "letters" } })).unwrap_err().to_string();
+    let message = message.replace(&folder.path().display().to_string(), "FOLDER");
+    insta::assert_snapshot!(message, @r#"FOLDER/sampling.json: `policy.model.path` differs from the run's: expected "digits", got "letters""#);
 }
 
 struct Stopping;
@@ -339,15 +288,10 @@ fn an_interruption_is_an_error_of_its_own() {
         pool: Pool::Items(&items),
         ..curation(&rubric, &config)
     };
-    let stopped = run(
-        &mut [Policy::local(&mut DigitEngine::new())],
-        &curation,
-        output(folder.path(), "digits"),
-        &mut Stopping,
-    )
-    .unwrap_err();
+    let model = Digits::new();
+    let stopped = run(&[Policy::alone(&model)], &curation, folder.path(), &mut Stopping).unwrap_err();
     assert!(
-        matches!(stopped, CurateError::Interrupted { done: 0, total: 31 }),
+        matches!(stopped, CurateError::Chat(ChatError::Interrupted)),
         "{stopped}"
     );
 }

@@ -1,43 +1,45 @@
-//! The evaluation itself: sample, judge, journal, sum up.
+//! The evaluation itself: answer, judge, sum up.
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::Path;
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{EvalSummary, JudgedResponse, RATES, summarize};
-use crate::chat::ChatError;
-use crate::engine::{Engine, EngineError, SampleRequest, SamplingParams};
+use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, answers};
 use crate::files::{write_atomically, write_lines};
-use crate::json_lines::{JsonLinesFile, read_json_lines};
 use crate::progress::Progress;
-use crate::run_dir::{AnswerFolder, RunError};
+use crate::run_dir::{ContentHash, RunError, keep_settings};
 use crate::seeds::derive_seed;
 use crate::settings::{SettingError, check_at_least_zero, check_count, check_setting};
-use crate::types::{DataError, Item};
-use crate::verdict::Judge;
+use crate::types::Item;
+use crate::verdict::{Judge, Unscored};
 
 const SETTINGS: &str = "eval.resolved.json";
 const RESPONSES: &str = "responses.jsonl";
 const SUMMARY: &str = "summary.json";
 
-/// How to evaluate; the defaults are P1's: the likeliest token, 1,024 of them.
+/// So many batches are answered and then judged at a time, so that one slow call does not hold up every batch, and a
+/// judge that cannot be used is found out early.
+const BATCHES_AT_A_TIME: usize = 8;
+
+/// How to evaluate; the defaults are P1's: greedy, 1,024 tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalConfig {
     /// The model's name in tables.
     pub model: String,
-    /// 0 takes the likeliest token.
+    /// 0 is greedy.
     pub temperature: f64,
     /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
     pub top_p: f64,
     /// At most this many tokens a response.
     pub max_new_tokens: usize,
-    /// Where chance begins; each item draws from its own seed made of this and its id.
+    /// Each item is sampled by a seed of its own, made of this and its id.
     pub seed: u64,
-    /// How many items are sampled and judged at a time; does not change the responses.
+    /// How many items a model on this machine answers at a time; does not change the responses.
     pub batch_size: usize,
     /// The rates to give; empty gives every one that the judge can tell.
     pub rates: Vec<String>,
@@ -55,9 +57,12 @@ impl EvalConfig {
         for (name, count) in [("max_new_tokens", self.max_new_tokens), ("batch_size", self.batch_size)] {
             check_count(&key(name), count)?;
         }
-        let unknown = |name: &&String| !RATES.iter().any(|rate| rate.name == name.as_str());
         let expected = "names of rates such as `asr` or `over_refusal`";
-        match self.rates.iter().find(unknown) {
+        match self
+            .rates
+            .iter()
+            .find(|name| !RATES.iter().any(|rate| rate.name == name.as_str()))
+        {
             Some(name) => check_setting(false, &key("rates"), expected, format!("`{name}`")),
             None => Ok(()),
         }
@@ -78,29 +83,34 @@ impl Default for EvalConfig {
     }
 }
 
+/// What to evaluate on, and who judges.
+#[derive(Clone, Copy)]
+pub struct Evaluation<'a> {
+    /// The items.
+    pub items: &'a [Item],
+    /// Who judges the responses.
+    pub judge: &'a dyn Judge,
+    /// The settings.
+    pub config: &'a EvalConfig,
+    /// Who answers, told apart by more than a name; a part of the settings that are kept.
+    pub policy: &'a Value,
+}
+
 /// What an evaluation came to.
 #[derive(Clone, Debug)]
 pub struct EvalOutcome {
-    /// The figures over the responses so far.
+    /// The figures.
     pub summary: EvalSummary,
-    /// The responses, in the order of the items; image paths are relative to the folder.
+    /// The responses, in the order of the items; image paths are as [`seen_from`](crate::types::relative_to) the folder.
     pub responses: Vec<JudgedResponse>,
-    /// Whether every item has its response; not so after an interruption.
-    pub is_complete: bool,
 }
 
 /// Why an evaluation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError {
-    /// The model could not answer.
+    /// The model or the judge stopped early. What they answered is in their journals.
     #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The judge had to stop. What was judged before is kept.
-    #[error(transparent)]
-    Judge(#[from] ChatError),
-    /// A journal could not be read.
-    #[error(transparent)]
-    Data(#[from] DataError),
+    Chat(#[from] ChatError),
     /// The folder holds another evaluation.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -116,20 +126,12 @@ pub enum EvalError {
     /// A setting cannot be used.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// The folder's response answers another prompt than the item of the same id.
-    #[error("{}: the response to `{id}` answers another prompt than the item has now", file.display())]
-    ItemChanged {
-        /// The journal.
-        file: PathBuf,
-        /// The item.
-        id: String,
-    },
-    /// A judge or an engine did not return one result for each request.
-    #[error("{source_name}: expected {expected} results, got {got}")]
+    /// A judge did not return one judgement for each response.
+    #[error("{judge}: expected {expected} judgements, got {got}")]
     Count {
-        /// The judge's name, or `engine`.
-        source_name: String,
-        /// How many were asked for.
+        /// The judge's name.
+        judge: String,
+        /// How many were requested.
         expected: usize,
         /// How many came.
         got: usize,
@@ -139,67 +141,48 @@ pub enum EvalError {
 impl Diagnostic for EvalError {
     fn diagnosis(&self) -> Diagnosis {
         match self {
-            Self::Engine(error) => error.diagnosis(),
-            Self::Judge(error) => error.diagnosis(),
-            Self::Data(error) => error.diagnosis(),
+            Self::Chat(error) => error.diagnosis(),
             Self::Run(error) => error.diagnosis(),
             Self::Io(error) => error.diagnosis(),
             Self::Setting(error) => error.diagnosis(),
             Self::NoItems | Self::RepeatedId(_) => Kind::Data.into(),
-            Self::ItemChanged { .. } => Kind::Settings.hint("add `--restart` to start over, or choose another `--out`"),
             Self::Count { .. } => Kind::Engine.into(),
         }
     }
 }
 
-/// Samples a response to each item, has it judged, and sums up.
+/// Has each item answered and judged, and sums up.
 ///
-/// The folder gets `eval.resolved.json`, `responses.jsonl` and `summary.json`. Each response is journalled as soon as
-/// it is judged. After an interruption the summary is of the responses so far and is not written; the same call with
-/// `resume` goes on: responses are kept, those left unscored are judged again.
+/// The folder gets `eval.resolved.json`, and once everything is judged `responses.jsonl` and `summary.json`. Nothing is
+/// resumed here: models answer from their journals what they answered before, so that the same call after a stop ends in
+/// the same bytes.
 ///
-/// Errors: [`EvalError`]; responses journalled before stay.
+/// Errors: [`EvalError`].
 pub fn run(
-    engine: &mut dyn Engine,
-    items: &[Item],
-    judge: &dyn Judge,
-    config: &EvalConfig,
-    output: AnswerFolder,
+    model: &dyn ChatModel,
+    evaluation: &Evaluation,
+    folder: &Path,
     progress: &mut dyn Progress,
 ) -> Result<EvalOutcome, EvalError> {
+    let Evaluation {
+        items, judge, config, ..
+    } = *evaluation;
     check_items(items)?;
     config.validate("eval")?;
     let rates = rates(config, judge)?;
-    let mut answers = Answers::open(output, judge, config)?;
-    answers.check_prompts(items)?;
+    keep_settings(&folder.join(SETTINGS), &evaluation.settings(folder)?)?;
+    let mut responses = Vec::with_capacity(items.len());
     progress.begin(&format!("evaluate {}", config.model), items.len());
-    answers.judge_again(items, judge)?;
-    let pending: Vec<&Item> = items
-        .iter()
-        .filter(|item| !answers.by_id.contains_key(&item.id))
-        .collect();
-    progress.advance(items.len() - pending.len());
-    for batch in pending.chunks(config.batch_size) {
+    for part in items.chunks(config.batch_size * BATCHES_AT_A_TIME) {
         if progress.interrupted() {
-            break;
+            return Err(ChatError::Interrupted.into());
         }
-        let texts = sample(engine, batch, config)?;
-        answers.judge(batch, texts, judge)?;
-        progress.advance(batch.len());
+        responses.extend(evaluation.respond(model, part, folder, progress)?);
     }
     progress.end();
-
-    let responses = answers.in_order_of(items);
     let summary = summarize(&config.model, judge.name(), &responses, &rates);
-    let is_complete = responses.len() == items.len();
-    if is_complete {
-        write_results(output.path, &responses, &summary)?;
-    }
-    Ok(EvalOutcome {
-        summary,
-        responses,
-        is_complete,
-    })
+    write_results(folder, &responses, &summary)?;
+    Ok(EvalOutcome { summary, responses })
 }
 
 fn check_items(items: &[Item]) -> Result<(), EvalError> {
@@ -211,7 +194,7 @@ fn check_items(items: &[Item]) -> Result<(), EvalError> {
     }
 }
 
-/// The rates to give: those asked for, or all that the judge can tell.
+/// The rates to give: those that the settings name, or all that the judge can tell.
 fn rates(config: &EvalConfig, judge: &dyn Judge) -> Result<Vec<String>, SettingError> {
     let told: Vec<&str> = judge
         .rates()
@@ -226,114 +209,76 @@ fn rates(config: &EvalConfig, judge: &dyn Judge) -> Result<Vec<String>, SettingE
     Ok(config.rates.clone())
 }
 
-/// The judged responses so far and their journal. Their items' image paths are as seen from the folder.
-struct Answers {
-    folder: PathBuf,
-    journal: JsonLinesFile,
-    by_id: HashMap<String, JudgedResponse>,
-}
-
-impl Answers {
-    fn open(output: AnswerFolder, judge: &dyn Judge, config: &EvalConfig) -> Result<Self, EvalError> {
-        let settings = json!({
-            "model": config.model, "judge": judge.name(), "temperature": config.temperature,
+impl Evaluation<'_> {
+    /// What the results are made with.
+    fn settings(&self, folder: &Path) -> Result<Value, EvalError> {
+        let mut hash = ContentHash::default();
+        for item in self.items {
+            hash.add(&item.relative_to(folder))?;
+        }
+        let config = self.config;
+        Ok(json!({
+            "model": config.model, "judge": self.judge.name(), "temperature": config.temperature,
             "top_p": config.top_p, "max_new_tokens": config.max_new_tokens, "seed": config.seed,
-        });
-        output.open(RESPONSES, SETTINGS, settings)?;
-        let path = output.path.join(RESPONSES);
-        // A response judged again stands twice; the later line is the one that holds.
-        let lines: Vec<JudgedResponse> = read_json_lines(&path)?;
-        let by_id = lines
-            .into_iter()
-            .map(|response| (response.item.id.clone(), response))
-            .collect();
-        Ok(Self {
-            folder: output.path.to_owned(),
-            journal: JsonLinesFile::open(&path)?,
-            by_id,
-        })
+            "policy": self.policy, "items_sha256": hash.finish(),
+        }))
     }
 
-    fn check_prompts(&self, items: &[Item]) -> Result<(), EvalError> {
-        let is_other = |item: &&Item| {
-            self.by_id
-                .get(&item.id)
-                .is_some_and(|response| response.item.prompt() != item.relative_to(&self.folder).prompt())
-        };
-        match items.iter().find(is_other) {
-            Some(item) => Err(EvalError::ItemChanged {
-                file: self.journal.path().to_owned(),
-                id: item.id.clone(),
-            }),
-            None => Ok(()),
+    /// The judged responses to some items, in their order.
+    fn respond(
+        &self,
+        model: &dyn ChatModel,
+        items: &[Item],
+        folder: &Path,
+        progress: &mut dyn Progress,
+    ) -> Result<Vec<JudgedResponse>, EvalError> {
+        let requests = items.iter().map(|item| self.request(item)).collect();
+        let answers = answers(model, requests, &mut || progress.advance(1))?;
+        let mut answered: Vec<(&Item, &str)> = Vec::with_capacity(items.len());
+        for (item, answer) in items.iter().zip(&answers) {
+            answered.extend(answer.as_ref().ok().map(|answer| (item, answer.text.as_str())));
         }
-    }
-
-    /// Gives the judge another try at what it left unscored.
-    fn judge_again(&mut self, items: &[Item], judge: &dyn Judge) -> Result<(), EvalError> {
-        let unscored = |item: &&Item| match self.by_id.get(&item.id) {
-            Some(response) => response.judgement.is_err(),
-            None => false,
-        };
-        let items: Vec<&Item> = items.iter().filter(unscored).collect();
-        let texts = items.iter().map(|item| self.by_id[&item.id].response.clone()).collect();
-        self.judge(&items, texts, judge)
-    }
-
-    fn judge(&mut self, items: &[&Item], texts: Vec<String>, judge: &dyn Judge) -> Result<(), EvalError> {
-        let pairs: Vec<(&Item, &str)> = items.iter().copied().zip(texts.iter().map(String::as_str)).collect();
-        let judgements = judge.judge(&pairs)?;
-        check_results(judge.name(), items.len(), judgements.len())?;
-        for ((item, response), judgement) in items.iter().zip(texts).zip(judgements) {
-            let judged = JudgedResponse {
-                item: item.relative_to(&self.folder),
-                response,
-                judgement,
+        let judgements = self.judge.judge(&answered)?;
+        if judgements.len() != answered.len() {
+            return Err(EvalError::Count {
+                judge: self.judge.name().to_owned(),
+                expected: answered.len(),
+                got: judgements.len(),
+            });
+        }
+        let mut judgements = judgements.into_iter();
+        let mut responses = Vec::with_capacity(items.len());
+        for (item, answer) in items.iter().zip(answers) {
+            let (response, judgement) = match answer {
+                Ok(answer) => (answer.text, judgements.next()),
+                Err(unanswered) => (
+                    String::new(),
+                    Some(Err(Unscored::new(format!("no answer: {unanswered}")))),
+                ),
             };
-            self.journal.append(&judged)?;
-            self.by_id.insert(item.id.clone(), judged);
+            responses.push(JudgedResponse {
+                item: item.relative_to(folder),
+                response,
+                judgement: judgement.unwrap_or_else(|| Err(Unscored::new("no judgement"))),
+            });
         }
-        Ok(())
+        Ok(responses)
     }
 
-    fn in_order_of(self, items: &[Item]) -> Vec<JudgedResponse> {
-        let mut by_id = self.by_id;
-        items.iter().filter_map(|item| by_id.remove(&item.id)).collect()
+    fn request(&self, item: &Item) -> ChatRequest {
+        ChatRequest {
+            id: item.id.clone(),
+            messages: item.prompt().to_vec(),
+            params: ChatParams {
+                temperature: self.config.temperature,
+                top_p: self.config.top_p,
+                max_tokens: self.config.max_new_tokens,
+                // A seed of the item's own, so that its response does not depend on which items stand before it.
+                seed: derive_seed(self.config.seed, &item.id, &[]),
+                ..ChatParams::default()
+            },
+        }
     }
-}
-
-fn sample(engine: &mut dyn Engine, items: &[&Item], config: &EvalConfig) -> Result<Vec<String>, EvalError> {
-    let params = SamplingParams {
-        temperature: config.temperature,
-        top_p: config.top_p,
-        max_new_tokens: config.max_new_tokens,
-        ignore_eos: false,
-    };
-    let request = |item: &&Item| SampleRequest {
-        id: item.id.clone(),
-        messages: item.prompt().to_vec(),
-        // A seed of the item's own, so that its response does not depend on which items stand before it.
-        seeds: vec![derive_seed(config.seed, &item.id, &[])],
-    };
-    let sampled = engine.sample(&items.iter().map(request).collect::<Vec<_>>(), &params)?;
-    let texts: Vec<String> = sampled
-        .into_iter()
-        .flat_map(|sampled| sampled.completions)
-        .map(|completion| completion.text)
-        .collect();
-    check_results("engine", items.len(), texts.len())?;
-    Ok(texts)
-}
-
-fn check_results(source_name: &str, expected: usize, got: usize) -> Result<(), EvalError> {
-    if expected == got {
-        return Ok(());
-    }
-    Err(EvalError::Count {
-        source_name: source_name.to_owned(),
-        expected,
-        got,
-    })
 }
 
 /// Leaves one line a response, in the order of the items, and the figures beside them.

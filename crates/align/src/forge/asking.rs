@@ -118,6 +118,7 @@ impl Forge<'_> {
                 max_tokens: self.config.max_tokens,
                 seed: derive_seed(self.config.seed, &format!("{} {}", asked.stage, question.id), &[]),
                 schema: Some(asked.schema.clone()),
+                ..ChatParams::default()
             },
         }
     }

@@ -249,7 +249,7 @@ fn free_text(forge: &Forge, temperature: f64, seed: u64) -> ChatParams {
         temperature,
         max_tokens: forge.labels.max_tokens,
         seed,
-        schema: None,
+        ..ChatParams::default()
     }
 }
 
@@ -264,7 +264,7 @@ fn replies(
     let mut replies = vec![Err(format!("the {role} gave no answer")); requests.len()];
     model.answer(&mut requests.into_iter(), &mut |index, answer| {
         replies[index] = match answer {
-            Ok(answer) if answer.is_cut_off => Err(format!("cut off at max_tokens: {}", answer.text)),
+            Ok(answer) if answer.is_truncated() => Err(format!("truncated at max_tokens: {}", answer.text)),
             Ok(answer) => Ok(answer.text),
             Err(Unanswered { reason }) => Err(reason),
         };

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::draft::Draft;
 use super::job::{Forge, ForgeError};
+use super::stage::file_of;
 use super::stages::STAGES;
 use super::summary::{ForgeSummary, StageCounts};
-use super::{output, review, stage};
+use super::{output, review};
 use crate::chat::ChatError;
 use crate::files::write_lines;
 use crate::progress::Progress;
@@ -15,20 +16,21 @@ use crate::run_dir::keep_settings;
 /// The settings that a folder was begun with.
 const RUN_SETTINGS: &str = "forge.resolved.json";
 
-/// Makes items. A folder that was begun with the same settings is resumed; a finished one costs nothing.
+/// Makes items. Each call goes through all stages; what models answered before, they answer from their journals.
 ///
-/// Errors: [`ForgeError`]; what is done is kept, and the same call resumes it.
+/// Errors: [`ForgeError`]; the same call resumes.
 pub fn run(forge: &Forge, progress: &mut dyn Progress) -> Result<ForgeSummary, ForgeError> {
     keep_settings(&forge.folder.join(RUN_SETTINGS), &forge.resolved())?;
     forge.check()?;
     let mut ledger = Ledger::default();
     let mut drafts = Vec::new();
-    for one in &STAGES {
+    for stage in &STAGES {
         if progress.interrupted() {
             return Err(ChatError::Interrupted.into());
         }
-        let entered = stage::run(forge.folder, one, || (one.work)(forge, drafts, progress))?;
-        drafts = ledger.settle(forge.folder, one.name, entered)?;
+        let entered = (stage.work)(forge, drafts, progress)?;
+        write_lines(&file_of(forge.folder, stage), &entered)?;
+        drafts = ledger.settle(forge.folder, stage.name, entered)?;
     }
     if !forge.reviews.is_empty() {
         let reviewed = review::reject(forge.reviews, drafts)?;

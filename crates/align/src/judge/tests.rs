@@ -50,9 +50,9 @@ fn an_answer_that_does_not_fit_is_repaired_once_and_then_unscored() {
     assert_eq!(scored[2], Err(Unscored::new(stubborn)));
     assert_eq!(scored[3], Ok(verdict));
     assert_eq!(settled, 4);
-    let asked = judge_model.asked.borrow();
-    assert_eq!(asked.len(), 6, "four first, two repaired");
-    let repaired = asked
+    let requested = judge_model.requested.borrow();
+    assert_eq!(requested.len(), 6, "four first, two repaired");
+    let repaired = requested
         .iter()
         .find(|request| request.id == "r3" && request.messages.len() == 3)
         .unwrap();

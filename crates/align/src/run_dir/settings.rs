@@ -19,6 +19,16 @@ pub fn keep_settings(file: &Path, settings: &Value) -> Result<(), RunError> {
     check_settings(file, &read_json(file)?, settings)
 }
 
+/// Checks that the settings in a file are the same as these; where there is no file, they are.
+///
+/// Errors: as [`keep_settings`].
+pub fn check_kept_settings(file: &Path, settings: &Value) -> Result<(), RunError> {
+    if file.exists() {
+        check_settings(file, &read_json(file)?, settings)?;
+    }
+    Ok(())
+}
+
 /// Checks that two settings are the same; `file` holds the expected ones.
 ///
 /// Errors: `SettingDiffers` naming the first that is not.

@@ -2,29 +2,33 @@
 
 use std::path::{Path, PathBuf};
 
-use align::chat::ChatModel;
-use align::curate::{self, Curation, CurationSummary, Policy, PolicyModel, Pool, Shard, ShardSummary};
+use align::curate::{self, Curation, CurationSummary, Policy, Pool, Shard, ShardSummary};
 use align::decontamination::Decontaminator;
 use align::decontamination::image::GrayImage;
-use align::run_dir::AnswerFolder;
 use benchmarks::{SUITES, read_set};
 use clap::Args;
-use engine::{LocalEngine, Trainable};
 use vlm::image_processor::read_image;
 
 use crate::arguments::{ModelArguments, OutArguments, SettingsArguments, flag};
 use crate::config::required;
-use crate::config::tables::{CurateSettings, ModelTable, RoleTables};
+use crate::config::tables::CurateSettings;
 use crate::context::Context;
 use crate::data::{check_each, located, without_truth};
 use crate::errors::Result;
-use crate::model;
-use crate::output_folder::OutputFolder;
-use crate::roles::{self, JOURNAL, Roles, with_costs};
+use crate::output_folder::{OutputFolder, remove_results};
+use crate::roles::{self, JOURNAL, Roles, policy_settings, with_costs};
 use crate::terminal::print_line;
 
-/// Keeps what policies behind endpoints answer.
-const POLICY_JOURNAL: &str = "policy.journal.sqlite";
+/// What a curation leaves in its folder, but for the journal.
+const RESULTS: [&str; 7] = [
+    "sampling.json",
+    "samples.jsonl",
+    "contaminated.jsonl",
+    "curation.jsonl",
+    "curated.jsonl",
+    "summary.json",
+    "qi_box.svg",
+];
 
 /// Images of more pixels are not compared: they would take too much memory.
 const MAX_IMAGE_PIXELS: u64 = 50_000_000;
@@ -33,7 +37,8 @@ const AFTER_HELP: &str = "\
 Each prompt is answered `curate.num_samples` times. Prompts whose answers are always good or always
 bad are dropped; of the others the least stable are kept. DIR then holds curated.jsonl (the prompts
 kept), curation.jsonl (every prompt and why), summary.json, qi_box.svg (the picture) and
-samples.jsonl. The same command resumes after a stop. Settings of the selection may change between
+samples.jsonl. Every answer is in journal.sqlite before it is used: the same command resumes after a
+stop, makes no call twice and ends in the same bytes. Settings of the selection may change between
 calls: the samples are kept, and selecting again takes no time.
 
 Who answers is `model.path`, the tables [role.policy], [role.policy-2] … (endpoints), or all of them,
@@ -99,9 +104,9 @@ fn named_path(text: &str) -> Result<(String, String), String> {
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
     let prompts = required(settings.data.prompts.as_ref(), "data.prompts")?;
-    let (policies, judges): (RoleTables, RoleTables) =
-        settings.role.clone().into_iter().partition(|(name, _)| is_policy(name));
-    if judges.is_empty() {
+    let (folder, device) = (&arguments.results.out, context.global.device);
+    let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), device);
+    if !roles.has_judges() {
         check_each(prompts, without_truth)?;
     }
     let mut sets = Vec::new();
@@ -111,70 +116,56 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let decontaminator = (!sets.is_empty())
         .then(|| Decontaminator::new(&settings.decontamination, &gray, sets))
         .transpose()?;
-    let (folder, device) = (&arguments.results.out, context.global.device);
     let _folder = OutputFolder::make(folder)?;
+    let judge = roles.judge_or_exact(&settings.judge)?;
     // Seen from the pool, the model is the same to shards that are sampled into any folder.
     let home = Pool::File(prompts).home(folder);
-    let judges = Roles::open(&judges, &folder.join(JOURNAL), device)?;
-    let policy_roles = Roles::open(&policies, &folder.join(POLICY_JOURNAL), device)?;
-    if arguments.retry_failed {
-        judges.retry_failed()?;
-        policy_roles.retry_failed()?;
-    }
-    let judge = judges.judge_or_exact(&settings.judge)?;
     let curation = Curation {
         pool: Pool::File(prompts),
         judge: &*judge,
         rubric: &settings.reward,
         config: &settings.curate,
         decontaminator: decontaminator.as_ref(),
-        retry_unscored: arguments.retry_failed,
+        policy: &policy_settings(&settings.model.relative_to(home), &settings.role),
+        sample_again: arguments.retry_failed,
     };
-    let output = AnswerFolder {
-        path: folder,
-        policy: &policy_of(&settings.model.relative_to(home), &policies),
-        resume: !arguments.results.restart.restart,
-    };
-    let has_local = settings.model.path.is_some() || policies.is_empty();
+    let progress = &mut context.progress;
     if !arguments.merge.is_empty() {
-        let n_policies = usize::from(has_local) + policies.len();
-        let outcome = curate::merge(&arguments.merge, n_policies, &curation, output, &mut context.progress);
+        if arguments.results.restart.restart {
+            remove_results(folder, &RESULTS)?;
+        }
+        let n_policies = roles.n_policies(&settings.model);
+        let outcome = curate::merge(&arguments.merge, n_policies, &curation, folder, progress);
         return conclude(&outcome?, folder);
     }
-    let mut engine = has_local
-        .then(|| model::open(&settings.model, Trainable::Frozen, 0, device))
-        .transpose()?;
-    let remote = policy_roles.models()?;
-    let mut all = in_order(engine.as_mut(), &policies, &remote);
-    let (all_roles, progress) = ([&policy_roles, &judges], &mut context.progress);
-    let told = |error| located(error, &[prompts]);
+    let models = roles.policies(&settings.model, settings.curate.batch_size)?;
+    let is_alone = models.len() == 1 && settings.model.path.is_some();
+    let policies: Vec<Policy> = models
+        .iter()
+        .map(|(name, model)| Policy {
+            name: (!is_alone).then(|| name.clone()),
+            model: &**model,
+        })
+        .collect();
+    if arguments.results.restart.restart {
+        remove_results(folder, &RESULTS)?;
+        roles.forget_all()?;
+    }
+    if arguments.retry_failed {
+        roles.retry_failed()?;
+    }
     match arguments.shard {
         None => {
-            let outcome = curate::run(&mut all, &curation, output, progress).map_err(told);
-            conclude(&with_costs(&all_roles, outcome)?, folder)
+            let outcome = curate::run(&policies, &curation, folder, progress);
+            let outcome = outcome.map_err(|error| located(error, &[prompts]));
+            conclude(&with_costs(&roles, outcome)?, folder)
         }
         Some(shard) => {
-            let outcome = curate::run_shard(shard, &mut all, &curation, output, progress).map_err(told);
-            Ok(conclude_shard(shard, with_costs(&all_roles, outcome)?, folder)?)
+            let outcome = curate::run_shard(shard, &policies, &curation, folder, progress);
+            let outcome = outcome.map_err(|error| located(error, &[prompts]));
+            Ok(conclude_shard(shard, with_costs(&roles, outcome)?, folder)?)
         }
     }
-}
-
-/// All policies: the model on this machine, then those that roles play by name.
-fn in_order<'a>(
-    engine: Option<&'a mut LocalEngine>,
-    roles: &RoleTables,
-    models: &'a [Box<dyn ChatModel + Send>],
-) -> Vec<Policy<'a>> {
-    let local = engine.map(|engine| Policy {
-        name: (!roles.is_empty()).then(|| "model".to_owned()),
-        model: PolicyModel::Engine(engine),
-    });
-    let remote = roles.keys().zip(models).map(|(name, model)| Policy {
-        name: Some(name.clone()),
-        model: PolicyModel::Chat(&**model),
-    });
-    local.into_iter().chain(remote).collect()
 }
 
 fn settings(arguments: &Arguments) -> Result<CurateSettings> {
@@ -191,20 +182,6 @@ fn settings(arguments: &Arguments) -> Result<CurateSettings> {
     loaded.check(settings.judge.validate("judge"))?;
     roles::check(&loaded, &settings.role)?;
     Ok(loaded.settings)
-}
-
-/// Whether a role answers prompts; the others judge.
-fn is_policy(role: &str) -> bool {
-    role == "policy" || role.starts_with("policy-")
-}
-
-/// All policies by what tells them apart: folders, and names behind endpoints, which may move.
-fn policy_of(model: &ModelTable, roles: &RoleTables) -> String {
-    let local = Some(model.policy()).filter(|policy| !policy.is_empty());
-    let remote = roles
-        .iter()
-        .map(|(role, settings)| format!("{role}: {}", settings.model));
-    local.into_iter().chain(remote).collect::<Vec<_>>().join(" + ")
 }
 
 fn conclude_shard(shard: Shard, summary: ShardSummary, folder: &Path) -> std::io::Result<()> {

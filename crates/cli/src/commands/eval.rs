@@ -2,30 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
-use align::eval::{self, EvalConfig, KeywordRefusal};
-use align::run_dir::AnswerFolder;
+use align::eval::{self, EvalConfig, Evaluation, KeywordRefusal};
 use align::types::{Item, read_items};
 use align::verdict::Judge;
 use benchmarks::{SUITES, Suite};
 use clap::Args;
-use engine::Trainable;
 use mini::judge::ExactJudge;
 use report::text_tables;
 
 use crate::arguments::{ModelArguments, RestartArguments, SettingsArguments, flag};
 use crate::config::required;
-use crate::config::tables::{EvalSettings, ModelTable};
+use crate::config::tables::{EvalSettings, ModelTable, RoleTables};
 use crate::context::Context;
 use crate::data::located;
 use crate::errors::{Failure, Result};
-use crate::interrupt;
-use crate::model;
-use crate::output_folder::OutputFolder;
-use crate::roles::{self, JOURNAL, Roles, with_costs};
+use crate::output_folder::{OutputFolder, remove_results};
+use crate::roles::{self, JOURNAL, Roles, policy_settings, with_costs};
 use crate::terminal::print_line;
 
 /// The evaluation splits of the miniature world, as `scruple mini` names their files.
 const WORLD_SPLITS: [&str; 7] = ["easy", "hard", "real", "benign", "benign_prompt", "blank", "general"];
+
+/// What an evaluation leaves in its folder, but for the journal.
+const RESULTS: [&str; 3] = ["eval.resolved.json", "responses.jsonl", "summary.json"];
 
 /// The help below the options, with every benchmark that can be evaluated.
 fn after_help() -> String {
@@ -36,17 +35,21 @@ Without --suite, --data is a file of items, or the folder that `scruple mini` wr
 miniature world carry their truth and are judged exactly. Where items carry none, a keyword
 detector tells refusals from compliance; it is named `keyword-refusal` in all tables, since it
 cannot tell what an answer gives away. Models that the settings name in `[role.NAME]`, behind
-endpoints or here, judge instead of either; their answers are kept in DIR/judge.journal.sqlite.
+endpoints or here, judge instead of either; the one in [role.policy] is evaluated in the place of
+--model.
 
 With --suite, --data is the benchmark's own folder, or the folder above several:
 {}
-DIR then holds responses.jsonl, summary.json and eval.resolved.json; the table is printed.
+DIR then holds responses.jsonl, summary.json and eval.resolved.json; the table is printed. Every
+answer is in DIR/journal.sqlite before it is used: the same command resumes after a stop, makes no
+call twice and ends in the same bytes.
 
 Examples:
   scruple eval --model MODEL --data world --out out/eval/base
   scruple eval --model MODEL --adapter runs/safer/checkpoint-40 --data world --out out/eval/safer
   scruple eval --model MODEL --suite xstest --data benchmarks eval.max_new_tokens=256
-  scruple eval --model MODEL --data items.jsonl role.judge.url=http://localhost:8000/v1 role.judge.model=NAME",
+  scruple eval --model MODEL --data items.jsonl role.judge.url=http://localhost:8000/v1 role.judge.model=NAME
+  scruple eval --data items.jsonl role.policy.url=http://localhost:8000/v1 role.policy.model=NAME",
         suites.collect::<String>()
     )
 }
@@ -65,13 +68,13 @@ pub struct Arguments {
     /// A published benchmark in its own files; short for `data.suite=…`
     #[arg(long, value_name = "SUITE")]
     suite: Option<String>,
-    /// The model's name in tables; short for `eval.model=…` [default: the name of its folder, or of its adapter's]
+    /// The model's name in tables; short for `eval.model=…` [default: the name of its folder, or of its adapter's, or at its endpoint]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The folder for responses and figures [default: out/eval/NAME, and below it the suite's name]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Ask judges again for verdicts that did not come
+    /// Repeat calls of models behind endpoints that failed
     #[arg(long)]
     retry_failed: bool,
     #[command(flatten)]
@@ -95,39 +98,33 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         None => read_all(data)?,
     };
     if settings.eval.model == EvalConfig::default().model {
-        settings.eval.model = name_of(&settings.model);
+        settings.eval.model = name_of(&settings.model, &settings.role);
     }
     let name = settings.eval.model.clone();
     let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&name, suite));
     let _folder = OutputFolder::make(&folder)?;
-    let table = &settings.model;
-    let mut engine = model::open(table, Trainable::Frozen, 0, context.global.device)?;
-    let roles = Roles::open(&settings.role, &folder.join(JOURNAL), context.global.device)?;
+    let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device);
+    let model = roles.policy(&settings.model, settings.eval.batch_size)?;
+    let judge = if roles.has_judges() {
+        Box::new(roles.judge(&settings.judge)?)
+    } else {
+        judge_for(&items, suite)
+    };
+    if arguments.restart.restart {
+        remove_results(&folder, &RESULTS)?;
+        roles.forget_all()?;
+    }
     if arguments.retry_failed {
         roles.retry_failed()?;
     }
-    let judge = if settings.role.is_empty() {
-        judge_for(&items, suite)
-    } else {
-        Box::new(roles.judge(&settings.judge)?)
+    let evaluation = Evaluation {
+        items: &items,
+        judge: &*judge,
+        config: &settings.eval,
+        policy: &policy_settings(&settings.model.relative_to(&folder), &settings.role),
     };
-    let output = AnswerFolder {
-        path: &folder,
-        policy: &table.relative_to(&folder).policy(),
-        resume: !arguments.restart.restart,
-    };
-    let outcome = eval::run(
-        &mut engine,
-        &items,
-        &*judge,
-        &settings.eval,
-        output,
-        &mut context.progress,
-    );
-    let outcome = with_costs(&[&roles], outcome.map_err(|error| located(error, &files)))?;
-    if !outcome.is_complete {
-        return Err(interrupt::stopped());
-    }
+    let outcome = eval::run(&*model, &evaluation, &folder, &mut context.progress);
+    let outcome = with_costs(&roles, outcome.map_err(|error| located(error, &files)))?;
     eprintln!(
         "eval: judged by {}; responses and figures are in {}",
         judge.name(),
@@ -205,19 +202,17 @@ fn judge_for(items: &[Item], suite: Option<&Suite>) -> Box<dyn Judge> {
     }
 }
 
-/// The name of the adapter's folder, or of the model's; of a checkpoint, its run's.
-fn name_of(model: &ModelTable) -> String {
-    let folder = model
-        .adapter
-        .as_deref()
-        .or(model.path.as_deref())
-        .unwrap_or(Path::new(""));
-    let names = folder.ancestors().filter_map(|path| path.file_name()?.to_str());
-    names
+/// The name of the adapter's folder, or of the model's; of a checkpoint, its run's; of a model behind an endpoint, its
+/// name there.
+fn name_of(model: &ModelTable, roles: &RoleTables) -> String {
+    let folder = model.adapter.as_deref().or(model.path.as_deref());
+    let mut names = folder
         .into_iter()
-        .find(|name| !name.starts_with("checkpoint-"))
-        .unwrap_or("model")
-        .to_owned()
+        .flat_map(Path::ancestors)
+        .filter_map(|path| path.file_name()?.to_str());
+    let served = roles.get("policy").and_then(|policy| policy.model.rsplit('/').next());
+    let name = names.find(|name| !name.starts_with("checkpoint-")).or(served);
+    name.filter(|name| !name.is_empty()).unwrap_or("model").to_owned()
 }
 
 fn default_folder(name: &str, suite: Option<&Suite>) -> PathBuf {

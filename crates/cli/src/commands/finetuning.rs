@@ -56,7 +56,7 @@ impl Job for Finetuning<'_> {
 
     fn folder(&self, (): &(), _: &Context) -> Result<OutputFolder> {
         let folder = OutputFolder::make(self.run.path())?;
-        self.run.clear(&[])?;
+        self.run.clear()?;
         Ok(folder)
     }
 

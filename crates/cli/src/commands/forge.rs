@@ -15,12 +15,25 @@ use crate::config::Loaded;
 use crate::config::tables::{ForgeData, ForgeSettings};
 use crate::context::Context;
 use crate::errors::{Failure, Result};
-use crate::output_folder::OutputFolder;
-use crate::roles::{self, Roles, with_costs};
+use crate::output_folder::{OutputFolder, remove_results};
+use crate::roles::{self, JOURNAL, Roles, with_costs};
 use crate::terminal::print_line;
 
-/// The journal of what models answered, and what the folder of images beside it is named after.
-const JOURNAL: &str = "calls.sqlite";
+/// What forging leaves in its folder, but for its stages' files and the journal.
+const RESULTS: [&str; 12] = [
+    "forge.resolved.json",
+    "rejected.jsonl",
+    "summary.json",
+    "items.jsonl",
+    "train.jsonl",
+    "easy.jsonl",
+    "hard.jsonl",
+    "real.jsonl",
+    "benign.jsonl",
+    "blank.jsonl",
+    "images",
+    "mis",
+];
 
 /// Who may have a part in items.
 const ROLES: [&str; 5] = ["writer", "painter", "judge", "annotator", "policy"];
@@ -36,7 +49,7 @@ DIR then holds a file for each stage with every draft that entered it, rejected.
 rejected, and why), summary.json, items.jsonl (all items with split, kind, category and twin_of),
 train.jsonl (labeled, for `scruple sft`), easy, hard, real, benign and blank.jsonl (for
 `scruple eval`), images/, and mis/ in the released MIS layout. Every answer and image is in
-calls.sqlite before it is used: after a stop, the same command resumes, makes no call twice and
+journal.sqlite before it is used: after a stop, the same command resumes, makes no call twice and
 ends in the same bytes.
 
 Examples:
@@ -61,7 +74,7 @@ pub struct Arguments {
     decisions: Option<String>,
     #[command(flatten)]
     results: OutArguments,
-    /// Ask again where a model gave no answer, and go through the stages with what it says now
+    /// Repeat calls that failed, and go through the stages with what models say now
     #[arg(long)]
     retry_failed: bool,
 }
@@ -88,10 +101,14 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     };
 
     let _folder = OutputFolder::make(out)?;
-    let roles = Roles::open(&settings.role, &out.join(JOURNAL), context.global.device)?;
+    let roles = Roles::new(&settings.role, Some(&out.join(JOURNAL)), context.global.device);
+    if arguments.results.restart.restart {
+        remove_results(out, &RESULTS)?;
+        remove_results(out, &forge::stage::files(Path::new("")))?;
+        roles.forget_all()?;
+    }
     if arguments.retry_failed {
         roles.retry_failed()?;
-        forge::stage::forget(out)?;
     }
     let writer = required(roles.one("writer")?, "writer")?;
     let painter = required(roles.painter("painter")?, "painter")?;
@@ -115,7 +132,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         folder: out,
     };
     let outcome = forge::run(&forge, &mut context.progress).map_err(Failure::from);
-    let summary = with_costs(&[&roles], outcome)?;
+    let summary = with_costs(&roles, outcome)?;
     print_line(&summary.text())?;
     Ok(print_line(&out.join("items.jsonl").display().to_string())?)
 }

@@ -1,13 +1,12 @@
-//! `scruple generate`: a data file of dialogues in, completions out, line by line as they come.
+//! `scruple generate`: a data file of dialogues in, completions out.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use align::engine::{Engine, FinishReason, SampleRequest, Sampled, SamplingParams};
+use align::chat::{ChatAnswer, ChatParams, ChatRequest, Unanswered, answer_in_order};
+use align::engine::FinishReason;
 use align::progress::Progress;
-use align::types::{Item, Role};
+use align::types::{Item, Role, relative_to};
 use clap::Args;
-use engine::Trainable;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -17,9 +16,8 @@ use crate::config::tables::{GenerateSettings, SamplingTable};
 use crate::context::Context;
 use crate::data::{check_apart, located, read_checked};
 use crate::errors::Result;
-use crate::interrupt;
-use crate::lines::LineWriter;
-use crate::model;
+use crate::lines::ResultFile;
+use crate::roles::{self, Roles, policy_settings, with_costs};
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line, image paths relative to the data file:
@@ -27,16 +25,20 @@ Data is one JSON object a line, image paths relative to the data file:
     {\"type\": \"image\", \"image\": \"cat.png\"}, {\"type\": \"text\", \"text\": \"What is this?\"}]}]}
 A closing message of the assistant's, if there is one, is a label and is left out of the prompt.
 
-Each line of --out holds `id`, `prompt_ids`, `output_ids`, `text`, `finish_reason` (`stop` or
-`length`), and with --num-samples above 1 also `sample`. Lines are written as they come. After a stop
-the same command resumes; --num-samples may grow, other settings are refused.
+Who answers is --model, or the model behind an endpoint that [role.policy] names. Each line of --out
+holds `id`, `prompt_ids`, `output_ids` (both of --model alone), `text`, `finish_reason` (`stop` or
+`length`), and with --num-samples above 1 also `sample`; where an endpoint gave no answer, `text` is
+null and `unanswered` says why. Every answer is in FILE.journal.sqlite before it is used: the same
+command resumes after a stop, makes no call twice and ends in the same bytes; --num-samples may
+change. Pipes get lines as they come, and nothing is kept beside them.
 
 The exit code is 0 once every line is there, 3 where a line of the data cannot be used, 4 where the
 model cannot, 6 after a stop; `scruple --help` has them all.
 
 Examples:
-  scruple generate --model MODEL --data asked.jsonl --out answers.jsonl
-  scruple generate --model MODEL --data asked.jsonl --out many.jsonl --temperature 1 --num-samples 8";
+  scruple generate --model MODEL --data prompts.jsonl --out answers.jsonl
+  scruple generate --model MODEL --data prompts.jsonl --out many.jsonl --temperature 1 --num-samples 8
+  scruple generate --data prompts.jsonl --out answers.jsonl role.policy.url=URL role.policy.model=NAME";
 
 /// Complete the dialogues of a data file.
 #[derive(Debug, Args)]
@@ -64,6 +66,9 @@ pub struct Arguments {
     /// Completions of each dialogue; short for `sampling.num_samples=…`
     #[arg(long, value_name = "N")]
     num_samples: Option<usize>,
+    /// Repeat calls that failed
+    #[arg(long)]
+    retry_failed: bool,
     #[command(flatten)]
     restart: RestartArguments,
 }
@@ -74,42 +79,60 @@ struct Line<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     sample: Option<usize>,
-    prompt_ids: &'a [u32],
-    output_ids: &'a [u32],
-    text: &'a str,
-    finish_reason: FinishReason,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prompt_ids: Vec<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    output_ids: Vec<u32>,
+    text: Option<String>,
+    finish_reason: Option<FinishReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered: Option<String>,
 }
 
 /// Runs the command.
 ///
-/// Errors: of settings for a sampling setting out of range, of data for a dialogue without a question, of output when
-/// the results cannot be written, and whatever the engine meets.
+/// Errors: of usage for a setting out of range, of data for a dialogue without a question, of output when the results
+/// cannot be written, and whatever the model meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
-    let (data, sampling) = (
-        required(settings.data.prompts.as_ref(), "data.prompts")?,
-        &settings.sampling,
-    );
+    let data = required(settings.data.prompts.as_ref(), "data.prompts")?;
     check_apart(data, &arguments.out)?;
     let items = read_checked(data, without_question)?;
-    let (mut writer, written) = LineWriter::open(&arguments.out, deciding(&settings), !arguments.restart.restart)?;
-    let mut engine = model::open(&settings.model, Trainable::Frozen, 0, context.global.device)?;
-    let mut pending = Vec::new();
-    for item in &items {
-        let samples = written.get(&item.id).copied().unwrap_or(0)..sampling.num_samples;
-        if !samples.is_empty() {
-            pending.push(Pending { item, samples });
-        }
+    let restart = arguments.restart.restart;
+    let out = ResultFile::open(&arguments.out, deciding(&settings, data, &arguments.out), restart)?;
+    let journal = out.journal();
+    let roles = Roles::new(&settings.role, journal.as_deref(), context.global.device);
+    let model = roles.policy(&settings.model, settings.sampling.batch_size)?;
+    if restart {
+        roles.forget_all()?;
     }
-    complete(
-        &mut engine,
-        &pending,
-        data,
-        sampling,
-        &mut writer,
-        &mut context.progress,
-    )?;
-    writer.finish()
+    if arguments.retry_failed {
+        roles.retry_failed()?;
+    }
+    out.begin(restart)?;
+    let config = &settings.sampling;
+    let progress = &mut context.progress;
+    let written = out.write(|lines| {
+        let mut prompts = samples_of(&items, config);
+        let mut requests = samples_of(&items, config).map(|(item, sample)| request(item, sample, config));
+        let mut written = Ok(());
+        progress.begin("generate", items.len() * config.num_samples);
+        answer_in_order(&*model, &mut requests, &mut |answer| {
+            if let (Ok(()), Some((item, sample))) = (&written, prompts.next()) {
+                let sample = (config.num_samples > 1).then_some(sample);
+                written = lines.write(&line(item, sample, answer));
+            }
+            progress.advance(1);
+        })?;
+        progress.end();
+        written
+    });
+    let written = written.map_err(|error| located(error, &[data]));
+    if journal.is_some() {
+        with_costs(&roles, written)
+    } else {
+        written
+    }
 }
 
 fn settings(arguments: &Arguments) -> Result<GenerateSettings> {
@@ -127,28 +150,24 @@ fn settings(arguments: &Arguments) -> Result<GenerateSettings> {
     let flags = arguments.model.flags().into_iter().chain(sampling);
     let loaded = arguments.settings.load::<GenerateSettings>(flags)?;
     loaded.check(loaded.settings.sampling.validate("sampling"))?;
+    roles::check(&loaded, &loaded.settings.role)?;
     Ok(loaded.settings)
 }
 
-/// What decides about completions.
-fn deciding(settings: &GenerateSettings) -> Value {
-    let SamplingTable {
-        temperature,
-        top_p,
-        max_new_tokens,
-        ignore_eos,
-        seed,
-        ..
-    } = settings.sampling;
+/// What decides about the completions of each dialogue.
+fn deciding(settings: &GenerateSettings, data: &Path, out: &Path) -> Value {
+    let folder = out.parent().unwrap_or(Path::new(""));
+    let sampling = &settings.sampling;
     json!({
         "command": "generate",
-        "model": settings.model,
+        "data": relative_to(data, folder),
+        "policy": policy_settings(&settings.model.relative_to(folder), &settings.role),
         "sampling": {
-            "temperature": temperature,
-            "top_p": top_p,
-            "max_new_tokens": max_new_tokens,
-            "ignore_eos": ignore_eos,
-            "seed": seed,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_new_tokens": sampling.max_new_tokens,
+            "ignore_eos": sampling.ignore_eos,
+            "seed": sampling.seed,
         },
     })
 }
@@ -158,63 +177,46 @@ fn without_question(item: &Item) -> Option<String> {
     (last != Some(Role::User)).then(|| "expected a message of the user's to answer".to_owned())
 }
 
-/// A dialogue, and which of its samples are yet to be drawn.
-struct Pending<'a> {
-    item: &'a Item,
-    samples: Range<usize>,
+/// Every item with each of its samples' numbers.
+fn samples_of<'a>(items: &'a [Item], config: &SamplingTable) -> impl Iterator<Item = (&'a Item, usize)> {
+    let num_samples = config.num_samples;
+    items
+        .iter()
+        .flat_map(move |item| (0..num_samples).map(move |sample| (item, sample)))
 }
 
-fn complete(
-    engine: &mut dyn Engine,
-    pending: &[Pending],
-    data: &Path,
-    sampling: &SamplingTable,
-    writer: &mut LineWriter,
-    progress: &mut dyn Progress,
-) -> Result {
-    let params = SamplingParams {
-        temperature: sampling.temperature,
-        top_p: sampling.top_p,
-        max_new_tokens: sampling.max_new_tokens,
-        ignore_eos: sampling.ignore_eos,
-    };
-    progress.begin("generate", pending.len());
-    for batch in pending.chunks(sampling.batch_size) {
-        if progress.interrupted() {
-            return Err(interrupt::stopped());
-        }
-        let request = |pending: &Pending| SampleRequest {
-            id: pending.item.id.clone(),
-            messages: pending.item.prompt().to_vec(),
-            seeds: pending
-                .samples
-                .clone()
-                .map(|sample| sampling.seed.wrapping_add(sample as u64))
-                .collect(),
-        };
-        let requests: Vec<SampleRequest> = batch.iter().map(request).collect();
-        let sampled = engine
-            .sample(&requests, &params)
-            .map_err(|error| located(error, &[data]))?;
-        for (pending, sampled) in batch.iter().zip(sampled) {
-            let first = (sampling.num_samples > 1).then_some(pending.samples.start);
-            writer.write(&lines(pending.item, &sampled, first))?;
-        }
-        progress.advance(batch.len());
+fn request(item: &Item, sample: usize, config: &SamplingTable) -> ChatRequest {
+    ChatRequest {
+        id: item.id.clone(),
+        messages: item.prompt().to_vec(),
+        params: ChatParams {
+            temperature: config.temperature,
+            top_p: config.top_p,
+            max_tokens: config.max_new_tokens,
+            ignore_eos: config.ignore_eos,
+            seed: config.seed.wrapping_add(sample as u64),
+            schema: None,
+            token_ids: true,
+        },
     }
-    progress.end();
-    Ok(())
 }
 
-/// The lines of one item; `first_sample` numbers them where there are several.
-fn lines<'a>(item: &'a Item, sampled: &'a Sampled, first_sample: Option<usize>) -> Vec<Line<'a>> {
-    let line = |(index, completion): (usize, &'a align::engine::Completion)| Line {
-        id: &item.id,
-        sample: first_sample.map(|first| first + index),
-        prompt_ids: &sampled.prompt_ids,
-        output_ids: &completion.token_ids,
-        text: &completion.text,
-        finish_reason: completion.finish_reason,
+fn line(item: &Item, sample: Option<usize>, answer: Result<ChatAnswer, Unanswered>) -> Line<'_> {
+    let (answer, unanswered) = match answer {
+        Ok(answer) => (Some(answer), None),
+        Err(Unanswered { reason }) => (None, Some(reason)),
     };
-    sampled.completions.iter().enumerate().map(line).collect()
+    let finish_reason = answer.as_ref().map(|answer| answer.finish_reason);
+    let (prompt_ids, output_ids, text) = answer.map_or_else(Default::default, |answer| {
+        (answer.prompt_ids, answer.output_ids, Some(answer.text))
+    });
+    Line {
+        id: &item.id,
+        sample,
+        prompt_ids,
+        output_ids,
+        text,
+        finish_reason,
+        unanswered,
+    }
 }

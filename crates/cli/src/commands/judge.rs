@@ -85,7 +85,7 @@ pub struct Arguments {
     /// The file of verdicts
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
-    /// Ask again where a judge gave no answer
+    /// Repeat calls that failed
     #[arg(long)]
     retry_failed: bool,
     #[command(flatten)]
@@ -197,7 +197,7 @@ impl<'a> Job for Judging<'a> {
         let out = &self.arguments.out;
         let folder = OutputFolder::make_for(out)?;
         if self.arguments.restart.restart {
-            for path in [out, &beside(out, JOURNAL), &beside(out, SUMMARY)] {
+            for path in [out, &beside(out, SUMMARY)] {
                 remove_if_there(path)?;
             }
         }
@@ -206,7 +206,10 @@ impl<'a> Job for Judging<'a> {
 
     fn models(&self, context: &Context) -> Result<Judges<'a>> {
         let journal = beside(&self.arguments.out, JOURNAL);
-        let roles = Roles::open(&self.settings.role, &journal, context.global.device)?;
+        let roles = Roles::new(&self.settings.role, Some(&journal), context.global.device);
+        if self.arguments.restart.restart {
+            roles.forget_all()?;
+        }
         if self.arguments.retry_failed {
             roles.retry_failed()?;
         }
@@ -216,11 +219,11 @@ impl<'a> Job for Judging<'a> {
 
     fn work(&self, material: Material, judges: Judges<'a>, context: &mut Context) -> Result<Summary> {
         let outcome = judge_all(&self.arguments.out, self.settings, material, &judges, context);
-        with_costs(&[&judges.roles], outcome)
+        with_costs(&judges.roles, outcome)
     }
 }
 
-/// Asks every judge about every response, and writes verdicts and summary.
+/// Has every judge score every response, and writes verdicts and summary.
 fn judge_all(
     out: &Path,
     settings: &JudgeSettings,

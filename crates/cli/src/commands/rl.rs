@@ -30,7 +30,7 @@ const AFTER_HELP: &str = "\
 A group of responses is sampled for each prompt and judged; unsafe ones are reflected on and
 corrected; the policy moves towards what is rewarded. Samples of the miniature world are judged
 exactly; others by the models that the settings name in `[role.NAME]`, behind endpoints or here,
-whose answers are kept in DIR/judge.journal.sqlite and never requested twice. DIR then holds
+whose answers are kept in DIR/journal.sqlite and never requested twice. DIR then holds
 checkpoint-N, metrics.jsonl (under TRL's names), rollouts.jsonl, TensorBoard events and
 config.resolved.json. The last checkpoint's folder is printed. Samples that cannot be trained on are
 left out and listed in rejected.jsonl. After a stop, the same command resumes from the last
@@ -147,7 +147,7 @@ impl<'a> Job for Reinforcement<'a> {
         let folder = OutputFolder::make(self.run.path())?;
         let max_rejected = self.loaded.settings.data.max_rejected;
         prompts.validation.conclude(self.run.path(), max_rejected, context)?;
-        self.run.clear(&[JOURNAL])?;
+        self.run.clear()?;
         Ok(folder)
     }
 
@@ -165,7 +165,10 @@ impl<'a> Job for Reinforcement<'a> {
             device,
             &passes,
         )?;
-        let roles = Roles::open(&settings.role, &self.run.path().join(JOURNAL), device)?;
+        let roles = Roles::new(&settings.role, Some(&self.run.path().join(JOURNAL)), device);
+        if self.run.starts_over() {
+            roles.forget_all()?;
+        }
         let judge = roles.judge_or_exact(&settings.judge)?;
         Ok(Models { engine, roles, judge })
     }
@@ -189,7 +192,7 @@ impl<'a> Job for Reinforcement<'a> {
             &mut run_dir,
             &mut context.progress,
         );
-        trained(with_costs(&[&models.roles], outcome.map_err(Failure::from))?, &run_dir)
+        trained(with_costs(&models.roles, outcome.map_err(Failure::from))?, &run_dir)
     }
 }
 
@@ -201,6 +204,7 @@ fn check(loaded: &Loaded<RlSettings>) -> Result {
     loaded.check(settings.grpo.validate("grpo"))?;
     loaded.check(settings.judge.validate("judge"))?;
     roles::check(loaded, &settings.role)?;
+    roles::check_all_judge(&settings.role)?;
     loaded.check(check_share("data.max_rejected", settings.data.max_rejected))?;
     let gigabytes = settings.data.image_feature_cache_gb;
     loaded.check(check_at_least_zero("data.image_feature_cache_gb", gigabytes))?;

@@ -58,14 +58,16 @@ impl RunFolder {
         Ok(self.open()?.latest_checkpoint()?.map(|(_, checkpoint)| checkpoint))
     }
 
-    /// Where the command starts over, removes the earlier run and these other files of its folder.
+    /// Whether the command starts over.
+    pub fn starts_over(&self) -> bool {
+        self.restart
+    }
+
+    /// Where the command starts over, removes the earlier run.
     ///
     /// Errors: of output.
-    pub fn clear(&self, others: &[&str]) -> Result {
+    pub fn clear(&self) -> Result {
         if self.restart {
-            for name in others {
-                remove_if_there(&self.folder.join(name))?;
-            }
             RunDir::remove(&self.folder)?;
         }
         Ok(())

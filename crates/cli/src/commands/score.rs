@@ -1,24 +1,30 @@
 //! `scruple score`: a data file of dialogues in, the log-probability of every token out.
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
-use align::engine::{Reply, Sequence};
+use align::chat::{ChatAnswer, ChatError, ChatModel, ChatParams, ChatRequest, Unanswered, answer_in_order};
+use align::engine::{EngineError, Reply, Sequence};
 use align::progress::Progress;
-use align::types::Item;
+use align::types::relative_to;
 use clap::Args;
-use engine::{ScoredDialogue, Trainable};
+use engine::{LocalEngine, ScoredDialogue, Trainable};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::arguments::{ModelArguments, RestartArguments, SettingsArguments, flag};
 use crate::config::required;
-use crate::config::tables::ScoreSettings;
+use crate::config::tables::{ModelTable, RoleTables, ScoreSettings};
 use crate::context::Context;
 use crate::data::{check_apart, located, read_checked, without_reply};
-use crate::errors::Result;
+use crate::errors::{Failure, Result};
 use crate::interrupt;
-use crate::lines::LineWriter;
+use crate::lines::ResultFile;
 use crate::model;
+use crate::roles::{Roles, policy_settings};
+
+/// Dialogues whose scores are written down together.
+const BATCH_SIZE: usize = 16;
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line, image paths relative to the data file, the last message the
@@ -29,8 +35,9 @@ assistant's:
 
 Each line of --out holds `id`, `input_ids` (prompt and reply, image tokens expanded), `labels_mask`
 (1 on the tokens of the last message, its end token included) and `logprobs`: entry t is the
-log-probability (nats) of token t given those before it, null for the first. Lines are written as
-they come. After a stop the same command resumes.
+log-probability (nats) of token t given those before it, null for the first. All scores are in
+FILE.journal.sqlite before they are used: the same command resumes after a stop and ends in the same
+bytes. Pipes get lines as they come, and nothing is kept beside them.
 
 The exit code is 0 once every line is there, 3 where a line of the data cannot be used, 4 where the
 model cannot, 6 after a stop; `scruple --help` has them all.
@@ -77,33 +84,99 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let data = required(settings.data.dialogues.as_ref(), "data.dialogues")?;
     check_apart(data, &arguments.out)?;
     let items = read_checked(data, without_reply)?;
-    let deciding = json!({ "command": "score", "model": settings.model });
-    let (mut writer, written) = LineWriter::open(&arguments.out, deciding, !arguments.restart.restart)?;
-    let mut engine = model::open(&settings.model, Trainable::Frozen, 0, context.global.device)?;
-    let missing: Vec<&Item> = items.iter().filter(|item| !written.contains_key(&item.id)).collect();
-    let progress = &mut context.progress;
-    progress.begin("score", missing.len());
-    for item in missing {
-        if progress.interrupted() {
-            return Err(interrupt::stopped());
-        }
-        let sequence = Sequence {
-            id: item.id.clone(),
-            messages: item.prompt().to_vec(),
-            reply: Reply::Text(item.label().unwrap_or_default()),
-        };
-        let scored = engine.score(&sequence).map_err(|error| located(error, &[data]))?;
-        writer.write(&[line(item, &scored)])?;
-        progress.advance(1);
+    let restart = arguments.restart.restart;
+    let table = &settings.model;
+    let folder = arguments.out.parent().unwrap_or(Path::new(""));
+    let no_roles = RoleTables::new();
+    let deciding = json!({
+        "command": "score",
+        "data": relative_to(data, folder),
+        "policy": policy_settings(&table.relative_to(folder), &no_roles),
+    });
+    let out = ResultFile::open(&arguments.out, deciding, restart)?;
+    let journal = out.journal();
+    let roles = Roles::new(&no_roles, journal.as_deref(), context.global.device);
+    let scorer = Scorer::open(table, context)?;
+    let scorer = roles.journalled("score", table, scorer, BATCH_SIZE)?;
+    if restart {
+        roles.forget_all()?;
     }
-    progress.end();
-    writer.finish()
+    out.begin(restart)?;
+    let progress = &mut context.progress;
+    let written = out.write(|lines| {
+        let mut requests = items.iter().map(|item| ChatRequest {
+            id: item.id.clone(),
+            messages: item.messages.clone(),
+            params: ChatParams::default(),
+        });
+        let mut written = Ok(());
+        progress.begin("score", items.len());
+        answer_in_order(&*scorer, &mut requests, &mut |line| {
+            if written.is_ok() {
+                written = line
+                    .map_err(|unanswered| Failure::data(unanswered.reason))
+                    .and_then(|line| lines.write_text(line.text));
+            }
+            progress.advance(1);
+        })?;
+        progress.end();
+        written
+    });
+    written.map_err(|error| located(error, &[data]))
 }
 
-fn line<'a>(item: &'a Item, scored: &'a ScoredDialogue) -> Line<'a> {
+/// The model as one that answers a dialogue with the line of its scores, so that lines are kept as answers are.
+struct Scorer {
+    name: String,
+    engine: RefCell<LocalEngine>,
+}
+
+impl Scorer {
+    fn open(table: &ModelTable, context: &Context) -> Result<Self> {
+        let path = table.path.as_deref().unwrap_or(Path::new(""));
+        Ok(Self {
+            name: path.display().to_string(),
+            engine: RefCell::new(model::open(table, Trainable::Frozen, 0, context.global.device)?),
+        })
+    }
+
+    fn line(&self, request: ChatRequest) -> Result<String, EngineError> {
+        let mut messages = request.messages;
+        let reply = messages.pop().map(|reply| reply.plain_text()).unwrap_or_default();
+        let sequence = Sequence {
+            id: request.id,
+            messages,
+            reply: Reply::Text(reply),
+        };
+        let scored = self.engine.borrow_mut().score(&sequence)?;
+        Ok(serde_json::to_string(&line(&sequence.id, &scored)).map_err(std::io::Error::from)?)
+    }
+}
+
+impl ChatModel for Scorer {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn answer(
+        &self,
+        requests: &mut dyn Iterator<Item = ChatRequest>,
+        on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
+    ) -> Result<(), ChatError> {
+        for (index, request) in requests.enumerate() {
+            if interrupt::requested() {
+                return Err(ChatError::Interrupted);
+            }
+            on_answer(index, Ok(ChatAnswer::of(self.line(request)?)));
+        }
+        Ok(())
+    }
+}
+
+fn line<'a>(id: &'a str, scored: &'a ScoredDialogue) -> Line<'a> {
     let labels_mask = (0..scored.input_ids.len()).map(|token_idx| u8::from(token_idx >= scored.prompt_length));
     Line {
-        id: &item.id,
+        id,
         input_ids: &scored.input_ids,
         labels_mask: labels_mask.collect(),
         logprobs: &scored.logprobs,

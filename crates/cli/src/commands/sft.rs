@@ -126,7 +126,7 @@ impl Job for Finetuning<'_> {
             .validation
             .conclude(self.run.path(), data.max_rejected, context)?;
         self.loaded.check(sft.check_general("sft", n_items, n_general))?;
-        self.run.clear(&[])?;
+        self.run.clear()?;
         Ok(folder)
     }
 

@@ -23,7 +23,7 @@ fn each_kind_of_error_has_its_exit_code() {
         problem: "x".into(),
     };
     check(item(), 3);
-    check(align::eval::EvalError::Engine(item()), 3);
+    check(align::eval::EvalError::Chat(item().into()), 3);
     check(EngineError::Model("x".into()), 4);
     check(EngineError::Numerics("x".into()), 5);
     check(Failure::interrupted("x"), 6);
@@ -49,7 +49,7 @@ fn the_item_that_an_engine_refuses_is_known_through_every_library() {
         id: "a".into(),
         problem: "x".into(),
     };
-    let failure = Failure::from(align::eval::EvalError::Engine(item)).at("data.jsonl:3");
+    let failure = Failure::from(align::eval::EvalError::Chat(item.into())).at("data.jsonl:3");
     assert_eq!(failure.item(), Some("a"));
     assert_eq!(failure.to_string(), "data.jsonl:3: item `a`: x");
 }

@@ -1,15 +1,8 @@
 //! The server as sampler and judge: an evaluation that knows models by HTTP alone.
 
-use std::path::Path;
-
-use align::chat::ChatError;
-use align::engine::{
-    AdamW, Completion, Engine, EngineError, ForwardBackward, OptimStep, SampleRequest, Sampled, SamplingParams,
-    SaveKind, Sequence, TokenLoss, TokenScores, Weights,
-};
-use align::eval::{EvalConfig, run};
+use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, EngineModel, Unanswered};
+use align::eval::{EvalConfig, EvalOutcome, Evaluation, run};
 use align::progress::Silent;
-use align::run_dir::AnswerFolder;
 use align::types::{Item, Message, Part};
 use align::verdict::{Judge, Judgement, Unscored};
 use engine::{EngineOptions, LocalEngine};
@@ -37,57 +30,31 @@ fn part(part: &Part) -> Value {
 /// Samples from a server.
 struct Remote<'a>(&'a Server);
 
-impl Remote<'_> {
-    fn complete(&self, request: &SampleRequest, seed: u64, params: &SamplingParams) -> Completion {
-        let choice = self.0.first_choice(&json!({
-            "messages": messages(&request.messages), "seed": seed, "temperature": params.temperature,
-            "top_p": params.top_p, "max_tokens": params.max_new_tokens, "return_token_ids": true,
-            "logprobs": true,
-        }));
-        let entries = choice["logprobs"]["content"].as_array().unwrap();
-        Completion {
-            token_ids: serde_json::from_value(choice["token_ids"].clone()).unwrap(),
-            logprobs: entries
-                .iter()
-                .map(|entry| entry["logprob"].as_f64().unwrap() as f32)
-                .collect(),
-            text: choice["message"]["content"].as_str().unwrap().to_owned(),
-            finish_reason: serde_json::from_value(choice["finish_reason"].clone()).unwrap(),
+impl ChatModel for Remote<'_> {
+    fn name(&self) -> &'static str {
+        "served"
+    }
+
+    fn answer(
+        &self,
+        requests: &mut dyn Iterator<Item = ChatRequest>,
+        on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
+    ) -> Result<(), ChatError> {
+        for (index, request) in requests.enumerate() {
+            let params = &request.params;
+            let choice = self.0.first_choice(&json!({
+                "messages": messages(&request.messages), "seed": params.seed, "temperature": params.temperature,
+                "top_p": params.top_p, "max_tokens": params.max_tokens,
+            }));
+            on_answer(
+                index,
+                Ok(ChatAnswer {
+                    finish_reason: serde_json::from_value(choice["finish_reason"].clone()).unwrap(),
+                    ..ChatAnswer::of(choice["message"]["content"].as_str().unwrap())
+                }),
+            );
         }
-    }
-}
-
-impl Engine for Remote<'_> {
-    fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
-        let mut sampled = Vec::new();
-        for request in requests {
-            let completions = request.seeds.iter().map(|seed| self.complete(request, *seed, params));
-            sampled.push(Sampled {
-                prompt_ids: Vec::new(),
-                completions: completions.collect(),
-            });
-        }
-        Ok(sampled)
-    }
-
-    fn logprobs(&mut self, _: &[Sequence], _: Weights) -> Result<Vec<TokenScores>, EngineError> {
-        Err(EngineError::Model("samples only".into()))
-    }
-
-    fn forward_backward(&mut self, _: &[Sequence], _: &dyn TokenLoss) -> Result<ForwardBackward, EngineError> {
-        Err(EngineError::Model("samples only".into()))
-    }
-
-    fn optim_step(&mut self, _: &AdamW) -> Result<OptimStep, EngineError> {
-        Err(EngineError::Model("samples only".into()))
-    }
-
-    fn save(&mut self, _: &Path, _: SaveKind) -> Result<(), EngineError> {
-        Err(EngineError::Model("samples only".into()))
-    }
-
-    fn load(&mut self, _: &Path) -> Result<(), EngineError> {
-        Err(EngineError::Model("samples only".into()))
+        Ok(())
     }
 }
 
@@ -158,21 +125,25 @@ fn an_evaluation_samples_and_judges_through_the_server() {
         ..EvalConfig::default()
     };
     let folder = tempfile::tempdir().unwrap();
-    let evaluate = |engine: &mut dyn Engine, judge: &dyn Judge, name: &str| {
-        let path = folder.path().join(name);
-        let output = AnswerFolder {
-            path: &path,
-            policy: "base",
-            resume: false,
+    let evaluate = |model: &dyn ChatModel, judge: &dyn Judge, name: &str| -> EvalOutcome {
+        let evaluation = Evaluation {
+            items: &items,
+            judge,
+            config: &config,
+            policy: &json!("base"),
         };
-        run(engine, &items, judge, &config, output, &mut Silent).unwrap()
+        run(model, &evaluation, &folder.path().join(name), &mut Silent).unwrap()
     };
     let server = Server::start(&[]);
-    let served = evaluate(&mut Remote(&server), &Remote(&server), "served");
+    let served = evaluate(&Remote(&server), &Remote(&server), "served");
     let device = engine::open_device("flex").unwrap();
-    let mut local = LocalEngine::open(EngineOptions::new(model(), device)).unwrap();
-    let local = evaluate(&mut local, &Remote(&server), "local");
-    assert!(served.is_complete && served.responses.len() == 3);
+    let local = LocalEngine::open(EngineOptions::new(model(), device)).unwrap();
+    let local = evaluate(
+        &EngineModel::new("local", local, 16, || false),
+        &Remote(&server),
+        "local",
+    );
+    assert_eq!(served.responses.len(), 3);
     for (served, local) in served.responses.iter().zip(&local.responses) {
         assert_eq!(served.response, local.response);
         assert!(served.judgement.as_ref().ok().is_some(), "{:?}", served.judgement);

@@ -22,10 +22,8 @@ pub fn requests(n: usize) -> impl Iterator<Item = ChatRequest> {
         id: format!("r{number}"),
         messages: vec![Message::text(Role::User, format!("question {number}"))],
         params: ChatParams {
-            temperature: 0.0,
             max_tokens: 16,
-            seed: 0,
-            schema: None,
+            ..ChatParams::default()
         },
     })
 }

@@ -14,17 +14,11 @@ fn digit(request: &ChatRequest, silent_on: Option<&str>) -> Result<String, Strin
     }
 }
 
-fn both<'a>(engine: &'a mut DigitEngine, chat: &'a dyn ChatModel) -> [Policy<'a>; 2] {
-    [
-        Policy {
-            name: Some("model".into()),
-            model: PolicyModel::Engine(engine),
-        },
-        Policy {
-            name: Some("policy".into()),
-            model: PolicyModel::Chat(chat),
-        },
-    ]
+fn both<'a>(first: &'a dyn ChatModel, second: &'a dyn ChatModel) -> [Policy<'a>; 2] {
+    [("model", first), ("policy", second)].map(|(name, model)| Policy {
+        name: Some(name.into()),
+        model,
+    })
 }
 
 #[test]
@@ -35,11 +29,10 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
         pool: Pool::Items(&items),
         ..curation(&rubric, &config)
     };
-    let output = output(folder.path(), "both");
-    let silent_on = Cell::new(Some("h7 "));
+    let silent_on = Cell::new(Some("h7"));
     let chat = Script::new(|request: &ChatRequest| digit(request, silent_on.get()));
-    let mut engine = DigitEngine::new();
-    let summary = run(&mut both(&mut engine, &chat), &settings, output, &mut Silent).unwrap();
+    let digits = Digits::new();
+    let summary = run(&both(&digits, &chat), &settings, folder.path(), &mut Silent).unwrap();
     // One prompt is not scored by the judge, the other not answered by one of the two.
     assert_eq!((summary.n_samples, summary.n_unscored), (31 * 8, 8 + 4));
     let counts = |name: &str| {
@@ -57,28 +50,28 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
     let records = std::fs::read_to_string(folder.path().join("curation.jsonl")).unwrap();
     assert!(records.contains(r#""n_scored":4"#) && records.contains(r#""n_scored":8"#));
 
-    // What had no score is asked for again, and nothing else.
+    // Once the silent one speaks, the samples are made again by what it says now.
     silent_on.set(None);
-    chat.asked.borrow_mut().clear();
+    let summary = run(&both(&digits, &chat), &settings, folder.path(), &mut Silent).unwrap();
+    assert_eq!(summary.n_unscored, 12, "samples that are there stay");
     let again = Curation {
-        retry_unscored: true,
+        sample_again: true,
         ..settings
     };
-    let drawn = engine.completions;
-    let summary = run(&mut both(&mut engine, &chat), &again, output, &mut Silent).unwrap();
-    assert_eq!((summary.n_unscored, engine.completions), (8, drawn));
-    let asked: Vec<String> = chat.asked.borrow().iter().map(|request| request.id.clone()).collect();
-    assert_eq!(asked, ["h7 7", "h7 6", "h7 5", "h7 4"]);
-    assert!(!folder.path().join("samples.before-retry.jsonl").exists());
+    let summary = run(&both(&digits, &chat), &again, folder.path(), &mut Silent).unwrap();
+    assert_eq!(summary.n_unscored, 8);
 
-    let undisturbed = tempfile::tempdir().unwrap();
-    let chat = Script::new(|request: &ChatRequest| digit(request, None));
-    let mut engine = DigitEngine::new();
-    let output = super::output(undisturbed.path(), "both");
-    run(&mut both(&mut engine, &chat), &settings, output, &mut Silent).unwrap();
+    let uninterrupted = tempfile::tempdir().unwrap();
+    run(
+        &both(&Digits::new(), &chat),
+        &settings,
+        uninterrupted.path(),
+        &mut Silent,
+    )
+    .unwrap();
     for name in ["samples.jsonl", "summary.json", "curated.jsonl"] {
         let read = |folder: &Path| std::fs::read_to_string(folder.join(name)).unwrap();
-        assert_eq!(read(folder.path()), read(undisturbed.path()), "{name}");
+        assert_eq!(read(folder.path()), read(uninterrupted.path()), "{name}");
     }
 }
 
@@ -90,37 +83,24 @@ fn a_retry_that_was_stopped_loses_nothing() {
         pool: Pool::Items(&items),
         ..curation(&rubric, &config)
     };
-    let output = output(folder.path(), "digits");
-    run(
-        &mut [Policy::local(&mut DigitEngine::new())],
-        &settings,
-        output,
-        &mut Silent,
-    )
-    .unwrap();
+    run(&[Policy::alone(&Digits::new())], &settings, folder.path(), &mut Silent).unwrap();
     let before = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
     let again = Curation {
-        retry_unscored: true,
+        sample_again: true,
         ..settings
     };
-    let stopped = run(
-        &mut [Policy::local(&mut DigitEngine::new())],
-        &again,
-        output,
-        &mut Stopping,
-    );
-    assert!(matches!(stopped, Err(CurateError::Interrupted { .. })));
-    let mut engine = DigitEngine::new();
-    run(&mut [Policy::local(&mut engine)], &settings, output, &mut Silent).unwrap();
-    assert_eq!(engine.completions, 0);
-    assert_eq!(
-        std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap(),
-        before
-    );
+    let impatient = Digits::with_patience(40);
+    let stopped = run(&[Policy::alone(&impatient)], &again, folder.path(), &mut Silent);
+    assert!(matches!(stopped, Err(CurateError::Chat(_))));
+    let digits = Digits::new();
+    run(&[Policy::alone(&digits)], &settings, folder.path(), &mut Silent).unwrap();
+    assert_eq!(digits.answered.get(), 0);
+    let after = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
+    assert_eq!(after, before);
 }
 
 #[test]
-fn a_nucleus_is_refused_where_a_policy_is_not_told_of_it() {
+fn every_policy_samples_from_the_nucleus_that_settings_name() {
     let folder = tempfile::tempdir().unwrap();
     let config = CurateConfig { top_p: 0.9, ..small() };
     let (items, rubric) = (pool(), rubric());
@@ -129,15 +109,11 @@ fn a_nucleus_is_refused_where_a_policy_is_not_told_of_it() {
         pool: Pool::Items(&items),
         ..curation(&rubric, &config)
     };
-    let mut policies = [Policy {
-        name: Some("policy".into()),
-        model: PolicyModel::Chat(&chat),
-    }];
-    let message = run(&mut policies, &settings, output(folder.path(), "chat"), &mut Silent).unwrap_err();
+    run(&[Policy::alone(&chat)], &settings, folder.path(), &mut Silent).unwrap();
     assert!(
-        message
-            .to_string()
-            .contains("`curate.top_p`: expected 1 where a policy"),
-        "{message}"
+        chat.requested
+            .borrow()
+            .iter()
+            .all(|request| request.params.top_p == 0.9)
     );
 }

@@ -18,20 +18,15 @@ fn a_pool_with_an_id_that_stands_twice_is_refused_before_anything_is_sampled() {
         pool: Pool::File(&file),
         ..curation(&rubric, &config)
     };
-    let mut engine = DigitEngine::new();
+    let model = Digits::new();
     let answers = folder.path().join("answers");
-    let refused = run(
-        &mut [Policy::local(&mut engine)],
-        &curation,
-        output(&answers, "digits"),
-        &mut Silent,
-    );
+    let refused = run(&[Policy::alone(&model)], &curation, &answers, &mut Silent);
     let message = refused
         .unwrap_err()
         .to_string()
         .replace(&file.display().to_string(), "POOL");
     insta::assert_snapshot!(message, @"POOL:13: id `h9` already occurs on line 10: expected unique ids");
-    assert_eq!(engine.requests, 0);
+    assert_eq!(model.answered.get(), 0);
 }
 
 /// Scores of the prompt `once` the first sample alone, each prompt having four.
@@ -69,14 +64,7 @@ fn a_prompt_with_one_scored_sample_is_not_ranked() {
         judge: &Picky,
         ..curation(&rubric, &config)
     };
-    let mut engine = DigitEngine::new();
-    let summary = run(
-        &mut [Policy::local(&mut engine)],
-        &curation,
-        output(folder.path(), "digits"),
-        &mut Silent,
-    )
-    .unwrap();
+    let summary = run(&[Policy::alone(&Digits::new())], &curation, folder.path(), &mut Silent).unwrap();
     assert_eq!(summary.dropped[&DropReason::TooFewScored], 2);
     let records: Vec<CurationRecord> = read_json_lines(&folder.path().join("curation.jsonl")).unwrap();
     let once = records.iter().find(|record| record.id == "once").unwrap();

@@ -27,29 +27,25 @@ fn shard(
     folder: &Path,
     patience: usize,
 ) -> Result<ShardSummary, CurateError> {
-    let mut engine = DigitEngine {
-        patience,
-        ..DigitEngine::new()
-    };
-    let output = output(folder, "digits");
+    let model = Digits::with_patience(patience);
     run_shard(
         Shard { index, of },
-        &mut [Policy::local(&mut engine)],
+        &[Policy::alone(&model)],
         curation,
-        output,
+        folder,
         &mut Silent,
     )
 }
 
 fn merged(shards: &[PathBuf], curation: &Curation, folder: &Path) -> Result<CurationSummary, CurateError> {
-    merge(shards, 1, curation, output(folder, "digits"), &mut Silent)
+    merge(shards, 1, curation, folder, &mut Silent)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
-    fn shards_merge_to_the_whole(of in 1..5_u64, n in 1..60_usize, batch_size in 1..9_usize, patience in 1..40_usize) {
+    fn shards_merge_to_the_whole(of in 1..5_u64, n in 1..60_usize, batch_size in 1..9_usize, patience in 1..160_usize) {
         let folder = tempfile::tempdir().unwrap();
         let kind = |number: usize| if number.is_multiple_of(3) { ItemKind::Benign } else { ItemKind::Hazardous };
         let items: Vec<Item> = (0..n).map(|number| item(&format!("p{number}"), kind(number))).collect();
@@ -57,7 +53,7 @@ proptest! {
         let rubric = rubric();
         let whole = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
         let whole_folder = folder.path().join("whole");
-        let outcome = run(&mut [Policy::local(&mut DigitEngine::new())], &whole, output(&whole_folder, "digits"), &mut Silent);
+        let outcome = run(&[Policy::alone(&Digits::new())], &whole, &whole_folder, &mut Silent);
         prop_assume!(outcome.is_ok());
 
         // The shards read a file, in batches of another size, and are stopped on the way.
@@ -130,12 +126,12 @@ fn shards_that_do_not_fit_together_are_named() {
     };
     let place = |name: &str| folder.path().join(name);
     shard(1, 2, &curation, &place("one"), usize::MAX).unwrap();
-    shard(2, 2, &curation, &place("two"), 8).unwrap_err();
+    shard(2, 2, &curation, &place("two"), 32).unwrap_err();
     shard(2, 3, &curation, &place("of-three"), usize::MAX).unwrap();
     run(
-        &mut [Policy::local(&mut DigitEngine::new())],
+        &[Policy::alone(&Digits::new())],
         &curation,
-        output(&place("whole"), "digits"),
+        &place("whole"),
         &mut Silent,
     )
     .unwrap();
@@ -159,7 +155,7 @@ fn shards_that_do_not_fit_together_are_named() {
     insta::assert_snapshot!(message(&["one", "whole"]), @"DIR/whole: expected a shard, got a whole curation");
     insta::assert_snapshot!(message(&["one", "nowhere"]), @"DIR/nowhere: no shard is there: expected sampling.json in it");
     insta::assert_snapshot!(message(&["one", "hot"]), @"DIR/hot/sampling.json: `temperature` differs from the run's: expected 0.5, got 1.0");
-    insta::assert_snapshot!(message(&["one", "two"]), @"DIR/two: shard 2/2 is not complete: expected 4 samples of prompt `h19`, got 0; go on with it first");
+    insta::assert_snapshot!(message(&["one", "two"]), @"DIR/two: shard 2/2 is not complete: expected samples.jsonl in it");
     assert!(!place("merged").join("samples.jsonl").exists());
 }
 
@@ -190,25 +186,9 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
         ..curation(&rubric, &config)
     };
     let whole = folder.path().join("whole");
-    let mut engine = DigitEngine {
-        patience: 12,
-        ..DigitEngine::new()
-    };
-    run(
-        &mut [Policy::local(&mut engine)],
-        &curation,
-        output(&whole, "digits"),
-        &mut Silent,
-    )
-    .unwrap_err();
-    let mut engine = DigitEngine::new();
-    let summary = run(
-        &mut [Policy::local(&mut engine)],
-        &curation,
-        output(&whole, "digits"),
-        &mut Silent,
-    )
-    .unwrap();
+    let impatient = Digits::with_patience(48);
+    run(&[Policy::alone(&impatient)], &curation, &whole, &mut Silent).unwrap_err();
+    let summary = run(&[Policy::alone(&Digits::new())], &curation, &whole, &mut Silent).unwrap();
     assert_eq!((summary.n_prompts, summary.n_samples), (31, 29 * 4));
     assert_eq!(summary.dropped[&DropReason::Contaminated], 2);
     let counts = summary.contamination.unwrap();
@@ -238,18 +218,18 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
 }
 
 #[test]
-fn a_journal_out_of_order_is_refused() {
+fn samples_that_were_tampered_with_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    curate(&mut DigitEngine::new(), &pool(), &small(), folder.path()).unwrap();
-    let journal = folder.path().join("samples.jsonl");
-    let text = std::fs::read_to_string(&journal).unwrap();
+    curate(&Digits::new(), &pool(), &small(), folder.path()).unwrap();
+    let path = folder.path().join("samples.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
     let without_one: String = text.split_inclusive('\n').skip(1).collect();
-    std::fs::write(&journal, without_one).unwrap();
-    let message = curate(&mut DigitEngine::new(), &pool(), &small(), folder.path())
-        .unwrap_err()
-        .to_string();
+    std::fs::write(&path, without_one).unwrap();
+    let refused = curate(&Digits::new(), &pool(), &small(), folder.path()).unwrap_err();
     assert!(
-        message.contains("`h0` is not complete, yet there is a line of `h3`"),
-        "{message}"
+        refused
+            .to_string()
+            .ends_with("samples.jsonl: expected 4 samples of prompt `h0` next, got 3"),
+        "{refused}"
     );
 }

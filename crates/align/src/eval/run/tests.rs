@@ -1,64 +1,61 @@
-//! The evaluation under interruption, resumption, failing judges and changed settings.
+//! The evaluation under interruption, failing judges and models, and changed settings.
 
+use std::cell::RefCell;
 use std::sync::Mutex;
 
 use super::*;
-use crate::chat::ChatError;
-use crate::engine::{
-    AdamW, Completion, FinishReason, ForwardBackward, OptimStep, Sampled, SaveKind, Sequence, TokenLoss, TokenScores,
-    Weights,
-};
+use crate::chat::{ChatAnswer, ChatError, Unanswered};
 use crate::eval::samples::{item, verdict};
+use crate::json_lines::read_json_lines;
 use crate::progress::Silent;
 use crate::types::{ItemKind, Part};
 use crate::verdict::{Decision, Judgement, PerceptionLevel, Unscored};
 
-/// Answers with the prompt's words and the seed, and counts what it is asked.
-#[derive(Default)]
+/// Answers with the prompt's words and the seed, keeps what is requested, and stops after so many requests.
 struct Echo {
-    asked: Vec<String>,
+    requested: RefCell<Vec<String>>,
+    patience: usize,
 }
 
-impl Engine for Echo {
-    fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
-        assert_eq!((params.temperature, params.max_new_tokens), (0.0, 1024));
-        let answer = |request: &SampleRequest| {
-            let text = format!("{} {:?}", request.messages[0].plain_text(), request.seeds);
-            let finish_reason = FinishReason::Stop;
-            let completion = Completion {
-                token_ids: Vec::new(),
-                logprobs: Vec::new(),
-                text,
-                finish_reason,
-            };
-            Sampled {
-                prompt_ids: Vec::new(),
-                completions: vec![completion],
+impl Echo {
+    fn new() -> Self {
+        Self::with_patience(usize::MAX)
+    }
+
+    fn with_patience(patience: usize) -> Self {
+        Self {
+            requested: RefCell::default(),
+            patience,
+        }
+    }
+}
+
+impl ChatModel for Echo {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+
+    fn answer(
+        &self,
+        requests: &mut dyn Iterator<Item = ChatRequest>,
+        on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
+    ) -> Result<(), ChatError> {
+        for (index, request) in requests.enumerate() {
+            assert_eq!((request.params.temperature, request.params.max_tokens), (0.0, 1024));
+            if self.requested.borrow().len() == self.patience {
+                return Err(ChatError::Interrupted);
             }
-        };
-        self.asked
-            .extend(requests.iter().map(|request| request.messages[0].plain_text()));
-        Ok(requests.iter().map(answer).collect())
-    }
-
-    fn logprobs(&mut self, _: &[Sequence], _: Weights) -> Result<Vec<TokenScores>, EngineError> {
-        Err(EngineError::Model("samples only".into()))
-    }
-
-    fn forward_backward(&mut self, _: &[Sequence], _: &dyn TokenLoss) -> Result<ForwardBackward, EngineError> {
-        Err(EngineError::Model("samples only".into()))
-    }
-
-    fn optim_step(&mut self, _: &AdamW) -> Result<OptimStep, EngineError> {
-        Err(EngineError::Model("samples only".into()))
-    }
-
-    fn save(&mut self, _: &Path, _: SaveKind) -> Result<(), EngineError> {
-        Err(EngineError::Model("samples only".into()))
-    }
-
-    fn load(&mut self, _: &Path) -> Result<(), EngineError> {
-        Err(EngineError::Model("samples only".into()))
+            let words = request.messages[0].plain_text();
+            self.requested.borrow_mut().push(words.clone());
+            let answer = match &*words {
+                "question i9" => Err(Unanswered {
+                    reason: "500: sorry".to_owned(),
+                }),
+                words => Ok(ChatAnswer::of(format!("{words} {}", request.params.seed))),
+            };
+            on_answer(index, answer);
+        }
+        Ok(())
     }
 }
 
@@ -89,24 +86,6 @@ fn lenient() -> Lenient {
     }
 }
 
-/// Asks to stop once so many items are done.
-struct StopAfter {
-    done: usize,
-    limit: usize,
-}
-
-impl Progress for StopAfter {
-    fn begin(&mut self, _: &str, _: usize) {}
-    fn advance(&mut self, count: usize) {
-        self.done += count;
-    }
-    fn note(&mut self, _: &str) {}
-    fn end(&mut self) {}
-    fn interrupted(&self) -> bool {
-        self.done >= self.limit
-    }
-}
-
 fn items() -> Vec<Item> {
     (0..10)
         .map(|index| item(&format!("i{index}"), "hard", Some(ItemKind::Hazardous)))
@@ -120,81 +99,48 @@ fn config() -> EvalConfig {
     }
 }
 
-fn fresh(folder: &Path) -> AnswerFolder<'_> {
-    AnswerFolder {
-        path: folder,
-        policy: "scripted",
-        resume: false,
-    }
+fn evaluate(
+    model: &Echo,
+    items: &[Item],
+    judge: &Lenient,
+    config: &EvalConfig,
+    folder: &Path,
+) -> Result<EvalOutcome, EvalError> {
+    let evaluation = Evaluation {
+        items,
+        judge,
+        config,
+        policy: &json!("scripted"),
+    };
+    run(model, &evaluation, folder, &mut Silent)
 }
 
-fn again(folder: &Path) -> AnswerFolder<'_> {
-    AnswerFolder {
-        resume: true,
-        ..fresh(folder)
-    }
+fn read(folder: &Path, name: &str) -> String {
+    fs_err::read_to_string(folder.join(name)).unwrap()
 }
 
 #[test]
-fn an_interrupted_evaluation_goes_on_and_leaves_the_same_files() {
+fn an_interrupted_evaluation_leaves_no_results_and_the_next_ends_in_the_same_files() {
     let (whole, broken) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let outcome = run(
-        &mut Echo::default(),
-        &items(),
-        &lenient(),
-        &config(),
-        fresh(whole.path()),
-        &mut Silent,
-    )
-    .unwrap();
-    assert!(outcome.is_complete);
+    let outcome = evaluate(&Echo::new(), &items(), &lenient(), &config(), whole.path()).unwrap();
     assert_eq!(outcome.summary.percent("hard", "rsr"), Some(100.0));
-
-    let mut stop = StopAfter { done: 0, limit: 5 };
-    let outcome = run(
-        &mut Echo::default(),
-        &items(),
-        &lenient(),
-        &config(),
-        fresh(broken.path()),
-        &mut stop,
-    )
-    .unwrap();
-    assert_eq!((outcome.is_complete, outcome.responses.len()), (false, 6));
-    assert!(!broken.path().join(SUMMARY).exists());
-    let journal = broken.path().join(RESPONSES);
-    let torn = format!("{}{{\"item\": {{\"id\"", fs_err::read_to_string(&journal).unwrap());
-    fs_err::write(&journal, torn).unwrap();
-
-    let mut engine = Echo::default();
+    let stopped = evaluate(&Echo::with_patience(6), &items(), &lenient(), &config(), broken.path());
+    assert!(matches!(stopped, Err(EvalError::Chat(ChatError::Interrupted))));
+    assert!(!broken.path().join(RESPONSES).exists() && !broken.path().join(SUMMARY).exists());
     // Another batch size is no other evaluation.
     let config = EvalConfig {
         batch_size: 1,
         ..config()
     };
-    let outcome = run(
-        &mut engine,
-        &items(),
-        &lenient(),
-        &config,
-        again(broken.path()),
-        &mut Silent,
-    )
-    .unwrap();
-    assert!(outcome.is_complete);
-    assert_eq!(
-        engine.asked,
-        ["question i6", "question i7", "question i8", "question i9"]
-    );
+    evaluate(&Echo::new(), &items(), &lenient(), &config, broken.path()).unwrap();
     for name in [RESPONSES, SUMMARY, SETTINGS] {
-        let read = |folder: &Path| fs_err::read_to_string(folder.join(name)).unwrap();
-        assert_eq!(read(whole.path()), read(broken.path()));
+        assert_eq!(read(whole.path(), name), read(broken.path(), name));
     }
 }
 
-// The demo goes on after its folder was moved; others from another working directory.
+// The demo resumes after its folder was moved; others from another working directory.
 #[test]
-fn pictures_are_known_again_however_they_are_spelled_and_wherever_all_is_moved() {
+fn images_are_known_again_however_they_are_spelled_and_wherever_all_is_moved() {
     let parent = tempfile::tempdir().unwrap();
     let [here, there] = ["here", "there"].map(|name| parent.path().join(name));
     fs_err::create_dir_all(here.join("world/images")).unwrap();
@@ -206,97 +152,81 @@ fn pictures_are_known_again_however_they_are_spelled_and_wherever_all_is_moved()
         }
         items
     };
-    let go_on = |items: &[Item], answers: &Path, limit: usize| {
-        let mut stop = StopAfter { done: 0, limit };
-        let (judge, output) = (lenient(), again(answers));
-        run(&mut Echo::default(), items, &judge, &config(), output, &mut stop).map(|outcome| outcome.is_complete)
-    };
-    assert!(!go_on(&shown(&here.join("world")), &here.join("eval/base"), 3).unwrap());
-    let spelled = shown(&here.join("eval/../world/."));
-    assert!(!go_on(&spelled, &here.join("eval/./base"), 6).unwrap());
+    let resume = |items: &[Item], answers: &Path| evaluate(&Echo::new(), items, &lenient(), &config(), answers);
+    resume(&shown(&here.join("world")), &here.join("eval/base")).unwrap();
+    resume(&shown(&here.join("eval/../world/.")), &here.join("eval/./base")).unwrap();
     fs_err::rename(&here, &there).unwrap();
-    let other = go_on(&shown(&there.join("other")), &there.join("eval/base"), 9).unwrap_err();
-    assert!(matches!(other, EvalError::ItemChanged { .. }), "{other}");
-    assert!(go_on(&shown(&there.join("world")), &there.join("eval/base"), 99).unwrap());
-    let journal = fs_err::read_to_string(there.join("eval/base").join(RESPONSES)).unwrap();
-    assert_eq!(journal.matches("\"../../world/images/").count(), 10);
+    let other = resume(&shown(&there.join("other")), &there.join("eval/base")).unwrap_err();
+    assert!(other.to_string().contains("`items_sha256` differs"), "{other}");
+    resume(&shown(&there.join("world")), &there.join("eval/base")).unwrap();
+    let responses = read(&there.join("eval/base"), RESPONSES);
+    assert_eq!(responses.matches("\"../../world/images/").count(), 10);
 }
 
 #[test]
-fn what_the_judge_left_unscored_is_judged_again_but_not_sampled_again() {
+fn what_has_no_answer_or_no_score_is_outside_every_rate() {
     let folder = tempfile::tempdir().unwrap();
     let judge = Lenient {
         fails_on: Mutex::new('4'),
     };
-    let outcome = run(
-        &mut Echo::default(),
-        &items(),
-        &judge,
-        &config(),
-        fresh(folder.path()),
-        &mut Silent,
-    )
-    .unwrap();
+    let outcome = evaluate(&Echo::new(), &items(), &judge, &config(), folder.path()).unwrap();
     let hard = &outcome.summary.splits[0];
-    assert_eq!((hard.n, hard.unscored, hard.rates["asr"].n), (10, 1, 9));
-
-    *judge.fails_on.lock().unwrap() = '-';
-    let mut engine = Echo::default();
-    let outcome = run(
-        &mut engine,
-        &items(),
-        &judge,
-        &config(),
-        again(folder.path()),
-        &mut Silent,
-    )
-    .unwrap();
-    assert!(engine.asked.is_empty());
-    assert_eq!(outcome.summary.splits[0].unscored, 0);
+    assert_eq!((hard.n, hard.unscored, hard.rates["asr"].n), (10, 2, 8));
+    let unanswered = &outcome.responses[9];
+    assert_eq!(
+        (unanswered.response.as_str(), &unanswered.judgement),
+        ("", &Err(Unscored::new("no answer: 500: sorry")))
+    );
     assert_eq!(
         read_json_lines::<JudgedResponse>(&folder.path().join(RESPONSES)).unwrap(),
         outcome.responses
     );
+    // What the judge says later counts.
+    *judge.fails_on.lock().unwrap() = '-';
+    let outcome = evaluate(&Echo::new(), &items(), &judge, &config(), folder.path()).unwrap();
+    assert_eq!(outcome.summary.splits[0].unscored, 1);
 }
 
 #[test]
 fn another_evaluation_is_not_overwritten_nor_mixed_in() {
     let folder = tempfile::tempdir().unwrap();
-    let attempt = |items: &[Item], config: &EvalConfig, output: AnswerFolder| {
-        run(&mut Echo::default(), items, &lenient(), config, output, &mut Silent).map(|_| ())
+    let attempt = |items: &[Item], config: &EvalConfig, policy: &str| {
+        let evaluation = Evaluation {
+            items,
+            judge: &lenient(),
+            config,
+            policy: &json!(policy),
+        };
+        run(&Echo::new(), &evaluation, folder.path(), &mut Silent).map(|_| ())
     };
-    let message = |result: Result<(), EvalError>| result.unwrap_err().to_string();
-    attempt(&items(), &config(), fresh(folder.path())).unwrap();
-    assert!(message(attempt(&items(), &config(), fresh(folder.path()))).contains("already there"));
+    attempt(&items(), &config(), "one").unwrap();
+    let before = read(folder.path(), RESPONSES);
     let other = EvalConfig { seed: 1, ..config() };
-    let differs = message(attempt(&items(), &other, again(folder.path())));
-    assert!(
-        differs.contains("`seed` differs from the run's: expected 0, got 1"),
-        "{differs}"
-    );
     let mut changed = items();
     changed[2].messages = item("other", "hard", None).messages;
-    let differs = message(attempt(&changed, &config(), again(folder.path())));
-    assert!(
-        differs.contains("the response to `i2` answers another prompt"),
-        "{differs}"
-    );
+    for (outcome, expected) in [
+        (
+            attempt(&items(), &other, "one"),
+            "`seed` differs from the run's: expected 0, got 1",
+        ),
+        (
+            attempt(&changed, &config(), "one"),
+            "`items_sha256` differs from the run's",
+        ),
+        (attempt(&items(), &config(), "two"), "`policy` differs from the run's"),
+    ] {
+        let message = outcome.unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    assert_eq!(read(folder.path(), RESPONSES), before);
 }
 
 #[test]
 fn bad_items_and_settings_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let attempt = |items: &[Item], config: &EvalConfig| {
-        run(
-            &mut Echo::default(),
-            items,
-            &lenient(),
-            config,
-            fresh(folder.path()),
-            &mut Silent,
-        )
-        .unwrap_err()
-        .to_string()
+        let outcome = evaluate(&Echo::new(), items, &lenient(), config, folder.path());
+        outcome.unwrap_err().to_string()
     };
     assert_eq!(
         attempt(&[], &config()),

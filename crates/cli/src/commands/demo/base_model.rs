@@ -34,11 +34,16 @@ pub fn config() -> Result<Config> {
     Ok(Config::from_json(config, Path::new(CONFIG_FILE))?)
 }
 
-/// Writes the model's folder.
+/// Writes the model's folder. A file that is there already stays as it is, its time of change included, by which answers
+/// know their model.
 ///
 /// Errors: the operating system's, naming the file.
 pub fn unpack(folder: &Path) -> std::io::Result<()> {
-    FILES
-        .into_iter()
-        .try_for_each(|(name, bytes)| write_atomically(&folder.join(name), bytes))
+    for (name, bytes) in FILES {
+        let path = folder.join(name);
+        if !fs_err::read(&path).is_ok_and(|found| found == bytes) {
+            write_atomically(&path, bytes)?;
+        }
+    }
+    Ok(())
 }

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use align::curate::{self, Curation, Policy, Pool};
-use align::eval::{EvalConfig, EvalSummary};
+use align::eval::{EvalConfig, EvalSummary, Evaluation};
 use align::grpo;
 use align::rollout::Rollout;
-use align::run_dir::AnswerFolder;
 use align::seeds::shuffled;
 use align::types::{Item, read_items};
 use engine::{LocalEngine, Trainable};
@@ -21,16 +20,19 @@ use super::super::run_folder::{self, RunFolder};
 use super::super::{eval, finetuning};
 use super::base_model;
 use super::recipe::{Finetuning, Recipe, Reinforcement};
-use crate::config::tables::ModelTable;
+use crate::config::tables::{ModelTable, RoleTables};
 use crate::context::Context;
 use crate::errors::Result;
-use crate::interrupt;
 use crate::model::{self, Passes};
 use crate::output_folder::OutputFolder;
+use crate::roles::{JOURNAL, Model, Roles};
 
 /// Where image features are kept while the stages run, and the gigabytes they may take.
 const FEATURES: &str = "features";
 const FEATURES_GB: f64 = 1.0;
+
+/// The exact judge judges, and one model answers at a time.
+static NO_ROLES: RoleTables = RoleTables::new();
 
 /// A demo under way.
 pub struct Demo<'a> {
@@ -112,7 +114,9 @@ impl<'a> Demo<'a> {
     pub fn curate(&mut self, name: &str, from: &ModelTable, settings: &Reinforcement) -> Result {
         self.timed(&format!("curate {name}"), |demo| {
             let items = demo.pool()?;
-            let mut engine = demo.open(from, Trainable::Frozen)?;
+            let folder = demo.folder.join("curate").join(name);
+            let roles = demo.roles(&folder);
+            let model = demo.answering(&roles, from, settings.curate.batch_size)?;
             demo.say(&format!("{name}: curating {} prompts", items.len()));
             let curation = Curation {
                 pool: Pool::Items(&items),
@@ -120,18 +124,11 @@ impl<'a> Demo<'a> {
                 rubric: &settings.reward,
                 config: &settings.curate,
                 decontaminator: None,
-                retry_unscored: false,
+                policy: &json!(from.relative_to(demo.folder)),
+                sample_again: false,
             };
-            let folder = demo.folder.join("curate").join(name);
-            let policy = demo.policy(from);
-            let output = AnswerFolder {
-                path: &folder,
-                policy: &policy,
-                resume: true,
-            };
-            let mut policies = [Policy::local(&mut engine)];
-            let progress = &mut demo.context.progress;
-            let summary = curate::run(&mut policies, &curation, output, progress)?;
+            let policies = [Policy::alone(&*model)];
+            let summary = curate::run(&policies, &curation, &folder, &mut demo.context.progress)?;
             Ok(report::qi_box::write(&folder, &summary)?)
         })
     }
@@ -158,26 +155,22 @@ impl<'a> Demo<'a> {
         let recipe = self.recipe;
         self.timed(&format!("evaluate {name}"), |demo| {
             let (items, _) = eval::read_all(&demo.folder.join("world"))?;
-            let mut engine = demo.open(model, Trainable::Frozen)?;
-            demo.say(&format!("{name}: evaluating on {} items", items.len()));
             let config = EvalConfig {
                 model: name.to_owned(),
                 ..recipe.eval.clone()
             };
             let folder = demo.folder.join("eval").join(name);
-            let policy = demo.policy(model);
-            let output = AnswerFolder {
-                path: &folder,
-                policy: &policy,
-                resume: true,
+            let roles = demo.roles(&folder);
+            let answering = demo.answering(&roles, model, config.batch_size)?;
+            demo.say(&format!("{name}: evaluating on {} items", items.len()));
+            let evaluation = Evaluation {
+                items: &items,
+                judge: &ExactJudge,
+                config: &config,
+                policy: &json!(model.relative_to(demo.folder)),
             };
             let progress = &mut demo.context.progress;
-            let outcome = align::eval::run(&mut engine, &items, &ExactJudge, &config, output, progress)?;
-            if outcome.is_complete {
-                Ok(outcome.summary)
-            } else {
-                Err(interrupt::stopped())
-            }
+            Ok(align::eval::run(&*answering, &evaluation, &folder, progress)?.summary)
         })
     }
 
@@ -205,9 +198,14 @@ impl<'a> Demo<'a> {
         Ok(chosen.map(|index| prompts[index].clone()).collect())
     }
 
-    /// The policy by its folders, as seen from the demo's, which may be moved.
-    fn policy(&self, model: &ModelTable) -> String {
-        model.relative_to(self.folder).policy()
+    /// The journal of the answers in a folder; no roles are played.
+    fn roles(&self, folder: &Path) -> Roles<'static> {
+        Roles::new(&NO_ROLES, Some(&folder.join(JOURNAL)), self.context.global.device)
+    }
+
+    /// The model as one that answers.
+    fn answering(&self, roles: &Roles, model: &ModelTable, batch_size: usize) -> Result<Model> {
+        roles.of_engine(model, self.open(model, Trainable::Frozen)?, batch_size)
     }
 
     fn open(&self, model: &ModelTable, train: Trainable) -> Result<LocalEngine> {

@@ -132,7 +132,7 @@ pub struct EvalData {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalSettings {
-    /// The model that is evaluated.
+    /// The model that is evaluated, where it is on this machine.
     pub model: ModelTable,
     /// What it is evaluated on.
     pub data: EvalData,
@@ -140,7 +140,8 @@ pub struct EvalSettings {
     pub eval: EvalConfig,
     /// How judges are called, where there are any.
     pub judge: JudgeConfig,
-    /// The judges: every role is one. Where there are none, the items decide who judges.
+    /// The model that is evaluated, where it is behind an endpoint (`policy`), and the judges: every other role. Where
+    /// there are none, the items decide who judges.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub role: RoleTables,
 }
@@ -201,12 +202,15 @@ impl SamplingTable {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GenerateSettings {
-    /// The model.
+    /// The model that completes them, where it is on this machine.
     pub model: ModelTable,
     /// The dialogues to complete.
     pub data: PromptData,
     /// How they are completed.
     pub sampling: SamplingTable,
+    /// The model that completes them, where it is behind an endpoint: `policy`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub role: RoleTables,
 }
 
 /// What is scored; the table `[data]` of `score`.

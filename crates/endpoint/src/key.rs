@@ -1,4 +1,4 @@
-//! Hashes of pictures' content, by which requests are named whatever their files are called.
+//! Hashes that name requests, and the hashes of images' content in them, whatever the images' files are called.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -6,28 +6,32 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::body::{BodyError, CHUNK_BYTES, Key};
+/// The hash of all that determines an answer: the role, the model, the dialogue with its images' content, and how it is
+/// to be answered.
+pub(crate) type Key = [u8; 32];
 
-/// Pictures whose hashes are kept at once, at some 200 bytes each.
+/// Images whose hashes are kept at once, at some 200 bytes each.
 const MOST_HASHES: usize = 200_000;
+/// Bytes of an image that are read at once.
+const CHUNK_BYTES: usize = 48 << 10;
 
-/// Hashes of pictures' content, each read once as long as there are not too many.
+/// Hashes of images' content, each read once as long as there are not too many.
 #[derive(Debug, Default)]
-pub(crate) struct PictureHashes {
+pub(crate) struct ImageHashes {
     by_path: HashMap<PathBuf, Key>,
 }
 
-impl PictureHashes {
-    /// The hash of a picture's bytes.
+impl ImageHashes {
+    /// The hash of an image's bytes.
     ///
-    /// Errors: where it cannot be read.
-    pub fn hash(&mut self, path: &Path) -> Result<Key, BodyError> {
+    /// Errors: the operating system's, naming the file.
+    pub fn hash(&mut self, path: &Path) -> std::io::Result<Key> {
         if let Some(hash) = self.by_path.get(path) {
             return Ok(*hash);
         }
         let mut hash = Sha256::new();
         let mut file = fs_err::File::open(path)?;
-        let mut chunk = vec![0; CHUNK_BYTES as usize];
+        let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             match file.read(&mut chunk)? {
                 0 => break,

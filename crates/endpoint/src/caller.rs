@@ -1,23 +1,26 @@
 //! Many calls at once, each answered from the journal where it can be.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use align::chat::{ChatAnswer, ChatError, Unanswered};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use crate::body::{BodyError, Key, WireBody};
-use crate::budget::{Outcome, Usage};
-use crate::call::Called;
-use crate::client::Endpoint;
-use crate::journal::Record;
+use crate::body::WireBody;
+use crate::body_error::BodyError;
+use crate::budget::{Outcome, Spending, Usage};
+use crate::call::{Called, Wire};
+use crate::journal::{Journal, Record};
+use crate::key::{ImageHashes, Key};
 use crate::verb::Verb;
 
 /// How often a wait for answers looks whether the user wants to stop.
 const TICK: Duration = Duration::from_millis(200);
 
-/// A request on its way out: what it is for, and how its body is put together.
+/// A request to send: what it is for, and how its body is put together.
 pub(crate) struct Outgoing<'a> {
     pub id: String,
     /// Most tokens of its answer; 0 where it counts none.
@@ -25,15 +28,24 @@ pub(crate) struct Outgoing<'a> {
     pub body: Box<dyn Fn() -> Result<WireBody, BodyError> + 'a>,
 }
 
+/// Who calls a role's endpoint.
+pub(crate) struct Caller {
+    pub role: String,
+    pub wire: Wire,
+    pub journal: Arc<Journal>,
+    pub images: RefCell<ImageHashes>,
+    pub spending: Cell<Spending>,
+}
+
 /// One run through requests.
 struct Run<'a> {
-    endpoint: &'a Endpoint,
+    caller: &'a Caller,
     verb: &'a Verb,
     requests: &'a mut dyn Iterator<Item = Outgoing<'a>>,
-    n_drawn: usize,
+    n_taken: usize,
     on_answer: &'a mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
     /// A request that waits until a call ends.
-    held: Option<(usize, Outgoing<'a>)>,
+    waiting: Option<(usize, Outgoing<'a>)>,
     /// The calls in flight.
     in_flight: HashMap<Key, InFlight>,
     /// Why nothing further is started.
@@ -69,7 +81,7 @@ enum Prepared {
     Later,
 }
 
-impl Endpoint {
+impl Caller {
     /// Answers requests, from the journal or by calls.
     ///
     /// Errors: [`ChatError`] when it stops early; answers so far are in the journal.
@@ -81,12 +93,12 @@ impl Endpoint {
     ) -> Result<(), ChatError> {
         self.wire.pace.begin();
         let mut run = Run {
-            endpoint: self,
+            caller: self,
             verb,
             requests,
-            n_drawn: 0,
+            n_taken: 0,
             on_answer,
-            held: None,
+            waiting: None,
             in_flight: HashMap::new(),
             ending: None,
         };
@@ -124,7 +136,7 @@ impl Endpoint {
 
     fn prepare(&self, outgoing: &Outgoing, is_alone: bool) -> Result<Prepared, ChatError> {
         let unknown = (outgoing.body)().and_then(|body| {
-            let key = body.key(self.wire.address.shown(), &mut self.pictures.borrow_mut())?;
+            let key = body.key(&self.role, "", &mut self.images.borrow_mut())?;
             Ok((key, body))
         });
         let (key, body) = match unknown {
@@ -154,7 +166,7 @@ impl Endpoint {
             cost,
             attempts,
         };
-        self.journal.put(&record).map_err(ChatError::Model)?;
+        self.journal.put(&[record]).map_err(ChatError::Model)?;
         let mut spending = self.spending.get();
         spending.add(outcome, cost);
         self.spending.set(spending);
@@ -163,11 +175,14 @@ impl Endpoint {
 
     fn unusable(&self, reason: &str) -> ChatError {
         let key = &self.wire.settings.api_key_env;
-        ChatError::Model(format!(
-            "role {}: {} cannot be used: {reason}\n  hint: look at url, model and the key in {key}; answers so far are kept",
-            self.role,
-            self.wire.address.shown()
-        ))
+        ChatError::Unusable {
+            problem: format!(
+                "role {}: {} cannot be used: {reason}",
+                self.role,
+                self.wire.address.shown()
+            ),
+            hint: format!("look at url, model and the key in {key}; answers so far are kept"),
+        }
     }
 }
 
@@ -179,13 +194,13 @@ impl<'a> Run<'a> {
             if self.ending.is_some() {
                 return Ok(None);
             }
-            let Some((index, outgoing)) = self.held.take().or_else(|| self.draw()) else {
+            let Some((index, outgoing)) = self.waiting.take().or_else(|| self.take()) else {
                 return Ok(None);
             };
-            match self.endpoint.prepare(&outgoing, self.in_flight.is_empty())? {
+            match self.caller.prepare(&outgoing, self.in_flight.is_empty())? {
                 Prepared::Known(outcome) => (self.on_answer)(index, outcome),
                 Prepared::Later => {
-                    self.held = Some((index, outgoing));
+                    self.waiting = Some((index, outgoing));
                     return Ok(None);
                 }
                 Prepared::Unknown(key, body) => {
@@ -199,14 +214,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn draw(&mut self) -> Option<(usize, Outgoing<'a>)> {
+    fn take(&mut self) -> Option<(usize, Outgoing<'a>)> {
         let outgoing = self.requests.next()?;
-        self.n_drawn += 1;
-        Some((self.n_drawn - 1, outgoing))
+        self.n_taken += 1;
+        Some((self.n_taken - 1, outgoing))
     }
 
     fn heed_stop(&mut self) {
-        if (self.endpoint.wire.wants_stop)() {
+        if (self.caller.wire.wants_stop)() {
             self.stop(ChatError::Interrupted);
         }
     }
@@ -214,18 +229,18 @@ impl<'a> Run<'a> {
     /// The call that a request needs, where the budget allows it beside those in flight. One call alone may go beyond
     /// what is left, since what it will cost is not known.
     fn afford(&mut self, index: usize, outgoing: Outgoing<'a>, key: Key, body: WireBody) -> Option<Call> {
-        let settings = &self.endpoint.wire.settings;
-        let spending = self.endpoint.spending.get();
+        let settings = &self.caller.wire.settings;
+        let spending = self.caller.spending.get();
         if let Some(spent) = spending.exhausted(settings) {
-            let role = &self.endpoint.role;
+            let role = &self.caller.role;
             self.ending = Some(ChatError::Budget(format!("role {role}: {spent}")));
             return None;
         }
         let expected = spending.expected(self.verb.most(&body, outgoing.max_tokens));
         let others = self.in_flight.values().map(|call| call.expected);
-        let leaves_room = spending.leaves_room(settings, others.chain([expected]));
-        if !leaves_room && !self.in_flight.is_empty() {
-            self.held = Some((index, outgoing));
+        let suffices = spending.suffices_for(settings, others.chain([expected]));
+        if !suffices && !self.in_flight.is_empty() {
+            self.waiting = Some((index, outgoing));
             return None;
         }
         let indexes = vec![index];
@@ -239,22 +254,22 @@ impl<'a> Run<'a> {
     }
 
     fn end(&mut self, ended: Ended) -> Result<(), ChatError> {
-        let waiting = self.in_flight.remove(&ended.key);
+        let call = self.in_flight.remove(&ended.key);
         match ended.called {
             Called::Ended(outcome, attempts) => {
-                self.endpoint.record(ended.key, &ended.id, &outcome, attempts)?;
-                let indexes = waiting.into_iter().flat_map(|call| call.indexes);
+                self.caller.record(ended.key, &ended.id, &outcome, attempts)?;
+                let indexes = call.into_iter().flat_map(|call| call.indexes);
                 indexes.for_each(|index| (self.on_answer)(index, outcome.answer.clone()));
             }
-            Called::Unusable(reason) => self.stop(self.endpoint.unusable(&reason)),
+            Called::Unusable(reason) => self.stop(self.caller.unusable(&reason)),
             Called::Stopped => self.stop(ChatError::Interrupted),
         }
         Ok(())
     }
 
-    /// Starts nothing further, no second try either. The first reason is the one that is told.
+    /// Starts nothing further, no second try either. The first reason is the one that is reported.
     fn stop(&mut self, reason: ChatError) {
         self.ending.get_or_insert(reason);
-        self.endpoint.wire.pace.end();
+        self.caller.wire.pace.end();
     }
 }
