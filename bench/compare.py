@@ -4,9 +4,9 @@
 
 Makes its own Python environment under target/bench-env from bench/requirements.txt, builds the release binary, writes
 the miniature world, and runs both engines in turn, `--rounds` times, each with two threads. Both see the same weights,
-the same samples and the same batches; that the losses agree is checked. PyTorch is given its inputs ready made, while
-Scruple reads and resizes its pictures within the step. `--profile` prints where PyTorch's and Scruple's time goes
-(Scruple's by `perf`, where it is installed).
+the same samples and the same batches; that the losses agree is checked. PyTorch gets preprocessed inputs, while
+Scruple reads and resizes its images within the step. `--profile` prints a profile of both (of Scruple by `perf`, where
+it is installed).
 """
 
 import argparse
@@ -98,7 +98,7 @@ def training(model, encode, items, profile):
         whole = encode(dialogues, False)
         labels = whole["input_ids"].clone()
         for row, dialogue in enumerate(dialogues):
-            # The reply with its end token, and the line end that the template puts after it and nobody learns.
+            # Learn the reply with its end token, without the line end that the template puts after it.
             prompt = int(encode([dialogue[:-1]], True)["attention_mask"].sum())
             length = int(whole["attention_mask"][row].sum())
             labels[row, :labels.shape[1] - length + prompt] = -100
@@ -126,7 +126,7 @@ def training(model, encode, items, profile):
 
 
 def sampling(model, encode, items, prompts, group):
-    """Drawn tokens a second: the median of some rounds over new prompts, after a first to warm up."""
+    """Sampled tokens a second: the median of some rounds over new prompts, after a first to warm up."""
     import torch
 
     model.eval()
@@ -146,7 +146,7 @@ def sampling(model, encode, items, prompts, group):
 
 
 def run(command, **options):
-    """Runs a command from the repository's root and gives what it printed."""
+    """Runs a command from the repository's root; returns its output."""
     return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, **options).stdout
 
 
@@ -165,7 +165,7 @@ def main():
     """Measures both sides in turn and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="how often to run each side (default 3)")
-    parser.add_argument("--profile", action="store_true", help="print where the time goes")
+    parser.add_argument("--profile", action="store_true", help="print a profile of both sides")
     parser.add_argument("--torch-side", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.torch_side:

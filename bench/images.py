@@ -1,10 +1,10 @@
-"""Measures reading and processing pictures: Scruple against Hugging Face's slow and fast Qwen2-VL processors.
+"""Measures reading and processing images: Scruple against Hugging Face's slow and fast Qwen2-VL processors.
 
-    python3 bench/images.py [--pictures N] [--rounds N]
+    python3 bench/images.py [--images N] [--rounds N]
 
-Uses the environment of bench/compare.py. Pictures are PNG files of photographic sizes with smooth colours and noise, drawn
-from a seed; all sides read and decode them in every round, with one thread and with two. Scruple's values must equal the
-slow processor's bit for bit.
+Uses the environment of bench/compare.py. Images are PNG files of photographic sizes with smooth colors and noise, made
+from a seed. All sides read and decode them in every round, with one thread and with two. Scruple's values must equal
+the slow processor's bit for bit.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from compare import ENVIRONMENT, MODEL, ROOT, run
 
 FOLDER = ROOT / "target/bench-images"
 SIZES = [(1024, 768), (640, 480), (768, 1024), (1280, 720)]
-# As Qwen2.5-VL publishes them; the miniature model's own would shrink every picture to a stamp.
+# As Qwen2.5-VL publishes them; the miniature model's own would shrink every image to 84 pixels a side.
 SETTINGS = {"min_pixels": 3136, "max_pixels": 12845056}
 
 
-def draw(count):
-    """Writes the pictures and a model's folder whose settings are the published ones; their paths."""
+def write_images(count):
+    """Writes the images; returns their paths."""
     import numpy as np
     from PIL import Image
 
@@ -40,7 +40,7 @@ def draw(count):
 
 
 def prepare_model():
-    """A folder with the miniature model's text and the published picture settings."""
+    """A folder with the miniature model's text and the published image settings."""
     folder = FOLDER / "model"
     folder.mkdir(parents=True, exist_ok=True)
     for file in MODEL.iterdir():
@@ -75,14 +75,14 @@ def python_side(kind, threads, rounds, count):
 def main():
     """Measures every side and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=24)
+    parser.add_argument("--images", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    count, rounds = arguments.pictures, arguments.rounds
+    count, rounds = arguments.images, arguments.rounds
     if arguments.side:
         kind, threads = arguments.side
-        return draw(count) if kind == "draw" else python_side(kind, int(threads), rounds, count)
+        return write_images(count) if kind == "write" else python_side(kind, int(threads), rounds, count)
 
     python = ENVIRONMENT / "bin/python"
     if not python.exists():
@@ -90,20 +90,20 @@ def main():
     run([python, "-m", "pip", "install", "--quiet", "-r", ROOT / "bench/requirements.txt"])
     run(["cargo", "build", "--release", "--workspace", "--examples"])
     model = prepare_model()
-    itself = [python, __file__, "--pictures", str(count), "--rounds", str(rounds), "--side"]
-    run([*itself, "draw", "1"])
-    pictures = [FOLDER / f"{number}.png" for number in range(count)]
+    itself = [python, __file__, "--images", str(count), "--rounds", str(rounds), "--side"]
+    run([*itself, "write", "1"])
+    images = [FOLDER / f"{number}.png" for number in range(count)]
     print("| threads | slow, images/s | fast | Scruple | to slow | to fast |\n| --- | --- | --- | --- | --- | --- |")
     for threads in ("1", "2"):
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads}
         rate = lambda command: json.loads(run(command, env=environment).splitlines()[-1])["images_per_s"]
         slow, fast = rate([*itself, "slow", threads]), rate([*itself, "fast", threads])
-        ours = rate([ROOT / "target/release/examples/process_images", model, str(rounds), FOLDER, *pictures])
+        ours = rate([ROOT / "target/release/examples/process_images", model, str(rounds), FOLDER, *images])
         print(f"| {threads} | {slow:.1f} | {fast:.1f} | {ours:.1f} | {ours / slow:.1f} | {ours / fast:.1f} |")
     for number in range(count):
         equal = (FOLDER / f"{number}.f32").read_bytes() == (FOLDER / f"slow-{number}.f32").read_bytes()
-        assert equal, f"picture {number}: values differ from the slow processor's"
-    print(f"Values of all {count} pictures equal the slow processor's, bit for bit.")
+        assert equal, f"image {number}: values differ from the slow processor's"
+    print(f"Values of all {count} images equal the slow processor's, bit for bit.")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
     python3 bench/interchange.py
 
-Uses the environment of bench/compare.py, and the tiny checkpoints of fixtures/parity. Each model is saved by transformers in
-several shards, merged with its adapter by `scruple merge`, and loaded by transformers again: the same shards, keys and types, none
-missing and none left over, and the logits of the same model with the adapter put on by PEFT. Then `scruple sft` trains an adapter on
-all linear layers of the language model, and PEFT loads it: on exactly those layers, no key missing, and the logits of the model
-that `scruple merge` makes of it.
+Uses the environment of bench/compare.py, and the tiny checkpoints of fixtures/parity. transformers saves each model in
+several shards, `scruple merge` merges it with its adapter, and transformers loads it again: the same shards, keys and
+types, none missing and none unexpected, and the logits of the same model with the adapter loaded by PEFT. Then
+`scruple sft` trains an adapter on all linear layers of the language model, and PEFT loads it: on exactly those layers,
+no key missing, and the logits of the model that `scruple merge` makes of it.
 """
 
 import json
@@ -61,7 +61,7 @@ def logits(model, ids):
 
 
 def load(folder):
-    """A model and what was amiss with its files."""
+    """A model, and the problems that loading its files reported."""
     import torch
     from transformers import AutoModelForImageTextToText
 

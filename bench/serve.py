@@ -3,13 +3,13 @@
     python3 bench/serve.py [--rounds N]
 
 Makes its own Python environment under target/bench-serve-env from bench/serve-requirements.txt, builds the release
-binary and starts it on a free port. First it checks that the client understands what it is answered: whole and streamed
-answers, several completions, log-probabilities, a JSON schema, vLLM's fields of sampling, errors. Then it measures
+binary and starts it on a free port. First it checks that the client parses every response: whole and streamed ones,
+several completions, log-probabilities, a JSON schema, vLLM's sampling parameters, errors. Then it measures
 
-- the time until the first token of a long prompt with many pictures, asked for one completion and for a group of 8, in
-  turn, with pictures that the server has not seen;
-- the longest pause in one client's stream while a prompt of thousands of tokens is read in pieces of 512;
-- the tokens a second that one client draws, and 64 clients at once, each asking again as soon as it is answered.
+- the time to first token of a long prompt with many images, for one completion and for a group of 8, in turn, with
+  images that the server has not cached;
+- the longest pause in one client's stream while a prompt of thousands of tokens is prefilled in chunks of 512;
+- the tokens a second of one client, and of 64 concurrent clients, each sending again as soon as it has a response.
 
 The client shares the machine with the server, so that its own work is part of every figure.
 """
@@ -34,14 +34,14 @@ ENVIRONMENT = ROOT / "target/bench-serve-env"
 MODEL = ROOT / "crates/cli/assets/base"
 KEY = "bench"
 GROUP, CLIENTS, NEW_TOKENS = 8, 64, 64
-LONG_PICTURES, LONG_WORDS, LONGEST_WORDS = 48, 1200, 2600
-PIECE = 512
+LONG_IMAGES, LONG_WORDS, LONGEST_WORDS = 48, 1200, 2600
+CHUNK = 512
 QUESTION = "What happens if I put the object in the first image into the object in the second image?"
 
 
-def picture(chance, side=84):
+def random_image(rng, side=84):
     """A PNG of random blocks as a message part."""
-    blocks = [[bytes(chance.randrange(256) for _ in range(3)) for _ in range(6)] for _ in range(6)]
+    blocks = [[bytes(rng.randrange(256) for _ in range(3)) for _ in range(6)] for _ in range(6)]
     rows = b"".join(b"\0" + b"".join(blocks[y * 6 // side][x * 6 // side] for x in range(side)) for y in range(side))
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
@@ -55,27 +55,27 @@ def user(*parts):
     return [{"role": "user", "content": [*parts, {"type": "text", "text": QUESTION}]}]
 
 
-def check(client, chance):
-    """Asks for everything once; fails where the client gets something else than it should."""
+def check(client, rng):
+    """Sends every kind of request once; fails where a response is not the expected one."""
     import openai
 
     model = client.models.list().data[0].id
-    messages = user(picture(chance), picture(chance))
-    ask = lambda **more: client.chat.completions.create(
+    messages = user(random_image(rng), random_image(rng))
+    complete = lambda **more: client.chat.completions.create(
         model=model, messages=messages, **{"max_tokens": 40, "seed": 3, **more}
     )
-    whole = ask(n=2, logprobs=True, top_logprobs=2)
+    whole = complete(n=2, logprobs=True, top_logprobs=2)
     assert [choice.index for choice in whole.choices] == [0, 1] and whole.usage.completion_tokens > 2
     assert all(len(entry.top_logprobs) == 2 for entry in whole.choices[0].logprobs.content)
     texts = ["", ""]
-    for chunk in ask(n=2, stream=True, stream_options={"include_usage": True}):
+    for chunk in complete(n=2, stream=True, stream_options={"include_usage": True}):
         for choice in chunk.choices:
             texts[choice.index] += choice.delta.content or ""
     assert chunk.usage == whole.usage and texts == [choice.message.content for choice in whole.choices]
 
     vllm = {"top_k": 20, "min_p": 0.01, "repetition_penalty": 1.05, "min_tokens": 2, "stop_token_ids": [7]}
     openai_s = {"frequency_penalty": 0.1, "presence_penalty": 0.1, "logit_bias": {"8": -100}}
-    assert ask(extra_body=vllm, **openai_s).usage.completion_tokens > 2
+    assert complete(extra_body=vllm, **openai_s).usage.completion_tokens > 2
 
     schema = {
         "type": "object",
@@ -84,11 +84,11 @@ def check(client, chance):
         "additionalProperties": False,
     }
     form = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": schema, "strict": True}}
-    for choice in ask(n=8, response_format=form, max_tokens=200).choices:
+    for choice in complete(n=8, response_format=form, max_tokens=200).choices:
         verdict = json.loads(choice.message.content)
         assert set(verdict) == {"safe", "score"} and 0 <= verdict["score"] <= 9, verdict
     for error, call in [
-        (openai.BadRequestError, lambda: ask(temperature=-1)),
+        (openai.BadRequestError, lambda: complete(temperature=-1)),
         (openai.NotFoundError, lambda: client.chat.completions.create(model="other", messages=messages)),
         (openai.AuthenticationError, lambda: client.with_options(api_key="wrong").models.list()),
     ]:
@@ -101,41 +101,41 @@ def check(client, chance):
     return model
 
 
-def words_of(chance, count):
+def words_of(rng, count):
     """Text of so many words."""
-    return " ".join(chance.choice(["the", "cat", "kettle", "water", "red", "what", "is"]) for _ in range(count))
+    return " ".join(rng.choice(["the", "cat", "kettle", "water", "red", "what", "is"]) for _ in range(count))
 
 
-def longest_pause(client, model, chance):
-    """Tokens of a long prompt, seconds until its first token, and the longest pause that they mean to another's stream."""
+def longest_pause(client, model, rng):
+    """Tokens of a long prompt, seconds to its first token, and the longest pause in another stream meanwhile."""
     stream = client.chat.completions.create(
         model=model, messages=user(), max_tokens=3000, stream=True, extra_body={"ignore_eos": True},
     )
-    times, asked = [], {}
+    times, other = [], {}
 
-    def ask():
-        messages = [{"role": "user", "content": words_of(chance, LONGEST_WORDS)}]
+    def request():
+        messages = [{"role": "user", "content": words_of(rng, LONGEST_WORDS)}]
         began = time.perf_counter()
         answer = client.chat.completions.create(model=model, messages=messages, max_tokens=1)
-        asked.update(tokens=answer.usage.prompt_tokens, took=time.perf_counter() - began)
+        other.update(tokens=answer.usage.prompt_tokens, took=time.perf_counter() - began)
 
-    other = threading.Thread(target=ask)
+    thread = threading.Thread(target=request)
     for _ in stream:
         times.append(time.perf_counter())
         if len(times) == 50:
-            other.start()
-        if "took" in asked:
+            thread.start()
+        if "took" in other:
             break
-    other.join()
+    thread.join()
     stream.close()
-    assert "took" in asked, "the stream ended first"
-    return asked["tokens"], asked["took"], max(after - before for before, after in zip(times[50:], times[51:]))
+    assert "took" in other, "the stream ended first"
+    return other["tokens"], other["took"], max(after - before for before, after in zip(times[50:], times[51:]))
 
 
-def first_token(client, model, chance, n):
-    """Seconds until the first token of any completion, and until every completion has one."""
-    words = words_of(chance, LONG_WORDS)
-    parts = [picture(chance) for _ in range(LONG_PICTURES)]
+def first_token(client, model, rng, n):
+    """Seconds to the first token of any completion, and until every completion has one."""
+    words = words_of(rng, LONG_WORDS)
+    parts = [random_image(rng) for _ in range(LONG_IMAGES)]
     messages = user(*parts, {"type": "text", "text": words})
     began = time.perf_counter()
     stream = client.chat.completions.create(
@@ -147,18 +147,18 @@ def first_token(client, model, chance, n):
         seen.update(choice.index for choice in chunk.choices)
         if len(seen) == n:
             return first, time.perf_counter() - began
-    raise AssertionError(f"{len(seen)} of {n} completions came")
+    raise AssertionError(f"expected {n} completions, got {len(seen)}")
 
 
 async def throughput(client, model, n_clients, n_requests):
-    """Tokens a second that clients draw, each with `n_requests` one after another; and the number of errors."""
-    chance = random.Random(n_clients)
-    asked = [[user(picture(chance), picture(chance)) for _ in range(n_requests)] for _ in range(n_clients)]
+    """Tokens a second of clients that send `n_requests` each, one after another; and the number of errors."""
+    rng = random.Random(n_clients)
+    dialogues = [[user(random_image(rng), random_image(rng)) for _ in range(n_requests)] for _ in range(n_clients)]
     tokens, errors = 0, 0
 
-    async def one_client(dialogues):
+    async def one_client(own):
         nonlocal tokens, errors
-        for messages in dialogues:
+        for messages in own:
             try:
                 answer = await client.chat.completions.create(
                     model=model, messages=messages, max_tokens=NEW_TOKENS, extra_body={"ignore_eos": True},
@@ -169,7 +169,7 @@ async def throughput(client, model, n_clients, n_requests):
                 errors += 1
 
     began = time.perf_counter()
-    await asyncio.gather(*(one_client(dialogues) for dialogues in asked))
+    await asyncio.gather(*(one_client(own) for own in dialogues))
     return tokens / (time.perf_counter() - began), errors
 
 
@@ -178,16 +178,16 @@ def measure(url, rounds):
     import openai
 
     options = {"base_url": f"{url}/v1", "api_key": KEY, "max_retries": 0, "timeout": 600}
-    client, chance = openai.OpenAI(**options), random.Random(0)
-    model = check(client, chance)
-    print("the client understands every answer")
+    client, rng = openai.OpenAI(**options), random.Random(0)
+    model = check(client, rng)
+    print("the client parses every response")
 
     times = {1: [], GROUP: []}
     for n in [1, GROUP] * (rounds + 1):
-        times[n].append(first_token(client, model, chance, n))
+        times[n].append(first_token(client, model, rng, n))
     median = lambda n, which: 1000 * statistics.median(time[which] for time in times[n][1:])
     alone = median(1, 0)
-    print(f"first token, {LONG_PICTURES} pictures and {LONG_WORDS} words, n=1: {alone:.0f} ms")
+    print(f"first token, {LONG_IMAGES} images and {LONG_WORDS} words, n=1: {alone:.0f} ms")
     for what, which in [("first token of any", 0), ("first token of every", 1)]:
         print(f"{what} completion, n={GROUP}: {median(GROUP, which):.0f} ms, {median(GROUP, which) / alone:.2f} times")
 
@@ -206,14 +206,14 @@ def measure(url, rounds):
 
 
 def measure_pauses(url, rounds):
-    """How long a stream pauses while a long prompt is read in pieces."""
+    """How long a stream pauses while a long prompt is prefilled in chunks."""
     import openai
 
-    client, chance = openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=600), random.Random(0)
+    client, rng = openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=600), random.Random(0)
     model = client.models.list().data[0].id
-    found = [longest_pause(client, model, chance) for _ in range(rounds + 1)][1:]
+    found = [longest_pause(client, model, rng) for _ in range(rounds + 1)][1:]
     took, pause = (1000 * statistics.median(round[which] for round in found) for which in (1, 2))
-    print(f"a prompt of {found[0][0]} tokens in pieces of {PIECE}: first token after {took:.0f} ms, and the longest pause", end="")
+    print(f"a prompt of {found[0][0]} tokens in chunks of {CHUNK}: first token after {took:.0f} ms, and the longest pause", end="")
     print(f" of a stream beside it {pause:.0f} ms")
 
 
@@ -239,10 +239,10 @@ def main():
     run(["cargo", "build", "--release", "--workspace", "--examples", "--bins"])
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     command = [target / "release/scruple", "serve", "--model", MODEL, "--port", "0", "--api-key", KEY]
-    limit = json.dumps({"image": LONG_PICTURES})
+    limit = json.dumps({"image": LONG_IMAGES})
     for settings, what in [
         (["--limit-mm-per-prompt", limit], []),
-        (["--max-num-batched-tokens", str(PIECE)], ["--pauses"]),
+        (["--max-num-batched-tokens", str(CHUNK)], ["--pauses"]),
     ]:
         server = subprocess.Popen([*command, *settings], stdout=subprocess.PIPE, text=True)
         try:

@@ -48,7 +48,7 @@ fn a_model_as_internlm2_has_it() {
 
 #[test]
 fn a_model_that_normalizes_and_adds_no_prefix() {
-    agrees("normalising");
+    agrees("normalizing");
 }
 
 #[test]
