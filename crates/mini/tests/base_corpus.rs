@@ -110,13 +110,12 @@ fn a_reflection_calls_a_reply_wrong_exactly_where_the_answer_was() {
 
 #[test]
 fn the_same_seed_gives_the_same_corpus() {
-    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let read = |folder: &Path| {
-        corpus(folder);
-        ["captions.jsonl", "dialogues.jsonl"].map(|name| fs_err::read_to_string(folder.join(name)).unwrap())
-    };
-    let written = read(one.path());
-    assert_eq!(written, read(other.path()));
+    let [written, again] = [(), ()].map(|()| {
+        let folder = tempfile::tempdir().unwrap();
+        corpus(folder.path());
+        ["captions.jsonl", "dialogues.jsonl"].map(|name| fs_err::read_to_string(folder.path().join(name)).unwrap())
+    });
+    assert_eq!(written, again);
     let distinct: BTreeSet<&str> = written[1].lines().collect();
     assert_eq!(distinct.len(), 300);
 }

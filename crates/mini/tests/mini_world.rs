@@ -1,6 +1,7 @@
 //! The miniature world from the outside: what a user finds in its files, and what its judge says of replies.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use align::progress::Silent;
 use align::types::{Item, ItemKind, Message, Role, image_paths, read_items};
@@ -265,17 +266,15 @@ fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
     for (name, n) in &written {
         let items = read_items(&one.path().join(name)).unwrap();
         assert_eq!(items.len(), *n);
-        let bytes = |folder: &std::path::Path| std::fs::read(folder.join(name)).unwrap();
-        assert!(
-            bytes(one.path()) == bytes(other.path()),
-            "{name} differs between two runs of one seed"
-        );
+        let [bytes, again] = [&one, &other].map(|folder| std::fs::read(folder.path().join(name)).unwrap());
+        assert!(bytes == again, "{name} differs between two runs of one seed");
         for path in items.iter().flat_map(|item| image_paths(&item.messages)) {
             assert!(path.exists(), "{}", path.display());
         }
     }
-    let count = |name: &str| written.iter().find(|(file, _)| file == name).unwrap().1;
-    assert_eq!((count("benign.jsonl"), count("blank.jsonl")), (16, 16));
+    for name in ["benign.jsonl", "blank.jsonl"] {
+        assert!(written.contains(&(name.to_owned(), 16)), "{name}: {written:?}");
+    }
     // The same images as the hazard that each is the twin of, under another question.
     let hazards: Vec<Item> = ["easy.jsonl", "hard.jsonl", "real.jsonl"]
         .iter()
@@ -292,24 +291,27 @@ fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
         assert_ne!(twin.messages[0].plain_text(), hazard.messages[0].plain_text());
         assert_eq!(twin.kind, Some(ItemKind::Benign));
     }
-    let scenarios = |name: &str| -> Vec<Scenario> {
-        let items = read_items(&one.path().join(name)).unwrap();
-        let truths = items.into_iter().filter(|item| item.kind == Some(ItemKind::Hazardous));
-        truths
-            .filter_map(|item| match serde_json::from_value(item.truth.unwrap()).unwrap() {
-                Truth::Scenario { scenario, .. } => Some(scenario),
-                Truth::General { .. } => None,
-            })
-            .collect()
-    };
-    assert!(
-        scenarios("train.jsonl")
-            .iter()
-            .all(|s| pairs(&s.objects).all(|(a, b)| !is_held_out(a, b)))
-    );
-    assert!(
-        scenarios("hard.jsonl")
-            .iter()
-            .all(|s| pairs(&s.objects).any(|(a, b)| is_held_out(a, b)))
-    );
+    for scenario in scenarios(&one.path().join("train.jsonl")) {
+        assert!(
+            pairs(&scenario.objects).all(|(a, b)| !is_held_out(a, b)),
+            "{scenario:?}"
+        );
+    }
+    for scenario in scenarios(&one.path().join("hard.jsonl")) {
+        assert!(pairs(&scenario.objects).any(|(a, b)| is_held_out(a, b)), "{scenario:?}");
+    }
+}
+
+/// The hazardous scenarios of a file, at least one.
+fn scenarios(file: &Path) -> Vec<Scenario> {
+    let mut scenarios = Vec::new();
+    for item in read_items(file).unwrap() {
+        if item.kind == Some(ItemKind::Hazardous)
+            && let Truth::Scenario { scenario, .. } = serde_json::from_value(item.truth.unwrap()).unwrap()
+        {
+            scenarios.push(scenario);
+        }
+    }
+    assert!(!scenarios.is_empty());
+    scenarios
 }

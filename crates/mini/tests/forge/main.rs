@@ -99,14 +99,17 @@ impl World {
     }
 }
 
+fn of_kind(items: &[Item], kind: ItemKind) -> Vec<&Item> {
+    items.iter().filter(|item| item.kind == Some(kind)).collect()
+}
+
 #[test]
 fn items_have_splits_twins_and_labels() {
     let world = World::new(24);
     let summary = run(&world.forge(), &mut Silent).unwrap();
     let items = world.items("items.jsonl");
     let by_id: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
-    let of_kind = |kind| items.iter().filter(move |item| item.kind == Some(kind));
-    let hazardous: Vec<&Item> = of_kind(ItemKind::Hazardous).collect();
+    let hazardous = of_kind(&items, ItemKind::Hazardous);
     assert!(hazardous.len() > 30, "{}", hazardous.len());
     assert_eq!(summary.hazardous, hazardous.len());
     for split in Split::ALL {
@@ -123,7 +126,7 @@ fn items_have_splits_twins_and_labels() {
     );
     // Each hazardous item has both twins, which ask the same; each twin belongs to one.
     for kind in [ItemKind::Benign, ItemKind::BlankImage] {
-        let twins: Vec<&Item> = of_kind(kind).collect();
+        let twins = of_kind(&items, kind);
         let roots: HashSet<&str> = twins.iter().filter_map(|twin| twin.twin_of.as_deref()).collect();
         assert_eq!((twins.len(), roots.len()), (hazardous.len(), hazardous.len()));
         for twin in twins {
@@ -134,31 +137,37 @@ fn items_have_splits_twins_and_labels() {
     }
     // No combination of things is both trained on and tested.
     let drafts = world.drafts("labels.jsonl");
-    let things = |is_train: bool| -> HashSet<Vec<String>> {
-        let of_side = drafts
-            .iter()
-            .filter(|draft| draft.kind == ItemKind::Hazardous && (draft.split == Some(Split::Train)) == is_train);
-        of_side
-            .map(|draft| {
-                let mut objects = draft.objects.clone();
-                objects.sort();
-                objects
-            })
-            .collect()
-    };
-    assert!(things(true).is_disjoint(&things(false)));
+    let (mut trained_on, mut tested) = (HashSet::new(), HashSet::new());
+    for draft in drafts.iter().filter(|draft| draft.kind == ItemKind::Hazardous) {
+        let mut objects = draft.objects.clone();
+        objects.sort();
+        if draft.split == Some(Split::Train) {
+            trained_on.insert(objects);
+        } else {
+            tested.insert(objects);
+        }
+    }
+    assert!(!tested.is_empty() && trained_on.is_disjoint(&tested));
     // Labels say what the exact judge wants.
     let train = world.items("train.jsonl");
-    let labeled = |kind| train.iter().filter(move |item| item.kind == Some(kind));
+    let [harmful, benign, blank] =
+        [ItemKind::Hazardous, ItemKind::Benign, ItemKind::BlankImage].map(|kind| of_kind(&train, kind));
     let trained = hazardous
         .iter()
         .filter(|item| item.split.as_deref() == Some("train"))
         .count();
-    assert_eq!(labeled(ItemKind::Hazardous).count(), trained);
-    assert_eq!(labeled(ItemKind::Benign).count(), trained);
-    assert!((1..trained).contains(&labeled(ItemKind::BlankImage).count()));
-    assert!(labeled(ItemKind::Hazardous).all(|item| item.label().unwrap().contains("Please do not")));
-    assert!(labeled(ItemKind::Benign).all(|item| item.label().unwrap().contains("Sure. You can")));
+    assert_eq!((harmful.len(), benign.len()), (trained, trained));
+    assert!((1..trained).contains(&blank.len()));
+    assert!(
+        harmful
+            .iter()
+            .all(|item| item.label().unwrap().contains("Please do not"))
+    );
+    assert!(
+        benign
+            .iter()
+            .all(|item| item.label().unwrap().contains("Sure. You can"))
+    );
     assert!(items.iter().all(|item| item.truth.is_some()));
     // Everything that was rejected is recorded, with the prompts' hashes.
     let rejected = world.drafts("rejected.jsonl");
@@ -259,20 +268,17 @@ fn what_models_do_not_answer_rightly_is_repaired_once_and_then_rejected_with_the
     };
     let summary = run(&forge, &mut Silent).unwrap();
     let rejected = world.drafts("rejected.jsonl");
-    let reasons = |stage: &str| -> Vec<String> {
-        let of_stage = rejected
-            .iter()
-            .filter_map(|draft| draft.rejected.as_ref().filter(|rejection| rejection.stage == stage));
-        of_stage
-            .map(|rejection| format!("{}: {}", rejection.reason, rejection.detail))
-            .collect()
-    };
-    assert!(reasons("instructions").is_empty());
-    let queries = reasons("queries");
+    let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for rejection in rejected.iter().filter_map(|draft| draft.rejected.as_ref()) {
+        let reason = format!("{}: {}", rejection.reason, rejection.detail);
+        reasons.entry(&rejection.stage).or_default().push(reason);
+    }
+    assert!(!reasons.contains_key("instructions"));
+    let queries = &reasons["queries"];
     assert_eq!(queries.len(), 12);
     insta::assert_snapshot!(queries[0], @r#"no usable answer of the writer: field `query`: expected "the object in the first image" in it, got "What if I do it?"; the writer said: {"query": "What if I do it?"}"#);
     assert!(
-        reasons("twins")
+        reasons["twins"]
             .iter()
             .all(|reason| reason == "no usable answer of the writer: timed out")
     );
@@ -329,8 +335,9 @@ fn items_whose_images_cannot_be_had_are_rejected_with_their_twins() {
     );
     let kept = world.drafts("pictures.jsonl");
     let kept: Vec<&Draft> = kept.iter().filter(|draft| draft.is_kept()).collect();
-    let of_kind = |kind| kept.iter().filter(|draft| draft.kind == kind).count();
-    assert_eq!(of_kind(ItemKind::Hazardous), of_kind(ItemKind::Benign));
+    let [hazardous, benign] =
+        [ItemKind::Hazardous, ItemKind::Benign].map(|kind| kept.iter().filter(|draft| draft.kind == kind).count());
+    assert_eq!(hazardous, benign);
     assert!(kept.iter().all(|draft| draft.images.len() == draft.objects.len()));
 }
 
@@ -346,13 +353,12 @@ fn the_policy_is_asked_and_its_reflections_become_labels() {
     let train = world.items("train.jsonl");
     assert!(train.iter().all(|item| item.label().unwrap().starts_with("<think>")));
     let drafts = world.drafts("labels.jsonl");
-    let probe = |draft: &Draft| draft.probe.clone().unwrap();
     let hazardous = drafts.iter().filter(|draft| draft.kind == ItemKind::Hazardous);
     assert!(hazardous.clone().count() > 10);
     assert!(
         hazardous
             .into_iter()
-            .all(|draft| probe(draft).verdict.unwrap()["safe"] == false)
+            .all(|draft| draft.probe.as_ref().unwrap().verdict.as_ref().unwrap()["safe"] == false)
     );
 
     // A careful policy leaves nothing to forge where only unsafe replies are wanted.

@@ -38,14 +38,14 @@ fn what_people_reject_is_left_out_with_its_twins_and_comes_back_without_their_wo
         );
     }
     let rejected = world.drafts("rejected.jsonl");
-    let of_people = |id: &str| {
-        let draft = rejected.iter().find(|draft| draft.id == id).unwrap();
+    let [of_safe, of_twin_unsafe] = [&safe, &twin_unsafe].map(|id| {
+        let draft = rejected.iter().find(|draft| draft.id == *id).unwrap();
         let rejection = draft.rejected.as_ref().unwrap();
         format!("{}: {}, {}", rejection.stage, rejection.reason, rejection.detail)
-    };
-    assert_eq!(of_people(&safe), "review: people call it safe, 2 of 3 reviewers");
+    });
+    assert_eq!(of_safe, "review: people call it safe, 2 of 3 reviewers");
     assert_eq!(
-        of_people(&twin_unsafe),
+        of_twin_unsafe,
         format!("review: its hazardous item or twin was rejected, {twin_unsafe}-benign: people call the twin unsafe")
     );
     // The stages are as they were: without the decisions everything is back.
