@@ -9,6 +9,7 @@ use align::sft::{Mixture, SftConfig, run};
 use align::training::{Outcome, TrainingError};
 use align::types::{Item, Message, Role};
 use fake_engine::FakeEngine;
+use fake_engine::scripted::StopsAfter;
 
 fn labeled(id: &str, label: &str) -> Item {
     let messages = vec![
@@ -158,21 +159,6 @@ fn splitting_the_batch_changes_nothing() {
     });
     assert_eq!(halves, whole);
     assert_eq!(thirds, whole);
-}
-
-/// Asks to stop after so many steps.
-struct StopsAfter(usize);
-
-impl Progress for StopsAfter {
-    fn begin(&mut self, _stage: &str, _total: usize) {}
-    fn advance(&mut self, count: usize) {
-        self.0 = self.0.saturating_sub(count);
-    }
-    fn note(&mut self, _text: &str) {}
-    fn end(&mut self) {}
-    fn interrupted(&self) -> bool {
-        self.0 == 0
-    }
 }
 
 #[test]

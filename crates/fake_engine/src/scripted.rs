@@ -9,6 +9,7 @@ use align::engine::{
     AdamW, Engine, EngineError, ForwardBackward, OptimStep, Reply, SampleRequest, Sampled, SamplingParams, SaveKind,
     Sequence, TokenLoss, TokenScores, Weights,
 };
+use align::progress::Progress;
 use align::types::{Item, ItemKind, Message};
 use align::verdict::{Decision, Finding, Judge, Judgement, PerceptionLevel, Severity, Unscored, Verdict};
 
@@ -195,5 +196,20 @@ impl Engine for Faulty {
 
     fn load(&mut self, folder: &Path) -> Result<(), EngineError> {
         self.live()?.load(folder)
+    }
+}
+
+/// A user who stops the run after so many steps.
+pub struct StopsAfter(pub usize);
+
+impl Progress for StopsAfter {
+    fn begin(&mut self, _stage: &str, _total: usize) {}
+    fn advance(&mut self, count: usize) {
+        self.0 = self.0.saturating_sub(count);
+    }
+    fn note(&mut self, _text: &str) {}
+    fn end(&mut self) {}
+    fn interrupted(&self) -> bool {
+        self.0 == 0
     }
 }

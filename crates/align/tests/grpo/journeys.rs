@@ -4,23 +4,9 @@ use std::sync::atomic::Ordering;
 
 use align::chat::ChatError;
 use align::verdict::Judgement;
+use fake_engine::scripted::StopsAfter;
 
 use super::*;
-
-/// Asks to stop after so many steps.
-struct StopsAfter(usize);
-
-impl Progress for StopsAfter {
-    fn begin(&mut self, _stage: &str, _total: usize) {}
-    fn advance(&mut self, count: usize) {
-        self.0 = self.0.saturating_sub(count);
-    }
-    fn note(&mut self, _text: &str) {}
-    fn end(&mut self) {}
-    fn interrupted(&self) -> bool {
-        self.0 == 0
-    }
-}
 
 /// What a run left behind, its times and TensorBoard's left out.
 #[derive(Debug, PartialEq)]
