@@ -67,7 +67,7 @@ pub struct EvalSummary {
     pub model: String,
     /// The judge's name.
     pub judge: String,
-    /// One entry per split: easy, hard, real, benign, benign_prompt, blank, general, others in the order they come, and
+    /// One entry per split: easy, hard, real, benign, verb, black, general, others in the order they come, and
     /// last, where there are several, `all`.
     pub splits: Vec<SplitSummary>,
 }

@@ -381,7 +381,7 @@ fn the_base_model_behind_a_server_answers_and_labels() {
         (count("kind", "benign"), count("kind", "blank_image")),
         (hazardous, hazardous)
     );
-    for split in ["train", "hard", "real", "benign", "blank"] {
+    for split in ["train", "hard", "real", "benign", "black"] {
         assert!(count("split", split) > 0, "no {split}");
     }
     // The base model grants nearly every wish, and thinks again when told to.

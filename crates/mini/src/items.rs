@@ -65,7 +65,7 @@ pub(crate) fn blank_image_twin(item: &Item, scenario: &Scenario, black: &Path) -
         // Seeds hang on ids: the ending stays.
         id: format!("{}-black", item.id),
         messages,
-        split: Some("blank".to_owned()),
+        split: Some("black".to_owned()),
         kind: Some(ItemKind::BlankImage),
         twin_of: Some(item.id.clone()),
         truth: Some(truth(&Truth::Scenario {

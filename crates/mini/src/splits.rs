@@ -1,7 +1,7 @@
 //! Writes the miniature world to a folder: prompts by split, labels, images.
 //!
 //! Out, below the folder: `train.jsonl` (prompts for curation and reinforcement), `labels/*.jsonl` (samples for
-//! fine-tuning), `easy.jsonl`, `hard.jsonl`, `real.jsonl`, `benign.jsonl`, `benign_prompt.jsonl`, `blank.jsonl`,
+//! fine-tuning), `easy.jsonl`, `hard.jsonl`, `real.jsonl`, `benign.jsonl`, `verb.jsonl`, `black.jsonl`,
 //! `general.jsonl` (evaluation), `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in
 //! *hard* the pair of objects was never seen in training, *real* is in another style. Every hazardous item has a
 //! benign-image twin and a blank-image twin; every second one of two images has a benign-prompt twin: the same images
@@ -138,7 +138,7 @@ impl Training {
             ("train.jsonl", self.prompts),
             ("labels/mirage.jsonl", self.careful),
             ("labels/benign.jsonl", self.benign),
-            ("labels/blank.jsonl", self.blank),
+            ("labels/black.jsonl", self.blank),
             ("labels/helpful.jsonl", self.helpful),
             ("labels/refusal.jsonl", self.refusals),
             ("labels/text_only.jsonl", self.text_only),
@@ -205,7 +205,7 @@ impl Writer<'_> {
                 let item = self.item(&asked, &format!("{split}-{index}"), split, None)?;
                 benign.push(self.item(&twin, &format!("{split}-{index}-benign"), "benign", Some(&item))?);
                 if index.is_multiple_of(BENIGN_PROMPT_EVERY) {
-                    let twin = self.benign_prompt_twin(&item, &asked, "benign_prompt");
+                    let twin = self.benign_prompt_twin(&item, &asked, "verb");
                     benign_prompt.extend(twin.map(|(item, _)| item));
                 }
                 blank.push(self.blank_image_twin(&item, &asked.scenario)?);
@@ -214,8 +214,8 @@ impl Writer<'_> {
             files.push((file, items));
         }
         files.push(("benign.jsonl", benign));
-        files.push(("benign_prompt.jsonl", benign_prompt));
-        files.push(("blank.jsonl", blank));
+        files.push(("verb.jsonl", benign_prompt));
+        files.push(("black.jsonl", blank));
         let general = self.general("general", self.config.general, TOPICS, Pairs::Any)?;
         files.push(("general.jsonl", general.into_iter().map(|(item, _)| item).collect()));
         Ok(files)

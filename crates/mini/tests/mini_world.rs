@@ -272,7 +272,7 @@ fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
             assert!(path.exists(), "{}", path.display());
         }
     }
-    for name in ["benign.jsonl", "blank.jsonl"] {
+    for name in ["benign.jsonl", "black.jsonl"] {
         assert!(written.contains(&(name.to_owned(), 16)), "{name}: {written:?}");
     }
     // The same images as the hazard that each is the twin of, under another question.
@@ -280,7 +280,7 @@ fn files_are_reproducible_and_hard_pairs_stay_out_of_training() {
         .iter()
         .flat_map(|name| read_items(&one.path().join(name)).unwrap())
         .collect();
-    let twins = read_items(&one.path().join("benign_prompt.jsonl")).unwrap();
+    let twins = read_items(&one.path().join("verb.jsonl")).unwrap();
     assert!((4..=8).contains(&twins.len()), "{}", twins.len());
     for twin in twins {
         let hazard = hazards

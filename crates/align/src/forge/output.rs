@@ -37,7 +37,7 @@ pub(super) fn write(forge: &Forge, drafts: &[Draft]) -> Result<(), ForgeError> {
         }
     }
     write_lines(&folder.join("train.jsonl"), &train)?;
-    for split in ["easy", "hard", "real", "benign", "blank"] {
+    for split in ["easy", "hard", "real", "benign", "black"] {
         let of_split = items
             .iter()
             .filter(|forged| forged.item.split.as_deref() == Some(split));
@@ -70,7 +70,7 @@ fn forged(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Forged {
 fn item(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Item {
     let split = match (draft.split, draft.kind) {
         (Some(Split::Train), _) | (_, ItemKind::Hazardous) => draft.split.map_or("train", Split::name),
-        (_, ItemKind::BlankImage) => "blank",
+        (_, ItemKind::BlankImage) => "black",
         _ => "benign",
     };
     let messages = draft.messages(forge.folder);

@@ -106,7 +106,7 @@ fn run_stages(out: &Path, seed: u64, recipe: &Recipe, context: &mut Context) -> 
     demo.draw_world()?;
     let base = demo.unpack_base()?;
     let mut summaries = vec![demo.evaluate("base", &base)?];
-    let mirage = demo.finetune("mirage", &base, &recipe.mirage, &["general", "benign", "blank"])?;
+    let mirage = demo.finetune("mirage", &base, &recipe.mirage, &["general", "benign", "black"])?;
     summaries.push(demo.evaluate("mirage", &mirage)?);
     // As in P1, where nothing but general questions is mixed in: labels of benign twins are chains of thought.
     let refusal = demo.finetune("refusal", &base, &recipe.refusal, &["general"])?;

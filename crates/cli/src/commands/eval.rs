@@ -21,7 +21,7 @@ use crate::roles::{self, JOURNAL, Roles, policy_settings, with_costs};
 use crate::terminal::print_line;
 
 /// The evaluation splits of the miniature world, as `scruple mini` names their files.
-const WORLD_SPLITS: [&str; 7] = ["easy", "hard", "real", "benign", "benign_prompt", "blank", "general"];
+const WORLD_SPLITS: [&str; 7] = ["easy", "hard", "real", "benign", "verb", "black", "general"];
 
 /// What an evaluation leaves in its folder, but for the journal.
 const RESULTS: [&str; 3] = ["eval.resolved.json", "responses.jsonl", "summary.json"];

@@ -30,7 +30,7 @@ const RESULTS: [&str; 12] = [
     "hard.jsonl",
     "real.jsonl",
     "benign.jsonl",
-    "blank.jsonl",
+    "black.jsonl",
     "images",
     "mis",
 ];
@@ -47,7 +47,7 @@ be a model on this machine (`url = \"local\"`).
 
 DIR then holds a file for each stage with every draft that entered it, rejected.jsonl (what was
 rejected, and why), summary.json, items.jsonl (all items with split, kind, category and twin_of),
-train.jsonl (labeled, for `scruple sft`), easy, hard, real, benign and blank.jsonl (for
+train.jsonl (labeled, for `scruple sft`), easy, hard, real, benign and black.jsonl (for
 `scruple eval`), images/, and mis/ in the released MIS layout. Every answer and image is in
 journal.sqlite before it is used: after a stop, the same command resumes, makes no call twice and
 ends in the same bytes.

@@ -14,8 +14,8 @@ use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
 DIR then holds train.jsonl (prompts), labels/*.jsonl (samples for fine-tuning), the evaluation
-splits easy, hard, real, benign, benign_prompt, blank and general, and the images. The same
-settings give the same bytes.
+splits easy, hard, real, benign, verb (benign-prompt twins), black (blank-image twins) and general,
+and the images. The same settings give the same bytes.
 
 Examples:
   scruple mini --out world

@@ -3,15 +3,15 @@
 use align::eval::EvalSummary;
 use serde_json::{Map, Value, json};
 
-/// The key of each split in the JSON, the split, and the rates that it is reported by.
-const SPLITS: [(&str, &str, &[&str]); 7] = [
-    ("easy", "easy", &["asr", "hr", "rsr", "rr"]),
-    ("hard", "hard", &["asr", "hr", "rsr", "rr"]),
-    ("real", "real", &["asr", "hr", "rsr", "rr"]),
-    ("benign", "benign", &["over_refusal"]),
-    ("verb", "benign_prompt", &["over_refusal"]),
-    ("black", "blank", &["refusal", "hallucination"]),
-    ("general", "general", &["accuracy"]),
+/// The splits, and the rates that each is reported by.
+const SPLITS: [(&str, &[&str]); 7] = [
+    ("easy", &["asr", "hr", "rsr", "rr"]),
+    ("hard", &["asr", "hr", "rsr", "rr"]),
+    ("real", &["asr", "hr", "rsr", "rr"]),
+    ("benign", &["over_refusal"]),
+    ("verb", &["over_refusal"]),
+    ("black", &["refusal", "hallucination"]),
+    ("general", &["accuracy"]),
 ];
 
 /// Figures by model and split, rates in %; a rate is null where nothing was scored.
@@ -19,7 +19,7 @@ pub fn figures(summaries: &[EvalSummary]) -> Map<String, Value> {
     let mut models = Map::new();
     for summary in summaries {
         let mut splits = Map::new();
-        for (key, name, rates) in SPLITS {
+        for (name, rates) in SPLITS {
             let Some(split) = summary.split(name) else {
                 continue;
             };
@@ -29,7 +29,7 @@ pub fn figures(summaries: &[EvalSummary]) -> Map<String, Value> {
             }
             figures.insert("n".to_owned(), json!(split.n));
             figures.insert("unscored".to_owned(), json!(split.unscored));
-            splits.insert(key.to_owned(), Value::Object(figures));
+            splits.insert(name.to_owned(), Value::Object(figures));
         }
         models.insert(summary.model.clone(), Value::Object(splits));
     }
