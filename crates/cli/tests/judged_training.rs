@@ -126,6 +126,18 @@ fn a_budget_that_is_spent_stops_training_and_a_larger_one_resumes_to_the_same_by
     assert_eq!(fake.counts().calls, 2 * calls, "a verdict was asked for again");
 }
 
+#[test]
+fn a_run_that_is_done_calls_no_judge_and_one_that_starts_over_calls_it_anew() {
+    let (fake, folder) = (FakeEndpoint::start(by_length, 0).unwrap(), folder_with_prompts());
+    finished(&train(folder.path(), &fake.url(), "run", &[]));
+    let (calls, trained) = (fake.counts().calls, weights(folder.path(), "run"));
+    finished(&train(folder.path(), &fake.url(), "run", &[]));
+    assert_eq!(fake.counts().calls, calls);
+    finished(&train(folder.path(), &fake.url(), "run", &["--restart"]));
+    assert_eq!(fake.counts().calls, 2 * calls);
+    assert_eq!(weights(folder.path(), "run"), trained);
+}
+
 /// What [`moody`] does once it is well.
 const WELL: isize = -1;
 
