@@ -10,13 +10,13 @@ use mini::base::{self, Corpus};
 
 use super::finetuning::Finetuning;
 use super::job;
-use super::run_folder::{RunFolder, remove_if_there};
+use super::run_folder::RunFolder;
 use crate::arguments::{OutArguments, SettingsArguments};
 use crate::config::tables::{BaseSettings, ModelTable};
 use crate::context::Context;
 use crate::errors::Result;
 use crate::model::{self, Passes};
-use crate::output_folder::OutputFolder;
+use crate::output_folder::{OutputFolder, remove_results};
 use crate::terminal::print_line;
 
 /// The folders of the models: untrained, trained on captions, trained on dialogues too.
@@ -62,9 +62,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     if !(is_done && trained.exists()) {
         let _folder = OutputFolder::make(out)?;
         if restart {
-            for folder in [&untrained, &captioned, &trained] {
-                remove_if_there(folder)?;
-            }
+            remove_results(out, &MODELS)?;
         }
         let corpus = base::write(&settings.base, &out.join("corpus"), &mut context.progress)?;
         if !untrained.join("model.safetensors").exists() {

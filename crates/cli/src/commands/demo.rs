@@ -13,11 +13,10 @@ use clap::Args;
 use report::{ReportConfig, text_tables};
 use serde_json::{Value, json};
 
-use super::run_folder::remove_if_there;
 use crate::arguments::{RestartArguments, SettingsArguments};
 use crate::context::Context;
 use crate::errors::Result;
-use crate::output_folder::OutputFolder;
+use crate::output_folder::{OutputFolder, remove_results};
 use crate::terminal::{print_json, print_line};
 use figures::{figures, peak_rss_mb};
 use recipe::Recipe;
@@ -90,9 +89,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let _folder = OutputFolder::make(out)?;
     if arguments.restart.restart {
         // The settings go last, so that a kill on the way leaves a demo that can be resumed or removed.
-        for name in [&[FIGURES], &PARTS[..], &[SETTINGS]].concat() {
-            remove_if_there(&out.join(name))?;
-        }
+        remove_results(out, &[&[FIGURES], &PARTS[..], &[SETTINGS]].concat())?;
     }
     keep_settings(&settings_file, &settings)?;
     run_stages(out, arguments.seed, &recipe, context)?;

@@ -17,14 +17,13 @@ use serde_json::Value;
 
 use self::people::{Elsewhere, Measured};
 use super::job::{self, Job};
-use super::run_folder::remove_if_there;
 use crate::arguments::{RestartArguments, SettingsArguments, flag};
 use crate::config::required;
 use crate::config::tables::{JudgeData, JudgeSettings};
 use crate::context::Context;
 use crate::errors::{Failure, Result};
 use crate::lines::write_whole;
-use crate::output_folder::OutputFolder;
+use crate::output_folder::{OutputFolder, remove_results};
 use crate::roles::{self, RoleCost, Roles, with_costs};
 use crate::terminal::print_line;
 
@@ -197,9 +196,7 @@ impl<'a> Job for Judging<'a> {
         let out = &self.arguments.out;
         let folder = OutputFolder::make_for(out)?;
         if self.arguments.restart.restart {
-            for path in [out, &beside(out, SUMMARY)] {
-                remove_if_there(path)?;
-            }
+            remove_results(Path::new(""), &[out, &beside(out, SUMMARY)])?;
         }
         Ok(folder)
     }

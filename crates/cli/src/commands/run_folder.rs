@@ -90,16 +90,3 @@ pub fn trained(outcome: Outcome, run_dir: &RunDir) -> Result<PathBuf> {
         Outcome::Interrupted { .. } => Err(interrupt::stopped()),
     }
 }
-
-/// Removes a file or a folder.
-///
-/// Errors: the operating system's, naming it.
-pub fn remove_if_there(path: &Path) -> std::io::Result<()> {
-    if path.is_dir() {
-        fs_err::remove_dir_all(path)
-    } else if path.exists() {
-        fs_err::remove_file(path)
-    } else {
-        Ok(())
-    }
-}

@@ -8,11 +8,11 @@ use engine::{Inspector, SampleSize};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::run_folder::remove_if_there;
 use crate::context::Context;
 use crate::data::lines_of_items;
 use crate::errors::{Failure, Result};
 use crate::lines::write_whole;
+use crate::output_folder::remove_results;
 
 /// What is left out, a line each, in the run's folder.
 const REJECTED_FILE: &str = "rejected.jsonl";
@@ -103,7 +103,7 @@ impl Validation {
     pub fn conclude(&self, out: &Path, max_rejected: f64, context: &Context) -> Result {
         let list = out.join(REJECTED_FILE);
         let Some(first) = self.rejected.first() else {
-            return Ok(remove_if_there(&list)?);
+            return remove_results(out, &[REJECTED_FILE]);
         };
         write_whole(&list, &self.rejected)?;
         let (n_seen, n_rejected) = self.counts();

@@ -24,7 +24,7 @@ use crate::config::tables::{ModelTable, RoleTables};
 use crate::context::Context;
 use crate::errors::Result;
 use crate::model::{self, Passes};
-use crate::output_folder::OutputFolder;
+use crate::output_folder::{OutputFolder, remove_results};
 use crate::roles::{JOURNAL, Model, Roles};
 
 /// Where image features are kept while the stages run, and the gigabytes they may take.
@@ -222,8 +222,8 @@ impl<'a> Demo<'a> {
     }
 
     /// Removes what only the stages needed.
-    pub fn clear_up(&self) -> std::io::Result<()> {
-        run_folder::remove_if_there(&self.folder.join(FEATURES))
+    pub fn clear_up(&self) -> Result {
+        remove_results(self.folder, &[FEATURES])
     }
 
     fn run_folder(&self, name: &str, settings: &impl Serialize, seed: u64) -> Result<RunFolder> {
