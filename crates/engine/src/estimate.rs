@@ -88,9 +88,13 @@ impl ModelSizes {
             *all += count;
             *of_trained += if trained.contains(&parameter.group()) { count } else { 0 };
         });
-        use ParameterGroup::{Adapter, Language, Projector, Vision};
-        let [language, adapter, vision, projector] =
-            [Language, Adapter, Vision, Projector].map(|group| groups.get(group.name()).map_or(0, |[all, _]| *all));
+        let [language, adapter, vision, projector] = [
+            ParameterGroup::Language,
+            ParameterGroup::Adapter,
+            ParameterGroup::Vision,
+            ParameterGroup::Projector,
+        ]
+        .map(|group| groups.get(group.name()).map_or(0, |[all, _]| *all));
         let embedding = (config.text.vocab_size * config.text.hidden_size) as u64;
         let embeddings = if config.text.tie_word_embeddings { 1 } else { 2 };
         Ok(Self {
@@ -179,8 +183,8 @@ impl ModelSizes {
         PER_WEIGHT * image_tokens * (tower + of_projector * self.projector as f64)
     }
 
-    /// Floating-point operations of a forward and backward pass; images count in the parts of the model that are trained
-    /// or come after such a part.
+    /// Floating-point operations of a forward and backward pass. Images count in the parts of the model that are
+    /// trained or come after such a part.
     pub fn train(&self, load: Load, recompute: bool) -> f64 {
         // The backward pass of a layer takes as much as its forward pass for the gradient of its inputs, and again for
         // that of its weights where they are trained.

@@ -39,8 +39,8 @@ pub struct LocalEngine {
     pub(crate) optimizer: vlm::optim::AdamW,
     groups: Vec<ParameterGroup>,
     gradients: NamedValues,
-    /// Sequences whose gradients are held. It numbers further ones, so that each one's dropout follows from its place in
-    /// the optimizer step, however the step is cut.
+    /// Sequences whose gradients are held. It numbers further ones, so that each one's dropout follows from its place
+    /// in the optimizer step, however the step is cut.
     n_sequences: usize,
     features: FeatureCache,
     pools: Vec<rayon::ThreadPool>,

@@ -29,8 +29,8 @@ pub enum Trainable {
         /// Freeze the language model.
         #[serde(default)]
         freeze_language_model: bool,
-        /// Recompute activations inside the language model's layers in the backward pass instead of keeping them: a third
-        /// more time, a fraction of the memory, the same bits. Name as in Hugging Face's `TrainingArguments`.
+        /// Recompute activations inside the language model's layers in the backward pass instead of keeping them: a
+        /// third more time, a fraction of the memory, the same bits. Name as in Hugging Face's `TrainingArguments`.
         #[serde(default)]
         gradient_checkpointing: bool,
     },

@@ -80,8 +80,8 @@ impl Default for ModelSize {
 }
 
 impl ModelSize {
-    /// Checks that no size is zero. `table` is their table in the settings, such as `size`. Whether they fit together is
-    /// checked when the model is made.
+    /// Checks that no size is zero. `table` is their table in the settings, such as `size`. Whether they fit together
+    /// is checked when the model is made.
     ///
     /// Errors: [`SettingError`] naming the first that cannot be used.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {

@@ -1,7 +1,7 @@
 //! A model small enough to be exact: for each dialogue and each beginning of a reply, a table of logits over words.
 //!
-//! It really samples, scores and learns, in microseconds, so that methods can be tested without tensors. Before training
-//! a function defines its replies: a list with weights for each dialogue. Training adds to those logits, for that
+//! It really samples, scores and learns, in microseconds, so that methods can be tested without tensors. Before
+//! training a function defines its replies: a list with weights for each dialogue. Training adds to those logits, for that
 //! dialogue and beginning alone. Nothing generalizes, so that nothing but the method under test can make a reward rise.
 
 mod checkpoint;
