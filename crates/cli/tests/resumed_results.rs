@@ -1,4 +1,4 @@
-//! `scruple generate` and `scruple score` called again: a file of results is resumed as it was begun, or not at all.
+//! `scruple generate` and `scruple score` called again: a file of results is made anew from the journal of its answers.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -25,6 +25,10 @@ fn folder() -> TempDir {
 }
 
 fn scruple(folder: &TempDir, command: &str, more: &[&str]) -> Output {
+    call(folder, command, more).output().unwrap()
+}
+
+fn call(folder: &TempDir, command: &str, more: &[&str]) -> Command {
     let mut call = vec![command, "--quiet", "--data", "data.jsonl"];
     let model = fixture("model");
     if !more.contains(&"--model") {
@@ -36,12 +40,9 @@ fn scruple(folder: &TempDir, command: &str, more: &[&str]) -> Output {
     if command == "generate" && !more.contains(&"--max-new-tokens") {
         call.extend(["--max-new-tokens", "3"]);
     }
-    Command::new(env!("CARGO_BIN_EXE_scruple"))
-        .current_dir(folder.path())
-        .args(call)
-        .args(more)
-        .output()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
+    command.current_dir(folder.path()).args(call).args(more);
+    command
 }
 
 #[track_caller]
@@ -65,10 +66,17 @@ fn text(folder: &TempDir) -> String {
     fs_err::read_to_string(folder.path().join("out.jsonl")).unwrap()
 }
 
-/// Cuts into the last line, as a kill would.
-fn tear(folder: &TempDir) {
-    let text = text(folder);
-    fs_err::write(folder.path().join("out.jsonl"), &text[..text.len() - 20]).unwrap();
+/// Removes the results, as if a kill had come before they were there, and leaves the journal.
+fn lose(folder: &TempDir) {
+    fs_err::remove_file(folder.path().join("out.jsonl")).unwrap();
+}
+
+/// What is in the journal: the place of every answer, which changes when it is written again.
+fn answers(folder: &TempDir) -> Vec<(i64, Vec<u8>)> {
+    let journal = rusqlite::Connection::open(folder.path().join("out.journal.sqlite")).unwrap();
+    let mut rows = journal.prepare("SELECT rowid, key FROM calls ORDER BY rowid").unwrap();
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
 }
 
 #[test]
@@ -76,8 +84,8 @@ fn completions_are_resumed_as_they_were_begun() {
     let folder = folder();
     let begun = ["--temperature", "1", "--seed", "7"];
     done(&folder, "generate", &begun);
-    let whole = text(&folder);
-    tear(&folder);
+    let (whole, kept) = (text(&folder), answers(&folder));
+    assert_eq!(kept.len(), 2);
     for (more, message) in [
         (
             &["--seed", "7"][..],
@@ -101,20 +109,28 @@ fn completions_are_resumed_as_they_were_begun() {
         ),
         (
             &["--temperature", "1", "--seed", "7", "--adapter", &fixture("adapter")],
-            "`model.adapter` differs from the run's: expected null, got ",
+            "`policy.model.adapter` differs from the run's: expected null, got ",
         ),
         (
             &["--temperature", "1", "--seed", "7", "--model", "another"],
-            "out.jsonl.settings.json: `model.path` differs from the run's: expected ",
+            "out.settings.json: `policy.model.path` differs from the run's: expected ",
         ),
     ] {
         refused(&folder, "generate", more, message);
     }
+    lose(&folder);
     done(&folder, "generate", &[&begun[..], &["sampling.batch_size=1"]].concat());
     assert_eq!(text(&folder), whole);
+    assert_eq!(answers(&folder), kept, "nothing is sampled again");
     done(&folder, "generate", &[&begun[..], &["--num-samples", "2"]].concat());
-    assert!(text(&folder).starts_with(&whole));
     assert_eq!(text(&folder).lines().count(), 4);
+    assert_eq!(answers(&folder)[..2], kept);
+    for line in text(&folder).lines() {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if line.as_object_mut().unwrap().remove("sample").unwrap() == 0 {
+            assert!(whole.contains(&line.to_string()), "{line}");
+        }
+    }
     done(&folder, "generate", &["--restart"]);
     done(&folder, "generate", &[]);
     assert_eq!(
@@ -128,13 +144,12 @@ fn completions_are_resumed_as_they_were_begun() {
 fn scores_are_resumed_as_they_were_begun() {
     let folder = folder();
     done(&folder, "score", &[]);
-    let whole = text(&folder);
-    tear(&folder);
+    let (whole, kept) = (text(&folder), answers(&folder));
     refused(
         &folder,
         "score",
         &["model.max_pixels=100000"],
-        "`model.max_pixels` differs from the run's: expected null, got 100000",
+        "`policy.model.max_pixels` differs from the run's: expected null, got 100000",
     );
     refused(
         &folder,
@@ -142,12 +157,42 @@ fn scores_are_resumed_as_they_were_begun() {
         &[],
         "`command` differs from the run's: expected \"score\", got \"generate\"",
     );
+    lose(&folder);
     done(&folder, "score", &[]);
     assert_eq!(text(&folder), whole);
-    fs_err::remove_file(folder.path().join("out.jsonl.settings.json")).unwrap();
-    let message =
-        "out.jsonl: expected the settings that it was begun with in out.jsonl.settings.json, got no such file";
-    refused(&folder, "score", &[], message);
+    assert_eq!(answers(&folder), kept, "nothing is scored again");
+}
+
+/// A kill at any moment, and the same command again: the bytes of an uninterrupted run, and no answer lost.
+#[test]
+fn killed_and_called_again_they_end_in_the_same_bytes() {
+    for (command, more) in [
+        (
+            "generate",
+            &["--temperature", "1", "--max-new-tokens", "40", "sampling.batch_size=1"][..],
+        ),
+        ("score", &[]),
+    ] {
+        let folder = folder();
+        let messages =
+            json!([{ "role": "user", "content": "Hello?" }, { "role": "assistant", "content": "Yes. ".repeat(60) }]);
+        let lines = (0..60).map(|id| format!("{}\n", json!({ "id": id.to_string(), "messages": messages })));
+        fs_err::write(folder.path().join("data.jsonl"), lines.collect::<String>()).unwrap();
+        done(&folder, command, &[more, &["--out", "whole.jsonl"]].concat());
+        let mut child = call(&folder, command, more).spawn().unwrap();
+        let journal = folder.path().join("out.journal.sqlite-wal");
+        while fs_err::metadata(&journal).map_or(0, |file| file.len()) < 30_000 && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let kept = answers(&folder);
+        assert!(!kept.is_empty(), "{command}");
+        done(&folder, command, more);
+        assert_eq!(answers(&folder)[..kept.len()], kept, "{command}: an answer was lost");
+        let whole = fs_err::read_to_string(folder.path().join("whole.jsonl")).unwrap();
+        assert!(text(&folder) == whole, "{command}: other bytes after kill -9");
+    }
 }
 
 #[cfg(unix)]
@@ -162,5 +207,5 @@ fn nothing_is_kept_beside_a_pipe() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].take())
         .collect();
     assert_eq!(ids, ["a", "b"]);
-    assert!(!Path::new("/dev/stdout.settings.json").exists());
+    assert!(!Path::new("/dev/stdout.settings.json").exists() && !Path::new("/dev/stdout.journal.sqlite").exists());
 }

@@ -123,7 +123,7 @@ fn a_spent_budget_ends_cleanly_and_more_of_it_goes_on() {
     let (ended, outcomes) = ask(&endpoint, 100);
     assert_eq!(
         ended.unwrap_err().to_string(),
-        "role judge: max_cost of 40 is spent: 40.0000 so far"
+        "stopped: role judge: max_cost of 40 is spent: 40.0000 so far"
     );
     let answered = outcomes.iter().flatten().count();
     assert_eq!((answered, fake.counts().calls), (20, 20), "2 a call");

@@ -73,7 +73,7 @@ fn check(fake: &FakeEndpoint) {
         match outcome.as_ref().unwrap() {
             Ok(bytes) => assert_eq!(*bytes, picture(&format!("a kettle, no. {number}"), number as u64)),
             Err(reason) => {
-                let known = ["content policy", "expected a PNG or JPEG picture"];
+                let known = ["content policy", "expected a PNG or JPEG image"];
                 assert!(known.iter().any(|known| reason.contains(known)), "{reason}");
                 refused += 1;
             }

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::config::Stratum;
+use super::curation::Curation;
 use super::records::{CurationRecord, DropReason};
 use super::samples::Sample;
 use super::selection::{Spread, spread};
 use super::sorting::nameless_file;
-use super::{Curation, Stratum};
 use crate::decontamination::Contamination;
 use crate::files::write_line;
 use crate::json_lines::JsonLinesReader;
@@ -21,7 +22,7 @@ use crate::verdict::Judgement;
 /// How a policy's samples fared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyCounts {
-    /// How many samples it was asked for.
+    /// How many samples were requested of it.
     pub n_samples: usize,
     /// How many of them it did not answer.
     pub n_unanswered: usize,
@@ -36,7 +37,7 @@ pub struct PolicyCounts {
 pub struct ContaminationCounts {
     /// By the set's name.
     pub by_set: BTreeMap<String, usize>,
-    /// By what matched: `text` or `picture`.
+    /// By what matched: `text` or `image`.
     pub by_match: BTreeMap<String, usize>,
     /// How many could not be compared, since a picture of theirs cannot be read.
     pub n_unreadable: usize,

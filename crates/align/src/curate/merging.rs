@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::curation::{Curation, ShardSummary};
+use super::error::CurateError;
 use super::ledger::Ledger;
-use super::pool::index_of;
-use super::samples::{Cursor, Sample};
-use super::sampling::settings;
-use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard, ShardSummary};
+use super::pool::{Shard, index_of};
+use super::samples::{Cursor, SAMPLES, Sample};
+use super::sampling::{SETTINGS, SHARD, settings};
 use crate::decontamination::{CONTAMINATED, Contamination};
 use crate::files::{write_line, write_streamed};
 use crate::json_lines::JsonLinesReader;
@@ -85,11 +86,12 @@ pub(super) fn merge<'a>(
     keep_settings(&folder.join(SETTINGS), &expected)?;
     let mut ledger = Ledger::new(curation, folder)?;
     progress.begin("merge", n_prompts);
-    let mut advance = || progress.advance(1);
     write_streamed(&folder.join(SAMPLES), |samples| match curation.decontaminator {
         None => {
             let files: Files = (samples, &mut std::io::sink());
-            join(curation, parts, n_policies, &mut ledger, files, &mut advance)
+            join(curation, parts, n_policies, &mut ledger, files, &mut || {
+                progress.advance(1)
+            })
         }
         Some(_) => write_streamed(&folder.join(CONTAMINATED), |contaminated| {
             join(
@@ -98,7 +100,7 @@ pub(super) fn merge<'a>(
                 n_policies,
                 &mut ledger,
                 (samples, contaminated),
-                &mut advance,
+                &mut || progress.advance(1),
             )
         }),
     })?;

@@ -1,6 +1,7 @@
 //! Who answers the prompts: models on this machine, behind endpoints, or several of them.
 
-use super::{CurateConfig, CurateError};
+use super::config::CurateConfig;
+use super::error::CurateError;
 use crate::chat::{ChatModel, ChatParams, ChatRequest, answers};
 use crate::seeds::derive_seed;
 use crate::types::Item;

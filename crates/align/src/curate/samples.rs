@@ -13,6 +13,9 @@ use crate::json_lines::JsonLinesReader;
 use crate::types::DataError;
 use crate::verdict::{Judgement, judgement_record};
 
+/// The file of samples.
+pub(super) const SAMPLES: &str = "samples.jsonl";
+
 /// One answer; one line of `samples.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sample {

@@ -9,17 +9,24 @@ use std::thread::{self, ScopedJoinHandle};
 
 use serde_json::{Value, json};
 
+use super::curation::Curation;
+use super::error::CurateError;
 use super::policies::{Answer, Policy, answers_of};
-use super::samples::Sample;
+use super::pool::Shard;
+use super::samples::{SAMPLES, Sample};
 use super::sorting::Sorter;
-use super::{CurateError, Curation, SAMPLES, SETTINGS, SHARD, Shard};
 use crate::chat::ChatError;
 use crate::decontamination::{CONTAMINATED, Contamination};
 use crate::files::{write_line, write_streamed};
 use crate::progress::Progress;
 use crate::run_dir::{ContentHash, keep_settings};
-use crate::types::Item;
+use crate::types::{DataError, Item};
 use crate::verdict::{Judge, Judgement, Unscored};
+
+/// The settings that samples are made with.
+pub(super) const SETTINGS: &str = "sampling.json";
+/// The setting that tells a shard from a whole curation.
+pub(super) const SHARD: &str = "shard";
 
 /// Leaves the samples of the pool, or of a shard of it, in the folder.
 ///
@@ -106,10 +113,7 @@ impl Sampling<'_> {
     }
 
     /// The next prompts, answered unless they are contaminated; none at the end.
-    fn answered(
-        &self,
-        items: &mut dyn Iterator<Item = Result<Item, crate::types::DataError>>,
-    ) -> Result<Vec<Prompt>, CurateError> {
+    fn answered(&self, items: &mut dyn Iterator<Item = Result<Item, DataError>>) -> Result<Vec<Prompt>, CurateError> {
         let mut batch = Vec::new();
         for item in items {
             let item = item?;

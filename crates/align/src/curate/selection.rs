@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::CurateConfig;
+use super::config::CurateConfig;
 use super::records::{CurationRecord, DropReason};
 use super::sorting::{Sorted, Sorter};
 use crate::types::DataError;

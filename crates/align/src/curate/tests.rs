@@ -6,16 +6,17 @@ mod shards;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 use crate::engine::EngineError;
-use crate::progress::Silent;
+use crate::progress::{Progress, Silent};
+use crate::reward::RewardConfig;
 use crate::types::{Item, ItemKind, Message, Role, read_items};
-use crate::verdict::{Decision, Judgement, PerceptionLevel, Unscored, Verdict};
+use crate::verdict::{Decision, Judge, Judgement, PerceptionLevel, Unscored, Verdict};
 
 /// Answers every request with one digit that depends on the seed, and fails once `patience` requests were answered.
 struct Digits {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::records::decided;
+use super::super::summary::decided;
 use super::*;
 use crate::types::ItemKind;
 
