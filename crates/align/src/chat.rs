@@ -122,7 +122,7 @@ pub struct Unanswered {
 /// Why a batch of requests was left before all were answered. What has been answered is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
-    /// The user asked to stop.
+    /// The user stopped the work.
     #[error("stopped on request; answers so far are kept")]
     Interrupted,
     /// The budget is spent.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use align::files::{write_lines, write_streamed};
-use align::run_dir::{check_kept_settings, keep_settings};
+use align::run_dir::{check_kept_settings, write_json};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,22 +22,26 @@ pub struct ResultFile {
 }
 
 impl ResultFile {
-    /// Makes sure that results made with these settings may go to `path`; nothing is touched but that the folder is
-    /// made. With `restart` whatever is there may be replaced.
+    /// The file at `path` for results made with these settings; nothing is touched but that its folder is made.
     ///
-    /// Errors: of usage naming the first setting that differs from the results' that are there; of output where their
-    /// folder cannot be made.
-    pub fn open(path: &Path, settings: Value, restart: bool) -> Result<Self> {
-        let file = Self {
+    /// Errors: of output where the folder cannot be made.
+    pub fn open(path: &Path, settings: Value) -> Result<Self> {
+        Ok(Self {
             _folder: OutputFolder::make_for(path)?,
             is_device: is_device(path),
             path: path.to_owned(),
             settings,
-        };
-        if !restart && !file.is_device {
-            check_kept_settings(&file.beside("settings.json"), &file.settings)?;
+        })
+    }
+
+    /// Makes sure that what is there was made with the same settings. Settings without results or answers bind nobody.
+    ///
+    /// Errors: of settings naming the first that differs.
+    pub fn check(&self, has_answers: bool) -> Result {
+        if !self.is_device && (has_answers || self.path.exists()) {
+            check_kept_settings(&self.beside("settings.json"), &self.settings)?;
         }
-        Ok(file)
+        Ok(())
     }
 
     /// Where the journal is; none where it is only held.
@@ -52,11 +56,10 @@ impl ResultFile {
         if self.is_device {
             return Ok(());
         }
-        let settings = self.beside("settings.json");
         if restart {
-            remove_results(Path::new(""), &[&self.path, &settings])?;
+            remove_results(Path::new(""), &[&self.path])?;
         }
-        Ok(keep_settings(&settings, &self.settings)?)
+        Ok(write_json(&self.beside("settings.json"), &self.settings)?)
     }
 
     /// Writes the lines that `work` makes. A file appears when all are there; a pipe or a device gets them as they come.
@@ -142,7 +145,10 @@ mod tests {
     use diagnostic::Kind;
 
     fn write(path: &Path, settings: Value, restart: bool, lines: &[&str]) -> Result {
-        let file = ResultFile::open(path, settings, restart)?;
+        let file = ResultFile::open(path, settings)?;
+        if !restart {
+            file.check(false)?;
+        }
         file.begin(restart)?;
         file.write(|out| lines.iter().try_for_each(|line| out.write(line)))
     }
@@ -170,7 +176,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.jsonl");
         write(&path, json!({}), false, &["old"]).unwrap();
-        let file = ResultFile::open(&path, json!({}), false).unwrap();
+        let file = ResultFile::open(&path, json!({})).unwrap();
         let failed = file.write(|out| {
             out.write(&"new")?;
             Err(Failure::data("stopped"))

@@ -1,4 +1,4 @@
-//! The folder that a command leaves its results in, made before the work begins, so that one that cannot be is told at
+//! The folder that a command leaves its results in, made before the work begins, so that one that cannot be is reported at
 //! once.
 
 use std::path::{Path, PathBuf};

@@ -147,6 +147,16 @@ impl<'a> Roles<'a> {
         Ok(())
     }
 
+    /// Whether any answer is kept.
+    ///
+    /// Errors: of output naming the journal.
+    pub fn has_answers(&self) -> Result<bool> {
+        if !self.path.as_ref().is_some_and(|path| path.exists()) {
+            return Ok(false);
+        }
+        Ok(!self.journal()?.is_empty().map_err(Failure::output)?)
+    }
+
     /// Forgets every answer.
     ///
     /// Errors: of output naming the journal.

@@ -176,7 +176,7 @@ fn policies_and_a_judge_that_fail_often_curate_and_are_paid_once() {
     assert_eq!(summary["n_kept"], 10);
     assert_eq!(summary["policies"]["policy-2"]["n_samples"], PROMPTS * 2);
 
-    // Again: nothing is asked, and nothing changes.
+    // Again: no call is made, and nothing changes.
     let (before, calls) = (results(&folder.path().join("run")), endpoints.calls());
     finished(endpoints.curate(folder.path(), &["--out", "run"]));
     assert_eq!(results(&folder.path().join("run")), before);
@@ -259,7 +259,7 @@ fn shards_merge_to_the_bytes_of_one_run() {
     let calls = endpoints.calls();
     let shards = ["--merge", "two", "--merge", "one", "--merge", "three"];
     finished(endpoints.curate(folder.path(), &[&["--out", "merged"], &shards[..]].concat()));
-    assert_eq!(endpoints.calls(), calls, "merging asks nobody");
+    assert_eq!(endpoints.calls(), calls, "merging makes no calls");
     assert_eq!(
         results(&folder.path().join("merged")),
         results(&folder.path().join("whole"))
@@ -312,11 +312,11 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
     let summary = lines_of_summary(folder.path(), "run");
     assert_eq!(summary["dropped"]["contaminated"], 2);
     assert_eq!(summary["contamination"]["by_set"]["held-out"], 2);
-    // Every other prompt was asked about, each of these by each policy twice.
-    let asked = lines(&folder.path().join("run/samples.jsonl"));
-    assert_eq!(asked.len(), (PROMPTS - 1) * 4);
+    // Every other prompt was answered, by each policy twice.
+    let answered = lines(&folder.path().join("run/samples.jsonl"));
+    assert_eq!(answered.len(), (PROMPTS - 1) * 4);
     assert!(
-        asked
+        answered
             .iter()
             .all(|sample| sample["id"] != "p17" && sample["id"] != "seen")
     );

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicIsize, Ordering};
 
-use fake_endpoint::{Asked, FakeEndpoint, Reply, completion};
+use fake_endpoint::{Call, FakeEndpoint, Reply, completion};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -144,7 +144,7 @@ const WELL: isize = -1;
 /// An endpoint that refuses so many requests for what they are, then lets nobody in, and answers rightly from `WELL`
 /// on.
 fn moody(mood: &'static AtomicIsize) -> FakeEndpoint {
-    let respond = move |asked: &Asked| {
+    let respond = move |asked: &Call| {
         let refused = mood.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1));
         let (status, body) = match refused {
             Ok(_) => (400, "not this".to_owned()),

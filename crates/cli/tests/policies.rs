@@ -141,7 +141,7 @@ fn what_had_no_answer_is_unscored_and_requested_again_on_request() {
     assert_eq!(call(&[]), first);
     assert_eq!(fake.counts().calls, calls);
     assert!(call(&["--retry-failed"]) < first);
-    assert_eq!(fake.counts().calls, calls + first);
+    assert!(fake.counts().answered.values().all(|&times| times == 1), "paid twice");
 }
 
 #[test]

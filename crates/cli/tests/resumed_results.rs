@@ -17,7 +17,8 @@ fn fixture(below: &str) -> String {
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let line = |id: &str| {
-        let messages = json!([{ "role": "user", "content": "Hello?" }, { "role": "assistant", "content": "Yes." }]);
+        let messages =
+            json!([{ "role": "user", "content": format!("Hello {id}?") }, { "role": "assistant", "content": "Yes." }]);
         format!("{}\n", json!({ "id": id, "messages": messages }))
     };
     fs_err::write(folder.path().join("data.jsonl"), line("a") + &line("b")).unwrap();
@@ -174,9 +175,12 @@ fn killed_and_called_again_they_end_in_the_same_bytes() {
         ("score", &[]),
     ] {
         let folder = folder();
-        let messages =
-            json!([{ "role": "user", "content": "Hello?" }, { "role": "assistant", "content": "Yes. ".repeat(60) }]);
-        let lines = (0..60).map(|id| format!("{}\n", json!({ "id": id.to_string(), "messages": messages })));
+        let reply = "Yes. ".repeat(60);
+        let lines = (0..60).map(|id| {
+            let user = json!({ "role": "user", "content": format!("Hello {id}?") });
+            let assistant = json!({ "role": "assistant", "content": reply });
+            format!("{}\n", json!({ "id": id.to_string(), "messages": [user, assistant] }))
+        });
         fs_err::write(folder.path().join("data.jsonl"), lines.collect::<String>()).unwrap();
         done(&folder, command, &[more, &["--out", "whole.jsonl"]].concat());
         let mut child = call(&folder, command, more).spawn().unwrap();

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let paid_twice = counts.answered.values().filter(|&&times| times > 1).count();
     let report = json!({
         "calls": calls, "answered": answered, "failed": failed, "paid_twice": paid_twice, "made": counts.calls,
-        "spoiled": counts.faults.values().sum::<usize>(), "seconds": began.elapsed().as_secs_f64(),
+        "spoiled": counts.failures.values().sum::<usize>(), "seconds": began.elapsed().as_secs_f64(),
         "peak_rss_mb": peak_rss_mb(),
     });
     println!("{report}");

@@ -150,7 +150,7 @@ impl WireBody {
         }
     }
 
-    /// What a call with this body takes at most, as far as that can be told from here.
+    /// What a call with this body takes at most, as far as that is known here.
     pub fn most(&self, max_tokens: usize) -> Usage {
         Usage {
             prompt_tokens: self.prompt_tokens(),

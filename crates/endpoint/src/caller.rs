@@ -77,7 +77,7 @@ struct Ended {
 enum Prepared {
     Known(Result<ChatAnswer, Unanswered>),
     Unknown(Key, WireBody),
-    /// It cannot be told before a call has ended.
+    /// It is not known before a call has ended.
     Later,
 }
 

@@ -96,6 +96,17 @@ impl Journal {
         images::folder(&self.path)
     }
 
+    /// Whether no call is in it.
+    ///
+    /// Errors: a message naming the file.
+    pub fn is_empty(&self) -> Result<bool, String> {
+        let query = "SELECT NOT EXISTS (SELECT 1 FROM calls)";
+        let open = self.opened();
+        open.connection
+            .query_row(query, [], |row| row.get(0))
+            .map_err(|error| self.named(&error))
+    }
+
     /// Forgets every call, what it cost included.
     ///
     /// Errors: a message naming the file.

@@ -35,7 +35,7 @@ impl Verb {
         }
     }
 
-    /// What a call takes at most, as far as that can be told before it.
+    /// What a call takes at most, as far as that is known before it.
     pub fn most(&self, body: &WireBody, max_tokens: usize) -> Usage {
         match self {
             Self::Chat => body.most(max_tokens),

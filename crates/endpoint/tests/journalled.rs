@@ -83,7 +83,7 @@ fn journal(folder: &tempfile::TempDir) -> Arc<Journal> {
 }
 
 fn journalled<'s>(journal: &Arc<Journal>, shouter: &'s Shouter, weights: &str) -> Journalled<&'s Shouter> {
-    Journalled::new("labeller", weights.to_owned(), journal.clone(), shouter, 2)
+    Journalled::new("annotator", weights.to_owned(), journal.clone(), shouter, 2)
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn what_was_answered_is_not_requested_again_and_what_failed_is() {
         .enumerate()
         .collect();
     assert_eq!(second, expected);
-    assert_eq!(journal.answered("labeller"), 2);
-    let spent = journal.spent("labeller").unwrap();
+    assert_eq!(journal.answered("annotator"), 2);
+    let spent = journal.spent("annotator").unwrap();
     assert_eq!((spent.calls, spent.prompt_tokens, spent.cost), (5, 15, 0.0));
 
     ask(&model("weights 2"), &["a"]);

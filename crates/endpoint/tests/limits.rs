@@ -32,7 +32,7 @@ fn answered(words: &str) -> Reply {
 fn limited(calls: usize, window: Duration, retry_after: Option<&'static str>) -> FakeEndpoint {
     let began = Instant::now();
     let let_in = Mutex::new((0, 0));
-    FakeEndpoint::start_responding(move |asked| {
+    FakeEndpoint::start_responding(move |call| {
         let now = began.elapsed().as_millis() / window.as_millis();
         let mut let_in = let_in.lock().unwrap();
         if let_in.0 != now {
@@ -42,7 +42,7 @@ fn limited(calls: usize, window: Duration, retry_after: Option<&'static str>) ->
         if let_in.1 > calls {
             too_many(retry_after)
         } else {
-            answered(asked.words)
+            answered(call.words)
         }
     })
     .unwrap()

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{ask, echo, open, settings};
 use endpoint::{Endpoint, RoleSettings, Spending};
-use fake_endpoint::{Asked, FakeEndpoint, Reply, completion};
+use fake_endpoint::{Call, FakeEndpoint, Reply, completion};
 use serde_json::{Value, json};
 
 fn reply(status: u16, body: &impl ToString) -> Reply {
@@ -33,7 +33,7 @@ fn choose(choice: &Value) -> (Result<String, String>, Spending) {
     let endpoint = open(settings(&fake.url()), folder.path());
     let (ended, mut outcomes) = ask(&endpoint, 1);
     ended.unwrap();
-    assert_eq!(fake.counts().calls, 1, "{choice} was asked for again");
+    assert_eq!(fake.counts().calls, 1, "{choice} was requested again");
     let spent = endpoint.spending();
     drop(endpoint);
     let again = open(settings(&fake.url()), folder.path());
@@ -85,8 +85,8 @@ fn what_a_forgotten_failure_cost_is_not_forgotten() {
 
 #[test]
 fn tokens_that_nobody_counts_are_estimated() {
-    let fake = FakeEndpoint::start_responding(|asked| {
-        let mut response: Value = serde_json::from_str(&completion(&echo(asked.words))).unwrap();
+    let fake = FakeEndpoint::start_responding(|call| {
+        let mut response: Value = serde_json::from_str(&completion(&echo(call.words))).unwrap();
         response["usage"] = Value::Null;
         reply(200, &response)
     })
@@ -105,7 +105,7 @@ fn tokens_that_nobody_counts_are_estimated() {
 #[test]
 fn a_first_wave_of_calls_does_not_go_beyond_the_budget() {
     // What a call may take at most follows from its length: 16 tokens written and some 45 read. It takes 16 and 40.
-    let spends_all = |_: &Asked| {
+    let spends_all = |_: &Call| {
         let mut response: Value = serde_json::from_str(&completion("")).unwrap();
         response["usage"] = json!({ "prompt_tokens": 40, "completion_tokens": 16 });
         reply(200, &response)
@@ -132,7 +132,7 @@ fn a_first_wave_of_calls_does_not_go_beyond_the_budget() {
 }
 
 #[test]
-fn pictures_are_reserved_at_their_price() {
+fn images_are_reserved_at_their_price() {
     use align::paint::{PaintModel, PaintRequest};
     let fake = FakeEndpoint::start_painting(echo, |_, _| b"\x89PNG".to_vec(), 0).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -154,8 +154,8 @@ fn pictures_are_reserved_at_their_price() {
 
 /// An endpoint that repeats the header that it was sent, as a status or as an answer.
 fn repeating(status: u16) -> FakeEndpoint {
-    FakeEndpoint::start_responding(move |asked: &Asked| {
-        let header = asked.headers["authorization"].to_str().unwrap();
+    FakeEndpoint::start_responding(move |call: &Call| {
+        let header = call.headers["authorization"].to_str().unwrap();
         match status {
             200 => reply(200, &completion(&format!("you are {header}"))),
             _ => reply(
@@ -185,11 +185,11 @@ fn a_key_that_an_endpoint_repeats_is_kept_nowhere() {
         let folder = tempfile::tempdir().unwrap();
         let endpoint = with_key(&fake.url(), folder.path());
         let (ended, mut outcomes) = ask(&endpoint, 1);
-        let told = match outcomes[0].take() {
+        let said = match outcomes[0].take() {
             Some(Ok(text) | Err(text)) => text,
             None => ended.unwrap_err().to_string(),
         };
-        assert!(told.contains("Bearer ***") && !told.contains(key), "{status}: {told}");
+        assert!(said.contains("Bearer ***") && !said.contains(key), "{status}: {said}");
         drop(endpoint);
         for entry in fs_err::read_dir(folder.path()).unwrap() {
             let bytes = fs_err::read(entry.unwrap().path()).unwrap();

@@ -1,4 +1,4 @@
-//! Pictures from an endpoint that spoils one call in five: each is painted once or refused, none is paid for twice, and
+//! Images from an endpoint that spoils one call in five: each is painted once or refused, none is paid for twice, and
 //! what is kept costs nothing again.
 
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use align::chat::ChatError;
 use align::paint::{ImageFormat, PaintModel, PaintRequest};
 use endpoint::{Endpoint, Journal, RoleSettings};
-use fake_endpoint::{FakeEndpoint, Fault};
+use fake_endpoint::{Failure, FakeEndpoint};
 
 const IMAGES: usize = 80;
 
 /// What looks like a PNG file, and holds prompt and seed.
-fn picture(prompt: &str, seed: u64) -> Vec<u8> {
+fn image(prompt: &str, seed: u64) -> Vec<u8> {
     let mut bytes = b"\x89PNG".to_vec();
     bytes.extend(format!("{prompt} {seed}").into_bytes());
     bytes
@@ -37,7 +37,7 @@ fn open(fake: &FakeEndpoint, folder: &Path, max_cost: f64) -> Endpoint {
     Endpoint::new("painter", settings, Arc::new(journal), || false).unwrap()
 }
 
-/// Each picture's bytes, or why there is none; nothing where it has not come to its turn.
+/// Each image's bytes, or why there is none; nothing where it has not come to its turn.
 type Painted = Vec<Option<Result<Vec<u8>, String>>>;
 
 fn paint(endpoint: &Endpoint) -> (Result<(), ChatError>, Painted) {
@@ -49,7 +49,7 @@ fn paint(endpoint: &Endpoint) -> (Result<(), ChatError>, Painted) {
     });
     let mut painted = vec![None; IMAGES];
     let ended = endpoint.paint(&mut requests, &mut |index, outcome| {
-        assert!(painted[index].is_none(), "picture {index} came twice");
+        assert!(painted[index].is_none(), "image {index} came twice");
         painted[index] = Some(outcome.map_err(|unpainted| unpainted.reason).map(|painting| {
             assert_eq!(painting.format, ImageFormat::Png);
             painting.bytes
@@ -66,12 +66,12 @@ fn check(fake: &FakeEndpoint) {
     let counts = fake.counts();
     assert!(
         counts.answered.values().all(|&times| times == 1),
-        "a picture was paid for twice"
+        "an image was paid for twice"
     );
     let mut refused = 0;
     for (number, outcome) in painted.iter().enumerate() {
         match outcome.as_ref().unwrap() {
-            Ok(bytes) => assert_eq!(*bytes, picture(&format!("a kettle, no. {number}"), number as u64)),
+            Ok(bytes) => assert_eq!(*bytes, image(&format!("a kettle, no. {number}"), number as u64)),
             Err(reason) => {
                 let known = ["content policy", "expected a PNG or JPEG image"];
                 assert!(known.iter().any(|known| reason.contains(known)), "{reason}");
@@ -79,12 +79,12 @@ fn check(fake: &FakeEndpoint) {
             }
         }
     }
-    let of_fault = |fault| counts.faults.get(&fault).copied().unwrap_or(0);
-    assert_eq!(refused, of_fault(Fault::Refusal) + of_fault(Fault::WrongSchema));
+    let of_failure = |failure| counts.failures.get(&failure).copied().unwrap_or(0);
+    assert_eq!(refused, of_failure(Failure::Refusal) + of_failure(Failure::WrongSchema));
     let spending = endpoint.spending();
     assert_eq!((spending.calls, spending.failed), (IMAGES as u64, refused as u64));
-    // What is no picture is paid for too; what the content policy forbids is not.
-    let paid = IMAGES - of_fault(Fault::Refusal);
+    // What is no image is paid for too; what the content policy forbids is not.
+    let paid = IMAGES - of_failure(Failure::Refusal);
     assert!((spending.cost - 0.04 * paid as f64).abs() < 1e-9);
 
     // Again, by another process: from the journal and the files beside it alone.
@@ -104,17 +104,17 @@ fn check(fake: &FakeEndpoint) {
 
 #[test]
 fn every_image_is_painted_once_or_refused() {
-    check(&FakeEndpoint::start_painting(no_words, picture, 20).unwrap());
+    check(&FakeEndpoint::start_painting(no_words, image, 20).unwrap());
 }
 
 #[test]
 fn images_may_be_fetched_from_where_the_endpoint_says() {
-    check(&FakeEndpoint::start_painting_by_address(no_words, picture, 20).unwrap());
+    check(&FakeEndpoint::start_painting_by_address(no_words, image, 20).unwrap());
 }
 
 #[test]
 fn a_budget_of_images_ends_cleanly_and_a_larger_one_resumes() {
-    let fake = FakeEndpoint::start_painting(no_words, picture, 0).unwrap();
+    let fake = FakeEndpoint::start_painting(no_words, image, 0).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (ended, painted) = paint(&open(&fake, folder.path(), 1.0));
     assert!(matches!(ended, Err(ChatError::Budget(_))), "{ended:?}");

@@ -3,7 +3,7 @@
 //!
 //! What goes wrong follows from the request and how often it was made, so that a run repeated is a run the same.
 
-mod faults;
+mod failures;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,19 +20,19 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-pub use faults::Fault;
+pub use failures::Failure;
 
 /// What to answer to the words of a request.
 pub type Answer = fn(&str) -> String;
 
-/// The picture's file for a prompt and a seed.
+/// The image's file for a prompt and a seed.
 pub type Paint = fn(&str, u64) -> Vec<u8>;
 
-/// What a test makes of every call to chat, where right answers and common faults are not enough.
-pub type Respond = Box<dyn Fn(&Asked) -> Reply + Send + Sync>;
+/// What a test makes of every call to chat, where right answers and common failures are not enough.
+pub type Respond = Box<dyn Fn(&Call) -> Reply + Send + Sync>;
 
 /// A call as it came.
-pub struct Asked<'a> {
+pub struct Call<'a> {
     /// Its headers.
     pub headers: &'a HeaderMap,
     /// Its body.
@@ -62,9 +62,9 @@ pub struct FakeEndpoint {
 struct Shared {
     answer: Answer,
     paint: Paint,
-    /// Whether pictures are given by their address instead of their bytes.
+    /// Whether images are given by their address instead of their bytes.
     gives_addresses: bool,
-    /// Share of calls that are spoiled, in per cent.
+    /// Share of calls that are spoiled, in %.
     faulty: u64,
     respond: Option<Respond>,
     counts: Mutex<Counts>,
@@ -79,9 +79,9 @@ pub struct Counts {
     pub by_request: HashMap<[u8; 32], usize>,
     /// Whole answers that were paid for, by request.
     pub answered: HashMap<[u8; 32], usize>,
-    /// Spoiled calls by fault.
-    pub faults: HashMap<Fault, usize>,
-    /// Calls that told the length of their body before it.
+    /// Spoiled calls by failure.
+    pub failures: HashMap<Failure, usize>,
+    /// Calls that state the length of their body before it.
     pub with_length: usize,
 }
 
@@ -90,25 +90,25 @@ impl FakeEndpoint {
     ///
     /// Errors: the operating system's.
     pub fn start(answer: Answer, faulty: u64) -> std::io::Result<Self> {
-        Self::serve(0, Shared::new(answer, no_picture, faulty))
+        Self::serve(0, Shared::new(answer, no_image, faulty))
     }
 
     /// The same on a port of one's choice, such as that of an endpoint that has ended.
     ///
     /// Errors: the operating system's, where the port is taken.
     pub fn start_at(port: u16, answer: Answer, faulty: u64) -> std::io::Result<Self> {
-        Self::serve(port, Shared::new(answer, no_picture, faulty))
+        Self::serve(port, Shared::new(answer, no_image, faulty))
     }
 
-    /// Starts an endpoint that responds as it is told to.
+    /// Starts an endpoint that responds by a function.
     ///
     /// Errors: the operating system's.
-    pub fn start_responding(respond: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> std::io::Result<Self> {
+    pub fn start_responding(respond: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> std::io::Result<Self> {
         Self::serve(
             0,
             Shared {
                 respond: Some(Box::new(respond)),
-                ..Shared::new(|_| String::new(), no_picture, 0)
+                ..Shared::new(|_| String::new(), no_image, 0)
             },
         )
     }
@@ -120,7 +120,7 @@ impl FakeEndpoint {
         Self::serve(0, Shared::new(answer, paint, faulty))
     }
 
-    /// The same of an endpoint that paints and tells where the pictures are.
+    /// The same of an endpoint that paints and returns the addresses of its images.
     ///
     /// Errors: the operating system's.
     pub fn start_painting_by_address(answer: Answer, paint: Paint, faulty: u64) -> std::io::Result<Self> {
@@ -145,7 +145,7 @@ impl FakeEndpoint {
         let app = Router::new()
             .route("/v1/chat/completions", post(complete))
             .route("/v1/images/generations", post(paint))
-            .route("/pictures/{seed}/{prompt}", get(hand_out))
+            .route("/images/{seed}/{prompt}", get(hand_out))
             .layer(DefaultBodyLimit::disable())
             .with_state(shared.clone());
         runtime.spawn(async move { axum::serve(listener, app).await });
@@ -173,8 +173,8 @@ impl FakeEndpoint {
 }
 
 /// What an endpoint that does not paint makes of a prompt.
-fn no_picture(_prompt: &str, _seed: u64) -> Vec<u8> {
-    b"no picture".to_vec()
+fn no_image(_prompt: &str, _seed: u64) -> Vec<u8> {
+    b"no image".to_vec()
 }
 
 impl Shared {
@@ -190,7 +190,7 @@ impl Shared {
     }
 
     /// Counts a call and decides what goes wrong with it.
-    fn admit(&self, headers: &HeaderMap, body: &[u8]) -> ([u8; 32], Option<Fault>) {
+    fn admit(&self, headers: &HeaderMap, body: &[u8]) -> ([u8; 32], Option<Failure>) {
         let request: [u8; 32] = Sha256::digest(body).into();
         let length = headers.get("content-length").and_then(|length| length.to_str().ok());
         let mut counts = self.lock();
@@ -198,11 +198,11 @@ impl Shared {
         counts.with_length += usize::from(length == Some(&body.len().to_string()));
         let times = counts.by_request.entry(request).or_default();
         *times += 1;
-        let fault = faults::fault(&request, *times, self.faulty);
-        if let Some(fault) = fault {
-            *counts.faults.entry(fault).or_default() += 1;
+        let failure = failures::failure(&request, *times, self.faulty);
+        if let Some(failure) = failure {
+            *counts.failures.entry(failure).or_default() += 1;
         }
-        (request, fault)
+        (request, failure)
     }
 
     fn charge(&self, request: [u8; 32]) {
@@ -215,11 +215,11 @@ impl Shared {
 }
 
 async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let (request, fault) = shared.admit(&headers, &body);
+    let (request, failure) = shared.admit(&headers, &body);
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let words = words(&body);
     if let Some(respond) = &shared.respond {
-        let reply = respond(&Asked {
+        let reply = respond(&Call {
             headers: &headers,
             body: &body,
             words: &words,
@@ -229,52 +229,52 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
         }
         return reply.into_response();
     }
-    let answer = match fault {
+    let answer = match failure {
         // Said by the model, so it is paid for.
-        Some(Fault::WrongSchema) => json!({ "verdict": "fine" }).to_string(),
-        Some(Fault::Refusal) => "I cannot judge that.".to_owned(),
+        Some(Failure::WrongSchema) => json!({ "verdict": "fine" }).to_string(),
+        Some(Failure::Refusal) => "I cannot judge that.".to_owned(),
         _ => (shared.answer)(&words),
     };
     let body = completion(&answer);
-    if fault.is_none_or(Fault::is_paid_for) {
+    if failure.is_none_or(Failure::is_paid_for) {
         shared.charge(request);
     }
-    match fault {
-        Some(fault) => fault.spoil(body).await,
+    match failure {
+        Some(failure) => failure.spoil(body).await,
         None => ([("content-type", "application/json")], body).into_response(),
     }
 }
 
 async fn paint(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let (request, fault) = shared.admit(&headers, &body);
-    if fault == Some(Fault::Refusal) {
+    let (request, failure) = shared.admit(&headers, &body);
+    if failure == Some(Failure::Refusal) {
         let problem = json!({ "error": { "message": "the prompt is against the content policy" } });
         return (StatusCode::BAD_REQUEST, problem.to_string()).into_response();
     }
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let painting: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (prompt, seed) = (
-        asked["prompt"].as_str().unwrap_or_default(),
-        asked["seed"].as_u64().unwrap_or(0),
+        painting["prompt"].as_str().unwrap_or_default(),
+        painting["seed"].as_u64().unwrap_or(0),
     );
     let host = headers
         .get("host")
         .and_then(|host| host.to_str().ok())
         .unwrap_or_default();
-    let picture = match fault {
+    let image = match failure {
         // Handed over as painted, so it is paid for.
-        Some(Fault::WrongSchema) => json!({ "b64_json": STANDARD.encode("not a picture") }),
+        Some(Failure::WrongSchema) => json!({ "b64_json": STANDARD.encode("not an image") }),
         _ if shared.gives_addresses => {
             let prompt: String = prompt.bytes().map(|byte| format!("%{byte:02x}")).collect();
-            json!({ "url": format!("http://{host}/pictures/{seed}/{prompt}") })
+            json!({ "url": format!("http://{host}/images/{seed}/{prompt}") })
         }
         _ => json!({ "b64_json": STANDARD.encode((shared.paint)(prompt, seed)) }),
     };
-    if fault.is_none_or(Fault::is_paid_for) {
+    if failure.is_none_or(Failure::is_paid_for) {
         shared.charge(request);
     }
-    let body = json!({ "created": 0, "data": [picture] }).to_string();
-    match fault {
-        Some(fault) => fault.spoil(body).await,
+    let body = json!({ "created": 0, "data": [image] }).to_string();
+    match failure {
+        Some(failure) => failure.spoil(body).await,
         None => ([("content-type", "application/json")], body).into_response(),
     }
 }

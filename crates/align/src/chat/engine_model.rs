@@ -7,7 +7,7 @@ use super::{ChatAnswer, ChatError, ChatModel, ChatParams, ChatRequest, Unanswere
 use crate::engine::{Completion, Engine, EngineError, SampleRequest, SamplingParams, sample_usable};
 
 /// An [`Engine`] that answers dialogues. Consecutive requests for the same dialogue are sampled as one, with a seed
-/// each, so that its prompt is computed once. A JSON schema is not enforced: the prompt alone asks for it, and answers
+/// each, so that its prompt is computed once. A JSON schema is not enforced: the prompt alone describes it, and answers
 /// that do not fit are repaired as any other's. The same request gets the same answer again.
 #[derive(Debug)]
 pub struct EngineModel<E> {

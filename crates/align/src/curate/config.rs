@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::{SettingError, check_count, check_setting};
 
-/// What prompts are told apart by when they are ranked.
+/// By what prompts are grouped when they are ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stratum {
@@ -18,11 +18,11 @@ pub enum Stratum {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CurateConfig {
-    /// Answers drawn for each prompt (K).
+    /// Answers sampled for each prompt (K).
     pub num_samples: usize,
-    /// Temperature they are drawn at.
+    /// Temperature that they are sampled at.
     pub temperature: f64,
-    /// Nucleus they are drawn from; 1 is the whole distribution.
+    /// Nucleus that they are sampled from; 1 is the whole distribution.
     pub top_p: f64,
     /// At most this many tokens an answer.
     pub max_completion_length: usize,

@@ -21,7 +21,7 @@ pub struct Curation<'a> {
     pub config: &'a CurateConfig,
     /// Drops prompts that stand in evaluation sets before they are sampled; none lets all pass.
     pub decontaminator: Option<&'a Decontaminator<'a>>,
-    /// Who answers, told apart by more than names; a part of the settings that are kept.
+    /// Who answers, by more than names; a part of the settings that are kept.
     pub policy: &'a Value,
     /// Whether samples that are there are made again, by what models answer now.
     pub sample_again: bool,

@@ -39,7 +39,7 @@ pub struct ContaminationCounts {
     pub by_set: BTreeMap<String, usize>,
     /// By what matched: `text` or `image`.
     pub by_match: BTreeMap<String, usize>,
-    /// How many could not be compared, since a picture of theirs cannot be read.
+    /// How many could not be compared, since an image of theirs cannot be read.
     pub n_unreadable: usize,
 }
 

@@ -21,7 +21,7 @@ pub enum Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
-    /// The folder that image paths are seen from where pools are told apart: the data file's, so that shards sampled
+    /// The folder that image paths are relative to where pools are compared: the data file's, so that shards sampled
     /// into any folder belong together; for prompts in memory that of the answers.
     pub fn home<'b>(self, answers: &'b Path) -> &'b Path
     where
@@ -95,11 +95,14 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("expected i/n such as 1/4, with i from 1 to n, got {text}");
-        let (index, of) = text.split_once('/').ok_or_else(fault)?;
-        let (index, of) = (index.parse().map_err(|_| fault())?, of.parse().map_err(|_| fault())?);
+        let wrong = format!("expected i/n such as 1/4, with i from 1 to n, got {text}");
+        let (index, of) = text.split_once('/').ok_or_else(|| wrong.clone())?;
+        let (index, of) = (
+            index.parse().map_err(|_| wrong.clone())?,
+            of.parse().map_err(|_| wrong.clone())?,
+        );
         if index == 0 || index > of {
-            return Err(fault());
+            return Err(wrong);
         }
         Ok(Self { index, of })
     }
@@ -122,7 +125,7 @@ mod tests {
             sizes[holding[0] as usize - 1] += 1;
         }
         assert!(sizes.iter().all(|size| (900..1100).contains(size)), "{sizes:?}");
-        // Shards that earlier versions sampled must go on fitting together: these are from another SHA-256.
+        // Shards that earlier versions sampled must still fit together: these are from another SHA-256.
         let known = [0, 1, 2, 3, 4, 5].map(|number| index_of(&format!("prompt-{number}"), 4));
         assert_eq!(known, [1, 2, 3, 4, 4, 1]);
     }

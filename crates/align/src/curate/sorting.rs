@@ -1,5 +1,5 @@
 //! Sorting of more records than memory should hold: as many as may be held are sorted and written to a file without a
-//! name, and these runs are merged when the order is asked for. Such a file goes when it is closed, even by a kill.
+//! name, and these runs are merged when the order is needed. Such a file goes when it is closed, even by a kill.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -115,7 +115,7 @@ fn source<T>(records: impl Iterator<Item = Result<T, DataError>> + 'static) -> S
     Box::new(records)
 }
 
-/// Records in their order. After an error nothing more should be asked of it.
+/// Records in their order. After an error it should not be read further.
 pub(super) struct Sorted<T> {
     sources: Vec<Source<T>>,
     /// The next record of each source that has one, with the source's number.

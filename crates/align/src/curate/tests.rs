@@ -1,4 +1,4 @@
-//! Proof of the room: a scripted model and judge, a folder, and what stands in it.
+//! A curation with a scripted model and judge: what its folder holds.
 
 mod policies;
 mod prompts;

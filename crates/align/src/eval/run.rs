@@ -92,7 +92,7 @@ pub struct Evaluation<'a> {
     pub judge: &'a dyn Judge,
     /// The settings.
     pub config: &'a EvalConfig,
-    /// Who answers, told apart by more than a name; a part of the settings that are kept.
+    /// Who answers, by more than a name; a part of the settings that are kept.
     pub policy: &'a Value,
 }
 
@@ -120,7 +120,7 @@ pub enum EvalError {
     /// There is nothing to evaluate on.
     #[error("no items: expected at least one to evaluate on")]
     NoItems,
-    /// Two items share an id, so their responses could not be told apart.
+    /// Two items share an id, so their responses could not be matched.
     #[error("item id `{0}` stands twice: expected unique ids")]
     RepeatedId(String),
     /// A setting cannot be used.
@@ -196,16 +196,16 @@ fn check_items(items: &[Item]) -> Result<(), EvalError> {
 
 /// The rates to give: those that the settings name, or all that the judge can tell.
 fn rates(config: &EvalConfig, judge: &dyn Judge) -> Result<Vec<String>, SettingError> {
-    let told: Vec<&str> = judge
+    let known: Vec<&str> = judge
         .rates()
         .map_or_else(|| RATES.iter().map(|rate| rate.name).collect(), <[&str]>::to_vec);
     if config.rates.is_empty() {
-        return Ok(told.into_iter().map(str::to_owned).collect());
+        return Ok(known.into_iter().map(str::to_owned).collect());
     }
-    let untold = config.rates.iter().find(|name| !told.contains(&name.as_str()));
-    let expected = format!("rates that `{}` can tell: {}", judge.name(), told.join(", "));
-    let got = untold.map_or_else(String::new, |name| format!("`{name}`"));
-    check_setting(untold.is_none(), "eval.rates", &expected, got)?;
+    let unknown = config.rates.iter().find(|name| !known.contains(&name.as_str()));
+    let expected = format!("rates that `{}` can tell: {}", judge.name(), known.join(", "));
+    let got = unknown.map_or_else(String::new, |name| format!("`{name}`"));
+    check_setting(unknown.is_none(), "eval.rates", &expected, got)?;
     Ok(config.rates.clone())
 }
 

@@ -36,7 +36,7 @@ const MAX_IMAGE_PIXELS: u64 = 50_000_000;
 const AFTER_HELP: &str = "\
 Each prompt is answered `curate.num_samples` times. Prompts whose answers are always good or always
 bad are dropped; of the others the least stable are kept. DIR then holds curated.jsonl (the prompts
-kept), curation.jsonl (every prompt and why), summary.json, qi_box.svg (the picture) and
+kept), curation.jsonl (every prompt and why), summary.json, qi_box.svg (the plot) and
 samples.jsonl. Every answer is in journal.sqlite before it is used: the same command resumes after a
 stop, makes no call twice and ends in the same bytes. Settings of the selection may change between
 calls: the samples are kept, and selecting again takes no time.
@@ -77,7 +77,7 @@ pub struct Arguments {
     /// Put together what --shard has sampled into this folder; given once for each part
     #[arg(long, value_name = "DIR", conflicts_with = "shard")]
     merge: Vec<PathBuf>,
-    /// Judge samples without a score again, and draw again those without an answer
+    /// Repeat calls of policies and judges that failed, and score samples by what they say now
     #[arg(long, conflicts_with = "merge")]
     retry_failed: bool,
 }
@@ -150,6 +150,9 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     if arguments.results.restart.restart {
         remove_results(folder, &RESULTS)?;
         roles.forget_all()?;
+    } else if !roles.has_answers()? && !folder.join(RESULTS[1]).exists() {
+        // Settings without answers bind nobody.
+        remove_results(folder, &RESULTS)?;
     }
     if arguments.retry_failed {
         roles.retry_failed()?;

@@ -113,6 +113,9 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     if arguments.restart.restart {
         remove_results(&folder, &RESULTS)?;
         roles.forget_all()?;
+    } else if !roles.has_answers()? && !folder.join(RESULTS[1]).exists() {
+        // Settings without answers bind nobody.
+        remove_results(&folder, &RESULTS)?;
     }
     if arguments.retry_failed {
         roles.retry_failed()?;

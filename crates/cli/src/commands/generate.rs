@@ -99,9 +99,12 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     check_apart(data, &arguments.out)?;
     let items = read_checked(data, without_question)?;
     let restart = arguments.restart.restart;
-    let out = ResultFile::open(&arguments.out, deciding(&settings, data, &arguments.out), restart)?;
+    let out = ResultFile::open(&arguments.out, deciding(&settings, data, &arguments.out))?;
     let journal = out.journal();
     let roles = Roles::new(&settings.role, journal.as_deref(), context.global.device);
+    if !restart {
+        out.check(roles.has_answers()?)?;
+    }
     let model = roles.policy(&settings.model, settings.sampling.batch_size)?;
     if restart {
         roles.forget_all()?;

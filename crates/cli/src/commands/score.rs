@@ -64,10 +64,9 @@ pub struct Arguments {
     restart: RestartArguments,
 }
 
-/// One line of the results.
+/// One line of the results, but for its dialogue's `id`: dialogues alike share their scores.
 #[derive(Serialize)]
 struct Line<'a> {
-    id: &'a str,
     input_ids: &'a [u32],
     labels_mask: Vec<u8>,
     logprobs: &'a [Option<f32>],
@@ -93,9 +92,12 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         "data": relative_to(data, folder),
         "policy": policy_settings(&table.relative_to(folder), &no_roles),
     });
-    let out = ResultFile::open(&arguments.out, deciding, restart)?;
+    let out = ResultFile::open(&arguments.out, deciding)?;
     let journal = out.journal();
     let roles = Roles::new(&no_roles, journal.as_deref(), context.global.device);
+    if !restart {
+        out.check(roles.has_answers()?)?;
+    }
     let scorer = Scorer::open(table, context)?;
     let scorer = roles.journalled("score", table, scorer, BATCH_SIZE)?;
     if restart {
@@ -109,13 +111,17 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
             messages: item.messages.clone(),
             params: ChatParams::default(),
         });
+        let mut ids = items.iter().map(|item| json!(item.id));
         let mut written = Ok(());
         progress.begin("score", items.len());
         answer_in_order(&*scorer, &mut requests, &mut |line| {
             if written.is_ok() {
                 written = line
                     .map_err(|unanswered| Failure::data(unanswered.reason))
-                    .and_then(|line| lines.write_text(line.text));
+                    .and_then(|line| {
+                        let id = ids.next().unwrap_or_default();
+                        lines.write_text(format!("{{\"id\":{id},{}", &line.text[1..]))
+                    });
             }
             progress.advance(1);
         })?;
@@ -125,7 +131,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     written.map_err(|error| located(error, &[data]))
 }
 
-/// The model as one that answers a dialogue with the line of its scores, so that lines are kept as answers are.
+/// The model as one that answers a dialogue with its scores, so that scores are kept as answers are.
 struct Scorer {
     name: String,
     engine: RefCell<LocalEngine>,
@@ -149,7 +155,7 @@ impl Scorer {
             reply: Reply::Text(reply),
         };
         let scored = self.engine.borrow_mut().score(&sequence)?;
-        Ok(serde_json::to_string(&line(&sequence.id, &scored)).map_err(std::io::Error::from)?)
+        Ok(serde_json::to_string(&line(&scored)).map_err(std::io::Error::from)?)
     }
 }
 
@@ -173,10 +179,9 @@ impl ChatModel for Scorer {
     }
 }
 
-fn line<'a>(id: &'a str, scored: &'a ScoredDialogue) -> Line<'a> {
+fn line(scored: &ScoredDialogue) -> Line<'_> {
     let labels_mask = (0..scored.input_ids.len()).map(|token_idx| u8::from(token_idx >= scored.prompt_length));
     Line {
-        id,
         input_ids: &scored.input_ids,
         labels_mask: labels_mask.collect(),
         logprobs: &scored.logprobs,

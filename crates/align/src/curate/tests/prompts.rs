@@ -1,4 +1,4 @@
-//! Proof of what becomes of prompts that cannot be told apart, and of those that cannot be ranked.
+//! Prompts whose ids are not unique, and prompts that cannot be ranked.
 
 use super::*;
 use crate::json_lines::read_json_lines;

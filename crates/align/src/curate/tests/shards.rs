@@ -108,7 +108,7 @@ fn shards_of_a_pool_fit_together_wherever_it_lies() {
     };
     merged(&[place("parts/1"), place("parts/2")], &whole, &place("merged")).unwrap();
 
-    // Other pictures under the same ids are another pool.
+    // Other images under the same ids are another pool.
     std::fs::create_dir(place("there/world/black")).unwrap();
     let other = std::fs::read_to_string(&moved).unwrap().replace("images/", "black/");
     std::fs::write(&moved, other).unwrap();
@@ -177,7 +177,7 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
         text_similarity: 1.0,
         ..DecontaminationConfig::default()
     };
-    let unread = |_: &Path| Err("no picture is read".to_owned());
+    let unread = |_: &Path| Err("no image is read".to_owned());
     let decontaminator = Decontaminator::new(&settings, &unread, [("held-out".to_owned(), known)]).unwrap();
     let (config, rubric) = (small(), rubric());
     let curation = Curation {

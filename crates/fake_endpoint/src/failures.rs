@@ -15,7 +15,7 @@ const PIECES: usize = 6;
 
 /// One way in which a call goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fault {
+pub enum Failure {
     /// 429 that says when to come again.
     TooManyUntil,
     /// 429 that does not.
@@ -28,7 +28,7 @@ pub enum Fault {
     Cut,
     /// An answer that is no JSON.
     InvalidJson,
-    /// A model's answer that is other JSON than was asked for.
+    /// A model's answer that is other JSON than was requested.
     WrongSchema,
     /// A model's answer in words.
     Refusal,
@@ -36,25 +36,25 @@ pub enum Fault {
     SlowDrip,
 }
 
-const FAULTS: [Fault; 9] = [
-    Fault::TooManyUntil,
-    Fault::TooMany,
-    Fault::ServerError,
-    Fault::Hang,
-    Fault::Cut,
-    Fault::InvalidJson,
-    Fault::WrongSchema,
-    Fault::Refusal,
-    Fault::SlowDrip,
+const FAILURES: [Failure; 9] = [
+    Failure::TooManyUntil,
+    Failure::TooMany,
+    Failure::ServerError,
+    Failure::Hang,
+    Failure::Cut,
+    Failure::InvalidJson,
+    Failure::WrongSchema,
+    Failure::Refusal,
+    Failure::SlowDrip,
 ];
 
 /// What goes wrong when a request is made for the n-th time; nothing, most times.
-pub(crate) fn fault(request: &[u8; 32], times: usize, faulty: u64) -> Option<Fault> {
+pub(crate) fn failure(request: &[u8; 32], times: usize, faulty: u64) -> Option<Failure> {
     let chance = |at: usize| u64::from(request[(times * 2 + at) % request.len()]) * 37 + times as u64 * 11;
-    (chance(0) % 100 < faulty).then(|| FAULTS[chance(1) as usize % FAULTS.len()])
+    (chance(0) % 100 < faulty).then(|| FAILURES[chance(1) as usize % FAILURES.len()])
 }
 
-impl Fault {
+impl Failure {
     /// Whether the endpoint has done its work and wants to be paid.
     pub(crate) fn is_paid_for(self) -> bool {
         matches!(self, Self::WrongSchema | Self::Refusal | Self::SlowDrip)

@@ -19,7 +19,11 @@ fn every_request_ends_once_and_is_paid_for_once() {
     let (ended, outcomes) = ask(&endpoint, REQUESTS);
     ended.unwrap();
     let counts = fake.counts();
-    assert!(counts.faults.len() >= 8, "kinds of faults met: {:?}", counts.faults);
+    assert!(
+        counts.failures.len() >= 8,
+        "kinds of failures met: {:?}",
+        counts.failures
+    );
     let answered = outcomes.iter().flatten().filter(|outcome| outcome.is_ok()).count();
     assert_eq!(
         answered,
