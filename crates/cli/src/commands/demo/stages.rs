@@ -115,6 +115,7 @@ impl<'a> Demo<'a> {
         self.timed(&format!("curate {name}"), |demo| {
             let items = demo.pool()?;
             let folder = demo.folder.join("curate").join(name);
+            let _folder = OutputFolder::make(&folder)?;
             let roles = demo.roles(&folder);
             let model = demo.answering(&roles, from, settings.curate.batch_size)?;
             demo.say(&format!("{name}: curating {} prompts", items.len()));
@@ -160,6 +161,7 @@ impl<'a> Demo<'a> {
                 ..recipe.eval.clone()
             };
             let folder = demo.folder.join("eval").join(name);
+            let _folder = OutputFolder::make(&folder)?;
             let roles = demo.roles(&folder);
             let answering = demo.answering(&roles, model, config.batch_size)?;
             demo.say(&format!("{name}: evaluating on {} items", items.len()));
