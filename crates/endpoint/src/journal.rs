@@ -64,10 +64,13 @@ const SCHEMA: &str = "
 ";
 
 impl Journal {
-    /// Opens the journal, which is made where there is none.
+    /// Opens the journal. It and its folder are made where there are none.
     ///
     /// Errors: a message naming the file, also where another process uses it.
     pub fn open(path: &Path) -> Result<Self, String> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs_err::create_dir_all(folder).map_err(|error| error.to_string())?;
+        }
         Self::connected(path, Connection::open(path), Some(lock(path)?))
     }
 
