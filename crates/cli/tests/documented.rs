@@ -4,6 +4,7 @@
 //! are filled in (MODEL, JUDGE, checkpoint-N, ports), and long work is made short by settings added to the commands;
 //! nothing else is changed. A line `<!-- not run: reason -->` above a block leaves it out.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,7 +33,7 @@ const SHORT: &[(&str, &[&str])] = &[
         "curate",
         &[
             "curate.num_samples=2",
-            "curate.max_completion_length=24",
+            "curate.max_completion_length=96",
             "curate.num_kept=2",
         ],
     ),
@@ -44,6 +45,7 @@ const SHORT: &[(&str, &[&str])] = &[
             "role.writer.url=mini",
             "role.painter.url=mini",
             "role.judge.url=mini",
+            "data.seeds=seeds.jsonl",
         ],
     ),
     (
@@ -98,7 +100,7 @@ const RESPONSES: &str = r#"{"id": "a", "messages": [{"role": "user", "content": 
 #[test]
 fn every_documented_command_runs() {
     let judge = FakeEndpoint::start(verdict, 0).unwrap();
-    let mut n_commands = 0;
+    let (mut n_commands, mut failures) = (0, Vec::new());
     for page in pages() {
         let text = fs_err::read_to_string(&page).unwrap();
         let mut reader = Reader::new(&page, judge.url());
@@ -106,7 +108,9 @@ fn every_documented_command_runs() {
             reader.run(&command);
             n_commands += 1;
         }
+        failures.extend(reader.failures.take());
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
     // The control: a page that is not found, or blocks that are not read, would run nothing.
     assert!(n_commands > 40, "{n_commands} commands");
 }
@@ -160,6 +164,8 @@ struct Reader {
     judge: String,
     /// The server that the page started, and its address.
     served: Option<(Server, String)>,
+    /// What failed, so that one run of the test finds all of it.
+    failures: RefCell<Vec<String>>,
 }
 
 impl Reader {
@@ -173,6 +179,7 @@ impl Reader {
             folder,
             judge,
             served: None,
+            failures: RefCell::default(),
         };
         reader.prepare();
         reader
@@ -188,7 +195,6 @@ impl Reader {
             ("benchmarks/xstest/xstest_prompts.csv", XSTEST),
             ("benchmarks/msts/responses_english_multimodal.csv", MSTS),
             ("benchmarks/mossbench/information.json", MOSSBENCH),
-            ("benchmarks/mossbench/images/1.png", ""),
             ("r.jsonl", RESPONSES),
             ("v.jsonl", VERDICTS),
             ("seeds.jsonl", SEEDS),
@@ -197,6 +203,9 @@ impl Reader {
             fs_err::create_dir_all(path.parent().unwrap()).unwrap();
             fs_err::write(path, text).unwrap();
         }
+        fs_err::create_dir_all(folder.join("benchmarks/mossbench/images")).unwrap();
+        let image = root().join("fixtures/parity/qwen2_5_vl/images/a.png");
+        fs_err::copy(image, folder.join("benchmarks/mossbench/images/1.png")).unwrap();
         for model in ["gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct"] {
             let path = format!("benchmarks/xstest/completions/xstest_v2_completions_{model}.csv");
             fs_err::create_dir_all(folder.join("benchmarks/xstest/completions")).unwrap();
@@ -283,12 +292,11 @@ impl Reader {
         let served = self.served.as_ref().map_or("", |(_, address)| address);
         let short = short.map(|setting| setting.replace("SERVED", served));
         let output = self.binary(arguments).args(short).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{}: `{command}`, run as `{typed}`: {errors}",
-            self.page
-        );
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            let failure = format!("{}: `{command}`, run as `{typed}`: {errors}", self.page);
+            self.failures.borrow_mut().push(failure);
+        }
     }
 
     /// Starts a server on a free port, and waits until it says where.
