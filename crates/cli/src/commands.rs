@@ -38,7 +38,7 @@ Start here:
 
 Step by step, each with commented settings in configs/:
   scruple mini --out world              write the miniature world as data files
-  scruple data check world/train.jsonl  what a data file holds, and what is wrong with it
+  scruple data check world/train.jsonl  a data file's contents and problems
   scruple sft --config configs/sft.toml --out runs/mirage
   scruple curate --config configs/curate.toml --out runs/curated
   scruple rl --config configs/grpo.toml --out runs/safer grpo.learning_rate=1e-5
@@ -46,9 +46,9 @@ Step by step, each with commented settings in configs/:
   scruple judge --responses r.jsonl --judge-url URL --judge-model NAME --out verdicts.jsonl
   scruple report out/demo
 
-Every command takes --config FILE and KEY=VALUE; flags such as --model are short for single settings, and each flag's help
-says which. A command that is called again resumes where it stopped, and prints its result again once it is done; --restart
-starts over.
+Every command takes --config FILE and KEY=VALUE; flags such as --model are short for single
+settings, and each flag's help says which. A command that is called again resumes where it stopped,
+and prints its result again once it is done; --restart starts over.
 
 Exit codes:
   0  done                               5  the engine failed, or a number is not finite
@@ -80,13 +80,13 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Write the miniature world's splits and labels as data files
     Mini(mini::Arguments),
-    /// Train the miniature world's base model from nothing
+    /// Train the miniature world's base model from scratch
     Base(base::Arguments),
     /// Fine-tune on safety chains of thought (MIRage)
     Sft(sft::Arguments),
-    /// Make items whose harm shows only when images and text are read together (MIS)
+    /// Build items whose harm shows only when images and text are read together (MIS)
     Forge(forge::Arguments),
-    /// Look items over on a local page, and keep what you decide
+    /// Review items on a local page and record the decisions
     Review(review::Arguments),
     /// Select training prompts by quality and instability (QI-Box)
     Curate(curate::Arguments),
@@ -94,19 +94,19 @@ pub enum Command {
     Rl(rl::Arguments),
     /// Evaluate a model on the miniature world's splits or on a benchmark
     Eval(eval::Arguments),
-    /// Draw up the report of a finished folder as HTML, Markdown and JSON
+    /// Write the report of a finished folder as HTML, Markdown and JSON
     Report(report::Arguments),
-    /// Score responses with models as judges, and judges with people's labels
+    /// Score responses with models as judges, and validate judges against people's labels
     Judge(judge::Arguments),
     /// Check data files of any format, and convert them
     Data(data::Arguments),
-    /// Describe a model's folder and what is wrong with it
+    /// Describe a model's folder and its problems
     Inspect(inspect::Arguments),
     /// Add a LoRA adapter to the weights of its model
     Merge(merge::Arguments),
     /// Complete the dialogues of a data file
     Generate(generate::Arguments),
-    /// Give the log-probability of every token of a data file's dialogues
+    /// Compute the log-probability of every token of a data file's dialogues
     Score(score::Arguments),
     /// Serve a model over HTTP as OpenAI's chat interface
     Serve(serve::Arguments),

@@ -295,7 +295,7 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
     ];
     let output = finished(endpoints.curate(folder.path(), &arguments));
     assert!(
-        messages(&output).contains("2 prompts stand in an evaluation set, 0 cannot be compared"),
+        messages(&output).contains("2 prompts are in an evaluation set, 0 cannot be compared"),
         "{}",
         messages(&output)
     );

@@ -120,7 +120,7 @@ fn nothing_kept(folder: &Path, summary: &CurationSummary) -> CurateError {
             DropReason::LowQuality => format!("{count} were of the lowest quality"),
             DropReason::HighQuality => format!("{count} were of the highest quality"),
             DropReason::LowInstability => format!("{count} had no place left in the box"),
-            DropReason::Contaminated => format!("{count} stand in an evaluation set"),
+            DropReason::Contaminated => format!("{count} are in an evaluation set"),
         });
     }
     CurateError::NothingKept {

@@ -32,7 +32,7 @@ Examples:
   scruple base --out out/base
   scruple base --out out/small base.samples=20000 base.captions=30000";
 
-/// Train the miniature world's base model from nothing: it sees, names, and complies with every request.
+/// Train the miniature world's base model from scratch. It names what it sees and complies with every request.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {

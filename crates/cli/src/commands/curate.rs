@@ -41,11 +41,11 @@ samples.jsonl. Every answer is in journal.sqlite before it is used: the same com
 stop, makes no call twice and ends in the same bytes. Settings of the selection may change between
 calls: the samples are kept, and selecting again takes no time.
 
-Who answers is `model.path`, the tables [role.policy], [role.policy-2] … (endpoints), or all of them,
-`curate.num_samples` answers each. Who judges is every other role, by the rubric safer; without any,
-the exact judge of the miniature world.
+Prompts are answered by `model.path`, by the tables [role.policy], [role.policy-2] … (endpoints), or
+by all of them, `curate.num_samples` times each. Every other role judges, by the rubric safer;
+without any, the exact judge of the miniature world does.
 
-With --against, prompts whose text or picture stands in an evaluation set are dropped before they are
+With --against, prompts whose text or image is in an evaluation set are dropped before they are
 sampled; contaminated.jsonl says what matched. With --shard, a part of the prompts is sampled into
 its own folder; --merge puts the parts together, and the result is that of one run over all.
 
@@ -77,7 +77,7 @@ pub struct Arguments {
     /// Put together what --shard has sampled into this folder; given once for each part
     #[arg(long, value_name = "DIR", conflicts_with = "shard")]
     merge: Vec<PathBuf>,
-    /// Repeat calls of policies and judges that failed, and score samples by what they say now
+    /// Repeat calls of policies and judges that failed, and score their samples again
     #[arg(long, conflicts_with = "merge")]
     retry_failed: bool,
 }
@@ -206,7 +206,7 @@ fn conclude(summary: &CurationSummary, folder: &Path) -> Result {
     }
     if let Some(contamination) = &summary.contamination {
         eprintln!(
-            "curate: {} prompts stand in an evaluation set, {} cannot be compared",
+            "curate: {} prompts are in an evaluation set, {} cannot be compared",
             contamination.by_set.values().sum::<usize>(),
             contamination.n_unreadable
         );

@@ -24,11 +24,11 @@ use stages::Demo;
 
 const AFTER_HELP: &str = "\
 A small vision-language model that answers every question, hazardous or not, is fine-tuned on safety
-chains of thought (MIRage), its training prompts are curated (QI-Box), and it is trained by GRPO with
-reflecting rollouts and a structured reward (SaFeR-VLM). Five models are compared on unseen splits;
-DIR/report.html shows what changed, with images. Nothing is fetched: the world is drawn from the
-seed, and the base model is part of the program. After a stop, the same command resumes; once it is
-done, it prints its figures again.
+chains of thought (MIRage), its training prompts are curated (QI-Box), and it is trained by GRPO
+with reflecting rollouts and a structured reward (SaFeR-VLM). Five models are compared on unseen
+splits; DIR/report.html shows what changed, with images. Nothing is fetched: the world is made from
+the seed, and the base model is part of the program. After a stop, the same command resumes; once it
+is done, it prints its figures again.
 
 Examples:
   scruple demo

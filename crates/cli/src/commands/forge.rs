@@ -59,7 +59,7 @@ Examples:
   scruple review --data forged --out decisions.jsonl --reviewer ada
   scruple forge --config configs/forge.toml --out forged --decisions decisions.jsonl";
 
-/// Make items whose harm shows only when images and text are read together (MIS).
+/// Build items whose harm shows only when images and text are read together (MIS).
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -74,7 +74,7 @@ pub struct Arguments {
     decisions: Option<String>,
     #[command(flatten)]
     results: OutArguments,
-    /// Repeat calls that failed, and go through the stages with what models say now
+    /// Repeat calls that failed, and go through the stages again
     #[arg(long)]
     retry_failed: bool,
 }

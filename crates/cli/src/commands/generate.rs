@@ -25,7 +25,7 @@ Data is one JSON object a line, image paths relative to the data file:
     {\"type\": \"image\", \"image\": \"cat.png\"}, {\"type\": \"text\", \"text\": \"What is this?\"}]}]}
 A closing message of the assistant's, if there is one, is a label and is left out of the prompt.
 
-Who answers is --model, or the model behind an endpoint that [role.policy] names. Each line of --out
+The model is --model, or the one behind an endpoint that [role.policy] names. Each line of --out
 holds `id`, `prompt_ids`, `output_ids` (both of --model alone), `text`, `finish_reason` (`stop` or
 `length`), and with --num-samples above 1 also `sample`; where an endpoint gave no answer, `text` is
 null and `unanswered` says why. Every answer is in FILE.journal.sqlite before it is used: the same

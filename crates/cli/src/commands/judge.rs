@@ -32,12 +32,12 @@ const JOURNAL: &str = "journal.sqlite";
 const SUMMARY: &str = "summary.json";
 
 const AFTER_HELP: &str = "\
-Responses are one JSON object a line: {\"id\", \"messages\", \"response\"}, image paths relative to the file;
-images within it (data URLs) become files in FILE.images. Each line of --out holds `id`, `verdict`
-and `unscored`, exactly one of the two null, and `rubric`, with the hash of the prompt; with
-several judges also `judges`, what each said. FILE.summary.json holds shares with their intervals,
-agreement and costs. Every answer is kept in FILE.journal.sqlite before it is used: after a stop the same
-command resumes, and no call is made twice.
+Responses are one JSON object a line: {\"id\", \"messages\", \"response\"}, image paths relative to the
+file; images within it (data URLs) become files in FILE.images. Each line of --out holds `id`,
+`verdict` and `unscored`, exactly one of the two null, and `rubric`, with the hash of the prompt;
+with several judges also `judges`, what each said. FILE.summary.json holds shares with their
+intervals, agreement and costs. Every answer is kept in FILE.journal.sqlite before it is used: after
+a stop the same command resumes, and no call is made twice.
 
 Rubrics: mis (perception and safety: ASR, RSR, RR, HR), safer (thinking and answer by dimension),
 scale (safety -3 to 3, helpfulness 0 to 3), refusal (compliance, partial or full refusal).
@@ -54,7 +54,7 @@ Examples:
   scruple judge --labeled msts --data benchmarks --judge-url URL --judge-model M --out msts.jsonl
   scruple judge --responses r.jsonl --judge-url URL --judge-model M --out v.jsonl --validation msts.summary.json";
 
-/// Score responses with models as judges, and judges with people's labels.
+/// Score responses with models as judges, and validate judges against people's labels.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {

@@ -14,7 +14,8 @@ DIR is the folder of a finished `scruple demo`, or one of your own in the same l
   eval/<model>/summary.json, responses.jsonl      from `scruple eval --out DIR/eval/<model>`
   runs/<name>/metrics.jsonl, rollouts.jsonl       from `scruple sft` and `scruple rl`
   curate/summary.json, qi_box.svg                 from `scruple curate --out DIR/curate`
-What is missing is left out, and the report lists it. report.html, report.md and report.json are written into DIR.
+What is missing is left out, and the report lists it. report.html, report.md and report.json are
+written into DIR.
 
 Examples:
   scruple report out/demo

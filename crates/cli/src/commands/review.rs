@@ -28,7 +28,7 @@ Examples:
   scruple review --data r.jsonl --verdicts v.jsonl --out decisions.jsonl --reviewer ada --port 8800
   scruple review --data forged --out decisions.jsonl --agreement";
 
-/// Review items on a local page, and keep what you decide.
+/// Review items on a local page and record the decisions.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {

@@ -63,7 +63,7 @@ pub struct Arguments {
     /// Print steps, tokens, parameters, memory and time to expect; load no weights and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Ask judges again for verdicts that did not come
+    /// Repeat calls of judges that failed
     #[arg(long)]
     retry_failed: bool,
 }

@@ -45,7 +45,7 @@ model cannot, 6 after a stop; `scruple --help` has them all.
 Example:
   scruple score --model MODEL --data dialogues.jsonl --out scores.jsonl";
 
-/// Give the log-probability of every token of a data file's dialogues.
+/// Compute the log-probability of every token of a data file's dialogues.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
