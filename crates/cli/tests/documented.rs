@@ -267,11 +267,15 @@ impl Reader {
         words.collect::<Vec<_>>().join(" ")
     }
 
+    /// The last checkpoint of a run; as it was typed where an earlier command failed and left none.
     fn last_checkpoint(&self, run: &str) -> String {
-        let entries = fs_err::read_dir(self.folder.path().join(run)).unwrap();
+        let entries = fs_err::read_dir(self.folder.path().join(run)).into_iter().flatten();
         let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
         let steps = names.filter_map(|name| name.strip_prefix("checkpoint-")?.parse::<usize>().ok());
-        format!("{run}/checkpoint-{}", steps.max().expect("a checkpoint"))
+        steps.max().map_or_else(
+            || format!("{run}/checkpoint-N"),
+            |step| format!("{run}/checkpoint-{step}"),
+        )
     }
 
     fn binary(&self, arguments: &[&str]) -> Command {
@@ -328,7 +332,9 @@ fn review(address: &str) {
     let state: Value = serde_json::from_str(&state.into_body().read_to_string().unwrap()).unwrap();
     if let Some(id) = state["case"]["id"].as_str() {
         let decided = json!({ "id": id, "decision": "unsafe" });
-        ureq::post(format!("{address}/decide")).send(decided.to_string()).unwrap();
+        ureq::post(format!("{address}/decide"))
+            .send(decided.to_string())
+            .unwrap();
     }
 }
 
