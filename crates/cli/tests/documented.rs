@@ -25,8 +25,8 @@ const SHORT: &[(&str, &[&str])] = &[
             "grpo.prompts_per_step=2",
             "grpo.max_refills=0",
             "rollout.num_generations=2",
-            "rollout.max_completion_length=24",
-            "rollout.max_reflection_length=24",
+            "rollout.max_completion_length=96",
+            "rollout.max_reflection_length=96",
         ],
     ),
     (
