@@ -152,7 +152,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runs = folder.join("run");
     let start = Instant::now();
     let summary = curate::run(&policies, &curation, &runs, &mut Silent)?;
-    let size = |name: &str| std::fs::metadata(runs.join(name)).map_or(0.0, |file| file.len() as f64 / 1e6);
+    let size = std::fs::metadata(runs.join("samples.jsonl")).map_or(0.0, |file| file.len() as f64 / 1e6);
     println!(
         "{} prompts, {} samples, {} kept: {:.0} s, {:.0} MB at the peak; samples.jsonl {:.0} MB",
         summary.n_prompts,
@@ -160,7 +160,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         summary.n_kept,
         start.elapsed().as_secs_f64(),
         peak_memory().unwrap_or(f64::NAN),
-        size("samples.jsonl"),
+        size,
     );
     Ok(())
 }

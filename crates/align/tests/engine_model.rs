@@ -46,7 +46,10 @@ fn ask<E: Engine>(model: &EngineModel<E>, requests: Vec<ChatRequest>) -> Result<
 
 #[test]
 fn every_request_is_answered_by_its_own_parameters_whatever_the_batches() {
-    let requests = || vec![request("a?", 9), request("b", 9), request("c?", 1), request("d?", 9)];
+    fn requests() -> Vec<ChatRequest> {
+        vec![request("a?", 9), request("b", 9), request("c?", 1), request("d?", 9)]
+    }
+
     let expected: Vec<(usize, String, bool)> = [("yes yes", false), ("no", false), ("yes", true), ("yes yes", false)]
         .iter()
         .enumerate()
@@ -161,14 +164,15 @@ fn samples_of_one_dialogue_share_its_prompt() {
 
 #[test]
 fn what_cannot_be_used_fails_alone_or_where_that_is_wanted_ends_the_work() {
-    let requests = || {
+    fn requests() -> Vec<ChatRequest> {
         vec![
             sample("a", 0, false),
             sample("bad", 0, false),
             sample("bad", 1, false),
             sample("b", 0, false),
         ]
-    };
+    }
+
     let mut engine = Seeds::default();
     let model = EngineModel::new("seeds", &mut engine, 8, || false);
     let mut answers = Vec::new();

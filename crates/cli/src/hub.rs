@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
 
+use hf_hub::api::RepoInfo;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 use vlm::adapter::{ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE};
@@ -188,15 +189,9 @@ impl Hosted {
     /// The branch's commit, or the one given, which the branch may have left behind.
     fn open(cache: &Cache, name: &str, commit: Option<&str>) -> Result<Self, String> {
         let api = api(cache).map_err(|error| error.to_string())?;
-        let at = |revision: &str| {
-            let revision = Repo::with_revision(name.to_owned(), RepoType::Model, revision.to_owned());
-            let repository = api.repo(revision);
-            let info = repository.info().map_err(|error| error.to_string())?;
-            Ok::<_, String>((repository, info))
-        };
-        let (mut repository, mut info) = at(BRANCH)?;
+        let (mut repository, mut info) = at_revision(&api, name, BRANCH)?;
         if let Some(commit) = commit.filter(|commit| *commit != info.sha) {
-            (repository, info) = at(commit)?;
+            (repository, info) = at_revision(&api, name, commit)?;
         }
         Ok(Self {
             repository,
@@ -252,6 +247,13 @@ impl Hosted {
         let shards = shards(&self.snapshot).ok_or_else(|| format!("{INDEX_FILE} is no shard index"))?;
         shards.iter().try_for_each(|file| self.get(file))
     }
+}
+
+fn at_revision(api: &Api, name: &str, revision: &str) -> Result<(ApiRepo, RepoInfo), String> {
+    let revision = Repo::with_revision(name.to_owned(), RepoType::Model, revision.to_owned());
+    let repository = api.repo(revision);
+    let info = repository.info().map_err(|error| error.to_string())?;
+    Ok((repository, info))
 }
 
 fn api(cache: &Cache) -> Result<Api, hf_hub::api::sync::ApiError> {

@@ -63,10 +63,12 @@ struct Endpoints {
 
 impl Endpoints {
     fn start(faulty: u64) -> Self {
-        let start = |answer| FakeEndpoint::start(answer, faulty).unwrap();
         Self {
-            policies: [start(answer_once), start(answer_otherwise)],
-            judge: start(judge),
+            policies: [
+                FakeEndpoint::start(answer_once, faulty).unwrap(),
+                FakeEndpoint::start(answer_otherwise, faulty).unwrap(),
+            ],
+            judge: FakeEndpoint::start(judge, faulty).unwrap(),
         }
     }
 
@@ -103,19 +105,15 @@ impl Endpoints {
 
 fn folder_with_pool() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let line = |at: usize| {
+    let lines = (0..PROMPTS).map(|at| {
         let messages = json!([{ "role": "user", "content": format!("What of number {at} ?") }]);
         let kind = if at.is_multiple_of(4) { "benign" } else { "hazardous" };
         format!(
             "{}\n",
             json!({ "id": format!("p{at}"), "messages": messages, "kind": kind })
         )
-    };
-    fs_err::write(
-        folder.path().join("pool.jsonl"),
-        (0..PROMPTS).map(line).collect::<String>(),
-    )
-    .unwrap();
+    });
+    fs_err::write(folder.path().join("pool.jsonl"), lines.collect::<String>()).unwrap();
     folder
 }
 
@@ -271,16 +269,17 @@ fn shards_merge_to_the_bytes_of_one_run() {
 
 #[test]
 fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
-    let (endpoints, folder) = (Endpoints::start(0), folder_with_pool());
-    let pool = folder.path().join("pool.jsonl");
-    let with_image = |id: &str, image: &str, text: &str| {
+    fn with_image(id: &str, image: &str, text: &str) -> String {
         let image = fixture().join(format!("images/{image}.png"));
         let content = json!([{ "type": "image", "image": image }, { "type": "text", "text": text }]);
         format!(
             "{}\n",
             json!({ "id": id, "messages": [{ "role": "user", "content": content }] })
         )
-    };
+    }
+
+    let (endpoints, folder) = (Endpoints::start(0), folder_with_pool());
+    let pool = folder.path().join("pool.jsonl");
     let more = with_image("seen", "a", "What of number 99 ?");
     fs_err::write(&pool, fs_err::read_to_string(&pool).unwrap() + &more).unwrap();
     let evaluation = with_image("e1", "a", "Is anything in here dangerous to touch?")

@@ -20,8 +20,8 @@ fn scruple(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
         .arg("--quiet")
         .output()
         .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code().unwrap(), stdout, stderr)
 }
 
 fn row(id: &str, image: &str) -> Value {

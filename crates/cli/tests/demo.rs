@@ -73,6 +73,11 @@ fn figures(output: &Output) -> Value {
 
 #[test]
 fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
+    fn rollouts(folder: &Path) -> String {
+        let text = fs_err::read_to_string(folder.join("runs/mirage+safer/rollouts.jsonl")).unwrap();
+        text.replace(&folder.display().to_string(), "")
+    }
+
     let folder = tempfile::tempdir().unwrap();
     let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
     let mut printed = figures(&finish(&whole, &[]));
@@ -97,16 +102,14 @@ fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
     let report: Value = serde_json::from_str(&fs_err::read_to_string(whole.join("report.json")).unwrap()).unwrap();
     assert_eq!(report["missing"], Value::Array(Vec::new()));
 
-    let quiet = |more: &[&str]| {
-        let mut command = demo(&killed, more);
+    for file in [
+        "curate/safer/samples.jsonl",
+        "runs/mirage+safer/checkpoint-1/run_state.json",
+    ] {
+        let mut command = demo(&killed, &[]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().unwrap()
-    };
-    kill_at(quiet(&[]), &killed.join("curate/safer/samples.jsonl"));
-    kill_at(
-        quiet(&[]),
-        &killed.join("runs/mirage+safer/checkpoint-1/run_state.json"),
-    );
+        kill_at(command.spawn().unwrap(), &killed.join(file));
+    }
     let mut resumed = figures(&finish(&killed, &[]));
     called_again(&whole, &printed);
     for figures in [&mut printed, &mut resumed] {
@@ -122,14 +125,10 @@ fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
         "runs/mirage+safer/checkpoint-3/optimizer.safetensors",
         "curate/safer/curated.jsonl",
     ] {
-        let read = |folder: &Path| fs_err::read(folder.join(file)).unwrap();
-        assert!(read(&whole) == read(&killed), "{file} differs after kill -9");
+        let [whole, killed] = [&whole, &killed].map(|folder| fs_err::read(folder.join(file)).unwrap());
+        assert!(whole == killed, "{file} differs after kill -9");
     }
     // Rollouts name the images, which lie in each demo's own folder.
-    let rollouts = |folder: &Path| {
-        let text = fs_err::read_to_string(folder.join("runs/mirage+safer/rollouts.jsonl")).unwrap();
-        text.replace(&folder.display().to_string(), "")
-    };
     assert!(rollouts(&whole) == rollouts(&killed), "other rollouts after kill -9");
 }
 

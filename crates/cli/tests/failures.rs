@@ -188,8 +188,9 @@ fn numbers_that_are_not_finite_end_with_5() {
     let mut bytes = fs_err::read(&weights).unwrap();
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let tensors: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
-    let place = |end: usize| tensors["model.norm.weight"]["data_offsets"][end].as_u64().unwrap() as usize + 8 + header;
-    bytes[place(0)..place(1)].fill(0xff);
+    let [start, end] =
+        [0, 1].map(|end| tensors["model.norm.weight"]["data_offsets"][end].as_u64().unwrap() as usize + 8 + header);
+    bytes[start..end].fill(0xff);
     fs_err::write(&weights, bytes).unwrap();
     let call = ["--model", &broken, "--data", "data.jsonl", "--out", "out.jsonl"];
     for (command, words) in [

@@ -47,13 +47,11 @@ fn write(words: &str) -> String {
         },
     };
     let mut text = String::new();
-    let mut answer = |_: usize, answer: Result<align::chat::ChatAnswer, _>| {
-        text = answer.map_or_else(
-            |unanswered: align::chat::Unanswered| unanswered.reason,
-            |answer| answer.text,
-        );
-    };
-    MiniModel.answer(&mut std::iter::once(request), &mut answer).unwrap();
+    MiniModel
+        .answer(&mut std::iter::once(request), &mut |_, answer| {
+            text = answer.map_or_else(|unanswered| unanswered.reason, |answer| answer.text);
+        })
+        .unwrap();
     text
 }
 
@@ -221,15 +219,16 @@ fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once(
 
 #[test]
 fn a_spent_budget_ends_with_6_and_a_larger_one_resumes() {
+    fn with_budget(folder: &Path, more: &[String], budget: &str) -> Output {
+        let more = [more, &[format!("role.painter.max_cost={budget}")]].concat();
+        forge(folder, "forged", &more).output().unwrap()
+    }
+
     let fake = FakeEndpoint::start_painting(write, paint, 0).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut more = remote(&fake);
     more.push("role.painter.price_image=0.1".to_owned());
-    let with_budget = |budget: &str| {
-        let more = [&more[..], &[format!("role.painter.max_cost={budget}")]].concat();
-        forge(folder.path(), "forged", &more).output().unwrap()
-    };
-    let stopped = with_budget("1");
+    let stopped = with_budget(folder.path(), &more, "1");
     let message = String::from_utf8_lossy(&stopped.stderr).into_owned();
     assert_eq!(stopped.status.code(), Some(6), "{message}");
     assert!(
@@ -240,7 +239,7 @@ fn a_spent_budget_ends_with_6_and_a_larger_one_resumes() {
         message.contains("hint: raise the budget and repeat the command"),
         "{message}"
     );
-    let finished = with_budget("100");
+    let finished = with_budget(folder.path(), &more, "100");
     assert!(
         finished.status.success(),
         "{}",

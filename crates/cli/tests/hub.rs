@@ -39,8 +39,8 @@ fn scruple(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> (i32
         .envs(settings.iter().copied())
         .output()
         .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code().unwrap(), stdout, stderr)
 }
 
 /// Lays a folder out as the hub's tools do: blobs by content, a snapshot of links, a branch that names it.
@@ -155,8 +155,12 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
         assert!(snapshot.join(name).exists(), "{name}");
     }
     let asked = server.asked();
-    let is_needless = |request: &String| request.contains("README") || request.contains(".py");
-    assert!(!asked.iter().any(is_needless), "{asked:?}");
+    assert!(
+        !asked
+            .iter()
+            .any(|request| request.contains("README") || request.contains(".py")),
+        "{asked:?}"
+    );
     assert!(
         asked.iter().all(|request| request.ends_with("Bearer hf_secret")),
         "{asked:?}"
@@ -224,6 +228,11 @@ const SFT: [&str; 9] = [
 ];
 const RL: [&str; 5] = ["rl", "--out", "run", "model.path=tiny/vlm", "data.prompts=train.jsonl"];
 
+/// Lines of a table, but for those of what this machine was measured to do.
+fn with_rates(table: &str) -> usize {
+    table.lines().filter(|line| !line.contains("FLOP")).count()
+}
+
 #[test]
 fn a_dry_run_fetches_no_weights_and_the_run_after_it_does() {
     for (dry, branch_moves) in [(&SFT[..], false), (&SFT[..], true), (&RL[..], false)] {
@@ -245,7 +254,6 @@ fn a_dry_run_fetches_no_weights_and_the_run_after_it_does() {
             !asked.iter().any(|request| request.contains("safetensors")),
             "{asked:?}"
         );
-        let with_rates = |table: &str| table.lines().filter(|line| !line.contains("FLOP")).count();
         assert_eq!(with_rates(&scruple(&dry)), with_rates(&table));
         assert_eq!(
             server.asked(),
@@ -266,12 +274,11 @@ fn a_dry_run_fetches_no_weights_and_the_run_after_it_does() {
             1,
             "weights lie with the settings that they belong to"
         );
-        let of_files = |request: &&String| request.contains("/resolve/");
         let asked_later = server.asked().split_off(asked.len());
         assert!(
             asked_later
                 .iter()
-                .filter(of_files)
+                .filter(|request| request.contains("/resolve/"))
                 .all(|request| request.contains("/model.safetensors ")),
             "{asked_later:?}"
         );
@@ -351,19 +358,20 @@ impl Server {
     }
 }
 
+/// The value of a header of a request's.
+fn header<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
+    let line = head.iter().find(|line| line.to_lowercase().starts_with(name))?;
+    Some(line.split_once(": ")?.1)
+}
+
 fn answer(mut stream: &TcpStream, files: &BTreeMap<String, Vec<u8>>, newest: &str, log: &Mutex<Vec<String>>) {
     let lines = BufReader::new(stream).lines().map_while(Result::ok);
     let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     let Some(path) = head.first().and_then(|line| line.split(' ').nth(1)) else {
         return;
     };
-    let header = |name: &str| {
-        let line = head.iter().find(|line| line.to_lowercase().starts_with(name))?;
-        Some(line.split_once(": ")?.1.to_owned())
-    };
-    log.lock()
-        .unwrap()
-        .push(format!("{path} {}", header("authorization").unwrap_or_default()));
+    let authorization = header(&head, "authorization").unwrap_or_default();
+    log.lock().unwrap().push(format!("{path} {authorization}"));
     let commit_of = |revision: &str| if revision == "main" { newest } else { COMMIT }.to_owned();
     let listed = path.strip_prefix("/api/models/tiny/vlm/revision/");
     let found = path
@@ -375,7 +383,7 @@ fn answer(mut stream: &TcpStream, files: &BTreeMap<String, Vec<u8>>, newest: &st
         let listing = json!({ "sha": commit_of(revision), "siblings": siblings }).to_string();
         ("200 OK", String::new(), listing.into_bytes())
     } else if let Some((commit, (name, bytes))) = found {
-        let range = header("range").unwrap();
+        let range = header(&head, "range").unwrap();
         let (start, end) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
         let start: usize = start.parse().unwrap();
         let end = end.parse().map_or(bytes.len(), |last: usize| last + 1).min(bytes.len());

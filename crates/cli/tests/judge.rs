@@ -58,14 +58,14 @@ fn by_number(words: &str) -> String {
 }
 
 fn write_responses(folder: &Path, n: usize) {
-    let line = |number: usize| {
+    let lines = (0..n).map(|number| {
         let question = json!([{ "role": "user", "content": "May I mix these two?" }]);
         format!(
             "{}\n",
             json!({ "id": format!("r{number}"), "messages": question, "response": format!("Answer {number}") })
         )
-    };
-    fs_err::write(folder.join("r.jsonl"), (0..n).map(line).collect::<String>()).unwrap();
+    });
+    fs_err::write(folder.join("r.jsonl"), lines.collect::<String>()).unwrap();
 }
 
 fn lines(path: &Path) -> Vec<Value> {
@@ -111,8 +111,8 @@ fn every_verdict_is_right_or_unscored_whatever_the_endpoint_does() {
         (summary["n"].as_u64(), summary["unscored"].as_u64()),
         (Some(300), Some(unscored as u64))
     );
-    let percent = |rate: &str| summary["rates"][rate]["percent"].as_f64().unwrap();
-    let sum: f64 = ["asr", "rsr", "rr", "hr"].into_iter().map(percent).sum();
+    let percents = ["asr", "rsr", "rr", "hr"].map(|rate| summary["rates"][rate]["percent"].as_f64().unwrap());
+    let sum: f64 = percents.into_iter().sum();
     assert!((sum - 100.0).abs() < 1e-9);
     assert_eq!(
         summary["costs"][0]["calls"].as_u64(),
@@ -133,6 +133,10 @@ fn every_verdict_is_right_or_unscored_whatever_the_endpoint_does() {
 
 /// Judges `n` responses, killed five times, each time so many calls after the last.
 fn check_kills(n: usize, calls_between: usize) {
+    fn verdicts(folder: &Path) -> Vec<u8> {
+        fs_err::read(folder.join("v.jsonl")).unwrap()
+    }
+
     let (fake, folder) = start(by_number, 20);
     write_responses(folder.path(), n);
     let asked = ["--responses", "r.jsonl", "--out", "v.jsonl"];
@@ -162,7 +166,6 @@ fn check_kills(n: usize, calls_between: usize) {
     )
     .unwrap();
     finished(judge(uninterrupted.path(), &fake.url(), &asked));
-    let verdicts = |folder: &Path| fs_err::read(folder.join("v.jsonl")).unwrap();
     assert_eq!(verdicts(folder.path()), verdicts(uninterrupted.path()));
     let right = lines(&folder.path().join("v.jsonl"));
     assert_eq!(right.len(), n);
@@ -266,20 +269,21 @@ fn a_judge_is_measured_against_people() {
 
 #[test]
 fn lines_of_openais_clients_are_judged_as_they_are() {
-    let (fake, folder) = start(by_number, 0);
-    let url = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
-    let line = |id: Value, shown: Value, number: usize| {
+    fn line(id: &Value, shown: &Value, number: usize) -> String {
         let content = json!([{ "type": "image_url", "image_url": shown }, { "type": "text", "text": "May I?" }]);
         let messages = json!([{ "role": "user", "name": "ada", "content": content }]);
         format!(
             "{}\n",
             json!({ "id": id, "messages": messages, "response": format!("Answer {number}"), "model": "m" })
         )
-    };
+    }
+
+    let (fake, folder) = start(by_number, 0);
+    let url = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
     let text = [
         "\u{feff}".to_owned(),
-        line(json!(7), json!({ "url": url }), 1),
-        line(json!("b"), json!(url), 2),
+        line(&json!(7), &json!({ "url": url }), 1),
+        line(&json!("b"), &json!(url), 2),
     ]
     .concat();
     fs_err::write(folder.path().join("r.jsonl"), text).unwrap();
@@ -302,7 +306,7 @@ fn lines_of_openais_clients_are_judged_as_they_are() {
 
     fs_err::write(
         folder.path().join("r.jsonl"),
-        line(json!(1), json!("https://a.org/b.png"), 1),
+        line(&json!(1), &json!("https://a.org/b.png"), 1),
     )
     .unwrap();
     let refused = judge(
@@ -452,14 +456,15 @@ fn scores_by_dimension_are_given_as_means() {
 
 #[test]
 fn bad_settings_and_dead_endpoints_end_with_their_codes_and_no_key_is_told() {
-    let (fake, folder) = start(by_number, 0);
-    let ends = |mut command: Command, code: i32, expected: &str| {
+    fn ends(mut command: Command, code: i32, expected: &str) {
         let output = command.env("OPENAI_API_KEY", "sk-very-secret").output().unwrap();
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{message}");
         assert!(message.contains(expected), "{message}");
         assert!(!message.contains("very-secret"));
-    };
+    }
+
+    let (fake, folder) = start(by_number, 0);
     let responses = ["--responses", "r.jsonl", "--out", "v.jsonl"];
     ends(
         scruple(folder.path(), &[&["judge"], &responses[..]].concat()),

@@ -144,7 +144,7 @@ const WELL: isize = -1;
 /// An endpoint that refuses so many requests for what they are, then lets nobody in, and answers rightly from `WELL`
 /// on.
 fn moody(mood: &'static AtomicIsize) -> FakeEndpoint {
-    let respond = move |asked: &Call| {
+    FakeEndpoint::start_responding(move |asked: &Call| {
         let refused = mood.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1));
         let (status, body) = match refused {
             Ok(_) => (400, "not this".to_owned()),
@@ -157,8 +157,8 @@ fn moody(mood: &'static AtomicIsize) -> FakeEndpoint {
             retry_after,
             body,
         }
-    };
-    FakeEndpoint::start_responding(respond).unwrap()
+    })
+    .unwrap()
 }
 
 #[test]
@@ -223,8 +223,10 @@ fn an_evaluation_asks_again_for_verdicts_that_did_not_come() {
     let (fake, folder) = (moody(&MOOD), folder_with_prompts());
     let unscored = || {
         let responses = lines(&folder.path().join("eval/responses.jsonl"));
-        let is_unscored = |line: &&Value| line["judgement"]["unscored"].is_string();
-        responses.iter().filter(is_unscored).count()
+        let unscored = responses
+            .iter()
+            .filter(|line| line["judgement"]["unscored"].is_string());
+        unscored.count()
     };
     evaluate(folder.path(), &fake.url(), &[]);
     assert_eq!((unscored(), fake.counts().calls), (4, 4));

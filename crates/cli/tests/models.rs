@@ -192,8 +192,10 @@ fn scores(folder: &TempDir, name: &str, model: &Path, adapter: Option<&Path>) ->
     let adapter = adapter.map(|adapter| adapter.display().to_string());
     arguments.extend(adapter.iter().flat_map(|adapter| ["--adapter", adapter]));
     assert_eq!(scruple(&arguments).0, 0);
-    let finite = |line: &Value| numbers(&json!(line["logprobs"].as_array().unwrap()[1..]));
-    lines(&out).iter().flat_map(finite).collect()
+    lines(&out)
+        .iter()
+        .flat_map(|line| numbers(&json!(line["logprobs"].as_array().unwrap()[1..])))
+        .collect()
 }
 
 #[test]
@@ -234,7 +236,7 @@ fn a_merged_model_is_the_adapted_one() {
 
 #[test]
 fn inspection_describes_every_family_and_names_what_is_wrong() {
-    let inspect = |folder: &Path| {
+    fn inspect(folder: &Path) -> (Option<i32>, String) {
         let output = Command::cargo_bin("scruple")
             .unwrap()
             .args(["inspect", "--model"])
@@ -242,7 +244,8 @@ fn inspection_describes_every_family_and_names_what_is_wrong() {
             .output()
             .unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
-    };
+    }
+
     let families = fixture().join("..");
     insta::assert_snapshot!(inspect(&families.join("qwen2_5_vl/model")).1);
     insta::assert_snapshot!(inspect(&families.join("internvl2_5/model")).1);

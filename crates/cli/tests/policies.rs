@@ -97,8 +97,7 @@ fn evaluations_and_completions_that_are_killed_end_in_the_same_bytes() {
         ("generate", "made.jsonl", "made.jsonl", "made.journal.sqlite"),
     ] {
         let (fake, folder) = (FakeEndpoint::start(answer, 20).unwrap(), folder_with_items());
-        let call = || of(&fake, folder.path(), command, &["--out", out]);
-        kill_and_finish(&fake, call);
+        kill_and_finish(&fake, || of(&fake, folder.path(), command, &["--out", out]));
         let killed = fs_err::read(folder.path().join(result)).unwrap();
         // A kill loses at most the calls in flight.
         let paid_again: usize = fake.counts().answered.values().map(|times| times - 1).sum();
@@ -115,7 +114,7 @@ fn evaluations_and_completions_that_are_killed_end_in_the_same_bytes() {
 
         // Again: the same result, and no call. Started over: every call is made again.
         let calls = fake.counts().calls;
-        finished(call());
+        finished(of(&fake, folder.path(), command, &["--out", out]));
         assert_eq!(fake.counts().calls, calls);
         finished(of(&moved, folder.path(), command, &["--out", out, "--restart"]));
         assert_eq!(moved.counts().calls, ITEMS);

@@ -126,8 +126,8 @@ fn a_killed_run_resumes_to_the_same_bytes() {
 /// Ends the child and returns its exit code, standard output and standard error.
 fn output(folder: &Path, out: &str, more: &[&str]) -> (Option<i32>, String, String) {
     let output = call(folder, out, more).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code(), stdout, stderr)
 }
 
 #[test]
@@ -168,21 +168,21 @@ fn a_run_that_is_done_is_printed_again_and_started_over_only_on_request() {
 
 #[test]
 fn an_evaluation_is_known_again_from_another_working_directory() {
-    let folder = folder_with_data();
-    let elsewhere = folder_elsewhere(folder.path());
-    let evaluate = |place: &Path, way: &str, more: &[&str]| {
-        let path = |name: &str| format!("{way}{name}");
+    fn evaluate(place: &Path, way: &str, more: &[&str]) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
         command
             .current_dir(place)
             .args(["eval", "eval.max_new_tokens=4"])
             .args(more);
         for (flag, name) in [("--model", "model"), ("--data", "train.jsonl"), ("--out", "answers")] {
-            command.args([flag, &path(name)]);
+            command.args([flag, &format!("{way}{name}")]);
         }
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
+    }
+
+    let folder = folder_with_data();
+    let elsewhere = folder_elsewhere(folder.path());
     let answers = || fs_err::read(folder.path().join("answers/responses.jsonl")).unwrap();
     evaluate(folder.path(), "", &[]);
     let before = answers();

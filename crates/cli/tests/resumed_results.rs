@@ -15,12 +15,13 @@ fn fixture(below: &str) -> String {
 
 /// A folder with two dialogues in `data.jsonl`.
 fn folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let line = |id: &str| {
+    fn line(id: &str) -> String {
         let messages =
             json!([{ "role": "user", "content": format!("Hello {id}?") }, { "role": "assistant", "content": "Yes." }]);
         format!("{}\n", json!({ "id": id, "messages": messages }))
-    };
+    }
+
+    let folder = tempfile::tempdir().unwrap();
     fs_err::write(folder.path().join("data.jsonl"), line("a") + &line("b")).unwrap();
     folder
 }

@@ -109,7 +109,8 @@ fn the_steps_fit_together() {
 fn a_model_that_would_lose_its_adapter_is_not_trained() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl");
-    let settings = |name: &str, below: &str| format!("{name}={}", fixture.join(below).display());
+    let settings = [("model.path", "model"), ("model.adapter", "adapter")]
+        .map(|(name, below)| format!("{name}={}", fixture.join(below).display()));
     let line =
         r#"{"id": "a", "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}"#;
     fs_err::write(folder.path().join("train.jsonl"), line).unwrap();
@@ -117,7 +118,7 @@ fn a_model_that_would_lose_its_adapter_is_not_trained() {
         let output = Command::new(env!("CARGO_BIN_EXE_scruple"))
             .current_dir(folder.path())
             .args(["sft", "--out", "run", "data.train=train.jsonl", "sft.general_ratio=0"])
-            .args([settings("model.path", "model"), settings("model.adapter", "adapter")])
+            .args(&settings)
             .args(more)
             .output()
             .unwrap();

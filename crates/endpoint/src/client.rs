@@ -140,21 +140,22 @@ impl PaintModel for Endpoint {
             body: Box::new(move || Ok(WireBody::paint(&request, settings))),
         });
         let mut lost = None;
-        let mut on_answer = |index: usize, answer: Result<ChatAnswer, Unanswered>| {
-            let painted = match answer {
-                Err(Unanswered { reason }) => Err(Unpainted { reason }),
-                Ok(answer) => match images::read(&folder, &answer.text) {
-                    Ok(painting) => Ok(painting),
-                    Err(problem) => {
-                        lost.get_or_insert(problem);
-                        return;
-                    }
-                },
-            };
-            on_painted(index, painted);
-        };
-        self.runtime
-            .block_on(self.caller.run(&verb, &mut outgoing, &mut on_answer))?;
+        let outcome = self
+            .runtime
+            .block_on(self.caller.run(&verb, &mut outgoing, &mut |index, answer| {
+                let painted = match answer {
+                    Err(Unanswered { reason }) => Err(Unpainted { reason }),
+                    Ok(answer) => match images::read(&folder, &answer.text) {
+                        Ok(painting) => Ok(painting),
+                        Err(problem) => {
+                            lost.get_or_insert(problem);
+                            return;
+                        }
+                    },
+                };
+                on_painted(index, painted);
+            }));
+        outcome?;
         match lost {
             None => Ok(()),
             Some(problem) => Err(ChatError::Unusable {

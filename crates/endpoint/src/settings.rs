@@ -162,19 +162,18 @@ impl RoleSettings {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let key = |name: &str| format!("{table}.{name}");
         let begins = self.url.starts_with("http://") || self.url.starts_with("https://");
         check_setting(
             !self.is_remote() || (begins && Address::parse(&self.url).is_ok()),
-            &key("url"),
+            &format!("{table}.url"),
             "an address that begins with http:// or https://, or \"local\" or \"mini\"",
             shown(&self.url),
         )?;
         let is_named = self.is_mini() || !self.model.is_empty();
-        check_setting(is_named, &key("model"), "the model's name", "nothing")?;
-        check_count(&key("concurrency"), self.concurrency)?;
+        check_setting(is_named, &format!("{table}.model"), "the model's name", "nothing")?;
+        check_count(&format!("{table}.concurrency"), self.concurrency)?;
         let positive = self.timeout.is_finite() && self.timeout > 0.0;
-        check_setting(positive, &key("timeout"), "seconds above 0", self.timeout)?;
+        check_setting(positive, &format!("{table}.timeout"), "seconds above 0", self.timeout)?;
         for (name, number) in [
             ("max_wait", self.max_wait),
             ("max_outage", self.max_outage),
@@ -183,12 +182,12 @@ impl RoleSettings {
             ("price_image", self.price_image),
             ("max_cost", self.max_cost),
         ] {
-            check_at_least_zero(&key(name), number)?;
+            check_at_least_zero(&format!("{table}.{name}"), number)?;
         }
         let is_priced = self.price_input + self.price_output + self.price_image > 0.0;
         check_setting(
             self.max_cost == 0.0 || is_priced,
-            &key("max_cost"),
+            &format!("{table}.max_cost"),
             "a price in price_input, price_output or price_image, without which no budget is ever spent",
             format!("max_cost = {} and no price", self.max_cost),
         )

@@ -68,13 +68,14 @@ fn request(question: &str) -> ChatRequest {
 fn ask(model: &impl ChatModel, questions: &[&str]) -> BTreeMap<usize, Result<String, String>> {
     let mut answers = BTreeMap::new();
     let mut requests = questions.iter().map(|question| request(question));
-    let mut on_answer = |index, outcome: Result<ChatAnswer, Unanswered>| {
-        let outcome = outcome
-            .map(|answer| answer.text)
-            .map_err(|unanswered| unanswered.reason);
-        assert!(answers.insert(index, outcome).is_none(), "{index} was answered twice");
-    };
-    model.answer(&mut requests, &mut on_answer).unwrap();
+    model
+        .answer(&mut requests, &mut |index, outcome| {
+            let outcome = outcome
+                .map(|answer| answer.text)
+                .map_err(|unanswered| unanswered.reason);
+            assert!(answers.insert(index, outcome).is_none(), "{index} was answered twice");
+        })
+        .unwrap();
     answers
 }
 
@@ -90,13 +91,12 @@ fn journalled<'s>(journal: &Arc<Journal>, shouter: &'s Shouter, weights: &str) -
 fn what_was_answered_is_not_requested_again_and_what_failed_is() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, shouter) = (journal(&folder), Shouter::default());
-    let model = |weights: &str| journalled(&journal, &shouter, weights);
-    let first = ask(&model("weights 1"), &["a", "fail", "b"]);
+    let first = ask(&journalled(&journal, &shouter, "weights 1"), &["a", "fail", "b"]);
     assert_eq!(first.len(), 3);
     assert_eq!(shouter.requested.get(), 3);
 
     let questions = ["c", "b", "d", "fail", "a", "e"];
-    let second = ask(&model("weights 1"), &questions);
+    let second = ask(&journalled(&journal, &shouter, "weights 1"), &questions);
     assert_eq!(shouter.requested.get(), 3 + 4, "only c, d, e and what failed");
     let expected: BTreeMap<_, _> = questions
         .iter()
@@ -111,10 +111,10 @@ fn what_was_answered_is_not_requested_again_and_what_failed_is() {
     let spent = journal.spent("annotator").unwrap();
     assert_eq!((spent.calls, spent.prompt_tokens, spent.cost), (5, 15, 0.0));
 
-    ask(&model("weights 2"), &["a"]);
+    ask(&journalled(&journal, &shouter, "weights 2"), &["a"]);
     assert_eq!(shouter.requested.get(), 8, "other weights may answer otherwise");
     journal.clear().unwrap();
-    ask(&model("weights 2"), &["a"]);
+    ask(&journalled(&journal, &shouter, "weights 2"), &["a"]);
     assert_eq!(shouter.requested.get(), 9, "what is forgotten is requested again");
 }
 

@@ -104,12 +104,13 @@ fn tokens_that_nobody_counts_are_estimated() {
 
 #[test]
 fn a_first_wave_of_calls_does_not_go_beyond_the_budget() {
-    // What a call may take at most follows from its length: 16 tokens written and some 45 read. It takes 16 and 40.
-    let spends_all = |_: &Call| {
+    fn spends_all(_: &Call) -> Reply {
         let mut response: Value = serde_json::from_str(&completion("")).unwrap();
         response["usage"] = json!({ "prompt_tokens": 40, "completion_tokens": 16 });
         reply(200, &response)
-    };
+    }
+
+    // What a call may take at most follows from its length: 16 tokens written and some 45 read. It takes 16 and 40.
     let of_money = RoleSettings {
         max_cost: 9.0,
         ..settings("")

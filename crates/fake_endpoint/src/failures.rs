@@ -50,8 +50,8 @@ const FAILURES: [Failure; 9] = [
 
 /// What goes wrong when a request is made for the n-th time; nothing, most times.
 pub(crate) fn failure(request: &[u8; 32], times: usize, faulty: u64) -> Option<Failure> {
-    let chance = |at: usize| u64::from(request[(times * 2 + at) % request.len()]) * 37 + times as u64 * 11;
-    (chance(0) % 100 < faulty).then(|| FAILURES[chance(1) as usize % FAILURES.len()])
+    let [chance, kind] = [0, 1].map(|at| u64::from(request[(times * 2 + at) % request.len()]) * 37 + times as u64 * 11);
+    (chance % 100 < faulty).then(|| FAILURES[kind as usize % FAILURES.len()])
 }
 
 impl Failure {

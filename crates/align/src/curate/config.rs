@@ -67,21 +67,30 @@ impl CurateConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let key = |name: &str| format!("{table}.{name}");
         let samples = "a whole number of at least 2, since instability is a spread";
-        check_setting(self.num_samples >= 2, &key("num_samples"), samples, self.num_samples)?;
+        check_setting(
+            self.num_samples >= 2,
+            &format!("{table}.num_samples"),
+            samples,
+            self.num_samples,
+        )?;
         for (name, count) in [
             ("max_completion_length", self.max_completion_length),
             ("batch_size", self.batch_size),
             ("num_kept", self.num_kept),
         ] {
-            check_count(&key(name), count)?;
+            check_count(&format!("{table}.{name}"), count)?;
         }
         let is_warm = self.temperature.is_finite() && self.temperature > 0.0;
         let temperature = "a number above 0, since equal samples show no instability";
-        check_setting(is_warm, &key("temperature"), temperature, self.temperature)?;
+        check_setting(is_warm, &format!("{table}.temperature"), temperature, self.temperature)?;
         let top_p = self.top_p > 0.0 && self.top_p <= 1.0;
-        check_setting(top_p, &key("top_p"), "a number above 0 and at most 1", self.top_p)?;
+        check_setting(
+            top_p,
+            &format!("{table}.top_p"),
+            "a number above 0 and at most 1",
+            self.top_p,
+        )?;
         self.validate_shares(table)
     }
 

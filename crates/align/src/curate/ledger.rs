@@ -152,9 +152,9 @@ fn score(rubric: &RewardConfig, judgement: &Judgement) -> Option<(f64, bool)> {
 }
 
 fn stratum(item: &Item, by: &[Stratum]) -> String {
-    let name = |stratum: &Stratum| match stratum {
+    let names = by.iter().map(|stratum| match stratum {
         Stratum::Category => item.category.as_deref().unwrap_or("no category"),
         Stratum::Split => item.split.as_deref().unwrap_or("no split"),
-    };
-    by.iter().map(name).collect::<Vec<_>>().join(" / ")
+    });
+    names.collect::<Vec<_>>().join(" / ")
 }

@@ -159,8 +159,7 @@ fn cut_quality(
     decisions: &mut Sorter<Decision>,
 ) -> Result<Inside, DataError> {
     let n = ranked.len();
-    let count = |share: f64| (share * n as f64 + 1e-9).floor() as usize;
-    let (low, high) = (count(config.drop_lowest), count(config.drop_highest));
+    let [low, high] = [config.drop_lowest, config.drop_highest].map(|share| (share * n as f64 + 1e-9).floor() as usize);
     // The stabler of two equals should be the one that goes, at either end; so the order of I turns round between them.
     let mut rest = RisingStableLast::new(folder);
     for (rank, candidate) in ranked.sorted()?.enumerate() {
@@ -216,8 +215,8 @@ fn keep_unstable(
 /// The places of each group: benign and other prompts each have theirs, of which strata get their share.
 fn places_by_group(sizes: &BTreeMap<Group, usize>, config: &CurateConfig) -> BTreeMap<Group, usize> {
     let (benign, others): (Vec<_>, Vec<_>) = sizes.iter().partition(|((is_benign, _), _)| *is_benign);
-    let n_in = |groups: &[(&Group, &usize)]| groups.iter().map(|(_, size)| **size).sum();
-    let (n_benign, n_others) = places(n_in(&benign), n_in(&others), config);
+    let [n_benign, n_others] = [&benign, &others].map(|groups| groups.iter().map(|(_, size)| **size).sum());
+    let (n_benign, n_others) = places(n_benign, n_others, config);
     let mut places = BTreeMap::new();
     for (groups, total) in [(benign, n_benign), (others, n_others)] {
         let (groups, sizes): (Vec<&Group>, Vec<usize>) = groups.into_iter().unzip();

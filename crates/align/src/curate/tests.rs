@@ -67,7 +67,7 @@ impl Judge for DigitJudge {
     }
 
     fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
-        let judge = |(item, response): &(&Item, &str)| {
+        fn judge((item, response): &(&Item, &str)) -> Judgement {
             if item.id.starts_with("mute") {
                 return Err(Unscored::new("says nothing"));
             }
@@ -85,7 +85,8 @@ impl Judge for DigitJudge {
                 format: true,
                 correct: None,
             })
-        };
+        }
+
         Ok(responses.iter().map(judge).collect())
     }
 }
@@ -213,8 +214,8 @@ fn a_run_that_failed_leaves_no_samples_and_the_next_ends_the_same() {
     curate(&again, &pool(), &small(), parts.path()).unwrap();
     assert_eq!(again.answered.get(), 0, "samples that are there are not made again");
     for name in ["samples.jsonl", "curation.jsonl", "curated.jsonl", "summary.json"] {
-        let read = |folder: &tempfile::TempDir| std::fs::read_to_string(folder.path().join(name)).unwrap();
-        assert_eq!(read(&whole), read(&parts), "{name}");
+        let [whole, parts] = [&whole, &parts].map(|folder| std::fs::read_to_string(folder.path().join(name)).unwrap());
+        assert_eq!(whole, parts, "{name}");
     }
 }
 

@@ -50,12 +50,16 @@ impl EvalConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let key = |name: &str| format!("{table}.{name}");
-        check_at_least_zero(&key("temperature"), self.temperature)?;
+        check_at_least_zero(&format!("{table}.temperature"), self.temperature)?;
         let top_p = self.top_p > 0.0 && self.top_p <= 1.0;
-        check_setting(top_p, &key("top_p"), "a number above 0 and at most 1", self.top_p)?;
+        check_setting(
+            top_p,
+            &format!("{table}.top_p"),
+            "a number above 0 and at most 1",
+            self.top_p,
+        )?;
         for (name, count) in [("max_new_tokens", self.max_new_tokens), ("batch_size", self.batch_size)] {
-            check_count(&key(name), count)?;
+            check_count(&format!("{table}.{name}"), count)?;
         }
         let expected = "names of rates such as `asr` or `over_refusal`";
         match self
@@ -63,7 +67,7 @@ impl EvalConfig {
             .iter()
             .find(|name| !RATES.iter().any(|rate| rate.name == name.as_str()))
         {
-            Some(name) => check_setting(false, &key("rates"), expected, format!("`{name}`")),
+            Some(name) => check_setting(false, &format!("{table}.rates"), expected, format!("`{name}`")),
             None => Ok(()),
         }
     }

@@ -154,10 +154,11 @@ fn what_is_no_toml_and_no_override_is_said_so() {
 
 #[test]
 fn a_flag_is_short_for_its_setting_and_is_named_in_messages() {
-    let flagged = |value: &str| {
+    fn flagged(value: &str) -> Result<usize> {
         let flag = Override::flag("--max-steps", &["sft", "max_steps"], value.to_owned());
         load::<Settings>(None, vec![flag]).map(|loaded| loaded.settings.sft.max_steps)
-    };
+    }
+
     assert_eq!(flagged("7").unwrap(), 7);
     insta::assert_snapshot!(flagged("many").unwrap_err(), @r#"--max-steps many: `sft.max_steps`: expected a whole number of at least 0, got "many""#);
 }

@@ -12,16 +12,22 @@ fn check(error: impl Into<Failure>, code: u8) {
 
 #[test]
 fn each_kind_of_error_has_its_exit_code() {
-    let disk_full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    fn disk_full() -> std::io::Error {
+        std::io::Error::from(std::io::ErrorKind::StorageFull)
+    }
+
+    fn item() -> EngineError {
+        EngineError::Item {
+            id: "a".into(),
+            problem: "x".into(),
+        }
+    }
+
     check(std::io::Error::other("anything"), 1);
     check(Failure::settings("x"), 2);
     check(DataError::Empty { path: "a".into() }, 3);
     check(EngineError::Data("x".into()), 3);
     check(std::io::Error::from(std::io::ErrorKind::NotFound), 3);
-    let item = || EngineError::Item {
-        id: "a".into(),
-        problem: "x".into(),
-    };
     check(item(), 3);
     check(align::eval::EvalError::Chat(item().into()), 3);
     check(EngineError::Model("x".into()), 4);
@@ -38,7 +44,10 @@ fn each_kind_of_error_has_its_exit_code() {
 
 #[test]
 fn a_reader_that_hangs_up_is_no_failure() {
-    let hung_up = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+    fn hung_up() -> std::io::Error {
+        std::io::Error::from(std::io::ErrorKind::BrokenPipe)
+    }
+
     check(hung_up(), 0);
     check(Failure::output("cannot write").because(&DataError::Io(hung_up())), 0);
 }

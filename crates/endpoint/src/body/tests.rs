@@ -124,19 +124,21 @@ fn what_is_not_sent_still_tells_requests_apart() {
 
 #[test]
 fn a_nucleus_is_sent_where_there_is_one_and_token_ids_tell_requests_apart() {
+    fn sent(request: &ChatRequest) -> Value {
+        let body = WireBody::chat(request, &settings()).unwrap();
+        let bytes: Vec<Bytes> = body.into_stream().map(Result::unwrap).collect();
+        serde_json::from_slice(&bytes.concat()).unwrap()
+    }
+
+    fn key(request: &ChatRequest) -> Key {
+        let body = WireBody::chat(request, &settings()).unwrap();
+        body.key("policy", "", &mut ImageHashes::default()).unwrap()
+    }
+
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.png");
     fs_err::write(&path, b"\x89PNG").unwrap();
     let mut request = request(&path);
-    let sent = |request: &ChatRequest| -> Value {
-        let body = WireBody::chat(request, &settings()).unwrap();
-        let bytes: Vec<Bytes> = body.into_stream().map(Result::unwrap).collect();
-        serde_json::from_slice(&bytes.concat()).unwrap()
-    };
-    let key = |request: &ChatRequest| {
-        let body = WireBody::chat(request, &settings()).unwrap();
-        body.key("policy", "", &mut ImageHashes::default()).unwrap()
-    };
     let plain = key(&request);
     assert!(sent(&request)["top_p"].is_null() && sent(&request)["ignore_eos"].is_null());
     request.params.token_ids = true;

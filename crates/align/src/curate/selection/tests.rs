@@ -33,9 +33,9 @@ fn config(num_kept: usize, benign_share: f64) -> CurateConfig {
 /// The records as they are decided, and the box.
 fn decide(records: &[CurationRecord], config: &CurateConfig) -> (Vec<CurationRecord>, Option<QiBox>) {
     let folder = tempfile::tempdir().unwrap();
-    let all = || records.iter().cloned().map(Ok);
-    let Selection { decisions, qi_box } = select(all(), config, folder.path()).unwrap();
-    let decided: Result<_, DataError> = decided(all(), decisions.map(|decision| Ok(decision?.1))).collect();
+    let Selection { decisions, qi_box } = select(records.iter().cloned().map(Ok), config, folder.path()).unwrap();
+    let decisions = decisions.map(|decision| Ok(decision?.1));
+    let decided: Result<_, DataError> = decided(records.iter().cloned().map(Ok), decisions).collect();
     (decided.unwrap(), qi_box)
 }
 
@@ -51,43 +51,51 @@ fn kept_ids(records: &[CurationRecord], config: &CurateConfig) -> BTreeSet<Strin
     kept.map(|record| record.id).collect()
 }
 
+/// Quality, instability and id.
+fn figures(record: &CurationRecord) -> (f64, f64, &str) {
+    (record.q.unwrap(), record.i.unwrap(), &record.id)
+}
+
+/// The same with the least stable first among equals in quality.
+fn turned(record: &CurationRecord) -> (f64, f64, &str) {
+    let (q, i, id) = figures(record);
+    (q, -i, id)
+}
+
+/// Instability, the least stable first, and id.
+fn least_stable(record: &CurationRecord) -> (f64, &str) {
+    let (_, i, id) = figures(record);
+    (-i, id)
+}
+
 /// The same decisions by sorting in memory, as [`select`] words its rules.
 fn decide_in_memory(records: &[CurationRecord], config: &CurateConfig) -> Vec<Option<DropReason>> {
     let mut reasons: Vec<Option<DropReason>> = records.iter().map(|record| record.reason).collect();
-    let figures = |place: &usize| {
-        (
-            records[*place].q.unwrap(),
-            records[*place].i.unwrap(),
-            &records[*place].id,
-        )
-    };
     let mut ranked: Vec<usize> = (0..records.len()).filter(|place| reasons[*place].is_none()).collect();
-    let cut = |share: f64| (share * ranked.len() as f64 + 1e-9).floor() as usize;
-    let (low, high) = (cut(config.drop_lowest), cut(config.drop_highest));
-    ranked.sort_by(|a, b| figures(a).partial_cmp(&figures(b)).unwrap());
+    let [low, high] =
+        [config.drop_lowest, config.drop_highest].map(|share| (share * ranked.len() as f64 + 1e-9).floor() as usize);
+    ranked.sort_by(|a, b| figures(&records[*a]).partial_cmp(&figures(&records[*b])).unwrap());
     for place in ranked.drain(..low) {
         reasons[place] = Some(DropReason::LowQuality);
     }
-    let turned = |place: &usize| (figures(place).0, -figures(place).1, figures(place).2);
-    ranked.sort_by(|a, b| turned(a).partial_cmp(&turned(b)).unwrap());
+    ranked.sort_by(|a, b| turned(&records[*a]).partial_cmp(&turned(&records[*b])).unwrap());
     for place in ranked.split_off(ranked.len() - high) {
         reasons[place] = Some(DropReason::HighQuality);
     }
-    let of_kind = |benign: bool| {
-        ranked
-            .iter()
-            .filter(move |place| records[**place].is_benign() == benign)
-    };
-    let (n_benign, n_others) = places(of_kind(true).count(), of_kind(false).count(), config);
+    let n_benign = ranked.iter().filter(|place| records[**place].is_benign()).count();
+    let (n_benign, n_others) = places(n_benign, ranked.len() - n_benign, config);
     for (benign, total) in [(true, n_benign), (false, n_others)] {
         let mut strata: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for place in of_kind(benign) {
+        for place in ranked.iter().filter(|place| records[**place].is_benign() == benign) {
             strata.entry(&records[*place].stratum).or_default().push(*place);
         }
         let sizes: Vec<usize> = strata.values().map(Vec::len).collect();
         for (mut stratum, n_places) in strata.into_values().zip(apportion(&sizes, total)) {
-            let least_stable = |place: &usize| (-figures(place).1, figures(place).2);
-            stratum.sort_by(|a, b| least_stable(a).partial_cmp(&least_stable(b)).unwrap());
+            stratum.sort_by(|a, b| {
+                least_stable(&records[*a])
+                    .partial_cmp(&least_stable(&records[*b]))
+                    .unwrap()
+            });
             for place in stratum.into_iter().skip(n_places) {
                 reasons[place] = Some(DropReason::LowInstability);
             }
@@ -184,24 +192,26 @@ fn among_equals_in_quality_the_stabler_leave_the_box_first() {
 
 #[test]
 fn a_lack_of_benign_prompts_is_made_up_and_a_lack_of_others_is_not() {
-    let whole = |num_kept| CurateConfig {
-        drop_lowest: 0.0,
-        drop_highest: 0.0,
-        ..config(num_kept, 0.2)
-    };
-    let mixed = |benign: usize, others: usize| -> Vec<CurationRecord> {
+    fn mixed(benign: usize, others: usize) -> Vec<CurationRecord> {
         (0..benign + others)
             .map(|n| record(&format!("p{n:02}"), "s", n < benign, 5.0, 1.0))
             .collect()
-    };
-    let count = |pool: &[CurationRecord]| {
-        let kept = kept_ids(pool, &whole(10));
+    }
+
+    fn count(pool: &[CurationRecord]) -> (usize, usize) {
+        let whole = CurateConfig {
+            drop_lowest: 0.0,
+            drop_highest: 0.0,
+            ..config(10, 0.2)
+        };
+        let kept = kept_ids(pool, &whole);
         let benign = pool
             .iter()
             .filter(|record| record.is_benign() && kept.contains(&record.id))
             .count();
         (benign, kept.len() - benign)
-    };
+    }
+
     assert_eq!(count(&mixed(20, 20)), (2, 8));
     assert_eq!(count(&mixed(1, 20)), (1, 9));
     assert_eq!(count(&mixed(20, 4)), (1, 4));
@@ -269,11 +279,11 @@ proptest! {
         for q in &inside {
             prop_assert!(low.iter().all(|low| low <= q) && high.iter().all(|high| high >= q));
         }
-        let kept = || decided.iter().filter(|record| record.kept);
-        let expected = kept().next().map(|_| QiBox {
+        let kept: Vec<_> = decided.iter().filter(|record| record.kept).collect();
+        let expected = kept.first().map(|_| QiBox {
             q_low: inside.iter().copied().fold(f64::INFINITY, f64::min),
             q_high: inside.iter().copied().fold(0.0, f64::max),
-            i_low: kept().filter_map(|record| record.i).fold(f64::INFINITY, f64::min),
+            i_low: kept.iter().filter_map(|record| record.i).fold(f64::INFINITY, f64::min),
         });
         prop_assert_eq!(qi_box, expected);
     }

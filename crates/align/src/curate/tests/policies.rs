@@ -70,8 +70,9 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
     )
     .unwrap();
     for name in ["samples.jsonl", "summary.json", "curated.jsonl"] {
-        let read = |folder: &Path| std::fs::read_to_string(folder.join(name)).unwrap();
-        assert_eq!(read(folder.path()), read(uninterrupted.path()), "{name}");
+        let [resumed, uninterrupted] =
+            [&folder, &uninterrupted].map(|folder| std::fs::read_to_string(folder.path().join(name)).unwrap());
+        assert_eq!(resumed, uninterrupted, "{name}");
     }
 }
 

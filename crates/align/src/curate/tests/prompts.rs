@@ -39,17 +39,16 @@ impl Judge for Picky {
 
     fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
         let judgements = DigitJudge.judge(responses)?;
-        let is_first = |index: usize| index.is_multiple_of(4);
-        let picky = |(index, judgement): (usize, Judgement)| {
+        let picky = judgements.into_iter().enumerate().map(|(index, judgement)| {
             let (item, _) = responses[index];
-            let scores = item.id != "once" || is_first(index);
-            if scores {
+            let is_first = index.is_multiple_of(4);
+            if item.id != "once" || is_first {
                 judgement
             } else {
                 Err(Unscored::new("once is enough"))
             }
-        };
-        Ok(judgements.into_iter().enumerate().map(picky).collect())
+        });
+        Ok(picky.collect())
     }
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::decontamination::image::GrayImage;
 use crate::decontamination::{Compared, DecontaminationConfig, Decontaminator};
 use crate::types::{Part, write_items};
 
@@ -16,8 +17,9 @@ const FILES: [&str; 5] = [
 ];
 
 fn files(folder: &Path) -> Vec<(&'static str, String)> {
-    let read = |name| std::fs::read_to_string(folder.join(name)).unwrap();
-    FILES.map(|name| (name, read(name))).into()
+    FILES
+        .map(|name| (name, std::fs::read_to_string(folder.join(name)).unwrap()))
+        .into()
 }
 
 fn shard(
@@ -47,8 +49,10 @@ proptest! {
     #[test]
     fn shards_merge_to_the_whole(of in 1..5_u64, n in 1..60_usize, batch_size in 1..9_usize, patience in 1..160_usize) {
         let folder = tempfile::tempdir().unwrap();
-        let kind = |number: usize| if number.is_multiple_of(3) { ItemKind::Benign } else { ItemKind::Hazardous };
-        let items: Vec<Item> = (0..n).map(|number| item(&format!("p{number}"), kind(number))).collect();
+        let items: Vec<Item> = (0..n).map(|number| {
+            let kind = if number.is_multiple_of(3) { ItemKind::Benign } else { ItemKind::Hazardous };
+            item(&format!("p{number}"), kind)
+        }).collect();
         let config = CurateConfig { batch_size, num_kept: 20, ..small() };
         let rubric = rubric();
         let whole = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
@@ -161,6 +165,10 @@ fn shards_that_do_not_fit_together_are_named() {
 
 #[test]
 fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
+    fn unread(_: &Path) -> Result<GrayImage, String> {
+        Err("no image is read".to_owned())
+    }
+
     let folder = tempfile::tempdir().unwrap();
     let mut items = pool();
     for (number, item) in items.iter_mut().enumerate() {
@@ -177,7 +185,6 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
         text_similarity: 1.0,
         ..DecontaminationConfig::default()
     };
-    let unread = |_: &Path| Err("no image is read".to_owned());
     let decontaminator = Decontaminator::new(&settings, &unread, [("held-out".to_owned(), known)]).unwrap();
     let (config, rubric) = (small(), rubric());
     let curation = Curation {

@@ -70,13 +70,13 @@ impl Judge for Lenient {
     }
 
     fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
-        let judge = |(item, _): &(&Item, &str)| {
+        let judged = responses.iter().map(|(item, _)| {
             if item.id.ends_with(*self.fails_on.lock().unwrap()) {
                 return Err(Unscored::new("no answer from the judge"));
             }
             Ok(verdict(Decision::Caution, PerceptionLevel::L1))
-        };
-        Ok(responses.iter().map(judge).collect())
+        });
+        Ok(judged.collect())
     }
 }
 
@@ -141,18 +141,22 @@ fn an_interrupted_evaluation_leaves_no_results_and_the_next_ends_in_the_same_fil
 // The demo resumes after its folder was moved; others from another working directory.
 #[test]
 fn images_are_known_again_however_they_are_spelled_and_wherever_all_is_moved() {
-    let parent = tempfile::tempdir().unwrap();
-    let [here, there] = ["here", "there"].map(|name| parent.path().join(name));
-    fs_err::create_dir_all(here.join("world/images")).unwrap();
-    let shown = |world: &Path| -> Vec<Item> {
+    fn shown(world: &Path) -> Vec<Item> {
         let mut items = items();
         for (index, item) in items.iter_mut().enumerate() {
             let image = world.join(format!("images/{index}.png"));
             item.messages[0].content.insert(0, Part::Image { image });
         }
         items
-    };
-    let resume = |items: &[Item], answers: &Path| evaluate(&Echo::new(), items, &lenient(), &config(), answers);
+    }
+
+    fn resume(items: &[Item], answers: &Path) -> Result<EvalOutcome, EvalError> {
+        evaluate(&Echo::new(), items, &lenient(), &config(), answers)
+    }
+
+    let parent = tempfile::tempdir().unwrap();
+    let [here, there] = ["here", "there"].map(|name| parent.path().join(name));
+    fs_err::create_dir_all(here.join("world/images")).unwrap();
     resume(&shown(&here.join("world")), &here.join("eval/base")).unwrap();
     resume(&shown(&here.join("eval/../world/.")), &here.join("eval/./base")).unwrap();
     fs_err::rename(&here, &there).unwrap();
@@ -223,11 +227,12 @@ fn another_evaluation_is_not_overwritten_nor_mixed_in() {
 
 #[test]
 fn bad_items_and_settings_are_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let attempt = |items: &[Item], config: &EvalConfig| {
+    fn attempt(items: &[Item], config: &EvalConfig) -> String {
+        let folder = tempfile::tempdir().unwrap();
         let outcome = evaluate(&Echo::new(), items, &lenient(), config, folder.path());
         outcome.unwrap_err().to_string()
-    };
+    }
+
     assert_eq!(
         attempt(&[], &config()),
         "no items: expected at least one to evaluate on"
@@ -237,21 +242,25 @@ fn bad_items_and_settings_are_named() {
         attempt(&twice, &config()),
         "item id `i0` stands twice: expected unique ids"
     );
-    let config = |change: fn(&mut EvalConfig)| {
-        let mut config = config();
-        change(&mut config);
-        config
+    let nothing_at_a_time = EvalConfig {
+        batch_size: 0,
+        ..config()
     };
-    let nothing_at_a_time = config(|config| config.batch_size = 0);
     assert_eq!(
         attempt(&items(), &nothing_at_a_time),
         "`eval.batch_size`: expected a whole number of at least 1, got 0"
     );
-    let not_a_number = config(|config| config.temperature = f64::NAN);
+    let not_a_number = EvalConfig {
+        temperature: f64::NAN,
+        ..config()
+    };
     assert_eq!(
         attempt(&items(), &not_a_number),
         "`eval.temperature`: expected a number of at least 0, got NaN"
     );
-    let unknown = config(|config| config.rates = vec!["aser".into()]);
+    let unknown = EvalConfig {
+        rates: vec!["aser".into()],
+        ..config()
+    };
     assert!(attempt(&items(), &unknown).starts_with("`eval.rates`: expected names of rates"));
 }
