@@ -88,9 +88,16 @@ pub fn flag(name: &str, path: &[&str], value: Option<impl ToString>) -> Option<O
     value.map(|value| Override::flag(name, path, value.to_string()))
 }
 
-/// Which model to use.
+/// The same of a flag that is named as the setting is: `--max-waiting` for `serve.max_waiting`.
+pub fn flag_of(table: &str, key: &str, value: Option<impl ToString>) -> Option<Override> {
+    flag(&format!("--{}", key.replace('_', "-")), &[table, key], value)
+}
+
+/// A command's settings, and which model to use.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
     /// The model, a Hugging Face folder or a name on the hub; short for `model.path=…`
     #[arg(long, value_name = "DIR|NAME")]
     pub model: Option<String>,
@@ -100,12 +107,16 @@ pub struct ModelArguments {
 }
 
 impl ModelArguments {
-    /// The settings that they are short for.
-    pub fn flags(&self) -> [Option<Override>; 2] {
-        [
-            flag("--model", &["model", "path"], self.model.as_ref()),
-            flag("--adapter", &["model", "adapter"], self.adapter.as_ref()),
-        ]
+    /// As [`SettingsArguments::load`], with the model as these arguments name it.
+    ///
+    /// Errors: of settings.
+    pub fn load<T>(&self, others: impl IntoIterator<Item = Option<Override>>) -> Result<Loaded<T>>
+    where
+        T: DeserializeOwned + Serialize + Default,
+    {
+        let model = flag("--model", &["model", "path"], self.model.as_ref());
+        let adapter = flag("--adapter", &["model", "adapter"], self.adapter.as_ref());
+        self.settings.load([model, adapter].into_iter().chain(others))
     }
 }
 

@@ -19,9 +19,9 @@ mod serve;
 mod sft;
 
 mod dry_run;
-mod finetuning;
 mod job;
 mod run_folder;
+mod training;
 mod validation;
 
 use clap::{Parser, Subcommand};

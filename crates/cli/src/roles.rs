@@ -157,6 +157,27 @@ impl<'a> Roles<'a> {
         Ok(!self.journal()?.is_empty().map_err(Failure::output)?)
     }
 
+    /// Whether neither an answer nor this file is there: settings without either bind nobody.
+    ///
+    /// Errors: of output naming the journal.
+    pub fn has_nothing(&self, results: &Path) -> Result<bool> {
+        Ok(!self.has_answers()? && !results.exists())
+    }
+
+    /// Forgets what a command should not take from the journal: every answer where it starts over, failed calls where
+    /// it repeats them.
+    ///
+    /// Errors: of output naming the journal.
+    pub fn begin(&self, restart: bool, retry_failed: bool) -> Result<(), Failure> {
+        if restart {
+            self.forget_all()?;
+        }
+        if retry_failed {
+            self.retry_failed()?;
+        }
+        Ok(())
+    }
+
     /// Forgets every answer.
     ///
     /// Errors: of output naming the journal.

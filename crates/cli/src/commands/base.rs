@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use align::sft::SftConfig;
+use align::sft::{self, SftConfig};
 use align::types::Item;
 use clap::Args;
 use engine::{Trainable, random_init};
 use mini::base::{self, Corpus};
 
-use super::finetuning::Finetuning;
 use super::job;
 use super::run_folder::RunFolder;
+use super::training::Training;
 use crate::arguments::{OutArguments, SettingsArguments};
 use crate::config::tables::{BaseSettings, ModelTable};
 use crate::context::Context;
@@ -118,16 +118,14 @@ fn train(
         freeze_language_model: false,
         gradient_checkpointing: false,
     };
-    let finetuning = Finetuning {
+    let training = Training {
         model: &model,
         train: &whole,
         seed: config.seed,
         passes: Passes::of(config),
-        items,
-        general: &[],
-        config,
+        method: &|engine, run_dir, progress| sft::run(engine, items, &[], config, run_dir, progress),
         run,
         weights: Some(to),
     };
-    job::run(&finetuning, context)
+    job::run(&training, context)
 }

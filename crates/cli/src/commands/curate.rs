@@ -9,7 +9,7 @@ use benchmarks::{SUITES, read_set};
 use clap::Args;
 use vlm::image_processor::read_image;
 
-use crate::arguments::{ModelArguments, OutArguments, SettingsArguments, flag};
+use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::required;
 use crate::config::tables::CurateSettings;
 use crate::context::Context;
@@ -61,8 +61,6 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: SettingsArguments,
-    #[command(flatten)]
     model: ModelArguments,
     /// The pool of prompts; short for `data.prompts=…`
     #[arg(long, value_name = "FILE.jsonl")]
@@ -104,8 +102,8 @@ fn named_path(text: &str) -> Result<(String, String), String> {
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
     let prompts = required(settings.data.prompts.as_ref(), "data.prompts")?;
-    let (folder, device) = (&arguments.results.out, context.global.device);
-    let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), device);
+    let (folder, restart) = (&arguments.results.out, arguments.results.restart.restart);
+    let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device);
     if !roles.has_judges() {
         check_each(prompts, without_truth)?;
     }
@@ -131,7 +129,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     };
     let progress = &mut context.progress;
     if !arguments.merge.is_empty() {
-        if arguments.results.restart.restart {
+        if restart {
             remove_results(folder, &RESULTS)?;
         }
         let n_policies = roles.n_policies(&settings.model);
@@ -147,37 +145,26 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
             model: &**model,
         })
         .collect();
-    if arguments.results.restart.restart {
-        remove_results(folder, &RESULTS)?;
-        roles.forget_all()?;
-    } else if !roles.has_answers()? && !folder.join(RESULTS[1]).exists() {
-        // Settings without answers bind nobody.
+    if restart || roles.has_nothing(&folder.join(RESULTS[1]))? {
         remove_results(folder, &RESULTS)?;
     }
-    if arguments.retry_failed {
-        roles.retry_failed()?;
+    roles.begin(restart, arguments.retry_failed)?;
+    if let Some(shard) = arguments.shard {
+        let outcome = curate::run_shard(shard, &policies, &curation, folder, progress);
+        let outcome = outcome.map_err(|error| located(error, &[prompts]));
+        return Ok(conclude_shard(shard, with_costs(&roles, outcome)?, folder)?);
     }
-    match arguments.shard {
-        None => {
-            let outcome = curate::run(&policies, &curation, folder, progress);
-            let outcome = outcome.map_err(|error| located(error, &[prompts]));
-            conclude(&with_costs(&roles, outcome)?, folder)
-        }
-        Some(shard) => {
-            let outcome = curate::run_shard(shard, &policies, &curation, folder, progress);
-            let outcome = outcome.map_err(|error| located(error, &[prompts]));
-            Ok(conclude_shard(shard, with_costs(&roles, outcome)?, folder)?)
-        }
-    }
+    let outcome = curate::run(&policies, &curation, folder, progress);
+    let outcome = outcome.map_err(|error| located(error, &[prompts]));
+    conclude(&with_costs(&roles, outcome)?, folder)
 }
 
 fn settings(arguments: &Arguments) -> Result<CurateSettings> {
-    let mut flags = Vec::from(arguments.model.flags());
-    flags.push(flag("--data", &["data", "prompts"], arguments.data.as_ref()));
+    let mut flags = vec![flag("--data", &["data", "prompts"], arguments.data.as_ref())];
     for (name, path) in &arguments.against {
         flags.push(flag("--against", &["decontamination", "against", name], Some(path)));
     }
-    let loaded = arguments.settings.load::<CurateSettings>(flags)?;
+    let loaded = arguments.model.load::<CurateSettings>(flags)?;
     let settings = &loaded.settings;
     loaded.check(settings.reward.validate("reward"))?;
     loaded.check(settings.curate.validate("curate"))?;

@@ -10,7 +10,7 @@ use clap::Args;
 use mini::judge::ExactJudge;
 use report::text_tables;
 
-use crate::arguments::{ModelArguments, RestartArguments, SettingsArguments, flag};
+use crate::arguments::{ModelArguments, RestartArguments, flag};
 use crate::config::required;
 use crate::config::tables::{EvalSettings, ModelTable, RoleTables};
 use crate::context::Context;
@@ -58,8 +58,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = after_help())]
 pub struct Arguments {
-    #[command(flatten)]
-    settings: SettingsArguments,
     #[command(flatten)]
     model: ModelArguments,
     /// The items, a file or a folder; short for `data.path=…`
@@ -110,16 +108,11 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     } else {
         judge_for(&items, suite)
     };
-    if arguments.restart.restart {
-        remove_results(&folder, &RESULTS)?;
-        roles.forget_all()?;
-    } else if !roles.has_answers()? && !folder.join(RESULTS[1]).exists() {
-        // Settings without answers bind nobody.
+    let restart = arguments.restart.restart;
+    if restart || roles.has_nothing(&folder.join(RESULTS[1]))? {
         remove_results(&folder, &RESULTS)?;
     }
-    if arguments.retry_failed {
-        roles.retry_failed()?;
-    }
+    roles.begin(restart, arguments.retry_failed)?;
     let evaluation = Evaluation {
         items: &items,
         judge: &*judge,
@@ -142,8 +135,7 @@ fn settings(arguments: &Arguments) -> Result<EvalSettings> {
         flag("--suite", &["data", "suite"], arguments.suite.as_ref()),
         flag("--name", &["eval", "model"], arguments.name.as_ref()),
     ];
-    let flags = arguments.model.flags().into_iter().chain(others);
-    let loaded = arguments.settings.load::<EvalSettings>(flags)?;
+    let loaded = arguments.model.load::<EvalSettings>(others)?;
     loaded.check(loaded.settings.eval.validate("eval"))?;
     loaded.check(loaded.settings.judge.validate("judge"))?;
     roles::check(&loaded, &loaded.settings.role)?;
@@ -187,11 +179,9 @@ fn world_files(data: &Path) -> Result<Vec<PathBuf>, Failure> {
     let files: Vec<PathBuf> = splits.into_iter().filter(|path| path.exists()).collect();
     if files.is_empty() {
         let expected = WORLD_SPLITS.join(".jsonl, ");
-        let problem = format!(
-            "{}: expected at least one of {expected}.jsonl in the folder",
-            data.display()
-        );
-        return Err(Failure::data(problem).hint("name the benchmark with `--suite` if this is one's folder"));
+        let failure = Failure::data(format!("expected at least one of {expected}.jsonl in the folder"));
+        let hint = "name the benchmark with `--suite` if this is one's folder";
+        return Err(failure.at(&data.display().to_string()).hint(hint));
     }
     Ok(files)
 }

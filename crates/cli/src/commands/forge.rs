@@ -102,14 +102,12 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
 
     let _folder = OutputFolder::make(out)?;
     let roles = Roles::new(&settings.role, Some(&out.join(JOURNAL)), context.global.device);
-    if arguments.results.restart.restart {
+    let restart = arguments.results.restart.restart;
+    if restart {
         remove_results(out, &RESULTS)?;
         remove_results(out, &forge::stage::files(Path::new("")))?;
-        roles.forget_all()?;
     }
-    if arguments.retry_failed {
-        roles.retry_failed()?;
-    }
+    roles.begin(restart, arguments.retry_failed)?;
     let writer = required(roles.one("writer")?, "writer")?;
     let painter = required(roles.painter("painter")?, "painter")?;
     let judge = required(roles.one("judge")?, "judge")?;
@@ -169,19 +167,13 @@ fn knows_truth(settings: &ForgeSettings) -> Option<Truth> {
 /// Errors: of data where there is no such file, or nothing in it is decided.
 fn reviews(path: &Path) -> Result<Reviews> {
     if !path.exists() {
-        return Err(Failure::data(format!(
-            "{}: no such file: expected decisions",
-            path.display()
-        )));
+        return Err(Failure::data("no such file: expected decisions").at(&path.display().to_string()));
     }
     let latest = Decisions::read(path)?;
     let by_item = labels(&latest).into_iter();
     let reviews: Reviews = by_item.map(|(id, labels)| (id.to_owned(), labels)).collect();
     if reviews.is_empty() {
-        return Err(Failure::data(format!(
-            "{}: expected decisions, got none that counts",
-            path.display()
-        )));
+        return Err(Failure::data("expected decisions, got none that counts").at(&path.display().to_string()));
     }
     Ok(reviews)
 }
@@ -191,10 +183,7 @@ fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
     let mut seeds = match &data.seeds {
         Some(path) => {
             if !path.exists() {
-                return Err(Failure::data(format!(
-                    "{}: no such file: expected seeds",
-                    path.display()
-                )));
+                return Err(Failure::data("no such file: expected seeds").at(&path.display().to_string()));
             }
             read_seeds(path, taxonomy)?
         }
@@ -249,10 +238,8 @@ fn images_in(folder: Option<&Path>) -> Result<Vec<PathBuf>> {
     }
     images.sort();
     if images.is_empty() {
-        return Err(Failure::data(format!(
-            "{}: expected PNG or JPEG images in the folder, got none",
-            folder.display()
-        )));
+        let failure = Failure::data("expected PNG or JPEG images in the folder, got none");
+        return Err(failure.at(&folder.display().to_string()));
     }
     Ok(images)
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::arguments::{ModelArguments, RestartArguments, SettingsArguments, flag};
+use crate::arguments::{ModelArguments, RestartArguments, flag, flag_of};
 use crate::config::required;
 use crate::config::tables::{GenerateSettings, SamplingTable};
 use crate::context::Context;
@@ -44,8 +44,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
-    #[command(flatten)]
-    settings: SettingsArguments,
     #[command(flatten)]
     model: ModelArguments,
     /// The dialogues, one JSON object a line with `id` and `messages`; short for `data.prompts=…`
@@ -106,12 +104,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         out.check(roles.has_answers()?)?;
     }
     let model = roles.policy(&settings.model, settings.sampling.batch_size)?;
-    if restart {
-        roles.forget_all()?;
-    }
-    if arguments.retry_failed {
-        roles.retry_failed()?;
-    }
+    roles.begin(restart, arguments.retry_failed)?;
     out.begin(restart)?;
     let config = &settings.sampling;
     let progress = &mut context.progress;
@@ -141,17 +134,12 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
 fn settings(arguments: &Arguments) -> Result<GenerateSettings> {
     let sampling = [
         flag("--data", &["data", "prompts"], arguments.data.as_ref()),
-        flag("--temperature", &["sampling", "temperature"], arguments.temperature),
-        flag(
-            "--max-new-tokens",
-            &["sampling", "max_new_tokens"],
-            arguments.max_new_tokens,
-        ),
-        flag("--seed", &["sampling", "seed"], arguments.seed),
-        flag("--num-samples", &["sampling", "num_samples"], arguments.num_samples),
+        flag_of("sampling", "temperature", arguments.temperature),
+        flag_of("sampling", "max_new_tokens", arguments.max_new_tokens),
+        flag_of("sampling", "seed", arguments.seed),
+        flag_of("sampling", "num_samples", arguments.num_samples),
     ];
-    let flags = arguments.model.flags().into_iter().chain(sampling);
-    let loaded = arguments.settings.load::<GenerateSettings>(flags)?;
+    let loaded = arguments.model.load::<GenerateSettings>(sampling)?;
     loaded.check(loaded.settings.sampling.validate("sampling"))?;
     roles::check(&loaded, &loaded.settings.role)?;
     Ok(loaded.settings)

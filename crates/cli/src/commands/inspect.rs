@@ -3,7 +3,7 @@
 use clap::Args;
 use vlm::inspection::Inspection;
 
-use crate::arguments::{ModelArguments, SettingsArguments};
+use crate::arguments::ModelArguments;
 use crate::config::required;
 use crate::config::tables::ModelSettings;
 use crate::context::Context;
@@ -24,8 +24,6 @@ Example:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: SettingsArguments,
-    #[command(flatten)]
     model: ModelArguments,
     /// Print one JSON object instead
     #[arg(long)]
@@ -36,17 +34,10 @@ pub struct Arguments {
 ///
 /// Errors: of model where something is wrong with the folder.
 pub fn run(arguments: &Arguments, context: &Context) -> Result {
-    let table = arguments
-        .settings
-        .load::<ModelSettings>(arguments.model.flags())?
-        .settings
-        .model;
+    let table = arguments.model.load::<ModelSettings>([])?.settings.model;
     let folder = &hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
     if !folder.is_dir() {
-        return Err(Failure::model(format!(
-            "{}: no such folder: expected a model",
-            folder.display()
-        )));
+        return Err(Failure::model("no such folder: expected a model").at(&folder.display().to_string()));
     }
     let found = Inspection::of(folder, &model::device(context.global.device)?);
     if arguments.json {

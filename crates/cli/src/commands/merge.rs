@@ -6,7 +6,7 @@ use align::engine::{Engine, SaveKind};
 use clap::Args;
 use engine::Trainable;
 
-use crate::arguments::{ModelArguments, SettingsArguments};
+use crate::arguments::ModelArguments;
 use crate::config::required;
 use crate::config::tables::ModelSettings;
 use crate::context::Context;
@@ -27,8 +27,6 @@ Example:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: SettingsArguments,
-    #[command(flatten)]
     model: ModelArguments,
     /// The folder for the merged model, which must not exist yet
     #[arg(long, value_name = "DIR")]
@@ -41,11 +39,7 @@ pub struct Arguments {
 /// whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &Context) -> Result {
     let out = &arguments.out;
-    let table = arguments
-        .settings
-        .load::<ModelSettings>(arguments.model.flags())?
-        .settings
-        .model;
+    let table = arguments.model.load::<ModelSettings>([])?.settings.model;
     required(table.adapter.as_ref(), "model.adapter")?;
     if out.exists() {
         let problem = format!("{}: is there already: expected a folder that is not", out.display());

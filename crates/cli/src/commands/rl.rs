@@ -15,7 +15,7 @@ use super::dry_run;
 use super::job::{self, Job};
 use super::run_folder::{RunFolder, trained};
 use super::validation::{Samples, Validated, Validation};
-use crate::arguments::{ModelArguments, OutArguments, SettingsArguments, flag};
+use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::tables::RlSettings;
 use crate::config::{Loaded, required};
 use crate::context::Context;
@@ -52,8 +52,6 @@ const PARTS_OF_STEP: usize = 4;
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: SettingsArguments,
-    #[command(flatten)]
     model: ModelArguments,
     /// The prompts; short for `data.prompts=…`
     #[arg(long, value_name = "FILE.jsonl")]
@@ -74,8 +72,7 @@ pub struct Arguments {
 /// nothing of, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let data = flag("--data", &["data", "prompts"], arguments.data.as_ref());
-    let flags = arguments.model.flags().into_iter().chain([data]);
-    let loaded = arguments.settings.load::<RlSettings>(flags)?;
+    let loaded = arguments.model.load::<RlSettings>([data])?;
     check(&loaded)?;
     let settings = &loaded.settings;
     let recorded = recorded(&settings.relative_to(&arguments.results.out))?;

@@ -12,7 +12,7 @@ use engine::{LocalEngine, ScoredDialogue, Trainable};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::arguments::{ModelArguments, RestartArguments, SettingsArguments, flag};
+use crate::arguments::{ModelArguments, RestartArguments, flag};
 use crate::config::required;
 use crate::config::tables::{ModelTable, RoleTables, ScoreSettings};
 use crate::context::Context;
@@ -50,8 +50,6 @@ Example:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: SettingsArguments,
-    #[command(flatten)]
     model: ModelArguments,
     /// The dialogues, one JSON object a line with `id` and `messages`, the last message the assistant's; short for
     /// `data.dialogues=…`
@@ -78,8 +76,7 @@ struct Line<'a> {
 /// written, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let data = flag("--data", &["data", "dialogues"], arguments.data.as_ref());
-    let flags = arguments.model.flags().into_iter().chain([data]);
-    let settings = arguments.settings.load::<ScoreSettings>(flags)?.settings;
+    let settings = arguments.model.load::<ScoreSettings>([data])?.settings;
     let data = required(settings.data.dialogues.as_ref(), "data.dialogues")?;
     check_apart(data, &arguments.out)?;
     let items = read_checked(data, without_reply)?;

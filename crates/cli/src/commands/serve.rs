@@ -8,7 +8,7 @@ use clap::Args;
 use engine::Trainable;
 use serve::chat::{self, Capacity, KvCacheSettings, Limits, Notice, Operator, Settings};
 
-use crate::arguments::{ModelArguments, SettingsArguments, flag};
+use crate::arguments::{ModelArguments, flag, flag_of};
 use crate::config::tables::{ServeSettings, ServeTable};
 use crate::config::{Override, required};
 use crate::context::Context;
@@ -46,8 +46,6 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
-    #[command(flatten)]
-    settings: SettingsArguments,
     #[command(flatten)]
     model: ModelArguments,
     /// The address to listen on, another than this machine's own opens the server to the network; short for
@@ -103,58 +101,29 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The settings that they are short for.
-    fn flags(&self) -> Vec<Option<Override>> {
-        let mut flags = Vec::from(self.model.flags());
-        flags.extend([
-            flag("--host", &["serve", "host"], self.host.as_ref()),
-            flag("--port", &["serve", "port"], self.port),
-            flag(
-                "--served-model-name",
-                &["serve", "served_model_name"],
-                self.served_model_name.as_ref(),
-            ),
-            flag("--max-num-seqs", &["serve", "max_num_seqs"], self.max_num_seqs),
-            flag(
-                "--max-num-batched-tokens",
-                &["serve", "max_num_batched_tokens"],
-                self.max_num_batched_tokens,
-            ),
-            flag("--max-model-len", &["serve", "max_model_len"], self.max_model_len),
-            flag(
-                "--kv-cache-memory-bytes",
-                &["serve", "kv_cache_memory_bytes"],
-                self.kv_cache_memory_bytes,
-            ),
-            flag("--max-waiting", &["serve", "max_waiting"], self.max_waiting),
-            flag(
-                "--allowed-local-media-path",
-                &["serve", "allowed_local_media_path"],
+    /// The settings that they are short for, but for the model's.
+    fn flags(&self) -> [Option<Override>; 14] {
+        let images = ["serve", "limit_mm_per_prompt", "image"];
+        [
+            flag_of("serve", "host", self.host.as_ref()),
+            flag_of("serve", "port", self.port),
+            flag_of("serve", "served_model_name", self.served_model_name.as_ref()),
+            flag_of("serve", "max_num_seqs", self.max_num_seqs),
+            flag_of("serve", "max_num_batched_tokens", self.max_num_batched_tokens),
+            flag_of("serve", "max_model_len", self.max_model_len),
+            flag_of("serve", "kv_cache_memory_bytes", self.kv_cache_memory_bytes),
+            flag_of("serve", "max_waiting", self.max_waiting),
+            flag_of(
+                "serve",
+                "allowed_local_media_path",
                 self.allowed_local_media_path.as_ref(),
             ),
-            flag(
-                "--limit-mm-per-prompt",
-                &["serve", "limit_mm_per_prompt", "image"],
-                self.limit_mm_per_prompt,
-            ),
-            flag(
-                "--max-request-bytes",
-                &["serve", "max_request_bytes"],
-                self.max_request_bytes,
-            ),
-            flag("--max-image-bytes", &["serve", "max_image_bytes"], self.max_image_bytes),
-            flag(
-                "--max-image-pixels",
-                &["serve", "max_image_pixels"],
-                self.max_image_pixels,
-            ),
-            flag(
-                "--shutdown-timeout",
-                &["serve", "shutdown_timeout"],
-                self.shutdown_timeout,
-            ),
-        ]);
-        flags
+            flag_of("serve", "max_request_bytes", self.max_request_bytes),
+            flag_of("serve", "max_image_bytes", self.max_image_bytes),
+            flag_of("serve", "max_image_pixels", self.max_image_pixels),
+            flag_of("serve", "shutdown_timeout", self.shutdown_timeout),
+            flag("--limit-mm-per-prompt", &images, self.limit_mm_per_prompt),
+        ]
     }
 }
 
@@ -175,7 +144,7 @@ fn image_limit(text: &str) -> Result<usize, String> {
 /// Errors: of settings for one that cannot be used or an address that cannot be had, of interruption when requests were
 /// truncated, and whatever opening the model meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
-    let loaded = arguments.settings.load::<ServeSettings>(arguments.flags())?;
+    let loaded = arguments.model.load::<ServeSettings>(arguments.flags())?;
     let ServeSettings { model: table, serve } = &loaded.settings;
     loaded.check(serve.validate("serve"))?;
     if arguments.api_key.as_deref() == Some("") {

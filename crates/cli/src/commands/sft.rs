@@ -12,7 +12,7 @@ use super::dry_run;
 use super::job::{self, Job};
 use super::run_folder::{RunFolder, trained};
 use super::validation::{Samples, Validated, Validation};
-use crate::arguments::{ModelArguments, OutArguments, SettingsArguments, flag};
+use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::tables::SftSettings;
 use crate::config::{Loaded, required};
 use crate::context::Context;
@@ -40,8 +40,6 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
-    settings: SettingsArguments,
-    #[command(flatten)]
     model: ModelArguments,
     /// The labeled samples; short for `data.train=…`
     #[arg(long, value_name = "FILE.jsonl")]
@@ -59,8 +57,7 @@ pub struct Arguments {
 /// whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let data = flag("--data", &["data", "train"], arguments.data.as_ref());
-    let flags = arguments.model.flags().into_iter().chain([data]);
-    let loaded = arguments.settings.load::<SftSettings>(flags)?;
+    let loaded = arguments.model.load::<SftSettings>([data])?;
     check(&loaded)?;
     let settings = &loaded.settings;
     let recorded = settings.relative_to(&arguments.results.out);

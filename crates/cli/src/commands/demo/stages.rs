@@ -8,6 +8,7 @@ use align::eval::{EvalConfig, EvalSummary, Evaluation};
 use align::grpo;
 use align::rollout::Rollout;
 use align::seeds::shuffled;
+use align::sft;
 use align::types::{Item, read_items};
 use engine::{LocalEngine, Trainable};
 use mini::judge::ExactJudge;
@@ -15,9 +16,9 @@ use mini::splits;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::job::{self, Job};
-use super::super::run_folder::{self, RunFolder};
-use super::super::{eval, finetuning};
+use super::super::run_folder::RunFolder;
+use super::super::training::Training;
+use super::super::{eval, job};
 use super::base_model;
 use super::recipe::{Finetuning, Recipe, Reinforcement};
 use crate::config::tables::{ModelTable, RoleTables};
@@ -95,18 +96,16 @@ impl<'a> Demo<'a> {
             }
             demo.say(&format!("{name}: fine-tuning on {} labels", items.len()));
             let recorded = json!({ "labels": name, "train": train, "sft": config });
-            let finetuning = finetuning::Finetuning {
+            let training = Training {
                 model: base,
                 train,
                 seed: demo.recipe.mini.seed,
                 passes: demo.passes(&Passes::of(config)),
-                items: &items,
-                general: &general,
-                config,
+                method: &|engine, run_dir, progress| sft::run(engine, &items, &general, config, run_dir, progress),
                 run: demo.run_folder(name, &recorded, config.seed)?,
                 weights: None,
             };
-            Ok(trained(base, train, job::run(&finetuning, demo.context)?))
+            Ok(trained(base, train, job::run(&training, demo.context)?))
         })
     }
 
@@ -139,15 +138,23 @@ impl<'a> Demo<'a> {
         self.timed(&format!("reinforce {name}"), |demo| {
             let items = demo.prompts(name)?;
             demo.say(&format!("{name}: reinforcement on {} prompts", items.len()));
-            let reinforcing = Reinforcing {
+            let rollout = Rollout {
+                config: &settings.rollout,
+                reward: &settings.reward,
+                judge: &ExactJudge,
+            };
+            let training = Training {
                 model: from,
+                train: &settings.train,
                 seed: demo.recipe.mini.seed,
                 passes: demo.passes(&Passes::default()),
-                items: &items,
-                settings,
+                method: &|engine, run_dir, progress| {
+                    grpo::run(engine, &items, &settings.grpo, &rollout, run_dir, progress)
+                },
                 run: demo.run_folder(name, settings, settings.grpo.seed)?,
+                weights: None,
             };
-            Ok(trained(from, &settings.train, job::run(&reinforcing, demo.context)?))
+            Ok(trained(from, &settings.train, job::run(&training, demo.context)?))
         })
     }
 
@@ -244,60 +251,6 @@ impl<'a> Demo<'a> {
         if !self.context.global.quiet {
             eprintln!("{words}");
         }
-    }
-}
-
-/// A run of reinforcement on prompts that the demo made itself.
-struct Reinforcing<'a> {
-    model: &'a ModelTable,
-    seed: u64,
-    passes: Passes,
-    items: &'a [Item],
-    settings: &'a Reinforcement,
-    run: RunFolder,
-}
-
-impl Job for Reinforcing<'_> {
-    type Data = ();
-    type Models = LocalEngine;
-    type Product = PathBuf;
-
-    fn finished(&self) -> Result<Option<PathBuf>> {
-        self.run.finished()
-    }
-
-    fn data(&self) -> Result {
-        Ok(())
-    }
-
-    fn folder(&self, (): &(), _: &Context) -> Result<OutputFolder> {
-        OutputFolder::make(self.run.path())
-    }
-
-    fn models(&self, context: &Context) -> Result<LocalEngine> {
-        let (train, device) = (self.settings.train.clone(), context.global.device);
-        model::open_with(self.model, train, self.seed, device, &self.passes)
-    }
-
-    fn work(&self, (): (), mut engine: LocalEngine, context: &mut Context) -> Result<PathBuf> {
-        let Reinforcement {
-            rollout, reward, grpo, ..
-        } = self.settings;
-        let rollout = Rollout {
-            config: rollout,
-            reward,
-            judge: &ExactJudge,
-        };
-        let mut run_dir = self.run.open()?;
-        let outcome = grpo::run(
-            &mut engine,
-            self.items,
-            grpo,
-            &rollout,
-            &mut run_dir,
-            &mut context.progress,
-        )?;
-        run_folder::trained(outcome, &run_dir)
     }
 }
 

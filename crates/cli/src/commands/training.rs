@@ -1,10 +1,11 @@
-//! Fine-tuning on samples that the program made itself, which need no validation: the stages of `base` and `demo`.
+//! Training on samples that the program made itself, which need no validation: the stages of `base` and `demo`.
 
 use std::path::{Path, PathBuf};
 
 use align::engine::{Engine, SaveKind};
-use align::sft::{self, SftConfig};
-use align::types::Item;
+use align::progress::Progress;
+use align::run_dir::RunDir;
+use align::training::{Outcome, TrainingError};
 use engine::{LocalEngine, Trainable};
 
 use super::job::Job;
@@ -15,8 +16,11 @@ use crate::errors::Result;
 use crate::model::{self, Passes};
 use crate::output_folder::OutputFolder;
 
-/// A run of fine-tuning.
-pub struct Finetuning<'a> {
+/// What trains the model, in steps that the run's folder keeps.
+pub type Method<'a> = dyn Fn(&mut LocalEngine, &mut RunDir, &mut dyn Progress) -> Result<Outcome, TrainingError> + 'a;
+
+/// A run of training.
+pub struct Training<'a> {
     /// The model to begin with.
     pub model: &'a ModelTable,
     /// What of it is trained.
@@ -25,19 +29,15 @@ pub struct Finetuning<'a> {
     pub seed: u64,
     /// How sequences go through the model.
     pub passes: Passes,
-    /// What is trained on, and what is mixed in.
-    pub items: &'a [Item],
-    /// General questions that are mixed in.
-    pub general: &'a [Item],
-    /// The method's settings.
-    pub config: &'a SftConfig,
+    /// How it is trained, and on what.
+    pub method: &'a Method<'a>,
     /// The run's folder.
     pub run: RunFolder,
     /// Where the trained weights go; they are in the last checkpoint otherwise.
     pub weights: Option<&'a Path>,
 }
 
-impl Job for Finetuning<'_> {
+impl Job for Training<'_> {
     type Data = ();
     type Models = LocalEngine;
     type Product = PathBuf;
@@ -67,15 +67,7 @@ impl Job for Finetuning<'_> {
 
     fn work(&self, (): (), mut engine: LocalEngine, context: &mut Context) -> Result<PathBuf> {
         let mut run_dir = self.run.open()?;
-        let progress = &mut context.progress;
-        let outcome = sft::run(
-            &mut engine,
-            self.items,
-            self.general,
-            self.config,
-            &mut run_dir,
-            progress,
-        )?;
+        let outcome = (self.method)(&mut engine, &mut run_dir, &mut context.progress)?;
         let checkpoint = trained(outcome, &run_dir)?;
         let Some(weights) = self.weights else {
             return Ok(checkpoint);
