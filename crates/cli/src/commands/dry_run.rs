@@ -33,10 +33,8 @@ pub fn sft(settings: &SftSettings, samples: &Samples, context: &Context) -> Resu
     let mut table = Table::default();
     table.samples(&samples.validation);
     let (batch, all) = (settings.sft.train_batch_size, mixture.items_per_epoch());
-    table.row(
-        "steps",
-        format!("{steps} of {batch} samples: {epochs:.2} epochs of {all} samples"),
-    );
+    let text = format!("{steps} of {batch} samples: {epochs:.2} epochs of {all} samples");
+    table.row("steps", text);
     table.tokens("an epoch", epoch, longest(items, general));
     table.parameters(&sizes);
 
@@ -77,13 +75,11 @@ pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result
 
     let mut table = Table::default();
     table.samples(validation);
-    table.row(
-        "steps",
-        format!(
-            "{steps} of {n_prompts} prompts with {} responses each",
-            rollout.num_generations
-        ),
+    let text = format!(
+        "{steps} of {n_prompts} prompts with {} responses each",
+        rollout.num_generations
     );
+    table.row("steps", text);
     table.tokens("all prompts", pool, longest_prompt);
     let longest_reply = rollout.max_completion_length;
     table.row("", format!("responses: at most {longest_reply} tokens each"));
@@ -107,10 +103,8 @@ pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result
 
     let sampled_at_once = (responses as usize).min(options.sample_batch_size * options.workers);
     let cached = sizes.kv_cache(sampled_at_once * longest_reply + sampled_at_once.min(n_prompts) * longest_prompt);
-    table.row(
-        "",
-        format!("KV cache while sampling {}, not at the same time", bytes(cached)),
-    );
+    let text = format!("KV cache while sampling {}, not at the same time", bytes(cached));
+    table.row("", text);
 
     let mut operations = operations_of_steps(settings, &sizes, mean, steps as f64);
     operations.push(("vision tower, once", sizes.encode_images(pool.image_tokens)));
@@ -191,10 +185,8 @@ impl Table {
     fn samples(&mut self, validation: &Validation) {
         let (n_seen, n_rejected) = validation.counts();
         let kept = n_seen - n_rejected;
-        self.row(
-            "samples",
-            format!("{kept} that can be trained, {n_rejected} that cannot"),
-        );
+        let text = format!("{kept} that can be trained, {n_rejected} that cannot");
+        self.row("samples", text);
         for reason in validation.first_rejected(SHOWN_REJECTS) {
             self.row("", reason);
         }
@@ -206,10 +198,8 @@ impl Table {
             0.0 => String::new(),
             _ => format!(" and {replies} learned"),
         };
-        self.row(
-            "tokens",
-            format!("{what}: {all}, of which {images} of images{learned}; the longest has {longest}"),
-        );
+        let text = format!("{what}: {all}, of which {images} of images{learned}; the longest has {longest}");
+        self.row("tokens", text);
     }
 
     fn parameters(&mut self, sizes: &ModelSizes) {
@@ -238,30 +228,24 @@ impl Table {
         self.row("memory", format!("{} in all", bytes(total)));
         self.row("", format!("weights {}", bytes(weights)));
         if masters > 0 {
-            self.row(
-                "",
-                format!("copies in f32 of those that are trained {}", bytes(masters)),
-            );
+            let text = format!("copies in f32 of those that are trained {}", bytes(masters));
+            self.row("", text);
         }
         if reference > 0 {
             self.row("", format!("the reference policy's {}", bytes(reference)));
         }
-        self.row(
-            "",
-            format!(
-                "gradients {}, with {n_parts} at once of a batch's parts",
-                bytes(gradients)
-            ),
+        let text = format!(
+            "gradients {}, with {n_parts} at once of a batch's parts",
+            bytes(gradients)
         );
+        self.row("", text);
         self.row("", format!("moments of AdamW {}", bytes(moments)));
-        self.row(
-            "",
-            format!(
-                "activations {} kept, {} recomputed",
-                bytes(activations),
-                bytes(recomputed)
-            ),
+        let text = format!(
+            "activations {} kept, {} recomputed",
+            bytes(activations),
+            bytes(recomputed)
         );
+        self.row("", text);
         let name = if recomputes { "recomputed" } else { "kept" };
         self.row("", format!("(train.gradient_checkpointing = {recomputes}: {name})"));
     }
@@ -270,19 +254,15 @@ impl Table {
         let rate = measured_flops(&model::device(context.global.device)?);
         let total: f64 = parts.iter().map(|(_, operations)| operations).sum();
         let speed = short(rate);
-        self.row(
-            "time",
-            format!("{how} {} at {speed}FLOP/s, measured here", duration_text(total / rate)),
-        );
+        let text = format!("{how} {} at {speed}FLOP/s, measured here", duration_text(total / rate));
+        self.row("time", text);
         for (name, operations) in parts.iter().filter(|(_, operations)| *operations > 0.0) {
-            self.row(
-                "",
-                format!(
-                    "{name}: {}FLOP, {}",
-                    short(*operations),
-                    duration_text(operations / rate)
-                ),
+            let text = format!(
+                "{name}: {}FLOP, {}",
+                short(*operations),
+                duration_text(operations / rate)
             );
+            self.row("", text);
         }
         Ok(())
     }

@@ -284,11 +284,8 @@ fn settings(arguments: &Arguments) -> Result<JudgeSettings> {
             0 => "judge".to_owned(),
             _ => format!("judge-{}", index + 1),
         };
-        flags.push(flag(
-            "--judge-url",
-            &["role", &role, "url"],
-            arguments.judge_url.as_ref(),
-        ));
+        let url = arguments.judge_url.as_ref();
+        flags.push(flag("--judge-url", &["role", &role, "url"], url));
         flags.push(flag("--judge-model", &["role", &role, "model"], Some(model)));
     }
     let mut loaded = arguments.settings.load::<JudgeSettings>(flags)?;

@@ -117,14 +117,8 @@ impl<'a> Job for Reinforcement<'a> {
         let inspector = model::inspector(&settings.model, settings.data.max_prompt_length)?;
         self.loaded
             .check(model::validate_layers(&settings.model, &settings.train, &inspector))?;
-        let items = read_checked(path, |item| {
-            // Only the exact judge needs to know the truth.
-            if settings.role.is_empty() {
-                without_truth(item)
-            } else {
-                None
-            }
-        })?;
+        // Only the exact judge needs to know the truth.
+        let items = read_checked(path, |item| without_truth(item).filter(|_| settings.role.is_empty()))?;
         let mut validation = Validation::default();
         let items = validation.validate(path, items, |item: &Item| {
             let size = inspector
