@@ -1,7 +1,7 @@
 //! Models by their names on the Hugging Face hub: found in the cache that the hub's own tools share, or fetched into
 //! it.
 //!
-//! Honoured as those tools do: `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT`. Differs: what
+//! Honored as those tools do: `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_ENDPOINT`. Differs: what
 //! the cache holds whole is taken as it is, without asking whether the hub has something newer; what it holds in part
 //! is completed at the same commit, so that settings and weights belong together.
 

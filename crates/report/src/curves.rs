@@ -69,7 +69,7 @@ pub fn read(path: &Path) -> Result<(usize, Vec<Curve>), ReportError> {
     Ok((lines.len(), curves))
 }
 
-/// At most `limit` points, each the mean of its neighbours, so that a long run stays small and legible.
+/// At most `limit` points, each the mean of its neighbors, so that a long run stays small and legible.
 pub fn thinned(points: &[(usize, f64)], limit: usize) -> Vec<(f64, f64)> {
     let mut means = Vec::new();
     for bucket in points.chunks(points.len().div_ceil(limit).max(1)) {
@@ -80,7 +80,7 @@ pub fn thinned(points: &[(usize, f64)], limit: usize) -> Vec<(f64, f64)> {
     means
 }
 
-/// The mean of each point and its neighbours up to `reach` away on either side, fewer at the ends.
+/// The mean of each point and its neighbors up to `reach` away on either side, fewer at the ends.
 pub fn smoothed(points: &[(f64, f64)], reach: usize) -> Vec<(f64, f64)> {
     let mut smoothed = Vec::new();
     for (index, (step, _)) in points.iter().enumerate() {

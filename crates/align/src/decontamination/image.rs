@@ -80,7 +80,7 @@ fn cells(length: usize) -> Vec<Cell> {
     cells
 }
 
-/// 64 comparisons of neighbours across a grid of 9 by 8 cells and 64 down one of 8 by 9 (dHash both ways).
+/// 64 comparisons of neighbors across a grid of 9 by 8 cells and 64 down one of 8 by 9 (dHash both ways).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageHash(u128);
 
