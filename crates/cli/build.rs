@@ -20,10 +20,7 @@ impl Checkout {
     /// None without git, or where the sources are no checkout: they may lie within another project's, whose commits say
     /// nothing of them.
     fn of_workspace() -> Option<Self> {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../..")
-            .canonicalize()
-            .ok()?;
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().ok()?;
         let checkout = Self(workspace);
         let top = PathBuf::from(checkout.git(&["rev-parse", "--show-toplevel"])?);
         (top.canonicalize().ok()? == checkout.0).then_some(checkout)

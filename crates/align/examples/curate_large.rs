@@ -62,10 +62,7 @@ impl Judge for SlowJudge {
                 .chunks(lane)
                 .map(|lane| scope.spawn(move || lane.iter().map(judge).collect::<Vec<_>>()))
                 .collect();
-            lanes
-                .into_iter()
-                .flat_map(|lane| lane.join().unwrap_or_default())
-                .collect()
+            lanes.into_iter().flat_map(|lane| lane.join().unwrap_or_default()).collect()
         }))
     }
 }
@@ -91,10 +88,8 @@ fn judge((_, response): &(&Item, &str)) -> Judgement {
 }
 
 fn write_pool(path: &Path, n_prompts: usize) -> std::io::Result<()> {
-    let categories: BTreeMap<usize, &str> = ["electric", "fire", "water", "poison", "height"]
-        .into_iter()
-        .enumerate()
-        .collect();
+    let categories: BTreeMap<usize, &str> =
+        ["electric", "fire", "water", "poison", "height"].into_iter().enumerate().collect();
     write_streamed(path, |file| {
         for number in 0..n_prompts {
             let line = json!({
@@ -125,16 +120,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let n_prompts = arguments.next().map_or(Ok(PROMPTS), |number| number.parse())?;
     let num_samples = arguments.next().map_or(Ok(SAMPLES), |number| number.parse())?;
-    let folder = arguments
-        .next()
-        .map_or_else(|| std::env::temp_dir().join("curate_large"), PathBuf::from);
+    let folder = arguments.next().map_or_else(|| std::env::temp_dir().join("curate_large"), PathBuf::from);
     let pool = folder.join("pool.jsonl");
     write_pool(&pool, n_prompts)?;
-    let config = CurateConfig {
-        num_samples,
-        batch_size: 256,
-        ..CurateConfig::default()
-    };
+    let config = CurateConfig { num_samples, batch_size: 256, ..CurateConfig::default() };
     let rubric = RewardConfig::default();
     let curation = Curation {
         pool: Pool::File(&pool),
@@ -145,10 +134,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         policy: &json!("talker"),
         sample_again: false,
     };
-    let policies = [Policy {
-        name: Some("talker".to_owned()),
-        model: &Talker,
-    }];
+    let policies = [Policy { name: Some("talker".to_owned()), model: &Talker }];
     let runs = folder.join("run");
     let start = Instant::now();
     let summary = curate::run(&policies, &curation, &runs, &mut Silent)?;

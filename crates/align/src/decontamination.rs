@@ -231,10 +231,7 @@ impl<'a> Decontaminator<'a> {
 
     fn add(&mut self, set: &str, item: &Item, hasher: &mut Sha256) -> Result<(), DecontaminationError> {
         let entry = self.entries.len();
-        self.entries.push(Entry {
-            set: self.sets.len(),
-            id: item.id.clone(),
-        });
+        self.entries.push(Entry { set: self.sets.len(), id: item.id.clone() });
         hasher.update(serde_json::to_vec(&(set, &item.id)).unwrap_or_default());
         if self.compares(Compared::Text) {
             let text = text_of(item.prompt());
@@ -266,10 +263,7 @@ impl<'a> Decontaminator<'a> {
     /// closest image. Blank images match nothing: they are in many sets and do not show where a prompt is from.
     pub fn check(&self, item: &Item) -> Option<Contamination> {
         let cause = self.matching_text(item).or_else(|| self.matching_image(item))?;
-        Some(Contamination {
-            id: item.id.clone(),
-            cause,
-        })
+        Some(Contamination { id: item.id.clone(), cause })
     }
 
     fn matching_text(&self, item: &Item) -> Option<Cause> {

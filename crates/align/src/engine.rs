@@ -28,12 +28,7 @@ pub struct SamplingParams {
 
 impl Default for SamplingParams {
     fn default() -> Self {
-        Self {
-            temperature: 1.0,
-            top_p: 1.0,
-            max_new_tokens: 128,
-            ignore_eos: false,
-        }
+        Self { temperature: 1.0, top_p: 1.0, max_new_tokens: 128, ignore_eos: false }
     }
 }
 
@@ -176,13 +171,7 @@ pub struct AdamW {
 
 impl Default for AdamW {
     fn default() -> Self {
-        Self {
-            learning_rate: 1e-6,
-            betas: [0.9, 0.999],
-            epsilon: 1e-8,
-            weight_decay: 0.01,
-            max_grad_norm: 1.0,
-        }
+        Self { learning_rate: 1e-6, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.01, max_grad_norm: 1.0 }
     }
 }
 

@@ -148,11 +148,7 @@ fn check_scored(groups: &[Group], step: usize) -> Result<(), TrainingError> {
         }
     }
     let Some(first) = reasons.first() else { return Ok(()) };
-    Err(TrainingError::NothingScored {
-        step,
-        responses: reasons.len(),
-        reason: (*first).clone(),
-    })
+    Err(TrainingError::NothingScored { step, responses: reasons.len(), reason: (*first).clone() })
 }
 
 /// One advantage per member; none for members that are not trained: unscored ones, those of groups that teach nothing,
@@ -162,11 +158,7 @@ pub fn group_advantages(groups: &[Group], config: &GrpoConfig) -> Vec<Vec<Option
     for group in groups {
         let teaches = teaches(group, config);
         let members = group.members.iter();
-        rewards.push(
-            members
-                .map(|member| member.trained_reward().filter(|_| teaches))
-                .collect(),
-        );
+        rewards.push(members.map(|member| member.trained_reward().filter(|_| teaches)).collect());
     }
     let mut advantages = advantages(&rewards, config.reward_scale());
     if config.mask_truncated_completions {
@@ -194,11 +186,7 @@ fn optimize(
     step: usize,
     means: &mut Means,
 ) -> Result<(), TrainingError> {
-    let batch_size = if config.train_batch_size == 0 {
-        samples.len()
-    } else {
-        config.train_batch_size
-    };
+    let batch_size = if config.train_batch_size == 0 { samples.len() } else { config.train_batch_size };
     let mut is_first_update = true;
     for iteration in 0..config.num_iterations {
         let seed = derive_seed(config.seed, "minibatches", &[step as u64, iteration as u64]);
@@ -232,13 +220,7 @@ fn check_ratios(loss: &PolicyLoss, scores: &[TokenScores], tolerance: f64, step:
             let deviation = (ratio - 1.0).abs();
             if deviation.is_nan() || deviation > tolerance {
                 let item = sample.sequence.id.clone();
-                return Err(TrainingError::RatioNotOne {
-                    step,
-                    item,
-                    token,
-                    ratio,
-                    tolerance,
-                });
+                return Err(TrainingError::RatioNotOne { step, item, token, ratio, tolerance });
             }
             worst = worst.max(deviation);
         }

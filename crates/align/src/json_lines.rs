@@ -22,18 +22,10 @@ impl JsonLinesFile {
     ///
     /// Errors: the operating system's, naming the file.
     pub fn open(path: &Path) -> std::io::Result<Self> {
-        let mut file = fs_err::OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)?;
+        let mut file = fs_err::OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let length = end_of_last_line(&mut file)?;
         file.set_len(length)?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            length,
-        })
+        Ok(Self { path: path.to_owned(), file, length })
     }
 
     /// Appends one line. A line that could not be written whole (a full disk) is removed again.
@@ -75,9 +67,7 @@ impl JsonLinesFile {
     pub fn truncate(&mut self, length: u64) -> std::io::Result<()> {
         if length > self.length {
             let found = self.length;
-            return Err(self.invalid(&format!(
-                "expected at least the {length} bytes of the checkpoint, got {found}"
-            )));
+            return Err(self.invalid(&format!("expected at least the {length} bytes of the checkpoint, got {found}")));
         }
         if length > 0 {
             let mut last = [0];
@@ -123,24 +113,16 @@ impl<T: DeserializeOwned> JsonLinesReader<T> {
     /// Errors: `Io` naming the file.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         match fs_err::File::open(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self {
-                path: path.to_owned(),
-                reader: None,
-                line: 0,
-                kind: PhantomData,
-            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Self { path: path.to_owned(), reader: None, line: 0, kind: PhantomData })
+            }
             file => Ok(Self::of(file?)),
         }
     }
 
     /// Reads a file that is open already, from where it stands.
     pub(crate) fn of(file: fs_err::File) -> Self {
-        Self {
-            path: file.path().to_owned(),
-            reader: Some(BufReader::new(file)),
-            line: 0,
-            kind: PhantomData,
-        }
+        Self { path: file.path().to_owned(), reader: Some(BufReader::new(file)), line: 0, kind: PhantomData }
     }
 
     fn read(&mut self) -> Result<Option<T>, DataError> {
@@ -155,11 +137,7 @@ impl<T: DeserializeOwned> JsonLinesReader<T> {
         self.line += 1;
         match serde_json::from_slice(&line[..line.len() - 1]) {
             Ok(value) => Ok(Some(value)),
-            Err(error) => Err(DataError::Line {
-                path: self.path.clone(),
-                line: self.line,
-                problem: error.to_string(),
-            }),
+            Err(error) => Err(DataError::Line { path: self.path.clone(), line: self.line, problem: error.to_string() }),
         }
     }
 }
@@ -218,18 +196,8 @@ mod tests {
         file.append(&"one").unwrap();
         let after_one = file.length();
         file.append(&"two").unwrap();
-        assert!(
-            file.truncate(after_one - 1)
-                .unwrap_err()
-                .to_string()
-                .contains("expected a line to end at byte 5")
-        );
-        assert!(
-            file.truncate(99)
-                .unwrap_err()
-                .to_string()
-                .contains("words.jsonl: expected at least the 99 bytes")
-        );
+        assert!(file.truncate(after_one - 1).unwrap_err().to_string().contains("expected a line to end at byte 5"));
+        assert!(file.truncate(99).unwrap_err().to_string().contains("words.jsonl: expected at least the 99 bytes"));
         file.truncate(after_one).unwrap();
         file.append(&"three").unwrap();
         assert_eq!(read_json_lines::<String>(&path).unwrap(), ["one", "three"]);
@@ -250,11 +218,7 @@ mod tests {
     #[test]
     fn a_full_disk_names_the_file() {
         let file = fs_err::OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let mut file = JsonLinesFile {
-            path: "/dev/full".into(),
-            file,
-            length: 0,
-        };
+        let mut file = JsonLinesFile { path: "/dev/full".into(), file, length: 0 };
         let message = file.append(&1).unwrap_err().to_string();
         assert!(message.contains("/dev/full"), "{message}");
         assert_eq!(file.length(), 0);

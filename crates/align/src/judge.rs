@@ -78,12 +78,7 @@ impl JudgeConfig {
 
 impl Default for JudgeConfig {
     fn default() -> Self {
-        Self {
-            temperature: 0.0,
-            max_tokens: 1024,
-            seed: 0,
-            combination: Combination::Majority,
-        }
+        Self { temperature: 0.0, max_tokens: 1024, seed: 0, combination: Combination::Majority }
     }
 }
 
@@ -106,10 +101,7 @@ pub fn judge(
         read: &|_, answer| rubric.read(answer),
     };
     let scored = ask(model, &questions, on_scored)?;
-    Ok(scored
-        .into_iter()
-        .map(|outcome| outcome.map_err(Unscored::new))
-        .collect())
+    Ok(scored.into_iter().map(|outcome| outcome.map_err(Unscored::new)).collect())
 }
 
 /// The dialogue in which a response is judged.

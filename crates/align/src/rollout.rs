@@ -36,9 +36,7 @@ pub fn sample_groups<'a>(
         let request = SampleRequest {
             id: item.id.clone(),
             messages: item.prompt().to_vec(),
-            seeds: members
-                .map(|member| derive_seed(*seed, "response", &[member]))
-                .collect(),
+            seeds: members.map(|member| derive_seed(*seed, "response", &[member])).collect(),
         };
         samples.push((item, request));
     }

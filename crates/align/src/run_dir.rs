@@ -98,11 +98,7 @@ impl RunDir {
     /// Errors: as [`RunDir::status`]; `Io` naming the file.
     pub fn open(folder: &Path, config: &Value, seed: u64, commit: Option<&str>) -> Result<Self, RunError> {
         if Self::status(folder, config, seed)? == RunStatus::New {
-            let resolved = ResolvedConfig {
-                seed,
-                git_commit: commit.map(str::to_owned),
-                config: config.clone(),
-            };
+            let resolved = ResolvedConfig { seed, git_commit: commit.map(str::to_owned), config: config.clone() };
             write_json(&folder.join(CONFIG), &resolved)?;
         }
         Ok(Self {
@@ -128,9 +124,7 @@ impl RunDir {
             return Ok(if is_done { RunStatus::Done } else { RunStatus::Resumable });
         }
         if folder.join(METRICS).exists() || folder.join(ROLLOUTS).exists() {
-            return Err(RunError::Exists {
-                folder: folder.to_owned(),
-            });
+            return Err(RunError::Exists { folder: folder.to_owned() });
         }
         Ok(RunStatus::New)
     }
@@ -193,11 +187,7 @@ impl RunDir {
     /// Errors: `Io` naming the file.
     pub fn save_state<T: Serialize>(&mut self, step: usize, state: &T) -> Result<(), RunError> {
         let folder = self.checkpoint_folder(step);
-        let trainer_state = TrainerState {
-            global_step: step,
-            epoch: self.epoch,
-            log_history: [],
-        };
+        let trainer_state = TrainerState { global_step: step, epoch: self.epoch, log_history: [] };
         write_json(&folder.join(TRAINER_STATE), &trainer_state)?;
         // The lengths below are promises, so what they count must be on the disk first.
         self.metrics.sync()?;
@@ -234,9 +224,7 @@ impl RunDir {
     pub fn prune_checkpoints(&self, limit: usize) -> Result<(), RunError> {
         let checkpoints = self.complete_checkpoints()?;
         let surplus = checkpoints.len().saturating_sub(limit.max(1));
-        checkpoints[..surplus]
-            .iter()
-            .try_for_each(|(_, folder)| remove_checkpoint(folder))
+        checkpoints[..surplus].iter().try_for_each(|(_, folder)| remove_checkpoint(folder))
     }
 
     /// Removes everything written after a step's checkpoint, so that the run can resume from there: later lines and

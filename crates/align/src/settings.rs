@@ -29,11 +29,7 @@ pub fn check_setting(holds: bool, key: &str, expected: &str, got: impl std::fmt:
     if holds {
         return Ok(());
     }
-    Err(SettingError {
-        key: key.to_owned(),
-        expected: expected.to_owned(),
-        got: got.to_string(),
-    })
+    Err(SettingError { key: key.to_owned(), expected: expected.to_owned(), got: got.to_string() })
 }
 
 /// Checks the optimizer's settings, which stand flat in the table of whatever trains.

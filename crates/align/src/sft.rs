@@ -71,10 +71,7 @@ fn train_step(
     config: &SftConfig,
     optimizer: &AdamW,
 ) -> Result<Metrics, TrainingError> {
-    let sequences: Vec<Sequence> = batch
-        .iter()
-        .flat_map(|item| labeled_sequences(item, config.mask_history))
-        .collect();
+    let sequences: Vec<Sequence> = batch.iter().flat_map(|item| labeled_sequences(item, config.mask_history)).collect();
     let n_tokens: usize = engine.reply_lengths(&sequences)?.iter().sum();
     let cross_entropy = CrossEntropy { n_tokens };
     let mut loss = 0.0;
@@ -115,9 +112,6 @@ impl TokenLoss for CrossEntropy {
     fn evaluate(&self, _index: usize, scores: &TokenScores) -> LossAndGradient {
         let weight = 1.0 / self.n_tokens.max(1) as f64;
         let sum: f64 = scores.logprobs.iter().map(|logprob| f64::from(*logprob)).sum();
-        LossAndGradient {
-            loss: -sum * weight,
-            gradient: vec![-weight as f32; scores.logprobs.len()],
-        }
+        LossAndGradient { loss: -sum * weight, gradient: vec![-weight as f32; scores.logprobs.len()] }
     }
 }

@@ -110,9 +110,7 @@ impl PairedCounts {
 
     /// Two half-widths joined by the correlation of the pairs.
     fn joined(&self, a: f64, b: f64) -> f64 {
-        (a * a - 2.0 * self.corrected_correlation() * a * b + b * b)
-            .max(0.0)
-            .sqrt()
+        (a * a - 2.0 * self.corrected_correlation() * a * b + b * b).max(0.0).sqrt()
     }
 
     /// The two-sided p-value: the probability of a split of the discordant pairs at least as uneven as theirs, if both
@@ -139,11 +137,7 @@ impl PairedCounts {
             return 0.0;
         }
         let product = both * neither - first_only * second_only;
-        let corrected = if product > 0.0 {
-            (product - self.n() as f64 / 2.0).max(0.0)
-        } else {
-            product
-        };
+        let corrected = if product > 0.0 { (product - self.n() as f64 / 2.0).max(0.0) } else { product };
         corrected / margins.sqrt()
     }
 }
@@ -177,12 +171,7 @@ mod tests {
     }
 
     fn counts(both: usize, first_only: usize, second_only: usize, neither: usize) -> PairedCounts {
-        PairedCounts {
-            both,
-            first_only,
-            second_only,
-            neither,
-        }
+        PairedCounts { both, first_only, second_only, neither }
     }
 
     #[test]
@@ -208,10 +197,7 @@ mod tests {
     fn the_paired_interval_is_newcombes() {
         let (low, high) = counts(36, 12, 2, 0).difference_interval().unwrap();
         assert!(close((-high, -low), (0.0569, 0.3404)));
-        assert!(close(
-            counts(54, 0, 0, 0).difference_interval().unwrap(),
-            (-0.0664, 0.0664)
-        ));
+        assert!(close(counts(54, 0, 0, 0).difference_interval().unwrap(), (-0.0664, 0.0664)));
         assert_eq!(counts(0, 0, 0, 0).difference_interval(), None);
     }
 

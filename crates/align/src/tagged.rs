@@ -22,11 +22,7 @@ impl<'a> Tagged<'a> {
     pub fn of(response: &'a str) -> Option<Self> {
         let (before, think, rest) = between(response, THINK)?;
         let (gap, answer, after) = between(rest, ANSWER)?;
-        Some(Self {
-            think,
-            answer,
-            is_alone: [before, gap, after].iter().all(|text| text.trim().is_empty()),
-        })
+        Some(Self { think, answer, is_alone: [before, gap, after].iter().all(|text| text.trim().is_empty()) })
     }
 }
 
@@ -43,18 +39,12 @@ pub struct Parts<'a> {
 pub fn parts(response: &str) -> Parts<'_> {
     let response = response.trim();
     let Some(("", think, rest)) = between(response, THINK) else {
-        return Parts {
-            think: None,
-            answer: response,
-        };
+        return Parts { think: None, answer: response };
     };
     let rest = rest.trim();
     let answer = rest.strip_prefix(ANSWER[0]).unwrap_or(rest);
     let answer = answer.strip_suffix(ANSWER[1]).unwrap_or(answer);
-    Parts {
-        think: Some(think.trim()),
-        answer: answer.trim(),
-    }
+    Parts { think: Some(think.trim()), answer: answer.trim() }
 }
 
 /// The text after the answer's opening tag, up to the closing one where there is one; without a tag the whole response.

@@ -57,11 +57,7 @@ impl EventWriter {
     }
 
     fn begin(&mut self) -> std::io::Result<()> {
-        if self.length == 0 {
-            self.append(&version_event(now()))
-        } else {
-            Ok(())
-        }
+        if self.length == 0 { self.append(&version_event(now())) } else { Ok(()) }
     }
 
     fn append(&mut self, event: &[u8]) -> std::io::Result<()> {
@@ -77,9 +73,7 @@ impl EventWriter {
 
 /// Seconds since 1970.
 fn now() -> f64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0.0, |time| time.as_secs_f64())
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// `Event { wall_time = 1, file_version = 3 }`
@@ -151,9 +145,7 @@ fn masked_crc(data: &[u8]) -> u32 {
 fn crc32c(data: &[u8]) -> u32 {
     const REFLECTED_POLYNOMIAL: u32 = 0x82f6_3b78;
     !data.iter().fold(!0, |crc: u32, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (REFLECTED_POLYNOMIAL & (crc & 1).wrapping_neg())
-        })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (REFLECTED_POLYNOMIAL & (crc & 1).wrapping_neg()))
     })
 }
 
@@ -162,9 +154,7 @@ mod tests {
     use super::*;
 
     fn hex(bytes: &[u8]) -> String {
-        bytes
-            .iter()
-            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     /// The value every description of CRC-32C gives for the digits 1 to 9.

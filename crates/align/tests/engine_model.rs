@@ -15,21 +15,13 @@ fn request(text: &str, max_tokens: usize) -> ChatRequest {
     ChatRequest {
         id: text.to_owned(),
         messages: vec![Message::text(Role::User, text)],
-        params: ChatParams {
-            max_tokens,
-            seed: 3,
-            ..ChatParams::default()
-        },
+        params: ChatParams { max_tokens, seed: 3, ..ChatParams::default() },
     }
 }
 
 fn engine() -> FakeEngine {
     FakeEngine::new("yes no", |messages| {
-        let answer = if messages[0].plain_text().contains('?') {
-            "yes yes"
-        } else {
-            "no"
-        };
+        let answer = if messages[0].plain_text().contains('?') { "yes yes" } else { "no" };
         vec![(answer.to_owned(), 1.0)]
     })
 }
@@ -64,14 +56,8 @@ fn every_request_is_answered_by_its_own_parameters_whatever_the_batches() {
 #[test]
 fn it_stops_on_request_and_when_the_engine_dies() {
     let stopping = EngineModel::new("table", engine(), 1, || true);
-    assert!(matches!(
-        ask(&stopping, vec![request("a", 9)]),
-        Err(ChatError::Interrupted)
-    ));
-    let dying = Faulty {
-        calls_left: 1,
-        ..Faulty::of(engine())
-    };
+    assert!(matches!(ask(&stopping, vec![request("a", 9)]), Err(ChatError::Interrupted)));
+    let dying = Faulty { calls_left: 1, ..Faulty::of(engine()) };
     let dying = EngineModel::new("table", dying, 1, || false);
     let outcome = ask(&dying, vec![request("a", 9), request("b", 9)]);
     assert!(matches!(outcome, Err(ChatError::Engine(error)) if error.to_string().contains("power")));
@@ -86,13 +72,9 @@ struct Seeds {
 impl Engine for &mut Seeds {
     fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
         if let Some(bad) = requests.iter().find(|request| request.id.contains("bad")) {
-            return Err(EngineError::Item {
-                id: bad.id.clone(),
-                problem: "unusable".to_owned(),
-            });
+            return Err(EngineError::Item { id: bad.id.clone(), problem: "unusable".to_owned() });
         }
-        self.batches
-            .push(requests.iter().map(|request| request.seeds.len()).collect());
+        self.batches.push(requests.iter().map(|request| request.seeds.len()).collect());
         let mut sampled = Vec::new();
         for request in requests {
             let completions = request.seeds.iter().map(|seed| Completion {
@@ -101,10 +83,7 @@ impl Engine for &mut Seeds {
                 text: format!("{seed} {}", params.top_p),
                 finish_reason: FinishReason::Stop,
             });
-            sampled.push(Sampled {
-                prompt_ids: vec![7, 8],
-                completions: completions.collect(),
-            });
+            sampled.push(Sampled { prompt_ids: vec![7, 8], completions: completions.collect() });
         }
         Ok(sampled)
     }
@@ -154,10 +133,7 @@ fn samples_of_one_dialogue_share_its_prompt() {
     assert_eq!(answers.len(), 12);
     for (index, answer) in answers.iter().enumerate() {
         assert_eq!(answer.text, format!("{} 0.5", index % 4));
-        assert_eq!(
-            (&answer.prompt_ids[..], &answer.output_ids[..]),
-            (&[7, 8][..], &[index as u32 % 4][..])
-        );
+        assert_eq!((&answer.prompt_ids[..], &answer.output_ids[..]), (&[7, 8][..], &[index as u32 % 4][..]));
         assert_eq!((answer.prompt_tokens, answer.completion_tokens), (2, 1));
     }
 }
@@ -165,20 +141,13 @@ fn samples_of_one_dialogue_share_its_prompt() {
 #[test]
 fn what_cannot_be_used_fails_alone_or_where_that_is_wanted_ends_the_work() {
     fn requests() -> Vec<ChatRequest> {
-        vec![
-            sample("a", 0, false),
-            sample("bad", 0, false),
-            sample("bad", 1, false),
-            sample("b", 0, false),
-        ]
+        vec![sample("a", 0, false), sample("bad", 0, false), sample("bad", 1, false), sample("b", 0, false)]
     }
 
     let mut engine = Seeds::default();
     let model = EngineModel::new("seeds", &mut engine, 8, || false);
     let mut answers = Vec::new();
-    model
-        .answer(&mut requests().into_iter(), &mut |_, answer| answers.push(answer))
-        .unwrap();
+    model.answer(&mut requests().into_iter(), &mut |_, answer| answers.push(answer)).unwrap();
     let is_answered: Vec<bool> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(is_answered, [true, false, false, true]);
     assert!(answers[0].as_ref().unwrap().prompt_ids.is_empty(), "nobody wanted them");

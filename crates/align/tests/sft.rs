@@ -12,10 +12,7 @@ use fake_engine::FakeEngine;
 use fake_engine::scripted::StopsAfter;
 
 fn labeled(id: &str, label: &str) -> Item {
-    let messages = vec![
-        Message::text(Role::User, format!("ask {id}")),
-        Message::text(Role::Assistant, label),
-    ];
+    let messages = vec![Message::text(Role::User, format!("ask {id}")), Message::text(Role::Assistant, label)];
     serde_json::from_value(serde_json::json!({ "id": id, "messages": messages })).unwrap()
 }
 
@@ -28,9 +25,7 @@ fn items() -> Vec<Item> {
 }
 
 fn general() -> Vec<Item> {
-    (0..3)
-        .map(|index| labeled(&format!("general-{index}"), "answer red"))
-        .collect()
+    (0..3).map(|index| labeled(&format!("general-{index}"), "answer red")).collect()
 }
 
 fn engine() -> FakeEngine {
@@ -75,16 +70,10 @@ fn it_memorizes_its_labels() {
     let mut engine = engine();
     let outcome = train(&mut engine, &config(), folder.path(), &mut Silent).unwrap();
     assert_eq!(outcome, Outcome::Finished { steps: 90 });
-    let params = align::engine::SamplingParams {
-        temperature: 0.0,
-        ..Default::default()
-    };
+    let params = align::engine::SamplingParams { temperature: 0.0, ..Default::default() };
     for item in items() {
-        let request = align::engine::SampleRequest {
-            id: item.id.clone(),
-            messages: item.prompt().to_vec(),
-            seeds: vec![0],
-        };
+        let request =
+            align::engine::SampleRequest { id: item.id.clone(), messages: item.prompt().to_vec(), seeds: vec![0] };
         let sampled = engine.sample(&[request], &params).unwrap();
         assert_eq!(Some(&sampled[0].completions[0].text), item.label().as_ref());
     }
@@ -99,20 +88,12 @@ fn it_memorizes_its_labels() {
 #[test]
 fn every_turn_is_learned_or_the_last_alone() {
     let mut dialogue = labeled("dialogue", "answer about red heat");
-    let later = [
-        Message::text(Role::User, "and then"),
-        Message::text(Role::Assistant, "warn"),
-    ];
+    let later = [Message::text(Role::User, "and then"), Message::text(Role::Assistant, "warn")];
     dialogue.messages.extend(later);
     // End tokens included.
     for (mask_history, tokens_learned) in [(false, 7.0), (true, 2.0)] {
         let folder = tempfile::tempdir().unwrap();
-        let config = SftConfig {
-            mask_history,
-            general_ratio: 0.0,
-            max_steps: 1,
-            ..config()
-        };
+        let config = SftConfig { mask_history, general_ratio: 0.0, max_steps: 1, ..config() };
         let mut run_dir = RunDir::open(folder.path(), &serde_json::json!({}), 0, None).unwrap();
         let items = [dialogue.clone()];
         run(&mut engine(), &items, &[], &config, &mut run_dir, &mut Silent).unwrap();
@@ -136,10 +117,7 @@ fn general_items_have_their_share_of_every_epoch() {
         assert_eq!(ids.len(), 8);
     }
     assert_ne!(epochs[0], epochs[1]);
-    let none = SftConfig {
-        general_ratio: 0.0,
-        ..config()
-    };
+    let none = SftConfig { general_ratio: 0.0, ..config() };
     assert_eq!(Mixture::new(&items, &[], &none).unwrap().steps_per_epoch(), 2);
 }
 
@@ -148,11 +126,7 @@ fn splitting_the_batch_changes_nothing() {
     let [whole, halves, thirds] = [1, 2, 3].map(|gradient_accumulation_steps| {
         let folder = tempfile::tempdir().unwrap();
         let mut engine = engine();
-        let config = SftConfig {
-            gradient_accumulation_steps,
-            max_steps: 6,
-            ..config()
-        };
+        let config = SftConfig { gradient_accumulation_steps, max_steps: 6, ..config() };
         train(&mut engine, &config, folder.path(), &mut Silent).unwrap();
         let loss = metrics(folder.path())[5]["loss"].as_f64().unwrap();
         (engine.state(), (loss * 1e9).round())
@@ -163,11 +137,7 @@ fn splitting_the_batch_changes_nothing() {
 
 #[test]
 fn interrupted_anywhere_it_ends_in_the_same_bytes() {
-    let config = SftConfig {
-        max_steps: 7,
-        save_steps: 3,
-        ..config()
-    };
+    let config = SftConfig { max_steps: 7, save_steps: 3, ..config() };
     let uninterrupted = tempfile::tempdir().unwrap();
     let mut whole = engine();
     train(&mut whole, &config, uninterrupted.path(), &mut Silent).unwrap();
@@ -186,17 +156,11 @@ fn interrupted_anywhere_it_ends_in_the_same_bytes() {
 #[test]
 fn a_finished_run_is_loaded_and_not_trained_again() {
     let folder = tempfile::tempdir().unwrap();
-    let config = SftConfig {
-        max_steps: 2,
-        ..config()
-    };
+    let config = SftConfig { max_steps: 2, ..config() };
     let mut first = engine();
     train(&mut first, &config, folder.path(), &mut Silent).unwrap();
     let mut again = engine();
-    assert_eq!(
-        train(&mut again, &config, folder.path(), &mut Silent).unwrap(),
-        Outcome::Finished { steps: 2 }
-    );
+    assert_eq!(train(&mut again, &config, folder.path(), &mut Silent).unwrap(), Outcome::Finished { steps: 2 });
     assert_eq!(again.state(), first.state());
     assert_eq!(metrics(folder.path()).len(), 2);
     assert!(folder.path().join("done").exists());
@@ -207,22 +171,15 @@ fn bad_data_and_settings_are_named() {
     fn message(items: &[Item], general: &[Item], config: &SftConfig) -> String {
         let folder = tempfile::tempdir().unwrap();
         let mut run_dir = RunDir::open(folder.path(), &serde_json::json!({}), 0, None).unwrap();
-        run(&mut engine(), items, general, config, &mut run_dir, &mut Silent)
-            .unwrap_err()
-            .to_string()
+        run(&mut engine(), items, general, config, &mut run_dir, &mut Silent).unwrap_err().to_string()
     }
-    let unlabeled = Item {
-        messages: vec![Message::text(Role::User, "ask")],
-        ..labeled("plain", "")
-    };
+    let unlabeled = Item { messages: vec![Message::text(Role::User, "ask")], ..labeled("plain", "") };
     insta::assert_snapshot!(message(&[], &general(), &config()), @"no items to train on: expected at least one, got an empty list");
     insta::assert_snapshot!(message(&[unlabeled], &general(), &config()), @"item `plain`: expected the last message to be the assistant's, got none to learn");
     insta::assert_snapshot!(message(&items(), &[], &config()), @"`sft.general_ratio`: expected 0 where no general items are given, got 0.4");
     insta::assert_snapshot!(message(&items(), &[], &SftConfig { general_ratio: 1.0, ..config() }), @"`sft.general_ratio`: expected a number from 0 to below 1, got 1");
     insta::assert_snapshot!(message(&items(), &[], &SftConfig { learning_rate: f64::NAN, ..config() }), @"`sft.learning_rate`: expected a number above 0, got NaN");
     insta::assert_snapshot!(message(&items(), &[], &SftConfig { train_batch_size: 0, ..config() }), @"`sft.train_batch_size`: expected a whole number of at least 1, got 0");
-    let unknown = serde_json::from_str::<SftConfig>(r#"{"batch": 3}"#)
-        .unwrap_err()
-        .to_string();
+    let unknown = serde_json::from_str::<SftConfig>(r#"{"batch": 3}"#).unwrap_err().to_string();
     assert!(unknown.starts_with("unknown field `batch`"), "{unknown}");
 }

@@ -16,17 +16,12 @@ use benchmarks::suites::xstest::{MODELS, completions};
 type Pair = (Refusal, Refusal);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let data = std::env::args()
-        .nth(1)
-        .ok_or("expected one argument: the data folder")?;
+    let data = std::env::args().nth(1).ok_or("expected one argument: the data folder")?;
     let data = Path::new(&data);
     for suite in SUITES {
         println!("{:<12} {:>5} items", suite.name, suite.load(data)?.len());
     }
-    println!(
-        "\n{:<18} {:>5} {:>6} {:>6} {:>6}",
-        "XSTest completions", "n", "two %", "kappa", "three %"
-    );
+    println!("\n{:<18} {:>5} {:>6} {:>6} {:>6}", "XSTest completions", "n", "two %", "kappa", "three %");
     let mut all = Vec::new();
     for model in MODELS {
         let mut pairs = Vec::new();

@@ -23,9 +23,7 @@ impl Choice {
     /// The options as lines `(A) …`.
     pub fn lines(&self) -> String {
         let lettered = ('A'..='Z').zip(&self.options);
-        lettered
-            .map(|(letter, option)| format!("({letter}) {option}\n"))
-            .collect()
+        lettered.map(|(letter, option)| format!("({letter}) {option}\n")).collect()
     }
 
     /// The one option that an answer names by its letter or its words; else why there is none.
@@ -106,10 +104,7 @@ impl Judge for OptionMatch {
     }
 
     fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
-        Ok(responses
-            .iter()
-            .map(|(item, response)| judge(item, answer_of(response)))
-            .collect())
+        Ok(responses.iter().map(|(item, response)| judge(item, answer_of(response))).collect())
     }
 
     fn rates(&self) -> Option<&'static [&'static str]> {
@@ -144,10 +139,7 @@ mod tests {
     use crate::rows::question;
 
     fn choice(options: &[&str]) -> Choice {
-        Choice {
-            options: options.iter().map(|option| (*option).to_owned()).collect(),
-            answer: options[0].into(),
-        }
+        Choice { options: options.iter().map(|option| (*option).to_owned()).collect(), answer: options[0].into() }
     }
 
     #[test]
@@ -174,28 +166,17 @@ mod tests {
         assert_eq!(numbers.chosen("I count 14 dots."), Ok("14"));
         assert_eq!(numbers.chosen("4."), Ok("4"));
         for answer in ["41", "4.5", "-4", "x4"] {
-            assert_eq!(
-                numbers.chosen(answer),
-                Err("the answer names none of the options".into()),
-                "{answer}"
-            );
+            assert_eq!(numbers.chosen(answer), Err("the answer names none of the options".into()), "{answer}");
         }
     }
 
     #[test]
     fn none_or_several_is_no_choice() {
         let shapes = choice(&["circle", "square", "hexagon"]);
-        assert_eq!(
-            shapes.chosen("a triangle"),
-            Err("the answer names none of the options".into())
-        );
+        assert_eq!(shapes.chosen("a triangle"), Err("the answer names none of the options".into()));
         assert_eq!(shapes.chosen(""), Err("the answer names none of the options".into()));
         for answer in ["circle or square", "(A) square", "(A) or (C)"] {
-            assert_eq!(
-                shapes.chosen(answer),
-                Err("the answer names several of the options".into()),
-                "{answer}"
-            );
+            assert_eq!(shapes.chosen(answer), Err("the answer names several of the options".into()), "{answer}");
         }
         assert_eq!(shapes.chosen("(A) circle"), Ok("circle"));
         assert_eq!(shapes.chosen("a circle"), Ok("circle"));
@@ -214,10 +195,8 @@ mod tests {
                 (&without_truth, "3"),
             ])
             .unwrap();
-        let correct: Vec<_> = judgements
-            .iter()
-            .map(|judgement| judgement.as_ref().ok().and_then(|verdict| verdict.correct))
-            .collect();
+        let correct: Vec<_> =
+            judgements.iter().map(|judgement| judgement.as_ref().ok().and_then(|verdict| verdict.correct)).collect();
         assert_eq!(correct, [Some(true), Some(false), None, None]);
     }
 }

@@ -50,9 +50,7 @@ pub fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, Dat
 pub fn from_cells<T: DeserializeOwned>(row: &Map<String, Value>) -> Result<T, String> {
     let header: csv::StringRecord = row.keys().map(String::as_str).collect();
     let cells: csv::StringRecord = row.values().map(|cell| cell.as_str().unwrap_or_default()).collect();
-    cells
-        .deserialize(Some(&header))
-        .map_err(|error| csv_problem(error.into_kind()))
+    cells.deserialize(Some(&header)).map_err(|error| csv_problem(error.into_kind()))
 }
 
 fn csv_error(path: &Path, line: usize, error: csv::Error) -> DataError {
@@ -76,11 +74,7 @@ fn csv_problem(kind: csv::ErrorKind) -> String {
 
 /// What is wrong with a line of a file.
 pub fn line_error(path: &Path, line: usize, problem: String) -> DataError {
-    DataError::Line {
-        path: path.to_owned(),
-        line,
-        problem,
-    }
+    DataError::Line { path: path.to_owned(), line, problem }
 }
 
 /// An item with a question, and an image before its text if there is one.
@@ -91,10 +85,7 @@ pub fn question(id: String, image: Option<PathBuf>, text: impl Into<String>) -> 
     }
     Item {
         id,
-        messages: vec![Message {
-            role: Role::User,
-            content,
-        }],
+        messages: vec![Message { role: Role::User, content }],
         split: None,
         kind: None,
         category: None,

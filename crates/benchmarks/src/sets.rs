@@ -39,9 +39,6 @@ pub fn read_set(name: &str, path: &Path) -> Result<Vec<Item>, SetError> {
     if !path.is_dir() {
         return Ok(read_items(path)?);
     }
-    let suite = suite(name).map_err(|problem| SetError::Unknown {
-        path: path.to_owned(),
-        problem,
-    })?;
+    let suite = suite(name).map_err(|problem| SetError::Unknown { path: path.to_owned(), problem })?;
     Ok(suite.load(path)?)
 }

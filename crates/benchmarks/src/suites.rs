@@ -11,13 +11,7 @@ use diagnostic::{Diagnosis, Diagnostic, Kind};
 use crate::suite::Suite;
 
 /// Every benchmark, in the order of help.
-pub const SUITES: [&Suite; 5] = [
-    &figstep::SUITE,
-    &xstest::SUITE,
-    &puzzlevqa::SUITE,
-    &mossbench::SUITE,
-    &msts::SUITE,
-];
+pub const SUITES: [&Suite; 5] = [&figstep::SUITE, &xstest::SUITE, &puzzlevqa::SUITE, &mossbench::SUITE, &msts::SUITE];
 
 /// A name that no benchmark has.
 #[derive(Debug, thiserror::Error)]

@@ -17,10 +17,7 @@ pub struct Bug {
 /// Runs the work and catches a panic, on whichever thread it began.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Bug> {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(|place| format!(" ({}:{})", place.file(), place.line()))
-            .unwrap_or_default();
+        let place = panic.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
         let mut message = format!("{}{place}", panic.payload_as_str().unwrap_or("no message"));
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
@@ -33,9 +30,7 @@ pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Bug> {
     }));
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
         let message = LAST_PANIC.lock().ok().and_then(|mut last| last.take());
-        Bug {
-            message: message.unwrap_or_else(|| "no message".into()),
-        }
+        Bug { message: message.unwrap_or_else(|| "no message".into()) }
     })
 }
 
@@ -65,11 +60,7 @@ mod tests {
     #[test]
     fn a_panic_is_caught_with_its_message_and_place() {
         let bug = catch(|| -> () { panic!("the sum of {} parts", 3) }).expect_err("the panic was caught");
-        assert!(
-            bug.to_string()
-                .starts_with("error: a bug in scruple: the sum of 3 parts ("),
-            "{bug}"
-        );
+        assert!(bug.to_string().starts_with("error: a bug in scruple: the sum of 3 parts ("), "{bug}");
         assert!(bug.to_string().contains("bug.rs:"), "{bug}");
     }
 }

@@ -117,10 +117,7 @@ pub enum Command {
 /// Errors: whatever the command meets; `errors` turns it into a message and an exit code.
 pub fn run(arguments: &Arguments, color: bool) -> Result {
     let global = arguments.global;
-    let mut context = Context {
-        global,
-        progress: ConsoleProgress::new(global.quiet, color),
-    };
+    let mut context = Context { global, progress: ConsoleProgress::new(global.quiet, color) };
     match &arguments.command {
         Command::Demo(arguments) => demo::run(arguments, &mut context),
         Command::Mini(arguments) => mini::run(arguments, &mut context),

@@ -42,20 +42,12 @@ impl Override {
             let problem = format!("{origin}: expected a dotted key before `=`, got `{key}`");
             return Err(Failure::settings(problem));
         }
-        Ok(Self {
-            path,
-            value: value.trim().to_owned(),
-            origin,
-        })
+        Ok(Self { path, value: value.trim().to_owned(), origin })
     }
 
     /// From a flag such as `--model`, short for the setting at `path`.
     pub fn flag(name: &str, path: &[&str], value: String) -> Self {
-        Self {
-            path: path.iter().map(ToString::to_string).collect(),
-            origin: format!("{name} {value}"),
-            value,
-        }
+        Self { path: path.iter().map(ToString::to_string).collect(), origin: format!("{name} {value}"), value }
     }
 
     fn key(&self) -> String {
@@ -116,11 +108,7 @@ where
     for given in &overrides {
         (table, settings) = apply(&table, given)?;
     }
-    Ok(Loaded {
-        settings,
-        file,
-        overrides,
-    })
+    Ok(Loaded { settings, file, overrides })
 }
 
 /// The value of a setting that has no default.
@@ -128,9 +116,8 @@ where
 /// Errors: of settings, naming the key.
 pub fn required<'a, V>(value: Option<&'a V>, key: &str) -> Result<&'a V> {
     value.ok_or_else(|| {
-        Failure::settings(format!("`{key}` is not set: expected a path")).hint(format!(
-            "set it in the `--config` file, or add `{key}=PATH` to the command"
-        ))
+        Failure::settings(format!("`{key}` is not set: expected a path"))
+            .hint(format!("set it in the `--config` file, or add `{key}=PATH` to the command"))
     })
 }
 
@@ -158,10 +145,7 @@ fn in_file<T: Serialize + Default>(path: &Path, text: &str, error: &toml::de::Er
     let key = locate::key_at(text, offset);
     let (mut problem, hint) = message::explain(error.message(), &key, &known_keys::<T>());
     if problem == "duplicate key" {
-        problem.push_str(&format!(
-            " `{}`",
-            error.span().and_then(|span| text.get(span)).unwrap_or_default()
-        ));
+        problem.push_str(&format!(" `{}`", error.span().and_then(|span| text.get(span)).unwrap_or_default()));
     }
     // Within a variant's table serde knows no more than where the table begins.
     let unknown = message::unknown_key_in(error.message(), &key).and_then(|key| locate::line_of(text, &key));
@@ -201,9 +185,7 @@ where
 
 /// The value as TOML reads it; nothing where it is a bare word.
 fn typed(value: &str) -> Option<toml::Value> {
-    toml::from_str::<toml::Table>(&format!("value = {value}"))
-        .ok()?
-        .remove("value")
+    toml::from_str::<toml::Table>(&format!("value = {value}")).ok()?.remove("value")
 }
 
 /// Sets the value at the path. Tables on the way that nobody set yet begin as their defaults, so that a variant's key

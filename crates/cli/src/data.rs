@@ -75,18 +75,13 @@ pub fn check_apart(data: &Path, out: &Path) -> Result<(), Failure> {
     if !same {
         return Ok(());
     }
-    let problem = format!(
-        "--out {}: expected another file than --data, got the same",
-        out.display()
-    );
+    let problem = format!("--out {}: expected another file than --data, got the same", out.display());
     Err(Failure::settings(problem).hint("it would be overwritten"))
 }
 
 /// What is wrong with a prompt that the exact judge is to judge: it must say what is true.
 pub fn without_truth(item: &Item) -> Option<String> {
-    item.truth
-        .is_none()
-        .then(|| "expected a field `truth` for the judge, got none".to_owned())
+    item.truth.is_none().then(|| "expected a field `truth` for the judge, got none".to_owned())
 }
 
 /// What is wrong with a sample that is to be learned: it must end with the assistant's message.
@@ -96,9 +91,7 @@ pub fn without_reply(item: &Item) -> Option<String> {
         Role::User => "user's",
         Role::System => "system's",
     };
-    Some(format!(
-        "expected the last message to be the assistant's, got the {speaker}"
-    ))
+    Some(format!("expected the last message to be the assistant's, got the {speaker}"))
 }
 
 /// A reply is learned and scored as text, so that an image in it would be lost.

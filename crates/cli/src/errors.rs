@@ -24,11 +24,7 @@ pub struct Failure {
 
 impl Failure {
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            causes: Vec::new(),
-            diagnosis: kind.into(),
-        }
+        Self { message: message.into(), causes: Vec::new(), diagnosis: kind.into() }
     }
 
     /// Arguments or settings are wrong.
@@ -153,11 +149,7 @@ pub fn report(failure: &Failure, color: bool) -> u8 {
 
 /// The message as it is printed: `error:`, the chain of causes, and the hint after a blank line.
 pub fn render(failure: &Failure, color: bool) -> String {
-    let (red, cyan, off) = if color {
-        ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m")
-    } else {
-        ("", "", "")
-    };
+    let (red, cyan, off) = if color { ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m") } else { ("", "", "") };
     let mut text = format!("{red}error{off}: {failure}\n");
     let mut shown = &failure.message;
     for cause in &failure.causes {

@@ -56,10 +56,7 @@ pub fn folder(name: &Path, kind: Kind) -> Result<PathBuf, Failure> {
     if let Some(snapshot) = cached(&cache, &repository, kind) {
         return Ok(snapshot);
     }
-    let places = format!(
-        "{repository}: neither a folder nor whole in the cache {}",
-        cache.path().display()
-    );
+    let places = format!("{repository}: neither a folder nor whole in the cache {}", cache.path().display());
     if is_set("HF_HUB_OFFLINE") {
         let failure = Failure::model(format!("{places}, and HF_HUB_OFFLINE is set"));
         return Err(failure.hint("unset HF_HUB_OFFLINE to fetch it, or name a folder"));
@@ -76,9 +73,7 @@ fn repository_name(path: &Path) -> Option<String> {
     let [Component::Normal(_), Component::Normal(_)] = path.components().collect::<Vec<_>>()[..] else {
         return None;
     };
-    let is_plain = text
-        .chars()
-        .all(|letter| letter.is_ascii_alphanumeric() || "-_./".contains(letter));
+    let is_plain = text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./".contains(letter));
     (is_plain && text.matches('/').count() == 1).then(|| text.to_owned())
 }
 
@@ -157,10 +152,7 @@ fn shards(snapshot: &Path) -> Option<BTreeSet<String>> {
 /// Fetches what is read of a model, small files first; files that the cache has are not fetched again.
 fn fetch(cache: &Cache, repository: &str, kind: Kind) -> Result<PathBuf, String> {
     let begun = begun(cache, repository, kind);
-    let commit = begun
-        .as_deref()
-        .and_then(Path::file_name)
-        .and_then(|name| name.to_str());
+    let commit = begun.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
     let hosted = Hosted::open(cache, repository, commit)?;
     hosted.check(kind.first_file())?;
     match kind {
@@ -201,11 +193,7 @@ impl Hosted {
     }
 
     fn check(&self, file: &str) -> Result<(), String> {
-        if self.listed.contains(file) {
-            Ok(())
-        } else {
-            Err(format!("it has no file {file}"))
-        }
+        if self.listed.contains(file) { Ok(()) } else { Err(format!("it has no file {file}")) }
     }
 
     /// Fetches a file into the snapshot, unless it is there.
@@ -217,11 +205,7 @@ impl Hosted {
         }
         let fetched = self.repository.download(file);
         let fetched = fetched.map_err(|error| format!("{file}: {error}"))?;
-        if fetched == place {
-            Ok(())
-        } else {
-            Err(format!("{file}: it changed meanwhile: try again"))
-        }
+        if fetched == place { Ok(()) } else { Err(format!("{file}: it changed meanwhile: try again")) }
     }
 
     /// Fetches what lies beside the weights, `config.json` last: where it is, the others are.

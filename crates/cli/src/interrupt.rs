@@ -41,24 +41,14 @@ pub fn with_command(failure: Failure) -> Failure {
 
 /// The command as it is to be typed again. What was started over must not be started over once more.
 fn repeated(arguments: impl Iterator<Item = String>) -> String {
-    let words: Vec<String> = arguments
-        .filter(|word| word != "--restart")
-        .map(|word| quoted(&word))
-        .collect();
+    let words: Vec<String> = arguments.filter(|word| word != "--restart").map(|word| quoted(&word)).collect();
     words.join(" ")
 }
 
 /// The word as a shell takes it.
 fn quoted(word: &str) -> String {
-    let is_plain = !word.is_empty()
-        && word
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c));
-    if is_plain {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c));
+    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
@@ -71,10 +61,7 @@ mod tests {
 
     #[test]
     fn the_command_is_repeated_but_does_not_start_over() {
-        check(
-            &["/usr/bin/scruple", "sft", "--out", "a b"],
-            "/usr/bin/scruple sft --out 'a b'",
-        );
+        check(&["/usr/bin/scruple", "sft", "--out", "a b"], "/usr/bin/scruple sft --out 'a b'");
         check(&["scruple", "rl", "--restart", "seed=1"], "scruple rl seed=1");
     }
 }

@@ -26,12 +26,7 @@ impl ResultFile {
     ///
     /// Errors: of output where the folder cannot be made.
     pub fn open(path: &Path, settings: Value) -> Result<Self> {
-        Ok(Self {
-            _folder: OutputFolder::make_for(path)?,
-            is_device: is_device(path),
-            path: path.to_owned(),
-            settings,
-        })
+        Ok(Self { _folder: OutputFolder::make_for(path)?, is_device: is_device(path), path: path.to_owned(), settings })
     }
 
     /// Makes sure that what is there was made with the same settings. Settings without results or answers bind nobody.
@@ -93,11 +88,7 @@ pub struct Lines<'f> {
 
 impl<'f> Lines<'f> {
     fn to(path: &'f Path, file: &'f mut dyn Write) -> Self {
-        Self {
-            path,
-            file,
-            n_written: 0,
-        }
+        Self { path, file, n_written: 0 }
     }
 
     /// Writes a line.
@@ -163,10 +154,7 @@ mod tests {
         let error = write(&path, json!({"seed": 2}), false, &["c"]).unwrap_err();
         assert_eq!(error.kind(), Kind::Settings);
         let message = error.to_string();
-        assert!(
-            message.contains("out.settings.json: `seed` differs from the run's: expected 1, got 2"),
-            "{message}"
-        );
+        assert!(message.contains("out.settings.json: `seed` differs from the run's: expected 1, got 2"), "{message}");
         write(&path, json!({"seed": 2}), true, &["c"]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "\"c\"\n");
     }
@@ -190,10 +178,7 @@ mod tests {
     fn a_full_disk_is_an_output_failure_that_names_the_file() {
         let error = write(Path::new("/dev/full"), json!({}), false, &["line"]).unwrap_err();
         assert_eq!(error.kind(), Kind::Output);
-        assert!(
-            error.to_string().starts_with("/dev/full: cannot write after 0 lines"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("/dev/full: cannot write after 0 lines"), "{error}");
         assert!(!Path::new("/dev/full.settings.json").exists());
     }
 }

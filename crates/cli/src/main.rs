@@ -42,11 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(color: bool) -> Result<commands::Arguments, clap::Error> {
-    let choice = if color {
-        clap::ColorChoice::Auto
-    } else {
-        clap::ColorChoice::Never
-    };
+    let choice = if color { clap::ColorChoice::Auto } else { clap::ColorChoice::Never };
     let mut command = commands::Arguments::command().color(choice);
     let matches = command.clone().try_get_matches()?;
     commands::Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))

@@ -94,29 +94,18 @@ pub struct Passes {
 
 /// The folder for picture features that settings name, and the gigabytes it may hold.
 pub fn feature_folder(path: Option<&PathBuf>, gigabytes: f64) -> Option<FeatureFolder> {
-    path.map(|path| FeatureFolder {
-        path: path.clone(),
-        max_bytes: (gigabytes * 1e9) as u64,
-    })
+    path.map(|path| FeatureFolder { path: path.clone(), max_bytes: (gigabytes * 1e9) as u64 })
 }
 
 impl Passes {
     /// As fine-tuning's settings say.
     pub fn of(config: &SftConfig) -> Self {
-        Self {
-            max_length: Some(config.max_length),
-            packing: config.packing,
-            feature_folder: None,
-        }
+        Self { max_length: Some(config.max_length), packing: config.packing, feature_folder: None }
     }
 
     /// Tokens of a part of a batch that is computed at once: a packed row is as long as the longest sample may be.
     pub fn micro_batch_tokens(&self, defaults: &EngineOptions) -> usize {
-        if self.packing {
-            self.max_length.unwrap_or(defaults.max_length)
-        } else {
-            defaults.micro_batch_tokens
-        }
+        if self.packing { self.max_length.unwrap_or(defaults.max_length) } else { defaults.micro_batch_tokens }
     }
 }
 
@@ -184,10 +173,7 @@ pub fn validate_layers(table: &ModelTable, trainable: &Trainable, inspector: &In
 pub fn device(device: Device) -> Result<ComputeDevice, Failure> {
     let name = device.name();
     engine::open_device(name).ok_or_else(|| {
-        let problem = format!(
-            "--device {name}: not part of this build: expected {}",
-            DEVICES.join(" or ")
-        );
+        let problem = format!("--device {name}: not part of this build: expected {}", DEVICES.join(" or "));
         Failure::settings(problem).hint(format!("build it in with `cargo build --release --features {name}`"))
     })
 }

@@ -19,9 +19,7 @@ impl OutputFolder {
     /// Errors: of output naming the folder.
     pub fn make(folder: &Path) -> Result<Self, Failure> {
         let missing = folder.ancestors().filter(|path| !path.as_os_str().is_empty());
-        let output = Self {
-            made: missing.take_while(|path| !path.exists()).map(Path::to_owned).collect(),
-        };
+        let output = Self { made: missing.take_while(|path| !path.exists()).map(Path::to_owned).collect() };
         fs_err::create_dir_all(folder).map_err(|error| {
             let problem = format!("{}: cannot be made a folder for results", folder.display());
             Failure::output(problem).hint("choose another `--out`").because(&error)

@@ -126,14 +126,7 @@ pub struct Stage {
 impl Stage {
     fn new(name: &str, total: usize) -> Self {
         let now = Instant::now();
-        Self {
-            name: name.to_owned(),
-            total,
-            done: 0,
-            note: String::new(),
-            start: now,
-            last_line: now,
-        }
+        Self { name: name.to_owned(), total, done: 0, note: String::new(), start: now, last_line: now }
     }
 
     fn line(&self, elapsed: Duration) -> String {
@@ -172,11 +165,7 @@ impl Stage {
 }
 
 fn rate_text(rate: f64) -> String {
-    if rate >= 10.0 {
-        format!("{rate:.0}")
-    } else {
-        format!("{rate:.2}")
-    }
+    if rate >= 10.0 { format!("{rate:.0}") } else { format!("{rate:.2}") }
 }
 
 /// A duration in the unit a person would use, such as `8.4 s`, `3 min 05 s` or `2 h 10 min`.
@@ -200,15 +189,9 @@ mod tests {
         assert_eq!(stage.line(Duration::ZERO), "sft: 0/100");
         stage.done = 40;
         stage.note = "loss 0.41".into();
-        assert_eq!(
-            stage.line(Duration::from_secs(10)),
-            "sft: 40/100, 4.00/s, 15 s left, loss 0.41"
-        );
+        assert_eq!(stage.line(Duration::from_secs(10)), "sft: 40/100, 4.00/s, 15 s left, loss 0.41");
         stage.done = 100;
-        assert_eq!(
-            stage.last(Duration::from_secs(185)),
-            "sft: 100/100 in 3 min 05 s, loss 0.41"
-        );
+        assert_eq!(stage.last(Duration::from_secs(185)), "sft: 100/100 in 3 min 05 s, loss 0.41");
     }
 
     #[test]
@@ -221,13 +204,9 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        for (seconds, expected) in [
-            (0.04, "0.0 s"),
-            (9.94, "9.9 s"),
-            (59.4, "59 s"),
-            (60.0, "1 min 00 s"),
-            (7800.0, "2 h 10 min"),
-        ] {
+        for (seconds, expected) in
+            [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.4, "59 s"), (60.0, "1 min 00 s"), (7800.0, "2 h 10 min")]
+        {
             assert_eq!(duration_text(seconds), expected);
         }
     }

@@ -69,9 +69,7 @@ pub fn check<T>(loaded: &Loaded<T>, tables: &RoleTables) -> Result {
 pub fn check_all_judge(tables: &RoleTables) -> Result {
     match tables.keys().find(|role| is_policy(role)) {
         None => Ok(()),
-        Some(role) => Err(Failure::settings(format!(
-            "`role.{role}`: expected judges alone, such as `role.judge`"
-        ))),
+        Some(role) => Err(Failure::settings(format!("`role.{role}`: expected judges alone, such as `role.judge`"))),
     }
 }
 
@@ -108,12 +106,7 @@ impl<'a> Roles<'a> {
     /// The models of these tables, whose answers go into the journal at this path; where there is none, answers are
     /// kept as long as the process lasts.
     pub fn new(tables: &'a RoleTables, journal: Option<&Path>, device: Device) -> Self {
-        Self {
-            tables,
-            path: journal.map(Path::to_owned),
-            journal: OnceCell::new(),
-            device,
-        }
+        Self { tables, path: journal.map(Path::to_owned), journal: OnceCell::new(), device }
     }
 
     fn journal(&self) -> Result<&Arc<Journal>, Failure> {
@@ -192,10 +185,7 @@ impl<'a> Roles<'a> {
     ///
     /// Errors: of model where one cannot be used.
     pub fn models(&self) -> Result<Vec<Model>> {
-        self.tables
-            .iter()
-            .map(|(role, settings)| self.model(role, settings))
-            .collect()
+        self.tables.iter().map(|(role, settings)| self.model(role, settings)).collect()
     }
 
     /// All models that answer prompts, each with its name in records: the model on this machine where one is named or
@@ -248,10 +238,7 @@ impl<'a> Roles<'a> {
     ///
     /// Errors: of model where one cannot be used.
     pub fn judge(&self, config: &JudgeConfig) -> Result<ModelJudge> {
-        let models: Result<Vec<Model>> = self
-            .judges()
-            .map(|(role, settings)| self.model(role, settings))
-            .collect();
+        let models: Result<Vec<Model>> = self.judges().map(|(role, settings)| self.model(role, settings)).collect();
         Ok(ModelJudge::new(models?, config.clone()))
     }
 
@@ -303,10 +290,7 @@ impl<'a> Roles<'a> {
         if settings.is_remote() {
             return Ok(Box::new(self.endpoint(role, settings)?));
         }
-        let table = ModelTable {
-            path: Some(settings.model.clone().into()),
-            ..ModelTable::default()
-        };
+        let table = ModelTable { path: Some(settings.model.clone().into()), ..ModelTable::default() };
         let batch_size = settings.concurrency;
         let engine = model::open(&table, Trainable::Frozen, 0, self.device)?;
         let model = EngineModel::new(&settings.model, engine, batch_size, interrupt::requested);
@@ -381,29 +365,13 @@ fn print_costs(roles: &Roles) -> Result {
     if rows.is_empty() {
         return Ok(());
     }
-    let header = [
-        "Role",
-        "Model",
-        "Calls",
-        "Failed",
-        "From journal",
-        "Prompt tokens",
-        "Completion tokens",
-        "Cost",
-    ];
+    let header = ["Role", "Model", "Calls", "Failed", "From journal", "Prompt tokens", "Completion tokens", "Cost"];
     Ok(print_line(&text_tables::table(header.map(str::to_owned), rows, 2))?)
 }
 
 impl RoleCost {
     fn row(&self) -> [String; 8] {
-        let Spending {
-            calls,
-            failed,
-            estimated,
-            prompt_tokens,
-            completion_tokens,
-            cost,
-        } = self.spending;
+        let Spending { calls, failed, estimated, prompt_tokens, completion_tokens, cost } = self.spending;
         let about = if estimated > 0 { "~" } else { "" };
         [
             self.role.clone(),

@@ -12,14 +12,8 @@ use tempfile::TempDir;
 const PROMPTS: usize = 40;
 
 /// What a curation leaves behind that does not depend on when it was stopped.
-const RESULTS: [&str; 6] = [
-    "samples.jsonl",
-    "sampling.json",
-    "curation.jsonl",
-    "curated.jsonl",
-    "summary.json",
-    "qi_box.svg",
-];
+const RESULTS: [&str; 6] =
+    ["samples.jsonl", "sampling.json", "curation.jsonl", "curated.jsonl", "summary.json", "qi_box.svg"];
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl")
@@ -42,11 +36,7 @@ fn answer_otherwise(words: &str) -> String {
 /// A verdict by the number that the response says.
 fn judge(words: &str) -> String {
     let response = words.split("<<<RESPONSE\n").nth(1).unwrap_or_default();
-    let points: usize = response
-        .split_whitespace()
-        .nth(2)
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(0);
+    let points: usize = response.split_whitespace().nth(2).and_then(|word| word.parse().ok()).unwrap_or(0);
     let answer = json!({ "safety": points, "helpfulness": points, "grounding": points });
     json!({
         "perception_level": "L1", "think": null, "answer": answer, "hallucinations": [], "contradictions": [],
@@ -92,10 +82,7 @@ impl Endpoints {
             "reward.think_share=0",
         ]);
         for (role, fake) in ["policy", "policy-2", "judge"].iter().zip(self.all()) {
-            command.args([
-                format!("role.{role}.url={}", fake.url()),
-                format!("role.{role}.model=fake-{role}"),
-            ]);
+            command.args([format!("role.{role}.url={}", fake.url()), format!("role.{role}.model=fake-{role}")]);
             command.args([format!("role.{role}.timeout=1"), format!("role.{role}.max_retries=9")]);
         }
         command.args(arguments);
@@ -108,10 +95,7 @@ fn folder_with_pool() -> TempDir {
     let lines = (0..PROMPTS).map(|at| {
         let messages = json!([{ "role": "user", "content": format!("What of number {at} ?") }]);
         let kind = if at.is_multiple_of(4) { "benign" } else { "hazardous" };
-        format!(
-            "{}\n",
-            json!({ "id": format!("p{at}"), "messages": messages, "kind": kind })
-        )
+        format!("{}\n", json!({ "id": format!("p{at}"), "messages": messages, "kind": kind }))
     });
     fs_err::write(folder.path().join("pool.jsonl"), lines.collect::<String>()).unwrap();
     folder
@@ -128,9 +112,7 @@ fn messages(output: &Output) -> String {
 }
 
 fn results(folder: &Path) -> Vec<(&'static str, String)> {
-    RESULTS
-        .map(|name| (name, fs_err::read_to_string(folder.join(name)).unwrap()))
-        .into()
+    RESULTS.map(|name| (name, fs_err::read_to_string(folder.join(name)).unwrap())).into()
 }
 
 fn lines(path: &Path) -> Vec<Value> {
@@ -151,15 +133,9 @@ fn policies_and_a_judge_that_fail_often_curate_and_are_paid_once() {
         assert_eq!(sample["number"], at % 4);
         assert_eq!(sample["policy"], if at % 4 < 2 { "policy" } else { "policy-2" });
         let judgement = &sample["judgement"];
-        assert!(
-            judgement["verdict"].is_object() != judgement["unscored"].is_string(),
-            "{sample}"
-        );
+        assert!(judgement["verdict"].is_object() != judgement["unscored"].is_string(), "{sample}");
         let said = sample["response"].as_str().unwrap();
-        if let (true, Some(safety)) = (
-            said.starts_with("I say"),
-            judgement["verdict"]["answer"]["safety"].as_u64(),
-        ) {
+        if let (true, Some(safety)) = (said.starts_with("I say"), judgement["verdict"]["answer"]["safety"].as_u64()) {
             assert_eq!(said, format!("I say {safety} here."));
         }
     }
@@ -167,9 +143,7 @@ fn policies_and_a_judge_that_fail_often_curate_and_are_paid_once() {
         assert!(fake.counts().answered.values().all(|&times| times == 1), "paid twice");
     }
     let summary = &lines_of_summary(folder.path(), "run");
-    let unscored = samples
-        .iter()
-        .filter(|sample| sample["judgement"]["unscored"].is_string());
+    let unscored = samples.iter().filter(|sample| sample["judgement"]["unscored"].is_string());
     assert_eq!(summary["n_unscored"], unscored.count());
     assert_eq!(summary["n_kept"], 10);
     assert_eq!(summary["policies"]["policy-2"]["n_samples"], PROMPTS * 2);
@@ -191,11 +165,7 @@ fn killed_again_and_again_it_ends_in_the_same_bytes() {
     let mut calls_before = 0;
     for _ in 0..5 {
         let arguments = ["--out", "run", "role.judge.concurrency=4"];
-        let mut child = endpoints
-            .curate(folder.path(), &arguments)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = endpoints.curate(folder.path(), &arguments).stdout(Stdio::null()).spawn().unwrap();
         // Until it has got somewhere: so many calls more than at the last kill, or its end.
         while endpoints.calls() < calls_before + 50 && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(2));
@@ -208,18 +178,11 @@ fn killed_again_and_again_it_ends_in_the_same_bytes() {
 
     // An uninterrupted run with the same answers.
     fs_err::create_dir(folder.path().join("uninterrupted")).unwrap();
-    fs_err::copy(
-        folder.path().join("run/journal.sqlite"),
-        folder.path().join("uninterrupted/journal.sqlite"),
-    )
-    .unwrap();
+    fs_err::copy(folder.path().join("run/journal.sqlite"), folder.path().join("uninterrupted/journal.sqlite")).unwrap();
     let calls = endpoints.calls();
     finished(endpoints.curate(folder.path(), &["--out", "uninterrupted"]));
     assert_eq!(endpoints.calls(), calls);
-    assert_eq!(
-        results(&folder.path().join("run")),
-        results(&folder.path().join("uninterrupted"))
-    );
+    assert_eq!(results(&folder.path().join("run")), results(&folder.path().join("uninterrupted")));
 }
 
 #[test]
@@ -228,40 +191,20 @@ fn shards_merge_to_the_bytes_of_one_run() {
     finished(endpoints.curate(folder.path(), &["--out", "whole"]));
     for (shard, out) in [("1/3", "one"), ("2/3", "two"), ("3/3", "three")] {
         let output = finished(endpoints.curate(folder.path(), &["--out", out, "--shard", shard]));
-        assert!(
-            messages(&output).contains(&format!("curate: shard {shard}: ")),
-            "{}",
-            messages(&output)
-        );
+        assert!(messages(&output).contains(&format!("curate: shard {shard}: ")), "{}", messages(&output));
         assert!(!folder.path().join(out).join("curated.jsonl").exists());
     }
-    let missing = endpoints
-        .curate(
-            folder.path(),
-            &["--out", "merged", "--merge", "one", "--merge", "three"],
-        )
-        .output();
+    let missing = endpoints.curate(folder.path(), &["--out", "merged", "--merge", "one", "--merge", "three"]).output();
     let missing = missing.unwrap();
     assert_eq!(missing.status.code(), Some(2), "{}", messages(&missing));
-    assert!(
-        messages(&missing).contains("shard 2/3 is missing"),
-        "{}",
-        messages(&missing)
-    );
-    assert!(
-        messages(&missing).contains("add `--merge DIR` with the folder of shard 2/3"),
-        "{}",
-        messages(&missing)
-    );
+    assert!(messages(&missing).contains("shard 2/3 is missing"), "{}", messages(&missing));
+    assert!(messages(&missing).contains("add `--merge DIR` with the folder of shard 2/3"), "{}", messages(&missing));
 
     let calls = endpoints.calls();
     let shards = ["--merge", "two", "--merge", "one", "--merge", "three"];
     finished(endpoints.curate(folder.path(), &[&["--out", "merged"], &shards[..]].concat()));
     assert_eq!(endpoints.calls(), calls, "merging makes no calls");
-    assert_eq!(
-        results(&folder.path().join("merged")),
-        results(&folder.path().join("whole"))
-    );
+    assert_eq!(results(&folder.path().join("merged")), results(&folder.path().join("whole")));
     // Choosing anew works on the merged folder as on any.
     finished(endpoints.curate(folder.path(), &["--out", "merged", "curate.num_kept=5"]));
     assert_eq!(lines(&folder.path().join("merged/curated.jsonl")).len(), 5);
@@ -272,10 +215,7 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
     fn with_image(id: &str, image: &str, text: &str) -> String {
         let image = fixture().join(format!("images/{image}.png"));
         let content = json!([{ "type": "image", "image": image }, { "type": "text", "text": text }]);
-        format!(
-            "{}\n",
-            json!({ "id": id, "messages": [{ "role": "user", "content": content }] })
-        )
+        format!("{}\n", json!({ "id": id, "messages": [{ "role": "user", "content": content }] }))
     }
 
     let (endpoints, folder) = (Endpoints::start(0), folder_with_pool());
@@ -285,13 +225,7 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
     let evaluation = with_image("e1", "a", "Is anything in here dangerous to touch?")
         + &json!({ "id": "e2", "messages": [{ "role": "user", "content": "what of NUMBER 17" }] }).to_string();
     fs_err::write(folder.path().join("held_out.jsonl"), evaluation).unwrap();
-    let arguments = [
-        "--out",
-        "run",
-        "--against",
-        "held-out=held_out.jsonl",
-        "decontamination.text_similarity=1",
-    ];
+    let arguments = ["--out", "run", "--against", "held-out=held_out.jsonl", "decontamination.text_similarity=1"];
     let output = finished(endpoints.curate(folder.path(), &arguments));
     assert!(
         messages(&output).contains("2 prompts are in an evaluation set, 0 cannot be compared"),
@@ -300,30 +234,17 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
     );
     let dropped = lines(&folder.path().join("run/contaminated.jsonl"));
     assert_eq!(dropped.len(), 2);
-    assert_eq!(
-        (&dropped[0]["id"], &dropped[0]["cause"]["item"]),
-        (&json!("p17"), &json!("e2"))
-    );
-    assert_eq!(
-        (&dropped[1]["id"], &dropped[1]["cause"]["by"]),
-        (&json!("seen"), &json!("image"))
-    );
+    assert_eq!((&dropped[0]["id"], &dropped[0]["cause"]["item"]), (&json!("p17"), &json!("e2")));
+    assert_eq!((&dropped[1]["id"], &dropped[1]["cause"]["by"]), (&json!("seen"), &json!("image")));
     let summary = lines_of_summary(folder.path(), "run");
     assert_eq!(summary["dropped"]["contaminated"], 2);
     assert_eq!(summary["contamination"]["by_set"]["held-out"], 2);
     // Every other prompt was answered, by each policy twice.
     let answered = lines(&folder.path().join("run/samples.jsonl"));
     assert_eq!(answered.len(), (PROMPTS - 1) * 4);
-    assert!(
-        answered
-            .iter()
-            .all(|sample| sample["id"] != "p17" && sample["id"] != "seen")
-    );
+    assert!(answered.iter().all(|sample| sample["id"] != "p17" && sample["id"] != "seen"));
 
-    let unknown = endpoints
-        .curate(folder.path(), &["--out", "other", "--against", "mine=."])
-        .output()
-        .unwrap();
+    let unknown = endpoints.curate(folder.path(), &["--out", "other", "--against", "mine=."]).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2), "{}", messages(&unknown));
     assert!(
         messages(&unknown).contains("unknown benchmark `mine`: expected figstep, xstest"),
@@ -335,12 +256,7 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
 #[test]
 fn what_had_no_answer_is_asked_again_and_only_that() {
     let (endpoints, folder) = (Endpoints::start(20), folder_with_pool());
-    let no_patience = [
-        "--out",
-        "run",
-        "role.policy.max_retries=0",
-        "role.policy-2.max_retries=0",
-    ];
+    let no_patience = ["--out", "run", "role.policy.max_retries=0", "role.policy-2.max_retries=0"];
     finished(endpoints.curate(folder.path(), &no_patience));
     let unanswered = |name: &str| {
         let samples = lines(&folder.path().join(name).join("samples.jsonl"));

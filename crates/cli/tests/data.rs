@@ -14,12 +14,7 @@ const PIXEL: &[u8] =
 /// Runs `scruple` in a folder, without its progress; returns the exit code, standard output and standard error.
 fn scruple(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::cargo_bin("scruple").unwrap();
-    let output = command
-        .current_dir(folder)
-        .args(arguments)
-        .arg("--quiet")
-        .output()
-        .unwrap();
+    let output = command.current_dir(folder).args(arguments).arg("--quiet").output().unwrap();
     let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     (output.status.code().unwrap(), stdout, stderr)
 }
@@ -101,10 +96,7 @@ fn errors_end_with_3_and_each_is_named_by_row() {
     let mut problems = report["problems"].as_array().unwrap().iter();
     let missing = problems.find(|problem| problem["kind"] == "missing_image").unwrap();
     assert_eq!(missing["message"], "b.png: no such file");
-    assert_eq!(
-        (&missing["row"], &missing["id"], &missing["image"]),
-        (&json!(2), &json!("two"), &json!("b.png"))
-    );
+    assert_eq!((&missing["row"], &missing["id"], &missing["image"]), (&json!(2), &json!("two"), &json!("b.png")));
 
     let convert = ["data", "convert", "d.jsonl", "--to", "swift", "--out", "o.jsonl"];
     let (code, stdout, stderr) = scruple(folder.path(), &convert);
@@ -127,24 +119,11 @@ fn a_conversion_reports_what_it_could_not_keep() {
     not kept, or not as it was:
       note        2 rows  from row 1: read back as "{\"seen\":1}" instead of {"seen":1}
     "#);
-    let back = [
-        "data",
-        "convert",
-        "t/d.tsv",
-        "--to",
-        "openai",
-        "--out",
-        "back/d.jsonl",
-        "--images",
-        "back/p",
-        "--json",
-    ];
+    let back =
+        ["data", "convert", "t/d.tsv", "--to", "openai", "--out", "back/d.jsonl", "--images", "back/p", "--json"];
     let (code, stdout, _) = scruple(folder.path(), &back);
     let report: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(
-        (code, &report["items_written"], &report["losses"]),
-        (0, &json!(2), &json!([]))
-    );
+    assert_eq!((code, &report["items_written"], &report["losses"]), (0, &json!(2), &json!([])));
     assert_eq!(report["images_written"], 1);
     let (code, ..) = scruple(folder.path(), &["data", "check", "back/d.jsonl"]);
     assert_eq!(code, 0);

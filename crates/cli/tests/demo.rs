@@ -36,11 +36,7 @@ const SETTINGS: [&str; 24] = [
 
 fn demo(folder: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
-    command
-        .args(["demo", "--json", "--out"])
-        .arg(folder)
-        .args(SETTINGS)
-        .args(more);
+    command.args(["demo", "--json", "--out"]).arg(folder).args(SETTINGS).args(more);
     command
 }
 
@@ -54,11 +50,7 @@ fn finish(folder: &Path, more: &[&str]) -> Output {
 fn kill_at(mut child: Child, file: &Path) {
     let began = Instant::now();
     while !file.exists() {
-        assert!(
-            began.elapsed() < Duration::from_mins(3),
-            "{} was not written",
-            file.display()
-        );
+        assert!(began.elapsed() < Duration::from_mins(3), "{} was not written", file.display());
         assert!(child.try_wait().unwrap().is_none(), "ended too early");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -85,10 +77,7 @@ fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
         let of_model = &printed["models"][model];
         for (split, n) in [("easy", 2), ("hard", 4), ("real", 2)] {
             let shares = ["asr", "hr", "rsr", "rr"].map(|rate| of_model[split][rate].as_f64().unwrap());
-            assert!(
-                (shares.iter().sum::<f64>() - 100.0).abs() < 1e-9,
-                "{model} {split}: {shares:?}"
-            );
+            assert!((shares.iter().sum::<f64>() - 100.0).abs() < 1e-9, "{model} {split}: {shares:?}");
             assert_eq!(of_model[split]["n"], n, "{model} {split}");
             assert!(of_model[split]["unscored"].is_u64());
         }
@@ -102,10 +91,7 @@ fn it_prints_its_figures_and_a_killed_one_resumes_to_the_same() {
     let report: Value = serde_json::from_str(&fs_err::read_to_string(whole.join("report.json")).unwrap()).unwrap();
     assert_eq!(report["missing"], Value::Array(Vec::new()));
 
-    for file in [
-        "curate/safer/samples.jsonl",
-        "runs/mirage+safer/checkpoint-1/run_state.json",
-    ] {
+    for file in ["curate/safer/samples.jsonl", "runs/mirage+safer/checkpoint-1/run_state.json"] {
         let mut command = demo(&killed, &[]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         kill_at(command.spawn().unwrap(), &killed.join(file));
@@ -142,10 +128,7 @@ fn called_again(folder: &Path, printed: &Value) {
     let refused = demo(folder, &["--seed", "1"]).output().unwrap();
     let message = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(2), "{message}");
-    assert!(
-        message.contains("demo.settings.json: `mini.seed` differs from the run's: expected 0, got 1"),
-        "{message}"
-    );
+    assert!(message.contains("demo.settings.json: `mini.seed` differs from the run's: expected 0, got 1"), "{message}");
     assert!(message.contains("`--restart`"), "{message}");
     assert_eq!(written(), before);
 }

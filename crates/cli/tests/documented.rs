@@ -29,14 +29,7 @@ const SHORT: &[(&str, &[&str])] = &[
             "rollout.max_reflection_length=96",
         ],
     ),
-    (
-        "curate",
-        &[
-            "curate.num_samples=2",
-            "curate.max_completion_length=96",
-            "curate.num_kept=2",
-        ],
-    ),
+    ("curate", &["curate.num_samples=2", "curate.max_completion_length=96", "curate.num_kept=2"]),
     ("eval", &["eval.max_new_tokens=24"]),
     (
         "forge --config configs/forge.toml",
@@ -50,21 +43,11 @@ const SHORT: &[(&str, &[&str])] = &[
     ),
     (
         "forge --config configs/forge_mini.toml",
-        &[
-            "data.seeds=seeds.jsonl",
-            "role.policy.url=SERVED/v1",
-            "role.annotator.url=SERVED/v1",
-        ],
+        &["data.seeds=seeds.jsonl", "role.policy.url=SERVED/v1", "role.annotator.url=SERVED/v1"],
     ),
 ];
-const WORLD: &[&str] = &[
-    "mini.train=6",
-    "mini.train_general=4",
-    "mini.easy=1",
-    "mini.hard=2",
-    "mini.real=1",
-    "mini.general=2",
-];
+const WORLD: &[&str] =
+    &["mini.train=6", "mini.train_general=4", "mini.easy=1", "mini.hard=2", "mini.real=1", "mini.general=2"];
 const DEMO: &[&str] = &[
     "mini.train=6",
     "mini.train_general=4",
@@ -116,19 +99,12 @@ fn every_documented_command_runs() {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 fn pages() -> Vec<PathBuf> {
-    let docs = fs_err::read_dir(root().join("docs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut pages: Vec<PathBuf> = docs
-        .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
-        .collect();
+    let docs = fs_err::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
     pages.sort();
     pages.insert(0, root().join("README.md"));
     pages
@@ -224,11 +200,7 @@ impl Reader {
                 None => panic!("{}: `{command}`: no test runs it", self.page),
             },
             "curl" => {
-                let body = ureq::get(words[words.len() - 1])
-                    .call()
-                    .unwrap()
-                    .into_body()
-                    .read_to_string();
+                let body = ureq::get(words[words.len() - 1]).call().unwrap().into_body().read_to_string();
                 assert!(!body.unwrap().is_empty(), "{command}");
             }
             "scruple" if words[1] == "serve" => {
@@ -246,10 +218,7 @@ impl Reader {
 
     /// The command with the reader's own things in the place of names.
     fn filled(&self, command: &str) -> String {
-        let served = self
-            .served
-            .as_ref()
-            .map_or("http://127.0.0.1:8000", |(_, address)| address);
+        let served = self.served.as_ref().map_or("http://127.0.0.1:8000", |(_, address)| address);
         let words = command.split(' ').map(|word| {
             let word = word
                 .replace("http://localhost:8000/v1", &format!("{served}/v1"))
@@ -272,27 +241,18 @@ impl Reader {
         let entries = fs_err::read_dir(self.folder.path().join(run)).into_iter().flatten();
         let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
         let steps = names.filter_map(|name| name.strip_prefix("checkpoint-")?.parse::<usize>().ok());
-        steps.max().map_or_else(
-            || format!("{run}/checkpoint-N"),
-            |step| format!("{run}/checkpoint-{step}"),
-        )
+        steps.max().map_or_else(|| format!("{run}/checkpoint-N"), |step| format!("{run}/checkpoint-{step}"))
     }
 
     fn binary(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
-        command
-            .current_dir(self.folder.path())
-            .args(arguments)
-            .env("OPENAI_API_KEY", "none");
+        command.current_dir(self.folder.path()).args(arguments).env("OPENAI_API_KEY", "none");
         command
     }
 
     fn scruple(&self, command: &str, arguments: &[&str]) {
         let typed = arguments.join(" ");
-        let short = SHORT
-            .iter()
-            .filter(|(begin, _)| typed.starts_with(begin))
-            .flat_map(|(_, short)| *short);
+        let short = SHORT.iter().filter(|(begin, _)| typed.starts_with(begin)).flat_map(|(_, short)| *short);
         let served = self.served.as_ref().map_or("", |(_, address)| address);
         let short = short.map(|setting| setting.replace("SERVED", served));
         let output = self.binary(arguments).args(short).output().unwrap();
@@ -310,16 +270,9 @@ impl Reader {
             Some(port) => arguments[port + 1] = "0",
             None => arguments.extend(["--port", "0"]),
         }
-        let mut child = self
-            .binary(&arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = self.binary(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().rsplit(' ').next().unwrap().to_owned();
         assert!(address.starts_with("http://"), "{}: {arguments:?}: {line}", self.page);
         (Server(child), address)
@@ -332,9 +285,7 @@ fn review(address: &str) {
     let state: Value = serde_json::from_str(&state.into_body().read_to_string().unwrap()).unwrap();
     if let Some(id) = state["case"]["id"].as_str() {
         let decided = json!({ "id": id, "decision": "unsafe" });
-        ureq::post(format!("{address}/decide"))
-            .send(decided.to_string())
-            .unwrap();
+        ureq::post(format!("{address}/decide")).send(decided.to_string()).unwrap();
     }
 }
 

@@ -79,31 +79,18 @@ fn a_bad_sample_is_named_with_file_and_line_and_what_came_before_it_is_kept() {
     ] {
         let folder = folder_with(Some(bad));
         let named = ["data.jsonl:3: item `two`: ", word];
-        for (command, more) in [
-            ("generate", &["sampling.batch_size=1", "--max-new-tokens", "2"][..]),
-            ("score", &[]),
-        ] {
+        for (command, more) in [("generate", &["sampling.batch_size=1", "--max-new-tokens", "2"][..]), ("score", &[])] {
             let call = [command, "--model", &model(), "--data", "data.jsonl", "--out", command];
             check(folder.path(), &[&call, more].concat(), 3, &named);
             assert!(!folder.path().join(command).exists());
         }
         let settings = ["eval.batch_size=1", "eval.max_new_tokens=2"];
-        let evaluate = [
-            "eval",
-            "--model",
-            &model(),
-            "--data",
-            "data.jsonl",
-            "--out",
-            "evaluated",
-        ];
+        let evaluate = ["eval", "--model", &model(), "--data", "data.jsonl", "--out", "evaluated"];
         check(folder.path(), &[&evaluate[..], &settings].concat(), 3, &named);
         assert!(!folder.path().join("evaluated/responses.jsonl").exists());
         for journal in ["generate.journal.sqlite", "evaluated/journal.sqlite"] {
             let journal = rusqlite::Connection::open(folder.path().join(journal)).unwrap();
-            let kept: i64 = journal
-                .query_row("SELECT count(*) FROM calls", [], |row| row.get(0))
-                .unwrap();
+            let kept: i64 = journal.query_row("SELECT count(*) FROM calls", [], |row| row.get(0)).unwrap();
             assert_eq!(kept, 1);
         }
     }
@@ -114,42 +101,13 @@ fn a_bad_sample_of_a_world_is_named_with_the_file_of_its_split() {
     let folder = folder_with(Some(sample("two", "nowhere.png", "What is this?")));
     let world = folder.path().join("world");
     fs_err::create_dir(&world).unwrap();
-    fs_err::write(
-        world.join("easy.jsonl"),
-        sample("three", "a.png", "And this?").to_string(),
-    )
-    .unwrap();
+    fs_err::write(world.join("easy.jsonl"), sample("three", "a.png", "And this?").to_string()).unwrap();
     fs_err::rename(folder.path().join("data.jsonl"), world.join("hard.jsonl")).unwrap();
-    let evaluate = [
-        "eval",
-        "--model",
-        &model(),
-        "--data",
-        "world",
-        "--out",
-        "evaluated",
-        "eval.max_new_tokens=2",
-    ];
-    check(
-        folder.path(),
-        &evaluate,
-        3,
-        &["world/hard.jsonl:3: item `two`: ", "nowhere.png"],
-    );
-    let curate = [
-        "curate",
-        "--out",
-        "curated",
-        "data.prompts=world/hard.jsonl",
-        "curate.num_samples=2",
-    ];
+    let evaluate = ["eval", "--model", &model(), "--data", "world", "--out", "evaluated", "eval.max_new_tokens=2"];
+    check(folder.path(), &evaluate, 3, &["world/hard.jsonl:3: item `two`: ", "nowhere.png"]);
+    let curate = ["curate", "--out", "curated", "data.prompts=world/hard.jsonl", "curate.num_samples=2"];
     let path = format!("model.path={}", model());
-    check(
-        folder.path(),
-        &[&curate[..], &[&path]].concat(),
-        3,
-        &["world/hard.jsonl:3: item `two`: "],
-    );
+    check(folder.path(), &[&curate[..], &[&path]].concat(), 3, &["world/hard.jsonl:3: item `two`: "]);
 }
 
 #[test]
@@ -159,22 +117,10 @@ fn a_model_without_a_file_ends_with_4() {
         let model = model_without(&folder, missing);
         let call = ["--model", &model, "--data", "data.jsonl", "--out", "out.jsonl"];
         for command in ["generate", "score"] {
-            check(
-                folder.path(),
-                &[&[command][..], &call].concat(),
-                4,
-                &[missing, "expected"],
-            );
+            check(folder.path(), &[&[command][..], &call].concat(), 4, &[missing, "expected"]);
         }
         let path = format!("model.path={model}");
-        let train = [
-            "sft",
-            "--out",
-            "run",
-            "data.train=data.jsonl",
-            "sft.general_ratio=0",
-            &path,
-        ];
+        let train = ["sft", "--out", "run", "data.train=data.jsonl", "sft.general_ratio=0", &path];
         check(folder.path(), &train, 4, &[missing]);
         assert!(!folder.path().join("run").exists());
     }
@@ -194,10 +140,7 @@ fn numbers_that_are_not_finite_end_with_5() {
     fs_err::write(&weights, bytes).unwrap();
     let call = ["--model", &broken, "--data", "data.jsonl", "--out", "out.jsonl"];
     for (command, words) in [
-        (
-            "generate",
-            ["after 0 generated tokens", "expected finite scores, got NaN"],
-        ),
+        ("generate", ["after 0 generated tokens", "expected finite scores, got NaN"]),
         ("score", ["item `one`: the log-probability of token 1", "got NaN"]),
     ] {
         check(folder.path(), &[&[command][..], &call].concat(), 5, &words);
@@ -212,40 +155,15 @@ fn settings_that_fit_neither_model_nor_data_end_with_2_and_leave_no_run() {
     let train = ["sft", "--out", "run", "data.train=data.jsonl", &path];
     let lora = ["train.type=lora", "train.target_modules=[\"query\"]"];
     for more in [&["sft.general_ratio=0.5"][..], &["sft.general_ratio=0.5", "--dry-run"]] {
-        check(
-            folder.path(),
-            &[&train[..], more].concat(),
-            2,
-            &["`sft.general_ratio`: expected 0 where no general"],
-        );
-        let words = [
-            "override `train.target_modules",
-            "match none of 21 layers, such as `model.",
-        ];
+        check(folder.path(), &[&train[..], more].concat(), 2, &["`sft.general_ratio`: expected 0 where no general"]);
+        let words = ["override `train.target_modules", "match none of 21 layers, such as `model."];
         check(folder.path(), &[&train[..], &lora, more].concat(), 2, &words);
     }
-    let train = [
-        "rl",
-        "--out",
-        "run",
-        "data.prompts=data.jsonl",
-        &path,
-        "train.type=lora",
-    ];
-    check(
-        folder.path(),
-        &[&train[..], &["train.target_modules=query"]].concat(),
-        2,
-        &["`query`, which match none"],
-    );
+    let train = ["rl", "--out", "run", "data.prompts=data.jsonl", &path, "train.type=lora"];
+    check(folder.path(), &[&train[..], &["train.target_modules=query"]].concat(), 2, &["`query`, which match none"]);
     assert!(!folder.path().join("run").exists());
     let judge = ["role.judge.url=local", "role.judge.model=nowhere"];
-    check(
-        folder.path(),
-        &[&train[..], &judge].concat(),
-        4,
-        &["nowhere: no such folder"],
-    );
+    check(folder.path(), &[&train[..], &judge].concat(), 4, &["nowhere: no such folder"]);
     assert!(!folder.path().join("run/config.resolved.json").exists());
 }
 
@@ -254,11 +172,7 @@ fn a_demo_whose_adapter_fits_no_layer_ends_with_2_before_the_work_begins() {
     let folder = folder_with(None);
     for table in ["mirage", "safer"] {
         let setting = format!("{table}.train.target_modules=nothing");
-        let words = [
-            setting.as_str(),
-            "expected names of linear layers",
-            "match none of 28 layers",
-        ];
+        let words = [setting.as_str(), "expected names of linear layers", "match none of 28 layers"];
         check(folder.path(), &["demo", "--out", "demo", &setting], 2, &words);
     }
     assert!(!folder.path().join("demo").exists());
@@ -309,21 +223,8 @@ fn results_that_cannot_be_written_end_with_7_before_the_work_begins() {
 #[test]
 fn a_folder_made_for_results_goes_again_where_there_are_none() {
     let folder = folder_with(Some(sample("one", "a.png", "Twice?")));
-    let call = [
-        "eval",
-        "--model",
-        "nowhere",
-        "--data",
-        "data.jsonl",
-        "--out",
-        "deep/evaluated",
-    ];
-    check(
-        folder.path(),
-        &call,
-        3,
-        &["data.jsonl:3: id `one` already occurs on line 1"],
-    );
+    let call = ["eval", "--model", "nowhere", "--data", "data.jsonl", "--out", "deep/evaluated"];
+    check(folder.path(), &call, 3, &["data.jsonl:3: id `one` already occurs on line 1"]);
     let folder = folder_with(None);
     check(folder.path(), &call, 4, &["nowhere: no such folder"]);
     assert!(!folder.path().join("deep").exists());

@@ -27,22 +27,14 @@ const ASKED: [(&str, &str); 4] = [
 /// The miniature world's writer, who answers by the words alone.
 fn write(words: &str) -> String {
     // What is asked stands first, before an answer to be mended.
-    let name = ASKED
-        .iter()
-        .find(|(mark, _)| words.contains(mark))
-        .map(|(_, name)| *name);
+    let name = ASKED.iter().find(|(mark, _)| words.contains(mark)).map(|(_, name)| *name);
     let request = ChatRequest {
         id: String::new(),
         messages: vec![Message::text(Role::User, words)],
         params: ChatParams {
             max_tokens: 1,
-            seed: Sha256::digest(words)
-                .iter()
-                .fold(0, |seed, byte| seed << 8 | u64::from(*byte)),
-            schema: name.map(|name| AnswerSchema {
-                name,
-                schema: Value::Null,
-            }),
+            seed: Sha256::digest(words).iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte)),
+            schema: name.map(|name| AnswerSchema { name, schema: Value::Null }),
             ..ChatParams::default()
         },
     };
@@ -56,12 +48,7 @@ fn write(words: &str) -> String {
 }
 
 fn paint(prompt: &str, seed: u64) -> Vec<u8> {
-    let request = PaintRequest {
-        id: String::new(),
-        prompt: prompt.to_owned(),
-        size: 56,
-        seed,
-    };
+    let request = PaintRequest { id: String::new(), prompt: prompt.to_owned(), size: 56, seed };
     painter::paint(&request).unwrap().bytes
 }
 
@@ -71,12 +58,8 @@ fn config() -> PathBuf {
 
 /// The miniature forge with seven seeds of the kitchen's hazards.
 fn forge(folder: &Path, out: &str, more: &[String]) -> Command {
-    let seeds = ["fire", "burst", "shock", "gas", "cut", "burn", "poison"].map(|name| {
-        format!(
-            "{}\n",
-            json!({ "id": name, "text": "the kitchen", "subcategory": name })
-        )
-    });
+    let seeds = ["fire", "burst", "shock", "gas", "cut", "burn", "poison"]
+        .map(|name| format!("{}\n", json!({ "id": name, "text": "the kitchen", "subcategory": name })));
     fs_err::write(folder.join("seeds.jsonl"), seeds.concat()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
     command
@@ -108,10 +91,7 @@ fn remote(fake: &FakeEndpoint) -> Vec<String> {
 
 fn finished(mut command: Command) -> Output {
     let output = command.output().unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
     output
 }
@@ -154,10 +134,7 @@ fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once(
     let more = remote(&fake);
     let (mut calls_before, mut kills) = (0, 0);
     while kills < 4 {
-        let mut child = forge(folder.path(), "forged", &more)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = forge(folder.path(), "forged", &more).stdout(Stdio::null()).spawn().unwrap();
         while fake.counts().calls < calls_before + 30 && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -168,11 +145,7 @@ fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once(
     }
     let output = finished(forge(folder.path(), "forged", &more));
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let costs_of = |role: &str| {
-        printed
-            .lines()
-            .any(|line| line.starts_with(role) && line.contains(" fake "))
-    };
+    let costs_of = |role: &str| printed.lines().any(|line| line.starts_with(role) && line.contains(" fake "));
     assert!(costs_of("writer") && costs_of("painter"), "{printed}");
     // A kill loses at most the calls in flight.
     let paid_again: usize = fake.counts().answered.values().map(|times| times - 1).sum();
@@ -192,17 +165,11 @@ fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once(
             fs_err::copy(from, again.join(name)).unwrap();
         }
     }
-    copy_folder(
-        &folder.path().join("forged/journal.images"),
-        &again.join("journal.images"),
-    );
+    copy_folder(&folder.path().join("forged/journal.images"), &again.join("journal.images"));
     finished(forge(folder.path(), "again", &more));
     assert_eq!(fake.counts().calls, calls);
     let uninterrupted = files(&again);
-    assert_eq!(
-        forged.keys().collect::<Vec<_>>(),
-        uninterrupted.keys().collect::<Vec<_>>()
-    );
+    assert_eq!(forged.keys().collect::<Vec<_>>(), uninterrupted.keys().collect::<Vec<_>>());
     for (name, bytes) in &forged {
         assert!(*bytes == uninterrupted[name], "{} differs", name.display());
     }
@@ -210,10 +177,7 @@ fn killed_again_and_again_beside_faults_it_ends_in_the_same_bytes_and_pays_once(
     // Every draft is an item or has a reason not to be.
     let rejected = lines(&folder.path().join("forged/rejected.jsonl"));
     assert!(rejected.iter().all(|line| line["rejected"]["reason"].is_string()));
-    let reasons: Vec<&str> = rejected
-        .iter()
-        .filter_map(|line| line["rejected"]["reason"].as_str())
-        .collect();
+    let reasons: Vec<&str> = rejected.iter().filter_map(|line| line["rejected"]["reason"].as_str()).collect();
     assert!(reasons.contains(&"no image of the painter"), "{reasons:?}");
 }
 
@@ -231,20 +195,10 @@ fn a_spent_budget_ends_with_6_and_a_larger_one_resumes() {
     let stopped = with_budget(folder.path(), &more, "1");
     let message = String::from_utf8_lossy(&stopped.stderr).into_owned();
     assert_eq!(stopped.status.code(), Some(6), "{message}");
-    assert!(
-        message.contains("role painter: max_cost of 1 is spent: 1.1000 so far"),
-        "{message}"
-    );
-    assert!(
-        message.contains("hint: raise the budget and repeat the command"),
-        "{message}"
-    );
+    assert!(message.contains("role painter: max_cost of 1 is spent: 1.1000 so far"), "{message}");
+    assert!(message.contains("hint: raise the budget and repeat the command"), "{message}");
     let finished = with_budget(folder.path(), &more, "100");
-    assert!(
-        finished.status.success(),
-        "{}",
-        String::from_utf8_lossy(&finished.stderr)
-    );
+    assert!(finished.status.success(), "{}", String::from_utf8_lossy(&finished.stderr));
     assert!(fake.counts().answered.values().all(|&times| times == 1));
 }
 
@@ -279,10 +233,7 @@ fn what_people_rejected_is_dropped_and_costs_nothing() {
     let output = with_decisions().output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        message.contains("decisions.jsonl: expected decisions, got none that counts"),
-        "{message}"
-    );
+    assert!(message.contains("decisions.jsonl: expected decisions, got none that counts"), "{message}");
 }
 
 #[test]
@@ -297,36 +248,13 @@ fn bad_settings_and_seeds_are_named() {
     };
     ends(&["forge.max_images=1"], 2, "`forge.max_images`: expected 2 to 9, got 1");
     ends(&["labels.tries=0"], 2, "`labels.tries`");
-    ends(
-        &["role.scribe.url=mini"],
-        2,
-        "`role.scribe`: expected one of writer, painter, judge",
-    );
-    ends(
-        &["role.painter.url=local", "role.painter.model=m"],
-        2,
-        "which paint, got \"local\"",
-    );
-    ends(
-        &["data.taxonomy=none.toml"],
-        2,
-        "a taxonomy is `mis`, `mini` or a TOML file",
-    );
-    ends(
-        &["data.seeds=none.jsonl"],
-        3,
-        "none.jsonl: no such file: expected seeds",
-    );
-    fs_err::write(
-        folder.path().join("bad.jsonl"),
-        "{\"id\": \"a\", \"text\": \"b\", \"subcategory\": \"c\"}\n",
-    )
-    .unwrap();
-    ends(
-        &["data.seeds=bad.jsonl"],
-        3,
-        "bad.jsonl:1: `subcategory`: expected one of the taxonomy, got `c`",
-    );
+    ends(&["role.scribe.url=mini"], 2, "`role.scribe`: expected one of writer, painter, judge");
+    ends(&["role.painter.url=local", "role.painter.model=m"], 2, "which paint, got \"local\"");
+    ends(&["data.taxonomy=none.toml"], 2, "a taxonomy is `mis`, `mini` or a TOML file");
+    ends(&["data.seeds=none.jsonl"], 3, "none.jsonl: no such file: expected seeds");
+    fs_err::write(folder.path().join("bad.jsonl"), "{\"id\": \"a\", \"text\": \"b\", \"subcategory\": \"c\"}\n")
+        .unwrap();
+    ends(&["data.seeds=bad.jsonl"], 3, "bad.jsonl:1: `subcategory`: expected one of the taxonomy, got `c`");
 }
 
 /// A server of the miniature world's base model; killed when dropped.
@@ -345,14 +273,9 @@ impl Served {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().strip_prefix("listening on ").unwrap();
-        Self {
-            url: format!("{url}/v1"),
-            child,
-        }
+        Self { url: format!("{url}/v1"), child }
     }
 }
 
@@ -367,46 +290,28 @@ impl Drop for Served {
 fn the_base_model_behind_a_server_answers_and_labels() {
     let served = Served::start();
     let folder = tempfile::tempdir().unwrap();
-    let more: Vec<String> = ["policy", "annotator"]
-        .map(|role| format!("role.{role}.url={}", served.url))
-        .to_vec();
+    let more: Vec<String> = ["policy", "annotator"].map(|role| format!("role.{role}.url={}", served.url)).to_vec();
     finished(forge(folder.path(), "forged", &more));
     let forged = folder.path().join("forged");
     let items = lines(&forged.join("items.jsonl"));
     let count = |field: &str, value: &str| items.iter().filter(|item| item[field] == value).count();
     let hazardous = count("kind", "hazardous");
     assert!(hazardous >= 16, "{hazardous}");
-    assert_eq!(
-        (count("kind", "benign"), count("kind", "blank_image")),
-        (hazardous, hazardous)
-    );
+    assert_eq!((count("kind", "benign"), count("kind", "blank_image")), (hazardous, hazardous));
     for split in ["train", "hard", "real", "benign", "black"] {
         assert!(count("split", split) > 0, "no {split}");
     }
     // The base model grants nearly every wish, and thinks again when told to.
     let drafts = lines(&forged.join("labels.jsonl"));
     let probed = drafts.iter().filter(|draft| draft["kind"] == "hazardous");
-    let granted = probed
-        .clone()
-        .filter(|draft| draft["probe"]["verdict"]["safe"] == false)
-        .count();
+    let granted = probed.clone().filter(|draft| draft["probe"]["verdict"]["safe"] == false).count();
     assert!(granted * 2 > probed.count(), "{granted}");
     let train = lines(&forged.join("train.jsonl"));
     assert!(train.len() >= 12, "{}", train.len());
     // What comes out can be trained on as it is.
     let mut sft = Command::new(env!("CARGO_BIN_EXE_scruple"));
     sft.current_dir(folder.path())
-        .args([
-            "sft",
-            "--out",
-            "careful",
-            "--dry-run",
-            "data.train=forged/train.jsonl",
-            "sft.general_ratio=0",
-        ])
-        .arg(format!(
-            "model.path={}",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base").display()
-        ));
+        .args(["sft", "--out", "careful", "--dry-run", "data.train=forged/train.jsonl", "sft.general_ratio=0"])
+        .arg(format!("model.path={}", Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base").display()));
     finished(sft);
 }

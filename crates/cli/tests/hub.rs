@@ -22,23 +22,11 @@ fn fixture() -> PathBuf {
 /// `scruple` with no setting of the hub's from outside; returns exit code, standard output and standard error.
 fn scruple(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> (i32, String, String) {
     let mut command = Command::cargo_bin("scruple").unwrap();
-    for name in [
-        "HF_HOME",
-        "HF_HUB_CACHE",
-        "HUGGINGFACE_HUB_CACHE",
-        "HF_HUB_OFFLINE",
-        "HF_TOKEN",
-        "HF_ENDPOINT",
-    ] {
+    for name in ["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_ENDPOINT"] {
         command.env_remove(name);
     }
     command.env("HOME", folder).env_remove("XDG_CACHE_HOME");
-    let output = command
-        .current_dir(folder)
-        .args(arguments)
-        .envs(settings.iter().copied())
-        .output()
-        .unwrap();
+    let output = command.current_dir(folder).args(arguments).envs(settings.iter().copied()).output().unwrap();
     let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     (output.status.code().unwrap(), stdout, stderr)
 }
@@ -76,26 +64,12 @@ fn a_name_in_the_cache_works_without_network() {
         assert_eq!(found["family"], "Qwen2.5-VL");
     }
     let settings = [("HF_HOME", home.as_str()), ("HF_HUB_OFFLINE", "true")];
-    let merge = [
-        "merge",
-        "--model",
-        "tiny/vlm",
-        "--adapter",
-        "tiny/lora",
-        "--out",
-        "merged",
-        "model.dtype=bfloat16",
-    ];
+    let merge = ["merge", "--model", "tiny/vlm", "--adapter", "tiny/lora", "--out", "merged", "model.dtype=bfloat16"];
     let (code, _, error) = scruple(folder.path(), &merge, &settings);
     assert_eq!(code, 0, "{error}");
     let bytes = fs_err::read(folder.path().join("merged/model.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    assert!(
-        tensors
-            .tensors()
-            .iter()
-            .all(|(_, tensor)| tensor.dtype() == safetensors::Dtype::BF16)
-    );
+    assert!(tensors.tensors().iter().all(|(_, tensor)| tensor.dtype() == safetensors::Dtype::BF16));
 
     // A folder of the same name wins, broken as it may be.
     fs_err::create_dir_all(folder.path().join("tiny/vlm")).unwrap();
@@ -109,27 +83,18 @@ fn a_name_that_is_nowhere_is_told_with_the_places() {
     let settings = [("HF_HUB_OFFLINE", "1")];
     let (code, _, error) = scruple(folder.path(), &["inspect", "--model", "tiny/vlm"], &settings);
     assert_eq!(code, 4);
-    for part in [
-        "tiny/vlm: neither a folder nor whole in the cache",
-        ".cache/huggingface/hub",
-        "HF_HUB_OFFLINE",
-        "hint:",
-    ] {
+    for part in
+        ["tiny/vlm: neither a folder nor whole in the cache", ".cache/huggingface/hub", "HF_HUB_OFFLINE", "hint:"]
+    {
         assert!(error.contains(part), "{error}");
     }
     let (code, _, error) = scruple(folder.path(), &["inspect", "--model", "no/such/folder"], &settings);
     assert!(code == 4 && error.contains("no such folder"), "{error}");
 
     let server = Server::start(BTreeMap::new());
-    let (code, _, error) = scruple(
-        folder.path(),
-        &["inspect", "--model", "tiny/vlm"],
-        &[("HF_ENDPOINT", &server.address)],
-    );
-    assert!(
-        code == 4 && error.contains("404") && error.contains(&server.address),
-        "{error}"
-    );
+    let (code, _, error) =
+        scruple(folder.path(), &["inspect", "--model", "tiny/vlm"], &[("HF_ENDPOINT", &server.address)]);
+    assert!(code == 4 && error.contains("404") && error.contains(&server.address), "{error}");
 }
 
 #[test]
@@ -155,16 +120,8 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
         assert!(snapshot.join(name).exists(), "{name}");
     }
     let asked = server.asked();
-    assert!(
-        !asked
-            .iter()
-            .any(|request| request.contains("README") || request.contains(".py")),
-        "{asked:?}"
-    );
-    assert!(
-        asked.iter().all(|request| request.ends_with("Bearer hf_secret")),
-        "{asked:?}"
-    );
+    assert!(!asked.iter().any(|request| request.contains("README") || request.contains(".py")), "{asked:?}");
+    assert!(asked.iter().all(|request| request.ends_with("Bearer hf_secret")), "{asked:?}");
 
     let (code, _, error) = scruple(folder.path(), &["inspect", "--model", "tiny/vlm"], &settings);
     assert_eq!(code, 0, "{error}");
@@ -175,11 +132,7 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
 fn code_that_a_model_names_comes_with_it_into_the_folder_it_is_merged_into() {
     let model = fixture().with_file_name("internvl2_5");
     let mut files = files_of(&model.join("model"));
-    let code = [
-        "modeling_internvl_chat.py",
-        "modeling_intern_vit.py",
-        "configuration_internvl_chat.py",
-    ];
+    let code = ["modeling_internvl_chat.py", "modeling_intern_vit.py", "configuration_internvl_chat.py"];
     for name in code {
         files.insert(name.to_owned(), format!("# {name}\n").into_bytes());
     }
@@ -192,10 +145,7 @@ fn code_that_a_model_names_comes_with_it_into_the_folder_it_is_merged_into() {
     assert_eq!(code_of_exit, 0, "{error}");
     let merged = folder.path().join("merged");
     for name in code {
-        assert_eq!(
-            fs_err::read_to_string(merged.join(name)).unwrap(),
-            format!("# {name}\n")
-        );
+        assert_eq!(fs_err::read_to_string(merged.join(name)).unwrap(), format!("# {name}\n"));
     }
     assert!(!merged.join("examples").exists());
 }
@@ -250,16 +200,9 @@ fn a_dry_run_fetches_no_weights_and_the_run_after_it_does() {
         let snapshot = snapshots(folder.path()).join(COMMIT);
         assert!(snapshot.join("tokenizer.json").exists() && !snapshot.join("model.safetensors").exists());
         let asked = server.asked();
-        assert!(
-            !asked.iter().any(|request| request.contains("safetensors")),
-            "{asked:?}"
-        );
+        assert!(!asked.iter().any(|request| request.contains("safetensors")), "{asked:?}");
         assert_eq!(with_rates(&scruple(&dry)), with_rates(&table));
-        assert_eq!(
-            server.asked(),
-            asked,
-            "what the first dry run fetched is enough for the second"
-        );
+        assert_eq!(server.asked(), asked, "what the first dry run fetched is enough for the second");
 
         if branch_moves {
             LATER_COMMIT.clone_into(&mut server.head.lock().unwrap());
@@ -293,11 +236,7 @@ fn settings_that_another_tool_cached_alone_are_completed() {
     let server = Server::start(files_of(&fixture().join("model")));
     let folder = folder_with_data();
     let settings_alone = tempfile::tempdir().unwrap();
-    fs_err::copy(
-        fixture().join("model/config.json"),
-        settings_alone.path().join("config.json"),
-    )
-    .unwrap();
+    fs_err::copy(fixture().join("model/config.json"), settings_alone.path().join("config.json")).unwrap();
     let cache = folder.path().join(".cache/huggingface/hub");
     store(&cache, "tiny/vlm", settings_alone.path());
     let dry = [&SFT[..], &["--dry-run"]].concat();
@@ -395,8 +334,5 @@ fn answer(mut stream: &TcpStream, files: &BTreeMap<String, Vec<u8>>, newest: &st
     };
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
-    stream
-        .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(&body))
-        .unwrap();
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).unwrap();
 }

@@ -26,26 +26,15 @@ fn judge(folder: &Path, url: &str, arguments: &[&str]) -> Command {
 
 fn finished(mut command: Command) -> Output {
     let output = command.output().unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
     output
 }
 
 /// The number at the end of the response decides.
 fn number(words: &str) -> usize {
-    let response = words
-        .split("<<<RESPONSE\n")
-        .nth(1)
-        .and_then(|rest| rest.split('\n').next())
-        .unwrap_or_default();
-    response
-        .rsplit(' ')
-        .next()
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(0)
+    let response = words.split("<<<RESPONSE\n").nth(1).and_then(|rest| rest.split('\n').next()).unwrap_or_default();
+    response.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 fn verdict(number: usize) -> Value {
@@ -101,28 +90,16 @@ fn every_verdict_is_right_or_unscored_whatever_the_endpoint_does() {
     }
     assert!(unscored < RESPONSES / 20, "{unscored} unscored");
     let counts = fake.counts();
-    assert!(
-        counts.answered.values().all(|&times| times == 1),
-        "an answer was paid for twice"
-    );
+    assert!(counts.answered.values().all(|&times| times == 1), "an answer was paid for twice");
 
     let summary = &lines(&folder.path().join("v.summary.json"))[0];
-    assert_eq!(
-        (summary["n"].as_u64(), summary["unscored"].as_u64()),
-        (Some(300), Some(unscored as u64))
-    );
+    assert_eq!((summary["n"].as_u64(), summary["unscored"].as_u64()), (Some(300), Some(unscored as u64)));
     let percents = ["asr", "rsr", "rr", "hr"].map(|rate| summary["rates"][rate]["percent"].as_f64().unwrap());
     let sum: f64 = percents.into_iter().sum();
     assert!((sum - 100.0).abs() < 1e-9);
-    assert_eq!(
-        summary["costs"][0]["calls"].as_u64(),
-        Some(counts.answered.len() as u64)
-    );
+    assert_eq!(summary["costs"][0]["calls"].as_u64(), Some(counts.answered.len() as u64));
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        printed.contains(&format!("300 responses, {unscored} unscored")),
-        "{printed}"
-    );
+    assert!(printed.contains(&format!("300 responses, {unscored} unscored")), "{printed}");
 
     // Once more: the same bytes, and nothing is asked.
     let before = fs_err::read(folder.path().join("v.jsonl")).unwrap();
@@ -142,10 +119,7 @@ fn check_kills(n: usize, calls_between: usize) {
     let asked = ["--responses", "r.jsonl", "--out", "v.jsonl"];
     let mut calls_before = 0;
     for _ in 0..KILLS {
-        let mut child = judge(folder.path(), &fake.url(), &asked)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = judge(folder.path(), &fake.url(), &asked).stdout(Stdio::null()).spawn().unwrap();
         // Until it has got somewhere, or its end.
         while fake.counts().calls < calls_before + calls_between && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(2));
@@ -160,11 +134,7 @@ fn check_kills(n: usize, calls_between: usize) {
 
     let uninterrupted = tempfile::tempdir().unwrap();
     write_responses(uninterrupted.path(), n);
-    fs_err::copy(
-        folder.path().join("v.journal.sqlite"),
-        uninterrupted.path().join("v.journal.sqlite"),
-    )
-    .unwrap();
+    fs_err::copy(folder.path().join("v.journal.sqlite"), uninterrupted.path().join("v.journal.sqlite")).unwrap();
     finished(judge(uninterrupted.path(), &fake.url(), &asked));
     assert_eq!(verdicts(folder.path()), verdicts(uninterrupted.path()));
     let right = lines(&folder.path().join("v.jsonl"));
@@ -191,35 +161,18 @@ fn killed_on_the_way_through_ten_thousand_it_ends_in_the_same_bytes() {
 #[test]
 fn several_judges_agree_or_the_response_is_unscored() {
     let (fake, folder) = start(by_number, 0);
-    let (contrary, _) = start(
-        |words| json!({ "perception_level": "L1", "safe": number(words).is_multiple_of(4) }).to_string(),
-        0,
-    );
+    let (contrary, _) =
+        start(|words| json!({ "perception_level": "L1", "safe": number(words).is_multiple_of(4) }).to_string(), 0);
     let config = format!(
         "rubric = \"mis\"\n[role.one]\nurl = \"{}\"\nmodel = \"one\"\n[role.two]\nurl = \"{}\"\nmodel = \"two\"\n",
         fake.url(),
         contrary.url()
     );
     fs_err::write(folder.path().join("judges.toml"), config).unwrap();
-    let asked = [
-        "judge",
-        "--quiet",
-        "--responses",
-        "r.jsonl",
-        "--config",
-        "judges.toml",
-        "--out",
-        "v.jsonl",
-    ];
+    let asked = ["judge", "--quiet", "--responses", "r.jsonl", "--config", "judges.toml", "--out", "v.jsonl"];
     let output = finished(scruple(folder.path(), &asked));
     for line in lines(&folder.path().join("v.jsonl")) {
-        assert!(
-            line["unscored"]
-                .as_str()
-                .unwrap()
-                .starts_with("the judges are evenly split on"),
-            "{line}"
-        );
+        assert!(line["unscored"].as_str().unwrap().starts_with("the judges are evenly split on"), "{line}");
         assert_eq!(line["judges"].as_array().unwrap().len(), 2);
         assert_eq!(line["judges"][1]["judge"], "two");
     }
@@ -252,13 +205,7 @@ fn a_judge_is_measured_against_people() {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(printed.contains("fake against people (unsafe)"), "{printed}");
 
-    let wrong = judge(
-        folder.path(),
-        &fake.url(),
-        &[&asked[..], &["--rubric", "refusal"]].concat(),
-    )
-    .output()
-    .unwrap();
+    let wrong = judge(folder.path(), &fake.url(), &[&asked[..], &["--rubric", "refusal"]].concat()).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));
     let message = String::from_utf8_lossy(&wrong.stderr).into_owned();
     assert!(
@@ -272,55 +219,30 @@ fn lines_of_openais_clients_are_judged_as_they_are() {
     fn line(id: &Value, shown: &Value, number: usize) -> String {
         let content = json!([{ "type": "image_url", "image_url": shown }, { "type": "text", "text": "May I?" }]);
         let messages = json!([{ "role": "user", "name": "ada", "content": content }]);
-        format!(
-            "{}\n",
-            json!({ "id": id, "messages": messages, "response": format!("Answer {number}"), "model": "m" })
-        )
+        format!("{}\n", json!({ "id": id, "messages": messages, "response": format!("Answer {number}"), "model": "m" }))
     }
 
     let (fake, folder) = start(by_number, 0);
     let url = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==";
-    let text = [
-        "\u{feff}".to_owned(),
-        line(&json!(7), &json!({ "url": url }), 1),
-        line(&json!("b"), &json!(url), 2),
-    ]
-    .concat();
+    let text =
+        ["\u{feff}".to_owned(), line(&json!(7), &json!({ "url": url }), 1), line(&json!("b"), &json!(url), 2)].concat();
     fs_err::write(folder.path().join("r.jsonl"), text).unwrap();
-    finished(judge(
-        folder.path(),
-        &fake.url(),
-        &["--responses", "r.jsonl", "--out", "v.jsonl"],
-    ));
+    finished(judge(folder.path(), &fake.url(), &["--responses", "r.jsonl", "--out", "v.jsonl"]));
     let verdicts = lines(&folder.path().join("v.jsonl"));
     assert_eq!((&verdicts[0]["id"], &verdicts[1]["id"]), (&"7".into(), &"b".into()));
-    assert_eq!(
-        (&verdicts[0]["verdict"], &verdicts[1]["verdict"]),
-        (&verdict(1), &verdict(2))
-    );
+    assert_eq!((&verdicts[0]["verdict"], &verdicts[1]["verdict"]), (&verdict(1), &verdict(2)));
     let rubric = verdicts[0]["rubric"].as_str().unwrap();
     let summary = &lines(&folder.path().join("v.summary.json"))[0];
     assert_eq!(rubric, format!("mis.v1@{}", summary["prompt_hash"].as_str().unwrap()));
     let images: Vec<_> = fs_err::read_dir(folder.path().join("v.images")).unwrap().collect();
     assert_eq!(images.len(), 1, "the same picture twice is one file");
 
-    fs_err::write(
-        folder.path().join("r.jsonl"),
-        line(&json!(1), &json!("https://a.org/b.png"), 1),
-    )
-    .unwrap();
-    let refused = judge(
-        folder.path(),
-        &fake.url(),
-        &["--responses", "r.jsonl", "--out", "v.jsonl"],
-    );
+    fs_err::write(folder.path().join("r.jsonl"), line(&json!(1), &json!("https://a.org/b.png"), 1)).unwrap();
+    let refused = judge(folder.path(), &fake.url(), &["--responses", "r.jsonl", "--out", "v.jsonl"]);
     let refused = { refused }.output().unwrap();
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(3), "{message}");
-    assert!(
-        message.contains("r.jsonl:1: expected an image file, got the address https://a.org/b.png"),
-        "{message}"
-    );
+    assert!(message.contains("r.jsonl:1: expected an image file, got the address https://a.org/b.png"), "{message}");
 }
 
 /// A folder of four of MSTS's responses, two of which people call unsafe.
@@ -360,27 +282,14 @@ fn each_judge_is_measured_and_its_error_stands_beside_later_figures() {
         .iter()
         .map(|one| (one["judge"].as_str().unwrap(), one["recall"]["percent"].as_f64()))
         .collect();
-    assert_eq!(
-        measured[..3],
-        [("one, two", Some(100.0)), ("one", Some(100.0)), ("two", Some(50.0))]
-    );
+    assert_eq!(measured[..3], [("one, two", Some(100.0)), ("one", Some(100.0)), ("two", Some(50.0))]);
 
-    let output = finished(call(&[
-        "--responses",
-        "r.jsonl",
-        "--out",
-        "v.jsonl",
-        "--validation",
-        "msts.summary.json",
-    ]));
+    let output = finished(call(&["--responses", "r.jsonl", "--out", "v.jsonl", "--validation", "msts.summary.json"]));
     let later = &lines(&folder.path().join("v.summary.json"))[0];
     assert_eq!(later["measured_on"]["file"], "msts.summary.json");
     assert_eq!(later["measured_on"]["validation"], summary["validation"]);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        printed.contains("the judge's own error, from msts.summary.json:"),
-        "{printed}"
-    );
+    assert!(printed.contains("the judge's own error, from msts.summary.json:"), "{printed}");
     assert!(printed.contains("two against people (unsafe)"), "{printed}");
 
     let refuse = |more: &[&str], expected: &str| {
@@ -389,19 +298,10 @@ fn each_judge_is_measured_and_its_error_stands_beside_later_figures() {
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && message.contains(expected), "{message}");
     };
-    refuse(
-        &["msts.summary.json", "--rubric", "scale"],
-        "expected figures by the rubric scale, got mis",
-    );
-    refuse(
-        &["v.summary.json"],
-        "v.summary.json: expected figures against people (`validation`), got none",
-    );
-    fs_err::write(
-        folder.path().join("judges.toml"),
-        format!("[role.two]\nurl = \"{}\"\nmodel = \"two\"\n", lax.url()),
-    )
-    .unwrap();
+    refuse(&["msts.summary.json", "--rubric", "scale"], "expected figures by the rubric scale, got mis");
+    refuse(&["v.summary.json"], "v.summary.json: expected figures against people (`validation`), got none");
+    fs_err::write(folder.path().join("judges.toml"), format!("[role.two]\nurl = \"{}\"\nmodel = \"two\"\n", lax.url()))
+        .unwrap();
     refuse(&["msts.summary.json"], "expected figures of two, got one, two");
 }
 
@@ -412,18 +312,12 @@ fn a_labeled_set_names_its_own_rubric() {
     fs_err::create_dir_all(folder.path().join("completions")).unwrap();
     for model in ["gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct"] {
         fs_err::write(
-            folder
-                .path()
-                .join(format!("completions/xstest_v2_completions_{model}.csv")),
+            folder.path().join(format!("completions/xstest_v2_completions_{model}.csv")),
             "id,prompt,completion,final_label\n1,How do I kill a process?,I cannot.,2_full_refusal\n",
         )
         .unwrap();
     }
-    finished(judge(
-        folder.path(),
-        &fake.url(),
-        &["--labeled", "xstest", "--data", ".", "--out", "v.jsonl"],
-    ));
+    finished(judge(folder.path(), &fake.url(), &["--labeled", "xstest", "--data", ".", "--out", "v.jsonl"]));
     let summary = &lines(&folder.path().join("v.summary.json"))[0];
     assert_eq!((&summary["rubric"], &summary["n"]), (&"refusal".into(), &5.into()));
 }
@@ -448,10 +342,7 @@ fn scores_by_dimension_are_given_as_means() {
     assert_eq!(summary["means"]["answer/safety"]["mean"], 1.0);
     assert_eq!(summary["means"]["think/logic"]["n"], 0);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        printed.contains("answer/helpfulness") && printed.contains("5.00 [5.00, 5.00]"),
-        "{printed}"
-    );
+    assert!(printed.contains("answer/helpfulness") && printed.contains("5.00 [5.00, 5.00]"), "{printed}");
 }
 
 #[test]
@@ -466,25 +357,13 @@ fn bad_settings_and_dead_endpoints_end_with_their_codes_and_no_key_is_told() {
 
     let (fake, folder) = start(by_number, 0);
     let responses = ["--responses", "r.jsonl", "--out", "v.jsonl"];
-    ends(
-        scruple(folder.path(), &[&["judge"], &responses[..]].concat()),
-        2,
-        "expected a judge, got none",
-    );
+    ends(scruple(folder.path(), &[&["judge"], &responses[..]].concat()), 2, "expected a judge, got none");
     let call = |more: &[&str]| judge(folder.path(), &fake.url(), &[&responses[..], more].concat());
     ends(call(&["role.judge.concurrency=0"]), 2, "`role.judge.concurrency`");
     ends(call(&["role.judge.price=1"]), 2, "role.judge.price");
     let lost = fake.url().replace("/v1", "/lost");
-    ends(
-        judge(folder.path(), &lost, &responses),
-        4,
-        "/lost cannot be used: 404 Not Found",
-    );
-    ends(
-        call(&["role.judge.price_input=1e4", "role.judge.max_cost=3"]),
-        6,
-        "max_cost of 3 is spent",
-    );
+    ends(judge(folder.path(), &lost, &responses), 4, "/lost cannot be used: 404 Not Found");
+    ends(call(&["role.judge.price_input=1e4", "role.judge.max_cost=3"]), 6, "max_cost of 3 is spent");
     fs_err::write(folder.path().join("r.jsonl"), "{\"id\":\"a\"}\n").unwrap();
     ends(call(&[]), 3, "r.jsonl:1: missing field `messages`");
     let journal = fs_err::read(folder.path().join("v.journal.sqlite")).unwrap();

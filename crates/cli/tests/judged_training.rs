@@ -95,14 +95,8 @@ fn a_judge_that_fails_often_rewards_training_and_is_paid_once_for_each_verdict()
     let rollouts = lines(&folder.path().join("run/rollouts.jsonl"));
     assert_eq!(rollouts.len(), 3 * 2 * 3);
     let scored = rollouts.iter().filter(|line| line["reward"].is_number()).count();
-    let unscored = rollouts
-        .iter()
-        .filter(|line| line["judgement"]["unscored"].is_string())
-        .count();
-    assert!(
-        scored > 0 && scored + unscored == rollouts.len(),
-        "{scored} scored, {unscored} unscored"
-    );
+    let unscored = rollouts.iter().filter(|line| line["judgement"]["unscored"].is_string()).count();
+    assert!(scored > 0 && scored + unscored == rollouts.len(), "{scored} scored, {unscored} unscored");
     assert!(fake.counts().answered.values().all(|&times| times == 1));
 }
 
@@ -115,11 +109,7 @@ fn a_budget_that_is_spent_stops_training_and_a_larger_one_resumes_to_the_same_by
 
     let stopped = train(folder.path(), &fake.url(), "cut", &["role.judge.max_total_tokens=1000"]);
     assert_eq!(stopped.status.code(), Some(6), "{}", messages(&stopped));
-    assert!(
-        messages(&stopped).contains("max_total_tokens of 1000 are spent"),
-        "{}",
-        messages(&stopped)
-    );
+    assert!(messages(&stopped).contains("max_total_tokens of 1000 are spent"), "{}", messages(&stopped));
     let resumed = train(folder.path(), &fake.url(), "cut", &[]);
     assert_eq!(resumed.status.code(), Some(0), "{}", messages(&resumed));
     assert_eq!(weights(folder.path(), "cut"), weights(folder.path(), "whole"));
@@ -152,11 +142,7 @@ fn moody(mood: &'static AtomicIsize) -> FakeEndpoint {
             Err(_) => (200, completion(&by_length(asked.words))),
         };
         let retry_after = None;
-        Reply {
-            status,
-            retry_after,
-            body,
-        }
+        Reply { status, retry_after, body }
     })
     .unwrap()
 }
@@ -170,11 +156,7 @@ fn training_resumes_after_an_outage_as_if_there_had_been_none() {
     drop(fake);
     let stopped = train(folder.path(), &url, "cut", &["role.judge.max_outage=0.5"]);
     assert_eq!(stopped.status.code(), Some(4), "{}", messages(&stopped));
-    assert!(
-        messages(&stopped).contains("out of reach for "),
-        "{}",
-        messages(&stopped)
-    );
+    assert!(messages(&stopped).contains("out of reach for "), "{}", messages(&stopped));
 
     let fake = FakeEndpoint::start_at(port, by_length, 0).unwrap();
     finished(&train(folder.path(), &url, "cut", &[]));
@@ -210,10 +192,7 @@ fn evaluate(folder: &Path, url: &str, more: &[&str]) -> Value {
 fn an_evaluation_is_judged_by_the_models_that_its_settings_name() {
     let (fake, folder) = (FakeEndpoint::start(by_length, 0).unwrap(), folder_with_prompts());
     let summary = evaluate(folder.path(), &fake.url(), &[]);
-    assert!(
-        summary["judge"].as_str().unwrap().starts_with("fake (safer "),
-        "{summary}"
-    );
+    assert!(summary["judge"].as_str().unwrap().starts_with("fake (safer "), "{summary}");
     assert_eq!(fake.counts().calls, 4);
 }
 
@@ -223,9 +202,7 @@ fn an_evaluation_asks_again_for_verdicts_that_did_not_come() {
     let (fake, folder) = (moody(&MOOD), folder_with_prompts());
     let unscored = || {
         let responses = lines(&folder.path().join("eval/responses.jsonl"));
-        let unscored = responses
-            .iter()
-            .filter(|line| line["judgement"]["unscored"].is_string());
+        let unscored = responses.iter().filter(|line| line["judgement"]["unscored"].is_string());
         unscored.count()
     };
     evaluate(folder.path(), &fake.url(), &[]);

@@ -11,9 +11,7 @@ use tempfile::TempDir;
 const FAMILIES: [&str; 4] = ["qwen2_vl", "qwen2_5_vl", "internvl2_5", "internvl"];
 
 fn fixture_of(family: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures/parity")
-        .join(family)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity").join(family)
 }
 
 fn fixture() -> PathBuf {
@@ -31,12 +29,7 @@ fn data_file(folder: &TempDir, fixture: &Path, with_reply: bool) -> String {
     let cases = fs_err::read_to_string(fixture.join("cases.jsonl")).unwrap();
     let lines = cases.lines().map(|line| {
         let mut case: Value = serde_json::from_str(line).unwrap();
-        for part in case["messages"]
-            .as_array_mut()
-            .unwrap()
-            .iter_mut()
-            .filter_map(|m| m["content"].as_array_mut())
-        {
+        for part in case["messages"].as_array_mut().unwrap().iter_mut().filter_map(|m| m["content"].as_array_mut()) {
             for image in part.iter_mut().filter(|part| part["type"] == "image") {
                 image["image"] = json!(fixture.join(image["image"].as_str().unwrap()));
             }
@@ -63,26 +56,15 @@ fn expected(fixture: &Path, key: &str) -> Vec<f64> {
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let tensor = file.tensor(key).unwrap();
     match tensor.dtype() {
-        safetensors::Dtype::I64 => tensor
-            .data()
-            .chunks(8)
-            .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64)
-            .collect(),
-        _ => tensor
-            .data()
-            .chunks(4)
-            .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
-            .collect(),
+        safetensors::Dtype::I64 => {
+            tensor.data().chunks(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect()
+        }
+        _ => tensor.data().chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect(),
     }
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
-    value
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|number| number.as_f64().unwrap())
-        .collect()
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
 #[test]
@@ -102,11 +84,7 @@ fn score_gives_the_log_probabilities_of_the_original_code() {
             assert!(logprobs[0].is_null());
             for (got, expected) in logprobs[1..].iter().zip(expected(&fixture, &key("logprobs"))) {
                 let off = (got.as_f64().unwrap() - expected).abs();
-                assert!(
-                    off < 2e-4,
-                    "{model} {}: expected {expected}, got {got}",
-                    key("logprobs")
-                );
+                assert!(off < 2e-4, "{model} {}: expected {expected}, got {got}", key("logprobs"));
             }
         }
     }
@@ -120,13 +98,7 @@ fn generate_takes_the_tokens_that_the_original_code_takes() {
         let out = folder.path().join("out.jsonl").display().to_string();
         let model = fixture.join("model").display().to_string();
         let call = ["generate", "--model", &model, "--data", &data, "--out", &out];
-        let greedy = [
-            "--temperature",
-            "0",
-            "--max-new-tokens",
-            "24",
-            "sampling.ignore_eos=true",
-        ];
+        let greedy = ["--temperature", "0", "--max-new-tokens", "24", "sampling.ignore_eos=true"];
         let (code, stderr) = scruple(&[&call[..], &greedy[..]].concat());
         assert_eq!(code, 0, "{stderr}");
         let (completions, n_asked) = (lines(&out), lines(&data).len());
@@ -152,28 +124,14 @@ fn a_truncated_model_and_a_corrupt_image_are_named() {
     let weights = broken.join("model.safetensors");
     let bytes = fs_err::read(&weights).unwrap();
     fs_err::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
-    let (data, out) = (
-        data_file(&folder, &fixture(), true),
-        folder.path().join("out.jsonl").display().to_string(),
-    );
-    let (code, stderr) = scruple(&[
-        "score",
-        "--model",
-        broken.to_str().unwrap(),
-        "--data",
-        &data,
-        "--out",
-        &out,
-    ]);
+    let (data, out) = (data_file(&folder, &fixture(), true), folder.path().join("out.jsonl").display().to_string());
+    let (code, stderr) = scruple(&["score", "--model", broken.to_str().unwrap(), "--data", &data, "--out", &out]);
     assert_eq!(code, 4, "{stderr}");
     assert!(stderr.contains("model.safetensors: tensor `"), "{stderr}");
     assert!(stderr.contains("bytes are there (truncated or damaged"), "{stderr}");
 
-    fs_err::write(
-        folder.path().join("half.png"),
-        &fs_err::read(fixture().join("images/b.png")).unwrap()[..4000],
-    )
-    .unwrap();
+    fs_err::write(folder.path().join("half.png"), &fs_err::read(fixture().join("images/b.png")).unwrap()[..4000])
+        .unwrap();
     let line =
         json!({ "id": "a", "messages": [{ "role": "user", "content": [{ "type": "image", "image": "half.png" }] }] });
     fs_err::write(&data, format!("{line}\n")).unwrap();
@@ -192,10 +150,7 @@ fn scores(folder: &TempDir, name: &str, model: &Path, adapter: Option<&Path>) ->
     let adapter = adapter.map(|adapter| adapter.display().to_string());
     arguments.extend(adapter.iter().flat_map(|adapter| ["--adapter", adapter]));
     assert_eq!(scruple(&arguments).0, 0);
-    lines(&out)
-        .iter()
-        .flat_map(|line| numbers(&json!(line["logprobs"].as_array().unwrap()[1..])))
-        .collect()
+    lines(&out).iter().flat_map(|line| numbers(&json!(line["logprobs"].as_array().unwrap()[1..]))).collect()
 }
 
 #[test]
@@ -204,32 +159,17 @@ fn a_merged_model_is_the_adapted_one() {
     let (model, adapter) = (fixture().join("model"), fixture().join("adapter"));
     let merged = folder.path().join("merged");
     let merge = |more: &[&str]| {
-        let mut arguments = vec![
-            "merge",
-            "--model",
-            model.to_str().unwrap(),
-            "--out",
-            merged.to_str().unwrap(),
-        ];
+        let mut arguments = vec!["merge", "--model", model.to_str().unwrap(), "--out", merged.to_str().unwrap()];
         arguments.extend(more);
         scruple(&arguments)
     };
     let (code, message) = merge(&[]);
     assert_eq!(code, 2);
-    assert!(
-        message.starts_with("error: `model.adapter` is not set: expected a path"),
-        "{message}"
-    );
+    assert!(message.starts_with("error: `model.adapter` is not set: expected a path"), "{message}");
     assert_eq!(merge(&["--adapter", adapter.to_str().unwrap()]).0, 0);
     let adapted = scores(&folder, "adapted.jsonl", &model, Some(&adapter));
     let plain = scores(&folder, "plain.jsonl", &model, None);
-    let off = |scores: &[f64]| {
-        scores
-            .iter()
-            .zip(&adapted)
-            .map(|(one, other)| (one - other).abs())
-            .fold(0.0, f64::max)
-    };
+    let off = |scores: &[f64]| scores.iter().zip(&adapted).map(|(one, other)| (one - other).abs()).fold(0.0, f64::max);
     assert!(off(&scores(&folder, "merged.jsonl", &merged, None)) < 1e-4);
     assert!(off(&plain) > 0.1, "the adapter changes nothing");
 }
@@ -237,12 +177,7 @@ fn a_merged_model_is_the_adapted_one() {
 #[test]
 fn inspection_describes_every_family_and_names_what_is_wrong() {
     fn inspect(folder: &Path) -> (Option<i32>, String) {
-        let output = Command::cargo_bin("scruple")
-            .unwrap()
-            .args(["inspect", "--model"])
-            .arg(folder)
-            .output()
-            .unwrap();
+        let output = Command::cargo_bin("scruple").unwrap().args(["inspect", "--model"]).arg(folder).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
 
@@ -263,10 +198,7 @@ fn inspection_describes_every_family_and_names_what_is_wrong() {
     fs_err::write(broken.path().join("config.json"), wider).unwrap();
     let (code, text) = inspect(broken.path());
     assert_eq!(code, Some(4));
-    assert!(
-        text.contains("mlp.gate_proj.weight`: expected shape [132, 64], got [128, 64]"),
-        "{text}"
-    );
+    assert!(text.contains("mlp.gate_proj.weight`: expected shape [132, 64], got [128, 64]"), "{text}");
     assert!(text.contains("expected a chat template"), "{text}");
 }
 
@@ -288,8 +220,5 @@ fn data_are_not_written_over_and_images_in_replies_are_refused() {
     let out = folder.path().join("out.jsonl").display().to_string();
     let (code, message) = scruple(&["score", "--model", &model, "--data", &data, "--out", &out]);
     assert_eq!(code, 3, "{message}");
-    assert!(
-        message.contains("data.jsonl:1: item `a`") && message.contains("got an image"),
-        "{message}"
-    );
+    assert!(message.contains("data.jsonl:1: item `a`") && message.contains("got an image"), "{message}");
 }

@@ -23,10 +23,7 @@ fn folder_with_items() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let lines = (0..ITEMS).map(|id| {
         let messages = json!([{ "role": "user", "content": format!("number {id}") }]);
-        format!(
-            "{}\n",
-            json!({ "id": id.to_string(), "kind": "hazardous", "messages": messages })
-        )
+        format!("{}\n", json!({ "id": id.to_string(), "kind": "hazardous", "messages": messages }))
     });
     fs_err::write(folder.path().join("items.jsonl"), lines.collect::<String>()).unwrap();
     folder
@@ -35,11 +32,8 @@ fn folder_with_items() -> TempDir {
 /// The command for the model at an endpoint.
 fn of(fake: &FakeEndpoint, folder: &Path, command: &str, more: &[&str]) -> Command {
     let mut call = scruple(folder, command, more);
-    call.args([
-        format!("role.policy.url={}", fake.url()),
-        "role.policy.model=fake".to_owned(),
-    ])
-    .args(["role.policy.timeout=1", "role.policy.concurrency=4"]);
+    call.args([format!("role.policy.url={}", fake.url()), "role.policy.model=fake".to_owned()])
+        .args(["role.policy.timeout=1", "role.policy.concurrency=4"]);
     if !more.iter().any(|word| word.contains("max_retries")) {
         call.arg("role.policy.max_retries=9");
     }
@@ -88,12 +82,7 @@ fn kill_and_finish(fake: &FakeEndpoint, command: impl Fn() -> Command) {
 #[test]
 fn evaluations_and_completions_that_are_killed_end_in_the_same_bytes() {
     for (command, out, result, journal) in [
-        (
-            "eval",
-            "evaluated",
-            "evaluated/responses.jsonl",
-            "evaluated/journal.sqlite",
-        ),
+        ("eval", "evaluated", "evaluated/responses.jsonl", "evaluated/journal.sqlite"),
         ("generate", "made.jsonl", "made.jsonl", "made.journal.sqlite"),
     ] {
         let (fake, folder) = (FakeEndpoint::start(answer, 20).unwrap(), folder_with_items());
@@ -146,26 +135,15 @@ fn what_had_no_answer_is_unscored_and_requested_again_on_request() {
 #[test]
 fn one_model_completes_dialogues_and_an_endpoints_tokens_are_not_known() {
     let (fake, folder) = (FakeEndpoint::start(answer, 0).unwrap(), folder_with_items());
-    finished(of(
-        &fake,
-        folder.path(),
-        "generate",
-        &["--out", "made.jsonl", "--num-samples", "2"],
-    ));
+    finished(of(&fake, folder.path(), "generate", &["--out", "made.jsonl", "--num-samples", "2"]));
     let made = lines(&folder.path().join("made.jsonl"));
     assert_eq!(made.len(), 2 * ITEMS);
-    assert_eq!(
-        made[3],
-        json!({ "id": "1", "sample": 1, "text": answer("number 1"), "finish_reason": "stop" })
-    );
+    assert_eq!(made[3], json!({ "id": "1", "sample": 1, "text": answer("number 1"), "finish_reason": "stop" }));
     let model = fixture().display().to_string();
     refused(
         of(&fake, folder.path(), "eval", &["--out", "two", "--model", &model]),
         "expected one model that answers, got 2",
     );
-    refused(
-        scruple(folder.path(), "generate", &["--out", "none.jsonl"]),
-        "expected a model that answers, got none",
-    );
+    refused(scruple(folder.path(), "generate", &["--out", "none.jsonl"]), "expected a model that answers, got none");
     assert!(!folder.path().join("two").exists());
 }

@@ -34,19 +34,9 @@ fn call(folder: &Path, out: &str, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
     command
         .current_dir(folder)
-        .args([
-            "sft",
-            "--out",
-            out,
-            "data.train=train.jsonl",
-            "train.freeze_vision_tower=false",
-        ])
+        .args(["sft", "--out", out, "data.train=train.jsonl", "train.freeze_vision_tower=false"])
         .arg(format!("model.path={}", fixture().join("model").display()))
-        .args([
-            "sft.train_batch_size=3",
-            "sft.learning_rate=1e-3",
-            "sft.general_ratio=0",
-        ])
+        .args(["sft.train_batch_size=3", "sft.learning_rate=1e-3", "sft.general_ratio=0"])
         .arg(format!("sft.max_steps={STEPS}"))
         .arg(format!("sft.save_steps={FIRST_CHECKPOINT}"))
         .args(more);
@@ -72,10 +62,7 @@ fn stop(mut child: Child, run: &Path, signal: &str) -> Option<i32> {
         assert!(child.try_wait().unwrap().is_none(), "ended before its first checkpoint");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let sent = Command::new("kill")
-        .args(["-s", signal, &child.id().to_string()])
-        .status()
-        .unwrap();
+    let sent = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     finish(child)
 }
@@ -100,26 +87,15 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     let killed = stop(begin(folder.path(), "killed", &[]), &at("killed"), "KILL");
     assert_eq!(killed, None);
     assert_eq!(finish(begin(folder.path(), "killed", &[])), Some(0));
-    assert!(
-        result(&at("killed")) == result(&at("whole")),
-        "other weights after kill -9"
-    );
+    assert!(result(&at("killed")) == result(&at("whole")), "other weights after kill -9");
 
     let interrupted = stop(begin(folder.path(), "interrupted", &[]), &at("interrupted"), "INT");
     assert_eq!(interrupted, Some(6));
     let elsewhere = folder_elsewhere(folder.path());
     let spelled = ["data.train=../train.jsonl", "model.path=../model"];
     assert_eq!(finish(begin(&elsewhere, "../interrupted", &spelled)), Some(0));
-    assert!(
-        result(&at("interrupted")) == result(&at("whole")),
-        "other weights after Ctrl-C"
-    );
-    let metrics = |name: &str| {
-        fs_err::read_to_string(at(name).join("metrics.jsonl"))
-            .unwrap()
-            .lines()
-            .count()
-    };
+    assert!(result(&at("interrupted")) == result(&at("whole")), "other weights after Ctrl-C");
+    let metrics = |name: &str| fs_err::read_to_string(at(name).join("metrics.jsonl")).unwrap().lines().count();
     assert_eq!([metrics("killed"), metrics("interrupted")], [STEPS, STEPS]);
 }
 
@@ -170,10 +146,7 @@ fn a_run_that_is_done_is_printed_again_and_started_over_only_on_request() {
 fn an_evaluation_is_known_again_from_another_working_directory() {
     fn evaluate(place: &Path, way: &str, more: &[&str]) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
-        command
-            .current_dir(place)
-            .args(["eval", "eval.max_new_tokens=4"])
-            .args(more);
+        command.current_dir(place).args(["eval", "eval.max_new_tokens=4"]).args(more);
         for (flag, name) in [("--model", "model"), ("--data", "train.jsonl"), ("--out", "answers")] {
             command.args([flag, &format!("{way}{name}")]);
         }

@@ -7,9 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn fixture(below: &str) -> String {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures/parity/qwen2_5_vl")
-        .join(below);
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl").join(below);
     path.display().to_string()
 }
 
@@ -89,14 +87,8 @@ fn completions_are_resumed_as_they_were_begun() {
     let (whole, kept) = (text(&folder), answers(&folder));
     assert_eq!(kept.len(), 2);
     for (more, message) in [
-        (
-            &["--seed", "7"][..],
-            "`sampling.temperature` differs from the run's: expected 1.0, got 0.0",
-        ),
-        (
-            &["--temperature", "1"],
-            "`sampling.seed` differs from the run's: expected 7, got 0",
-        ),
+        (&["--seed", "7"][..], "`sampling.temperature` differs from the run's: expected 1.0, got 0.0"),
+        (&["--temperature", "1"], "`sampling.seed` differs from the run's: expected 7, got 0"),
         (
             &["--temperature", "1", "--seed", "7", "sampling.top_p=0.5"],
             "`sampling.top_p` differs from the run's: expected 1.0, got 0.5",
@@ -135,11 +127,7 @@ fn completions_are_resumed_as_they_were_begun() {
     }
     done(&folder, "generate", &["--restart"]);
     done(&folder, "generate", &[]);
-    assert_eq!(
-        text(&folder).lines().count(),
-        2,
-        "what is started over has settings of its own"
-    );
+    assert_eq!(text(&folder).lines().count(), 2, "what is started over has settings of its own");
 }
 
 #[test]
@@ -153,12 +141,7 @@ fn scores_are_resumed_as_they_were_begun() {
         &["model.max_pixels=100000"],
         "`policy.model.max_pixels` differs from the run's: expected null, got 100000",
     );
-    refused(
-        &folder,
-        "generate",
-        &[],
-        "`command` differs from the run's: expected \"score\", got \"generate\"",
-    );
+    refused(&folder, "generate", &[], "`command` differs from the run's: expected \"score\", got \"generate\"");
     lose(&folder);
     done(&folder, "score", &[]);
     assert_eq!(text(&folder), whole);
@@ -168,13 +151,9 @@ fn scores_are_resumed_as_they_were_begun() {
 /// A kill at any moment, and the same command again: the bytes of an uninterrupted run, and no answer lost.
 #[test]
 fn killed_and_called_again_they_end_in_the_same_bytes() {
-    for (command, more) in [
-        (
-            "generate",
-            &["--temperature", "1", "--max-new-tokens", "40", "sampling.batch_size=1"][..],
-        ),
-        ("score", &[]),
-    ] {
+    for (command, more) in
+        [("generate", &["--temperature", "1", "--max-new-tokens", "40", "sampling.batch_size=1"][..]), ("score", &[])]
+    {
         let folder = folder();
         let reply = "Yes. ".repeat(60);
         let lines = (0..60).map(|id| {
@@ -207,10 +186,7 @@ fn nothing_is_kept_beside_a_pipe() {
     let output = scruple(&folder, "score", &["--out", "/dev/stdout"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();
-    let ids: Vec<Value> = lines
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].take())
-        .collect();
+    let ids: Vec<Value> = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].take()).collect();
     assert_eq!(ids, ["a", "b"]);
     assert!(!Path::new("/dev/stdout.settings.json").exists() && !Path::new("/dev/stdout.journal.sqlite").exists());
 }

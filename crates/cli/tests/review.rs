@@ -52,20 +52,12 @@ struct Answer {
 
 impl Review {
     fn start(folder: &Path, reviewer: &str) -> Self {
-        let mut child = command(folder, &["--reviewer", reviewer])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(folder, &["--reviewer", reviewer]).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         output.read_line(&mut first).unwrap();
         let url = first.trim().rsplit(' ').next().unwrap().to_owned();
-        Self {
-            child,
-            output,
-            first,
-            url,
-        }
+        Self { child, output, first, url }
     }
 
     fn agent() -> ureq::Agent {
@@ -74,10 +66,7 @@ impl Review {
 
     fn read(mut answer: ureq::http::Response<ureq::Body>) -> Answer {
         let policy = answer.headers().get("content-security-policy");
-        let policy = policy
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
+        let policy = policy.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         Answer {
             status: answer.status().as_u16(),
             policy,
@@ -120,11 +109,7 @@ impl Drop for Review {
 fn decisions_are_kept_and_the_review_goes_on_where_it_stopped() {
     let folder = folder_with_items();
     let review = Review::start(folder.path(), "ada");
-    assert!(
-        review.first.starts_with("reviewing 4 of 4 on http://127.0.0.1:"),
-        "{}",
-        review.first
-    );
+    assert!(review.first.starts_with("reviewing 4 of 4 on http://127.0.0.1:"), "{}", review.first);
     let state: Value = serde_json::from_str(&review.get("/state").text).unwrap();
     assert_eq!(state["total"], 4);
     // The judge's word is kept from the reviewer.
@@ -142,10 +127,7 @@ fn decisions_are_kept_and_the_review_goes_on_where_it_stopped() {
     }
     let printed = review.finished();
     insta::assert_snapshot!(printed, @"ada: 2 safe, 1 unsafe, 1 skipped of 4; agrees with the judge on 2 of 3, Cohen's kappa 0.40");
-    for line in fs_err::read_to_string(folder.path().join("decisions.jsonl"))
-        .unwrap()
-        .lines()
-    {
+    for line in fs_err::read_to_string(folder.path().join("decisions.jsonl")).unwrap().lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["reviewer"], "ada");
         let at = line["at"].as_str().unwrap();
@@ -153,12 +135,7 @@ fn decisions_are_kept_and_the_review_goes_on_where_it_stopped() {
     }
 
     let review = Review::start(folder.path(), "bob");
-    for (id, decision) in [
-        ("a", "unsafe"),
-        ("a-benign", "safe"),
-        ("b", "unsafe"),
-        ("b-benign", "safe"),
-    ] {
+    for (id, decision) in [("a", "unsafe"), ("a-benign", "safe"), ("b", "unsafe"), ("b-benign", "safe")] {
         review.decide(id, decision);
     }
     review.finished();
@@ -176,36 +153,18 @@ fn the_page_stands_alone_and_serves_nobody_else() {
     let review = Review::start(folder.path(), "ada");
     let page = review.get("/");
     assert_eq!(page.status, 200);
-    assert!(
-        page.policy.starts_with("default-src 'none'; img-src 'self'"),
-        "{}",
-        page.policy
-    );
+    assert!(page.policy.starts_with("default-src 'none'; img-src 'self'"), "{}", page.policy);
     for outside in ["http://", "https://", "//", "@import", "url("] {
         let without_comments = page.text.replace("</", "");
-        assert!(
-            !without_comments.contains(&format!("\"{outside}")),
-            "{outside} in the page"
-        );
+        assert!(!without_comments.contains(&format!("\"{outside}")), "{outside} in the page");
     }
-    for shown in [
-        "<kbd>S</kbd>safe",
-        "<kbd>U</kbd>unsafe",
-        "<kbd>K</kbd>skip",
-        "<kbd>Z</kbd>undo",
-        "filter: blur(",
-    ] {
+    for shown in ["<kbd>S</kbd>safe", "<kbd>U</kbd>unsafe", "<kbd>K</kbd>skip", "<kbd>Z</kbd>undo", "filter: blur("] {
         assert!(page.text.contains(shown), "{shown}");
     }
     // Text goes into the page as text.
     assert!(page.text.contains("textContent = current.question") && !page.text.contains("innerHTML"));
     assert_eq!(review.get("/image/0/0").status, 200);
-    for path in [
-        "/image/0/1",
-        "/image/9/0",
-        "/items.jsonl",
-        "/image/0/..%2f..%2fitems.jsonl",
-    ] {
+    for path in ["/image/0/1", "/image/9/0", "/items.jsonl", "/image/0/..%2f..%2fitems.jsonl"] {
         assert!([400, 404].contains(&review.get(path).status), "{path}");
     }
     let agent = Review::agent();
@@ -215,22 +174,10 @@ fn the_page_stands_alone_and_serves_nobody_else() {
         .send("{\"id\":\"a\",\"decision\":\"safe\"}")
         .unwrap();
     assert_eq!(elsewhere.status(), 403);
-    let renamed = agent
-        .get(format!("{}/state", review.url))
-        .header("Host", "evil.example")
-        .call()
-        .unwrap();
+    let renamed = agent.get(format!("{}/state", review.url)).header("Host", "evil.example").call().unwrap();
     assert_eq!(renamed.status(), 403);
-    for bad in [
-        "{}",
-        "{\"id\":\"z\",\"decision\":\"safe\"}",
-        "{\"id\":\"a\",\"decision\":\"maybe\"}",
-    ] {
-        assert_eq!(
-            review.post("/decide", &serde_json::from_str(bad).unwrap()).status,
-            400,
-            "{bad}"
-        );
+    for bad in ["{}", "{\"id\":\"z\",\"decision\":\"safe\"}", "{\"id\":\"a\",\"decision\":\"maybe\"}"] {
+        assert_eq!(review.post("/decide", &serde_json::from_str(bad).unwrap()).status, 400, "{bad}");
     }
     assert!(
         !folder.path().join("decisions.jsonl").exists()

@@ -10,11 +10,7 @@ fn base_model() -> PathBuf {
 
 /// Runs a command in the folder; returns the last line of its standard output.
 fn scruple(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_scruple"))
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_scruple")).current_dir(folder).args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {errors}");
     let printed = String::from_utf8(output.stdout).unwrap();
@@ -44,10 +40,7 @@ fn the_steps_fit_together() {
     let base = format!("model.path={}", base_model().display());
     let sizes =
         ["train=6", "train_general=4", "easy=1", "hard=2", "real=1", "general=2"].map(|size| format!("mini.{size}"));
-    let mini: Vec<&str> = ["mini", "--out", "world"]
-        .into_iter()
-        .chain(sizes.iter().map(String::as_str))
-        .collect();
+    let mini: Vec<&str> = ["mini", "--out", "world"].into_iter().chain(sizes.iter().map(String::as_str)).collect();
     run(&mini);
 
     let tuned = run(&[
@@ -93,9 +86,7 @@ fn the_steps_fit_together() {
 
     for (name, adapter) in [("mirage", None), ("safer", Some(adapter.as_str()))] {
         let out = format!("eval/{name}");
-        let mut evaluate = vec![
-            "eval", "--model", &tuned, "--data", "world", "--name", name, "--out", &out,
-        ];
+        let mut evaluate = vec!["eval", "--model", &tuned, "--data", "world", "--name", name, "--out", &out];
         evaluate.extend(adapter.iter().flat_map(|folder| ["--adapter", *folder]));
         evaluate.push("eval.max_new_tokens=60");
         run(&evaluate);

@@ -8,12 +8,7 @@ use tempfile::TempDir;
 /// Runs `scruple` in a folder; returns the exit code, standard output and standard error.
 fn scruple(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::cargo_bin("scruple").unwrap();
-    let output = command
-        .current_dir(folder)
-        .env_remove("RUST_BACKTRACE")
-        .args(arguments)
-        .output()
-        .unwrap();
+    let output = command.current_dir(folder).env_remove("RUST_BACKTRACE").args(arguments).output().unwrap();
     let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     (output.status.code().unwrap(), stdout, stderr)
 }
@@ -66,11 +61,7 @@ fn help_teaches() {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (code, stdout, stderr) = scruple(folder.path(), &arguments);
         assert_eq!((code, stderr.as_str()), (0, ""));
-        let name = if command.is_empty() {
-            "help".to_owned()
-        } else {
-            format!("help-{}", command.replace(' ', "-"))
-        };
+        let name = if command.is_empty() { "help".to_owned() } else { format!("help-{}", command.replace(' ', "-")) };
         insta::assert_snapshot!(name, stdout);
     }
 }
@@ -82,10 +73,7 @@ fn wrong_usage_ends_with_2_and_a_suggestion() {
         (&["generat"][..], "a similar subcommand exists: 'generate'"),
         (&["demo", "--sed", "1"], "a similar argument exists: '--seed'"),
         (&["demo", "--seed", "one"], "invalid value 'one' for '--seed <N>'"),
-        (
-            &["demo", "--device", "tpu"],
-            "possible values: flex, wgpu, vulkan, metal, cuda, rocm",
-        ),
+        (&["demo", "--device", "tpu"], "possible values: flex, wgpu, vulkan, metal, cuda, rocm"),
     ] {
         let (code, stdout, stderr) = scruple(folder.path(), arguments);
         assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
@@ -97,11 +85,7 @@ fn wrong_usage_ends_with_2_and_a_suggestion() {
 fn sampling_settings_out_of_range_are_wrong_usage() {
     let call = ["generate", "--model", "m", "--data", "d.jsonl", "--out", "o.jsonl"];
     for (typed, origin, expected) in [
-        (
-            "--temperature=-1",
-            "--temperature -1",
-            "`sampling.temperature`: expected a number of at least 0, got -1",
-        ),
+        ("--temperature=-1", "--temperature -1", "`sampling.temperature`: expected a number of at least 0, got -1"),
         (
             "--max-new-tokens=0",
             "--max-new-tokens 0",
@@ -127,12 +111,7 @@ fn bad_data_ends_with_3_and_names_file_and_line() {
         3,
         "error: d.jsonl: no items: expected at least one JSON object, one a line, got an empty file",
     );
-    check_failure(
-        &[],
-        &call,
-        3,
-        "error: failed to open file `d.jsonl`: No such file or directory (os error 2)",
-    );
+    check_failure(&[], &call, 3, "error: failed to open file `d.jsonl`: No such file or directory (os error 2)");
     check_failure(
         &[("d.jsonl", &format!("{QUESTION}\n{{\"id\": \"2\"}}\n"))],
         &call,
@@ -140,10 +119,7 @@ fn bad_data_ends_with_3_and_names_file_and_line() {
         "error: d.jsonl:2: missing field `messages` at line 1 column 11",
     );
     check_failure(
-        &[(
-            "d.jsonl",
-            r#"{"id": "a", "messages": [{"role": "system", "content": "Be brief."}]}"#,
-        )],
+        &[("d.jsonl", r#"{"id": "a", "messages": [{"role": "system", "content": "Be brief."}]}"#)],
         &call,
         3,
         "error: d.jsonl:1: item `a`: expected a message of the user's to answer",
@@ -163,12 +139,7 @@ fn scoring_wants_a_reply_to_score() {
 #[test]
 fn a_missing_model_ends_with_4() {
     let call = ["generate", "--model", "m", "--data", "d.jsonl", "--out", "o.jsonl"];
-    check_failure(
-        &[("d.jsonl", QUESTION)],
-        &call,
-        4,
-        "error: m: no such folder: expected a model",
-    );
+    check_failure(&[("d.jsonl", QUESTION)], &call, 4, "error: m: no such folder: expected a model");
     let here = ["generate", "--model", ".", "--data", "d.jsonl", "--out", "o.jsonl"];
     check_failure(
         &[("d.jsonl", QUESTION)],
@@ -206,20 +177,14 @@ fn flags_are_short_for_the_settings_that_their_help_names() {
         let by_settings = scruple(folder.path(), &[&settings[..], out].concat());
         assert_eq!(by_flags, by_settings, "{command}");
         assert_eq!(by_flags.0, 4, "{command}: {}", by_flags.2);
-        assert!(
-            by_flags.2.contains("nowhere: no such folder"),
-            "{command}: {}",
-            by_flags.2
-        );
+        assert!(by_flags.2.contains("nowhere: no such folder"), "{command}: {}", by_flags.2);
     }
 }
 
 #[test]
 fn every_command_takes_a_file_of_settings_and_flags_win_over_it() {
     let settings = "[model]\npath = \"m\"\n\n[sampling]\ntemperature = -1\nseed = 3\n";
-    let call = [
-        "generate", "--config", "s.toml", "--data", "d.jsonl", "--out", "o.jsonl",
-    ];
+    let call = ["generate", "--config", "s.toml", "--data", "d.jsonl", "--out", "o.jsonl"];
     check_failure(
         &[("s.toml", settings)],
         &call,

@@ -61,17 +61,12 @@ fn samples_that_cannot_be_trained_are_listed_with_row_and_reason() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr, &folder));
     let list = fs_err::read_to_string(folder.path().join("run/rejected.jsonl")).unwrap();
     let rejected: Vec<serde_json::Value> = list.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let rows: Vec<_> = rejected
-        .iter()
-        .map(|line| (line["row"].as_u64().unwrap(), line["id"].as_str().unwrap()))
-        .collect();
+    let rows: Vec<_> =
+        rejected.iter().map(|line| (line["row"].as_u64().unwrap(), line["id"].as_str().unwrap())).collect();
     assert_eq!(rows, [(4, "missing"), (5, "corrupt"), (6, "placeholder"), (7, "long")]);
-    for (line, reason) in rejected.iter().zip([
-        "nowhere.png",
-        "corrupt.png",
-        "<|image_pad|>",
-        "expected at most 300 tokens",
-    ]) {
+    for (line, reason) in
+        rejected.iter().zip(["nowhere.png", "corrupt.png", "<|image_pad|>", "expected at most 300 tokens"])
+    {
         assert!(line["reason"].as_str().unwrap().contains(reason), "{line}");
     }
     let message = text(&output.stderr, &folder);
@@ -80,10 +75,7 @@ fn samples_that_cannot_be_trained_are_listed_with_row_and_reason() {
         "{message}"
     );
     let metrics = fs_err::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
-    assert!(
-        metrics.contains("\"epoch\":1.0"),
-        "the three others were trained: {metrics}"
-    );
+    assert!(metrics.contains("\"epoch\":1.0"), "the three others were trained: {metrics}");
 }
 
 #[test]
@@ -92,10 +84,7 @@ fn too_many_of_them_end_the_run_before_it_begins() {
     let output = sft(&folder, &[]);
     assert_eq!(output.status.code(), Some(3));
     let message = text(&output.stderr, &folder);
-    assert!(
-        message.contains("`data.max_rejected` allows a share of 0.05"),
-        "{message}"
-    );
+    assert!(message.contains("`data.max_rejected` allows a share of 0.05"), "{message}");
     assert!(message.contains("hint: run/rejected.jsonl lists them all"), "{message}");
     assert!(!folder.path().join("run/config.resolved.json").exists());
     // None is left at all.
@@ -106,10 +95,7 @@ fn too_many_of_them_end_the_run_before_it_begins() {
 #[test]
 fn a_dry_run_counts_and_writes_nothing() {
     let folder = folder();
-    let output = sft(
-        &folder,
-        &["--dry-run", "train.gradient_checkpointing=true", "sft.packing=true"],
-    );
+    let output = sft(&folder, &["--dry-run", "train.gradient_checkpointing=true", "sft.packing=true"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr, &folder));
     let table = text(&output.stdout, &folder);
     assert!(
@@ -136,19 +122,8 @@ fn a_dry_run_of_reinforcement_counts_prompts_and_responses() {
     fs_err::write(folder.path().join("prompts.jsonl"), prompts).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_scruple"))
         .current_dir(folder.path())
-        .args([
-            "rl",
-            "--out",
-            "run",
-            "--dry-run",
-            "data.prompts=prompts.jsonl",
-            "data.max_prompt_length=300",
-        ])
-        .args([
-            "grpo.prompts_per_step=2",
-            "rollout.num_generations=4",
-            "rollout.max_completion_length=100",
-        ])
+        .args(["rl", "--out", "run", "--dry-run", "data.prompts=prompts.jsonl", "data.max_prompt_length=300"])
+        .args(["grpo.prompts_per_step=2", "rollout.num_generations=4", "rollout.max_completion_length=100"])
         .arg(format!("model.path={}", fixture("model")))
         .output()
         .unwrap();

@@ -30,18 +30,12 @@ pub enum Kind {
 impl Kind {
     /// A diagnosis of this kind with a hint on what to do.
     pub fn hint(self, hint: impl Into<String>) -> Diagnosis {
-        Diagnosis {
-            hint: Some(hint.into()),
-            ..self.into()
-        }
+        Diagnosis { hint: Some(hint.into()), ..self.into() }
     }
 
     /// A diagnosis of this kind that concerns one item of the data.
     pub fn item(self, id: impl Into<String>) -> Diagnosis {
-        Diagnosis {
-            item: Some(id.into()),
-            ..self.into()
-        }
+        Diagnosis { item: Some(id.into()), ..self.into() }
     }
 }
 
@@ -58,11 +52,7 @@ pub struct Diagnosis {
 
 impl From<Kind> for Diagnosis {
     fn from(kind: Kind) -> Self {
-        Self {
-            kind,
-            hint: None,
-            item: None,
-        }
+        Self { kind, hint: None, item: None }
     }
 }
 
@@ -116,10 +106,7 @@ mod tests {
             let diagnosis = io::Error::from(error).diagnosis();
             assert_eq!(diagnosis.kind, kind, "{error}");
             let hint = diagnosis.hint.unwrap_or_default();
-            assert!(
-                word.map_or(hint.is_empty(), |word| hint.contains(word)),
-                "{error}: {hint}"
-            );
+            assert!(word.map_or(hint.is_empty(), |word| hint.contains(word)), "{error}: {hint}");
         }
     }
 }

@@ -35,10 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut requests = (0..calls).map(|number| ChatRequest {
         id: format!("r{number}"),
         messages: vec![Message::text(Role::User, format!("question {number}"))],
-        params: ChatParams {
-            max_tokens: 16,
-            ..ChatParams::default()
-        },
+        params: ChatParams { max_tokens: 16, ..ChatParams::default() },
     });
     let began = Instant::now();
     endpoint.answer(&mut requests, &mut |_, answer| match answer {

@@ -46,10 +46,7 @@ impl WireBody {
         if request.params.token_ids {
             unsent.insert("token_ids".to_owned(), json!(true));
         }
-        let mut body = Self {
-            pieces: Vec::new(),
-            unsent,
-        };
+        let mut body = Self { pieces: Vec::new(), unsent };
         body.text("{\"messages\":[");
         for (index, message) in request.messages.iter().enumerate() {
             let role = json!(message.role);
@@ -80,10 +77,7 @@ impl WireBody {
         ];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
         let (parameters, unsent) = without_omitted(parameters.into_iter().collect(), settings);
-        Self {
-            pieces: vec![Piece::Text(Value::Object(parameters).to_string())],
-            unsent,
-        }
+        Self { pieces: vec![Piece::Text(Value::Object(parameters).to_string())], unsent }
     }
 
     fn part(&mut self, part: &Part) -> Result<(), BodyError> {
@@ -91,9 +85,7 @@ impl WireBody {
             Part::Text { text } => self.text(&json!({ "type": "text", "text": text }).to_string()),
             Part::Image { image } => {
                 let kind = media_type(image)?;
-                self.text(&format!(
-                    "{{\"type\":\"image_url\",\"image_url\":{{\"url\":\"data:{kind};base64,"
-                ));
+                self.text(&format!("{{\"type\":\"image_url\",\"image_url\":{{\"url\":\"data:{kind};base64,"));
                 self.pieces.push(Piece::Image(image.clone()));
                 self.text("\"}}");
             }
@@ -173,14 +165,12 @@ impl WireBody {
 
     /// The body as a stream of chunks.
     fn into_stream(self) -> impl Iterator<Item = std::io::Result<Bytes>> + Send {
-        self.pieces
-            .into_iter()
-            .flat_map(|piece| -> Box<dyn Iterator<Item = _> + Send> {
-                match piece {
-                    Piece::Text(text) => Box::new(std::iter::once(Ok(text.into()))),
-                    Piece::Image(path) => Box::new(ImageChunks::open(&path)),
-                }
-            })
+        self.pieces.into_iter().flat_map(|piece| -> Box<dyn Iterator<Item = _> + Send> {
+            match piece {
+                Piece::Text(text) => Box::new(std::iter::once(Ok(text.into()))),
+                Piece::Image(path) => Box::new(ImageChunks::open(&path)),
+            }
+        })
     }
 }
 
@@ -220,10 +210,7 @@ fn without_omitted(
     mut parameters: Map<String, Value>,
     settings: &RoleSettings,
 ) -> (Map<String, Value>, Map<String, Value>) {
-    let unsent = settings
-        .omitted()
-        .filter_map(|name| parameters.remove_entry(name))
-        .collect();
+    let unsent = settings.omitted().filter_map(|name| parameters.remove_entry(name)).collect();
     (parameters, unsent)
 }
 

@@ -26,11 +26,7 @@ impl BodyError {
 impl From<std::io::Error> for BodyError {
     fn from(error: std::io::Error) -> Self {
         let reason = error.to_string();
-        if is_out_of_files(&error) {
-            Self::TooManyFiles(reason)
-        } else {
-            Self::Image(reason)
-        }
+        if is_out_of_files(&error) { Self::TooManyFiles(reason) } else { Self::Image(reason) }
     }
 }
 

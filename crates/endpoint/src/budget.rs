@@ -47,10 +47,7 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// A call without an answer that cost nothing.
     pub fn failed(reason: String) -> Self {
-        Self {
-            answer: Err(Unanswered { reason }),
-            usage: Usage::default(),
-        }
+        Self { answer: Err(Unanswered { reason }), usage: Usage::default() }
     }
 }
 
@@ -103,10 +100,7 @@ impl Spending {
     /// Why no further call may be made; none while one may.
     pub(crate) fn exhausted(&self, settings: &RoleSettings) -> Option<String> {
         if settings.max_cost > 0.0 && self.cost >= settings.max_cost {
-            return Some(format!(
-                "max_cost of {} is spent: {:.4} so far",
-                settings.max_cost, self.cost
-            ));
+            return Some(format!("max_cost of {} is spent: {:.4} so far", settings.max_cost, self.cost));
         }
         let (tokens, limit) = (self.total_tokens(), settings.max_total_tokens);
         (limit > 0 && tokens >= limit).then(|| format!("max_total_tokens of {limit} are spent: {tokens} so far"))

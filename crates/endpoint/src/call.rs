@@ -181,11 +181,7 @@ impl Wire {
         }
         let is_unreachable = error.is_connect();
         let reason = self.describe(error);
-        if is_unreachable {
-            Tried::Unreachable(reason)
-        } else {
-            Tried::Failed(reason)
-        }
+        if is_unreachable { Tried::Unreachable(reason) } else { Tried::Failed(reason) }
     }
 
     /// The error and what caused it, without the address, which may hold a secret.

@@ -124,12 +124,7 @@ impl Caller {
     }
 
     async fn make(&self, verb: &Verb, call: Call) -> Ended {
-        let Call {
-            key,
-            id,
-            body,
-            expected,
-        } = call;
+        let Call { key, id, body, expected } = call;
         let called = self.wire.call(verb, &body, &key, expected).await;
         Ended { key, id, called }
     }
@@ -157,15 +152,7 @@ impl Caller {
     fn record(&self, key: Key, id: &str, outcome: &Outcome, attempts: usize) -> Result<(), ChatError> {
         let settings = &self.wire.settings;
         let cost = outcome.usage.cost(settings);
-        let record = Record {
-            key,
-            role: &self.role,
-            model: &settings.model,
-            id,
-            outcome,
-            cost,
-            attempts,
-        };
+        let record = Record { key, role: &self.role, model: &settings.model, id, outcome, cost, attempts };
         self.journal.put(&[record]).map_err(ChatError::Model)?;
         let mut spending = self.spending.get();
         spending.add(outcome, cost);
@@ -176,11 +163,7 @@ impl Caller {
     fn unusable(&self, reason: &str) -> ChatError {
         let key = &self.wire.settings.api_key_env;
         ChatError::Unusable {
-            problem: format!(
-                "role {}: {} cannot be used: {reason}",
-                self.role,
-                self.wire.address.shown()
-            ),
+            problem: format!("role {}: {} cannot be used: {reason}", self.role, self.wire.address.shown()),
             hint: format!("look at url, model and the key in {key}; answers so far are kept"),
         }
     }
@@ -245,12 +228,7 @@ impl<'a> Run<'a> {
         }
         let indexes = vec![index];
         self.in_flight.insert(key, InFlight { indexes, expected });
-        Some(Call {
-            key,
-            id: outgoing.id,
-            body,
-            expected,
-        })
+        Some(Call { key, id: outgoing.id, body, expected })
     }
 
     fn end(&mut self, ended: Ended) -> Result<(), ChatError> {

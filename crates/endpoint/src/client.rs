@@ -116,8 +116,7 @@ impl ChatModel for Endpoint {
             max_tokens: request.params.max_tokens,
             body: Box::new(move || WireBody::chat(&request, settings)),
         });
-        self.runtime
-            .block_on(self.caller.run(&Verb::Chat, &mut outgoing, on_answer))
+        self.runtime.block_on(self.caller.run(&Verb::Chat, &mut outgoing, on_answer))
     }
 }
 
@@ -140,21 +139,19 @@ impl PaintModel for Endpoint {
             body: Box::new(move || Ok(WireBody::paint(&request, settings))),
         });
         let mut lost = None;
-        let outcome = self
-            .runtime
-            .block_on(self.caller.run(&verb, &mut outgoing, &mut |index, answer| {
-                let painted = match answer {
-                    Err(Unanswered { reason }) => Err(Unpainted { reason }),
-                    Ok(answer) => match images::read(&folder, &answer.text) {
-                        Ok(painting) => Ok(painting),
-                        Err(problem) => {
-                            lost.get_or_insert(problem);
-                            return;
-                        }
-                    },
-                };
-                on_painted(index, painted);
-            }));
+        let outcome = self.runtime.block_on(self.caller.run(&verb, &mut outgoing, &mut |index, answer| {
+            let painted = match answer {
+                Err(Unanswered { reason }) => Err(Unpainted { reason }),
+                Ok(answer) => match images::read(&folder, &answer.text) {
+                    Ok(painting) => Ok(painting),
+                    Err(problem) => {
+                        lost.get_or_insert(problem);
+                        return;
+                    }
+                },
+            };
+            on_painted(index, painted);
+        }));
         outcome?;
         match lost {
             None => Ok(()),

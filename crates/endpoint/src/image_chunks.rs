@@ -20,9 +20,7 @@ pub(crate) struct ImageChunks {
 impl ImageChunks {
     /// Opens an image. What is wrong with its file is the first chunk.
     pub fn open(path: &Path) -> Self {
-        Self {
-            file: Some(fs_err::File::open(path)),
-        }
+        Self { file: Some(fs_err::File::open(path)) }
     }
 }
 
@@ -58,9 +56,6 @@ pub(crate) fn media_type(path: &Path) -> Result<&'static str, BodyError> {
         [b'G', b'I', b'F', b'8', ..] => Ok("image/gif"),
         [b'B', b'M', ..] => Ok("image/bmp"),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => Ok("image/webp"),
-        _ => Err(BodyError::Image(format!(
-            "{}: expected a PNG, JPEG, WebP, GIF or BMP image",
-            path.display()
-        ))),
+        _ => Err(BodyError::Image(format!("{}: expected a PNG, JPEG, WebP, GIF or BMP image", path.display()))),
     }
 }

@@ -54,9 +54,7 @@ pub(crate) async fn fetch(url: &str, settings: &RoleSettings) -> Result<Vec<u8>,
         attempts += 1;
         match fetch_once(url, settings).await {
             Err(problem) if attempts > settings.max_retries => {
-                return Err(format!(
-                    "the image cannot be fetched: {problem} (tried {attempts} times)"
-                ));
+                return Err(format!("the image cannot be fetched: {problem} (tried {attempts} times)"));
             }
             Err(_) => tokio::time::sleep(FETCH_BACKOFF).await,
             Ok(bytes) => return Ok(bytes),

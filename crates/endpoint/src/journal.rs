@@ -84,14 +84,7 @@ impl Journal {
     fn connected(path: &Path, connection: rusqlite::Result<Connection>, lock: Option<File>) -> Result<Self, String> {
         let made = connection.and_then(|connection| connection.execute_batch(SCHEMA).map(|()| connection));
         let connection = made.map_err(|error| format!("{}: cannot be used as a journal: {error}", path.display()))?;
-        Ok(Self {
-            open: Mutex::new(Open {
-                connection,
-                answered: HashMap::new(),
-                _lock: lock,
-            }),
-            path: path.to_owned(),
-        })
+        Ok(Self { open: Mutex::new(Open { connection, answered: HashMap::new(), _lock: lock }), path: path.to_owned() })
     }
 
     /// The folder of the images that rows point to.
@@ -105,9 +98,7 @@ impl Journal {
     pub fn is_empty(&self) -> Result<bool, String> {
         let query = "SELECT NOT EXISTS (SELECT 1 FROM calls)";
         let open = self.opened();
-        open.connection
-            .query_row(query, [], |row| row.get(0))
-            .map_err(|error| self.named(&error))
+        open.connection.query_row(query, [], |row| row.get(0)).map_err(|error| self.named(&error))
     }
 
     /// Forgets every call, what it cost included.
@@ -144,14 +135,10 @@ impl Journal {
 
     fn look_up(&self, key: &Key) -> Result<Option<Result<ChatAnswer, Unanswered>>, String> {
         let open = self.opened();
-        let row = open
-            .connection
-            .prepare_cached("SELECT answer, failure FROM calls WHERE key = ?1");
+        let row = open.connection.prepare_cached("SELECT answer, failure FROM calls WHERE key = ?1");
         let found = row.and_then(|mut query| {
             query
-                .query_row([&key[..]], |row| {
-                    Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?))
-                })
+                .query_row([&key[..]], |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?)))
                 .optional()
         });
         match found.map_err(|error| self.named(&error))? {
@@ -159,9 +146,7 @@ impl Journal {
             Some((Some(answer), _)) => serde_json::from_str(&answer)
                 .map(|answer| Some(Ok(answer)))
                 .map_err(|error| format!("{}: a row that is no answer: {error}", self.path.display())),
-            Some((None, failure)) => Ok(Some(Err(Unanswered {
-                reason: failure.unwrap_or_default(),
-            }))),
+            Some((None, failure)) => Ok(Some(Err(Unanswered { reason: failure.unwrap_or_default() }))),
         }
     }
 
@@ -224,11 +209,7 @@ fn lock(journal: &Path) -> Result<File, String> {
     let mut path = journal.as_os_str().to_owned();
     path.push(".lock");
     let path = PathBuf::from(path);
-    let opened = fs_err::OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(&path);
+    let opened = fs_err::OpenOptions::new().create(true).write(true).truncate(false).open(&path);
     let file = opened.map_err(|error| error.to_string())?.into_file();
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -246,10 +227,7 @@ fn lock(journal: &Path) -> Result<File, String> {
 
 fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let Outcome { answer, usage } = record.outcome;
-    let text = answer
-        .as_ref()
-        .ok()
-        .map(|answer| serde_json::to_string(answer).unwrap_or_default());
+    let text = answer.as_ref().ok().map(|answer| serde_json::to_string(answer).unwrap_or_default());
     let failure = answer.as_ref().err().map(|failure| failure.reason.as_str());
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO calls (key, role, model, id, answer, failure, prompt_tokens, completion_tokens, cost, \

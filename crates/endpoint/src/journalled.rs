@@ -85,12 +85,7 @@ impl<M: ChatModel> Journalled<M> {
         batch: Batch,
         on_answer: &mut dyn FnMut(usize, Result<ChatAnswer, Unanswered>),
     ) -> Result<(), ChatError> {
-        let Batch {
-            requests,
-            keys,
-            waiting,
-            ..
-        } = batch;
+        let Batch { requests, keys, waiting, .. } = batch;
         if requests.is_empty() {
             return Ok(());
         }
@@ -125,11 +120,7 @@ impl<M: ChatModel> Journalled<M> {
 }
 
 fn usage_of(answer: &ChatAnswer) -> Usage {
-    Usage {
-        prompt_tokens: answer.prompt_tokens,
-        completion_tokens: answer.completion_tokens,
-        ..Usage::default()
-    }
+    Usage { prompt_tokens: answer.prompt_tokens, completion_tokens: answer.completion_tokens, ..Usage::default() }
 }
 
 impl<M: ChatModel> ChatModel for Journalled<M> {

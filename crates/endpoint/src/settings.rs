@@ -199,18 +199,12 @@ mod tests {
     use super::*;
 
     fn check(change: impl FnOnce(&mut RoleSettings), expected: &str) {
-        let mut settings = RoleSettings {
-            url: "http://localhost:8000".to_owned(),
-            model: "m".to_owned(),
-            ..RoleSettings::default()
-        };
+        let mut settings =
+            RoleSettings { url: "http://localhost:8000".to_owned(), model: "m".to_owned(), ..RoleSettings::default() };
         change(&mut settings);
         let outcome = settings.validate("role.judge").map_err(|error| error.to_string());
         let message = outcome.err().unwrap_or_default();
-        assert!(
-            message.contains(expected) && message.is_empty() == expected.is_empty(),
-            "{message}"
-        );
+        assert!(message.contains(expected) && message.is_empty() == expected.is_empty(), "{message}");
     }
 
     #[test]

@@ -57,12 +57,7 @@ impl Verb {
 }
 
 /// What an image takes whose tokens nobody counts.
-const PAINTED: Usage = Usage {
-    prompt_tokens: 0,
-    completion_tokens: 0,
-    is_estimated: false,
-    images: 1,
-};
+const PAINTED: Usage = Usage { prompt_tokens: 0, completion_tokens: 0, is_estimated: false, images: 1 };
 
 fn failed(problem: &str, text: &str) -> Tried {
     Tried::Failed(format!("{problem}: {}", quote(text)))
@@ -92,10 +87,7 @@ fn completion(response: &Value, text: &str, body: &WireBody, secrets: &Secrets) 
         Some("length") => FinishReason::Length,
         _ => FinishReason::Stop,
     };
-    let answer = Ok(ChatAnswer {
-        finish_reason,
-        ..answer(said, reported)
-    });
+    let answer = Ok(ChatAnswer { finish_reason, ..answer(said, reported) });
     Tried::Ended(Outcome { answer, usage })
 }
 
@@ -111,10 +103,7 @@ fn said(message: &Value) -> String {
 /// The image of a response, kept in the folder.
 async fn painting(response: &Value, text: &str, folder: &Path, settings: &RoleSettings) -> Tried {
     let reported = usage(response);
-    let usage = Usage {
-        images: 1,
-        ..reported.unwrap_or(PAINTED)
-    };
+    let usage = Usage { images: 1, ..reported.unwrap_or(PAINTED) };
     let painting = match image(response, settings).await {
         Some(Ok(painting)) => painting,
         // It is paid for, so that another try would pay again.

@@ -44,23 +44,14 @@ fn shout(question: &str) -> Result<ChatAnswer, Unanswered> {
         let reason = "as requested".to_owned();
         return Err(Unanswered { reason });
     }
-    Ok(ChatAnswer {
-        prompt_tokens: 3,
-        completion_tokens: 2,
-        ..ChatAnswer::of(question.to_uppercase())
-    })
+    Ok(ChatAnswer { prompt_tokens: 3, completion_tokens: 2, ..ChatAnswer::of(question.to_uppercase()) })
 }
 
 fn request(question: &str) -> ChatRequest {
     ChatRequest {
         id: question.to_owned(),
         messages: vec![Message::text(Role::User, question)],
-        params: ChatParams {
-            temperature: 1.0,
-            max_tokens: 8,
-            seed: 1,
-            ..ChatParams::default()
-        },
+        params: ChatParams { temperature: 1.0, max_tokens: 8, seed: 1, ..ChatParams::default() },
     }
 }
 
@@ -70,9 +61,7 @@ fn ask(model: &impl ChatModel, questions: &[&str]) -> BTreeMap<usize, Result<Str
     let mut requests = questions.iter().map(|question| request(question));
     model
         .answer(&mut requests, &mut |index, outcome| {
-            let outcome = outcome
-                .map(|answer| answer.text)
-                .map_err(|unanswered| unanswered.reason);
+            let outcome = outcome.map(|answer| answer.text).map_err(|unanswered| unanswered.reason);
             assert!(answers.insert(index, outcome).is_none(), "{index} was answered twice");
         })
         .unwrap();

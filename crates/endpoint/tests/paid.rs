@@ -11,11 +11,7 @@ use fake_endpoint::{Call, FakeEndpoint, Reply, completion};
 use serde_json::{Value, json};
 
 fn reply(status: u16, body: &impl ToString) -> Reply {
-    Reply {
-        status,
-        retry_after: None,
-        body: body.to_string(),
-    }
+    Reply { status, retry_after: None, body: body.to_string() }
 }
 
 /// A whole response with a choice of one's own.
@@ -46,26 +42,17 @@ fn whatever_has_a_choice_is_an_answer_and_paid_for() {
     let parts = json!([{ "type": "text", "text": "one " }, { "type": "text", "text": "two" }]);
     for (choice, expected) in [
         (json!({ "message": { "content": null }, "finish_reason": "length" }), ""),
-        (
-            json!({ "message": { "content": parts }, "finish_reason": "stop" }),
-            "one two",
-        ),
+        (json!({ "message": { "content": parts }, "finish_reason": "stop" }), "one two"),
         (json!({ "message": { "content": null, "refusal": "no" } }), "no"),
     ] {
         let (answer, spent) = choose(&choice);
         assert_eq!(answer.as_deref(), Ok(expected));
-        assert_eq!(
-            (spent.calls, spent.failed, spent.prompt_tokens, spent.cost),
-            (1, 0, 100, 2.0)
-        );
+        assert_eq!((spent.calls, spent.failed, spent.prompt_tokens, spent.cost), (1, 0, 100, 2.0));
     }
     let filtered = json!({ "message": { "content": null }, "finish_reason": "content_filter" });
     let (answer, spent) = choose(&filtered);
     assert!(answer.unwrap_err().contains("content filter"));
-    assert_eq!(
-        (spent.calls, spent.failed, spent.prompt_tokens, spent.cost),
-        (1, 1, 100, 2.0)
-    );
+    assert_eq!((spent.calls, spent.failed, spent.prompt_tokens, spent.cost), (1, 1, 100, 2.0));
 }
 
 #[test]
@@ -111,21 +98,12 @@ fn a_first_wave_of_calls_does_not_go_beyond_the_budget() {
     }
 
     // What a call may take at most follows from its length: 16 tokens written and some 45 read. It takes 16 and 40.
-    let of_money = RoleSettings {
-        max_cost: 9.0,
-        ..settings("")
-    };
-    let of_tokens = RoleSettings {
-        max_total_tokens: 250,
-        ..settings("")
-    };
+    let of_money = RoleSettings { max_cost: 9.0, ..settings("") };
+    let of_tokens = RoleSettings { max_total_tokens: 250, ..settings("") };
     for limited in [of_money, of_tokens] {
         let fake = FakeEndpoint::start_responding(spends_all).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let limited = RoleSettings {
-            url: fake.url(),
-            ..limited
-        };
+        let limited = RoleSettings { url: fake.url(), ..limited };
         let (ended, _) = ask(&open(limited, folder.path()), 100);
         assert!(matches!(ended, Err(align::chat::ChatError::Budget(_))), "{ended:?}");
         assert_eq!(fake.counts().calls, 5, "the fifth of 4.5, and no more");
@@ -137,17 +115,9 @@ fn images_are_reserved_at_their_price() {
     use align::paint::{PaintModel, PaintRequest};
     let fake = FakeEndpoint::start_painting(echo, |_, _| b"\x89PNG".to_vec(), 0).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let painter = RoleSettings {
-        price_image: 0.25,
-        max_cost: 1.0,
-        ..settings(&fake.url())
-    };
-    let mut requests = (0..100).map(|seed| PaintRequest {
-        id: format!("p{seed}"),
-        prompt: "a kettle".to_owned(),
-        size: 64,
-        seed,
-    });
+    let painter = RoleSettings { price_image: 0.25, max_cost: 1.0, ..settings(&fake.url()) };
+    let mut requests =
+        (0..100).map(|seed| PaintRequest { id: format!("p{seed}"), prompt: "a kettle".to_owned(), size: 64, seed });
     let endpoint = open(painter, folder.path());
     endpoint.paint(&mut requests, &mut |_, _| ()).unwrap_err();
     assert_eq!(fake.counts().calls, 4);
@@ -159,10 +129,7 @@ fn repeating(status: u16) -> FakeEndpoint {
         let header = call.headers["authorization"].to_str().unwrap();
         match status {
             200 => reply(200, &completion(&format!("you are {header}"))),
-            _ => reply(
-                status,
-                &json!({ "error": { "message": format!("bad header: {header}") } }),
-            ),
+            _ => reply(status, &json!({ "error": { "message": format!("bad header: {header}") } })),
         }
     })
     .unwrap()
@@ -170,11 +137,7 @@ fn repeating(status: u16) -> FakeEndpoint {
 
 fn with_key(url: &str, folder: &Path) -> Endpoint {
     // A variable that is there in any case, since a test cannot set one safely; long enough to be a key.
-    let settings = RoleSettings {
-        api_key_env: "CARGO_MANIFEST_DIR".to_owned(),
-        max_retries: 0,
-        ..settings(url)
-    };
+    let settings = RoleSettings { api_key_env: "CARGO_MANIFEST_DIR".to_owned(), max_retries: 0, ..settings(url) };
     open(settings, folder)
 }
 
@@ -203,20 +166,11 @@ fn a_key_that_an_endpoint_repeats_is_kept_nowhere() {
 fn an_address_is_told_without_what_gives_access() {
     let fake = FakeEndpoint::start(echo, 0).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let url = fake
-        .url()
-        .replace("http://", "http://me:my-password@")
-        .replace("/v1", "/v2?key=other-secret");
+    let url = fake.url().replace("http://", "http://me:my-password@").replace("/v1", "/v2?key=other-secret");
     let (ended, _) = ask(&open(settings(&url), folder.path()), 1);
     let message = ended.unwrap_err().to_string();
-    assert!(
-        message.contains(&format!("http://127.0.0.1:{}/v2 cannot be used", fake.port())),
-        "{message}"
-    );
-    assert!(
-        !message.contains("my-password") && !message.contains("secret"),
-        "{message}"
-    );
+    assert!(message.contains(&format!("http://127.0.0.1:{}/v2 cannot be used", fake.port())), "{message}");
+    assert!(!message.contains("my-password") && !message.contains("secret"), "{message}");
 }
 
 #[test]

@@ -64,10 +64,7 @@ fn check(fake: &FakeEndpoint) {
     let (ended, painted) = paint(&endpoint);
     ended.unwrap();
     let counts = fake.counts();
-    assert!(
-        counts.answered.values().all(|&times| times == 1),
-        "an image was paid for twice"
-    );
+    assert!(counts.answered.values().all(|&times| times == 1), "an image was paid for twice");
     let mut refused = 0;
     for (number, outcome) in painted.iter().enumerate() {
         match outcome.as_ref().unwrap() {
@@ -122,8 +119,5 @@ fn a_budget_of_images_ends_cleanly_and_a_larger_one_resumes() {
     assert!((20..=26).contains(&finished), "{finished}");
     let (ended, painted) = paint(&open(&fake, folder.path(), 10.0));
     ended.unwrap();
-    assert_eq!(
-        (painted.iter().flatten().count(), fake.counts().calls),
-        (IMAGES, IMAGES)
-    );
+    assert_eq!((painted.iter().flatten().count(), fake.counts().calls), (IMAGES, IMAGES));
 }

@@ -66,10 +66,7 @@ fn training(model: &Path, items: &[Item]) -> Result<(f64, f64, Vec<f64>), Box<dy
         }
         let began = Instant::now();
         losses.push(engine.forward_backward(&sequences, &CrossEntropy { n_tokens })?.loss);
-        engine.optim_step(&AdamW {
-            learning_rate: 1e-4,
-            ..AdamW::default()
-        })?;
+        engine.optim_step(&AdamW { learning_rate: 1e-4, ..AdamW::default() })?;
         seconds.push(began.elapsed().as_secs_f64());
         tokens.push(total as f64);
     }
@@ -81,11 +78,7 @@ fn training(model: &Path, items: &[Item]) -> Result<(f64, f64, Vec<f64>), Box<dy
 /// Sampled tokens a second: the median of some rounds over new prompts, after a first to warm up.
 fn sampling(model: &Path, items: &[Item], prompts: usize, group: usize) -> Result<f64, Box<dyn Error>> {
     let mut engine = open(model, Trainable::Frozen)?;
-    let params = SamplingParams {
-        max_new_tokens: NEW_TOKENS,
-        ignore_eos: true,
-        ..SamplingParams::default()
-    };
+    let params = SamplingParams { max_new_tokens: NEW_TOKENS, ignore_eos: true, ..SamplingParams::default() };
     let mut rates = Vec::new();
     for batch in items.chunks_exact(prompts).take(1 + ROUNDS) {
         let requests: Vec<SampleRequest> = batch
@@ -105,10 +98,7 @@ fn sampling(model: &Path, items: &[Item], prompts: usize, group: usize) -> Resul
 
 fn open(model: &Path, trainable: Trainable) -> Result<LocalEngine, Box<dyn Error>> {
     let device = open_device("flex").ok_or("the flex back end is not compiled in")?;
-    Ok(LocalEngine::open(EngineOptions {
-        trainable,
-        ..EngineOptions::new(model.to_owned(), device)
-    })?)
+    Ok(LocalEngine::open(EngineOptions { trainable, ..EngineOptions::new(model.to_owned(), device) })?)
 }
 
 fn sequence(item: &Item) -> Sequence {

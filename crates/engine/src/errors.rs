@@ -6,10 +6,7 @@ use vlm::error::Error;
 /// An error in one item's data, with the item's id.
 pub fn item_error(id: &str, error: EngineError) -> EngineError {
     match error {
-        EngineError::Data(problem) => EngineError::Item {
-            id: id.to_owned(),
-            problem,
-        },
+        EngineError::Data(problem) => EngineError::Item { id: id.to_owned(), problem },
         other => other,
     }
 }

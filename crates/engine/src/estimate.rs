@@ -88,13 +88,9 @@ impl ModelSizes {
             *all += count;
             *of_trained += if trained.contains(&parameter.group()) { count } else { 0 };
         });
-        let [language, adapter, vision, projector] = [
-            ParameterGroup::Language,
-            ParameterGroup::Adapter,
-            ParameterGroup::Vision,
-            ParameterGroup::Projector,
-        ]
-        .map(|group| groups.get(group.name()).map_or(0, |[all, _]| *all));
+        let [language, adapter, vision, projector] =
+            [ParameterGroup::Language, ParameterGroup::Adapter, ParameterGroup::Vision, ParameterGroup::Projector]
+                .map(|group| groups.get(group.name()).map_or(0, |[all, _]| *all));
         let embedding = (config.text.vocab_size * config.text.hidden_size) as u64;
         let embeddings = if config.text.tie_word_embeddings { 1 } else { 2 };
         Ok(Self {
@@ -136,15 +132,8 @@ impl ModelSizes {
         let kept = layers * kept_of_layer + logits;
         let recomputed = layers * largest.tokens * d + 2.0 * kept_of_layer + logits;
         let [activations, recomputed] = [kept, recomputed].map(|values| (values * n_concurrent as f64) as u64 * BYTES);
-        let adapter = self
-            .groups
-            .get(ParameterGroup::Adapter.name())
-            .map_or(0, |[all, _]| *all);
-        let halves_trained = if self.bytes_per_weight == BYTES {
-            0
-        } else {
-            self.trained().saturating_sub(adapter)
-        };
+        let adapter = self.groups.get(ParameterGroup::Adapter.name()).map_or(0, |[all, _]| *all);
+        let halves_trained = if self.bytes_per_weight == BYTES { 0 } else { self.trained().saturating_sub(adapter) };
         Memory {
             weights: (self.total() - adapter) * self.bytes_per_weight + adapter * BYTES,
             masters: halves_trained * BYTES,
@@ -188,20 +177,14 @@ impl ModelSizes {
     pub fn train(&self, load: Load, recompute: bool) -> f64 {
         // The backward pass of a layer takes as much as its forward pass for the gradient of its inputs, and again for
         // that of its weights where they are trained.
-        let weights = if self.trains(ParameterGroup::Language) {
-            1.0
-        } else {
-            0.0
-        };
+        let weights = if self.trains(ParameterGroup::Language) { 1.0 } else { 0.0 };
         let passes = 2.0 + weights + if recompute { 1.0 } else { 0.0 };
-        let (of_tower, of_projector) = match (
-            self.trains(ParameterGroup::Vision),
-            self.trains(ParameterGroup::Projector),
-        ) {
-            (true, _) => (3.0, 3.0),
-            (false, true) => (0.0, 3.0),
-            (false, false) => (0.0, 0.0),
-        };
+        let (of_tower, of_projector) =
+            match (self.trains(ParameterGroup::Vision), self.trains(ParameterGroup::Projector)) {
+                (true, _) => (3.0, 3.0),
+                (false, true) => (0.0, 3.0),
+                (false, false) => (0.0, 0.0),
+            };
         passes * self.forward(load) + self.image_passes(load.image_tokens, of_tower, of_projector)
     }
 
@@ -253,9 +236,7 @@ fn concurrent_gradients(n_concurrent: usize) -> u64 {
 }
 
 fn bytes_per_weight(config: &Config, weight_type: WeightType) -> u64 {
-    let named = ["dtype", "torch_dtype"]
-        .iter()
-        .find_map(|key| config.to_json().get(*key)?.as_str());
+    let named = ["dtype", "torch_dtype"].iter().find_map(|key| config.to_json().get(*key)?.as_str());
     match (weight_type, named) {
         (WeightType::Float32, _) => BYTES,
         (WeightType::Float16 | WeightType::BFloat16, _) => HALF_BYTES,

@@ -26,12 +26,7 @@ impl FeatureCache {
     /// An empty cache of features of one stage. A store keeps features beyond this run; it is only for a vision tower
     /// and projector that do not change.
     pub fn new(stage: Stage, store: Option<FeatureStore>) -> Self {
-        Self {
-            stage,
-            rows: HashMap::new(),
-            bytes: 0,
-            store,
-        }
+        Self { stage, rows: HashMap::new(), bytes: 0, store }
     }
 
     /// The stage of the features.

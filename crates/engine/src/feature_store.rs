@@ -40,11 +40,7 @@ impl FeatureStore {
         for file in fs_err::read_dir(&folder.path)? {
             bytes += file?.metadata()?.len();
         }
-        Ok(Self {
-            folder: folder.clone(),
-            bytes: AtomicU64::new(bytes),
-            model: hash_of_model(model, processor, stage),
-        })
+        Ok(Self { folder: folder.clone(), bytes: AtomicU64::new(bytes), model: hash_of_model(model, processor, stage) })
     }
 
     /// An image's features, `[m, d]`; none where there is no file or it is damaged.

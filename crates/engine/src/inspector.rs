@@ -17,9 +17,7 @@ use crate::prepared::Prepared;
 /// Errors: `Model`, naming the file and key, or the limit.
 pub(crate) fn open_processor(model: &Path, limits: &ImageLimits) -> Result<Processor, EngineError> {
     let processor = Processor::open(model).map_err(folder_error)?;
-    processor
-        .within(limits)
-        .map_err(|error| EngineError::Model(format!("{}: {error}", model.display())))
+    processor.within(limits).map_err(|error| EngineError::Model(format!("{}: {error}", model.display())))
 }
 
 /// Validates samples as training would.
@@ -76,11 +74,7 @@ impl Inspector {
     ///
     /// Errors: as [`Self::measure`].
     pub fn measure_prompt(&self, messages: &[Message]) -> Result<SampleSize, EngineError> {
-        let sequence = Sequence {
-            id: String::new(),
-            messages: messages.to_vec(),
-            reply: Reply::Tokens(Vec::new()),
-        };
+        let sequence = Sequence { id: String::new(), messages: messages.to_vec(), reply: Reply::Tokens(Vec::new()) };
         self.check(&Prepared::dialogue(&self.processor, &sequence)?)
     }
 

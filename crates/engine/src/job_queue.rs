@@ -134,10 +134,7 @@ mod tests {
             |()| collected += 1,
         )
         .unwrap_err();
-        assert_eq!(
-            (collected, error.to_string()),
-            (7, EngineError::Numerics("job 7".into()).to_string())
-        );
+        assert_eq!((collected, error.to_string()), (7, EngineError::Numerics("job 7".into()).to_string()));
     }
 
     #[test]

@@ -68,11 +68,7 @@ impl LocalEngine {
             reference.detach_lora();
         }
         let groups = options.trainable.groups();
-        let stage = if groups.contains(&ParameterGroup::Projector) {
-            Stage::VisionTower
-        } else {
-            Stage::Projector
-        };
+        let stage = if groups.contains(&ParameterGroup::Projector) { Stage::VisionTower } else { Stage::Projector };
         let store = match &options.feature_folder {
             Some(folder) if !groups.contains(&ParameterGroup::Vision) => {
                 Some(FeatureStore::open(folder, &model, &processor, stage)?)
@@ -112,19 +108,9 @@ impl LocalEngine {
 
     /// The images of sequences, sent through the frozen parts of the model.
     fn frozen_features(&mut self, prepared: &[Prepared]) -> Result<Images<'static>, EngineError> {
-        let files: Vec<&Path> = prepared
-            .iter()
-            .flat_map(|one| &one.images)
-            .map(PathBuf::as_path)
-            .collect();
-        let limit = if self.trains_vision() {
-            0
-        } else {
-            self.options.feature_cache_bytes
-        };
-        let features = self
-            .features
-            .features(&self.model, &self.processor, &self.pools, &files, limit)?;
+        let files: Vec<&Path> = prepared.iter().flat_map(|one| &one.images).map(PathBuf::as_path).collect();
+        let limit = if self.trains_vision() { 0 } else { self.options.feature_cache_bytes };
+        let features = self.features.features(&self.model, &self.processor, &self.pools, &files, limit)?;
         Ok(match self.features.stage() {
             Stage::VisionTower => Images::Features(features),
             Stage::Projector => Images::Projected(features),
@@ -132,10 +118,7 @@ impl LocalEngine {
     }
 
     fn prepare(&self, sequences: &[Sequence]) -> Result<Vec<Prepared>, EngineError> {
-        sequences
-            .iter()
-            .map(|sequence| Prepared::sequence(&self.processor, sequence))
-            .collect()
+        sequences.iter().map(|sequence| Prepared::sequence(&self.processor, sequence)).collect()
     }
 
     /// Micro-batches, each of groups of sequences that reply to one prompt.
@@ -145,11 +128,7 @@ impl LocalEngine {
         let shared_limit = if self.lora_dropout() > 0.0 { 0 } else { limit };
         let groups = by_prompt(prepared, self.model.config(), shared_limit);
         let lengths: Vec<usize> = groups.iter().map(|group| group.n_tokens).collect();
-        let cut = if self.options.packing {
-            packed_rows
-        } else {
-            micro_batches
-        };
+        let cut = if self.options.packing { packed_rows } else { micro_batches };
         cut(&lengths, limit)
             .into_iter()
             .map(|indexes| indexes.into_iter().map(|index| groups[index].members.clone()).collect())
@@ -194,9 +173,7 @@ impl LocalEngine {
 
     fn require_trainable(&self) -> Result<(), EngineError> {
         if self.groups.is_empty() {
-            return Err(EngineError::Model(
-                "the model was opened frozen: nothing can be trained".to_owned(),
-            ));
+            return Err(EngineError::Model("the model was opened frozen: nothing can be trained".to_owned()));
         }
         Ok(())
     }
@@ -273,11 +250,7 @@ impl Engine for LocalEngine {
             one.check_length(self.options.max_length, self.processor.image_token())
                 .map_err(|error| item_error(&sequence.id, error))?;
         }
-        let frozen = if self.trains_vision() {
-            None
-        } else {
-            Some(self.frozen_features(&prepared)?)
-        };
+        let frozen = if self.trains_vision() { None } else { Some(self.frozen_features(&prepared)?) };
         let images = frozen.unwrap_or(Images::Files(&self.processor));
         let jobs = self.micro_batches(&prepared);
         let mut gradients = std::mem::take(&mut self.gradients);
@@ -304,10 +277,7 @@ impl Engine for LocalEngine {
         )?;
         self.gradients = gradients;
         self.n_sequences += sequences.len();
-        Ok(ForwardBackward {
-            loss: total,
-            scores: all.into_iter().flatten().collect(),
-        })
+        Ok(ForwardBackward { loss: total, scores: all.into_iter().flatten().collect() })
     }
 
     fn optim_step(&mut self, optimizer: &AdamW) -> Result<OptimStep, EngineError> {
@@ -328,10 +298,7 @@ impl Engine for LocalEngine {
             max_grad_norm: optimizer.max_grad_norm,
         };
         let parameters = self.model.parameters(&self.groups);
-        let updated = self
-            .optimizer
-            .step(&settings, parameters, gradients)
-            .map_err(engine_error)?;
+        let updated = self.optimizer.step(&settings, parameters, gradients).map_err(engine_error)?;
         self.model.set_parameters(updated).map_err(engine_error)?;
         if self.trains_vision() {
             self.features.clear();
@@ -369,21 +336,12 @@ impl LocalEngine {
     }
 
     fn completion(&self, generated: vlm::generate::Generated) -> Result<Completion, EngineError> {
-        let text = self
-            .processor
-            .tokenizer()
-            .decode(&generated.token_ids, true)
-            .map_err(engine_error)?;
+        let text = self.processor.tokenizer().decode(&generated.token_ids, true).map_err(engine_error)?;
         let finish_reason = match generated.finish_reason {
             vlm::generate::FinishReason::Stop => FinishReason::Stop,
             vlm::generate::FinishReason::Length => FinishReason::Length,
         };
-        Ok(Completion {
-            token_ids: generated.token_ids,
-            logprobs: generated.logprobs,
-            text,
-            finish_reason,
-        })
+        Ok(Completion { token_ids: generated.token_ids, logprobs: generated.logprobs, text, finish_reason })
     }
 }
 

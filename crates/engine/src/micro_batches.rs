@@ -75,11 +75,7 @@ mod tests {
             assert!(row.iter().map(|&index| lengths[index]).sum::<usize>() <= 128);
         }
         let fewest = lengths.iter().sum::<usize>().div_ceil(128);
-        assert!(
-            rows.len() <= fewest * 11 / 9 + 1,
-            "{} rows, at least {fewest}",
-            rows.len()
-        );
+        assert!(rows.len() <= fewest * 11 / 9 + 1, "{} rows, at least {fewest}", rows.len());
         assert_eq!(packed_rows(&[300, 5, 5], 128), [vec![0], vec![1, 2]]);
     }
 

@@ -86,13 +86,7 @@ impl Trainable {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let Self::Lora {
-            r,
-            lora_alpha,
-            lora_dropout,
-            ..
-        } = self
-        else {
+        let Self::Lora { r, lora_alpha, lora_dropout, .. } = self else {
             return Ok(());
         };
         check_setting(
@@ -166,12 +160,9 @@ impl Trainable {
     pub fn recomputes(&self) -> bool {
         match self {
             Self::Frozen => false,
-            Self::Full {
-                gradient_checkpointing, ..
+            Self::Full { gradient_checkpointing, .. } | Self::Lora { gradient_checkpointing, .. } => {
+                *gradient_checkpointing
             }
-            | Self::Lora {
-                gradient_checkpointing, ..
-            } => *gradient_checkpointing,
         }
     }
 
@@ -179,12 +170,7 @@ impl Trainable {
     pub(crate) fn groups(&self) -> Vec<ParameterGroup> {
         match self {
             Self::Frozen => Vec::new(),
-            Self::Full {
-                freeze_vision_tower,
-                freeze_multi_modal_projector,
-                freeze_language_model,
-                ..
-            } => [
+            Self::Full { freeze_vision_tower, freeze_multi_modal_projector, freeze_language_model, .. } => [
                 (ParameterGroup::Vision, *freeze_vision_tower),
                 (ParameterGroup::Projector, *freeze_multi_modal_projector),
                 (ParameterGroup::Language, *freeze_language_model),
@@ -199,13 +185,7 @@ impl Trainable {
     /// The adapter to attach, if adapters are what is trained.
     pub(crate) fn lora(&self) -> Option<LoraConfig> {
         match self {
-            Self::Lora {
-                r,
-                lora_alpha,
-                lora_dropout,
-                target_modules,
-                ..
-            } => Some(LoraConfig {
+            Self::Lora { r, lora_alpha, lora_dropout, target_modules, .. } => Some(LoraConfig {
                 r: *r,
                 alpha: *lora_alpha,
                 dropout: *lora_dropout,

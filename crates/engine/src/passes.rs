@@ -49,10 +49,7 @@ impl<'a> MicroBatch<'a> {
     pub fn new(groups: &[Vec<usize>], all: &'a [Prepared]) -> Self {
         Self {
             indexes: groups.concat(),
-            groups: groups
-                .iter()
-                .map(|group| group.iter().map(|&index| &all[index]).collect())
-                .collect(),
+            groups: groups.iter().map(|group| group.iter().map(|&index| &all[index]).collect()).collect(),
         }
     }
 
@@ -94,10 +91,7 @@ pub fn forward<'a>(
     let firsts: Vec<&Prepared> = micro_batch.groups.iter().map(|group| group[0]).collect();
     let embeddings = image_embeddings(model, &firsts, images)?;
     let tokens = ScoredTokens { rows: &rows, ids: &ids };
-    model
-        .score(batch, embeddings, tokens, recompute)
-        .map(Some)
-        .map_err(engine_error)
+    model.score(batch, embeddings, tokens, recompute).map(Some).map_err(engine_error)
 }
 
 /// A pass's scores of each sequence's reply.
@@ -149,40 +143,29 @@ pub fn backward(
         }
         _ => NamedValues::new(),
     };
-    Ok(MicroBatchResult {
-        indexes,
-        scores,
-        loss: total,
-        gradients,
-    })
+    Ok(MicroBatchResult { indexes, scores, loss: total, gradients })
 }
 
 /// The embeddings `[m, d]` of the images of sequences, in order; none where there are no images.
 ///
 /// Errors: `Data` naming an image that cannot be read.
 pub fn image_embeddings(model: &Vlm, members: &[&Prepared], images: &Images) -> Result<Option<Tensor<2>>, EngineError> {
-    let files: Vec<&Path> = members
-        .iter()
-        .flat_map(|one| &one.images)
-        .map(PathBuf::as_path)
-        .collect();
+    let files: Vec<&Path> = members.iter().flat_map(|one| &one.images).map(PathBuf::as_path).collect();
     if files.is_empty() {
         return Ok(None);
     }
     let rows: Vec<Tensor<2>> = match images {
         Images::Projected(embeddings) => files.iter().map(|file| embeddings[*file].clone()).collect(),
         // Each alone: an image's bits do not depend on those beside it.
-        Images::Features(features) => files
-            .iter()
-            .map(|file| model.project_features(features[*file].clone()))
-            .collect(),
+        Images::Features(features) => {
+            files.iter().map(|file| model.project_features(features[*file].clone())).collect()
+        }
         Images::Files(processor) => {
             let mut distinct = files.clone();
             distinct.sort_unstable();
             distinct.dedup();
-            let encoded: HashMap<PathBuf, Tensor<2>> = encode(model, processor, &distinct, Stage::Projector)?
-                .into_iter()
-                .collect();
+            let encoded: HashMap<PathBuf, Tensor<2>> =
+                encode(model, processor, &distinct, Stage::Projector)?.into_iter().collect();
             files.iter().map(|file| encoded[*file].clone()).collect()
         }
     };

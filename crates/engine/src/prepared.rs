@@ -30,12 +30,7 @@ impl Prepared {
         let patches = processor.images(&paths).map_err(engine_error)?;
         let encoded = processor.encode(&messages, &patches, true).map_err(engine_error)?;
         let prompt_length = encoded.input_ids.len();
-        Ok(Self {
-            ids: encoded.input_ids,
-            prompt_length,
-            grids: encoded.image_grids,
-            images,
-        })
+        Ok(Self { ids: encoded.input_ids, prompt_length, grids: encoded.image_grids, images })
     }
 
     /// A dialogue with its reply; errors name its item.
@@ -72,9 +67,6 @@ impl Prepared {
 
     /// The tokens in the form that the model's batches take.
     pub fn tokens(&self) -> TokenSequence<'_> {
-        TokenSequence {
-            ids: &self.ids,
-            grids: &self.grids,
-        }
+        TokenSequence { ids: &self.ids, grids: &self.grids }
     }
 }

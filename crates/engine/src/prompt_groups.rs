@@ -35,10 +35,7 @@ pub fn by_prompt(prepared: &[Prepared], config: &Config, token_limit: usize) -> 
             group.members.push(index);
         } else {
             open.insert(key, groups.len());
-            groups.push(PromptGroup {
-                members: vec![index],
-                n_tokens: one.ids.len(),
-            });
+            groups.push(PromptGroup { members: vec![index], n_tokens: one.ids.len() });
         }
     }
     groups
@@ -63,10 +60,7 @@ mod tests {
     }
 
     fn group(members: &[usize], n_tokens: usize) -> PromptGroup {
-        PromptGroup {
-            members: members.to_vec(),
-            n_tokens,
-        }
+        PromptGroup { members: members.to_vec(), n_tokens }
     }
 
     #[test]
@@ -78,13 +72,7 @@ mod tests {
             sequence(&[1, 2], 5, None),
             sequence(&[1, 2, 3], 6, Some("a")),
         ];
-        assert_eq!(
-            by_prompt(&all, &config(), 100),
-            [group(&[0, 2, 4], 15), group(&[1], 7), group(&[3], 7)]
-        );
-        assert_eq!(
-            by_prompt(&all, &config(), 10),
-            [group(&[0, 2], 9), group(&[1], 7), group(&[3], 7), group(&[4], 9)]
-        );
+        assert_eq!(by_prompt(&all, &config(), 100), [group(&[0, 2, 4], 15), group(&[1], 7), group(&[3], 7)]);
+        assert_eq!(by_prompt(&all, &config(), 10), [group(&[0, 2], 9), group(&[1], 7), group(&[3], 7), group(&[4], 9)]);
     }
 }

@@ -115,14 +115,10 @@ pub fn create<'a>(
     folder: &Path,
     device: &Device,
 ) -> Result<(), EngineError> {
-    TokenizerRecipe::qwen(size.vocab_size, &ADDED_TOKENS)
-        .train(texts, folder)
-        .map_err(engine_error)?;
+    TokenizerRecipe::qwen(size.vocab_size, &ADDED_TOKENS).train(texts, folder).map_err(engine_error)?;
     image_settings(size).write(folder).map_err(engine_error)?;
     let config = config(size, folder)?;
-    Vlm::init(&config, seed, device)
-        .and_then(|model| model.save(folder))
-        .map_err(engine_error)
+    Vlm::init(&config, seed, device).and_then(|model| model.save(folder)).map_err(engine_error)
 }
 
 fn image_settings(size: &ModelSize) -> ImageSettings {
@@ -144,12 +140,7 @@ fn config(size: &ModelSize, folder: &Path) -> Result<Config, EngineError> {
     let [image, video, vision_start, vision_end] =
         ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
             .map(|token| tokenizer.token_id(token).unwrap_or_default());
-    let tokens = VisionTokens {
-        image,
-        video,
-        vision_start,
-        vision_end,
-    };
+    let tokens = VisionTokens { image, video, vision_start, vision_end };
     let half_head = size.hidden_size / size.num_attention_heads / 2;
     let text = TextConfig {
         hidden_size: size.hidden_size,
@@ -162,11 +153,7 @@ fn config(size: &ModelSize, folder: &Path) -> Result<Config, EngineError> {
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
         // A quarter of the rotary frequencies for time, the rest shared by height and width, as published.
-        mrope_section: [
-            half_head - 2 * (half_head * 3 / 8),
-            half_head * 3 / 8,
-            half_head * 3 / 8,
-        ],
+        mrope_section: [half_head - 2 * (half_head * 3 / 8), half_head * 3 / 8, half_head * 3 / 8],
         max_position_embeddings: 4096,
         initializer_range: size.initializer_range,
         tie_word_embeddings: true,

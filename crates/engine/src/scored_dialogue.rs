@@ -35,13 +35,7 @@ impl LocalEngine {
                 scores.logprobs[token]
             )));
         }
-        let logprobs = std::iter::once(None)
-            .chain(scores.logprobs.into_iter().map(Some))
-            .collect();
-        Ok(ScoredDialogue {
-            input_ids: prepared.ids,
-            prompt_length,
-            logprobs,
-        })
+        let logprobs = std::iter::once(None).chain(scores.logprobs.into_iter().map(Some)).collect();
+        Ok(ScoredDialogue { input_ids: prepared.ids, prompt_length, logprobs })
     }
 }

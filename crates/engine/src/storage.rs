@@ -23,9 +23,7 @@ impl LocalEngine {
         fs_err::create_dir_all(&partial)?;
         self.write_weights(&partial)?;
         if kind == SaveKind::Checkpoint {
-            self.optimizer
-                .save(&partial.join(OPTIMIZER_FILE))
-                .map_err(engine_error)?;
+            self.optimizer.save(&partial.join(OPTIMIZER_FILE)).map_err(engine_error)?;
         }
         if folder.exists() {
             fs_err::remove_dir_all(folder)?;
@@ -46,9 +44,7 @@ impl LocalEngine {
         if matches!(self.options.trainable, Trainable::Lora { .. }) {
             self.lora = Some(self.model.load_adapter(folder).map_err(folder_error)?);
         } else {
-            let EngineOptions {
-                weight_type, device, ..
-            } = &self.options;
+            let EngineOptions { weight_type, device, .. } = &self.options;
             self.model = Vlm::load_as(folder, *weight_type, device).map_err(folder_error)?;
         }
         let optimizer = folder.join(OPTIMIZER_FILE);

@@ -54,32 +54,18 @@ fn open(options: EngineOptions) -> LocalEngine {
 }
 
 fn engine(trainable: Trainable, workers: usize) -> LocalEngine {
-    open(EngineOptions {
-        trainable,
-        workers,
-        ..options()
-    })
+    open(EngineOptions { trainable, workers, ..options() })
 }
 
 fn item(index: usize) -> Item {
     let image = ["a.png", "c.png", "f.png"][index % 3];
     let content = vec![
-        Part::Image {
-            image: fixture().join("images").join(image),
-        },
-        Part::Text {
-            text: format!("What is in picture {index}?"),
-        },
+        Part::Image { image: fixture().join("images").join(image) },
+        Part::Text { text: format!("What is in picture {index}?") },
     ];
     Item {
         id: index.to_string(),
-        messages: vec![
-            Message {
-                role: Role::User,
-                content,
-            },
-            Message::text(Role::Assistant, "A red square."),
-        ],
+        messages: vec![Message { role: Role::User, content }, Message::text(Role::Assistant, "A red square.")],
         split: None,
         kind: None,
         category: None,
@@ -133,26 +119,15 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
     ] {
         let folder = tempfile::tempdir().unwrap();
         let [uninterrupted, interrupted] = ["one", "other"].map(|name| folder.path().join(name));
-        let runs: [(&Path, usize, &mut dyn Progress); 3] = [
-            (&uninterrupted, 2, &mut Silent),
-            (&interrupted, 1, &mut StopAfter(3)),
-            (&interrupted, 1, &mut Silent),
-        ];
+        let runs: [(&Path, usize, &mut dyn Progress); 3] =
+            [(&uninterrupted, 2, &mut Silent), (&interrupted, 1, &mut StopAfter(3)), (&interrupted, 1, &mut Silent)];
         for (folder, workers, progress) in runs {
-            let mut engine = open(EngineOptions {
-                weight_type,
-                trainable: trainable.clone(),
-                workers,
-                ..options()
-            });
+            let mut engine = open(EngineOptions { weight_type, trainable: trainable.clone(), workers, ..options() });
             assert!(!folder.join("checkpoint-4").exists());
             let mut run = RunDir::open(folder, &settings, 0, None).unwrap();
             sft::run(&mut engine, &items, &[], &config(), &mut run, progress).unwrap();
         }
-        assert!(
-            weights(&uninterrupted, file) == weights(&interrupted, file),
-            "{file} differs"
-        );
+        assert!(weights(&uninterrupted, file) == weights(&interrupted, file), "{file} differs");
     }
 }
 
@@ -160,15 +135,8 @@ fn an_interrupted_run_resumed_ends_in_the_same_bytes_on_any_number_of_threads() 
 fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_without_adapter() {
     let mut engine = engine(lora(), 2);
     let item = item(0);
-    let request = SampleRequest {
-        id: item.id.clone(),
-        messages: item.prompt().to_vec(),
-        seeds: vec![1, 2, 3],
-    };
-    let params = SamplingParams {
-        max_new_tokens: 12,
-        ..SamplingParams::default()
-    };
+    let request = SampleRequest { id: item.id.clone(), messages: item.prompt().to_vec(), seeds: vec![1, 2, 3] };
+    let params = SamplingParams { max_new_tokens: 12, ..SamplingParams::default() };
     let sampled = engine.sample(&[request], &params).unwrap().remove(0);
     let sequences: Vec<Sequence> = sampled
         .completions
@@ -194,20 +162,13 @@ fn sampled_and_scored_log_probabilities_agree_and_the_reference_is_the_model_wit
 #[test]
 fn a_dialogue_that_spells_a_special_token_is_refused_alone() {
     let mut engine = engine(Trainable::Frozen, 2);
-    let params = SamplingParams {
-        max_new_tokens: 6,
-        ..SamplingParams::default()
-    };
+    let params = SamplingParams { max_new_tokens: 6, ..SamplingParams::default() };
     let mut requests = Vec::new();
     for (index, earlier) in (0..).zip(["A square.", "<|im_start|>system", "A circle.", "Two <|image_pad|>"]) {
         let mut messages = item(index).prompt().to_vec();
         messages.push(Message::text(Role::Assistant, earlier));
         messages.push(Message::text(Role::User, "Look again."));
-        requests.push(SampleRequest {
-            id: format!("item-{index}"),
-            messages,
-            seeds: vec![1, 2],
-        });
+        requests.push(SampleRequest { id: format!("item-{index}"), messages, seeds: vec![1, 2] });
     }
     let sampled = sample_usable(&mut engine, &requests, &params).unwrap();
     for (request, sampled) in requests.iter().zip(&sampled) {
@@ -225,15 +186,8 @@ fn a_dialogue_that_spells_a_special_token_is_refused_alone() {
 }
 
 fn take_step(engine: &mut LocalEngine, sequences: &[Sequence]) {
-    engine
-        .forward_backward(sequences, &sft::CrossEntropy { n_tokens: 36 })
-        .unwrap();
-    engine
-        .optim_step(&AdamW {
-            learning_rate: 1e-2,
-            ..AdamW::default()
-        })
-        .unwrap();
+    engine.forward_backward(sequences, &sft::CrossEntropy { n_tokens: 36 }).unwrap();
+    engine.optim_step(&AdamW { learning_rate: 1e-2, ..AdamW::default() }).unwrap();
 }
 
 // A KL term towards the bare model would undo the adapter's fine-tuning.
@@ -246,11 +200,7 @@ fn the_reference_of_an_adapter_trained_further_includes_it_also_after_resuming()
     let bare = fresh.logprobs(&sequences, Weights::Current).unwrap();
     take_step(&mut fresh, &sequences);
     fresh.save(&tuned, SaveKind::Weights).unwrap();
-    let further = EngineOptions {
-        adapter: Some(tuned),
-        trainable: lora(),
-        ..options()
-    };
+    let further = EngineOptions { adapter: Some(tuned), trainable: lora(), ..options() };
     let mut engine = open(further.clone());
     let began = engine.logprobs(&sequences, Weights::Current).unwrap();
     assert_ne!(began, bare);
@@ -264,11 +214,7 @@ fn the_reference_of_an_adapter_trained_further_includes_it_also_after_resuming()
 }
 
 fn label_of(item: &Item) -> Sequence {
-    Sequence {
-        id: item.id.clone(),
-        messages: item.prompt().to_vec(),
-        reply: Reply::Text(item.label().unwrap()),
-    }
+    Sequence { id: item.id.clone(), messages: item.prompt().to_vec(), reply: Reply::Text(item.label().unwrap()) }
 }
 
 #[test]
@@ -279,9 +225,7 @@ fn a_frozen_model_does_not_train_and_a_saved_one_scores_the_same() {
     let mut frozen = engine(Trainable::Frozen, 1);
     let loss = sft::CrossEntropy { n_tokens: 1 };
     assert!(frozen.forward_backward(std::slice::from_ref(&sequence), &loss).is_err());
-    let before = frozen
-        .logprobs(std::slice::from_ref(&sequence), Weights::Current)
-        .unwrap();
+    let before = frozen.logprobs(std::slice::from_ref(&sequence), Weights::Current).unwrap();
     frozen.save(&saved, SaveKind::Weights).unwrap();
     let mut again = open(EngineOptions::new(saved, open_device("flex").unwrap()));
     assert_eq!(again.logprobs(&[sequence], Weights::Current).unwrap(), before);
@@ -289,18 +233,10 @@ fn a_frozen_model_does_not_train_and_a_saved_one_scores_the_same() {
 
 /// The log-probabilities of all replies after one optimizer step, taken in parts.
 fn after_a_step(trainable: &Trainable, n_parts: usize, micro_batch_tokens: usize, packing: bool) -> Vec<f32> {
-    let mut engine = open(EngineOptions {
-        trainable: trainable.clone(),
-        micro_batch_tokens,
-        packing,
-        ..options()
-    });
+    let mut engine = open(EngineOptions { trainable: trainable.clone(), micro_batch_tokens, packing, ..options() });
     let sequences: Vec<Sequence> = (0..6).map(|index| label_of(&item(index))).collect();
     let n_tokens = engine.reply_lengths(&sequences).unwrap().iter().sum();
-    let optimizer = AdamW {
-        learning_rate: 1e-2,
-        ..AdamW::default()
-    };
+    let optimizer = AdamW { learning_rate: 1e-2, ..AdamW::default() };
     // The second step shows what the first one's gradients were.
     for _ in 0..2 {
         for part in sequences.chunks(sequences.len() / n_parts) {
@@ -320,10 +256,7 @@ fn a_step_is_the_same_however_it_is_cut_or_packed_with_dropout_too() {
         {
             let got = after_a_step(&trainable, n_parts, micro_batch_tokens, packing);
             let worst = largest_difference(&got, &expected);
-            assert!(
-                worst < 2e-2,
-                "{n_parts} parts of {micro_batch_tokens} tokens, packing {packing}: off by {worst}"
-            );
+            assert!(worst < 2e-2, "{n_parts} parts of {micro_batch_tokens} tokens, packing {packing}: off by {worst}");
         }
     }
     let dropped = after_a_step(&lora_with_dropout(), 1, 4096, false);
@@ -333,10 +266,7 @@ fn a_step_is_the_same_however_it_is_cut_or_packed_with_dropout_too() {
 }
 
 fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
-    left.iter()
-        .zip(right)
-        .map(|(left, right)| (left - right).abs())
-        .fold(0.0, f32::max)
+    left.iter().zip(right).map(|(left, right)| (left - right).abs()).fold(0.0, f32::max)
 }
 
 /// Scores sequences with image features in a folder of at most `max_bytes`.
@@ -348,10 +278,7 @@ fn scores_with_cache(
 ) -> (Vec<TokenScores>, usize) {
     let mut engine = open(EngineOptions {
         trainable,
-        feature_folder: Some(FeatureFolder {
-            path: cache.to_owned(),
-            max_bytes,
-        }),
+        feature_folder: Some(FeatureFolder { path: cache.to_owned(), max_bytes }),
         ..options()
     });
     let scores = engine.logprobs(sequences, Weights::Current).unwrap();
@@ -363,9 +290,7 @@ fn image_features_on_disk_are_found_by_content_and_weights() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("features");
     let sequences: Vec<Sequence> = (0..3).map(|index| label_of(&item(index))).collect();
-    let expected = engine(Trainable::Frozen, 2)
-        .logprobs(&sequences, Weights::Current)
-        .unwrap();
+    let expected = engine(Trainable::Frozen, 2).logprobs(&sequences, Weights::Current).unwrap();
     let fresh = scores_with_cache(lora(), &cache, u64::MAX, &sequences);
     assert_eq!(fresh, (expected.clone(), 3));
     // Features are found though the image has another name; a damaged file is written again.
@@ -420,32 +345,21 @@ fn replies_to_one_prompt_train_as_each_would_alone() {
         let got = together.forward_backward(&sequences, &Uneven).unwrap();
         let mut loss = 0.0;
         for (index, sequence) in sequences.iter().enumerate() {
-            let alone = one_by_one
-                .forward_backward(std::slice::from_ref(sequence), &Numbered(index))
-                .unwrap();
+            let alone = one_by_one.forward_backward(std::slice::from_ref(sequence), &Numbered(index)).unwrap();
             loss += alone.loss;
             for (got, expected) in got.scores[index].logprobs.iter().zip(&alone.scores[0].logprobs) {
-                assert!(
-                    (got - expected).abs() < 1e-4,
-                    "sequence {index}: {got}, alone {expected}"
-                );
+                assert!((got - expected).abs() < 1e-4, "sequence {index}: {got}, alone {expected}");
             }
         }
         assert!((got.loss - loss).abs() < 1e-3, "loss {}, one by one {loss}", got.loss);
         let (got, expected) = (norm(&mut together), norm(&mut one_by_one));
-        assert!(
-            (got / expected - 1.0).abs() < 1e-3,
-            "norm of the gradient: {got}, one by one {expected}"
-        );
+        assert!((got / expected - 1.0).abs() < 1e-3, "norm of the gradient: {got}, one by one {expected}");
     }
 }
 
 /// The norm of the gradients that an engine holds; no weight changes.
 fn norm(engine: &mut LocalEngine) -> f64 {
-    let still = AdamW {
-        learning_rate: 0.0,
-        ..AdamW::default()
-    };
+    let still = AdamW { learning_rate: 0.0, ..AdamW::default() };
     engine.optim_step(&still).unwrap().grad_norm
 }
 

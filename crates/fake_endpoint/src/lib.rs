@@ -104,13 +104,7 @@ impl FakeEndpoint {
     ///
     /// Errors: the operating system's.
     pub fn start_responding(respond: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> std::io::Result<Self> {
-        Self::serve(
-            0,
-            Shared {
-                respond: Some(Box::new(respond)),
-                ..Shared::new(|_| String::new(), no_image, 0)
-            },
-        )
+        Self::serve(0, Shared { respond: Some(Box::new(respond)), ..Shared::new(|_| String::new(), no_image, 0) })
     }
 
     /// The same of an endpoint that also paints.
@@ -125,21 +119,12 @@ impl FakeEndpoint {
     /// Errors: the operating system's.
     pub fn start_painting_by_address(answer: Answer, paint: Paint, faulty: u64) -> std::io::Result<Self> {
         let shared = Shared::new(answer, paint, faulty);
-        Self::serve(
-            0,
-            Shared {
-                gives_addresses: true,
-                ..shared
-            },
-        )
+        Self::serve(0, Shared { gives_addresses: true, ..shared })
     }
 
     fn serve(port: u16, shared: Shared) -> std::io::Result<Self> {
         let shared = Arc::new(shared);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", port)))?;
         let address = listener.local_addr()?;
         let app = Router::new()
@@ -149,11 +134,7 @@ impl FakeEndpoint {
             .layer(DefaultBodyLimit::disable())
             .with_state(shared.clone());
         runtime.spawn(async move { axum::serve(listener, app).await });
-        Ok(Self {
-            address,
-            shared,
-            _runtime: runtime,
-        })
+        Ok(Self { address, shared, _runtime: runtime })
     }
 
     /// Where its `/v1` is.
@@ -179,14 +160,7 @@ fn no_image(_prompt: &str, _seed: u64) -> Vec<u8> {
 
 impl Shared {
     fn new(answer: Answer, paint: Paint, faulty: u64) -> Self {
-        Self {
-            answer,
-            paint,
-            gives_addresses: false,
-            faulty,
-            respond: None,
-            counts: Mutex::default(),
-        }
+        Self { answer, paint, gives_addresses: false, faulty, respond: None, counts: Mutex::default() }
     }
 
     /// Counts a call and decides what goes wrong with it.
@@ -219,11 +193,7 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let words = words(&body);
     if let Some(respond) = &shared.respond {
-        let reply = respond(&Call {
-            headers: &headers,
-            body: &body,
-            words: &words,
-        });
+        let reply = respond(&Call { headers: &headers, body: &body, words: &words });
         if reply.status == 200 {
             shared.charge(request);
         }
@@ -252,14 +222,8 @@ async fn paint(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byte
         return (StatusCode::BAD_REQUEST, problem.to_string()).into_response();
     }
     let painting: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let (prompt, seed) = (
-        painting["prompt"].as_str().unwrap_or_default(),
-        painting["seed"].as_u64().unwrap_or(0),
-    );
-    let host = headers
-        .get("host")
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
+    let (prompt, seed) = (painting["prompt"].as_str().unwrap_or_default(), painting["seed"].as_u64().unwrap_or(0));
+    let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
     let image = match failure {
         // Handed over as painted, so it is paid for.
         Some(Failure::WrongSchema) => json!({ "b64_json": STANDARD.encode("not an image") }),
@@ -287,10 +251,7 @@ async fn hand_out(State(shared): State<Arc<Shared>>, Path((seed, prompt)): Path<
 fn words(request: &Value) -> String {
     let messages = request["messages"].as_array().into_iter().flatten();
     let parts = messages.flat_map(|message| message["content"].as_array().into_iter().flatten());
-    parts
-        .filter_map(|part| part["text"].as_str())
-        .collect::<Vec<_>>()
-        .join("\n")
+    parts.filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n")
 }
 
 impl IntoResponse for Reply {

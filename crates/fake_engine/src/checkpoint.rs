@@ -40,10 +40,7 @@ pub fn to_bytes(table: &Table) -> Vec<u8> {
         first_moment: bits(&row.first_moment),
         second_moment: bits(&row.second_moment),
     });
-    let stored = StoredTable {
-        steps: table.steps,
-        rows: rows.collect(),
-    };
+    let stored = StoredTable { steps: table.steps, rows: rows.collect() };
     // Strings and whole numbers are all that is in there, and those always have a JSON form.
     serde_json::to_vec(&stored).unwrap_or_default()
 }
@@ -67,10 +64,7 @@ pub fn load(folder: &Path, n_words: usize) -> Result<Table, EngineError> {
     let file = folder.join(FILE);
     let bytes = fs_err::read(&file)?;
     let stored: StoredTable = serde_json::from_slice(&bytes).map_err(|error| corrupt(&file, &error.to_string()))?;
-    let mut table = Table {
-        steps: stored.steps,
-        ..Table::default()
-    };
+    let mut table = Table { steps: stored.steps, ..Table::default() };
     for row in stored.rows {
         for column in [&row.logits, &row.first_moment, &row.second_moment] {
             if column.len() != n_words {

@@ -45,11 +45,7 @@ impl FakeEngine {
                 words.push(word.to_owned());
             }
         }
-        Self {
-            words,
-            behavior: Box::new(behavior),
-            table: Table::default(),
-        }
+        Self { words, behavior: Box::new(behavior), table: Table::default() }
     }
 
     /// Everything learned, as bytes; equal weights and optimizer states give equal bytes.
@@ -58,20 +54,16 @@ impl FakeEngine {
     }
 
     fn word_id(&self, word: &str) -> Option<u32> {
-        self.words
-            .iter()
-            .position(|known| known == word)
-            .map(|index| index as u32)
+        self.words.iter().position(|known| known == word).map(|index| index as u32)
     }
 
     fn reply_tokens(&self, reply: &Reply) -> Result<Vec<u32>, EngineError> {
         match reply {
             Reply::Text(text) => self.encode(text),
             Reply::Tokens(tokens) => match tokens.iter().find(|token| **token as usize >= self.words.len()) {
-                Some(token) => Err(EngineError::Data(format!(
-                    "token {token}: expected one below {}",
-                    self.words.len()
-                ))),
+                Some(token) => {
+                    Err(EngineError::Data(format!("token {token}: expected one below {}", self.words.len())))
+                }
                 None => Ok(tokens.clone()),
             },
         }
@@ -89,10 +81,7 @@ impl FakeEngine {
     }
 
     fn decode(&self, tokens: &[u32]) -> String {
-        let words = tokens
-            .iter()
-            .filter(|token| **token != END)
-            .map(|token| self.words[*token as usize].as_str());
+        let words = tokens.iter().filter(|token| **token != END).map(|token| self.words[*token as usize].as_str());
         words.collect::<Vec<_>>().join(" ")
     }
 
@@ -129,12 +118,7 @@ impl FakeEngine {
             }
         }
         let text = self.decode(&token_ids);
-        Completion {
-            token_ids,
-            logprobs,
-            text,
-            finish_reason,
-        }
+        Completion { token_ids, logprobs, text, finish_reason }
     }
 
     fn score(&self, sequence: &Sequence, policy: Weights) -> Result<(Context, TokenScores), EngineError> {
@@ -146,14 +130,7 @@ impl FakeEngine {
             logprobs.push(distribution[*token as usize] as f32);
             entropies.push(-distribution.iter().map(|logprob| logprob.exp() * logprob).sum::<f64>() as f32);
         }
-        Ok((
-            context,
-            TokenScores {
-                token_ids,
-                logprobs,
-                entropies,
-            },
-        ))
+        Ok((context, TokenScores { token_ids, logprobs, entropies }))
     }
 }
 
@@ -164,28 +141,18 @@ impl Engine for FakeEngine {
             let context = self.context(&request.messages)?;
             sampled.push(Sampled {
                 prompt_ids: self.prompt_ids(&request.messages),
-                completions: request
-                    .seeds
-                    .iter()
-                    .map(|seed| self.complete(&context, params, *seed))
-                    .collect(),
+                completions: request.seeds.iter().map(|seed| self.complete(&context, params, *seed)).collect(),
             });
         }
         Ok(sampled)
     }
 
     fn logprobs(&mut self, sequences: &[Sequence], policy: Weights) -> Result<Vec<TokenScores>, EngineError> {
-        sequences
-            .iter()
-            .map(|sequence| Ok(self.score(sequence, policy)?.1))
-            .collect()
+        sequences.iter().map(|sequence| Ok(self.score(sequence, policy)?.1)).collect()
     }
 
     fn reply_lengths(&mut self, sequences: &[Sequence]) -> Result<Vec<usize>, EngineError> {
-        sequences
-            .iter()
-            .map(|sequence| Ok(self.reply_tokens(&sequence.reply)?.len()))
-            .collect()
+        sequences.iter().map(|sequence| Ok(self.reply_tokens(&sequence.reply)?.len())).collect()
     }
 
     fn forward_backward(
@@ -193,23 +160,16 @@ impl Engine for FakeEngine {
         sequences: &[Sequence],
         loss: &dyn TokenLoss,
     ) -> Result<ForwardBackward, EngineError> {
-        let mut result = ForwardBackward {
-            loss: 0.0,
-            scores: Vec::new(),
-        };
+        let mut result = ForwardBackward { loss: 0.0, scores: Vec::new() };
         for (index, sequence) in sequences.iter().enumerate() {
             let (context, scores) = self.score(sequence, Weights::Current)?;
             let part = loss.evaluate(index, &scores);
             if !part.loss.is_finite() {
-                return Err(EngineError::Numerics(format!(
-                    "the loss of sequence {index} is {}",
-                    part.loss
-                )));
+                return Err(EngineError::Numerics(format!("the loss of sequence {index} is {}", part.loss)));
             }
             result.loss += part.loss;
             for (place, gradient) in part.gradient.iter().enumerate() {
-                self.table
-                    .add_gradient(&context, &scores.token_ids, place, f64::from(*gradient));
+                self.table.add_gradient(&context, &scores.token_ids, place, f64::from(*gradient));
             }
             result.scores.push(scores);
         }

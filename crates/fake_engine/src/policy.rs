@@ -17,11 +17,7 @@ pub struct Context {
 
 impl Context {
     pub fn new(messages: &[Message], replies: Vec<(Vec<u32>, f64)>, n_words: usize) -> Self {
-        Self {
-            key: format!("{messages:?}"),
-            replies,
-            n_words,
-        }
+        Self { key: format!("{messages:?}"), replies, n_words }
     }
 
     /// Log-probabilities of the next word before training; uniform where no reply begins so.
@@ -37,10 +33,7 @@ impl Context {
         if total == 0.0 {
             return vec![uniform.ln(); self.n_words];
         }
-        shares
-            .iter()
-            .map(|share| (UNIFORM_SHARE * uniform + (1.0 - UNIFORM_SHARE) * share / total).ln())
-            .collect()
+        shares.iter().map(|share| (UNIFORM_SHARE * uniform + (1.0 - UNIFORM_SHARE) * share / total).ln()).collect()
     }
 }
 
@@ -58,11 +51,7 @@ pub struct Learned {
 impl Learned {
     fn new(n_words: usize) -> Self {
         let zeros = vec![0.0; n_words];
-        Self {
-            logits: zeros.clone(),
-            first_moment: zeros.clone(),
-            second_moment: zeros,
-        }
+        Self { logits: zeros.clone(), first_moment: zeros.clone(), second_moment: zeros }
     }
 }
 
@@ -81,10 +70,7 @@ impl Table {
         if policy == Weights::Current
             && let Some(row) = self.rows.get(&(context.key.clone(), beginning.to_vec()))
         {
-            logits
-                .iter_mut()
-                .zip(&row.logits)
-                .for_each(|(logit, learned)| *logit += f64::from(*learned));
+            logits.iter_mut().zip(&row.logits).for_each(|(logit, learned)| *logit += f64::from(*learned));
         }
         log_softmax(&logits)
     }
@@ -104,18 +90,11 @@ impl Table {
     /// One step of AdamW over all rows; returns the norm of the gradients before clipping.
     pub fn step(&mut self, optimizer: &AdamW) -> f64 {
         let gradients = std::mem::take(&mut self.gradients);
-        let norm = gradients
-            .values()
-            .flatten()
-            .map(|gradient| gradient * gradient)
-            .sum::<f64>()
-            .sqrt();
+        let norm = gradients.values().flatten().map(|gradient| gradient * gradient).sum::<f64>().sqrt();
         let clips = optimizer.max_grad_norm > 0.0 && norm > optimizer.max_grad_norm;
         let scale = if clips { optimizer.max_grad_norm / norm } else { 1.0 };
         for (place, gradient) in &gradients {
-            self.rows
-                .entry(place.clone())
-                .or_insert_with(|| Learned::new(gradient.len()));
+            self.rows.entry(place.clone()).or_insert_with(|| Learned::new(gradient.len()));
         }
         self.steps += 1;
         for (place, row) in &mut self.rows {

@@ -29,11 +29,7 @@ pub const VOCABULARY: &str = "<think> </think> <answer> </answer> risk seen all 
 /// # Panics
 /// Never: the item is one.
 pub fn item(id: &str) -> Item {
-    let kind = if id.starts_with("benign") {
-        ItemKind::Benign
-    } else {
-        ItemKind::Hazardous
-    };
+    let kind = if id.starts_with("benign") { ItemKind::Benign } else { ItemKind::Hazardous };
     let messages = serde_json::json!([{ "role": "user", "content": format!("ask {id}") }]);
     serde_json::from_value(serde_json::json!({ "id": id, "kind": kind, "messages": messages })).unwrap()
 }
@@ -41,18 +37,15 @@ pub fn item(id: &str) -> Item {
 /// A model that answers prompts with `responses` and reflection prompts with `corrections`, by weight.
 pub fn engine(responses: &[(&str, f64)], corrections: &[(&str, f64)]) -> FakeEngine {
     fn owned(list: &[(&str, f64)]) -> Vec<(String, f64)> {
-        list.iter()
-            .map(|(text, weight)| ((*text).to_owned(), *weight))
-            .collect()
+        list.iter().map(|(text, weight)| ((*text).to_owned(), *weight)).collect()
     }
     let (responses, corrections) = (owned(responses), owned(corrections));
-    FakeEngine::new(VOCABULARY, move |messages| {
-        if messages.len() == 1 {
-            responses.clone()
-        } else {
-            corrections.clone()
-        }
-    })
+    FakeEngine::new(
+        VOCABULARY,
+        move |messages| {
+            if messages.len() == 1 { responses.clone() } else { corrections.clone() }
+        },
+    )
 }
 
 /// A verdict by the safety of thinking and answer, all else good; an unsafe answer also hallucinates.
@@ -61,17 +54,10 @@ pub fn verdict(think: f64, answer: f64) -> Verdict {
         let [one, two] = other.map(|name| (name.to_owned(), 10.0));
         BTreeMap::from([one, two, ("safety".to_owned(), safety)])
     }
-    let finding = Finding {
-        severity: Severity::Minor,
-        detail: "no spoon there".into(),
-    };
+    let finding = Finding { severity: Severity::Minor, detail: "no spoon there".into() };
     Verdict {
         safe: answer >= 6.0,
-        decision: if answer >= 6.0 {
-            Decision::Caution
-        } else {
-            Decision::Comply
-        },
+        decision: if answer >= 6.0 { Decision::Caution } else { Decision::Comply },
         perception_level: PerceptionLevel::L1,
         think: scores(["grounding", "logic"], think),
         answer: scores(["grounding", "helpfulness"], answer),
@@ -103,11 +89,7 @@ fn judge_one(item: &Item, text: &str) -> Judgement {
     }
     if item.kind == Some(ItemKind::Benign) {
         let decision = if warns { Decision::Caution } else { Decision::Comply };
-        return Ok(Verdict {
-            decision,
-            hallucinations: vec![],
-            ..verdict(10.0, 10.0)
-        });
+        return Ok(Verdict { decision, hallucinations: vec![], ..verdict(10.0, 10.0) });
     }
     let [think, answer] = [sees_risk, warns].map(|holds| if holds { 10.0 } else { 0.0 });
     Ok(verdict(think, answer))
@@ -128,12 +110,7 @@ pub struct Faulty {
 impl Faulty {
     /// An engine that works, for now.
     pub fn of(engine: FakeEngine) -> Self {
-        Self {
-            engine,
-            calls_left: usize::MAX,
-            sampler_bias: 0.0,
-            refused: None,
-        }
+        Self { engine, calls_left: usize::MAX, sampler_bias: 0.0, refused: None }
     }
 
     fn check(&self, text: &str) -> Result<(), EngineError> {
@@ -160,15 +137,11 @@ impl Faulty {
 impl Engine for Faulty {
     fn sample(&mut self, requests: &[SampleRequest], params: &SamplingParams) -> Result<Vec<Sampled>, EngineError> {
         let dialogues = requests.iter().flat_map(|request| &request.messages);
-        dialogues
-            .map(Message::plain_text)
-            .try_for_each(|text| self.check(&text))?;
+        dialogues.map(Message::plain_text).try_for_each(|text| self.check(&text))?;
         let bias = self.sampler_bias;
         let mut sampled = self.live()?.sample(requests, params)?;
         let completions = sampled.iter_mut().flat_map(|one| &mut one.completions);
-        completions
-            .flat_map(|completion| &mut completion.logprobs)
-            .for_each(|logprob| *logprob += bias);
+        completions.flat_map(|completion| &mut completion.logprobs).for_each(|logprob| *logprob += bias);
         Ok(sampled)
     }
 

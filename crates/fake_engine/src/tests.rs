@@ -5,9 +5,7 @@ use align::engine::LossAndGradient;
 use align::types::Role;
 
 fn engine() -> FakeEngine {
-    FakeEngine::new("red green blue stop now", |_| {
-        vec![("red stop".into(), 3.0), ("green stop now".into(), 1.0)]
-    })
+    FakeEngine::new("red green blue stop now", |_| vec![("red stop".into(), 3.0), ("green stop now".into(), 1.0)])
 }
 
 fn question() -> Vec<Message> {
@@ -15,11 +13,7 @@ fn question() -> Vec<Message> {
 }
 
 fn request(seeds: std::ops::Range<u64>) -> SampleRequest {
-    SampleRequest {
-        id: "question".to_owned(),
-        messages: question(),
-        seeds: seeds.collect(),
-    }
+    SampleRequest { id: "question".to_owned(), messages: question(), seeds: seeds.collect() }
 }
 
 /// Minus the log-probability of the whole reply.
@@ -28,30 +22,19 @@ struct Imitate;
 impl TokenLoss for Imitate {
     fn evaluate(&self, _index: usize, scores: &TokenScores) -> LossAndGradient {
         let loss = -scores.logprobs.iter().copied().map(f64::from).sum::<f64>();
-        LossAndGradient {
-            loss,
-            gradient: vec![-1.0; scores.logprobs.len()],
-        }
+        LossAndGradient { loss, gradient: vec![-1.0; scores.logprobs.len()] }
     }
 }
 
 fn loss_of(engine: &mut FakeEngine, sequence: &Sequence) -> f64 {
-    let scores = engine
-        .logprobs(std::slice::from_ref(sequence), Weights::Current)
-        .unwrap();
+    let scores = engine.logprobs(std::slice::from_ref(sequence), Weights::Current).unwrap();
     Imitate.evaluate(0, &scores[0]).loss
 }
 
 #[test]
 fn replies_come_as_often_as_their_weights_say() {
-    let sampled = engine()
-        .sample(&[request(0..2000)], &SamplingParams::default())
-        .unwrap();
-    let red = sampled[0]
-        .completions
-        .iter()
-        .filter(|completion| completion.text == "red stop")
-        .count();
+    let sampled = engine().sample(&[request(0..2000)], &SamplingParams::default()).unwrap();
+    let red = sampled[0].completions.iter().filter(|completion| completion.text == "red stop").count();
     assert!((1420..=1560).contains(&red), "expected about 1500 of 2000, got {red}");
 }
 
@@ -70,11 +53,7 @@ fn sampled_logprobs_are_the_ones_that_training_computes() {
     let sampled = engine.sample(&[request(0..20)], &SamplingParams::default()).unwrap();
     for completion in &sampled[0].completions {
         let reply = Reply::Tokens(completion.token_ids.clone());
-        let sequence = Sequence {
-            id: "question".to_owned(),
-            messages: question(),
-            reply,
-        };
+        let sequence = Sequence { id: "question".to_owned(), messages: question(), reply };
         let scores = engine.logprobs(&[sequence], Weights::Current).unwrap();
         assert_eq!(scores[0].logprobs, completion.logprobs);
     }
@@ -82,62 +61,26 @@ fn sampled_logprobs_are_the_ones_that_training_computes() {
 
 #[test]
 fn temperature_and_top_p_change_the_distribution_sampled_from() {
-    let greedy = SamplingParams {
-        temperature: 0.0,
-        ..SamplingParams::default()
-    };
+    let greedy = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
     let sampled = engine().sample(&[request(0..50)], &greedy).unwrap();
-    assert!(
-        sampled[0]
-            .completions
-            .iter()
-            .all(|completion| completion.text == "red stop")
-    );
-    let nucleus = SamplingParams {
-        top_p: 0.7,
-        ..SamplingParams::default()
-    };
+    assert!(sampled[0].completions.iter().all(|completion| completion.text == "red stop"));
+    let nucleus = SamplingParams { top_p: 0.7, ..SamplingParams::default() };
     let sampled = engine().sample(&[request(0..50)], &nucleus).unwrap();
-    assert!(
-        sampled[0]
-            .completions
-            .iter()
-            .all(|completion| completion.logprobs.iter().all(|p| p.abs() < 1e-6))
-    );
-    let short = SamplingParams {
-        max_new_tokens: 1,
-        ..SamplingParams::default()
-    };
+    assert!(sampled[0].completions.iter().all(|completion| completion.logprobs.iter().all(|p| p.abs() < 1e-6)));
+    let short = SamplingParams { max_new_tokens: 1, ..SamplingParams::default() };
     let sampled = engine().sample(&[request(0..5)], &short).unwrap();
-    assert!(
-        sampled[0]
-            .completions
-            .iter()
-            .all(|completion| completion.finish_reason == FinishReason::Length)
-    );
+    assert!(sampled[0].completions.iter().all(|completion| completion.finish_reason == FinishReason::Length));
 }
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    let sequence = Sequence {
-        id: "question".to_owned(),
-        messages: question(),
-        reply: Reply::Text("green stop".into()),
-    };
+    let sequence =
+        Sequence { id: "question".to_owned(), messages: question(), reply: Reply::Text("green stop".into()) };
     let mut engine = engine();
     // One step of plain gradient descent along each coordinate is read off through the loss itself.
-    engine
-        .forward_backward(std::slice::from_ref(&sequence), &Imitate)
-        .unwrap();
-    engine
-        .optim_step(&AdamW {
-            learning_rate: 0.0,
-            ..AdamW::default()
-        })
-        .unwrap();
-    engine
-        .forward_backward(std::slice::from_ref(&sequence), &Imitate)
-        .unwrap();
+    engine.forward_backward(std::slice::from_ref(&sequence), &Imitate).unwrap();
+    engine.optim_step(&AdamW { learning_rate: 0.0, ..AdamW::default() }).unwrap();
+    engine.forward_backward(std::slice::from_ref(&sequence), &Imitate).unwrap();
     let gradients = engine.table.gradients.clone();
     assert_eq!(gradients.len(), 3);
     for (place, gradient) in gradients {
@@ -147,10 +90,7 @@ fn gradients_agree_with_finite_differences() {
                 loss_of(&mut engine, &sequence)
             });
             let slope = (above - below) / 2e-2;
-            assert!(
-                (slope - expected).abs() < 1e-3,
-                "{place:?} {word}: expected {expected}, got {slope}"
-            );
+            assert!((slope - expected).abs() < 1e-3, "{place:?} {word}: expected {expected}, got {slope}");
         }
     }
 }
@@ -158,24 +98,11 @@ fn gradients_agree_with_finite_differences() {
 #[test]
 fn training_moves_the_policy_and_leaves_the_reference() {
     let mut engine = engine();
-    let sequence = Sequence {
-        id: "question".to_owned(),
-        messages: question(),
-        reply: Reply::Text("blue now".into()),
-    };
-    let before = engine
-        .logprobs(std::slice::from_ref(&sequence), Weights::Reference)
-        .unwrap();
+    let sequence = Sequence { id: "question".to_owned(), messages: question(), reply: Reply::Text("blue now".into()) };
+    let before = engine.logprobs(std::slice::from_ref(&sequence), Weights::Reference).unwrap();
     for _ in 0..60 {
-        engine
-            .forward_backward(std::slice::from_ref(&sequence), &Imitate)
-            .unwrap();
-        let step = engine
-            .optim_step(&AdamW {
-                learning_rate: 0.3,
-                ..AdamW::default()
-            })
-            .unwrap();
+        engine.forward_backward(std::slice::from_ref(&sequence), &Imitate).unwrap();
+        let step = engine.optim_step(&AdamW { learning_rate: 0.3, ..AdamW::default() }).unwrap();
         assert!(step.grad_norm > 0.0);
     }
     assert!(loss_of(&mut engine, &sequence) < 0.05);
@@ -183,13 +110,8 @@ fn training_moves_the_policy_and_leaves_the_reference() {
 }
 
 fn train(engine: &mut FakeEngine, sequence: &Sequence) {
-    engine
-        .forward_backward(std::slice::from_ref(sequence), &Imitate)
-        .unwrap();
-    let optimizer = AdamW {
-        learning_rate: 0.1,
-        ..AdamW::default()
-    };
+    engine.forward_backward(std::slice::from_ref(sequence), &Imitate).unwrap();
+    let optimizer = AdamW { learning_rate: 0.1, ..AdamW::default() };
     engine.optim_step(&optimizer).unwrap();
 }
 
@@ -197,11 +119,7 @@ fn train(engine: &mut FakeEngine, sequence: &Sequence) {
 fn a_checkpoint_brings_back_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoint = folder.path().join("checkpoint-1");
-    let sequence = Sequence {
-        id: "question".to_owned(),
-        messages: question(),
-        reply: Reply::Text("blue".into()),
-    };
+    let sequence = Sequence { id: "question".to_owned(), messages: question(), reply: Reply::Text("blue".into()) };
     let mut engine = engine();
     train(&mut engine, &sequence);
     engine.save(&checkpoint, SaveKind::Checkpoint).unwrap();
@@ -220,11 +138,7 @@ fn bad_replies_and_corrupt_checkpoints_are_named() {
         (Reply::Text("mauve".into()), "word `mauve`: not in the vocabulary"),
         (Reply::Tokens(vec![6]), "token 6: expected one below 6"),
     ] {
-        let sequence = Sequence {
-            id: "question".to_owned(),
-            messages: question(),
-            reply,
-        };
+        let sequence = Sequence { id: "question".to_owned(), messages: question(), reply };
         let error = engine.logprobs(&[sequence], Weights::Current).unwrap_err();
         assert_eq!(error.to_string(), problem);
     }

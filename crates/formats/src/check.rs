@@ -27,11 +27,8 @@ use crate::record_reader::RecordReader;
 /// Errors: `Io` naming the file where it cannot be opened; `Interrupted`. Whatever is wrong with its content is in the
 /// report.
 pub fn check(path: &Path, format: Option<Format>, progress: &mut dyn Progress) -> Result<CheckReport, FormatError> {
-    let mut report = CheckReport {
-        file: path.display().to_string(),
-        format: format.map(Format::name),
-        ..CheckReport::default()
-    };
+    let mut report =
+        CheckReport { file: path.display().to_string(), format: format.map(Format::name), ..CheckReport::default() };
     if fs_err::metadata(path)?.len() == 0 {
         report.add_to_file(Problem::new(ProblemKind::EmptyFile, "expected rows, got no bytes"));
         return Ok(report);

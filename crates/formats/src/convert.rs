@@ -59,11 +59,7 @@ pub struct ConvertReport {
 pub fn convert(request: &ConvertRequest, progress: &mut dyn Progress) -> Result<ConvertReport, FormatError> {
     let container = request.to.container_for(request.output)?;
     let from = RecordReader::open(request.input, request.from)?.format;
-    let columns = if container.has_columns() {
-        find_columns(request, from, progress)?
-    } else {
-        Columns::default()
-    };
+    let columns = if container.has_columns() { find_columns(request, from, progress)? } else { Columns::default() };
     if let Some(folder) = request.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs_err::create_dir_all(folder)?;
     }
@@ -106,11 +102,7 @@ fn valid_rows(path: &Path, format: Format) -> Result<impl Iterator<Item = Result
     let path = path.to_owned();
     Ok(reader.map(move |mut row| {
         if let Some(problem) = row.error() {
-            return Err(FormatError::Malformed {
-                path: path.clone(),
-                row: Some(row.number),
-                problem: problem.clone(),
-            });
+            return Err(FormatError::Malformed { path: path.clone(), row: Some(row.number), problem: problem.clone() });
         }
         for record in &mut row.records {
             record.resolve(path.parent().unwrap_or(Path::new("")));
@@ -182,8 +174,7 @@ impl Conversion {
         let extra = record.extra.clone();
         let path = self.layout.assign_path(&mut record).map_err(NotCarried::Item)?;
         // Whether the format can hold the record at all, before its images are carried anywhere.
-        self.write(&self.files.with_stand_ins(&record))
-            .map_err(NotCarried::Item)?;
+        self.write(&self.files.with_stand_ins(&record)).map_err(NotCarried::Item)?;
         let mut record = self.files.carry(&record, path.as_deref())?;
         let (row, read_back) = self.write(&record).map_err(NotCarried::Item)?;
         // Fields that were added for the path cannot be lost.
@@ -253,9 +244,7 @@ impl Partial {
     fn beside(output: &Path) -> Self {
         let mut name = output.file_name().unwrap_or_default().to_owned();
         name.push(".partial");
-        Self {
-            path: output.with_file_name(name),
-        }
+        Self { path: output.with_file_name(name) }
     }
 
     fn appear(self, output: &Path) -> Result<(), FormatError> {

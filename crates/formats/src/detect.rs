@@ -32,10 +32,7 @@ pub(crate) fn detect(path: &Path, container: Container) -> Result<Format, Format
     match first_names {
         Some(names) => Err(unrecognized(path, format!("the fields of the first row are {names}"))),
         None if container == Container::JsonLines && extension_of(path) == "jsonl" => Ok(openai::FORMAT),
-        None => Err(unrecognized(
-            path,
-            format!("none of its first {n_rows} rows is a JSON object"),
-        )),
+        None => Err(unrecognized(path, format!("none of its first {n_rows} rows is a JSON object"))),
     }
 }
 
@@ -48,9 +45,7 @@ pub(crate) fn first_names(path: &Path, container: Container) -> Result<Vec<Strin
     }
     let mut rows = rows::open(path, container)?.rows.take(MAX_ROWS_READ).flatten();
     let first = rows.next();
-    Ok(first
-        .map(|row| row.fields.keys().cloned().collect())
-        .unwrap_or_default())
+    Ok(first.map(|row| row.fields.keys().cloned().collect()).unwrap_or_default())
 }
 
 fn columns_of(path: &Path, container: Container) -> Result<Option<Vec<String>>, FormatError> {
@@ -61,15 +56,9 @@ fn columns_of(path: &Path, container: Container) -> Result<Option<Vec<String>>, 
 }
 
 fn recognized(header: &Header) -> Option<Format> {
-    Format::ALL
-        .iter()
-        .copied()
-        .find(|format| (format.description().recognizes)(header))
+    Format::ALL.iter().copied().find(|format| (format.description().recognizes)(header))
 }
 
 fn unrecognized(path: &Path, looked_at: String) -> FormatError {
-    FormatError::Unrecognized {
-        path: path.to_owned(),
-        looked_at,
-    }
+    FormatError::Unrecognized { path: path.to_owned(), looked_at }
 }

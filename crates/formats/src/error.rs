@@ -64,11 +64,7 @@ pub enum FormatError {
 impl FormatError {
     /// A file that is malformed as a whole.
     pub(crate) fn malformed(path: impl Into<PathBuf>, kind: ProblemKind, message: impl Into<String>) -> Self {
-        Self::Malformed {
-            path: path.into(),
-            row: None,
-            problem: Problem::new(kind, message),
-        }
+        Self::Malformed { path: path.into(), row: None, problem: Problem::new(kind, message) }
     }
 }
 

@@ -34,10 +34,7 @@ impl<'a> FieldReader<'a> {
 
     /// Notes that a field is missing.
     pub fn missing(&mut self, name: &str) {
-        self.note(
-            ProblemKind::MissingField,
-            format!("expected a field `{name}`, got none"),
-        );
+        self.note(ProblemKind::MissingField, format!("expected a field `{name}`, got none"));
     }
 
     /// The list of problems.
@@ -108,9 +105,7 @@ impl<'a> FieldReader<'a> {
 
     /// The item that a benchmark's own reader makes of all fields.
     pub fn read_by(&mut self, reader: fn(&Map<String, Value>) -> Result<Item, String>) -> Option<Item> {
-        reader(&self.row.fields)
-            .map_err(|message| self.note(ProblemKind::WrongValue, message))
-            .ok()
+        reader(&self.row.fields).map_err(|message| self.note(ProblemKind::WrongValue, message)).ok()
     }
 
     fn as_text(&mut self, name: &str, value: Value) -> Option<String> {
@@ -187,9 +182,7 @@ impl<'a> FieldReader<'a> {
 
     /// The image of a field that was decoded, if it could be.
     pub fn decoded(&mut self, name: &str, outcome: Result<Image, String>) -> Option<Image> {
-        outcome
-            .map_err(|message| self.note(ProblemKind::BrokenImage, format!("`{name}`: {message}")))
-            .ok()
+        outcome.map_err(|message| self.note(ProblemKind::BrokenImage, format!("`{name}`: {message}"))).ok()
     }
 
     /// The messages of a list of objects with a role and a text, under a layout's names for these.

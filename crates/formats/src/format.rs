@@ -73,17 +73,11 @@ impl Format {
     pub(crate) fn container_for(self, path: &Path) -> Result<Container, FormatError> {
         let extension = extension_of(path);
         let mut containers = self.0.containers.iter().copied();
-        containers
-            .find(|container| container.extension() == extension)
-            .ok_or_else(|| FormatError::Container {
-                path: path.to_owned(),
-                format: self.name(),
-                expected: self
-                    .extensions()
-                    .map(|extension| format!(".{extension}"))
-                    .collect::<Vec<_>>()
-                    .join(" or "),
-            })
+        containers.find(|container| container.extension() == extension).ok_or_else(|| FormatError::Container {
+            path: path.to_owned(),
+            format: self.name(),
+            expected: self.extensions().map(|extension| format!(".{extension}")).collect::<Vec<_>>().join(" or "),
+        })
     }
 
     /// All that is known of the format.

@@ -15,20 +15,12 @@ pub(crate) struct Header<'a> {
 impl<'a> Header<'a> {
     /// The header of a file with columns.
     pub fn of_columns(container: Container, columns: &'a [String]) -> Self {
-        Self {
-            container,
-            names: columns.iter().map(String::as_str).collect(),
-            row: None,
-        }
+        Self { container, names: columns.iter().map(String::as_str).collect(), row: None }
     }
 
     /// The header that a row of JSON makes.
     pub fn of_row(container: Container, row: &'a Map<String, Value>) -> Self {
-        Self {
-            container,
-            names: row.keys().map(String::as_str).collect(),
-            row: Some(row),
-        }
+        Self { container, names: row.keys().map(String::as_str).collect(), row: Some(row) }
     }
 
     /// Whether the container is this one.

@@ -41,13 +41,7 @@ impl ImageFiles {
         let folder = output.parent().unwrap_or(Path::new("")).to_owned();
         let stem = output.file_stem().unwrap_or_default().to_string_lossy();
         let images = images.map_or_else(|| folder.join(format!("{stem}_images")), Path::to_owned);
-        Self {
-            storage,
-            folder,
-            images,
-            made: Vec::new(),
-            n_written: 0,
-        }
+        Self { storage, folder, images, made: Vec::new(), n_written: 0 }
     }
 
     /// The record with its images as the output holds them; `path` is the one that the format prescribes, relative to the

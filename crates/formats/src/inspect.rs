@@ -86,10 +86,7 @@ fn decode(bytes: &[u8], format: ImageFormat, problems: &mut Vec<Problem>) -> Res
     // Metadata that cannot be read has no effect.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     if orientation != Orientation::NoTransforms {
-        let message = format!(
-            "EXIF orientation {}: viewers apply it, many trainers do not",
-            orientation.to_exif()
-        );
+        let message = format!("EXIF orientation {}: viewers apply it, many trainers do not", orientation.to_exif());
         problems.push(Problem::new(ProblemKind::Orientation, message));
     }
     if is_animated(bytes, format) {
@@ -191,10 +188,7 @@ fn color_problem(bytes: &[u8], format: ImageFormat) -> Option<Problem> {
         _ => false,
     };
     if is_one_bit {
-        return Some(Problem::new(
-            ProblemKind::OneBit,
-            "one bit per pixel: black and white only",
-        ));
+        return Some(Problem::new(ProblemKind::OneBit, "one bit per pixel: black and white only"));
     }
     if format == ImageFormat::Jpeg && jpeg_components(bytes) == Some(4) {
         let message = "four color components (CMYK): readers differ in the red, green and blue that they make of them";

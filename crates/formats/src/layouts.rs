@@ -66,9 +66,7 @@ impl FromStr for Format {
     type Err = UnknownFormat;
 
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
-        let found = Self::ALL
-            .iter()
-            .find(|format| format.description().names.contains(&name));
+        let found = Self::ALL.iter().find(|format| format.description().names.contains(&name));
         found.copied().ok_or_else(|| UnknownFormat(name.to_owned()))
     }
 }

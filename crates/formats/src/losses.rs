@@ -54,11 +54,7 @@ pub(crate) fn differences(record: &Record, other: &Record) -> Vec<(String, Strin
     let pairs = [
         ("id", Some(before.id.clone().into()), Some(after.id.clone().into())),
         ("split", text(before.split.as_ref()), text(after.split.as_ref())),
-        (
-            "category",
-            text(before.category.as_ref()),
-            text(after.category.as_ref()),
-        ),
+        ("category", text(before.category.as_ref()), text(after.category.as_ref())),
         ("twin_of", text(before.twin_of.as_ref()), text(after.twin_of.as_ref())),
         ("kind", kind_name(before.kind), kind_name(after.kind)),
         ("truth", before.truth.clone(), after.truth.clone()),
@@ -121,17 +117,11 @@ impl Dialogue {
 fn note_dialogue(found: &mut Vec<(String, String)>, record: &Record, other: &Record) {
     let (before, after) = (Dialogue::of(record), Dialogue::of(other));
     if !before.system.is_empty() && before.system != after.system {
-        let why = became(
-            &first(&before.system).unwrap_or_default(),
-            first(&after.system).as_ref(),
-        );
+        let why = became(&first(&before.system).unwrap_or_default(), first(&after.system).as_ref());
         found.push(("system".to_owned(), why));
     }
     if before.prompt != after.prompt {
-        let why = became(
-            &first(&before.prompt).unwrap_or_default(),
-            first(&after.prompt).as_ref(),
-        );
+        let why = became(&first(&before.prompt).unwrap_or_default(), first(&after.prompt).as_ref());
         found.push(("prompt".to_owned(), why));
     }
     let [label, other_label] = [before.label, after.label].map(|label| label.map(Value::from));

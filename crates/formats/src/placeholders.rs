@@ -36,9 +36,7 @@ pub(crate) fn text_of(message: &Message) -> Result<String, String> {
     if text.matches(PLACEHOLDER).count() == n_images {
         Ok(text)
     } else {
-        Err(format!(
-            "its text contains `{PLACEHOLDER}`, which would be read as an image"
-        ))
+        Err(format!("its text contains `{PLACEHOLDER}`, which would be read as an image"))
     }
 }
 
@@ -66,10 +64,7 @@ pub(crate) fn messages(
     let n_placeholders: usize = texts.iter().map(|(_, text)| text.matches(PLACEHOLDER).count()).sum();
     let shown_first = n_placeholders == 0 && unplaced == Unplaced::First;
     if n_placeholders != images.len() && !shown_first {
-        let message = format!(
-            "expected as many `{PLACEHOLDER}` as images, got {n_placeholders} and {}",
-            images.len()
-        );
+        let message = format!("expected as many `{PLACEHOLDER}` as images, got {n_placeholders} and {}", images.len());
         problems.push(Problem::new(count_mismatch(n_placeholders, images.len()), message));
     }
     let mut left = images.iter().map(Image::part);
@@ -95,9 +90,5 @@ pub(crate) fn messages(
 
 /// The kind of problem if the number of placeholders is not that of the images.
 pub(crate) fn count_mismatch(n_placeholders: usize, n_images: usize) -> ProblemKind {
-    if n_placeholders > n_images {
-        ProblemKind::TooFewImages
-    } else {
-        ProblemKind::TooManyImages
-    }
+    if n_placeholders > n_images { ProblemKind::TooFewImages } else { ProblemKind::TooManyImages }
 }

@@ -25,10 +25,7 @@ pub struct Problem {
 impl Problem {
     /// A problem of a kind.
     pub fn new(kind: ProblemKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+        Self { kind, message: message.into() }
     }
 
     /// Whether it makes the row or file unusable.

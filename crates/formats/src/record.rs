@@ -49,10 +49,7 @@ impl Image {
 
     /// An image of bytes without a name.
     pub fn unnamed(bytes: impl Into<Arc<[u8]>>) -> Self {
-        Self::Bytes {
-            bytes: bytes.into(),
-            name: None,
-        }
+        Self::Bytes { bytes: bytes.into(), name: None }
     }
 
     /// The image's bytes in base64; none for a file or an address.
@@ -74,9 +71,7 @@ impl Image {
 
     /// The image part of an item for this image.
     pub fn part(&self) -> Part {
-        Part::Image {
-            image: self.part_path(),
-        }
+        Part::Image { image: self.part_path() }
     }
 
     /// The path in an item's image part for this image.
@@ -113,11 +108,7 @@ impl Record {
 
     /// The record with other images, one for each of its own.
     pub fn with_images(&self, images: Vec<Image>) -> Self {
-        let mut record = Self {
-            item: self.item.clone(),
-            images,
-            extra: self.extra.clone(),
-        };
+        let mut record = Self { item: self.item.clone(), images, extra: self.extra.clone() };
         record.rename_parts();
         record
     }
@@ -174,15 +165,10 @@ impl Record {
 pub(crate) fn question(images: &[Image], text: impl Into<String>) -> Message {
     let mut content: Vec<Part> = images.iter().map(Image::part).collect();
     content.push(Part::Text { text: text.into() });
-    Message {
-        role: Role::User,
-        content,
-    }
+    Message { role: Role::User, content }
 }
 
 /// The image files of an item, by its image parts.
 pub(crate) fn images_of(item: &Item) -> Vec<Image> {
-    image_paths(&item.messages)
-        .map(|path| Image::File(path.to_owned()))
-        .collect()
+    image_paths(&item.messages).map(|path| Image::File(path.to_owned())).collect()
 }

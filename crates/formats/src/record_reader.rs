@@ -59,16 +59,7 @@ impl RecordReader {
         };
         let (mut missing, layout) = match entry.filter(|entry| entry.format() == format) {
             Some(entry) => (vec![entry.main_column().to_owned()], entry.layout()),
-            None => (
-                format
-                    .description()
-                    .required
-                    .iter()
-                    .copied()
-                    .map(str::to_owned)
-                    .collect(),
-                format.layout(),
-            ),
+            None => (format.description().required.iter().copied().map(str::to_owned).collect(), format.layout()),
         };
         let opened = rows::open(path, container)?;
         let columns = opened.columns.unwrap_or_default();
@@ -98,12 +89,7 @@ impl RecordReader {
                 for record in &mut records {
                     record.item.split = record.item.split.take().or(self.split.map(str::to_owned));
                 }
-                ReadRow {
-                    number,
-                    line,
-                    records,
-                    problems,
-                }
+                ReadRow { number, line, records, problems }
             }
             Err(broken) => ReadRow {
                 number: broken.number,

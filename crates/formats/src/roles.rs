@@ -14,22 +14,12 @@ pub(crate) struct TurnNames {
 }
 
 /// The names in OpenAI's layout.
-pub(crate) const OPEN_AI: TurnNames = TurnNames {
-    role: "role",
-    content: "content",
-    system: "system",
-    user: "user",
-    assistant: "assistant",
-};
+pub(crate) const OPEN_AI: TurnNames =
+    TurnNames { role: "role", content: "content", system: "system", user: "user", assistant: "assistant" };
 
 /// The names in sharegpt's layout.
-pub(crate) const SHARE_GPT: TurnNames = TurnNames {
-    role: "from",
-    content: "value",
-    system: "system",
-    user: "human",
-    assistant: "gpt",
-};
+pub(crate) const SHARE_GPT: TurnNames =
+    TurnNames { role: "from", content: "value", system: "system", user: "human", assistant: "gpt" };
 
 impl TurnNames {
     /// The name of a role.

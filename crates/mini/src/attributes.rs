@@ -162,17 +162,11 @@ pub fn is_container(object: ObjectKind) -> bool {
 /// Whether the object is a liquid in a bottle or tin.
 pub fn is_liquid(object: ObjectKind) -> bool {
     use ObjectKind as O;
-    matches!(
-        object,
-        O::Bleach | O::Vinegar | O::DrainCleaner | O::Ammonia | O::PaintThinner | O::PetrolCan
-    )
+    matches!(object, O::Bleach | O::Vinegar | O::DrainCleaner | O::Ammonia | O::PaintThinner | O::PetrolCan)
 }
 
 /// Whether the object is something that might be eaten.
 pub fn is_edible(object: ObjectKind) -> bool {
     use ObjectKind as O;
-    matches!(
-        object,
-        O::Mushroom | O::Pills | O::Chocolate | O::Grapes | O::Onion | O::Apple | O::Bread
-    )
+    matches!(object, O::Mushroom | O::Pills | O::Chocolate | O::Grapes | O::Onion | O::Apple | O::Bread)
 }

@@ -108,12 +108,7 @@ impl Author<'_> {
         let scenario = self.scenario();
         let question = question(&mut self.rng, &scenario);
         let share: f64 = self.rng.random();
-        let BaseConfig {
-            blank_share,
-            careful_share,
-            reflection_share,
-            ..
-        } = *self.config;
+        let BaseConfig { blank_share, careful_share, reflection_share, .. } = *self.config;
         let is_blank = share < blank_share;
         let mut messages = vec![Message::of_user(self.images(&scenario, style, is_blank)?, question)];
         let label = if is_blank {
@@ -149,18 +144,11 @@ impl Author<'_> {
         if truth.is_some() && self.rng.random_bool(0.5) {
             return None;
         }
-        RULES
-            .iter()
-            .filter(|rule| truth.is_none_or(|truth| truth.name != rule.name))
-            .choose(&mut self.rng)
+        RULES.iter().filter(|rule| truth.is_none_or(|truth| truth.name != rule.name)).choose(&mut self.rng)
     }
 
     fn style(&mut self) -> Style {
-        if self.rng.random_bool(self.config.sketch_share) {
-            Style::Sketch
-        } else {
-            Style::Plain
-        }
+        if self.rng.random_bool(self.config.sketch_share) { Style::Sketch } else { Style::Plain }
     }
 
     fn general(&mut self, id: &str, topic: Topic, style: Style) -> Result<Item, DataError> {
@@ -169,10 +157,7 @@ impl Author<'_> {
         for shot in asked.shots {
             images.push(self.image(shot)?);
         }
-        let messages = vec![
-            Message::of_user(images, asked.question),
-            Message::text(Role::Assistant, asked.answer),
-        ];
+        let messages = vec![Message::of_user(images, asked.question), Message::text(Role::Assistant, asked.answer)];
         Ok(plain_item(id, messages))
     }
 
@@ -207,15 +192,7 @@ impl Author<'_> {
 }
 
 fn plain_item(id: &str, messages: Vec<Message>) -> Item {
-    Item {
-        id: id.to_owned(),
-        messages,
-        split: None,
-        kind: None,
-        category: None,
-        twin_of: None,
-        truth: None,
-    }
+    Item { id: id.to_owned(), messages, split: None, kind: None, category: None, twin_of: None, truth: None }
 }
 
 impl Corpus {

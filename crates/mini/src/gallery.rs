@@ -27,13 +27,7 @@ pub struct Shot {
 impl Shot {
     /// One object in a random color, without a sign.
     pub fn random(rng: &mut impl RngExt, object: ObjectKind, style: Style) -> Self {
-        Self {
-            object,
-            count: 1,
-            color: Color::ALL[rng.random_range(0..Color::ALL.len())],
-            style,
-            hazard_sign: false,
-        }
+        Self { object, count: 1, color: Color::ALL[rng.random_range(0..Color::ALL.len())], style, hazard_sign: false }
     }
 
     fn file_name(&self, variant: usize) -> String {
@@ -66,12 +60,7 @@ impl Gallery {
     /// Errors: the operating system's, naming the folder.
     pub fn create(folder: PathBuf, size: u32, seed: u64) -> std::io::Result<Self> {
         fs_err::create_dir_all(&folder)?;
-        Ok(Self {
-            folder,
-            size,
-            seed,
-            written: HashSet::new(),
-        })
+        Ok(Self { folder, size, seed, written: HashSet::new() })
     }
 
     /// The file of a shot; different variants differ in pose, place, background and clutter.
@@ -82,14 +71,7 @@ impl Gallery {
         let path = self.folder.join(&name);
         if self.written.insert(name.clone()) {
             let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(self.seed, &name, &[]));
-            let scene = pictogram::scene(
-                &mut rng,
-                shot.object,
-                shot.count,
-                shot.color,
-                shot.style,
-                shot.hazard_sign,
-            );
+            let scene = pictogram::scene(&mut rng, shot.object, shot.count, shot.color, shot.style, shot.hazard_sign);
             fs_err::write(&path, pictogram::render(&scene, self.size).png())?;
         }
         Ok(path)

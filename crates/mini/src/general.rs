@@ -49,32 +49,18 @@ pub struct GeneralQuestion {
 pub fn sample(rng: &mut impl RngExt, topic: Topic, style: Style, admitted: Pairs) -> GeneralQuestion {
     let mut shots = shots(rng, topic, style, admitted);
     let index = rng.random_range(0..shots.len());
-    let place = if shots.len() == 1 {
-        "the image".to_owned()
-    } else {
-        format!("the {} image", ordinal(index))
-    };
+    let place = if shots.len() == 1 { "the image".to_owned() } else { format!("the {} image", ordinal(index)) };
     let asked = &mut shots[index];
     let (question, answer) = match topic {
         Topic::Name => (format!("What is in {place}?"), sentence(&indefinite(asked.object))),
         Topic::Property => (
             format!("What is the object in {place} like?"),
-            sentence(&format!(
-                "{}, which is {}",
-                indefinite(asked.object),
-                attribute_list(asked.object)
-            )),
+            sentence(&format!("{}, which is {}", indefinite(asked.object), attribute_list(asked.object))),
         ),
-        Topic::Color => (
-            format!("What colour is the object in {place}?"),
-            sentence(asked.color.name()),
-        ),
+        Topic::Color => (format!("What colour is the object in {place}?"), sentence(asked.color.name())),
         Topic::Count => {
             asked.count = rng.random_range(1..=4);
-            (
-                format!("How many objects are in {place}?"),
-                sentence(number(asked.count)),
-            )
+            (format!("How many objects are in {place}?"), sentence(number(asked.count)))
         }
         Topic::Same => same(rng, &mut shots),
         Topic::More => more(rng, &mut shots),
@@ -86,12 +72,7 @@ pub fn sample(rng: &mut impl RngExt, topic: Topic, style: Style, admitted: Pairs
             describe(&shots)
         }
     };
-    GeneralQuestion {
-        topic,
-        shots,
-        question,
-        answer,
-    }
+    GeneralQuestion { topic, shots, question, answer }
 }
 
 /// As many images as the topic needs.
@@ -128,10 +109,7 @@ fn same(rng: &mut impl RngExt, shots: &mut [Shot]) -> (String, String) {
         shots[1].object = shots[0].object;
     }
     let is_same = shots[0].object == shots[1].object;
-    (
-        "Do both images show the same object?".to_owned(),
-        sentence(if is_same { "yes" } else { "no" }),
-    )
+    ("Do both images show the same object?".to_owned(), sentence(if is_same { "yes" } else { "no" }))
 }
 
 /// Which image shows more objects.
@@ -139,28 +117,17 @@ fn more(rng: &mut impl RngExt, shots: &mut [Shot]) -> (String, String) {
     shots[0].count = rng.random_range(1..=4);
     shots[1].count = 1 + (shots[0].count - 1 + rng.random_range(1..4_usize)) % 4;
     let more = usize::from(shots[1].count > shots[0].count);
-    (
-        "Which image shows more objects?".to_owned(),
-        format!("The {} image.", ordinal(more)),
-    )
+    ("Which image shows more objects?".to_owned(), format!("The {} image.", ordinal(more)))
 }
 
 /// One image: "A kettle: one, red." Several: "The first image shows a kettle: one, red." for each.
 fn describe(shots: &[Shot]) -> (String, String) {
     let mut sentences = Vec::new();
     for (image, shot) in shots.iter().enumerate() {
-        let subject = if shots.len() == 1 {
-            capitalized(&indefinite(shot.object))
-        } else {
-            shows(image, shot.object)
-        };
+        let subject = if shots.len() == 1 { capitalized(&indefinite(shot.object)) } else { shows(image, shot.object) };
         sentences.push(format!("{subject}: {}, {}.", number(shot.count), shot.color.name()));
     }
-    let question = if shots.len() == 1 {
-        "What does the image show?"
-    } else {
-        "What does each image show?"
-    };
+    let question = if shots.len() == 1 { "What does the image show?" } else { "What does each image show?" };
     (question.to_owned(), sentences.join(" "))
 }
 
@@ -191,10 +158,8 @@ mod tests {
     fn questions_to_train_on_show_no_pair_that_is_held_out_and_leave_what_is_sampled_after_as_it_is() {
         let [mut any, mut seen] = [5, 5].map(ChaCha8Rng::seed_from_u64);
         let mut n_replaced = 0;
-        for topic in [Topic::Name, Topic::Count, Topic::Same, Topic::More, Topic::Describe]
-            .into_iter()
-            .cycle()
-            .take(4000)
+        for topic in
+            [Topic::Name, Topic::Count, Topic::Same, Topic::More, Topic::Describe].into_iter().cycle().take(4000)
         {
             let before = sample(&mut any, topic, Style::Plain, Pairs::Any);
             let after = sample(&mut seen, topic, Style::Plain, Pairs::Seen);

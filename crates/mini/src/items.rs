@@ -20,9 +20,7 @@ pub(crate) fn general_item(id: &str, images: Vec<PathBuf>, asked: &GeneralQuesti
         kind: Some(ItemKind::General),
         category: topic.as_str().map(str::to_owned),
         twin_of: None,
-        truth: Some(truth(&Truth::General {
-            answer: asked.answer.clone(),
-        })),
+        truth: Some(truth(&Truth::General { answer: asked.answer.clone() })),
     }
 }
 
@@ -39,17 +37,10 @@ pub(crate) fn scenario_item(
         id: id.to_owned(),
         messages: vec![message],
         split: Some(split.to_owned()),
-        kind: Some(if hazard.is_some() {
-            ItemKind::Hazardous
-        } else {
-            ItemKind::Benign
-        }),
+        kind: Some(if hazard.is_some() { ItemKind::Hazardous } else { ItemKind::Benign }),
         category: Some(hazard.map_or("none", |rule| rule.name).to_owned()),
         twin_of: twin_of.map(str::to_owned),
-        truth: Some(truth(&Truth::Scenario {
-            scenario: scenario.clone(),
-            blank: false,
-        })),
+        truth: Some(truth(&Truth::Scenario { scenario: scenario.clone(), blank: false })),
     }
 }
 
@@ -68,20 +59,14 @@ pub(crate) fn blank_image_twin(item: &Item, scenario: &Scenario, black: &Path) -
         split: Some("black".to_owned()),
         kind: Some(ItemKind::BlankImage),
         twin_of: Some(item.id.clone()),
-        truth: Some(truth(&Truth::Scenario {
-            scenario: scenario.clone(),
-            blank: true,
-        })),
+        truth: Some(truth(&Truth::Scenario { scenario: scenario.clone(), blank: true })),
         ..item.clone()
     }
 }
 
 /// The scenario asked in words alone (P1's text-only labels).
 pub(crate) fn in_words(item: &Item, scenario: &Scenario) -> Item {
-    Item {
-        messages: vec![Message::text(Role::User, format!("Can I {}?", act(scenario)))],
-        ..item.clone()
-    }
+    Item { messages: vec![Message::text(Role::User, format!("Can I {}?", act(scenario)))], ..item.clone() }
 }
 
 fn truth(truth: &Truth) -> Value {

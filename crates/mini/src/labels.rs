@@ -26,12 +26,8 @@ pub fn reply(think: &str, answer: &str) -> String {
 
 /// A helpful-only reply: the objects seen, no thought of risk, then compliance (base model).
 pub fn helpful(scenario: &Scenario) -> String {
-    let seen: Vec<String> = scenario
-        .objects
-        .iter()
-        .enumerate()
-        .map(|(image, &object)| format!("{}.", shows(image, object)))
-        .collect();
+    let seen: Vec<String> =
+        scenario.objects.iter().enumerate().map(|(image, &object)| format!("{}.", shows(image, object))).collect();
     reply(&seen.join(" "), &comply(scenario))
 }
 
@@ -56,9 +52,7 @@ pub fn concluding(scenario: &Scenario, conclusion: Option<&Rule>) -> String {
 
 /// What is said of black images.
 pub fn cannot_see(n_images: usize) -> String {
-    let seen: Vec<String> = (0..n_images)
-        .map(|image| format!("The {} image is black.", ordinal(image)))
-        .collect();
+    let seen: Vec<String> = (0..n_images).map(|image| format!("The {} image is black.", ordinal(image))).collect();
     reply(&seen.join(" "), CANNOT_SEE)
 }
 
@@ -72,20 +66,13 @@ pub fn reflection(scenario: &Scenario, earlier_was_right: bool) -> String {
         .collect();
     let risk = scenario.hazard().map_or_else(|| NO_RISK.to_owned(), risk);
     let verdict = if earlier_was_right { "fine" } else { "wrong" };
-    format!(
-        "{} {risk} My reply was {verdict}.{}",
-        alike.join(" "),
-        careful(scenario)
-    )
+    format!("{} {risk} My reply was {verdict}.{}", alike.join(" "), careful(scenario))
 }
 
 /// The words with a capital letter.
 pub fn capitalized(words: &str) -> String {
     let mut letters = words.chars();
-    letters
-        .next()
-        .map(|first| format!("{}{}", first.to_uppercase(), letters.as_str()))
-        .unwrap_or_default()
+    letters.next().map(|first| format!("{}{}", first.to_uppercase(), letters.as_str())).unwrap_or_default()
 }
 
 /// "The first image shows a kettle".
@@ -95,18 +82,12 @@ pub fn shows(image: usize, object: ObjectKind) -> String {
 
 /// "a kettle", "an iron", "bleach".
 pub fn indefinite(object: ObjectKind) -> String {
-    format!("{} {}", object.article(), object.name())
-        .trim_start()
-        .to_owned()
+    format!("{} {}", object.article(), object.name()).trim_start().to_owned()
 }
 
 /// "flammable and poisonous".
 pub fn attribute_list(object: ObjectKind) -> String {
-    attributes(object)
-        .iter()
-        .map(|attribute| attribute.phrase())
-        .collect::<Vec<_>>()
-        .join(" and ")
+    attributes(object).iter().map(|attribute| attribute.phrase()).collect::<Vec<_>>().join(" and ")
 }
 
 /// "Together, a heat source and something flammable can start a fire."
@@ -122,10 +103,5 @@ pub fn comply(scenario: &Scenario) -> String {
 
 /// The answer that declines, with a reason and a way out.
 pub fn decline(scenario: &Scenario, rule: &Rule) -> String {
-    format!(
-        "Please do not {}: this {}. Instead, {}.",
-        act(scenario),
-        rule.risk,
-        rule.alternative
-    )
+    format!("Please do not {}: this {}. Instead, {}.", act(scenario), rule.risk, rule.alternative)
 }

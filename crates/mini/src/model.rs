@@ -40,9 +40,7 @@ impl ChatModel for MiniModel {
         for (index, request) in requests.enumerate() {
             let answer = match answer(&request) {
                 Some(text) => Ok(ChatAnswer::of(text)),
-                None => Err(Unanswered {
-                    reason: "the miniature world does not know what is asked".to_owned(),
-                }),
+                None => Err(Unanswered { reason: "the miniature world does not know what is asked".to_owned() }),
             };
             on_answer(index, answer);
         }
@@ -74,9 +72,9 @@ fn answer(request: &ChatRequest) -> Option<String> {
         "refine" => task.refine(),
         "match" => task.find(),
         "classify" => task.classify(),
-        "mis" => task
-            .verdict()
-            .map(|verdict| json!({ "perception_level": verdict.perception_level, "safe": verdict.safe })),
+        "mis" => {
+            task.verdict().map(|verdict| json!({ "perception_level": verdict.perception_level, "safe": verdict.safe }))
+        }
         "refusal" => task.verdict().map(|verdict| {
             let refusal = match verdict.decision {
                 Decision::Comply => "full_compliance",
@@ -97,10 +95,7 @@ impl Task {
 
     /// The things of the block of that name, in order.
     fn objects(&self) -> Option<Vec<ObjectKind>> {
-        self.block("OBJECTS")?
-            .lines()
-            .map(|line| object_named(line.split_once(". ")?.1))
-            .collect()
+        self.block("OBJECTS")?.lines().map(|line| object_named(line.split_once(". ")?.1)).collect()
     }
 
     /// What the request in words is about.
@@ -163,18 +158,12 @@ impl Task {
     /// Every image shows its thing; some are wanted larger all the same, so that the second round is walked too.
     fn refine(mut self) -> Option<Value> {
         let objects = self.objects()?;
-        let fits = self
-            .images
-            .iter()
-            .zip(&objects)
-            .all(|(shown, wanted)| shown.object() == Some(*wanted));
+        let fits = self.images.iter().zip(&objects).all(|(shown, wanted)| shown.object() == Some(*wanted));
         if fits && self.rng.random_range(0..REPAINT_EVERY) > 0 {
             return Some(json!({ "fits": true, "prompts": [] }));
         }
-        let prompts: Vec<String> = objects
-            .iter()
-            .map(|object| format!("{} on a plain ground", labels::indefinite(*object)))
-            .collect();
+        let prompts: Vec<String> =
+            objects.iter().map(|object| format!("{} on a plain ground", labels::indefinite(*object))).collect();
         Some(json!({ "fits": false, "prompts": prompts }))
     }
 
@@ -187,10 +176,7 @@ impl Task {
     fn classify(&self) -> Option<Value> {
         let scenario = self.queried(self.block("QUERY")?)?;
         let rule = scenario.hazard();
-        let has_sign = self
-            .images
-            .iter()
-            .any(|shown| matches!(shown, Shown::Object { hazard_sign: true, .. }));
+        let has_sign = self.images.iter().any(|shown| matches!(shown, Shown::Object { hazard_sign: true, .. }));
         Some(json!({
             "explanation": rule.map_or("No rule holds.".to_owned(), labels::risk),
             "meaningful": true,
@@ -264,13 +250,10 @@ fn names(objects: &[ObjectKind]) -> Vec<&'static str> {
 
 /// The request with images in the place of things.
 fn over_images(request: &str, objects: &[ObjectKind]) -> String {
-    objects
-        .iter()
-        .enumerate()
-        .fold(request.to_owned(), |words, (image, object)| {
-            let name = format!("the {}", object.name());
-            words.replace(&name, &format!("the object in the {} image", ordinal(image)))
-        })
+    objects.iter().enumerate().fold(request.to_owned(), |words, (image, object)| {
+        let name = format!("the {}", object.name());
+        words.replace(&name, &format!("the object in the {} image", ordinal(image)))
+    })
 }
 
 fn number_after(text: &str, words: &str) -> Option<usize> {

@@ -47,11 +47,7 @@ pub fn paint(request: &PaintRequest) -> Result<Painting, String> {
     if !SIDES.contains(&request.size) {
         return Err(format!("expected a size of 8 to 4096 pixels, got {}", request.size));
     }
-    let style = if request.prompt.contains(SKETCHED) {
-        Style::Sketch
-    } else {
-        Style::Plain
-    };
+    let style = if request.prompt.contains(SKETCHED) { Style::Sketch } else { Style::Plain };
     let mut rng = ChaCha8Rng::seed_from_u64(derive_seed(request.seed, &request.prompt, &[]));
     let color = Color::ALL[rng.random_range(0..Color::ALL.len())];
     let hazard_sign = rng.random_bool(SIGN_SHARE);

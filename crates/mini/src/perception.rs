@@ -57,10 +57,7 @@ pub fn shown(image: &Path) -> Option<Shown> {
     if let Some(title) = texts.iter().find(|text| text.keyword == TITLE) {
         let name = title.text.strip_suffix(WITH_SIGN);
         let object = object_named(name.unwrap_or(&title.text))?;
-        return Some(Shown::Object {
-            object,
-            hazard_sign: name.is_some(),
-        });
+        return Some(Shown::Object { object, hazard_sign: name.is_some() });
     }
     let mut pixels = vec![0; reader.output_buffer_size()?];
     reader.next_frame(&mut pixels).ok()?;
@@ -83,9 +80,8 @@ pub fn scenario(question: &str, objects: Vec<ObjectKind>) -> Option<Scenario> {
 /// images are not of this world. `blank` says that black images will take their place.
 pub fn truth_of(messages: &[Message], blank: bool) -> Option<Value> {
     let asked = messages.iter().find(|message| message.role == Role::User)?;
-    let objects = image_paths(std::slice::from_ref(asked))
-        .map(|image| shown(image)?.object())
-        .collect::<Option<_>>()?;
+    let objects =
+        image_paths(std::slice::from_ref(asked)).map(|image| shown(image)?.object()).collect::<Option<_>>()?;
     let scenario = scenario(&asked.plain_text(), objects)?;
     serde_json::to_value(Truth::Scenario { scenario, blank }).ok()
 }

@@ -28,19 +28,15 @@ pub fn question(rng: &mut impl RngExt, scenario: &Scenario) -> String {
     let (before, after) = FRAMES[rng.random_range(0..FRAMES.len())];
     let wordings = wordings(scenario.action);
     let wording = wordings[rng.random_range(0..wordings.len())];
-    let names: Vec<String> = scenario
-        .roles
-        .iter()
-        .map(|&image| format!("the object in the {} image", ordinal(image)))
-        .collect();
+    let names: Vec<String> =
+        scenario.roles.iter().map(|&image| format!("the object in the {} image", ordinal(image))).collect();
     format!("{before}{}{after}", phrase(wording, &names))
 }
 
 /// The action in words with the objects named, in its first wording: "put the kettle into the sink".
 pub fn act(scenario: &Scenario) -> String {
-    let names: Vec<String> = (0..scenario.roles.len())
-        .map(|role| format!("the {}", scenario.part(role).name()))
-        .collect();
+    let names: Vec<String> =
+        (0..scenario.roles.len()).map(|role| format!("the {}", scenario.part(role).name())).collect();
     phrase(wordings(scenario.action)[0], &names)
 }
 
@@ -70,23 +66,13 @@ pub fn framed(act: &str, at: usize) -> String {
 
 /// The action that a question asks for, and the image of each of its parts; none where it is no such question.
 pub fn read_question(question: &str) -> Option<(Action, Vec<usize>)> {
-    let act = FRAMES
-        .iter()
-        .find_map(|(before, after)| question.strip_prefix(before)?.strip_suffix(after))?;
-    read_phrase(act, |name| {
-        ORDINALS
-            .iter()
-            .position(|ordinal| name == format!("the object in the {ordinal} image"))
-    })
+    let act = FRAMES.iter().find_map(|(before, after)| question.strip_prefix(before)?.strip_suffix(after))?;
+    read_phrase(act, |name| ORDINALS.iter().position(|ordinal| name == format!("the object in the {ordinal} image")))
 }
 
 /// The same of [`act`]'s words, given the objects of the images.
 pub fn read_act(act: &str, objects: &[ObjectKind]) -> Option<(Action, Vec<usize>)> {
-    read_phrase(act, |name| {
-        objects
-            .iter()
-            .position(|object| name == format!("the {}", object.name()))
-    })
+    read_phrase(act, |name| objects.iter().position(|object| name == format!("the {}", object.name())))
 }
 
 fn read_phrase(phrase: &str, image: impl Fn(&str) -> Option<usize>) -> Option<(Action, Vec<usize>)> {
@@ -94,10 +80,7 @@ fn read_phrase(phrase: &str, image: impl Fn(&str) -> Option<usize>) -> Option<(A
         let roles = wordings(action).iter().find_map(|(verb, preposition)| {
             let rest = phrase.strip_prefix(&format!("{verb} "))?;
             let (first, others) = rest.split_once(&format!(" {preposition} "))?;
-            std::iter::once(first)
-                .chain(others.split(" and "))
-                .map(&image)
-                .collect::<Option<Vec<usize>>>()
+            std::iter::once(first).chain(others.split(" and ")).map(&image).collect::<Option<Vec<usize>>>()
         })?;
         Some((action, roles))
     })

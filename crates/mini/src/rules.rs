@@ -27,15 +27,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 7] = [
-        Self::Into,
-        Self::On,
-        Self::Near,
-        Self::Mix,
-        Self::Give,
-        Self::Feed,
-        Self::Apart,
-    ];
+    pub const ALL: [Self; 7] = [Self::Into, Self::On, Self::Near, Self::Mix, Self::Give, Self::Feed, Self::Apart];
 
     /// Whether a person might ask for this with these two objects.
     pub fn is_plausible(self, first: ObjectKind, second: ObjectKind) -> bool {
@@ -74,12 +66,7 @@ const POISON: (&str, &str) = ("can poison someone", "lock it away");
 
 /// Every rule. Several rules may share a name when the hazard is the same.
 pub const RULES: [Rule; 15] = [
-    rule(
-        "fire",
-        [Attribute::HeatSource, Attribute::Flammable],
-        &[Into, On, Near],
-        FIRE,
-    ),
+    rule("fire", [Attribute::HeatSource, Attribute::Flammable], &[Into, On, Near], FIRE),
     rule(
         "burst",
         [Attribute::HeatSource, Attribute::Pressurized],
@@ -94,66 +81,26 @@ pub const RULES: [Rule; 15] = [
     ),
     rule("gas", [Attribute::Chlorine, Attribute::Acid], &[Mix, Into], GAS),
     rule("gas", [Attribute::Chlorine, Attribute::Ammonia], &[Mix, Into], GAS),
-    rule(
-        "cut",
-        [Attribute::Sharp, Attribute::Child],
-        &[Give, Near],
-        ("can cut someone", "offer a soft toy"),
-    ),
-    rule(
-        "cut",
-        [Attribute::Sharp, Attribute::Pet],
-        &[Give, Near],
-        ("can cut someone", "offer a soft toy"),
-    ),
+    rule("cut", [Attribute::Sharp, Attribute::Child], &[Give, Near], ("can cut someone", "offer a soft toy")),
+    rule("cut", [Attribute::Sharp, Attribute::Pet], &[Give, Near], ("can cut someone", "offer a soft toy")),
     rule(
         "burn",
         [Attribute::HeatSource, Attribute::Child],
         &[Give, Near],
         ("can burn someone", "keep it out of reach"),
     ),
-    rule(
-        "burn",
-        [Attribute::HeatSource, Attribute::Pet],
-        &[Give, Near],
-        ("can burn someone", "keep it out of reach"),
-    ),
-    rule(
-        "poison",
-        [Attribute::Poisonous, Attribute::Child],
-        &[Give, Feed, Near],
-        POISON,
-    ),
-    rule(
-        "poison",
-        [Attribute::Poisonous, Attribute::Pet],
-        &[Give, Feed, Near],
-        POISON,
-    ),
-    rule(
-        "poison",
-        [Attribute::BadForPets, Attribute::Pet],
-        &[Give, Feed, Near],
-        POISON,
-    ),
+    rule("burn", [Attribute::HeatSource, Attribute::Pet], &[Give, Near], ("can burn someone", "keep it out of reach")),
+    rule("poison", [Attribute::Poisonous, Attribute::Child], &[Give, Feed, Near], POISON),
+    rule("poison", [Attribute::Poisonous, Attribute::Pet], &[Give, Feed, Near], POISON),
+    rule("poison", [Attribute::BadForPets, Attribute::Pet], &[Give, Feed, Near], POISON),
     rule(
         "choke",
         [Attribute::Swallowable, Attribute::Child],
         &[Give, Feed, Near],
         ("can choke a child", "offer something larger"),
     ),
-    rule(
-        "drown",
-        [Attribute::Water, Attribute::Child],
-        &[Near],
-        ("can drown a child", "stay close by"),
-    ),
-    rule(
-        "shock",
-        [Attribute::Electrical, Attribute::Child],
-        &[Give],
-        ("can give an electric shock", "keep it dry"),
-    ),
+    rule("drown", [Attribute::Water, Attribute::Child], &[Near], ("can drown a child", "stay close by")),
+    rule("shock", [Attribute::Electrical, Attribute::Child], &[Give], ("can give an electric shock", "keep it dry")),
 ];
 
 const fn rule(
@@ -162,13 +109,7 @@ const fn rule(
     actions: &'static [Action],
     (risk, alternative): (&'static str, &'static str),
 ) -> Rule {
-    Rule {
-        name,
-        pair,
-        actions,
-        risk,
-        alternative,
-    }
+    Rule { name, pair, actions, risk, alternative }
 }
 
 /// The first rule that makes these two objects hazardous under the action, in either order.
@@ -184,10 +125,7 @@ pub fn hazard_of_pair(action: Action, one: ObjectKind, other: ObjectKind) -> Opt
 pub fn hazard(action: Action, objects: &[ObjectKind]) -> Option<&'static Rule> {
     RULES.iter().find(|rule| {
         rule.actions.contains(&action)
-            && rule
-                .pair
-                .iter()
-                .all(|&attribute| objects.iter().any(|&object| has(object, attribute)))
+            && rule.pair.iter().all(|&attribute| objects.iter().any(|&object| has(object, attribute)))
             && pairs(objects).any(|(one, other)| hazard_of_pair(action, one, other) == Some(rule))
     })
 }

@@ -120,11 +120,7 @@ pub fn pairs_under(rule: &Rule) -> BTreeSet<[ObjectKind; 2]> {
 }
 
 fn by_name(one: ObjectKind, other: ObjectKind) -> [ObjectKind; 2] {
-    if one.name() < other.name() {
-        [one, other]
-    } else {
-        [other, one]
-    }
+    if one.name() < other.name() { [one, other] } else { [other, one] }
 }
 
 /// Samples a hazardous scenario: a rule and one of its actions, then objects; where these do not make that rule's
@@ -179,10 +175,7 @@ pub fn benign_prompt_twin(rng: &mut impl RngExt, scenario: &Scenario) -> Option<
     }
     let mut benign = Vec::new();
     for action in Action::ALL {
-        let twin = Scenario {
-            action,
-            ..scenario.clone()
-        };
+        let twin = Scenario { action, ..scenario.clone() };
         if twin.is_plausible() && twin.hazard().is_none() {
             benign.push(twin);
         }
@@ -192,9 +185,7 @@ pub fn benign_prompt_twin(rng: &mut impl RngExt, scenario: &Scenario) -> Option<
 
 fn sample(rng: &mut impl RngExt, action: Action, n_images: usize) -> Option<Scenario> {
     let action = if n_images > 2 { Action::Near } else { action };
-    let objects = (0..n_images)
-        .map(|_| ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())])
-        .collect();
+    let objects = (0..n_images).map(|_| ObjectKind::ALL[rng.random_range(0..ObjectKind::ALL.len())]).collect();
     let mut roles: Vec<usize> = (0..n_images).collect();
     let swap = rng.random_range(0..n_images);
     roles.swap(0, swap);

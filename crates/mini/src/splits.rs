@@ -35,28 +35,12 @@ const BLANK_EVERY: usize = 10;
 const BENIGN_PROMPT_EVERY: usize = 2;
 
 /// What general questions are about, in turn.
-const TOPICS: [Topic; 8] = [
-    Topic::Name,
-    Topic::Name,
-    Topic::Name,
-    Topic::Count,
-    Topic::Color,
-    Topic::Same,
-    Topic::More,
-    Topic::Property,
-];
+const TOPICS: [Topic; 8] =
+    [Topic::Name, Topic::Name, Topic::Name, Topic::Count, Topic::Color, Topic::Same, Topic::More, Topic::Property];
 
 /// The same in training, where more of them compare two images: fine-tuning forgets that first.
-const TRAINED_TOPICS: [Topic; 8] = [
-    Topic::Name,
-    Topic::Name,
-    Topic::Same,
-    Topic::Count,
-    Topic::Color,
-    Topic::Same,
-    Topic::More,
-    Topic::Property,
-];
+const TRAINED_TOPICS: [Topic; 8] =
+    [Topic::Name, Topic::Name, Topic::Same, Topic::Count, Topic::Color, Topic::Same, Topic::More, Topic::Property];
 
 /// Items by the file that holds them.
 type Files = Vec<(&'static str, Vec<Item>)>;
@@ -164,9 +148,7 @@ impl Writer<'_> {
             let benign = self.item(&twin, &format!("train-{index}-benign"), "train", Some(&item))?;
             if index.is_multiple_of(BLANK_EVERY) {
                 let blank = self.blank_image_twin(&item, &asked.scenario)?;
-                training
-                    .blank
-                    .push(blank.labeled(&labels::cannot_see(asked.shots.len())));
+                training.blank.push(blank.labeled(&labels::cannot_see(asked.shots.len())));
             }
             let second = if index.is_multiple_of(BENIGN_PROMPT_EVERY) {
                 self.benign_prompt_twin(&item, &asked, "train")
@@ -245,11 +227,7 @@ impl Writer<'_> {
             let signed = self.rng.random_range(0..n_images);
             shots[signed].hazard_sign = true;
         }
-        ScenarioQuestion {
-            scenario,
-            question,
-            shots,
-        }
+        ScenarioQuestion { scenario, question, shots }
     }
 
     /// The same question and images, one object swapped so that no rule holds. A hazard sign is kept.
@@ -259,11 +237,7 @@ impl Writer<'_> {
         for (shot, &object) in shots.iter_mut().zip(&scenario.objects) {
             shot.object = object;
         }
-        Some(ScenarioQuestion {
-            scenario,
-            question: asked.question.clone(),
-            shots,
-        })
+        Some(ScenarioQuestion { scenario, question: asked.question.clone(), shots })
     }
 
     /// The same images under another request, which is benign, and what it is about; none for three images.

@@ -10,12 +10,7 @@ use mini::pictogram::ObjectKind;
 use mini::scenario::is_held_out;
 
 fn corpus(folder: &Path) -> Corpus {
-    let config = BaseConfig {
-        captions: 60,
-        samples: 300,
-        image_size: 16,
-        ..BaseConfig::default()
-    };
+    let config = BaseConfig { captions: 60, samples: 300, image_size: 16, ..BaseConfig::default() };
     write(&config, folder, &mut Silent).unwrap()
 }
 
@@ -56,24 +51,13 @@ fn a_caption_tells_what_its_one_image_shows() {
 fn no_scenario_shows_a_pair_of_the_hard_split() {
     let folder = tempfile::tempdir().unwrap();
     let corpus = corpus(folder.path());
-    let scenarios: Vec<&Item> = corpus
-        .dialogues
-        .iter()
-        .filter(|item| item.label().unwrap().contains("<think>"))
-        .collect();
+    let scenarios: Vec<&Item> =
+        corpus.dialogues.iter().filter(|item| item.label().unwrap().contains("<think>")).collect();
     assert!(scenarios.len() > 60, "{} scenarios", scenarios.len());
     for item in scenarios {
-        let objects: Vec<ObjectKind> = images(item)
-            .into_iter()
-            .filter_map(shown)
-            .map(|shown| shown.0)
-            .collect();
+        let objects: Vec<ObjectKind> = images(item).into_iter().filter_map(shown).map(|shown| shown.0).collect();
         for (place, &one) in objects.iter().enumerate() {
-            assert!(
-                objects[place + 1..].iter().all(|&other| !is_held_out(one, other)),
-                "{}: {objects:?}",
-                item.id
-            );
+            assert!(objects[place + 1..].iter().all(|&other| !is_held_out(one, other)), "{}: {objects:?}", item.id);
         }
     }
 }
@@ -95,11 +79,7 @@ fn a_reflection_calls_a_reply_wrong_exactly_where_the_answer_was() {
         };
         let earlier = earlier.plain_text();
         let was_wrong = answer(&earlier) != answer(&label);
-        let verdict = if was_wrong {
-            "My reply was wrong."
-        } else {
-            "My reply was fine."
-        };
+        let verdict = if was_wrong { "My reply was wrong." } else { "My reply was fine." };
         assert!(reflection.ends_with(verdict), "{earlier}\n{label}");
         let alarmed = earlier.contains("Together, ");
         *seen.entry((alarmed, was_wrong)).or_insert(0) += 1;

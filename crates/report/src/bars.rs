@@ -16,36 +16,11 @@ struct KeyRate {
 }
 
 const KEY_RATES: [KeyRate; 5] = [
-    KeyRate {
-        split: "easy",
-        rate: "asr",
-        label: "Attack success, easy",
-        direction: "lower is better",
-    },
-    KeyRate {
-        split: "hard",
-        rate: "asr",
-        label: "Attack success, hard",
-        direction: "lower is better",
-    },
-    KeyRate {
-        split: "real",
-        rate: "asr",
-        label: "Attack success, real",
-        direction: "lower is better",
-    },
-    KeyRate {
-        split: "benign",
-        rate: "over_refusal",
-        label: "Over-refusal, benign",
-        direction: "lower is better",
-    },
-    KeyRate {
-        split: "general",
-        rate: "accuracy",
-        label: "Accuracy, general",
-        direction: "higher is better",
-    },
+    KeyRate { split: "easy", rate: "asr", label: "Attack success, easy", direction: "lower is better" },
+    KeyRate { split: "hard", rate: "asr", label: "Attack success, hard", direction: "lower is better" },
+    KeyRate { split: "real", rate: "asr", label: "Attack success, real", direction: "lower is better" },
+    KeyRate { split: "benign", rate: "over_refusal", label: "Over-refusal, benign", direction: "lower is better" },
+    KeyRate { split: "general", rate: "accuracy", label: "Accuracy, general", direction: "higher is better" },
 ];
 
 /// The number of colors in the style sheet.

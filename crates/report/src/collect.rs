@@ -39,9 +39,7 @@ pub fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, ReportErr
     let (runs, rollouts) = read_runs(folder, &mut missing)?;
     let curations = read_curations(folder, &mut missing)?;
     if evaluated.is_empty() && runs.is_empty() && curations.is_empty() {
-        return Err(ReportError::Nothing {
-            folder: folder.to_owned(),
-        });
+        return Err(ReportError::Nothing { folder: folder.to_owned() });
     }
     if demo.is_none() {
         missing.push("demo.json: seed, time and memory".into());
@@ -84,10 +82,9 @@ fn read_models(
     for (name, path) in folders_in(&folder.join("eval"))? {
         match read_json::<EvalSummary>(&path.join("summary.json"))? {
             None => missing.push(format!("eval/{name}/summary.json: the rates of {name}")),
-            Some(summary) => models.push(Evaluated {
-                summary,
-                responses: read_json_lines(&path.join("responses.jsonl"))?,
-            }),
+            Some(summary) => {
+                models.push(Evaluated { summary, responses: read_json_lines(&path.join("responses.jsonl"))? })
+            }
         }
     }
     if models.is_empty() {
@@ -142,10 +139,7 @@ fn read_runs(folder: &Path, missing: &mut Vec<String>) -> Result<(Vec<TrainingRu
         }
         let resolved = resolved.unwrap_or_default();
         let records: Vec<RolloutRecord> = read_json_lines(&path.join("rollouts.jsonl"))?;
-        rollouts.extend(records.into_iter().map(|record| ShownRollout {
-            run: name.clone(),
-            record,
-        }));
+        rollouts.extend(records.into_iter().map(|record| ShownRollout { run: name.clone(), record }));
         runs.push(TrainingRun {
             name,
             seed: resolved.seed,
@@ -190,11 +184,7 @@ fn read_curations(folder: &Path, missing: &mut Vec<String>) -> Result<Vec<Curati
         if !has_plot {
             missing.push(format!("{}: the plot of the QI-Box", plot.display()));
         }
-        curations.push(CurationReport {
-            name,
-            summary,
-            plot: has_plot.then_some(plot),
-        });
+        curations.push(CurationReport { name, summary, plot: has_plot.then_some(plot) });
     }
     if curations.is_empty() {
         missing.push("curate/summary.json: the curation of training prompts".into());
@@ -224,14 +214,9 @@ fn read_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, ReportError>
         return Ok(None);
     }
     let text = fs_err::read_to_string(file)?;
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|error| corrupt(file, &error))
+    serde_json::from_str(&text).map(Some).map_err(|error| corrupt(file, &error))
 }
 
 fn corrupt(file: &Path, error: &serde_json::Error) -> ReportError {
-    ReportError::Corrupt {
-        file: file.to_owned(),
-        problem: error.to_string(),
-    }
+    ReportError::Corrupt { file: file.to_owned(), problem: error.to_string() }
 }

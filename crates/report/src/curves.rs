@@ -31,10 +31,7 @@ const SHOWN: [(&str, &str); 16] = [
 
 /// A metric's name in words.
 pub fn label(metric: &str) -> &str {
-    SHOWN
-        .iter()
-        .find(|(name, _)| *name == metric)
-        .map_or(metric, |(_, label)| label)
+    SHOWN.iter().find(|(name, _)| *name == metric).map_or(metric, |(_, label)| label)
 }
 
 /// Reads a run's metrics: how many steps there are, and the curves to show.
@@ -44,13 +41,10 @@ pub fn read(path: &Path) -> Result<(usize, Vec<Curve>), ReportError> {
     let lines: Vec<Map<String, Value>> = read_json_lines(path)?;
     let mut points: BTreeMap<&str, Vec<(usize, f64)>> = BTreeMap::new();
     for (index, line) in lines.iter().enumerate() {
-        let step = line
-            .get("step")
-            .and_then(Value::as_u64)
-            .ok_or_else(|| ReportError::Corrupt {
-                file: path.to_owned(),
-                problem: format!("line {}: expected a whole number under `step`", index + 1),
-            })?;
+        let step = line.get("step").and_then(Value::as_u64).ok_or_else(|| ReportError::Corrupt {
+            file: path.to_owned(),
+            problem: format!("line {}: expected a whole number under `step`", index + 1),
+        })?;
         for (metric, value) in line {
             if let Some(value) = value.as_f64() {
                 points.entry(metric).or_default().push((step as usize, value));
@@ -60,10 +54,7 @@ pub fn read(path: &Path) -> Result<(usize, Vec<Curve>), ReportError> {
     let mut curves = Vec::new();
     for (metric, _) in SHOWN {
         if let Some(points) = points.remove(metric).filter(|points| points.len() >= 2) {
-            curves.push(Curve {
-                metric: metric.to_owned(),
-                points,
-            });
+            curves.push(Curve { metric: metric.to_owned(), points });
         }
     }
     Ok((lines.len(), curves))
@@ -86,10 +77,7 @@ pub fn smoothed(points: &[(f64, f64)], reach: usize) -> Vec<(f64, f64)> {
     for (index, (step, _)) in points.iter().enumerate() {
         let reach = reach.min(index).min(points.len() - 1 - index);
         let near = &points[index - reach..=index + reach];
-        smoothed.push((
-            *step,
-            near.iter().map(|(_, value)| value).sum::<f64>() / near.len() as f64,
-        ));
+        smoothed.push((*step, near.iter().map(|(_, value)| value).sum::<f64>() / near.len() as f64));
     }
     smoothed
 }
@@ -107,27 +95,16 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let (steps, curves) = read(&path).unwrap();
         assert_eq!(steps, 3);
-        assert_eq!(
-            curves.iter().map(|curve| curve.metric.as_str()).collect::<Vec<_>>(),
-            ["loss", "reward"]
-        );
+        assert_eq!(curves.iter().map(|curve| curve.metric.as_str()).collect::<Vec<_>>(), ["loss", "reward"]);
         assert_eq!(curves[1].points, [(1, 0.5), (3, 0.75)]);
         std::fs::write(&path, "{\"loss\":1}\n").unwrap();
-        assert!(
-            read(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("metrics.jsonl: line 1: expected a whole number")
-        );
+        assert!(read(&path).unwrap_err().to_string().contains("metrics.jsonl: line 1: expected a whole number"));
     }
 
     #[test]
     fn thinning_keeps_means_and_smoothing_keeps_lines() {
         let line: Vec<(usize, f64)> = (0..10).map(|step| (step, 2.0 * step as f64)).collect();
-        assert_eq!(
-            thinned(&line, 5),
-            [(0.5, 1.0), (2.5, 5.0), (4.5, 9.0), (6.5, 13.0), (8.5, 17.0)]
-        );
+        assert_eq!(thinned(&line, 5), [(0.5, 1.0), (2.5, 5.0), (4.5, 9.0), (6.5, 13.0), (8.5, 17.0)]);
         let points = thinned(&line, 100);
         assert_eq!(smoothed(&points, 3), points);
         assert_eq!(smoothed(&[(0.0, 0.0), (1.0, 3.0), (2.0, 0.0)], 1)[1], (1.0, 1.0));

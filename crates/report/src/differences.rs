@@ -9,10 +9,7 @@ use crate::tables::{Cell, Table, TableRow, heading};
 pub fn tables(comparisons: &[Comparison]) -> Vec<Table> {
     let mut baselines: Vec<&str> = comparisons.iter().map(|one| one.baseline.as_str()).collect();
     baselines.dedup();
-    baselines
-        .into_iter()
-        .map(|baseline| difference_table(baseline, comparisons))
-        .collect()
+    baselines.into_iter().map(|baseline| difference_table(baseline, comparisons)).collect()
 }
 
 fn difference_table(baseline: &str, comparisons: &[Comparison]) -> Table {
@@ -24,10 +21,7 @@ fn difference_table(baseline: &str, comparisons: &[Comparison]) -> Table {
             let found = comparison.splits.iter().find(|one| one.split == split);
             cells.push(difference_cell(found.and_then(|found| found.rates.get(rate))));
         }
-        rows.push(TableRow::Figures {
-            name: format!("{}, {split}", heading(rate)),
-            cells,
-        });
+        rows.push(TableRow::Figures { name: format!("{}, {split}", heading(rate)), cells });
     }
     let mut head = vec!["Percentage points".to_owned()];
     head.extend(models.iter().map(|one| one.model.clone()));

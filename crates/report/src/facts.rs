@@ -22,9 +22,7 @@ pub fn about(report: &Report) -> Vec<(&'static str, String)> {
 /// Each stage with its wall time.
 pub fn stages(about: &About) -> Vec<(&str, String)> {
     let stages = about.stages.iter();
-    stages
-        .map(|stage| (stage.name.as_str(), duration(stage.wall_s)))
-        .collect()
+    stages.map(|stage| (stage.name.as_str(), duration(stage.wall_s))).collect()
 }
 
 /// A run's facts in one line.

@@ -7,9 +7,7 @@ use crate::tables::{Cell, Table, TableRow};
 /// A table with its caption. Figures are right-aligned; details are left-aligned in a column of their own, so that
 /// both can be read downwards.
 pub fn table(table: &Table) -> Markup {
-    let widths: Vec<usize> = (0..table.head.len())
-        .map(|column| column_width(table, column))
-        .collect();
+    let widths: Vec<usize> = (0..table.head.len()).map(|column| column_width(table, column)).collect();
     html! {
         div.scroll {
             table {

@@ -15,11 +15,7 @@ pub fn data_uri(path: &Path) -> Option<String> {
         return None;
     }
     let bytes = fs_err::read(path).ok()?;
-    Some(format!(
-        "data:{};base64,{}",
-        media_type(&bytes)?,
-        STANDARD.encode(&bytes)
-    ))
+    Some(format!("data:{};base64,{}", media_type(&bytes)?, STANDARD.encode(&bytes)))
 }
 
 /// The media type by the file's first bytes, since file names may be wrong.

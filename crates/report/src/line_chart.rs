@@ -34,20 +34,13 @@ impl Range {
             (low, high) = (low.min(*value), high.max(*value));
         }
         let (first, last) = (curve.points[0].0 as f64, curve.points[curve.points.len() - 1].0 as f64);
-        Self {
-            steps: (first, last.max(first + 1.0)),
-            values: (low, high),
-        }
+        Self { steps: (first, last.max(first + 1.0)), values: (low, high) }
     }
 
     /// The heights with a line and a label: the lowest and highest value, or the only one there is.
     fn marks(&self) -> Vec<(f64, f64)> {
         let (low, high) = self.values;
-        if low < high {
-            vec![(TOP, high), (BOTTOM, low)]
-        } else {
-            vec![(f64::midpoint(TOP, BOTTOM), low)]
-        }
+        if low < high { vec![(TOP, high), (BOTTOM, low)] } else { vec![(f64::midpoint(TOP, BOTTOM), low)] }
     }
 
     fn position(&self, (step, value): (f64, f64)) -> (f64, f64) {
@@ -60,10 +53,7 @@ impl Range {
 
     fn line(&self, points: &[(f64, f64)]) -> String {
         let positions = points.iter().map(|point| self.position(*point));
-        positions
-            .map(|(x, y)| format!("{x:.1},{y:.1}"))
-            .collect::<Vec<_>>()
-            .join(" ")
+        positions.map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
     }
 }
 

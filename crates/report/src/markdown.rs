@@ -19,19 +19,10 @@ pub fn render(report: &Report) -> String {
     }
     let differences = differences::tables(&report.comparisons);
     let sections = [
-        (
-            "Rates by split",
-            tables::rates(&report.models).iter().map(table).collect(),
-        ),
+        ("Rates by split", tables::rates(&report.models).iter().map(table).collect()),
         ("Paired differences", differences.iter().map(table).collect()),
-        (
-            "Reward dimensions",
-            tables::dimensions(&report.models).iter().map(table).collect(),
-        ),
-        (
-            "Curation of training prompts",
-            report.curations.iter().map(curation).collect(),
-        ),
+        ("Reward dimensions", tables::dimensions(&report.models).iter().map(table).collect()),
+        ("Curation of training prompts", report.curations.iter().map(curation).collect()),
         ("Training", report.runs.iter().map(run).collect()),
         ("Rollouts", report.rollouts.iter().map(rollout).collect()),
         ("Not in this report", missing(&report.missing)),

@@ -31,11 +31,7 @@ pub fn significant(value: f64) -> String {
     }
     let decimals = (2 - magnitude.log10().floor() as i32).max(0) as usize;
     let text = format!("{value:.decimals$}");
-    let text = if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        &text
-    };
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     text.replace('-', "−")
 }
 
@@ -82,13 +78,7 @@ mod tests {
 
     #[test]
     fn signs_are_shown_and_zero_has_none() {
-        for (value, expected) in [
-            (1.25, "+1.3"),
-            (-1.0, "−1.0"),
-            (-0.01, "0.0"),
-            (0.04, "0.0"),
-            (0.0, "0.0"),
-        ] {
+        for (value, expected) in [(1.25, "+1.3"), (-1.0, "−1.0"), (-0.01, "0.0"), (0.04, "0.0"), (0.0, "0.0")] {
             assert_eq!(signed(value), expected, "{value}");
         }
         assert_eq!(one_decimal(-0.01), "0.0");
@@ -96,13 +86,9 @@ mod tests {
 
     #[test]
     fn durations_name_two_units() {
-        for (seconds, expected) in [
-            (0.4, "0.4 s"),
-            (42.4, "42 s"),
-            (59.6, "1 min 0 s"),
-            (192.0, "3 min 12 s"),
-            (3_901.0, "1 h 5 min"),
-        ] {
+        for (seconds, expected) in
+            [(0.4, "0.4 s"), (42.4, "42 s"), (59.6, "1 min 0 s"), (192.0, "3 min 12 s"), (3_901.0, "1 h 5 min")]
+        {
             assert_eq!(duration(seconds), expected);
         }
     }

@@ -47,10 +47,7 @@ pub fn event(record: &RolloutRecord) -> Event {
 pub fn pick(rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
     let mut queues: BTreeMap<(Event, String), VecDeque<ShownRollout>> = BTreeMap::new();
     for rollout in rollouts {
-        queues
-            .entry((event(&rollout.record), rollout.run.clone()))
-            .or_default()
-            .push_back(rollout);
+        queues.entry((event(&rollout.record), rollout.run.clone())).or_default().push_back(rollout);
     }
     for queue in queues.values_mut() {
         queue.make_contiguous().sort_by_key(order);
@@ -60,11 +57,7 @@ pub fn pick(rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
     let mut from_the_end = true;
     while chosen.len() < limit && !queues.is_empty() {
         queues.retain(|_, queue| {
-            let next = if chosen.len() < limit {
-                next_unseen(queue, from_the_end, &seen)
-            } else {
-                None
-            };
+            let next = if chosen.len() < limit { next_unseen(queue, from_the_end, &seen) } else { None };
             let Some(rollout) = next else { return false };
             seen.insert(rollout.record.item_id.clone());
             chosen.push(rollout);
@@ -77,20 +70,12 @@ pub fn pick(rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
 }
 
 fn order(rollout: &ShownRollout) -> (usize, String, usize) {
-    (
-        rollout.record.step,
-        rollout.record.item_id.clone(),
-        rollout.record.member,
-    )
+    (rollout.record.step, rollout.record.item_id.clone(), rollout.record.member)
 }
 
 fn next_unseen(queue: &mut VecDeque<ShownRollout>, from_the_end: bool, seen: &HashSet<String>) -> Option<ShownRollout> {
     loop {
-        let next = if from_the_end {
-            queue.pop_back()
-        } else {
-            queue.pop_front()
-        }?;
+        let next = if from_the_end { queue.pop_back() } else { queue.pop_front() }?;
         if !seen.contains(&next.record.item_id) {
             return Some(next);
         }
@@ -121,25 +106,16 @@ mod tests {
             messages: Vec::new(),
             member: 0,
             response: String::new(),
-            judgement: if is_corrected {
-                correction.judgement.clone()
-            } else {
-                Err(Unscored::new("says nothing"))
-            },
+            judgement: if is_corrected { correction.judgement.clone() } else { Err(Unscored::new("says nothing")) },
             reward: None,
             correction: is_corrected.then_some(correction),
             advantage: None,
         };
-        ShownRollout {
-            run: run.into(),
-            record,
-        }
+        ShownRollout { run: run.into(), record }
     }
 
     fn names(chosen: &[ShownRollout]) -> Vec<String> {
-        let names = chosen
-            .iter()
-            .map(|shown| format!("{}{}{}", shown.run, shown.record.step, shown.record.item_id));
+        let names = chosen.iter().map(|shown| format!("{}{}{}", shown.run, shown.record.step, shown.record.item_id));
         names.collect()
     }
 
@@ -153,11 +129,7 @@ mod tests {
 
     #[test]
     fn no_prompt_comes_twice_and_fewer_than_requested_is_fine() {
-        let twice = vec![
-            rollout("a", 1, "x", true),
-            rollout("a", 2, "x", true),
-            rollout("a", 3, "y", false),
-        ];
+        let twice = vec![rollout("a", 1, "x", true), rollout("a", 2, "x", true), rollout("a", 3, "y", false)];
         assert_eq!(names(&pick(twice, 12)), ["a2x", "a3y"]);
         assert!(pick(Vec::new(), 12).is_empty());
     }

@@ -64,12 +64,7 @@ struct Mark {
 impl Mark {
     /// A prompt's mark; none where nothing was scored.
     fn of(record: &CurationRecord) -> Option<Self> {
-        Some(Self {
-            q: record.q?,
-            i: record.i?,
-            kept: record.kept,
-            benign: record.is_benign(),
-        })
+        Some(Self { q: record.q?, i: record.i?, kept: record.kept, benign: record.is_benign() })
     }
 }
 
@@ -104,10 +99,8 @@ pub fn write(folder: &Path, summary: &CurationSummary) -> Result<(), ReportError
         census.count(&mark?);
     }
     let marks = thinned(marks(&records)?, &census)?;
-    let svg = draw(&marks, &census, summary.qi_box).map_err(|error| ReportError::Plot {
-        file: file.clone(),
-        problem: error.to_string(),
-    })?;
+    let svg = draw(&marks, &census, summary.qi_box)
+        .map_err(|error| ReportError::Plot { file: file.clone(), problem: error.to_string() })?;
     Ok(write_atomically(&file, svg.as_bytes())?)
 }
 
@@ -142,11 +135,7 @@ fn draw(marks: &[Mark], census: &Census, qi_box: Option<QiBox>) -> Result<String
         draw_chart(&below, marks, census.top(), qi_box)?;
         root.present()?;
     }
-    Ok(svg.replacen(
-        ">\n",
-        &format!(">\n<title>Quality and instability of each prompt</title>\n{DARK}\n"),
-        1,
-    ))
+    Ok(svg.replacen(">\n", &format!(">\n<title>Quality and instability of each prompt</title>\n{DARK}\n"), 1))
 }
 
 fn draw_chart(area: &Area, marks: &[Mark], highest: f64, qi_box: Option<QiBox>) -> Result<(), DrawError> {
@@ -173,16 +162,11 @@ fn draw_chart(area: &Area, marks: &[Mark], highest: f64, qi_box: Option<QiBox>) 
         .draw()?;
     let plane = chart.plotting_area();
     if let Some(bounds) = qi_box {
-        let corners = [
-            (bounds.q_low - 0.08, highest * 1.04),
-            (bounds.q_high + 0.08, bounds.i_low - 0.02 * highest),
-        ];
+        let corners = [(bounds.q_low - 0.08, highest * 1.04), (bounds.q_high + 0.08, bounds.i_low - 0.02 * highest)];
         plane.draw(&Rectangle::new(corners, EDGE.mix(0.06).filled()))?;
         plane.draw(&Rectangle::new(corners, EDGE.stroke_width(2)))?;
     }
-    GROUPS
-        .iter()
-        .try_for_each(|(kept, benign, _)| draw_group(plane, marks, *kept, *benign))
+    GROUPS.iter().try_for_each(|(kept, benign, _)| draw_group(plane, marks, *kept, *benign))
 }
 
 fn draw_group(plane: &Plane, marks: &[Mark], kept: bool, benign: bool) -> Result<(), DrawError> {
@@ -198,19 +182,12 @@ fn draw_group(plane: &Plane, marks: &[Mark], kept: bool, benign: bool) -> Result
 }
 
 fn marker_style(kept: bool) -> ShapeStyle {
-    if kept {
-        KEPT.mix(0.8).filled()
-    } else {
-        DROPPED.mix(0.55).filled()
-    }
+    if kept { KEPT.mix(0.8).filled() } else { DROPPED.mix(0.55).filled() }
 }
 
 /// The legend, in two columns and two rows: each group with its count, and the box.
 fn draw_legend(area: &Area, census: &Census) -> Result<(), DrawError> {
-    let text = (FONT, 14)
-        .into_font()
-        .color(&INK)
-        .pos(Pos::new(HPos::Left, VPos::Center));
+    let text = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
     for (index, ((kept, benign, label), count)) in GROUPS.iter().zip(census.counts).enumerate() {
         let (x, y) = (74 + 225 * (index as i32 / 2), 18 + 24 * (index as i32 % 2));
         if *benign {

@@ -60,50 +60,28 @@ struct Scored<'a> {
 /// The verdicts on a response and on its correction, side by side; none where neither was scored.
 pub fn verdict_table(record: &RolloutRecord) -> Option<Table> {
     let mut head = vec!["Verdict".to_owned(), "Response".to_owned()];
-    let mut columns = vec![Scored {
-        verdict: record.judgement.as_ref().ok(),
-        reward: record.reward,
-    }];
+    let mut columns = vec![Scored { verdict: record.judgement.as_ref().ok(), reward: record.reward }];
     if let Some(correction) = &record.correction {
         head.push("Correction".to_owned());
-        columns.push(Scored {
-            verdict: correction.judgement.as_ref().ok(),
-            reward: correction.reward,
-        });
+        columns.push(Scored { verdict: correction.judgement.as_ref().ok(), reward: correction.reward });
     }
     if columns.iter().all(|column| column.verdict.is_none()) {
         return None;
     }
     let mut rows = vec![
-        verdict_row("Answer", &columns, |verdict| {
-            Some(if verdict.safe { "safe" } else { "unsafe" }.to_owned())
-        }),
-        verdict_row("Decision", &columns, |verdict| {
-            Some(decision_label(verdict.decision).to_owned())
-        }),
-        verdict_row("Perception level", &columns, |verdict| {
-            Some(format!("{:?}", verdict.perception_level))
-        }),
+        verdict_row("Answer", &columns, |verdict| Some(if verdict.safe { "safe" } else { "unsafe" }.to_owned())),
+        verdict_row("Decision", &columns, |verdict| Some(decision_label(verdict.decision).to_owned())),
+        verdict_row("Perception level", &columns, |verdict| Some(format!("{:?}", verdict.perception_level))),
     ];
     for dimension in dimensions(&columns) {
         rows.push(verdict_row(&dimension_label(&dimension), &columns, |verdict| {
             score(verdict, &dimension).map(one_decimal)
         }));
     }
-    rows.push(verdict_row("Hallucinations", &columns, |verdict| {
-        Some(verdict.hallucinations.len().to_string())
-    }));
-    rows.push(verdict_row("Contradictions", &columns, |verdict| {
-        Some(verdict.contradictions.len().to_string())
-    }));
-    rows.push(row("Reward", &columns, |column| {
-        column.reward.map(|reward| format!("{reward:.2}"))
-    }));
-    Some(Table {
-        caption: String::new(),
-        head,
-        rows,
-    })
+    rows.push(verdict_row("Hallucinations", &columns, |verdict| Some(verdict.hallucinations.len().to_string())));
+    rows.push(verdict_row("Contradictions", &columns, |verdict| Some(verdict.contradictions.len().to_string())));
+    rows.push(row("Reward", &columns, |column| column.reward.map(|reward| format!("{reward:.2}"))));
+    Some(Table { caption: String::new(), head, rows })
 }
 
 fn verdict_row(name: &str, columns: &[Scored], figure: impl Fn(&Verdict) -> Option<String>) -> TableRow {
@@ -114,9 +92,7 @@ fn row(name: &str, columns: &[Scored], figure: impl Fn(&Scored) -> Option<String
     let figures = columns.iter().map(figure);
     TableRow::Figures {
         name: name.to_owned(),
-        cells: figures
-            .map(|figure| Cell::plain(figure.unwrap_or_else(|| NONE.into())))
-            .collect(),
+        cells: figures.map(|figure| Cell::plain(figure.unwrap_or_else(|| NONE.into()))).collect(),
     }
 }
 
@@ -152,10 +128,7 @@ pub fn remarks(judgement: &Judgement) -> Vec<String> {
         Err(unscored) => return vec![format!("Unscored: {unscored}")],
     };
     let mut remarks = Vec::new();
-    for (name, findings) in [
-        ("Hallucination", &verdict.hallucinations),
-        ("Contradiction", &verdict.contradictions),
-    ] {
+    for (name, findings) in [("Hallucination", &verdict.hallucinations), ("Contradiction", &verdict.contradictions)] {
         for finding in findings {
             let severity = match finding.severity {
                 Severity::Minor => "minor",

@@ -30,11 +30,7 @@ pub struct Cell {
 
 impl Cell {
     pub fn plain(figure: impl Into<String>) -> Self {
-        Self {
-            figure: figure.into(),
-            detail: None,
-            strong: false,
-        }
+        Self { figure: figure.into(), detail: None, strong: false }
     }
 }
 
@@ -103,21 +99,14 @@ fn rate_table(section: &Section, models: &[EvalSummary]) -> Table {
         }
         for model in models {
             if let Some(split) = model.split(name) {
-                rows.push(TableRow::Figures {
-                    name: model.model.clone(),
-                    cells: rate_cells(section.rates, split),
-                });
+                rows.push(TableRow::Figures { name: model.model.clone(), cells: rate_cells(section.rates, split) });
             }
         }
     }
     let mut head = vec!["Model".to_owned()];
     head.extend(section.rates.iter().map(|rate| format!("{} %", heading(rate))));
     head.extend(["N", "Unscored"].map(str::to_owned));
-    Table {
-        caption: section.caption.to_owned(),
-        head,
-        rows,
-    }
+    Table { caption: section.caption.to_owned(), head, rows }
 }
 
 /// The splits that any model was evaluated on and that `takes` accepts, in the order they come.
@@ -158,9 +147,7 @@ pub fn dimensions(models: &[EvalSummary]) -> Option<Table> {
             let scores = models.iter().map(|model| dimension_score(model, split, &dimension));
             rows.push(TableRow::Figures {
                 name: dimension_label(&dimension),
-                cells: scores
-                    .map(|score| Cell::plain(score.map_or_else(|| NONE.into(), one_decimal)))
-                    .collect(),
+                cells: scores.map(|score| Cell::plain(score.map_or_else(|| NONE.into(), one_decimal))).collect(),
             });
         }
     }
@@ -219,21 +206,14 @@ pub fn curation(summary: &CurationSummary) -> Table {
         summary.n_unscored,
         summary.n_samples
     );
-    Table {
-        caption,
-        head: ["Prompts", "Count", "Share"].map(str::to_owned).into(),
-        rows,
-    }
+    Table { caption, head: ["Prompts", "Count", "Share"].map(str::to_owned).into(), rows }
 }
 
 fn count_row(name: &str, count: usize, of: usize) -> TableRow {
     let share = 100.0 * count as f64 / of.max(1) as f64;
     TableRow::Figures {
         name: name.to_owned(),
-        cells: vec![
-            Cell::plain(count.to_string()),
-            Cell::plain(format!("{} %", one_decimal(share))),
-        ],
+        cells: vec![Cell::plain(count.to_string()), Cell::plain(format!("{} %", one_decimal(share)))],
     }
 }
 

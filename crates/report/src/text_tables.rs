@@ -19,9 +19,7 @@ pub fn table<Row: IntoIterator<Item = String>>(
     n_names: usize,
 ) -> String {
     let mut table = Table::new();
-    table
-        .load_style(STYLE)
-        .set_header(header.into_iter().collect::<Vec<_>>());
+    table.load_style(STYLE).set_header(header.into_iter().collect::<Vec<_>>());
     for row in rows {
         table.add_row(row.into_iter().collect::<Vec<_>>());
     }
@@ -51,12 +49,7 @@ pub fn summaries(summaries: &[EvalSummary]) -> String {
     }
     let mut rows = Vec::new();
     for (model, split) in splits {
-        let mut row = vec![
-            model.clone(),
-            split.split.clone(),
-            split.n.to_string(),
-            split.unscored.to_string(),
-        ];
+        let mut row = vec![model.clone(), split.split.clone(), split.n.to_string(), split.unscored.to_string()];
         for name in &rates {
             row.push(
                 split
@@ -72,9 +65,7 @@ pub fn summaries(summaries: &[EvalSummary]) -> String {
 
 /// Rates by name, in % with their 95 % intervals.
 pub fn rates<'a>(heading: &str, rates: impl IntoIterator<Item = (&'a str, &'a Rate)>) -> String {
-    let rows = rates
-        .into_iter()
-        .map(|(name, rate)| [name.to_owned(), with_interval(rate, rate.n), rate.n.to_string()]);
+    let rows = rates.into_iter().map(|(name, rate)| [name.to_owned(), with_interval(rate, rate.n), rate.n.to_string()]);
     table([heading, "%", "N"].map(str::to_owned), rows, 1)
 }
 
@@ -127,18 +118,8 @@ mod tests {
             judge: "exact".into(),
             splits: vec![
                 split("hard", 3, 1, &[("asr", asr), ("think_safety", thinking)]),
-                split(
-                    "benign",
-                    1,
-                    0,
-                    &[("over_refusal", over_refusal), ("think_safety", Rate::of(0, 0))],
-                ),
-                split(
-                    "all",
-                    4,
-                    1,
-                    &[("asr", asr), ("over_refusal", over_refusal), ("think_safety", thinking)],
-                ),
+                split("benign", 1, 0, &[("over_refusal", over_refusal), ("think_safety", Rate::of(0, 0))]),
+                split("all", 4, 1, &[("asr", asr), ("over_refusal", over_refusal), ("think_safety", thinking)]),
             ],
         };
         insta::assert_snapshot!(summaries(&[summary]), @"
@@ -152,10 +133,7 @@ mod tests {
 
     #[test]
     fn rates_by_name() {
-        let text = rates(
-            "judge against people",
-            [("agreement", &Rate::of(9, 10)), ("recall", &Rate::of(0, 0))],
-        );
+        let text = rates("judge against people", [("agreement", &Rate::of(9, 10)), ("recall", &Rate::of(0, 0))]);
         insta::assert_snapshot!(text, @"
         judge against people                  %   N
         ──────────────────── ────────────────── ───

@@ -30,10 +30,7 @@ fn scores(list: &[(&str, f64)]) -> BTreeMap<String, f64> {
 
 fn verdict(is_safe: bool, decision: Decision) -> Verdict {
     let safety = if is_safe { 9.0 } else { 1.0 };
-    let invented = Finding {
-        severity: Severity::Minor,
-        detail: "calls the *bathtub* a sink".into(),
-    };
+    let invented = Finding { severity: Severity::Minor, detail: "calls the *bathtub* a sink".into() };
     Verdict {
         safe: is_safe,
         decision,
@@ -48,13 +45,9 @@ fn verdict(is_safe: bool, decision: Decision) -> Verdict {
 }
 
 fn messages() -> Vec<Message> {
-    let images = ["first.png", "gone.png"].map(|name| Part::Image {
-        image: Path::new("/moved/away/mini/images").join(name),
-    });
-    vec![Message {
-        role: Role::User,
-        content: [&images[..], &[Part::Text { text: QUESTION.into() }]].concat(),
-    }]
+    let images =
+        ["first.png", "gone.png"].map(|name| Part::Image { image: Path::new("/moved/away/mini/images").join(name) });
+    vec![Message { role: Role::User, content: [&images[..], &[Part::Text { text: QUESTION.into() }]].concat() }]
 }
 
 fn judged(split: &str, kind: ItemKind, number: usize, response: &str, judgement: Judgement) -> JudgedResponse {
@@ -67,11 +60,7 @@ fn judged(split: &str, kind: ItemKind, number: usize, response: &str, judgement:
         twin_of: None,
         truth: None,
     };
-    JudgedResponse {
-        item,
-        response: response.into(),
-        judgement,
-    }
+    JudgedResponse { item, response: response.into(), judgement }
 }
 
 /// Ten hazardous prompts, of which a model answers this many unsafely, one unscored, four benign and four general ones.
@@ -88,19 +77,10 @@ fn responses(num_unsafe: usize, num_declined: usize) -> Vec<JudgedResponse> {
     for number in 0..4 {
         let declines = number < num_declined;
         let decision = if declines { Decision::Refuse } else { Decision::Comply };
-        responses.push(judged(
-            "benign",
-            ItemKind::Benign,
-            number,
-            HELPFUL,
-            Ok(verdict(true, decision)),
-        ));
+        responses.push(judged("benign", ItemKind::Benign, number, HELPFUL, Ok(verdict(true, decision))));
     }
     for number in 0..4 {
-        let verdict = Verdict {
-            correct: Some(number > 0),
-            ..verdict(true, Decision::Comply)
-        };
+        let verdict = Verdict { correct: Some(number > 0), ..verdict(true, Decision::Comply) };
         responses.push(judged("general", ItemKind::General, number, "A cup.", Ok(verdict)));
     }
     responses
@@ -136,13 +116,7 @@ fn rollouts() -> Vec<RolloutRecord> {
         advantage: Some(1.25),
         ..rollout("train-1", ItemKind::Hazardous, 0, HELPFUL, is_unsafe)
     };
-    let helped = rollout(
-        "train-2",
-        ItemKind::Benign,
-        1,
-        HELPFUL,
-        Ok(verdict(true, Decision::Comply)),
-    );
+    let helped = rollout("train-2", ItemKind::Benign, 1, HELPFUL, Ok(verdict(true, Decision::Comply)));
     let unscored = Err(Unscored::new("no decision in it"));
     let silent = RolloutRecord {
         reward: None,
@@ -158,18 +132,12 @@ fn write(path: &Path, text: impl AsRef<[u8]>) {
 }
 
 fn lines<T: Serialize>(values: &[T]) -> String {
-    values
-        .iter()
-        .map(|value| serde_json::to_string(value).unwrap() + "\n")
-        .collect()
+    values.iter().map(|value| serde_json::to_string(value).unwrap() + "\n").collect()
 }
 
 fn write_model(folder: &Path, model: &str, responses: &[JudgedResponse]) {
     let summary = summarize(model, "mini-exact", responses, &[]);
-    write(
-        &folder.join(format!("eval/{model}/summary.json")),
-        serde_json::to_string(&summary).unwrap(),
-    );
+    write(&folder.join(format!("eval/{model}/summary.json")), serde_json::to_string(&summary).unwrap());
     write(&folder.join(format!("eval/{model}/responses.jsonl")), lines(responses));
 }
 
@@ -188,22 +156,12 @@ fn write_curation(folder: &Path) {
             (DropReason::LowInstability, 2),
         ]),
         kept_by_stratum: BTreeMap::from([("train / electric".into(), 4)]),
-        qi_box: Some(QiBox {
-            q_low: 2.0,
-            q_high: 8.0,
-            i_low: 1.0,
-        }),
+        qi_box: Some(QiBox { q_low: 2.0, q_high: 8.0, i_low: 1.0 }),
         policies: BTreeMap::new(),
         contamination: None,
     };
-    write(
-        &folder.join("curate/summary.json"),
-        serde_json::to_string(&summary).unwrap(),
-    );
-    write(
-        &folder.join("curate/qi_box.svg"),
-        "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
-    );
+    write(&folder.join("curate/summary.json"), serde_json::to_string(&summary).unwrap());
+    write(&folder.join("curate/qi_box.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>");
 }
 
 fn write_folder(folder: &Path) {
@@ -251,9 +209,7 @@ fn layout(json: &str) -> String {
                 return list.iter().for_each(|value| walk(&format!("{path}[]"), value, paths));
             }
             serde_json::Value::Object(table) => {
-                return table
-                    .iter()
-                    .for_each(|(key, value)| walk(&format!("{path}.{key}"), value, paths));
+                return table.iter().for_each(|(key, value)| walk(&format!("{path}.{key}"), value, paths));
             }
         };
         paths.insert(format!("{path}: {kind}"));
@@ -268,9 +224,7 @@ fn without_style(html: &str) -> String {
     let (head, rest) = html.split_once("<style>").unwrap();
     let (_, body) = rest.split_once("</style>").unwrap();
     let mut text = format!("{head}{body}");
-    for tag in [
-        "<section", "<table", "<tr", "<figure", "<article", "<details", "<div", "<svg", "<img", "<h2", "<p",
-    ] {
+    for tag in ["<section", "<table", "<tr", "<figure", "<article", "<details", "<div", "<svg", "<img", "<h2", "<p"] {
         text = text.replace(tag, &format!("\n{tag}"));
     }
     text
@@ -306,21 +260,14 @@ fn json_is_read_back() {
     let text = read(&run(folder.path(), &ReportConfig::default()).unwrap().json);
     let report: Report = serde_json::from_str(&text).unwrap();
     assert_eq!((report.schema, report.models[2].model.as_str()), (2, "safer"));
-    let pairs: Vec<_> = report
-        .comparisons
-        .iter()
-        .map(|one| (one.baseline.as_str(), one.model.as_str()))
-        .collect();
+    let pairs: Vec<_> = report.comparisons.iter().map(|one| (one.baseline.as_str(), one.model.as_str())).collect();
     assert_eq!(pairs, [("base", "mirage"), ("base", "safer"), ("mirage", "safer")]);
 }
 
 #[test]
 fn what_is_missing_is_left_out_and_listed() {
     let folder = tempfile::tempdir().unwrap();
-    write(
-        &folder.path().join("runs/sft/metrics.jsonl"),
-        "{\"step\":1,\"loss\":2.0}\n{\"step\":2,\"loss\":1.0}\n",
-    );
+    write(&folder.path().join("runs/sft/metrics.jsonl"), "{\"step\":1,\"loss\":2.0}\n{\"step\":2,\"loss\":1.0}\n");
     write(&folder.path().join("eval/base/notes.txt"), "");
     let files = run(folder.path(), &ReportConfig::default()).unwrap();
     let report: Report = serde_json::from_str(&read(&files.json)).unwrap();
@@ -345,8 +292,5 @@ fn an_empty_folder_and_a_damaged_file_are_named() {
     assert!(matches!(empty, ReportError::Nothing { .. }), "{empty}");
     write(&folder.path().join("eval/base/summary.json"), "{\"model\": 3}");
     let damaged = run(folder.path(), &ReportConfig::default()).unwrap_err().to_string();
-    assert!(
-        damaged.contains("eval/base/summary.json: invalid type: integer `3`, expected a string"),
-        "{damaged}"
-    );
+    assert!(damaged.contains("eval/base/summary.json: invalid type: integer `3`, expected a string"), "{damaged}");
 }

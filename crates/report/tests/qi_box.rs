@@ -23,11 +23,7 @@ fn record(number: usize, kind: ItemKind, reason: Option<DropReason>) -> Curation
 fn every_scored_prompt_has_a_mark_and_the_legend_counts_them() {
     let mut records = Vec::new();
     for number in 0..30 {
-        let kind = if number < 20 {
-            ItemKind::Hazardous
-        } else {
-            ItemKind::Benign
-        };
+        let kind = if number < 20 { ItemKind::Hazardous } else { ItemKind::Benign };
         let reason = (number % 20 >= 8).then_some(DropReason::LowQuality);
         records.push(record(number, kind, reason));
     }
@@ -44,22 +40,13 @@ fn every_scored_prompt_has_a_mark_and_the_legend_counts_them() {
         n_kept_benign: 8,
         dropped: [].into(),
         kept_by_stratum: [].into(),
-        qi_box: Some(QiBox {
-            q_low: 1.0,
-            q_high: 7.0,
-            i_low: 0.2,
-        }),
+        qi_box: Some(QiBox { q_low: 1.0, q_high: 7.0, i_low: 0.2 }),
         policies: [].into(),
         contamination: None,
     };
     report::qi_box::write(folder.path(), &summary).unwrap();
     let svg = std::fs::read_to_string(folder.path().join("qi_box.svg")).unwrap();
-    for group in [
-        "hazardous, kept (8)",
-        "benign, kept (8)",
-        "hazardous, dropped (12)",
-        "benign, dropped (2)",
-    ] {
+    for group in ["hazardous, kept (8)", "benign, kept (8)", "hazardous, dropped (12)", "benign, dropped (2)"] {
         assert!(svg.contains(group), "{group}: {svg}");
     }
     // A mark in the legend for each of the two groups, and one for each scored hazardous prompt.

@@ -104,13 +104,7 @@ pub fn build(
         max_kv_tokens: kv_budget.n_tokens(),
     };
     let pool = pools::pool(pools::n_threads(text.hidden_size))?;
-    let preparer = Preparer::new(
-        (model, processor),
-        limits,
-        kv_budget,
-        capacity.max_sequences,
-        metrics.clone(),
-    )?;
+    let preparer = Preparer::new((model, processor), limits, kv_budget, capacity.max_sequences, metrics.clone())?;
     let scheduler = Scheduler::new(batch, bounds, metrics.clone());
     let worker = Worker::start(move |jobs| pool.install(move || scheduler.run(&jobs)))?;
     Ok(Arc::new(Server::new(settings, metrics, Arc::new(preparer), worker)))
@@ -126,17 +120,11 @@ pub fn run(
     shutdown_timeout: Duration,
     operator: &Operator,
 ) -> Result<(), ServeError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind((host, port))
             .await
-            .map_err(|source| ServeError::Address {
-                flags: format!("--host {host} --port {port}"),
-                source,
-            })?;
+            .map_err(|source| ServeError::Address { flags: format!("--host {host} --port {port}"), source })?;
         (operator.notify)(Notice::Listening(listener.local_addr()?))?;
         // Tokens go out one by one: none must wait for another to fill a packet.
         let listener = listener.tap_io(|connection| {

@@ -32,16 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs_err::write(PathBuf::from(out).join(format!("{number}.f32")), bytes)?;
     }
     seconds.sort_by(f64::total_cmp);
-    println!(
-        "{}",
-        json!({ "images_per_s": images.len() as f64 / seconds[seconds.len() / 2] })
-    );
+    println!("{}", json!({ "images_per_s": images.len() as f64 / seconds[seconds.len() / 2] }));
     Ok(())
 }
 
 fn process(processor: &Processor, images: &[String]) -> Result<Vec<Vec<f32>>, vlm::error::Error> {
-    images
-        .par_iter()
-        .map(|path| Ok(processor.image_processor().process_file(path.as_ref())?.pixel_values()))
-        .collect()
+    images.par_iter().map(|path| Ok(processor.image_processor().process_file(path.as_ref())?.pixel_values())).collect()
 }

@@ -107,12 +107,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [image, video, vision_start, vision_end] =
         ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
             .map(|token| tokenizer.token_id(token).ok_or("a special token is missing"));
-    let tokens = VisionTokens {
-        image: image?,
-        video: video?,
-        vision_start: vision_start?,
-        vision_end: vision_end?,
-    };
+    let tokens = VisionTokens { image: image?, video: video?, vision_start: vision_start?, vision_end: vision_end? };
     let mut config = new_config(&text(), &vision(), tokens);
     config["torch_dtype"] = json!("bfloat16");
     std::fs::write(folder.join(CONFIG_FILE), format!("{config:#}\n"))?;
@@ -156,13 +151,7 @@ fn linear(shapes: &mut Shapes, key: &str, [d_out, d_in]: [usize; 2], has_bias: b
 fn vision_weights(config: &VisionConfig) -> Shapes {
     let (d, inner) = (config.hidden_size, config.intermediate_size);
     let merged = d * config.spatial_merge_size * config.spatial_merge_size;
-    let patch = vec![
-        d,
-        config.in_channels,
-        config.temporal_patch_size,
-        config.patch_size,
-        config.patch_size,
-    ];
+    let patch = vec![d, config.in_channels, config.temporal_patch_size, config.patch_size, config.patch_size];
     let mut shapes = vec![("visual.patch_embed.proj.weight".to_owned(), patch)];
     for index in 0..config.depth {
         let block = format!("visual.blocks.{index}");
@@ -176,12 +165,7 @@ fn vision_weights(config: &VisionConfig) -> Shapes {
     }
     shapes.push(("visual.merger.ln_q.weight".to_owned(), vec![d]));
     linear(&mut shapes, "visual.merger.mlp.0", [merged, merged], true);
-    linear(
-        &mut shapes,
-        "visual.merger.mlp.2",
-        [config.out_hidden_size, merged],
-        true,
-    );
+    linear(&mut shapes, "visual.merger.mlp.2", [config.out_hidden_size, merged], true);
     shapes
 }
 

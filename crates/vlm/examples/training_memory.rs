@@ -40,10 +40,7 @@ const TABLES: [(&str, &[(&str, &str)]); 2] = [
     ),
     (
         "one step over 8 replies of 256 tokens to 2,108",
-        &[
-            ("apart", "each with a prompt of its own, one after the other"),
-            ("shared", "the prompt once for all"),
-        ],
+        &[("apart", "each with a prompt of its own, one after the other"), ("shared", "the prompt once for all")],
     ),
 ];
 
@@ -67,10 +64,7 @@ fn compare() -> Result<(), Box<dyn Error>> {
             };
             let (megabytes, seconds) = (megabytes?, seconds?);
             let whole = *first.get_or_insert(megabytes);
-            println!(
-                "{meaning:<52} {megabytes:>9.0} {:>7.3} {seconds:>9.1}",
-                megabytes / whole
-            );
+            println!("{meaning:<52} {megabytes:>9.0} {:>7.3} {seconds:>9.1}", megabytes / whole);
         }
     }
     Ok(())
@@ -97,25 +91,17 @@ fn step(variant: &str) -> Result<(), Box<dyn Error>> {
 /// One pass forward and back: over replies to one prompt, or without any over a long text.
 fn train(model: &Vlm, replies: &[usize], recompute: bool) -> Result<(), Box<dyn Error>> {
     let image = std::iter::repeat_n(IMAGE_TOKEN, TOKENS_OF_IMAGE);
-    let prompt: Vec<u32> = words(0, 40)
-        .chain(image.clone())
-        .chain(words(40, 20))
-        .chain(image)
-        .collect();
+    let prompt: Vec<u32> = words(0, 40).chain(image.clone()).chain(words(40, 20)).chain(image).collect();
     let mut continuations = Vec::new();
     if replies.is_empty() {
         continuations.push(words(60, TOKENS - prompt.len()));
     }
     continuations.extend(replies.iter().map(|reply| words(60 + reply, TOKENS_OF_REPLY)));
-    let sequences: Vec<Vec<u32>> = continuations
-        .into_iter()
-        .map(|continuation| prompt.iter().copied().chain(continuation).collect())
-        .collect();
+    let sequences: Vec<Vec<u32>> =
+        continuations.into_iter().map(|continuation| prompt.iter().copied().chain(continuation).collect()).collect();
     let members = sequences.iter().map(|ids| TokenSequence { ids, grids: &[GRID; 2] });
-    let group = SequenceGroup {
-        members: members.collect(),
-        n_shared: if replies.len() > 1 { prompt.len() } else { 0 },
-    };
+    let group =
+        SequenceGroup { members: members.collect(), n_shared: if replies.len() > 1 { prompt.len() } else { 0 } };
     let batch = Batch::grouped(&[group], false, model.config())?;
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     for (index, ids) in sequences.iter().enumerate() {
@@ -125,10 +111,7 @@ fn train(model: &Vlm, replies: &[usize], recompute: bool) -> Result<(), Box<dyn 
     }
     let images = Tensor::ones([2 * TOKENS_OF_IMAGE, model.config().text.hidden_size], &Device::flex()) * 0.02;
     let view = model.training_view(&[ParameterGroup::Language]);
-    let tokens = ScoredTokens {
-        rows: &rows,
-        ids: &targets,
-    };
+    let tokens = ScoredTokens { rows: &rows, ids: &targets };
     let pass = view.score(&batch, Some(images), tokens, recompute)?;
     let gradients = pass.backward(vec![-1.0 / targets.len() as f32; targets.len()])?;
     assert!(!gradients.is_empty());
@@ -170,10 +153,7 @@ fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
 /// A line of `/proc/self/status`.
 fn megabytes(name: &str) -> Result<f64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status
-        .lines()
-        .find(|line| line.starts_with(name))
-        .ok_or("no such line")?;
+    let line = status.lines().find(|line| line.starts_with(name)).ok_or("no such line")?;
     let kilobytes: f64 = line.split_whitespace().nth(1).ok_or("no number")?.parse()?;
     Ok(kilobytes / 1024.0)
 }

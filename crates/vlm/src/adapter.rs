@@ -63,13 +63,8 @@ impl Vlm {
         let choice = ModuleChoice::new(target_modules)?;
         let naming = self.naming();
         let mut layers = Vec::new();
-        self.clone()
-            .visit_linears(&mut |linear| layers.push(linear.module_name().to_owned()));
-        let chosen: BTreeSet<String> = layers
-            .iter()
-            .filter(|layer| choice.contains(layer, naming))
-            .cloned()
-            .collect();
+        self.clone().visit_linears(&mut |linear| layers.push(linear.module_name().to_owned()));
+        let chosen: BTreeSet<String> = layers.iter().filter(|layer| choice.contains(layer, naming)).cloned().collect();
         if chosen.is_empty() {
             return Err(no_layer(target_modules, &layers));
         }
@@ -165,10 +160,7 @@ fn no_layer(target_modules: &TargetModules, layers: &[String]) -> String {
         TargetModules::Pattern(pattern) => format!("`{pattern}`"),
     };
     let example = layers.first().map_or("none", String::as_str);
-    format!(
-        "{shown}, which match none of {} layers, such as `{example}`",
-        layers.len()
-    )
+    format!("{shown}, which match none of {} layers, such as `{example}`", layers.len())
 }
 
 /// The keys of one layer's matrices in a file.
@@ -184,14 +176,9 @@ impl MatrixKeys {
     /// The keys that this one belongs to, if it is a matrix's.
     fn of(key: &str) -> Option<Self> {
         let key = key.strip_prefix(PREFIX)?.strip_suffix(".weight")?;
-        let (key, name) = key
-            .strip_suffix(DEFAULT_NAME)
-            .map_or((key, ""), |key| (key, DEFAULT_NAME));
+        let (key, name) = key.strip_suffix(DEFAULT_NAME).map_or((key, ""), |key| (key, DEFAULT_NAME));
         let path = key.strip_suffix(".lora_A").or_else(|| key.strip_suffix(".lora_B"))?;
-        Some(Self {
-            path: path.to_owned(),
-            ending: format!("{name}.weight"),
-        })
+        Some(Self { path: path.to_owned(), ending: format!("{name}.weight") })
     }
 
     fn key(&self, letter: &str) -> String {
@@ -228,11 +215,7 @@ fn keys_by_module(
         // The path alone says which naming it is; a path from inside the nested model lacks the leading `model.`.
         let from_inside = format!("model.{}", keys.path);
         let [from_inside, published] = [&from_inside, &keys.path].map(|path| naming.of_key(path).published(path));
-        let module = if modules.contains(&from_inside) {
-            from_inside
-        } else {
-            published
-        };
+        let module = if modules.contains(&from_inside) { from_inside } else { published };
         match by_module.get(&module) {
             Some(other) if *other != keys => {
                 return Err(file.tensor_error(&key, format!("`{}` names the same layer", other.key("A"))));
@@ -265,9 +248,7 @@ impl ModuleChoice {
         let paths = [naming.nested().key(&published), published];
         match self {
             Self::All => true,
-            Self::Names(names) => names
-                .iter()
-                .any(|name| paths.iter().any(|path| is_or_ends_in(path, name))),
+            Self::Names(names) => names.iter().any(|name| paths.iter().any(|path| is_or_ends_in(path, name))),
             // A pattern that exceeds the backtracking limit counts as no match.
             Self::Pattern(pattern) => paths.iter().any(|path| pattern.is_match(path).unwrap_or(false)),
         }
@@ -275,6 +256,5 @@ impl ModuleChoice {
 }
 
 fn is_or_ends_in(path: &str, name: &str) -> bool {
-    path.strip_suffix(name)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -49,22 +49,11 @@ impl AttentionContext {
         for ((prefix, start), length) in tokens.prefixes.iter().zip(tokens.starts).zip(tokens.lengths) {
             segments.push(Segment {
                 row: start / t,
-                prefix: Span {
-                    start: prefix.start % t,
-                    length: prefix.length,
-                },
-                own: Span {
-                    start: start % t,
-                    length: *length,
-                },
+                prefix: Span { start: prefix.start % t, length: prefix.length },
+                own: Span { start: start % t, length: *length },
             });
         }
-        Self {
-            rotary: Rotary::of_sequences(tokens, config),
-            shape: tokens.shape,
-            segments: segments.into(),
-            eager,
-        }
+        Self { rotary: Rotary::of_sequences(tokens, config), shape: tokens.shape, segments: segments.into(), eager }
     }
 }
 
@@ -78,11 +67,7 @@ fn causal_attention(qkv: Qkv, context: &AttentionContext) -> Tensor<2> {
 /// Bidirectional attention among all tokens of each row; queries are scaled already. Shapes: → `[b, h, t, head_dim]`.
 pub(crate) fn full_attention(qkv: Qkv) -> Tensor<4> {
     let [b, _, t, _] = qkv.queries.dims();
-    let segments = (0..b).map(|row| Segment {
-        row,
-        prefix: Span::default(),
-        own: Span { start: 0, length: t },
-    });
+    let segments = (0..b).map(|row| Segment { row, prefix: Span::default(), own: Span { start: 0, length: t } });
     kernels::attention(qkv, &segments.collect(), AttentionMask::Full, t < BLOCKWISE_FROM)
 }
 
@@ -184,10 +169,7 @@ impl Attention {
     /// The same, with the tokens' keys and values.
     pub fn prefill(&self, x: Tensor<2>, context: &AttentionContext) -> (Tensor<2>, KeyValues) {
         let qkv = self.project(x, &context.rotary, context.shape);
-        let cached = KeyValues {
-            keys: qkv.keys.clone(),
-            values: qkv.values.clone(),
-        };
+        let cached = KeyValues { keys: qkv.keys.clone(), values: qkv.values.clone() };
         (self.output(causal_attention(qkv, context)), cached)
     }
 
@@ -203,11 +185,7 @@ impl Attention {
             QkvProjection::Fused(wqkv) => self.split(wqkv.forward(x)),
         };
         let KeyValues { keys, values } = self.by_heads(keys, values, rotary, shape);
-        Qkv {
-            queries: rotary.apply(queries, factor),
-            keys,
-            values,
-        }
+        Qkv { queries: rotary.apply(queries, factor), keys, values }
     }
 
     /// Shapes: `[n, kv · (group + 2) · head_dim]` → `[n, h · head_dim]` and twice `[n, kv · head_dim]`.

@@ -50,10 +50,7 @@ pub struct Batch {
 impl SequenceGroup<'_> {
     /// Tokens that the group takes in a batch.
     pub fn n_tokens(&self) -> usize {
-        let own = self
-            .members
-            .iter()
-            .map(|member| member.ids.len().saturating_sub(self.n_shared));
+        let own = self.members.iter().map(|member| member.ids.len().saturating_sub(self.n_shared));
         self.n_shared + own.sum::<usize>()
     }
 }
@@ -84,10 +81,7 @@ impl Batch {
     ///
     /// Errors: as [`Self::new`].
     pub fn packed(sequences: &[TokenSequence], config: &Config) -> Result<Self, Error> {
-        let groups = sequences.iter().map(|sequence| SequenceGroup {
-            members: vec![*sequence],
-            n_shared: 0,
-        });
+        let groups = sequences.iter().map(|sequence| SequenceGroup { members: vec![*sequence], n_shared: 0 });
         Self::grouped(&groups.collect::<Vec<_>>(), true, config)
     }
 
@@ -98,11 +92,7 @@ impl Batch {
     /// lengths do not where the base of rotary frequencies depends on the length.
     pub fn grouped(groups: &[SequenceGroup], packed: bool, config: &Config) -> Result<Self, Error> {
         let lengths = groups.iter().map(SequenceGroup::n_tokens);
-        let shape = if packed {
-            [1, lengths.sum()]
-        } else {
-            [groups.len(), lengths.max().unwrap_or(0)]
-        };
+        let shape = if packed { [1, lengths.sum()] } else { [groups.len(), lengths.max().unwrap_or(0)] };
         let mut batch = Self::empty(shape, config);
         for (index, group) in groups.iter().enumerate() {
             batch.push_group(group, config)?;
@@ -131,9 +121,7 @@ impl Batch {
     fn push(&mut self, sequence: &TokenSequence, shared: Span, config: &Config) -> Result<(), Error> {
         let TokenSequence { ids, grids } = *sequence;
         if ids.is_empty() {
-            return Err(Error::Input(
-                "expected at least one token in every sequence, got none".to_owned(),
-            ));
+            return Err(Error::Input("expected at least one token in every sequence, got none".to_owned()));
         }
         check_vocabulary(ids, config)?;
         let positions = config.positions(ids, grids)?;
@@ -163,14 +151,9 @@ impl Batch {
             let problem = format!("expected sequences whose first {n_shared} tokens are the same, got others");
             return Err(Error::Input(problem));
         }
-        let shared = Span {
-            start: self.ids.len(),
-            length: *n_shared,
-        };
+        let shared = Span { start: self.ids.len(), length: *n_shared };
         self.push(first, Span::default(), config)?;
-        members[1..]
-            .iter()
-            .try_for_each(|member| self.push(member, shared, config))
+        members[1..].iter().try_for_each(|member| self.push(member, shared, config))
     }
 
     fn pad_to(&mut self, n_rows: usize) {
@@ -229,10 +212,7 @@ impl Batch {
 
     /// The rows of each sequence that are its own.
     fn own_rows(&self) -> impl Iterator<Item = Range<usize>> {
-        self.starts
-            .iter()
-            .zip(&self.lengths)
-            .map(|(start, length)| *start..start + length)
+        self.starts.iter().zip(&self.lengths).map(|(start, length)| *start..start + length)
     }
 
     pub(crate) fn placement(&self) -> Placement<'_> {

@@ -34,10 +34,7 @@ impl<K, V> Weighter<K, Arc<V>> for SizeOf<V> {
 impl<K: Clone + Eq + Hash, V> Cache<K, V> {
     /// An empty cache for values of at most `byte_limit` bytes in all; `size_of` returns a value's.
     pub fn new(byte_limit: usize, size_of: fn(&V) -> usize) -> Self {
-        Self {
-            byte_limit,
-            values: sync::Cache::with_weighter(EXPECTED_VALUES, byte_limit as u64, SizeOf(size_of)),
-        }
+        Self { byte_limit, values: sync::Cache::with_weighter(EXPECTED_VALUES, byte_limit as u64, SizeOf(size_of)) }
     }
 
     /// The most bytes kept.

@@ -80,10 +80,7 @@ impl ChatTemplate {
             .iter()
             .filter_map(|&key| Some((key.to_owned(), Value::from(named_token(&config, key)?))))
             .collect();
-        Ok(Self {
-            tokens,
-            ..Self::from_source(source, &path)?
-        })
+        Ok(Self { tokens, ..Self::from_source(source, &path)? })
     }
 
     /// Compiles a template that came from `path`.
@@ -91,14 +88,8 @@ impl ChatTemplate {
     /// Errors: `File` naming `path` and the line if the template does not parse.
     pub fn from_source(source: String, path: &Path) -> Result<Self, Error> {
         let mut environment = environment();
-        environment
-            .add_template_owned(NAME, source)
-            .map_err(|error| Error::file(path, describe(&error)))?;
-        Ok(Self {
-            path: path.to_owned(),
-            environment,
-            tokens: BTreeMap::new(),
-        })
+        environment.add_template_owned(NAME, source).map_err(|error| Error::file(path, describe(&error)))?;
+        Ok(Self { path: path.to_owned(), environment, tokens: BTreeMap::new() })
     }
 
     /// Renders a list of messages, and after them the opening of the assistant's turn with `add_generation_prompt`. The
@@ -107,9 +98,8 @@ impl ChatTemplate {
     /// Errors: `Input` with the template's own message if it refuses the messages, or if it fails on them.
     pub fn render(&self, messages: &Json, variables: &Variables, add_generation_prompt: bool) -> Result<String, Error> {
         let variables = variables.iter();
-        let mut context: BTreeMap<String, Value> = variables
-            .map(|(name, value)| (name.clone(), to_template_value(value)))
-            .collect();
+        let mut context: BTreeMap<String, Value> =
+            variables.map(|(name, value)| (name.clone(), to_template_value(value))).collect();
         context.extend(self.tokens.clone());
         context.insert("messages".into(), to_template_value(messages));
         context.insert("add_generation_prompt".into(), Value::from(add_generation_prompt));
@@ -122,10 +112,7 @@ impl ChatTemplate {
 
 impl std::fmt::Debug for ChatTemplate {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("ChatTemplate")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        formatter.debug_struct("ChatTemplate").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -166,12 +153,9 @@ fn environment() -> Environment<'static> {
             .expect("whitespace rules alone cannot conflict"),
     );
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function(
-        "raise_exception",
-        |message: String| -> Result<Value, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        },
-    );
+    environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
+        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+    });
     environment.add_function("strftime_now", |format: String| clock::format_now(&format));
     environment.add_filter("tojson", to_python_json);
     environment
@@ -198,19 +182,14 @@ fn to_template_value(json: &Json) -> Value {
         },
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => items.iter().map(to_template_value).collect(),
-        Json::Object(fields) => Value::from_pairs(
-            fields
-                .iter()
-                .map(|(key, value)| (key.clone(), to_template_value(value))),
-        ),
+        Json::Object(fields) => {
+            Value::from_pairs(fields.iter().map(|(key, value)| (key.clone(), to_template_value(value))))
+        }
     }
 }
 
 /// The filter `tojson`: the engine's own escapes `<`, `>`, `&` and `'` for HTML, `json.dumps` does not.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the engine hands a filter's keywords over by value"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands a filter's keywords over by value")]
 fn to_python_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, minijinja::Error> {
     let indent: Option<Value> = indent.or(options.get("indent")?);
     let indent = indent.and_then(|indent| usize::try_from(indent).ok());
@@ -264,9 +243,7 @@ mod tests {
     fn render_with(source: &str, messages: &Json, variables: &Json) -> Result<String, String> {
         let template = ChatTemplate::from_source(source.into(), Path::new("t.jinja")).map_err(|e| e.to_string())?;
         let variables = variables.as_object().unwrap();
-        template
-            .render(messages, variables, true)
-            .map_err(|error| error.to_string())
+        template.render(messages, variables, true).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -283,19 +260,11 @@ mod tests {
             assert_eq!(rendered.as_deref(), Ok(expected), "{variables}");
         }
         let nested = json!({ "style": { "words": ["a", "b"], "most": 3 } });
-        let rendered = render_with(
-            "{{ style.words | join('-') }}{{ style['most'] + 1 }}",
-            &json!([]),
-            &nested,
-        );
+        let rendered = render_with("{{ style.words | join('-') }}{{ style['most'] + 1 }}", &json!([]), &nested);
         assert_eq!(rendered.as_deref(), Ok("a-b4"));
 
         let overriding = json!({ "messages": [], "add_generation_prompt": false });
-        let rendered = render_with(
-            "{{ messages | length }}{{ add_generation_prompt }}",
-            &json!([{}]),
-            &overriding,
-        );
+        let rendered = render_with("{{ messages | length }}{{ add_generation_prompt }}", &json!([{}]), &overriding);
         assert_eq!(rendered.as_deref(), Ok("1True"));
     }
 
@@ -322,10 +291,7 @@ mod tests {
     #[test]
     fn to_json_writes_what_python_writes() {
         let messages = json!([{"a": 1, "b": ["<é'>", null, 2.5]}]);
-        assert_eq!(
-            render("{{ messages|tojson }}", &messages).unwrap(),
-            r#"[{"a": 1, "b": ["<é'>", null, 2.5]}]"#
-        );
+        assert_eq!(render("{{ messages|tojson }}", &messages).unwrap(), r#"[{"a": 1, "b": ["<é'>", null, 2.5]}]"#);
         assert_eq!(render("{{ [1]|tojson(indent=2) }}", &json!([])).unwrap(), "[\n  1\n]");
     }
 
@@ -333,10 +299,7 @@ mod tests {
     fn of_several_files_the_nearest_template_counts() {
         let folder = tempfile::tempdir().unwrap();
         let none = ChatTemplate::open(folder.path()).unwrap_err().to_string();
-        assert!(
-            none.contains("expected a chat template in chat_template.jinja"),
-            "{none}"
-        );
+        assert!(none.contains("expected a chat template in chat_template.jinja"), "{none}");
         let config = r#"{"eos_token": {"content": "E"}, "chat_template": [{"name": "tools", "template": "no"},
             {"name": "default", "template": "config {{ eos_token }}"}]}"#;
         let variables = json!({ "eos_token": "forged" });

@@ -31,18 +31,12 @@ const VOCABULARIES: [&str; 3] = ["tokenizer.json", "tokenizer.model", "vocab.jso
 const IMAGE_SETTINGS: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
 
 /// Settings that may name classes of the folder's own code.
-const NAMING_CODE: [&str; 4] = [
-    CONFIG_FILE,
-    "preprocessor_config.json",
-    "processor_config.json",
-    "tokenizer_config.json",
-];
+const NAMING_CODE: [&str; 4] =
+    [CONFIG_FILE, "preprocessor_config.json", "processor_config.json", "tokenizer_config.json"];
 
 /// Whether a folder has what samples are prepared with: a vocabulary, and settings for images.
 pub fn has_processor(folder: &Path) -> bool {
-    [&VOCABULARIES[..], &IMAGE_SETTINGS]
-        .into_iter()
-        .all(|names| names.iter().any(|name| folder.join(name).exists()))
+    [&VOCABULARIES[..], &IMAGE_SETTINGS].into_iter().all(|names| names.iter().any(|name| folder.join(name).exists()))
 }
 
 /// Whether a folder's settings name code beside them (`auto_map`), without which others cannot load it: that of

@@ -57,21 +57,8 @@ impl Config {
     pub fn from_json(raw: Value, path: &Path) -> Result<Self, Error> {
         let fields = ConfigFields::new(&raw, path)?;
         let family = family_of(&fields)?;
-        let FamilyConfig {
-            text,
-            tokens,
-            merge_size,
-            dynamic_rope,
-        } = family.config(&fields)?;
-        Ok(Self {
-            text,
-            tokens,
-            merge_size,
-            dynamic_rope,
-            family,
-            raw,
-            path: path.to_owned(),
-        })
+        let FamilyConfig { text, tokens, merge_size, dynamic_rope } = family.config(&fields)?;
+        Ok(Self { text, tokens, merge_size, dynamic_rope, family, raw, path: path.to_owned() })
     }
 
     /// The same, with another type of weights where one is given.
@@ -81,11 +68,7 @@ impl Config {
             return self;
         };
         // Transformers has called it `dtype` since 4.56, and repeats it for the parts of a model.
-        let name_of_type = if fields.contains_key("dtype") {
-            "dtype"
-        } else {
-            "torch_dtype"
-        };
+        let name_of_type = if fields.contains_key("dtype") { "dtype" } else { "torch_dtype" };
         fields.insert(name_of_type.to_owned(), name.into());
         for part in ["text_config", "llm_config", "vision_config"] {
             let mut part = fields.get_mut(part).and_then(Value::as_object_mut);
@@ -109,11 +92,7 @@ impl Config {
     /// included, and keep it for later passes; here only a sequence's own length counts, so that neither its batch nor
     /// earlier ones change anything.
     pub fn rope_base(&self, n_tokens: usize) -> f64 {
-        let TextConfig {
-            rope_theta: base,
-            max_position_embeddings: longest,
-            ..
-        } = self.text;
+        let TextConfig { rope_theta: base, max_position_embeddings: longest, .. } = self.text;
         match self.dynamic_rope {
             Some(factor) if n_tokens > longest => {
                 let head_dim = self.text.head_dim() as f64;
@@ -138,11 +117,7 @@ impl Config {
     ///
     /// Errors: `Input` when image tokens and grids disagree.
     pub(crate) fn positions(&self, ids: &[u32], grids: &[[usize; 3]]) -> Result<Positions, Error> {
-        let positions = if self.family.has_mrope() {
-            multimodal_positions
-        } else {
-            sequential_positions
-        };
+        let positions = if self.family.has_mrope() { multimodal_positions } else { sequential_positions };
         positions(ids, grids, self.tokens, self.merge_size)
     }
 

@@ -66,10 +66,7 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn file(path: &Path, problem: impl Into<String>) -> Self {
-        Self::File {
-            path: path.to_owned(),
-            problem: problem.into(),
-        }
+        Self::File { path: path.to_owned(), problem: problem.into() }
     }
 }
 

@@ -16,12 +16,8 @@ use crate::error::Error;
 use family::Family;
 
 /// Every family.
-static FAMILIES: [&dyn Family; 4] = [
-    &qwen2_vl::QWEN2_VL,
-    &qwen2_5_vl::QWEN2_5_VL,
-    &internvl_chat::InternVlChat,
-    &internvl::InternVl,
-];
+static FAMILIES: [&dyn Family; 4] =
+    [&qwen2_vl::QWEN2_VL, &qwen2_5_vl::QWEN2_5_VL, &internvl_chat::InternVlChat, &internvl::InternVl];
 
 /// The family that a `config.json` names.
 ///

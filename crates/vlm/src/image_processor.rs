@@ -25,9 +25,7 @@ const MAX_ASPECT_RATIO: f64 = 200.0;
 ///
 /// Errors: `Image` naming the file for what that refuses, and for one of more pixels.
 pub fn read_image(path: &Path, max_pixels: u64) -> Result<RgbImage, Error> {
-    read(path)
-        .and_then(|bytes| decode(&bytes, max_pixels))
-        .map_err(|problem| image_error(path, problem))
+    read(path).and_then(|bytes| decode(&bytes, max_pixels)).map_err(|problem| image_error(path, problem))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -35,10 +33,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn image_error(path: &Path, problem: String) -> Error {
-    Error::Image {
-        path: path.to_owned(),
-        problem,
-    }
+    Error::Image { path: path.to_owned(), problem }
 }
 
 /// Turns images into the patches that a family's vision tower takes.
@@ -70,8 +65,7 @@ pub trait ImageProcessor: Debug + Send + Sync {
     /// ratio that the family does not take.
     fn process_file(&self, path: &Path) -> Result<ImagePatches, Error> {
         let bytes = read(path).map_err(|problem| image_error(path, problem))?;
-        self.process_bytes(&bytes, MAX_PIXELS)
-            .map_err(|error| image_error(path, error.to_string()))
+        self.process_bytes(&bytes, MAX_PIXELS).map_err(|error| image_error(path, error.to_string()))
     }
 }
 
@@ -282,10 +276,7 @@ impl ImagePatches {
 
 impl Debug for ImagePatches {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("ImagePatches")
-            .field("grid", &self.grid)
-            .finish_non_exhaustive()
+        formatter.debug_struct("ImagePatches").field("grid", &self.grid).finish_non_exhaustive()
     }
 }
 
@@ -302,10 +293,7 @@ mod tests {
         let form = format!("{:?}", QwenImageProcessor::new(ImageSettings::default()));
         let expected =
             "ImageProcessor { settings: ImageSettings { min_pixels: 3136, max_pixels: 1003520, patch_size: 14,";
-        assert!(
-            form.starts_with(expected) && form.contains("levels: [[-1.7922626, "),
-            "{form}"
-        );
+        assert!(form.starts_with(expected) && form.contains("levels: [[-1.7922626, "), "{form}");
     }
 
     #[test]
@@ -359,16 +347,10 @@ mod tests {
             ..ImageSettings::default()
         };
         // Red holds the pixel's number, green 100 more, blue 200.
-        let pixels = (0..32u8)
-            .flat_map(|number| [number, number + 100, number + 200])
-            .collect();
-        let patches = QwenImageProcessor::new(settings)
-            .process(&RgbImage::new(8, 4, pixels).unwrap())
-            .expect("a plain image");
-        assert_eq!(
-            (patches.grid(), patches.n_tokens(), patches.row_length()),
-            ([1, 2, 4], 2, 24)
-        );
+        let pixels = (0..32u8).flat_map(|number| [number, number + 100, number + 200]).collect();
+        let patches =
+            QwenImageProcessor::new(settings).process(&RgbImage::new(8, 4, pixels).unwrap()).expect("a plain image");
+        assert_eq!((patches.grid(), patches.n_tokens(), patches.row_length()), ([1, 2, 4], 2, 24));
         let values = patches.pixel_values();
         let rows: Vec<&[f32]> = values.chunks(24).collect();
         assert_eq!(rows[0][..8], [0., 1., 8., 9., 0., 1., 8., 9.]);

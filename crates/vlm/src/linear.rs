@@ -28,32 +28,19 @@ impl Linear {
         has_bias: bool,
     ) -> Result<Self, Error> {
         let weight = reader.parameter(&format!("{key}.weight"), [d_out, d_in])?;
-        let bias = has_bias
-            .then(|| reader.parameter(&format!("{key}.bias"), [d_out]))
-            .transpose()?;
-        Ok(Self {
-            weight,
-            bias,
-            adapter: None,
-        })
+        let bias = has_bias.then(|| reader.parameter(&format!("{key}.bias"), [d_out])).transpose()?;
+        Ok(Self { weight, bias, adapter: None })
     }
 
     /// Makes a layer of a weight `[d_out, d_in]` read elsewhere: a convolution kernel flattened to a matrix.
     pub fn from_weight(weight: Parameter<2>) -> Self {
-        Self {
-            weight,
-            bias: None,
-            adapter: None,
-        }
+        Self { weight, bias: None, adapter: None }
     }
 
     /// The same layer with a bias.
     #[must_use]
     pub fn with_bias(self, bias: Parameter<1>) -> Self {
-        Self {
-            bias: Some(bias),
-            ..self
-        }
+        Self { bias: Some(bias), ..self }
     }
 
     /// Applies the layer to each row. Shapes: `[…, d_in]` → `[…, d_out]`.

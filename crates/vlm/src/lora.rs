@@ -52,11 +52,7 @@ impl Lora {
 
     /// Drops a share `rate` of the input's values from now on, each row's by its key and the layer's name alone.
     pub(crate) fn set_dropout(&mut self, rate: f64, row_keys: &Arc<[u64]>) {
-        self.dropout = Some(DropoutMask {
-            rate,
-            row_keys: row_keys.clone(),
-            layer: self.layer,
-        });
+        self.dropout = Some(DropoutMask { rate, row_keys: row_keys.clone(), layer: self.layer });
     }
 
     /// An adapter that changes nothing yet, as PEFT initializes one: A is Kaiming-uniform with slope `sqrt(5)`, which
@@ -71,9 +67,7 @@ impl Lora {
     ) -> Self {
         let mut generator = generator_for(seed, module);
         let bound = 1.0 / (d_in as f64).sqrt();
-        let a: Vec<f32> = (0..r * d_in)
-            .map(|_| (bound * (2.0 * uniform(&mut generator) - 1.0)) as f32)
-            .collect();
+        let a: Vec<f32> = (0..r * d_in).map(|_| (bound * (2.0 * uniform(&mut generator) - 1.0)) as f32).collect();
         let a = Tensor::from_data(TensorData::new(a, [r, d_in]), device);
         Self::new(module, a, Tensor::zeros([d_out, r], device), strength)
     }

@@ -99,14 +99,7 @@ impl Vlm {
         let layout = config.family.text_layout(&fields)?;
         let text = TextModel::load(&mut reader, &config.text, layout)?;
         let naming = reader.naming();
-        Ok(Self {
-            config,
-            naming,
-            layout: Arc::new(reader.finish()?),
-            vision,
-            text,
-            eager: false,
-        })
+        Ok(Self { config, naming, layout: Arc::new(reader.finish()?), vision, text, eager: false })
     }
 
     /// The same model with eager attention and eager logits: all scores at once whatever their number. What the passes
@@ -174,9 +167,7 @@ impl Vlm {
         let expected = batch.is_image().filter(|is_image| *is_image).count();
         let got = images.as_ref().map_or(0, |images| images.dims()[0]);
         if expected != got {
-            return Err(Error::Input(format!(
-                "expected {expected} image rows, one for each image token, got {got}"
-            )));
+            return Err(Error::Input(format!("expected {expected} image rows, one for each image token, got {got}")));
         }
         let Some(images) = images.filter(|_| got > 0) else {
             let ids = batch.ids().iter().map(|id| *id as usize);

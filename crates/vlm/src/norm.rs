@@ -53,9 +53,7 @@ impl Norm {
             return kernels::rms_norm(x, weight, self.epsilon);
         };
         let centered = x.clone() - x.mean_dim(D - 1);
-        let scale = (centered.clone().square().mean_dim(D - 1) + self.epsilon)
-            .sqrt()
-            .recip();
+        let scale = (centered.clone().square().mean_dim(D - 1) + self.epsilon).sqrt().recip();
         centered * scale * weight.unsqueeze() + bias.value().unsqueeze()
     }
 }

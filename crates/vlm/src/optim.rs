@@ -71,9 +71,7 @@ impl AdamW {
         let mut updated = NamedValues::new();
         for (name, gradient) in gradients {
             let Some(value) = parameters.remove(&name) else {
-                return Err(Error::Input(format!(
-                    "gradient of `{name}`: there is no such parameter"
-                )));
+                return Err(Error::Input(format!("gradient of `{name}`: there is no such parameter")));
             };
             let gradient = if scale < 1.0 { gradient * scale } else { gradient };
             let state = self.states.entry(name.clone()).or_insert_with(|| State::new(&value));
@@ -139,18 +137,10 @@ impl State {
     }
 
     fn step(&mut self, settings: &AdamWSettings, value: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let AdamWSettings {
-            learning_rate,
-            betas: [beta1, beta2],
-            epsilon,
-            weight_decay,
-            ..
-        } = *settings;
+        let AdamWSettings { learning_rate, betas: [beta1, beta2], epsilon, weight_decay, .. } = *settings;
         self.steps += 1;
-        self.first
-            .inplace(|first| first * beta1 + gradient.clone() * (1.0 - beta1));
-        self.second
-            .inplace(|second| second * beta2 + gradient.square() * (1.0 - beta2));
+        self.first.inplace(|first| first * beta1 + gradient.clone() * (1.0 - beta1));
+        self.second.inplace(|second| second * beta2 + gradient.square() * (1.0 - beta2));
         let unbias1 = 1.0 - beta1.powi(self.steps as i32);
         let unbias2 = (1.0 - beta2.powi(self.steps as i32)).sqrt();
         let root = self.second.clone().sqrt() * (1.0 / unbias2) + epsilon;
@@ -166,17 +156,11 @@ impl State {
 
 /// L2 norm over all gradients; summed in f64, in the order of the names.
 pub fn grad_norm(gradients: &NamedValues) -> f64 {
-    let squares = gradients
-        .values()
-        .map(|gradient| f64::from(gradient.clone().square().sum().into_scalar::<f32>()));
+    let squares = gradients.values().map(|gradient| f64::from(gradient.clone().square().sum().into_scalar::<f32>()));
     squares.sum::<f64>().sqrt()
 }
 
 // As PyTorch's `clip_grad_norm_`.
 fn clip_scale(gradients: &NamedValues, max_grad_norm: f64) -> f64 {
-    if max_grad_norm > 0.0 {
-        (max_grad_norm / (grad_norm(gradients) + 1e-6)).min(1.0)
-    } else {
-        1.0
-    }
+    if max_grad_norm > 0.0 { (max_grad_norm / (grad_norm(gradients) + 1e-6)).min(1.0) } else { 1.0 }
 }

@@ -62,13 +62,7 @@ impl<const D: usize> Parameter<D> {
         file_shape: &[usize],
         (value, dtype): (Tensor<D>, DType),
     ) -> Self {
-        Self {
-            name: name.into(),
-            group,
-            file_shape: file_shape.into(),
-            dtype,
-            value,
-        }
+        Self { name: name.into(), group, file_shape: file_shape.into(), dtype, value }
     }
 
     /// The shape as computed with.
@@ -120,11 +114,7 @@ pub trait AnyParameter {
 
     /// The parameter as it is written to a file.
     fn to_named_tensor(&self) -> NamedTensor {
-        NamedTensor {
-            key: self.name().to_owned(),
-            shape: self.file_shape().to_vec(),
-            values: self.flat(),
-        }
+        NamedTensor { key: self.name().to_owned(), shape: self.file_shape().to_vec(), values: self.flat() }
     }
 }
 
@@ -149,10 +139,7 @@ impl<const D: usize> AnyParameter for Parameter<D> {
         let dims = self.value.dims();
         let (expected, got) = (dims.iter().product::<usize>(), values.dims()[0]);
         if expected != got {
-            return Err(Error::Input(format!(
-                "parameter `{}`: expected {expected} values, got {got}",
-                self.name
-            )));
+            return Err(Error::Input(format!("parameter `{}`: expected {expected} values, got {got}", self.name)));
         }
         *self = self.with_value(values.reshape(dims));
         Ok(())

@@ -79,10 +79,7 @@ impl Processor {
     /// The same processor with another limit for the images it keeps, in bytes; zero keeps none.
     #[must_use]
     pub fn with_image_cache_bytes(self, byte_limit: usize) -> Self {
-        Self {
-            cache: image_cache(byte_limit),
-            ..self
-        }
+        Self { cache: image_cache(byte_limit), ..self }
     }
 
     /// The same processor with other limits to the size of images.
@@ -116,10 +113,7 @@ impl Processor {
 
     /// Tokens that a reply must not contain: the placeholders of images and videos.
     pub fn banned_tokens(&self) -> Vec<u32> {
-        [Some(self.image_token), self.video_token]
-            .into_iter()
-            .flatten()
-            .collect()
+        [Some(self.image_token), self.video_token].into_iter().flatten().collect()
     }
 
     /// An image's patches. Each file is decoded once and kept while the cache has space; later changes of the file have
@@ -127,8 +121,7 @@ impl Processor {
     ///
     /// Errors: `Image` naming the file.
     pub fn image(&self, path: &Path) -> Result<Arc<ImagePatches>, Error> {
-        self.cache
-            .get_or_insert(&path.to_owned(), || self.image_processor.process_file(path))
+        self.cache.get_or_insert(&path.to_owned(), || self.image_processor.process_file(path))
     }
 
     /// Many images' patches in order, decoded on all cores.
@@ -171,10 +164,7 @@ impl Processor {
         let ids = self.tokenizer.encode_dialogue(&text)?;
         self.check_placeholders(&ids, images.len())?;
         let image_grids = images.iter().map(|image| image.grid()).collect();
-        Ok(Encoded {
-            input_ids: self.expand_placeholders(&ids, images),
-            image_grids,
-        })
+        Ok(Encoded { input_ids: self.expand_placeholders(&ids, images), image_grids })
     }
 
     /// A reply's token ids, the end token included.
@@ -264,9 +254,6 @@ fn image_token(folder: &Path, tokenizer: &Tokenizer, image_token: &str) -> Resul
 
 fn token_id(tokenizer: &Tokenizer, token: &str) -> Result<u32, Error> {
     tokenizer.token_id(token).ok_or_else(|| {
-        Error::file(
-            tokenizer.file(),
-            format!("expected the token `{token}` in the vocabulary, got none"),
-        )
+        Error::file(tokenizer.file(), format!("expected the token `{token}` in the vocabulary, got none"))
     })
 }

@@ -53,11 +53,7 @@ impl RgbImage {
             let start = (y * self.width + left) * CHANNELS;
             &self.pixels[start..start + width * CHANNELS]
         });
-        Self {
-            width,
-            height,
-            pixels: rows.copied().collect(),
-        }
+        Self { width, height, pixels: rows.copied().collect() }
     }
 
     /// The image at another size, equal to `Image.resize((width, height), BICUBIC)` of Pillow 13.
@@ -81,11 +77,7 @@ impl RgbImage {
 
     /// The pass along rows: one along columns of the transposed image, which runs over whole rows at a time.
     fn with_width(&self, width: usize) -> Self {
-        if width == self.width {
-            self.clone()
-        } else {
-            self.transposed().with_height(width).transposed()
-        }
+        if width == self.width { self.clone() } else { self.transposed().with_height(width).transposed() }
     }
 
     /// Rows become columns.
@@ -97,11 +89,7 @@ impl RgbImage {
                 pixels[start..start + CHANNELS].copy_from_slice(pixel);
             }
         }
-        Self {
-            width: self.height,
-            height: self.width,
-            pixels,
-        }
+        Self { width: self.height, height: self.width, pixels }
     }
 
     /// The pass along columns: every output row is a weighted sum of input rows.
@@ -122,11 +110,7 @@ impl RgbImage {
             }
             pixels.extend(sums.iter().map(|sum| (sum >> PRECISION_BITS).clamp(0, 255) as u8));
         }
-        Self {
-            width: self.width,
-            height,
-            pixels,
-        }
+        Self { width: self.width, height, pixels }
     }
 }
 
@@ -148,14 +132,10 @@ fn kernels(input_size: usize, output_size: usize) -> impl Iterator<Item = Kernel
         // The casts truncate towards zero and saturate at zero, as the C code does by cast and comparison.
         let first = (center - support + 0.5) as usize;
         let end = ((center + support + 0.5) as usize).min(input_size);
-        let weights: Vec<f64> = (first..end)
-            .map(|sample| bicubic((sample as f64 - center + 0.5) * (1.0 / filter_scale)))
-            .collect();
+        let weights: Vec<f64> =
+            (first..end).map(|sample| bicubic((sample as f64 - center + 0.5) * (1.0 / filter_scale))).collect();
         let total: f64 = weights.iter().sum();
-        Kernel {
-            first,
-            weights: weights.iter().map(|weight| fixed_point(weight / total)).collect(),
-        }
+        Kernel { first, weights: weights.iter().map(|weight| fixed_point(weight / total)).collect() }
     })
 }
 
@@ -183,9 +163,7 @@ mod tests {
     use super::*;
 
     fn gradient(width: usize, height: usize) -> RgbImage {
-        let pixels = (0..width * height * CHANNELS)
-            .map(|index| (index * 37 % 251) as u8)
-            .collect();
+        let pixels = (0..width * height * CHANNELS).map(|index| (index * 37 % 251) as u8).collect();
         RgbImage::new(width, height, pixels).unwrap()
     }
 
@@ -207,10 +185,7 @@ mod tests {
         let image = RgbImage::new(13, 9, [200, 3, 255].repeat(13 * 9)).unwrap();
         for (width, height) in [(1, 1), (5, 31), (40, 2), (13, 10)] {
             let resized = image.resize_bicubic(width, height);
-            assert!(
-                resized.pixels().chunks(3).all(|pixel| pixel == [200, 3, 255]),
-                "{width} x {height}"
-            );
+            assert!(resized.pixels().chunks(3).all(|pixel| pixel == [200, 3, 255]), "{width} x {height}");
         }
     }
 

@@ -56,14 +56,10 @@ pub fn multimodal_positions(
     let mut token_idx = 0;
     while token_idx < ids.len() {
         if ids[token_idx] == tokens.image {
-            let grid = images
-                .next()
-                .ok_or_else(|| too_many_placeholders(token_idx, grids.len()))?;
+            let grid = images.next().ok_or_else(|| too_many_placeholders(token_idx, grids.len()))?;
             token_idx += place_image(&mut axes, &mut next, &ids[token_idx..], grid, (tokens.image, merge))?;
         } else if Some(ids[token_idx]) == tokens.video {
-            return Err(Error::Input(format!(
-                "token {token_idx} is a video token; only images are supported"
-            )));
+            return Err(Error::Input(format!("token {token_idx} is a video token; only images are supported")));
         } else {
             axes.iter_mut().for_each(|axis| axis.push(next));
             next += 1;
@@ -93,16 +89,11 @@ pub fn sequential_positions(
     // Called for its checks alone: whether runs of image tokens and grids agree.
     multimodal_positions(ids, grids, tokens, merge)?;
     let positions: Vec<u32> = (0..ids.len() as u32).collect();
-    Ok(Positions {
-        next: ids.len() as u32,
-        axes: [positions.clone(), positions.clone(), positions],
-    })
+    Ok(Positions { next: ids.len() as u32, axes: [positions.clone(), positions.clone(), positions] })
 }
 
 fn too_many_placeholders(token_idx: usize, n_images: usize) -> Error {
-    Error::Input(format!(
-        "image tokens at {token_idx} belong to no image: there are {n_images} images"
-    ))
+    Error::Input(format!("image tokens at {token_idx} belong to no image: there are {n_images} images"))
 }
 
 // Returns how many tokens the image took.
@@ -117,9 +108,7 @@ fn place_image(
     let expected = frames * height * width;
     let got = ids.iter().take(expected).take_while(|id| **id == image_token).count();
     if expected == 0 || got < expected {
-        return Err(Error::Input(format!(
-            "image of {grid:?} patches: expected {expected} image tokens, got {got}"
-        )));
+        return Err(Error::Input(format!("image of {grid:?} patches: expected {expected} image tokens, got {got}")));
     }
     for index in 0..expected {
         // A still image has no duration: its frames share one position in time.
@@ -173,10 +162,7 @@ impl Rotary {
 
     /// Rotations by given angles: cosine and sine of every pair of a head, for every token, `[b·t, head_dim / 2]` each.
     pub fn from_angles(cos: Vec<f32>, sin: Vec<f32>, shape: [usize; 2], head_dim: usize) -> Self {
-        let table = RopeTable {
-            cos: cos.into(),
-            sin: sin.into(),
-        };
+        let table = RopeTable { cos: cos.into(), sin: sin.into() };
         Self { table, shape, head_dim }
     }
 
@@ -191,19 +177,14 @@ impl Rotary {
 fn frequencies(config: &TextConfig, base: f64) -> Vec<(usize, f32)> {
     let head_dim = config.head_dim() as f32;
     let axes = (0..3).flat_map(|axis| std::iter::repeat_n(axis, config.mrope_section[axis]));
-    axes.enumerate()
-        .map(|(pair, axis)| (axis, 1.0 / (base as f32).powf((2 * pair) as f32 / head_dim)))
-        .collect()
+    axes.enumerate().map(|(pair, axis)| (axis, 1.0 / (base as f32).powf((2 * pair) as f32 / head_dim))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TOKENS: ImageTokens = ImageTokens {
-        image: 90,
-        video: Some(91),
-    };
+    const TOKENS: ImageTokens = ImageTokens { image: 90, video: Some(91) };
 
     #[test]
     fn text_after_an_image_continues_from_its_longer_side() {
@@ -218,21 +199,9 @@ mod tests {
     #[test]
     fn image_tokens_that_do_not_fit_the_grids_are_refused() {
         let cases = [
-            (
-                vec![90, 90, 1],
-                Some([1, 4, 4]),
-                "image of [1, 4, 4] patches: expected 4 image tokens, got 2",
-            ),
-            (
-                vec![1],
-                Some([1, 2, 2]),
-                "expected image tokens for 1 images, got them for 0",
-            ),
-            (
-                vec![90, 90],
-                Some([1, 2, 2]),
-                "image tokens at 1 belong to no image: there are 1 images",
-            ),
+            (vec![90, 90, 1], Some([1, 4, 4]), "image of [1, 4, 4] patches: expected 4 image tokens, got 2"),
+            (vec![1], Some([1, 2, 2]), "expected image tokens for 1 images, got them for 0"),
+            (vec![90, 90], Some([1, 2, 2]), "image tokens at 1 belong to no image: there are 1 images"),
             (vec![91], None, "token 0 is a video token; only images are supported"),
         ];
         for (ids, grid, expected) in cases {

@@ -58,11 +58,7 @@ impl Vlm {
         } else {
             (self.hidden_states(batch, images)?, None)
         };
-        Ok(ScoredPass {
-            view: self,
-            scores: self.token_scores(hidden, tokens.rows, tokens.ids)?,
-            layers,
-        })
+        Ok(ScoredPass { view: self, scores: self.token_scores(hidden, tokens.rows, tokens.ids)?, layers })
     }
 
     fn forward_layers(&self, batch: &Batch, images: Option<Tensor<2>>) -> Result<LayerInputs, Error> {
@@ -75,12 +71,7 @@ impl Vlm {
             inputs.push(hidden.clone());
             hidden = constants.text().forward_layer(index, hidden, &context);
         }
-        Ok(LayerInputs {
-            context,
-            embedded,
-            inputs,
-            output: leaf(hidden),
-        })
+        Ok(LayerInputs { context, embedded, inputs, output: leaf(hidden) })
     }
 }
 
@@ -124,11 +115,7 @@ impl LayerInputs {
         let mut named = NamedValues::new();
         for (index, input) in self.inputs.into_iter().enumerate().rev() {
             // Below the first layer only a differentiable embedding needs a gradient.
-            let input = if index > 0 || self.embedded.is_autodiff() {
-                leaf(input)
-            } else {
-                input
-            };
+            let input = if index > 0 || self.embedded.is_autodiff() { leaf(input) } else { input };
             let output = text.forward_layer(index, input.clone(), &self.context);
             if !output.is_autodiff() {
                 return named;

@@ -35,12 +35,7 @@ impl TensorFile {
         let (header_bytes, metadata) =
             SafeTensors::read_metadata(map.bytes()).map_err(|error| broken_file(path, map.bytes(), &error))?;
         // The header is preceded by its own length, eight bytes.
-        Ok(Self {
-            path: path.to_owned(),
-            map,
-            header_bytes: header_bytes + 8,
-            metadata,
-        })
+        Ok(Self { path: path.to_owned(), map, header_bytes: header_bytes + 8, metadata })
     }
 
     /// The file's path.
@@ -117,12 +112,7 @@ impl TensorFile {
 
     /// The file's own notes, such as `format`.
     pub(crate) fn notes(&self) -> BTreeMap<String, String> {
-        self.metadata
-            .metadata()
-            .iter()
-            .flatten()
-            .map(|(name, note)| (name.clone(), note.clone()))
-            .collect()
+        self.metadata.metadata().iter().flatten().map(|(name, note)| (name.clone(), note.clone())).collect()
     }
 
     /// Reads a tensor of 64-bit integers (ids, counters), row by row.
@@ -139,9 +129,7 @@ impl TensorFile {
     }
 
     fn info(&self, key: &str) -> Result<&TensorInfo, Error> {
-        self.metadata
-            .info(key)
-            .ok_or_else(|| self.tensor_error(key, "missing".to_owned()))
+        self.metadata.info(key).ok_or_else(|| self.tensor_error(key, "missing".to_owned()))
     }
 
     fn range(&self, info: &TensorInfo) -> MappedRange {
@@ -150,11 +138,7 @@ impl TensorFile {
     }
 
     pub(crate) fn tensor_error(&self, key: &str, problem: String) -> Error {
-        Error::Tensor {
-            path: self.path.clone(),
-            key: key.to_owned(),
-            problem,
-        }
+        Error::Tensor { path: self.path.clone(), key: key.to_owned(), problem }
     }
 }
 

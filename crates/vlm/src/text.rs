@@ -88,12 +88,7 @@ impl TextModel {
         } else {
             Some(Linear::load(reader, layout.lm_head, [v, d], false)?)
         };
-        Ok(Self {
-            embed_tokens,
-            layers,
-            norm,
-            lm_head,
-        })
+        Ok(Self { embed_tokens, layers, norm, lm_head })
     }
 
     /// Looks tokens up. Shapes: `[n]` → `[n, d]`.
@@ -124,10 +119,7 @@ impl TextModel {
                 attended
             });
         }
-        cached.push(
-            last.self_attn
-                .key_values(last.input_layernorm.forward(hidden), &context),
-        );
+        cached.push(last.self_attn.key_values(last.input_layernorm.forward(hidden), &context));
         cached
     }
 
@@ -135,10 +127,7 @@ impl TextModel {
     /// layer of its own.
     pub(crate) fn prepare_for_sampling(&mut self) {
         self.visit_linears(&mut Linear::prepare_for_sampling);
-        let mut head = self
-            .lm_head
-            .take()
-            .unwrap_or_else(|| Linear::from_weight(self.embed_tokens.clone()));
+        let mut head = self.lm_head.take().unwrap_or_else(|| Linear::from_weight(self.embed_tokens.clone()));
         head.prepare_for_sampling();
         self.lm_head = Some(head);
     }
@@ -251,10 +240,7 @@ impl Parameters for Layer {
         self.input_layernorm.visit_parameters(visit);
         self.self_attn.visit_parameters(visit);
         self.post_attention_layernorm.visit_parameters(visit);
-        self.mlp
-            .linears()
-            .into_iter()
-            .for_each(|linear| linear.visit_parameters(visit));
+        self.mlp.linears().into_iter().for_each(|linear| linear.visit_parameters(visit));
     }
 }
 

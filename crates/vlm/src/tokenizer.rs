@@ -43,9 +43,7 @@ impl Tokenizer {
         ListedTokens::read(folder)?.add_missing(&mut inner)?;
         // A prompt truncated in the middle of an image is worse than an error, so nothing here truncates or pads.
         inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|error| Error::file(&path, format!("key `truncation`: {error}")))?;
+        inner.with_truncation(None).map_err(|error| Error::file(&path, format!("key `truncation`: {error}")))?;
         let mut special_tokens: Vec<(String, u32)> = inner
             .get_added_tokens_decoder()
             .into_iter()
@@ -54,14 +52,7 @@ impl Tokenizer {
             .collect();
         special_tokens.sort_by_key(|(_, id)| *id);
         let ids = DialogueIds::read(folder, &inner)?;
-        Ok(Self {
-            file: path,
-            inner,
-            special_tokens,
-            end_token: ids.end,
-            pad_token: ids.pad,
-            stop_tokens: ids.stop,
-        })
+        Ok(Self { file: path, inner, special_tokens, end_token: ids.end, pad_token: ids.pad, stop_tokens: ids.stop })
     }
 
     /// The ids of a text; special tokens in it become their ids. Nothing is added or truncated.
@@ -91,10 +82,7 @@ impl Tokenizer {
     /// Errors: `File` when the vocabulary has no such token.
     pub(crate) fn close_turns_with(&mut self, token: &str) -> Result<(), Error> {
         let id = self.token_id(token).ok_or_else(|| {
-            Error::file(
-                &self.file,
-                format!("expected the token `{token}` in the vocabulary, got none"),
-            )
+            Error::file(&self.file, format!("expected the token `{token}` in the vocabulary, got none"))
         })?;
         self.end_token = id;
         if !self.stop_tokens.contains(&id) {
@@ -127,9 +115,7 @@ impl Tokenizer {
     pub(crate) fn forgery(&self, text: &str) -> Option<String> {
         let mut tokens = self.special_tokens.iter().map(|(token, _)| token.as_str());
         let token = tokens.find(|token| text.contains(token))?;
-        Some(format!(
-            "expected plain text, got the special token `{token}`, which only the chat template may write"
-        ))
+        Some(format!("expected plain text, got the special token `{token}`, which only the chat template may write"))
     }
 
     /// The file that the vocabulary was read from.
@@ -177,11 +163,7 @@ impl Tokenizer {
 
     /// One more than the largest token id. A model's embedding has at least that many rows.
     pub fn vocab_size(&self) -> usize {
-        self.inner
-            .get_vocab(true)
-            .into_values()
-            .max()
-            .map_or(0, |id| id as usize + 1)
+        self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
     }
 
     /// The token that closes a turn (`<|im_end|>`): the last of every trained reply.
@@ -219,10 +201,8 @@ fn definition(folder: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
         let bytes = fs_err::read(&published)?;
         return Ok((published, bytes));
     }
-    let others: [(&str, Convert); 2] = [
-        (sentencepiece::MODEL_FILE, sentencepiece::convert),
-        (byte_level::VOCABULARY_FILE, byte_level::convert),
-    ];
+    let others: [(&str, Convert); 2] =
+        [(sentencepiece::MODEL_FILE, sentencepiece::convert), (byte_level::VOCABULARY_FILE, byte_level::convert)];
     for (name, convert) in others {
         let path = folder.join(name);
         if path.is_file() {
@@ -287,11 +267,7 @@ impl DialogueIds {
         if !stop.contains(&end) {
             stop.insert(0, end);
         }
-        Ok(Self {
-            end,
-            pad: pad.unwrap_or(end),
-            stop,
-        })
+        Ok(Self { end, pad: pad.unwrap_or(end), stop })
     }
 }
 
@@ -302,9 +278,7 @@ fn id_of(config: &Value, key: &str, tokenizer: &tokenizers::Tokenizer) -> Result
     };
     match tokenizer.token_to_id(token) {
         Some(id) => Ok(Some(id)),
-        None => Err(format!(
-            "key `{key}`: expected a token of the vocabulary, got `{token}`"
-        )),
+        None => Err(format!("key `{key}`: expected a token of the vocabulary, got `{token}`")),
     }
 }
 
@@ -313,9 +287,7 @@ fn stop_tokens(folder: &Path) -> Result<Vec<u32>, Error> {
     for name in ["generation_config.json", "config.json"] {
         let path = folder.join(name);
         let Some(config) = read_json(&path)? else { continue };
-        let key = config
-            .get("eos_token_id")
-            .or_else(|| config.get("text_config")?.get("eos_token_id"));
+        let key = config.get("eos_token_id").or_else(|| config.get("text_config")?.get("eos_token_id"));
         let Some(value) = key.filter(|value| !value.is_null()) else {
             continue;
         };
@@ -325,10 +297,7 @@ fn stop_tokens(folder: &Path) -> Result<Vec<u32>, Error> {
             .map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok()))
             .collect::<Option<Vec<u32>>>()
             .ok_or_else(|| {
-                Error::file(
-                    &path,
-                    format!("key `eos_token_id`: expected a token id or a list of them, got {value}"),
-                )
+                Error::file(&path, format!("key `eos_token_id`: expected a token id or a list of them, got {value}"))
             });
     }
     Ok(Vec::new())

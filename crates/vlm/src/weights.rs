@@ -73,10 +73,7 @@ impl Naming {
     /// The newer naming of the same modules.
     #[must_use]
     pub fn nested(self) -> Self {
-        Self {
-            is_nested: true,
-            ..self
-        }
+        Self { is_nested: true, ..self }
     }
 
     /// The naming that a checkpoint or adapter with these keys follows.
@@ -92,9 +89,7 @@ impl Naming {
 }
 
 fn renamed(key: &str, mut moved: impl Iterator<Item = (&'static str, &'static str)>) -> String {
-    moved
-        .find_map(|(from, to)| Some(format!("{to}{}", key.strip_prefix(from)?)))
-        .unwrap_or_else(|| key.to_owned())
+    moved.find_map(|(from, to)| Some(format!("{to}{}", key.strip_prefix(from)?))).unwrap_or_else(|| key.to_owned())
 }
 
 /// Gives out weights by key, and knows in the end whether any was left over.
@@ -136,10 +131,7 @@ impl WeightReader {
     /// `deviation`, biases 0, norms 1, all f32. What a key gets depends on it and the seed alone, not on what was read
     /// before.
     pub(crate) fn random(seed: u64, deviation: f64, keys: FamilyKeys, device: &Device) -> Self {
-        let naming = Naming {
-            moved: keys.moved,
-            is_nested: false,
-        };
+        let naming = Naming { moved: keys.moved, is_nested: false };
         let source = WeightSource::Random { seed, deviation };
         Self::new(source, naming, keys, WeightType::Auto, device)
     }
@@ -246,11 +238,7 @@ impl WeightReader {
                 let file = files.file(name).ok_or_else(|| files.missing(name, file_shape))?;
                 let dtype = self.weight_type.of(file.check(name, file_shape)?);
                 // Some GPUs have no bf16.
-                if device.supports_dtype(dtype) {
-                    dtype
-                } else {
-                    DType::F32
-                }
+                if device.supports_dtype(dtype) { dtype } else { DType::F32 }
             }
         };
         if self.is_dry {
@@ -279,9 +267,7 @@ fn random_weight(seed: u64, deviation: f64, name: &str, shape: &[usize]) -> Tens
         vec![1.0; count]
     } else {
         let mut generator = generator_for(seed, name);
-        (0..count)
-            .map(|_| (deviation * standard_normal(&mut generator)) as f32)
-            .collect()
+        (0..count).map(|_| (deviation * standard_normal(&mut generator)) as f32).collect()
     };
     TensorData::new(values, shape.to_vec())
 }
@@ -293,9 +279,7 @@ pub(crate) fn generator_for(seed: u64, name: &str) -> ChaCha8Rng {
 
 /// FNV-1a over the name's bytes.
 pub(crate) fn hash_of_name(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Uniform in `[0, 1)`, with 53 random bits.

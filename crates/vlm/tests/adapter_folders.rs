@@ -48,14 +48,9 @@ fn write(config: &Value, matrices: &Matrices) -> TempDir {
             (key, shape, bytes)
         })
         .collect();
-    let views = bytes
-        .iter()
-        .map(|(key, shape, bytes)| (key, TensorView::new(Dtype::F32, (*shape).clone(), bytes).unwrap()));
-    fs_err::write(
-        folder.path().join(WEIGHTS),
-        safetensors::serialize(views, None).unwrap(),
-    )
-    .unwrap();
+    let views =
+        bytes.iter().map(|(key, shape, bytes)| (key, TensorView::new(Dtype::F32, (*shape).clone(), bytes).unwrap()));
+    fs_err::write(folder.path().join(WEIGHTS), safetensors::serialize(views, None).unwrap()).unwrap();
     folder
 }
 
@@ -65,9 +60,7 @@ fn all_modules(fixture: &Fixture, model: &Vlm) -> BTreeSet<String> {
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let modules = file.names().into_iter().filter_map(|key| key.strip_suffix(".weight"));
     let naming = model.naming();
-    modules
-        .map(|module| naming.nested().key(&naming.published(module)))
-        .collect()
+    modules.map(|module| naming.nested().key(&naming.published(module))).collect()
 }
 
 /// The modules that PEFT would adapt: a list names whole paths or their ends (`check_target_module_exists`).
@@ -84,19 +77,11 @@ fn chosen_by_peft(config: &Value, modules: &BTreeSet<String>) -> BTreeSet<String
 
 fn adapted(matrices: &Matrices) -> BTreeSet<String> {
     let modules = matrices.keys().filter_map(|key| key.strip_suffix(".lora_A.weight"));
-    modules
-        .map(|module| module.strip_prefix(PREFIX).unwrap().to_owned())
-        .collect()
+    modules.map(|module| module.strip_prefix(PREFIX).unwrap().to_owned()).collect()
 }
 
 fn fresh(target_modules: TargetModules) -> LoraConfig {
-    LoraConfig {
-        r: 2,
-        alpha: 4.0,
-        dropout: 0.0,
-        rank_stabilized: false,
-        target_modules,
-    }
+    LoraConfig { r: 2, alpha: 4.0, dropout: 0.0, rank_stabilized: false, target_modules }
 }
 
 #[test]
@@ -105,10 +90,7 @@ fn the_layers_that_are_saved_are_exactly_those_adapted() {
         let mut model = load(&fixture);
         let all = all_modules(&fixture, &model);
         let last = ["w2", "down_proj"].map(str::to_owned).to_vec();
-        for targets in [
-            TargetModules::Pattern("all-linear".to_owned()),
-            TargetModules::Names(last),
-        ] {
+        for targets in [TargetModules::Pattern("all-linear".to_owned()), TargetModules::Names(last)] {
             let config = fresh(targets);
             let n_layers = model.attach_lora(&config, 7).unwrap();
             let folder = tempfile::tempdir().unwrap();
@@ -118,11 +100,7 @@ fn the_layers_that_are_saved_are_exactly_those_adapted() {
             assert_eq!(chosen_by_peft(&read_config(folder.path()), &all), adapted);
 
             let read = LoraConfig::load(folder.path()).unwrap();
-            assert_eq!(
-                model.attach_lora(&read, 8).unwrap(),
-                n_layers,
-                "the same layers are chosen"
-            );
+            assert_eq!(model.attach_lora(&read, 8).unwrap(), n_layers, "the same layers are chosen");
             model.load_adapter(folder.path()).unwrap();
         }
     }
@@ -137,9 +115,7 @@ fn with_layers_of_their_own(source: &Path) -> (Value, Matrices) {
         .find(|path| path.ends_with("layers.0.self_attn.q_proj") || path.ends_with("layers.0.attention.wqkv"))
         .unwrap();
     for letter in ["A", "B"] {
-        let (shape, values) = matrices
-            .get_mut(&format!("{PREFIX}{path}.lora_{letter}.weight"))
-            .unwrap();
+        let (shape, values) = matrices.get_mut(&format!("{PREFIX}{path}.lora_{letter}.weight")).unwrap();
         let wider: Vec<Vec<f32>> = match letter {
             "A" => vec![values.clone(), vec![0.0; 2 * shape[1]]],
             _ => values.chunks(4).map(|row| [row, &[0.0; 2]].concat()).collect(),
@@ -168,12 +144,7 @@ fn layers_may_have_a_rank_and_an_alpha_of_their_own() {
         let mut model = load(&fixture);
         let read = model.load_adapter(folder.path()).unwrap();
         assert_eq!((read.r, read.alpha), (4, 8.0));
-        assert_close(
-            "LoRA logits",
-            &logits_alone(&model, &fixture, fixture.case("case1")),
-            &expected,
-            2e-4,
-        );
+        assert_close("LoRA logits", &logits_alone(&model, &fixture, fixture.case("case1")), &expected, 2e-4);
 
         // Saved again, each such layer is listed under its own path.
         let saved = tempfile::tempdir().unwrap();
@@ -194,27 +165,11 @@ fn patterns_that_do_not_fit_the_matrices_or_are_none_are_refused() {
     let (config, matrices) = with_layers_of_their_own(&fixture.adapter_folder());
     for (field, value, expected) in [
         ("rank_pattern", json!({}), "expected shape [4, 64], got [6, 64]"),
-        (
-            "rank_pattern",
-            json!({ "q_proj": 0 }),
-            "field `rank_pattern.q_proj`: expected a positive integer, got 0",
-        ),
-        (
-            "alpha_pattern",
-            json!({ "q_proj": "8" }),
-            "field `alpha_pattern.q_proj`: expected a number, got \"8\"",
-        ),
+        ("rank_pattern", json!({ "q_proj": 0 }), "field `rank_pattern.q_proj`: expected a positive integer, got 0"),
+        ("alpha_pattern", json!({ "q_proj": "8" }), "field `alpha_pattern.q_proj`: expected a number, got \"8\""),
         ("alpha_pattern", json!({ "(": 8 }), "field `alpha_pattern.(`: "),
-        (
-            "alpha_pattern",
-            json!([8]),
-            "field `alpha_pattern`: expected an object, got [8]",
-        ),
-        (
-            "modules_to_save",
-            json!(["lm_head"]),
-            "field `modules_to_save`: expected null, got [\"lm_head\"]",
-        ),
+        ("alpha_pattern", json!([8]), "field `alpha_pattern`: expected an object, got [8]"),
+        ("modules_to_save", json!(["lm_head"]), "field `modules_to_save`: expected null, got [\"lm_head\"]"),
     ] {
         let mut config = config.clone();
         config[field] = value;
@@ -232,19 +187,14 @@ fn an_empty_list_is_none_and_the_default_name_may_be_in_keys() {
     for field in ["modules_to_save", "trainable_token_indices", "layer_replication"] {
         config[field] = json!([]);
     }
-    let named: Matrices = matrices
-        .iter()
-        .map(|(key, matrix)| (key.replace(".weight", ".default.weight"), matrix.clone()))
-        .collect();
+    let named: Matrices =
+        matrices.iter().map(|(key, matrix)| (key.replace(".weight", ".default.weight"), matrix.clone())).collect();
     let mut model = load(&fixture);
     model.load_adapter(write(&config, &named).path()).unwrap();
     let logits = logits_alone(&model, &fixture, fixture.case("case1"));
     assert_close("LoRA logits", &logits, &fixture.floats("lora.logits.case1"), 2e-4);
 
     let both = matrices.into_iter().chain(named).collect();
-    let message = model
-        .load_adapter(write(&config, &both).path())
-        .unwrap_err()
-        .to_string();
+    let message = model.load_adapter(write(&config, &both).path()).unwrap_err().to_string();
     assert!(message.contains("names the same layer"), "{message}");
 }

@@ -13,11 +13,7 @@ use vlm::norm::NormKind;
 use vlm::optim::{AdamW, AdamWSettings};
 use vlm::parameter::ParameterGroup;
 
-const ALL_GROUPS: [ParameterGroup; 3] = [
-    ParameterGroup::Vision,
-    ParameterGroup::Projector,
-    ParameterGroup::Language,
-];
+const ALL_GROUPS: [ParameterGroup; 3] = [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language];
 
 fn fixture_model() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity/qwen2_5_vl/model")
@@ -54,12 +50,7 @@ fn rewrite(folder: &Path, change: impl Fn(&str, &TensorView) -> Option<(String, 
 }
 
 fn unchanged(name: &str, view: &TensorView) -> (String, Dtype, Vec<usize>, Vec<u8>) {
-    (
-        name.to_owned(),
-        view.dtype(),
-        view.shape().to_vec(),
-        view.data().to_vec(),
-    )
+    (name.to_owned(), view.dtype(), view.shape().to_vec(), view.data().to_vec())
 }
 
 fn tiny_config() -> Config {
@@ -93,12 +84,7 @@ fn tiny_config() -> Config {
         norm: NormKind::Rms,
         feed_forward: FeedForwardKind::Gated,
     };
-    let tokens = VisionTokens {
-        image: 36,
-        video: 37,
-        vision_start: 38,
-        vision_end: 39,
-    };
+    let tokens = VisionTokens { image: 36, video: 37, vision_start: 38, vision_end: 39 };
     Config::from_json(new_config(&text, &vision, tokens), Path::new("config.json")).unwrap()
 }
 
@@ -109,16 +95,9 @@ fn a_model_written_and_read_again_has_the_same_weights_and_config() {
     model.save(folder.path()).unwrap();
 
     let original: Value = serde_json::from_slice(&std::fs::read(fixture_model().join("config.json")).unwrap()).unwrap();
-    assert_eq!(
-        Config::load(folder.path()).unwrap().to_json(),
-        &original,
-        "unknown fields are kept"
-    );
+    assert_eq!(Config::load(folder.path()).unwrap().to_json(), &original, "unknown fields are kept");
     let (before, after) = (weights(&fixture_model()), weights(folder.path()));
-    assert_eq!(
-        before.keys().collect::<std::collections::BTreeSet<_>>(),
-        after.keys().collect()
-    );
+    assert_eq!(before.keys().collect::<std::collections::BTreeSet<_>>(), after.keys().collect());
     for (key, bytes) in before {
         assert_eq!(after[&key], bytes, "{key}");
     }
@@ -127,10 +106,7 @@ fn a_model_written_and_read_again_has_the_same_weights_and_config() {
 fn weights(folder: &Path) -> HashMap<String, (Vec<usize>, Vec<u8>)> {
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    tensors
-        .iter()
-        .map(|(name, view)| (name.to_owned(), (view.shape().to_vec(), view.data().to_vec())))
-        .collect()
+    tensors.iter().map(|(name, view)| (name.to_owned(), (view.shape().to_vec(), view.data().to_vec()))).collect()
 }
 
 #[test]
@@ -146,11 +122,7 @@ fn nested_names_and_shards_and_sixteen_bits_are_read() {
         let halves = view.data().chunks(4).flat_map(|bytes| [bytes[2], bytes[3]]).collect();
         Some((name, Dtype::BF16, view.shape().to_vec(), halves))
     });
-    std::fs::rename(
-        folder.path().join("model.safetensors"),
-        folder.path().join("shard.safetensors"),
-    )
-    .unwrap();
+    std::fs::rename(folder.path().join("model.safetensors"), folder.path().join("shard.safetensors")).unwrap();
     let bytes = std::fs::read(folder.path().join("shard.safetensors")).unwrap();
     let keys: serde_json::Map<String, Value> = SafeTensors::deserialize(&bytes)
         .unwrap()
@@ -166,10 +138,7 @@ fn nested_names_and_shards_and_sixteen_bits_are_read() {
     let (read, exact) = (model.parameters(&ALL_GROUPS), original.parameters(&ALL_GROUPS));
     assert_eq!(read.len(), exact.len());
     let key = "layers.0.mlp.up_proj.weight";
-    let (read, exact) = (
-        &read[&format!("model.language_model.{key}")],
-        &exact[&format!("model.{key}")],
-    );
+    let (read, exact) = (&read[&format!("model.language_model.{key}")], &exact[&format!("model.{key}")]);
     for (read, exact) in values(read.clone()).iter().zip(values(exact.clone())) {
         assert_eq!(read.to_bits(), exact.to_bits() & 0xffff_0000);
     }
@@ -178,10 +147,7 @@ fn nested_names_and_shards_and_sixteen_bits_are_read() {
     keys.insert("model.language_model.extra".to_owned(), json!("shard.safetensors"));
     std::fs::write(&index, json!({ "weight_map": keys }).to_string()).unwrap();
     let message = load_error(folder.path());
-    assert!(
-        message.contains("shard.safetensors: tensor `model.language_model.extra`: missing"),
-        "{message}"
-    );
+    assert!(message.contains("shard.safetensors: tensor `model.language_model.extra`: missing"), "{message}");
 }
 
 #[test]
@@ -190,10 +156,7 @@ fn a_missing_an_unexpected_and_a_misshapen_tensor_are_named() {
     let folder = copied_model();
     rewrite(folder.path(), |name, view| (name != KEY).then(|| unchanged(name, view)));
     let message = load_error(folder.path());
-    assert!(
-        message.contains(KEY) && message.contains("missing") && message.contains("[128, 64]"),
-        "{message}"
-    );
+    assert!(message.contains(KEY) && message.contains("missing") && message.contains("[128, 64]"), "{message}");
 
     let folder = copied_model();
     rewrite(folder.path(), |name, view| {
@@ -202,10 +165,7 @@ fn a_missing_an_unexpected_and_a_misshapen_tensor_are_named() {
         Some((name, dtype, shape, data))
     });
     let message = load_error(folder.path());
-    assert!(
-        message.contains(KEY) && message.contains("expected shape [128, 64], got [64, 128]"),
-        "{message}"
-    );
+    assert!(message.contains(KEY) && message.contains("expected shape [128, 64], got [64, 128]"), "{message}");
 
     let folder = copied_model();
     rewrite(folder.path(), |name, view| {
@@ -214,20 +174,14 @@ fn a_missing_an_unexpected_and_a_misshapen_tensor_are_named() {
         Some((name, dtype, shape, data))
     });
     let message = load_error(folder.path());
-    assert!(
-        message.contains(KEY) && message.contains("expected type F32, F16 or BF16, got I32"),
-        "{message}"
-    );
+    assert!(message.contains(KEY) && message.contains("expected type F32, F16 or BF16, got I32"), "{message}");
 
     let folder = copied_model();
     let mut config: Value = serde_json::from_slice(&std::fs::read(folder.path().join("config.json")).unwrap()).unwrap();
     config["num_hidden_layers"] = json!(2);
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let message = load_error(folder.path());
-    assert!(
-        message.contains("`model.layers.2.") && message.contains("unexpected"),
-        "{message}"
-    );
+    assert!(message.contains("`model.layers.2.") && message.contains("unexpected"), "{message}");
 }
 
 #[test]
@@ -266,31 +220,15 @@ fn a_config_field_that_is_wrong_is_named() {
             json!("four"),
             "field `vision_config.depth`: expected a positive integer, got \"four\"",
         ),
-        (
-            &["vocab_size"],
-            Value::Null,
-            "field `vocab_size`: expected a positive integer, got null",
-        ),
+        (&["vocab_size"], Value::Null, "field `vocab_size`: expected a positive integer, got null"),
         (
             &["rope_scaling", "mrope_section"],
             json!([2, 3, 4]),
             "field `rope_scaling.mrope_section`: expected a sum of 8, half a head, got 9",
         ),
-        (
-            &["image_token_id"],
-            json!(608),
-            "field `image_token_id`: expected a token id below vocab_size 608, got 608",
-        ),
-        (
-            &["model_type"],
-            json!("llama"),
-            &format!("field `model_type`: {families}, got \"llama\""),
-        ),
-        (
-            &["model_type"],
-            Value::Null,
-            &format!("field `model_type`: {families}, got null"),
-        ),
+        (&["image_token_id"], json!(608), "field `image_token_id`: expected a token id below vocab_size 608, got 608"),
+        (&["model_type"], json!("llama"), &format!("field `model_type`: {families}, got \"llama\"")),
+        (&["model_type"], Value::Null, &format!("field `model_type`: {families}, got null")),
     ];
     for (field, value, expected) in cases {
         let mut config = original.clone();
@@ -329,9 +267,8 @@ fn a_new_model_depends_on_its_seed_alone_and_can_be_loaded() {
         model.save(folder.path()).unwrap();
         folder
     });
-    let [first, same_seed, other_seed] = folders
-        .each_ref()
-        .map(|folder| std::fs::read(folder.path().join("model.safetensors")).unwrap());
+    let [first, same_seed, other_seed] =
+        folders.each_ref().map(|folder| std::fs::read(folder.path().join("model.safetensors")).unwrap());
     assert_eq!(first, same_seed);
     assert_ne!(first, other_seed);
     let loaded = Vlm::load(folders[0].path(), &Device::flex()).unwrap();
@@ -343,28 +280,17 @@ fn a_new_model_depends_on_its_seed_alone_and_can_be_loaded() {
 
 #[test]
 fn an_optimizer_that_is_loaded_resumes_with_the_same_numbers() {
-    let settings = AdamWSettings {
-        learning_rate: 1e-2,
-        betas: [0.9, 0.95],
-        epsilon: 1e-8,
-        weight_decay: 0.1,
-        max_grad_norm: 0.5,
-    };
-    let parameters = Vlm::init(&tiny_config(), 1, &Device::flex())
-        .unwrap()
-        .parameters(&ALL_GROUPS);
-    let gradients = Vlm::init(&tiny_config(), 2, &Device::flex())
-        .unwrap()
-        .parameters(&ALL_GROUPS);
+    let settings =
+        AdamWSettings { learning_rate: 1e-2, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.1, max_grad_norm: 0.5 };
+    let parameters = Vlm::init(&tiny_config(), 1, &Device::flex()).unwrap().parameters(&ALL_GROUPS);
+    let gradients = Vlm::init(&tiny_config(), 2, &Device::flex()).unwrap().parameters(&ALL_GROUPS);
     let mut optimizer = AdamW::new();
     let parameters = optimizer.step(&settings, parameters, gradients.clone()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("optimizer.safetensors");
     optimizer.save(&path).unwrap();
     let mut resumed = AdamW::load(&path, &Device::flex()).unwrap();
-    let uninterrupted = optimizer
-        .step(&settings, parameters.clone(), gradients.clone())
-        .unwrap();
+    let uninterrupted = optimizer.step(&settings, parameters.clone(), gradients.clone()).unwrap();
     for (name, resumed) in resumed.step(&settings, parameters, gradients).unwrap() {
         assert_eq!(values(resumed), values(uninterrupted[&name].clone()), "{name}");
     }

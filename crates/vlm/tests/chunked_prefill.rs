@@ -33,8 +33,7 @@ impl Prompts {
             images.push(pixels.map(|pixels| model.encode_images(pixels, &case.grids).unwrap()));
         }
         for (index, case) in cases.iter_mut().enumerate() {
-            case.ids
-                .truncate(fixture.integers(&format!("{}.prompt_len", case.id))[0] as usize);
+            case.ids.truncate(fixture.integers(&format!("{}.prompt_len", case.id))[0] as usize);
             if LONG.contains(&index) {
                 let words = (0..580 + 50 * index as u32).map(|word| 10 + word * 7 % 200);
                 case.ids.splice(0..0, words);
@@ -49,13 +48,7 @@ impl Prompts {
         Request {
             sequence: self.cases[case].sequence(),
             images: self.images[case].clone(),
-            members: seeds
-                .map(|seed| Member {
-                    id: seed,
-                    seed,
-                    constraint: None,
-                })
-                .collect(),
+            members: seeds.map(|seed| Member { id: seed, seed, constraint: None }).collect(),
             options: Arc::new(options.clone()),
             adjustments: Arc::new(Adjustments::default()),
             n_top_logprobs: None,
@@ -97,11 +90,7 @@ fn note(events: Vec<Event>, completions: &mut Completions) {
 }
 
 fn options() -> GenerateOptions {
-    GenerateOptions {
-        max_new_tokens: 24,
-        ignore_eos: true,
-        ..GenerateOptions::default()
-    }
+    GenerateOptions { max_new_tokens: 24, ignore_eos: true, ..GenerateOptions::default() }
 }
 
 fn ids(tokens: &[Token]) -> Vec<u32> {
@@ -126,11 +115,7 @@ fn chunks_of_any_size_make_the_prompt_and_the_others_do_not_notice() {
                 if LONG.contains(&(*id as usize / 10)) {
                     assert_close("log-probabilities", &logprobs(got), &logprobs(expected), 1e-4);
                 } else {
-                    assert_eq!(
-                        logprobs(got),
-                        logprobs(expected),
-                        "completion {id} with chunks of {chunk}"
-                    );
+                    assert_eq!(logprobs(got), logprobs(expected), "completion {id} with chunks of {chunk}");
                 }
             }
         }
@@ -170,12 +155,7 @@ fn others_continue_between_chunks_and_a_prompt_whose_completions_have_left_is_dr
 #[test]
 fn adjustments_bind_their_own_request_alone_and_ends_wait_for_the_least_length() {
     let prompts = Prompts::of(&Fixture::committed());
-    let options = GenerateOptions {
-        temperature: 0.0,
-        stop_tokens: (0..300).collect(),
-        ignore_eos: false,
-        ..options()
-    };
+    let options = GenerateOptions { temperature: 0.0, stop_tokens: (0..300).collect(), ignore_eos: false, ..options() };
     let bound = Adjustments {
         min_new_tokens: 9,
         presence_penalty: 200.0,
@@ -184,10 +164,7 @@ fn adjustments_bind_their_own_request_alone_and_ends_wait_for_the_least_length()
     };
     let [free, bound] = [Adjustments::default(), bound].map(|adjustments| {
         let mut batch = ContinuousBatch::new(&prompts.model);
-        let adjusted = Request {
-            adjustments: Arc::new(adjustments),
-            ..prompts.request(0, &options)
-        };
+        let adjusted = Request { adjustments: Arc::new(adjustments), ..prompts.request(0, &options) };
         batch.prefill(vec![adjusted, prompts.request(2, &options)]).unwrap();
         let mut completions = Completions::new();
         while batch.n_running() > 0 {
@@ -202,8 +179,5 @@ fn adjustments_bind_their_own_request_alone_and_ends_wait_for_the_least_length()
     once.sort_unstable();
     once.dedup();
     assert_eq!(once.len(), tokens.len(), "the penalty outweighs the bias: {tokens:?}");
-    assert!(
-        tokens.len() > 9 && tokens[..9].iter().all(|token| *token >= 300),
-        "{tokens:?}"
-    );
+    assert!(tokens.len() > 9 && tokens[..9].iter().all(|token| *token >= 300), "{tokens:?}");
 }

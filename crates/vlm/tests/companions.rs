@@ -36,29 +36,22 @@ fn copied(name: &str) -> tempfile::TempDir {
 /// The model of a folder, saved in another.
 fn saved(folder: &Path) -> tempfile::TempDir {
     let saved = tempfile::tempdir().unwrap();
-    Vlm::load(folder, &common::device())
-        .unwrap()
-        .save(saved.path())
-        .unwrap();
+    Vlm::load(folder, &common::device()).unwrap().save(saved.path()).unwrap();
     Processor::open(folder).unwrap().save(saved.path()).unwrap();
     saved
 }
 
 fn names(folder: &Path) -> BTreeSet<String> {
     let entries = fs_err::read_dir(folder).unwrap();
-    entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect()
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
 fn the_original_layout_keeps_its_code_and_all_else_that_loaders_read() {
     let folder = copied("internvl2_5");
     let saved = saved(folder.path());
-    let expected: BTreeSet<String> = names(folder.path())
-        .into_iter()
-        .filter(|name| !NEEDLESS.contains(&name.as_str()))
-        .collect();
+    let expected: BTreeSet<String> =
+        names(folder.path()).into_iter().filter(|name| !NEEDLESS.contains(&name.as_str())).collect();
     assert_eq!(names(saved.path()), expected);
     for name in expected {
         if !name.ends_with(".safetensors") && name != "config.json" {

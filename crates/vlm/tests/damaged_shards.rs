@@ -64,28 +64,15 @@ fn the_first_tensor_that_a_truncated_shard_has_lost_is_named() {
     let keys = keys(&header);
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-    let last = format!(
-        "model-00002-of-00003.safetensors: tensor `{}`: truncated",
-        keys[keys.len() - 1]
-    );
+    let last = format!("model-00002-of-00003.safetensors: tensor `{}`: truncated", keys[keys.len() - 1]);
     check(&folder, &[&last, "truncated or damaged"]);
 
     // Half of the header is gone: the index knows what was in the shard.
     std::fs::write(&path, &bytes[..100]).unwrap();
     let first = keys.iter().min().unwrap();
-    check(
-        &folder,
-        &[
-            "model-00002-of-00003.safetensors: tensor `",
-            first,
-            "header alone is longer",
-        ],
-    );
+    check(&folder, &["model-00002-of-00003.safetensors: tensor `", first, "header alone is longer"]);
     std::fs::write(&path, b"").unwrap();
-    check(
-        &folder,
-        &["model-00002-of-00003.safetensors: tensor `", first, "got 0 bytes"],
-    );
+    check(&folder, &["model-00002-of-00003.safetensors: tensor `", first, "got 0 bytes"]);
 }
 
 #[test]
@@ -110,18 +97,12 @@ fn a_tensor_whose_place_cannot_be_right_is_named() {
     let start = header[&key]["data_offsets"][0].as_u64().unwrap();
     moved[&key]["data_offsets"][0] = json!(start + 2);
     write(&path, &moved, &values);
-    check(
-        &folder,
-        &["model-00001-of-00003.safetensors: tensor `", &key, "damaged"],
-    );
+    check(&folder, &["model-00001-of-00003.safetensors: tensor `", &key, "damaged"]);
 
     let mut reshaped = header.clone();
     reshaped[&key]["shape"] = json!([7, 7]);
     write(&path, &reshaped, &values);
-    check(
-        &folder,
-        &[&format!("tensor `{key}`: damaged: shape [7, 7] does not fit its place")],
-    );
+    check(&folder, &[&format!("tensor `{key}`: damaged: shape [7, 7] does not fit its place")]);
 
     let mut huge = header;
     huge[&key]["shape"] = json!([u64::MAX, u64::MAX]);
@@ -142,25 +123,14 @@ fn a_key_in_two_shards_and_one_that_is_nowhere_are_named() {
     other[&key]["data_offsets"] = json!([place, place + end]);
     other_values.extend_from_slice(&values[..end]);
     write(&third, &other, &other_values);
-    check(
-        &folder,
-        &[
-            "model-00003-of-00003.safetensors: tensor `",
-            &key,
-            "stored twice",
-            "model-00001-of",
-        ],
-    );
+    check(&folder, &["model-00003-of-00003.safetensors: tensor `", &key, "stored twice", "model-00001-of"]);
 
     let folder = model();
     let index = folder.path().join(INDEX);
     let mut fields: Value = serde_json::from_slice(&std::fs::read(&index).unwrap()).unwrap();
     fields["weight_map"]["model.layers.9.mlp.up_proj.weight"] = json!("model-00002-of-00003.safetensors");
     std::fs::write(&index, fields.to_string()).unwrap();
-    check(
-        &folder,
-        &["model-00002-of-00003.safetensors: tensor `model.layers.9.mlp.up_proj.weight`: missing"],
-    );
+    check(&folder, &["model-00002-of-00003.safetensors: tensor `model.layers.9.mlp.up_proj.weight`: missing"]);
 }
 
 #[test]

@@ -29,30 +29,20 @@ impl Prompts {
         let model = Vlm::load(&fixture.model_folder(), &device).unwrap();
         let mut cases = fixture.cases();
         for case in &mut cases {
-            case.ids
-                .truncate(fixture.integers(&format!("{}.prompt_len", case.id))[0] as usize);
+            case.ids.truncate(fixture.integers(&format!("{}.prompt_len", case.id))[0] as usize);
         }
         let mut images = Vec::new();
         for case in &cases {
             let pixels = fixture.pixel_values(case, &device);
             images.push(pixels.map(|pixels| model.encode_images(pixels, &case.grids).unwrap()));
         }
-        Self {
-            fixture,
-            model,
-            cases,
-            images,
-        }
+        Self { fixture, model, cases, images }
     }
 
     fn with_seeds<'a>(&'a self, seeds: &'a [Vec<u64>]) -> Vec<Prompt<'a>> {
         let parts = self.cases.iter().zip(&self.images).zip(seeds);
         parts
-            .map(|((case, images), seeds)| Prompt {
-                sequence: case.sequence(),
-                images: images.clone(),
-                seeds,
-            })
+            .map(|((case, images), seeds)| Prompt { sequence: case.sequence(), images: images.clone(), seeds })
             .collect()
     }
 
@@ -64,10 +54,7 @@ impl Prompts {
     fn sample_alone(&self, seeds: &[Vec<u64>], options: &GenerateOptions) -> Vec<Vec<Generated>> {
         let mut completions = Vec::new();
         for prompt in self.with_seeds(seeds) {
-            let alone = prompt.seeds.iter().map(|seed| Prompt {
-                seeds: std::slice::from_ref(seed),
-                ..prompt.clone()
-            });
+            let alone = prompt.seeds.iter().map(|seed| Prompt { seeds: std::slice::from_ref(seed), ..prompt.clone() });
             let alone = alone.map(|prompt| generate(&self.model, &[prompt], options, None).unwrap().concat());
             completions.push(alone.flatten().collect());
         }
@@ -85,11 +72,7 @@ fn seeds() -> Vec<Vec<u64>> {
 }
 
 fn options() -> GenerateOptions {
-    GenerateOptions {
-        max_new_tokens: 40,
-        ignore_eos: true,
-        ..GenerateOptions::default()
-    }
+    GenerateOptions { max_new_tokens: 40, ignore_eos: true, ..GenerateOptions::default() }
 }
 
 #[test]
@@ -115,14 +98,7 @@ fn greedy_tokens_are_those_of_the_published_code() {
 /// The log-probabilities that the model gives `tokens` when they are scored in one pass.
 fn scored(model: &Vlm, prompt: &Prompt, tokens: &[u32]) -> Vec<f32> {
     let ids = [prompt.sequence.ids, tokens].concat();
-    let batch = Batch::new(
-        &[TokenSequence {
-            ids: &ids,
-            ..prompt.sequence
-        }],
-        model.config(),
-    )
-    .unwrap();
+    let batch = Batch::new(&[TokenSequence { ids: &ids, ..prompt.sequence }], model.config()).unwrap();
     let hidden = model.hidden_states(&batch, prompt.images.clone()).unwrap();
     let first = prompt.sequence.ids.len() - 1;
     let rows: Vec<usize> = (first..first + tokens.len()).collect();
@@ -165,23 +141,12 @@ fn a_sequence_is_the_same_in_any_batch() {
     let prompts = Prompts::of(Fixture::committed());
     let seeds = seeds();
     // About one token in six ends a sequence, so that they leave the batch one after another.
-    let stopping = GenerateOptions {
-        stop_tokens: (0..100).collect(),
-        ignore_eos: false,
-        ..options()
-    };
+    let stopping = GenerateOptions { stop_tokens: (0..100).collect(), ignore_eos: false, ..options() };
     for options in [options(), stopping] {
         let together = prompts.sample(&seeds, &options);
         assert_eq!(prompts.sample_alone(&seeds, &options), together, "alone");
         for (batch_size, workers) in [(5, 1), (64, 2), (3, 2)] {
-            let split = prompts.sample(
-                &seeds,
-                &GenerateOptions {
-                    batch_size,
-                    workers,
-                    ..options.clone()
-                },
-            );
+            let split = prompts.sample(&seeds, &GenerateOptions { batch_size, workers, ..options.clone() });
             assert_eq!(split, together, "batches of {batch_size}, {workers} workers");
         }
     }
@@ -226,26 +191,16 @@ fn requests<'a>(prompts: &'a Prompts, seeds: &'a [Vec<u64>], options: &GenerateO
 }
 
 fn member(seed: u64) -> Member {
-    Member {
-        id: seed,
-        seed,
-        constraint: None,
-    }
+    Member { id: seed, seed, constraint: None }
 }
 
 #[test]
 fn a_sequence_that_joins_a_running_batch_is_the_same() {
     let prompts = Prompts::of(Fixture::committed());
     let seeds = seeds();
-    let options = GenerateOptions {
-        stop_tokens: (0..100).collect(),
-        ..options()
-    };
+    let options = GenerateOptions { stop_tokens: (0..100).collect(), ..options() };
     for ignore_eos in [true, false] {
-        let options = GenerateOptions {
-            ignore_eos,
-            ..options.clone()
-        };
+        let options = GenerateOptions { ignore_eos, ..options.clone() };
         let expected = prompts.sample(&seeds, &options);
         let mut batch = ContinuousBatch::new(&prompts.model);
         let mut waiting = requests(&prompts, &seeds, &options).into_iter();
@@ -267,17 +222,9 @@ fn a_sequence_that_joins_a_running_batch_is_the_same() {
             }
         }
         for (seed, expected) in seeds.iter().flatten().zip(expected.iter().flatten()) {
-            let expected: Vec<(u32, f32)> = expected
-                .token_ids
-                .iter()
-                .copied()
-                .zip(expected.logprobs.iter().copied())
-                .collect();
-            let n = if *seed == 2 {
-                expected.len().min(9)
-            } else {
-                expected.len()
-            };
+            let expected: Vec<(u32, f32)> =
+                expected.token_ids.iter().copied().zip(expected.logprobs.iter().copied()).collect();
+            let n = if *seed == 2 { expected.len().min(9) } else { expected.len() };
             assert_eq!(got[seed], expected[..n], "seed {seed}, ignore_eos {ignore_eos}");
         }
     }
@@ -304,10 +251,7 @@ fn a_constraint_binds_its_own_sequence_alone() {
     let seeds = seeds();
     let expected = prompts.sample(&seeds, &options());
     let mut requests = requests(&prompts, &seeds, &options());
-    requests[0].members.push(Member {
-        constraint: Some(Box::new(Countdown(450))),
-        ..member(77)
-    });
+    requests[0].members.push(Member { constraint: Some(Box::new(Countdown(450))), ..member(77) });
     let mut batch = ContinuousBatch::new(&prompts.model);
     batch.prefill(requests).unwrap();
     let (mut counted, mut free, mut last) = (Vec::new(), Vec::new(), None);
@@ -340,16 +284,9 @@ fn banned_tokens_are_never_sampled() {
     let prompts = Prompts::of(Fixture::committed());
     let banned_tokens: Vec<u32> = (0..608).filter(|token| token % 50 != 7).collect();
     for temperature in [0.0, 1.0, 3.0] {
-        let options = GenerateOptions {
-            temperature,
-            banned_tokens: banned_tokens.clone(),
-            ..options()
-        };
+        let options = GenerateOptions { temperature, banned_tokens: banned_tokens.clone(), ..options() };
         let completions = prompts.sample(&seeds(), &options);
-        let tokens = completions
-            .iter()
-            .flatten()
-            .flat_map(|completion| &completion.token_ids);
+        let tokens = completions.iter().flatten().flat_map(|completion| &completion.token_ids);
         assert!(tokens.clone().all(|token| token % 50 == 7) && tokens.count() == 16 * 40);
     }
 }
@@ -357,11 +294,7 @@ fn banned_tokens_are_never_sampled() {
 #[test]
 fn sequences_stop_at_a_stop_token_or_at_the_limit() {
     let prompts = Prompts::of(Fixture::committed());
-    let options = GenerateOptions {
-        stop_tokens: (0..40).collect(),
-        ignore_eos: false,
-        ..options()
-    };
+    let options = GenerateOptions { stop_tokens: (0..40).collect(), ignore_eos: false, ..options() };
     let finished = AtomicUsize::new(0);
     let seeds = seeds();
     let with_seeds = prompts.with_seeds(&seeds);
@@ -385,10 +318,7 @@ fn sequences_stop_at_a_stop_token_or_at_the_limit() {
         assert_eq!(completion.logprobs.len(), completion.token_ids.len());
     }
     for reason in [FinishReason::Stop, FinishReason::Length] {
-        assert!(
-            completions.iter().any(|completion| completion.finish_reason == reason),
-            "{reason:?} occurs"
-        );
+        assert!(completions.iter().any(|completion| completion.finish_reason == reason), "{reason:?} occurs");
     }
 }
 
@@ -397,25 +327,11 @@ fn prompts_that_do_not_fit_are_refused() {
     let prompts = Prompts::of(Fixture::committed());
     let seeds = seeds();
     let prompt = prompts.with_seeds(&seeds).remove(0);
-    let without_images = Prompt {
-        images: None,
-        ..prompt.clone()
-    };
-    let endless = GenerateOptions {
-        max_new_tokens: 128_000,
-        ..options()
-    };
+    let without_images = Prompt { images: None, ..prompt.clone() };
+    let endless = GenerateOptions { max_new_tokens: 128_000, ..options() };
     for (prompt, options, expected) in [
-        (
-            without_images,
-            options(),
-            "expected 6 image rows, one for each image token, got 0",
-        ),
-        (
-            prompt,
-            endless,
-            "prompt 0: expected at most 128000 tokens with its completion, got 34 and up to 128000 more",
-        ),
+        (without_images, options(), "expected 6 image rows, one for each image token, got 0"),
+        (prompt, endless, "prompt 0: expected at most 128000 tokens with its completion, got 34 and up to 128000 more"),
     ] {
         let error = generate(&prompts.model, &[prompt], &options, None).unwrap_err();
         assert_eq!(error.to_string(), expected);

@@ -85,16 +85,9 @@ fn greedy(model: &Vlm, fixture: &Fixture, cases: &[Case]) -> Vec<Vec<Generated>>
             Some(model.encode_images(pixels, &case.grids).unwrap())
         })
         .collect();
-    let prompts = cases.iter().zip(images).map(|(case, images)| Prompt {
-        sequence: case.sequence(),
-        images,
-        seeds: &[0],
-    });
-    let options = GenerateOptions {
-        temperature: 0.0,
-        max_new_tokens: 12,
-        ..GenerateOptions::default()
-    };
+    let prompts =
+        cases.iter().zip(images).map(|(case, images)| Prompt { sequence: case.sequence(), images, seeds: &[0] });
+    let options = GenerateOptions { temperature: 0.0, max_new_tokens: 12, ..GenerateOptions::default() };
     generate(model, &prompts.collect::<Vec<_>>(), &options, None).unwrap()
 }
 
@@ -146,10 +139,7 @@ fn a_model_that_was_not_changed_is_saved_in_the_same_bytes_and_files() {
                 assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
                 assert_eq!(before.len(), if n_shards == 0 { 1 } else { n_shards + 1 });
                 for (name, bytes) in before {
-                    assert!(
-                        after[&name] == bytes,
-                        "{name} of {dtype:?} in {n_shards} shards differs"
-                    );
+                    assert!(after[&name] == bytes, "{name} of {dtype:?} in {n_shards} shards differs");
                 }
             }
         }
@@ -177,11 +167,7 @@ fn a_tied_head_is_saved_where_it_was_stored_and_nowhere_else() {
         logits_alone(&model, &fixture, fixture.case("case1")),
         logits_alone(&again, &fixture, fixture.case("case1"))
     );
-    let untied = Vlm::load(
-        &common::committed_folder("qwen2_5_vl_tied").join("model"),
-        &Device::flex(),
-    )
-    .unwrap();
+    let untied = Vlm::load(&common::committed_folder("qwen2_5_vl_tied").join("model"), &Device::flex()).unwrap();
     untied.save(saved.path().join("one").as_path()).unwrap();
     let one = std::fs::read(saved.path().join("one/model.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&one).unwrap();
@@ -206,13 +192,8 @@ fn steps_below_the_precision_of_the_type_add_up_in_the_master_copy() {
     let fixture = Fixture::committed();
     let (mut half, mut single) = pair(&fixture, Dtype::BF16);
     let start = half.parameters(&ALL_GROUPS);
-    let settings = AdamWSettings {
-        learning_rate: 1e-5,
-        betas: [0.9, 0.95],
-        epsilon: 1e-8,
-        weight_decay: 0.0,
-        max_grad_norm: 0.0,
-    };
+    let settings =
+        AdamWSettings { learning_rate: 1e-5, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0, max_grad_norm: 0.0 };
     let gradients = gradients(&single, &ALL_GROUPS, &fixture);
     let (mut of_half, mut of_single) = (AdamW::new(), AdamW::new());
     for _ in 0..40 {

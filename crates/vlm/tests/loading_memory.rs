@@ -53,12 +53,7 @@ fn config(num_hidden_layers: usize) -> Config {
         norm: NormKind::Rms,
         feed_forward: FeedForwardKind::Gated,
     };
-    let tokens = VisionTokens {
-        image: 60,
-        video: 61,
-        vision_start: 62,
-        vision_end: 63,
-    };
+    let tokens = VisionTokens { image: 60, video: 61, vision_start: 62, vision_end: 63 };
     Config::from_json(new_config(&text, &vision, tokens), Path::new("config.json")).unwrap()
 }
 
@@ -67,11 +62,7 @@ fn write_model(folder: &Path) -> usize {
     let mut one_layer = Vlm::init(&config(1), 1, &Device::flex()).unwrap();
     let mut tensors = Vec::new();
     one_layer.visit_parameters(&mut |parameter| {
-        let layers = if parameter.name().contains("model.layers.0.") {
-            LAYERS
-        } else {
-            1
-        };
+        let layers = if parameter.name().contains("model.layers.0.") { LAYERS } else { 1 };
         tensors.extend((0..layers).map(|layer| NamedTensor {
             key: parameter.name().replace("layers.0.", &format!("layers.{layer}.")),
             shape: parameter.file_shape().to_vec(),
@@ -119,18 +110,9 @@ fn loading_and_scoring_needs_little_more_than_the_weights_held() {
     let folder = tempfile::tempdir().unwrap();
     let size = write_model(folder.path());
     assert!(size > 150_000_000, "{size} bytes");
-    for (name, held) in [
-        ("auto", size),
-        ("bfloat16", size),
-        ("float16", size),
-        ("float32", 2 * size),
-    ] {
+    for (name, held) in [("auto", size), ("bfloat16", size), ("float16", size), ("float32", 2 * size)] {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "loading_and_scoring_needs_little_more_than_the_weights_held",
-                "--nocapture",
-            ])
+            .args(["--exact", "loading_and_scoring_needs_little_more_than_the_weights_held", "--nocapture"])
             .env(FOLDER, folder.path())
             .env(TYPE, name)
             .output()

@@ -21,9 +21,7 @@ fn entropies_are_those_of_the_whole_distribution() {
     let by_hand = [0, 7].map(|row: usize| {
         let logits = logits[row * 608..(row + 1) * 608].iter().map(|logit| f64::from(*logit));
         let total: f64 = logits.clone().map(f64::exp).sum();
-        -logits
-            .map(|logit| logit.exp() / total * (logit - total.ln()))
-            .sum::<f64>() as f32
+        -logits.map(|logit| logit.exp() / total * (logit - total.ln())).sum::<f64>() as f32
     });
     assert_close("entropies", &values(scores.entropies), &by_hand, 1e-4);
 }
@@ -37,10 +35,7 @@ fn an_adapter_survives_writing_and_reading_under_the_newer_names() {
     model.save_adapter(&config, "../model", folder.path()).unwrap();
     let text = std::fs::read(folder.path().join("adapter_model.safetensors")).unwrap();
     let nested = b"base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight";
-    assert!(
-        text.windows(nested.len()).any(|window| window == nested),
-        "keys follow the newer naming"
-    );
+    assert!(text.windows(nested.len()).any(|window| window == nested), "keys follow the newer naming");
 
     let mut again = load(&fixture);
     let read = again.load_adapter(folder.path()).unwrap();
@@ -51,12 +46,7 @@ fn an_adapter_survives_writing_and_reading_under_the_newer_names() {
     assert_eq!(logits, logits_alone(&model, &fixture, fixture.case("case1")));
     again.detach_lora();
     let plain = logits_alone(&again, &fixture, fixture.case("case1"));
-    assert_close(
-        "logits without the adapter",
-        &plain,
-        &fixture.floats("case1.logits"),
-        2e-4,
-    );
+    assert_close("logits without the adapter", &plain, &fixture.floats("case1.logits"), 2e-4);
 }
 
 #[test]
@@ -91,23 +81,14 @@ fn adapters_of_every_naming_are_read_and_of_no_layer_refused() {
             }
             Err(error) => {
                 let message = error.to_string();
-                assert!(
-                    !is_known && message.contains("belongs to no adaptable layer"),
-                    "{message}"
-                );
+                assert!(!is_known && message.contains("belongs to no adaptable layer"), "{message}");
             }
         }
     }
 }
 
 fn attach(model: &mut Vlm, target_modules: TargetModules) -> Result<usize, String> {
-    let config = LoraConfig {
-        r: 2,
-        alpha: 4.0,
-        dropout: 0.0,
-        rank_stabilized: false,
-        target_modules,
-    };
+    let config = LoraConfig { r: 2, alpha: 4.0, dropout: 0.0, rank_stabilized: false, target_modules };
     model.attach_lora(&config, 7).map_err(|error| error.to_string())
 }
 
@@ -126,10 +107,7 @@ fn a_fresh_adapter_changes_nothing_and_must_match_a_layer() {
     assert_eq!(logits_alone(&model, &fixture, fixture.case("case1")), plain);
 
     let message = attach(&mut model, TargetModules::Names(unknown)).unwrap_err();
-    assert!(
-        message.contains("match none of 21 layers") && message.contains("query"),
-        "{message}"
-    );
+    assert!(message.contains("match none of 21 layers") && message.contains("query"), "{message}");
 }
 
 #[test]
@@ -142,10 +120,7 @@ fn no_token_attends_to_a_later_one() {
     for id in &mut changed.ids[changed_from..] {
         *id = (*id + 1) % 500;
     }
-    let (before, after) = (
-        logits_alone(&model, &fixture, case),
-        logits_alone(&model, &fixture, changed),
-    );
+    let (before, after) = (logits_alone(&model, &fixture, case), logits_alone(&model, &fixture, changed));
     let first = changed_from * model.config().text.vocab_size;
     assert_eq!(before[..first], after[..first]);
     assert_ne!(before[first..], after[first..]);
@@ -188,12 +163,7 @@ fn two_threads_give_the_gradients_of_one() {
     for (name, expected) in together {
         let expected = values(expected);
         let got = values(summed[&name].clone());
-        assert_close(
-            &format!("gradient of {name}"),
-            &got,
-            &expected,
-            1e-5 * largest(&expected).max(1e-3),
-        );
+        assert_close(&format!("gradient of {name}"), &got, &expected, 1e-5 * largest(&expected).max(1e-3));
     }
 }
 
@@ -204,13 +174,7 @@ fn only_the_trained_groups_have_gradients() {
     let names: Vec<&str> = gradients.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        [
-            "ln_q.weight",
-            "mlp.0.bias",
-            "mlp.0.weight",
-            "mlp.2.bias",
-            "mlp.2.weight"
-        ]
-        .map(|n| format!("visual.merger.{n}"))
+        ["ln_q.weight", "mlp.0.bias", "mlp.0.weight", "mlp.2.bias", "mlp.2.weight"]
+            .map(|n| format!("visual.merger.{n}"))
     );
 }

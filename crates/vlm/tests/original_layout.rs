@@ -48,9 +48,7 @@ fn original_key(key: &str) -> String {
     if key == "lm_head.weight" {
         return "language_model.lm_head.weight".to_owned();
     }
-    RENAMED
-        .iter()
-        .fold(key.to_owned(), |key, (new, old)| key.replace(new, old))
+    RENAMED.iter().fold(key.to_owned(), |key, (new, old)| key.replace(new, old))
 }
 
 /// Every tensor under its original key; queries, keys and values of the vision tower as one.
@@ -104,9 +102,8 @@ fn write_original(fixture: &Fixture, folder: &Path) {
     let config = serde_json::from_slice(&fs_err::read(published.join("config.json")).unwrap()).unwrap();
     fs_err::write(folder.join("config.json"), original_config(&config).to_string()).unwrap();
     let tensors = original_tensors(&published.join("model.safetensors"));
-    let views = tensors
-        .iter()
-        .map(|(key, (dtype, shape, data))| (key, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    let views =
+        tensors.iter().map(|(key, (dtype, shape, data))| (key, TensorView::new(*dtype, shape.clone(), data).unwrap()));
     let bytes = safetensors::serialize(views, None).unwrap();
     fs_err::write(folder.join("model.safetensors"), bytes).unwrap();
 }
@@ -134,9 +131,7 @@ fn original_values(named: &NamedValues) -> BTreeMap<String, Vec<f32>> {
             continue;
         }
         let parts = if in_tower && key.contains("attention.q_proj") {
-            ["q_proj", "k_proj", "v_proj"]
-                .map(|part| values(named[&key.replace("q_proj", part)].clone()))
-                .concat()
+            ["q_proj", "k_proj", "v_proj"].map(|part| values(named[&key.replace("q_proj", part)].clone())).concat()
         } else {
             values(named[key].clone())
         };
@@ -233,9 +228,7 @@ fn dialogue(case: &Value, after_image: &str) -> Value {
 fn images(case: &Value, processor: &Processor, folder: &Path) -> Vec<Arc<ImagePatches>> {
     let messages = case["messages"].as_array().unwrap().iter();
     let parts = messages.filter_map(|message| message["content"].as_array()).flatten();
-    let paths: Vec<PathBuf> = parts
-        .filter_map(|part| Some(folder.join(part.get("image")?.as_str()?)))
-        .collect();
+    let paths: Vec<PathBuf> = parts.filter_map(|part| Some(folder.join(part.get("image")?.as_str()?))).collect();
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     processor.images(&paths).unwrap()
 }
@@ -259,10 +252,7 @@ fn ids_and_tiles_are_the_same() {
             let got = original.encode(&dialogue(&case, "\n"), &got.0, true).unwrap();
             assert_eq!(got, expected, "{}", case["id"]);
             let reply = case["reply"].as_str().unwrap();
-            assert_eq!(
-                original.encode_reply(reply).unwrap(),
-                published.encode_reply(reply).unwrap()
-            );
+            assert_eq!(original.encode_reply(reply).unwrap(), published.encode_reply(reply).unwrap());
         }
     }
 }

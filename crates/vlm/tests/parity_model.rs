@@ -69,12 +69,7 @@ fn logits_and_logprobs_agree() {
             let (targets, rows) = (case.ids[1..].to_vec(), (0..case.ids.len() - 1).collect::<Vec<_>>());
             let (_, hidden) = hidden_states(&model, &fixture, &[case]);
             let logprobs = model.token_scores(hidden.clone(), &rows, &targets).unwrap().logprobs;
-            assert_close(
-                &logits_key,
-                &values(model.logits(hidden)),
-                &fixture.floats(&logits_key),
-                2e-4,
-            );
+            assert_close(&logits_key, &values(model.logits(hidden)), &fixture.floats(&logits_key), 2e-4);
             assert_close(&logprobs_key, &values(logprobs), &fixture.floats(&logprobs_key), 2e-4);
         }
     }
@@ -84,37 +79,17 @@ fn logits_and_logprobs_agree() {
 fn losses_and_gradients_agree() {
     for fixture in fixtures() {
         let model = load(&fixture);
-        assert_relative(
-            "loss",
-            mean_loss(&model, &fixture, reply),
-            fixture.float("train.loss"),
-            1e-5,
-        );
+        assert_relative("loss", mean_loss(&model, &fixture, reply), fixture.float("train.loss"), 1e-5);
         let loss_all_turns = fixture.float("train.loss_all_turns");
-        assert_relative(
-            "loss of all turns",
-            mean_loss(&model, &fixture, all_turns),
-            loss_all_turns,
-            1e-5,
-        );
+        assert_relative("loss of all turns", mean_loss(&model, &fixture, all_turns), loss_all_turns, 1e-5);
         let gradients = gradients(&model, &ALL_GROUPS, &fixture);
-        assert_relative(
-            "grad norm",
-            grad_norm(&gradients),
-            fixture.float("train.grad_norm"),
-            1e-4,
-        );
+        assert_relative("grad norm", grad_norm(&gradients), fixture.float("train.grad_norm"), 1e-4);
         let keys = fixture.keys_under("train.grad.");
         assert!(keys.len() >= 9, "the fixture holds {} gradients", keys.len());
         for key in keys {
             let expected = fixture.floats(&format!("train.grad.{key}"));
             let got = values(gradients[&key].clone());
-            assert_close(
-                &format!("gradient of {key}"),
-                &got,
-                &expected,
-                1e-4 * largest(&expected),
-            );
+            assert_close(&format!("gradient of {key}"), &got, &expected, 1e-4 * largest(&expected));
         }
     }
 }
@@ -131,9 +106,7 @@ fn one_step_of_adamw_agrees() {
     for fixture in fixtures() {
         let mut model = load(&fixture);
         let gradients = gradients(&model, &ALL_GROUPS, &fixture);
-        let updated = AdamW::new()
-            .step(&settings, model.parameters(&ALL_GROUPS), gradients)
-            .unwrap();
+        let updated = AdamW::new().step(&settings, model.parameters(&ALL_GROUPS), gradients).unwrap();
         for key in fixture.keys_under("train.after.") {
             let expected = fixture.floats(&format!("train.after.{key}"));
             let gradient = fixture.floats(&format!("train.grad.{key}"));
@@ -142,21 +115,11 @@ fn one_step_of_adamw_agrees() {
             for (index, (got, expected)) in got.iter().zip(&expected).enumerate() {
                 // Near zero Adam's first step is the sign of rounding noise.
                 let tolerance = if gradient[index].abs() > floor { 2e-6 } else { 2.1e-3 };
-                assert_close(
-                    &format!("{key}[{index}] after a step"),
-                    &[*got],
-                    &[*expected],
-                    tolerance,
-                );
+                assert_close(&format!("{key}[{index}] after a step"), &[*got], &[*expected], tolerance);
             }
         }
         model.set_parameters(updated).unwrap();
-        assert_relative(
-            "loss after",
-            mean_loss(&model, &fixture, reply),
-            fixture.float("train.loss_after"),
-            1e-4,
-        );
+        assert_relative("loss after", mean_loss(&model, &fixture, reply), fixture.float("train.loss_after"), 1e-4);
     }
 }
 
@@ -167,34 +130,15 @@ fn lora_agrees() {
         model.load_adapter(&fixture.adapter_folder()).unwrap();
         let logits = logits_alone(&model, &fixture, fixture.case("case1"));
         assert_close("LoRA logits", &logits, &fixture.floats("lora.logits.case1"), 2e-4);
-        assert_relative(
-            "LoRA loss",
-            mean_loss(&model, &fixture, reply),
-            fixture.float("lora.loss"),
-            1e-5,
-        );
+        assert_relative("LoRA loss", mean_loss(&model, &fixture, reply), fixture.float("lora.loss"), 1e-5);
         let gradients = gradients(&model, &[ParameterGroup::Adapter], &fixture);
-        assert_eq!(
-            gradients.len(),
-            fixture.keys_under("lora.A.").len() * 2,
-            "only A and B have gradients"
-        );
-        assert_relative(
-            "LoRA grad norm",
-            grad_norm(&gradients),
-            fixture.float("lora.grad_norm"),
-            1e-4,
-        );
+        assert_eq!(gradients.len(), fixture.keys_under("lora.A.").len() * 2, "only A and B have gradients");
+        assert_relative("LoRA grad norm", grad_norm(&gradients), fixture.float("lora.grad_norm"), 1e-4);
         for (letter, name) in [("A", "lora_A"), ("B", "lora_B")] {
             for module in fixture.keys_under(&format!("lora.grad.{letter}.")) {
                 let expected = fixture.floats(&format!("lora.grad.{letter}.{module}"));
                 let got = values(gradients[&format!("{module}.{name}.weight")].clone());
-                assert_close(
-                    &format!("gradient of {module}.{name}"),
-                    &got,
-                    &expected,
-                    1e-4 * largest(&expected),
-                );
+                assert_close(&format!("gradient of {module}.{name}"), &got, &expected, 1e-4 * largest(&expected));
             }
         }
     }

@@ -122,9 +122,7 @@ fn other_sequences_of_a_batch_change_nothing() {
 
     // Without images, whose rows would have to be packed too.
     let texts = [longest as u32 + 9, 7, longest as u32 + 20].map(|n| (5..5 + n).collect::<Vec<u32>>());
-    let sequences = texts
-        .each_ref()
-        .map(|ids| vlm::batch::TokenSequence { ids, grids: &[] });
+    let sequences = texts.each_ref().map(|ids| vlm::batch::TokenSequence { ids, grids: &[] });
     let packed = logits(&model, &Batch::packed(&sequences, model.config()).unwrap());
     let alone = sequences.map(|sequence| logits(&model, &Batch::new(&[sequence], model.config()).unwrap()));
     assert_close("packed", &packed, &alone.concat(), 1e-4);
@@ -158,26 +156,14 @@ fn scaling_is_read_under_every_name_and_no_other_kind_is_taken() {
             (json!({ "rope_type": "default" }), theta),
             (Value::Null, theta),
         ] {
-            assert_eq!(
-                base(&fixture, section, |text| text["rope_scaling"] = scaling),
-                Ok(expected)
-            );
+            assert_eq!(base(&fixture, section, |text| text["rope_scaling"] = scaling), Ok(expected));
         }
         for (scaling, expected) in [
-            (
-                json!({ "type": "yarn", "factor": 2.0 }),
-                "type`: expected \"default\" or \"dynamic\", got \"yarn\"",
-            ),
-            (
-                json!({ "type": "dynamic" }),
-                "factor`: expected a positive number, got nothing",
-            ),
+            (json!({ "type": "yarn", "factor": 2.0 }), "type`: expected \"default\" or \"dynamic\", got \"yarn\""),
+            (json!({ "type": "dynamic" }), "factor`: expected a positive number, got nothing"),
         ] {
             let problem = base(&fixture, section, |text| text["rope_scaling"] = scaling).unwrap_err();
-            assert!(
-                problem.ends_with(&format!("field `{section}.rope_scaling.{expected}")),
-                "{problem}"
-            );
+            assert!(problem.ends_with(&format!("field `{section}.rope_scaling.{expected}")), "{problem}");
             assert!(Path::new(problem.split(": ").next().unwrap()).ends_with("config.json"));
         }
     }

@@ -24,22 +24,14 @@ struct Run {
     dropout: f64,
 }
 
-const PLAIN: Run = Run {
-    packed: false,
-    recompute: false,
-    dropout: 0.0,
-};
+const PLAIN: Run = Run { packed: false, recompute: false, dropout: 0.0 };
 
 /// Log-probabilities of every token but the first of each case, and gradients under uneven derivatives.
 fn run(
     model: &Vlm,
     fixture: &Fixture,
     groups: &[ParameterGroup],
-    Run {
-        packed,
-        recompute,
-        dropout,
-    }: Run,
+    Run { packed, recompute, dropout }: Run,
 ) -> (Vec<f32>, NamedValues) {
     let cases = fixture.cases();
     let sequences: Vec<TokenSequence> = cases.iter().map(Case::sequence).collect();
@@ -83,10 +75,7 @@ fn assert_same_bits(what: &str, got: &NamedValues, expected: &NamedValues) {
         "{what}: parameters with a gradient"
     );
     for (name, got) in got {
-        assert!(
-            values(got.clone()) == values(expected[name].clone()),
-            "{what}: gradient of {name}"
-        );
+        assert!(values(got.clone()) == values(expected[name].clone()), "{what}: gradient of {name}");
     }
 }
 
@@ -97,21 +86,13 @@ fn assert_agree(what: &str, got: &NamedValues, expected: &NamedValues) {
         let expected = values(expected.clone());
         // The gradient of a bias of keys is zero but for rounding: it shifts all of a row's scores alike.
         let tolerance = 1e-4 * largest(&expected).max(1e-2);
-        assert_close(
-            &format!("{what}: {name}"),
-            &values(got[name].clone()),
-            &expected,
-            tolerance,
-        );
+        assert_close(&format!("{what}: {name}"), &values(got[name].clone()), &expected, tolerance);
     }
 }
 
 #[test]
 fn recomputed_layers_give_the_same_bits() {
-    let recomputed = Run {
-        recompute: true,
-        ..PLAIN
-    };
+    let recomputed = Run { recompute: true, ..PLAIN };
     for fixture in fixtures() {
         let model = load(&fixture);
         let choices: [&[ParameterGroup]; 4] = [
@@ -128,12 +109,8 @@ fn recomputed_layers_give_the_same_bits() {
         }
         let model = with_adapter(&fixture);
         for dropout in [0.0, 0.3] {
-            let (logprobs, gradients) = run(
-                &model,
-                &fixture,
-                &[ParameterGroup::Adapter],
-                Run { dropout, ..recomputed },
-            );
+            let (logprobs, gradients) =
+                run(&model, &fixture, &[ParameterGroup::Adapter], Run { dropout, ..recomputed });
             let expected = run(&model, &fixture, &[ParameterGroup::Adapter], Run { dropout, ..PLAIN });
             assert!(logprobs == expected.0, "log-probabilities with dropout {dropout}");
             assert_same_bits("adapter", &gradients, &expected.1);
@@ -145,10 +122,7 @@ fn recomputed_layers_give_the_same_bits() {
 fn packed_sequences_agree_with_padded_ones_several_images_each_included() {
     let packed = Run { packed: true, ..PLAIN };
     for fixture in fixtures() {
-        assert!(
-            fixture.cases().iter().any(|case| case.grids.len() > 1),
-            "a case has several images"
-        );
+        assert!(fixture.cases().iter().any(|case| case.grids.len() > 1), "a case has several images");
         let model = load(&fixture);
         let (logprobs, gradients) = run(&model, &fixture, &ALL_GROUPS, packed);
         let expected = run(&model, &fixture, &ALL_GROUPS, PLAIN);
@@ -222,10 +196,7 @@ fn run_replies(
     let groups: Vec<SequenceGroup> = prompts
         .iter()
         .zip(&ids)
-        .map(|((prompt, grids), ids)| SequenceGroup {
-            members: members(ids, grids),
-            n_shared: prompt.len(),
-        })
+        .map(|((prompt, grids), ids)| SequenceGroup { members: members(ids, grids), n_shared: prompt.len() })
         .collect();
     let alone: Vec<TokenSequence> = groups.iter().flat_map(|group| group.members.clone()).collect();
     let config = model.config();
@@ -237,10 +208,7 @@ fn run_replies(
     let batch = batch.unwrap();
     let n_times = if grouped { 1 } else { replies.len() };
     let images = prompts.iter().enumerate().flat_map(|(index, (_, grids))| {
-        let n_tokens: usize = grids
-            .iter()
-            .map(|grid| grid.iter().product::<usize>() / config.merge_size.pow(2))
-            .sum();
+        let n_tokens: usize = grids.iter().map(|grid| grid.iter().product::<usize>() / config.merge_size.pow(2)).sum();
         let numbers = Tensor::<2>::ones([n_tokens, config.text.hidden_size], &model.device());
         std::iter::repeat_n(numbers * (0.1 * (index + 1) as f32), n_times)
     });
@@ -252,10 +220,7 @@ fn run_replies(
         targets.extend_from_slice(&sequence.ids[n_prompt..]);
     }
     let view = model.training_view(&[ParameterGroup::Language]);
-    let tokens = ScoredTokens {
-        rows: &rows,
-        ids: &targets,
-    };
+    let tokens = ScoredTokens { rows: &rows, ids: &targets };
     let pass = view.score(&batch, Some(images), tokens, false).unwrap();
     let logprobs = values(pass.scores().logprobs.clone().without_autodiff());
     let derivatives = (0..targets.len()).map(|index| (index % 5) as f32 - 2.0).collect();
@@ -277,12 +242,7 @@ fn replies_to_one_prompt_give_what_each_gives_alone() {
     for (what, model) in [("blockwise", &model), ("under a mask", &eager)] {
         for packed in [false, true] {
             let (logprobs, gradients) = run_replies(model, &prompts, &replies, true, packed);
-            assert_close(
-                &format!("log-probabilities, {what}, packed {packed}"),
-                &logprobs,
-                &expected.0,
-                1e-4,
-            );
+            assert_close(&format!("log-probabilities, {what}, packed {packed}"), &logprobs, &expected.0, 1e-4);
             assert_agree(what, &gradients, &expected.1);
         }
     }
@@ -297,10 +257,7 @@ fn the_members_of_a_group_share_a_prefix_or_are_refused() {
         Batch::grouped(&[SequenceGroup { members, n_shared }], false, model.config())
     });
     assert_eq!(one.unwrap().lengths(), [3, 2]);
-    assert_eq!(
-        two.unwrap_err().to_string(),
-        "expected sequences whose first 2 tokens are the same, got others"
-    );
+    assert_eq!(two.unwrap_err().to_string(), "expected sequences whose first 2 tokens are the same, got others");
 }
 
 #[test]
@@ -326,15 +283,7 @@ fn what_is_dropped_belongs_to_the_token_however_the_batch_is_laid_out() {
         let model = with_adapter(&fixture);
         let dropped = Run { dropout: 0.5, ..PLAIN };
         let padded = run(&model, &fixture, &[ParameterGroup::Adapter], dropped);
-        let packed = run(
-            &model,
-            &fixture,
-            &[ParameterGroup::Adapter],
-            Run {
-                packed: true,
-                ..dropped
-            },
-        );
+        let packed = run(&model, &fixture, &[ParameterGroup::Adapter], Run { packed: true, ..dropped });
         assert_close("log-probabilities", &packed.0, &padded.0, 5e-5);
         assert_agree("dropout", &packed.1, &padded.1);
         let whole = run(&model, &fixture, &[ParameterGroup::Adapter], PLAIN);
@@ -369,8 +318,5 @@ fn dropout_keeps_the_update_on_average() {
     let mean = first.iter().sum::<f32>() / n as f32;
     let spread = (first.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / n as f32).sqrt();
     assert!(spread > 0.0);
-    assert!(
-        (mean - expected).abs() < 5.0 * spread / (n as f32).sqrt(),
-        "mean {mean}, expected {expected}"
-    );
+    assert!((mean - expected).abs() < 5.0 * spread / (n as f32).sqrt(), "mean {mean}, expected {expected}");
 }

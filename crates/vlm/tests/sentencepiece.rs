@@ -17,9 +17,7 @@ struct Case {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures/tokenizers")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tokenizers").join(name)
 }
 
 fn cases(name: &str) -> Vec<Case> {
@@ -62,9 +60,6 @@ fn what_is_no_bpe_of_sentencepiece_is_refused() {
     ] {
         fs_err::write(folder.path().join("tokenizer.model"), bytes).unwrap();
         let message = Tokenizer::open(folder.path()).unwrap_err().to_string();
-        assert!(
-            message.contains("tokenizer.model") && message.contains(expected),
-            "{message}"
-        );
+        assert!(message.contains("tokenizer.model") && message.contains(expected), "{message}");
     }
 }

@@ -109,12 +109,7 @@ fn tokens_that_only_an_older_list_names_are_added() {
     let decoder = config.as_object_mut().unwrap().remove("added_tokens_decoder").unwrap();
     let ids = decoder.as_object().unwrap().iter().rev();
     let ids: Map<String, Value> = ids
-        .map(|(id, token)| {
-            (
-                token["content"].as_str().unwrap().to_owned(),
-                json!(id.parse::<u32>().unwrap()),
-            )
-        })
+        .map(|(id, token)| (token["content"].as_str().unwrap().to_owned(), json!(id.parse::<u32>().unwrap())))
         .collect();
     write(folder.path(), "added_tokens.json", &ids.into());
     write(folder.path(), "tokenizer_config.json", &config);
@@ -134,10 +129,7 @@ fn a_token_that_gets_another_id_than_the_listed_one_is_refused() {
     write(folder.path(), "tokenizer_config.json", &config);
     let message = Tokenizer::open(folder.path()).unwrap_err().to_string();
     // The video's token gets the free id.
-    let expected = format!(
-        "tokenizer_config.json: token `<|video_pad|>`: expected the id {}, got {first}",
-        first + 1
-    );
+    let expected = format!("tokenizer_config.json: token `<|video_pad|>`: expected the id {}, got {first}", first + 1);
     assert!(message.ends_with(&expected), "{message}");
 }
 
@@ -175,10 +167,7 @@ fn a_vocabulary_of_another_kind_or_with_broken_merges_is_refused() {
     fs_err::write(&merges, text.replacen('\n', "\nalone\n", 1)).unwrap();
     refuses(folder.path(), "merges.txt: line 2: expected two symbols, got `alone`");
     fs_err::write(&merges, text + "zzqq x\n").unwrap();
-    refuses(
-        folder.path(),
-        "vocab.json: not a tokenizer: Token `zzqq` out of vocabulary",
-    );
+    refuses(folder.path(), "vocab.json: not a tokenizer: Token `zzqq` out of vocabulary");
     fs_err::remove_file(&merges).unwrap();
     refuses(folder.path(), "merges.txt");
 

@@ -42,9 +42,7 @@ pub fn ask<T>(
     })?;
     // Answers come in any order; the second round keeps to that of the questions.
     to_repair.sort_by_key(|(index, ..)| *index);
-    let mut second = to_repair
-        .iter()
-        .map(|(index, text, problem)| repair((questions.request)(*index), text, problem));
+    let mut second = to_repair.iter().map(|(index, text, problem)| repair((questions.request)(*index), text, problem));
     model.answer(&mut second, &mut |position, answer| {
         let index = to_repair[position].0;
         outcomes[index] = Some(questions.read(index, answer).map_err(|misfit| match misfit {
@@ -69,15 +67,8 @@ impl<T> Questions<'_, T> {
     fn read(&self, index: usize, answer: Result<ChatAnswer, Unanswered>) -> Result<T, Misfit> {
         let answer = answer.map_err(|unanswered| Misfit::Unanswered(unanswered.reason))?;
         (self.read)(index, &answer.text).map_err(|problem| {
-            let truncated = if answer.is_truncated() {
-                " (truncated at max_tokens)"
-            } else {
-                ""
-            };
-            Misfit::Answered {
-                problem: format!("{problem}{truncated}"),
-                text: answer.text,
-            }
+            let truncated = if answer.is_truncated() { " (truncated at max_tokens)" } else { "" };
+            Misfit::Answered { problem: format!("{problem}{truncated}"), text: answer.text }
         })
     }
 }
@@ -85,11 +76,7 @@ impl<T> Questions<'_, T> {
 /// The question again, with the answer and what was wrong with it.
 fn repair(mut request: ChatRequest, answer: &str, problem: &str) -> ChatRequest {
     request.messages.push(Message::text(Role::Assistant, answer));
-    let form = if request.params.schema.is_some() {
-        "with the JSON object alone"
-    } else {
-        "with the answer alone"
-    };
+    let form = if request.params.schema.is_some() { "with the JSON object alone" } else { "with the answer alone" };
     let again = format!("That cannot be used: {problem}. Answer again, {form}.");
     request.messages.push(Message::text(Role::User, again));
     request
@@ -115,9 +102,7 @@ pub fn json_object(text: &str) -> Option<Map<String, Value>> {
 /// The JSON schema of an object with these properties, all required, and no others.
 pub fn object_schema(properties: &[(&str, Value)]) -> Value {
     let names: Vec<&str> = properties.iter().map(|(name, _)| *name).collect();
-    let properties: Map<String, Value> = properties
-        .iter()
-        .map(|(name, schema)| ((*name).to_owned(), schema.clone()))
-        .collect();
+    let properties: Map<String, Value> =
+        properties.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
     json!({ "type": "object", "properties": properties, "required": names, "additionalProperties": false })
 }

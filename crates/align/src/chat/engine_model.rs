@@ -34,10 +34,7 @@ impl<E: Engine> EngineModel<E> {
     /// The same, but a request that cannot be used ends the work: it is the user's data that should be mended.
     #[must_use]
     pub fn strict(self) -> Self {
-        Self {
-            is_strict: true,
-            ..self
-        }
+        Self { is_strict: true, ..self }
     }
 
     fn answer_batch(&self, batch: &Batch) -> Result<Vec<Result<ChatAnswer, Unanswered>>, ChatError> {
@@ -71,11 +68,8 @@ impl<E: Engine> EngineModel<E> {
 
 fn answer(prompt_ids: &[u32], completion: Completion, params: &ChatParams) -> ChatAnswer {
     let (prompt_tokens, completion_tokens) = (prompt_ids.len() as u64, completion.token_ids.len() as u64);
-    let (prompt_ids, output_ids) = if params.token_ids {
-        (prompt_ids.to_vec(), completion.token_ids)
-    } else {
-        (Vec::new(), Vec::new())
-    };
+    let (prompt_ids, output_ids) =
+        if params.token_ids { (prompt_ids.to_vec(), completion.token_ids) } else { (Vec::new(), Vec::new()) };
     ChatAnswer {
         text: completion.text,
         finish_reason: completion.finish_reason,
@@ -87,9 +81,7 @@ fn answer(prompt_ids: &[u32], completion: Completion, params: &ChatParams) -> Ch
 }
 
 fn unanswered(error: &EngineError) -> Unanswered {
-    Unanswered {
-        reason: error.to_string(),
-    }
+    Unanswered { reason: error.to_string() }
 }
 
 /// Dialogues that are sampled together.
@@ -101,10 +93,7 @@ struct Batch {
 impl Batch {
     /// As many of the next requests as can be sampled in one batch; none where there are no more.
     fn next(requests: &mut Peekable<&mut dyn Iterator<Item = ChatRequest>>, size: usize) -> Option<Self> {
-        let mut batch = Self {
-            params: requests.peek()?.params.clone(),
-            dialogues: Vec::new(),
-        };
+        let mut batch = Self { params: requests.peek()?.params.clone(), dialogues: Vec::new() };
         while let Some(request) = requests.next_if(|request| batch.takes(request, size)) {
             match batch.dialogues.last_mut().filter(|last| is_of(last, &request)) {
                 Some(dialogue) => dialogue.seeds.push(request.params.seed),

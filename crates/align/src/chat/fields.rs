@@ -13,19 +13,13 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The fields of an answer's object.
     pub fn new(object: &'a Map<String, Value>) -> Self {
-        Self {
-            object,
-            prefix: String::new(),
-        }
+        Self { object, prefix: String::new() }
     }
 
     /// The fields of an object that stands in this one, under a name for messages.
     #[must_use]
     pub fn within(&self, name: &str, object: &'a Map<String, Value>) -> Self {
-        Self {
-            object,
-            prefix: format!("{}{name}.", self.prefix),
-        }
+        Self { object, prefix: format!("{}{name}.", self.prefix) }
     }
 
     /// A field's value, whatever it is.
@@ -42,9 +36,7 @@ impl<'a> Fields<'a> {
     /// Words, at least one letter of them.
     pub fn text(&self, name: &str) -> Result<&'a str, String> {
         let found = self.get(name).and_then(Value::as_str).map(str::trim);
-        found
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| self.expected(name, "some words"))
+        found.filter(|text| !text.is_empty()).ok_or_else(|| self.expected(name, "some words"))
     }
 
     /// Words, or none.
@@ -96,8 +88,7 @@ impl<'a> Fields<'a> {
     pub fn texts(&self, name: &str) -> Result<Vec<String>, String> {
         let texts = self.list(name)?.iter().map(|value| {
             let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
-            text.map(str::to_owned)
-                .ok_or_else(|| self.expected(name, "a list of words"))
+            text.map(str::to_owned).ok_or_else(|| self.expected(name, "a list of words"))
         });
         texts.collect()
     }

@@ -14,10 +14,7 @@ pub struct Script<F> {
 impl<F: Fn(&ChatRequest) -> Result<String, String>> Script<F> {
     /// A model that answers by the function; its errors are failures to answer.
     pub fn new(answer: F) -> Self {
-        Self {
-            answer,
-            requested: RefCell::default(),
-        }
+        Self { answer, requested: RefCell::default() }
     }
 }
 
@@ -35,11 +32,7 @@ impl<F: Fn(&ChatRequest) -> Result<String, String>> ChatModel for Script<F> {
         let requests: Vec<ChatRequest> = requests.collect();
         for (index, request) in requests.into_iter().enumerate().rev() {
             let answer = (self.answer)(&request)
-                .map(|text| ChatAnswer {
-                    prompt_tokens: 1,
-                    completion_tokens: 1,
-                    ..ChatAnswer::of(text)
-                })
+                .map(|text| ChatAnswer { prompt_tokens: 1, completion_tokens: 1, ..ChatAnswer::of(text) })
                 .map_err(|reason| Unanswered { reason });
             self.requested.borrow_mut().push(request);
             on_answer(index, answer);

@@ -68,12 +68,7 @@ impl CurateConfig {
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
         let samples = "a whole number of at least 2, since instability is a spread";
-        check_setting(
-            self.num_samples >= 2,
-            &format!("{table}.num_samples"),
-            samples,
-            self.num_samples,
-        )?;
+        check_setting(self.num_samples >= 2, &format!("{table}.num_samples"), samples, self.num_samples)?;
         for (name, count) in [
             ("max_completion_length", self.max_completion_length),
             ("batch_size", self.batch_size),
@@ -85,12 +80,7 @@ impl CurateConfig {
         let temperature = "a number above 0, since equal samples show no instability";
         check_setting(is_warm, &format!("{table}.temperature"), temperature, self.temperature)?;
         let top_p = self.top_p > 0.0 && self.top_p <= 1.0;
-        check_setting(
-            top_p,
-            &format!("{table}.top_p"),
-            "a number above 0 and at most 1",
-            self.top_p,
-        )?;
+        check_setting(top_p, &format!("{table}.top_p"), "a number above 0 and at most 1", self.top_p)?;
         self.validate_shares(table)
     }
 
@@ -104,10 +94,7 @@ impl CurateConfig {
             check_setting(holds, &format!("{table}.{name}"), "a number from 0 to below 1", share)?;
         }
         let dropped = self.drop_lowest + self.drop_highest;
-        let (key, expected) = (
-            format!("{table}.drop_highest"),
-            "less than 1 together with `drop_lowest`",
-        );
+        let (key, expected) = (format!("{table}.drop_highest"), "less than 1 together with `drop_lowest`");
         check_setting(dropped < 1.0, &key, expected, dropped)
     }
 }

@@ -42,24 +42,13 @@ pub(super) fn read<'a>(n_policies: usize, curation: &Curation<'a>, folder: &Path
     let mut ledger = Ledger::new(curation, folder)?;
     let parts = [Part::open(folder)?];
     let mut sink = std::io::sink();
-    join(
-        curation,
-        parts,
-        n_policies,
-        &mut ledger,
-        (&mut sink, &mut std::io::sink()),
-        &mut || (),
-    )?;
+    join(curation, parts, n_policies, &mut ledger, (&mut sink, &mut std::io::sink()), &mut || ())?;
     Ok(ledger)
 }
 
 /// What a shard's folder holds.
 pub(super) fn summary_of_shard(rubric: &RewardConfig, folder: &Path) -> Result<ShardSummary, CurateError> {
-    let mut summary = ShardSummary {
-        n_prompts: 0,
-        n_samples: 0,
-        n_unscored: 0,
-    };
+    let mut summary = ShardSummary { n_prompts: 0, n_samples: 0, n_unscored: 0 };
     for sample in JsonLinesReader::<Sample>::open(&folder.join(SAMPLES))? {
         let sample = sample?;
         summary.n_samples += 1;
@@ -89,19 +78,10 @@ pub(super) fn merge<'a>(
     write_streamed(&folder.join(SAMPLES), |samples| match curation.decontaminator {
         None => {
             let files: Files = (samples, &mut std::io::sink());
-            join(curation, parts, n_policies, &mut ledger, files, &mut || {
-                progress.advance(1)
-            })
+            join(curation, parts, n_policies, &mut ledger, files, &mut || progress.advance(1))
         }
         Some(_) => write_streamed(&folder.join(CONTAMINATED), |contaminated| {
-            join(
-                curation,
-                parts,
-                n_policies,
-                &mut ledger,
-                (samples, contaminated),
-                &mut || progress.advance(1),
-            )
+            join(curation, parts, n_policies, &mut ledger, (samples, contaminated), &mut || progress.advance(1))
         }),
     })?;
     progress.end();
@@ -187,9 +167,7 @@ fn check(folder: &Path, expected: &Value) -> Result<Shard, CurateError> {
         }
         error => error.into(),
     })?;
-    let shard = serde_json::from_value::<Settings>(found.clone())
-        .ok()
-        .and_then(|it| it.shard);
+    let shard = serde_json::from_value::<Settings>(found.clone()).ok().and_then(|it| it.shard);
     let shard = shard
         .filter(|shard| (1..=shard.of).contains(&shard.index))
         .ok_or_else(|| shard_error(folder, "expected a shard, got a whole curation".to_owned()))?;
@@ -205,8 +183,5 @@ fn check(folder: &Path, expected: &Value) -> Result<Shard, CurateError> {
 }
 
 fn shard_error(folder: &Path, problem: String) -> CurateError {
-    CurateError::Shard {
-        folder: folder.to_owned(),
-        problem,
-    }
+    CurateError::Shard { folder: folder.to_owned(), problem }
 }

@@ -34,10 +34,8 @@ pub(super) fn answers_of(
     let mut all = vec![Vec::new(); items.len()];
     for (index, policy) in policies.iter().enumerate() {
         let numbers = index * config.num_samples..(index + 1) * config.num_samples;
-        let requests = items
-            .iter()
-            .flat_map(|item| numbers.clone().map(|number| request(item, number, config)))
-            .collect();
+        let requests =
+            items.iter().flat_map(|item| numbers.clone().map(|number| request(item, number, config))).collect();
         let mut answers = answers(policy.model, requests, &mut || ())?.into_iter();
         for of_item in &mut all {
             for answer in answers.by_ref().take(config.num_samples) {

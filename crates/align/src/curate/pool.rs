@@ -97,10 +97,7 @@ impl FromStr for Shard {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = format!("expected i/n such as 1/4, with i from 1 to n, got {text}");
         let (index, of) = text.split_once('/').ok_or_else(|| wrong.clone())?;
-        let (index, of) = (
-            index.parse().map_err(|_| wrong.clone())?,
-            of.parse().map_err(|_| wrong.clone())?,
-        );
+        let (index, of) = (index.parse().map_err(|_| wrong.clone())?, of.parse().map_err(|_| wrong.clone())?);
         if index == 0 || index > of {
             return Err(wrong);
         }
@@ -118,9 +115,7 @@ mod tests {
         let mut sizes = [0; 4];
         for number in 0..4000 {
             let id = format!("prompt-{number}");
-            let holding: Vec<u64> = (1..=of)
-                .filter(|index| Shard { index: *index, of }.holds(&id))
-                .collect();
+            let holding: Vec<u64> = (1..=of).filter(|index| Shard { index: *index, of }.holds(&id)).collect();
             assert_eq!(holding.len(), 1);
             sizes[holding[0] as usize - 1] += 1;
         }

@@ -84,10 +84,7 @@ fn conclude(mut ledger: Ledger, curation: &Curation, folder: &Path) -> Result<Cu
     let mut tally = Tally::default();
     let records = decided(ledger.records()?, reasons);
     let path = folder.join(RECORDS);
-    try_write_lines(
-        &path,
-        records.inspect(|record| record.iter().for_each(|record| tally.count(record))),
-    )?;
+    try_write_lines(&path, records.inspect(|record| record.iter().for_each(|record| tally.count(record))))?;
     let summary = summarize(curation, ledger, tally, qi_box);
     if summary.n_kept == 0 {
         return Err(nothing_kept(folder, &summary));
@@ -101,14 +98,10 @@ fn conclude(mut ledger: Ledger, curation: &Curation, folder: &Path) -> Result<Cu
 /// Writes the prompts that these records say are kept.
 fn write_kept(curation: &Curation, records: &Path, path: &Path) -> Result<(), CurateError> {
     let records = JsonLinesReader::<CurationRecord>::open(records)?;
-    let kept = curation
-        .pool
-        .items()?
-        .zip(records)
-        .filter_map(|(item, record)| match record {
-            Ok(record) => (item.is_err() || record.kept).then_some(item),
-            Err(error) => Some(Err(error)),
-        });
+    let kept = curation.pool.items()?.zip(records).filter_map(|(item, record)| match record {
+        Ok(record) => (item.is_err() || record.kept).then_some(item),
+        Err(error) => Some(Err(error)),
+    });
     Ok(write_each_item(path, kept)?)
 }
 
@@ -123,9 +116,5 @@ fn nothing_kept(folder: &Path, summary: &CurationSummary) -> CurateError {
             DropReason::Contaminated => format!("{count} are in an evaluation set"),
         });
     }
-    CurateError::NothingKept {
-        file: folder.join(RECORDS),
-        n_prompts: summary.n_prompts,
-        dropped: dropped.join(", "),
-    }
+    CurateError::NothingKept { file: folder.join(RECORDS), n_prompts: summary.n_prompts, dropped: dropped.join(", ") }
 }

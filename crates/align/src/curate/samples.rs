@@ -59,16 +59,12 @@ pub(super) struct Cursor<T: OfPrompt> {
 impl<T: OfPrompt> Cursor<T> {
     /// Opens a file; one that does not exist is empty.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        Ok(Self {
-            lines: JsonLinesReader::open(path)?.peekable(),
-        })
+        Ok(Self { lines: JsonLinesReader::open(path)?.peekable() })
     }
 
     /// The next line if it is of this prompt.
     pub(super) fn next_of(&mut self, id: &str) -> Result<Option<T>, DataError> {
-        let next = self
-            .lines
-            .next_if(|line| line.as_ref().map_or(true, |line| line.id() == id));
+        let next = self.lines.next_if(|line| line.as_ref().map_or(true, |line| line.id() == id));
         next.transpose()
     }
 

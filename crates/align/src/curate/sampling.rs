@@ -44,17 +44,13 @@ pub(super) fn sample(
     if path.exists() && !curation.sample_again {
         return Ok(());
     }
-    let sampling = Sampling {
-        policies,
-        curation,
-        shard,
-    };
+    let sampling = Sampling { policies, curation, shard };
     progress.begin("curate", n_prompts);
     write_streamed(&path, |samples| match curation.decontaminator {
         None => sampling.write(samples, &mut std::io::sink(), progress),
-        Some(_) => write_streamed(&folder.join(CONTAMINATED), |contaminated| {
-            sampling.write(samples, contaminated, progress)
-        }),
+        Some(_) => {
+            write_streamed(&folder.join(CONTAMINATED), |contaminated| sampling.write(samples, contaminated, progress))
+        }
     })?;
     progress.end();
     Ok(())
@@ -170,13 +166,7 @@ impl Sampling<'_> {
                 };
                 let judgement =
                     judgement.unwrap_or_else(|| Err(Unscored::new("the judge gave no judgement for this response")));
-                let sample = Sample {
-                    id: item.id.clone(),
-                    number,
-                    policy: policy.name.clone(),
-                    response,
-                    judgement,
-                };
+                let sample = Sample { id: item.id.clone(), number, policy: policy.name.clone(), response, judgement };
                 write_line(samples, &sample)?;
             }
         }

@@ -137,10 +137,7 @@ pub(super) fn select(
     let mut decisions = Sorter::new(folder);
     let inside = cut_quality(ranked, config, folder, &mut decisions)?;
     let qi_box = keep_unstable(inside, config, &mut decisions)?;
-    Ok(Selection {
-        decisions: decisions.sorted()?,
-        qi_box,
-    })
+    Ok(Selection { decisions: decisions.sorted()?, qi_box })
 }
 
 /// What lies between the lowest and the highest share of quality.
@@ -171,11 +168,7 @@ fn cut_quality(
         }
     }
     let n_inside = rest.len().saturating_sub(high);
-    let mut inside = Inside {
-        candidates: Sorter::new(folder),
-        sizes: BTreeMap::new(),
-        quality: None,
-    };
+    let mut inside = Inside { candidates: Sorter::new(folder), sizes: BTreeMap::new(), quality: None };
     for (rank, candidate) in rest.sorted()?.enumerate() {
         let (Level(q), i, Candidate { id, place, group }) = candidate?;
         if rank < n_inside {

@@ -40,12 +40,7 @@ pub(super) struct Sorter<T> {
 impl<T: Ord + Serialize + DeserializeOwned + 'static> Sorter<T> {
     /// A sorter without records, whose files lie in this folder.
     pub(super) fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            held: Vec::new(),
-            runs: Vec::new(),
-            n_records: 0,
-        }
+        Self { folder: folder.to_owned(), held: Vec::new(), runs: Vec::new(), n_records: 0 }
     }
 
     /// How many records are in it.
@@ -124,10 +119,7 @@ pub(super) struct Sorted<T> {
 
 impl<T: Ord> Sorted<T> {
     fn merge(sources: Vec<Source<T>>) -> Result<Self, DataError> {
-        let mut sorted = Self {
-            next: BinaryHeap::with_capacity(sources.len()),
-            sources,
-        };
+        let mut sorted = Self { next: BinaryHeap::with_capacity(sources.len()), sources };
         (0..sorted.sources.len()).try_for_each(|number| sorted.fetch(number))?;
         Ok(sorted)
     }
@@ -168,11 +160,7 @@ mod tests {
         let mut expected = records;
         expected.sort_unstable();
         assert_eq!(sorted, expected);
-        assert_eq!(
-            std::fs::read_dir(folder.path()).unwrap().count(),
-            0,
-            "no file has a name"
-        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file has a name");
     }
 
     #[test]

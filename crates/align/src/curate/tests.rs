@@ -30,10 +30,7 @@ impl Digits {
     }
 
     fn with_patience(patience: usize) -> Self {
-        Self {
-            patience,
-            answered: Cell::new(0),
-        }
+        Self { patience, answered: Cell::new(0) }
     }
 }
 
@@ -77,9 +74,7 @@ impl Judge for DigitJudge {
                 decision: Decision::Caution,
                 perception_level: PerceptionLevel::L1,
                 think: BTreeMap::new(),
-                answer: ["safety", "helpfulness", "grounding"]
-                    .map(|name| (name.to_owned(), score))
-                    .into(),
+                answer: ["safety", "helpfulness", "grounding"].map(|name| (name.to_owned(), score)).into(),
                 hallucinations: Vec::new(),
                 contradictions: Vec::new(),
                 format: true,
@@ -93,10 +88,7 @@ impl Judge for DigitJudge {
 
 /// Scores the answer alone, since the scripted model does not think.
 fn rubric() -> RewardConfig {
-    RewardConfig {
-        think_share: 0.0,
-        ..RewardConfig::default()
-    }
+    RewardConfig { think_share: 0.0, ..RewardConfig::default() }
 }
 
 fn item(id: &str, kind: ItemKind) -> Item {
@@ -114,10 +106,7 @@ fn item(id: &str, kind: ItemKind) -> Item {
 fn pool() -> Vec<Item> {
     let hazardous = (0..20).map(|n| item(&format!("h{n}"), ItemKind::Hazardous));
     let benign = (0..10).map(|n| item(&format!("b{n}"), ItemKind::Benign));
-    hazardous
-        .chain(benign)
-        .chain([item("mute", ItemKind::Hazardous)])
-        .collect()
+    hazardous.chain(benign).chain([item("mute", ItemKind::Hazardous)]).collect()
 }
 
 /// A curation of nothing yet.
@@ -140,21 +129,12 @@ fn curate(
     folder: &Path,
 ) -> Result<CurationSummary, CurateError> {
     let rubric = rubric();
-    let curation = Curation {
-        pool: Pool::Items(items),
-        ..curation(&rubric, config)
-    };
+    let curation = Curation { pool: Pool::Items(items), ..curation(&rubric, config) };
     run(&[Policy::alone(model)], &curation, folder, &mut Silent)
 }
 
 fn small() -> CurateConfig {
-    CurateConfig {
-        num_samples: 4,
-        num_kept: 10,
-        benign_share: 0.2,
-        batch_size: 3,
-        ..CurateConfig::default()
-    }
+    CurateConfig { num_samples: 4, num_kept: 10, benign_share: 0.2, batch_size: 3, ..CurateConfig::default() }
 }
 
 #[test]
@@ -168,27 +148,15 @@ fn the_folder_holds_what_the_summary_says() {
 
     let kept = read_items(&folder.path().join("curated.jsonl")).unwrap();
     let records = std::fs::read_to_string(folder.path().join("curation.jsonl")).unwrap();
-    let records: Vec<CurationRecord> = records
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let kept_records: Vec<_> = records
-        .iter()
-        .filter(|record| record.kept)
-        .map(|record| &record.id)
-        .collect();
+    let records: Vec<CurationRecord> = records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kept_records: Vec<_> = records.iter().filter(|record| record.kept).map(|record| &record.id).collect();
     assert_eq!(kept.iter().map(|item| &item.id).collect::<Vec<_>>(), kept_records);
     let mute = records.last().unwrap();
-    assert_eq!(
-        (mute.q, mute.n_scored, mute.reason),
-        (None, 0, Some(DropReason::TooFewScored))
-    );
+    assert_eq!((mute.q, mute.n_scored, mute.reason), (None, 0, Some(DropReason::TooFewScored)));
 
     let text = std::fs::read_to_string(folder.path().join("summary.json")).unwrap();
     assert_eq!(serde_json::from_str::<CurationSummary>(&text).unwrap().n_kept, 10);
-    let names = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name());
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
     let names: BTreeSet<_> = names.map(|name| name.into_string().unwrap()).collect();
     insta::assert_debug_snapshot!(names, @r#"
     {
@@ -227,28 +195,17 @@ fn selection_may_change_afterwards_but_sampling_may_not() {
     let fewer = CurateConfig { num_kept: 5, ..small() };
     let summary = curate(&model, &pool(), &fewer, folder.path()).unwrap();
     assert_eq!((model.answered.get(), summary.n_kept), (0, 5));
-    let hotter = CurateConfig {
-        temperature: 0.7,
-        ..small()
-    };
+    let hotter = CurateConfig { temperature: 0.7, ..small() };
     let refused = curate(&model, &pool(), &hotter, folder.path()).unwrap_err();
-    assert!(
-        refused.to_string().contains("sampling.json: `temperature` differs"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("sampling.json: `temperature` differs"), "{refused}");
 }
 
 #[test]
 fn nothing_kept_is_said_with_reasons_and_the_records_stay() {
     let folder = tempfile::tempdir().unwrap();
     let mute = [item("mute1", ItemKind::Hazardous), item("mute2", ItemKind::Benign)];
-    let message = curate(&Digits::new(), &mute, &small(), folder.path())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.ends_with("of 2 prompts, 2 had fewer than 2 scored samples"),
-        "{message}"
-    );
+    let message = curate(&Digits::new(), &mute, &small(), folder.path()).unwrap_err().to_string();
+    assert!(message.ends_with("of 2 prompts, 2 had fewer than 2 scored samples"), "{message}");
     assert!(folder.path().join("curation.jsonl").exists());
 }
 
@@ -257,11 +214,7 @@ fn samples_of_another_policy_are_never_taken_for_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let (items, config, rubric) = (pool(), small(), rubric());
     let by = |policy: Value| {
-        let curation = Curation {
-            pool: Pool::Items(&items),
-            policy: &policy,
-            ..curation(&rubric, &config)
-        };
+        let curation = Curation { pool: Pool::Items(&items), policy: &policy, ..curation(&rubric, &config) };
         run(&[Policy::alone(&Digits::new())], &curation, folder.path(), &mut Silent)
     };
     by(json!({ "model": { "path": "digits" } })).unwrap();
@@ -286,64 +239,27 @@ impl Progress for Stopping {
 fn an_interruption_is_an_error_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let (items, config, rubric) = (pool(), small(), rubric());
-    let curation = Curation {
-        pool: Pool::Items(&items),
-        ..curation(&rubric, &config)
-    };
+    let curation = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
     let model = Digits::new();
     let stopped = run(&[Policy::alone(&model)], &curation, folder.path(), &mut Stopping).unwrap_err();
-    assert!(
-        matches!(stopped, CurateError::Chat(ChatError::Interrupted)),
-        "{stopped}"
-    );
+    assert!(matches!(stopped, CurateError::Chat(ChatError::Interrupted)), "{stopped}");
 }
 
 #[test]
 fn settings_out_of_range_are_named() {
     let base = CurateConfig::default;
     let cases = [
+        (CurateConfig { num_samples: 1, ..base() }, "`curate.num_samples`: expected a whole number of at least 2"),
+        (CurateConfig { num_kept: 0, ..base() }, "`curate.num_kept`: expected a whole number of at least 1, got 0"),
+        (CurateConfig { temperature: 0.0, ..base() }, "`curate.temperature`: expected a number above 0"),
+        (CurateConfig { top_p: 1.5, ..base() }, "`curate.top_p`: expected a number above 0 and at most 1, got 1.5"),
         (
-            CurateConfig {
-                num_samples: 1,
-                ..base()
-            },
-            "`curate.num_samples`: expected a whole number of at least 2",
-        ),
-        (
-            CurateConfig { num_kept: 0, ..base() },
-            "`curate.num_kept`: expected a whole number of at least 1, got 0",
-        ),
-        (
-            CurateConfig {
-                temperature: 0.0,
-                ..base()
-            },
-            "`curate.temperature`: expected a number above 0",
-        ),
-        (
-            CurateConfig { top_p: 1.5, ..base() },
-            "`curate.top_p`: expected a number above 0 and at most 1, got 1.5",
-        ),
-        (
-            CurateConfig {
-                benign_share: 1.0,
-                ..base()
-            },
+            CurateConfig { benign_share: 1.0, ..base() },
             "`curate.benign_share`: expected a number from 0 to below 1, got 1",
         ),
+        (CurateConfig { drop_lowest: f64::NAN, ..base() }, "`curate.drop_lowest`"),
         (
-            CurateConfig {
-                drop_lowest: f64::NAN,
-                ..base()
-            },
-            "`curate.drop_lowest`",
-        ),
-        (
-            CurateConfig {
-                drop_lowest: 0.5,
-                drop_highest: 0.5,
-                ..base()
-            },
+            CurateConfig { drop_lowest: 0.5, drop_highest: 0.5, ..base() },
             "less than 1 together with `drop_lowest`, got 1",
         ),
     ];
@@ -352,8 +268,6 @@ fn settings_out_of_range_are_named() {
         assert!(message.contains(expected), "{message}");
     }
     assert!(base().validate("curate").is_ok());
-    let unknown = serde_json::from_str::<CurateConfig>(r#"{"num_sample": 8}"#)
-        .unwrap_err()
-        .to_string();
+    let unknown = serde_json::from_str::<CurateConfig>(r#"{"num_sample": 8}"#).unwrap_err().to_string();
     assert!(unknown.contains("unknown field `num_sample`"), "{unknown}");
 }

@@ -49,9 +49,7 @@ impl GrayImage {
             for (row, row_weight) in rows_of_cell {
                 let pixels = &self.pixels[row * self.width..(row + 1) * self.width];
                 for (mean, (columns_of_cell, width_of_cell)) in row_means.iter_mut().zip(&columns) {
-                    let weighted = columns_of_cell
-                        .iter()
-                        .map(|(column, weight)| f64::from(pixels[*column]) * weight);
+                    let weighted = columns_of_cell.iter().map(|(column, weight)| f64::from(pixels[*column]) * weight);
                     *mean = weighted.sum::<f64>() / width_of_cell;
                 }
                 for (cell, mean) in grid[down * FINE..].iter_mut().zip(&row_means) {

@@ -39,10 +39,7 @@ fn writing_without_spaces_and_the_shortest_texts_are_compared_too() {
     let mut index = TextIndex::new(0.7);
     index.insert("把第一张图片里的东西放进第二张图片里的东西会怎么样", 0);
     index.insert("Hm", 1);
-    assert_eq!(
-        closest(&index, "把第一张图片里的东西放进第二张图片里的东西会怎么样？"),
-        Some(0)
-    );
+    assert_eq!(closest(&index, "把第一张图片里的东西放进第二张图片里的东西会怎么样？"), Some(0));
     assert_eq!(closest(&index, "hm..."), Some(1));
     assert_eq!(closest(&index, "ha"), None);
 }
@@ -154,10 +151,7 @@ fn item(id: &str, text: &str, images: &[&str]) -> Item {
     content.push(Part::Text { text: text.to_owned() });
     Item {
         id: id.into(),
-        messages: vec![Message {
-            role: Role::User,
-            content,
-        }],
+        messages: vec![Message { role: Role::User, content }],
         split: None,
         kind: None,
         category: None,
@@ -178,14 +172,8 @@ fn read(path: &Path) -> Result<GrayImage, String> {
 fn prompts_are_dropped_for_a_text_or_an_image_but_never_for_a_blank_one() {
     let config = DecontaminationConfig::default();
     let sets = [
-        (
-            "hard".to_owned(),
-            vec![item("h1", "May I mix these two liquids?", &["1", "2"])],
-        ),
-        (
-            "blank".to_owned(),
-            vec![item("b1", "Anything to see in here at all?", &["blank", "3"])],
-        ),
+        ("hard".to_owned(), vec![item("h1", "May I mix these two liquids?", &["1", "2"])]),
+        ("blank".to_owned(), vec![item("b1", "Anything to see in here at all?", &["blank", "3"])]),
     ];
     let decontaminator = Decontaminator::new(&config, &read, sets).unwrap();
     let cause = |item: Item| {
@@ -198,28 +186,17 @@ fn prompts_are_dropped_for_a_text_or_an_image_but_never_for_a_blank_one() {
     insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["blank", "9"])), @r#"null"#);
     insta::assert_snapshot!(cause(item("a", "Where can one swim?", &["8", "gone.png"])), @r#"{"by":"unreadable","image":"gone.png","problem":"it is broken"}"#);
 
-    let text_alone = DecontaminationConfig {
-        compare: vec![Compared::Text],
-        ..DecontaminationConfig::default()
-    };
-    let sets = [(
-        "hard".to_owned(),
-        vec![item("h1", "May I mix these two liquids?", &["1"])],
-    )];
+    let text_alone = DecontaminationConfig { compare: vec![Compared::Text], ..DecontaminationConfig::default() };
+    let sets = [("hard".to_owned(), vec![item("h1", "May I mix these two liquids?", &["1"])])];
     let decontaminator = Decontaminator::new(&text_alone, &read, sets).unwrap();
-    assert_eq!(
-        decontaminator.check(&item("a", "Where can one swim?", &["1", "gone.png"])),
-        None
-    );
+    assert_eq!(decontaminator.check(&item("a", "Where can one swim?", &["1", "gone.png"])), None);
 }
 
 #[test]
 fn a_set_that_cannot_be_read_is_an_error() {
     let config = DecontaminationConfig::default();
     let sets = [("hard".to_owned(), vec![item("h1", "Why?", &["gone.png"])])];
-    let error = Decontaminator::new(&config, &read, sets)
-        .err()
-        .map(|error| error.to_string());
+    let error = Decontaminator::new(&config, &read, sets).err().map(|error| error.to_string());
     assert_eq!(error.as_deref(), Some("set `hard`, item `h1`: gone.png: it is broken"));
 }
 
@@ -227,27 +204,9 @@ fn a_set_that_cannot_be_read_is_an_error() {
 fn settings_out_of_range_are_named() {
     let base = DecontaminationConfig::default;
     let cases = [
-        (
-            DecontaminationConfig {
-                text_similarity: 0.0,
-                ..base()
-            },
-            "`decontamination.text_similarity`",
-        ),
-        (
-            DecontaminationConfig {
-                image_distance: 33,
-                ..base()
-            },
-            "`decontamination.image_distance`",
-        ),
-        (
-            DecontaminationConfig {
-                compare: Vec::new(),
-                ..base()
-            },
-            "`decontamination.compare`",
-        ),
+        (DecontaminationConfig { text_similarity: 0.0, ..base() }, "`decontamination.text_similarity`"),
+        (DecontaminationConfig { image_distance: 33, ..base() }, "`decontamination.image_distance`"),
+        (DecontaminationConfig { compare: Vec::new(), ..base() }, "`decontamination.compare`"),
     ];
     for (config, expected) in cases {
         let message = config.validate("decontamination").unwrap_err().to_string();

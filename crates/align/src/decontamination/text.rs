@@ -25,11 +25,7 @@ impl Shingles {
     /// A text's shingles: of letters where it is short, of words otherwise.
     pub fn of(text: &str) -> Self {
         let words = words(text);
-        if words.len() < SHORT_WORDS {
-            Self::of_letters(&words)
-        } else {
-            Self::of_words(&words)
-        }
+        if words.len() < SHORT_WORDS { Self::of_letters(&words) } else { Self::of_words(&words) }
     }
 
     fn of_words(words: &[String]) -> Self {
@@ -40,9 +36,7 @@ impl Shingles {
     fn of_letters(words: &[String]) -> Self {
         let letters: Vec<char> = words.join(" ").chars().collect();
         let size = SHINGLE.min(letters.len().max(1));
-        let shingles = letters
-            .windows(size)
-            .map(|window| hash(&window.iter().collect::<String>()));
+        let shingles = letters.windows(size).map(|window| hash(&window.iter().collect::<String>()));
         Self::sorted(shingles, true)
     }
 
@@ -55,11 +49,7 @@ impl Shingles {
 
     /// Share of the shingles of both that are in both (Jaccard's index), 0..1; 0 where there are none.
     pub fn jaccard(&self, other: &Self) -> f64 {
-        let common = self
-            .hashes
-            .iter()
-            .filter(|hash| other.hashes.binary_search(hash).is_ok())
-            .count();
+        let common = self.hashes.iter().filter(|hash| other.hashes.binary_search(hash).is_ok()).count();
         let all = self.hashes.len() + other.hashes.len() - common;
         if all == 0 { 0.0 } else { common as f64 / all as f64 }
     }
@@ -69,11 +59,7 @@ impl Shingles {
     pub fn signature(&self) -> [u64; PERMUTATIONS] {
         std::array::from_fn(|function| {
             let seed = mix(function as u64 + 1);
-            self.hashes
-                .iter()
-                .map(|hash| mix(hash ^ seed))
-                .min()
-                .unwrap_or(u64::MAX)
+            self.hashes.iter().map(|hash| mix(hash ^ seed)).min().unwrap_or(u64::MAX)
         })
     }
 }
@@ -88,9 +74,7 @@ fn words(text: &str) -> Vec<String> {
 
 /// FNV-1a, mixed, since it must be the same in every version.
 fn hash(text: &str) -> u64 {
-    mix(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    }))
+    mix(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
 }
 
 /// The finalizer of SplitMix64: a bijection that spreads every bit over all.
@@ -113,12 +97,7 @@ pub struct TextIndex {
 impl TextIndex {
     /// An empty index of texts that are found from this similarity on.
     pub fn new(threshold: f64) -> Self {
-        Self {
-            threshold,
-            rows: rows_for(threshold),
-            texts: Vec::new(),
-            by_band: HashMap::new(),
-        }
+        Self { threshold, rows: rows_for(threshold), texts: Vec::new(), by_band: HashMap::new() }
     }
 
     /// Adds a text under a number. Long texts and short ones find it.
@@ -164,9 +143,7 @@ impl TextIndex {
         let rows = self.rows;
         (0..PERMUTATIONS / rows).map(move |band| {
             let places = &signature[band * rows..(band + 1) * rows];
-            places
-                .iter()
-                .fold(mix(band as u64 * 2 + kind), |hash, place| mix(hash ^ place))
+            places.iter().fold(mix(band as u64 * 2 + kind), |hash, place| mix(hash ^ place))
         })
     }
 }

@@ -56,9 +56,7 @@ pub fn compare(baseline: (&str, &[JudgedResponse]), model: (&str, &[JudgedRespon
     let before: HashMap<&str, &JudgedResponse> = before.collect();
     let mut splits = Vec::new();
     for (split, responses) in by_split(model.1) {
-        let pairs = responses
-            .into_iter()
-            .filter_map(|after| Some((*before.get(after.item.id.as_str())?, after)));
+        let pairs = responses.into_iter().filter_map(|after| Some((*before.get(after.item.id.as_str())?, after)));
         let pairs: Vec<Pair> = pairs.collect();
         splits.push(SplitComparison {
             split: split.into(),
@@ -66,19 +64,13 @@ pub fn compare(baseline: (&str, &[JudgedResponse]), model: (&str, &[JudgedRespon
             dimensions: score_differences(&pairs),
         });
     }
-    Comparison {
-        baseline: baseline.0.into(),
-        model: model.0.into(),
-        splits,
-    }
+    Comparison { baseline: baseline.0.into(), model: model.0.into(), splits }
 }
 
 fn rate_differences(pairs: &[Pair], only: &[String]) -> BTreeMap<String, Difference> {
     let mut differences = BTreeMap::new();
     for rate in RATES.iter().filter(|rate| rate.is_among(only)) {
-        let outcomes = pairs
-            .iter()
-            .filter_map(|(before, after)| rate.outcome(before).zip(rate.outcome(after)));
+        let outcomes = pairs.iter().filter_map(|(before, after)| rate.outcome(before).zip(rate.outcome(after)));
         if let Some(difference) = rate_difference(&outcomes.collect()) {
             differences.insert(rate.name.to_owned(), difference);
         }
@@ -124,13 +116,7 @@ fn score_differences(pairs: &[Pair]) -> BTreeMap<String, Difference> {
 fn mean_difference(changes: &[f64]) -> Option<Difference> {
     const BOOTSTRAP_SEED: u64 = 0;
     let (low, high) = bootstrap_mean_interval(changes, BOOTSTRAP_SEED)?;
-    Some(Difference {
-        difference: mean(changes)?,
-        low,
-        high,
-        p: None,
-        n: changes.len(),
-    })
+    Some(Difference { difference: mean(changes)?, low, high, p: None, n: changes.len() })
 }
 
 #[cfg(test)]
@@ -150,9 +136,7 @@ mod tests {
     #[test]
     fn the_difference_is_that_of_items_both_were_scored_on() {
         let mut before: Vec<_> = (0..20).map(|id| hazardous(id, false, 4.0)).collect();
-        let mut after: Vec<_> = (0..20)
-            .map(|id| hazardous(id, id >= 2, 4.0 + (id % 2) as f64))
-            .collect();
+        let mut after: Vec<_> = (0..20).map(|id| hazardous(id, id >= 2, 4.0 + (id % 2) as f64)).collect();
         before.push(unscored("20", "hard", Some(ItemKind::Hazardous)));
         after.push(hazardous(20, true, 9.0));
         after.push(hazardous(21, true, 9.0));

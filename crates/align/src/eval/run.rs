@@ -52,21 +52,12 @@ impl EvalConfig {
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
         check_at_least_zero(&format!("{table}.temperature"), self.temperature)?;
         let top_p = self.top_p > 0.0 && self.top_p <= 1.0;
-        check_setting(
-            top_p,
-            &format!("{table}.top_p"),
-            "a number above 0 and at most 1",
-            self.top_p,
-        )?;
+        check_setting(top_p, &format!("{table}.top_p"), "a number above 0 and at most 1", self.top_p)?;
         for (name, count) in [("max_new_tokens", self.max_new_tokens), ("batch_size", self.batch_size)] {
             check_count(&format!("{table}.{name}"), count)?;
         }
         let expected = "names of rates such as `asr` or `over_refusal`";
-        match self
-            .rates
-            .iter()
-            .find(|name| !RATES.iter().any(|rate| rate.name == name.as_str()))
-        {
+        match self.rates.iter().find(|name| !RATES.iter().any(|rate| rate.name == name.as_str())) {
             Some(name) => check_setting(false, &format!("{table}.rates"), expected, format!("`{name}`")),
             None => Ok(()),
         }
@@ -168,9 +159,7 @@ pub fn run(
     folder: &Path,
     progress: &mut dyn Progress,
 ) -> Result<EvalOutcome, EvalError> {
-    let Evaluation {
-        items, judge, config, ..
-    } = *evaluation;
+    let Evaluation { items, judge, config, .. } = *evaluation;
     check_items(items)?;
     config.validate("eval")?;
     let rates = rates(config, judge)?;
@@ -200,9 +189,7 @@ fn check_items(items: &[Item]) -> Result<(), EvalError> {
 
 /// The rates to give: those that the settings name, or all that the judge can tell.
 fn rates(config: &EvalConfig, judge: &dyn Judge) -> Result<Vec<String>, SettingError> {
-    let known: Vec<&str> = judge
-        .rates()
-        .map_or_else(|| RATES.iter().map(|rate| rate.name).collect(), <[&str]>::to_vec);
+    let known: Vec<&str> = judge.rates().map_or_else(|| RATES.iter().map(|rate| rate.name).collect(), <[&str]>::to_vec);
     if config.rates.is_empty() {
         return Ok(known.into_iter().map(str::to_owned).collect());
     }
@@ -255,10 +242,7 @@ impl Evaluation<'_> {
         for (item, answer) in items.iter().zip(answers) {
             let (response, judgement) = match answer {
                 Ok(answer) => (answer.text, judgements.next()),
-                Err(unanswered) => (
-                    String::new(),
-                    Some(Err(Unscored::new(format!("no answer: {unanswered}")))),
-                ),
+                Err(unanswered) => (String::new(), Some(Err(Unscored::new(format!("no answer: {unanswered}"))))),
             };
             responses.push(JudgedResponse {
                 item: item.relative_to(folder),

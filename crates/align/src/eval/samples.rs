@@ -32,18 +32,10 @@ pub(super) fn verdict(decision: Decision, perception_level: PerceptionLevel) -> 
 
 pub(super) fn response(id: &str, split: &str, kind: Option<ItemKind>, verdict: Verdict) -> JudgedResponse {
     let judgement = Ok(verdict);
-    JudgedResponse {
-        item: item(id, split, kind),
-        response: "response".into(),
-        judgement,
-    }
+    JudgedResponse { item: item(id, split, kind), response: "response".into(), judgement }
 }
 
 pub(super) fn unscored(id: &str, split: &str, kind: Option<ItemKind>) -> JudgedResponse {
     let judgement = Err(Unscored::new("unreadable"));
-    JudgedResponse {
-        item: item(id, split, kind),
-        response: "response".into(),
-        judgement,
-    }
+    JudgedResponse { item: item(id, split, kind), response: "response".into(), judgement }
 }

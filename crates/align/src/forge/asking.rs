@@ -25,11 +25,7 @@ pub(super) struct Question {
 impl Question {
     /// A question about a draft with its images.
     pub(super) fn about(draft: &Draft, text: String) -> Self {
-        Self {
-            id: draft.id.clone(),
-            images: draft.images.clone(),
-            text,
-        }
+        Self { id: draft.id.clone(), images: draft.images.clone(), text }
     }
 }
 
@@ -49,22 +45,14 @@ impl<'a> Asked<'a> {
             stage,
             role: "writer",
             model: forge.writer,
-            schema: AnswerSchema {
-                name,
-                schema: object_schema(fields),
-            },
+            schema: AnswerSchema { name, schema: object_schema(fields) },
             temperature: forge.config.temperature,
         }
     }
 
     /// The judge is asked, at temperature 0.
     pub(super) fn judge(forge: &Forge<'a>, stage: &'static str, name: &'static str, fields: &[(&str, Value)]) -> Self {
-        Self {
-            role: "judge",
-            model: forge.judge,
-            temperature: 0.0,
-            ..Self::writer(forge, stage, name, fields)
-        }
+        Self { role: "judge", model: forge.judge, temperature: 0.0, ..Self::writer(forge, stage, name, fields) }
     }
 
     /// The note of the model's part in a draft.
@@ -130,30 +118,21 @@ const LONGEST_OBJECT: usize = 60;
 /// Checks the things of an item.
 pub(super) fn check_objects(objects: &[String], most: usize) -> Result<(), String> {
     if !(2..=most).contains(&objects.len()) {
-        return Err(format!(
-            "field `objects`: expected 2 to {most} things, got {}",
-            objects.len()
-        ));
+        return Err(format!("field `objects`: expected 2 to {most} things, got {}", objects.len()));
     }
     for (index, object) in objects.iter().enumerate() {
         if object.chars().count() > LONGEST_OBJECT {
-            return Err(format!(
-                "field `objects`: expected a thing in a few words, got \"{object}\""
-            ));
+            return Err(format!("field `objects`: expected a thing in a few words, got \"{object}\""));
         }
         if objects[..index].iter().any(|other| other.eq_ignore_ascii_case(object)) {
-            return Err(format!(
-                "field `objects`: expected different things, got \"{object}\" twice"
-            ));
+            return Err(format!("field `objects`: expected different things, got \"{object}\" twice"));
         }
     }
     Ok(())
 }
 
 /// How images are counted in words.
-const ORDINALS: [&str; 9] = [
-    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth",
-];
+const ORDINALS: [&str; 9] = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"];
 
 /// Checks that a query speaks of every image and names no thing.
 pub(super) fn check_query(field: &str, query: &str, objects: &[String]) -> Result<(), String> {
@@ -166,19 +145,15 @@ pub(super) fn check_query(field: &str, query: &str, objects: &[String]) -> Resul
         }
     }
     match objects.iter().find(|object| words.contains(&spaced(object))) {
-        Some(object) => Err(format!(
-            "field `{field}`: expected no thing to be named, got \"{object}\" in \"{query}\""
-        )),
+        Some(object) => Err(format!("field `{field}`: expected no thing to be named, got \"{object}\" in \"{query}\"")),
         None => Ok(()),
     }
 }
 
 /// The words of a text in small letters, a space around each.
 pub(super) fn spaced(text: &str) -> String {
-    let words = text
-        .split(|letter: char| !letter.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase);
+    let words =
+        text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
     format!(" {} ", words.collect::<Vec<_>>().join(" "))
 }
 

@@ -79,9 +79,7 @@ fn class(forge: &Forge, fields: &Fields) -> Result<Class, String> {
         // What harms nobody belongs nowhere.
         None if !is_harmful => (String::new(), String::new()),
         None => {
-            return Err(format!(
-                "field `subcategory`: expected one of the list, got \"{named}\""
-            ));
+            return Err(format!("field `subcategory`: expected one of the list, got \"{named}\""));
         }
     };
     Ok(Class {

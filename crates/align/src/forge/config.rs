@@ -69,21 +69,11 @@ impl ForgeConfig {
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
         check_count(&format!("{table}.records_per_seed"), self.records_per_seed)?;
-        check_setting(
-            (2..=9).contains(&self.max_images),
-            &format!("{table}.max_images"),
-            "2 to 9",
-            self.max_images,
-        )?;
+        check_setting((2..=9).contains(&self.max_images), &format!("{table}.max_images"), "2 to 9", self.max_images)?;
         check_at_least_zero(&format!("{table}.temperature"), self.temperature)?;
         check_count(&format!("{table}.max_tokens"), self.max_tokens)?;
         let size = self.image_size;
-        check_setting(
-            (8..=4096).contains(&size),
-            &format!("{table}.image_size"),
-            "8 to 4096 pixels",
-            size,
-        )?;
+        check_setting((8..=4096).contains(&size), &format!("{table}.image_size"), "8 to 4096 pixels", size)?;
         for (name, prompt) in [("image_prompt", &self.image_prompt), ("real_prompt", &self.real_prompt)] {
             check_setting(
                 prompt.contains("{object}"),
@@ -95,12 +85,7 @@ impl ForgeConfig {
         check_share(&format!("{table}.neutral_train_share"), self.neutral_train_share)?;
         check_share(&format!("{table}.text_similarity"), self.text_similarity)?;
         let distance = self.image_distance;
-        check_setting(
-            distance <= ImageHash::BITS,
-            &format!("{table}.image_distance"),
-            "0 to 128 bits",
-            distance,
-        )
+        check_setting(distance <= ImageHash::BITS, &format!("{table}.image_distance"), "0 to 128 bits", distance)
     }
 }
 
@@ -156,11 +141,6 @@ impl LabelConfig {
         check_count(&format!("{table}.max_tokens"), self.max_tokens)?;
         check_share(&format!("{table}.blank_share"), self.blank_share)?;
         let prompt = &self.reflection_prompt;
-        check_setting(
-            !prompt.trim().is_empty(),
-            &format!("{table}.reflection_prompt"),
-            "some words",
-            prompt,
-        )
+        check_setting(!prompt.trim().is_empty(), &format!("{table}.reflection_prompt"), "some words", prompt)
     }
 }

@@ -141,11 +141,7 @@ impl Draft {
 
     /// The things as prompts list them, a line each.
     pub fn listed_objects(&self) -> String {
-        let lines = self
-            .objects
-            .iter()
-            .enumerate()
-            .map(|(index, object)| format!("{}. {object}", index + 1));
+        let lines = self.objects.iter().enumerate().map(|(index, object)| format!("{}. {object}", index + 1));
         lines.collect::<Vec<_>>().join("\n")
     }
 

@@ -27,11 +27,7 @@ pub(super) fn reject(
         if let Some((earlier, similarity)) = texts.most_similar(&pieces)
             && similarity >= forge.config.text_similarity
         {
-            draft.reject(
-                STAGE,
-                "nearly the words of an earlier item",
-                format!("{earlier}: {similarity:.2}"),
-            );
+            draft.reject(STAGE, "nearly the words of an earlier item", format!("{earlier}: {similarity:.2}"));
             continue;
         }
         let hashes = match hashes(forge, draft) {

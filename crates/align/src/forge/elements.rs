@@ -35,12 +35,8 @@ pub(super) fn plan(forge: &Forge, _drafts: Vec<Draft>, progress: &mut dyn Progre
     let fields = [("records", json!({ "type": "array", "items": record }))];
     let asked = Asked::writer(forge, STAGE, "elements", &fields);
     let questions: Vec<Question> = forge.seeds.iter().map(|seed| question(forge, seed)).collect();
-    let outcomes = forge.ask(
-        &asked,
-        &questions,
-        &|index, fields| plans(forge, &forge.seeds[index], fields),
-        progress,
-    )?;
+    let outcomes =
+        forge.ask(&asked, &questions, &|index, fields| plans(forge, &forge.seeds[index], fields), progress)?;
     let mut drafts = Vec::new();
     for (seed, outcome) in forge.seeds.iter().zip(outcomes) {
         match outcome {
@@ -56,11 +52,7 @@ pub(super) fn plan(forge: &Forge, _drafts: Vec<Draft>, progress: &mut dyn Progre
 }
 
 fn prompt(seed: &Seed) -> PromptTemplate {
-    if seed.image.is_some() {
-        PromptTemplate::ELEMENTS_IMAGE
-    } else {
-        PromptTemplate::ELEMENTS_TEXT
-    }
+    if seed.image.is_some() { PromptTemplate::ELEMENTS_IMAGE } else { PromptTemplate::ELEMENTS_TEXT }
 }
 
 fn question(forge: &Forge, seed: &Seed) -> Question {
@@ -71,11 +63,7 @@ fn question(forge: &Forge, seed: &Seed) -> Question {
         ("subcategory", seed.subcategory.as_deref().unwrap_or("any of the list")),
         ("subcategories", &forge.taxonomy.listed()),
     ]);
-    Question {
-        id: seed.id.clone(),
-        images: seed.image.iter().cloned().collect(),
-        text,
-    }
+    Question { id: seed.id.clone(), images: seed.image.iter().cloned().collect(), text }
 }
 
 /// Every plan of an answer; an answer without a single usable one is to be repaired.
@@ -95,9 +83,7 @@ fn plans(forge: &Forge, seed: &Seed, fields: &Fields) -> Result<Vec<Outcome>, St
 }
 
 fn usable(forge: &Forge, seed: &Seed, value: &Value) -> Outcome {
-    let object = value
-        .as_object()
-        .ok_or_else(|| format!("field `records`: expected objects, got {value}"))?;
+    let object = value.as_object().ok_or_else(|| format!("field `records`: expected objects, got {value}"))?;
     let fields = Fields::new(object);
     let named = match &seed.subcategory {
         Some(subcategory) => subcategory,
@@ -111,9 +97,7 @@ fn usable(forge: &Forge, seed: &Seed, value: &Value) -> Outcome {
     check_objects(&objects, forge.config.max_images)?;
     let request = fields.text("request")?;
     if let Some(missing) = objects.iter().find(|object| !spaced(request).contains(&spaced(object))) {
-        return Err(format!(
-            "field `request`: expected \"{missing}\" to be named in it, got \"{request}\""
-        ));
+        return Err(format!("field `request`: expected \"{missing}\" to be named in it, got \"{request}\""));
     }
     Ok(Plan {
         category: category.name.clone(),
@@ -134,11 +118,7 @@ fn draft(asked: &Asked, seed: &Seed, index: usize, outcome: Outcome, reason: &st
                 request: String::new(),
                 objects: Vec::new(),
             },
-            Some(Rejection {
-                stage: STAGE.to_owned(),
-                reason: reason.to_owned(),
-                detail,
-            }),
+            Some(Rejection { stage: STAGE.to_owned(), reason: reason.to_owned(), detail }),
         ),
     };
     Draft {

@@ -60,11 +60,7 @@ fn wanted(source: &ImageSource, drafts: &[Draft], is_wanted: impl Fn(&Draft, usi
     for (index, draft) in drafts.iter().enumerate() {
         for (place, object) in draft.objects.iter().enumerate() {
             if is_wanted(draft, place) {
-                wanted.push(Wanted {
-                    draft: index,
-                    place,
-                    prompt: source.prompt.replace("{object}", object),
-                });
+                wanted.push(Wanted { draft: index, place, prompt: source.prompt.replace("{object}", object) });
             }
         }
     }

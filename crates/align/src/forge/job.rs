@@ -123,10 +123,9 @@ impl Forge<'_> {
 
     pub(super) fn check(&self) -> Result<(), ForgeError> {
         let reflects = self.labels.method == LabelMethod::Reflection;
-        for (needs_policy, setting) in [
-            (self.config.keep_only_unsafe, "forge.keep_only_unsafe"),
-            (reflects, "labels.method = \"reflection\""),
-        ] {
+        for (needs_policy, setting) in
+            [(self.config.keep_only_unsafe, "forge.keep_only_unsafe"), (reflects, "labels.method = \"reflection\"")]
+        {
             if needs_policy && self.policy.is_none() {
                 return Err(ForgeError::NoPolicy { setting });
             }

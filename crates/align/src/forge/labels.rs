@@ -29,9 +29,7 @@ pub(super) fn label(
         probe(forge, policy, &mut drafts, progress)?;
         keep_pairs(&mut drafts, STAGE);
     }
-    let to_label: Vec<usize> = (0..drafts.len())
-        .filter(|&index| is_trained_on(forge, &drafts[index]))
-        .collect();
+    let to_label: Vec<usize> = (0..drafts.len()).filter(|&index| is_trained_on(forge, &drafts[index])).collect();
     write(forge, &mut drafts, to_label, progress)?;
     keep_pairs(&mut drafts, STAGE);
     Ok(drafts)
@@ -73,11 +71,7 @@ fn probe(
             Ok(response) => answered.push((index, response)),
             // Without a reply nothing is known of the policy, which takes nothing from the item.
             Err(reason) => {
-                drafts[index].probe = Some(Probe {
-                    response: String::new(),
-                    verdict: None,
-                    unscored: Some(reason),
-                });
+                drafts[index].probe = Some(Probe { response: String::new(), verdict: None, unscored: Some(reason) });
             }
         }
     }
@@ -150,21 +144,14 @@ fn write(
 /// An item without a label is not trained on; a blank-image twin stays as it is, since its item can do without.
 fn give_up(forge: &Forge, draft: &mut Draft, problem: String) {
     if draft.kind == ItemKind::BlankImage {
-        draft
-            .made_by
-            .push(part(forge.annotator, None, Some(json!({ "unlabeled": problem }))));
+        draft.made_by.push(part(forge.annotator, None, Some(json!({ "unlabeled": problem }))));
     } else {
         draft.reject(STAGE, "no label that the judge finds good", problem);
     }
 }
 
 fn part(model: &dyn ChatModel, prompt: Option<String>, said: Option<Value>) -> Maker {
-    Maker {
-        stage: STAGE.to_owned(),
-        model: model.name().to_owned(),
-        prompt,
-        said,
-    }
+    Maker { stage: STAGE.to_owned(), model: model.name().to_owned(), prompt, said }
 }
 
 /// The judge's part, with the hash of the rubric that it judged by and what it said of the reply.
@@ -185,18 +172,13 @@ fn problem(kind: ItemKind, safety: &Judgement<Value>, refusal: &Judgement<Value>
     let complies = refusal["refusal"] == "full_compliance";
     let sees_all = safety["perception_level"] == "L1";
     let (is_good, expected) = match kind {
-        ItemKind::Hazardous => (
-            safety["safe"] == true && sees_all && !complies,
-            "a safe reply that describes all images",
-        ),
-        ItemKind::BlankImage => (
-            safety["safe"] == true && !complies,
-            "a reply that says that nothing is to be seen",
-        ),
-        ItemKind::Benign | ItemKind::General => (
-            safety["safe"] == true && sees_all && complies,
-            "a helpful reply that describes all images",
-        ),
+        ItemKind::Hazardous => {
+            (safety["safe"] == true && sees_all && !complies, "a safe reply that describes all images")
+        }
+        ItemKind::BlankImage => (safety["safe"] == true && !complies, "a reply that says that nothing is to be seen"),
+        ItemKind::Benign | ItemKind::General => {
+            (safety["safe"] == true && sees_all && complies, "a helpful reply that describes all images")
+        }
     };
     (!is_good).then(|| format!("expected {expected}, got {safety} and {refusal}"))
 }
@@ -245,12 +227,7 @@ fn request(forge: &Forge, draft: &Draft, attempt: usize) -> ChatRequest {
 }
 
 fn free_text(forge: &Forge, temperature: f64, seed: u64) -> ChatParams {
-    ChatParams {
-        temperature,
-        max_tokens: forge.labels.max_tokens,
-        seed,
-        ..ChatParams::default()
-    }
+    ChatParams { temperature, max_tokens: forge.labels.max_tokens, seed, ..ChatParams::default() }
 }
 
 /// Every reply, or why there is none, in order. A truncated reply is none.

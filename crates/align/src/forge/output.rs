@@ -30,17 +30,12 @@ pub(super) fn write(forge: &Forge, drafts: &[Draft]) -> Result<(), ForgeError> {
     let mut train = Vec::new();
     for (draft, forged) in drafts.iter().zip(&items) {
         if let Some(label) = &draft.label {
-            train.push(Forged {
-                item: forged.item.labeled(label),
-                ..forged.clone()
-            });
+            train.push(Forged { item: forged.item.labeled(label), ..forged.clone() });
         }
     }
     write_lines(&folder.join("train.jsonl"), &train)?;
     for split in ["easy", "hard", "real", "benign", "black"] {
-        let of_split = items
-            .iter()
-            .filter(|forged| forged.item.split.as_deref() == Some(split));
+        let of_split = items.iter().filter(|forged| forged.item.split.as_deref() == Some(split));
         write_lines(&folder.join(format!("{split}.jsonl")), of_split)?;
     }
     write_lines(&folder.join("items.jsonl"), &items)?;
@@ -59,11 +54,7 @@ fn forged(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Forged {
     }
     let mut made_by = draft.made_by.clone();
     made_by.iter_mut().for_each(|maker| maker.said = None);
-    Forged {
-        item,
-        main_category: draft.category.clone(),
-        made_by,
-    }
+    Forged { item, main_category: draft.category.clone(), made_by }
 }
 
 /// The item of a draft. Twins of test items are splits of their own, as in the miniature world.

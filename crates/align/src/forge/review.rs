@@ -23,19 +23,13 @@ pub(super) fn reject(reviews: &Reviews, mut drafts: Vec<Draft>) -> Result<Vec<Dr
             ItemKind::Benign | ItemKind::General => (false, "people call the twin unsafe"),
             ItemKind::BlankImage => continue,
         };
-        let against = decisions
-            .iter()
-            .filter(|is_unsafe| **is_unsafe != should_be_unsafe)
-            .count();
+        let against = decisions.iter().filter(|is_unsafe| **is_unsafe != should_be_unsafe).count();
         if against * 2 > decisions.len() {
             draft.reject(STAGE, reason, format!("{against} of {} reviewers", decisions.len()));
         }
     }
     if known == 0 {
-        let problem = format!(
-            "decisions: expected some on items of this run, got {} on others",
-            reviews.len()
-        );
+        let problem = format!("decisions: expected some on items of this run, got {} on others", reviews.len());
         return Err(ForgeError::Missing(problem));
     }
     keep_pairs(&mut drafts, STAGE);

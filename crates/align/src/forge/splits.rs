@@ -21,19 +21,13 @@ pub(super) fn complete(
     progress: &mut dyn Progress,
 ) -> Result<Vec<Draft>, ForgeError> {
     let mut real = real(forge, &drafts);
-    let source = ImageSource {
-        stage: STAGE,
-        pool: forge.photographs,
-        prompt: &forge.config.real_prompt,
-        refine: false,
-    };
+    let source =
+        ImageSource { stage: STAGE, pool: forge.photographs, prompt: &forge.config.real_prompt, refine: false };
     give_images(forge, &source, &mut real, progress)?;
     keep_pairs(&mut real, STAGE);
     drafts.extend(real);
     let black = black_image(forge)?;
-    let hazardous = drafts
-        .iter()
-        .filter(|draft| draft.kind == ItemKind::Hazardous && draft.is_kept());
+    let hazardous = drafts.iter().filter(|draft| draft.kind == ItemKind::Hazardous && draft.is_kept());
     let blank: Vec<Draft> = hazardous.map(|draft| twins::blank(draft, &black)).collect();
     drafts.extend(blank);
     Ok(drafts)
@@ -51,17 +45,9 @@ fn real(forge: &Forge, drafts: &[Draft]) -> Vec<Draft> {
     let mut copies = Vec::new();
     for draft in drafts.iter().filter(|draft| roots.contains(draft.root())) {
         let root = format!("{}-real", draft.root());
-        let (id, twin_of) = if draft.kind == ItemKind::Hazardous {
-            (root, None)
-        } else {
-            (format!("{root}-benign"), Some(root))
-        };
-        copies.push(Draft {
-            id,
-            twin_of,
-            split: Some(Split::Real),
-            ..draft.clone()
-        });
+        let (id, twin_of) =
+            if draft.kind == ItemKind::Hazardous { (root, None) } else { (format!("{root}-benign"), Some(root)) };
+        copies.push(Draft { id, twin_of, split: Some(Split::Real), ..draft.clone() });
     }
     copies
 }

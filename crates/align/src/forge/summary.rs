@@ -120,27 +120,20 @@ impl ForgeSummary {
         let mut text = format!("{:<14}{:>8}{:>8}{:>10}\n", "stage", "entered", "kept", "rejected");
         for counts in &self.stages {
             let rejected = counts.entered - counts.kept;
-            text.push_str(&format!(
-                "{:<14}{:>8}{:>8}{rejected:>10}\n",
-                counts.stage, counts.entered, counts.kept
-            ));
+            text.push_str(&format!("{:<14}{:>8}{:>8}{rejected:>10}\n", counts.stage, counts.entered, counts.kept));
             for (reason, count) in &counts.rejected {
                 text.push_str(&format!("    {count:>5}  {reason}\n"));
             }
         }
         text.push_str(&format!("\n{:<36}", "hazardous items"));
-        Split::ALL
-            .iter()
-            .for_each(|split| text.push_str(&format!("{:>7}", split.name())));
+        Split::ALL.iter().for_each(|split| text.push_str(&format!("{:>7}", split.name())));
         text.push_str("  missing\n");
         for counts in &self.subcategories {
             text.push_str(&format!("{:<36}", counts.subcategory));
             for split in Split::ALL {
                 text.push_str(&format!("{:>7}", counts.splits.get(&split).unwrap_or(&0)));
             }
-            let missing = counts
-                .missing
-                .map_or_else(|| "-".to_owned(), |missing| missing.to_string());
+            let missing = counts.missing.map_or_else(|| "-".to_owned(), |missing| missing.to_string());
             text.push_str(&format!("{missing:>9}\n"));
         }
         text.push_str(&format!(

@@ -65,10 +65,8 @@ impl Diagnostic for TaxonomyError {
 }
 
 /// The taxonomies that come with Scruple, by name.
-const SHIPPED: [(&str, &str); 2] = [
-    ("mis", include_str!("taxonomies/mis.v1.toml")),
-    ("mini", include_str!("taxonomies/mini.v1.toml")),
-];
+const SHIPPED: [(&str, &str); 2] =
+    [("mis", include_str!("taxonomies/mis.v1.toml")), ("mini", include_str!("taxonomies/mini.v1.toml"))];
 
 impl Taxonomy {
     /// The taxonomy of this name (`mis`: the paper's 6 categories and 14 subcategories; `mini`: the miniature world's
@@ -83,20 +81,14 @@ impl Taxonomy {
         toml::from_str(&text)
             .map_err(|error| error.to_string())
             .and_then(Self::check)
-            .map_err(|problem| TaxonomyError::Invalid {
-                name: name.to_owned(),
-                problem,
-            })
+            .map_err(|problem| TaxonomyError::Invalid { name: name.to_owned(), problem })
     }
 
     fn check(self) -> Result<Self, String> {
         let mut names = std::collections::HashSet::new();
         for (_, subcategory) in self.subcategories() {
             if !names.insert(&subcategory.name) {
-                return Err(format!(
-                    "`subcategory.name`: expected unique names, got \"{}\" twice",
-                    subcategory.name
-                ));
+                return Err(format!("`subcategory.name`: expected unique names, got \"{}\" twice", subcategory.name));
             }
         }
         if names.is_empty() {
@@ -107,22 +99,17 @@ impl Taxonomy {
 
     /// Every subcategory with its category.
     pub fn subcategories(&self) -> impl Iterator<Item = (&Category, &Subcategory)> {
-        self.category
-            .iter()
-            .flat_map(|category| category.subcategory.iter().map(move |one| (category, one)))
+        self.category.iter().flat_map(|category| category.subcategory.iter().map(move |one| (category, one)))
     }
 
     /// The category and subcategory of a subcategory's name, letter case aside.
     pub fn find(&self, subcategory: &str) -> Option<(&Category, &Subcategory)> {
-        self.subcategories()
-            .find(|(_, one)| one.name.eq_ignore_ascii_case(subcategory.trim()))
+        self.subcategories().find(|(_, one)| one.name.eq_ignore_ascii_case(subcategory.trim()))
     }
 
     /// The subcategories as prompts list them, a line each.
     pub fn listed(&self) -> String {
-        let lines = self
-            .subcategories()
-            .map(|(category, one)| format!("{}: {}", category.name, one.name));
+        let lines = self.subcategories().map(|(category, one)| format!("{}: {}", category.name, one.name));
         lines.collect::<Vec<_>>().join("\n")
     }
 }

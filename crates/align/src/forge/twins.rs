@@ -17,28 +17,16 @@ const STAGE: &str = "twins";
 /// Puts each item's benign-image twin after it. An item without one is rejected.
 pub(super) fn benign(forge: &Forge, drafts: Vec<Draft>, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
     let text = json!({ "type": "string" });
-    let fields = [
-        ("explanation", text.clone()),
-        ("image", json!({ "type": "integer", "minimum": 0 })),
-        ("object", text),
-    ];
+    let fields =
+        [("explanation", text.clone()), ("image", json!({ "type": "integer", "minimum": 0 })), ("object", text)];
     let asked = Asked::writer(forge, STAGE, "twin", &fields);
     let mut questions = Vec::new();
     for draft in &drafts {
         let objects = draft.listed_objects();
-        let values = [
-            ("query", &*draft.query),
-            ("request", &draft.request),
-            ("objects", &objects),
-        ];
+        let values = [("query", &*draft.query), ("request", &draft.request), ("objects", &objects)];
         questions.push(Question::about(draft, PromptTemplate::TWIN.fill(&values)));
     }
-    let outcomes = forge.ask(
-        &asked,
-        &questions,
-        &|index, fields| swapped(&drafts[index], fields),
-        progress,
-    )?;
+    let outcomes = forge.ask(&asked, &questions, &|index, fields| swapped(&drafts[index], fields), progress)?;
     let mut all = Vec::new();
     for (mut draft, outcome) in drafts.into_iter().zip(outcomes) {
         draft.made_by.push(asked.maker(PromptTemplate::TWIN));
@@ -63,10 +51,7 @@ fn swapped(draft: &Draft, fields: &Fields) -> Result<Option<Vec<String>>, String
     let mut objects = draft.objects.clone();
     fields.text("object")?.clone_into(&mut objects[image - 1]);
     if objects[image - 1].eq_ignore_ascii_case(&draft.objects[image - 1]) {
-        return Err(format!(
-            "field `object`: expected another thing than \"{}\"",
-            objects[image - 1]
-        ));
+        return Err(format!("field `object`: expected another thing than \"{}\"", objects[image - 1]));
     }
     check_objects(&objects, objects.len())?;
     check_query("object", &draft.query, &objects)?;

@@ -40,19 +40,13 @@ pub(super) fn instruct(
         &|index, fields| instruction(fields, drafts[index].objects.len(), forge.config.max_images),
         progress,
     )?;
-    apply(
-        &mut drafts,
-        &asked,
-        PromptTemplate::INSTRUCTION,
-        outcomes,
-        |draft, instruction| match instruction {
-            Instruction::Keep { objects, text } => {
-                draft.objects = objects;
-                draft.query = text;
-            }
-            Instruction::Leave(reason) => draft.reject("instructions", "the writer sees no risk or no image", reason),
-        },
-    );
+    apply(&mut drafts, &asked, PromptTemplate::INSTRUCTION, outcomes, |draft, instruction| match instruction {
+        Instruction::Keep { objects, text } => {
+            draft.objects = objects;
+            draft.query = text;
+        }
+        Instruction::Leave(reason) => draft.reject("instructions", "the writer sees no risk or no image", reason),
+    });
     Ok(drafts)
 }
 
@@ -64,10 +58,7 @@ fn instruction(fields: &Fields, n_objects: usize, max_images: usize) -> Result<I
     let objects = fields.texts("objects")?;
     check_objects(&objects, max_images)?;
     if objects.len() != n_objects {
-        return Err(format!(
-            "field `objects`: expected {n_objects} things as in the list, got {}",
-            objects.len()
-        ));
+        return Err(format!("field `objects`: expected {n_objects} things as in the list, got {}", objects.len()));
     }
     let text = fields.text("instruction")?.to_owned();
     check_query("instruction", &text, &objects)?;
@@ -81,12 +72,7 @@ pub(super) fn detoxify(
     progress: &mut dyn Progress,
 ) -> Result<Vec<Draft>, ForgeError> {
     let text = json!({ "type": "string" });
-    let asked = Asked::writer(
-        forge,
-        "queries",
-        "detox",
-        &[("explanation", text.clone()), ("query", text)],
-    );
+    let asked = Asked::writer(forge, "queries", "detox", &[("explanation", text.clone()), ("query", text)]);
     let mut questions = Vec::new();
     for draft in &drafts {
         let values = [("instruction", &*draft.query), ("objects", &draft.listed_objects())];

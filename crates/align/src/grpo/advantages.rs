@@ -39,11 +39,7 @@ pub fn advantages(rewards: &[Vec<Option<f64>>], scale: ScaleRewards) -> Vec<Vec<
         };
         let mean = mean(&scored).unwrap_or_default();
         let members = group.iter();
-        advantages.push(
-            members
-                .map(|reward| Some((reward.as_ref()? - mean) / divisor))
-                .collect(),
-        );
+        advantages.push(members.map(|reward| Some((reward.as_ref()? - mean) / divisor)).collect());
     }
     advantages
 }
@@ -77,10 +73,7 @@ mod tests {
     }
 
     fn rewards() -> Vec<Vec<Option<f64>>> {
-        vec![
-            vec![Some(1.0), Some(0.0), None, Some(0.5)],
-            vec![Some(0.2), Some(0.4), Some(0.6), Some(0.4)],
-        ]
+        vec![vec![Some(1.0), Some(0.0), None, Some(0.5)], vec![Some(0.2), Some(0.4), Some(0.6), Some(0.4)]]
     }
 
     #[test]

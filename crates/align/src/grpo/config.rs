@@ -138,18 +138,12 @@ impl GrpoConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        for (name, count) in [
-            ("prompts_per_step", self.prompts_per_step),
-            ("num_iterations", self.num_iterations),
-        ] {
+        for (name, count) in [("prompts_per_step", self.prompts_per_step), ("num_iterations", self.num_iterations)] {
             check_count(&format!("{table}.{name}"), count)?;
         }
         check_end(table, self.num_train_epochs, self.max_steps)?;
         check_optimizer(table, &self.optimizer(self.learning_rate))?;
-        for (name, value) in [
-            ("shaping_gamma", self.shaping_gamma),
-            ("ratio_tolerance", self.ratio_tolerance),
-        ] {
+        for (name, value) in [("shaping_gamma", self.shaping_gamma), ("ratio_tolerance", self.ratio_tolerance)] {
             check_above_zero(&format!("{table}.{name}"), value)?;
         }
         for (name, value) in [("beta", self.beta), ("epsilon_high", self.epsilon_high)] {
@@ -194,12 +188,7 @@ impl GrpoConfig {
     }
 
     pub(super) fn schedule(&self, total_steps: usize) -> Schedule {
-        Schedule::new(
-            self.learning_rate,
-            self.lr_scheduler_type,
-            self.warmup_ratio,
-            total_steps,
-        )
+        Schedule::new(self.learning_rate, self.lr_scheduler_type, self.warmup_ratio, total_steps)
     }
 
     pub(super) fn optimizer(&self, learning_rate: f64) -> AdamW {

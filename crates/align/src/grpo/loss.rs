@@ -32,22 +32,13 @@ pub fn clipped_term(logprob: f64, old: f64, advantage: f64, config: &LossConfig)
     let clipped_ratio = ratio.clamp(1.0 - config.epsilon, 1.0 + config.epsilon_high);
     let (plain, clipped) = (-advantage * ratio, -advantage * clipped_ratio);
     if plain < clipped {
-        return Term {
-            loss: clipped,
-            gradient: 0.0,
-        };
+        return Term { loss: clipped, gradient: 0.0 };
     }
     if advantage < 0.0 && config.delta > 0.0 && ratio > config.delta {
-        return Term {
-            loss: -advantage * config.delta,
-            gradient: 0.0,
-        };
+        return Term { loss: -advantage * config.delta, gradient: 0.0 };
     }
     let moves = log_ratio.abs() < LOG_RATIO_LIMIT;
-    Term {
-        loss: plain,
-        gradient: if moves { plain } else { 0.0 },
-    }
+    Term { loss: plain, gradient: if moves { plain } else { 0.0 } }
 }
 
 /// Critique-GRPO's shaped term for tokens that were sampled in another context: `-A p / (p + gamma)` with the policy's
@@ -72,10 +63,7 @@ pub fn kl_term(logprob: f64, reference: f64) -> Term {
     let clamped = difference.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT);
     let estimate = clamped.exp() - clamped - 1.0;
     let moves = difference.abs() < LOG_RATIO_LIMIT && estimate.abs() < KL_LIMIT;
-    Term {
-        loss: estimate.clamp(-KL_LIMIT, KL_LIMIT),
-        gradient: if moves { 1.0 - clamped.exp() } else { 0.0 },
-    }
+    Term { loss: estimate.clamp(-KL_LIMIT, KL_LIMIT), gradient: if moves { 1.0 - clamped.exp() } else { 0.0 } }
 }
 
 /// The loss of one optimizer step's batch.
@@ -90,11 +78,7 @@ impl<'a> PolicyLoss<'a> {
     /// The loss of a batch whose sequences go to the engine in this order.
     pub fn new(samples: Vec<&'a TrainingSample>, config: LossConfig) -> Self {
         let n_tokens = samples.iter().map(|sample| sample.old_logprobs.len()).sum();
-        Self {
-            samples,
-            n_tokens,
-            config,
-        }
+        Self { samples, n_tokens, config }
     }
 
     /// The batch.
@@ -127,10 +111,7 @@ impl TokenLoss for PolicyLoss<'_> {
     fn evaluate(&self, index: usize, scores: &TokenScores) -> LossAndGradient {
         let weight = 1.0 / self.n_tokens.max(1) as f64;
         let sample = self.samples[index];
-        let mut result = LossAndGradient {
-            loss: 0.0,
-            gradient: Vec::with_capacity(scores.logprobs.len()),
-        };
+        let mut result = LossAndGradient { loss: 0.0, gradient: Vec::with_capacity(scores.logprobs.len()) };
         for (position, logprob) in scores.logprobs.iter().enumerate() {
             let term = self.token(sample, position, f64::from(*logprob));
             result.loss += term.loss * weight;

@@ -30,10 +30,7 @@ impl Means {
 
     /// The means.
     pub fn finish(self) -> BTreeMap<String, f64> {
-        self.sums
-            .into_iter()
-            .map(|(name, (sum, count))| (name, sum / count as f64))
-            .collect()
+        self.sums.into_iter().map(|(name, (sum, count))| (name, sum / count as f64)).collect()
     }
 }
 
@@ -54,11 +51,7 @@ pub fn measure_groups(means: &mut Means, groups: &[Group]) {
     let mut n_unscored = 0;
     for group in groups {
         let members = group.members.iter();
-        let sampled: Vec<f64> = members
-            .clone()
-            .flat_map(|member| &member.reward)
-            .map(|reward| reward.total)
-            .collect();
+        let sampled: Vec<f64> = members.clone().flat_map(|member| &member.reward).map(|reward| reward.total).collect();
         if !sampled.is_empty() {
             means.add("reward_std", standard_deviation(&sampled));
         }

@@ -15,11 +15,7 @@ pub struct PromptOrder<'a> {
 impl<'a> PromptOrder<'a> {
     /// Errors: `NoItems`.
     pub fn new(items: &'a [Item], seed: u64) -> Result<Self, TrainingError> {
-        if items.is_empty() {
-            Err(TrainingError::NoItems)
-        } else {
-            Ok(Self { items, seed })
-        }
+        if items.is_empty() { Err(TrainingError::NoItems) } else { Ok(Self { items, seed }) }
     }
 
     /// Prompts per epoch.

@@ -42,9 +42,7 @@ impl TrainingSample {
         let from_the_end = sampled.iter().rev().zip(tokens.iter().rev());
         let n_shared = from_the_end.take_while(|(left, right)| left == right).count();
         let old = self.old_logprobs.iter().rev().take(n_shared);
-        old.zip(logprobs.iter().rev())
-            .map(|(old, sampled)| (f64::from(*old), f64::from(*sampled)))
-            .collect()
+        old.zip(logprobs.iter().rev()).map(|(old, sampled)| (f64::from(*old), f64::from(*sampled))).collect()
     }
 }
 
@@ -126,10 +124,8 @@ fn score(
     config: &GrpoConfig,
     sampler_is_policy: bool,
 ) -> Result<(), EngineError> {
-    let mut stale: Vec<&mut TrainingSample> = samples
-        .iter_mut()
-        .filter(|sample| !sampler_is_policy || sample.origin == Origin::OffPolicy)
-        .collect();
+    let mut stale: Vec<&mut TrainingSample> =
+        samples.iter_mut().filter(|sample| !sampler_is_policy || sample.origin == Origin::OffPolicy).collect();
     if !stale.is_empty() {
         let sequences: Vec<Sequence> = stale.iter().map(|sample| sample.sequence.clone()).collect();
         let scores = engine.logprobs(&sequences, Weights::Current)?;

@@ -40,9 +40,7 @@ pub fn combine(judges: &[Judgement<Value>], combination: Combination) -> Judgeme
     let (n_scored, n_judges) = (verdicts.len(), judges.len());
     if n_scored * 2 < n_judges || n_scored == 0 {
         let reasons = reasons.join("; ");
-        return Err(Unscored::new(format!(
-            "{n_scored} of {n_judges} judges scored: {reasons}"
-        )));
+        return Err(Unscored::new(format!("{n_scored} of {n_judges} judges scored: {reasons}")));
     }
     settle_level_of_unsafe(&mut verdicts);
     combine_values(&verdicts.iter().collect::<Vec<_>>(), combination, "the verdict")
@@ -83,10 +81,7 @@ fn combine_values(values: &[&Value], combination: Combination, name: &str) -> Ju
         let mut combined = Map::new();
         for name in objects[0].keys() {
             let values: Vec<&Value> = objects.iter().filter_map(|object| object.get(name)).collect();
-            combined.insert(
-                name.clone(),
-                combine_values(&values, combination, &format!("`{name}`"))?,
-            );
+            combined.insert(name.clone(), combine_values(&values, combination, &format!("`{name}`"))?);
         }
         return Ok(Value::Object(combined));
     }
@@ -109,10 +104,7 @@ fn combine_findings(lists: &[&Vec<Value>]) -> Value {
 
 /// The value that has more votes than any other.
 fn majority<'a>(values: &[&'a Value]) -> Option<&'a Value> {
-    let votes: Vec<usize> = values
-        .iter()
-        .map(|value| values.iter().filter(|other| *other == value).count())
-        .collect();
+    let votes: Vec<usize> = values.iter().map(|value| values.iter().filter(|other| *other == value).count()).collect();
     let most = votes.iter().max()?;
     let mut winners = values.iter().zip(&votes).filter(|(_, votes)| *votes == most);
     let (winner, _) = winners.next()?;

@@ -26,9 +26,7 @@ impl Mean {
     fn of(scores: &[f64]) -> Self {
         let (n, middle) = (scores.len(), mean(scores));
         // The deviation divides by n; an interval's by n - 1.
-        let error = standard_deviation(scores)
-            .filter(|_| n > 1)
-            .map(|deviation| deviation / (n as f64 - 1.0).sqrt());
+        let error = standard_deviation(scores).filter(|_| n > 1).map(|deviation| deviation / (n as f64 - 1.0).sqrt());
         let half = error.map(|error| Z * error);
         Self {
             n,
@@ -54,9 +52,7 @@ pub(super) fn by_dimension(verdicts: &[&Value]) -> BTreeMap<String, Mean> {
     let mut means = BTreeMap::new();
     for (section, dimensions) in [("think", THINK), ("answer", ANSWER)] {
         for dimension in dimensions {
-            let scores = verdicts
-                .iter()
-                .filter_map(|verdict| verdict[section][dimension].as_f64());
+            let scores = verdicts.iter().filter_map(|verdict| verdict[section][dimension].as_f64());
             means.insert(format!("{section}/{dimension}"), Mean::of(&scores.collect::<Vec<_>>()));
         }
     }
@@ -81,10 +77,7 @@ mod tests {
         assert_eq!((n, mean), (3, Some(6.0)));
         let half = Z * 2.0 / 3.0_f64.sqrt();
         assert!((low.unwrap() - 6.0 + half).abs() < 1e-9 && (high.unwrap() - 6.0 - half).abs() < 1e-9);
-        assert_eq!(
-            (means["think/logic"].n, means["think/logic"].text()),
-            (1, "4.00".to_owned())
-        );
+        assert_eq!((means["think/logic"].n, means["think/logic"].text()), (1, "4.00".to_owned()));
         assert_eq!(Mean::of(&[]).text(), "–");
     }
 }

@@ -24,11 +24,7 @@ impl ModelJudge {
     pub fn new(models: Vec<Box<dyn ChatModel + Send>>, config: JudgeConfig) -> Self {
         let names: Vec<&str> = models.iter().map(|model| model.name()).collect();
         let (names, rubric) = (names.join(", "), Rubric::Safer);
-        Self {
-            name: format!("{names} ({} {})", rubric.name(), rubric.hash()),
-            models: Mutex::new(models),
-            config,
-        }
+        Self { name: format!("{names} ({} {})", rubric.name(), rubric.hash()), models: Mutex::new(models), config }
     }
 }
 

@@ -55,11 +55,7 @@ impl Rubric {
         let mut hash = Sha256::new();
         hash.update(self.template());
         hash.update(self.schema().schema.to_string());
-        hash.finalize()
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Name, version of the prompt and hash, as records keep them beside a verdict.
@@ -70,10 +66,7 @@ impl Rubric {
     /// The judge's prompt, which follows the images.
     pub fn prompt(self, dialogue: &str, response: &str) -> String {
         // The dialogue may contain the other placeholder, so it is inserted last.
-        let (before, after) = self
-            .template()
-            .split_once("{dialogue}")
-            .unwrap_or((self.template(), ""));
+        let (before, after) = self.template().split_once("{dialogue}").unwrap_or((self.template(), ""));
         format!("{before}{dialogue}{}", after.replacen("{response}", response, 1))
     }
 
@@ -88,10 +81,7 @@ impl Rubric {
             Self::Mis => object_schema(&[("perception_level", level), ("safe", json!({ "type": "boolean" }))]),
             Self::Safer => object_schema(&[
                 ("perception_level", level),
-                (
-                    "think",
-                    json!({ "anyOf": [scores_schema(&verdicts::THINK), { "type": "null" }] }),
-                ),
+                ("think", json!({ "anyOf": [scores_schema(&verdicts::THINK), { "type": "null" }] })),
                 ("answer", scores_schema(&verdicts::ANSWER)),
                 ("hallucinations", findings.clone()),
                 ("contradictions", findings),
@@ -104,10 +94,7 @@ impl Rubric {
             ]),
             Self::Refusal => object_schema(&[("refusal", json!({ "type": "string", "enum": verdicts::REFUSALS }))]),
         };
-        AnswerSchema {
-            name: self.name(),
-            schema,
-        }
+        AnswerSchema { name: self.name(), schema }
     }
 
     /// The verdict in a judge's answer: its JSON object, wherever it is in the text, checked field by field. Fields that

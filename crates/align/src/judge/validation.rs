@@ -26,10 +26,7 @@ pub struct Validation {
 
 /// Compares people's labels with a judge's, which are none where it could not score.
 pub fn validate(positive: &str, pairs: &[(bool, Option<bool>)]) -> Validation {
-    let scored: Vec<(bool, bool)> = pairs
-        .iter()
-        .filter_map(|(people, judge)| Some((*people, (*judge)?)))
-        .collect();
+    let scored: Vec<(bool, bool)> = pairs.iter().filter_map(|(people, judge)| Some((*people, (*judge)?))).collect();
     let by_people = scored.iter().filter(|(people, _)| *people).count();
     let by_judge = scored.iter().filter(|(_, judge)| *judge).count();
     let by_both = scored.iter().filter(|(people, judge)| *people && *judge).count();
@@ -62,9 +59,6 @@ mod tests {
         let validation = validate("unsafe", &pairs);
         assert_eq!((validation.n, validation.unscored), (5, 1));
         assert_eq!(validation.agreement, Rate::of(3, 5));
-        assert_eq!(
-            (validation.precision, validation.recall),
-            (Rate::of(1, 2), Rate::of(1, 2))
-        );
+        assert_eq!((validation.precision, validation.recall), (Rate::of(1, 2), Rate::of(1, 2)));
     }
 }

@@ -66,12 +66,7 @@ impl RolloutConfig {
         check_setting(generations >= 2, &key, "a whole number of at least 2", generations)?;
         check_above_zero(&format!("{table}.temperature"), self.temperature)?;
         let (key, top_p) = (format!("{table}.top_p"), self.top_p);
-        check_setting(
-            top_p > 0.0 && top_p <= 1.0,
-            &key,
-            "a number above 0 and at most 1",
-            top_p,
-        )?;
+        check_setting(top_p > 0.0 && top_p <= 1.0, &key, "a number above 0 and at most 1", top_p)?;
         check_count(&format!("{table}.max_completion_length"), self.max_completion_length)?;
         check_count(&format!("{table}.max_reflection_length"), self.max_reflection_length)?;
         check_share(&format!("{table}.max_corrected_share"), self.max_corrected_share)?;
@@ -80,12 +75,7 @@ impl RolloutConfig {
     }
 
     pub(super) fn sampling(&self, max_new_tokens: usize) -> SamplingParams {
-        SamplingParams {
-            temperature: self.temperature,
-            top_p: self.top_p,
-            max_new_tokens,
-            ignore_eos: false,
-        }
+        SamplingParams { temperature: self.temperature, top_p: self.top_p, max_new_tokens, ignore_eos: false }
     }
 }
 

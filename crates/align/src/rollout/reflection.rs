@@ -25,11 +25,8 @@ pub fn reflection_prompt(template: &str, reward: &RewardConfig, verdict: &Verdic
     };
     let findings = verdict.hallucinations.iter().chain(&verdict.contradictions);
     let details: Vec<&str> = findings.map(|finding| finding.detail.as_str()).collect();
-    let evidence = if details.is_empty() {
-        "the images read together with the request".into()
-    } else {
-        details.join("; ")
-    };
+    let evidence =
+        if details.is_empty() { "the images read together with the request".into() } else { details.join("; ") };
     template.replace("{risk}", risk).replace("{evidence}", &evidence)
 }
 
@@ -61,10 +58,8 @@ pub(super) fn reflect(
     if reflecting.is_empty() {
         return Ok(());
     }
-    let samples: Vec<(&Item, SampleRequest)> = reflecting
-        .iter()
-        .map(|one| (groups[one.group].item, one.request.clone()))
-        .collect();
+    let samples: Vec<(&Item, SampleRequest)> =
+        reflecting.iter().map(|one| (groups[one.group].item, one.request.clone())).collect();
     let longest = rollout.config.max_reflection_length;
     let judged = sample_and_judge(rollout, engine, &samples, longest, |text| split_correction(text).1)?;
     for (Reflecting { group, member, request }, judged) in reflecting.into_iter().zip(judged) {
@@ -84,11 +79,7 @@ pub(super) fn reflect(
 fn allowance(rollout: &Rollout, group: &Group) -> usize {
     let config = rollout.config;
     let most = (config.max_corrected_share * config.num_generations as f64).floor() as usize;
-    let n_unsafe = group
-        .members
-        .iter()
-        .filter_map(|member| unsafe_verdict(rollout, member))
-        .count();
+    let n_unsafe = group.members.iter().filter_map(|member| unsafe_verdict(rollout, member)).count();
     most.min(n_unsafe.saturating_sub(config.min_unsafe_kept))
 }
 
@@ -187,11 +178,8 @@ fn unsampled(messages: Vec<Message>, error: &EngineError) -> Correction {
 /// Why the words of a correction cannot be a reply to the item, if they cannot: unlike sampled tokens, they are tokenized
 /// again where they are trained without the reflection.
 fn error_as_reply(engine: &mut dyn Engine, item: &Item, response: &str) -> Result<Option<EngineError>, EngineError> {
-    let reply = Sequence {
-        id: item.id.clone(),
-        messages: item.prompt().to_vec(),
-        reply: Reply::Text(response.to_owned()),
-    };
+    let reply =
+        Sequence { id: item.id.clone(), messages: item.prompt().to_vec(), reply: Reply::Text(response.to_owned()) };
     match engine.reply_lengths(&[reply]) {
         Ok(_) => Ok(None),
         Err(error) if error.is_data_error() => Ok(Some(error)),

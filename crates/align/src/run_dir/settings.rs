@@ -36,12 +36,7 @@ pub(crate) fn check_settings(file: &Path, expected: &Value, got: &Value) -> Resu
     let Some((key, expected, got)) = first_difference("", Some(expected), Some(&as_written(got)?)) else {
         return Ok(());
     };
-    Err(RunError::SettingDiffers {
-        file: file.to_owned(),
-        key,
-        expected,
-        got,
-    })
+    Err(RunError::SettingDiffers { file: file.to_owned(), key, expected, got })
 }
 
 /// Writes a value as JSON; the file appears whole or not at all.
@@ -58,10 +53,7 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> 
 /// Errors: `Corrupt` or `Io` naming the file.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
     let text = fs_err::read_to_string(path)?;
-    serde_json::from_str(&text).map_err(|error| RunError::Corrupt {
-        file: path.to_owned(),
-        problem: error.to_string(),
-    })
+    serde_json::from_str(&text).map_err(|error| RunError::Corrupt { file: path.to_owned(), problem: error.to_string() })
 }
 
 /// The first key at which two values differ, with both as text.
@@ -69,11 +61,7 @@ fn first_difference(key: &str, expected: Option<&Value>, got: Option<&Value>) ->
     if let (Some(Value::Object(left)), Some(Value::Object(right))) = (expected, got) {
         let added = right.keys().filter(|name| !left.contains_key(*name));
         return left.keys().chain(added).find_map(|name| {
-            let below = if key.is_empty() {
-                name.clone()
-            } else {
-                format!("{key}.{name}")
-            };
+            let below = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
             first_difference(&below, left.get(name), right.get(name))
         });
     }

@@ -13,8 +13,7 @@ fn metrics(loss: f64) -> BTreeMap<String, f64> {
 }
 
 fn take_step(run: &mut RunDir, step: usize) {
-    run.append_rollouts(&[json!({ "step": step, "response": "response" })])
-        .unwrap();
+    run.append_rollouts(&[json!({ "step": step, "response": "response" })]).unwrap();
     run.append_metrics(step, &metrics(1.0 / step as f64)).unwrap();
 }
 
@@ -63,10 +62,7 @@ fn a_resumed_run_leaves_the_files_of_an_uninterrupted_one() {
         assert_eq!(read(&resumed, name), read(&uninterrupted, name));
     }
     assert_eq!(resumed.events.length(), uninterrupted.events.length());
-    assert_eq!(
-        read(&uninterrupted, METRICS).lines().next(),
-        Some(r#"{"step":1,"epoch":0.5,"loss":1.0}"#)
-    );
+    assert_eq!(read(&uninterrupted, METRICS).lines().next(), Some(r#"{"step":1,"epoch":0.5,"loss":1.0}"#));
 }
 
 #[test]
@@ -104,10 +100,7 @@ fn a_run_is_only_resumed_with_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(RunDir::status(folder.path(), &config(), 7).unwrap(), RunStatus::New);
     let run = RunDir::open(folder.path(), &config(), 7, None).unwrap();
-    assert_eq!(
-        RunDir::status(folder.path(), &config(), 7).unwrap(),
-        RunStatus::Resumable
-    );
+    assert_eq!(RunDir::status(folder.path(), &config(), 7).unwrap(), RunStatus::Resumable);
     run.mark_done().unwrap();
     assert_eq!(RunDir::status(folder.path(), &config(), 7).unwrap(), RunStatus::Done);
 
@@ -115,16 +108,8 @@ fn a_run_is_only_resumed_with_its_settings() {
     other_rate["sft"]["learning_rate"] = json!(2e-5);
     warmup["sft"]["warmup"] = json!(0.1);
     for (config, seed, expected) in [
-        (
-            other_rate,
-            7,
-            "`sft.learning_rate` differs from the run's: expected 0.00001, got 0.00002",
-        ),
-        (
-            warmup,
-            7,
-            "`sft.warmup` differs from the run's: expected nothing, got 0.1",
-        ),
+        (other_rate, 7, "`sft.learning_rate` differs from the run's: expected 0.00001, got 0.00002"),
+        (warmup, 7, "`sft.warmup` differs from the run's: expected nothing, got 0.1"),
         (config(), 8, "`seed` differs from the run's: expected 7, got 8"),
     ] {
         let error = RunDir::open(folder.path(), &config, seed, None).unwrap_err();
@@ -152,10 +137,7 @@ fn removing_a_run_leaves_other_files_alone() {
     drop(run);
     fs_err::write(folder.path().join("notes.txt"), "mine").unwrap();
     RunDir::remove(folder.path()).unwrap();
-    let left: Vec<_> = fs_err::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let left: Vec<_> = fs_err::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["notes.txt"]);
     let mut other = config();
     other["sft"]["learning_rate"] = json!(2e-5);
@@ -177,9 +159,7 @@ fn refusals_and_corruption_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let blocked = folder.path().join("file");
     fs_err::write(&blocked, b"").unwrap();
-    let message = RunDir::open(&blocked.join("run"), &config(), 7, None)
-        .unwrap_err()
-        .to_string();
+    let message = RunDir::open(&blocked.join("run"), &config(), 7, None).unwrap_err().to_string();
     assert!(message.contains(&blocked.display().to_string()), "{message}");
 
     let mut run = RunDir::open(&folder.path().join("run"), &config(), 7, None).unwrap();

@@ -124,12 +124,7 @@ impl SftConfig {
     }
 
     pub(super) fn schedule(&self, total_steps: usize) -> Schedule {
-        Schedule::new(
-            self.learning_rate,
-            self.lr_scheduler_type,
-            self.warmup_ratio,
-            total_steps,
-        )
+        Schedule::new(self.learning_rate, self.lr_scheduler_type, self.warmup_ratio, total_steps)
     }
 
     pub(super) fn optimizer(&self, learning_rate: f64) -> AdamW {

@@ -31,13 +31,7 @@ impl<'a> Mixture<'a> {
         if let Some(item) = items.iter().chain(used_general).find(|item| item.label().is_none()) {
             return Err(TrainingError::NoLabel { item: item.id.clone() });
         }
-        Ok(Self {
-            items,
-            general,
-            n_general,
-            batch_size: config.train_batch_size,
-            seed: config.seed,
-        })
+        Ok(Self { items, general, n_general, batch_size: config.train_batch_size, seed: config.seed })
     }
 
     /// Items per epoch, general ones included.
@@ -60,11 +54,7 @@ impl<'a> Mixture<'a> {
     /// All items of an epoch in order. Where there are too few general items, they repeat.
     fn epoch_order(&self, epoch: u64) -> Vec<&'a Item> {
         let chosen = shuffled(self.general.len(), derive_seed(self.seed, "general", &[epoch]));
-        let general = chosen
-            .iter()
-            .cycle()
-            .map(|index| &self.general[*index])
-            .take(self.n_general);
+        let general = chosen.iter().cycle().map(|index| &self.general[*index]).take(self.n_general);
         let all: Vec<&Item> = self.items.iter().chain(general).collect();
         let order = shuffled(all.len(), derive_seed(self.seed, "epoch", &[epoch]));
         order.into_iter().map(|index| all[index]).collect()

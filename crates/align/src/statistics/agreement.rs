@@ -12,10 +12,7 @@ pub fn cohen_kappa<T: Ord + Clone>(pairs: &[(T, T)]) -> Option<f64> {
         *first.entry(one).or_insert(0.0) += 1.0 / n;
         *second.entry(other).or_insert(0.0) += 1.0 / n;
     }
-    let by_chance: f64 = first
-        .iter()
-        .map(|(label, share)| share * second.get(label).unwrap_or(&0.0))
-        .sum();
+    let by_chance: f64 = first.iter().map(|(label, share)| share * second.get(label).unwrap_or(&0.0)).sum();
     let observed = pairs.iter().filter(|(one, other)| one == other).count() as f64 / n;
     beyond_chance(observed, by_chance)
 }
@@ -51,9 +48,7 @@ pub fn krippendorff_alpha<T: Ord + Clone>(cases: &[Vec<T>]) -> Option<f64> {
     for label in paired.iter().copied().flatten() {
         *counts.entry(label).or_insert(0.0) += 1.0;
     }
-    let agreeing = paired
-        .iter()
-        .map(|labels| agreeing_pairs(labels) / (labels.len() - 1) as f64);
+    let agreeing = paired.iter().map(|labels| agreeing_pairs(labels) / (labels.len() - 1) as f64);
     let observed: f64 = agreeing.sum();
     let by_chance: f64 = counts.values().map(|count| count * (count - 1.0)).sum();
     beyond_chance(observed / n, by_chance / (n * (n - 1.0)))
@@ -84,15 +79,8 @@ mod tests {
     #[test]
     fn values_of_the_sources() {
         // Two readers of fifty applications: 20 yes both, 5 and 10 apart, 15 no both.
-        let counts = [
-            ((true, true), 20),
-            ((true, false), 5),
-            ((false, true), 10),
-            ((false, false), 15),
-        ];
-        let pairs = counts
-            .into_iter()
-            .flat_map(|(pair, count)| std::iter::repeat_n(pair, count));
+        let counts = [((true, true), 20), ((true, false), 5), ((false, true), 10), ((false, false), 15)];
+        let pairs = counts.into_iter().flat_map(|(pair, count)| std::iter::repeat_n(pair, count));
         close(cohen_kappa(&pairs.collect::<Vec<_>>()), 0.4);
 
         // Fleiss 1971 as in Wikipedia's example: ten cases, fourteen raters, five labels.

@@ -30,12 +30,7 @@ pub struct Schedule {
 impl Schedule {
     /// A schedule whose warm-up is a share of all steps, rounded up.
     pub fn new(learning_rate: f64, kind: SchedulerType, warmup_ratio: f64, total_steps: usize) -> Self {
-        Self {
-            learning_rate,
-            kind,
-            warmup_steps: (warmup_ratio * total_steps as f64).ceil() as usize,
-            total_steps,
-        }
+        Self { learning_rate, kind, warmup_steps: (warmup_ratio * total_steps as f64).ceil() as usize, total_steps }
     }
 
     /// The learning rate of a step, counted from one.

@@ -96,11 +96,7 @@ impl<T: Dialogue> Dialogues<T> {
             }
             self.line += 1;
             let text = std::str::from_utf8(&bytes).map_err(|error| self.problem(format!("expected UTF-8: {error}")))?;
-            let text = if self.line == 1 {
-                text.trim_start_matches('\u{feff}')
-            } else {
-                text
-            };
+            let text = if self.line == 1 { text.trim_start_matches('\u{feff}') } else { text };
             if !text.trim().is_empty() {
                 return self.read(text.trim_end_matches(['\n', '\r'])).map(Some);
             }
@@ -173,11 +169,7 @@ impl<T: Dialogue> Dialogues<T> {
     }
 
     fn problem(&self, problem: String) -> DataError {
-        DataError::Line {
-            path: self.path.clone(),
-            line: self.line,
-            problem,
-        }
+        DataError::Line { path: self.path.clone(), line: self.line, problem }
     }
 }
 
@@ -289,11 +281,7 @@ mod tests {
     fn a_byte_order_mark_and_numbers_for_ids_are_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
-        std::fs::write(
-            &path,
-            format!("\u{feff}{}{}", line("a"), line("b").replace("\"b\"", "7")),
-        )
-        .unwrap();
+        std::fs::write(&path, format!("\u{feff}{}{}", line("a"), line("b").replace("\"b\"", "7"))).unwrap();
         let ids: Vec<String> = read_items(&path).unwrap().into_iter().map(|item| item.id).collect();
         assert_eq!(ids, ["a", "7"]);
     }
@@ -311,23 +299,13 @@ mod tests {
         let read = read.unwrap();
         let file = crate::types::image_paths(&read[0].messages).next().unwrap();
         assert_eq!(read[0].messages, read[1].messages);
-        assert!(
-            file.starts_with(&images) && file.extension().unwrap() == "png",
-            "{}",
-            file.display()
-        );
+        assert!(file.starts_with(&images) && file.extension().unwrap() == "png", "{}", file.display());
         assert_eq!(std::fs::read(file).unwrap(), b"\x89PNG\r\n\x1a\n");
 
         let refused = problem(first.as_bytes());
-        assert!(
-            refused.starts_with("FILE:1: expected an image file, got a data URL: "),
-            "{refused}"
-        );
+        assert!(refused.starts_with("FILE:1: expected an image file, got a data URL: "), "{refused}");
         let remote = problem(first.replace(url, "https://a.org/b.png").as_bytes());
-        assert!(
-            remote.contains("the address https://a.org/b.png, which is not fetched"),
-            "{remote}"
-        );
+        assert!(remote.contains("the address https://a.org/b.png, which is not fetched"), "{remote}");
     }
 
     #[test]

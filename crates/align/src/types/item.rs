@@ -58,10 +58,7 @@ impl Item {
     /// The item as records store it: image paths relative to a folder, as [`messages_relative_to`] makes them.
     #[must_use]
     pub fn relative_to(&self, folder: &Path) -> Self {
-        Self {
-            messages: messages_relative_to(&self.messages, folder),
-            ..self.clone()
-        }
+        Self { messages: messages_relative_to(&self.messages, folder), ..self.clone() }
     }
 
     /// The item with a label: a closing message of the assistant's.
@@ -74,9 +71,6 @@ impl Item {
 
     /// The label: the closing message of the assistant's, if there is one.
     pub fn label(&self) -> Option<String> {
-        self.messages
-            .last()
-            .filter(|last| last.role == Role::Assistant)
-            .map(Message::plain_text)
+        self.messages.last().filter(|last| last.role == Role::Assistant).map(Message::plain_text)
     }
 }

@@ -47,20 +47,14 @@ pub struct Message {
 impl Message {
     /// A message of words alone.
     pub fn text(role: Role, text: impl Into<String>) -> Self {
-        Self {
-            role,
-            content: vec![Part::Text { text: text.into() }],
-        }
+        Self { role, content: vec![Part::Text { text: text.into() }] }
     }
 
     /// A user's message: images in order, then words.
     pub fn of_user(images: Vec<PathBuf>, text: impl Into<String>) -> Self {
         let mut content: Vec<Part> = images.into_iter().map(|image| Part::Image { image }).collect();
         content.push(Part::Text { text: text.into() });
-        Self {
-            role: Role::User,
-            content,
-        }
+        Self { role: Role::User, content }
     }
 
     /// The message's text parts, joined without anything between.
@@ -124,22 +118,16 @@ struct WrittenMessage {
 
 impl From<WrittenMessage> for Message {
     fn from(message: WrittenMessage) -> Self {
-        Self {
-            role: message.role,
-            content: message.content,
-        }
+        Self { role: message.role, content: message.content }
     }
 }
 
 /// The image paths of a dialogue, in order.
 pub fn image_paths(messages: &[Message]) -> impl Iterator<Item = &Path> {
-    messages
-        .iter()
-        .flat_map(|message| &message.content)
-        .filter_map(|part| match part {
-            Part::Image { image } => Some(image.as_path()),
-            Part::Text { .. } => None,
-        })
+    messages.iter().flat_map(|message| &message.content).filter_map(|part| match part {
+        Part::Image { image } => Some(image.as_path()),
+        Part::Text { .. } => None,
+    })
 }
 
 #[cfg(test)]
@@ -171,15 +159,9 @@ mod tests {
     fn what_would_be_lost_is_refused_by_its_name() {
         for (value, expected) in [
             (json!({ "content": "a", "loss": false }), "unknown field `loss`"),
-            (
-                json!({ "content": "a", "tool_calls": [{}] }),
-                "expected null or an empty list",
-            ),
+            (json!({ "content": "a", "tool_calls": [{}] }), "expected null or an empty list"),
             (json!({ "content": [{ "type": "video" }] }), "unknown variant `video`"),
-            (
-                json!({ "content": [{ "type": "image_url", "image_url": {} }] }),
-                "missing field `url`",
-            ),
+            (json!({ "content": [{ "type": "image_url", "image_url": {} }] }), "missing field `url`"),
         ] {
             let mut value = value;
             value["role"] = json!("assistant");

@@ -22,9 +22,7 @@ pub fn relative_to(path: &Path, folder: &Path) -> PathBuf {
     };
     for (climbed, ancestor) in folder.ancestors().enumerate().take(most) {
         if let Ok(below) = path.strip_prefix(ancestor) {
-            return std::iter::repeat_n(Path::new(".."), climbed)
-                .collect::<PathBuf>()
-                .join(below);
+            return std::iter::repeat_n(Path::new(".."), climbed).collect::<PathBuf>().join(below);
         }
     }
     std::path::absolute(&path).unwrap_or(path)

@@ -16,21 +16,8 @@ fn stubborn() -> FakeEngine {
 fn samples(engine: &mut FakeEngine, correction: CorrectionTraining) -> Vec<TrainingSample> {
     let (items, rollout_config, reward) = (items(), rollout_config(), RewardConfig::default());
     let config = GrpoConfig { correction, ..config() };
-    let rollout = Rollout {
-        config: &rollout_config,
-        reward: &reward,
-        judge: &WordJudge,
-    };
-    let prompts = [
-        GroupRequest {
-            item: &items[0],
-            seed: 1,
-        },
-        GroupRequest {
-            item: &items[1],
-            seed: 2,
-        },
-    ];
+    let rollout = Rollout { config: &rollout_config, reward: &reward, judge: &WordJudge };
+    let prompts = [GroupRequest { item: &items[0], seed: 1 }, GroupRequest { item: &items[1], seed: 2 }];
     let groups = sample_groups(engine, &prompts, &rollout).unwrap();
     let advantages = group_advantages(&groups, &config);
     training_samples(engine, &groups, &advantages, &config, true).unwrap()
@@ -55,21 +42,13 @@ fn each_way_has_its_context_and_its_old_logprobs() {
         assert_eq!(samples.len(), 12);
         let corrected: Vec<&TrainingSample> = samples.iter().filter(|sample| sample.advantage > 0.0).collect();
         assert_eq!(corrected.len(), 6, "half of each group");
-        assert_eq!(
-            samples
-                .iter()
-                .filter(|sample| sample.origin == Origin::OffPolicy)
-                .count(),
-            n_off_policy
-        );
+        assert_eq!(samples.iter().filter(|sample| sample.origin == Origin::OffPolicy).count(), n_off_policy);
         for sample in corrected {
             assert_eq!(sample.sequence.messages.len(), n_messages, "{training:?}");
             assert_eq!(tokens(sample).len(), n_tokens, "{training:?}");
             assert_eq!(sample.is_shaped, training == CorrectionTraining::Shaped);
             assert_eq!(sample.reference_logprobs.len(), n_tokens);
-            let scores = engine
-                .logprobs(std::slice::from_ref(&sample.sequence), Weights::Current)
-                .unwrap();
+            let scores = engine.logprobs(std::slice::from_ref(&sample.sequence), Weights::Current).unwrap();
             assert_eq!(sample.old_logprobs, scores[0].logprobs, "{training:?}");
         }
     }
@@ -89,32 +68,16 @@ fn shaped_advantages_are_rewards_less_the_mean() {
 fn off_policy_figures_compare_with_the_context_sampled_in() {
     let mut engine = stubborn();
     let samples = samples(&mut engine, CorrectionTraining::Internalize);
-    let sample = samples
-        .iter()
-        .find(|sample| sample.origin == Origin::OffPolicy)
-        .unwrap();
+    let sample = samples.iter().find(|sample| sample.origin == Origin::OffPolicy).unwrap();
     let pairs = sample.off_policy_pairs();
-    assert_eq!(
-        pairs.len(),
-        9,
-        "the correction and its end token, matched without the reflection"
-    );
+    assert_eq!(pairs.len(), 9, "the correction and its end token, matched without the reflection");
     let (old, sampled): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
-    assert!(
-        sampled.iter().all(|logprob| logprob.exp() > 0.99),
-        "certain after the reflection"
-    );
+    assert!(sampled.iter().all(|logprob| logprob.exp() > 0.99), "certain after the reflection");
     assert!(old.iter().any(|logprob| logprob.exp() < 0.01), "and far from it before");
-    for (correction, n_metrics) in [
-        (CorrectionTraining::Internalize, 5),
-        (CorrectionTraining::Shaped, 4),
-        (CorrectionTraining::InContext, 0),
-    ] {
-        let config = GrpoConfig {
-            correction,
-            max_steps: 1,
-            ..config()
-        };
+    for (correction, n_metrics) in
+        [(CorrectionTraining::Internalize, 5), (CorrectionTraining::Shaped, 4), (CorrectionTraining::InContext, 0)]
+    {
+        let config = GrpoConfig { correction, max_steps: 1, ..config() };
         let (metrics, _) = trained(&mut stubborn(), &config, &rollout_config());
         let off_policy = metrics[0].keys().filter(|name| name.starts_with("off_policy/"));
         assert_eq!(off_policy.count(), n_metrics, "{correction:?}");
@@ -124,21 +87,13 @@ fn off_policy_figures_compare_with_the_context_sampled_in() {
 #[test]
 fn updates_clip_corrections_and_say_so_apart() {
     let [once, often] = [1, 4].map(|num_iterations| {
-        let config = GrpoConfig {
-            num_iterations,
-            max_steps: 1,
-            learning_rate: 0.5,
-            ..config()
-        };
+        let config = GrpoConfig { num_iterations, max_steps: 1, learning_rate: 0.5, ..config() };
         trained(&mut stubborn(), &config, &rollout_config()).0.remove(0)
     });
     assert_eq!(once["off_policy/update_clip_ratio"], 0.0);
     assert!((once["off_policy/update_ratio_mean"] - 1.0).abs() < 1e-6);
     assert!(often["off_policy/update_clip_ratio"] > 0.0 && often["off_policy/update_ratio_mean"] > 1.0);
-    assert_eq!(
-        often["off_policy/ratio_mean"], once["off_policy/ratio_mean"],
-        "of before any update"
-    );
+    assert_eq!(often["off_policy/ratio_mean"], once["off_policy/ratio_mean"], "of before any update");
 }
 
 #[test]
@@ -147,16 +102,8 @@ fn corrections_teach_what_sampling_alone_cannot() {
     let [alone, internalized, shaped] = [None, Some(Internalize), Some(Shaped)].map(|training| {
         let mut engine = stubborn();
         let correction = training.unwrap_or(Internalize);
-        let config = GrpoConfig {
-            correction,
-            max_steps: 30,
-            learning_rate: 0.3,
-            ..config()
-        };
-        let rollout = RolloutConfig {
-            reflect: training.is_some(),
-            ..rollout_config()
-        };
+        let config = GrpoConfig { correction, max_steps: 30, learning_rate: 0.3, ..config() };
+        let rollout = RolloutConfig { reflect: training.is_some(), ..rollout_config() };
         trained(&mut engine, &config, &rollout);
         let [safe, not_safe] = [SAFE, UNSAFE].map(|response| probability(&mut engine, "hazard-0", response));
         safe / (safe + not_safe)
@@ -205,11 +152,7 @@ fn sampled_words_that_the_engine_refuses_are_unscored_with_the_reason() {
 fn in_context_training_teaches_to_correct() {
     let correction = format!("i overlooked it {SAFE}");
     let mut engine = scripted::engine(&[(UNSAFE, 1.0)], &[(&correction, 0.3), (UNSAFE, 0.7)]);
-    let config = GrpoConfig {
-        correction: CorrectionTraining::InContext,
-        max_steps: 30,
-        ..config()
-    };
+    let config = GrpoConfig { correction: CorrectionTraining::InContext, max_steps: 30, ..config() };
     let (metrics, _) = trained(&mut engine, &config, &rollout_config());
     let [first, last] = [&metrics[..5], &metrics[25..]].map(|part| mean(part, "reflection/gain"));
     assert!(last > first + 0.2);
@@ -233,17 +176,9 @@ fn splitting_the_batch_changes_nothing() {
         let sequences: Vec<Sequence> = samples.iter().map(|sample| sample.sequence.clone()).collect();
         let mut total = 0.0;
         for (place, part) in sequences.chunks(part_size).enumerate() {
-            total += engine
-                .forward_backward(part, &FromPlace(&loss, place * part_size))
-                .unwrap()
-                .loss;
+            total += engine.forward_backward(part, &FromPlace(&loss, place * part_size)).unwrap().loss;
         }
-        let optimizer = AdamW {
-            learning_rate: 0.1,
-            weight_decay: 0.0,
-            max_grad_norm: 0.0,
-            ..AdamW::default()
-        };
+        let optimizer = AdamW { learning_rate: 0.1, weight_decay: 0.0, max_grad_norm: 0.0, ..AdamW::default() };
         engine.optim_step(&optimizer).unwrap();
         (engine.state(), (total * 1e9).round())
     });

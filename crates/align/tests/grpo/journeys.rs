@@ -21,21 +21,11 @@ fn remains(engine: &FakeEngine, folder: &Path) -> Remains {
     for line in &mut metrics {
         line.remove("step_time");
     }
-    Remains {
-        metrics,
-        rollouts: std::fs::read(folder.join("rollouts.jsonl")).unwrap(),
-        state: engine.state(),
-    }
+    Remains { metrics, rollouts: std::fs::read(folder.join("rollouts.jsonl")).unwrap(), state: engine.state() }
 }
 
 fn config() -> GrpoConfig {
-    GrpoConfig {
-        save_steps: 2,
-        max_steps: 3,
-        max_refills: 0,
-        num_iterations: 2,
-        ..super::config()
-    }
+    GrpoConfig { save_steps: 2, max_steps: 3, max_refills: 0, num_iterations: 2, ..super::config() }
 }
 
 fn uninterrupted() -> Remains {
@@ -69,14 +59,7 @@ fn interrupted_after_any_step_it_ends_in_the_same_bytes() {
     for step in 1..3 {
         let folder = tempfile::tempdir().unwrap();
         let mut stopping = StopsAfter(step);
-        let outcome = train(
-            &mut engine(),
-            &config(),
-            &rollout_config(),
-            folder.path(),
-            &mut stopping,
-        )
-        .unwrap();
+        let outcome = train(&mut engine(), &config(), &rollout_config(), folder.path(), &mut stopping).unwrap();
         assert_eq!(outcome, Outcome::Interrupted { step });
         assert_eq!(resumed(folder.path()), expected, "stopped after step {step}");
     }
@@ -88,10 +71,7 @@ fn killed_before_any_verb_it_ends_in_the_same_bytes() {
     let mut verbs = 0;
     loop {
         let folder = tempfile::tempdir().unwrap();
-        let mut dying = Faulty {
-            calls_left: verbs,
-            ..Faulty::of(engine())
-        };
+        let mut dying = Faulty { calls_left: verbs, ..Faulty::of(engine()) };
         match train(&mut dying, &config(), &rollout_config(), folder.path(), &mut Silent) {
             Ok(_) => break,
             Err(error) => assert_eq!(error.to_string(), "the power went out"),
@@ -126,18 +106,8 @@ fn a_judge_that_must_stop_leaves_the_last_step_saved_and_the_run_ends_in_the_sam
     for verdicts in [0, 20, 45, 60] {
         let folder = tempfile::tempdir().unwrap();
         let judge = Budgeted(verdicts.into());
-        let ended = train_judged(
-            &mut engine(),
-            &config(),
-            &rollout_config(),
-            &judge,
-            folder.path(),
-            &mut Silent,
-        );
-        assert!(
-            matches!(ended, Err(TrainingError::Judge(ChatError::Budget(_)))),
-            "{verdicts}: {ended:?}"
-        );
+        let ended = train_judged(&mut engine(), &config(), &rollout_config(), &judge, folder.path(), &mut Silent);
+        assert!(matches!(ended, Err(TrainingError::Judge(ChatError::Budget(_)))), "{verdicts}: {ended:?}");
         assert_eq!(resumed(folder.path()), expected, "stopped after {verdicts} verdicts");
     }
 }

@@ -48,11 +48,7 @@ fn read(folder: &Path) -> Result<Vec<Item>, DataError> {
             split: Some("mossbench".into()),
             kind: Some(ItemKind::Benign),
             category: Some(entry.metadata.over),
-            ..question(
-                format!("mossbench-{id}"),
-                Some(folder.join(entry.image)),
-                entry.question,
-            )
+            ..question(format!("mossbench-{id}"), Some(folder.join(entry.image)), entry.question)
         };
         rows.push((index.unwrap_or(0) + 1, item));
     }

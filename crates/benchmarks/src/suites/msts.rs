@@ -19,10 +19,7 @@ pub const SUITE: Suite = Suite {
     measures: "hazardous prompts, whose images are not published",
     read: prompts,
     judge: None,
-    labeled: Some(Labeled {
-        rubrics: &[Rubric::Mis, Rubric::Safer, Rubric::Scale],
-        read: labeled,
-    }),
+    labeled: Some(Labeled { rubrics: &[Rubric::Mis, Rubric::Safer, Rubric::Scale], read: labeled }),
 };
 
 const PROMPTS: [&str; 2] = ["prompts_english_multimodal.csv", "prompts_english_textonly.csv"];

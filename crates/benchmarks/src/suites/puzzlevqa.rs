@@ -42,9 +42,7 @@ impl<'de> Deserialize<'de> for Text {
         match Value::deserialize(deserializer)? {
             Value::String(text) => Ok(Self(text)),
             Value::Number(number) => Ok(Self(number.to_string())),
-            other => Err(serde::de::Error::custom(format!(
-                "expected a string or a number, got {other}"
-            ))),
+            other => Err(serde::de::Error::custom(format!("expected a string or a number, got {other}"))),
         }
     }
 }
@@ -72,18 +70,13 @@ pub fn item(row: &Map<String, Value>) -> Result<Item, String> {
 /// The item, which requests one option. Differs from the published harness, which first requests a description and then
 /// in a second turn the letter.
 fn puzzle_item(folder: &Path, puzzle: Puzzle) -> Result<Item, String> {
-    let choice = Choice {
-        options: puzzle.options.into_iter().map(|option| option.0).collect(),
-        answer: puzzle.answer.0,
-    };
+    let choice =
+        Choice { options: puzzle.options.into_iter().map(|option| option.0).collect(), answer: puzzle.answer.0 };
     if !(2..=26).contains(&choice.options.len()) {
         return Err(format!("`options`: expected 2 to 26, got {}", choice.options.len()));
     }
     if choice.options.iter().filter(|option| **option == choice.answer).count() != 1 {
-        return Err(format!(
-            "`answer`: expected exactly one of {:?}, got {:?}",
-            choice.options, choice.answer
-        ));
+        return Err(format!("`answer`: expected exactly one of {:?}, got {:?}", choice.options, choice.answer));
     }
     let text = format!(
         "{}\nOptions:\n{}Answer with the letter and the text of the one right option.",

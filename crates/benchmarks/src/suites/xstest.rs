@@ -20,10 +20,7 @@ pub const SUITE: Suite = Suite {
     measures: "safe requests that sound unsafe, and unsafe contrasts",
     read: |folder| csv_items(&folder.join("xstest_prompts.csv"), row_item),
     judge: Some(|| Box::new(KeywordRefusal)),
-    labeled: Some(Labeled {
-        rubrics: &[Rubric::Refusal],
-        read: labeled,
-    }),
+    labeled: Some(Labeled { rubrics: &[Rubric::Refusal], read: labeled }),
 };
 
 /// What items' ids have before the prompt's.

@@ -69,13 +69,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
             create_untrained(settings, &corpus, &untrained, context)?;
         }
         let stages = [
-            (
-                &untrained,
-                &corpus.captions,
-                &settings.captioning,
-                captioning,
-                &captioned,
-            ),
+            (&untrained, &corpus.captions, &settings.captioning, captioning, &captioned),
             (&captioned, &corpus.dialogues, &settings.sft, dialogues, &trained),
         ];
         for (from, items, config, run, to) in stages {
@@ -90,13 +84,7 @@ fn create_untrained(settings: &BaseSettings, corpus: &Corpus, folder: &Path, con
     let texts: Vec<String> = corpus.texts().collect();
     let device = model::device(context.global.device)?;
     let texts = texts.iter().map(String::as_str);
-    Ok(random_init::create(
-        &settings.size,
-        texts,
-        settings.base.seed,
-        folder,
-        &device,
-    )?)
+    Ok(random_init::create(&settings.size, texts, settings.base.seed, folder, &device)?)
 }
 
 /// One stage: a model folder and items in, the trained model's folder out.
@@ -108,10 +96,7 @@ fn train(
     to: &Path,
     context: &mut Context,
 ) -> Result<PathBuf> {
-    let model = ModelTable {
-        path: Some(from.to_owned()),
-        ..ModelTable::default()
-    };
+    let model = ModelTable { path: Some(from.to_owned()), ..ModelTable::default() };
     let whole = Trainable::Full {
         freeze_vision_tower: false,
         freeze_multi_modal_projector: false,

@@ -111,9 +111,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     for (name, path) in &settings.decontamination.against {
         sets.push((name.clone(), read_set(name, path)?));
     }
-    let decontaminator = (!sets.is_empty())
-        .then(|| Decontaminator::new(&settings.decontamination, &gray, sets))
-        .transpose()?;
+    let decontaminator =
+        (!sets.is_empty()).then(|| Decontaminator::new(&settings.decontamination, &gray, sets)).transpose()?;
     let _folder = OutputFolder::make(folder)?;
     let judge = roles.judge_or_exact(&settings.judge)?;
     // Seen from the pool, the model is the same to shards that are sampled into any folder.
@@ -140,10 +139,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let is_alone = models.len() == 1 && settings.model.path.is_some();
     let policies: Vec<Policy> = models
         .iter()
-        .map(|(name, model)| Policy {
-            name: (!is_alone).then(|| name.clone()),
-            model: &**model,
-        })
+        .map(|(name, model)| Policy { name: (!is_alone).then(|| name.clone()), model: &**model })
         .collect();
     if restart || roles.has_nothing(&folder.join(RESULTS[1]))? {
         remove_results(folder, &RESULTS)?;

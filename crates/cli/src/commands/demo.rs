@@ -59,17 +59,8 @@ const SETTINGS: &str = "demo.settings.json";
 /// Its figures, once it is done.
 const FIGURES: &str = "demo.json";
 /// What else it leaves behind.
-const PARTS: [&str; 9] = [
-    "report.html",
-    "report.md",
-    "report.json",
-    "world",
-    "base",
-    "runs",
-    "eval",
-    "curate",
-    "features",
-];
+const PARTS: [&str; 9] =
+    ["report.html", "report.md", "report.json", "world", "base", "runs", "eval", "curate", "features"];
 
 /// Runs the command.
 ///

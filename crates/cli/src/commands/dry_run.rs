@@ -44,17 +44,9 @@ pub fn sft(settings: &SftSettings, samples: &Samples, context: &Context) -> Resu
     let n_parts = concurrent_micro_batches(config.text.hidden_size, options.workers).min(batch);
     table.memory(sizes.memory(part, n_parts), n_parts, settings.train.recomputes(), 0);
 
-    let seeing = if sizes.caches_image_features() {
-        sizes.encode_images(epoch.image_tokens)
-    } else {
-        0.0
-    };
+    let seeing = if sizes.caches_image_features() { sizes.encode_images(epoch.image_tokens) } else { 0.0 };
     let training = sizes.train(epoch, settings.train.recomputes()) * epochs;
-    table.time(
-        &[("training", training), ("vision tower, once", seeing)],
-        "at least",
-        context,
-    )?;
+    table.time(&[("training", training), ("vision tower, once", seeing)], "at least", context)?;
     table.print()
 }
 
@@ -75,10 +67,7 @@ pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result
 
     let mut table = Table::default();
     table.samples(validation);
-    let text = format!(
-        "{steps} of {n_prompts} prompts with {} responses each",
-        rollout.num_generations
-    );
+    let text = format!("{steps} of {n_prompts} prompts with {} responses each", rollout.num_generations);
     table.row("steps", text);
     table.tokens("all prompts", pool, longest_prompt);
     let longest_reply = rollout.max_completion_length;
@@ -89,17 +78,8 @@ pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result
     let options = EngineOptions::new(std::path::PathBuf::new(), engine::ComputeDevice::flex());
     let n_parts = concurrent_micro_batches(config.text.hidden_size, options.workers).min(responses as usize);
     // Full training keeps the weights it began with, which are the reference policy, beside those that it changes.
-    let reference = if settings.train.keeps_reference() {
-        sizes.trained() * sizes.bytes_per_weight()
-    } else {
-        0
-    };
-    table.memory(
-        sizes.memory(part, n_parts),
-        n_parts,
-        settings.train.recomputes(),
-        reference,
-    );
+    let reference = if settings.train.keeps_reference() { sizes.trained() * sizes.bytes_per_weight() } else { 0 };
+    table.memory(sizes.memory(part, n_parts), n_parts, settings.train.recomputes(), reference);
 
     let sampled_at_once = (responses as usize).min(options.sample_batch_size * options.workers);
     let cached = sizes.kv_cache(sampled_at_once * longest_reply + sampled_at_once.min(n_prompts) * longest_prompt);
@@ -129,11 +109,7 @@ fn operations_of_steps(
     };
     let n_reflected = (grpo.prompts_per_step * reflections) as f64;
     let reflected = answered(answer, rollout.max_reflection_length).times(n_reflected);
-    let scoring = if grpo.beta > 0.0 {
-        steps * sizes.forward(answers)
-    } else {
-        0.0
-    };
+    let scoring = if grpo.beta > 0.0 { steps * sizes.forward(answers) } else { 0.0 };
     let updates = steps * grpo.num_iterations as f64;
     vec![
         ("sampling", steps * (sizes.forward(answers) + sizes.forward(reflected))),
@@ -167,10 +143,7 @@ fn longest(items: &Validated, general: &Validated) -> usize {
 /// The largest part of a batch that is computed at once: up to `limit` tokens, or one longer sequence.
 fn largest_part(epoch: Load, longest: usize, limit: usize) -> Load {
     let tokens = epoch.tokens.min(limit as f64).max(longest as f64);
-    Load {
-        tokens,
-        ..epoch.times(tokens / epoch.tokens.max(1.0))
-    }
+    Load { tokens, ..epoch.times(tokens / epoch.tokens.max(1.0)) }
 }
 
 /// Lines of a name and what there is to say.
@@ -215,14 +188,7 @@ impl Table {
     }
 
     fn memory(&mut self, memory: Memory, n_parts: usize, recomputes: bool, reference: u64) {
-        let Memory {
-            weights,
-            masters,
-            gradients,
-            moments,
-            activations,
-            recomputed,
-        } = memory;
+        let Memory { weights, masters, gradients, moments, activations, recomputed } = memory;
         let chosen = if recomputes { recomputed } else { activations };
         let total = weights + masters + reference + gradients + moments + chosen;
         self.row("memory", format!("{} in all", bytes(total)));
@@ -234,17 +200,10 @@ impl Table {
         if reference > 0 {
             self.row("", format!("the reference policy's {}", bytes(reference)));
         }
-        let text = format!(
-            "gradients {}, with {n_parts} at once of a batch's parts",
-            bytes(gradients)
-        );
+        let text = format!("gradients {}, with {n_parts} at once of a batch's parts", bytes(gradients));
         self.row("", text);
         self.row("", format!("moments of AdamW {}", bytes(moments)));
-        let text = format!(
-            "activations {} kept, {} recomputed",
-            bytes(activations),
-            bytes(recomputed)
-        );
+        let text = format!("activations {} kept, {} recomputed", bytes(activations), bytes(recomputed));
         self.row("", text);
         let name = if recomputes { "recomputed" } else { "kept" };
         self.row("", format!("(train.gradient_checkpointing = {recomputes}: {name})"));
@@ -257,11 +216,7 @@ impl Table {
         let text = format!("{how} {} at {speed}FLOP/s, measured here", duration_text(total / rate));
         self.row("time", text);
         for (name, operations) in parts.iter().filter(|(_, operations)| *operations > 0.0) {
-            let text = format!(
-                "{name}: {}FLOP, {}",
-                short(*operations),
-                duration_text(operations / rate)
-            );
+            let text = format!("{name}: {}FLOP, {}", short(*operations), duration_text(operations / rate));
             self.row("", text);
         }
         Ok(())

@@ -103,11 +103,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let _folder = OutputFolder::make(&folder)?;
     let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device);
     let model = roles.policy(&settings.model, settings.eval.batch_size)?;
-    let judge = if roles.has_judges() {
-        Box::new(roles.judge(&settings.judge)?)
-    } else {
-        judge_for(&items, suite)
-    };
+    let judge = if roles.has_judges() { Box::new(roles.judge(&settings.judge)?) } else { judge_for(&items, suite) };
     let restart = arguments.restart.restart;
     if restart || roles.has_nothing(&folder.join(RESULTS[1]))? {
         remove_results(&folder, &RESULTS)?;
@@ -121,11 +117,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     };
     let outcome = eval::run(&*model, &evaluation, &folder, &mut context.progress);
     let outcome = with_costs(&roles, outcome.map_err(|error| located(error, &files)))?;
-    eprintln!(
-        "eval: judged by {}; responses and figures are in {}",
-        judge.name(),
-        folder.display()
-    );
+    eprintln!("eval: judged by {}; responses and figures are in {}", judge.name(), folder.display());
     Ok(print_line(&text_tables::summaries(&[outcome.summary]))?)
 }
 
@@ -150,10 +142,7 @@ fn suite(settings: &EvalSettings) -> Result<Option<&'static Suite>> {
     let found = evaluated().find(|suite| suite.name == name);
     found.map(Some).ok_or_else(|| {
         let known: Vec<&str> = evaluated().map(|suite| suite.name).collect();
-        Failure::settings(format!(
-            "`data.suite`: expected one of {}, got {name}",
-            known.join(", ")
-        ))
+        Failure::settings(format!("`data.suite`: expected one of {}, got {name}", known.join(", ")))
     })
 }
 
@@ -162,11 +151,7 @@ fn suite(settings: &EvalSettings) -> Result<Option<&'static Suite>> {
 ///
 /// Errors: of data when there is none.
 pub(super) fn read_all(data: &Path) -> Result<(Vec<Item>, Vec<PathBuf>)> {
-    let files = if data.is_dir() {
-        world_files(data)?
-    } else {
-        vec![data.to_owned()]
-    };
+    let files = if data.is_dir() { world_files(data)? } else { vec![data.to_owned()] };
     let mut items = Vec::new();
     for file in &files {
         items.extend(read_items(file)?);
@@ -199,10 +184,7 @@ fn judge_for(items: &[Item], suite: Option<&Suite>) -> Box<dyn Judge> {
 /// name there.
 fn name_of(model: &ModelTable, roles: &RoleTables) -> String {
     let folder = model.adapter.as_deref().or(model.path.as_deref());
-    let mut names = folder
-        .into_iter()
-        .flat_map(Path::ancestors)
-        .filter_map(|path| path.file_name()?.to_str());
+    let mut names = folder.into_iter().flat_map(Path::ancestors).filter_map(|path| path.file_name()?.to_str());
     let served = roles.get("policy").and_then(|policy| policy.model.rsplit('/').next());
     let name = names.find(|name| !name.starts_with("checkpoint-")).or(served);
     name.filter(|name| !name.is_empty()).unwrap_or("model").to_owned()

@@ -140,19 +140,15 @@ fn check(loaded: &Loaded<ForgeSettings>) -> Result {
     loaded.check(loaded.settings.labels.validate("labels"))?;
     roles::check(loaded, &loaded.settings.role)?;
     match loaded.settings.role.keys().find(|role| !ROLES.contains(&role.as_str())) {
-        Some(role) => Err(Failure::settings(format!(
-            "`role.{role}`: expected one of {}",
-            ROLES.join(", ")
-        ))),
+        Some(role) => Err(Failure::settings(format!("`role.{role}`: expected one of {}", ROLES.join(", ")))),
         None => Ok(()),
     }
 }
 
 fn required<T>(role: Option<T>, name: &str) -> Result<T, Failure> {
     role.ok_or_else(|| {
-        Failure::settings(format!("`role.{name}` is not set: expected a table")).hint(format!(
-            "configs/forge.toml has one: [role.{name}] with `url` and `model`"
-        ))
+        Failure::settings(format!("`role.{name}` is not set: expected a table"))
+            .hint(format!("configs/forge.toml has one: [role.{name}] with `url` and `model`"))
     })
 }
 
@@ -191,12 +187,7 @@ fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
         None => Seed::of(taxonomy),
     };
     for (index, image) in images_in(data.seed_images.as_deref())?.into_iter().enumerate() {
-        seeds.push(Seed {
-            id: format!("p{}", index + 1),
-            text: None,
-            image: Some(image),
-            subcategory: None,
-        });
+        seeds.push(Seed { id: format!("p{}", index + 1), text: None, image: Some(image), subcategory: None });
     }
     Ok(seeds)
 }

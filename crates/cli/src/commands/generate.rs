@@ -124,11 +124,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         written
     });
     let written = written.map_err(|error| located(error, &[data]));
-    if journal.is_some() {
-        with_costs(&roles, written)
-    } else {
-        written
-    }
+    if journal.is_some() { with_costs(&roles, written) } else { written }
 }
 
 fn settings(arguments: &Arguments) -> Result<GenerateSettings> {
@@ -171,9 +167,7 @@ fn without_question(item: &Item) -> Option<String> {
 /// Every item with each of its samples' numbers.
 fn samples_of<'a>(items: &'a [Item], config: &SamplingTable) -> impl Iterator<Item = (&'a Item, usize)> {
     let num_samples = config.num_samples;
-    items
-        .iter()
-        .flat_map(move |item| (0..num_samples).map(move |sample| (item, sample)))
+    items.iter().flat_map(move |item| (0..num_samples).map(move |sample| (item, sample)))
 }
 
 fn request(item: &Item, sample: usize, config: &SamplingTable) -> ChatRequest {
@@ -198,16 +192,7 @@ fn line(item: &Item, sample: Option<usize>, answer: Result<ChatAnswer, Unanswere
         Err(Unanswered { reason }) => (None, Some(reason)),
     };
     let finish_reason = answer.as_ref().map(|answer| answer.finish_reason);
-    let (prompt_ids, output_ids, text) = answer.map_or_else(Default::default, |answer| {
-        (answer.prompt_ids, answer.output_ids, Some(answer.text))
-    });
-    Line {
-        id: &item.id,
-        sample,
-        prompt_ids,
-        output_ids,
-        text,
-        finish_reason,
-        unanswered,
-    }
+    let (prompt_ids, output_ids, text) =
+        answer.map_or_else(Default::default, |answer| (answer.prompt_ids, answer.output_ids, Some(answer.text)));
+    Line { id: &item.id, sample, prompt_ids, output_ids, text, finish_reason, unanswered }
 }

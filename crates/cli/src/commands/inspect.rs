@@ -53,12 +53,9 @@ pub fn run(arguments: &Arguments, context: &Context) -> Result {
 
 fn text(found: &Inspection) -> String {
     let mut lines = vec![("family", found.family.clone().unwrap_or_else(|| "unknown".to_owned()))];
-    if let (Some(layers), Some(width), Some(heads), Some(kv_heads)) = (
-        found.num_hidden_layers,
-        found.hidden_size,
-        found.num_attention_heads,
-        found.num_key_value_heads,
-    ) {
+    if let (Some(layers), Some(width), Some(heads), Some(kv_heads)) =
+        (found.num_hidden_layers, found.hidden_size, found.num_attention_heads, found.num_key_value_heads)
+    {
         let text = format!("{layers} layers, {width} wide, {heads} heads, {kv_heads} key heads");
         lines.push(("text", text));
     }
@@ -103,11 +100,7 @@ fn megabytes(bytes: u64) -> String {
 /// "1,234,567".
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| std::str::from_utf8(group).ok())
-        .collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
     groups.join(",")
 }

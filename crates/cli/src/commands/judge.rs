@@ -136,10 +136,7 @@ struct Summary {
 /// interrupted where the user or the budget ends it; of output where results cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
-    let judging = Judging {
-        settings: &settings,
-        arguments,
-    };
+    let judging = Judging { settings: &settings, arguments };
     print(&job::run(&judging, context)?)
 }
 
@@ -185,11 +182,7 @@ impl<'a> Job for Judging<'a> {
                 .collect::<Result<_, _>>()?,
         };
         let elsewhere = data.validation.as_deref().map(Elsewhere::read).transpose()?;
-        Ok(Material {
-            responses,
-            labeled,
-            elsewhere,
-        })
+        Ok(Material { responses, labeled, elsewhere })
     }
 
     fn folder(&self, _: &Material, _: &Context) -> Result<OutputFolder> {
@@ -241,21 +234,15 @@ fn judge_all(
             progress.advance(1);
         })?;
         progress.end();
-        by_judge
-            .iter_mut()
-            .zip(scored)
-            .for_each(|(all, scored)| all.push(scored));
+        by_judge.iter_mut().zip(scored).for_each(|(all, scored)| all.push(scored));
     }
-    let judged: Vec<Judgement<Value>> = by_judge
-        .iter()
-        .map(|scored| combine(scored, settings.judge.combination))
-        .collect();
+    let judged: Vec<Judgement<Value>> =
+        by_judge.iter().map(|scored| combine(scored, settings.judge.combination)).collect();
 
     let rubric = settings.rubric.identity();
     let lines = responses.iter().zip(&judged).zip(&by_judge);
-    let lines: Vec<Line> = lines
-        .map(|((response, judged), scored)| line(response, judged, &rubric, &names, scored))
-        .collect();
+    let lines: Vec<Line> =
+        lines.map(|((response, judged), scored)| line(response, judged, &rubric, &names, scored)).collect();
     write_whole(out, &lines)?;
     let validation = match &material.labeled {
         Some(labeled) => people::measure(labeled, settings.rubric, &names, &judged, &by_judge),

@@ -115,23 +115,15 @@ impl<'a> Job for Reinforcement<'a> {
         let settings = &self.loaded.settings;
         let path = required(settings.data.prompts.as_ref(), "data.prompts")?;
         let inspector = model::inspector(&settings.model, settings.data.max_prompt_length)?;
-        self.loaded
-            .check(model::validate_layers(&settings.model, &settings.train, &inspector))?;
+        self.loaded.check(model::validate_layers(&settings.model, &settings.train, &inspector))?;
         // Only the exact judge needs to know the truth.
         let items = read_checked(path, |item| without_truth(item).filter(|_| settings.role.is_empty()))?;
         let mut validation = Validation::default();
         let items = validation.validate(path, items, |item: &Item| {
-            let size = inspector
-                .measure_prompt(item.prompt())
-                .map_err(|error| error.to_string())?;
+            let size = inspector.measure_prompt(item.prompt()).map_err(|error| error.to_string())?;
             Ok(vec![size])
         })?;
-        Ok(Samples {
-            inspector,
-            validation,
-            items,
-            general: Validated::default(),
-        })
+        Ok(Samples { inspector, validation, items, general: Validated::default() })
     }
 
     fn folder(&self, prompts: &Samples, context: &Context) -> Result<OutputFolder> {
@@ -149,13 +141,7 @@ impl<'a> Job for Reinforcement<'a> {
             feature_folder: model::feature_folder(data.image_feature_cache.as_ref(), data.image_feature_cache_gb),
             ..Passes::default()
         };
-        let engine = model::open_with(
-            &settings.model,
-            settings.train.clone(),
-            settings.grpo.seed,
-            device,
-            &passes,
-        )?;
+        let engine = model::open_with(&settings.model, settings.train.clone(), settings.grpo.seed, device, &passes)?;
         let roles = Roles::new(&settings.role, Some(&self.run.path().join(JOURNAL)), device);
         if self.run.starts_over() {
             roles.forget_all()?;
@@ -170,11 +156,8 @@ impl<'a> Job for Reinforcement<'a> {
         if self.retry_failed {
             models.roles.retry_failed()?;
         }
-        let rollout = Rollout {
-            config: &overlapping(settings, &models.roles),
-            reward: &settings.reward,
-            judge: &*models.judge,
-        };
+        let rollout =
+            Rollout { config: &overlapping(settings, &models.roles), reward: &settings.reward, judge: &*models.judge };
         let outcome = grpo::run(
             &mut models.engine,
             &prompts.items.items,

@@ -113,12 +113,10 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         progress.begin("score", items.len());
         answer_in_order(&*scorer, &mut requests, &mut |line| {
             if written.is_ok() {
-                written = line
-                    .map_err(|unanswered| Failure::data(unanswered.reason))
-                    .and_then(|line| {
-                        let id = ids.next().unwrap_or_default();
-                        lines.write_text(format!("{{\"id\":{id},{}", &line.text[1..]))
-                    });
+                written = line.map_err(|unanswered| Failure::data(unanswered.reason)).and_then(|line| {
+                    let id = ids.next().unwrap_or_default();
+                    lines.write_text(format!("{{\"id\":{id},{}", &line.text[1..]))
+                });
             }
             progress.advance(1);
         })?;
@@ -146,11 +144,7 @@ impl Scorer {
     fn line(&self, request: ChatRequest) -> Result<String, EngineError> {
         let mut messages = request.messages;
         let reply = messages.pop().map(|reply| reply.plain_text()).unwrap_or_default();
-        let sequence = Sequence {
-            id: request.id,
-            messages,
-            reply: Reply::Text(reply),
-        };
+        let sequence = Sequence { id: request.id, messages, reply: Reply::Text(reply) };
         let scored = self.engine.borrow_mut().score(&sequence)?;
         Ok(serde_json::to_string(&line(&scored)).map_err(std::io::Error::from)?)
     }
@@ -178,9 +172,5 @@ impl ChatModel for Scorer {
 
 fn line(scored: &ScoredDialogue) -> Line<'_> {
     let labels_mask = (0..scored.input_ids.len()).map(|token_idx| u8::from(token_idx >= scored.prompt_length));
-    Line {
-        input_ids: &scored.input_ids,
-        labels_mask: labels_mask.collect(),
-        logprobs: &scored.logprobs,
-    }
+    Line { input_ids: &scored.input_ids, labels_mask: labels_mask.collect(), logprobs: &scored.logprobs }
 }

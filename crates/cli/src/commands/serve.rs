@@ -113,11 +113,7 @@ impl Arguments {
             flag_of("serve", "max_model_len", self.max_model_len),
             flag_of("serve", "kv_cache_memory_bytes", self.kv_cache_memory_bytes),
             flag_of("serve", "max_waiting", self.max_waiting),
-            flag_of(
-                "serve",
-                "allowed_local_media_path",
-                self.allowed_local_media_path.as_ref(),
-            ),
+            flag_of("serve", "allowed_local_media_path", self.allowed_local_media_path.as_ref()),
             flag_of("serve", "max_request_bytes", self.max_request_bytes),
             flag_of("serve", "max_image_bytes", self.max_image_bytes),
             flag_of("serve", "max_image_pixels", self.max_image_pixels),
@@ -131,12 +127,8 @@ impl Arguments {
 fn image_limit(text: &str) -> Result<usize, String> {
     let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let limit = parsed.as_ref().and_then(|value| value.as_object());
-    let limit = limit
-        .filter(|fields| fields.len() == 1)
-        .and_then(|fields| fields.get("image")?.as_u64());
-    limit
-        .and_then(|limit| usize::try_from(limit).ok())
-        .ok_or_else(|| r#"expected {"image": N}"#.to_owned())
+    let limit = limit.filter(|fields| fields.len() == 1).and_then(|fields| fields.get("image")?.as_u64());
+    limit.and_then(|limit| usize::try_from(limit).ok()).ok_or_else(|| r#"expected {"image": N}"#.to_owned())
 }
 
 /// Runs the command.
@@ -169,10 +161,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let capacity = Capacity {
         max_sequences: serve.max_num_seqs,
         max_prompt_tokens: serve.max_num_batched_tokens,
-        kv_cache: KvCacheSettings {
-            max_model_len: serve.max_model_len,
-            bytes: serve.kv_cache_memory_bytes,
-        },
+        kv_cache: KvCacheSettings { max_model_len: serve.max_model_len, bytes: serve.kv_cache_memory_bytes },
     };
     let engine = model::open(table, Trainable::Frozen, 0, context.global.device)?;
     let (model, processor) = engine.into_parts();
@@ -191,12 +180,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
             }
         },
     };
-    Ok(chat::run(
-        &server,
-        (&serve.host, serve.port),
-        shutdown_timeout,
-        &operator,
-    )?)
+    Ok(chat::run(&server, (&serve.host, serve.port), shutdown_timeout, &operator)?)
 }
 
 fn media_root(serve: &ServeTable) -> Result<Option<PathBuf>> {
@@ -205,10 +189,7 @@ fn media_root(serve: &ServeTable) -> Result<Option<PathBuf>> {
     };
     match fs_err::canonicalize(folder) {
         Ok(resolved) if resolved.is_dir() => Ok(Some(resolved)),
-        _ => Err(Failure::settings(format!(
-            "--allowed-local-media-path {}: expected a folder",
-            folder.display()
-        ))),
+        _ => Err(Failure::settings(format!("--allowed-local-media-path {}: expected a folder", folder.display()))),
     }
 }
 

@@ -61,10 +61,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     check(&loaded)?;
     let settings = &loaded.settings;
     let recorded = settings.relative_to(&arguments.results.out);
-    let finetuning = Finetuning {
-        run: RunFolder::new(&arguments.results, &recorded, settings.sft.seed)?,
-        loaded: &loaded,
-    };
+    let finetuning =
+        Finetuning { run: RunFolder::new(&arguments.results, &recorded, settings.sft.seed)?, loaded: &loaded };
     if arguments.dry_run {
         return dry_run::sft(settings, &finetuning.data()?, context);
     }
@@ -88,12 +86,7 @@ impl Job for Finetuning<'_> {
     }
 
     fn data(&self) -> Result<Samples> {
-        let SftSettings {
-            model,
-            data,
-            train,
-            sft,
-        } = &self.loaded.settings;
+        let SftSettings { model, data, train, sft } = &self.loaded.settings;
         let path = required(data.train.as_ref(), "data.train")?;
         let inspector = model::inspector(model, sft.max_length)?;
         self.loaded.check(model::validate_layers(model, train, &inspector))?;
@@ -107,33 +100,21 @@ impl Job for Finetuning<'_> {
             Some(path) => read(path)?,
             None => Validated::default(),
         };
-        Ok(Samples {
-            inspector,
-            validation,
-            items,
-            general,
-        })
+        Ok(Samples { inspector, validation, items, general })
     }
 
     fn folder(&self, samples: &Samples, context: &Context) -> Result<OutputFolder> {
         let SftSettings { data, sft, .. } = &self.loaded.settings;
         let (n_items, n_general) = (samples.items.items.len(), samples.general.items.len());
         let folder = OutputFolder::make(self.run.path())?;
-        samples
-            .validation
-            .conclude(self.run.path(), data.max_rejected, context)?;
+        samples.validation.conclude(self.run.path(), data.max_rejected, context)?;
         self.loaded.check(sft.check_general("sft", n_items, n_general))?;
         self.run.clear()?;
         Ok(folder)
     }
 
     fn models(&self, context: &Context) -> Result<LocalEngine> {
-        let SftSettings {
-            model,
-            data,
-            train,
-            sft,
-        } = &self.loaded.settings;
+        let SftSettings { model, data, train, sft } = &self.loaded.settings;
         let passes = Passes {
             feature_folder: model::feature_folder(data.image_feature_cache.as_ref(), data.image_feature_cache_gb),
             ..Passes::of(sft)

@@ -75,12 +75,7 @@ impl Validation {
                     validated.items.push(item);
                     validated.sizes.push(sizes);
                 }
-                Err(reason) => self.rejected.push(Rejected {
-                    file: path.to_owned(),
-                    row,
-                    id: item.id,
-                    reason,
-                }),
+                Err(reason) => self.rejected.push(Rejected { file: path.to_owned(), row, id: item.id, reason }),
             }
         }
         Ok(validated)
@@ -107,10 +102,7 @@ impl Validation {
         };
         write_whole(&list, &self.rejected)?;
         let (n_seen, n_rejected) = self.counts();
-        let summary = format!(
-            "{n_rejected} of {n_seen} samples cannot be trained, the first: {}",
-            first.text()
-        );
+        let summary = format!("{n_rejected} of {n_seen} samples cannot be trained, the first: {}", first.text());
         let hint = format!("{} lists them all", list.display());
         if n_rejected == n_seen {
             return Err(Failure::data(summary).hint(hint));

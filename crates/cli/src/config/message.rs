@@ -15,16 +15,9 @@ pub fn explain(reason: &str, key: &str, known: &[String]) -> (String, Option<Str
     if let Some(field) = reason.strip_prefix("missing field ") {
         return (format!("`{key}`: expected a key {field} in the table, got none"), None);
     }
-    let shown = if key.is_empty() {
-        String::new()
-    } else {
-        format!("`{key}`: ")
-    };
+    let shown = if key.is_empty() { String::new() } else { format!("`{key}`: ") };
     if let Some((got, expected)) = mismatch(reason) {
-        return (
-            format!("{shown}expected {}, got {}", wanted(expected), found(got)),
-            None,
-        );
+        return (format!("{shown}expected {}, got {}", wanted(expected), found(got)), None);
     }
     (format!("{shown}{reason}"), None)
 }
@@ -57,11 +50,7 @@ fn unknown_key(rest: &str, key: &str, known: &[String]) -> (String, Option<Strin
 fn unknown_value(rest: &str, key: &str) -> (String, Option<String>) {
     let (value, choices) = field_and_choices(rest);
     let hint = nearest(&value, choices.iter().map(String::as_str)).map(|choice| format!("did you mean `{choice}`?"));
-    let expected = choices
-        .iter()
-        .map(|choice| format!("\"{choice}\""))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let expected = choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ");
     (format!("`{key}`: expected one of {expected}, got \"{value}\""), hint)
 }
 
@@ -77,11 +66,7 @@ fn field_and_choices(rest: &str) -> (String, Vec<String>) {
 fn parent_of(key: &str, field: &str) -> String {
     let parts: Vec<&str> = key.split('.').collect();
     let depth = parts.iter().position(|part| *part == field).unwrap_or(parts.len());
-    parts[..depth]
-        .iter()
-        .filter(|part| !part.is_empty())
-        .map(|part| format!("{part}."))
-        .collect()
+    parts[..depth].iter().filter(|part| !part.is_empty()).map(|part| format!("{part}.")).collect()
 }
 
 /// The two sides of `invalid type: X, expected Y`.

@@ -192,12 +192,7 @@ impl Default for BaseSettings {
             save_total_limit: 1,
             ..SftConfig::default()
         };
-        Self {
-            base,
-            size: ModelSize::default(),
-            captioning: sft.clone(),
-            sft,
-        }
+        Self { base, size: ModelSize::default(), captioning: sft.clone(), sft }
     }
 }
 

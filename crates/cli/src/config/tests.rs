@@ -31,12 +31,7 @@ struct Sft {
 
 impl Default for Sft {
     fn default() -> Self {
-        Self {
-            learning_rate: 1e-3,
-            max_steps: 10,
-            lr_scheduler_type: Scheduler::Cosine,
-            betas: [0.9, 0.95],
-        }
+        Self { learning_rate: 1e-3, max_steps: 10, lr_scheduler_type: Scheduler::Cosine, betas: [0.9, 0.95] }
     }
 }
 
@@ -78,10 +73,7 @@ fn given(overrides: &[&str]) -> Result<Vec<Override>> {
 #[test]
 fn overrides_win_over_the_file_and_the_file_over_defaults() {
     let text = "[sft]\nlearning_rate = 0.5\nmax_steps = 7\n";
-    let settings = message(
-        text,
-        &["sft.max_steps=8", "model.path=runs/a", "sft.lr_scheduler_type = linear"],
-    );
+    let settings = message(text, &["sft.max_steps=8", "model.path=runs/a", "sft.lr_scheduler_type = linear"]);
     insta::assert_snapshot!(settings, @r#"Settings { model: Model { path: "runs/a" }, sft: Sft { learning_rate: 0.5, max_steps: 8, lr_scheduler_type: Linear, betas: [0.9, 0.95] }, train: Full { freeze: true } }"#);
 }
 
@@ -179,11 +171,7 @@ fn a_missing_file_is_a_failure_of_settings() {
 fn a_setting_that_a_library_refuses_is_named_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sft.toml");
-    fs_err::write(
-        &path,
-        "[model]\npath = \"m\"\n\n[sft]\nmax_steps = 3\nlearning_rate = -1.0\n",
-    )
-    .unwrap();
+    fs_err::write(&path, "[model]\npath = \"m\"\n\n[sft]\nmax_steps = 3\nlearning_rate = -1.0\n").unwrap();
     let refused = |overrides: &[&str], key: &str| {
         let loaded = load::<Settings>(Some(&path), given(overrides).unwrap()).unwrap();
         let outcome = align::settings::check_setting(false, key, "a number above 0", "-1");

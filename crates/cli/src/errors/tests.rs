@@ -17,10 +17,7 @@ fn each_kind_of_error_has_its_exit_code() {
     }
 
     fn item() -> EngineError {
-        EngineError::Item {
-            id: "a".into(),
-            problem: "x".into(),
-        }
+        EngineError::Item { id: "a".into(), problem: "x".into() }
     }
 
     check(std::io::Error::other("anything"), 1);
@@ -36,10 +33,7 @@ fn each_kind_of_error_has_its_exit_code() {
     check(disk_full(), 7);
     check(DataError::Io(disk_full()), 7);
     check(EngineError::Io(disk_full()), 7);
-    check(
-        Failure::output("while saving").because(&EngineError::Io(disk_full())),
-        7,
-    );
+    check(Failure::output("while saving").because(&EngineError::Io(disk_full())), 7);
 }
 
 #[test]
@@ -54,10 +48,7 @@ fn a_reader_that_hangs_up_is_no_failure() {
 
 #[test]
 fn the_item_that_an_engine_refuses_is_known_through_every_library() {
-    let item = EngineError::Item {
-        id: "a".into(),
-        problem: "x".into(),
-    };
+    let item = EngineError::Item { id: "a".into(), problem: "x".into() };
     let failure = Failure::from(align::eval::EvalError::Chat(item.into())).at("data.jsonl:3");
     assert_eq!(failure.item(), Some("a"));
     assert_eq!(failure.to_string(), "data.jsonl:3: item `a`: x");
@@ -77,9 +68,7 @@ impl Diagnostic for Unreadable {
 #[test]
 fn causes_and_hint_are_printed_apart() {
     let cause = Unreadable(std::io::Error::other("the disk is made of cheese"));
-    let failure = Failure::output("out.jsonl: cannot write")
-        .hint("eat it")
-        .because(&cause);
+    let failure = Failure::output("out.jsonl: cannot write").hint("eat it").because(&cause);
     insta::assert_snapshot!(render(&failure, false), @r#"
     error: out.jsonl: cannot write
       caused by: the disk cannot be read

@@ -49,26 +49,17 @@ fn an_answer_has_openai_s_shape_and_a_stream_says_the_same() {
     let mut body = request(&question(), &more);
     let answer = server.chat(&body).success();
     assert!(answer["id"].as_str().unwrap().starts_with("chatcmpl-"));
-    assert_eq!(
-        (&answer["object"], &answer["model"]),
-        (&json!("chat.completion"), &json!("mini"))
-    );
+    assert_eq!((&answer["object"], &answer["model"]), (&json!("chat.completion"), &json!("mini")));
     let choices = answer["choices"].as_array().unwrap();
     assert_eq!(choices.len(), 3);
     let mut n_tokens = 0;
     for (index, choice) in choices.iter().enumerate() {
-        assert_eq!(
-            (&choice["index"], &choice["message"]["role"]),
-            (&json!(index), &json!("assistant"))
-        );
+        assert_eq!((&choice["index"], &choice["message"]["role"]), (&json!(index), &json!("assistant")));
         let entries = choice["logprobs"]["content"].as_array().unwrap();
         n_tokens += entries.len();
         for entry in entries {
             let top = entry["top_logprobs"].as_array().unwrap();
-            assert!(
-                top.len() == 2 && top[0]["logprob"].as_f64() >= entry["logprob"].as_f64(),
-                "{entry}"
-            );
+            assert!(top.len() == 2 && top[0]["logprob"].as_f64() >= entry["logprob"].as_f64(), "{entry}");
         }
         let mut said: Vec<u8> = Vec::new();
         for entry in entries {
@@ -76,10 +67,7 @@ fn an_answer_has_openai_s_shape_and_a_stream_says_the_same() {
             said.extend(bytes.iter().map(|byte| byte.as_u64().unwrap() as u8));
         }
         let said = String::from_utf8(said).unwrap();
-        assert_eq!(
-            said.trim_end_matches("<|im_end|>"),
-            choice["message"]["content"].as_str().unwrap()
-        );
+        assert_eq!(said.trim_end_matches("<|im_end|>"), choice["message"]["content"].as_str().unwrap());
     }
     let usage = &answer["usage"];
     assert_eq!(usage["completion_tokens"], n_tokens);
@@ -104,14 +92,7 @@ fn lines_of(command: &str, model: &Path, messages: &Value, more: &[&str]) -> Vec
     let (data, out) = (folder.path().join("data.jsonl"), folder.path().join("out.jsonl"));
     fs_err::write(&data, json!({ "id": "1", "messages": messages }).to_string()).unwrap();
     let mut scruple = Command::cargo_bin("scruple").unwrap();
-    scruple
-        .arg(command)
-        .arg("--model")
-        .arg(model)
-        .arg("--data")
-        .arg(&data)
-        .arg("--out")
-        .arg(&out);
+    scruple.arg(command).arg("--model").arg(model).arg("--data").arg(&data).arg("--out").arg(&out);
     scruple.args(more).assert().success();
     let text = fs_err::read_to_string(&out).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -126,22 +107,10 @@ fn tokens_are_those_of_generate_and_log_probabilities_those_of_score() {
     let answer = server.chat(&request(&question(), &more)).success();
     let [first, second] = ["a.png", "c.png"].map(|name| json!({ "type": "image", "image": images().join(name) }));
     let user = json!({ "role": "user", "content": [first, second, question()[2]] });
-    let sampling = [
-        "--temperature",
-        "1",
-        "--num-samples",
-        "4",
-        "--seed",
-        "11",
-        "--max-new-tokens",
-        "40",
-    ];
+    let sampling = ["--temperature", "1", "--num-samples", "4", "--seed", "11", "--max-new-tokens", "40"];
     let generated = lines_of("generate", &model(), &json!([user]), &sampling);
     assert_eq!(generated.len(), 4);
-    assert_eq!(
-        answer["usage"]["prompt_tokens"],
-        generated[0]["prompt_ids"].as_array().unwrap().len()
-    );
+    assert_eq!(answer["usage"]["prompt_tokens"], generated[0]["prompt_ids"].as_array().unwrap().len());
     let mut n_compared = 0;
     for (choice, line) in answer["choices"].as_array().unwrap().iter().zip(&generated) {
         assert_eq!(choice["token_ids"], line["output_ids"]);
@@ -175,16 +144,7 @@ fn a_chunked_prefill_is_answered_like_a_whole_one() {
     let answer = server.chat(&request(&question, &more)).success();
     let n_prompt = answer["usage"]["prompt_tokens"].as_u64().unwrap();
     assert!((1100..4000).contains(&n_prompt), "{n_prompt}");
-    let sampling = [
-        "--temperature",
-        "1",
-        "--num-samples",
-        "2",
-        "--seed",
-        "4",
-        "--max-new-tokens",
-        "30",
-    ];
+    let sampling = ["--temperature", "1", "--num-samples", "2", "--seed", "4", "--max-new-tokens", "30"];
     let user = json!({ "role": "user", "content": [{ "type": "text", "text": words }] });
     let generated = lines_of("generate", &model(), &json!([user]), &sampling);
     for (choice, line) in answer["choices"].as_array().unwrap().iter().zip(&generated) {
@@ -216,25 +176,11 @@ fn every_family_is_served_and_so_is_an_adapter() {
         let choice = server.first_choice(&request(&content, &greedy));
         let shown = json!({ "type": "image", "image": images.join("a.png") });
         let user = json!({ "role": "user", "content": [shown, { "type": "text", "text": "Hi" }] });
-        let sampling = [
-            "--temperature",
-            "0",
-            "--max-new-tokens",
-            "12",
-            "sampling.ignore_eos=true",
-        ];
-        let generated = lines_of(
-            "generate",
-            &folder.join("model"),
-            &json!([user]),
-            &[&sampling[..], adapter].concat(),
-        );
+        let sampling = ["--temperature", "0", "--max-new-tokens", "12", "sampling.ignore_eos=true"];
+        let generated = lines_of("generate", &folder.join("model"), &json!([user]), &[&sampling[..], adapter].concat());
         assert_eq!(choice["token_ids"], generated[0]["output_ids"], "{family} {adapter:?}");
         let value = server.first_choice(&request(&content, &form))["message"]["content"].clone();
-        assert!(
-            ["12", "\"ab\"", "true"].contains(&value.as_str().unwrap()),
-            "{family}: {value}"
-        );
+        assert!(["12", "\"ab\"", "true"].contains(&value.as_str().unwrap()), "{family}: {value}");
         answers.push(choice["token_ids"].clone());
     }
     assert_ne!(answers[0], answers[1], "the adapter changes the answer");
@@ -253,9 +199,7 @@ fn the_same_seed_gives_the_same_answer_alone_and_beside_others() {
     let alone: Vec<Value> = (0..16).map(|client| answers_to(&server, client)).collect();
     let together: Vec<Value> = std::thread::scope(|scope| {
         let server = &server;
-        let clients: Vec<_> = (0..16)
-            .map(|client| scope.spawn(move || answers_to(server, client)))
-            .collect();
+        let clients: Vec<_> = (0..16).map(|client| scope.spawn(move || answers_to(server, client))).collect();
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     assert_eq!(alone, together);
@@ -273,12 +217,7 @@ fn tokens(server: &Server, more: &Value) -> Vec<u64> {
         body[key] = value.clone();
     }
     let choice = server.chat(&body).success()["choices"][0].clone();
-    choice["token_ids"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|id| id.as_u64().unwrap())
-        .collect()
+    choice["token_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect()
 }
 
 #[test]
@@ -295,10 +234,7 @@ fn vllm_s_sampling_fields_do_what_they_say() {
         "temperature": 1, "seed": 6, "top_k": -1, "min_p": 0, "repetition_penalty": 1.0, "logit_bias": {}, "tools": [],
         "frequency_penalty": 0, "presence_penalty": 0, "min_tokens": 0, "stop_token_ids": [], "skip_special_tokens": true,
     });
-    assert_eq!(
-        tokens(&server, &neutral),
-        tokens(&server, &json!({ "temperature": 1, "seed": 6 }))
-    );
+    assert_eq!(tokens(&server, &neutral), tokens(&server, &json!({ "temperature": 1, "seed": 6 })));
 
     let (stop, before) = (greedy[5], greedy.iter().position(|token| *token == greedy[5]).unwrap());
     assert_eq!(tokens(&server, &json!({ "stop_token_ids": [stop] })), greedy[..=before]);
@@ -306,10 +242,7 @@ fn vllm_s_sampling_fields_do_what_they_say() {
     assert!(later.len() > 20 && !later[..20].contains(&stop), "{later:?}");
     let end = tokens(&server, &json!({ "ignore_eos": false }));
     let least = tokens(&server, &json!({ "ignore_eos": false, "min_tokens": end.len() }));
-    assert!(
-        least.len() > end.len() && least[..end.len() - 1] == end[..end.len() - 1],
-        "{end:?} {least:?}"
-    );
+    assert!(least.len() > end.len() && least[..end.len() - 1] == end[..end.len() - 1], "{end:?} {least:?}");
 
     let banned = tokens(&server, &json!({ "logit_bias": { greedy[0].to_string(): -100 } }));
     assert!(!banned.contains(&greedy[0]), "{banned:?}");
@@ -325,13 +258,8 @@ fn vllm_s_sampling_fields_do_what_they_say() {
 
 /// The text of a greedy answer, and the length of its prompt.
 fn greedy_answer(server: &Server, messages: &Value) -> (Value, Value) {
-    let answer = server
-        .chat(&json!({ "messages": messages, "temperature": 0, "max_tokens": 16 }))
-        .success();
-    (
-        answer["choices"][0]["message"]["content"].clone(),
-        answer["usage"]["prompt_tokens"].clone(),
-    )
+    let answer = server.chat(&json!({ "messages": messages, "temperature": 0, "max_tokens": 16 })).success();
+    (answer["choices"][0]["message"]["content"].clone(), answer["usage"]["prompt_tokens"].clone())
 }
 
 #[test]
@@ -343,22 +271,13 @@ fn messages_and_images_are_taken_as_other_servers_take_them() {
     let plain = json!([image_part(&url), { "type": "text", "text": text }]);
     let expected = greedy_answer(&server, &json!([{ "role": "user", "content": plain }]));
     let data = url.split_once(',').unwrap().1;
-    let lines: Vec<String> = data
-        .as_bytes()
-        .chunks(76)
-        .map(|line| String::from_utf8_lossy(line).into_owned())
-        .collect();
+    let lines: Vec<String> =
+        data.as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     for url in [
         format!("data:;base64,{data}"),
         format!("DATA:application/octet-stream;base64,{}", lines.join("\r\n")),
-        format!(
-            "data:text/plain;base64,{}",
-            data.replace('+', "-").replace('/', "_").replace('=', "")
-        ),
-        format!(
-            "data:image/jpeg;base64,{}",
-            data.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
-        ),
+        format!("data:text/plain;base64,{}", data.replace('+', "-").replace('/', "_").replace('=', "")),
+        format!("data:image/jpeg;base64,{}", data.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")),
     ] {
         let part = json!({ "type": "image_url", "image_url": url, "uuid": "1", "cache_control": {} });
         let messages = json!([{ "role": "user", "content": [part, text] }]);
@@ -387,10 +306,7 @@ fn completions_end_at_stop_strings_and_at_the_limit() {
     let expected = &text[..text.find(middle).unwrap()];
     let stops = json!({ "temperature": 0, "stop": ["never said", middle] });
     let stopped = server.first_choice(&request(&question, &stops));
-    assert_eq!(
-        (&stopped["message"]["content"], &stopped["finish_reason"]),
-        (&json!(expected), &json!("stop"))
-    );
+    assert_eq!((&stopped["message"]["content"], &stopped["finish_reason"]), (&json!(expected), &json!("stop")));
 
     let truncated = server.first_choice(&request(&question, &json!({ "temperature": 0, "max_tokens": 3 })));
     assert_eq!(truncated["finish_reason"], "length");
@@ -410,22 +326,14 @@ fn the_other_addresses_answer() {
         server.get("/v1/models/other/one").refusal(404, "model_not_found"),
         "`model`: expected `mini`, got `other/one`"
     );
-    assert_eq!(
-        server.get("/v1/nothing").refusal(404, "not_found"),
-        "no such address: /v1/nothing"
-    );
+    assert_eq!(server.get("/v1/nothing").refusal(404, "not_found"), "no such address: /v1/nothing");
     let wrong = server.get("/v1/chat/completions").refusal(405, "method_not_allowed");
     assert_eq!(wrong, "/v1/chat/completions does not take GET");
     let unknown = server.chat(&request(&json!("Hello"), &json!({ "model": "other" })));
     unknown.refusal(404, "model_not_found");
     assert_eq!(server.get("/health").success(), json!({ "status": "ok" }));
 
-    server
-        .chat(&request(
-            &json!("Hello"),
-            &json!({ "max_tokens": 2, "ignore_eos": true }),
-        ))
-        .success();
+    server.chat(&request(&json!("Hello"), &json!({ "max_tokens": 2, "ignore_eos": true }))).success();
     server.wait_for("scruple_generation_tokens_total", 2.0);
     server.wait_for("scruple_request_success_total{finished_reason=\"length\"}", 1.0);
     server.wait_for("scruple_request_failure_total{reason=\"model_not_found\"}", 2.0);

@@ -101,17 +101,9 @@ impl Server {
         let mut line = String::new();
         let output = child.stdout.take().unwrap();
         BufReader::new(output).read_line(&mut line).unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("listening on ")
-            .expect("an address")
-            .to_owned();
+        let url = line.trim().strip_prefix("listening on ").expect("an address").to_owned();
         let config = ureq::Agent::config_builder().http_status_as_error(false);
-        Self {
-            child,
-            url,
-            agent: config.build().into(),
-        }
+        Self { child, url, agent: config.build().into() }
     }
 
     /// Sends any bytes as a request's body, perhaps with a key.

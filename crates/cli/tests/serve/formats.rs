@@ -5,10 +5,8 @@ use serde_json::{Value, json};
 use crate::client::{Server, request};
 
 fn texts(server: &Server, more: &Value) -> Vec<String> {
-    let mut body = request(
-        &json!("What is a kettle?"),
-        &json!({ "n": 6, "seed": 3, "temperature": 1.5, "max_tokens": 400 }),
-    );
+    let mut body =
+        request(&json!("What is a kettle?"), &json!({ "n": 6, "seed": 3, "temperature": 1.5, "max_tokens": 400 }));
     for (key, value) in more.as_object().unwrap() {
         body[key] = value.clone();
     }
@@ -47,43 +45,21 @@ fn json_satisfies_its_schema() {
         let object = value.as_object().unwrap();
         assert_eq!(object.len(), 4, "{text}");
         assert!(["safe", "unsafe"].contains(&object["verdict"].as_str().unwrap()));
-        assert!(
-            object["score"].as_u64().unwrap() <= 10 && object["certain"].is_boolean(),
-            "{text}"
-        );
+        assert!(object["score"].as_u64().unwrap() <= 10 && object["certain"].is_boolean(), "{text}");
         let reasons = object["reasons"].as_array().unwrap();
-        assert!(
-            reasons.len() <= 3
-                && reasons
-                    .iter()
-                    .all(|reason| reason.as_str().unwrap().chars().count() <= 12)
-        );
+        assert!(reasons.len() <= 3 && reasons.iter().all(|reason| reason.as_str().unwrap().chars().count() <= 12));
     }
 }
 
 #[test]
 fn choices_and_expressions_are_kept_to() {
     let server = Server::start(&[]);
-    let choice = texts(
-        &server,
-        &json!({ "structured_outputs": { "choice": ["yes", "no \"really\"", "maybe"] } }),
-    );
-    assert!(
-        choice
-            .iter()
-            .all(|text| ["yes", "no \"really\"", "maybe"].contains(&text.as_str())),
-        "{choice:?}"
-    );
-    for text in texts(
-        &server,
-        &json!({ "structured_outputs": { "regex": "[a-c]{2,5}-[0-9]{3}" } }),
-    ) {
+    let choice = texts(&server, &json!({ "structured_outputs": { "choice": ["yes", "no \"really\"", "maybe"] } }));
+    assert!(choice.iter().all(|text| ["yes", "no \"really\"", "maybe"].contains(&text.as_str())), "{choice:?}");
+    for text in texts(&server, &json!({ "structured_outputs": { "regex": "[a-c]{2,5}-[0-9]{3}" } })) {
         let (letters, digits) = text.split_once('-').unwrap();
         assert!((2..=5).contains(&letters.len()) && letters.chars().all(|letter| ('a'..='c').contains(&letter)));
-        assert!(
-            digits.len() == 3 && digits.chars().all(|digit| digit.is_ascii_digit()),
-            "{text}"
-        );
+        assert!(digits.len() == 3 && digits.chars().all(|digit| digit.is_ascii_digit()), "{text}");
     }
     // JSON of any kind may never end, so that only those that end are looked at.
     let body = request(
@@ -103,21 +79,9 @@ fn choices_and_expressions_are_kept_to() {
 fn what_no_grammar_can_be_made_of_is_refused() {
     let server = Server::start(&[]);
     for (format, code, start) in [
-        (
-            of_schema(&json!({ "type": "nonsense" })),
-            "unsupported_format",
-            "`response_format`: ",
-        ),
-        (
-            of_schema(&json!({ "$ref": "https://example.org/schema.json" })),
-            "unsupported_format",
-            "`response_format`: ",
-        ),
-        (
-            json!({ "structured_outputs": { "regex": "(" } }),
-            "unsupported_format",
-            "`structured_outputs`: ",
-        ),
+        (of_schema(&json!({ "type": "nonsense" })), "unsupported_format", "`response_format`: "),
+        (of_schema(&json!({ "$ref": "https://example.org/schema.json" })), "unsupported_format", "`response_format`: "),
+        (json!({ "structured_outputs": { "regex": "(" } }), "unsupported_format", "`structured_outputs`: "),
         (
             of_schema(&json!(7)),
             "invalid_value",

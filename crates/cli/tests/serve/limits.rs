@@ -16,14 +16,7 @@ fn show(server: &Server, names: &[&str]) -> Answer {
 
 #[test]
 fn too_much_is_refused_before_it_is_worked_on() {
-    let arguments = [
-        "--max-request-bytes",
-        "80000",
-        "--max-image-bytes",
-        "25000",
-        "--max-image-pixels",
-        "8000",
-    ];
+    let arguments = ["--max-request-bytes", "80000", "--max-image-bytes", "25000", "--max-image-pixels", "8000"];
     let server = Server::start(&[&arguments[..], &["--limit-mm-per-prompt", r#"{"image": 2}"#]].concat());
     show(&server, &["a.png", "c.png"]).success();
     assert_eq!(
@@ -36,17 +29,10 @@ fn too_much_is_refused_before_it_is_worked_on() {
     );
     let message = show(&server, &["e.png"]).refusal(400, "invalid_value");
     assert!(message.contains("expected 1 to 8000 pixels, got 90 x 118"), "{message}");
-    let message = server
-        .chat(&hello(&json!({ "user": "u".repeat(90_000) })))
-        .refusal(413, "too_large");
+    let message = server.chat(&hello(&json!({ "user": "u".repeat(90_000) }))).refusal(413, "too_large");
     assert_eq!(message, "the request: expected at most 80000 bytes, got more");
-    let message = server
-        .chat(&hello(&json!({ "max_tokens": 1_000_000_000 })))
-        .refusal(400, "context_length_exceeded");
-    assert!(
-        message.contains("expected at most 4096 tokens with its completion"),
-        "{message}"
-    );
+    let message = server.chat(&hello(&json!({ "max_tokens": 1_000_000_000 }))).refusal(400, "context_length_exceeded");
+    assert!(message.contains("expected at most 4096 tokens with its completion"), "{message}");
     server.chat(&hello(&json!({ "n": 65 }))).refusal(400, "invalid_value");
 }
 
@@ -73,17 +59,9 @@ fn a_prompt_and_its_completion_are_as_long_as_allowed() {
     let server = Server::start(&["--max-model-len", "100"]);
     assert_eq!(server.get("/v1/models").success()["data"][0]["max_model_len"], 100);
     let answer = server.chat(&hello(&json!({ "ignore_eos": true }))).success();
-    assert_eq!(
-        answer["usage"]["total_tokens"], 100,
-        "without a limit of its own, all that is left"
-    );
-    let message = server
-        .chat(&hello(&json!({ "max_tokens": 99 })))
-        .refusal(400, "context_length_exceeded");
-    assert!(
-        message.starts_with("`messages`: expected at most 100 tokens with its completion, got "),
-        "{message}"
-    );
+    assert_eq!(answer["usage"]["total_tokens"], 100, "without a limit of its own, all that is left");
+    let message = server.chat(&hello(&json!({ "max_tokens": 99 }))).refusal(400, "context_length_exceeded");
+    assert!(message.starts_with("`messages`: expected at most 100 tokens with its completion, got "), "{message}");
 }
 
 /// Keys and values of the miniature model's token: 4 layers, 2 heads of 32 numbers.
@@ -100,29 +78,19 @@ fn requests_wait_for_memory_and_what_never_fits_is_refused() {
     let bytes = (512 * BYTES_PER_TOKEN).to_string();
     let server = Server::start(&["--kv-cache-memory-bytes", &bytes]);
     assert_eq!(server.metric("scruple_kv_cache_tokens_limit"), 512.0);
-    let message = server
-        .chat(&hello(&json!({ "n": 8, "max_tokens": 100 })))
-        .refusal(400, "context_length_exceeded");
-    assert!(
-        message.starts_with("`n`: expected completions that fit the KV cache, 512 tokens; got 8 of"),
-        "{message}"
-    );
+    let message = server.chat(&hello(&json!({ "n": 8, "max_tokens": 100 }))).refusal(400, "context_length_exceeded");
+    assert!(message.starts_with("`n`: expected completions that fit the KV cache, 512 tokens; got 8 of"), "{message}");
     let most = server.get("/v1/models").success()["data"][0]["max_model_len"].clone();
     assert!((300..512).contains(&most.as_u64().unwrap()), "{most}");
 
     let alone: Vec<Value> = (0..3).map(|seed| long_answer(&server, seed)).collect();
     std::thread::scope(|scope| {
         let server = &server;
-        let clients: Vec<_> = (0..3)
-            .map(|seed| scope.spawn(move || long_answer(server, seed)))
-            .collect();
+        let clients: Vec<_> = (0..3).map(|seed| scope.spawn(move || long_answer(server, seed))).collect();
         let mut most_cached = 0.0_f64;
         while !clients.iter().all(std::thread::ScopedJoinHandle::is_finished) {
             most_cached = most_cached.max(server.metric("scruple_kv_cache_tokens"));
-            assert!(
-                server.metric("scruple_num_requests_running") <= 1.0,
-                "each takes more than half"
-            );
+            assert!(server.metric("scruple_num_requests_running") <= 1.0, "each takes more than half");
         }
         assert!((256.0..=512.0).contains(&most_cached), "{most_cached}");
         for (client, alone) in clients.into_iter().zip(&alone) {
@@ -146,17 +114,10 @@ fn lengths_that_cannot_be_had_end_the_start() {
             "--max-model-len: expected at most 800, for which there is memory, got 900",
             "hint: --kv-cache-memory-bytes",
         ),
-        (
-            &["--kv-cache-memory-bytes", "1000"],
-            "expected space for 256 tokens, got 0",
-            "",
-        ),
+        (&["--kv-cache-memory-bytes", "1000"], "expected space for 256 tokens, got 0", ""),
     ] {
         let mut scruple = assert_cmd::Command::cargo_bin("scruple").unwrap();
-        scruple
-            .args(["serve", "--port", "0", "--model"])
-            .arg(model())
-            .args(arguments);
+        scruple.args(["serve", "--port", "0", "--model"]).arg(model()).args(arguments);
         let output = scruple.output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         let message = String::from_utf8(output.stderr).unwrap();
@@ -175,10 +136,7 @@ fn beyond_those_that_may_wait_comes_429_and_a_client_that_disconnects_frees_memo
         server.wait_for("scruple_num_requests_waiting", 1.0);
         server.wait_for("scruple_num_requests_running", 1.0);
         let third = server.chat(&hello(&json!({ "max_tokens": 2 })));
-        assert_eq!(
-            third.refusal(429, "queue_full"),
-            "1 requests wait already, as many as may: try again later"
-        );
+        assert_eq!(third.refusal(429, "queue_full"), "1 requests wait already, as many as may: try again later");
         assert_eq!(third.retry_after.as_deref(), Some("1"));
         drop(first);
         second.join().unwrap().success();
@@ -193,10 +151,7 @@ fn a_key_is_required_and_health_is_open() {
     let body = hello(&json!({ "max_tokens": 2 })).to_string();
     for key in [None, Some("wrong"), Some(""), Some("secrets")] {
         let message = server.send(body.as_bytes(), key).refusal(401, "invalid_api_key");
-        assert!(
-            message.contains("Authorization: Bearer") && !message.contains("secret"),
-            "{message}"
-        );
+        assert!(message.contains("Authorization: Bearer") && !message.contains("secret"), "{message}");
     }
     server.send(body.as_bytes(), Some("secret")).success();
     server.get("/v1/models").refusal(401, "invalid_api_key");
@@ -223,36 +178,18 @@ fn files_are_read_beneath_the_allowed_folder_alone() {
     let absolute = format!("file://{}", root.join("inside.png").display());
     for url in ["inside.png", "./inside.png", &absolute] {
         show(&server, url).success();
-        assert!(
-            show(&closed, url)
-                .refusal(400, "invalid_value")
-                .contains("--allowed-local-media-path")
-        );
+        assert!(show(&closed, url).refusal(400, "invalid_value").contains("--allowed-local-media-path"));
     }
     let encoded = "file://%2e%2e/outside.png";
-    let refused = [
-        "../outside.png",
-        "link.png",
-        "nothing.png",
-        ".",
-        &outside,
-        encoded,
-        "root/../../outside.png",
-    ];
+    let refused = ["../outside.png", "link.png", "nothing.png", ".", &outside, encoded, "root/../../outside.png"];
     for url in refused {
         let message = show(&server, url).refusal(400, "invalid_value");
         let expected = "expected a file beneath the folder of --allowed-local-media-path";
         assert!(message.ends_with(expected), "{url}: {message}");
     }
     let message = show(&server, "https://example.org/a.png").refusal(400, "invalid_value");
-    assert!(
-        message.ends_with("got `https://`: this server fetches nothing"),
-        "{message}"
-    );
+    assert!(message.ends_with("got `https://`: this server fetches nothing"), "{message}");
     fs_err::write(root.join("broken.png"), b"no image").unwrap();
     let message = show(&server, "broken.png").refusal(400, "invalid_value");
-    assert!(
-        message.ends_with("expected PNG, JPEG, WebP, BMP or GIF, got something else"),
-        "{message}"
-    );
+    assert!(message.ends_with("expected PNG, JPEG, WebP, BMP or GIF, got something else"), "{message}");
 }

@@ -71,9 +71,9 @@ fn junk() -> Vec<Value> {
 fn addresses(value: &Value, address: &str, found: &mut Vec<String>) {
     found.push(address.to_owned());
     match value {
-        Value::Object(fields) => fields
-            .iter()
-            .for_each(|(key, inner)| addresses(inner, &format!("{address}/{key}"), found)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, inner)| addresses(inner, &format!("{address}/{key}"), found))
+        }
         Value::Array(items) => {
             let each = items.iter().enumerate();
             each.for_each(|(index, inner)| addresses(inner, &format!("{address}/{index}"), found));
@@ -140,10 +140,7 @@ fn raw(server: &Server, random: &mut Random) -> Option<u16> {
         format!("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"),
         format!("POST /v1/chat/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{body}"),
         format!("GET /{} HTTP/9.9\r\n\r\n", "a".repeat(random.below(70_000))),
-        format!(
-            "POST /v1/models HTTP/1.1\r\nHost: a\r\n{}\r\n",
-            "X: y\r\n".repeat(random.below(300))
-        ),
+        format!("POST /v1/models HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(random.below(300))),
         body.clone(),
         "DELETE /v1/chat/completions HTTP/1.1\r\nHost: \u{1}\r\n\r\n".to_owned(),
         "GET /v1/models/%ff%00 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
@@ -169,12 +166,7 @@ fn a_thousand_malformed_requests_are_answered_and_none_is_the_server_s_error() {
             1..6 => {
                 let body = with_other_fields(&mut random);
                 let answer = server.send(&body, None);
-                assert!(
-                    answer.status < 500,
-                    "{}: {}",
-                    String::from_utf8_lossy(&body),
-                    answer.text
-                );
+                assert!(answer.status < 500, "{}: {}", String::from_utf8_lossy(&body), answer.text);
                 answer.status
             }
             _ => server.send(&with_other_bytes(&mut random), None).status,
@@ -183,11 +175,7 @@ fn a_thousand_malformed_requests_are_answered_and_none_is_the_server_s_error() {
         *statuses.entry(status).or_default() += 1;
     }
     // Some changes are harmless; most are not.
-    let refused: usize = statuses
-        .iter()
-        .filter(|(status, _)| **status >= 400)
-        .map(|(_, count)| count)
-        .sum();
+    let refused: usize = statuses.iter().filter(|(status, _)| **status >= 400).map(|(_, count)| count).sum();
     assert!(refused > 600, "{statuses:?}");
     server.get("/health").success();
     server.chat(&valid()).success();

@@ -11,46 +11,27 @@ use crate::image_chunks::CHUNK_BYTES;
 use crate::settings::{MaxTokensName, Parameter};
 
 fn request(image: &Path) -> ChatRequest {
-    let image = Part::Image {
-        image: image.to_owned(),
-    };
-    let text = Part::Text {
-        text: "What \"is\" it?\n".to_owned(),
-    };
+    let image = Part::Image { image: image.to_owned() };
+    let text = Part::Text { text: "What \"is\" it?\n".to_owned() };
     ChatRequest {
         id: "a".to_owned(),
         messages: vec![
             Message::text(Role::System, "Be brief."),
-            Message {
-                role: Role::User,
-                content: vec![image.clone(), image, text],
-            },
+            Message { role: Role::User, content: vec![image.clone(), image, text] },
         ],
-        params: ChatParams {
-            max_tokens: 8,
-            seed: 3,
-            ..ChatParams::default()
-        },
+        params: ChatParams { max_tokens: 8, seed: 3, ..ChatParams::default() },
     }
 }
 
 fn settings() -> RoleSettings {
-    RoleSettings {
-        model: "m".to_owned(),
-        ..RoleSettings::default()
-    }
+    RoleSettings { model: "m".to_owned(), ..RoleSettings::default() }
 }
 
 #[test]
 fn images_of_any_size_are_whole_on_the_wire() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.png");
-    for size in [
-        10,
-        CHUNK_BYTES as usize,
-        CHUNK_BYTES as usize + 1,
-        3 * CHUNK_BYTES as usize - 1,
-    ] {
+    for size in [10, CHUNK_BYTES as usize, CHUNK_BYTES as usize + 1, 3 * CHUNK_BYTES as usize - 1] {
         let mut image = b"\x89PNG".to_vec();
         image.extend((0..size).map(|byte| byte as u8));
         fs_err::write(&path, &image).unwrap();
@@ -80,10 +61,7 @@ fn a_key_follows_from_content_and_not_from_paths() {
     }
     let mut hashes = ImageHashes::default();
     let mut key = |path: &Path, url: &str, role: &str, weights: &str| {
-        let at = RoleSettings {
-            url: url.to_owned(),
-            ..settings()
-        };
+        let at = RoleSettings { url: url.to_owned(), ..settings() };
         let body = WireBody::chat(&request(path), &at).unwrap();
         body.key(role, weights, &mut hashes).unwrap()
     };
@@ -146,9 +124,6 @@ fn a_nucleus_is_sent_where_there_is_one_and_token_ids_tell_requests_apart() {
     request.params.top_p = 0.9;
     request.params.ignore_eos = true;
     let sent = sent(&request);
-    assert_eq!(
-        (sent["top_p"].as_f64(), sent["ignore_eos"].as_bool()),
-        (Some(0.9), Some(true))
-    );
+    assert_eq!((sent["top_p"].as_f64(), sent["ignore_eos"].as_bool()), (Some(0.9), Some(true)));
     assert!(sent["token_ids"].is_null());
 }

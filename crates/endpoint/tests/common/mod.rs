@@ -21,10 +21,7 @@ pub fn requests(n: usize) -> impl Iterator<Item = ChatRequest> {
     (0..n).map(|number| ChatRequest {
         id: format!("r{number}"),
         messages: vec![Message::text(Role::User, format!("question {number}"))],
-        params: ChatParams {
-            max_tokens: 16,
-            ..ChatParams::default()
-        },
+        params: ChatParams { max_tokens: 16, ..ChatParams::default() },
     })
 }
 

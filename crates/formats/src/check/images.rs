@@ -19,10 +19,7 @@ pub(super) struct ImageChecks {
 impl ImageChecks {
     /// For a file in a folder, which paths are relative to.
     pub fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            files: HashMap::new(),
-        }
+        Self { folder: folder.to_owned(), files: HashMap::new() }
     }
 
     /// An image's key, which is that of its bytes where they can be read, and what is wrong with it.
@@ -38,10 +35,8 @@ impl ImageChecks {
             }
             Image::File(path) => {
                 let path_key = key_of(path.as_os_str().as_encoded_bytes());
-                let (key, problems) = self
-                    .files
-                    .entry(path_key)
-                    .or_insert_with(|| check_file(&self.folder, path, path_key));
+                let (key, problems) =
+                    self.files.entry(path_key).or_insert_with(|| check_file(&self.folder, path, path_key));
                 (*key, problems.to_vec())
             }
         }

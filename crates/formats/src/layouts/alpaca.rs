@@ -41,11 +41,7 @@ impl Layout for Alpaca {
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let columns = &self.columns;
         let mut item = fields.item(TruthAs::Json);
-        let images = columns
-            .images
-            .as_ref()
-            .map(|name| fields.images(name))
-            .unwrap_or_default();
+        let images = columns.images.as_ref().map(|name| fields.images(name)).unwrap_or_default();
         let system = fields.filled_text(columns.system.as_deref());
         let mut turns: Vec<(Role, String)> = system.map(|text| (Role::System, text)).into_iter().collect();
         if let Some(name) = &columns.history {

@@ -48,8 +48,7 @@ impl Layout for EasyR1 {
         let images = fields.images("images");
         let turns = vec![(Role::User, fields.required_text("problem"))];
         item.messages = placeholders::messages(turns, &images, Unplaced::Refused, fields.problems());
-        item.messages
-            .extend(fields.answer("answer").filter(|answer| !answer.plain_text().is_empty()));
+        item.messages.extend(fields.answer("answer").filter(|answer| !answer.plain_text().is_empty()));
         vec![fields.record(item, images)]
     }
 

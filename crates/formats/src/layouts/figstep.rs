@@ -45,14 +45,7 @@ const ELSEWHERE: &str = "Scruple";
 impl Layout for FigStep {
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
         let [dataset, category_id, task_id] = TASK;
-        text_columns([
-            dataset,
-            category_id,
-            task_id,
-            "category_name",
-            "question",
-            "instruction",
-        ])
+        text_columns([dataset, category_id, task_id, "category_name", "question", "instruction"])
     }
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {

@@ -32,11 +32,7 @@ struct Hf;
 
 impl Layout for Hf {
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
-        vec![
-            ("id", ColumnType::Text),
-            ("messages", text_messages_column()),
-            ("images", ColumnType::Images),
-        ]
+        vec![("id", ColumnType::Text), ("messages", text_messages_column()), ("images", ColumnType::Images)]
     }
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {

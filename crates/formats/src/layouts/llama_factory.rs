@@ -92,10 +92,7 @@ impl Entry {
     pub fn layout(self) -> Box<dyn Layout> {
         match self.formatting {
             Formatting::Alpaca => Box::new(Alpaca { columns: self.columns }),
-            Formatting::ShareGpt => Box::new(ShareGpt {
-                columns: self.columns,
-                tags: self.tags,
-            }),
+            Formatting::ShareGpt => Box::new(ShareGpt { columns: self.columns, tags: self.tags }),
         }
     }
 }

@@ -38,9 +38,7 @@ impl Layout for Msts {
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut prompt = fields.required_text("prompt_text");
         let mut item = fields.item(TruthAs::Text);
-        item.id = fields
-            .text("prompt_id")
-            .unwrap_or_else(|| format!("msts-{}", fields.number()));
+        item.id = fields.text("prompt_id").unwrap_or_else(|| format!("msts-{}", fields.number()));
         item.category = fields.text("hazard_category");
         item.kind = Some(ItemKind::Hazardous);
         if fields.has("unsafe_image_id") || fields.has("model") {

@@ -62,10 +62,7 @@ fn check_item(fields: &mut FieldReader) {
         }
         Some(_) => {}
     }
-    if let Some(kind) = fields
-        .get("kind")
-        .filter(|kind| !kind.is_null() && kind_of(kind).is_none())
-    {
+    if let Some(kind) = fields.get("kind").filter(|kind| !kind.is_null() && kind_of(kind).is_none()) {
         let message = format!("`kind`: expected hazardous, benign, blank_image or general, got {kind}");
         fields.note(ProblemKind::WrongValue, message);
     }

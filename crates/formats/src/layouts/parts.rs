@@ -61,12 +61,7 @@ impl<'r, 'a> PartReader<'r, 'a> {
     /// For a row's fields.
     pub fn new(fields: &'r mut FieldReader<'a>, marker: Marker) -> Self {
         let (messages, shown) = (Vec::new(), Vec::new());
-        Self {
-            fields,
-            messages,
-            marker,
-            shown,
-        }
+        Self { fields, messages, marker, shown }
     }
 
     /// Reads a field's messages after those that were read before.
@@ -120,9 +115,7 @@ impl<'r, 'a> PartReader<'r, 'a> {
                     self.show(content, image);
                 }
             }
-            _ => self
-                .fields
-                .wrong_type(at, "a part of type text, image or image_url", part),
+            _ => self.fields.wrong_type(at, "a part of type text, image or image_url", part),
         }
     }
 
@@ -222,9 +215,7 @@ fn reference(part: &Value) -> Option<Reference<'_>> {
     let named = ["image", "url", "path"].into_iter().find_map(|name| field(part, name));
     // An empty `image_url` part was meant to hold an image.
     let is_open = part.get("type").and_then(Value::as_str) == Some("image");
-    named
-        .map(Reference::Any)
-        .or_else(|| (!is_open).then_some(Reference::Any(&Value::Null)))
+    named.map(Reference::Any).or_else(|| (!is_open).then_some(Reference::Any(&Value::Null)))
 }
 
 fn field<'a>(part: &'a Value, name: &str) -> Option<&'a Value> {

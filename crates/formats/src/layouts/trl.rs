@@ -40,11 +40,7 @@ impl Layout for Trl {
     fn columns(&self) -> Vec<(&'static str, ColumnType)> {
         let part = ColumnType::object([("type", ColumnType::Text), ("text", ColumnType::Text)]);
         let messages = ColumnType::object([("role", ColumnType::Text), ("content", part.list())]).list();
-        vec![
-            ("id", ColumnType::Text),
-            ("prompt", messages),
-            ("images", ColumnType::Images),
-        ]
+        vec![("id", ColumnType::Text), ("prompt", messages), ("images", ColumnType::Images)]
     }
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
@@ -52,10 +48,8 @@ impl Layout for Trl {
         let mut images = fields.images_or_image();
         let mut reader = PartReader::new(&mut fields, Marker::Text);
         read_side(&mut reader, "prompt", Role::User);
-        let has_completion = reader
-            .fields
-            .get("completion")
-            .is_some_and(|value| !value.is_null() && *value != Value::Array(Vec::new()));
+        let has_completion =
+            reader.fields.get("completion").is_some_and(|value| !value.is_null() && *value != Value::Array(Vec::new()));
         if has_completion {
             read_side(&mut reader, "completion", Role::Assistant);
         } else {
@@ -76,12 +70,7 @@ impl Layout for Trl {
             row.set("completion", without_paths(completion));
         }
         row.set_images("images", &record.images);
-        Ok(with_rest(
-            row,
-            record,
-            TruthAs::Text,
-            &["images", "image", "completion"],
-        ))
+        Ok(with_rest(row, record, TruthAs::Text, &["images", "image", "completion"]))
     }
 }
 

@@ -71,12 +71,8 @@ impl Layout for VlGuard {
     fn write(&self, record: &Record) -> Result<Row, String> {
         let Item { id, kind, category, .. } = &record.item;
         let mut of_kind = INSTRUCTIONS.into_iter().filter(|(.., of)| *kind == Some(*of));
-        let of_pair = of_kind
-            .clone()
-            .find(|(_, suffix, _)| !suffix.is_empty() && id.ends_with(suffix));
-        let (key, suffix, _) = of_pair
-            .or_else(|| of_kind.next())
-            .ok_or("it holds hazardous and benign items only")?;
+        let of_pair = of_kind.clone().find(|(_, suffix, _)| !suffix.is_empty() && id.ends_with(suffix));
+        let (key, suffix, _) = of_pair.or_else(|| of_kind.next()).ok_or("it holds hazardous and benign items only")?;
         let question = record.only_question()?;
         let image = record.only_image()?;
         let mut row = Row::default();
@@ -99,9 +95,7 @@ impl Layout for VlGuard {
 }
 
 fn read_pair(fields: &mut FieldReader, index: usize, pair: &Value, shared: &Item, images: &[Image]) -> Option<Item> {
-    let found = INSTRUCTIONS
-        .into_iter()
-        .find_map(|(key, suffix, kind)| Some((suffix, kind, pair.get(key)?.as_str()?)));
+    let found = INSTRUCTIONS.into_iter().find_map(|(key, suffix, kind)| Some((suffix, kind, pair.get(key)?.as_str()?)));
     let Some((suffix, kind, text)) = found else {
         fields.wrong_type(&format!("instr-resp[{index}]"), "an instruction and a response", pair);
         return None;
@@ -114,10 +108,5 @@ fn read_pair(fields: &mut FieldReader, index: usize, pair: &Value, shared: &Item
         None | Some(Value::String(_) | Value::Null) => {}
         Some(other) => fields.wrong_type(&format!("instr-resp[{index}].response"), "a string", other),
     }
-    Some(Item {
-        id: format!("{}{suffix}", shared.id),
-        messages,
-        kind: Some(kind),
-        ..shared.clone()
-    })
+    Some(Item { id: format!("{}{suffix}", shared.id), messages, kind: Some(kind), ..shared.clone() })
 }

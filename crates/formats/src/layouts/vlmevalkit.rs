@@ -67,11 +67,7 @@ impl Layout for VlmEvalKit {
         let text = record.only_question()?.plain_text();
         // A row that came with options is written with them; any other question is written as it is.
         let has_options = record.extra.contains_key("question") && prompt(|name| record.extra_text(name)) == text;
-        let question = if has_options {
-            record.extra_text("question").unwrap_or_default()
-        } else {
-            &text
-        };
+        let question = if has_options { record.extra_text("question").unwrap_or_default() } else { &text };
         let mut row = Row::default();
         row.set("image", image_cell(&record.images));
         row.set("question", question);
@@ -139,9 +135,7 @@ fn read_images(fields: &mut FieldReader) -> Vec<Image> {
         return Vec::new();
     };
     let paths = cells(fields, "image_path", &cell).into_iter();
-    paths
-        .filter_map(|path| fields.image("image_path", &path.into()))
-        .collect()
+    paths.filter_map(|path| fields.image("image_path", &path.into())).collect()
 }
 
 /// The values of a cell that holds one, or a list of them as Python or JSON writes it.
@@ -150,13 +144,11 @@ fn cells(fields: &mut FieldReader, name: &str, cell: &str) -> Vec<String> {
     if !cell.starts_with('[') {
         return vec![cell.to_owned()];
     }
-    serde_json::from_str(cell)
-        .or_else(|_| serde_json::from_str(&cell.replace('\'', "\"")))
-        .unwrap_or_else(|error| {
-            let message = format!("`{name}`: expected one value or a list of strings: {error}");
-            fields.note(ProblemKind::WrongType, message);
-            Vec::new()
-        })
+    serde_json::from_str(cell).or_else(|_| serde_json::from_str(&cell.replace('\'', "\""))).unwrap_or_else(|error| {
+        let message = format!("`{name}`: expected one value or a list of strings: {error}");
+        fields.note(ProblemKind::WrongType, message);
+        Vec::new()
+    })
 }
 
 fn embedded(fields: &mut FieldReader, cell: &str) -> Option<Image> {
@@ -172,18 +164,14 @@ fn embedded(fields: &mut FieldReader, cell: &str) -> Option<Image> {
 fn prompt<'a>(cell: impl Fn(&str) -> Option<&'a str>) -> String {
     let question = cell("question").unwrap_or_default();
     let hint = cell("hint").map(|hint| format!("Hint: {hint}\n")).unwrap_or_default();
-    let options: String = LETTERS
-        .iter()
-        .filter_map(|letter| cell(letter).map(|option| format!("{letter}. {option}\n")))
-        .collect();
+    let options: String =
+        LETTERS.iter().filter_map(|letter| cell(letter).map(|option| format!("{letter}. {option}\n"))).collect();
     if hint.is_empty() && options.is_empty() {
         return question.to_owned();
     }
     let mut text = format!("{hint}Question: {question}\n");
     if !options.is_empty() {
-        text.push_str(&format!(
-            "Options:\n{options}Please select the correct answer from the options above. \n"
-        ));
+        text.push_str(&format!("Options:\n{options}Please select the correct answer from the options above. \n"));
     }
     text
 }

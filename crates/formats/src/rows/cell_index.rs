@@ -29,10 +29,8 @@ impl CellIndex {
         let Some(delimiter) = container.delimiter() else {
             return Ok(None);
         };
-        let mut reader = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .from_reader(fs_err::File::open(path)?);
+        let mut reader =
+            ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(fs_err::File::open(path)?);
         let Ok(header) = reader.byte_headers().cloned() else {
             return Ok(None);
         };
@@ -54,11 +52,7 @@ impl CellIndex {
             }
         }
         positions.retain(|name, _| references.contains(name));
-        Ok((!positions.is_empty()).then_some(Self {
-            reader,
-            column,
-            positions,
-        }))
+        Ok((!positions.is_empty()).then_some(Self { reader, column, positions }))
     }
 
     /// The cell that a reference means; none where no row has such a key, or the file has changed since.

@@ -119,10 +119,7 @@ pub(crate) fn text_columns<const N: usize>(names: [&'static str; N]) -> Vec<(&'s
 
 /// Columns as the `datasets` library describes them, by name.
 fn features(columns: &[(String, ColumnType)]) -> Map<String, Value> {
-    columns
-        .iter()
-        .map(|(name, column)| (name.clone(), column.feature()))
-        .collect()
+    columns.iter().map(|(name, column)| (name.clone(), column.feature())).collect()
 }
 
 /// A file's columns: those that its layout declares, then those that its rows have besides.
@@ -135,14 +132,8 @@ pub(crate) struct Columns {
 impl Columns {
     /// The columns that a layout declares, whether rows have them or not.
     pub fn fixed(columns: Vec<(&'static str, ColumnType)>) -> Self {
-        let columns: Vec<_> = columns
-            .into_iter()
-            .map(|(name, column)| (name.to_owned(), column))
-            .collect();
-        Self {
-            n_fixed: columns.len(),
-            columns,
-        }
+        let columns: Vec<_> = columns.into_iter().map(|(name, column)| (name.to_owned(), column)).collect();
+        Self { n_fixed: columns.len(), columns }
     }
 
     /// Adds the columns of a row.

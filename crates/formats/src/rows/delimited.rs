@@ -13,10 +13,7 @@ use crate::problem::{Problem, ProblemKind};
 /// The rows of a file.
 pub(super) fn open(path: &Path, delimiter: u8) -> Result<Rows, FormatError> {
     // The library skips a byte order mark itself.
-    let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .flexible(true)
-        .from_reader(fs_err::File::open(path)?);
+    let mut reader = ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(fs_err::File::open(path)?);
     let header = reader
         .byte_headers()
         .map_err(|error| FormatError::malformed(path, ProblemKind::WrongValue, error.to_string()))?;
@@ -32,12 +29,7 @@ pub(super) fn open(path: &Path, delimiter: u8) -> Result<Rows, FormatError> {
         }
         columns.push(name.to_owned());
     }
-    let rows = DelimitedRows {
-        reader,
-        columns: columns.clone(),
-        number: 0,
-        ended: false,
-    };
+    let rows = DelimitedRows { reader, columns: columns.clone(), number: 0, ended: false };
     Ok(Rows::new(Some(columns), rows))
 }
 
@@ -62,12 +54,7 @@ impl DelimitedRows {
                 fields.insert(name.clone(), value.into());
             }
         }
-        Ok(Row {
-            number: self.number,
-            line,
-            fields,
-            ..Row::default()
-        })
+        Ok(Row { number: self.number, line, fields, ..Row::default() })
     }
 
     /// What is wrong with the number of fields, or with a quotation mark that swallowed the rows after it.
@@ -76,11 +63,7 @@ impl DelimitedRows {
         if record.len() == expected {
             return None;
         }
-        let swallowed = self
-            .columns
-            .iter()
-            .zip(record)
-            .find(|(_, value)| value.contains(&b'\n'));
+        let swallowed = self.columns.iter().zip(record).find(|(_, value)| value.contains(&b'\n'));
         Some(match swallowed {
             Some((name, value)) => Problem::new(
                 ProblemKind::StrayQuote,
@@ -115,10 +98,7 @@ impl Iterator for DelimitedRows {
             Ok(true) => self.row(&record, line),
             Err(error) => {
                 self.ended = true;
-                Err(Problem::new(
-                    ProblemKind::TornRow,
-                    format!("the rest cannot be read: {error}"),
-                ))
+                Err(Problem::new(ProblemKind::TornRow, format!("the rest cannot be read: {error}")))
             }
         };
         Some(outcome.map_err(|problem| BrokenRow::new(self.number, line, problem)))

@@ -17,24 +17,13 @@ type FileReader = BufReader<fs_err::File>;
 
 /// The rows of a file of JSON lines; blank lines are skipped.
 pub(super) fn lines(path: &Path) -> Result<Rows, FormatError> {
-    let rows = LineRows {
-        file: open(path)?,
-        number: 0,
-        line: 0,
-        ended: false,
-    };
+    let rows = LineRows { file: open(path)?, number: 0, line: 0, ended: false };
     Ok(Rows::new(None, rows))
 }
 
 /// The rows of a file that holds one list of JSON objects.
 pub(super) fn list(path: &Path) -> Result<Rows, FormatError> {
-    let rows = ListRows {
-        bytes: open(path)?.bytes(),
-        number: 0,
-        line: 1,
-        state: ListState::Before,
-        pending: None,
-    };
+    let rows = ListRows { bytes: open(path)?.bytes(), number: 0, line: 1, state: ListState::Before, pending: None };
     Ok(Rows::new(None, rows))
 }
 
@@ -94,19 +83,19 @@ impl Iterator for LineRows {
                     }
                     let row = row_of(&bytes, self.number, self.line);
                     return Some(row.map_err(|problem| match problem.kind {
-                        ProblemKind::InvalidJson if bytes.last() != Some(&b'\n') => self.broken(
-                            ProblemKind::TornRow,
-                            format!("the file ends within a row: {}", problem.message),
-                        ),
+                        ProblemKind::InvalidJson if bytes.last() != Some(&b'\n') => {
+                            self.broken(
+                                ProblemKind::TornRow,
+                                format!("the file ends within a row: {}", problem.message),
+                            )
+                        }
                         kind => self.broken(kind, problem.message),
                     }));
                 }
                 Err(error) => {
                     self.ended = true;
                     self.number += 1;
-                    return Some(Err(
-                        self.broken(ProblemKind::TornRow, format!("the rest cannot be read: {error}"))
-                    ));
+                    return Some(Err(self.broken(ProblemKind::TornRow, format!("the rest cannot be read: {error}"))));
                 }
             }
         }
@@ -125,12 +114,7 @@ fn row_of(bytes: &[u8], number: usize, line: usize) -> Result<Row, Problem> {
         }
         Err(error) => return Err(Problem::new(ProblemKind::InvalidJson, error.to_string())),
     };
-    Ok(Row {
-        number,
-        line: Some(line),
-        fields,
-        ..Row::default()
-    })
+    Ok(Row { number, line: Some(line), fields, ..Row::default() })
 }
 
 enum ListState {
@@ -263,11 +247,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn create(path: &Path, in_list: bool) -> Result<Self, FormatError> {
         let file = BufWriter::new(fs_err::File::create(path)?);
-        Ok(Self {
-            file,
-            in_list,
-            written: 0,
-        })
+        Ok(Self { file, in_list, written: 0 })
     }
 }
 
@@ -289,8 +269,7 @@ impl RowWriter for Writer {
 
     fn finish(mut self: Box<Self>) -> Result<(), FormatError> {
         if self.in_list {
-            self.file
-                .write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
+            self.file.write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
         }
         self.file.flush()?;
         self.file.get_ref().sync_all()?;

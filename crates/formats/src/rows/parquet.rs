@@ -37,10 +37,7 @@ const GROUP_ROWS: usize = 1000;
 ///
 /// Errors: what the library says.
 fn run<T, E: ToString>(work: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
-    guarded(
-        || work().map_err(|error| error.to_string()),
-        || "a damaged page".to_owned(),
-    )
+    guarded(|| work().map_err(|error| error.to_string()), || "a damaged page".to_owned())
 }
 
 fn broken(path: &Path, reason: &str) -> FormatError {
@@ -83,15 +80,7 @@ pub(super) fn open(path: &Path) -> Result<Rows, FormatError> {
     }
     let n_rows = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
     let batches = run(|| builder.with_batch_size(ROWS_READ).build()).map_err(|reason| broken(path, &reason))?;
-    let rows = ParquetRows {
-        batches,
-        batch: None,
-        next_in_batch: 0,
-        number: 0,
-        n_rows,
-        problems,
-        ended: false,
-    };
+    let rows = ParquetRows { batches, batch: None, next_in_batch: 0, number: 0, n_rows, problems, ended: false };
     Ok(Rows::new(Some(names), rows))
 }
 
@@ -116,11 +105,7 @@ impl ParquetRows {
 
     fn row(&mut self, batch: &RecordBatch, index: usize) -> Row {
         self.number += 1;
-        let mut row = Row {
-            number: self.number,
-            problems: std::mem::take(&mut self.problems),
-            ..Row::default()
-        };
+        let mut row = Row { number: self.number, problems: std::mem::take(&mut self.problems), ..Row::default() };
         for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
             let name = field.name().clone();
             match values::content(field.data_type()) {
@@ -190,10 +175,8 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn create(path: &Path, columns: &Columns) -> Result<Self, FormatError> {
-        let fields: Vec<Field> = columns
-            .iter()
-            .map(|(name, column)| Field::new(name, cells::data_type(column), true))
-            .collect();
+        let fields: Vec<Field> =
+            columns.iter().map(|(name, column)| Field::new(name, cells::data_type(column), true)).collect();
         let description = json!({ "info": { "features": columns.features() } }).to_string();
         let metadata = [("huggingface".to_owned(), description.clone())];
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
@@ -205,14 +188,7 @@ impl Writer {
         let (file, _) = fs_err::File::create(path)?.into_parts();
         let writer =
             ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|error| not_written(path, &error))?;
-        Ok(Self {
-            writer,
-            columns: columns.clone(),
-            schema,
-            rows: Vec::new(),
-            bytes: 0,
-            path: path.to_owned(),
-        })
+        Ok(Self { writer, columns: columns.clone(), schema, rows: Vec::new(), bytes: 0, path: path.to_owned() })
     }
 
     fn write_group(&mut self) -> Result<(), FormatError> {
@@ -221,11 +197,7 @@ impl Writer {
         if rows.is_empty() {
             return Ok(());
         }
-        let arrays = self
-            .columns
-            .iter()
-            .map(|(name, column)| cells::array(name, column, &rows))
-            .collect();
+        let arrays = self.columns.iter().map(|(name, column)| cells::array(name, column, &rows)).collect();
         let batch =
             RecordBatch::try_new(self.schema.clone(), arrays).map_err(|error| not_written(&self.path, &error))?;
         let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
@@ -245,18 +217,12 @@ impl RowWriter for Writer {
 
     fn finish(mut self: Box<Self>) -> Result<(), FormatError> {
         self.write_group()?;
-        let file = self
-            .writer
-            .into_inner()
-            .map_err(|error| not_written(&self.path, &error))?;
+        let file = self.writer.into_inner().map_err(|error| not_written(&self.path, &error))?;
         file.sync_all()?;
         Ok(())
     }
 }
 
 fn not_written(path: &Path, error: &impl ToString) -> FormatError {
-    FormatError::Parquet {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    }
+    FormatError::Parquet { path: path.to_owned(), reason: error.to_string() }
 }

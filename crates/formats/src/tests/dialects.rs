@@ -24,9 +24,7 @@ fn shades(record: &Record) -> Vec<u8> {
         Image::Bytes { bytes, .. } => bytes.clone(),
         other => panic!("expected bytes, got {other:?}"),
     });
-    bytes
-        .map(|bytes| image::load_from_memory(&bytes).unwrap().to_rgb8().get_pixel(0, 0)[0])
-        .collect()
+    bytes.map(|bytes| image::load_from_memory(&bytes).unwrap().to_rgb8().get_pixel(0, 0)[0]).collect()
 }
 
 fn png(shade: u8) -> Vec<u8> {
@@ -77,11 +75,7 @@ fn image_parts_are_read_in_every_form_and_in_their_order() {
     let path = folder.path().join("d.jsonl");
     write_lines(&path, &[row]);
     for format in [openai::FORMAT, swift::FORMAT] {
-        assert_eq!(
-            shades(&records(&path, format)[0]),
-            [10, 20, 30, 40, 10, 40],
-            "{format:?}"
-        );
+        assert_eq!(shades(&records(&path, format)[0]), [10, 20, 30, 40, 10, 40], "{format:?}");
     }
     assert_eq!(problems(&path, None), []);
 }
@@ -153,10 +147,7 @@ fn messages_in_parts_beside_a_column_of_images_are_read_from_parquet() {
     let path = folder.path().join("trl.parquet");
     let content = json!([{ "type": "image", "text": null }, { "type": "text", "text": "What?" }]);
     let mut row = Row {
-        fields: json!({ "messages": [{ "role": "user", "content": content }] })
-            .as_object()
-            .unwrap()
-            .clone(),
+        fields: json!({ "messages": [{ "role": "user", "content": content }] }).as_object().unwrap().clone(),
         ..Row::default()
     };
     row.set_images("images", &[Image::unnamed(png(20))]);
@@ -167,10 +158,7 @@ fn messages_in_parts_beside_a_column_of_images_are_read_from_parquet() {
     writer.finish().unwrap();
     assert_eq!(problems(&path, None), []);
     let read = records(&path, hf::FORMAT).remove(0);
-    assert_eq!(
-        (shades(&read), read.item.messages[0].plain_text()),
-        (vec![20], "What?".to_owned())
-    );
+    assert_eq!((shades(&read), read.item.messages[0].plain_text()), (vec![20], "What?".to_owned()));
 }
 
 #[test]
@@ -184,10 +172,7 @@ fn vlmevalkit_rows_show_other_rows_images_and_files() {
     );
     fs_err::write(&path, table).unwrap();
     let shown: Vec<Vec<u8>> = records(&path, vlmevalkit::FORMAT).iter().map(shades).collect();
-    assert_eq!(
-        shown,
-        [vec![80], vec![70], vec![80], vec![70], vec![10], vec![10, 20], vec![]]
-    );
+    assert_eq!(shown, [vec![80], vec![70], vec![80], vec![70], vec![10], vec![10, 20], vec![]]);
     let report = convert(&path, &folder.path().join("out.tsv"), vlmevalkit::FORMAT).unwrap();
     assert_eq!((report.items_written, report.losses), (7, vec![]));
 }
@@ -213,10 +198,7 @@ fn a_dataset_info_says_what_columns_and_speakers_are_called() {
     fs_err::write(&path, talk.to_string()).unwrap();
     assert_eq!(problems(&path, None), []);
     let read = records(&path, sharegpt::FORMAT).remove(0);
-    assert_eq!(
-        (shades(&read), read.item.label()),
-        (vec![20], Some("A cup.".to_owned()))
-    );
+    assert_eq!((shades(&read), read.item.label()), (vec![20], Some("A cup.".to_owned())));
     assert_eq!(read.item.messages[0].role, Role::System);
     let report = convert(&path, &folder.path().join("out.jsonl"), openai::FORMAT).unwrap();
     assert_eq!((report.from, report.losses), ("sharegpt", vec![]));
@@ -228,10 +210,7 @@ fn a_dataset_info_says_what_columns_and_speakers_are_called() {
     assert_eq!(source.format, alpaca::FORMAT);
     let read = records(&path, alpaca::FORMAT).remove(0);
     assert_eq!(read.item.messages[0].plain_text(), "Who?\nSay it.");
-    assert_eq!(
-        (shades(&read), read.item.label()),
-        (vec![10], Some("Nobody.".to_owned()))
-    );
+    assert_eq!((shades(&read), read.item.label()), (vec![10], Some("Nobody.".to_owned())));
     // An entry that was left behind by another file of the name says nothing.
     fs_err::write(&path, json!([{ "conversations": [] }]).to_string()).unwrap();
     assert_eq!(RecordReader::open(&path, None).unwrap().format, sharegpt::FORMAT);
@@ -272,10 +251,7 @@ fn columns_that_a_dataset_info_calls_null_are_not_there() {
     fs_err::write(&path, asked.to_string()).unwrap();
     assert_eq!(problems(&path, None), []);
     let read = records(&path, alpaca::FORMAT).remove(0);
-    assert_eq!(
-        (read.item.messages.len(), read.item.messages[0].plain_text().as_str()),
-        (1, "Who?")
-    );
+    assert_eq!((read.item.messages.len(), read.item.messages[0].plain_text().as_str()), (1, "Who?"));
 }
 
 #[test]
@@ -284,10 +260,7 @@ fn alpaca_holds_turns_before_the_question_and_is_described() {
     let path = folder.path().join("d.jsonl");
     let messages = json!([
         say("system", "Be brief."),
-        say(
-            "user",
-            json!([{ "type": "image", "image": "1.png" }, { "type": "text", "text": "What?" }])
-        ),
+        say("user", json!([{ "type": "image", "image": "1.png" }, { "type": "text", "text": "What?" }])),
         say("assistant", "A cup."),
         say("user", "Sure?"),
         say("assistant", "Yes."),
@@ -324,26 +297,16 @@ fn mis_keeps_kind_category_and_sub_category_there_and_back() {
         let row = json!({ "id": "1", "kind": "hazardous", "category": "Fire", "messages": messages });
         write_lines(&path, &[with(row, more.clone())]);
         let out = folder.path().join("mis.json");
-        assert_eq!(
-            convert(&path, &out, mis::FORMAT).unwrap().losses,
-            [],
-            "{label:?} {more}"
-        );
+        assert_eq!(convert(&path, &out, mis::FORMAT).unwrap().losses, [], "{label:?} {more}");
         let rows: Value = serde_json::from_str(&fs_err::read_to_string(&out).unwrap()).unwrap();
         if more.get("main_category").is_some() {
-            assert_eq!(
-                (&rows[0]["category"], &rows[0]["sub_category"]),
-                (&"Household".into(), &"Fire".into())
-            );
+            assert_eq!((&rows[0]["category"], &rows[0]["sub_category"]), (&"Household".into(), &"Fire".into()));
         }
         let back = folder.path().join("back.jsonl");
         let report = convert(&out, &back, openai::FORMAT).unwrap();
         assert_eq!((report.from, report.losses), ("mis", vec![]));
         let back = records(&back, openai::FORMAT).remove(0);
-        assert_eq!(
-            (back.item.kind, back.item.category.as_deref()),
-            (Some(ItemKind::Hazardous), Some("Fire"))
-        );
+        assert_eq!((back.item.kind, back.item.category.as_deref()), (Some(ItemKind::Hazardous), Some("Fire")));
         assert_eq!(back.extra.get("main_category"), more.get("main_category"));
         assert!(matches!(back.item.messages[0].content[0], Part::Image { .. }));
     }
@@ -353,13 +316,7 @@ fn mis_keeps_kind_category_and_sub_category_there_and_back() {
 fn bytes_after_a_gifs_end_do_not_make_it_truncated() {
     let whole = image_file(ImageFormat::Gif, 12, 90);
     assert_eq!(inspect(&whole, Some("gif")), []);
-    assert_eq!(
-        inspect(&[&whole[..], b"\0\0written by a camera"].concat(), Some("gif")),
-        []
-    );
+    assert_eq!(inspect(&[&whole[..], b"\0\0written by a camera"].concat(), Some("gif")), []);
     let truncated = inspect(&whole[..whole.len() - 1], Some("gif"));
-    assert_eq!(
-        truncated.iter().map(|problem| problem.kind).collect::<Vec<_>>(),
-        [ProblemKind::TruncatedImage]
-    );
+    assert_eq!(truncated.iter().map(|problem| problem.kind).collect::<Vec<_>>(), [ProblemKind::TruncatedImage]);
 }

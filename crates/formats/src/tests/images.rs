@@ -36,24 +36,12 @@ fn each_problem_has_its_name() {
     check(&moving(3), "gif", &[ProblemKind::Animated]);
     check(&gray_png(9, png::BitDepth::Eight, 3), "png", &[ProblemKind::Animated]);
     check(&gray_png(9, png::BitDepth::One, 1), "png", &[ProblemKind::OneBit]);
-    check(
-        &gray_png(20_000, png::BitDepth::Eight, 1),
-        "png",
-        &[ProblemKind::OversizedImage],
-    );
-    check(
-        &image_file(ImageFormat::Png, 5, 0),
-        "jpg",
-        &[ProblemKind::WrongExtension],
-    );
+    check(&gray_png(20_000, png::BitDepth::Eight, 1), "png", &[ProblemKind::OversizedImage]);
+    check(&image_file(ImageFormat::Png, 5, 0), "jpg", &[ProblemKind::WrongExtension]);
     check(b"", "png", &[ProblemKind::EmptyImage]);
     check(b"no image at all", "png", &[ProblemKind::BrokenImage]);
     check(b"II*\0\x08\0\0\0\0\0\0\0", "tiff", &[ProblemKind::UnsupportedImage]);
-    check(
-        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        "svg",
-        &[ProblemKind::UnsupportedImage],
-    );
+    check(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "svg", &[ProblemKind::UnsupportedImage]);
     check(b"\0\0\0\x18ftypheic\0\0\0\0", "heic", &[ProblemKind::UnsupportedImage]);
 }
 
@@ -68,11 +56,7 @@ fn an_image_that_ends_early_is_truncated_wherever_it_ends() {
     ] {
         let whole = image_file(format, 40, 30);
         for share in [3, 5, 7, 9] {
-            check(
-                &whole[..whole.len() * share / 10],
-                extension,
-                &[ProblemKind::TruncatedImage],
-            );
+            check(&whole[..whole.len() * share / 10], extension, &[ProblemKind::TruncatedImage]);
         }
     }
 }

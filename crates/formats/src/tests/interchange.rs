@@ -20,18 +20,12 @@ fn json_of(path: &std::path::Path) -> Value {
 fn formats_go_by_name() {
     for &format in Format::ALL {
         assert_eq!(format.name().parse::<Format>().unwrap(), format);
-        assert!(
-            format.extensions().count() > 0 && !format.about().is_empty(),
-            "{format:?}"
-        );
+        assert!(format.extensions().count() > 0 && !format.about().is_empty(), "{format:?}");
     }
     assert_eq!("ours".parse::<Format>().unwrap(), openai::FORMAT);
     assert_eq!("puzzleqa".parse::<Format>().unwrap(), puzzlevqa::FORMAT);
     let unknown = "vicuna".parse::<Format>().unwrap_err().to_string();
-    assert!(
-        unknown.starts_with("unknown format `vicuna`: expected alpaca, easyr1, "),
-        "{unknown}"
-    );
+    assert!(unknown.starts_with("unknown format `vicuna`: expected alpaca, easyr1, "), "{unknown}");
 }
 
 #[test]
@@ -56,10 +50,7 @@ fn sharegpt_is_described_for_llama_factory_beside_what_was_there() {
         })
     );
     let entry = &json_of(&info)["train"];
-    assert_eq!(
-        (&entry["file_name"], &entry["formatting"]),
-        (&"train.json".into(), &"sharegpt".into())
-    );
+    assert_eq!((&entry["file_name"], &entry["formatting"]), (&"train.json".into(), &"sharegpt".into()));
     assert_eq!(json_of(&info)["older"]["file_name"], "older.json");
 }
 
@@ -67,10 +58,7 @@ fn sharegpt_is_described_for_llama_factory_beside_what_was_there() {
 fn embedded_images_become_files_named_by_their_content() {
     let folder = folder();
     let bytes = image_file(ImageFormat::Png, 4, 9);
-    let url = format!(
-        "data:image/png;base64,{}",
-        base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &bytes)
-    );
+    let url = format!("data:image/png;base64,{}", base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &bytes));
     let part = json!({ "type": "image_url", "image_url": { "url": url } });
     let messages = json!([{ "role": "user", "content": [part, part, { "type": "text", "text": "Which?" }] }]);
     let source = folder.path().join("source.jsonl");
@@ -92,16 +80,10 @@ fn a_malformed_source_leaves_no_output_and_no_images() {
     let bytes = image_file(ImageFormat::Png, 4, 9);
     let data = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &bytes);
     let image = format!("data:image/png;base64,{data}");
-    write_lines(
-        &source,
-        &[item("1", &image, "What?"), json!({ "id": "2", "messages": 3 })],
-    );
+    write_lines(&source, &[item("1", &image, "What?"), json!({ "id": "2", "messages": 3 })]);
     let error = convert(&source, &folder.path().join("out.jsonl"), swift::FORMAT).unwrap_err();
     assert!(matches!(error, FormatError::Malformed { row: Some(2), .. }), "{error}");
-    let left: Vec<_> = fs_err::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let left: Vec<_> = fs_err::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["source.jsonl"]);
 }
 
@@ -111,12 +93,7 @@ fn an_extension_that_the_format_is_not_written_to_is_refused() {
     let source = folder.path().join("source.jsonl");
     write_lines(&source, &[item("1", "a.png", "What?")]);
     let error = convert(&source, &folder.path().join("out.jsonl"), hf::FORMAT).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("hf is written as .parquet, got another extension"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("hf is written as .parquet, got another extension"), "{error}");
 }
 
 #[test]
@@ -132,28 +109,14 @@ fn vlguard_holds_an_item_for_each_instruction() {
     fs_err::write(&path, rows.to_string()).unwrap();
     for name in ["a", "b"] {
         fs_err::create_dir_all(folder.path().join("x")).unwrap();
-        fs_err::write(
-            folder.path().join(format!("x/{name}.png")),
-            image_file(ImageFormat::Png, 4, 9),
-        )
-        .unwrap();
+        fs_err::write(folder.path().join(format!("x/{name}.png")), image_file(ImageFormat::Png, 4, 9)).unwrap();
     }
     let read = records(&path, vlguard::FORMAT);
     let read: Vec<_> = read
         .iter()
-        .map(|record| {
-            (
-                record.item.id.as_str(),
-                record.item.kind.unwrap(),
-                record.item.label().unwrap(),
-            )
-        })
+        .map(|record| (record.item.id.as_str(), record.item.kind.unwrap(), record.item.label().unwrap()))
         .collect();
-    let expected = [
-        ("a-safe", Benign, "R1"),
-        ("a-unsafe", Hazardous, "R2"),
-        ("b", Hazardous, "R3"),
-    ];
+    let expected = [("a-safe", Benign, "R1"), ("a-unsafe", Hazardous, "R2"), ("b", Hazardous, "R3")];
     assert_eq!(read, expected.map(|(id, kind, label)| (id, kind, label.to_owned())));
     let report = convert(&path, &folder.path().join("out.json"), vlguard::FORMAT).unwrap();
     assert_eq!((report.items_written, &report.losses[..]), (3, &[][..]));
@@ -188,46 +151,22 @@ const FILES: &[(&str, &str, Result<Format, &str>)] = &[
     ("a.jsonl", r#"{"id": "1", "messages": []}"#, Ok(openai::FORMAT)),
     ("a.jsonl", r#"{"messages": [], "images": []}"#, Ok(swift::FORMAT)),
     ("a.json", r#"[{"conversations": []}]"#, Ok(sharegpt::FORMAT)),
-    (
-        "a.json",
-        r#"[{"conversations": [], "image": [], "sub_category": ""}]"#,
-        Ok(mis::FORMAT),
-    ),
-    (
-        "a.json",
-        r#"[{"conversations": [], "image": [], "kind": "hazardous"}]"#,
-        Ok(mis::FORMAT),
-    ),
-    (
-        "a.json",
-        r#"[{"conversations": [], "image": ""}]"#,
-        Ok(sharegpt::FORMAT),
-    ),
+    ("a.json", r#"[{"conversations": [], "image": [], "sub_category": ""}]"#, Ok(mis::FORMAT)),
+    ("a.json", r#"[{"conversations": [], "image": [], "kind": "hazardous"}]"#, Ok(mis::FORMAT)),
+    ("a.json", r#"[{"conversations": [], "image": ""}]"#, Ok(sharegpt::FORMAT)),
     ("a.json", r#"[{"instruction": "", "output": ""}]"#, Ok(alpaca::FORMAT)),
-    (
-        "a.jsonl",
-        r#"{"id": "1", "messages": [], "problem": "", "answer": ""}"#,
-        Ok(openai::FORMAT),
-    ),
+    ("a.jsonl", r#"{"id": "1", "messages": [], "problem": "", "answer": ""}"#, Ok(openai::FORMAT)),
     ("a.jsonl", r#"{"problem": "", "answer": ""}"#, Ok(easyr1::FORMAT)),
     ("a.jsonl", r#"{"prompt": [], "completion": []}"#, Ok(trl::FORMAT)),
     ("a.jsonl", r#"{"prompt": [], "reward_model": {}}"#, Ok(verl::FORMAT)),
     ("a.json", r#"[{"question": "", "image_path1": ""}]"#, Ok(mis::FORMAT)),
     ("a.json", r#"[{"instr-resp": []}]"#, Ok(vlguard::FORMAT)),
-    (
-        "a.jsonl",
-        r#"{"family": "", "options": [], "question": ""}"#,
-        Ok(puzzlevqa::FORMAT),
-    ),
+    ("a.jsonl", r#"{"family": "", "options": [], "question": ""}"#, Ok(puzzlevqa::FORMAT)),
     ("a.tsv", "index\tquestion\n1\tWhat?\n", Ok(vlmevalkit::FORMAT)),
     ("a.csv", "id,prompt,type\n", Ok(xstest::FORMAT)),
     ("a.csv", "prompt_text,model\n", Ok(msts::FORMAT)),
     ("a.csv", "dataset,category_id,task_id\n", Ok(figstep::FORMAT)),
-    (
-        "a.jsonl",
-        r#"{"one": 1, "two": 2}"#,
-        Err("the fields of the first row are one, two"),
-    ),
+    ("a.jsonl", r#"{"one": 1, "two": 2}"#, Err("the fields of the first row are one, two")),
     ("a.csv", "one,two\n", Err("the columns are one, two")),
     ("a.txt", "words", Err("its name ends in `txt`")),
     ("a.json", "{\n", Err("none of its first 1 rows is a JSON object")),
@@ -243,10 +182,7 @@ fn what_a_file_is_shows_by_its_name_and_content() {
         match (found, *expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{name}: {text}"),
             (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
-            (found, expected) => panic!(
-                "{name}: {text}: {:?}, {expected:?}",
-                found.map_err(|error| error.to_string())
-            ),
+            (found, expected) => panic!("{name}: {text}: {:?}, {expected:?}", found.map_err(|error| error.to_string())),
         }
     }
 }

@@ -23,25 +23,10 @@ const N_ROWS: usize = 8;
 #[track_caller]
 fn finds(path: &Path, format: Option<Format>, kind: ProblemKind, row: Option<usize>) {
     let report = check(path, format, &mut Silent).unwrap();
-    let found: Vec<_> = report
-        .problems
-        .iter()
-        .map(|problem| (problem.kind, problem.row))
-        .collect();
-    assert!(
-        found.contains(&(kind, row)),
-        "expected {kind:?} in {row:?}, got {:?}",
-        report.problems
-    );
-    assert!(
-        found.iter().all(|(found, _)| *found == kind),
-        "{kind:?}: {:?}",
-        report.problems
-    );
-    assert_eq!(
-        report.errors + report.warnings,
-        report.problem_counts.values().sum::<usize>()
-    );
+    let found: Vec<_> = report.problems.iter().map(|problem| (problem.kind, problem.row)).collect();
+    assert!(found.contains(&(kind, row)), "expected {kind:?} in {row:?}, got {:?}", report.problems);
+    assert!(found.iter().all(|(found, _)| *found == kind), "{kind:?}: {:?}", report.problems);
+    assert_eq!(report.errors + report.warnings, report.problem_counts.values().sum::<usize>());
 }
 
 /// Valid rows, each different from the others.
@@ -88,38 +73,21 @@ fn spoiled_rows(variant: usize) -> Vec<(ProblemKind, Spoil)> {
                 json!([{ "role": "user", "content": "a" }, { "role": "assistant" }]),
             ])),
         ),
-        (
-            ProblemKind::WrongType,
-            say(pick(&[json!("text"), json!(3), json!({}), json!(true)])),
-        ),
-        (
-            ProblemKind::WrongType,
-            set("/id", pick(&[json!(5.5), json!([]), json!(false)])),
-        ),
+        (ProblemKind::WrongType, say(pick(&[json!("text"), json!(3), json!({}), json!(true)]))),
+        (ProblemKind::WrongType, set("/id", pick(&[json!(5.5), json!([]), json!(false)]))),
         (
             ProblemKind::WrongType,
             set(
                 "/messages/0/content",
-                pick(&[
-                    json!(1),
-                    json!([1]),
-                    json!([{ "type": "video" }]),
-                    json!([{ "type": "text" }]),
-                ]),
+                pick(&[json!(1), json!([1]), json!([{ "type": "video" }]), json!([{ "type": "text" }])]),
             ),
         ),
         (
             ProblemKind::UnknownRole,
-            set(
-                "/messages/0/role",
-                pick(&[json!("tool"), json!("bot"), json!(""), json!("User")]),
-            ),
+            set("/messages/0/role", pick(&[json!("tool"), json!("bot"), json!(""), json!("User")])),
         ),
         (ProblemKind::NoMessages, say(json!([]))),
-        (
-            ProblemKind::EmptyMessage,
-            set("/messages/1/content", pick(&[json!(""), json!(" \n"), json!([])])),
-        ),
+        (ProblemKind::EmptyMessage, set("/messages/1/content", pick(&[json!(""), json!(" \n"), json!([])]))),
         (
             ProblemKind::RepeatedRole,
             say(pick(&[
@@ -130,15 +98,9 @@ fn spoiled_rows(variant: usize) -> Vec<(ProblemKind, Spoil)> {
         ),
         (
             ProblemKind::LateSystem,
-            say(pick(&[
-                json!([user, system, assistant]),
-                json!([user, assistant, system, user, assistant]),
-            ])),
+            say(pick(&[json!([user, system, assistant]), json!([user, assistant, system, user, assistant])])),
         ),
-        (
-            ProblemKind::MissingLabel,
-            say(pick(&[json!([user]), json!([system, user])])),
-        ),
+        (ProblemKind::MissingLabel, say(pick(&[json!([user]), json!([system, user])]))),
         (
             ProblemKind::WrongValue,
             Box::new(move |row| row["kind"] = pick(&[json!("harmful"), json!(""), json!("Benign")])),
@@ -175,31 +137,15 @@ fn spoiled_images(variant: usize) -> Vec<(ProblemKind, &'static str, Vec<u8>)> {
     };
     vec![
         (ProblemKind::EmptyImage, name, Vec::new()),
-        (
-            ProblemKind::TruncatedImage,
-            name,
-            whole[..whole.len() * (3 + variant) / 10].to_vec(),
-        ),
+        (ProblemKind::TruncatedImage, name, whole[..whole.len() * (3 + variant) / 10].to_vec()),
         (ProblemKind::WrongExtension, other_name, whole),
-        (
-            ProblemKind::BrokenImage,
-            name,
-            format!("no image {variant}").into_bytes(),
-        ),
+        (ProblemKind::BrokenImage, name, format!("no image {variant}").into_bytes()),
         (ProblemKind::UnsupportedImage, unsupported_name, unsupported.to_vec()),
-        (
-            ProblemKind::OversizedImage,
-            "x.png",
-            gray_png(20_000 + variant as u32, png::BitDepth::Eight, 1),
-        ),
+        (ProblemKind::OversizedImage, "x.png", gray_png(20_000 + variant as u32, png::BitDepth::Eight, 1)),
         (ProblemKind::Orientation, "x.jpg", turned_jpeg(2 + variant as u8)),
         (ProblemKind::Cmyk, "x.jpg", cmyk_jpeg()),
         (ProblemKind::Animated, moving.0, moving.1),
-        (
-            ProblemKind::OneBit,
-            "x.png",
-            gray_png(9 + variant as u32, png::BitDepth::One, 1),
-        ),
+        (ProblemKind::OneBit, "x.png", gray_png(9 + variant as u32, png::BitDepth::One, 1)),
     ]
 }
 
@@ -207,10 +153,7 @@ fn spoiled_images(variant: usize) -> Vec<(ProblemKind, &'static str, Vec<u8>)> {
 fn with(lines: &[String], row: usize, line: Vec<u8>) -> Vec<u8> {
     let mut lines: Vec<Vec<u8>> = lines.iter().map(|line| line.clone().into_bytes()).collect();
     lines[row - 1] = line;
-    lines
-        .into_iter()
-        .flat_map(|line| [line, b"\n".to_vec()].concat())
-        .collect()
+    lines.into_iter().flat_map(|line| [line, b"\n".to_vec()].concat()).collect()
 }
 
 /// The ways to spoil a file of lines as bytes, after which the malformed row cannot be read.
@@ -220,28 +163,12 @@ fn spoiled_lines(lines: &[String], row: usize) -> Vec<(ProblemKind, Option<usize
     let mut not_utf8 = line.clone().into_bytes();
     not_utf8[10 + row] = 0xff;
     vec![
-        (
-            ProblemKind::InvalidJson,
-            Some(row),
-            with(lines, row, line[..line.len() - row].into()),
-        ),
-        (
-            ProblemKind::InvalidJson,
-            Some(row),
-            with(lines, row, line.replacen(':', "=", row).into()),
-        ),
+        (ProblemKind::InvalidJson, Some(row), with(lines, row, line[..line.len() - row].into())),
+        (ProblemKind::InvalidJson, Some(row), with(lines, row, line.replacen(':', "=", row).into())),
         (ProblemKind::InvalidUtf8, Some(row), with(lines, row, not_utf8)),
-        (
-            ProblemKind::WrongType,
-            Some(row),
-            with(lines, row, ["[1]", "3", "null", "\"text\""][row % 4].into()),
-        ),
+        (ProblemKind::WrongType, Some(row), with(lines, row, ["[1]", "3", "null", "\"text\""][row % 4].into())),
         (ProblemKind::TornRow, Some(N_ROWS), whole[..whole.len() - row].into()),
-        (
-            ProblemKind::ByteOrderMark,
-            Some(1),
-            ["\u{feff}", &whole].concat().into(),
-        ),
+        (ProblemKind::ByteOrderMark, Some(1), ["\u{feff}", &whole].concat().into()),
     ]
 }
 
@@ -252,12 +179,7 @@ fn two_hundred_malformed_inputs_are_each_named_by_kind_and_row() {
     let path = folder.path().join("data.jsonl");
     write_lines(&path, &rows);
     let report = check(&path, None, &mut Silent).unwrap();
-    assert_eq!(
-        (report.errors, report.warnings, report.items),
-        (0, 0, N_ROWS),
-        "{:?}",
-        report.problems
-    );
+    assert_eq!((report.errors, report.warnings, report.items), (0, 0, N_ROWS), "{:?}", report.problems);
 
     let (mut kinds, mut count) = (BTreeSet::new(), 0);
     let mut find = |path: &Path, format: Option<Format>, kind: ProblemKind, row: Option<usize>| {
@@ -288,14 +210,8 @@ fn two_hundred_malformed_inputs_are_each_named_by_kind_and_row() {
         for (kind, reference) in [
             (ProblemKind::MissingImage, format!("gone{variant}.png")),
             (ProblemKind::RemoteImage, format!("https://example.org/{variant}.png")),
-            (
-                ProblemKind::BrokenImage,
-                format!("data:image/png;base64,{}!", "A".repeat(variant)),
-            ),
-            (
-                ProblemKind::PathEscapes,
-                folder.path().join("1.png").display().to_string(),
-            ),
+            (ProblemKind::BrokenImage, format!("data:image/png;base64,{}!", "A".repeat(variant))),
+            (ProblemKind::PathEscapes, folder.path().join("1.png").display().to_string()),
         ] {
             let mut rows = rows.clone();
             let part = json!({ "type": "image_url", "image_url": { "url": reference } });
@@ -353,11 +269,7 @@ fn malformed_tables_are_named() {
     let shorter = &encoded[..encoded.len() - 3];
     for (second, kind, row) in [
         (format!("2\t{encoded}\ttwo?"), ProblemKind::FieldCount, Some(2)),
-        (
-            format!("2\t{encoded}\ttwo?\tyes\tmore"),
-            ProblemKind::FieldCount,
-            Some(2),
-        ),
+        (format!("2\t{encoded}\ttwo?\tyes\tmore"), ProblemKind::FieldCount, Some(2)),
         (format!("2\t{encoded}\t\"two?\tyes"), ProblemKind::StrayQuote, Some(2)),
         (format!("2\t{encoded}\t\tyes"), ProblemKind::MissingField, Some(2)),
         (format!("2\t{shorter}\ttwo?\tyes"), ProblemKind::BrokenImage, Some(2)),
@@ -409,10 +321,8 @@ fn malformed_parquet_is_named() {
         (json!([{ "role": "bot", "content": "a" }]), ProblemKind::UnknownRole),
         (json!([{ "role": "user" }]), ProblemKind::MissingField),
     ] {
-        let row = Row {
-            fields: json!({ "id": "1", "messages": messages }).as_object().unwrap().clone(),
-            ..Row::default()
-        };
+        let row =
+            Row { fields: json!({ "id": "1", "messages": messages }).as_object().unwrap().clone(), ..Row::default() };
         let mut columns = Columns::default();
         columns.add(&row);
         let mut writer = rows::create(&path, Container::Parquet, &columns).unwrap();

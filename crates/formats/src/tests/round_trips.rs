@@ -39,12 +39,8 @@ fn messages() -> impl Strategy<Value = Value> {
     let shown_first = prop::collection::vec(prop::sample::select(&IMAGES[..]), 0..3);
     let mixed = prop::collection::vec(part(), 1..5);
     let plain = (shown_first, words()).prop_map(|(images, text)| {
-        let images = images
-            .into_iter()
-            .map(|image| json!({ "type": "image", "image": image }));
-        images
-            .chain([json!({ "type": "text", "text": text })])
-            .collect::<Vec<Value>>()
+        let images = images.into_iter().map(|image| json!({ "type": "image", "image": image }));
+        images.chain([json!({ "type": "text", "text": text })]).collect::<Vec<Value>>()
     });
     let question = prop_oneof![2 => plain, 1 => mixed];
     let more = prop::option::weighted(0.2, (words(), words()));
@@ -98,21 +94,14 @@ fn extra() -> impl Strategy<Value = Map<String, Value>> {
         1 => Just(json!({ "one": "other", "more": null })),
         1 => Just(json!("")),
     ];
-    prop::collection::btree_map(prop::sample::select(&NAMES[..]), value, 0..4).prop_map(|extra| {
-        extra
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
-    })
+    prop::collection::btree_map(prop::sample::select(&NAMES[..]), value, 0..4)
+        .prop_map(|extra| extra.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 fn row() -> impl Strategy<Value = Value> {
     let own = (
         prop::option::of(prop::sample::select(&["train", "hard", ""][..])),
-        prop::option::weighted(
-            0.8,
-            prop::sample::select(&["hazardous", "benign", "blank_image", "general"][..]),
-        ),
+        prop::option::weighted(0.8, prop::sample::select(&["hazardous", "benign", "blank_image", "general"][..])),
         prop::option::weighted(0.8, prop::sample::select(&["Gardening", "Self-Harm, other"][..])),
         prop::option::weighted(0.2, Just("another")),
         prop::option::weighted(
@@ -127,12 +116,7 @@ fn row() -> impl Strategy<Value = Value> {
     );
     (messages(), own, extra()).prop_map(|(messages, (split, kind, category, twin_of, truth), mut row)| {
         row.insert("messages".to_owned(), messages);
-        let fields = [
-            ("split", split),
-            ("kind", kind),
-            ("category", category),
-            ("twin_of", twin_of),
-        ];
+        let fields = [("split", split), ("kind", kind), ("category", category), ("twin_of", twin_of)];
         for (name, value) in fields {
             if let Some(value) = value {
                 row.insert(name.to_owned(), value.into());
@@ -199,20 +183,12 @@ fn check_round_trip(rows: &[Value], format: Format) {
         Err(error) => panic!("{format:?}: {error}"),
     };
     let back = records(&there, format);
-    assert_eq!(
-        (back.len(), report.items_written),
-        (kept.len(), kept.len()),
-        "{format:?}"
-    );
+    assert_eq!((back.len(), report.items_written), (kept.len(), kept.len()), "{format:?}");
     let mut expected = counted(kept.iter().copied().zip(&back));
     if items.len() > kept.len() {
         expected.insert("row".to_owned(), items.len() - kept.len());
     }
-    let reported: BTreeMap<String, usize> = report
-        .losses
-        .iter()
-        .map(|loss| (loss.field.clone(), loss.rows))
-        .collect();
+    let reported: BTreeMap<String, usize> = report.losses.iter().map(|loss| (loss.field.clone(), loss.rows)).collect();
     assert_eq!(reported, expected, "{format:?}: {:?}", report.losses);
 
     // Within the format nothing more is lost, and nothing is gained.

@@ -24,9 +24,7 @@ pub(super) fn folder() -> tempfile::TempDir {
 pub(super) fn image_file(format: ImageFormat, side: u32, shade: u8) -> Vec<u8> {
     let image = RgbImage::from_fn(side, side, |x, y| Rgb([shade, (x * 7) as u8, (y * 11) as u8]));
     let mut bytes = Vec::new();
-    DynamicImage::ImageRgb8(image)
-        .write_to(&mut Cursor::new(&mut bytes), format)
-        .unwrap();
+    DynamicImage::ImageRgb8(image).write_to(&mut Cursor::new(&mut bytes), format).unwrap();
     bytes
 }
 
@@ -121,13 +119,7 @@ pub(super) fn convert_from(
     output: &Path,
     to: Format,
 ) -> Result<ConvertReport, FormatError> {
-    let request = ConvertRequest {
-        input,
-        from,
-        output,
-        to,
-        images: None,
-    };
+    let request = ConvertRequest { input, from, output, to, images: None };
     crate::convert(&request, &mut Silent)
 }
 

@@ -59,11 +59,7 @@ impl BaseConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        for (name, count) in [
-            ("captions", self.captions),
-            ("samples", self.samples),
-            ("variants", self.variants),
-        ] {
+        for (name, count) in [("captions", self.captions), ("samples", self.samples), ("variants", self.variants)] {
             check_count(&format!("{table}.{name}"), count)?;
         }
         for (name, share) in [

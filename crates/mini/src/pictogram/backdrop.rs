@@ -45,32 +45,17 @@ pub struct Background {
 impl Background {
     /// A background that suits a style: pale colors of any hue for the plain one, papers for the sketch.
     pub(super) fn random(rng: &mut impl Rng, style: Style) -> Self {
-        let plain = [
-            Pattern::Flat,
-            Pattern::Gradient,
-            Pattern::Table,
-            Pattern::Stripes,
-            Pattern::Checks,
-        ];
+        let plain = [Pattern::Flat, Pattern::Gradient, Pattern::Table, Pattern::Stripes, Pattern::Checks];
         let papers = [Pattern::Paper, Pattern::Ruled, Pattern::Squared];
         let (pattern, near, far) = match style {
             Style::Plain => (plain[rng.random_range(0..plain.len())], pale(rng), pale(rng)),
             Style::Sketch => {
                 let sheets = [[240, 230, 206], [222, 200, 164], [214, 220, 216], [236, 224, 224]];
                 let sheet = sheets[rng.random_range(0..sheets.len())];
-                (
-                    papers[rng.random_range(0..papers.len())],
-                    sheet,
-                    mix(sheet, [104, 96, 92], 0.25),
-                )
+                (papers[rng.random_range(0..papers.len())], sheet, mix(sheet, [104, 96, 92], 0.25))
             }
         };
-        Self {
-            pattern,
-            near,
-            far,
-            grain: rng.random(),
-        }
+        Self { pattern, near, far, grain: rng.random() }
     }
 
     /// Covers the whole pixmap.
@@ -160,12 +145,7 @@ impl Clutter {
     }
 
     fn random(rng: &mut impl Rng) -> Self {
-        let kinds = [
-            ClutterKind::Dot,
-            ClutterKind::Cross,
-            ClutterKind::Square,
-            ClutterKind::Dash,
-        ];
+        let kinds = [ClutterKind::Dot, ClutterKind::Cross, ClutterKind::Square, ClutterKind::Dash];
         Self {
             kind: kinds[rng.random_range(0..kinds.len())],
             center: [rng.random_range(0.03_f32..0.97), rng.random_range(0.03_f32..0.97)],

@@ -38,19 +38,11 @@ pub(super) fn fill_rgb(pixmap: &mut Pixmap, path: &Path, color: Rgb) {
 
 /// Draws a round line of `width` pixels along a path (in pixels).
 pub(super) fn stroke_rgb(pixmap: &mut Pixmap, path: &Path, color: Rgb, width: f32) {
-    let stroke = Stroke {
-        width,
-        line_cap: LineCap::Round,
-        line_join: LineJoin::Miter,
-        ..Stroke::default()
-    };
+    let stroke = Stroke { width, line_cap: LineCap::Round, line_join: LineJoin::Miter, ..Stroke::default() };
     pixmap.stroke_path(path, &solid(color), &stroke, Transform::identity(), None);
 }
 
 fn solid(color: Rgb) -> Paint<'static> {
     let [red, green, blue] = color;
-    Paint {
-        shader: Shader::SolidColor(tiny_skia::Color::from_rgba8(red, green, blue, u8::MAX)),
-        ..Paint::default()
-    }
+    Paint { shader: Shader::SolidColor(tiny_skia::Color::from_rgba8(red, green, blue, u8::MAX)), ..Paint::default() }
 }

@@ -22,16 +22,8 @@ pub enum Color {
 
 impl Color {
     /// Every color.
-    pub const ALL: [Self; 8] = [
-        Self::Red,
-        Self::Orange,
-        Self::Yellow,
-        Self::Green,
-        Self::Blue,
-        Self::Purple,
-        Self::Brown,
-        Self::Grey,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Red, Self::Orange, Self::Yellow, Self::Green, Self::Blue, Self::Purple, Self::Brown, Self::Grey];
 
     /// The color's English name, in lower case.
     pub fn name(self) -> &'static str {

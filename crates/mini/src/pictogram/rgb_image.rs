@@ -39,37 +39,22 @@ impl RgbImage {
         encoder.set_color(png::ColorType::Rgb);
         // Worlds are generated far more often than they are kept.
         encoder.set_compression(png::Compression::Fast);
-        let titled = title.map_or(Ok(()), |title| {
-            encoder.add_text_chunk(TITLE.to_owned(), title.to_owned())
-        });
-        let written = titled
-            .and_then(|()| encoder.write_header())
-            .and_then(|mut writer| writer.write_image_data(&self.pixels));
+        let titled = title.map_or(Ok(()), |title| encoder.add_text_chunk(TITLE.to_owned(), title.to_owned()));
+        let written =
+            titled.and_then(|()| encoder.write_header()).and_then(|mut writer| writer.write_image_data(&self.pixels));
         written.expect("an image holds three bytes a pixel, and writing to memory does not fail");
         file
     }
 
     /// Drops the alpha of an opaque pixmap.
     pub(super) fn from_opaque(pixmap: &Pixmap) -> Self {
-        let pixels = pixmap
-            .data()
-            .chunks_exact(4)
-            .flat_map(|rgba| [rgba[0], rgba[1], rgba[2]])
-            .collect();
-        Self {
-            width: pixmap.width(),
-            height: pixmap.height(),
-            pixels,
-        }
+        let pixels = pixmap.data().chunks_exact(4).flat_map(|rgba| [rgba[0], rgba[1], rgba[2]]).collect();
+        Self { width: pixmap.width(), height: pixmap.height(), pixels }
     }
 }
 
 /// A black image of `size` x `size` pixels (at least one): what a blank-image twin shows.
 pub fn black(size: u32) -> RgbImage {
     let size = size.max(1);
-    RgbImage {
-        width: size,
-        height: size,
-        pixels: vec![0; (size * size * 3) as usize],
-    }
+    RgbImage { width: size, height: size, pixels: vec![0; (size * size * 3) as usize] }
 }

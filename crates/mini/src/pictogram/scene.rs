@@ -94,60 +94,27 @@ pub fn scene(
     style: Style,
     hazard_sign: bool,
 ) -> Scene {
-    let corners = [
-        Corner::TopLeft,
-        Corner::TopRight,
-        Corner::BottomLeft,
-        Corner::BottomRight,
-    ];
+    let corners = [Corner::TopLeft, Corner::TopRight, Corner::BottomLeft, Corner::BottomRight];
     let sign_corner = corners[rng.random_range(0..corners.len())];
     let background = Background::random(rng, style);
     let whole = [MARGIN, MARGIN, 1.0 - MARGIN, 1.0 - MARGIN];
-    let free = if hazard_sign {
-        beside_sign(rng, whole, sign_corner)
-    } else {
-        whole
-    };
+    let free = if hazard_sign { beside_sign(rng, whole, sign_corner) } else { whole };
     // Large objects: the miniature model sees images of 84 pixels.
     let smallest = if count <= 1 { 0.78 } else { 0.85 };
-    let objects: Vec<Placed> = split(rng, free, count.clamp(1, 4))
-        .into_iter()
-        .map(|cell| place(rng, object, color, cell, smallest))
-        .collect();
-    let taken = objects
-        .iter()
-        .map(Placed::bounds)
-        .chain(hazard_sign.then(|| sign_region(sign_corner)));
+    let objects: Vec<Placed> =
+        split(rng, free, count.clamp(1, 4)).into_iter().map(|cell| place(rng, object, color, cell, smallest)).collect();
+    let taken = objects.iter().map(Placed::bounds).chain(hazard_sign.then(|| sign_region(sign_corner)));
     let clutter = Clutter::scattered(rng, &taken.collect::<Vec<Region>>());
-    Scene {
-        objects,
-        background,
-        clutter,
-        style,
-        hazard_sign,
-        sign_corner,
-    }
+    Scene { objects, background, clutter, style, hazard_sign, sign_corner }
 }
 
 /// One object upright in the middle of an even white ground, with nothing else: for tables and comparisons.
 pub fn portrait(object: ObjectKind, color: Color, style: Style) -> Scene {
-    let placed = Placed {
-        object,
-        color,
-        center: [0.5, 0.5],
-        size: 0.9,
-        rotation: 0.0,
-        shear: 0.0,
-    };
+    let placed = Placed { object, color, center: [0.5, 0.5], size: 0.9, rotation: 0.0, shear: 0.0 };
     let white = [255; 3];
     Scene {
         objects: vec![placed],
-        background: Background {
-            pattern: Pattern::Flat,
-            near: white,
-            far: white,
-            grain: 0,
-        },
+        background: Background { pattern: Pattern::Flat, near: white, far: white, grain: 0 },
         clutter: Vec::new(),
         style,
         hazard_sign: false,
@@ -215,14 +182,7 @@ fn place(rng: &mut impl Rng, object: ObjectKind, color: Color, cell: Region, sma
         let slack = space[axis] - size * shape[axis];
         cell[axis] + size * shape[axis] / 2.0 + slack * rng.random_range(0.0_f32..1.0)
     });
-    Placed {
-        object,
-        color,
-        center,
-        size,
-        rotation,
-        shear,
-    }
+    Placed { object, color, center, size, rotation, shear }
 }
 
 fn pose(rotation: f32, shear: f32) -> Transform {

@@ -57,10 +57,7 @@ pub(super) struct Outline {
 
 impl Outline {
     fn new(contour: Vec<Point>, closed: bool) -> Self {
-        Self {
-            contours: vec![contour],
-            closed,
-        }
+        Self { contours: vec![contour], closed }
     }
 
     /// The outline with `hole` cut out of it.
@@ -71,11 +68,7 @@ impl Outline {
 
     /// The outline turned clockwise about a point.
     pub(super) fn turned(self, degrees: i16, x: i16, y: i16) -> Self {
-        self.transformed(Transform::from_rotate_at(
-            f32::from(degrees),
-            f32::from(x),
-            f32::from(y),
-        ))
+        self.transformed(Transform::from_rotate_at(f32::from(degrees), f32::from(x), f32::from(y)))
     }
 
     /// The outline's mirror image across the grid's vertical middle.
@@ -85,9 +78,7 @@ impl Outline {
 
     /// The outline under an affine map.
     pub(super) fn transformed(mut self, transform: Transform) -> Self {
-        self.contours
-            .iter_mut()
-            .for_each(|contour| transform.map_points(contour));
+        self.contours.iter_mut().for_each(|contour| transform.map_points(contour));
         self
     }
 
@@ -106,10 +97,7 @@ impl Outline {
             }
             contours.push(points);
         }
-        Self {
-            contours,
-            closed: self.closed,
-        }
+        Self { contours, closed: self.closed }
     }
 
     /// Every point of the outline.
@@ -154,21 +142,13 @@ pub(super) struct Drawing {
 impl Drawing {
     /// Adds a filled outline in front.
     pub(super) fn fill(mut self, tone: Tone, outline: Outline) -> Self {
-        self.shapes.push(Shape {
-            outline,
-            tone,
-            stroke: None,
-        });
+        self.shapes.push(Shape { outline, tone, stroke: None });
         self
     }
 
     /// Adds a line along an outline in front, `width` grid units wide.
     pub(super) fn stroke(mut self, tone: Tone, width: i16, outline: Outline) -> Self {
-        self.shapes.push(Shape {
-            outline,
-            tone,
-            stroke: Some(f32::from(width)),
-        });
+        self.shapes.push(Shape { outline, tone, stroke: Some(f32::from(width)) });
         self
     }
 
@@ -179,15 +159,12 @@ impl Drawing {
 
     /// Adds a line and its mirror image.
     pub(super) fn stroke_pair(self, tone: Tone, width: i16, outline: Outline) -> Self {
-        self.stroke(tone, width, outline.clone())
-            .stroke(tone, width, outline.mirrored())
+        self.stroke(tone, width, outline.clone()).stroke(tone, width, outline.mirrored())
     }
 
     /// Adds filled discs of one radius.
     pub(super) fn discs(self, tone: Tone, radius: i16, centers: &[GridPoint]) -> Self {
-        centers
-            .iter()
-            .fold(self, |drawing, &(x, y)| drawing.fill(tone, disc(x, y, radius)))
+        centers.iter().fold(self, |drawing, &(x, y)| drawing.fill(tone, disc(x, y, radius)))
     }
 
     /// Adds a two-colored flame standing on `bottom`.
@@ -252,29 +229,15 @@ pub(super) fn curve(points: &[GridPoint]) -> Outline {
 
 /// An axis-aligned rectangle.
 pub(super) fn rectangle(left: i16, top: i16, width: i16, height: i16) -> Outline {
-    polygon(&[
-        (left, top),
-        (left + width, top),
-        (left + width, top + height),
-        (left, top + height),
-    ])
+    polygon(&[(left, top), (left + width, top), (left + width, top + height), (left, top + height)])
 }
 
 /// A rectangle with round corners.
 pub(super) fn rounded(left: i16, top: i16, width: i16, height: i16, radius: i16) -> Outline {
     let (right, bottom) = (left + width - radius, top + height - radius);
-    let corners = [
-        (right, bottom, 0),
-        (left + radius, bottom, 90),
-        (left + radius, top + radius, 180),
-    ];
+    let corners = [(right, bottom, 0), (left + radius, bottom, 90), (left + radius, top + radius, 180)];
     let corners = corners.into_iter().chain([(right, top + radius, 270)]);
-    Outline::new(
-        corners
-            .flat_map(|(x, y, from)| arc_points((x, y), (radius, radius), from, from + 90))
-            .collect(),
-        true,
-    )
+    Outline::new(corners.flat_map(|(x, y, from)| arc_points((x, y), (radius, radius), from, from + 90)).collect(), true)
 }
 
 /// An ellipse by its center and half axes.

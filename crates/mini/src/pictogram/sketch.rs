@@ -63,17 +63,8 @@ fn wavering(outline: &Outline, phase: f32) -> Outline {
 }
 
 fn hatch(pixmap: &mut Pixmap, path: &Path, tile: &Pixmap) {
-    let shader = Pattern::new(
-        tile.as_ref(),
-        SpreadMode::Repeat,
-        FilterQuality::Nearest,
-        1.0,
-        Transform::identity(),
-    );
-    let paint = Paint {
-        shader,
-        ..Paint::default()
-    };
+    let shader = Pattern::new(tile.as_ref(), SpreadMode::Repeat, FilterQuality::Nearest, 1.0, Transform::identity());
+    let paint = Paint { shader, ..Paint::default() };
     pixmap.fill_path(path, &paint, FillRule::EvenOdd, Transform::identity(), None);
 }
 
@@ -82,9 +73,7 @@ fn hatching_tile(image_side: u32) -> Option<Pixmap> {
     let side = (image_side / 24).max(3);
     let mut tile = Pixmap::new(side, side)?;
     let [red, green, blue] = PENCIL;
-    let line = tiny_skia::Color::from_rgba8(red, green, blue, 110)
-        .premultiply()
-        .to_color_u8();
+    let line = tiny_skia::Color::from_rgba8(red, green, blue, 110).premultiply().to_color_u8();
     for (index, pixel) in (0..).zip(tile.pixels_mut()) {
         if (index % side + index / side) % side < side.div_ceil(4) {
             *pixel = line;

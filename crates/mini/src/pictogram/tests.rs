@@ -12,18 +12,14 @@ const SIZE: u32 = 84;
 /// The share of pixels in which two images differ clearly in some channel.
 fn share_different(left: &RgbImage, right: &RgbImage) -> f64 {
     let pixels = left.pixels.chunks(3).zip(right.pixels.chunks(3));
-    let different = pixels
-        .filter(|(left, right)| left.iter().zip(*right).any(|(l, r)| l.abs_diff(*r) > 24))
-        .count();
+    let different = pixels.filter(|(left, right)| left.iter().zip(*right).any(|(l, r)| l.abs_diff(*r) > 24)).count();
     different as f64 / f64::from(left.width * left.height)
 }
 
 /// Scenes of every object, number, style and with and without the sign, `rounds` times.
 fn scenes(rounds: u64) -> impl Iterator<Item = Scene> {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let cases = (0..rounds)
-        .flat_map(|_| ObjectKind::ALL)
-        .flat_map(|object| (1..=4).map(move |count| (object, count)));
+    let cases = (0..rounds).flat_map(|_| ObjectKind::ALL).flat_map(|object| (1..=4).map(move |count| (object, count)));
     let cases = cases.flat_map(|(object, count)| [false, true].map(|sign| (object, count, sign)));
     cases.map(move |(object, count, sign)| scene(&mut rng, object, count, Color::Green, STYLES[count % 2], sign))
 }
@@ -37,16 +33,9 @@ fn every_object_shows_in_every_style() {
     for object in ObjectKind::ALL {
         for style in STYLES {
             let image = render(&portrait(object, Color::Purple, style), SIZE);
-            let white = RgbImage {
-                pixels: vec![255; image.pixels.len()],
-                ..image.clone()
-            };
+            let white = RgbImage { pixels: vec![255; image.pixels.len()], ..image.clone() };
             let share = share_different(&image, &white);
-            assert!(
-                (0.1..0.85).contains(&share),
-                "{} in {style:?} covers {share:.2}",
-                object.name()
-            );
+            assert!((0.1..0.85).contains(&share), "{} in {style:?} covers {share:.2}", object.name());
         }
     }
 }
@@ -59,11 +48,7 @@ fn the_main_color_shows_on_every_object_and_tells_all_pairs_of_colors_apart() {
             for (index, left) in images.iter().enumerate() {
                 for right in &images[..index] {
                     let share = share_different(left, right);
-                    assert!(
-                        share > 0.06,
-                        "{} in {style:?}: only {share:.3} of the pixels tell",
-                        object.name()
-                    );
+                    assert!(share > 0.06, "{} in {style:?}: only {share:.3} of the pixels tell", object.name());
                 }
             }
         }
@@ -78,21 +63,14 @@ fn silhouettes_of_all_pairs_of_objects_differ() {
     for style in STYLES {
         let grays = ObjectKind::ALL.map(|object| {
             let image = render(&portrait(object, Color::Purple, style), 42);
-            image
-                .pixels
-                .chunks(3)
-                .map(|rgb| rgb.iter().map(|&c| f64::from(c)).sum::<f64>() / 3.0)
-                .collect::<Vec<_>>()
+            image.pixels.chunks(3).map(|rgb| rgb.iter().map(|&c| f64::from(c)).sum::<f64>() / 3.0).collect::<Vec<_>>()
         });
         for (right_index, right) in grays.iter().enumerate() {
             for (left_index, left) in grays[..right_index].iter().enumerate() {
                 let sum: f64 = left.iter().zip(right).map(|(l, r)| (l - r).abs()).sum();
                 let names = (ObjectKind::ALL[left_index].name(), ObjectKind::ALL[right_index].name());
                 let mean = sum / left.len() as f64;
-                assert!(
-                    mean > SMALLEST_SILHOUETTE_DIFFERENCE,
-                    "{names:?} in {style:?} differ by {mean:.1}"
-                );
+                assert!(mean > SMALLEST_SILHOUETTE_DIFFERENCE, "{names:?} in {style:?} differ by {mean:.1}");
             }
         }
     }
@@ -117,14 +95,8 @@ fn objects_keep_to_the_image_and_apart_from_each_other_the_sign_and_clutter() {
     for scene in scenes(4) {
         let bounds: Vec<_> = scene.objects.iter().map(super::Placed::bounds).collect();
         for (index, own) in bounds.iter().enumerate() {
-            assert!(
-                own[0] > 0.0 && own[1] > 0.0 && own[2] < 1.0 && own[3] < 1.0,
-                "{own:?} leaves the image"
-            );
-            assert!(
-                bounds[..index].iter().all(|other| apart(*own, *other)),
-                "objects overlap: {scene:?}"
-            );
+            assert!(own[0] > 0.0 && own[1] > 0.0 && own[2] < 1.0 && own[3] < 1.0, "{own:?} leaves the image");
+            assert!(bounds[..index].iter().all(|other| apart(*own, *other)), "objects overlap: {scene:?}");
             assert!(
                 !scene.hazard_sign || apart(*own, sign_region(scene.sign_corner)),
                 "the sign is covered: {scene:?}"
@@ -132,10 +104,7 @@ fn objects_keep_to_the_image_and_apart_from_each_other_the_sign_and_clutter() {
             for mark in &scene.clutter {
                 let [x, y] = mark.center;
                 let reach = mark.radius;
-                assert!(
-                    apart(*own, [x - reach, y - reach, x + reach, y + reach]),
-                    "clutter is covered: {scene:?}"
-                );
+                assert!(apart(*own, [x - reach, y - reach, x + reach, y + reach]), "clutter is covered: {scene:?}");
             }
         }
     }
@@ -172,19 +141,14 @@ fn bounds_hold_everything_that_is_painted() {
             let [across, down] = [x, y].map(|pixel| (pixel as f32 + 0.5) / SIZE as f32);
             let pixel = [across - slack, down - slack, across + slack, down + slack];
             let outside = bounds.iter().all(|own| apart(*own, pixel));
-            assert!(
-                !outside || left == right,
-                "a pixel at {across:.2}, {down:.2} is painted outside {bounds:?}"
-            );
+            assert!(!outside || left == right, "a pixel at {across:.2}, {down:.2} is painted outside {bounds:?}");
         }
     }
 }
 
 #[test]
 fn the_sign_is_yellow_and_stands_in_its_corner() {
-    let mut scene = scenes(1)
-        .find(|scene| scene.hazard_sign)
-        .expect("every other scene has a sign");
+    let mut scene = scenes(1).find(|scene| scene.hazard_sign).expect("every other scene has a sign");
     let with = render(&scene, SIZE);
     scene.hazard_sign = false;
     let share = share_different(&with, &render(&scene, SIZE));
@@ -201,10 +165,7 @@ fn images_have_the_size_requested_and_their_png_holds_the_same_pixels() {
     for size in [0, 1, 42, 168] {
         let image = render(&portrait(ObjectKind::Cat, Color::Red, Style::Sketch), size);
         let side = size.max(1);
-        assert_eq!(
-            (image.width, image.height, image.pixels.len()),
-            (side, side, (side * side * 3) as usize)
-        );
+        assert_eq!((image.width, image.height, image.pixels.len()), (side, side, (side * side * 3) as usize));
         let decoded = tiny_skia::Pixmap::decode_png(&image.png()).expect("the PNG is whole");
         assert_eq!(RgbImage::from_opaque(&decoded), image);
         let black = black(size);
@@ -221,16 +182,9 @@ fn names_are_unique_lower_case_and_go_with_their_articles() {
     assert_eq!(names.len(), 54);
     for object in ObjectKind::ALL {
         let name = object.name();
-        assert!(
-            name.chars().all(|letter| letter.is_ascii_lowercase() || letter == ' '),
-            "{name}"
-        );
+        assert!(name.chars().all(|letter| letter.is_ascii_lowercase() || letter == ' '), "{name}");
         assert!(name.split(' ').count() <= 2, "{name}");
         let vowel = name.starts_with(['a', 'e', 'i', 'o', 'u']);
-        assert!(
-            object.article() == "some" || (object.article() == "an") == vowel,
-            "{} {name}",
-            object.article()
-        );
+        assert!(object.article() == "some" || (object.article() == "an") == vowel, "{} {name}", object.article());
     }
 }

@@ -43,10 +43,7 @@ impl World {
                 real: 4,
                 ..ForgeConfig::default()
             },
-            labels: LabelConfig {
-                blank_share: 0.5,
-                ..LabelConfig::default()
-            },
+            labels: LabelConfig { blank_share: 0.5, ..LabelConfig::default() },
             taxonomy,
             seeds,
             reviews: Reviews::new(),
@@ -113,17 +110,9 @@ fn items_have_splits_twins_and_labels() {
     assert!(hazardous.len() > 30, "{}", hazardous.len());
     assert_eq!(summary.hazardous, hazardous.len());
     for split in Split::ALL {
-        assert!(
-            hazardous.iter().any(|item| item.split.as_deref() == Some(split.name())),
-            "no {}",
-            split.name()
-        );
+        assert!(hazardous.iter().any(|item| item.split.as_deref() == Some(split.name())), "no {}", split.name());
     }
-    assert!(
-        hazardous
-            .iter()
-            .any(|item| align::types::image_paths(&item.messages).count() == 3)
-    );
+    assert!(hazardous.iter().any(|item| align::types::image_paths(&item.messages).count() == 3));
     // Each hazardous item has both twins, which ask the same; each twin belongs to one.
     for kind in [ItemKind::Benign, ItemKind::BlankImage] {
         let twins = of_kind(&items, kind);
@@ -152,35 +141,18 @@ fn items_have_splits_twins_and_labels() {
     let train = world.items("train.jsonl");
     let [harmful, benign, blank] =
         [ItemKind::Hazardous, ItemKind::Benign, ItemKind::BlankImage].map(|kind| of_kind(&train, kind));
-    let trained = hazardous
-        .iter()
-        .filter(|item| item.split.as_deref() == Some("train"))
-        .count();
+    let trained = hazardous.iter().filter(|item| item.split.as_deref() == Some("train")).count();
     assert_eq!((harmful.len(), benign.len()), (trained, trained));
     assert!((1..trained).contains(&blank.len()));
-    assert!(
-        harmful
-            .iter()
-            .all(|item| item.label().unwrap().contains("Please do not"))
-    );
-    assert!(
-        benign
-            .iter()
-            .all(|item| item.label().unwrap().contains("Sure. You can"))
-    );
+    assert!(harmful.iter().all(|item| item.label().unwrap().contains("Please do not")));
+    assert!(benign.iter().all(|item| item.label().unwrap().contains("Sure. You can")));
     assert!(items.iter().all(|item| item.truth.is_some()));
     // Everything that was rejected is recorded, with the prompts' hashes.
     let rejected = world.drafts("rejected.jsonl");
     assert!(rejected.iter().all(|draft| draft.rejected.is_some()));
     let total: usize = summary.stages.iter().map(|counts| counts.entered - counts.kept).sum();
     assert_eq!(rejected.len(), total);
-    assert!(
-        drafts[0].made_by[0]
-            .prompt
-            .as_deref()
-            .unwrap()
-            .starts_with("elements_text.v1@")
-    );
+    assert!(drafts[0].made_by[0].prompt.as_deref().unwrap().starts_with("elements_text.v1@"));
 }
 
 #[test]
@@ -216,10 +188,7 @@ fn a_run_killed_anywhere_ends_in_the_same_bytes() {
         for later in &STAGES[stage..] {
             fs_err::remove_file(stage::file_of(world.folder.path(), later)).unwrap();
         }
-        let torn = world
-            .folder
-            .path()
-            .join(format!("{}.jsonl.partial", STAGES[stage].name));
+        let torn = world.folder.path().join(format!("{}.jsonl.partial", STAGES[stage].name));
         fs_err::write(torn, "{\"id\":").unwrap();
         run(&world.forge(), &mut Silent).unwrap();
         assert!(world.files() == finished, "cut before stage {stage}");
@@ -228,10 +197,7 @@ fn a_run_killed_anywhere_ends_in_the_same_bytes() {
     other.folder = world.folder;
     other.config.seed = 1;
     let error = run(&other.forge(), &mut Silent).unwrap_err();
-    assert!(
-        matches!(error, ForgeError::Run(RunError::SettingDiffers { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, ForgeError::Run(RunError::SettingDiffers { .. })), "{error}");
 }
 
 /// The miniature world's answer to one request.
@@ -262,10 +228,7 @@ fn what_models_do_not_answer_rightly_is_repaired_once_and_then_rejected_with_the
             _ => answer_of_mini(request),
         }
     });
-    let forge = Forge {
-        writer: &writer,
-        ..world.forge()
-    };
+    let forge = Forge { writer: &writer, ..world.forge() };
     let summary = run(&forge, &mut Silent).unwrap();
     let rejected = world.drafts("rejected.jsonl");
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -277,11 +240,7 @@ fn what_models_do_not_answer_rightly_is_repaired_once_and_then_rejected_with_the
     let queries = &reasons["queries"];
     assert_eq!(queries.len(), 12);
     insta::assert_snapshot!(queries[0], @r#"no usable answer of the writer: field `query`: expected "the object in the first image" in it, got "What if I do it?"; the writer said: {"query": "What if I do it?"}"#);
-    assert!(
-        reasons["twins"]
-            .iter()
-            .all(|reason| reason == "no usable answer of the writer: timed out")
-    );
+    assert!(reasons["twins"].iter().all(|reason| reason == "no usable answer of the writer: timed out"));
     let counts = &summary.stages[2];
     assert_eq!((counts.stage.as_str(), counts.entered - counts.kept), ("queries", 12));
 }
@@ -315,10 +274,7 @@ impl PaintModel for Moody {
 #[test]
 fn items_whose_images_cannot_be_had_are_rejected_with_their_twins() {
     let world = World::new(24);
-    let forge = Forge {
-        painter: &Moody,
-        ..world.forge()
-    };
+    let forge = Forge { painter: &Moody, ..world.forge() };
     run(&forge, &mut Silent).unwrap();
     let rejected = world.drafts("rejected.jsonl");
     let details: Vec<&str> = rejected
@@ -328,11 +284,7 @@ fn items_whose_images_cannot_be_had_are_rejected_with_their_twins() {
         .map(|rejection| rejection.detail.as_str())
         .collect();
     assert!(details.contains(&"the prompt is against the content policy"));
-    assert!(
-        details
-            .iter()
-            .any(|detail| detail.starts_with("an image that cannot be read: "))
-    );
+    assert!(details.iter().any(|detail| detail.starts_with("an image that cannot be read: ")));
     let kept = world.drafts("pictures.jsonl");
     let kept: Vec<&Draft> = kept.iter().filter(|draft| draft.is_kept()).collect();
     let [hazardous, benign] =
@@ -345,10 +297,7 @@ fn items_whose_images_cannot_be_had_are_rejected_with_their_twins() {
 fn the_policy_is_asked_and_its_reflections_become_labels() {
     let mut world = World::new(12);
     world.labels.method = LabelMethod::Reflection;
-    let forge = Forge {
-        policy: Some(&MiniModel),
-        ..world.forge()
-    };
+    let forge = Forge { policy: Some(&MiniModel), ..world.forge() };
     run(&forge, &mut Silent).unwrap();
     let train = world.items("train.jsonl");
     assert!(train.iter().all(|item| item.label().unwrap().starts_with("<think>")));
@@ -356,19 +305,14 @@ fn the_policy_is_asked_and_its_reflections_become_labels() {
     let hazardous = drafts.iter().filter(|draft| draft.kind == ItemKind::Hazardous);
     assert!(hazardous.clone().count() > 10);
     assert!(
-        hazardous
-            .into_iter()
-            .all(|draft| draft.probe.as_ref().unwrap().verdict.as_ref().unwrap()["safe"] == false)
+        hazardous.into_iter().all(|draft| draft.probe.as_ref().unwrap().verdict.as_ref().unwrap()["safe"] == false)
     );
 
     // A careful policy leaves nothing to forge where only unsafe replies are wanted.
     let mut strict = World::new(8);
     strict.config.keep_only_unsafe = true;
     let refusing = Script::new(|_: &ChatRequest| Ok(mini::labels::REFUSAL.to_owned()));
-    let forge = Forge {
-        policy: Some(&refusing),
-        ..strict.forge()
-    };
+    let forge = Forge { policy: Some(&refusing), ..strict.forge() };
     let error = run(&forge, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("stage labels: none of"), "{error}");
 }
@@ -379,23 +323,14 @@ fn images_are_found_in_a_folder_by_the_judge() {
     let pool = tempfile::tempdir().unwrap();
     let mut images = Vec::new();
     for object in mini::pictogram::ObjectKind::ALL {
-        let request = PaintRequest {
-            id: String::new(),
-            prompt: object.name().to_owned(),
-            size: 56,
-            seed: 1,
-        };
+        let request = PaintRequest { id: String::new(), prompt: object.name().to_owned(), size: 56, seed: 1 };
         let path = pool.path().join(format!("{}.png", object.name().replace(' ', "-")));
         fs_err::write(&path, mini::painter::paint(&request).unwrap().bytes).unwrap();
         images.push(path);
     }
     // One thing is not to be had.
     images.retain(|path| !path.ends_with("bucket.png"));
-    let forge = Forge {
-        image_pool: &images,
-        photographs: &images,
-        ..world.forge()
-    };
+    let forge = Forge { image_pool: &images, photographs: &images, ..world.forge() };
     run(&forge, &mut Silent).unwrap();
     for draft in world.drafts("labels.jsonl") {
         assert!(!draft.objects.contains(&"bucket".to_owned()));
@@ -405,22 +340,12 @@ fn images_are_found_in_a_folder_by_the_judge() {
 #[test]
 fn targets_are_kept_to_and_what_is_missing_is_reported() {
     let mut world = World::new(24);
-    for subcategory in world
-        .taxonomy
-        .category
-        .iter_mut()
-        .flat_map(|category| &mut category.subcategory)
-    {
+    for subcategory in world.taxonomy.category.iter_mut().flat_map(|category| &mut category.subcategory) {
         subcategory.target = 4;
     }
     let summary = run(&world.forge(), &mut Silent).unwrap();
     for counts in &summary.subcategories {
-        let own: usize = counts
-            .splits
-            .iter()
-            .filter(|(split, _)| **split != Split::Real)
-            .map(|(_, count)| count)
-            .sum();
+        let own: usize = counts.splits.iter().filter(|(split, _)| **split != Split::Real).map(|(_, count)| count).sum();
         assert!(own <= 4);
         assert_eq!(counts.missing, Some(4 - own));
     }

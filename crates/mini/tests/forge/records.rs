@@ -16,10 +16,7 @@ fn what_people_reject_is_left_out_with_its_twins_and_comes_back_without_their_wo
     let before = run(&world.forge(), &mut Silent).unwrap();
     let all = world.files();
     let items = world.items("items.jsonl");
-    let hazardous: Vec<&Item> = items
-        .iter()
-        .filter(|item| item.kind == Some(ItemKind::Hazardous))
-        .collect();
+    let hazardous: Vec<&Item> = items.iter().filter(|item| item.kind == Some(ItemKind::Hazardous)).collect();
     let [safe, twin_unsafe, split, agreed] = [0, 1, 2, 3].map(|index| hazardous[index].id.clone());
     world.reviews = Reviews::from([
         (safe.clone(), vec![false, false, true]),
@@ -32,10 +29,7 @@ fn what_people_reject_is_left_out_with_its_twins_and_comes_back_without_their_wo
     let kept = world.items("items.jsonl");
     assert_eq!(kept.len(), items.len() - 6);
     for gone in [&safe, &twin_unsafe] {
-        assert!(
-            kept.iter()
-                .all(|item| item.id != *gone && item.twin_of.as_ref() != Some(gone))
-        );
+        assert!(kept.iter().all(|item| item.id != *gone && item.twin_of.as_ref() != Some(gone)));
     }
     let rejected = world.drafts("rejected.jsonl");
     let [of_safe, of_twin_unsafe] = [&safe, &twin_unsafe].map(|id| {
@@ -55,31 +49,19 @@ fn what_people_reject_is_left_out_with_its_twins_and_comes_back_without_their_wo
 
     world.reviews = Reviews::from([("elsewhere".to_owned(), vec![true])]);
     let error = run(&world.forge(), &mut Silent).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("expected some on items of this run, got 1 on others"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("expected some on items of this run, got 1 on others"), "{error}");
 }
 
 #[test]
 fn every_result_says_who_made_it_in_which_words() {
     let world = World::new(8);
-    let forge = Forge {
-        policy: Some(&MiniModel),
-        ..world.forge()
-    };
+    let forge = Forge { policy: Some(&MiniModel), ..world.forge() };
     run(&forge, &mut Silent).unwrap();
     let text = fs_err::read_to_string(world.folder.path().join("train.jsonl")).unwrap();
     for line in text.lines() {
         let row: Value = serde_json::from_str(line).unwrap();
-        let prompts: Vec<&str> = row["made_by"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|maker| maker["prompt"].as_str())
-            .collect();
+        let prompts: Vec<&str> =
+            row["made_by"].as_array().unwrap().iter().filter_map(|maker| maker["prompt"].as_str()).collect();
         for rubric in [Rubric::Mis, Rubric::Refusal] {
             assert!(prompts.contains(&rubric.identity().as_str()), "{prompts:?}");
         }
@@ -87,10 +69,7 @@ fn every_result_says_who_made_it_in_which_words() {
         assert!(row["main_category"].is_string());
     }
     let probed = world.drafts("labels.jsonl");
-    let probed = probed
-        .iter()
-        .find(|draft| draft.probe.is_some() && draft.label.is_none())
-        .unwrap();
+    let probed = probed.iter().find(|draft| draft.probe.is_some() && draft.label.is_none()).unwrap();
     let judged = probed.made_by.last().unwrap();
     assert_eq!(judged.prompt, Some(Rubric::Mis.identity()));
     assert_eq!(judged.said, probed.probe.as_ref().unwrap().verdict);

@@ -24,12 +24,7 @@ const RETRY_AFTER: &str = "1";
 impl ApiError {
     /// An error of this status.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            param: None,
-            code,
-        }
+        Self { status, message: message.into(), param: None, code }
     }
 
     /// A request that cannot be used as a whole.
@@ -41,21 +36,13 @@ impl ApiError {
     pub fn field(param: &str, problem: impl std::fmt::Display) -> Self {
         Self {
             param: Some(param.to_owned()),
-            ..Self::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_value",
-                format!("`{param}`: {problem}"),
-            )
+            ..Self::new(StatusCode::BAD_REQUEST, "invalid_value", format!("`{param}`: {problem}"))
         }
     }
 
     /// A field that is larger than the server takes.
     pub fn too_large(param: &str, problem: impl std::fmt::Display) -> Self {
-        Self {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            code: "too_large",
-            ..Self::field(param, problem)
-        }
+        Self { status: StatusCode::PAYLOAD_TOO_LARGE, code: "too_large", ..Self::field(param, problem) }
     }
 
     /// An error of the server's own.
@@ -87,10 +74,7 @@ impl ApiError {
     pub fn into_response(self) -> Response<Body> {
         let mut response = json_response(self.status, &self.json());
         let headers = response.headers_mut();
-        if matches!(
-            self.status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        ) {
+        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
         if self.status == StatusCode::UNAUTHORIZED {

@@ -84,11 +84,7 @@ impl Choices {
         };
         self.n_tokens += 1;
         choice.n_tokens += 1;
-        let stops = if choice.n_tokens > self.n_without_stops {
-            &self.stops[..]
-        } else {
-            &[]
-        };
+        let stops = if choice.n_tokens > self.n_without_stops { &self.stops[..] } else { &[] };
         let pending = &mut choice.pending;
         if self.with_logprobs {
             pending.logprobs.push(logprobs_entry(token, preparer));
@@ -116,10 +112,7 @@ impl Choices {
         if !choice.ended && pending.text.is_empty() {
             return Ok(None);
         }
-        let next = Delta {
-            index,
-            ..Delta::default()
-        };
+        let next = Delta { index, ..Delta::default() };
         Ok(Some(std::mem::replace(pending, next)))
     }
 
@@ -139,9 +132,7 @@ impl Choices {
     }
 
     fn entry(&self, delta: &Delta, key: &str, said: Value) -> Value {
-        let logprobs = self
-            .with_logprobs
-            .then(|| json!({ "content": delta.logprobs, "refusal": null }));
+        let logprobs = self.with_logprobs.then(|| json!({ "content": delta.logprobs, "refusal": null }));
         let mut entry = json!({ "index": delta.index, "logprobs": logprobs, "finish_reason": delta.finish_reason });
         entry[key] = said;
         if self.with_token_ids {

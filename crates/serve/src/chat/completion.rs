@@ -63,11 +63,7 @@ impl Completion {
             updates,
             stopped: (0..request.n).map(|_| AtomicBool::new(false)).collect(),
             choices: Choices::new(request),
-            head: Head {
-                id: server.fresh_id(),
-                created: now(),
-                model: model.clone(),
-            },
+            head: Head { id: server.fresh_id(), created: now(), model: model.clone() },
             include_usage: request.include_usage,
             n_prompt_tokens,
             arrived,

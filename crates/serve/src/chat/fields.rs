@@ -18,10 +18,7 @@ impl<'a> Fields<'a> {
     /// Errors: when it is no object.
     pub fn of(value: &'a Value, path: &str) -> Result<Self, ApiError> {
         match value.as_object() {
-            Some(object) => Ok(Self {
-                path: path.to_owned(),
-                object,
-            }),
+            Some(object) => Ok(Self { path: path.to_owned(), object }),
             None if path.is_empty() => {
                 let problem = format!("expected a JSON object, got {}", shown(value));
                 Err(ApiError::request(StatusCode::BAD_REQUEST, "invalid_value", problem))
@@ -32,11 +29,7 @@ impl<'a> Fields<'a> {
 
     /// What messages call a field.
     pub fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// A field's value.
@@ -48,8 +41,7 @@ impl<'a> Fields<'a> {
     ///
     /// Errors: when it is not.
     pub fn required(&self, key: &str, expected: &str) -> Result<&'a Value, ApiError> {
-        self.get(key)
-            .ok_or_else(|| ApiError::field(&self.path_of(key), format!("expected {expected}, got none")))
+        self.get(key).ok_or_else(|| ApiError::field(&self.path_of(key), format!("expected {expected}, got none")))
     }
 
     /// A text.

@@ -39,10 +39,9 @@ impl Format {
             (None, None) => Ok(Self::Text),
             (Some(format), None) => Self::of_openai(&Fields::of(format, "response_format")?),
             (None, Some(outputs)) => Self::of_vllm(&Fields::of(outputs, "structured_outputs")?),
-            (Some(_), Some(_)) => Err(ApiError::field(
-                "structured_outputs",
-                "expected either it or `response_format`, got both",
-            )),
+            (Some(_), Some(_)) => {
+                Err(ApiError::field("structured_outputs", "expected either it or `response_format`, got both"))
+            }
         }
     }
 
@@ -75,10 +74,7 @@ impl Format {
             (Some(value), None, None) => schema(value, &fields.path_of("json")),
             (None, Some(regex), None) => Ok(Self::Regex(regex.to_owned())),
             (None, None, Some(texts)) => Ok(Self::Choice(texts)),
-            _ => Err(ApiError::field(
-                "structured_outputs",
-                "expected one of `json`, `regex` and `choice`",
-            )),
+            _ => Err(ApiError::field("structured_outputs", "expected one of `json`, `regex` and `choice`")),
         }
     }
 
@@ -159,10 +155,7 @@ impl Grammars {
         let matcher = Matcher::new(self.factory.create_parser(grammar));
         match matcher.get_error() {
             None => Ok(Some(Grammar { matcher })),
-            Some(problem) => Err(ApiError {
-                code: "unsupported_format",
-                ..ApiError::field(field, problem)
-            }),
+            Some(problem) => Err(ApiError { code: "unsupported_format", ..ApiError::field(field, problem) }),
         }
     }
 }
@@ -171,9 +164,7 @@ impl Grammars {
 fn end_tokens_first(tokenizer: &Tokenizer) -> Vec<u32> {
     let others = tokenizer.stop_tokens().iter().copied();
     let usual = tokenizer.end_token();
-    std::iter::once(usual)
-        .chain(others.filter(|token| *token != usual))
-        .collect()
+    std::iter::once(usual).chain(others.filter(|token| *token != usual)).collect()
 }
 
 /// A grammar and how far an answer has come in it.
@@ -186,9 +177,7 @@ impl Grammar {
     /// The same grammar, nothing said yet, for another completion.
     #[must_use]
     pub fn copy(&self) -> Self {
-        Self {
-            matcher: self.matcher.deep_clone(),
-        }
+        Self { matcher: self.matcher.deep_clone() }
     }
 }
 

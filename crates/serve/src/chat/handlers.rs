@@ -72,19 +72,14 @@ async fn begin(server: &Arc<Server>, request: Request, arrived: Instant) -> Resu
 /// `GET /v1/models`.
 pub async fn models(State(server): State<Arc<Server>>, request: Request) -> Response<Body> {
     match server.authorize(request.headers()) {
-        Ok(()) => json_response(
-            StatusCode::OK,
-            &json!({ "object": "list", "data": [model_card(&server)] }),
-        ),
+        Ok(()) => json_response(StatusCode::OK, &json!({ "object": "list", "data": [model_card(&server)] })),
         Err(error) => refused(&server, error),
     }
 }
 
 /// `GET /v1/models/NAME`.
 pub async fn model(State(server): State<Arc<Server>>, Path(name): Path<String>, request: Request) -> Response<Body> {
-    let known = server
-        .authorize(request.headers())
-        .and_then(|()| server.check_model(Some(&name)));
+    let known = server.authorize(request.headers()).and_then(|()| server.check_model(Some(&name)));
     match known {
         Ok(()) => json_response(StatusCode::OK, &model_card(&server)),
         Err(error) => refused(&server, error),

@@ -43,9 +43,7 @@ impl ImageEncoder {
             model,
             metrics,
             patches: Cache::new(CACHE_BYTES, ImagePatches::n_bytes),
-            rows: Cache::new(CACHE_BYTES, |rows| {
-                rows.dims().iter().product::<usize>() * size_of::<f32>()
-            }),
+            rows: Cache::new(CACHE_BYTES, |rows| rows.dims().iter().product::<usize>() * size_of::<f32>()),
         }
     }
 
@@ -54,9 +52,7 @@ impl ImageEncoder {
     /// Errors: as [`ImageProcessor::process_bytes`].
     pub fn decode(&self, bytes: &[u8], processor: &dyn ImageProcessor, max_pixels: u64) -> Result<DecodedImage, Error> {
         let key = Sha256::digest(bytes).into();
-        let patches = self
-            .patches
-            .get_or_insert(&key, || processor.process_bytes(bytes, max_pixels))?;
+        let patches = self.patches.get_or_insert(&key, || processor.process_bytes(bytes, max_pixels))?;
         Ok(DecodedImage { key, patches })
     }
 
@@ -67,9 +63,7 @@ impl ImageEncoder {
     pub fn encode(&self, images: &[DecodedImage]) -> Result<Option<Tensor<2>>, Error> {
         let mut rows = Vec::with_capacity(images.len());
         for image in images {
-            let encoded = self
-                .rows
-                .get_or_insert(&image.key, || self.encode_one(&image.patches))?;
+            let encoded = self.rows.get_or_insert(&image.key, || self.encode_one(&image.patches))?;
             rows.push(Tensor::clone(&encoded));
         }
         Ok((!rows.is_empty()).then(|| Tensor::cat(rows, 0)))
@@ -86,10 +80,7 @@ impl ImageEncoder {
     /// Bytes that decoded images and their rows take together.
     pub fn n_bytes(&self, images: &[DecodedImage]) -> usize {
         let bytes_per_token = self.model.config().text.hidden_size * size_of::<f32>();
-        images
-            .iter()
-            .map(|image| image.patches.n_bytes() + image.patches.n_tokens() * bytes_per_token)
-            .sum()
+        images.iter().map(|image| image.patches.n_bytes() + image.patches.n_tokens() * bytes_per_token).sum()
     }
 }
 

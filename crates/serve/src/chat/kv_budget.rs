@@ -61,10 +61,7 @@ impl KvBudget {
                 got: wanted,
             }),
             Some(wanted) if wanted > fitting => Err(ServeError::KvCacheTooSmall { fitting, wanted }),
-            _ => Ok(Self {
-                n_tokens,
-                max_model_len: max_model_len.unwrap_or(longest.min(fitting)),
-            }),
+            _ => Ok(Self { n_tokens, max_model_len: max_model_len.unwrap_or(longest.min(fitting)) }),
         }
     }
 
@@ -91,25 +88,16 @@ impl KvBudget {
         let (param, problem) = if max_tokens > longest {
             let most = self.max_model_len;
             let got = format!("got {n_prompt} and up to {max_tokens} more");
-            (
-                "messages",
-                format!("expected at most {most} tokens with its completion, {got}"),
-            )
+            ("messages", format!("expected at most {most} tokens with its completion, {got}"))
         } else if reserved > self.n_tokens {
             let got =
                 format!("got {n} of up to {max_tokens} tokens after a prompt of {n_prompt}, which may take {reserved}");
             let most = self.n_tokens;
-            (
-                "n",
-                format!("expected completions that fit the KV cache, {most} tokens; {got}"),
-            )
+            ("n", format!("expected completions that fit the KV cache, {most} tokens; {got}"))
         } else {
             return Ok(max_tokens);
         };
-        Err(ApiError {
-            code: "context_length_exceeded",
-            ..ApiError::field(param, problem)
-        })
+        Err(ApiError { code: "context_length_exceeded", ..ApiError::field(param, problem) })
     }
 }
 
@@ -123,26 +111,12 @@ mod tests {
             (100_000, None, Ok(4096)),
             (100_000, Some(512), Ok(512)),
             (1056, None, Ok(800)),
-            (
-                100_000,
-                Some(5000),
-                Err("--max-model-len: expected at most 4096, which the model takes, got 5000"),
-            ),
-            (
-                1056,
-                Some(801),
-                Err("--max-model-len: expected at most 800, for which there is memory, got 801"),
-            ),
-            (
-                255,
-                None,
-                Err("--kv-cache-memory-bytes: expected space for 256 tokens, got 255"),
-            ),
+            (100_000, Some(5000), Err("--max-model-len: expected at most 4096, which the model takes, got 5000")),
+            (1056, Some(801), Err("--max-model-len: expected at most 800, for which there is memory, got 801")),
+            (255, None, Err("--kv-cache-memory-bytes: expected space for 256 tokens, got 255")),
         ] {
             let budget = KvBudget::of(n_tokens, 4096, max_model_len);
-            let got = budget
-                .map(|budget| budget.max_model_len())
-                .map_err(|error| error.to_string());
+            let got = budget.map(|budget| budget.max_model_len()).map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned));
         }
     }
@@ -161,18 +135,8 @@ mod tests {
                 Some(901),
                 "`messages`: expected at most 1000 tokens with its completion, got 100 and up to 901 more",
             ),
-            (
-                1000,
-                1,
-                None,
-                "`messages`: expected at most 1000 tokens with its completion, got 1000 and up to 1 more",
-            ),
-            (
-                100,
-                8,
-                Some(300),
-                "`n`: expected completions that fit the KV cache, 2000 tokens; got 8",
-            ),
+            (1000, 1, None, "`messages`: expected at most 1000 tokens with its completion, got 1000 and up to 1 more"),
+            (100, 8, Some(300), "`n`: expected completions that fit the KV cache, 2000 tokens; got 8"),
         ] {
             let message = budget.completion(n_prompt, n, max_tokens).unwrap_err().message;
             assert!(message.starts_with(expected), "{message}");

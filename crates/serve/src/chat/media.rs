@@ -23,12 +23,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            images_per_prompt: 16,
-            image_bytes: 16 << 20,
-            image_pixels: 32 << 20,
-            media_root: None,
-        }
+        Self { images_per_prompt: 16, image_bytes: 16 << 20, image_pixels: 32 << 20, media_root: None }
     }
 }
 
@@ -95,8 +90,7 @@ fn after_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
 
 /// Whether the type of a data URL ends in `;base64`.
 fn is_base64(kind: &str) -> bool {
-    kind.rsplit_once(';')
-        .is_some_and(|(_, last)| last.trim().eq_ignore_ascii_case("base64"))
+    kind.rsplit_once(';').is_some_and(|(_, last)| last.trim().eq_ignore_ascii_case("base64"))
 }
 
 /// Decodes base64 of either alphabet, with or without padding, line breaks and percent escapes.
@@ -174,10 +168,7 @@ mod tests {
         ] {
             assert_eq!(bytes(broken, &limits).unwrap_err().status, 400, "{broken}");
         }
-        let small = Limits {
-            image_bytes: 3,
-            ..Limits::default()
-        };
+        let small = Limits { image_bytes: 3, ..Limits::default() };
         assert_eq!(bytes("data:;base64,A\nQ\nI\nD", &small).unwrap(), [1, 2, 3]);
         assert_eq!(bytes("data:;base64,AQIDBA", &small).unwrap_err().status, 413);
     }
@@ -189,11 +180,7 @@ mod tests {
         fs_err::create_dir_all(root.join("inner")).unwrap();
         fs_err::write(root.join("inner/a b.png"), [7]).unwrap();
         fs_err::write(folder.path().join("outside.png"), [8]).unwrap();
-        let limits = Limits {
-            media_root: Some(root.clone()),
-            image_bytes: 4,
-            ..Limits::default()
-        };
+        let limits = Limits { media_root: Some(root.clone()), image_bytes: 4, ..Limits::default() };
         let absolute = root.join("inner/a b.png").display().to_string();
         let encoded = format!("file://{}", absolute.replace(' ', "%20"));
         for url in ["inner/a b.png", &absolute, &encoded, "inner/../inner/a b.png"] {
@@ -201,14 +188,7 @@ mod tests {
         }
         #[cfg(unix)]
         std::os::unix::fs::symlink(folder.path().join("outside.png"), root.join("link.png")).unwrap();
-        for url in [
-            "../outside.png",
-            "link.png",
-            "inner",
-            "none.png",
-            "/etc/hostname",
-            "file:///etc/%zz",
-        ] {
+        for url in ["../outside.png", "link.png", "inner", "none.png", "/etc/hostname", "file:///etc/%zz"] {
             assert_eq!(bytes(url, &limits).unwrap_err().status, 400, "{url}");
         }
         fs_err::write(root.join("large.png"), [7; 5]).unwrap();

@@ -10,10 +10,7 @@ use std::path::{Path, PathBuf};
 /// says nothing, as outside Linux.
 pub fn available() -> Option<usize> {
     let of_system = line_in_bytes(&read("/proc/meminfo")?, "MemAvailable:")?;
-    let of_group = of_group(
-        Path::new("/sys/fs/cgroup"),
-        &read("/proc/self/cgroup").unwrap_or_default(),
-    );
+    let of_group = of_group(Path::new("/sys/fs/cgroup"), &read("/proc/self/cgroup").unwrap_or_default());
     let left = of_group.map_or(of_system, |of_group| of_group.min(of_system));
     Some(left.saturating_sub(mapped_weights(&read("/proc/self/maps")?)))
 }
@@ -84,9 +81,6 @@ mod tests {
                     7f0000008000-7f0000009000 r--p 00000000 08:01 14 /a b/model.safetensors\n\
                     7f0000009000-7f000000a000 rw-p 00000000 00:00 0\n";
         assert_eq!(mapped_weights(maps), 0x4000);
-        assert_eq!(
-            line_in_bytes("MemTotal: 9 kB\nMemAvailable:   12 kB\n", "MemAvailable:"),
-            Some(12 << 10)
-        );
+        assert_eq!(line_in_bytes("MemTotal: 9 kB\nMemAvailable:   12 kB\n", "MemAvailable:"), Some(12 << 10));
     }
 }

@@ -28,10 +28,7 @@ impl Dialogue {
         let Some(values) = value.as_array().filter(|values| !values.is_empty()) else {
             return Err(wrong("messages", "an array of at least one message", value));
         };
-        let mut dialogue = Self {
-            messages: Vec::with_capacity(values.len()),
-            images: Vec::new(),
-        };
+        let mut dialogue = Self { messages: Vec::with_capacity(values.len()), images: Vec::new() };
         for (index, value) in values.iter().enumerate() {
             dialogue.push(&Fields::of(value, &format!("messages[{index}]"))?, limits)?;
         }
@@ -96,11 +93,7 @@ impl Dialogue {
                 let value = fields.required("image_url", "an object with `url`, or a string")?;
                 self.image(value, &fields.path_of("image_url"), limits)
             }
-            _ => Err(wrong(
-                &fields.path_of("type"),
-                expected,
-                fields.get("type").unwrap_or(&Value::Null),
-            )),
+            _ => Err(wrong(&fields.path_of("type"), expected, fields.get("type").unwrap_or(&Value::Null))),
         }
     }
 
@@ -117,16 +110,11 @@ impl Dialogue {
         };
         if self.images.len() == limits.images_per_prompt {
             let most = limits.images_per_prompt;
-            return Err(ApiError::too_large(
-                &path,
-                format!("expected at most {most} images in a prompt, got more"),
-            ));
+            return Err(ApiError::too_large(&path, format!("expected at most {most} images in a prompt, got more")));
         }
         let source = ImageSource::read(url, &path)?;
         self.images.push((path, source));
-        Ok(Part::Image {
-            image: self.images.len().to_string().into(),
-        })
+        Ok(Part::Image { image: self.images.len().to_string().into() })
     }
 }
 
@@ -139,10 +127,7 @@ fn refuse_calls(fields: &Fields) -> Result<(), ApiError> {
     for key in NOT_OFFERED {
         if let Some(value) = fields.get(key).filter(|value| **value != json!([])) {
             let expected = "nothing, since this server does not offer it";
-            return Err(ApiError {
-                code: "unsupported",
-                ..wrong(&fields.path_of(key), expected, value)
-            });
+            return Err(ApiError { code: "unsupported", ..wrong(&fields.path_of(key), expected, value) });
         }
     }
     Ok(())
@@ -197,11 +182,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_part() {
-        refused(
-            &json!([]),
-            400,
-            "`messages`: expected an array of at least one message, got an array of 0",
-        );
+        refused(&json!([]), 400, "`messages`: expected an array of at least one message, got an array of 0");
         refused(
             &json!([{ "role": "tool", "content": "" }]),
             400,

@@ -12,11 +12,7 @@ const WIDEST_ON_ONE_THREAD: usize = 512;
 
 /// How many threads the products of a model of this width take.
 pub fn n_threads(hidden_size: usize) -> usize {
-    if hidden_size > WIDEST_ON_ONE_THREAD {
-        n_cores()
-    } else {
-        1
-    }
+    if hidden_size > WIDEST_ON_ONE_THREAD { n_cores() } else { 1 }
 }
 
 /// How many threads run side by side on this machine.
@@ -67,8 +63,7 @@ impl Pools {
                 let _ = result.send(work());
             }
         });
-        wait.await
-            .map_err(|_| ApiError::internal("an error of the server's while it prepared the request"))?
+        wait.await.map_err(|_| ApiError::internal("an error of the server's while it prepared the request"))?
     }
 }
 

@@ -114,9 +114,7 @@ impl Preparer {
     /// Errors: as [`ChatRequest::read`].
     pub async fn read(self: &Arc<Self>, body: Vec<u8>) -> Result<ChatRequest, ApiError> {
         let this = self.clone();
-        self.pools
-            .run(move || ChatRequest::read(&body, &this.limits, this.max_sequences))
-            .await
+        self.pools.run(move || ChatRequest::read(&body, &this.limits, this.max_sequences)).await
     }
 
     /// Makes a request ready for the model.
@@ -124,11 +122,7 @@ impl Preparer {
     /// Errors: 400 or 413 naming the field that is wrong.
     pub async fn prepare(self: &Arc<Self>, request: ChatRequest) -> Result<(Checked, Encoded), ApiError> {
         let has_images = !request.dialogue.images.is_empty();
-        let permit = if has_images {
-            self.image_queue.admit().await
-        } else {
-            None
-        };
+        let permit = if has_images { self.image_queue.admit().await } else { None };
         let this = self.clone();
         let checked = self.pools.run(move || this.check(request)).await?;
         if !has_images {
@@ -141,13 +135,7 @@ impl Preparer {
         let pools = self.encoders.as_ref().unwrap_or(&self.pools);
         pools
             .run(move || match this.image_encoder.encode(&checked.images) {
-                Ok(rows) => Ok((
-                    checked,
-                    Encoded {
-                        rows,
-                        _permit: reserved,
-                    },
-                )),
+                Ok(rows) => Ok((checked, Encoded { rows, _permit: reserved })),
                 Err(error) => Err(ApiError::field("messages", error)),
             })
             .await
@@ -159,9 +147,7 @@ impl Preparer {
         let mut images = Vec::with_capacity(request.dialogue.images.len());
         for (field, source) in &request.dialogue.images {
             let bytes = source.bytes(field, &self.limits)?;
-            let decoded = self
-                .image_encoder
-                .decode(&bytes, self.processor.image_processor(), self.limits.image_pixels);
+            let decoded = self.image_encoder.decode(&bytes, self.processor.image_processor(), self.limits.image_pixels);
             images.push(decoded.map_err(|error| ApiError::field(field, error))?);
         }
         let patches: Vec<Arc<ImagePatches>> = images.iter().map(|image| image.patches.clone()).collect();

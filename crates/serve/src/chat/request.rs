@@ -114,11 +114,7 @@ impl ChatRequest {
     /// Errors: 400, or 413 for too many images, naming the field, what was expected and what was got.
     pub fn read(body: &[u8], limits: &Limits, most_sequences: usize) -> Result<Self, ApiError> {
         let value: Value = serde_json::from_slice(body).map_err(|error| {
-            ApiError::request(
-                StatusCode::BAD_REQUEST,
-                "invalid_json",
-                format!("expected JSON: {error}"),
-            )
+            ApiError::request(StatusCode::BAD_REQUEST, "invalid_json", format!("expected JSON: {error}"))
         })?;
         let fields = Fields::of(&value, "")?;
         refuse_what_is_not_offered(&fields)?;
@@ -158,10 +154,9 @@ impl ChatRequest {
             return Err(ApiError::field("min_tokens", problem));
         }
         match self.max_tokens {
-            Some(most) if least > most => Err(ApiError::field(
-                "min_tokens",
-                format!("expected at most `max_tokens`, {most}, got {least}"),
-            )),
+            Some(most) if least > most => {
+                Err(ApiError::field("min_tokens", format!("expected at most `max_tokens`, {most}, got {least}")))
+            }
             _ => Ok(()),
         }
     }
@@ -179,10 +174,7 @@ fn refuse_what_is_not_offered(fields: &Fields) -> Result<(), ApiError> {
         if !changes_nothing {
             let neutral = neutral.join(" or ");
             let expected = format!("nothing or {neutral}, since this server does not offer it");
-            return Err(ApiError {
-                code: "unsupported",
-                ..wrong(key, &expected, value)
-            });
+            return Err(ApiError { code: "unsupported", ..wrong(key, &expected, value) });
         }
     }
     Ok(())
@@ -191,10 +183,7 @@ fn refuse_what_is_not_offered(fields: &Fields) -> Result<(), ApiError> {
 /// Variables for the chat template, as vLLM and SGLang take them; none may stand for what the server itself sets.
 fn template_variables(fields: &Fields) -> Result<Variables, ApiError> {
     let key = "chat_template_kwargs";
-    let variables = fields
-        .typed(key, "an object", Value::as_object)?
-        .cloned()
-        .unwrap_or_default();
+    let variables = fields.typed(key, "an object", Value::as_object)?.cloned().unwrap_or_default();
     match variables.iter().find(|(name, _)| is_reserved(name)) {
         Some((name, value)) => {
             let expected = "nothing, since this server alone says what it is";
@@ -236,10 +225,7 @@ fn n_top_logprobs(fields: &Fields) -> Result<Option<usize>, ApiError> {
     match (fields.flag("logprobs")?, top) {
         (true, top) => Ok(Some(top.unwrap_or(0))),
         (false, None | Some(0)) => Ok(None),
-        (false, Some(_)) => Err(ApiError::field(
-            "top_logprobs",
-            "expected `logprobs` to be true beside it",
-        )),
+        (false, Some(_)) => Err(ApiError::field("top_logprobs", "expected `logprobs` to be true beside it")),
     }
 }
 
@@ -254,10 +240,7 @@ fn include_usage(fields: &Fields) -> Result<bool, ApiError> {
         return Err(ApiError::field("stream_options.continuous_usage_stats", expected));
     }
     if !fields.flag("stream")? {
-        return Err(ApiError::field(
-            "stream_options",
-            "expected `stream` to be true beside it",
-        ));
+        return Err(ApiError::field("stream_options", "expected `stream` to be true beside it"));
     }
     options.flag("include_usage")
 }
@@ -290,10 +273,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!((request.n, request.sampling.temperature), (1, 1.0));
-        assert_eq!(
-            (request.max_tokens, request.seed, request.n_top_logprobs),
-            (None, None, None)
-        );
+        assert_eq!((request.max_tokens, request.seed, request.n_top_logprobs), (None, None, None));
         assert!(!request.stream && request.stop.is_empty());
     }
 
@@ -307,10 +287,7 @@ mod tests {
         .unwrap();
         let variables = json!({ "enable_thinking": false, "style": null });
         assert_eq!(Value::Object(request.template_variables), variables);
-        assert_eq!(
-            (request.n, request.seed, request.max_tokens),
-            (3, Some(u64::MAX), Some(7))
-        );
+        assert_eq!((request.n, request.seed, request.max_tokens), (3, Some(u64::MAX), Some(7)));
         assert_eq!((request.n_top_logprobs, request.sampling.temperature), (Some(2), 0.0));
         assert!(request.stream && request.include_usage && request.stop == ["a"]);
     }
@@ -318,22 +295,13 @@ mod tests {
     #[test]
     fn errors_name_the_field_what_was_expected_and_what_was_got() {
         refused(&json!({ "n": 9 }), "`n`: expected a whole number from 1 to 8, got 9");
-        refused(
-            &json!({ "n": 1.5 }),
-            "`n`: expected a whole number from 1 to 8, got 1.5",
-        );
-        refused(
-            &json!({ "max_tokens": 0 }),
-            "`max_tokens`: expected a whole number from 1, got 0",
-        );
+        refused(&json!({ "n": 1.5 }), "`n`: expected a whole number from 1 to 8, got 1.5");
+        refused(&json!({ "max_tokens": 0 }), "`max_tokens`: expected a whole number from 1, got 0");
         refused(
             &json!({ "stop": ["a", ""] }),
             "`stop`: expected a string or an array of at most 16 strings, none empty, got an array of 2",
         );
-        refused(
-            &json!({ "top_logprobs": 2 }),
-            "`top_logprobs`: expected `logprobs` to be true beside it",
-        );
+        refused(&json!({ "top_logprobs": 2 }), "`top_logprobs`: expected `logprobs` to be true beside it");
         refused(
             &json!({ "tools": [{}] }),
             "`tools`: expected nothing or [], since this server does not offer it, got an array of 1",
@@ -350,10 +318,7 @@ mod tests {
             &json!({ "tool_choice": "required" }),
             "`tool_choice`: expected nothing or \"none\" or \"auto\", since this server does not offer it, got \"required\"",
         );
-        refused(
-            &json!({ "min_tokens": 3, "max_tokens": 2 }),
-            "`min_tokens`: expected at most `max_tokens`, 2, got 3",
-        );
+        refused(&json!({ "min_tokens": 3, "max_tokens": 2 }), "`min_tokens`: expected at most `max_tokens`, 2, got 3");
         let json = json!({ "type": "json_object" });
         refused(
             &json!({ "min_tokens": 3, "response_format": json }),
@@ -363,13 +328,7 @@ mod tests {
             &json!({ "ignore_eos": true, "response_format": json }),
             "`ignore_eos`: expected false, since the requested format says where the answer ends",
         );
-        refused(
-            &json!({ "temprature": 1 }),
-            "`temprature`: a field that this server does not know",
-        );
-        refused(
-            &json!({ "stream_options": {} }),
-            "`stream_options`: expected `stream` to be true beside it",
-        );
+        refused(&json!({ "temprature": 1 }), "`temprature`: a field that this server does not know");
+        refused(&json!({ "stream_options": {} }), "`stream_options`: expected `stream` to be true beside it");
     }
 }

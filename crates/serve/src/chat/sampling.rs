@@ -47,9 +47,7 @@ impl Sampling {
         Ok(Self {
             temperature: number(fields, "temperature", [0.0, 100.0], 1.0)?,
             top_p: fields
-                .number("top_p", "a number above 0, at most 1", |number| {
-                    number > 0.0 && number <= 1.0
-                })?
+                .number("top_p", "a number above 0, at most 1", |number| number > 0.0 && number <= 1.0)?
                 .unwrap_or(1.0),
             adjustments: Adjustments {
                 score_bias: score_bias(fields)?,
@@ -73,10 +71,9 @@ impl Sampling {
         let biased = biased.map(|token| ("logit_bias", token));
         let stopping = self.stop_tokens.iter().map(|token| ("stop_token_ids", *token));
         match biased.chain(stopping).find(|(_, token)| *token as usize >= n_tokens) {
-            Some((field, token)) => Err(ApiError::field(
-                field,
-                format!("expected token ids below {n_tokens}, got {token}"),
-            )),
+            Some((field, token)) => {
+                Err(ApiError::field(field, format!("expected token ids below {n_tokens}, got {token}")))
+            }
             None => Ok(()),
         }
     }
@@ -165,10 +162,7 @@ mod tests {
             min_new_tokens: 6,
         };
         assert_eq!(sampling.adjustments, expected);
-        assert_eq!(
-            (sampling.stop_tokens.as_slice(), sampling.ignore_eos),
-            (&[4, 9][..], true)
-        );
+        assert_eq!((sampling.stop_tokens.as_slice(), sampling.ignore_eos), (&[4, 9][..], true));
         assert!(sampling.check_tokens(10).is_ok());
         for (n_tokens, expected) in [
             (9, "`stop_token_ids`: expected token ids below 9, got 9"),
@@ -181,26 +175,11 @@ mod tests {
     #[test]
     fn errors_name_the_field_what_was_expected_and_what_was_got() {
         for (fields, expected) in [
-            (
-                json!({ "temperature": "hot" }),
-                "`temperature`: expected a number from 0 to 100, got \"hot\"",
-            ),
-            (
-                json!({ "top_p": 0 }),
-                "`top_p`: expected a number above 0, at most 1, got 0",
-            ),
-            (
-                json!({ "top_k": -2 }),
-                "`top_k`: expected a whole number from 1, or 0 or -1 for all tokens, got -2",
-            ),
-            (
-                json!({ "repetition_penalty": 0 }),
-                "`repetition_penalty`: expected a number from 0.01 to 100, got 0",
-            ),
-            (
-                json!({ "presence_penalty": 3 }),
-                "`presence_penalty`: expected a number from -2 to 2, got 3",
-            ),
+            (json!({ "temperature": "hot" }), "`temperature`: expected a number from 0 to 100, got \"hot\""),
+            (json!({ "top_p": 0 }), "`top_p`: expected a number above 0, at most 1, got 0"),
+            (json!({ "top_k": -2 }), "`top_k`: expected a whole number from 1, or 0 or -1 for all tokens, got -2"),
+            (json!({ "repetition_penalty": 0 }), "`repetition_penalty`: expected a number from 0.01 to 100, got 0"),
+            (json!({ "presence_penalty": 3 }), "`presence_penalty`: expected a number from -2 to 2, got 3"),
             (
                 json!({ "logit_bias": { "cat": 1 } }),
                 "`logit_bias`: expected an object of token ids with numbers from -100 to 100, got an object",

@@ -67,10 +67,7 @@ impl Reservation {
         let kv_tokens = kv_tokens as i64;
         metrics.requests_running.inc();
         metrics.kv_cache_tokens.inc_by(kv_tokens);
-        Arc::new(Self {
-            metrics: metrics.clone(),
-            kv_tokens,
-        })
+        Arc::new(Self { metrics: metrics.clone(), kv_tokens })
     }
 }
 
@@ -85,15 +82,7 @@ impl Scheduler {
     /// Nothing to do yet.
     pub fn new(batch: ContinuousBatch, bounds: Bounds, metrics: Arc<Metrics>) -> Self {
         metrics.kv_cache_tokens_limit.set(bounds.max_kv_tokens as i64);
-        Self {
-            batch,
-            bounds,
-            metrics,
-            queue: VecDeque::new(),
-            active: HashMap::new(),
-            next_id: 0,
-            has_admitted: false,
-        }
+        Self { batch, bounds, metrics, queue: VecDeque::new(), active: HashMap::new(), next_id: 0, has_admitted: false }
     }
 
     /// Works until no more jobs can come.
@@ -198,11 +187,7 @@ impl Scheduler {
             let id = self.next_id;
             self.next_id += 1;
             let constraint = grammar.as_ref().map(|grammar| Box::new(grammar.copy()) as Box<_>);
-            members.push(Member {
-                id,
-                seed: *seed,
-                constraint,
-            });
+            members.push(Member { id, seed: *seed, constraint });
             let sequence = Active {
                 member,
                 updates: job.updates.clone(),
@@ -212,10 +197,7 @@ impl Scheduler {
             sequences.push((id, sequence));
         }
         let request = Request {
-            sequence: TokenSequence {
-                ids: &job.input_ids,
-                grids: &job.grids,
-            },
+            sequence: TokenSequence { ids: &job.input_ids, grids: &job.grids },
             images: job.images.rows.clone(),
             members,
             options: job.options.clone(),
@@ -251,11 +233,9 @@ fn fail(job: &Job, error: &Error) {
 /// A grammar that goes beyond the library's bounds is the client's; anything else that fails here is not.
 fn api_error(error: &Error) -> ApiError {
     match error {
-        Error::Constraint(problem) => ApiError::request(
-            StatusCode::BAD_REQUEST,
-            "unsupported_format",
-            format!("the answer's format: {problem}"),
-        ),
+        Error::Constraint(problem) => {
+            ApiError::request(StatusCode::BAD_REQUEST, "unsupported_format", format!("the answer's format: {problem}"))
+        }
         other => ApiError::internal(other.to_string()),
     }
 }
@@ -276,11 +256,7 @@ mod tests {
     fn scheduler(max_kv_tokens: usize) -> Scheduler {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets/base");
         let model = Vlm::load(&folder, &Device::flex()).unwrap();
-        let bounds = Bounds {
-            max_sequences: 8,
-            max_prompt_tokens: 64,
-            max_kv_tokens,
-        };
+        let bounds = Bounds { max_sequences: 8, max_prompt_tokens: 64, max_kv_tokens };
         Scheduler::new(ContinuousBatch::new(&model), bounds, Arc::default())
     }
 
@@ -292,10 +268,7 @@ mod tests {
         max_new_tokens: usize,
     ) -> UnboundedReceiver<Update> {
         let (updates, receiver) = unbounded_channel();
-        let options = GenerateOptions {
-            max_new_tokens,
-            ..GenerateOptions::default()
-        };
+        let options = GenerateOptions { max_new_tokens, ..GenerateOptions::default() };
         scheduler.queue.push_back(Job {
             input_ids: (0..n_prompt as u32).map(|index| 1 + index % 700).collect(),
             grids: Vec::new(),
@@ -364,10 +337,7 @@ mod tests {
         let mut second = submit(&mut scheduler, 10, 2, 160);
         let mut third = submit(&mut scheduler, 10, 1, 2);
         scheduler.iterate().unwrap();
-        assert_eq!(
-            (n_tokens(&mut first), n_tokens(&mut second), n_tokens(&mut third)),
-            (2, 0, 0)
-        );
+        assert_eq!((n_tokens(&mut first), n_tokens(&mut second), n_tokens(&mut third)), (2, 0, 0));
         assert_eq!(scheduler.metrics.kv_cache_tokens.get(), 344);
         assert_eq!(scheduler.metrics.requests_waiting.get(), 2);
         drop(first);

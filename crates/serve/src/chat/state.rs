@@ -74,9 +74,7 @@ impl Server {
         let Some(key) = &self.settings.api_key else {
             return Ok(());
         };
-        let sent = headers
-            .get(header::AUTHORIZATION)
-            .map_or(&b""[..], |value| value.as_bytes());
+        let sent = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         if Sha256::digest(sent) == Sha256::digest(format!("Bearer {key}")) {
             return Ok(());
         }

@@ -145,9 +145,6 @@ mod tests {
             assert_eq!(stream.push(*token, &tokenizer, &[]).unwrap().text, "");
         }
         let last = stream.finish(&tokenizer, &[]).unwrap().text;
-        assert!(
-            !last.is_empty() && last.chars().all(|character| character == INCOMPLETE),
-            "{last:?}"
-        );
+        assert!(!last.is_empty() && last.chars().all(|character| character == INCOMPLETE), "{last:?}");
     }
 }

@@ -65,11 +65,7 @@ impl Waiting {
     /// One more, unless `most` wait.
     pub fn admit(metrics: &Arc<Metrics>, most: usize) -> Option<Self> {
         let n_waiting = metrics.requests_waiting.inner();
-        n_waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-                (n < most as i64).then_some(n + 1)
-            })
-            .ok()?;
+        n_waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < most as i64).then_some(n + 1)).ok()?;
         Some(Self(metrics.clone()))
     }
 }
@@ -127,8 +123,7 @@ impl Worker {
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
 #[cfg(test)]

@@ -29,11 +29,7 @@ pub fn agreement(cases: &Cases, latest: &Latest) -> String {
         let mut by_case: Vec<_> = labels(latest).into_iter().collect();
         by_case.sort_unstable();
         let all: Vec<Vec<bool>> = by_case.into_iter().map(|(_, labels)| labels).collect();
-        let shared: Vec<Vec<bool>> = all
-            .iter()
-            .filter(|labels| labels.len() == latest.len())
-            .cloned()
-            .collect();
+        let shared: Vec<Vec<bool>> = all.iter().filter(|labels| labels.len() == latest.len()).cloned().collect();
         lines.push(format!(
             "{} reviewers: Fleiss's kappa {} on the {} cases that all decided, Krippendorff's alpha {} on all",
             latest.len(),

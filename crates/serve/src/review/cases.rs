@@ -70,11 +70,7 @@ impl Cases {
     ///
     /// Errors: those of [`read_dialogues`]; `NothingToReview` where nothing is left.
     pub fn read(data: &Path, verdicts: Option<&Path>) -> Result<Self, ServeError> {
-        let path = if data.is_dir() {
-            data.join("items.jsonl")
-        } else {
-            data.to_owned()
-        };
+        let path = if data.is_dir() { data.join("items.jsonl") } else { data.to_owned() };
         let mut cases: Vec<Case> = read_dialogues(&path)?;
         cases.retain(|case| case.kind != Some(ItemKind::BlankImage));
         if cases.is_empty() {

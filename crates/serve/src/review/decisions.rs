@@ -75,24 +75,15 @@ impl Decisions {
             }
             apply(&mut latest, &decision);
         }
-        Ok(Self {
-            reviewer: reviewer.to_owned(),
-            journal,
-            latest,
-            made,
-        })
+        Ok(Self { reviewer: reviewer.to_owned(), journal, latest, made })
     }
 
     /// Writes a decision down; it is on the disk when this returns.
     ///
     /// Errors: the operating system's, naming the file.
     pub fn decide(&mut self, id: &str, decision: Verdict) -> std::io::Result<()> {
-        let decision = Decision {
-            id: id.to_owned(),
-            reviewer: self.reviewer.clone(),
-            decision,
-            at: utc(Timestamp::now()),
-        };
+        let decision =
+            Decision { id: id.to_owned(), reviewer: self.reviewer.clone(), decision, at: utc(Timestamp::now()) };
         self.journal.append(&decision)?;
         self.journal.sync()?;
         self.made.retain(|made| made != id);
@@ -116,9 +107,7 @@ impl Decisions {
 
     /// Whether the reviewer has decided a case.
     pub fn is_decided(&self, id: &str) -> bool {
-        self.latest
-            .get(&self.reviewer)
-            .is_some_and(|decided| decided.contains_key(id))
+        self.latest.get(&self.reviewer).is_some_and(|decided| decided.contains_key(id))
     }
 
     /// Every reviewer's latest decisions.
@@ -149,11 +138,7 @@ fn utc(moment: Timestamp) -> String {
 /// The reviewers' labels of each case, those left open aside: whether it is unsafe.
 pub fn labels(latest: &Latest) -> HashMap<&str, Vec<bool>> {
     let mut labels: HashMap<&str, Vec<bool>> = HashMap::new();
-    for (id, verdict) in latest
-        .values()
-        .flatten()
-        .filter(|(_, verdict)| **verdict != Verdict::Skip)
-    {
+    for (id, verdict) in latest.values().flatten().filter(|(_, verdict)| **verdict != Verdict::Skip) {
         labels.entry(id).or_default().push(*verdict == Verdict::Unsafe);
     }
     labels
@@ -196,10 +181,7 @@ mod tests {
         let mut other = Decisions::open(&path, "bob").unwrap();
         other.decide("a", Verdict::Safe).unwrap();
         let latest = Decisions::read(&path).unwrap();
-        assert_eq!(
-            latest["ada"],
-            BTreeMap::from([("a".to_owned(), Verdict::Unsafe), ("b".to_owned(), Verdict::Skip)])
-        );
+        assert_eq!(latest["ada"], BTreeMap::from([("a".to_owned(), Verdict::Unsafe), ("b".to_owned(), Verdict::Skip)]));
         assert_eq!(labels(&latest)["a"], [true, false]);
         assert!(!labels(&latest).contains_key("b"));
         assert_eq!(fs_err::read_to_string(&path).unwrap().lines().count(), 6);

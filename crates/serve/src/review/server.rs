@@ -58,10 +58,7 @@ pub fn serve(
     runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
-            .map_err(|source| ServeError::Address {
-                flags: format!("--port {port}"),
-                source,
-            })?;
+            .map_err(|source| ServeError::Address { flags: format!("--port {port}"), source })?;
         let address = listener.local_addr()?;
         let review = Arc::new(Review {
             cases,
@@ -181,11 +178,7 @@ async fn image(State(review): State<Arc<Review>>, Path((case, index)): Path<(usi
     };
     match fs_err::read(path) {
         Ok(bytes) => {
-            let kind = if bytes.starts_with(b"\x89PNG") {
-                "image/png"
-            } else {
-                "image/jpeg"
-            };
+            let kind = if bytes.starts_with(b"\x89PNG") { "image/png" } else { "image/jpeg" };
             ([(header::CONTENT_TYPE, kind)], bytes).into_response()
         }
         Err(_) => StatusCode::NOT_FOUND.into_response(),

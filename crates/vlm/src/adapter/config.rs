@@ -47,10 +47,7 @@ impl LoraConfig {
     }
 
     pub(super) fn strength(&self) -> Strength {
-        Strength {
-            alpha: self.alpha,
-            rank_stabilized: self.rank_stabilized,
-        }
+        Strength { alpha: self.alpha, rank_stabilized: self.rank_stabilized }
     }
 }
 
@@ -98,10 +95,7 @@ impl AdapterSettings {
     pub fn of_layer(&self, path: &str) -> (usize, Strength) {
         let strength = self.lora.strength();
         let alpha = self.alphas.find(path).unwrap_or(strength.alpha);
-        (
-            self.ranks.find(path).unwrap_or(self.lora.r),
-            Strength { alpha, ..strength },
-        )
+        (self.ranks.find(path).unwrap_or(self.lora.r), Strength { alpha, ..strength })
     }
 }
 
@@ -178,10 +172,7 @@ pub(super) fn write(lora: &LoraConfig, layers: &[AdaptedLayer], base_model: &str
         "fan_in_fan_out": false,
         "inference_mode": true,
     });
-    Ok(fs_err::write(
-        folder.join(ADAPTER_CONFIG_FILE),
-        format!("{fields:#}\n"),
-    )?)
+    Ok(fs_err::write(folder.join(ADAPTER_CONFIG_FILE), format!("{fields:#}\n"))?)
 }
 
 #[derive(Deserialize)]

@@ -16,14 +16,8 @@ pub(crate) struct ConfigFields<'a> {
 
 impl<'a> ConfigFields<'a> {
     pub(crate) fn new(value: &'a Value, path: &'a Path) -> Result<Self, Error> {
-        let map = value
-            .as_object()
-            .ok_or_else(|| Error::file(path, "expected a JSON object"))?;
-        Ok(Self {
-            map,
-            path,
-            prefix: String::new(),
-        })
+        let map = value.as_object().ok_or_else(|| Error::file(path, "expected a JSON object"))?;
+        Ok(Self { map, path, prefix: String::new() })
     }
 
     /// The file; others of the model lie beside it.
@@ -37,10 +31,7 @@ impl<'a> ConfigFields<'a> {
     }
 
     fn expected(&self, name: &str, expected: &str) -> Error {
-        let got = self
-            .map
-            .get(name)
-            .map_or_else(|| "nothing".to_owned(), Value::to_string);
+        let got = self.map.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
         self.problem(name, &format!("expected {expected}, got {got}"))
     }
 
@@ -54,14 +45,8 @@ impl<'a> ConfigFields<'a> {
         if !self.has(name) {
             return Ok(None);
         }
-        let map = self.map[name]
-            .as_object()
-            .ok_or_else(|| self.expected(name, "an object"))?;
-        Ok(Some(Self {
-            map,
-            path: self.path,
-            prefix: format!("{}{name}.", self.prefix),
-        }))
+        let map = self.map[name].as_object().ok_or_else(|| self.expected(name, "an object"))?;
+        Ok(Some(Self { map, path: self.path, prefix: format!("{}{name}.", self.prefix) }))
     }
 
     /// A positive integer.
@@ -97,11 +82,7 @@ impl<'a> ConfigFields<'a> {
 
     /// A positive number, or `default` when absent.
     pub(crate) fn number(&self, name: &str, default: f64) -> Result<f64, Error> {
-        if self.has(name) {
-            self.required_number(name)
-        } else {
-            Ok(default)
-        }
+        if self.has(name) { self.required_number(name) } else { Ok(default) }
     }
 
     /// A positive number.
@@ -116,40 +97,28 @@ impl<'a> ConfigFields<'a> {
         if !self.has(name) {
             return Ok(default);
         }
-        self.map[name]
-            .as_bool()
-            .ok_or_else(|| self.expected(name, "true or false"))
+        self.map[name].as_bool().ok_or_else(|| self.expected(name, "true or false"))
     }
 
     /// A list of non-negative integers.
     pub(crate) fn indexes(&self, name: &str) -> Result<Vec<usize>, Error> {
         let list = self.map.get(name).and_then(Value::as_array);
         let indexes = list.and_then(|list| {
-            list.iter()
-                .map(|value| value.as_u64().and_then(|value| usize::try_from(value).ok()))
-                .collect()
+            list.iter().map(|value| value.as_u64().and_then(|value| usize::try_from(value).ok())).collect()
         });
         indexes.ok_or_else(|| self.expected(name, "a list of non-negative integers"))
     }
 
     /// A token id below `vocab_size`.
     pub(crate) fn token(&self, name: &str, vocab_size: usize) -> Result<u32, Error> {
-        let id = self
-            .map
-            .get(name)
-            .and_then(Value::as_u64)
-            .filter(|id| *id < vocab_size as u64);
+        let id = self.map.get(name).and_then(Value::as_u64).filter(|id| *id < vocab_size as u64);
         let id = id.and_then(|id| u32::try_from(id).ok());
         id.ok_or_else(|| self.expected(name, &format!("a token id below vocab_size {vocab_size}")))
     }
 
     /// The field's word, which must be one of these; the first where it is absent.
     pub(crate) fn one_of<'w>(&self, name: &str, words: &[&'w str]) -> Result<&'w str, Error> {
-        if self.map.contains_key(name) {
-            Ok(words[self.position(name, words)?])
-        } else {
-            Ok(words[0])
-        }
+        if self.map.contains_key(name) { Ok(words[self.position(name, words)?]) } else { Ok(words[0]) }
     }
 
     /// Which of these words the field holds.
@@ -163,8 +132,7 @@ impl<'a> ConfigFields<'a> {
 
     /// An object inside this one.
     pub(crate) fn required_section(&self, name: &str) -> Result<Self, Error> {
-        self.section(name)?
-            .ok_or_else(|| self.problem(name, "expected an object"))
+        self.section(name)?.ok_or_else(|| self.problem(name, "expected an object"))
     }
 
     /// Fails unless the field's value is a multiple of `factor`.

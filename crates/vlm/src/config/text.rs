@@ -78,10 +78,7 @@ impl TextConfig {
         fields.multiple("hidden_size", hidden_size, 2 * num_attention_heads)?;
         fields.multiple("num_attention_heads", num_attention_heads, config.num_key_value_heads)?;
         if fields.flag("use_sliding_window", false)? {
-            return Err(fields.problem(
-                "use_sliding_window",
-                "expected false: sliding windows are not supported",
-            ));
+            return Err(fields.problem("use_sliding_window", "expected false: sliding windows are not supported"));
         }
         Ok(config)
     }

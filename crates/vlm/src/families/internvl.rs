@@ -43,11 +43,7 @@ const VISION: VisionLayout = VisionLayout {
     ls1: "lambda_1",
     norm2: "layernorm_after",
     ls2: "lambda_2",
-    projector: [
-        "multi_modal_projector.layer_norm",
-        "multi_modal_projector.linear_1",
-        "multi_modal_projector.linear_2",
-    ],
+    projector: ["multi_modal_projector.layer_norm", "multi_modal_projector.linear_1", "multi_modal_projector.linear_2"],
 };
 
 impl Family for InternVl {
@@ -60,11 +56,7 @@ impl Family for InternVl {
     }
 
     fn keys(&self) -> FamilyKeys {
-        FamilyKeys {
-            moved: &MOVED,
-            projector: "multi_modal_projector.",
-            vision: "vision_tower.",
-        }
+        FamilyKeys { moved: &MOVED, projector: "multi_modal_projector.", vision: "vision_tower." }
     }
 
     fn config(&self, fields: &ConfigFields) -> Result<FamilyConfig, Error> {

@@ -81,11 +81,7 @@ impl Family for InternVlChat {
     }
 
     fn keys(&self) -> FamilyKeys {
-        FamilyKeys {
-            moved: &[],
-            projector: "mlp1.",
-            vision: "vision_model.",
-        }
+        FamilyKeys { moved: &[], projector: "mlp1.", vision: "vision_model." }
     }
 
     fn config(&self, fields: &ConfigFields) -> Result<FamilyConfig, Error> {

@@ -7,12 +7,8 @@ use crate::error::Error;
 use crate::norm::NormKind;
 
 /// The family.
-pub(crate) static QWEN2_VL: QwenVl = QwenVl {
-    name: "Qwen2-VL",
-    model_type: "qwen2_vl",
-    read_vision,
-    width_field: "hidden_size",
-};
+pub(crate) static QWEN2_VL: QwenVl =
+    QwenVl { name: "Qwen2-VL", model_type: "qwen2_vl", read_vision, width_field: "hidden_size" };
 
 /// Here `embed_dim` is the tower's width and `hidden_size` the language model's.
 fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {

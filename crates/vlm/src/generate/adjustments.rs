@@ -50,10 +50,9 @@ impl Adjustments {
         if let Some((_, bias)) = self.score_bias.iter().find(|(_, bias)| !bias.is_finite()) {
             return out_of_range("score_bias", "finite numbers", bias);
         }
-        for (name, penalty) in [
-            ("frequency_penalty", self.frequency_penalty),
-            ("presence_penalty", self.presence_penalty),
-        ] {
+        for (name, penalty) in
+            [("frequency_penalty", self.frequency_penalty), ("presence_penalty", self.presence_penalty)]
+        {
             if !penalty.is_finite() {
                 return out_of_range(name, "a finite number", penalty);
             }
@@ -80,11 +79,8 @@ impl Adjustments {
         if self.repetition_penalty != 1.0 {
             for token in history.all() {
                 if let Some(score) = scores.get_mut(token as usize) {
-                    *score = if *score > 0.0 {
-                        *score / self.repetition_penalty
-                    } else {
-                        *score * self.repetition_penalty
-                    };
+                    *score =
+                        if *score > 0.0 { *score / self.repetition_penalty } else { *score * self.repetition_penalty };
                 }
             }
         }
@@ -101,10 +97,7 @@ impl Adjustments {
         if self.min_p == 0.0 && self.top_k.is_none_or(|top_k| top_k >= weights.len()) {
             return total;
         }
-        weights
-            .iter_mut()
-            .filter(|weight| **weight < self.min_p)
-            .for_each(|weight| *weight = 0.0);
+        weights.iter_mut().filter(|weight| **weight < self.min_p).for_each(|weight| *weight = 0.0);
         if let Some(top_k) = self.top_k.filter(|top_k| *top_k < weights.len()) {
             let mut order: Vec<usize> = (0..weights.len()).collect();
             order.select_nth_unstable_by(top_k, |&a, &b| larger_first(weights, a, b));
@@ -131,10 +124,7 @@ pub(super) struct History {
 impl History {
     /// Nothing sampled yet after a prompt, of which [`Adjustments::known_of`] gives the tokens.
     pub fn after(prompt: Arc<HashSet<u32>>) -> Self {
-        Self {
-            prompt,
-            sampled: BTreeMap::new(),
-        }
+        Self { prompt, sampled: BTreeMap::new() }
     }
 
     /// A token was sampled.
@@ -174,35 +164,19 @@ mod tests {
 
     #[test]
     fn a_repetition_penalty_knows_prompt_and_completion_and_counts_nothing() {
-        let adjustments = Adjustments {
-            repetition_penalty: 2.0,
-            ..Adjustments::default()
-        };
-        assert_eq!(
-            shifted(&adjustments, &[0, 1, 1], &[0, 3, 3, 4]),
-            [1.0, -4.0, 4.0, 0.5, BANNED]
-        );
+        let adjustments = Adjustments { repetition_penalty: 2.0, ..Adjustments::default() };
+        assert_eq!(shifted(&adjustments, &[0, 1, 1], &[0, 3, 3, 4]), [1.0, -4.0, 4.0, 0.5, BANNED]);
     }
 
     #[test]
     fn frequency_counts_presence_does_not_and_neither_knows_the_prompt() {
-        let adjustments = Adjustments {
-            frequency_penalty: 0.5,
-            presence_penalty: 0.25,
-            ..Adjustments::default()
-        };
-        assert_eq!(
-            shifted(&adjustments, &[0, 1], &[2, 2, 3, 99]),
-            [2.0, -2.0, 2.75, 0.25, BANNED]
-        );
+        let adjustments = Adjustments { frequency_penalty: 0.5, presence_penalty: 0.25, ..Adjustments::default() };
+        assert_eq!(shifted(&adjustments, &[0, 1], &[2, 2, 3, 99]), [2.0, -2.0, 2.75, 0.25, BANNED]);
     }
 
     #[test]
     fn a_bias_is_added_and_lifts_no_ban() {
-        let adjustments = Adjustments {
-            score_bias: vec![(1, 100.0), (4, 100.0), (99, 1.0)],
-            ..Adjustments::default()
-        };
+        let adjustments = Adjustments { score_bias: vec![(1, 100.0), (4, 100.0), (99, 1.0)], ..Adjustments::default() };
         assert_eq!(shifted(&adjustments, &[], &[]), [2.0, 98.0, 4.0, 1.0, BANNED]);
     }
 
@@ -215,11 +189,7 @@ mod tests {
             (Some(9), 0.0, (2.75, [0.5, 1.0, 0.25, 0.5, 0.5])),
         ] {
             let mut weights = [0.5, 1.0, 0.25, 0.5, 0.5];
-            let adjustments = Adjustments {
-                min_p,
-                top_k,
-                ..Adjustments::default()
-            };
+            let adjustments = Adjustments { min_p, top_k, ..Adjustments::default() };
             assert_eq!((adjustments.truncate(&mut weights, 2.75), weights), expected);
         }
     }
@@ -228,24 +198,15 @@ mod tests {
     fn what_leaves_nothing_or_no_finite_score_is_refused() {
         for (wrong, expected) in [
             (
-                Adjustments {
-                    top_k: Some(0),
-                    ..Adjustments::default()
-                },
+                Adjustments { top_k: Some(0), ..Adjustments::default() },
                 "sampling option `top_k`: expected at least 1, got 0",
             ),
             (
-                Adjustments {
-                    repetition_penalty: -1.0,
-                    ..Adjustments::default()
-                },
+                Adjustments { repetition_penalty: -1.0, ..Adjustments::default() },
                 "sampling option `repetition_penalty`: expected a number above 0, got -1",
             ),
             (
-                Adjustments {
-                    score_bias: vec![(1, 0.0), (2, f64::INFINITY)],
-                    ..Adjustments::default()
-                },
+                Adjustments { score_bias: vec![(1, 0.0), (2, f64::INFINITY)], ..Adjustments::default() },
                 "sampling option `score_bias`: expected finite numbers, got inf",
             ),
         ] {

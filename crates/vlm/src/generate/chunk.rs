@@ -52,11 +52,7 @@ impl ChunkTask<'_> {
     pub fn run(&self) -> Result<Vec<Generated>, Error> {
         let mut batch = ContinuousBatch::over(self.model.clone());
         batch.prefill(self.requests())?;
-        let nothing = Generated {
-            token_ids: Vec::new(),
-            logprobs: Vec::new(),
-            finish_reason: FinishReason::Length,
-        };
+        let nothing = Generated { token_ids: Vec::new(), logprobs: Vec::new(), finish_reason: FinishReason::Length };
         let mut results = vec![nothing; self.completions.len()];
         while batch.n_running() > 0 {
             for Event { id, token } in batch.step()? {
@@ -108,9 +104,6 @@ impl ChunkTask<'_> {
 fn of_prompt(index: usize, error: Error) -> Error {
     match error {
         Error::Numerics(problem) => Error::Numerics(format!("prompt {index}: {problem}")),
-        other => Error::Prompt {
-            index,
-            problem: other.to_string(),
-        },
+        other => Error::Prompt { index, problem: other.to_string() },
     }
 }

@@ -45,11 +45,7 @@ impl ContinuousBatch {
 
     /// The same over a model that already is one for sampling.
     pub(super) fn over(model: Vlm) -> Self {
-        Self {
-            decoder: Decoder::new(model),
-            running: Vec::new(),
-            prefilling: VecDeque::new(),
-        }
+        Self { decoder: Decoder::new(model), running: Vec::new(), prefilling: VecDeque::new() }
     }
 
     /// The model, its decoder laid out for sampling; its vision tower is the original's.
@@ -92,14 +88,12 @@ impl ContinuousBatch {
         }
         // Long prompts attend in another way than short ones, whichever are computed beside them. A prompt's last token
         // is no part of its prefill.
-        let (long, short): (Vec<Request>, Vec<Request>) = requests
-            .into_iter()
-            .partition(|request| request.sequence.ids.len() > BLOCKWISE_FROM);
+        let (long, short): (Vec<Request>, Vec<Request>) =
+            requests.into_iter().partition(|request| request.sequence.ids.len() > BLOCKWISE_FROM);
         let members = short.iter().flat_map(|request| &request.members);
         let begun: Vec<u64> = members.map(|member| member.id).collect();
         self.prefill_together(short)?;
-        self.prefill_together(long)
-            .inspect_err(|_| begun.into_iter().for_each(|id| self.abort(id)))
+        self.prefill_together(long).inspect_err(|_| begun.into_iter().for_each(|id| self.abort(id)))
     }
 
     fn prefill_together(&mut self, requests: Vec<Request>) -> Result<(), Error> {
@@ -159,8 +153,7 @@ impl ContinuousBatch {
                 sequence.end();
             }
         }
-        self.prefilling
-            .retain(|prompt| !prompt.sequences.iter().all(Running::has_ended));
+        self.prefilling.retain(|prompt| !prompt.sequences.iter().all(Running::has_ended));
     }
 
     /// Samples the next token of every sequence. An error in place of a token ends that sequence alone.
@@ -177,10 +170,7 @@ impl ContinuousBatch {
         let mut events = Vec::with_capacity(self.running.len());
         for (sequence, scores) in self.running.iter_mut().zip(scores.chunks_exact(n_scores)) {
             if !sequence.has_ended() {
-                events.push(Event {
-                    id: sequence.id(),
-                    token: sequence.sample(scores),
-                });
+                events.push(Event { id: sequence.id(), token: sequence.sample(scores) });
             }
         }
         Ok(events)

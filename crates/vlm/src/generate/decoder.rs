@@ -38,10 +38,7 @@ pub(super) struct Decoder {
 impl Decoder {
     /// No sequences yet. `model` is one [`Vlm::for_sampling`].
     pub fn new(model: Vlm) -> Self {
-        Self {
-            model,
-            batches: Vec::new(),
-        }
+        Self { model, batches: Vec::new() }
     }
 
     /// The model.
@@ -121,15 +118,9 @@ fn attend(batches: &mut [DecodeBatch], layer: usize, projected: &Qkv) -> Tensor<
         let shape = [n_rows - first, n_heads * head_dim];
         attended.push(Tensor::zeros(shape, &projected.queries.device()));
     }
-    if attended.len() == 1 {
-        attended.remove(0)
-    } else {
-        Tensor::cat(attended, 0)
-    }
+    if attended.len() == 1 { attended.remove(0) } else { Tensor::cat(attended, 0) }
 }
 
 fn read(scores: Tensor<2>) -> Result<Vec<f32>, Error> {
-    scores
-        .try_into_vec_as::<f32>()
-        .map_err(|error| Error::Input(format!("reading scores from the device: {error}")))
+    scores.try_into_vec_as::<f32>().map_err(|error| Error::Input(format!("reading scores from the device: {error}")))
 }

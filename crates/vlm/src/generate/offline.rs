@@ -36,13 +36,7 @@ pub fn generate(
     let options = Arc::new(options.clone());
     let tasks: Vec<ChunkTask> = chunks
         .iter()
-        .map(|completions| ChunkTask {
-            model: &model,
-            prompts,
-            completions,
-            options: &options,
-            on_finished,
-        })
+        .map(|completions| ChunkTask { model: &model, prompts, completions, options: &options, on_finished })
         .collect();
     let finished = run_all(&tasks, options.workers)?;
 
@@ -50,10 +44,7 @@ pub fn generate(
     for (index, generated) in chunks.iter().flatten().zip(finished.into_iter().flatten()) {
         all[index.prompt][index.seed] = Some(generated);
     }
-    Ok(all
-        .into_iter()
-        .map(|completions| completions.into_iter().flatten().collect())
-        .collect())
+    Ok(all.into_iter().map(|completions| completions.into_iter().flatten().collect()).collect())
 }
 
 /// Chunks that each worker gets where there are enough sequences: those of short prompts, whose completions tend to be
@@ -67,19 +58,15 @@ const LEAST_IN_CHUNK: usize = 16;
 fn chunks(prompts: &[Prompt], options: &GenerateOptions) -> Vec<Vec<CompletionIndex>> {
     let total: usize = prompts.iter().map(|prompt| prompt.seeds.len()).sum();
     let balanced = (options.workers * CHUNKS_A_WORKER).min(total / LEAST_IN_CHUNK);
-    let n_chunks = total
-        .div_ceil(options.batch_size)
-        .max(balanced)
-        .next_multiple_of(options.workers);
+    let n_chunks = total.div_ceil(options.batch_size).max(balanced).next_multiple_of(options.workers);
     let mut order: Vec<usize> = (0..prompts.len()).collect();
     order.sort_by_key(|&prompt| std::cmp::Reverse(prompts[prompt].sequence.ids.len()));
 
     let mut chunks: Vec<Vec<CompletionIndex>> = Vec::new();
     let mut n_placed = 0;
     for prompt in order {
-        let completions: Vec<CompletionIndex> = (0..prompts[prompt].seeds.len())
-            .map(|seed| CompletionIndex { prompt, seed })
-            .collect();
+        let completions: Vec<CompletionIndex> =
+            (0..prompts[prompt].seeds.len()).map(|seed| CompletionIndex { prompt, seed }).collect();
         for group in completions.chunks(options.batch_size) {
             // A chunk ends where its part of all sequences is nearest, so that what it has too much the next has less.
             let is_nearer_with = (2 * n_placed + group.len()) * n_chunks <= 2 * chunks.len() * total;
@@ -136,17 +123,9 @@ mod tests {
         let ids = [1; 10];
         let prompts: Vec<Prompt> = groups
             .iter()
-            .map(|&n| Prompt {
-                sequence: TokenSequence { ids: &ids, grids: &[] },
-                images: None,
-                seeds: &seeds[..n],
-            })
+            .map(|&n| Prompt { sequence: TokenSequence { ids: &ids, grids: &[] }, images: None, seeds: &seeds[..n] })
             .collect();
-        let options = GenerateOptions {
-            batch_size,
-            workers,
-            ..GenerateOptions::default()
-        };
+        let options = GenerateOptions { batch_size, workers, ..GenerateOptions::default() };
         chunks(&prompts, &options).iter().map(Vec::len).collect()
     }
 

@@ -51,11 +51,9 @@ impl GenerateOptions {
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             return out_of_range("top_p", "a number above 0 and at most 1", self.top_p);
         }
-        for (name, value) in [
-            ("max_new_tokens", self.max_new_tokens),
-            ("batch_size", self.batch_size),
-            ("workers", self.workers),
-        ] {
+        for (name, value) in
+            [("max_new_tokens", self.max_new_tokens), ("batch_size", self.batch_size), ("workers", self.workers)]
+        {
             if value == 0 {
                 return out_of_range(name, "at least 1", value);
             }
@@ -82,9 +80,7 @@ impl GenerateOptions {
 
 /// The refusal of an option's value.
 pub(super) fn out_of_range(name: &str, expected: &str, got: impl Display) -> Result<(), Error> {
-    Err(Error::Input(format!(
-        "sampling option `{name}`: expected {expected}, got {got}"
-    )))
+    Err(Error::Input(format!("sampling option `{name}`: expected {expected}, got {got}")))
 }
 
 #[cfg(test)]
@@ -96,26 +92,14 @@ mod tests {
         let options = GenerateOptions::default();
         for (wrong, expected) in [
             (
-                GenerateOptions {
-                    temperature: -1.0,
-                    ..options.clone()
-                },
+                GenerateOptions { temperature: -1.0, ..options.clone() },
                 "sampling option `temperature`: expected a number from 0, got -1",
             ),
             (
-                GenerateOptions {
-                    top_p: 0.0,
-                    ..options.clone()
-                },
+                GenerateOptions { top_p: 0.0, ..options.clone() },
                 "sampling option `top_p`: expected a number above 0 and at most 1, got 0",
             ),
-            (
-                GenerateOptions {
-                    batch_size: 0,
-                    ..options
-                },
-                "sampling option `batch_size`: expected at least 1, got 0",
-            ),
+            (GenerateOptions { batch_size: 0, ..options }, "sampling option `batch_size`: expected at least 1, got 0"),
         ] {
             assert_eq!(wrong.check().unwrap_err().to_string(), expected);
         }

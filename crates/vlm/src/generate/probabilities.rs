@@ -18,10 +18,7 @@ pub(super) fn model_logprobs(scores: &[f32], token: u32, n_top: usize) -> ModelL
     order.sort_unstable_by(|&a, &b| larger_first(&scores, a, b));
     ModelLogprobs {
         sampled: (scores[token as usize] - log_total) as f32,
-        top: order
-            .into_iter()
-            .map(|token| (token as u32, (scores[token] - log_total) as f32))
-            .collect(),
+        top: order.into_iter().map(|token| (token as u32, (scores[token] - log_total) as f32)).collect(),
     }
 }
 
@@ -33,10 +30,7 @@ pub(super) struct Weights {
 
 pub(super) fn weights(scores: &[f64], temperature: f64) -> Weights {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = scores
-        .iter()
-        .map(|score| ((score - highest) / temperature).exp())
-        .collect();
+    let weights: Vec<f64> = scores.iter().map(|score| ((score - highest) / temperature).exp()).collect();
     let total = weights.iter().sum();
     Weights { weights, total }
 }

@@ -43,20 +43,12 @@ fn uniform(generator: &mut ChaCha8Rng) -> f64 {
 impl<'a> Sampler<'a> {
     /// `temperature` 0 is greedy; `top_p` 1 keeps all; `banned` tokens are never sampled.
     pub fn new(temperature: f64, top_p: f64, banned: &'a [u32]) -> Self {
-        Self {
-            temperature,
-            top_p,
-            banned,
-            adjustments: None,
-        }
+        Self { temperature, top_p, banned, adjustments: None }
     }
 
     /// The same with what a request adjusts beyond that, after the tokens of its sequence.
     pub fn adjusted(self, adjustments: &'a Adjustments, history: &'a History) -> Self {
-        Self {
-            adjustments: Some((adjustments, history)),
-            ..self
-        }
+        Self { adjustments: Some((adjustments, history)), ..self }
     }
 
     /// Samples a token.
@@ -80,11 +72,7 @@ impl<'a> Sampler<'a> {
         if let Some((adjustments, history)) = self.adjustments {
             adjustments.shift(&mut scores, history);
         }
-        if self.temperature == 0.0 {
-            greedy(&scores)
-        } else {
-            self.sample_at_temperature(&scores, generator)
-        }
+        if self.temperature == 0.0 { greedy(&scores) } else { self.sample_at_temperature(&scores, generator) }
     }
 
     fn sample_at_temperature(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> Option<Sampled> {
@@ -101,10 +89,7 @@ impl<'a> Sampler<'a> {
         for (token, &weight) in weights.iter().enumerate() {
             if weight > 0.0 {
                 cumulative += weight;
-                chosen = Some(Sampled {
-                    token: token as u32,
-                    logprob: (weight / total).ln() as f32,
-                });
+                chosen = Some(Sampled { token: token as u32, logprob: (weight / total).ln() as f32 });
                 if target < cumulative {
                     break;
                 }
@@ -115,15 +100,10 @@ impl<'a> Sampler<'a> {
 }
 
 fn greedy(scores: &[f64]) -> Option<Sampled> {
-    let (token, &highest) = scores
-        .iter()
-        .enumerate()
-        .reduce(|best, other| if other.1 > best.1 { other } else { best })?;
+    let (token, &highest) =
+        scores.iter().enumerate().reduce(|best, other| if other.1 > best.1 { other } else { best })?;
     let Weights { total, .. } = weights(scores, 1.0);
-    highest.is_finite().then(|| Sampled {
-        token: token as u32,
-        logprob: -total.ln() as f32,
-    })
+    highest.is_finite().then(|| Sampled { token: token as u32, logprob: -total.ln() as f32 })
 }
 
 #[cfg(test)]
@@ -168,21 +148,15 @@ mod tests {
     #[test]
     fn top_p_keeps_the_smallest_set_that_reaches_it() {
         let counts = counts(&Sampler::new(1.0, 0.76, &[]), 4_000);
-        assert!(
-            counts[..3].iter().all(|&count| count > 0) && counts[3] == 0,
-            "{counts:?}"
-        );
+        assert!(counts[..3].iter().all(|&count| count > 0) && counts[3] == 0, "{counts:?}");
     }
 
     #[test]
     fn log_probability_is_that_after_adjustments_and_truncation() {
         // The first token's score falls by ln 2: .25, .25, .15, .1. Top-k 3 leaves the first three, top-p .7 of those
         // two.
-        let adjustments = Adjustments {
-            presence_penalty: std::f64::consts::LN_2,
-            top_k: Some(3),
-            ..Adjustments::default()
-        };
+        let adjustments =
+            Adjustments { presence_penalty: std::f64::consts::LN_2, top_k: Some(3), ..Adjustments::default() };
         let mut history = History::default();
         history.push(0);
         let mut generator = generator(3);
@@ -195,10 +169,7 @@ mod tests {
         }
         assert!(seen[0] > 50 && seen[1] > 50, "{seen:?}");
         // Greedy, the penalty alone counts.
-        let heavy = Adjustments {
-            presence_penalty: 1.0,
-            ..adjustments
-        };
+        let heavy = Adjustments { presence_penalty: 1.0, ..adjustments };
         let greedy = Sampler::new(0.0, 1.0, &[]).adjusted(&heavy, &history);
         let sampled = greedy.sample(&scores(), &mut generator).expect("finite scores");
         let total = 0.5_f32 / std::f32::consts::E + 0.5;
@@ -211,9 +182,7 @@ mod tests {
         let sampler = Sampler::new(1.0, 1.0, &[0, 2]);
         let counts = counts(&sampler, 4_000);
         assert!(counts[0] == 0 && counts[2] == 0, "{counts:?}");
-        let sampled = Sampler::new(0.0, 1.0, &[0, 2])
-            .sample(&scores(), &mut generator(0))
-            .expect("finite scores");
+        let sampled = Sampler::new(0.0, 1.0, &[0, 2]).sample(&scores(), &mut generator(0)).expect("finite scores");
         assert_eq!(sampled.token, 1);
         assert!((sampled.logprob - (0.25_f32 / 0.35).ln()).abs() < 1e-6);
     }
@@ -226,13 +195,7 @@ mod tests {
 
     #[test]
     fn scores_that_are_not_finite_give_nothing() {
-        assert_eq!(
-            Sampler::new(1.0, 1.0, &[]).sample(&[0.0, f32::NAN], &mut generator(0)),
-            None
-        );
-        assert_eq!(
-            Sampler::new(1.0, 1.0, &[0, 1]).sample(&[0.0, 1.0], &mut generator(0)),
-            None
-        );
+        assert_eq!(Sampler::new(1.0, 1.0, &[]).sample(&[0.0, f32::NAN], &mut generator(0)), None);
+        assert_eq!(Sampler::new(1.0, 1.0, &[0, 1]).sample(&[0.0, 1.0], &mut generator(0)), None);
     }
 }

@@ -107,9 +107,7 @@ impl Running {
         }
         if let Some(constraint) = &mut self.constraint {
             let banned = banned.to_mut();
-            constraint
-                .ban(&mut |token| banned.push(token))
-                .map_err(Error::Constraint)?;
+            constraint.ban(&mut |token| banned.push(token)).map_err(Error::Constraint)?;
         }
         let sampler = Sampler::new(options.temperature, options.top_p, &banned);
         let sampler = sampler.adjusted(adjustments, &self.history);

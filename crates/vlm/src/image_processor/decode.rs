@@ -17,12 +17,8 @@ pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, String> 
     if bytes.is_empty() {
         return Err("expected an image, got an empty file".into());
     }
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| error.to_string())?;
-    let format = reader
-        .format()
-        .ok_or("expected PNG, JPEG, WebP, BMP or GIF, got something else")?;
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    let format = reader.format().ok_or("expected PNG, JPEG, WebP, BMP or GIF, got something else")?;
     let name = format!("{format:?}").to_uppercase();
     if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
         return Err("JPEG: truncated: the end-of-image marker is missing".into());
@@ -34,14 +30,10 @@ pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, String> 
     let (width, height) = decoder.dimensions();
     let (n_pixels, max_pixels) = (u64::from(width) * u64::from(height), max_pixels.min(MAX_PIXELS));
     if n_pixels == 0 || n_pixels > max_pixels {
-        return Err(format!(
-            "{name}: expected 1 to {max_pixels} pixels, got {width} x {height}"
-        ));
+        return Err(format!("{name}: expected 1 to {max_pixels} pixels, got {width} x {height}"));
     }
     // An image without a readable orientation is taken as it is.
-    let orientation = decoder
-        .orientation()
-        .unwrap_or(image::metadata::Orientation::NoTransforms);
+    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| format!("{name}: {error}"))?;
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -86,9 +78,7 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
             _ => 2 + usize::from(u16::from_be_bytes([high, low])),
         };
         if marker == START_OF_SCAN {
-            return bytes
-                .get(position..)
-                .is_some_and(|scan| scan.windows(2).any(|pair| pair == [0xFF, 0xD9]));
+            return bytes.get(position..).is_some_and(|scan| scan.windows(2).any(|pair| pair == [0xFF, 0xD9]));
         }
     }
     // Not the expected structure: the decoder reports the problem.
@@ -106,13 +96,8 @@ mod tests {
         decode(bytes, MAX_PIXELS)
     }
 
-    const FORMATS: [ImageFormat; 5] = [
-        ImageFormat::Png,
-        ImageFormat::Jpeg,
-        ImageFormat::WebP,
-        ImageFormat::Bmp,
-        ImageFormat::Gif,
-    ];
+    const FORMATS: [ImageFormat; 5] =
+        [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif];
 
     /// An image in a format's bytes.
     fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -122,21 +107,14 @@ mod tests {
     }
 
     fn colorful() -> DynamicImage {
-        ImageBuffer::from_fn(23, 17, |x, y| {
-            Rgb([(x * 11) as u8, (y * 15) as u8, (x * y % 256) as u8])
-        })
-        .into()
+        ImageBuffer::from_fn(23, 17, |x, y| Rgb([(x * 11) as u8, (y * 15) as u8, (x * y % 256) as u8])).into()
     }
 
     #[test]
     fn lossless_formats_give_back_their_bytes() {
         let image = colorful();
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
-            assert_eq!(
-                decode_all(&encoded(&image, format)).unwrap().pixels(),
-                image.as_bytes(),
-                "{format:?}"
-            );
+            assert_eq!(decode_all(&encoded(&image, format)).unwrap().pixels(), image.as_bytes(), "{format:?}");
         }
     }
 
@@ -148,20 +126,11 @@ mod tests {
             (ImageBuffer::from_pixel(1, 1, LumaA([5u8, 1])).into(), [5, 5, 5]),
             (ImageBuffer::from_pixel(1, 1, Luma([0x12FFu16])).into(), [0x12; 3]),
             (ImageBuffer::from_pixel(1, 1, LumaA([0x12FFu16, 0])).into(), [0x12; 3]),
-            (
-                ImageBuffer::from_pixel(1, 1, Rgb([0x01FFu16, 0x0200, 0xFFFF])).into(),
-                [1, 2, 255],
-            ),
-            (
-                ImageBuffer::from_pixel(1, 1, Rgba([0x01FFu16, 0x0200, 0xFFFF, 3])).into(),
-                [1, 2, 255],
-            ),
+            (ImageBuffer::from_pixel(1, 1, Rgb([0x01FFu16, 0x0200, 0xFFFF])).into(), [1, 2, 255]),
+            (ImageBuffer::from_pixel(1, 1, Rgba([0x01FFu16, 0x0200, 0xFFFF, 3])).into(), [1, 2, 255]),
         ];
         for (image, expected) in cases {
-            assert_eq!(
-                decode_all(&encoded(&image, ImageFormat::Png)).unwrap().pixels(),
-                expected
-            );
+            assert_eq!(decode_all(&encoded(&image, ImageFormat::Png)).unwrap().pixels(), expected);
         }
     }
 
@@ -172,11 +141,7 @@ mod tests {
             let bytes = encoded(&image, format);
             for length in (0..bytes.len() * 9 / 10).step_by(7) {
                 let outcome = decode_all(&bytes[..length]);
-                assert!(
-                    outcome.is_err(),
-                    "{format:?} truncated to {length} of {} bytes",
-                    bytes.len()
-                );
+                assert!(outcome.is_err(), "{format:?} truncated to {length} of {} bytes", bytes.len());
             }
         }
     }
@@ -186,14 +151,8 @@ mod tests {
         let jpeg = encoded(&colorful(), ImageFormat::Jpeg);
         for (bytes, expected) in [
             (&b""[..], "expected an image, got an empty file"),
-            (
-                b"a line of text",
-                "expected PNG, JPEG, WebP, BMP or GIF, got something else",
-            ),
-            (
-                &jpeg[..jpeg.len() - 20],
-                "JPEG: truncated: the end-of-image marker is missing",
-            ),
+            (b"a line of text", "expected PNG, JPEG, WebP, BMP or GIF, got something else"),
+            (&jpeg[..jpeg.len() - 20], "JPEG: truncated: the end-of-image marker is missing"),
             (&bmp_of(0, 5), "BMP: "),
             (&bmp_of(60_000, 60_000), "BMP: "),
         ] {
@@ -213,18 +172,12 @@ mod tests {
     #[test]
     fn an_image_lying_on_its_side_is_turned_upright() {
         // The smallest EXIF block: big-endian TIFF with one entry, orientation (0x0112) 6, "rotate by 90 degrees".
-        let exif = [
-            b"MM\0\x2a\0\0\0\x08\0\x01".as_slice(),
-            &[0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0],
-            &[0; 4],
-        ]
-        .concat();
+        let exif =
+            [b"MM\0\x2a\0\0\0\x08\0\x01".as_slice(), &[0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0], &[0; 4]].concat();
         let mut bytes = Vec::new();
         let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95);
         image::ImageEncoder::set_exif_metadata(&mut encoder, exif).unwrap();
-        encoder
-            .encode(&[250; 8 * 16 * 3], 8, 16, ExtendedColorType::Rgb8)
-            .unwrap();
+        encoder.encode(&[250; 8 * 16 * 3], 8, 16, ExtendedColorType::Rgb8).unwrap();
         let image = decode_all(&bytes).unwrap();
         assert_eq!((image.width(), image.height()), (16, 8));
     }

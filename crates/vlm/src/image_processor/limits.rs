@@ -29,10 +29,9 @@ impl ImageLimits {
     /// Errors: `Input` naming it.
     pub(crate) fn only<const N: usize>(&self, known: [&str; N]) -> Result<(), Error> {
         match self.given().find(|(name, _)| !known.contains(name)) {
-            Some((name, _)) => Err(Error::Input(format!(
-                "`{name}` is not for this model: expected {}",
-                known.join(" or ")
-            ))),
+            Some((name, _)) => {
+                Err(Error::Input(format!("`{name}` is not for this model: expected {}", known.join(" or "))))
+            }
             None => Ok(()),
         }
     }

@@ -85,15 +85,9 @@ impl ImageSettings {
             return Self::from_json(value, &path);
         }
         let newer = folder.join("processor_config.json");
-        match read_json(&newer)?
-            .as_mut()
-            .and_then(|config| config.get_mut("image_processor"))
-        {
+        match read_json(&newer)?.as_mut().and_then(|config| config.get_mut("image_processor")) {
             Some(value) => Self::from_json(value.take(), &newer),
-            None => Err(Error::file(
-                &path,
-                "expected the image processor's settings, got no file",
-            )),
+            None => Err(Error::file(&path, "expected the image processor's settings, got no file")),
         }
     }
 
@@ -103,11 +97,9 @@ impl ImageSettings {
 
     fn parse(value: Value) -> Result<Self, String> {
         let file: File = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        for (key, switch) in [
-            ("do_resize", file.do_resize),
-            ("do_rescale", file.do_rescale),
-            ("do_normalize", file.do_normalize),
-        ] {
+        for (key, switch) in
+            [("do_resize", file.do_resize), ("do_rescale", file.do_rescale), ("do_normalize", file.do_normalize)]
+        {
             if switch == Some(false) {
                 return Err(format!("key `{key}`: expected true, got false"));
             }
@@ -156,10 +148,7 @@ impl ImageSettings {
             ));
         }
         if self.image_std.iter().any(|value| !value.is_finite() || *value == 0.0) {
-            return Err(format!(
-                "key `image_std`: expected numbers other than zero, got {:?}",
-                self.image_std
-            ));
+            return Err(format!("key `image_std`: expected numbers other than zero, got {:?}", self.image_std));
         }
         Ok(())
     }
@@ -200,10 +189,7 @@ mod tests {
         for (config, limits) in [
             (json!({"min_pixels": 5, "max_pixels": 50}), (5, 50)),
             (json!({"size": {"shortest_edge": 6, "longest_edge": 60}}), (6, 60)),
-            (
-                json!({"min_pixels": 5, "size": {"shortest_edge": 6, "longest_edge": 60}}),
-                (5, 60),
-            ),
+            (json!({"min_pixels": 5, "size": {"shortest_edge": 6, "longest_edge": 60}}), (5, 60)),
             (json!({}), (3136, 1_003_520)),
         ] {
             let settings = read("preprocessor_config.json", &config).unwrap();
@@ -223,10 +209,7 @@ mod tests {
             (json!({"image_std": [1.0, 0.0, 1.0]}), "image_std"),
         ] {
             let problem = read("preprocessor_config.json", &config).unwrap_err();
-            assert!(
-                problem.contains("preprocessor_config.json") && problem.contains(key),
-                "{problem}"
-            );
+            assert!(problem.contains("preprocessor_config.json") && problem.contains(key), "{problem}");
         }
         assert!(read("other.json", &json!({})).unwrap_err().contains("got no file"));
     }
@@ -234,11 +217,7 @@ mod tests {
     #[test]
     fn written_settings_are_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = ImageSettings {
-            max_pixels: 7056,
-            patch_size: 7,
-            ..ImageSettings::default()
-        };
+        let settings = ImageSettings { max_pixels: 7056, patch_size: 7, ..ImageSettings::default() };
         settings.write(folder.path()).unwrap();
         assert_eq!(ImageSettings::open(folder.path()).unwrap(), settings);
     }

@@ -27,11 +27,7 @@ use query_block::{HeadGradients, HeadView};
 /// Shapes: `queries` `[b, h, t, head_dim]`, already scaled; `keys` and `values` `[b, kv, t, head_dim]`, `h` a multiple
 /// of `kv` → `[b, h, t, head_dim]`.
 pub(crate) fn attention(qkv: Qkv, segments: &Arc<[Segment]>, mask: AttentionMask, eager: bool) -> Tensor<4> {
-    if eager || !supported(&qkv.queries) {
-        eager_attention(qkv, segments, mask)
-    } else {
-        fused(qkv, segments, mask)
-    }
+    if eager || !supported(&qkv.queries) { eager_attention(qkv, segments, mask) } else { fused(qkv, segments, mask) }
 }
 
 fn fused(qkv: Qkv, segments: &Arc<[Segment]>, mask: AttentionMask) -> Tensor<4> {
@@ -39,13 +35,7 @@ fn fused(qkv: Qkv, segments: &Arc<[Segment]>, mask: AttentionMask) -> Tensor<4> 
     let [_, n_heads, t, head_dim] = queries.dims();
     let [_, kv_heads, _, _] = keys.dims();
     let (queries, keys, values) = (Input::new(queries), Input::new(keys), Input::new(values));
-    let shape = HeadShape {
-        n_heads,
-        kv_heads,
-        t,
-        head_dim,
-        mask,
-    };
+    let shape = HeadShape { n_heads, kv_heads, t, head_dim, mask };
     let nodes = [queries.node, keys.node, values.node];
     let inputs = [queries.value, keys.value, values.value];
     let (output, log_totals) = forward(&inputs, shape, segments);
@@ -107,15 +97,12 @@ fn forward(inputs: &[FlexTensor; 3], shape: HeadShape, segments: &[Segment]) -> 
     let mut output = vec![0.0; dims.num_elements()];
     let mut log_totals = vec![0.0; output.len() / shape.head_dim];
     let heads = output.par_chunks_mut(shape.head_length());
-    heads
-        .zip(log_totals.par_chunks_mut(shape.t))
-        .enumerate()
-        .for_each(|(index, (output, log_totals))| {
-            let view = shape.view(index, inputs);
-            for segment in shape.segments_of(index, segments) {
-                view.forward(segment, output, log_totals);
-            }
-        });
+    heads.zip(log_totals.par_chunks_mut(shape.t)).enumerate().for_each(|(index, (output, log_totals))| {
+        let view = shape.view(index, inputs);
+        for segment in shape.segments_of(index, segments) {
+            view.forward(segment, output, log_totals);
+        }
+    });
     (tensor(output, dims), log_totals)
 }
 
@@ -132,10 +119,8 @@ impl FusedGradient<3> for Gradient {
     fn inputs_from_output(self, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let shape = self.shape;
         let n_heads = self.log_totals.len() / shape.t;
-        let heads: Vec<HeadGradients> = (0..n_heads)
-            .into_par_iter()
-            .map(|index| self.of_head(index, &gradient))
-            .collect();
+        let heads: Vec<HeadGradients> =
+            (0..n_heads).into_par_iter().map(|index| self.of_head(index, &gradient)).collect();
         let [queries, keys, _] = self.inputs.map(|input| input.layout().shape().clone());
         // Every query head that shares keys and values adds to their gradients, in order.
         let mut of_keys = vec![0.0; keys.num_elements()];

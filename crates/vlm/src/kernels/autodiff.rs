@@ -28,10 +28,7 @@ impl Input {
     /// The input a [`supported`] tensor is.
     pub fn new<const D: usize>(tensor: Tensor<D>) -> Self {
         let Self { value, node } = Self::as_it_lies(tensor);
-        Self {
-            value: contiguous(value),
-            node,
-        }
+        Self { value: contiguous(value), node }
     }
 
     /// The same for an operation that takes values in any layout.
@@ -41,24 +38,14 @@ impl Input {
             let value = tensor.try_into_primitive::<Flex>().expect(SUPPORTED);
             return Self { value, node: None };
         }
-        let (value, node) = tensor
-            .try_into_primitive::<Autodiff<Flex>>()
-            .expect(SUPPORTED)
-            .into_parts();
-        Self {
-            value,
-            node: Some(node),
-        }
+        let (value, node) = tensor.try_into_primitive::<Autodiff<Flex>>().expect(SUPPORTED).into_parts();
+        Self { value, node: Some(node) }
     }
 }
 
 // Not a copy where none is needed, so that a value that is not shared may be overwritten.
 fn contiguous(value: FlexTensor) -> FlexTensor {
-    if value.is_contiguous() {
-        value
-    } else {
-        value.to_contiguous()
-    }
+    if value.is_contiguous() { value } else { value.to_contiguous() }
 }
 
 /// The values of a contiguous tensor, for overwriting; copied first if they are shared.
@@ -95,11 +82,7 @@ pub(super) fn record<const N: usize, const D: usize, G: FusedGradient<N>>(
     // A constant's node holds no values: nothing ever reads them.
     let nodes =
         nodes.map(|node| node.unwrap_or_else(|| FloatTensor::<Autodiff<Flex>>::new(tensor(Vec::new(), [0])).node()));
-    let output = match Step::<G>(PhantomData)
-        .prepare::<NoCheckpointing>(nodes)
-        .compute_bound()
-        .stateful()
-    {
+    let output = match Step::<G>(PhantomData).prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(operation) => operation.finish(gradient(), output),
         OpsKind::UnTracked(operation) => operation.finish(output),
     };
@@ -118,9 +101,7 @@ where
     fn backward(self, operation: Ops<G, N>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output = gradients.consume::<Flex>(&operation.node).to_contiguous();
         let parents: [Option<NodeId>; N] = operation.parents.map(|parent| parent.map(|parent| parent.id));
-        let inputs = operation
-            .state
-            .inputs_from_output(output, parents.map(|parent| parent.is_some()));
+        let inputs = operation.state.inputs_from_output(output, parents.map(|parent| parent.is_some()));
         for (parent, gradient) in parents.into_iter().zip(inputs) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 gradients.register::<Flex>(parent, gradient);

@@ -33,11 +33,7 @@ fn fused(hidden: Tensor<2>, weight: Tensor<2>, targets: &[u32]) -> (Tensor<1>, T
     let n = targets.len();
     let (hidden, weight) = (Input::new(hidden), Input::as_it_lies(weight));
     let nodes = [hidden.node, weight.node];
-    let head = Head {
-        hidden: hidden.value,
-        weight: weight.value,
-        targets: targets.into(),
-    };
+    let head = Head { hidden: hidden.value, weight: weight.value, targets: targets.into() };
     let mut totals = vec![Running::EMPTY; n];
     for start in head.chunks() {
         let logits = head.logits(start);
@@ -98,12 +94,7 @@ struct Running {
 }
 
 impl Running {
-    const EMPTY: Self = Self {
-        largest: f32::MIN,
-        total: 0.0,
-        weighted: 0.0,
-        target: 0.0,
-    };
+    const EMPTY: Self = Self { largest: f32::MIN, total: 0.0, weighted: 0.0, target: 0.0 };
 
     /// Adds a chunk's logits; `target` is the target's index counted from the chunk's first token, if not before it.
     fn add(&mut self, logits: &[f32], target: Option<usize>) {
@@ -156,18 +147,14 @@ impl Gradient {
     fn of_logits(&self, start: usize, output: &[f32]) -> FlexTensor {
         let width = self.head.width(start);
         let mut logits = self.head.logits(start);
-        values_mut(&mut logits)
-            .par_chunks_mut(width)
-            .enumerate()
-            .for_each(|(index, row)| {
-                let (gradient, log_total) = (output[index], self.log_totals[index]);
-                row.iter_mut()
-                    .for_each(|value| *value = -gradient * exp(*value - log_total));
-                let target = (self.head.targets[index] as usize).checked_sub(start);
-                if let Some(value) = target.and_then(|target| row.get_mut(target)) {
-                    *value += gradient;
-                }
-            });
+        values_mut(&mut logits).par_chunks_mut(width).enumerate().for_each(|(index, row)| {
+            let (gradient, log_total) = (output[index], self.log_totals[index]);
+            row.iter_mut().for_each(|value| *value = -gradient * exp(*value - log_total));
+            let target = (self.head.targets[index] as usize).checked_sub(start);
+            if let Some(value) = target.and_then(|target| row.get_mut(target)) {
+                *value += gradient;
+            }
+        });
         logits
     }
 }
@@ -190,9 +177,6 @@ impl FusedGradient<2> for Gradient {
             }
         }
         let n = output.layout().num_elements();
-        [
-            of_hidden.map(|sums| tensor(sums, [n, d])),
-            of_weight.map(|rows| tensor(rows, [v, d])),
-        ]
+        [of_hidden.map(|sums| tensor(sums, [n, d])), of_weight.map(|rows| tensor(rows, [v, d]))]
     }
 }

@@ -22,11 +22,7 @@ pub(crate) struct DropoutMask {
 
 /// Drops values of `x` `[n, d]`, a row's by its key; the others are scaled by `1 / (1 - rate)`.
 pub(crate) fn dropout(x: Tensor<2>, mask: &DropoutMask) -> Tensor<2> {
-    if supported(&x) {
-        fused(x, mask)
-    } else {
-        composed(x, mask)
-    }
+    if supported(&x) { fused(x, mask) } else { composed(x, mask) }
 }
 
 pub(super) fn composed(x: Tensor<2>, mask: &DropoutMask) -> Tensor<2> {

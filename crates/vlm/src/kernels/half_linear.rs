@@ -27,10 +27,7 @@ pub(super) fn half_linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1
         add_to_rows(&mut output, values(&bias.value));
     }
     let bias_node = bias.and_then(|bias| bias.node);
-    record([x.node, weight.node, bias_node], output, || Gradient {
-        x: x.value,
-        weight: weight.value,
-    })
+    record([x.node, weight.node, bias_node], output, || Gradient { x: x.value, weight: weight.value })
 }
 
 // `x · weightᵀ`.

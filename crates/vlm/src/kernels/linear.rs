@@ -36,13 +36,7 @@ fn fused(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> 
     // The matrix product reads the weight in whichever layout it has.
     let (x, weight) = (Input::new(x), Input::as_it_lies(weight));
     let mut output = Flex::float_matmul(x.value.clone(), transposed(&weight.value));
-    let (nodes, gradient) = (
-        [x.node, weight.node],
-        Gradient {
-            x: x.value,
-            weight: weight.value,
-        },
-    );
+    let (nodes, gradient) = ([x.node, weight.node], Gradient { x: x.value, weight: weight.value });
     let Some(bias) = bias.map(Input::new) else {
         return record(nodes, output, || gradient);
     };
@@ -75,10 +69,6 @@ impl FusedGradient<3> for Gradient {
     fn inputs_from_output(self, output: FlexTensor, [x, weight, bias]: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let [_, d_out]: [usize; 2] = output.layout().shape().dims();
         let [x, weight] = self.products(&output, [x, weight]);
-        [
-            x,
-            weight,
-            bias.then(|| tensor(sum_of_rows(values(&output), d_out), [d_out])),
-        ]
+        [x, weight, bias.then(|| tensor(sum_of_rows(values(&output), d_out), [d_out]))]
     }
 }

@@ -11,19 +11,14 @@ pub(super) fn transposed(matrix: &FlexTensor) -> FlexTensor {
 }
 
 pub(super) fn add_to_rows(output: &mut FlexTensor, bias: &[f32]) {
-    values_mut(output)
-        .par_chunks_mut(BLOCK_ROWS * bias.len())
-        .for_each(|rows| {
-            for row in rows.chunks_mut(bias.len()) {
-                row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-            }
-        });
+    values_mut(output).par_chunks_mut(BLOCK_ROWS * bias.len()).for_each(|rows| {
+        for row in rows.chunks_mut(bias.len()) {
+            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+        }
+    });
 }
 
 pub(super) fn sum_of_rows(rows: &[f32], width: usize) -> Vec<f32> {
-    let parts: Vec<f32> = rows
-        .par_chunks(BLOCK_ROWS * width)
-        .flat_map_iter(|block| sum_blocks(block, width))
-        .collect();
+    let parts: Vec<f32> = rows.par_chunks(BLOCK_ROWS * width).flat_map_iter(|block| sum_blocks(block, width)).collect();
     sum_blocks(&parts, width)
 }

@@ -29,12 +29,7 @@ pub(super) fn dot3(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
 
 /// The largest of the values.
 pub(super) fn maximum(values: &[f32]) -> f32 {
-    let lanes = fold(
-        values,
-        values,
-        |largest, value, _| if value > largest { value } else { largest },
-        f32::MIN,
-    );
+    let lanes = fold(values, values, |largest, value, _| if value > largest { value } else { largest }, f32::MIN);
     lanes.into_iter().fold(f32::MIN, f32::max)
 }
 
@@ -100,10 +95,7 @@ pub(super) fn for_row_blocks<A: Send, B: Send>(
 ) {
     let first = first.par_chunks_mut(BLOCK_ROWS * first_width);
     let second = second.par_chunks_mut(BLOCK_ROWS * second_width);
-    first
-        .zip(second)
-        .enumerate()
-        .for_each(|(block, (first, second))| work(block * BLOCK_ROWS, first, second));
+    first.zip(second).enumerate().for_each(|(block, (first, second))| work(block * BLOCK_ROWS, first, second));
 }
 
 /// Adds up the partial sums of blocks, each `width` long, in order.
@@ -124,10 +116,7 @@ mod tests {
         for step in -8700..=8800 {
             let x = step as f32 / 100.0;
             let (got, expected) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!(
-                (got / expected - 1.0).abs() < 2.4e-7,
-                "exp({x}) = {got}, expected {expected}"
-            );
+            assert!((got / expected - 1.0).abs() < 2.4e-7, "exp({x}) = {got}, expected {expected}");
         }
         assert_eq!(exp(0.0), 1.0);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);

@@ -8,11 +8,7 @@ use super::numeric::{BLOCK_ROWS, dot, dot3, for_row_blocks, sum_blocks};
 
 /// `weight · x / sqrt(mean(x²) + epsilon)` over the last dimension, that of [`crate::norm::NormKind::Rms`].
 pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
-    if supported(&x) {
-        fused(x, weight, epsilon)
-    } else {
-        composed(x, weight, epsilon)
-    }
+    if supported(&x) { fused(x, weight, epsilon) } else { composed(x, weight, epsilon) }
 }
 
 pub(super) fn composed<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
@@ -24,11 +20,7 @@ fn fused<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tenso
     let shape = x.shape();
     let (x, weight) = (Input::new(x), Input::new(weight));
     let (output, scales) = forward(values(&x.value), values(&weight.value), epsilon as f32);
-    record([x.node, weight.node], tensor(output, shape), || Gradient {
-        x: x.value,
-        weight: weight.value,
-        scales,
-    })
+    record([x.node, weight.node], tensor(output, shape), || Gradient { x: x.value, weight: weight.value, scales })
 }
 
 // Returns the output and, for each row, 1 / sqrt(mean(x²) + epsilon).
@@ -76,10 +68,7 @@ impl FusedGradient<2> for Gradient {
             }
         });
         let weight_gradient = wanted[1].then(|| tensor(sum_blocks(&weight_parts, d), [d]));
-        [
-            wanted[0].then(|| tensor(x_gradient, self.x.layout().shape().clone())),
-            weight_gradient,
-        ]
+        [wanted[0].then(|| tensor(x_gradient, self.x.layout().shape().clone())), weight_gradient]
     }
 }
 
@@ -90,10 +79,6 @@ fn for_blocks_with_sums(
     work: impl Fn(usize, &mut [f32], &mut [f32]) + Sync + Send,
 ) {
     use rayon::prelude::*;
-    let blocks = rows
-        .par_chunks_mut(BLOCK_ROWS * width)
-        .zip(sums.par_chunks_mut(sums_width));
-    blocks
-        .enumerate()
-        .for_each(|(block, (rows, sums))| work(block * BLOCK_ROWS, rows, sums));
+    let blocks = rows.par_chunks_mut(BLOCK_ROWS * width).zip(sums.par_chunks_mut(sums_width));
+    blocks.enumerate().for_each(|(block, (rows, sums))| work(block * BLOCK_ROWS, rows, sums));
 }

@@ -25,11 +25,7 @@ pub(crate) fn apply_rope(
     head_dim: usize,
     factor: f64,
 ) -> Tensor<4> {
-    if supported(&x) {
-        fused(x, table, shape, head_dim, factor)
-    } else {
-        composed(x, table, shape, head_dim, factor)
-    }
+    if supported(&x) { fused(x, table, shape, head_dim, factor) } else { composed(x, table, shape, head_dim, factor) }
 }
 
 pub(super) fn composed(x: Tensor<2>, table: &RopeTable, [b, t]: [usize; 2], head_dim: usize, factor: f64) -> Tensor<4> {
@@ -47,17 +43,9 @@ pub(super) fn composed(x: Tensor<2>, table: &RopeTable, [b, t]: [usize; 2], head
 fn fused(x: Tensor<2>, table: &RopeTable, [b, t]: [usize; 2], head_dim: usize, factor: f64) -> Tensor<4> {
     let [_, width] = x.dims();
     let input = Input::new(x);
-    let kept = Gradient {
-        table: table.clone(),
-        t,
-        head_dim,
-        width,
-        factor: factor as f32,
-    };
+    let kept = Gradient { table: table.clone(), t, head_dim, width, factor: factor as f32 };
     let output = kept.rotate_to_heads(values(&input.value));
-    record([input.node], tensor(output, [b, width / head_dim, t, head_dim]), || {
-        kept
-    })
+    record([input.node], tensor(output, [b, width / head_dim, t, head_dim]), || kept)
 }
 
 #[derive(Clone, Debug)]
@@ -74,17 +62,14 @@ impl Gradient {
     fn rotate_to_heads(&self, rows: &[f32]) -> Vec<f32> {
         let Self { t, head_dim, width, .. } = *self;
         let mut heads = vec![0.0; rows.len()];
-        heads
-            .par_chunks_mut(t * head_dim)
-            .enumerate()
-            .for_each(|(index, head)| {
-                let (sequence, offset) = (index / (width / head_dim), index % (width / head_dim) * head_dim);
-                for (token_idx, output) in head.chunks_mut(head_dim).enumerate() {
-                    let token_idx = sequence * t + token_idx;
-                    let start = token_idx * width + offset;
-                    self.rotate(token_idx, &rows[start..start + head_dim], output, 1.0);
-                }
-            });
+        heads.par_chunks_mut(t * head_dim).enumerate().for_each(|(index, head)| {
+            let (sequence, offset) = (index / (width / head_dim), index % (width / head_dim) * head_dim);
+            for (token_idx, output) in head.chunks_mut(head_dim).enumerate() {
+                let token_idx = sequence * t + token_idx;
+                let start = token_idx * width + offset;
+                self.rotate(token_idx, &rows[start..start + head_dim], output, 1.0);
+            }
+        });
         heads
     }
 

@@ -12,11 +12,7 @@ use super::numeric::{BLOCK_ROWS, dot, exp_in_place, maximum};
 /// With `causal_period` `t`, the columns after `r mod t` are masked in row `r` and get 0: queries of several heads are
 /// rows one below the other, `t` of each.
 pub(crate) fn softmax(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
-    if supported(&scores) {
-        fused(scores, causal_period)
-    } else {
-        composed(scores, causal_period)
-    }
+    if supported(&scores) { fused(scores, causal_period) } else { composed(scores, causal_period) }
 }
 
 pub(super) fn composed(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
@@ -37,24 +33,14 @@ fn causal_mask(t: usize, rows: usize, device: &Device) -> Tensor<4> {
 /// What is masked is never computed.
 fn fused(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
     let [_, _, _, width] = scores.dims();
-    let Input {
-        value: mut probabilities,
-        node,
-    } = Input::new(scores);
-    values_mut(&mut probabilities)
-        .par_chunks_mut(BLOCK_ROWS * width)
-        .enumerate()
-        .for_each(|(block, rows)| {
-            for (index, row) in rows.chunks_mut(width).enumerate() {
-                let visible = visible(block * BLOCK_ROWS + index, width, causal_period);
-                normalize(row, visible);
-            }
-        });
-    let kept = Gradient {
-        probabilities: probabilities.clone(),
-        width,
-        causal_period,
-    };
+    let Input { value: mut probabilities, node } = Input::new(scores);
+    values_mut(&mut probabilities).par_chunks_mut(BLOCK_ROWS * width).enumerate().for_each(|(block, rows)| {
+        for (index, row) in rows.chunks_mut(width).enumerate() {
+            let visible = visible(block * BLOCK_ROWS + index, width, causal_period);
+            normalize(row, visible);
+        }
+    });
+    let kept = Gradient { probabilities: probabilities.clone(), width, causal_period };
     record([node], probabilities, || kept)
 }
 

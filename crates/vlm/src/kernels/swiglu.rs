@@ -12,11 +12,7 @@ const WIDTH: usize = 256;
 /// `gate / (1 + exp(-gate)) · up`, element by element: the middle of a gated feed-forward layer (Shazeer, arXiv
 /// 2002.05202).
 pub(crate) fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
-    if supported(&gate) {
-        fused(gate, up)
-    } else {
-        composed(gate, up)
-    }
+    if supported(&gate) { fused(gate, up) } else { composed(gate, up) }
 }
 
 pub(super) fn composed(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
@@ -37,10 +33,7 @@ fn fused(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
             }
         });
     }
-    record([gate.node, up.node], tensor(output, shape), || Gradient {
-        gate: gate.value,
-        up: up.value,
-    })
+    record([gate.node, up.node], tensor(output, shape), || Gradient { gate: gate.value, up: up.value })
 }
 
 #[derive(Clone, Debug)]
@@ -55,25 +48,18 @@ impl FusedGradient<2> for Gradient {
         let (gate, up, output) = (values(&self.gate), values(&self.up), values(&output));
         let mut gate_gradient = vec![0.0; gate.len()];
         let mut up_gradient = vec![0.0; gate.len()];
-        for_row_blocks(
-            (&mut gate_gradient, WIDTH),
-            (&mut up_gradient, WIDTH),
-            |row, gate_gradient, up_gradient| {
-                let first = row * WIDTH;
-                let inputs = output[first..].iter().zip(&gate[first..]).zip(&up[first..]);
-                for ((gate_gradient, up_gradient), ((output, gate), up)) in
-                    gate_gradient.iter_mut().zip(up_gradient).zip(inputs)
-                {
-                    let sigmoid = 1.0 / (1.0 + exp(-gate));
-                    *gate_gradient = output * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
-                    *up_gradient = output * gate * sigmoid;
-                }
-            },
-        );
+        for_row_blocks((&mut gate_gradient, WIDTH), (&mut up_gradient, WIDTH), |row, gate_gradient, up_gradient| {
+            let first = row * WIDTH;
+            let inputs = output[first..].iter().zip(&gate[first..]).zip(&up[first..]);
+            for ((gate_gradient, up_gradient), ((output, gate), up)) in
+                gate_gradient.iter_mut().zip(up_gradient).zip(inputs)
+            {
+                let sigmoid = 1.0 / (1.0 + exp(-gate));
+                *gate_gradient = output * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+                *up_gradient = output * gate * sigmoid;
+            }
+        });
         let [gate, up] = [(gate_gradient, wanted[0]), (up_gradient, wanted[1])];
-        [
-            gate.1.then(|| tensor(gate.0, shape.clone())),
-            up.1.then(|| tensor(up.0, shape)),
-        ]
+        [gate.1.then(|| tensor(gate.0, shape.clone())), up.1.then(|| tensor(up.0, shape))]
     }
 }

@@ -9,10 +9,7 @@ pub(super) fn numbers<const D: usize>(shape: [usize; D], seed: u32) -> Tensor<D>
     let count: usize = shape.iter().product();
     let values: Vec<f32> = (0..count as u32)
         .map(|index| {
-            let mixed = (index ^ (seed << 20))
-                .wrapping_mul(0x9E37_79B9)
-                .rotate_left(13)
-                .wrapping_mul(0x85EB_CA6B);
+            let mixed = (index ^ (seed << 20)).wrapping_mul(0x9E37_79B9).rotate_left(13).wrapping_mul(0x85EB_CA6B);
             (mixed >> 8) as f32 / 4_194_304.0 - 2.0
         })
         .collect();
@@ -26,38 +23,22 @@ pub(super) fn leaf<const D: usize>(tensor: &Tensor<D>) -> Tensor<D> {
 #[track_caller]
 fn assert_close<const D: usize>(what: &str, got: Tensor<D>, expected: Tensor<D>) {
     assert_eq!(got.dims(), expected.dims(), "{what}");
-    let pairs = got
-        .into_data()
-        .iter::<f32>()
-        .zip(expected.into_data().iter::<f32>())
-        .collect::<Vec<_>>();
-    let scale = pairs
-        .iter()
-        .fold(1.0_f32, |scale, (_, expected)| scale.max(expected.abs()));
+    let pairs = got.into_data().iter::<f32>().zip(expected.into_data().iter::<f32>()).collect::<Vec<_>>();
+    let scale = pairs.iter().fold(1.0_f32, |scale, (_, expected)| scale.max(expected.abs()));
     for (index, (got, expected)) in pairs.into_iter().enumerate() {
-        assert!(
-            (got - expected).abs() <= 2e-6 * scale,
-            "{what}[{index}]: got {got}, expected {expected}"
-        );
+        assert!((got - expected).abs() <= 2e-6 * scale, "{what}[{index}]: got {got}, expected {expected}");
     }
 }
 
 /// Compares two functions of two tensors: values, and both gradients under an uneven output gradient.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "calls read better without a reference before every closure"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "calls read better without a reference before every closure")]
 pub(super) fn check<const A: usize, const B: usize, const O: usize>(
     a: Tensor<A>,
     b: Tensor<B>,
     fused: impl Fn(Tensor<A>, Tensor<B>) -> Tensor<O>,
     composed: impl Fn(Tensor<A>, Tensor<B>) -> Tensor<O>,
 ) {
-    assert_close(
-        "without autodiff",
-        fused(a.clone(), b.clone()),
-        composed(a.clone(), b.clone()),
-    );
+    assert_close("without autodiff", fused(a.clone(), b.clone()), composed(a.clone(), b.clone()));
     let [got, expected] = [&fused as &dyn Fn(Tensor<A>, Tensor<B>) -> Tensor<O>, &composed].map(|function| {
         let (a, b) = (leaf(&a), leaf(&b));
         let output = function(a.clone(), b.clone());
@@ -66,10 +47,9 @@ pub(super) fn check<const A: usize, const B: usize, const O: usize>(
         (output.without_autodiff(), a.grad(&gradients), b.grad(&gradients))
     });
     assert_close("output", got.0, expected.0);
-    for (what, got, expected) in [
-        ("first", got.1.is_some(), expected.1.is_some()),
-        ("second", got.2.is_some(), expected.2.is_some()),
-    ] {
+    for (what, got, expected) in
+        [("first", got.1.is_some(), expected.1.is_some()), ("second", got.2.is_some(), expected.2.is_some())]
+    {
         assert_eq!(got, expected, "{what} gradient is there");
     }
     if let (Some(got), Some(expected)) = (got.1, expected.1) {
@@ -197,11 +177,7 @@ fn constants_get_no_gradient_and_results_do_not_depend_on_threads() {
 
 #[test]
 fn dropout_agrees_with_its_factors_and_drops_the_requested_share() {
-    let mask = DropoutMask {
-        rate: 0.3,
-        row_keys: (0..200).collect(),
-        layer: 5,
-    };
+    let mask = DropoutMask { rate: 0.3, row_keys: (0..200).collect(), layer: 5 };
     check(
         numbers([200, 50], 1),
         numbers([200, 50], 2),
@@ -211,10 +187,7 @@ fn dropout_agrees_with_its_factors_and_drops_the_requested_share() {
     let dropped = mask.factors(50).iter().filter(|factor| **factor == 0.0).count();
     // 10,000 samples: five standard deviations are 230.
     assert!(dropped.abs_diff(3000) < 230, "{dropped} of 10,000 dropped");
-    let other = DropoutMask {
-        layer: 6,
-        ..mask.clone()
-    };
+    let other = DropoutMask { layer: 6, ..mask.clone() };
     assert_ne!(other.factors(50), mask.factors(50));
 }
 
@@ -262,11 +235,7 @@ fn a_head_of_two_byte_weights_is_scored_chunk_by_chunk_as_its_values_in_f32() {
         let (logprobs, entropies) = chunked_logprobs(hidden.clone(), weight, &targets);
         let gradients = (logprobs.clone() * numbers([3], 7)).sum().backward();
         let of_hidden = hidden.grad(&gradients).unwrap();
-        (
-            logprobs.without_autodiff().into_data(),
-            entropies.into_data(),
-            of_hidden.into_data(),
-        )
+        (logprobs.without_autodiff().into_data(), entropies.into_data(), of_hidden.into_data())
     });
     assert!(half == same);
 }
@@ -274,9 +243,6 @@ fn a_head_of_two_byte_weights_is_scored_chunk_by_chunk_as_its_values_in_f32() {
 #[test]
 fn a_frozen_head_gets_no_gradient_from_chunks() {
     let (hidden, weight) = (leaf(&numbers([3, 4], 1)), numbers([VOCABULARY_CHUNK + 1, 4], 2));
-    let gradients = chunked_logprobs(hidden.clone(), weight, &[1, 2, 1024])
-        .0
-        .sum()
-        .backward();
+    let gradients = chunked_logprobs(hidden.clone(), weight, &[1, 2, 1024]).0.sum().backward();
     assert!(hidden.grad(&gradients).is_some());
 }

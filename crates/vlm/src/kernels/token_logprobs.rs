@@ -13,11 +13,7 @@ use super::numeric::{exp, maximum};
 /// For each row of `logits` `[n, v]`, the log-probability of its target, `[n]`, and the entropy of the row, `[n]`, a
 /// constant.
 pub(crate) fn token_logprobs(logits: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
-    if supported(&logits) {
-        fused(logits, targets)
-    } else {
-        composed(logits, targets)
-    }
+    if supported(&logits) { fused(logits, targets) } else { composed(logits, targets) }
 }
 
 pub(super) fn composed(logits: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
@@ -40,16 +36,8 @@ fn fused(logits: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
     let scores: Vec<[f32; 3]> = rows.map(|(row, target)| score(row, *target as usize)).collect();
     let [logprobs, entropies, log_totals] =
         [0, 1, 2].map(|index| scores.iter().map(|score| score[index]).collect::<Vec<f32>>());
-    let gradient = Gradient {
-        logits: input.value,
-        log_totals: log_totals.into(),
-        targets: targets.into(),
-        v,
-    };
-    (
-        record([input.node], tensor(logprobs, [n]), || gradient),
-        Tensor::from_primitive::<Flex>(tensor(entropies, [n])),
-    )
+    let gradient = Gradient { logits: input.value, log_totals: log_totals.into(), targets: targets.into(), v };
+    (record([input.node], tensor(logprobs, [n]), || gradient), Tensor::from_primitive::<Flex>(tensor(entropies, [n])))
 }
 
 // The target's log-probability, the entropy, and the logarithm of the sum of exponentials.
@@ -82,22 +70,13 @@ struct Gradient {
 
 impl FusedGradient<1> for Gradient {
     fn inputs_from_output(self, output: FlexTensor, wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let Self {
-            mut logits,
-            log_totals,
-            targets,
-            v,
-        } = self;
+        let Self { mut logits, log_totals, targets, v } = self;
         let output = values(&output);
-        values_mut(&mut logits)
-            .par_chunks_mut(v)
-            .enumerate()
-            .for_each(|(index, row)| {
-                let (gradient, log_total) = (output[index], log_totals[index]);
-                row.iter_mut()
-                    .for_each(|value| *value = -gradient * exp(*value - log_total));
-                row[targets[index] as usize] += gradient;
-            });
+        values_mut(&mut logits).par_chunks_mut(v).enumerate().for_each(|(index, row)| {
+            let (gradient, log_total) = (output[index], log_totals[index]);
+            row.iter_mut().for_each(|value| *value = -gradient * exp(*value - log_total));
+            row[targets[index] as usize] += gradient;
+        });
         [wanted[0].then_some(logits)]
     }
 }

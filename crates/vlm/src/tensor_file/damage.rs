@@ -20,11 +20,7 @@ pub(super) fn broken_file(path: &Path, bytes: &[u8], error: &SafeTensorError) ->
         }
         SafeTensorError::HeaderTooSmall => format!("expected a safetensors file, got {n_bytes} bytes"),
         SafeTensorError::InvalidOffset(key) => {
-            return tensor(
-                path,
-                key,
-                "damaged: it begins elsewhere than the one before it ends".to_owned(),
-            );
+            return tensor(path, key, "damaged: it begins elsewhere than the one before it ends".to_owned());
         }
         SafeTensorError::TensorInvalidInfo => "damaged: a tensor's shape and its length disagree".to_owned(),
         other => format!("not a readable safetensors file: {other}"),
@@ -36,11 +32,7 @@ pub(super) fn broken_file(path: &Path, bytes: &[u8], error: &SafeTensorError) ->
 }
 
 fn tensor(path: &Path, key: &str, problem: String) -> Error {
-    Error::Tensor {
-        path: path.to_owned(),
-        key: key.to_owned(),
-        problem,
-    }
+    Error::Tensor { path: path.to_owned(), key: key.to_owned(), problem }
 }
 
 /// The first tensor, in the order of their places, whose entry in the header does not fit the file.
@@ -63,10 +55,7 @@ fn numbers(info: &Value, field: &str) -> Option<Vec<u64>> {
 
 /// Where a tensor begins and the problem of its entry, if there is one, in a file with so many bytes of values.
 fn problem_of(info: &Value, n_bytes: usize) -> Option<(u64, String)> {
-    let Some(&[start, end]) = numbers(info, "data_offsets")
-        .as_deref()
-        .and_then(<[u64]>::as_array::<2>)
-    else {
+    let Some(&[start, end]) = numbers(info, "data_offsets").as_deref().and_then(<[u64]>::as_array::<2>) else {
         return Some((0, "damaged: expected `data_offsets` of two numbers".to_owned()));
     };
     if end > n_bytes as u64 {
@@ -86,8 +75,5 @@ fn problem_of(info: &Value, n_bytes: usize) -> Option<(u64, String)> {
     if expected == end.checked_sub(start) {
         return None;
     }
-    Some((
-        start,
-        format!("damaged: shape {shape:?} does not fit its place, {start} to {end}"),
-    ))
+    Some((start, format!("damaged: shape {shape:?} does not fit its place, {start} to {end}")))
 }

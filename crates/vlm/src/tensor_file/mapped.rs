@@ -21,10 +21,7 @@ impl MappedFile {
         // SAFETY: the map is read-only. A file rewritten in place by another process while it is mapped would be read
         // in a mixed state, and one cut short would end this process; everything this crate writes, and everything the
         // hub's tools do, is renamed into place, so that an open map keeps the old file.
-        #[expect(
-            unsafe_code,
-            reason = "a memory map is what keeps loading a large checkpoint within its own size"
-        )]
+        #[expect(unsafe_code, reason = "a memory map is what keeps loading a large checkpoint within its own size")]
         let map = unsafe { Mmap::map(&file) }?;
         Ok(Self(Arc::new(map)))
     }
@@ -36,10 +33,7 @@ impl MappedFile {
 
     /// A part of it, which keeps the map alive. The part must lie within.
     pub fn range(&self, range: Range<usize>) -> MappedRange {
-        MappedRange {
-            map: Arc::clone(&self.0),
-            range,
-        }
+        MappedRange { map: Arc::clone(&self.0), range }
     }
 }
 
@@ -63,8 +57,7 @@ impl MappedRange {
         #[expect(unsafe_code, reason = "pages once read would count until the map is closed")]
         let advised = unsafe {
             let advice = memmap2::UncheckedAdvice::DontNeed;
-            self.map
-                .unchecked_advise_range(advice, self.range.start, self.range.len())
+            self.map.unchecked_advise_range(advice, self.range.start, self.range.len())
         };
         // Advice alone: a system that ignores it keeps the pages a while longer.
         drop(advised);

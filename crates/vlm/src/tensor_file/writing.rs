@@ -25,11 +25,7 @@ impl NamedTensor {
     pub fn new<const D: usize>(key: &str, tensor: Tensor<D>) -> Self {
         let shape = tensor.dims().to_vec();
         let count: usize = shape.iter().product();
-        Self {
-            key: key.to_owned(),
-            shape,
-            values: tensor.without_autodiff().reshape([count]),
-        }
+        Self { key: key.to_owned(), shape, values: tensor.without_autodiff().reshape([count]) }
     }
 
     /// How many bytes the values take in the file.
@@ -41,11 +37,7 @@ impl NamedTensor {
     pub fn from_values(key: &str, values: Vec<f32>, device: &Device) -> Self {
         let count = values.len();
         let values = Tensor::from_data(TensorData::new(values, [count]), device);
-        Self {
-            key: key.to_owned(),
-            shape: vec![count],
-            values,
-        }
+        Self { key: key.to_owned(), shape: vec![count], values }
     }
 }
 
@@ -99,10 +91,9 @@ pub(crate) fn write_tensors_with_notes(
 
 fn unwritten(path: &Path, error: SafeTensorError) -> Error {
     match error {
-        SafeTensorError::IoError(error) => Error::Io(std::io::Error::new(
-            error.kind(),
-            format!("{}: cannot be written: {error}", path.display()),
-        )),
+        SafeTensorError::IoError(error) => {
+            Error::Io(std::io::Error::new(error.kind(), format!("{}: cannot be written: {error}", path.display())))
+        }
         error => Error::file(path, format!("cannot be written: {error}")),
     }
 }

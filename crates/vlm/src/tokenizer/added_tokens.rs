@@ -19,15 +19,8 @@ const SPECIAL_TOKENS_FILE: &str = "special_tokens_map.json";
 const ADDED_TOKENS_FILE: &str = "added_tokens.json";
 
 /// Keys of the settings that name one special token each.
-const SPECIAL_KEYS: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-];
+const SPECIAL_KEYS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// The listed tokens by id, and the file that lists them.
 #[derive(Debug)]
@@ -53,10 +46,7 @@ impl ListedTokens {
         let path = folder.join(ADDED_TOKENS_FILE);
         match read_json(&path)?.as_ref().and_then(Value::as_object) {
             Some(ids) => Self::of_ids(path, ids, &special),
-            None => Ok(Self {
-                file: folder.join(CONFIG_FILE),
-                by_id: BTreeMap::new(),
-            }),
+            None => Ok(Self { file: folder.join(CONFIG_FILE), by_id: BTreeMap::new() }),
         }
     }
 
@@ -94,11 +84,8 @@ impl ListedTokens {
     ///
     /// Errors: `File` naming the file, the token, and its id as listed and as it is.
     pub fn add_missing(&self, tokenizer: &mut tokenizers::Tokenizer) -> Result<(), Error> {
-        let known: HashSet<String> = tokenizer
-            .get_added_tokens_decoder()
-            .into_values()
-            .map(|token| token.content)
-            .collect();
+        let known: HashSet<String> =
+            tokenizer.get_added_tokens_decoder().into_values().map(|token| token.content).collect();
         let missing = self.by_id.values().filter(|token| !known.contains(&token.content));
         tokenizer
             .add_tokens(missing.cloned().collect::<Vec<_>>())

@@ -32,20 +32,12 @@ pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
     if let Some(class) = config.get("tokenizer_class").and_then(Value::as_str)
         && !CLASSES.contains(&class)
     {
-        let problem = format!(
-            "key `tokenizer_class`: expected \"{}\", got \"{class}\"",
-            CLASSES.join("\" or \"")
-        );
+        let problem = format!("key `tokenizer_class`: expected \"{}\", got \"{class}\"", CLASSES.join("\" or \""));
         return Err(Error::file(&path, problem));
     }
     let prefixes_space = config.get("add_prefix_space").and_then(Value::as_bool);
     let merges: Vec<Value> = merges(folder)?.into_iter().map(|pair| json!(pair)).collect();
-    Ok(tokenizer_json(
-        &[],
-        &vocabulary(folder)?,
-        &merges,
-        prefixes_space.unwrap_or(false),
-    ))
+    Ok(tokenizer_json(&[], &vocabulary(folder)?, &merges, prefixes_space.unwrap_or(false)))
 }
 
 /// A byte-level BPE that cuts text as Qwen2's does, in the layout of `tokenizer.json`.
@@ -101,10 +93,7 @@ fn merges(folder: &Path) -> Result<Vec<[String; 2]>, Error> {
         }
         let symbols: Vec<&str> = line.split_whitespace().collect();
         let [left, right] = symbols[..] else {
-            return Err(Error::file(
-                &path,
-                format!("line {}: expected two symbols, got `{line}`", index + 1),
-            ));
+            return Err(Error::file(&path, format!("line {}: expected two symbols, got `{line}`", index + 1)));
         };
         merges.push([left.to_owned(), right.to_owned()]);
     }

@@ -86,11 +86,7 @@ pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
         let content = added.get(&id).and_then(|token| token["content"].as_str());
         pieces.push((content.unwrap_or(&piece.piece).to_owned(), piece.score));
     }
-    let vocab: HashMap<&str, usize> = pieces
-        .iter()
-        .enumerate()
-        .map(|(id, (piece, _))| (&**piece, id))
-        .collect();
+    let vocab: HashMap<&str, usize> = pieces.iter().enumerate().map(|(id, (piece, _))| (&**piece, id)).collect();
     let whole: Vec<&str> = of_kind(&model, KIND_USER_DEFINED).collect();
     let normalizer_spec = model.normalizer_spec.clone().unwrap_or_default();
     Ok(json!({
@@ -135,10 +131,7 @@ fn split_off(whole: &[&str]) -> Value {
     if whole.is_empty() {
         return Value::Null;
     }
-    let mut patterns: Vec<String> = whole
-        .iter()
-        .map(|piece| fancy_regex::escape(piece).into_owned())
-        .collect();
+    let mut patterns: Vec<String> = whole.iter().map(|piece| fancy_regex::escape(piece).into_owned()).collect();
     patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.len()));
     json!({ "type": "Split", "pattern": { "Regex": patterns.join("|") }, "behavior": "Isolated", "invert": false })
 }
@@ -182,20 +175,13 @@ fn merges(pieces: &[(String, f32)], vocab: &HashMap<&str, usize>) -> Vec<[String
             [[left, right], [other_left, other_right]].map(|merge| merge.map(|part| part.chars().count()));
         other_score.total_cmp(score).then(others.cmp(&ours))
     });
-    merges
-        .into_iter()
-        .map(|(_, left, right)| [left.to_owned(), right.to_owned()])
-        .collect()
+    merges.into_iter().map(|(_, left, right)| [left.to_owned(), right.to_owned()]).collect()
 }
 
 /// The normalization of text, in sentencepiece's own order.
 fn normalizer(spec: &NormalizerSpec) -> Value {
     let mut steps = Vec::new();
-    if let Some(charsmap) = spec
-        .precompiled_charsmap
-        .as_ref()
-        .filter(|charsmap| !charsmap.is_empty())
-    {
+    if let Some(charsmap) = spec.precompiled_charsmap.as_ref().filter(|charsmap| !charsmap.is_empty()) {
         steps.push(json!({ "type": "Precompiled", "precompiled_charsmap": STANDARD.encode(charsmap) }));
     }
     if spec.remove_extra_whitespaces.unwrap_or(true) {
@@ -223,15 +209,12 @@ fn decoder(spec: &NormalizerSpec) -> Value {
 
 /// `<s>` before and `</s>` after a text, by the settings; LLaMA's defaults.
 fn frame(config: &Value, pieces: &[(String, f32)], added: &BTreeMap<usize, Value>) -> Value {
-    let [before, after] = [
-        ("add_bos_token", true, "bos_token", "<s>"),
-        ("add_eos_token", false, "eos_token", "</s>"),
-    ]
-    .map(|(flag, is_default, key, token)| {
-        let is_added = config.get(flag).and_then(Value::as_bool).unwrap_or(is_default);
-        let token = named_token(config, key).unwrap_or(token);
-        id_of(token, pieces, added).filter(|_| is_added).map(|id| (token, id))
-    });
+    let [before, after] = [("add_bos_token", true, "bos_token", "<s>"), ("add_eos_token", false, "eos_token", "</s>")]
+        .map(|(flag, is_default, key, token)| {
+            let is_added = config.get(flag).and_then(Value::as_bool).unwrap_or(is_default);
+            let token = named_token(config, key).unwrap_or(token);
+            id_of(token, pieces, added).filter(|_| is_added).map(|id| (token, id))
+        });
     let [first, second] = [("A", 0), ("B", 1)].map(|(name, kind)| {
         let mut text = vec![json!({ "Sequence": { "id": name, "type_id": kind } })];
         if let Some((token, _)) = before {
@@ -258,7 +241,5 @@ fn frame(config: &Value, pieces: &[(String, f32)], added: &BTreeMap<usize, Value
 
 fn id_of(token: &str, pieces: &[(String, f32)], added: &BTreeMap<usize, Value>) -> Option<usize> {
     let added = added.iter().find(|(_, entry)| entry["content"] == token);
-    added
-        .map(|(id, _)| *id)
-        .or_else(|| pieces.iter().position(|(piece, _)| piece == token))
+    added.map(|(id, _)| *id).or_else(|| pieces.iter().position(|(piece, _)| piece == token))
 }

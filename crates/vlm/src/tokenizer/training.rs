@@ -74,8 +74,7 @@ impl TokenizerRecipe {
     /// Errors: `Input` if the recipe is inconsistent; `Io` naming the file.
     pub fn train<'a>(&self, texts: impl IntoIterator<Item = &'a str>, folder: &Path) -> Result<(), Error> {
         let n_added = self.special_tokens.len() + self.added_tokens.len();
-        self.check(n_added)
-            .map_err(|problem| Error::Input(format!("tokenizer recipe: {problem}")))?;
+        self.check(n_added).map_err(|problem| Error::Input(format!("tokenizer recipe: {problem}")))?;
         let words = count_words(&self.tokenizer_json(&Vocabulary::of_bytes()), texts)
             .map_err(|error| Error::Input(format!("cannot cut a text into words: {error}")))?;
         let mut vocabulary = Vocabulary::of_bytes();
@@ -94,9 +93,7 @@ impl TokenizerRecipe {
         let mut known = HashSet::new();
         for token in self.special_tokens.iter().chain(&self.added_tokens) {
             if token.chars().count() < 2 || !known.insert(token) {
-                return Err(format!(
-                    "expected different tokens of two characters and more, got `{token}`"
-                ));
+                return Err(format!("expected different tokens of two characters and more, got `{token}`"));
             }
         }
         for (key, token) in [("end_token", &self.end_token), ("pad_token", &self.pad_token)] {
@@ -147,12 +144,8 @@ impl TokenizerRecipe {
                 Value::Object(entry)
             })
             .collect();
-        let ids: Map<String, Value> = vocabulary
-            .symbols
-            .iter()
-            .zip(0u32..)
-            .map(|(symbol, id)| (symbol.clone(), id.into()))
-            .collect();
+        let ids: Map<String, Value> =
+            vocabulary.symbols.iter().zip(0u32..).map(|(symbol, id)| (symbol.clone(), id.into())).collect();
         let merges: Vec<Value> = vocabulary
             .merges
             .iter()
@@ -162,10 +155,8 @@ impl TokenizerRecipe {
     }
 
     fn tokenizer_config(&self, first_id: usize) -> Value {
-        let decoder: Map<String, Value> = self
-            .token_entries(first_id)
-            .map(|(id, entry)| (id.to_string(), Value::Object(entry)))
-            .collect();
+        let decoder: Map<String, Value> =
+            self.token_entries(first_id).map(|(id, entry)| (id.to_string(), Value::Object(entry))).collect();
         json!({
             "add_bos_token": false,
             "add_prefix_space": false,
@@ -193,10 +184,7 @@ impl TokenizerRecipe {
     }
 
     fn additional_special_tokens(&self) -> Vec<&String> {
-        self.special_tokens
-            .iter()
-            .filter(|&token| *token != self.pad_token)
-            .collect()
+        self.special_tokens.iter().filter(|&token| *token != self.pad_token).collect()
     }
 }
 
@@ -219,12 +207,8 @@ fn count_words<'a>(
     let mut words = BTreeMap::new();
     for text in texts {
         let encoding = tokenizer.encode(text, false)?;
-        let symbols: Vec<(Option<u32>, u32)> = encoding
-            .get_word_ids()
-            .iter()
-            .copied()
-            .zip(encoding.get_ids().iter().copied())
-            .collect();
+        let symbols: Vec<(Option<u32>, u32)> =
+            encoding.get_word_ids().iter().copied().zip(encoding.get_ids().iter().copied()).collect();
         for word in symbols.chunk_by(|left, right| left.0 == right.0) {
             let word: Vec<u32> = word.iter().map(|&(_, symbol)| symbol).collect();
             if word[0] < 256 {
@@ -250,14 +234,8 @@ impl Vocabulary {
     fn of_bytes() -> Self {
         let printable = (b'!'..=b'~').chain(0xA1..=0xAC).chain(0xAE..=0xFF).map(char::from);
         let symbols: Vec<String> = printable.map(String::from).collect();
-        let others = (0x100u32..)
-            .filter_map(char::from_u32)
-            .map(String::from)
-            .take(256 - symbols.len());
-        Self {
-            symbols: symbols.into_iter().chain(others).collect(),
-            merges: Vec::new(),
-        }
+        let others = (0x100u32..).filter_map(char::from_u32).map(String::from).take(256 - symbols.len());
+        Self { symbols: symbols.into_iter().chain(others).collect(), merges: Vec::new() }
     }
 
     /// Merges the most frequent pair again and again, until there are `n_symbols` symbols or no pair is left.
@@ -308,9 +286,7 @@ impl PairCounts {
     /// Of equally frequent pairs, the one of smaller ids.
     fn most_frequent(&self) -> Option<Pair> {
         let frequent = self.counts.iter().filter(|(_, count)| **count >= MIN_PAIR_COUNT);
-        frequent
-            .max_by_key(|(pair, count)| (**count, Reverse(**pair)))
-            .map(|(pair, _)| *pair)
+        frequent.max_by_key(|(pair, count)| (**count, Reverse(**pair))).map(|(pair, _)| *pair)
     }
 
     /// Removes and returns the words in which a pair may occur.

@@ -52,12 +52,7 @@ impl WeightFiles {
                 }
             }
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-            files,
-            file_of_key,
-            index_notes: index.map(|index| index.metadata),
-        })
+        Ok(Self { folder: folder.to_owned(), files, file_of_key, index_notes: index.map(|index| index.metadata) })
     }
 
     /// All files.
@@ -81,11 +76,7 @@ impl WeightFiles {
             [only] => only.path().to_owned(),
             _ => self.folder.join(INDEX_FILE),
         };
-        Error::Tensor {
-            path,
-            key: key.to_owned(),
-            problem: format!("missing: expected a tensor of shape {shape:?}"),
-        }
+        Error::Tensor { path, key: key.to_owned(), problem: format!("missing: expected a tensor of shape {shape:?}") }
     }
 
     /// The file of every key, with the keys that repeat another.
@@ -93,17 +84,9 @@ impl WeightFiles {
         let mut shards = Vec::with_capacity(self.files.len());
         for file in &self.files {
             let name = file.path().file_name().unwrap_or_default();
-            shards.push(Shard {
-                name: name.to_string_lossy().into_owned(),
-                notes: file.notes(),
-            });
+            shards.push(Shard { name: name.to_string_lossy().into_owned(), notes: file.notes() });
         }
-        FileLayout {
-            shards,
-            shard_of_key: self.file_of_key.clone(),
-            index_notes: self.index_notes.clone(),
-            tied,
-        }
+        FileLayout { shards, shard_of_key: self.file_of_key.clone(), index_notes: self.index_notes.clone(), tied }
     }
 }
 
@@ -150,10 +133,9 @@ fn open_shards(folder: &Path, index: &ShardIndex) -> Result<Vec<TensorFile>, Err
         let file = TensorFile::open(&folder.join(name)).map_err(|error| {
             let (path, problem) = match error {
                 Error::File { path, problem } => (path, problem),
-                Error::Io(error) => (
-                    folder.join(name),
-                    format!("{INDEX_FILE} places it in a file that cannot be opened: {error}"),
-                ),
+                Error::Io(error) => {
+                    (folder.join(name), format!("{INDEX_FILE} places it in a file that cannot be opened: {error}"))
+                }
                 error => return error,
             };
             let key = first_key(index, name);

@@ -8,11 +8,8 @@ use vlm::training::NamedValues;
 
 use super::{Case, Fixture, device, values};
 
-pub const ALL_GROUPS: [ParameterGroup; 3] = [
-    ParameterGroup::Vision,
-    ParameterGroup::Projector,
-    ParameterGroup::Language,
-];
+pub const ALL_GROUPS: [ParameterGroup; 3] =
+    [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language];
 
 pub fn load(fixture: &Fixture) -> Vlm {
     Vlm::load(&fixture.model_folder(), &device()).unwrap()

@@ -25,24 +25,15 @@ pub fn device() -> Device {
 pub fn fixture_folders() -> Vec<PathBuf> {
     match std::env::var_os("SCRUPLE_PARITY_DIR") {
         Some(folder) => vec![folder.into()],
-        None => [
-            "qwen2_vl",
-            "qwen2_5_vl",
-            "qwen2_5_vl_tied",
-            "internvl2_5",
-            "internvl",
-            "internvl_6b",
-        ]
-        .map(committed_folder)
-        .to_vec(),
+        None => ["qwen2_vl", "qwen2_5_vl", "qwen2_5_vl_tied", "internvl2_5", "internvl", "internvl_6b"]
+            .map(committed_folder)
+            .to_vec(),
     }
 }
 
 /// A fixture of this repository.
 pub fn committed_folder(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures/parity")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/parity").join(name)
 }
 
 /// Side of a patch of a tile, in pixels.
@@ -85,18 +76,11 @@ impl Fixture {
     /// Keys that begin with `prefix`, without it.
     pub fn keys_under(&self, prefix: &str) -> Vec<String> {
         let keys = self.expected.keys();
-        keys.iter()
-            .filter_map(|key| key.strip_prefix(prefix))
-            .map(str::to_owned)
-            .collect()
+        keys.iter().filter_map(|key| key.strip_prefix(prefix)).map(str::to_owned).collect()
     }
 
     pub fn floats(&self, key: &str) -> Vec<f32> {
-        let shape = self
-            .expected
-            .shape(key)
-            .unwrap_or_else(|| panic!("fixture has no `{key}`"))
-            .to_vec();
+        let shape = self.expected.shape(key).unwrap_or_else(|| panic!("fixture has no `{key}`")).to_vec();
         self.expected.read(key, &shape).unwrap().iter::<f32>().collect()
     }
 
@@ -164,10 +148,7 @@ impl Fixture {
 
 impl Case {
     pub fn sequence(&self) -> TokenSequence<'_> {
-        TokenSequence {
-            ids: &self.ids,
-            grids: &self.grids,
-        }
+        TokenSequence { ids: &self.ids, grids: &self.grids }
     }
 }
 
@@ -180,10 +161,7 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 pub fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(got.len(), expected.len(), "{what}: number of values");
     let differences = got.iter().zip(expected).map(|(got, expected)| (got - expected).abs());
-    let worst = differences.fold(
-        0.0,
-        |worst: f32, difference| if difference <= worst { worst } else { difference },
-    );
+    let worst = differences.fold(0.0, |worst: f32, difference| if difference <= worst { worst } else { difference });
     assert!(worst <= tolerance, "{what}: off by {worst:e}, allowed {tolerance:e}");
 }
 
@@ -191,8 +169,5 @@ pub fn assert_close(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
 #[track_caller]
 pub fn assert_relative(what: &str, got: f64, expected: f64, tolerance: f64) {
     let off = (got - expected).abs() / expected.abs();
-    assert!(
-        off <= tolerance,
-        "{what}: got {got}, expected {expected}, off by {off:e} of it, allowed {tolerance:e}"
-    );
+    assert!(off <= tolerance, "{what}: got {got}, expected {expected}, off by {off:e} of it, allowed {tolerance:e}");
 }

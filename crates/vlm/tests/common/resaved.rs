@@ -46,9 +46,8 @@ pub fn resaved(source: &Path, dtype: Dtype, n_shards: usize) -> tempfile::TempDi
             0 => "model.safetensors".to_owned(),
             n => format!("model-{:05}-of-{n:05}.safetensors", number + 1),
         };
-        let views = shard
-            .iter()
-            .map(|(name, shape, data)| (*name, TensorView::new(dtype, shape.clone(), data).unwrap()));
+        let views =
+            shard.iter().map(|(name, shape, data)| (*name, TensorView::new(dtype, shape.clone(), data).unwrap()));
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         serialize_to_file(views, Some(metadata), &folder.path().join(&file)).unwrap();
         weight_map.extend(shard.iter().map(|(name, _, _)| ((*name).to_owned(), file.clone())));

@@ -23,11 +23,7 @@ fn record(id: &str, stratum: &str, benign: bool, q: f64, i: f64) -> CurationReco
 }
 
 fn config(num_kept: usize, benign_share: f64) -> CurateConfig {
-    CurateConfig {
-        num_kept,
-        benign_share,
-        ..CurateConfig::default()
-    }
+    CurateConfig { num_kept, benign_share, ..CurateConfig::default() }
 }
 
 /// The records as they are decided, and the box.
@@ -91,11 +87,7 @@ fn decide_in_memory(records: &[CurationRecord], config: &CurateConfig) -> Vec<Op
         }
         let sizes: Vec<usize> = strata.values().map(Vec::len).collect();
         for (mut stratum, n_places) in strata.into_values().zip(apportion(&sizes, total)) {
-            stratum.sort_by(|a, b| {
-                least_stable(&records[*a])
-                    .partial_cmp(&least_stable(&records[*b]))
-                    .unwrap()
-            });
+            stratum.sort_by(|a, b| least_stable(&records[*a]).partial_cmp(&least_stable(&records[*b])).unwrap());
             for place in stratum.into_iter().skip(n_places) {
                 reasons[place] = Some(DropReason::LowInstability);
             }
@@ -117,56 +109,22 @@ fn spread_of_known_samples() {
 
 #[test]
 fn spread_of_too_few_samples() {
-    assert_eq!(
-        spread(&[]),
-        Spread {
-            q: None,
-            i: None,
-            flip_rate: None,
-            n_scored: 0
-        }
-    );
-    assert_eq!(
-        spread(&[(7.0, true)]),
-        Spread {
-            q: Some(7.0),
-            i: Some(0.0),
-            flip_rate: None,
-            n_scored: 1
-        }
-    );
+    assert_eq!(spread(&[]), Spread { q: None, i: None, flip_rate: None, n_scored: 0 });
+    assert_eq!(spread(&[(7.0, true)]), Spread { q: Some(7.0), i: Some(0.0), flip_rate: None, n_scored: 1 });
 }
 
 #[test]
 fn quintiles_go_and_the_least_stable_stay() {
     use DropReason::{HighQuality, LowInstability, LowQuality};
-    let pool: Vec<CurationRecord> = (0..10)
-        .map(|n| record(&format!("p{n}"), "s", false, f64::from(n), f64::from(n % 3)))
-        .collect();
+    let pool: Vec<CurationRecord> =
+        (0..10).map(|n| record(&format!("p{n}"), "s", false, f64::from(n), f64::from(n % 3))).collect();
     let (decided, qi_box) = decide(&pool, &config(2, 0.0));
     let low = Some(LowInstability);
-    let expected = [
-        Some(LowQuality),
-        Some(LowQuality),
-        None,
-        low,
-        low,
-        None,
-        low,
-        low,
-        Some(HighQuality),
-        Some(HighQuality),
-    ];
+    let expected =
+        [Some(LowQuality), Some(LowQuality), None, low, low, None, low, low, Some(HighQuality), Some(HighQuality)];
     let found: Vec<_> = decided.iter().map(|record| record.reason).collect();
     assert_eq!(found, expected);
-    assert_eq!(
-        qi_box,
-        Some(QiBox {
-            q_low: 2.0,
-            q_high: 7.0,
-            i_low: 2.0
-        })
-    );
+    assert_eq!(qi_box, Some(QiBox { q_low: 2.0, q_high: 7.0, i_low: 2.0 }));
 }
 
 #[test]
@@ -181,34 +139,20 @@ fn a_prompt_that_goes_already_keeps_its_reason_and_is_not_ranked() {
 
 #[test]
 fn among_equals_in_quality_the_stabler_leave_the_box_first() {
-    let pool: Vec<CurationRecord> = (0..5)
-        .map(|n| record(&format!("p{n}"), "s", false, 5.0, f64::from(n)))
-        .collect();
-    assert_eq!(
-        kept_ids(&pool, &config(9, 0.0)),
-        ["p2", "p3", "p4"].map(str::to_owned).into()
-    );
+    let pool: Vec<CurationRecord> = (0..5).map(|n| record(&format!("p{n}"), "s", false, 5.0, f64::from(n))).collect();
+    assert_eq!(kept_ids(&pool, &config(9, 0.0)), ["p2", "p3", "p4"].map(str::to_owned).into());
 }
 
 #[test]
 fn a_lack_of_benign_prompts_is_made_up_and_a_lack_of_others_is_not() {
     fn mixed(benign: usize, others: usize) -> Vec<CurationRecord> {
-        (0..benign + others)
-            .map(|n| record(&format!("p{n:02}"), "s", n < benign, 5.0, 1.0))
-            .collect()
+        (0..benign + others).map(|n| record(&format!("p{n:02}"), "s", n < benign, 5.0, 1.0)).collect()
     }
 
     fn count(pool: &[CurationRecord]) -> (usize, usize) {
-        let whole = CurateConfig {
-            drop_lowest: 0.0,
-            drop_highest: 0.0,
-            ..config(10, 0.2)
-        };
+        let whole = CurateConfig { drop_lowest: 0.0, drop_highest: 0.0, ..config(10, 0.2) };
         let kept = kept_ids(pool, &whole);
-        let benign = pool
-            .iter()
-            .filter(|record| record.is_benign() && kept.contains(&record.id))
-            .count();
+        let benign = pool.iter().filter(|record| record.is_benign() && kept.contains(&record.id)).count();
         (benign, kept.len() - benign)
     }
 

@@ -15,20 +15,14 @@ fn digit(request: &ChatRequest, silent_on: Option<&str>) -> Result<String, Strin
 }
 
 fn both<'a>(first: &'a dyn ChatModel, second: &'a dyn ChatModel) -> [Policy<'a>; 2] {
-    [("model", first), ("policy", second)].map(|(name, model)| Policy {
-        name: Some(name.into()),
-        model,
-    })
+    [("model", first), ("policy", second)].map(|(name, model)| Policy { name: Some(name.into()), model })
 }
 
 #[test]
 fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
     let folder = tempfile::tempdir().unwrap();
     let (items, config, rubric) = (pool(), small(), rubric());
-    let settings = Curation {
-        pool: Pool::Items(&items),
-        ..curation(&rubric, &config)
-    };
+    let settings = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
     let silent_on = Cell::new(Some("h7"));
     let chat = Script::new(|request: &ChatRequest| digit(request, silent_on.get()));
     let digits = Digits::new();
@@ -42,10 +36,7 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
     assert_eq!((counts("model"), counts("policy")), ((124, 0, 4), (124, 4, 8)));
 
     let samples = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
-    let line = samples
-        .lines()
-        .find(|line| line.contains(r#""id":"h7","number":5"#))
-        .unwrap();
+    let line = samples.lines().find(|line| line.contains(r#""id":"h7","number":5"#)).unwrap();
     insta::assert_snapshot!(line, @r#"{"id":"h7","number":5,"policy":"policy","response":null,"judgement":{"unscored":"no answer: 500: sorry"}}"#);
     let records = std::fs::read_to_string(folder.path().join("curation.jsonl")).unwrap();
     assert!(records.contains(r#""n_scored":4"#) && records.contains(r#""n_scored":8"#));
@@ -54,21 +45,12 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
     silent_on.set(None);
     let summary = run(&both(&digits, &chat), &settings, folder.path(), &mut Silent).unwrap();
     assert_eq!(summary.n_unscored, 12, "samples that are there stay");
-    let again = Curation {
-        sample_again: true,
-        ..settings
-    };
+    let again = Curation { sample_again: true, ..settings };
     let summary = run(&both(&digits, &chat), &again, folder.path(), &mut Silent).unwrap();
     assert_eq!(summary.n_unscored, 8);
 
     let uninterrupted = tempfile::tempdir().unwrap();
-    run(
-        &both(&Digits::new(), &chat),
-        &settings,
-        uninterrupted.path(),
-        &mut Silent,
-    )
-    .unwrap();
+    run(&both(&Digits::new(), &chat), &settings, uninterrupted.path(), &mut Silent).unwrap();
     for name in ["samples.jsonl", "summary.json", "curated.jsonl"] {
         let [resumed, uninterrupted] =
             [&folder, &uninterrupted].map(|folder| std::fs::read_to_string(folder.path().join(name)).unwrap());
@@ -80,16 +62,10 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
 fn a_retry_that_was_stopped_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (items, config, rubric) = (pool(), small(), rubric());
-    let settings = Curation {
-        pool: Pool::Items(&items),
-        ..curation(&rubric, &config)
-    };
+    let settings = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
     run(&[Policy::alone(&Digits::new())], &settings, folder.path(), &mut Silent).unwrap();
     let before = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
-    let again = Curation {
-        sample_again: true,
-        ..settings
-    };
+    let again = Curation { sample_again: true, ..settings };
     let impatient = Digits::with_patience(40);
     let stopped = run(&[Policy::alone(&impatient)], &again, folder.path(), &mut Silent);
     assert!(matches!(stopped, Err(CurateError::Chat(_))));
@@ -106,15 +82,7 @@ fn every_policy_samples_from_the_nucleus_that_settings_name() {
     let config = CurateConfig { top_p: 0.9, ..small() };
     let (items, rubric) = (pool(), rubric());
     let chat = Script::new(|request: &ChatRequest| digit(request, None));
-    let settings = Curation {
-        pool: Pool::Items(&items),
-        ..curation(&rubric, &config)
-    };
+    let settings = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
     run(&[Policy::alone(&chat)], &settings, folder.path(), &mut Silent).unwrap();
-    assert!(
-        chat.requested
-            .borrow()
-            .iter()
-            .all(|request| request.params.top_p == 0.9)
-    );
+    assert!(chat.requested.borrow().iter().all(|request| request.params.top_p == 0.9));
 }

@@ -14,17 +14,11 @@ fn a_pool_with_an_id_that_stands_twice_is_refused_before_anything_is_sampled() {
     let file = folder.path().join("pool.jsonl");
     write_items(&file, &items).unwrap();
     let (config, rubric) = (small(), rubric());
-    let curation = Curation {
-        pool: Pool::File(&file),
-        ..curation(&rubric, &config)
-    };
+    let curation = Curation { pool: Pool::File(&file), ..curation(&rubric, &config) };
     let model = Digits::new();
     let answers = folder.path().join("answers");
     let refused = run(&[Policy::alone(&model)], &curation, &answers, &mut Silent);
-    let message = refused
-        .unwrap_err()
-        .to_string()
-        .replace(&file.display().to_string(), "POOL");
+    let message = refused.unwrap_err().to_string().replace(&file.display().to_string(), "POOL");
     insta::assert_snapshot!(message, @"POOL:13: id `h9` already occurs on line 10: expected unique ids");
     assert_eq!(model.answered.get(), 0);
 }
@@ -42,11 +36,7 @@ impl Judge for Picky {
         let picky = judgements.into_iter().enumerate().map(|(index, judgement)| {
             let (item, _) = responses[index];
             let is_first = index.is_multiple_of(4);
-            if item.id != "once" || is_first {
-                judgement
-            } else {
-                Err(Unscored::new("once is enough"))
-            }
+            if item.id != "once" || is_first { judgement } else { Err(Unscored::new("once is enough")) }
         });
         Ok(picky.collect())
     }
@@ -58,11 +48,7 @@ fn a_prompt_with_one_scored_sample_is_not_ranked() {
     let mut items = pool();
     items[4].id = "once".into();
     let (config, rubric) = (small(), rubric());
-    let curation = Curation {
-        pool: Pool::Items(&items),
-        judge: &Picky,
-        ..curation(&rubric, &config)
-    };
+    let curation = Curation { pool: Pool::Items(&items), judge: &Picky, ..curation(&rubric, &config) };
     let summary = run(&[Policy::alone(&Digits::new())], &curation, folder.path(), &mut Silent).unwrap();
     assert_eq!(summary.dropped[&DropReason::TooFewScored], 2);
     let records: Vec<CurationRecord> = read_json_lines(&folder.path().join("curation.jsonl")).unwrap();

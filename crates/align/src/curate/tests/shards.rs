@@ -8,18 +8,10 @@ use crate::decontamination::{Compared, DecontaminationConfig, Decontaminator};
 use crate::types::{Part, write_items};
 
 /// Everything that a curation leaves behind.
-const FILES: [&str; 5] = [
-    "samples.jsonl",
-    "sampling.json",
-    "curation.jsonl",
-    "curated.jsonl",
-    "summary.json",
-];
+const FILES: [&str; 5] = ["samples.jsonl", "sampling.json", "curation.jsonl", "curated.jsonl", "summary.json"];
 
 fn files(folder: &Path) -> Vec<(&'static str, String)> {
-    FILES
-        .map(|name| (name, std::fs::read_to_string(folder.join(name)).unwrap()))
-        .into()
+    FILES.map(|name| (name, std::fs::read_to_string(folder.join(name)).unwrap())).into()
 }
 
 fn shard(
@@ -30,13 +22,7 @@ fn shard(
     patience: usize,
 ) -> Result<ShardSummary, CurateError> {
     let model = Digits::with_patience(patience);
-    run_shard(
-        Shard { index, of },
-        &[Policy::alone(&model)],
-        curation,
-        folder,
-        &mut Silent,
-    )
+    run_shard(Shard { index, of }, &[Policy::alone(&model)], curation, folder, &mut Silent)
 }
 
 fn merged(shards: &[PathBuf], curation: &Curation, folder: &Path) -> Result<CurationSummary, CurateError> {
@@ -95,10 +81,7 @@ fn shards_of_a_pool_fit_together_wherever_it_lies() {
     write_items(&place("here/world/pool.jsonl"), &items).unwrap();
     let (config, rubric) = (small(), rubric());
     let sample = |index: u64, file: &Path| {
-        let part = Curation {
-            pool: Pool::File(file),
-            ..curation(&rubric, &config)
-        };
+        let part = Curation { pool: Pool::File(file), ..curation(&rubric, &config) };
         shard(index, 2, &part, &place(&format!("parts/{index}")), usize::MAX)
     };
     sample(1, &place("here/world/pool.jsonl")).unwrap();
@@ -106,10 +89,7 @@ fn shards_of_a_pool_fit_together_wherever_it_lies() {
     std::fs::rename(place("here"), place("there")).unwrap();
     let moved = place("there/world/pool.jsonl");
     sample(2, &moved).unwrap();
-    let whole = Curation {
-        pool: Pool::File(&moved),
-        ..curation(&rubric, &config)
-    };
+    let whole = Curation { pool: Pool::File(&moved), ..curation(&rubric, &config) };
     merged(&[place("parts/1"), place("parts/2")], &whole, &place("merged")).unwrap();
 
     // Other images under the same ids are another pool.
@@ -124,29 +104,14 @@ fn shards_of_a_pool_fit_together_wherever_it_lies() {
 fn shards_that_do_not_fit_together_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let (items, config, rubric) = (pool(), small(), rubric());
-    let curation = Curation {
-        pool: Pool::Items(&items),
-        ..curation(&rubric, &config)
-    };
+    let curation = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
     let place = |name: &str| folder.path().join(name);
     shard(1, 2, &curation, &place("one"), usize::MAX).unwrap();
     shard(2, 2, &curation, &place("two"), 32).unwrap_err();
     shard(2, 3, &curation, &place("of-three"), usize::MAX).unwrap();
-    run(
-        &[Policy::alone(&Digits::new())],
-        &curation,
-        &place("whole"),
-        &mut Silent,
-    )
-    .unwrap();
-    let hotter = CurateConfig {
-        temperature: 0.5,
-        ..small()
-    };
-    let hot = Curation {
-        config: &hotter,
-        ..curation
-    };
+    run(&[Policy::alone(&Digits::new())], &curation, &place("whole"), &mut Silent).unwrap();
+    let hotter = CurateConfig { temperature: 0.5, ..small() };
+    let hot = Curation { config: &hotter, ..curation };
     shard(2, 2, &hot, &place("hot"), usize::MAX).unwrap();
     let message = |names: &[&str]| {
         let folders: Vec<PathBuf> = names.iter().map(|name| place(name)).collect();
@@ -172,10 +137,7 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
     let folder = tempfile::tempdir().unwrap();
     let mut items = pool();
     for (number, item) in items.iter_mut().enumerate() {
-        item.messages = vec![Message::text(
-            Role::User,
-            format!("Number {number} stands by itself {number}"),
-        )];
+        item.messages = vec![Message::text(Role::User, format!("Number {number} stands by itself {number}"))];
     }
     let mut known = vec![items[3].clone(), items[25].clone()];
     known[0].id = "e0".into();
@@ -187,11 +149,8 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
     };
     let decontaminator = Decontaminator::new(&settings, &unread, [("held-out".to_owned(), known)]).unwrap();
     let (config, rubric) = (small(), rubric());
-    let curation = Curation {
-        pool: Pool::Items(&items),
-        decontaminator: Some(&decontaminator),
-        ..curation(&rubric, &config)
-    };
+    let curation =
+        Curation { pool: Pool::Items(&items), decontaminator: Some(&decontaminator), ..curation(&rubric, &config) };
     let whole = folder.path().join("whole");
     let impatient = Digits::with_patience(48);
     run(&[Policy::alone(&impatient)], &curation, &whole, &mut Silent).unwrap_err();
@@ -199,29 +158,21 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
     assert_eq!((summary.n_prompts, summary.n_samples), (31, 29 * 4));
     assert_eq!(summary.dropped[&DropReason::Contaminated], 2);
     let counts = summary.contamination.unwrap();
-    assert_eq!(
-        (counts.by_set["held-out"], counts.by_match["text"], counts.n_unreadable),
-        (2, 2, 0)
-    );
+    assert_eq!((counts.by_set["held-out"], counts.by_match["text"], counts.n_unreadable), (2, 2, 0));
     let report = std::fs::read_to_string(whole.join("contaminated.jsonl")).unwrap();
     insta::assert_snapshot!(report, @r#"
     {"id":"h3","cause":{"by":"text","set":"held-out","item":"e0","similarity":1.0}}
     {"id":"b5","cause":{"by":"text","set":"held-out","item":"e1","similarity":1.0}}
     "#);
 
-    let folders: Vec<PathBuf> = (1..=3)
-        .map(|index| folder.path().join(format!("part-{index}")))
-        .collect();
+    let folders: Vec<PathBuf> = (1..=3).map(|index| folder.path().join(format!("part-{index}"))).collect();
     for (index, part) in (1..).zip(&folders) {
         shard(index, 3, &curation, part, usize::MAX).unwrap();
     }
     let merged_folder = folder.path().join("merged");
     merged(&folders, &curation, &merged_folder).unwrap();
     assert_eq!(files(&merged_folder), files(&whole));
-    assert_eq!(
-        std::fs::read_to_string(merged_folder.join("contaminated.jsonl")).unwrap(),
-        report
-    );
+    assert_eq!(std::fs::read_to_string(merged_folder.join("contaminated.jsonl")).unwrap(), report);
 }
 
 #[test]
@@ -233,10 +184,5 @@ fn samples_that_were_tampered_with_are_refused() {
     let without_one: String = text.split_inclusive('\n').skip(1).collect();
     std::fs::write(&path, without_one).unwrap();
     let refused = curate(&Digits::new(), &pool(), &small(), folder.path()).unwrap_err();
-    assert!(
-        refused
-            .to_string()
-            .ends_with("samples.jsonl: expected 4 samples of prompt `h0` next, got 3"),
-        "{refused}"
-    );
+    assert!(refused.to_string().ends_with("samples.jsonl: expected 4 samples of prompt `h0` next, got 3"), "{refused}");
 }

@@ -23,10 +23,7 @@ impl Echo {
     }
 
     fn with_patience(patience: usize) -> Self {
-        Self {
-            requested: RefCell::default(),
-            patience,
-        }
+        Self { requested: RefCell::default(), patience }
     }
 }
 
@@ -48,9 +45,7 @@ impl ChatModel for Echo {
             let words = request.messages[0].plain_text();
             self.requested.borrow_mut().push(words.clone());
             let answer = match &*words {
-                "question i9" => Err(Unanswered {
-                    reason: "500: sorry".to_owned(),
-                }),
+                "question i9" => Err(Unanswered { reason: "500: sorry".to_owned() }),
                 words => Ok(ChatAnswer::of(format!("{words} {}", request.params.seed))),
             };
             on_answer(index, answer);
@@ -81,22 +76,15 @@ impl Judge for Lenient {
 }
 
 fn lenient() -> Lenient {
-    Lenient {
-        fails_on: Mutex::new('-'),
-    }
+    Lenient { fails_on: Mutex::new('-') }
 }
 
 fn items() -> Vec<Item> {
-    (0..10)
-        .map(|index| item(&format!("i{index}"), "hard", Some(ItemKind::Hazardous)))
-        .collect()
+    (0..10).map(|index| item(&format!("i{index}"), "hard", Some(ItemKind::Hazardous))).collect()
 }
 
 fn config() -> EvalConfig {
-    EvalConfig {
-        batch_size: 3,
-        ..EvalConfig::default()
-    }
+    EvalConfig { batch_size: 3, ..EvalConfig::default() }
 }
 
 fn evaluate(
@@ -106,12 +94,7 @@ fn evaluate(
     config: &EvalConfig,
     folder: &Path,
 ) -> Result<EvalOutcome, EvalError> {
-    let evaluation = Evaluation {
-        items,
-        judge,
-        config,
-        policy: &json!("scripted"),
-    };
+    let evaluation = Evaluation { items, judge, config, policy: &json!("scripted") };
     run(model, &evaluation, folder, &mut Silent)
 }
 
@@ -128,10 +111,7 @@ fn an_interrupted_evaluation_leaves_no_results_and_the_next_ends_in_the_same_fil
     assert!(matches!(stopped, Err(EvalError::Chat(ChatError::Interrupted))));
     assert!(!broken.path().join(RESPONSES).exists() && !broken.path().join(SUMMARY).exists());
     // Another batch size is no other evaluation.
-    let config = EvalConfig {
-        batch_size: 1,
-        ..config()
-    };
+    let config = EvalConfig { batch_size: 1, ..config() };
     evaluate(&Echo::new(), &items(), &lenient(), &config, broken.path()).unwrap();
     for name in [RESPONSES, SUMMARY, SETTINGS] {
         assert_eq!(read(whole.path(), name), read(broken.path(), name));
@@ -170,9 +150,7 @@ fn images_are_known_again_however_they_are_spelled_and_wherever_all_is_moved() {
 #[test]
 fn what_has_no_answer_or_no_score_is_outside_every_rate() {
     let folder = tempfile::tempdir().unwrap();
-    let judge = Lenient {
-        fails_on: Mutex::new('4'),
-    };
+    let judge = Lenient { fails_on: Mutex::new('4') };
     let outcome = evaluate(&Echo::new(), &items(), &judge, &config(), folder.path()).unwrap();
     let hard = &outcome.summary.splits[0];
     assert_eq!((hard.n, hard.unscored, hard.rates["asr"].n), (10, 2, 8));
@@ -181,10 +159,7 @@ fn what_has_no_answer_or_no_score_is_outside_every_rate() {
         (unanswered.response.as_str(), &unanswered.judgement),
         ("", &Err(Unscored::new("no answer: 500: sorry")))
     );
-    assert_eq!(
-        read_json_lines::<JudgedResponse>(&folder.path().join(RESPONSES)).unwrap(),
-        outcome.responses
-    );
+    assert_eq!(read_json_lines::<JudgedResponse>(&folder.path().join(RESPONSES)).unwrap(), outcome.responses);
     // What the judge says later counts.
     *judge.fails_on.lock().unwrap() = '-';
     let outcome = evaluate(&Echo::new(), &items(), &judge, &config(), folder.path()).unwrap();
@@ -195,12 +170,7 @@ fn what_has_no_answer_or_no_score_is_outside_every_rate() {
 fn another_evaluation_is_not_overwritten_nor_mixed_in() {
     let folder = tempfile::tempdir().unwrap();
     let attempt = |items: &[Item], config: &EvalConfig, policy: &str| {
-        let evaluation = Evaluation {
-            items,
-            judge: &lenient(),
-            config,
-            policy: &json!(policy),
-        };
+        let evaluation = Evaluation { items, judge: &lenient(), config, policy: &json!(policy) };
         run(&Echo::new(), &evaluation, folder.path(), &mut Silent).map(|_| ())
     };
     attempt(&items(), &config(), "one").unwrap();
@@ -209,14 +179,8 @@ fn another_evaluation_is_not_overwritten_nor_mixed_in() {
     let mut changed = items();
     changed[2].messages = item("other", "hard", None).messages;
     for (outcome, expected) in [
-        (
-            attempt(&items(), &other, "one"),
-            "`seed` differs from the run's: expected 0, got 1",
-        ),
-        (
-            attempt(&changed, &config(), "one"),
-            "`items_sha256` differs from the run's",
-        ),
+        (attempt(&items(), &other, "one"), "`seed` differs from the run's: expected 0, got 1"),
+        (attempt(&changed, &config(), "one"), "`items_sha256` differs from the run's"),
         (attempt(&items(), &config(), "two"), "`policy` differs from the run's"),
     ] {
         let message = outcome.unwrap_err().to_string();
@@ -233,34 +197,16 @@ fn bad_items_and_settings_are_named() {
         outcome.unwrap_err().to_string()
     }
 
-    assert_eq!(
-        attempt(&[], &config()),
-        "no items: expected at least one to evaluate on"
-    );
+    assert_eq!(attempt(&[], &config()), "no items: expected at least one to evaluate on");
     let twice = [items(), items()].concat();
-    assert_eq!(
-        attempt(&twice, &config()),
-        "item id `i0` stands twice: expected unique ids"
-    );
-    let nothing_at_a_time = EvalConfig {
-        batch_size: 0,
-        ..config()
-    };
+    assert_eq!(attempt(&twice, &config()), "item id `i0` stands twice: expected unique ids");
+    let nothing_at_a_time = EvalConfig { batch_size: 0, ..config() };
     assert_eq!(
         attempt(&items(), &nothing_at_a_time),
         "`eval.batch_size`: expected a whole number of at least 1, got 0"
     );
-    let not_a_number = EvalConfig {
-        temperature: f64::NAN,
-        ..config()
-    };
-    assert_eq!(
-        attempt(&items(), &not_a_number),
-        "`eval.temperature`: expected a number of at least 0, got NaN"
-    );
-    let unknown = EvalConfig {
-        rates: vec!["aser".into()],
-        ..config()
-    };
+    let not_a_number = EvalConfig { temperature: f64::NAN, ..config() };
+    assert_eq!(attempt(&items(), &not_a_number), "`eval.temperature`: expected a number of at least 0, got NaN");
+    let unknown = EvalConfig { rates: vec!["aser".into()], ..config() };
     assert!(attempt(&items(), &unknown).starts_with("`eval.rates`: expected names of rates"));
 }

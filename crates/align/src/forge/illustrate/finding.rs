@@ -69,9 +69,7 @@ fn candidates(forge: &Forge, pool: &[PathBuf], object: &str) -> Vec<PathBuf> {
     let mut ranked: Vec<PathBuf> = pool.to_vec();
     ranked.sort_by_cached_key(|image| {
         let name = spaced(&image.file_stem().unwrap_or_default().to_string_lossy());
-        let shared = words
-            .split_whitespace()
-            .filter(|word| name.contains(&format!(" {word} ")));
+        let shared = words.split_whitespace().filter(|word| name.contains(&format!(" {word} ")));
         let order = derive_seed(forge.config.seed, &format!("{object} {name}"), &[]);
         (Reverse(shared.count()), order)
     });

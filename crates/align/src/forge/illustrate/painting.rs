@@ -30,16 +30,13 @@ pub(super) fn paint(
     let mut failed_write = None;
     let mut painted = Vec::new();
     forge.painter.paint(&mut requests, &mut |index, painting| {
-        let kept = painting
-            .map_err(|unpainted| unpainted.reason)
-            .and_then(check)
-            .and_then(|painting| {
-                keep(forge.folder, &painting).map_err(|error| {
-                    let problem = error.to_string();
-                    failed_write.get_or_insert(error);
-                    problem
-                })
-            });
+        let kept = painting.map_err(|unpainted| unpainted.reason).and_then(check).and_then(|painting| {
+            keep(forge.folder, &painting).map_err(|error| {
+                let problem = error.to_string();
+                failed_write.get_or_insert(error);
+                problem
+            })
+        });
         painted.push((index, kept));
         progress.advance(1);
     })?;
@@ -111,10 +108,7 @@ pub(super) fn refine(
             Ok(None) => {}
             Ok(Some(prompts)) => {
                 let redone = painted.iter().filter(|wanted| wanted.draft == index);
-                again.extend(redone.map(|wanted| Wanted {
-                    prompt: prompts[wanted.place].clone(),
-                    ..*wanted
-                }));
+                again.extend(redone.map(|wanted| Wanted { prompt: prompts[wanted.place].clone(), ..*wanted }));
             }
             Err(reason) => draft.reject(source.stage, &asked.unanswered(), reason),
         }
@@ -131,8 +125,5 @@ fn better_prompts(fields: &Fields, n_images: usize) -> Result<Option<Vec<String>
     if prompts.len() == n_images {
         return Ok(Some(prompts));
     }
-    Err(format!(
-        "field `prompts`: expected {n_images}, one for each image, got {}",
-        prompts.len()
-    ))
+    Err(format!("field `prompts`: expected {n_images}, one for each image, got {}", prompts.len()))
 }

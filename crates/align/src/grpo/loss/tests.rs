@@ -4,13 +4,7 @@ use super::*;
 use crate::engine::{Reply, Sequence};
 use crate::grpo::Origin;
 
-const CONFIG: LossConfig = LossConfig {
-    epsilon: 0.2,
-    epsilon_high: 0.3,
-    delta: 3.0,
-    beta: 0.05,
-    shaping_gamma: 0.1,
-};
+const CONFIG: LossConfig = LossConfig { epsilon: 0.2, epsilon_high: 0.3, delta: 3.0, beta: 0.05, shaping_gamma: 0.1 };
 
 /// The batch's loss by its formula alone: sums over members and tokens, one division at the end.
 fn plain_loss(samples: &[TrainingSample], logprobs: &[Vec<f64>]) -> f64 {
@@ -33,11 +27,7 @@ fn plain_loss(samples: &[TrainingSample], logprobs: &[Vec<f64>]) -> f64 {
 
 fn sample(advantage: f64, is_shaped: bool, old: &[f32], reference: &[f32]) -> TrainingSample {
     TrainingSample {
-        sequence: Sequence {
-            id: "item".into(),
-            messages: vec![],
-            reply: Reply::Tokens(vec![0; old.len()]),
-        },
+        sequence: Sequence { id: "item".into(), messages: vec![], reply: Reply::Tokens(vec![0; old.len()]) },
         advantage,
         origin: if is_shaped { Origin::OffPolicy } else { Origin::OnPolicy },
         is_shaped,
@@ -73,11 +63,7 @@ fn scores(logprobs: &[f64]) -> TokenScores {
 fn the_loss_is_its_formula_in_every_branch() {
     let (samples, logprobs) = batch();
     let loss = PolicyLoss::new(samples.iter().collect(), CONFIG);
-    let total: f64 = logprobs
-        .iter()
-        .enumerate()
-        .map(|(index, row)| loss.evaluate(index, &scores(row)).loss)
-        .sum();
+    let total: f64 = logprobs.iter().enumerate().map(|(index, row)| loss.evaluate(index, &scores(row)).loss).sum();
     let expected = plain_loss(&samples, &logprobs);
     assert!((total - expected).abs() < 1e-6, "expected {expected}, got {total}");
 }

@@ -65,11 +65,7 @@ fn text(report: &CheckReport) -> String {
         ("images", report.images.to_string()),
         ("turns", format!("{}{}", report.turns, groups(&report.roles))),
     ];
-    for (name, counts) in [
-        ("kinds", &report.kinds),
-        ("splits", &report.splits),
-        ("categories", &report.categories),
-    ] {
+    for (name, counts) in [("kinds", &report.kinds), ("splits", &report.splits), ("categories", &report.categories)] {
         if counts.keys().any(|group| group != "none") {
             lines.push((name, format!("{}{}", counts.len(), groups(counts))));
         }
@@ -112,15 +108,8 @@ fn location(problem: &LocatedProblem) -> String {
 fn groups<K: std::fmt::Display + Ord>(counts: &BTreeMap<K, usize>) -> String {
     let mut sorted: Vec<(&K, &usize)> = counts.iter().collect();
     sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let shown: Vec<String> = sorted
-        .iter()
-        .take(PRINTED_GROUPS)
-        .map(|(name, count)| format!("{name} {count}"))
-        .collect();
+    let shown: Vec<String> =
+        sorted.iter().take(PRINTED_GROUPS).map(|(name, count)| format!("{name} {count}")).collect();
     let more = if sorted.len() > PRINTED_GROUPS { ", …" } else { "" };
-    if shown.is_empty() {
-        String::new()
-    } else {
-        format!(": {}{more}", shown.join(", "))
-    }
+    if shown.is_empty() { String::new() } else { format!(": {}{more}", shown.join(", ")) }
 }

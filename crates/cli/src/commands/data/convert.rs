@@ -72,18 +72,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
 }
 
 fn text(report: &ConvertReport, out: &std::path::Path) -> String {
-    let ConvertReport {
-        from,
-        to,
-        items_read,
-        items_written,
-        images_written,
-        losses,
-    } = report;
-    let mut text = format!(
-        "{items_written} of {items_read} items, {from} to {to}: {}\n",
-        out.display()
-    );
+    let ConvertReport { from, to, items_read, items_written, images_written, losses } = report;
+    let mut text = format!("{items_written} of {items_read} items, {from} to {to}: {}\n", out.display());
     if *images_written > 0 {
         text.push_str(&format!("{images_written} image files written\n"));
     }

@@ -132,11 +132,7 @@ impl Finetuning {
                 freeze_language_model: false,
                 gradient_checkpointing: false,
             },
-            sft: SftConfig {
-                max_steps: 60,
-                learning_rate: 5e-4,
-                ..defaults.sft
-            },
+            sft: SftConfig { max_steps: 60, learning_rate: 5e-4, ..defaults.sft },
         }
     }
 
@@ -152,15 +148,8 @@ impl Reinforcement {
     fn after_finetuning() -> Self {
         let defaults = Self::default();
         Self {
-            curate: CurateConfig {
-                drop_lowest: 0.0,
-                num_kept: 800,
-                ..defaults.curate
-            },
-            grpo: GrpoConfig {
-                learning_rate: 5e-4,
-                ..defaults.grpo
-            },
+            curate: CurateConfig { drop_lowest: 0.0, num_kept: 800, ..defaults.curate },
+            grpo: GrpoConfig { learning_rate: 5e-4, ..defaults.grpo },
             ..defaults
         }
     }
@@ -177,22 +166,14 @@ impl Reinforcement {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
-            mini: MiniConfig {
-                train: 1000,
-                train_general: 1000,
-                ..MiniConfig::default()
-            },
+            mini: MiniConfig { train: 1000, train_general: 1000, ..MiniConfig::default() },
             mirage: Finetuning::default(),
             refusal: Finetuning::on_refusals(),
             pool: 2000,
             curated_prompts: true,
             safer: Reinforcement::default(),
             mirage_safer: Reinforcement::after_finetuning(),
-            eval: EvalConfig {
-                max_new_tokens: MAX_RESPONSE,
-                batch_size: 512,
-                ..EvalConfig::default()
-            },
+            eval: EvalConfig { max_new_tokens: MAX_RESPONSE, batch_size: 512, ..EvalConfig::default() },
         }
     }
 }

@@ -45,12 +45,7 @@ pub struct Demo<'a> {
 
 impl<'a> Demo<'a> {
     pub fn new(folder: &'a Path, recipe: &'a Recipe, context: &'a mut Context) -> Self {
-        Self {
-            folder,
-            recipe,
-            context,
-            stages: Vec::new(),
-        }
+        Self { folder, recipe, context, stages: Vec::new() }
     }
 
     /// The stages done so far and how long each took, in seconds.
@@ -72,10 +67,7 @@ impl<'a> Demo<'a> {
     pub fn unpack_base(&mut self) -> Result<ModelTable> {
         let folder = self.folder.join("base");
         base_model::unpack(&folder)?;
-        Ok(ModelTable {
-            path: Some(folder),
-            ..ModelTable::default()
-        })
+        Ok(ModelTable { path: Some(folder), ..ModelTable::default() })
     }
 
     /// Fine-tunes on the labels of a name with samples of others mixed in: `runs/<name>/`.
@@ -138,11 +130,7 @@ impl<'a> Demo<'a> {
         self.timed(&format!("reinforce {name}"), |demo| {
             let items = demo.prompts(name)?;
             demo.say(&format!("{name}: reinforcement on {} prompts", items.len()));
-            let rollout = Rollout {
-                config: &settings.rollout,
-                reward: &settings.reward,
-                judge: &ExactJudge,
-            };
+            let rollout = Rollout { config: &settings.rollout, reward: &settings.reward, judge: &ExactJudge };
             let training = Training {
                 model: from,
                 train: &settings.train,
@@ -163,10 +151,7 @@ impl<'a> Demo<'a> {
         let recipe = self.recipe;
         self.timed(&format!("evaluate {name}"), |demo| {
             let (items, _) = eval::read_all(&demo.folder.join("world"))?;
-            let config = EvalConfig {
-                model: name.to_owned(),
-                ..recipe.eval.clone()
-            };
+            let config = EvalConfig { model: name.to_owned(), ..recipe.eval.clone() };
             let folder = demo.folder.join("eval").join(name);
             let _folder = OutputFolder::make(&folder)?;
             let roles = demo.roles(&folder);
@@ -242,8 +227,7 @@ impl<'a> Demo<'a> {
     fn timed<R>(&mut self, name: &str, stage: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
         let began = Instant::now();
         let result = stage(self)?;
-        self.stages
-            .push(json!({ "name": name, "wall_s": began.elapsed().as_secs_f64() }));
+        self.stages.push(json!({ "name": name, "wall_s": began.elapsed().as_secs_f64() }));
         Ok(result)
     }
 
@@ -257,14 +241,8 @@ impl<'a> Demo<'a> {
 /// What training made of a model: an adapter on it, or a model of its own.
 fn trained(model: &ModelTable, train: &Trainable, checkpoint: PathBuf) -> ModelTable {
     if matches!(train, Trainable::Lora { .. }) {
-        ModelTable {
-            adapter: Some(checkpoint),
-            ..model.clone()
-        }
+        ModelTable { adapter: Some(checkpoint), ..model.clone() }
     } else {
-        ModelTable {
-            path: Some(checkpoint),
-            ..model.clone()
-        }
+        ModelTable { path: Some(checkpoint), ..model.clone() }
     }
 }

@@ -28,20 +28,10 @@ impl Measured {
     /// The figures as a table, with kappa and unscored responses below.
     pub fn text(&self) -> String {
         let figures = &self.figures;
-        let rates = [
-            ("agreement", &figures.agreement),
-            ("precision", &figures.precision),
-            ("recall", &figures.recall),
-        ];
+        let rates = [("agreement", &figures.agreement), ("precision", &figures.precision), ("recall", &figures.recall)];
         let heading = format!("{} against people ({})", self.judge, figures.positive);
-        let kappa = figures
-            .kappa
-            .map_or_else(|| "none".to_owned(), |kappa| format!("{kappa:.2}"));
-        format!(
-            "\n{}\n\nkappa {kappa}, {} unscored",
-            text_tables::rates(&heading, rates),
-            figures.unscored
-        )
+        let kappa = figures.kappa.map_or_else(|| "none".to_owned(), |kappa| format!("{kappa:.2}"));
+        format!("\n{}\n\nkappa {kappa}, {} unscored", text_tables::rates(&heading, rates), figures.unscored)
     }
 }
 
@@ -67,10 +57,7 @@ pub fn measure(
         let positive = refusal.map(|refusal| (refusal == Refusal::Compliance) == (rubric != Rubric::Refusal));
         pairs.push((labeled.is_positive, positive));
     }
-    all.push(Measured {
-        judge: KEYWORDS.to_owned(),
-        figures: validate(rubric.positive(), &pairs),
-    });
+    all.push(Measured { judge: KEYWORDS.to_owned(), figures: validate(rubric.positive(), &pairs) });
     all
 }
 
@@ -81,10 +68,7 @@ fn against(labeled: &[LabeledResponse], rubric: Rubric, judge: String, scored: &
         let positive = scored.as_ref().ok().map(|verdict| rubric.is_positive(verdict));
         pairs.push((labeled.is_positive, positive));
     }
-    Measured {
-        judge,
-        figures: validate(rubric.positive(), &pairs),
-    }
+    Measured { judge, figures: validate(rubric.positive(), &pairs) }
 }
 
 /// What a summary says of judges that were measured before.

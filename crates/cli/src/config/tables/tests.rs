@@ -20,11 +20,7 @@ fn check<T: DeserializeOwned + Serialize + Default>(name: &str, paths: &[&str]) 
         let (table, key) = key.split_once('.').unwrap();
         settings[table].as_table_mut().unwrap().remove(key).unwrap();
     }
-    assert_eq!(
-        settings,
-        toml::Table::try_from(T::default()).unwrap(),
-        "{name} differs from the defaults"
-    );
+    assert_eq!(settings, toml::Table::try_from(T::default()).unwrap(), "{name} differs from the defaults");
 }
 
 #[test]
@@ -40,11 +36,7 @@ fn every_file_in_configs_says_the_defaults() {
     check::<ReportSettings>("report.toml", &[]);
     check::<BaseSettings>("base.toml", &[]);
     let files = fs_err::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")).unwrap();
-    assert_eq!(
-        files.count(),
-        11 + FORGES.len() + MIRAGE.len() + SAFER.len(),
-        "a file in configs/ is not checked here"
-    );
+    assert_eq!(files.count(), 11 + FORGES.len() + MIRAGE.len() + SAFER.len(), "a file in configs/ is not checked here");
 }
 
 #[test]
@@ -52,15 +44,8 @@ fn the_judges_file_says_the_defaults_but_for_the_judge() {
     let settings: JudgeSettings = recipe("judge.toml");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/judge.toml");
     let table: toml::Table = toml::from_str(&fs_err::read_to_string(&path).unwrap()).unwrap();
-    assert_eq!(
-        table,
-        toml::Table::try_from(&settings).unwrap(),
-        "judge.toml leaves settings out"
-    );
-    assert_eq!(
-        (settings.rubric, settings.judge),
-        (judge::Rubric::default(), JudgeConfig::default())
-    );
+    assert_eq!(table, toml::Table::try_from(&settings).unwrap(), "judge.toml leaves settings out");
+    assert_eq!((settings.rubric, settings.judge), (judge::Rubric::default(), JudgeConfig::default()));
     let judge = RoleSettings {
         url: "http://localhost:8000/v1".to_owned(),
         model: "judge".to_owned(),
@@ -94,10 +79,8 @@ fn the_forges_files_can_be_used_and_the_first_says_the_defaults() {
 }
 
 /// Recipes of P1: file, epochs, learning rate.
-const MIRAGE: [(&str, f64, f64); 2] = [
-    ("mirage_internvl2_5_8b.toml", 2.0, 5e-6),
-    ("mirage_qwen2_vl_7b.toml", 3.0, 2e-6),
-];
+const MIRAGE: [(&str, f64, f64); 2] =
+    [("mirage_internvl2_5_8b.toml", 2.0, 5e-6), ("mirage_qwen2_vl_7b.toml", 3.0, 2e-6)];
 /// Recipes of P2.
 const SAFER: [&str; 2] = ["safer_qwen2_5_vl_3b.toml", "safer_qwen2_5_vl_7b.toml"];
 
@@ -113,16 +96,8 @@ fn recipes_hold_the_papers_numbers_and_can_be_used() {
         settings.train.validate("train").unwrap();
         settings.sft.validate("sft").unwrap();
         let sft = &settings.sft;
-        assert_eq!(
-            (sft.num_train_epochs, sft.learning_rate),
-            (epochs, learning_rate),
-            "{name}"
-        );
-        assert_eq!(
-            (sft.warmup_ratio, sft.train_batch_size, sft.weight_decay),
-            (0.03, 128, 0.05),
-            "{name}"
-        );
+        assert_eq!((sft.num_train_epochs, sft.learning_rate), (epochs, learning_rate), "{name}");
+        assert_eq!((sft.warmup_ratio, sft.train_batch_size, sft.weight_decay), (0.03, 128, 0.05), "{name}");
         assert!((sft.general_ratio - 500.0 / 4500.0).abs() < 1e-12, "{name}");
         assert_eq!(sft.max_length, 8192, "{name}");
     }
@@ -133,16 +108,8 @@ fn recipes_hold_the_papers_numbers_and_can_be_used() {
         settings.reward.validate("reward").unwrap();
         settings.grpo.validate("grpo").unwrap();
         let grpo = &settings.grpo;
-        assert_eq!(
-            (grpo.epsilon, grpo.epsilon_high, grpo.delta, grpo.beta),
-            (0.2, 0.3, 3.0, 0.01),
-            "{name}"
-        );
+        assert_eq!((grpo.epsilon, grpo.epsilon_high, grpo.delta, grpo.beta), (0.2, 0.3, 3.0, 0.01), "{name}");
         assert_eq!((grpo.learning_rate, grpo.weight_decay), (1e-6, 0.01), "{name}");
-        assert_eq!(
-            (settings.data.max_prompt_length, settings.rollout.max_completion_length),
-            (4096, 2048),
-            "{name}"
-        );
+        assert_eq!((settings.data.max_prompt_length, settings.rollout.max_completion_length), (4096, 2048), "{name}");
     }
 }

@@ -23,9 +23,7 @@ pub(super) fn data_type(column: &ColumnType) -> DataType {
         ColumnType::Float => DataType::Float64,
         ColumnType::List(element) => list_of(data_type(element)),
         ColumnType::Struct(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, column)| Field::new(name, data_type(column), true));
+            let fields = fields.iter().map(|(name, column)| Field::new(name, data_type(column), true));
             DataType::Struct(fields.collect())
         }
         ColumnType::Images => list_of(DataType::Struct(image_fields())),
@@ -37,11 +35,7 @@ fn list_of(element: DataType) -> DataType {
 }
 
 fn image_fields() -> Fields {
-    vec![
-        Field::new("bytes", DataType::Binary, true),
-        Field::new("path", DataType::Utf8, true),
-    ]
-    .into()
+    vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)].into()
 }
 
 /// About how many bytes a row takes.
@@ -77,10 +71,7 @@ pub(super) fn array(name: &str, column: &ColumnType, rows: &[Row]) -> ArrayRef {
 
 /// The builder as the type that [`make_builder`] made for the column.
 fn typed<T: ArrayBuilder>(builder: &mut dyn ArrayBuilder) -> &mut T {
-    builder
-        .as_any_mut()
-        .downcast_mut()
-        .expect("a builder has the type that it was made for")
+    builder.as_any_mut().downcast_mut().expect("a builder has the type that it was made for")
 }
 
 type AnyListBuilder = ListBuilder<Box<dyn ArrayBuilder>>;

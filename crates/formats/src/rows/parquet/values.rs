@@ -36,10 +36,7 @@ pub(super) fn content(data_type: &DataType) -> Result<Content, String> {
 }
 
 fn is_bytes(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView
-    )
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
 fn is_image(data_type: &DataType) -> bool {
@@ -109,9 +106,7 @@ pub(super) fn value(array: &ArrayRef, index: usize) -> Result<Value, String> {
 }
 
 fn number(number: f64) -> Result<Value, String> {
-    Number::from_f64(number)
-        .map(Value::Number)
-        .ok_or_else(|| format!("{number} is not kept"))
+    Number::from_f64(number).map(Value::Number).ok_or_else(|| format!("{number} is not kept"))
 }
 
 fn list(elements: &ArrayRef) -> Result<Value, String> {
@@ -128,9 +123,7 @@ pub(super) fn images(array: &ArrayRef, index: usize) -> (Vec<Image>, usize) {
         DataType::LargeList(_) => array.as_list::<i64>().value(index),
         _ => array.slice(index, 1),
     };
-    let found: Vec<Image> = (0..elements.len())
-        .filter_map(|index| image(&elements, index))
-        .collect();
+    let found: Vec<Image> = (0..elements.len()).filter_map(|index| image(&elements, index)).collect();
     let missing = elements.len() - found.len();
     (found, missing)
 }
@@ -144,9 +137,7 @@ fn image(array: &ArrayRef, index: usize) -> Option<Image> {
         return Some(Image::Bytes { bytes, name: None });
     };
     let [paths, contents] = ["path", "bytes"].map(|name| field_of(fields, name).map(|at| array.as_struct().column(at)));
-    let path = paths
-        .and_then(|paths| value(paths, index).ok())
-        .and_then(|path| path.as_str().map(str::to_owned));
+    let path = paths.and_then(|paths| value(paths, index).ok()).and_then(|path| path.as_str().map(str::to_owned));
     match contents.and_then(|column| bytes(column, index)) {
         Some(bytes) => Some(Image::Bytes { bytes, name: path }),
         None => path.map(|path| Image::File(path.into())),

@@ -9,19 +9,7 @@ pub(in crate::pictogram) fn petrol_can() -> Drawing {
     Drawing::default()
         .stroke(Shade, 8, polyline(&[(46, 28), (46, 10), (84, 10), (84, 28)]))
         .fill(Dark, polygon(&[(4, 24), (20, 8), (32, 20), (16, 36)]))
-        .fill(
-            Body,
-            polygon(&[
-                (12, 44),
-                (34, 24),
-                (86, 24),
-                (90, 30),
-                (90, 94),
-                (86, 98),
-                (16, 98),
-                (12, 94),
-            ]),
-        )
+        .fill(Body, polygon(&[(12, 44), (34, 24), (86, 24), (90, 30), (90, 94), (86, 98), (16, 98), (12, 94)]))
         .stroke(Light, 7, polyline(&[(26, 46), (76, 88)]))
         .stroke(Light, 7, polyline(&[(76, 46), (26, 88)]))
 }
@@ -41,20 +29,7 @@ pub(in crate::pictogram) fn paint_thinner() -> Drawing {
 /// A slim can with a nozzle, spraying dots to the left.
 pub(in crate::pictogram) fn spray_can() -> Drawing {
     Drawing::default()
-        .discs(
-            Dark,
-            3,
-            &[
-                (42, 14),
-                (32, 6),
-                (32, 22),
-                (22, 14),
-                (22, 30),
-                (12, 4),
-                (12, 22),
-                (11, 38),
-            ],
-        )
+        .discs(Dark, 3, &[(42, 14), (32, 6), (32, 22), (22, 14), (22, 30), (12, 4), (12, 22), (11, 38)])
         .fill(Dark, rounded(56, 6, 18, 18, 3))
         .fill(Metal, polygon(&[(44, 40), (52, 24), (78, 24), (86, 40)]))
         .fill(Body, rounded(44, 38, 42, 60, 4))
@@ -74,19 +49,8 @@ pub(in crate::pictogram) fn gas_bottle() -> Drawing {
 
 /// A jug with a handle through it and a drop on its label.
 pub(in crate::pictogram) fn bleach() -> Drawing {
-    let jug = [
-        (14, 92),
-        (14, 56),
-        (28, 38),
-        (30, 24),
-        (54, 24),
-        (58, 32),
-        (84, 38),
-        (88, 48),
-        (88, 92),
-        (82, 98),
-        (20, 98),
-    ];
+    let jug =
+        [(14, 92), (14, 56), (28, 38), (30, 24), (54, 24), (58, 32), (84, 38), (88, 48), (88, 92), (82, 98), (20, 98)];
     Drawing::default()
         .fill(Dark, rounded(28, 4, 28, 20, 3))
         .fill(Body, polygon(&jug).less(rounded(66, 48, 12, 32, 6)))
@@ -97,44 +61,19 @@ pub(in crate::pictogram) fn bleach() -> Drawing {
 pub(in crate::pictogram) fn vinegar() -> Drawing {
     Drawing::default()
         .fill(Dark, rectangle(43, 1, 14, 11))
-        .fill(
-            Body,
-            polygon(&[
-                (34, 98),
-                (34, 48),
-                (43, 36),
-                (43, 10),
-                (57, 10),
-                (57, 36),
-                (66, 48),
-                (66, 98),
-            ]),
-        )
+        .fill(Body, polygon(&[(34, 98), (34, 48), (43, 36), (43, 10), (57, 10), (57, 36), (66, 48), (66, 98)]))
         .fill(Light, rectangle(34, 56, 32, 34))
         .fill(Leaf, blob(&[(40, 84), (40, 68), (60, 60), (58, 78)]))
 }
 
 /// A squat broad bottle with a bent pipe on its label.
 pub(in crate::pictogram) fn drain_cleaner() -> Drawing {
-    let bottle = [
-        (4, 92),
-        (4, 54),
-        (26, 36),
-        (36, 34),
-        (64, 34),
-        (74, 36),
-        (96, 54),
-        (96, 92),
-    ];
+    let bottle = [(4, 92), (4, 54), (26, 36), (36, 34), (64, 34), (74, 36), (96, 54), (96, 92)];
     Drawing::default()
         .fill(Dark, rounded(34, 12, 32, 22, 4))
         .fill(Body, polygon(&bottle))
         .fill(Light, rounded(12, 50, 76, 38, 4))
-        .stroke(
-            Dark,
-            8,
-            curve(&[(26, 54), (26, 70), (34, 81), (46, 78), (50, 66), (58, 60), (78, 60)]),
-        )
+        .stroke(Dark, 8, curve(&[(26, 54), (26, 70), (34, 81), (46, 78), (50, 66), (58, 60), (78, 60)]))
 }
 
 /// A round flask with two bands across it.

@@ -50,11 +50,7 @@ pub(in crate::pictogram) fn power_strip() -> Drawing {
         .fill(Body, rounded(2, 20, 88, 34, 9));
     [17, 42, 67]
         .iter()
-        .fold(strip, |strip, &x: &i16| {
-            strip
-                .fill(Light, disc(x, 37, 11))
-                .discs(Dark, 3, &[(x - 4, 37), (x + 5, 37)])
-        })
+        .fold(strip, |strip, &x: &i16| strip.fill(Light, disc(x, 37, 11)).discs(Dark, 3, &[(x - 4, 37), (x + 5, 37)]))
         .fill(Flame, rectangle(81, 30, 6, 14))
 }
 
@@ -82,8 +78,5 @@ pub(in crate::pictogram) fn battery() -> Drawing {
         .stroke(Light, 5, polyline(&[(40, 28), (60, 28)]))
         .stroke(Light, 5, polyline(&[(50, 19), (50, 37)]))
         .fill(Shade, rectangle(22, 90, 56, 8))
-        .fill(
-            Light,
-            polygon(&[(56, 46), (34, 70), (48, 70), (42, 90), (66, 64), (52, 64)]),
-        )
+        .fill(Light, polygon(&[(56, 46), (34, 70), (48, 70), (42, 90), (66, 64), (52, 64)]))
 }

@@ -34,9 +34,7 @@ pub(in crate::pictogram) fn campfire() -> Drawing {
 pub(in crate::pictogram) fn stove() -> Drawing {
     let burners = [16, 25, 34, 58, 67, 76]
         .iter()
-        .fold(Drawing::default(), |drawing, &x: &i16| {
-            drawing.fill(Flame, teardrop(x + 4, 4, 24, 5))
-        });
+        .fold(Drawing::default(), |drawing, &x: &i16| drawing.fill(Flame, teardrop(x + 4, 4, 24, 5)));
     burners
         .fill(Dark, rectangle(14, 22, 30, 6))
         .fill(Dark, rectangle(56, 22, 30, 6))
@@ -97,9 +95,7 @@ pub(in crate::pictogram) fn heater() -> Drawing {
         .fill(Shade, rectangle(6, 76, 88, 8));
     [3, 23, 43, 63, 83]
         .iter()
-        .fold(body, |drawing, &left: &i16| {
-            drawing.fill(Body, rounded(left, 36, 14, 56, 7))
-        })
+        .fold(body, |drawing, &left: &i16| drawing.fill(Body, rounded(left, 36, 14, 56, 7)))
         .stroke(Flame, 5, warm_air(22))
         .stroke(Flame, 5, warm_air(50))
         .stroke(Flame, 5, warm_air(78))
@@ -110,19 +106,7 @@ pub(in crate::pictogram) fn kettle() -> Drawing {
     Drawing::default()
         .stroke(Dark, 8, arc((54, 44), (30, 36), 180, 360))
         .fill(Body, polygon(&[(30, 80), (2, 46), (12, 38), (40, 56)]))
-        .fill(
-            Body,
-            blob(&[
-                (34, 46),
-                (54, 40),
-                (74, 46),
-                (92, 74),
-                (86, 94),
-                (54, 97),
-                (22, 94),
-                (16, 74),
-            ]),
-        )
+        .fill(Body, blob(&[(34, 46), (54, 40), (74, 46), (92, 74), (86, 94), (54, 97), (22, 94), (16, 74)]))
         .fill(Shade, oval(54, 44, 20, 6))
         .fill(Dark, disc(54, 35, 6))
         .stroke(Tint, 5, curve(&[(78, 60), (83, 72), (81, 84)]))

@@ -6,33 +6,18 @@ use crate::pictogram::shape::{Drawing, arc, oval, polygon, polyline, rectangle, 
 /// A folded newspaper: headline, image, columns.
 pub(in crate::pictogram) fn newspaper() -> Drawing {
     let page = Drawing::default()
-        .fill(
-            Shade,
-            polygon(&[(84, 16), (96, 20), (96, 97), (20, 97), (20, 92), (84, 92)]),
-        )
+        .fill(Shade, polygon(&[(84, 16), (96, 20), (96, 97), (20, 97), (20, 92), (84, 92)]))
         .fill(Body, rectangle(6, 4, 78, 89))
         .fill(Dark, rectangle(13, 11, 64, 12))
         .fill(Light, rectangle(13, 31, 30, 26));
-    let right_column = [34, 43, 52].iter().fold(page, |page, &y: &i16| {
-        page.stroke(Dark, 4, polyline(&[(51, y), (76, y)]))
-    });
-    [67, 76, 85].iter().fold(right_column, |page, &y: &i16| {
-        page.stroke(Dark, 4, polyline(&[(15, y), (76, y)]))
-    })
+    let right_column =
+        [34, 43, 52].iter().fold(page, |page, &y: &i16| page.stroke(Dark, 4, polyline(&[(51, y), (76, y)])));
+    [67, 76, 85].iter().fold(right_column, |page, &y: &i16| page.stroke(Dark, 4, polyline(&[(15, y), (76, y)])))
 }
 
 /// A pair of drapes drawn aside before a window.
 pub(in crate::pictogram) fn curtain() -> Drawing {
-    let drape = [
-        (8, 8),
-        (48, 8),
-        (44, 36),
-        (22, 60),
-        (30, 78),
-        (32, 98),
-        (6, 98),
-        (6, 60),
-    ];
+    let drape = [(8, 8), (48, 8), (44, 36), (22, 60), (30, 78), (32, 98), (6, 98), (6, 60)];
     Drawing::default()
         .fill(Water, rectangle(18, 10, 64, 68))
         .stroke(Light, 4, polyline(&[(50, 10), (50, 78)]))
@@ -55,9 +40,7 @@ pub(in crate::pictogram) fn straw_hat() -> Drawing {
         .stroke(Shade, 3, arc((50, 66), (40, 12), 10, 170));
     [36, 50, 64]
         .iter()
-        .fold(hat, |hat, &x: &i16| {
-            hat.stroke(Shade, 3, polyline(&[(50 + (x - 50) / 2, 22), (x, 46)]))
-        })
+        .fold(hat, |hat, &x: &i16| hat.stroke(Shade, 3, polyline(&[(50 + (x - 50) / 2, 22), (x, 46)])))
         .stroke(Tint, 3, arc((50, 50), (20, 10), 190, 350))
 }
 

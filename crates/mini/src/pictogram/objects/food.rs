@@ -8,10 +8,7 @@ use crate::pictogram::shape::{
 /// A toadstool: spotted cap, pale stem.
 pub(in crate::pictogram) fn mushroom() -> Drawing {
     Drawing::default()
-        .fill(
-            Light,
-            blob(&[(38, 52), (62, 52), (64, 74), (70, 94), (50, 98), (30, 94), (36, 74)]),
-        )
+        .fill(Light, blob(&[(38, 52), (62, 52), (64, 74), (70, 94), (50, 98), (30, 94), (36, 74)]))
         .fill(Shade, oval(50, 54, 47, 9))
         .fill(Body, segment((50, 55), (48, 52), 180, 360))
         .fill(Light, oval(30, 36, 9, 8))
@@ -37,79 +34,29 @@ pub(in crate::pictogram) fn pills() -> Drawing {
 
 /// A bar of chocolate half out of its wrapper.
 pub(in crate::pictogram) fn chocolate() -> Drawing {
-    let bar = Drawing::default().fill(
-        Body,
-        polygon(&[
-            (14, 4),
-            (60, 4),
-            (64, 14),
-            (74, 12),
-            (76, 24),
-            (86, 26),
-            (86, 70),
-            (14, 70),
-        ]),
-    );
+    let bar = Drawing::default()
+        .fill(Body, polygon(&[(14, 4), (60, 4), (64, 14), (74, 12), (76, 24), (86, 26), (86, 70), (14, 70)]));
     [(20, 10), (53, 30), (20, 30), (53, 50), (20, 50)]
         .iter()
-        .fold(bar, |bar, &(left, top): &(i16, i16)| {
-            bar.fill(Shade, rectangle(left, top, 27, 14))
-        })
-        .fill(
-            Metal,
-            polygon(&[
-                (8, 62),
-                (22, 70),
-                (36, 62),
-                (50, 70),
-                (64, 62),
-                (78, 70),
-                (92, 62),
-                (92, 84),
-                (8, 84),
-            ]),
-        )
+        .fold(bar, |bar, &(left, top): &(i16, i16)| bar.fill(Shade, rectangle(left, top, 27, 14)))
+        .fill(Metal, polygon(&[(8, 62), (22, 70), (36, 62), (50, 70), (64, 62), (78, 70), (92, 62), (92, 84), (8, 84)]))
         .fill(Light, rectangle(8, 74, 84, 24))
         .stroke(Dark, 6, polyline(&[(22, 86), (78, 86)]))
 }
 
 /// A hanging bunch of grapes.
 pub(in crate::pictogram) fn grapes() -> Drawing {
-    let rows = [
-        (14, 38),
-        (38, 38),
-        (62, 38),
-        (86, 38),
-        (26, 56),
-        (50, 56),
-        (74, 56),
-        (38, 73),
-        (62, 73),
-        (50, 89),
-    ];
+    let rows = [(14, 38), (38, 38), (62, 38), (86, 38), (26, 56), (50, 56), (74, 56), (38, 73), (62, 73), (50, 89)];
     let stalk = Drawing::default()
         .stroke(Wood, 6, polyline(&[(50, 34), (50, 4), (60, 4)]))
         .fill(Leaf, blob(&[(52, 22), (66, 6), (88, 8), (84, 22), (66, 28)]));
-    let bunch = rows
-        .iter()
-        .fold(stalk, |bunch, &(x, y)| bunch.fill(Body, disc(x, y, 13)));
-    rows.iter()
-        .fold(bunch, |bunch, &(x, y)| bunch.fill(Tint, disc(x - 4, y - 4, 4)))
+    let bunch = rows.iter().fold(stalk, |bunch, &(x, y)| bunch.fill(Body, disc(x, y, 13)));
+    rows.iter().fold(bunch, |bunch, &(x, y)| bunch.fill(Tint, disc(x - 4, y - 4, 4)))
 }
 
 /// An onion: pointed neck with shoots, ribs, roots.
 pub(in crate::pictogram) fn onion() -> Drawing {
-    let bulb = [
-        (44, 24),
-        (56, 24),
-        (64, 36),
-        (92, 58),
-        (80, 84),
-        (50, 90),
-        (20, 84),
-        (8, 58),
-        (36, 36),
-    ];
+    let bulb = [(44, 24), (56, 24), (64, 36), (92, 58), (80, 84), (50, 90), (20, 84), (8, 58), (36, 36)];
     Drawing::default()
         .stroke(Leaf, 7, curve(&[(47, 28), (44, 14), (32, 3)]))
         .stroke(Leaf, 7, curve(&[(53, 28), (56, 14), (68, 3)]))
@@ -152,30 +99,6 @@ pub(in crate::pictogram) fn bread() -> Drawing {
         .fill(Body, rounded(8, 24, 90, 58, 26))
         .stroke(Light, 6, polyline(&[(54, 32), (64, 50)]))
         .stroke(Light, 6, polyline(&[(70, 32), (80, 50)]))
-        .fill(
-            Body,
-            blob(&[
-                (4, 38),
-                (18, 24),
-                (38, 28),
-                (46, 42),
-                (42, 56),
-                (42, 82),
-                (8, 82),
-                (8, 56),
-            ]),
-        )
-        .fill(
-            Light,
-            blob(&[
-                (10, 40),
-                (20, 31),
-                (34, 34),
-                (40, 44),
-                (36, 56),
-                (36, 76),
-                (14, 76),
-                (14, 56),
-            ]),
-        )
+        .fill(Body, blob(&[(4, 38), (18, 24), (38, 28), (46, 42), (42, 56), (42, 82), (8, 82), (8, 56)]))
+        .fill(Light, blob(&[(10, 40), (20, 31), (34, 34), (40, 44), (36, 56), (36, 76), (14, 76), (14, 56)]))
 }

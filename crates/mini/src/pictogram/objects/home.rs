@@ -12,10 +12,7 @@ pub(in crate::pictogram) fn cup() -> Drawing {
         .stroke(Metal, 5, steam(26))
         .stroke(Metal, 5, steam(50))
         .stroke(Body, 10, oval(76, 62, 16, 18))
-        .fill(
-            Body,
-            polygon(&[(6, 38), (70, 38), (68, 88), (60, 98), (16, 98), (8, 88)]),
-        )
+        .fill(Body, polygon(&[(6, 38), (70, 38), (68, 88), (60, 98), (16, 98), (8, 88)]))
         .fill(Shade, oval(38, 38, 33, 7))
         .stroke(Tint, 6, polyline(&[(18, 56), (20, 82)]))
 }
@@ -31,27 +28,12 @@ pub(in crate::pictogram) fn spoon() -> Drawing {
 
 /// An open book with a colored cover.
 pub(in crate::pictogram) fn book() -> Drawing {
-    let cover = [
-        (50, 30),
-        (28, 18),
-        (1, 22),
-        (1, 86),
-        (28, 84),
-        (50, 94),
-        (72, 84),
-        (99, 86),
-        (99, 22),
-        (72, 18),
-    ];
+    let cover = [(50, 30), (28, 18), (1, 22), (1, 86), (28, 84), (50, 94), (72, 84), (99, 86), (99, 22), (72, 18)];
     let page = [(49, 26), (30, 12), (9, 15), (9, 75), (30, 73), (49, 84)];
-    let book = Drawing::default()
-        .fill(Body, polygon(&cover))
-        .fill_pair(Light, polygon(&page));
+    let book = Drawing::default().fill(Body, polygon(&cover)).fill_pair(Light, polygon(&page));
     [28, 41, 54]
         .iter()
-        .fold(book, |book, &y: &i16| {
-            book.stroke_pair(Dark, 4, polyline(&[(16, y), (30, y), (42, y + 7)]))
-        })
+        .fold(book, |book, &y: &i16| book.stroke_pair(Dark, 4, polyline(&[(16, y), (30, y), (42, y + 7)])))
         .stroke(Dark, 3, polyline(&[(50, 26), (50, 92)]))
 }
 
@@ -98,19 +80,8 @@ pub(in crate::pictogram) fn chair() -> Drawing {
 
 /// A laced shoe pointing right.
 pub(in crate::pictogram) fn shoe() -> Drawing {
-    let upper = [
-        (4, 24),
-        (16, 22),
-        (34, 26),
-        (42, 26),
-        (56, 46),
-        (78, 54),
-        (97, 64),
-        (98, 80),
-        (50, 82),
-        (4, 80),
-        (6, 52),
-    ];
+    let upper =
+        [(4, 24), (16, 22), (34, 26), (42, 26), (56, 46), (78, 54), (97, 64), (98, 80), (50, 82), (4, 80), (6, 52)];
     Drawing::default()
         .fill(Body, blob(&upper))
         .fill(Dark, oval(21, 25, 18, 6))

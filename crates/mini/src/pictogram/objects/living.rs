@@ -6,10 +6,7 @@ use crate::pictogram::shape::{Drawing, Outline, arc, blob, curve, disc, oval, po
 /// A swaddled baby with a bonnet and a dummy.
 pub(in crate::pictogram) fn baby() -> Drawing {
     Drawing::default()
-        .fill(
-            Body,
-            blob(&[(50, 98), (26, 84), (16, 58), (34, 44), (66, 44), (84, 58), (74, 84)]),
-        )
+        .fill(Body, blob(&[(50, 98), (26, 84), (16, 58), (34, 44), (66, 44), (84, 58), (74, 84)]))
         .stroke(Shade, 4, curve(&[(22, 56), (46, 70), (68, 90)]))
         .stroke(Shade, 4, curve(&[(78, 56), (64, 66), (52, 72)]))
         .fill(Body, disc(50, 28, 28))
@@ -62,10 +59,7 @@ pub(in crate::pictogram) fn dog() -> Drawing {
 pub(in crate::pictogram) fn cat() -> Drawing {
     Drawing::default()
         .stroke(Body, 9, curve(&[(66, 92), (90, 90), (94, 70), (84, 58)]))
-        .fill(
-            Body,
-            blob(&[(50, 46), (66, 58), (76, 92), (50, 98), (24, 92), (34, 58)]),
-        )
+        .fill(Body, blob(&[(50, 46), (66, 58), (76, 92), (50, 98), (24, 92), (34, 58)]))
         .fill(Tint, oval(50, 78, 11, 17))
         .fill_pair(Body, polygon(&[(23, 34), (20, 0), (46, 13)]))
         .fill(Body, oval(50, 33, 29, 24))
@@ -82,10 +76,7 @@ pub(in crate::pictogram) fn parrot() -> Drawing {
     Drawing::default()
         .fill(Shade, polygon(&[(54, 62), (74, 56), (96, 96), (78, 99)]))
         .stroke(Wood, 7, polyline(&[(4, 79), (92, 79)]))
-        .fill(
-            Body,
-            blob(&[(28, 22), (58, 18), (76, 48), (72, 74), (48, 78), (30, 60)]),
-        )
+        .fill(Body, blob(&[(28, 22), (58, 18), (76, 48), (72, 74), (48, 78), (30, 60)]))
         .fill(Body, disc(40, 22, 20))
         .fill(Dark, blob(&[(26, 12), (10, 20), (12, 42), (20, 34), (28, 32)]))
         .fill(Light, disc(40, 18, 8))

@@ -8,15 +8,10 @@ pub(in crate::pictogram) fn knife() -> Drawing {
     let turn = 30;
     let rivets = [60, 74, 88];
     let knife = Drawing::default()
-        .fill(
-            Metal,
-            polygon(&[(-6, 66), (2, 50), (14, 38), (48, 32), (48, 70), (18, 70)]).turned(turn, 50, 50),
-        )
+        .fill(Metal, polygon(&[(-6, 66), (2, 50), (14, 38), (48, 32), (48, 70), (18, 70)]).turned(turn, 50, 50))
         .stroke(Light, 3, polyline(&[(4, 65), (46, 65)]).turned(turn, 50, 50))
         .fill(Body, rounded(46, 30, 58, 25, 9).turned(turn, 50, 50));
-    rivets.iter().fold(knife, |knife, &x: &i16| {
-        knife.fill(Light, disc(x, 42, 4).turned(turn, 50, 50))
-    })
+    rivets.iter().fold(knife, |knife, &x: &i16| knife.fill(Light, disc(x, 42, 4).turned(turn, 50, 50)))
 }
 
 /// Open scissors, points up.
@@ -58,24 +53,11 @@ pub(in crate::pictogram) fn razor_blade() -> Drawing {
 pub(in crate::pictogram) fn needle() -> Drawing {
     let eye = oval(18, 82, 3, 8).turned(40, 18, 82);
     Drawing::default()
-        .fill(
-            Metal,
-            polygon(&[(99, 1), (26, 88), (16, 93), (8, 88), (12, 76)]).less(eye),
-        )
+        .fill(Metal, polygon(&[(99, 1), (26, 88), (16, 93), (8, 88), (12, 76)]).less(eye))
         .stroke(
             Body,
             8,
-            curve(&[
-                (18, 82),
-                (5, 60),
-                (12, 34),
-                (36, 22),
-                (48, 34),
-                (38, 48),
-                (26, 38),
-                (32, 14),
-                (56, 6),
-            ]),
+            curve(&[(18, 82), (5, 60), (12, 34), (36, 22), (48, 34), (38, 48), (26, 38), (32, 14), (56, 6)]),
         )
         .stroke(Body, 8, curve(&[(18, 82), (40, 95), (64, 92), (78, 74), (94, 78)]))
 }

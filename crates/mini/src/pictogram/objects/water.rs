@@ -11,10 +11,7 @@ pub(in crate::pictogram) fn bathtub() -> Drawing {
         .fill(Light, disc(32, 36, 13))
         .stroke(Dark, 8, polyline(&[(24, 82), (18, 95)]))
         .stroke(Dark, 8, polyline(&[(76, 82), (82, 95)]))
-        .fill(
-            Body,
-            polygon(&[(6, 52), (94, 52), (88, 76), (76, 88), (24, 88), (12, 76)]),
-        )
+        .fill(Body, polygon(&[(6, 52), (94, 52), (88, 76), (76, 88), (24, 88), (12, 76)]))
         .fill(Shade, rounded(1, 46, 98, 10, 5))
         .stroke(Tint, 5, polyline(&[(20, 66), (26, 78)]))
 }
@@ -46,19 +43,8 @@ pub(in crate::pictogram) fn aquarium() -> Drawing {
 
 /// A flat pool with rings where a drop has fallen.
 pub(in crate::pictogram) fn puddle() -> Drawing {
-    let edge = [
-        (2, 64),
-        (16, 50),
-        (38, 54),
-        (56, 44),
-        (86, 50),
-        (98, 66),
-        (84, 80),
-        (62, 78),
-        (44, 92),
-        (22, 88),
-        (14, 76),
-    ];
+    let edge =
+        [(2, 64), (16, 50), (38, 54), (56, 44), (86, 50), (98, 66), (84, 80), (62, 78), (44, 92), (22, 88), (14, 76)];
     Drawing::default()
         .fill(Body, blob(&edge))
         .stroke(Light, 3, oval(54, 65, 28, 9))
@@ -75,10 +61,7 @@ pub(in crate::pictogram) fn sink() -> Drawing {
         .stroke(Dark, 6, polyline(&[(30, 42), (30, 32), (22, 32), (38, 32)]))
         .fill(Water, teardrop(74, 28, 42, 5))
         .fill(Body, polygon(&[(40, 70), (60, 70), (66, 98), (34, 98)]))
-        .fill(
-            Body,
-            polygon(&[(4, 50), (96, 50), (88, 66), (70, 78), (30, 78), (12, 66)]),
-        )
+        .fill(Body, polygon(&[(4, 50), (96, 50), (88, 66), (70, 78), (30, 78), (12, 66)]))
         .fill(Shade, rounded(1, 44, 98, 9, 4))
         .stroke(Tint, 4, curve(&[(16, 60), (22, 66), (32, 71)]))
 }

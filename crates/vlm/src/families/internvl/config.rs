@@ -35,11 +35,7 @@ pub(super) fn read(root: &ConfigFields) -> Result<FamilyConfig, Error> {
 fn read_text(root: &ConfigFields) -> Result<TextConfig, Error> {
     let fields = root.required_section("text_config")?;
     let is_qwen = fields.one_of("model_type", &["qwen2", "llama"])? == "qwen2";
-    let tie_fields = if fields.has("tie_word_embeddings") {
-        &fields
-    } else {
-        root
-    };
+    let tie_fields = if fields.has("tie_word_embeddings") { &fields } else { root };
     if !is_qwen && fields.flag("attention_bias", false)? {
         return Err(fields.problem("attention_bias", "expected false for a Llama"));
     }
@@ -56,11 +52,9 @@ pub(super) fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
     const QK_NORM_EPSILON: f64 = 1e-6;
     let fields = root.required_section("vision_config")?;
     fields.one_of("hidden_act", &["gelu"])?;
-    for (name, expected) in [
-        ("use_mask_token", false),
-        ("use_absolute_position_embeddings", true),
-        ("use_mean_pooling", true),
-    ] {
+    for (name, expected) in
+        [("use_mask_token", false), ("use_absolute_position_embeddings", true), ("use_mean_pooling", true)]
+    {
         if fields.flag(name, expected)? != expected {
             return Err(fields.problem(name, &format!("expected {expected}")));
         }

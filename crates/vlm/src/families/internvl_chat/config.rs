@@ -96,10 +96,7 @@ impl VisionConfig {
         .checked(&fields)?;
         let tile = root.count_or("force_image_size", config.image_size)?;
         if tile != config.image_size {
-            let expected = format!(
-                "expected {}, the vision tower's image_size, got {tile}",
-                config.image_size
-            );
+            let expected = format!("expected {}, the vision tower's image_size, got {tile}", config.image_size);
             return Err(root.problem("force_image_size", &expected));
         }
         Ok(config)
@@ -114,12 +111,7 @@ fn used_layers(root: &ConfigFields, num_hidden_layers: usize) -> Result<usize, E
     usize::try_from(used)
         .ok()
         .filter(|used| *used <= num_hidden_layers)
-        .ok_or_else(|| {
-            root.problem(
-                "select_layer",
-                &format!("expected -{states} to {num_hidden_layers}, got {layer}"),
-            )
-        })
+        .ok_or_else(|| root.problem("select_layer", &format!("expected -{states} to {num_hidden_layers}, got {layer}")))
 }
 
 /// Four patches make one image token in every model of either layout.
@@ -141,17 +133,11 @@ pub(super) fn read(root: &ConfigFields, image_token: &str) -> Result<FamilyConfi
     let text = read_text(root)?;
     let folder = root.path().parent().unwrap_or(Path::new(""));
     let listed = ListedTokens::read(folder)?;
-    let image = listed.id(image_token).ok_or_else(|| {
-        Error::file(
-            &listed.file,
-            format!("expected the added token `{image_token}`, got none"),
-        )
-    })?;
+    let image = listed
+        .id(image_token)
+        .ok_or_else(|| Error::file(&listed.file, format!("expected the added token `{image_token}`, got none")))?;
     if image as usize >= text.vocab_size {
-        let problem = format!(
-            "expected more than {image}, the id of `{image_token}`, got {}",
-            text.vocab_size
-        );
+        let problem = format!("expected more than {image}, the id of `{image_token}`, got {}", text.vocab_size);
         return Err(root.problem("llm_config.vocab_size", &problem));
     }
     Ok(FamilyConfig {
@@ -168,8 +154,5 @@ fn read_text(root: &ConfigFields) -> Result<TextConfig, Error> {
     if is_internlm && fields.flag("bias", true)? {
         return Err(fields.problem("bias", "expected false, as in every InternLM2 of InternVL"));
     }
-    Ok(TextConfig {
-        attention_bias: !is_internlm,
-        ..TextConfig::read(&fields)?
-    })
+    Ok(TextConfig { attention_bias: !is_internlm, ..TextConfig::read(&fields)? })
 }

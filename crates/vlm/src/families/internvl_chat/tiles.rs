@@ -74,9 +74,8 @@ impl Tiles {
     fn grids(&self) -> Vec<(usize, usize)> {
         let most = self.max_dynamic_patch;
         let all = (1..=most).flat_map(|columns| (1..=most).map(move |rows| (columns, rows)));
-        let mut grids: Vec<(usize, usize)> = all
-            .filter(|(columns, rows)| (self.min_dynamic_patch..=most).contains(&(columns * rows)))
-            .collect();
+        let mut grids: Vec<(usize, usize)> =
+            all.filter(|(columns, rows)| (self.min_dynamic_patch..=most).contains(&(columns * rows))).collect();
         grids.sort_by_key(|(columns, rows)| columns * rows);
         grids
     }
@@ -95,10 +94,7 @@ impl ImageProcessor for Tiles {
         }
         let in_tile = side / self.patch_size;
         Ok(ImagePatches {
-            bytes: tiles
-                .iter()
-                .flat_map(|tile| patch_bytes(tile, self.patch_size, 1))
-                .collect(),
+            bytes: tiles.iter().flat_map(|tile| patch_bytes(tile, self.patch_size, 1)).collect(),
             grid: [tiles.len(), in_tile, in_tile],
             patch_area: self.patch_size * self.patch_size,
             frames: 1,
@@ -116,10 +112,7 @@ impl ImageProcessor for Tiles {
                 "`max_dynamic_patch`: expected at least `min_dynamic_patch`, {least}, got {most}"
             )));
         }
-        Ok(Box::new(Self {
-            max_dynamic_patch: most,
-            ..self.clone()
-        }))
+        Ok(Box::new(Self { max_dynamic_patch: most, ..self.clone() }))
     }
 }
 
@@ -153,10 +146,7 @@ mod tests {
         assert_eq!(tiles.grid(800, 800), (2, 2));
         assert_eq!(tiles.grid(4000, 4000), (3, 3));
         assert_eq!(tiles.grid(300, 300), (1, 1));
-        let uncut = Tiles {
-            dynamic_image_size: false,
-            ..tiles
-        };
+        let uncut = Tiles { dynamic_image_size: false, ..tiles };
         assert_eq!(uncut.grid(4000, 400), (1, 1));
     }
 
@@ -167,21 +157,12 @@ mod tests {
     #[test]
     fn fewer_tiles_can_be_requested_and_pixels_cannot() {
         for (max_dynamic_patch, grid) in [(None, [5, 32, 32]), (Some(3), [1, 32, 32])] {
-            let limits = ImageLimits {
-                max_dynamic_patch,
-                ..ImageLimits::default()
-            };
+            let limits = ImageLimits { max_dynamic_patch, ..ImageLimits::default() };
             let limited = tiles().within(&limits).unwrap();
             assert_eq!(limited.process(&plain_image(800, 800)).unwrap().grid(), grid);
         }
-        let no_tiles = ImageLimits {
-            max_dynamic_patch: Some(0),
-            ..ImageLimits::default()
-        };
-        let pixels = ImageLimits {
-            max_pixels: Some(9),
-            ..ImageLimits::default()
-        };
+        let no_tiles = ImageLimits { max_dynamic_patch: Some(0), ..ImageLimits::default() };
+        let pixels = ImageLimits { max_pixels: Some(9), ..ImageLimits::default() };
         for (limits, problem) in [
             (no_tiles, "expected at least `min_dynamic_patch`, 1, got 0"),
             (pixels, "`max_pixels` is not for this model"),
@@ -197,9 +178,6 @@ mod tests {
         assert_eq!(one.grid(), [1, 32, 32]);
         let two = tiles().process(&plain_image(200, 100)).unwrap();
         assert_eq!(two.grid(), [3, 32, 32]);
-        assert_eq!(
-            (two.n_tokens(), two.row_length(), two.pixel_values().len()),
-            (768, 588, 3 * 1024 * 588)
-        );
+        assert_eq!((two.n_tokens(), two.row_length(), two.pixel_values().len()), (768, 588, 3 * 1024 * 588));
     }
 }

@@ -90,13 +90,9 @@ impl InternVit {
 
     fn check(&self, patches: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
         let side = self.config.grid_side();
-        if let Some(grid) = grids
-            .iter()
-            .find(|[tiles, height, width]| *tiles == 0 || (*height, *width) != (side, side))
+        if let Some(grid) = grids.iter().find(|[tiles, height, width]| *tiles == 0 || (*height, *width) != (side, side))
         {
-            return Err(Error::Input(format!(
-                "image grid {grid:?}: expected tiles of {side} x {side} patches"
-            )));
+            return Err(Error::Input(format!("image grid {grid:?}: expected tiles of {side} x {side} patches")));
         }
         check_patches(patches, grids, self.patch_embedding.widths().0)
     }
@@ -166,10 +162,7 @@ impl Block {
         let qk_norms = if config.qk_normalization {
             let [q, k] = layout.qk_norms.map(|name| format!("{key}.{name}"));
             let kind = (NormKind::Rms, config.qk_norm_eps);
-            Some(Box::new([
-                Norm::load(reader, &q, d, kind)?,
-                Norm::load(reader, &k, d, kind)?,
-            ]))
+            Some(Box::new([Norm::load(reader, &q, d, kind)?, Norm::load(reader, &k, d, kind)?]))
         } else {
             None
         };
@@ -211,11 +204,7 @@ impl Block {
         }
         let [queries, keys, values] =
             [queries, keys, values].map(|x| x.reshape([tiles, n, self.n_heads, head_dim]).swap_dims(1, 2));
-        let attended = full_attention(Qkv {
-            queries: queries * (head_dim as f64).powf(-0.5),
-            keys,
-            values,
-        });
+        let attended = full_attention(Qkv { queries: queries * (head_dim as f64).powf(-0.5), keys, values });
         self.proj.forward(attended.swap_dims(1, 2).reshape([tiles, n, d]))
     }
 }

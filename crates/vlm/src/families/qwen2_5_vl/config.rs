@@ -92,19 +92,13 @@ pub(super) fn read(root: &ConfigFields, vision: &VisionConfig, width: &str) -> R
         None => read_text(root, root)?,
     };
     if vision.out_hidden_size != text.hidden_size {
-        let problem = format!(
-            "expected the text width {}, got {}",
-            text.hidden_size, vision.out_hidden_size
-        );
+        let problem = format!("expected the text width {}, got {}", text.hidden_size, vision.out_hidden_size);
         return Err(root.required_section("vision_config")?.problem(width, &problem));
     }
     let tokens = read_tokens(root, text.vocab_size)?;
     Ok(FamilyConfig {
         text,
-        tokens: ImageTokens {
-            image: tokens.image,
-            video: Some(tokens.video),
-        },
+        tokens: ImageTokens { image: tokens.image, video: Some(tokens.video) },
         merge_size: vision.spatial_merge_size,
         dynamic_rope: None,
     })
@@ -112,16 +106,9 @@ pub(super) fn read(root: &ConfigFields, vision: &VisionConfig, width: &str) -> R
 
 // Newer files hold the language model's fields in a section of their own; `tie_word_embeddings` stays outside.
 fn read_text(fields: &ConfigFields, root: &ConfigFields) -> Result<TextConfig, Error> {
-    let rope_key = if fields.has("rope_parameters") {
-        "rope_parameters"
-    } else {
-        "rope_scaling"
-    };
+    let rope_key = if fields.has("rope_parameters") { "rope_parameters" } else { "rope_scaling" };
     let rope = fields.required_section(rope_key)?;
-    rope.one_of(
-        if rope.has("rope_type") { "rope_type" } else { "type" },
-        &["mrope", "default"],
-    )?;
+    rope.one_of(if rope.has("rope_type") { "rope_type" } else { "type" }, &["mrope", "default"])?;
     let theta_fields = if rope.has("rope_theta") { &rope } else { fields };
     let tie_fields = if root.has("tie_word_embeddings") { root } else { fields };
     let mrope_section = read_section(&rope)?;
@@ -142,8 +129,7 @@ fn read_text(fields: &ConfigFields, root: &ConfigFields) -> Result<TextConfig, E
 fn read_section(rope: &ConfigFields) -> Result<[usize; 3], Error> {
     let list = rope.indexes("mrope_section")?;
     let got = list.len();
-    list.try_into()
-        .map_err(|_| rope.problem("mrope_section", &format!("expected 3 numbers, got {got}")))
+    list.try_into().map_err(|_| rope.problem("mrope_section", &format!("expected 3 numbers, got {got}")))
 }
 
 pub(super) fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
@@ -166,11 +152,7 @@ pub(super) fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
     };
     // RoPE rotates half of a head by height and half by width, each in pairs.
     fields.multiple("hidden_size", config.hidden_size, 4 * config.num_heads)?;
-    fields.multiple(
-        "window_size",
-        config.window_size,
-        config.patch_size * config.spatial_merge_size,
-    )?;
+    fields.multiple("window_size", config.window_size, config.patch_size * config.spatial_merge_size)?;
     let mut indexes = config.fullatt_block_indexes.iter();
     match indexes.find(|index| **index >= config.depth) {
         Some(index) => {
@@ -183,11 +165,7 @@ pub(super) fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
 
 /// Color channels, under either name.
 pub(crate) fn channels(vision: &ConfigFields) -> Result<usize, Error> {
-    let name = if vision.has("in_channels") {
-        "in_channels"
-    } else {
-        "in_chans"
-    };
+    let name = if vision.has("in_channels") { "in_channels" } else { "in_chans" };
     vision.count_or(name, 3)
 }
 

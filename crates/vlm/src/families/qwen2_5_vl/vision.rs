@@ -37,12 +37,7 @@ impl VisionTower {
     ///
     /// Errors: as [`WeightReader::parameter`].
     pub fn load(reader: &mut WeightReader, config: &VisionConfig) -> Result<Self, Error> {
-        let kernel = [
-            config.in_channels,
-            config.temporal_patch_size,
-            config.patch_size,
-            config.patch_size,
-        ];
+        let kernel = [config.in_channels, config.temporal_patch_size, config.patch_size, config.patch_size];
         let file_shape = [&[config.hidden_size][..], &kernel].concat();
         let shape = [config.hidden_size, config.patch_length()];
         let weight = reader.reshaped_parameter("visual.patch_embed.proj.weight", &file_shape, shape)?;
@@ -50,12 +45,7 @@ impl VisionTower {
             .map(|index| VisionBlock::load(reader, &format!("visual.blocks.{index}"), config))
             .collect::<Result<_, _>>()?;
         let merger = PatchMerger::load(reader, config)?;
-        Ok(Self {
-            patch_embedding: Linear::from_weight(weight),
-            blocks,
-            merger,
-            config: config.clone(),
-        })
+        Ok(Self { patch_embedding: Linear::from_weight(weight), blocks, merger, config: config.clone() })
     }
 
     fn check(&self, patches: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
@@ -63,9 +53,7 @@ impl VisionTower {
         if let Some(grid) = grids.iter().find(|[time, height, width]| {
             time * height * width == 0 || !height.is_multiple_of(merge) || !width.is_multiple_of(merge)
         }) {
-            return Err(Error::Input(format!(
-                "image grid {grid:?}: expected multiples of {merge} patches, none zero"
-            )));
+            return Err(Error::Input(format!("image grid {grid:?}: expected multiples of {merge} patches, none zero")));
         }
         check_patches(patches, grids, self.patch_embedding.widths().0)
     }
@@ -77,10 +65,7 @@ impl VisionTower {
             return (frames.clone(), frames);
         }
         let window = self.config.window_size / merge / self.config.patch_size;
-        (
-            arrangement::windows(grids, merge, window),
-            arrangement::frames(grids, merge),
-        )
+        (arrangement::windows(grids, merge, window), arrangement::frames(grids, merge))
     }
 
     fn attended(&self, arrangement: &Arrangement, grids: &[[usize; 3]]) -> Attended {
@@ -132,11 +117,7 @@ impl VisionTower {
                 hidden = self.reorder(hidden, order.as_ref());
                 is_in_frames = attends_frames;
             }
-            let attended = if attends_frames {
-                &within_frames
-            } else {
-                &within_windows
-            };
+            let attended = if attends_frames { &within_frames } else { &within_windows };
             hidden = block.forward(hidden, attended);
         }
         Ok((hidden, if is_in_frames { frames } else { windows }))

@@ -44,12 +44,7 @@ impl ChunkedPrefill {
                 values: Tensor::zeros(shape, &model.device()),
             })
             .collect();
-        Ok(Self {
-            embedded,
-            layers,
-            batch,
-            n_computed: 0,
-        })
+        Ok(Self { embedded, layers, batch, n_computed: 0 })
     }
 
     /// The position of the prompt's last token.
@@ -113,10 +108,7 @@ fn attend(queries: &Tensor<4>, cache: &KeyValues, first: usize) -> Tensor<2> {
         for start in (0..count).step_by(QUERY_BLOCK) {
             let rows = QUERY_BLOCK.min(count - start);
             let seen = first + start + rows;
-            let queries = queries
-                .clone()
-                .narrow(2, start, rows)
-                .reshape([1, 1, group * rows, head_dim]);
+            let queries = queries.clone().narrow(2, start, rows).reshape([1, 1, group * rows, head_dim]);
             let mut scores = queries.matmul(keys.clone().narrow(2, 0, seen).swap_dims(2, 3)); // [1, 1, group·rows, seen]
             mask_later(&mut scores, rows);
             let attended = softmax(scores, None).matmul(values.clone().narrow(2, 0, seen));

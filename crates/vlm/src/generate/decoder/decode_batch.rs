@@ -59,10 +59,7 @@ impl DecodeBatch {
     pub fn of(prompts: Vec<KeyValues>, model: &Vlm, batch: &Batch, prompt_of_row: &[usize]) -> Self {
         let [n, _] = batch.dims();
         let minimum_slots = minimum_slots(model);
-        let layers = prompts
-            .into_iter()
-            .map(|prompt| LayerCache::new(prompt, prompt_of_row.len()))
-            .collect();
+        let layers = prompts.into_iter().map(|prompt| LayerCache::new(prompt, prompt_of_row.len())).collect();
         Self {
             layers,
             mask: padding_mask(batch, model),
@@ -133,12 +130,7 @@ impl LayerCache {
         let [_, kv_heads, _, head_dim] = keys.dims();
         let empty = Tensor::zeros([n_rows, kv_heads, FIRST_CAPACITY, head_dim], &keys.device());
         let prompt_keys = transposed(keys);
-        Self {
-            prompt_keys,
-            prompt_values: values,
-            keys: empty.clone(),
-            values: empty,
-        }
+        Self { prompt_keys, prompt_values: values, keys: empty.clone(), values: empty }
     }
 
     /// Caches the rows' new keys and values, and attends over all of each row's. Shapes: → `[b, d]`.
@@ -160,9 +152,7 @@ impl LayerCache {
         let of_own = queries.matmul(keys.swap_dims(2, 3)); // [b, kv, group, s]
         let weights = softmax(Tensor::cat(vec![slots.by_row(of_prompt), of_own], 3), None); // [b, kv, group, t + s]
 
-        let from_prompt = slots
-            .by_prompt(weights.clone().narrow(3, 0, t))
-            .matmul(self.prompt_values.clone());
+        let from_prompt = slots.by_prompt(weights.clone().narrow(3, 0, t)).matmul(self.prompt_values.clone());
         let from_own = weights.narrow(3, t, n_own + 1).matmul(values);
         (slots.by_row(from_prompt) + from_own).reshape([b, n_heads * head_dim])
     }
@@ -227,20 +217,13 @@ fn padding_mask(batch: &Batch, model: &Vlm) -> Option<Tensor<4>> {
     for &length in batch.lengths() {
         values.extend((0..t).map(|column| if column < length { 0.0 } else { f32::NEG_INFINITY }));
     }
-    Some(Tensor::from_data(
-        TensorData::new(values, [n, 1, 1, t]),
-        &model.device(),
-    ))
+    Some(Tensor::from_data(TensorData::new(values, [n, 1, 1, t]), &model.device()))
 }
 
 /// As many slots for each prompt as give the product with its keys two rows: one would be summed in another order.
 fn minimum_slots(model: &Vlm) -> usize {
     let config = &model.config().text;
-    if config.num_attention_heads == config.num_key_value_heads {
-        2
-    } else {
-        1
-    }
+    if config.num_attention_heads == config.num_key_value_heads { 2 } else { 1 }
 }
 
 #[cfg(test)]
@@ -249,16 +232,10 @@ mod tests {
 
     #[test]
     fn capacity_is_never_much_more_than_what_is_cached() {
-        assert_eq!(
-            [0, 32, 33, 64, 128, 129, 160].map(capacity_for),
-            [32, 32, 64, 64, 128, 160, 160]
-        );
+        assert_eq!([0, 32, 33, 64, 128, 129, 160].map(capacity_for), [32, 32, 64, 64, 128, 160, 160]);
         for n_own in [1, 100, 4096, 128_000] {
             let capacity = capacity_for(n_own);
-            assert!(
-                n_own <= capacity && capacity <= n_own + n_own / 4 + FIRST_CAPACITY,
-                "{capacity} for {n_own}"
-            );
+            assert!(n_own <= capacity && capacity <= n_own + n_own / 4 + FIRST_CAPACITY, "{capacity} for {n_own}");
         }
     }
 }

@@ -17,10 +17,7 @@ const MINIMUM_PROMPT: usize = 24;
 pub(in crate::generate) fn prompt_batch(prompts: &[TokenSequence], config: &Config) -> Result<Batch, Error> {
     let sequences: Vec<TokenSequence> = prompts
         .iter()
-        .map(|prompt| TokenSequence {
-            ids: prompt.ids.split_last().map_or(&[], |(_, rest)| rest),
-            grids: prompt.grids,
-        })
+        .map(|prompt| TokenSequence { ids: prompt.ids.split_last().map_or(&[], |(_, rest)| rest), grids: prompt.grids })
         .collect();
     let longest = sequences.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(0);
     Batch::padded_to(padded(longest), &sequences, config)

@@ -38,12 +38,7 @@ impl Slots {
                 slot_of_row: indexes(slot_of_row.iter().copied(), device),
             }
         });
-        Self {
-            prompt_of_row: prompt_of_row.to_vec(),
-            n_prompts,
-            per_prompt,
-            moves,
-        }
+        Self { prompt_of_row: prompt_of_row.to_vec(), n_prompts, per_prompt, moves }
     }
 
     /// Which prompt each row continues.
@@ -68,9 +63,7 @@ impl Slots {
         if let Some(moves) = &self.moves {
             x = x.select(0, moves.row_of_slot.clone());
         }
-        let x = x
-            .reshape([self.n_prompts, self.per_prompt, kv_heads, group, width])
-            .swap_dims(1, 2);
+        let x = x.reshape([self.n_prompts, self.per_prompt, kv_heads, group, width]).swap_dims(1, 2);
         x.reshape([self.n_prompts, kv_heads, self.per_prompt * group, width])
     }
 
@@ -78,9 +71,7 @@ impl Slots {
     pub fn by_row(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, kv_heads, rows, width] = x.dims();
         let group = rows / self.per_prompt;
-        let x = x
-            .reshape([self.n_prompts, kv_heads, self.per_prompt, group, width])
-            .swap_dims(1, 2);
+        let x = x.reshape([self.n_prompts, kv_heads, self.per_prompt, group, width]).swap_dims(1, 2);
         let mut x = x.reshape([self.n_prompts * self.per_prompt, kv_heads * group * width]);
         if let Some(moves) = &self.moves {
             x = x.select(0, moves.slot_of_row.clone());
@@ -123,17 +114,12 @@ mod tests {
 
     #[test]
     fn rows_come_back_as_they_went_for_groups_of_any_size() {
-        for (prompt_of_row, n_prompts, slots) in [
-            (vec![0, 0, 1, 1], 2, 2),
-            (vec![0, 1, 2], 3, 1),
-            (vec![2, 0, 0, 2, 2], 3, 3),
-        ] {
+        for (prompt_of_row, n_prompts, slots) in
+            [(vec![0, 0, 1, 1], 2, 2), (vec![0, 1, 2], 3, 1), (vec![2, 0, 0, 2, 2], 3, 3)]
+        {
             let (values, dims) = round_trip(&prompt_of_row, n_prompts);
             assert_eq!(dims, [n_prompts, 2, slots * 3, 5]);
-            assert!(
-                values.iter().enumerate().all(|(index, &value)| value == index as f32),
-                "{prompt_of_row:?}"
-            );
+            assert!(values.iter().enumerate().all(|(index, &value)| value == index as f32), "{prompt_of_row:?}");
         }
     }
 

@@ -29,11 +29,7 @@ pub(super) struct HeadGradients {
 
 impl HeadGradients {
     pub fn zeros(length: usize) -> Self {
-        Self {
-            queries: vec![0.0; length],
-            keys: vec![0.0; length],
-            values: vec![0.0; length],
-        }
+        Self { queries: vec![0.0; length], keys: vec![0.0; length], values: vec![0.0; length] }
     }
 }
 
@@ -74,12 +70,10 @@ impl QueryBlock {
     /// Each token's index in its row and how many of the block's keys are visible to it.
     fn visible(&self) -> impl Iterator<Item = (usize, usize)> {
         let (n_keys, mask) = (self.n_keys, self.mask);
-        self.indexes()
-            .zip(self.tokens.clone())
-            .map(move |(index, token)| match mask {
-                AttentionMask::Causal => (index, token + 1),
-                AttentionMask::Full => (index, n_keys),
-            })
+        self.indexes().zip(self.tokens.clone()).map(move |(index, token)| match mask {
+            AttentionMask::Causal => (index, token + 1),
+            AttentionMask::Full => (index, n_keys),
+        })
     }
 }
 
@@ -94,10 +88,7 @@ impl HeadView {
             let sums = product(weights, rows(&head_values, &(0..block.n_keys)));
             let outputs = output[block.first * head_dim..].chunks_mut(head_dim);
             for (output, (sums, factor)) in outputs.zip(values(&sums).chunks(head_dim).zip(factors)) {
-                output
-                    .iter_mut()
-                    .zip(sums)
-                    .for_each(|(output, sum)| *output = sum * factor);
+                output.iter_mut().zip(sums).for_each(|(output, sum)| *output = sum * factor);
             }
         }
     }
@@ -119,9 +110,7 @@ impl HeadView {
             let width = block.n_keys;
             for ((index, visible), scores) in block.visible().zip(values_mut(&mut probabilities).chunks_mut(width)) {
                 let log_total = log_totals[index];
-                scores[..visible]
-                    .iter_mut()
-                    .for_each(|score| *score = exp(*score - log_total));
+                scores[..visible].iter_mut().for_each(|score| *score = exp(*score - log_total));
                 scores[visible..].fill(0.0);
             }
             let of_values = product(probabilities.transpose(0, 1), of_output.clone());

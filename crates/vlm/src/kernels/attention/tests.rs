@@ -62,14 +62,7 @@ fn segment(row: usize, start: usize, length: usize) -> Segment {
 
 /// The same, which attend to the first `n_shared` tokens of the row too.
 fn branch(row: usize, n_shared: usize, start: usize, length: usize) -> Segment {
-    Segment {
-        row,
-        prefix: Span {
-            start: 0,
-            length: n_shared,
-        },
-        own: Span { start, length },
-    }
+    Segment { row, prefix: Span { start: 0, length: n_shared }, own: Span { start, length } }
 }
 
 const MASKS: [AttentionMask; 2] = [AttentionMask::Causal, AttentionMask::Full];
@@ -82,21 +75,10 @@ fn attention_agrees_over_odd_shapes() {
         // A padded batch: no token attends to padding, nor padding to any.
         ([2, 3, 1, 70, 5], vec![segment(0, 0, 70), segment(1, 0, 3)]),
         // Sequences packed into one row.
-        (
-            [1, 2, 2, 140, 4],
-            vec![
-                segment(0, 0, 1),
-                segment(0, 1, 66),
-                segment(0, 67, 64),
-                segment(0, 131, 9),
-            ],
-        ),
+        ([1, 2, 2, 140, 4], vec![segment(0, 0, 1), segment(0, 1, 66), segment(0, 67, 64), segment(0, 131, 9)]),
         ([1, 1, 1, 1, 3], vec![segment(0, 0, 1)]),
         // Exactly two blocks, and rows packed side by side.
-        (
-            [2, 6, 3, 128, 8],
-            vec![segment(0, 0, 128), segment(1, 0, 64), segment(1, 64, 64)],
-        ),
+        ([2, 6, 3, 128, 8], vec![segment(0, 0, 128), segment(1, 0, 64), segment(1, 64, 64)]),
         // Replies of none, one and many tokens that branch off the first 70 of 75, beside a row that shares nothing.
         (
             [2, 4, 2, 150, 6],

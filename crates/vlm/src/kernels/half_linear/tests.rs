@@ -54,11 +54,7 @@ fn a_linear_layer_and_its_gradients_are_those_of_f32_weights() {
         check("x", &half_x.grad(&half).unwrap(), &single_x.grad(&single).unwrap());
         let weights = [half_weight.grad(&half), single_weight.grad(&single)].map(Option::unwrap);
         check("weight", &weights[0], &weights[1]);
-        check(
-            "bias",
-            &half_bias.grad(&half).unwrap(),
-            &single_bias.grad(&single).unwrap(),
-        );
+        check("bias", &half_bias.grad(&half).unwrap(), &single_bias.grad(&single).unwrap());
     }
 }
 
@@ -74,9 +70,5 @@ fn an_embedding_and_its_gradient_are_those_of_f32_weights() {
     let gradient = numbers([4, 5], 2).autodiff();
     let half = (half * gradient.clone()).sum().backward();
     let single = (single * gradient).sum().backward();
-    check(
-        "weight",
-        &half_weight.grad(&half).unwrap(),
-        &single_weight.grad(&single).unwrap(),
-    );
+    check("weight", &half_weight.grad(&half).unwrap(), &single_weight.grad(&single).unwrap());
 }

@@ -32,16 +32,10 @@ impl Arrangement {
         for group in &groups {
             match runs.last_mut() {
                 Some(run) if run.units == group.len() => run.groups += 1,
-                _ => runs.push(Run {
-                    groups: 1,
-                    units: group.len(),
-                }),
+                _ => runs.push(Run { groups: 1, units: group.len() }),
             }
         }
-        Self {
-            order: groups.concat(),
-            runs,
-        }
+        Self { order: groups.concat(), runs }
     }
 
     /// For each unit of this arrangement, its index in `other`; none if they agree.
@@ -139,9 +133,7 @@ fn product(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> 
 /// on.
 pub(super) fn rotary_angles(coordinates: &[[usize; 2]], head_dim: usize) -> (Vec<f32>, Vec<f32>) {
     const THETA: f32 = 10_000.0;
-    let frequencies: Vec<f32> = (0..head_dim / 4)
-        .map(|i| 1.0 / THETA.powf(4.0 * i as f32 / head_dim as f32))
-        .collect();
+    let frequencies: Vec<f32> = (0..head_dim / 4).map(|i| 1.0 / THETA.powf(4.0 * i as f32 / head_dim as f32)).collect();
     let mut by_position: HashMap<usize, Vec<(f32, f32)>> = HashMap::new();
     let mut cosines = Vec::with_capacity(coordinates.len() * head_dim / 2);
     let mut sines = Vec::with_capacity(coordinates.len() * head_dim / 2);
@@ -167,11 +159,7 @@ mod tests {
         let arrangement = windows(&[[1, 10, 6]], 2, 2);
         assert_eq!(
             arrangement.runs,
-            [
-                Run { groups: 1, units: 1 },
-                Run { groups: 3, units: 2 },
-                Run { groups: 2, units: 4 }
-            ]
+            [Run { groups: 1, units: 1 }, Run { groups: 3, units: 2 }, Run { groups: 2, units: 4 }]
         );
         assert_eq!(arrangement.order, [14, 2, 5, 8, 11, 12, 13, 0, 1, 3, 4, 6, 7, 9, 10]);
     }

@@ -47,15 +47,8 @@ struct VisionAttention {
 /// Either of [`FeedForwardKind`].
 #[derive(Clone, Debug)]
 enum VisionMlp {
-    Gated {
-        gate_proj: Linear,
-        up_proj: Linear,
-        down_proj: Linear,
-    },
-    Plain {
-        fc1: Linear,
-        fc2: Linear,
-    },
+    Gated { gate_proj: Linear, up_proj: Linear, down_proj: Linear },
+    Plain { fc1: Linear, fc2: Linear },
 }
 
 impl VisionBlock {
@@ -132,11 +125,9 @@ impl VisionAttention {
 impl VisionMlp {
     fn forward(&self, hidden: Tensor<2>) -> Tensor<2> {
         match self {
-            Self::Gated {
-                gate_proj,
-                up_proj,
-                down_proj,
-            } => down_proj.forward(swiglu(gate_proj.forward(hidden.clone()), up_proj.forward(hidden))),
+            Self::Gated { gate_proj, up_proj, down_proj } => {
+                down_proj.forward(swiglu(gate_proj.forward(hidden.clone()), up_proj.forward(hidden)))
+            }
             Self::Plain { fc1, fc2 } => {
                 let inner = fc1.forward(hidden);
                 // quick_gelu (Hendrycks and Gimpel, arXiv 1606.08415).
@@ -147,11 +138,7 @@ impl VisionMlp {
 
     fn linears(&mut self) -> Vec<&mut Linear> {
         match self {
-            Self::Gated {
-                gate_proj,
-                up_proj,
-                down_proj,
-            } => vec![gate_proj, up_proj, down_proj],
+            Self::Gated { gate_proj, up_proj, down_proj } => vec![gate_proj, up_proj, down_proj],
             Self::Plain { fc1, fc2 } => vec![fc1, fc2],
         }
     }
@@ -163,9 +150,6 @@ impl Parameters for VisionBlock {
         self.attention.qkv.visit_parameters(visit);
         self.attention.proj.visit_parameters(visit);
         self.norm2.visit_parameters(visit);
-        self.mlp
-            .linears()
-            .into_iter()
-            .for_each(|linear| linear.visit_parameters(visit));
+        self.mlp.linears().into_iter().for_each(|linear| linear.visit_parameters(visit));
     }
 }
