@@ -83,7 +83,7 @@ fn read_models(
         match read_json::<EvalSummary>(&path.join("summary.json"))? {
             None => missing.push(format!("eval/{name}/summary.json: the rates of {name}")),
             Some(summary) => {
-                models.push(Evaluated { summary, responses: read_json_lines(&path.join("responses.jsonl"))? })
+                models.push(Evaluated { summary, responses: read_json_lines(&path.join("responses.jsonl"))? });
             }
         }
     }
