@@ -65,12 +65,12 @@ impl ResultFile {
             return write_streamed(&self.path, |file| work(&mut Lines::to(&self.path, file)));
         }
         let opened = fs_err::OpenOptions::new().write(true).open(&self.path);
-        let mut file = opened.map_err(|error| self.problem(error))?;
+        let mut file = opened.map_err(|error| self.problem(&error))?;
         work(&mut Lines::to(&self.path, &mut file))
     }
 
-    fn problem(&self, error: std::io::Error) -> Failure {
-        Failure::output(format!("{}: cannot be written", self.path.display())).because(&error)
+    fn problem(&self, error: &std::io::Error) -> Failure {
+        Failure::output(format!("{}: cannot be written", self.path.display())).because(error)
     }
 
     /// `out.jsonl` → `out.<ending>`.
@@ -118,7 +118,7 @@ impl<'f> Lines<'f> {
 /// Errors: a [`Failure`] of output naming the file.
 pub fn write_whole(path: &Path, values: &[impl Serialize]) -> Result {
     let written = write_lines(path, values);
-    Ok(written.map_err(|error| Failure::output(format!("{}: cannot be written", path.display())).because(&error))?)
+    written.map_err(|error| Failure::output(format!("{}: cannot be written", path.display())).because(&error))
 }
 
 /// Whether results go to a pipe or a device. `/dev/stdout` is one even where it leads to a file.

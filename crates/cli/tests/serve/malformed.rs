@@ -72,7 +72,7 @@ fn addresses(value: &Value, address: &str, found: &mut Vec<String>) {
     found.push(address.to_owned());
     match value {
         Value::Object(fields) => {
-            fields.iter().for_each(|(key, inner)| addresses(inner, &format!("{address}/{key}"), found))
+            fields.iter().for_each(|(key, inner)| addresses(inner, &format!("{address}/{key}"), found));
         }
         Value::Array(items) => {
             let each = items.iter().enumerate();
