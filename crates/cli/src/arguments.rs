@@ -59,7 +59,7 @@ impl Device {
 /// A command's settings, as a file and one by one.
 #[derive(Clone, Debug, Args)]
 pub struct SettingsArguments {
-    /// Settings as TOML; the repository's configs/ folder has a commented file for each command
+    /// Settings as TOML; the repository's configs/ folder has commented files
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Single settings, such as `model.path=runs/a`; they win over the file's and over flags

@@ -46,9 +46,9 @@ Step by step, each with commented settings in configs/:
   scruple judge --responses r.jsonl --judge-url URL --judge-model NAME --out verdicts.jsonl
   scruple report out/demo
 
-Every command takes --config FILE and KEY=VALUE; flags such as --model are short for single
-settings, and each flag's help says which. A command that is called again resumes where it stopped,
-and prints its result again once it is done; --restart starts over.
+Commands with settings take --config FILE and KEY=VALUE; flags such as --model are short for single
+settings, and each flag's help says which. Commands that train, sample or judge resume where they
+stopped when called again, and print their result again once done; --restart starts over.
 
 Exit codes:
   0  done                               5  the engine failed, or a number is not finite

@@ -124,7 +124,7 @@ pub fn required<'a, V>(value: Option<&'a V>, key: &str) -> Result<&'a V> {
 fn read_file(path: &Path) -> Result<(PathBuf, String)> {
     let text = fs_err::read_to_string(path).map_err(|error| {
         Failure::settings("cannot read the settings")
-            .hint("`--config` takes a TOML file; the repository's configs/ folder holds one for each command")
+            .hint("`--config` takes a TOML file; the repository's configs/ folder has commented ones")
             .because(&error)
     })?;
     Ok((path.to_owned(), text))
@@ -208,7 +208,7 @@ fn insert(
     let entry = table.entry(first.clone());
     match entry.or_insert_with(|| toml::Value::Table(inner_defaults.cloned().unwrap_or_default())) {
         toml::Value::Table(inner) => insert(inner, inner_defaults, rest, value),
-        _ => Err(format!("`{first}` holds a value, so nothing stands below it")),
+        _ => Err(format!("`{first}` is a value, not a table")),
     }
 }
 

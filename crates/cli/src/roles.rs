@@ -210,18 +210,15 @@ impl<'a> Roles<'a> {
     pub fn policy(&self, own: &ModelTable, batch_size: usize) -> Result<Model> {
         let n_policies = self.n_policies(own);
         if n_policies == 0 {
-            return Err(Failure::settings("expected a model that answers, got none")
+            return Err(Failure::settings("expected a policy model, got none")
                 .hint("give `--model`, or the role `policy`: role.policy.url and role.policy.model"));
         }
         if n_policies > 1 {
-            let problem = format!("expected one model that answers, got {n_policies}");
+            let problem = format!("expected one policy model, got {n_policies}");
             return Err(Failure::settings(problem).hint("give either `--model` or the role `policy`"));
         }
         let mut policies = self.policies(own, batch_size)?;
-        policies
-            .pop()
-            .map(|(_, model)| model)
-            .ok_or_else(|| Failure::settings("expected a model that answers, got none"))
+        policies.pop().map(|(_, model)| model).ok_or_else(|| Failure::settings("expected a policy model, got none"))
     }
 
     /// How many models answer prompts.

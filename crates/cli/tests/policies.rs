@@ -142,8 +142,8 @@ fn one_model_completes_dialogues_and_an_endpoints_tokens_are_not_known() {
     let model = fixture().display().to_string();
     refused(
         of(&fake, folder.path(), "eval", &["--out", "two", "--model", &model]),
-        "expected one model that answers, got 2",
+        "expected one policy model, got 2",
     );
-    refused(scruple(folder.path(), "generate", &["--out", "none.jsonl"]), "expected a model that answers, got none");
+    refused(scruple(folder.path(), "generate", &["--out", "none.jsonl"]), "expected a policy model, got none");
     assert!(!folder.path().join("two").exists());
 }

@@ -130,7 +130,7 @@ impl Wire {
         }
         // Where no call is taken, it is nothing that the request has done.
         if (self.pace.silence() + pause).as_secs_f64() > max_wait {
-            let problem = format!("it takes no calls, and max_wait is {max_wait} s: {reason}");
+            let problem = format!("it is rate limited for longer than max_wait, which is {max_wait} s: {reason}");
             return Next::End(Called::Unusable(problem));
         }
         self.give_up(reason, tries)

@@ -112,7 +112,7 @@ fn nothing_kept(folder: &Path, summary: &CurationSummary) -> CurateError {
             DropReason::TooFewScored => format!("{count} had fewer than 2 scored samples"),
             DropReason::LowQuality => format!("{count} were of the lowest quality"),
             DropReason::HighQuality => format!("{count} were of the highest quality"),
-            DropReason::LowInstability => format!("{count} had no place left in the box"),
+            DropReason::LowInstability => format!("{count} were more stable than those kept"),
             DropReason::Contaminated => format!("{count} are in an evaluation set"),
         });
     }

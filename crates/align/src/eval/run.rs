@@ -116,7 +116,7 @@ pub enum EvalError {
     #[error("no items: expected at least one to evaluate on")]
     NoItems,
     /// Two items share an id, so their responses could not be matched.
-    #[error("item id `{0}` stands twice: expected unique ids")]
+    #[error("item id `{0}` occurs twice: expected unique ids")]
     RepeatedId(String),
     /// A setting cannot be used.
     #[error(transparent)]
@@ -194,7 +194,7 @@ fn rates(config: &EvalConfig, judge: &dyn Judge) -> Result<Vec<String>, SettingE
         return Ok(known.into_iter().map(str::to_owned).collect());
     }
     let unknown = config.rates.iter().find(|name| !known.contains(&name.as_str()));
-    let expected = format!("rates that `{}` can tell: {}", judge.name(), known.join(", "));
+    let expected = format!("rates that `{}` supports: {}", judge.name(), known.join(", "));
     let got = unknown.map_or_else(String::new, |name| format!("`{name}`"));
     check_setting(unknown.is_none(), "eval.rates", &expected, got)?;
     Ok(config.rates.clone())

@@ -101,8 +101,8 @@ fn apply(forge: &Forge, draft: &mut Draft, class: Class) {
             (draft.category, draft.subcategory) = class.subcategory.clone();
             draft.split = Some(split(forge, draft, &class));
         }
-        (ItemKind::Hazardous, false) => draft.reject(STAGE, "the judge sees no harm in it", class.explanation),
-        (_, true) => draft.reject(STAGE, "the judge sees harm in the twin", class.explanation),
+        (ItemKind::Hazardous, false) => draft.reject(STAGE, "judged harmless", class.explanation),
+        (_, true) => draft.reject(STAGE, "twin judged harmful", class.explanation),
         (_, false) => {}
     }
 }

@@ -146,7 +146,7 @@ fn give_up(forge: &Forge, draft: &mut Draft, problem: String) {
     if draft.kind == ItemKind::BlankImage {
         draft.made_by.push(part(forge.annotator, None, Some(json!({ "unlabeled": problem }))));
     } else {
-        draft.reject(STAGE, "no label that the judge finds good", problem);
+        draft.reject(STAGE, "no label that the judge accepts", problem);
     }
 }
 

@@ -31,12 +31,11 @@ fn after_help() -> String {
     let suites = evaluated().map(|suite| format!("  {:<10} {}\n", suite.name, suite.measures));
     format!(
         "\
-Without --suite, --data is a file of items, or the folder that `scruple mini` wrote. Items of the
-miniature world carry their truth and are judged exactly. Where items carry none, a keyword
-detector tells refusals from compliance; it is named `keyword-refusal` in all tables, since it
-cannot tell what an answer gives away. Models that the settings name in `[role.NAME]`, behind
-endpoints or here, judge instead of either; the one in [role.policy] is evaluated in the place of
---model.
+Without --suite, --data is a file of items, or the folder that `scruple mini` or `scruple forge`
+wrote. Items of the miniature world carry their truth and are judged exactly. Where items carry
+none, a keyword detector classifies refusals; it is named `keyword-refusal` in all tables, since it
+does not detect harmful content. Models in `[role.NAME]`, remote or local, take precedence as
+judges; the one in [role.policy] is evaluated in the place of --model.
 
 With --suite, --data is the benchmark's own folder, or the folder above several:
 {}

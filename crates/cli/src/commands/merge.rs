@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments, context: &Context) -> Result {
     let table = arguments.model.load::<ModelSettings>([])?.settings.model;
     required(table.adapter.as_ref(), "model.adapter")?;
     if out.exists() {
-        let problem = format!("{}: is there already: expected a folder that is not", out.display());
+        let problem = format!("{}: already exists: expected a new folder", out.display());
         return Err(Failure::settings(problem).hint("choose another `--out`"));
     }
     let _folder = OutputFolder::make(out)?;

@@ -28,9 +28,8 @@ use crate::terminal::print_line;
 
 const AFTER_HELP: &str = "\
 A group of responses is sampled for each prompt and judged; unsafe ones are reflected on and
-corrected; the policy moves towards what is rewarded. Samples of the miniature world are judged
-exactly; others by the models that the settings name in `[role.NAME]`, behind endpoints or here,
-whose answers are kept in DIR/journal.sqlite and never requested twice. DIR then holds
+corrected; the policy is updated by GRPO. Samples of the miniature world are judged exactly; others
+by the models that the settings name in `[role.NAME]`, remote or local, whose answers are kept in DIR/journal.sqlite and never requested twice. DIR then holds
 checkpoint-N, metrics.jsonl (under TRL's names), rollouts.jsonl, TensorBoard events and
 config.resolved.json. The last checkpoint's folder is printed. Samples that cannot be trained on are
 left out and listed in rejected.jsonl. After a stop, the same command resumes from the last

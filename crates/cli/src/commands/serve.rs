@@ -20,8 +20,8 @@ use crate::terminal::print_line;
 const AFTER_HELP: &str = "\
 Addresses: POST /v1/chat/completions, GET /v1/models, /health, /metrics (Prometheus).
 Images come as `image_url` parts: data URLs, or paths beneath --allowed-local-media-path; nothing
-is fetched. Answers may be streamed, and held to a JSON schema (`response_format`), a regular
-expression or a choice (`structured_outputs`). Beside OpenAI's fields of sampling, vLLM's are taken:
+is fetched. Answers may be streamed, and constrained to a JSON schema (`response_format`), a regular
+expression or a choice (`structured_outputs`). vLLM's sampling parameters are accepted too:
 `top_k`, `min_p`, `repetition_penalty`, `min_tokens`, `stop_token_ids`, `ignore_eos`; entries of
 `chat_template_kwargs` are variables of the model's chat template. `logprobs` are the model's own,
 as `scruple score` gives them, with an entry for every sampled token, the end token included. The
@@ -64,7 +64,7 @@ pub struct Arguments {
     /// Sequences computed at once, which bounds `n`; short for `serve.max_num_seqs=…` [default: 64]
     #[arg(long, value_name = "N")]
     max_num_seqs: Option<usize>,
-    /// Tokens of prompts computed between two steps of the others, longer prompts are prefilled in chunks; short for
+    /// Most prompt tokens prefilled in one step, longer prompts are prefilled in chunks; short for
     /// `serve.max_num_batched_tokens=…` [default: 2048]
     #[arg(long, value_name = "N")]
     max_num_batched_tokens: Option<usize>,
@@ -72,8 +72,8 @@ pub struct Arguments {
     /// model takes and the KV cache holds]
     #[arg(long, value_name = "N")]
     max_model_len: Option<usize>,
-    /// Memory of the KV cache, for space in which requests wait; short for `serve.kv_cache_memory_bytes=…` [default: half
-    /// of what is left with the model loaded]
+    /// Size of the KV cache, requests wait while it is full; short for `serve.kv_cache_memory_bytes=…` [default: half
+    /// of the memory that is free once the model is loaded]
     #[arg(long, value_name = "BYTES")]
     kv_cache_memory_bytes: Option<usize>,
     /// Requests that may wait, further ones get 429; short for `serve.max_waiting=…` [default: 256]

@@ -33,7 +33,7 @@ fn unknown_key(rest: &str, key: &str, known: &[String]) -> (String, Option<Strin
     let prefix = parent_of(key, &field);
     let dotted = format!("{prefix}{field}");
     let expected = match choices.as_slice() {
-        [] => "nothing stands here".to_owned(),
+        [] => "no keys are allowed here".to_owned(),
         [only] => format!("expected `{only}`"),
         several => format!("expected one of `{}`", several.join("`, `")),
     };

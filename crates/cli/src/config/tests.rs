@@ -129,7 +129,7 @@ fn wrong_types_name_what_is_expected_and_what_was_found() {
     insta::assert_snapshot!(message("[sft]\nbetas = [0.9]\n", &[]), @"error: sft.toml:2: `sft.betas`: expected an array of length 2, got length 1");
     insta::assert_snapshot!(message("sft = 3\n", &[]), @"error: sft.toml:1: `sft`: expected a table, got `3`");
     insta::assert_snapshot!(message("", &["sft.max_steps=many"]), @r#"error: override `sft.max_steps=many`: `sft.max_steps`: expected a whole number of at least 0, got "many""#);
-    insta::assert_snapshot!(message("", &["sft.max_steps.inner=3"]), @"error: override `sft.max_steps.inner=3`: `max_steps` holds a value, so nothing stands below it");
+    insta::assert_snapshot!(message("", &["sft.max_steps.inner=3"]), @"error: override `sft.max_steps.inner=3`: `max_steps` is a value, not a table");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn too_much_is_refused_before_it_is_worked_on() {
 #[test]
 fn what_cannot_be_served_costs_no_vision_pass() {
     let server = Server::start(&["--max-model-len", "120"]);
-    let encoded = "scruple_pictures_encoded_total";
+    let encoded = "scruple_images_encoded_total";
     let image = image_part(&data_url(&fs_err::read(images().join("a.png")).unwrap()));
     let ask = |text: &str, more: &Value| server.chat(&request(&json!([image, { "type": "text", "text": text }]), more));
     ask("Hi", &json!({ "model": "other" })).refusal(404, "model_not_found");
@@ -136,7 +136,7 @@ fn beyond_those_that_may_wait_comes_429_and_a_client_that_disconnects_frees_memo
         server.wait_for("scruple_num_requests_waiting", 1.0);
         server.wait_for("scruple_num_requests_running", 1.0);
         let third = server.chat(&hello(&json!({ "max_tokens": 2 })));
-        assert_eq!(third.refusal(429, "queue_full"), "1 requests wait already, as many as may: try again later");
+        assert_eq!(third.refusal(429, "queue_full"), "1 requests are waiting, the queue is full: try again later");
         assert_eq!(third.retry_after.as_deref(), Some("1"));
         drop(first);
         second.join().unwrap().success();

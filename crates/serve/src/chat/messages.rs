@@ -35,7 +35,7 @@ impl Dialogue {
         match dialogue.messages.last() {
             Some(last) if last.role == Role::Assistant => Err(ApiError::field(
                 &format!("messages[{}].role", values.len() - 1),
-                "expected the last message to be the user's or the system's: this server continues no answer",
+                "expected the last message to be the user's or the system's: continuing an assistant's message is not supported",
             )),
             _ => Ok(dialogue),
         }
@@ -126,7 +126,7 @@ fn text_part(text: &str) -> Part {
 fn refuse_calls(fields: &Fields) -> Result<(), ApiError> {
     for key in NOT_OFFERED {
         if let Some(value) = fields.get(key).filter(|value| **value != json!([])) {
-            let expected = "nothing, since this server does not offer it";
+            let expected = "nothing, since it is not supported";
             return Err(ApiError { code: "unsupported", ..wrong(&fields.path_of(key), expected, value) });
         }
     }
@@ -207,7 +207,7 @@ mod tests {
         refused(
             &json!([{ "role": "assistant", "tool_calls": [{}] }]),
             400,
-            "`messages[0].tool_calls`: expected nothing, since this server does not offer it, got an array of 1",
+            "`messages[0].tool_calls`: expected nothing, since it is not supported, got an array of 1",
         );
         let image = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AA==" } });
         refused(

@@ -34,7 +34,7 @@ pub struct Metrics {
     pub kv_cache_tokens_limit: Gauge,
     /// Images that went through the vision tower.
     pub images_encoded: Counter,
-    /// Tokens of prompts taken up.
+    /// Prompt tokens prefilled.
     pub prompt_tokens: Counter,
     /// Tokens sampled.
     pub generation_tokens: Counter,
@@ -56,8 +56,8 @@ impl Default for Metrics {
             sequences_running: default(r, "num_sequences_running", "Sequences in the batch"),
             kv_cache_tokens: default(r, "kv_cache_tokens", "Tokens of the KV cache reserved for the batch"),
             kv_cache_tokens_limit: default(r, "kv_cache_tokens_limit", "Tokens that the KV cache holds at most"),
-            images_encoded: default(r, "pictures_encoded", "Images that went through the vision tower"),
-            prompt_tokens: default(r, "prompt_tokens", "Tokens of prompts taken up"),
+            images_encoded: default(r, "images_encoded", "Images that went through the vision tower"),
+            prompt_tokens: default(r, "prompt_tokens", "Prompt tokens prefilled"),
             generation_tokens: default(r, "generation_tokens", "Tokens sampled"),
             time_to_first_token: times(r, "time_to_first_token_seconds", "From arrival to the first token"),
             request_latency: times(r, "e2e_request_latency_seconds", "From arrival to the last token"),
@@ -136,7 +136,7 @@ mod tests {
             "scruple_kv_cache_tokens 0",
             "scruple_kv_cache_tokens_limit 512",
             "scruple_prompt_tokens_total 0",
-            "scruple_pictures_encoded_total 0",
+            "scruple_images_encoded_total 0",
             "scruple_generation_tokens_total 0",
             "scruple_request_success_total{finished_reason=\"stop\"} 2",
             "scruple_request_success_total{finished_reason=\"length\"} 1",

@@ -186,7 +186,7 @@ fn template_variables(fields: &Fields) -> Result<Variables, ApiError> {
     let variables = fields.typed(key, "an object", Value::as_object)?.cloned().unwrap_or_default();
     match variables.iter().find(|(name, _)| is_reserved(name)) {
         Some((name, value)) => {
-            let expected = "nothing, since this server alone says what it is";
+            let expected = "nothing, since the server sets it";
             Err(wrong(&format!("{key}.{name}"), expected, value))
         }
         None => Ok(variables),
@@ -312,7 +312,7 @@ mod tests {
         );
         refused(
             &json!({ "chat_template_kwargs": { "enable_thinking": false, "tools": null } }),
-            "`chat_template_kwargs.tools`: expected nothing, since this server alone says what it is, got null",
+            "`chat_template_kwargs.tools`: expected nothing, since the server sets it, got null",
         );
         refused(
             &json!({ "tool_choice": "required" }),

@@ -93,7 +93,7 @@ impl Server {
         }
         let most = self.settings.max_waiting;
         let Some(waiting) = Waiting::admit(&self.metrics, most) else {
-            let problem = format!("{most} requests wait already, as many as may: try again later");
+            let problem = format!("{most} requests are waiting, the queue is full: try again later");
             return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", problem));
         };
         Ok((waiting, in_flight))

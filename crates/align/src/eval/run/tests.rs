@@ -199,7 +199,7 @@ fn bad_items_and_settings_are_named() {
 
     assert_eq!(attempt(&[], &config()), "no items: expected at least one to evaluate on");
     let twice = [items(), items()].concat();
-    assert_eq!(attempt(&twice, &config()), "item id `i0` stands twice: expected unique ids");
+    assert_eq!(attempt(&twice, &config()), "item id `i0` occurs twice: expected unique ids");
     let nothing_at_a_time = EvalConfig { batch_size: 0, ..config() };
     assert_eq!(
         attempt(&items(), &nothing_at_a_time),
