@@ -140,10 +140,7 @@ fn one_model_completes_dialogues_and_an_endpoints_tokens_are_not_known() {
     assert_eq!(made.len(), 2 * ITEMS);
     assert_eq!(made[3], json!({ "id": "1", "sample": 1, "text": answer("number 1"), "finish_reason": "stop" }));
     let model = fixture().display().to_string();
-    refused(
-        of(&fake, folder.path(), "eval", &["--out", "two", "--model", &model]),
-        "expected one policy model, got 2",
-    );
+    refused(of(&fake, folder.path(), "eval", &["--out", "two", "--model", &model]), "expected one policy model, got 2");
     refused(scruple(folder.path(), "generate", &["--out", "none.jsonl"]), "expected a policy model, got none");
     assert!(!folder.path().join("two").exists());
 }
