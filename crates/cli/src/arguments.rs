@@ -107,6 +107,15 @@ pub struct ModelArguments {
 }
 
 impl ModelArguments {
+    /// The same where the model may be the first word too, as in `scruple inspect DIR`.
+    #[must_use]
+    pub fn or_first_word(mut self) -> Self {
+        if self.model.is_none() && self.settings.overrides.first().is_some_and(|word| !word.contains('=')) {
+            self.model = Some(self.settings.overrides.remove(0));
+        }
+        self
+    }
+
     /// As [`SettingsArguments::load`], with the model as these arguments name it.
     ///
     /// Errors: of settings.

@@ -12,7 +12,7 @@ use crate::errors::{Failure, Result};
 use crate::output_folder::{OutputFolder, remove_results};
 
 /// A file of JSON lines that are made from models' answers. Beside it are the settings that it is made with
-/// (`OUT.settings.json`) and the journal of the answers (`OUT.journal.sqlite`), so that the same command resumes after a
+/// (`FILE.settings.json`) and the journal of the answers (`FILE.journal.sqlite`), so that the same command resumes after a
 /// stop; beside a pipe or a device there is nothing.
 pub struct ResultFile {
     path: PathBuf,
@@ -73,9 +73,11 @@ impl ResultFile {
         Failure::output(format!("{}: cannot be written", self.path.display())).because(error)
     }
 
-    /// `out.jsonl` → `out.<ending>`.
+    /// `out.jsonl` → `out.jsonl.<ending>`.
     fn beside(&self, ending: &str) -> PathBuf {
-        self.path.with_extension(ending)
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{ending}"));
+        self.path.with_file_name(name)
     }
 }
 
@@ -154,7 +156,7 @@ mod tests {
         let error = write(&path, json!({"seed": 2}), false, &["c"]).unwrap_err();
         assert_eq!(error.kind(), Kind::Settings);
         let message = error.to_string();
-        assert!(message.contains("out.settings.json: `seed` differs from the run's: expected 1, got 2"), "{message}");
+        assert!(message.contains("out.jsonl.settings.json: `seed` differs from the run's: expected 1, got 2"), "{message}");
         write(&path, json!({"seed": 2}), true, &["c"]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "\"c\"\n");
     }

@@ -123,7 +123,7 @@ fn a_name_is_fetched_once_and_only_the_files_that_are_needed() {
     assert!(!asked.iter().any(|request| request.contains("README") || request.contains(".py")), "{asked:?}");
     assert!(asked.iter().all(|request| request.ends_with("Bearer hf_secret")), "{asked:?}");
 
-    let (code, _, error) = scruple(folder.path(), &["inspect", "--model", "tiny/vlm"], &settings);
+    let (code, _, error) = scruple(folder.path(), &["inspect", "tiny/vlm"], &settings);
     assert_eq!(code, 0, "{error}");
     assert_eq!(server.asked(), asked, "the cache is asked first");
 }

@@ -83,7 +83,7 @@ fn kill_and_finish(fake: &FakeEndpoint, command: impl Fn() -> Command) {
 fn evaluations_and_completions_that_are_killed_end_in_the_same_bytes() {
     for (command, out, result, journal) in [
         ("eval", "evaluated", "evaluated/responses.jsonl", "evaluated/journal.sqlite"),
-        ("generate", "made.jsonl", "made.jsonl", "made.journal.sqlite"),
+        ("generate", "made.jsonl", "made.jsonl", "made.jsonl.journal.sqlite"),
     ] {
         let (fake, folder) = (FakeEndpoint::start(answer, 20).unwrap(), folder_with_items());
         kill_and_finish(&fake, || of(&fake, folder.path(), command, &["--out", out]));

@@ -73,7 +73,7 @@ fn lose(folder: &TempDir) {
 
 /// What is in the journal: the place of every answer, which changes when it is written again.
 fn answers(folder: &TempDir) -> Vec<(i64, Vec<u8>)> {
-    let journal = rusqlite::Connection::open(folder.path().join("out.journal.sqlite")).unwrap();
+    let journal = rusqlite::Connection::open(folder.path().join("out.jsonl.journal.sqlite")).unwrap();
     let mut rows = journal.prepare("SELECT rowid, key FROM calls ORDER BY rowid").unwrap();
     let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     rows.map(Result::unwrap).collect()
@@ -107,7 +107,7 @@ fn completions_are_resumed_as_they_were_begun() {
         ),
         (
             &["--temperature", "1", "--seed", "7", "--model", "another"],
-            "out.settings.json: `policy.model.path` differs from the run's: expected ",
+            "out.jsonl.settings.json: `policy.model.path` differs from the run's: expected ",
         ),
     ] {
         refused(&folder, "generate", more, message);
@@ -164,7 +164,7 @@ fn killed_and_called_again_they_end_in_the_same_bytes() {
         fs_err::write(folder.path().join("data.jsonl"), lines.collect::<String>()).unwrap();
         done(&folder, command, &[more, &["--out", "whole.jsonl"]].concat());
         let mut child = call(&folder, command, more).spawn().unwrap();
-        let journal = folder.path().join("out.journal.sqlite-wal");
+        let journal = folder.path().join("out.jsonl.journal.sqlite-wal");
         while fs_err::metadata(&journal).map_or(0, |file| file.len()) < 30_000 && child.try_wait().unwrap().is_none() {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }

@@ -1,4 +1,4 @@
-//! `scruple inspect`: a model's folder in, what it holds and what is wrong with it out.
+//! `scruple inspect`: a model's folder in, its contents and problems out.
 
 use clap::Args;
 use vlm::inspection::Inspection;
@@ -14,10 +14,11 @@ use crate::terminal::{print_json, print_line};
 
 const AFTER_HELP: &str = "\
 Weights are not read: an 8 B model is inspected in a moment. The exit code is 4 where something is
-wrong with the folder.
+wrong with the folder. The model may be named without --model.
 
-Example:
-  scruple inspect --model models/Qwen2.5-VL-3B-Instruct";
+Examples:
+  scruple inspect --model models/Qwen2.5-VL-3B-Instruct
+  scruple inspect models/Qwen2.5-VL-3B-Instruct";
 
 /// Describe a model's folder: family, sizes, types, parameters, tokens of an image, and what is wrong with it.
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ pub struct Arguments {
 ///
 /// Errors: of model where something is wrong with the folder.
 pub fn run(arguments: &Arguments, context: &Context) -> Result {
-    let table = arguments.model.load::<ModelSettings>([])?.settings.model;
+    let table = arguments.model.clone().or_first_word().load::<ModelSettings>([])?.settings.model;
     let folder = &hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
     if !folder.is_dir() {
         return Err(Failure::model("no such folder: expected a model").at(&folder.display().to_string()));
