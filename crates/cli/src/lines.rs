@@ -156,7 +156,10 @@ mod tests {
         let error = write(&path, json!({"seed": 2}), false, &["c"]).unwrap_err();
         assert_eq!(error.kind(), Kind::Settings);
         let message = error.to_string();
-        assert!(message.contains("out.jsonl.settings.json: `seed` differs from the run's: expected 1, got 2"), "{message}");
+        assert!(
+            message.contains("out.jsonl.settings.json: `seed` differs from the run's: expected 1, got 2"),
+            "{message}"
+        );
         write(&path, json!({"seed": 2}), true, &["c"]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "\"c\"\n");
     }
