@@ -163,7 +163,7 @@ fn a_missing_file_is_a_failure_of_settings() {
     error: cannot read the settings
       caused by: failed to open file `no/such.toml`: No such file or directory (os error 2)
 
-    hint: `--config` takes a TOML file; the repository's configs/ folder holds one for each command
+    hint: `--config` takes a TOML file; the repository's configs/ folder has commented ones
     "#);
 }
 
