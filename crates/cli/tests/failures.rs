@@ -88,7 +88,7 @@ fn a_bad_sample_is_named_with_file_and_line_and_what_came_before_it_is_kept() {
         let evaluate = ["eval", "--model", &model(), "--data", "data.jsonl", "--out", "evaluated"];
         check(folder.path(), &[&evaluate[..], &settings].concat(), 3, &named);
         assert!(!folder.path().join("evaluated/responses.jsonl").exists());
-        for journal in ["generate.jsonl.journal.sqlite", "evaluated/journal.sqlite"] {
+        for journal in ["generate.journal.sqlite", "evaluated/journal.sqlite"] {
             let journal = rusqlite::Connection::open(folder.path().join(journal)).unwrap();
             let kept: i64 = journal.query_row("SELECT count(*) FROM calls", [], |row| row.get(0)).unwrap();
             assert_eq!(kept, 1);
