@@ -196,8 +196,8 @@ mod tests {
         refused(
             &json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": "b" }]),
             400,
-            "`messages[1].role`: expected the last message to be the user's or the system's: this server continues no \
-             answer",
+            "`messages[1].role`: expected the last message to be the user's or the system's: continuing an \
+             assistant's message is not supported",
         );
         refused(
             &json!([{ "role": "user", "content": null }]),
