@@ -96,7 +96,7 @@ pub struct Evaluation<'a> {
 pub struct EvalOutcome {
     /// The figures.
     pub summary: EvalSummary,
-    /// The responses, in the order of the items; image paths are as [`seen_from`](crate::types::relative_to) the folder.
+    /// The responses, in the order of the items; image paths are relative to the folder.
     pub responses: Vec<JudgedResponse>,
 }
 
