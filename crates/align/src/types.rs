@@ -14,8 +14,8 @@ mod written;
 
 pub use data_error::DataError;
 pub use dialogues::{Dialogue, Dialogues, read_dialogues, read_items, write_each_item, write_items};
-pub use embedded_images::{data_url_bytes, image_extension, image_file_name};
+pub use embedded_images::{base64_bytes, data_url_bytes, embedded_bytes, image_extension, image_file_name};
 pub use item::{Item, ItemKind};
 pub use message::{Message, Part, Role, image_paths};
 pub use relative_paths::{messages_relative_to, relative_to, resolved_relative_to};
-pub use written::id_as_text;
+pub use written::{id_as_text, id_of, optional_id_as_text};

@@ -1,10 +1,15 @@
-//! What an error is to whoever runs the program: its kind, which decides the exit code, and a hint on what to do.
+//! What an error is to whoever runs the program: its kind, which decides the exit code, and a hint on what to do; and
+//! how messages show what is foreign.
 //!
 //! Each library implements [`Diagnostic`] beside the definition of its errors, by a `match` without a wildcard, so that
 //! a new variant cannot be forgotten. An error that passes another one on passes its diagnosis on too.
 
+mod excerpt;
+
 use std::error::Error;
 use std::io::{self, ErrorKind};
+
+pub use excerpt::excerpt;
 
 /// What kind of failure an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

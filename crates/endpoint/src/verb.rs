@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use align::chat::{ChatAnswer, Unanswered};
 use align::engine::FinishReason;
 use align::paint::Painting;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use data_url::DataUrl;
+use align::types::{base64_bytes, data_url_bytes};
 use serde_json::Value;
 
 use crate::body::WireBody;
@@ -126,16 +124,12 @@ async fn painting(response: &Value, text: &str, folder: &Path, settings: &RoleSe
 async fn image(response: &Value, settings: &RoleSettings) -> Option<Result<Painting, String>> {
     let data = &response["data"][0];
     let bytes = if let Some(encoded) = data["b64_json"].as_str() {
-        let decoded = STANDARD.decode(encoded);
-        decoded.map_err(|error| format!("expected an image in base64: {error}"))
+        base64_bytes(encoded)
     } else {
         let url = data["url"].as_str()?;
-        match DataUrl::process(url) {
-            Ok(url) => url
-                .decode_to_vec()
-                .map(|(bytes, _)| bytes)
-                .map_err(|error| format!("expected an image in a data URL: {error}")),
-            Err(_) => images::fetch(url, settings).await,
+        match data_url_bytes(url) {
+            Some(bytes) => bytes,
+            None => images::fetch(url, settings).await,
         }
     };
     Some(bytes.and_then(Painting::new))

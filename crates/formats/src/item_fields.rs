@@ -1,6 +1,6 @@
 //! The fields of a row that every item can have, taken from rows and put into them.
 
-use align::types::{Item, ItemKind};
+use align::types::{Item, ItemKind, id_of};
 use serde_json::{Map, Value};
 
 use crate::record::Record;
@@ -20,12 +20,12 @@ pub(crate) enum TruthAs {
 
 /// Takes an item's fields out of an object; fields of another type stay there. The item has no messages yet.
 ///
-/// An id that is a number becomes text, and the number stays as well. An item without an id is called `row-NUMBER`.
+/// An id or name that is a number becomes text, and the number stays as well. An item without an id is called
+/// `row-NUMBER`.
 pub(crate) fn take_item(fields: &mut Map<String, Value>, truth: TruthAs, row_number: usize) -> Item {
     let id = match fields.get("id") {
-        Some(Value::String(id)) if !id.is_empty() => take_text(fields, "id"),
-        Some(Value::Number(id)) => Some(id.to_string()),
-        _ => None,
+        Some(Value::String(id)) if id.is_empty() => None,
+        _ => take_text(fields, "id"),
     };
     let kind = fields.get("kind").and_then(kind_of);
     if kind.is_some() {
@@ -47,21 +47,23 @@ pub(crate) fn take_item(fields: &mut Map<String, Value>, truth: TruthAs, row_num
 }
 
 fn take_text(fields: &mut Map<String, Value>, name: &str) -> Option<String> {
-    let text = fields.get(name)?.as_str()?.to_owned();
-    fields.shift_remove(name);
+    let value = fields.get(name)?;
+    let text = id_of(value)?;
+    if value.is_string() {
+        fields.shift_remove(name);
+    }
     Some(text)
 }
 
 /// Puts an item's fields into an object that does not hold them yet.
 pub(crate) fn put_item(fields: &mut Map<String, Value>, record: &Record, truth: TruthAs) {
     let item = &record.item;
-    let numeric_id = record.extra.get("id").filter(|id| id.to_string() == item.id);
     let values = [
-        Some(numeric_id.cloned().unwrap_or_else(|| item.id.clone().into())),
-        item.split.clone().map(Value::from),
+        Some(as_given(record, "id", &item.id)),
+        item.split.as_ref().map(|split| as_given(record, "split", split)),
         item.kind.and_then(|kind| serde_json::to_value(kind).ok()),
-        item.category.clone().map(Value::from),
-        item.twin_of.clone().map(Value::from),
+        item.category.as_ref().map(|category| as_given(record, "category", category)),
+        item.twin_of.as_ref().map(|id| as_given(record, "twin_of", id)),
         item.truth.as_ref().map(|value| match truth {
             TruthAs::Json => value.clone(),
             TruthAs::Text => value.to_string().into(),
@@ -74,6 +76,12 @@ pub(crate) fn put_item(fields: &mut Map<String, Value>, record: &Record, truth: 
             fields.insert(name.to_owned(), value);
         }
     }
+}
+
+/// The number that an item's field was in its row, or the text that it is.
+fn as_given(record: &Record, name: &str, text: &str) -> Value {
+    let number = record.extra.get(name).filter(|number| id_of(number).as_deref() == Some(text));
+    number.cloned().unwrap_or_else(|| text.into())
 }
 
 /// Puts a record's other fields into an object, except under names that have a meaning there.

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use align::types::{Item, Message, Part, Role, data_url_bytes, image_paths};
+use align::types::{Item, Message, Part, Role, base64_bytes, embedded_bytes, image_paths};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use data_url::forgiving_base64::decode_to_vec;
 use serde_json::{Map, Value};
 
 /// An image as a row holds it.
@@ -26,25 +25,24 @@ pub(crate) enum Image {
 }
 
 impl Image {
-    /// The image that a string in a data file refers to: an address, a `data:` URL or a path.
+    /// The image that a string in a data file refers to: an address, a `data:` URL, base64 or a path.
     ///
     /// Errors: what is wrong with a `data:` URL.
     pub fn from_reference(reference: &str) -> Result<Self, String> {
         if reference.starts_with("http://") || reference.starts_with("https://") {
             return Ok(Self::Remote(reference.to_owned()));
         }
-        match data_url_bytes(reference) {
+        match embedded_bytes(reference) {
             None => Ok(Self::File(PathBuf::from(reference))),
             Some(bytes) => Ok(Self::unnamed(bytes?)),
         }
     }
 
-    /// An image from base64, which may be broken into lines or lack its padding.
+    /// An image from base64, as [`base64_bytes`] reads it.
     ///
     /// Errors: what is wrong with the base64.
     pub fn from_base64(text: &str) -> Result<Self, String> {
-        let bytes = decode_to_vec(text.as_bytes()).map_err(|error| format!("expected base64: {error}"))?;
-        Ok(Self::unnamed(bytes))
+        Ok(Self::unnamed(base64_bytes(text)?))
     }
 
     /// An image of bytes without a name.

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::taxonomy::Taxonomy;
+use crate::types::{id_as_text, optional_id_as_text};
 
 /// What items are planned from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seed {
     /// Unique among the seeds.
+    #[serde(deserialize_with = "id_as_text")]
     pub id: String,
     /// Words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -19,7 +21,7 @@ pub struct Seed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<PathBuf>,
     /// The subcategory that items shall be of; any of the taxonomy's where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_id_as_text", skip_serializing_if = "Option::is_none")]
     pub subcategory: Option<String>,
 }
 

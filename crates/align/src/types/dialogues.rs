@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::{DataError, Item, Message, Part, data_url_bytes, image_file_name, relative_to};
+use super::{DataError, Item, Message, Part, embedded_bytes, image_file_name, relative_to};
 use crate::files::{try_write_lines, write_atomically};
 
 /// A line of a data file: a dialogue with an id.
@@ -67,7 +67,7 @@ impl<T: Dialogue> Dialogues<T> {
         })
     }
 
-    /// Also takes images that are data URLs: they become files of this folder, named by their hash.
+    /// Also takes images that stand within the file, as data URLs or in base64: they become files of this folder, named by their hash.
     #[must_use]
     pub fn with_embedded_in(mut self, folder: &Path) -> Self {
         self.embedded = Some(folder.to_owned());
@@ -130,19 +130,19 @@ impl<T: Dialogue> Dialogues<T> {
         Ok(dialogue)
     }
 
-    /// The file of an image: a path, or a data URL where there is a folder for these.
+    /// The file of an image: a path, or an image within the line where there is a folder for these.
     fn file_of(&self, image: &Path) -> Result<PathBuf, DataError> {
         let reference = image.to_string_lossy();
         if reference.starts_with("http://") || reference.starts_with("https://") {
             let problem = format!("expected an image file, got the address {reference}, which is not fetched");
             return Err(self.problem(problem));
         }
-        let Some(bytes) = data_url_bytes(&reference) else {
+        let Some(bytes) = embedded_bytes(&reference) else {
             return Ok(self.path.parent().unwrap_or(Path::new("")).join(image));
         };
         let bytes = bytes.map_err(|problem| self.problem(format!("an image: {problem}")))?;
         let Some(folder) = &self.embedded else {
-            let problem = "expected an image file, got a data URL: `scruple data convert FILE --to openai --out NEW` makes \
+            let problem = "expected an image file, got the image itself: `scruple data convert FILE --to openai --out NEW` makes \
                            files of them";
             return Err(self.problem(problem.to_owned()));
         };
@@ -281,9 +281,11 @@ mod tests {
     fn a_byte_order_mark_and_numbers_for_ids_are_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("items.jsonl");
-        std::fs::write(&path, format!("\u{feff}{}{}", line("a"), line("b").replace("\"b\"", "7"))).unwrap();
-        let ids: Vec<String> = read_items(&path).unwrap().into_iter().map(|item| item.id).collect();
-        assert_eq!(ids, ["a", "7"]);
+        let second = line("b").replace("\"b\",", "7,\"twin_of\":3.0,\"split\":1,\"category\":null,");
+        std::fs::write(&path, format!("\u{feff}{}{second}", line("a"))).unwrap();
+        let items = read_items(&path).unwrap();
+        assert_eq!((items[0].id.as_str(), items[1].id.as_str()), ("a", "7"));
+        assert_eq!((items[1].twin_of.as_deref(), items[1].split.as_deref()), (Some("3"), Some("1")));
     }
 
     #[test]
@@ -303,7 +305,7 @@ mod tests {
         assert_eq!(std::fs::read(file).unwrap(), b"\x89PNG\r\n\x1a\n");
 
         let refused = problem(first.as_bytes());
-        assert!(refused.starts_with("FILE:1: expected an image file, got a data URL: "), "{refused}");
+        assert!(refused.starts_with("FILE:1: expected an image file, got the image itself: "), "{refused}");
         let remote = problem(first.replace(url, "https://a.org/b.png").as_bytes());
         assert!(remote.contains("the address https://a.org/b.png, which is not fetched"), "{remote}");
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Message, Role, id_as_text, messages_relative_to};
+use super::{Message, Role, id_as_text, messages_relative_to, optional_id_as_text};
 
 /// What an item requests, which decides how an answer to it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,16 +30,16 @@ pub struct Item {
     /// The dialogue; image paths are resolved when the item is read.
     pub messages: Vec<Message>,
     /// The split's name: `train`, `easy`, `hard`, `real`, `benign`, `general` …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_id_as_text", skip_serializing_if = "Option::is_none")]
     pub split: Option<String>,
     /// How an answer is counted; unknown for plain chat data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ItemKind>,
     /// The kind of harm, for strata and tables.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_id_as_text", skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// The id of the hazardous item whose twin this is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_id_as_text", skip_serializing_if = "Option::is_none")]
     pub twin_of: Option<String>,
     /// What an exact judge knows about the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// `{"url": "…"}` or the address alone. What else stands beside it (`detail`) is meant for servers.
@@ -92,27 +92,83 @@ where
     deserializer.deserialize_any(Content(PhantomData))
 }
 
-/// An id that is text, or a whole number as text.
+/// An id, a name or a reference to an id: text, or a whole number, which is its decimal text.
 pub fn id_as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    struct Id;
-    impl Visitor<'_> for Id {
-        type Value = String;
+    Ok(Id::deserialize(deserializer)?.0)
+}
 
-        fn expecting(&self, formatter: &mut Formatter) -> FormatResult {
-            formatter.write_str("a string or a whole number")
+/// As [`id_as_text`], of a field that may be null.
+pub fn optional_id_as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Id>::deserialize(deserializer)?.map(|id| id.0))
+}
+
+/// The id that a value is, as [`id_as_text`] reads it; none where it is none.
+pub fn id_of(value: &serde_json::Value) -> Option<String> {
+    Id::deserialize(value).ok().map(|id| id.0)
+}
+
+struct Id(String);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrNumber;
+        impl Visitor<'_> for TextOrNumber {
+            type Value = Id;
+
+            fn expecting(&self, formatter: &mut Formatter) -> FormatResult {
+                formatter.write_str("a string or a whole number")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Id, E> {
+                Ok(Id(text.to_owned()))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Id, E> {
+                Ok(Id(number.to_string()))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Id, E> {
+                Ok(Id(number.to_string()))
+            }
+
+            // Tables with gaps write whole numbers as 3.0. Beyond 2^53 two ids would become one.
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Id, E> {
+                if number.fract() == 0.0 && number.abs() < (1_u64 << f64::MANTISSA_DIGITS) as f64 {
+                    Ok(Id((number as i64).to_string()))
+                } else {
+                    Err(E::invalid_value(Unexpected::Float(number), &self))
+                }
+            }
         }
+        deserializer.deserialize_any(TextOrNumber)
+    }
+}
 
-        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
-            Ok(text.to_owned())
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
 
-        fn visit_u64<E: Error>(self, number: u64) -> Result<String, E> {
-            Ok(number.to_string())
-        }
-
-        fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
-            Ok(number.to_string())
+    #[test]
+    fn a_number_is_its_decimal_text_wherever_an_id_stands() {
+        for (value, expected) in [
+            (json!("a"), Some("a")),
+            (json!("3.0"), Some("3.0")),
+            (json!(7), Some("7")),
+            (json!(-7), Some("-7")),
+            (json!(u64::MAX), Some("18446744073709551615")),
+            (json!(3.0), Some("3")),
+            (json!(-0.0), Some("0")),
+            (json!(3.5), None),
+            (json!(1e300), None),
+            (Value::Null, None),
+            (json!(true), None),
+            (json!(["a"]), None),
+        ] {
+            assert_eq!(id_of(&value).as_deref(), expected, "{value}");
+            let optional = optional_id_as_text(&value).ok();
+            let expected = if value.is_null() { Some(None) } else { expected.map(|id| Some(id.to_owned())) };
+            assert_eq!(optional, expected, "{value}");
         }
     }
-    deserializer.deserialize_any(Id)
 }

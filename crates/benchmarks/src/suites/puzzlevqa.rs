@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use align::types::{DataError, Item, ItemKind};
+use align::types::{DataError, Item, ItemKind, id_as_text};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -26,6 +26,7 @@ pub const ID_PREFIX: &str = "puzzlevqa-";
 
 #[derive(Deserialize)]
 struct Puzzle {
+    #[serde(deserialize_with = "id_as_text")]
     id: String,
     family: String,
     image: String,

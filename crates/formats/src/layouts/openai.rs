@@ -8,6 +8,7 @@
 //! Also read: every other form of image part that [`super::parts`] knows, with `data:` URLs and addresses. Written:
 //! images as paths relative to the file; a row's other fields as they are.
 
+use align::types::id_of;
 use serde_json::Value;
 
 use super::parts::{Marker, PartReader, with_paths};
@@ -57,9 +58,7 @@ impl Layout for OpenAi {
 fn check_item(fields: &mut FieldReader) {
     match fields.get("id").cloned() {
         None | Some(Value::Null) => fields.missing("id"),
-        Some(id) if !id.is_string() && !id.is_i64() && !id.is_u64() => {
-            fields.wrong_type("id", "a string or a whole number", &id);
-        }
+        Some(id) if id_of(&id).is_none() => fields.wrong_type("id", "a string or a whole number", &id),
         Some(_) => {}
     }
     if let Some(kind) = fields.get("kind").filter(|kind| !kind.is_null() && kind_of(kind).is_none()) {
@@ -67,9 +66,9 @@ fn check_item(fields: &mut FieldReader) {
         fields.note(ProblemKind::WrongValue, message);
     }
     for name in ["split", "category", "twin_of"] {
-        if let Some(value) = fields.get(name).filter(|value| !value.is_string() && !value.is_null()) {
+        if let Some(value) = fields.get(name).filter(|value| !value.is_null() && id_of(value).is_none()) {
             let value = value.clone();
-            fields.wrong_type(name, "a string", &value);
+            fields.wrong_type(name, "a string or a whole number", &value);
         }
     }
 }

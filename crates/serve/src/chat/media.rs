@@ -1,9 +1,10 @@
-//! The bytes of a request's images, from data URLs and from files under one folder; and what bounds them.
+//! The bytes of a request's images, from data URLs, base64 and from files under one folder; and what bounds them.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use data_url::forgiving_base64;
+use align::types::embedded_bytes;
 use percent_encoding::percent_decode_str;
 
 use super::api_error::ApiError;
@@ -30,25 +31,23 @@ impl Default for Limits {
 /// Where an image comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ImageSource {
-    /// Base64, perhaps percent-encoded.
-    Data(String),
+    /// The bytes of its file.
+    Data(Vec<u8>),
     /// A file.
     File(PathBuf),
 }
 
 impl ImageSource {
-    /// Understands an image's URL: `data:…;base64,…`, `file://…`, or a plain path. What type data claim to be is of no
+    /// Understands an image's URL: `data:…`, base64 alone, `file://…`, or a plain path. What type data claim to be is of no
     /// consequence: the image's own bytes show it.
     ///
-    /// Errors: 400 for one that is to be fetched, or for another kind of data.
+    /// Errors: 400 for one that is to be fetched, or for data that cannot be decoded.
     pub fn read(url: &str, field: &str) -> Result<Self, ApiError> {
         let url = url.trim();
-        let got = if let Some(data) = after_scheme(url, "data:") {
-            match data.split_once(',') {
-                Some((kind, data)) if is_base64(kind) => return Ok(Self::Data(data.to_owned())),
-                _ => "data in another form".to_owned(),
-            }
-        } else if let Some(path) = after_scheme(url, "file://") {
+        if let Some(bytes) = embedded_bytes(url) {
+            return bytes.map(Self::Data).map_err(|problem| ApiError::field(field, problem));
+        }
+        let got = if let Some(path) = after_scheme(url, "file://") {
             match percent_decode_str(path).decode_utf8() {
                 Ok(path) => return Ok(Self::File(path.as_ref().into())),
                 Err(_) => "a path that is not UTF-8".to_owned(),
@@ -68,10 +67,10 @@ impl ImageSource {
     /// The image's bytes.
     ///
     /// Errors: 400 for what cannot be read or lies elsewhere than beneath the allowed folder, 413 for too many bytes.
-    pub fn bytes(&self, field: &str, limits: &Limits) -> Result<Vec<u8>, ApiError> {
-        let bytes = match self {
-            Self::Data(text) => data_bytes(text, field)?,
-            Self::File(path) => file_bytes(path, field, limits)?,
+    pub fn bytes(&self, field: &str, limits: &Limits) -> Result<Cow<'_, [u8]>, ApiError> {
+        let bytes: Cow<[u8]> = match self {
+            Self::Data(bytes) => bytes.into(),
+            Self::File(path) => file_bytes(path, field, limits)?.into(),
         };
         if bytes.len() > limits.image_bytes {
             let most = limits.image_bytes;
@@ -86,25 +85,6 @@ impl ImageSource {
 fn after_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
     let (head, rest) = url.split_at_checked(scheme.len())?;
     head.eq_ignore_ascii_case(scheme).then_some(rest)
-}
-
-/// Whether the type of a data URL ends in `;base64`.
-fn is_base64(kind: &str) -> bool {
-    kind.rsplit_once(';').is_some_and(|(_, last)| last.trim().eq_ignore_ascii_case("base64"))
-}
-
-/// Decodes base64 of either alphabet, with or without padding, line breaks and percent escapes.
-fn data_bytes(text: &str, field: &str) -> Result<Vec<u8>, ApiError> {
-    let mut base64: Vec<u8> = percent_decode_str(text).collect();
-    for byte in &mut base64 {
-        *byte = match *byte {
-            b'-' => b'+',
-            b'_' => b'/',
-            other => other,
-        };
-    }
-    forgiving_base64::decode_to_vec(&base64)
-        .map_err(|error| ApiError::field(field, format!("expected base64: {error}")))
 }
 
 /// A file is read only if it lies beneath the allowed folder after every `..` and symbolic link is followed. What lies
@@ -137,7 +117,7 @@ mod tests {
     use super::*;
 
     fn bytes(url: &str, limits: &Limits) -> Result<Vec<u8>, ApiError> {
-        ImageSource::read(url, "url")?.bytes("url", limits)
+        Ok(ImageSource::read(url, "url")?.bytes("url", limits)?.into_owned())
     }
 
     #[test]
@@ -156,16 +136,9 @@ mod tests {
         ] {
             assert_eq!(bytes(url, &limits).unwrap(), expected, "{url}");
         }
-        for broken in [
-            "data:image/png;base64,A?Q",
-            "data:image/png;base64,%2",
-            "data:image/png,AQ==",
-            "data:base64,AQ==",
-            "data:",
-            "https://a/b.png",
-            "HTTP://a/b.png",
-            "",
-        ] {
+        for broken in
+            ["data:image/png;base64,A?Q", "data:image/png;base64,%2", "data:", "https://a/b.png", "HTTP://a/b.png", ""]
+        {
             assert_eq!(bytes(broken, &limits).unwrap_err().status, 400, "{broken}");
         }
         let small = Limits { image_bytes: 3, ..Limits::default() };

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use align::seeds::derive_seed;
-use align::types::{DataError, Dialogue, ItemKind, Message, Role, id_as_text, image_paths, read_dialogues};
+use align::types::{
+    DataError, Dialogue, ItemKind, Message, Role, id_as_text, image_paths, optional_id_as_text, read_dialogues,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,7 +25,7 @@ pub struct Case {
     #[serde(default)]
     kind: Option<ItemKind>,
     /// The kind of harm.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_id_as_text")]
     pub category: Option<String>,
 }
 
@@ -61,6 +63,7 @@ pub struct Cases {
 /// A line of a judge's verdicts.
 #[derive(Deserialize)]
 struct VerdictLine {
+    #[serde(deserialize_with = "id_as_text")]
     id: String,
     verdict: Option<Value>,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use align::json_lines::{JsonLinesFile, read_json_lines};
-use align::types::DataError;
+use align::types::{DataError, id_as_text};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +26,10 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// The case.
+    #[serde(deserialize_with = "id_as_text")]
     pub id: String,
     /// Who decided.
+    #[serde(deserialize_with = "id_as_text")]
     pub reviewer: String,
     /// What.
     pub decision: Verdict,
