@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::{EngineError, FinishReason};
-use crate::types::Message;
+use crate::types::{Item, Message};
 
 pub use answers::{answer_in_order, answers};
 pub use ask::{Questions, ask, json_object, object_schema};
@@ -29,6 +29,13 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// How to answer.
     pub params: ChatParams,
+}
+
+impl ChatRequest {
+    /// An item's prompt to answer once.
+    pub fn of_item(item: &Item, params: ChatParams) -> Self {
+        Self { id: item.id.clone(), messages: item.prompt().to_vec(), params }
+    }
 }
 
 /// How a dialogue is to be answered.

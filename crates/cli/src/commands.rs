@@ -18,6 +18,7 @@ mod score;
 mod serve;
 mod sft;
 
+mod answer_file;
 mod dry_run;
 mod job;
 mod run_folder;

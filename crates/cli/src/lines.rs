@@ -18,15 +18,24 @@ pub struct ResultFile {
     path: PathBuf,
     is_device: bool,
     settings: Value,
-    _folder: OutputFolder,
 }
 
 impl ResultFile {
-    /// The file at `path` for results made with these settings; nothing is touched but that its folder is made.
+    /// The file at `path` for results made with these settings. Nothing is touched.
+    pub fn new(path: &Path, settings: Value) -> Self {
+        Self { is_device: is_device(path), path: path.to_owned(), settings }
+    }
+
+    /// Makes the folder that the file goes into.
     ///
-    /// Errors: of output where the folder cannot be made.
-    pub fn open(path: &Path, settings: Value) -> Result<Self> {
-        Ok(Self { _folder: OutputFolder::make_for(path)?, is_device: is_device(path), path: path.to_owned(), settings })
+    /// Errors: of output where it cannot be made.
+    pub fn folder(&self) -> Result<OutputFolder> {
+        Ok(OutputFolder::make_for(&self.path)?)
+    }
+
+    /// Whether results are kept in a file; a pipe or a device only passes them on.
+    pub fn is_kept(&self) -> bool {
+        !self.is_device
     }
 
     /// Makes sure that what is there was made with the same settings. Settings without results or answers bind nobody.
@@ -96,14 +105,7 @@ impl<'f> Lines<'f> {
     /// Writes a line.
     ///
     /// Errors: a [`Failure`] of output naming the file.
-    pub fn write(&mut self, value: &impl Serialize) -> Result {
-        self.write_text(serde_json::to_string(value).map_err(std::io::Error::from)?)
-    }
-
-    /// Writes a line that is JSON already.
-    ///
-    /// Errors: as [`Self::write`].
-    pub fn write_text(&mut self, mut line: String) -> Result {
+    pub fn write(&mut self, mut line: String) -> Result {
         line.push('\n');
         self.file.write_all(line.as_bytes()).map_err(|error| {
             let problem = format!("{}: cannot write after {} lines", self.path.display(), self.n_written);
@@ -138,12 +140,13 @@ mod tests {
     use diagnostic::Kind;
 
     fn write(path: &Path, settings: Value, restart: bool, lines: &[&str]) -> Result {
-        let file = ResultFile::open(path, settings)?;
+        let file = ResultFile::new(path, settings);
+        let _folder = file.folder()?;
         if !restart {
             file.check(false)?;
         }
         file.begin(restart)?;
-        file.write(|out| lines.iter().try_for_each(|line| out.write(line)))
+        file.write(|out| lines.iter().try_for_each(|line| out.write((*line).to_owned())))
     }
 
     #[test]
@@ -152,7 +155,7 @@ mod tests {
         let path = folder.path().join("deep/out.jsonl");
         write(&path, json!({"seed": 1}), false, &["a"]).unwrap();
         write(&path, json!({"seed": 1}), false, &["a", "b"]).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "\"a\"\n\"b\"\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a\nb\n");
         let error = write(&path, json!({"seed": 2}), false, &["c"]).unwrap_err();
         assert_eq!(error.kind(), Kind::Settings);
         let message = error.to_string();
@@ -161,7 +164,7 @@ mod tests {
             "{message}"
         );
         write(&path, json!({"seed": 2}), true, &["c"]).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "\"c\"\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "c\n");
     }
 
     #[test]
@@ -169,13 +172,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.jsonl");
         write(&path, json!({}), false, &["old"]).unwrap();
-        let file = ResultFile::open(&path, json!({})).unwrap();
+        let file = ResultFile::new(&path, json!({}));
         let failed = file.write(|out| {
-            out.write(&"new")?;
+            out.write("new".to_owned())?;
             Err(Failure::data("stopped"))
         });
         assert!(failed.is_err());
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "\"old\"\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old\n");
     }
 
     #[cfg(target_os = "linux")]

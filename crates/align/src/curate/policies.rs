@@ -47,15 +47,12 @@ pub(super) fn answers_of(
 }
 
 fn request(item: &Item, number: usize, config: &CurateConfig) -> ChatRequest {
-    ChatRequest {
-        id: item.id.clone(),
-        messages: item.prompt().to_vec(),
-        params: ChatParams {
-            temperature: config.temperature,
-            top_p: config.top_p,
-            max_tokens: config.max_completion_length,
-            seed: derive_seed(config.seed, &format!("curate {}", item.id), &[number as u64]),
-            ..ChatParams::default()
-        },
-    }
+    let params = ChatParams {
+        temperature: config.temperature,
+        top_p: config.top_p,
+        max_tokens: config.max_completion_length,
+        seed: derive_seed(config.seed, &format!("curate {}", item.id), &[number as u64]),
+        ..ChatParams::default()
+    };
+    ChatRequest::of_item(item, params)
 }

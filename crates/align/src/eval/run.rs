@@ -254,18 +254,15 @@ impl Evaluation<'_> {
     }
 
     fn request(&self, item: &Item) -> ChatRequest {
-        ChatRequest {
-            id: item.id.clone(),
-            messages: item.prompt().to_vec(),
-            params: ChatParams {
-                temperature: self.config.temperature,
-                top_p: self.config.top_p,
-                max_tokens: self.config.max_new_tokens,
-                // A seed of the item's own, so that its response does not depend on which items stand before it.
-                seed: derive_seed(self.config.seed, &item.id, &[]),
-                ..ChatParams::default()
-            },
-        }
+        let params = ChatParams {
+            temperature: self.config.temperature,
+            top_p: self.config.top_p,
+            max_tokens: self.config.max_new_tokens,
+            // A seed of the item's own, so that its response does not depend on which items stand before it.
+            seed: derive_seed(self.config.seed, &item.id, &[]),
+            ..ChatParams::default()
+        };
+        ChatRequest::of_item(item, params)
     }
 }
 

@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 use align::curate::{self, Curation, CurationSummary, Policy, Pool, Shard, ShardSummary};
 use align::decontamination::Decontaminator;
 use align::decontamination::image::GrayImage;
+use align::verdict::Judge;
 use benchmarks::{SUITES, read_set};
 use clap::Args;
 use vlm::image_processor::read_image;
 
+use super::job::{self, Job};
 use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::required;
-use crate::config::tables::CurateSettings;
+use crate::config::tables::{CurateSettings, ModelTable};
 use crate::context::Context;
 use crate::data::{check_each, located, without_truth};
 use crate::errors::Result;
 use crate::output_folder::{OutputFolder, remove_results};
-use crate::roles::{self, JOURNAL, Roles, policy_settings, with_costs};
+use crate::roles::{self, JOURNAL, Model, Roles, policy_settings, with_costs};
 use crate::terminal::print_line;
 
 /// What a curation leaves in its folder, but for the journal.
@@ -102,57 +104,96 @@ fn named_path(text: &str) -> Result<(String, String), String> {
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
     let prompts = required(settings.data.prompts.as_ref(), "data.prompts")?;
-    let (folder, restart) = (&arguments.results.out, arguments.results.restart.restart);
+    let folder = &arguments.results.out;
     let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device);
-    if !roles.has_judges() {
-        check_each(prompts, without_truth)?;
+    job::run(&Curating { settings: &settings, prompts, folder, roles, arguments }, context)
+}
+
+/// The curation of a pool, of one of its shards, or of shards that were sampled before.
+struct Curating<'a> {
+    settings: &'a CurateSettings,
+    prompts: &'a Path,
+    folder: &'a Path,
+    roles: Roles<'a>,
+    arguments: &'a Arguments,
+}
+
+/// Who answers, each with its name in records, and who judges.
+struct Models {
+    policies: Vec<(String, Model)>,
+    judge: Box<dyn Judge>,
+}
+
+impl<'a> Job for Curating<'a> {
+    type Data = Option<Decontaminator<'a>>;
+    type Models = Models;
+    type Product = ();
+
+    fn data(&self) -> Result<Self::Data> {
+        if !self.roles.has_judges() {
+            check_each(self.prompts, without_truth)?;
+        }
+        let config = &self.settings.decontamination;
+        let mut sets = Vec::new();
+        for (name, path) in &config.against {
+            sets.push((name.clone(), read_set(name, path)?));
+        }
+        Ok((!sets.is_empty()).then(|| Decontaminator::new(config, &gray, sets)).transpose()?)
     }
-    let mut sets = Vec::new();
-    for (name, path) in &settings.decontamination.against {
-        sets.push((name.clone(), read_set(name, path)?));
+
+    fn folder(&self, _: &Self::Data, _: &Context) -> Result<OutputFolder> {
+        Ok(OutputFolder::make(self.folder)?)
     }
-    let decontaminator =
-        (!sets.is_empty()).then(|| Decontaminator::new(&settings.decontamination, &gray, sets)).transpose()?;
-    let _folder = OutputFolder::make(folder)?;
-    let judge = roles.judge_or_exact(&settings.judge)?;
-    // Seen from the pool, the model is the same to shards that are sampled into any folder.
-    let home = Pool::File(prompts).home(folder);
-    let curation = Curation {
-        pool: Pool::File(prompts),
-        judge: &*judge,
-        rubric: &settings.reward,
-        config: &settings.curate,
-        decontaminator: decontaminator.as_ref(),
-        policy: &policy_settings(&settings.model.relative_to(home), &settings.role),
-        sample_again: arguments.retry_failed,
-    };
-    let progress = &mut context.progress;
-    if !arguments.merge.is_empty() {
-        if restart {
+
+    fn models(&self, _: &Context) -> Result<Models> {
+        let CurateSettings { model, curate, judge, .. } = self.settings;
+        let judge = self.roles.judge_or_exact(judge)?;
+        let samples = self.arguments.merge.is_empty();
+        let policies = if samples { self.roles.policies(model, curate.batch_size)? } else { Vec::new() };
+        Ok(Models { policies, judge })
+    }
+
+    fn work(&self, decontaminator: Self::Data, models: Models, context: &mut Context) -> Result {
+        let Curating { settings, folder, roles, arguments, .. } = self;
+        let pool = Pool::File(self.prompts);
+        let curation = Curation {
+            pool,
+            judge: &*models.judge,
+            rubric: &settings.reward,
+            config: &settings.curate,
+            decontaminator: decontaminator.as_ref(),
+            // Seen from the pool, the model is the same to shards that are sampled into any folder.
+            policy: &policy_settings(&settings.model.relative_to(pool.home(folder)), &settings.role),
+            sample_again: arguments.retry_failed,
+        };
+        let progress = &mut context.progress;
+        let restart = arguments.results.restart.restart;
+        if !arguments.merge.is_empty() {
+            if restart {
+                remove_results(folder, &RESULTS)?;
+            }
+            let n_policies = roles.n_policies(&settings.model);
+            return conclude(&curate::merge(&arguments.merge, n_policies, &curation, folder, progress)?, folder);
+        }
+        if restart || roles.has_nothing(&folder.join(RESULTS[1]))? {
             remove_results(folder, &RESULTS)?;
         }
-        let n_policies = roles.n_policies(&settings.model);
-        let outcome = curate::merge(&arguments.merge, n_policies, &curation, folder, progress);
-        return conclude(&outcome?, folder);
+        roles.begin(restart, arguments.retry_failed)?;
+        let policies = policies(&models.policies, &settings.model);
+        if let Some(shard) = arguments.shard {
+            let outcome = curate::run_shard(shard, &policies, &curation, folder, progress);
+            let outcome = outcome.map_err(|error| located(error, &[self.prompts]));
+            return Ok(conclude_shard(shard, with_costs(roles, outcome)?, folder)?);
+        }
+        let outcome = curate::run(&policies, &curation, folder, progress);
+        conclude(&with_costs(roles, outcome.map_err(|error| located(error, &[self.prompts])))?, folder)
     }
-    let models = roles.policies(&settings.model, settings.curate.batch_size)?;
-    let is_alone = models.len() == 1 && settings.model.path.is_some();
-    let policies: Vec<Policy> = models
-        .iter()
-        .map(|(name, model)| Policy { name: (!is_alone).then(|| name.clone()), model: &**model })
-        .collect();
-    if restart || roles.has_nothing(&folder.join(RESULTS[1]))? {
-        remove_results(folder, &RESULTS)?;
-    }
-    roles.begin(restart, arguments.retry_failed)?;
-    if let Some(shard) = arguments.shard {
-        let outcome = curate::run_shard(shard, &policies, &curation, folder, progress);
-        let outcome = outcome.map_err(|error| located(error, &[prompts]));
-        return Ok(conclude_shard(shard, with_costs(&roles, outcome)?, folder)?);
-    }
-    let outcome = curate::run(&policies, &curation, folder, progress);
-    let outcome = outcome.map_err(|error| located(error, &[prompts]));
-    conclude(&with_costs(&roles, outcome)?, folder)
+}
+
+/// The models as policies; one on this machine that answers alone has no name.
+fn policies<'m>(models: &'m [(String, Model)], own: &ModelTable) -> Vec<Policy<'m>> {
+    let is_alone = models.len() == 1 && own.path.is_some();
+    models.iter().map(|(name, model)| Policy { name: (!is_alone).then(|| name.clone()), model: &**model }).collect()
 }
 
 fn settings(arguments: &Arguments) -> Result<CurateSettings> {

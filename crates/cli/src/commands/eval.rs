@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use align::eval::{self, EvalConfig, Evaluation, KeywordRefusal};
+use align::eval::{self, EvalConfig, EvalSummary, Evaluation, KeywordRefusal};
+use align::judge::ModelJudge;
 use align::types::{Item, read_items};
 use align::verdict::Judge;
 use benchmarks::{SUITES, Suite};
@@ -10,6 +11,7 @@ use clap::Args;
 use mini::judge::ExactJudge;
 use report::text_tables;
 
+use super::job::{self, Job};
 use crate::arguments::{ModelArguments, RestartArguments, flag};
 use crate::config::required;
 use crate::config::tables::{EvalSettings, ModelTable, RoleTables};
@@ -17,7 +19,7 @@ use crate::context::Context;
 use crate::data::located;
 use crate::errors::{Failure, Result};
 use crate::output_folder::{OutputFolder, remove_results};
-use crate::roles::{self, JOURNAL, Roles, policy_settings, with_costs};
+use crate::roles::{self, JOURNAL, Model, Roles, policy_settings, with_costs};
 use crate::terminal::print_line;
 
 /// The evaluation splits of the miniature world, as `scruple mini` names their files.
@@ -87,37 +89,73 @@ fn evaluated() -> impl Iterator<Item = &'static Suite> {
 ///
 /// Errors: of usage for bad settings, of data for bad items, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
-    let mut settings = settings(arguments)?;
+    let settings = settings(arguments)?;
     let suite = suite(&settings)?;
-    let data = required(settings.data.path.as_ref(), "data.path")?;
-    let (items, files) = match suite {
-        Some(suite) => (suite.load(data)?, Vec::new()),
-        None => read_all(data)?,
-    };
-    if settings.eval.model == EvalConfig::default().model {
-        settings.eval.model = name_of(&settings.model, &settings.role);
-    }
-    let name = settings.eval.model.clone();
-    let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&name, suite));
-    let _folder = OutputFolder::make(&folder)?;
+    let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&settings.eval.model, suite));
     let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device);
-    let model = roles.policy(&settings.model, settings.eval.batch_size)?;
-    let judge = if roles.has_judges() { Box::new(roles.judge(&settings.judge)?) } else { judge_for(&items, suite) };
-    let restart = arguments.restart.restart;
-    if restart || roles.has_nothing(&folder.join(RESULTS[1]))? {
-        remove_results(&folder, &RESULTS)?;
+    let summary = job::run(&Evaluating { settings: &settings, suite, folder: &folder, roles, arguments }, context)?;
+    Ok(print_line(&text_tables::summaries(&[summary]))?)
+}
+
+/// The evaluation of a model.
+struct Evaluating<'a> {
+    settings: &'a EvalSettings,
+    suite: Option<&'static Suite>,
+    folder: &'a Path,
+    roles: Roles<'a>,
+    arguments: &'a Arguments,
+}
+
+/// Who answers, and who judges; without the latter the items decide.
+struct Models {
+    policy: Model,
+    judge: Option<ModelJudge>,
+}
+
+impl Job for Evaluating<'_> {
+    /// The items, and the files that hold them.
+    type Data = (Vec<Item>, Vec<PathBuf>);
+    type Models = Models;
+    type Product = EvalSummary;
+
+    fn data(&self) -> Result<Self::Data> {
+        let data = required(self.settings.data.path.as_ref(), "data.path")?;
+        match self.suite {
+            Some(suite) => Ok((suite.load(data)?, Vec::new())),
+            None => read_all(data),
+        }
     }
-    roles.begin(restart, arguments.retry_failed)?;
-    let evaluation = Evaluation {
-        items: &items,
-        judge: &*judge,
-        config: &settings.eval,
-        policy: &policy_settings(&settings.model.relative_to(&folder), &settings.role),
-    };
-    let outcome = eval::run(&*model, &evaluation, &folder, &mut context.progress);
-    let outcome = with_costs(&roles, outcome.map_err(|error| located(error, &files)))?;
-    eprintln!("eval: judged by {}; responses and figures are in {}", judge.name(), folder.display());
-    Ok(print_line(&text_tables::summaries(&[outcome.summary]))?)
+
+    fn folder(&self, _: &Self::Data, _: &Context) -> Result<OutputFolder> {
+        Ok(OutputFolder::make(self.folder)?)
+    }
+
+    fn models(&self, _: &Context) -> Result<Models> {
+        let EvalSettings { model, eval, judge, .. } = self.settings;
+        let policy = self.roles.policy(model, eval.batch_size)?;
+        let judge = self.roles.has_judges().then(|| self.roles.judge(judge)).transpose()?;
+        Ok(Models { policy, judge })
+    }
+
+    fn work(&self, (items, files): Self::Data, models: Models, context: &mut Context) -> Result<EvalSummary> {
+        let Evaluating { settings, folder, roles, .. } = self;
+        let judge = models.judge.map_or_else(|| judge_for(&items, self.suite), |judge| Box::new(judge));
+        let restart = self.arguments.restart.restart;
+        if restart || roles.has_nothing(&folder.join(RESULTS[1]))? {
+            remove_results(folder, &RESULTS)?;
+        }
+        roles.begin(restart, self.arguments.retry_failed)?;
+        let evaluation = Evaluation {
+            items: &items,
+            judge: &*judge,
+            config: &settings.eval,
+            policy: &policy_settings(&settings.model.relative_to(folder), &settings.role),
+        };
+        let outcome = eval::run(&*models.policy, &evaluation, folder, &mut context.progress);
+        let outcome = with_costs(roles, outcome.map_err(|error| located(error, &files)))?;
+        eprintln!("eval: judged by {}; responses and figures are in {}", judge.name(), folder.display());
+        Ok(outcome.summary)
+    }
 }
 
 fn settings(arguments: &Arguments) -> Result<EvalSettings> {
@@ -130,7 +168,11 @@ fn settings(arguments: &Arguments) -> Result<EvalSettings> {
     loaded.check(loaded.settings.eval.validate("eval"))?;
     loaded.check(loaded.settings.judge.validate("judge"))?;
     roles::check(&loaded, &loaded.settings.role)?;
-    Ok(loaded.settings)
+    let mut settings = loaded.settings;
+    if settings.eval.model == EvalConfig::default().model {
+        settings.eval.model = name_of(&settings.model, &settings.role);
+    }
+    Ok(settings)
 }
 
 /// The benchmark that settings name.

@@ -3,20 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use align::chat::ChatModel;
-use align::forge::{self, Forge, Reviews, Seed, Taxonomy, Truth};
+use align::forge::{self, Forge, ForgeSummary, Reviews, Seed, Taxonomy, Truth};
 use align::json_lines::read_json_lines;
+use align::paint::PaintModel;
 use clap::Args;
 use endpoint::RoleSettings;
 use mini::perception;
 use serve::review::{Decisions, labels};
 
+use super::job::{self, Job};
 use crate::arguments::{OutArguments, SettingsArguments, flag};
 use crate::config::Loaded;
 use crate::config::tables::{ForgeData, ForgeSettings};
 use crate::context::Context;
 use crate::errors::{Failure, Result};
 use crate::output_folder::{OutputFolder, remove_results};
-use crate::roles::{self, JOURNAL, Roles, with_costs};
+use crate::roles::{self, JOURNAL, Model, Roles, with_costs};
 use crate::terminal::print_line;
 
 /// What forging leaves in its folder, but for its stages' files and the journal.
@@ -91,48 +93,95 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let loaded = arguments.settings.load::<ForgeSettings>(flags)?;
     check(&loaded)?;
     let (settings, out) = (&loaded.settings, arguments.results.out.as_path());
-    let taxonomy = Taxonomy::open(&settings.data.taxonomy)?;
-    let seeds = seeds(&settings.data, &taxonomy)?;
-    let image_pool = images_in(settings.data.image_pool.as_deref())?;
-    let photographs = images_in(settings.data.photographs.as_deref())?;
-    let reviews = match &settings.data.decisions {
-        Some(path) => reviews(path)?,
-        None => Reviews::new(),
-    };
-
-    let _folder = OutputFolder::make(out)?;
     let roles = Roles::new(&settings.role, Some(&out.join(JOURNAL)), context.global.device);
-    let restart = arguments.results.restart.restart;
-    if restart {
-        remove_results(out, &RESULTS)?;
-        remove_results(out, &forge::stage::files(Path::new("")))?;
-    }
-    roles.begin(restart, arguments.retry_failed)?;
-    let writer = required(roles.one("writer")?, "writer")?;
-    let painter = required(roles.painter("painter")?, "painter")?;
-    let judge = required(roles.one("judge")?, "judge")?;
-    let annotator = roles.one("annotator")?;
-    let policy = roles.one("policy")?;
-    let forge = Forge {
-        config: &settings.forge,
-        labels: &settings.labels,
-        taxonomy: &taxonomy,
-        seeds: &seeds,
-        image_pool: &image_pool,
-        photographs: &photographs,
-        writer: &*writer,
-        painter: &*painter,
-        judge: &*judge,
-        annotator: &**annotator.as_ref().unwrap_or(&writer),
-        policy: policy.as_deref().map(|policy| policy as &dyn ChatModel),
-        truth: knows_truth(settings),
-        reviews: &reviews,
-        folder: out,
-    };
-    let outcome = forge::run(&forge, &mut context.progress).map_err(Failure::from);
-    let summary = with_costs(&roles, outcome)?;
+    let summary = job::run(&Forging { settings, out, roles, arguments }, context)?;
     print_line(&summary.text())?;
     Ok(print_line(&out.join("items.jsonl").display().to_string())?)
+}
+
+/// The forging of items.
+struct Forging<'a> {
+    settings: &'a ForgeSettings,
+    out: &'a Path,
+    roles: Roles<'a>,
+    arguments: &'a Arguments,
+}
+
+/// What items are made of, and what people said of those made before.
+struct Material {
+    taxonomy: Taxonomy,
+    seeds: Vec<Seed>,
+    image_pool: Vec<PathBuf>,
+    photographs: Vec<PathBuf>,
+    reviews: Reviews,
+}
+
+/// Who has a part in items.
+struct Models {
+    writer: Model,
+    painter: Box<dyn PaintModel>,
+    judge: Model,
+    annotator: Option<Model>,
+    policy: Option<Model>,
+}
+
+impl Job for Forging<'_> {
+    type Data = Material;
+    type Models = Models;
+    type Product = ForgeSummary;
+
+    fn data(&self) -> Result<Material> {
+        let data = &self.settings.data;
+        let taxonomy = Taxonomy::open(&data.taxonomy)?;
+        Ok(Material {
+            seeds: seeds(data, &taxonomy)?,
+            image_pool: images_in(data.image_pool.as_deref())?,
+            photographs: images_in(data.photographs.as_deref())?,
+            reviews: data.decisions.as_deref().map_or_else(|| Ok(Reviews::new()), reviews)?,
+            taxonomy,
+        })
+    }
+
+    fn folder(&self, _: &Material, _: &Context) -> Result<OutputFolder> {
+        Ok(OutputFolder::make(self.out)?)
+    }
+
+    fn models(&self, _: &Context) -> Result<Models> {
+        Ok(Models {
+            writer: required(self.roles.one("writer")?, "writer")?,
+            painter: required(self.roles.painter("painter")?, "painter")?,
+            judge: required(self.roles.one("judge")?, "judge")?,
+            annotator: self.roles.one("annotator")?,
+            policy: self.roles.one("policy")?,
+        })
+    }
+
+    fn work(&self, material: Material, models: Models, context: &mut Context) -> Result<ForgeSummary> {
+        let Forging { settings, out, roles, arguments } = self;
+        let restart = arguments.results.restart.restart;
+        if restart {
+            remove_results(out, &RESULTS)?;
+            remove_results(out, &forge::stage::files(Path::new("")))?;
+        }
+        roles.begin(restart, arguments.retry_failed)?;
+        let forge = Forge {
+            config: &settings.forge,
+            labels: &settings.labels,
+            taxonomy: &material.taxonomy,
+            seeds: &material.seeds,
+            image_pool: &material.image_pool,
+            photographs: &material.photographs,
+            writer: &*models.writer,
+            painter: &*models.painter,
+            judge: &*models.judge,
+            annotator: &**models.annotator.as_ref().unwrap_or(&models.writer),
+            policy: models.policy.as_deref().map(|policy| policy as &dyn ChatModel),
+            truth: knows_truth(settings),
+            reviews: &material.reviews,
+            folder: out,
+        };
+        with_costs(roles, forge::run(&forge, &mut context.progress).map_err(Failure::from))
+    }
 }
 
 fn check(loaded: &Loaded<ForgeSettings>) -> Result {

@@ -2,22 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use align::chat::{ChatAnswer, ChatParams, ChatRequest, Unanswered, answer_in_order};
+use align::chat::{ChatAnswer, ChatRequest, Unanswered};
 use align::engine::FinishReason;
-use align::progress::Progress;
 use align::types::{Item, Role, relative_to};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::answer_file::AnswerFile;
+use super::job::{self, Job};
 use crate::arguments::{ModelArguments, RestartArguments, flag, flag_of};
 use crate::config::required;
-use crate::config::tables::{GenerateSettings, SamplingTable};
+use crate::config::tables::GenerateSettings;
 use crate::context::Context;
-use crate::data::{check_apart, located, read_checked};
+use crate::data::{check_apart, read_checked};
 use crate::errors::Result;
-use crate::lines::ResultFile;
-use crate::roles::{self, Roles, policy_settings, with_costs};
+use crate::output_folder::OutputFolder;
+use crate::roles::{self, Model, policy_settings};
 
 const AFTER_HELP: &str = "\
 Data is one JSON object a line, image paths relative to the data file:
@@ -94,37 +95,57 @@ struct Line<'a> {
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
     let data = required(settings.data.prompts.as_ref(), "data.prompts")?;
-    check_apart(data, &arguments.out)?;
-    let items = read_checked(data, without_question)?;
-    let restart = arguments.restart.restart;
-    let out = ResultFile::open(&arguments.out, deciding(&settings, data, &arguments.out))?;
-    let journal = out.journal();
-    let roles = Roles::new(&settings.role, journal.as_deref(), context.global.device);
-    if !restart {
-        out.check(roles.has_answers()?)?;
+    let deciding = deciding(&settings, data, &arguments.out);
+    let (restart, retry_failed) = (arguments.restart, arguments.retry_failed);
+    let out = AnswerFile::new(&arguments.out, deciding, &settings.role, restart, retry_failed, context);
+    job::run(&Generating { settings: &settings, data, path: &arguments.out, out }, context)
+}
+
+/// The completion of dialogues.
+struct Generating<'a> {
+    settings: &'a GenerateSettings,
+    data: &'a Path,
+    path: &'a Path,
+    out: AnswerFile<'a>,
+}
+
+impl Job for Generating<'_> {
+    type Data = Vec<Item>;
+    type Models = Model;
+    type Product = ();
+
+    fn finished(&self) -> Result<Option<()>> {
+        self.out.check().map(|()| None)
     }
-    let model = roles.policy(&settings.model, settings.sampling.batch_size)?;
-    roles.begin(restart, arguments.retry_failed)?;
-    out.begin(restart)?;
-    let config = &settings.sampling;
-    let progress = &mut context.progress;
-    let written = out.write(|lines| {
-        let mut prompts = samples_of(&items, config);
-        let mut requests = samples_of(&items, config).map(|(item, sample)| request(item, sample, config));
-        let mut written = Ok(());
-        progress.begin("generate", items.len() * config.num_samples);
-        answer_in_order(&*model, &mut requests, &mut |answer| {
-            if let (Ok(()), Some((item, sample))) = (&written, prompts.next()) {
-                let sample = (config.num_samples > 1).then_some(sample);
-                written = lines.write(&line(item, sample, answer));
-            }
-            progress.advance(1);
-        })?;
-        progress.end();
-        written
-    });
-    let written = written.map_err(|error| located(error, &[data]));
-    if journal.is_some() { with_costs(&roles, written) } else { written }
+
+    fn data(&self) -> Result<Vec<Item>> {
+        check_apart(self.data, self.path)?;
+        read_checked(self.data, without_question)
+    }
+
+    fn folder(&self, _: &Vec<Item>, _: &Context) -> Result<OutputFolder> {
+        self.out.folder()
+    }
+
+    fn models(&self, _: &Context) -> Result<Model> {
+        self.out.roles().policy(&self.settings.model, self.settings.sampling.batch_size)
+    }
+
+    fn work(&self, items: Vec<Item>, model: Model, context: &mut Context) -> Result {
+        let config = &self.settings.sampling;
+        let samples = 0..items.len() * config.num_samples;
+        let mut requests = samples.map(|index| {
+            let sample = index % config.num_samples;
+            ChatRequest::of_item(&items[index / config.num_samples], config.params(sample))
+        });
+        let mut n_written = 0;
+        let mut line = |answer| {
+            let (item, sample) = (&items[n_written / config.num_samples], n_written % config.num_samples);
+            n_written += 1;
+            line(item, (config.num_samples > 1).then_some(sample), answer)
+        };
+        self.out.write("generate", self.data, &*model, &mut requests, &mut line, context)
+    }
 }
 
 fn settings(arguments: &Arguments) -> Result<GenerateSettings> {
@@ -164,29 +185,7 @@ fn without_question(item: &Item) -> Option<String> {
     (last != Some(Role::User)).then(|| "expected a message of the user's to answer".to_owned())
 }
 
-/// Every item with each of its samples' numbers.
-fn samples_of<'a>(items: &'a [Item], config: &SamplingTable) -> impl Iterator<Item = (&'a Item, usize)> {
-    let num_samples = config.num_samples;
-    items.iter().flat_map(move |item| (0..num_samples).map(move |sample| (item, sample)))
-}
-
-fn request(item: &Item, sample: usize, config: &SamplingTable) -> ChatRequest {
-    ChatRequest {
-        id: item.id.clone(),
-        messages: item.prompt().to_vec(),
-        params: ChatParams {
-            temperature: config.temperature,
-            top_p: config.top_p,
-            max_tokens: config.max_new_tokens,
-            ignore_eos: config.ignore_eos,
-            seed: config.seed.wrapping_add(sample as u64),
-            schema: None,
-            token_ids: true,
-        },
-    }
-}
-
-fn line(item: &Item, sample: Option<usize>, answer: Result<ChatAnswer, Unanswered>) -> Line<'_> {
+fn line(item: &Item, sample: Option<usize>, answer: Result<ChatAnswer, Unanswered>) -> Result<String> {
     let (answer, unanswered) = match answer {
         Ok(answer) => (Some(answer), None),
         Err(Unanswered { reason }) => (None, Some(reason)),
@@ -194,5 +193,6 @@ fn line(item: &Item, sample: Option<usize>, answer: Result<ChatAnswer, Unanswere
     let finish_reason = answer.as_ref().map(|answer| answer.finish_reason);
     let (prompt_ids, output_ids, text) =
         answer.map_or_else(Default::default, |answer| (answer.prompt_ids, answer.output_ids, Some(answer.text)));
-    Line { id: &item.id, sample, prompt_ids, output_ids, text, finish_reason, unanswered }
+    let line = Line { id: &item.id, sample, prompt_ids, output_ids, text, finish_reason, unanswered };
+    Ok(serde_json::to_string(&line).map_err(std::io::Error::from)?)
 }

@@ -15,15 +15,18 @@ pub trait Job {
     /// What comes out.
     type Product;
 
-    /// What came out of an earlier call with the same settings, where that came to its end. Nothing is touched.
+    /// What came out of an earlier call with the same settings, where that came to its end. Nothing is touched. Work
+    /// whose answers are in a journal is done again, since that makes no call: nothing counts as finished there.
     ///
     /// Errors: of settings where the results of other settings are there.
-    fn finished(&self) -> Result<Option<Self::Product>>;
+    fn finished(&self) -> Result<Option<Self::Product>> {
+        Ok(None)
+    }
 
     /// Reads the data and validates them. Nothing is written, and no weights are loaded.
     fn data(&self) -> Result<Self::Data>;
 
-    /// Makes the folder for results; where the command starts over, removes what an earlier call left there.
+    /// Makes the folder for results; where a training starts over, removes what an earlier call left there.
     fn folder(&self, data: &Self::Data, context: &Context) -> Result<OutputFolder>;
 
     /// Opens the models. One that cannot be used leaves nothing behind that a later call would be held to.

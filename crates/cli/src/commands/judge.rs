@@ -4,7 +4,6 @@ mod people;
 
 use std::path::{Path, PathBuf};
 
-use align::chat::ChatModel;
 use align::judge::{JudgeSummary, Response, Rubric, combine, judge, summarize};
 use align::progress::Progress;
 use align::types::Dialogues;
@@ -24,7 +23,7 @@ use crate::context::Context;
 use crate::errors::{Failure, Result};
 use crate::lines::write_whole;
 use crate::output_folder::{OutputFolder, remove_results};
-use crate::roles::{self, RoleCost, Roles, with_costs};
+use crate::roles::{self, Model, RoleCost, Roles, with_costs};
 use crate::terminal::print_line;
 
 /// The endings of the files beside the verdicts.
@@ -136,13 +135,14 @@ struct Summary {
 /// interrupted where the user or the budget ends it; of output where results cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
-    let judging = Judging { settings: &settings, arguments };
-    print(&job::run(&judging, context)?)
+    let roles = Roles::new(&settings.role, Some(&beside(&arguments.out, JOURNAL)), context.global.device);
+    print(&job::run(&Judging { settings: &settings, roles, arguments }, context)?)
 }
 
 /// The judging of responses.
 struct Judging<'a> {
     settings: &'a JudgeSettings,
+    roles: Roles<'a>,
     arguments: &'a Arguments,
 }
 
@@ -153,21 +153,10 @@ struct Material {
     elsewhere: Option<Elsewhere>,
 }
 
-/// The judges.
-struct Judges<'a> {
-    roles: Roles<'a>,
-    models: Vec<Box<dyn ChatModel + Send>>,
-}
-
-impl<'a> Job for Judging<'a> {
+impl Job for Judging<'_> {
     type Data = Material;
-    type Models = Judges<'a>;
+    type Models = Vec<Model>;
     type Product = Summary;
-
-    /// Judging again costs nothing: what was answered is in the journal.
-    fn finished(&self) -> Result<Option<Summary>> {
-        Ok(None)
-    }
 
     fn data(&self) -> Result<Material> {
         let data = &self.settings.data;
@@ -186,76 +175,63 @@ impl<'a> Job for Judging<'a> {
     }
 
     fn folder(&self, _: &Material, _: &Context) -> Result<OutputFolder> {
-        let out = &self.arguments.out;
-        let folder = OutputFolder::make_for(out)?;
-        if self.arguments.restart.restart {
+        Ok(OutputFolder::make_for(&self.arguments.out)?)
+    }
+
+    fn models(&self, _: &Context) -> Result<Vec<Model>> {
+        self.roles.models()
+    }
+
+    fn work(&self, material: Material, judges: Vec<Model>, context: &mut Context) -> Result<Summary> {
+        let Arguments { out, restart, retry_failed, .. } = self.arguments;
+        if restart.restart {
             remove_results(Path::new(""), &[out, &beside(out, SUMMARY)])?;
         }
-        Ok(folder)
-    }
-
-    fn models(&self, context: &Context) -> Result<Judges<'a>> {
-        let journal = beside(&self.arguments.out, JOURNAL);
-        let roles = Roles::new(&self.settings.role, Some(&journal), context.global.device);
-        if self.arguments.restart.restart {
-            roles.forget_all()?;
-        }
-        if self.arguments.retry_failed {
-            roles.retry_failed()?;
-        }
-        let models = roles.models()?;
-        Ok(Judges { roles, models })
-    }
-
-    fn work(&self, material: Material, judges: Judges<'a>, context: &mut Context) -> Result<Summary> {
-        let outcome = judge_all(&self.arguments.out, self.settings, material, &judges, context);
-        with_costs(&judges.roles, outcome)
+        self.roles.begin(restart.restart, *retry_failed)?;
+        with_costs(&self.roles, self.judge_all(material, &judges, context))
     }
 }
 
-/// Has every judge score every response, and writes verdicts and summary.
-fn judge_all(
-    out: &Path,
-    settings: &JudgeSettings,
-    material: Material,
-    judges: &Judges,
-    context: &mut Context,
-) -> Result<Summary> {
-    let names: Vec<String> = judges.models.iter().map(|model| model.name().to_owned()).collect();
-    if let Some(elsewhere) = &material.elsewhere {
-        elsewhere.check(settings.rubric, &names)?;
-    }
-    let responses = &material.responses;
-    let progress = &mut context.progress;
-    let mut by_judge: Vec<Vec<Judgement<Value>>> = vec![Vec::new(); responses.len()];
-    for model in &judges.models {
-        progress.begin(&format!("judge {}", model.name()), responses.len());
-        let scored = judge(&**model, responses, settings.rubric, &settings.judge, &mut || {
-            progress.advance(1);
-        })?;
-        progress.end();
-        by_judge.iter_mut().zip(scored).for_each(|(all, scored)| all.push(scored));
-    }
-    let judged: Vec<Judgement<Value>> =
-        by_judge.iter().map(|scored| combine(scored, settings.judge.combination)).collect();
+impl Judging<'_> {
+    /// Has every judge score every response, and writes verdicts and summary.
+    fn judge_all(&self, material: Material, judges: &[Model], context: &mut Context) -> Result<Summary> {
+        let (out, settings) = (&self.arguments.out, self.settings);
+        let names: Vec<String> = judges.iter().map(|model| model.name().to_owned()).collect();
+        if let Some(elsewhere) = &material.elsewhere {
+            elsewhere.check(settings.rubric, &names)?;
+        }
+        let responses = &material.responses;
+        let progress = &mut context.progress;
+        let mut by_judge: Vec<Vec<Judgement<Value>>> = vec![Vec::new(); responses.len()];
+        for model in judges {
+            progress.begin(&format!("judge {}", model.name()), responses.len());
+            let scored = judge(&**model, responses, settings.rubric, &settings.judge, &mut || {
+                progress.advance(1);
+            })?;
+            progress.end();
+            by_judge.iter_mut().zip(scored).for_each(|(all, scored)| all.push(scored));
+        }
+        let judged: Vec<Judgement<Value>> =
+            by_judge.iter().map(|scored| combine(scored, settings.judge.combination)).collect();
 
-    let rubric = settings.rubric.identity();
-    let lines = responses.iter().zip(&judged).zip(&by_judge);
-    let lines: Vec<Line> =
-        lines.map(|((response, judged), scored)| line(response, judged, &rubric, &names, scored)).collect();
-    write_whole(out, &lines)?;
-    let validation = match &material.labeled {
-        Some(labeled) => people::measure(labeled, settings.rubric, &names, &judged, &by_judge),
-        None => Vec::new(),
-    };
-    let summary = Summary {
-        validation,
-        measured_on: material.elsewhere,
-        figures: summarize(settings.rubric, names, &judged, &by_judge),
-        costs: judges.roles.costs()?,
-    };
-    write_whole(&beside(out, SUMMARY), &[&summary])?;
-    Ok(summary)
+        let rubric = settings.rubric.identity();
+        let lines = responses.iter().zip(&judged).zip(&by_judge);
+        let lines: Vec<Line> =
+            lines.map(|((response, judged), scored)| line(response, judged, &rubric, &names, scored)).collect();
+        write_whole(out, &lines)?;
+        let validation = match &material.labeled {
+            Some(labeled) => people::measure(labeled, settings.rubric, &names, &judged, &by_judge),
+            None => Vec::new(),
+        };
+        let summary = Summary {
+            validation,
+            measured_on: material.elsewhere,
+            figures: summarize(settings.rubric, names, &judged, &by_judge),
+            costs: self.roles.costs()?,
+        };
+        write_whole(&beside(out, SUMMARY), &[&summary])?;
+        Ok(summary)
+    }
 }
 
 fn settings(arguments: &Arguments) -> Result<JudgeSettings> {

@@ -3,25 +3,26 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use align::chat::{ChatAnswer, ChatError, ChatModel, ChatParams, ChatRequest, Unanswered, answer_in_order};
+use align::chat::{ChatAnswer, ChatError, ChatModel, ChatParams, ChatRequest, Unanswered};
 use align::engine::{EngineError, Reply, Sequence};
-use align::progress::Progress;
-use align::types::relative_to;
+use align::types::{Item, relative_to};
 use clap::Args;
 use engine::{LocalEngine, ScoredDialogue, Trainable};
 use serde::Serialize;
 use serde_json::json;
 
+use super::answer_file::AnswerFile;
+use super::job::{self, Job};
 use crate::arguments::{ModelArguments, RestartArguments, flag};
 use crate::config::required;
 use crate::config::tables::{ModelTable, RoleTables, ScoreSettings};
 use crate::context::Context;
-use crate::data::{check_apart, located, read_checked, without_reply};
+use crate::data::{check_apart, read_checked, without_reply};
 use crate::errors::{Failure, Result};
 use crate::interrupt;
-use crate::lines::ResultFile;
 use crate::model;
-use crate::roles::{Roles, policy_settings};
+use crate::output_folder::OutputFolder;
+use crate::roles::{Model, policy_settings};
 
 /// Dialogues whose scores are written down together.
 const BATCH_SIZE: usize = 16;
@@ -78,52 +79,63 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let data = flag("--data", &["data", "dialogues"], arguments.data.as_ref());
     let settings = arguments.model.load::<ScoreSettings>([data])?.settings;
     let data = required(settings.data.dialogues.as_ref(), "data.dialogues")?;
-    check_apart(data, &arguments.out)?;
-    let items = read_checked(data, without_reply)?;
-    let restart = arguments.restart.restart;
-    let table = &settings.model;
-    let folder = arguments.out.parent().unwrap_or(Path::new(""));
+    let path = &arguments.out;
+    let folder = path.parent().unwrap_or(Path::new(""));
     let no_roles = RoleTables::new();
     let deciding = json!({
         "command": "score",
         "data": relative_to(data, folder),
-        "policy": policy_settings(&table.relative_to(folder), &no_roles),
+        "policy": policy_settings(&settings.model.relative_to(folder), &no_roles),
     });
-    let out = ResultFile::open(&arguments.out, deciding)?;
-    let journal = out.journal();
-    let roles = Roles::new(&no_roles, journal.as_deref(), context.global.device);
-    if !restart {
-        out.check(roles.has_answers()?)?;
+    let out = AnswerFile::new(path, deciding, &no_roles, arguments.restart, false, context);
+    job::run(&Scoring { model: &settings.model, data, path, out }, context)
+}
+
+/// The scoring of dialogues.
+struct Scoring<'a> {
+    model: &'a ModelTable,
+    data: &'a Path,
+    path: &'a Path,
+    out: AnswerFile<'a>,
+}
+
+impl Job for Scoring<'_> {
+    type Data = Vec<Item>;
+    type Models = Model;
+    type Product = ();
+
+    fn finished(&self) -> Result<Option<()>> {
+        self.out.check().map(|()| None)
     }
-    let scorer = Scorer::open(table, context)?;
-    let scorer = roles.journalled("score", table, scorer, BATCH_SIZE)?;
-    if restart {
-        roles.forget_all()?;
+
+    fn data(&self) -> Result<Vec<Item>> {
+        check_apart(self.data, self.path)?;
+        read_checked(self.data, without_reply)
     }
-    out.begin(restart)?;
-    let progress = &mut context.progress;
-    let written = out.write(|lines| {
+
+    fn folder(&self, _: &Vec<Item>, _: &Context) -> Result<OutputFolder> {
+        self.out.folder()
+    }
+
+    fn models(&self, context: &Context) -> Result<Model> {
+        let scorer = Scorer::open(self.model, context)?;
+        self.out.roles().journalled("score", self.model, scorer, BATCH_SIZE)
+    }
+
+    fn work(&self, items: Vec<Item>, scorer: Model, context: &mut Context) -> Result {
         let mut requests = items.iter().map(|item| ChatRequest {
             id: item.id.clone(),
             messages: item.messages.clone(),
             params: ChatParams::default(),
         });
         let mut ids = items.iter().map(|item| json!(item.id));
-        let mut written = Ok(());
-        progress.begin("score", items.len());
-        answer_in_order(&*scorer, &mut requests, &mut |line| {
-            if written.is_ok() {
-                written = line.map_err(|unanswered| Failure::data(unanswered.reason)).and_then(|line| {
-                    let id = ids.next().unwrap_or_default();
-                    lines.write_text(format!("{{\"id\":{id},{}", &line.text[1..]))
-                });
-            }
-            progress.advance(1);
-        })?;
-        progress.end();
-        written
-    });
-    written.map_err(|error| located(error, &[data]))
+        let mut line = |scores: Result<ChatAnswer, Unanswered>| {
+            let id = ids.next().unwrap_or_default();
+            let scores = scores.map_err(|unanswered| Failure::data(unanswered.reason))?;
+            Ok(format!("{{\"id\":{id},{}", &scores.text[1..]))
+        };
+        self.out.write("score", self.data, &*scorer, &mut requests, &mut line, context)
+    }
 }
 
 /// The model as one that answers a dialogue with its scores, so that scores are kept as answers are.

@@ -22,7 +22,7 @@ use vlm::weights::WeightType;
 
 pub use answering::{
     CurateSettings, EvalSettings, ForgeData, ForgeSettings, GenerateSettings, JudgeData, JudgeSettings, ModelSettings,
-    SamplingTable, ScoreSettings,
+    ScoreSettings,
 };
 pub use serving::{ServeSettings, ServeTable};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use align::chat::ChatParams;
 use align::curate::CurateConfig;
 use align::decontamination::DecontaminationConfig;
 use align::eval::EvalConfig;
@@ -181,6 +182,19 @@ impl Default for SamplingTable {
 }
 
 impl SamplingTable {
+    /// How a dialogue's sample is drawn, counted from zero.
+    pub fn params(&self, sample: usize) -> ChatParams {
+        ChatParams {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            max_tokens: self.max_new_tokens,
+            ignore_eos: self.ignore_eos,
+            seed: self.seed.wrapping_add(sample as u64),
+            schema: None,
+            token_ids: true,
+        }
+    }
+
     /// Checks that the numbers can be used. `table` is where they stand in the settings.
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
