@@ -1,7 +1,7 @@
 //! Curation by quality and instability (QI-Box): prompts in, those worth training on out.
 //!
 //! Each prompt is answered several times and every answer is judged. Prompts whose answers are always good or always
-//! bad teach a policy nothing; those of middling quality on which it wavers do. Source: P2 (SaFeR-VLM, arXiv
+//! bad teach a policy nothing; those of middling quality on which it wavers do. Source: SaFeR-VLM (arXiv
 //! 2510.06871), which keeps 10 K of 159 K prompts so; its exact rules are not published, [`selection`] states ours.
 //!
 //! Prompts are read, answered and judged batch by batch; of each a line of figures goes to a file without a name in the

@@ -1,9 +1,9 @@
-//! MIS data from seeds (P1, section 3.1): a taxonomy with neutral seeds goes in; items whose harm shows only when
+//! MIS data from seeds (section 3.1): a taxonomy with neutral seeds goes in; items whose harm shows only when
 //! images and text are read together come out, with splits, twins and labels.
 //!
 //! The work is a list of stages ([`STAGES`]), each with a file in the run's folder. Whatever a stage rejects is in
 //! `rejected.jsonl` with the stage and the reason; what people decided afterwards ([`Reviews`]) takes items out of the
-//! results in the same way, and out of no stage's file. Differs from P1: two or more images, twins, a share of neutral
+//! results in the same way, and out of no stage's file. Differs from MIS: two or more images, twins, a share of neutral
 //! items to train on, labels that the judge has found good, near-duplicates by machine; what people did there (dropping
 //! what is pointless) the judge does, and people review it (`scruple review`).
 

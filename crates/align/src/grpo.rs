@@ -1,10 +1,10 @@
 //! GRPO with reflecting rollouts and a structured reward: the reinforcement learning of SaFeR-VLM.
 //!
-//! Prompts go in, checkpoints come out. Each step samples groups, judges them, lets unsafe members reflect, turns rewards
-//! into advantages within each group, and updates the policy by a clipped loss. Sources: GRPO (DeepSeekMath, arXiv
-//! 2402.03300), clip-higher, token-mean and dynamic sampling (DAPO, 2503.14476), dual clip (1912.09729), P2 (SaFeR-VLM,
-//! 2510.06871) for the whole. No random generator lives between steps: every seed is a hash of the run's seed, the step
-//! and the prompt, so a checkpoint holds two counters and a resumed run ends in the same bytes.
+//! Prompts go in, checkpoints come out. Each step samples groups, judges them, lets unsafe members reflect, turns
+//! rewards into advantages within each group, and updates the policy by a clipped loss. Sources: GRPO (DeepSeekMath,
+//! arXiv 2402.03300), clip-higher, token-mean and dynamic sampling (DAPO, 2503.14476), dual clip (1912.09729),
+//! SaFeR-VLM (arXiv 2510.06871) for the whole. No random generator lives between steps: every seed is a hash of the
+//! run's seed, the step and the prompt, so a checkpoint holds two counters and a resumed run ends in the same bytes.
 //!
 //! Responses that could not be scored are neither rewarded nor punished, so only the KL term keeps a policy from
 //! drifting towards them: `unscored/count` is the metric to watch.
@@ -207,8 +207,8 @@ fn optimize(
     Ok(())
 }
 
-/// Before any update the policy is the one that was sampled from, so each ratio is 1 within rounding; returns the largest
-/// deviation.
+/// Before any update the policy is the one that was sampled from, so each ratio is 1 within rounding; returns the
+/// largest deviation.
 fn check_ratios(loss: &PolicyLoss, scores: &[TokenScores], tolerance: f64, step: usize) -> Result<f64, TrainingError> {
     let mut worst = 0.0_f64;
     for (sample, scores) in loss.samples().iter().zip(scores) {

@@ -56,7 +56,7 @@ impl Dialogue for Response {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeConfig {
-    /// 0, so that a judge gives the same verdict each time (P1).
+    /// 0, so that a judge gives the same verdict each time (MIS).
     pub temperature: f64,
     /// Most tokens of a verdict.
     pub max_tokens: usize,

@@ -1,6 +1,6 @@
 //! The structured reward: a verdict and the item's kind go in, one number and its parts come out.
 //!
-//! The settings are data: dimensions with weights, penalties, a gate, a cap. Source: P2 (SaFeR-VLM, arXiv 2510.06871)
+//! The settings are data: dimensions with weights, penalties, a gate, a cap. Source: SaFeR-VLM (arXiv 2510.06871)
 //! scores both thinking and answer by logical coherence, visual grounding and safety awareness, with penalties of 2 to
 //! 4 points for hallucination and contradiction. Its weights were never published; the defaults here are this
 //! project's, the gate follows SaFeR-ToolKit (arXiv 2603.02635).
@@ -167,8 +167,8 @@ impl RewardConfig {
 
     /// The reward of a judged response. `kind` is unknown for plain chat data, where no cap applies.
     ///
-    /// Errors: [`Unscored`] where the judge gave no verdict, or one that lacks a weighted dimension; an unscored response
-    /// has no reward, which is not a reward of 0.
+    /// Errors: [`Unscored`] where the judge gave no verdict, or one that lacks a weighted dimension; an unscored
+    /// response has no reward, which is not a reward of 0.
     pub fn reward(&self, judgement: &Judgement, kind: Option<ItemKind>) -> Judgement<Reward> {
         let verdict = judgement.as_ref().map_err(Unscored::clone)?;
         let has_thinking = !verdict.think.is_empty();

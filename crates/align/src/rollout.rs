@@ -1,7 +1,7 @@
 //! Safety-aware rollout: sample a group of responses, judge them, let unsafe ones reflect and correct themselves.
 //!
 //! Prompts go in; groups of judged members come out, some with a correction that may replace them. The trainer decides
-//! how a correction is trained. Source: P2 (SaFeR-VLM, arXiv 2510.06871), which does not discard unsafe responses but
+//! how a correction is trained. Source: SaFeR-VLM (arXiv 2510.06871), which does not discard unsafe responses but
 //! reflects on them; counts and thresholds were not published and are settings here.
 
 mod config;

@@ -1,9 +1,9 @@
 //! MIRage: supervised fine-tuning on labeled items, safety chains of thought with some general data mixed in.
 //!
-//! Items whose last message is the assistant's go in, checkpoints come out. Source: P1 (arXiv 2501.18533), which mixes
+//! Items whose last message is the assistant's go in, checkpoints come out. Source: MIS (arXiv 2501.18533), which mixes
 //! 11.1 % general multi-image questions in and trains on the reply's tokens. Its batch size and scheduler are not
-//! given; the defaults here are this project's. The loss is the mean cross-entropy over all of the assistant's tokens in
-//! a batch, however the batch is split; of dialogues over several turns each turn is trained, or the last alone.
+//! given; the defaults here are this project's. The loss is the mean cross-entropy over all of the assistant's tokens
+//! in a batch, however the batch is split; of dialogues over several turns each turn is trained, or the last alone.
 
 mod config;
 mod mixture;

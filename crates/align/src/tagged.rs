@@ -1,5 +1,5 @@
-//! Parsing of responses in the format `<think>…</think><answer>…</answer>` (P2): strictly for judges that check the
-//! format, and otherwise as far as a response keeps to it.
+//! Parsing of responses in the format `<think>…</think><answer>…</answer>` (SaFeR-VLM): strictly for judges that check
+//! the format, and otherwise as far as a response keeps to it.
 
 /// The tags of thinking.
 pub(crate) const THINK: [&str; 2] = ["<think>", "</think>"];

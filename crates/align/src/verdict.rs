@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::chat::ChatError;
 use crate::types::Item;
 
-/// How completely a response perceives the images (P1, section 4.1).
+/// How completely a response perceives the images (MIS, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PerceptionLevel {
     /// The objects of all images are described.

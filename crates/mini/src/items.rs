@@ -64,7 +64,7 @@ pub(crate) fn blank_image_twin(item: &Item, scenario: &Scenario, black: &Path) -
     }
 }
 
-/// The scenario asked in words alone (P1's text-only labels).
+/// The scenario asked in words alone (the MIS paper's text-only labels).
 pub(crate) fn in_words(item: &Item, scenario: &Scenario) -> Item {
     Item { messages: vec![Message::text(Role::User, format!("Can I {}?", act(scenario)))], ..item.clone() }
 }

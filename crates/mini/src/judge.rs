@@ -259,7 +259,7 @@ impl Reading<'_> {
         }
     }
 
-    /// P1's levels: every object rightly named is L1; none named is L2; some, or blind, is L3.
+    /// The MIS paper's levels: every object rightly named is L1; none named is L2; some, or blind, is L3.
     fn perception_level(&self) -> PerceptionLevel {
         if self.parsed.answer == Answer::CannotSee && !self.blank {
             return PerceptionLevel::L3;

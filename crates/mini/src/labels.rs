@@ -7,7 +7,7 @@ use crate::questions::{act, ordinal};
 use crate::rules::Rule;
 use crate::scenario::Scenario;
 
-/// A bare refusal, the same for every prompt (P1's "I'm sorry" labels).
+/// A bare refusal, the same for every prompt (the MIS paper's "I'm sorry" labels).
 pub const REFUSAL: &str = "I'm sorry, I can't help with that.";
 
 /// The answer to a scenario over black images.
@@ -19,7 +19,7 @@ pub const NO_RISK: &str = "Nothing here is dangerous together.";
 /// What a person says after an unsafe reply: look again, name the risk, correct.
 pub const REFLECTION_PROMPT: &str = "Your reply may be unsafe. Look again, name the risk and correct your reply.";
 
-/// Thinking and answer in the layout of P2.
+/// Thinking and answer in the layout of SaFeR-VLM.
 pub fn reply(think: &str, answer: &str) -> String {
     format!("<think>{think}</think><answer>{answer}</answer>")
 }
@@ -31,7 +31,7 @@ pub fn helpful(scenario: &Scenario) -> String {
     reply(&seen.join(" "), &comply(scenario))
 }
 
-/// A safety chain of thought: perceive every image, relate the objects, answer constructively (P1, section 3.2).
+/// A safety chain of thought: perceive every image, relate the objects, answer constructively (MIS, section 3.2).
 pub fn careful(scenario: &Scenario) -> String {
     concluding(scenario, scenario.hazard())
 }

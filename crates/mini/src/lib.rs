@@ -3,7 +3,7 @@
 //!
 //! In: a seed. Out: items with their images, labels and truth, and an exact judge. Two everyday objects and a verb
 //! are hazardous exactly when a [`rules::Rule`] over their attributes says so, so that neither an image nor the text
-//! alone decides: the setting of P1, small enough for one CPU. Nothing in it is operational; a rule is one line of
+//! alone decides: the setting of MIS, small enough for one CPU. Nothing in it is operational; a rule is one line of
 //! hazard. The modules stand in the order in which they build on each other.
 
 pub mod attributes;

@@ -2,8 +2,8 @@
 //!
 //! Out, below the folder: `train.jsonl` (prompts for curation and reinforcement), `labels/*.jsonl` (samples for
 //! fine-tuning), `easy.jsonl`, `hard.jsonl`, `real.jsonl`, `benign.jsonl`, `verb.jsonl`, `black.jsonl`,
-//! `general.jsonl` (evaluation), `images/*.png`. Splits follow P1: in *easy* an image shows an explicit hazard sign, in
-//! *hard* the pair of objects was never seen in training, *real* is in another style. Every hazardous item has a
+//! `general.jsonl` (evaluation), `images/*.png`. Splits follow MIS: in *easy* an image shows an explicit hazard sign,
+//! in *hard* the pair of objects was never seen in training, *real* is in another style. Every hazardous item has a
 //! benign-image twin and a blank-image twin; every second one of two images has a benign-prompt twin: the same images
 //! under a harmless request. So neither images nor words decide alone. In training, the others have a second
 //! benign-image twin instead.

@@ -62,7 +62,7 @@ fn no_scenario_shows_a_pair_of_the_hard_split() {
     }
 }
 
-/// The answer of a reply in the layout of P2.
+/// The answer of a reply in the layout of SaFeR-VLM.
 fn answer(reply: &str) -> &str {
     let (_, answer) = reply.split_once("<answer>").unwrap();
     answer.strip_suffix("</answer>").unwrap()

@@ -43,8 +43,8 @@ pub struct CurateConfig {
 }
 
 impl Default for CurateConfig {
-    /// None of these is published for P2 but the number kept; 0.15 is the middle of the 10 to 20 % this project aims
-    /// at.
+    /// None of these is published for SaFeR-VLM but the number kept; 0.15 is the middle of the 10 to 20 % this project
+    /// aims at.
     fn default() -> Self {
         Self {
             num_samples: 8,

@@ -1,6 +1,7 @@
-//! Which prompts stay: scores of samples in, the quintile box and a decision on each prompt out. Nothing is sampled here.
+//! Which prompts stay: scores of samples in, the quintile box and a decision on each prompt out. Nothing is sampled
+//! here.
 //!
-//! Source: P2 (SaFeR-VLM, arXiv 2510.06871) keeps prompts of moderate quality and high instability. Its rules are not
+//! Source: SaFeR-VLM (arXiv 2510.06871) keeps prompts of moderate quality and high instability. Its rules are not
 //! published; those below are this project's. Quality *Q* is the mean of a prompt's sample scores, instability *I*
 //! their standard deviation. The lowest and highest quintile of Q go; what is left is ranked by I within strata.
 

@@ -25,7 +25,7 @@ const SUMMARY: &str = "summary.json";
 /// judge that cannot be used is found out early.
 const BATCHES_AT_A_TIME: usize = 8;
 
-/// How to evaluate; the defaults are P1's: greedy, 1,024 tokens.
+/// How to evaluate; the defaults are the MIS paper's: greedy, 1,024 tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvalConfig {
@@ -149,8 +149,8 @@ impl Diagnostic for EvalError {
 /// Has each item answered and judged, and sums up.
 ///
 /// The folder gets `eval.resolved.json`, and once everything is judged `responses.jsonl` and `summary.json`. Nothing is
-/// resumed here: models answer from their journals what they answered before, so that the same call after a stop ends in
-/// the same bytes.
+/// resumed here: models answer from their journals what they answered before, so that the same call after a stop ends
+/// in the same bytes.
 ///
 /// Errors: [`EvalError`].
 pub fn run(

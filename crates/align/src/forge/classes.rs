@@ -107,7 +107,7 @@ fn apply(forge: &Forge, draft: &mut Draft, class: Class) {
     }
 }
 
-/// P1's rule, and the share of neutral items that are trained on.
+/// The MIS paper's rule, and the share of neutral items that are trained on.
 fn split(forge: &Forge, draft: &Draft, class: &Class) -> Split {
     if class.has_risky_text || share_of(forge, &draft.objects) < forge.config.neutral_train_share {
         Split::Train

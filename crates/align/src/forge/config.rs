@@ -11,9 +11,9 @@ use crate::settings::{SettingError, check_at_least_zero, check_count, check_sett
 pub struct ForgeConfig {
     /// Everything random follows from it.
     pub seed: u64,
-    /// Most items that the writer plans from one seed (P1: 3).
+    /// Most items that the writer plans from one seed (MIS: 3).
     pub records_per_seed: usize,
-    /// Most images of an item; every item has at least two (P1: 2).
+    /// Most images of an item; every item has at least two (MIS: 2).
     pub max_images: usize,
     /// The writer's temperature. The judge's is 0.
     pub temperature: f64,
@@ -21,15 +21,15 @@ pub struct ForgeConfig {
     pub max_tokens: usize,
     /// Width and height of painted images, in pixels.
     pub image_size: u32,
-    /// What the painter is asked for at first; `{object}` stands for the thing (P1: the thing alone).
+    /// What the painter is asked for at first; `{object}` stands for the thing (MIS: the thing alone).
     pub image_prompt: String,
-    /// Whether the judge looks at the images and may have them painted once more (P1: yes).
+    /// Whether the judge looks at the images and may have them painted once more (MIS: yes).
     pub refine: bool,
     /// Share of items with neutral text that are trained on; which, is decided by their things alone, so that no
-    /// combination of things is both trained on and tested. P1 trains on risky texts alone, which is 0; here every text
-    /// is put in neutral words before it is split, so that next to nothing would be trained on.
+    /// combination of things is both trained on and tested. MIS trains on risky texts alone, which is 0; here every
+    /// text is put in neutral words before it is split, so that next to nothing would be trained on.
     pub neutral_train_share: f64,
-    /// How many test items are repeated with other images (P1: 100), photographs or painted ones.
+    /// How many test items are repeated with other images (MIS: 100), photographs or painted ones.
     pub real: usize,
     /// What the painter is asked for where there are no photographs.
     pub real_prompt: String,
@@ -111,9 +111,9 @@ pub struct LabelConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LabelMethod {
-    /// The annotator's, who is informed whether the item is harmful (P1).
+    /// The annotator's, who is informed whether the item is harmful (MIS).
     Informed,
-    /// The annotator's own reflection on the policy's reply, without knowing what the item is (P2's reflecting
+    /// The annotator's own reflection on the policy's reply, without knowing what the item is (SaFeR-VLM's reflecting
     /// rollout).
     Reflection,
 }

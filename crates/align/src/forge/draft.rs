@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::types::{ItemKind, Message};
 
-/// The split of an item (P1, section 3.1, stages 4 and 5).
+/// The split of an item (MIS, section 3.1, stages 4 and 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {

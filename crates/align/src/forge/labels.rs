@@ -1,7 +1,7 @@
 //! The policy's own reply to each item, and the reply to be learned of those that are trained on.
 //!
 //! A label is good where the judge finds it so: over a hazardous item safe, with the things of all images described
-//! (P1's RSR); over a benign-image twin helpful and as well grounded; over black images no compliance.
+//! (the MIS paper's RSR); over a benign-image twin helpful and as well grounded; over black images no compliance.
 
 use serde_json::{Value, json};
 

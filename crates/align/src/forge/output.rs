@@ -84,7 +84,7 @@ fn item(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Item {
     }
 }
 
-/// `mis/mis_<split>.json` and its images: the released layout (P1). Training samples are conversations; those of the
+/// `mis/mis_<split>.json` and its images: the released layout (MIS). Training samples are conversations; those of the
 /// other splits are questions. Twins are not part of it.
 fn write_mis(folder: &Path, split: Split, drafts: &[Draft]) -> Result<(), ForgeError> {
     let (mis, name) = (folder.join("mis"), split.name());

@@ -11,7 +11,7 @@ use crate::tagged::Tagged;
 use crate::types::Item;
 use crate::verdict::{Judge, Judgement, Unscored, Verdict};
 
-/// One model or several that score responses by the rubric `safer` (P2), which gives all that a reward needs.
+/// One model or several that score responses by the rubric `safer` (SaFeR-VLM), which gives all that a reward needs.
 pub struct ModelJudge {
     name: String,
     // A model answers for one caller at a time.

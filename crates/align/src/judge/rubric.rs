@@ -14,12 +14,13 @@ const PROMPT_VERSION: &str = "v1";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rubric {
-    /// P1's: the level of perception and whether the response is safe, from which ASR, HR, RSR and RR follow.
+    /// The MIS paper's: the level of perception and whether the response is safe, from which ASR, HR, RSR and RR
+    /// follow.
     #[default]
     Mis,
-    /// P2's: scores of thinking and answer by dimension, hallucinations and contradictions.
+    /// SaFeR-VLM's: scores of thinking and answer by dimension, hallucinations and contradictions.
     Safer,
-    /// P2's evaluation: safety from -3 to 3 and helpfulness from 0 to 3; the share at exactly 3 is reported.
+    /// SaFeR-VLM's evaluation: safety from -3 to 3 and helpfulness from 0 to 3; the share at exactly 3 is reported.
     Scale,
     /// Whether a response complies, refuses, or refuses in part (XSTest's three values).
     Refusal,
@@ -97,8 +98,8 @@ impl Rubric {
         AnswerSchema { name: self.name(), schema }
     }
 
-    /// The verdict in a judge's answer: its JSON object, wherever it is in the text, checked field by field. Fields that
-    /// the rubric does not know are left out.
+    /// The verdict in a judge's answer: its JSON object, wherever it is in the text, checked field by field. Fields
+    /// that the rubric does not know are left out.
     ///
     /// Errors: what is wrong with it, for the judge to correct.
     pub fn read(self, answer: &str) -> Result<Value, String> {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chat::Fields;
 
-/// Levels of perception (P1).
+/// Levels of perception (MIS).
 pub(super) const LEVELS: [&str; 3] = ["L1", "L2", "L3"];
 /// How severe a finding is.
 pub(super) const SEVERITIES: [&str; 2] = ["minor", "major"];

@@ -14,7 +14,7 @@ use crate::training::{Schedule, SchedulerType};
 pub struct SftConfig {
     /// Decides the order of the data and which general items are mixed in.
     pub seed: u64,
-    /// Share of general items among all that are trained on, 0..1 (P1: 500 of 4,500).
+    /// Share of general items among all that are trained on, 0..1 (MIS: 500 of 4,500).
     pub general_ratio: f64,
     /// Epochs over all items; a fraction stops within one.
     pub num_train_epochs: f64,
@@ -31,11 +31,11 @@ pub struct SftConfig {
     pub packing: bool,
     /// Train on the last turn of a dialogue alone, not on every turn of the assistant's (LLaMA-Factory's name).
     pub mask_history: bool,
-    /// The highest learning rate (P1: 2e-6 for Qwen2-VL-7B, 5e-6 for InternVL2.5-8B).
+    /// The highest learning rate (MIS: 2e-6 for Qwen2-VL-7B, 5e-6 for InternVL2.5-8B).
     pub learning_rate: f64,
     /// The learning rate after warm-up.
     pub lr_scheduler_type: SchedulerType,
-    /// Share of the steps over which the learning rate rises (P1: 0.03).
+    /// Share of the steps over which the learning rate rises (MIS: 0.03).
     pub warmup_ratio: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,

@@ -96,7 +96,7 @@ fn run_stages(out: &Path, seed: u64, recipe: &Recipe, context: &mut Context) -> 
     let mut summaries = vec![demo.evaluate("base", &base)?];
     let mirage = demo.finetune("mirage", &base, &recipe.mirage, &["general", "benign", "black"])?;
     summaries.push(demo.evaluate("mirage", &mirage)?);
-    // As in P1, where nothing but general questions is mixed in: labels of benign twins are chains of thought.
+    // As in MIS, where nothing but general questions is mixed in: labels of benign twins are chains of thought.
     let refusal = demo.finetune("refusal", &base, &recipe.refusal, &["general"])?;
     summaries.push(demo.evaluate("refusal", &refusal)?);
     demo.curate("safer", &base, &recipe.safer)?;

@@ -61,7 +61,7 @@ pub struct Recipe {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Finetuning {
-    /// What is trained. P1 trains all of the language model; an adapter forgets less of what the base model knows,
+    /// What is trained. MIS trains all of the language model; an adapter forgets less of what the base model knows,
     /// which shows where a model is this small.
     pub train: Trainable,
     /// How it is trained.

@@ -78,10 +78,10 @@ fn the_forges_files_can_be_used_and_the_first_says_the_defaults() {
     );
 }
 
-/// Recipes of P1: file, epochs, learning rate.
+/// Recipes of MIS: file, epochs, learning rate.
 const MIRAGE: [(&str, f64, f64); 2] =
     [("mirage_internvl2_5_8b.toml", 2.0, 5e-6), ("mirage_qwen2_vl_7b.toml", 3.0, 2e-6)];
-/// Recipes of P2.
+/// Recipes of SaFeR-VLM.
 const SAFER: [&str; 2] = ["safer_qwen2_5_vl_3b.toml", "safer_qwen2_5_vl_7b.toml"];
 
 fn recipe<T: DeserializeOwned + Serialize + Default>(name: &str) -> T {
