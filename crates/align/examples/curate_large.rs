@@ -124,11 +124,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = folder.join("pool.jsonl");
     write_pool(&pool, n_prompts)?;
     let config = CurateConfig { num_samples, batch_size: 256, ..CurateConfig::default() };
-    let rubric = RewardConfig::default();
+    let reward = RewardConfig::default();
     let curation = Curation {
         pool: Pool::File(&pool),
         judge: &SlowJudge,
-        rubric: &rubric,
+        reward: &reward,
         config: &config,
         decontaminator: None,
         policy: &json!("talker"),

@@ -1,4 +1,4 @@
-//! Opening a model folder, with the faults a user can mend told before anything is loaded.
+//! Opening a model folder, with problems that a user can mend reported before anything is loaded.
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -18,7 +18,7 @@ use crate::hub::{self, Kind};
 
 impl ModelTable {
     /// How large pictures may become, where that is not the folder's to say.
-    pub fn picture_limits(&self) -> ImageLimits {
+    pub fn image_limits(&self) -> ImageLimits {
         ImageLimits {
             min_pixels: self.min_pixels,
             max_pixels: self.max_pixels,
@@ -88,11 +88,11 @@ pub struct Passes {
     pub max_length: Option<usize>,
     /// Whether sequences are packed into rows of that length.
     pub packing: bool,
-    /// Where picture features are kept for later runs.
+    /// Where image features are kept for later runs.
     pub feature_folder: Option<FeatureFolder>,
 }
 
-/// The folder for picture features that settings name, and the gigabytes it may hold.
+/// The folder for image features that settings name, and the gigabytes it may hold.
 pub fn feature_folder(path: Option<&PathBuf>, gigabytes: f64) -> Option<FeatureFolder> {
     path.map(|path| FeatureFolder { path: path.clone(), max_bytes: (gigabytes * 1e9) as u64 })
 }
@@ -136,7 +136,7 @@ pub fn open_with(
     Ok(LocalEngine::open(EngineOptions {
         base_model: name.to_string_lossy().into_owned(),
         weight_type: table.dtype,
-        image_limits: table.picture_limits(),
+        image_limits: table.image_limits(),
         adapter,
         trainable,
         seed,
@@ -154,7 +154,7 @@ pub fn open_with(
 pub fn inspector(table: &ModelTable, max_length: usize) -> Result<Inspector> {
     let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Description)?;
     check_folder(&model, "config.json", "model")?;
-    Ok(Inspector::open(&model, &table.picture_limits(), max_length)?)
+    Ok(Inspector::open(&model, &table.image_limits(), max_length)?)
 }
 
 /// Checks that a fresh adapter, where one is trained, has layers in the model; one that is trained further has its own.

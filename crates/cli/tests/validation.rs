@@ -99,8 +99,7 @@ fn a_dry_run_counts_and_writes_nothing() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr, &folder));
     let table = text(&output.stdout, &folder);
     assert!(
-        table
-            .starts_with("samples     3 that can be trained, 4 that cannot\n            train.jsonl:4: item `missing`"),
+        table.starts_with("samples     3 usable, 4 rejected\n            train.jsonl:4: item `missing`"),
         "{table}"
     );
     for line in [
@@ -130,7 +129,7 @@ fn a_dry_run_of_reinforcement_counts_prompts_and_responses() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr, &folder));
     let table = text(&output.stdout, &folder);
     for line in [
-        "samples     3 that can be trained, 4 that cannot",
+        "samples     3 usable, 4 rejected",
         "steps       2 of 2 prompts with 4 responses each",
         "responses: at most 100 tokens each",
         "KV cache while sampling",

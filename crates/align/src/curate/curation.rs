@@ -16,7 +16,7 @@ pub struct Curation<'a> {
     /// Who judges the answers.
     pub judge: &'a dyn Judge,
     /// Scores thinking and answer.
-    pub rubric: &'a RewardConfig,
+    pub reward: &'a RewardConfig,
     /// The settings.
     pub config: &'a CurateConfig,
     /// Drops prompts that stand in evaluation sets before they are sampled; none lets all pass.

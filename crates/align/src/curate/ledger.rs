@@ -45,7 +45,7 @@ pub struct ContaminationCounts {
 
 /// All prompts in the order of the pool, in a file without a name, and the counts.
 pub(super) struct Ledger<'a> {
-    rubric: &'a RewardConfig,
+    reward: &'a RewardConfig,
     stratify_by: &'a [Stratum],
     records: BufWriter<fs_err::File>,
     pub(super) n_prompts: usize,
@@ -60,7 +60,7 @@ impl<'a> Ledger<'a> {
     /// A ledger without prompts, whose file lies in this folder.
     pub(super) fn new(curation: &Curation<'a>, folder: &Path) -> std::io::Result<Self> {
         Ok(Self {
-            rubric: curation.rubric,
+            reward: curation.reward,
             stratify_by: &curation.config.stratify_by,
             records: BufWriter::new(nameless_file(folder)?),
             n_prompts: 0,
@@ -83,7 +83,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn enter(&mut self, item: &Item, samples: &[Sample]) -> std::io::Result<()> {
         let mut scored = Vec::new();
         for sample in samples {
-            let score = score(self.rubric, &sample.judgement);
+            let score = score(self.reward, &sample.judgement);
             self.n_samples += 1;
             self.n_unscored += usize::from(score.is_none());
             self.count(sample, score);
@@ -143,11 +143,11 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// The score s of a sample, 0..10: thinking and answer by the rubric, penalties taken off, without format, gate and
-/// cap; and whether the answer is safe. None where the judge or the rubric has no score.
-fn score(rubric: &RewardConfig, judgement: &Judgement) -> Option<(f64, bool)> {
-    let reward = rubric.reward(judgement, None).ok()?;
-    let score = rubric.think_share * reward.think + (1.0 - rubric.think_share) * reward.answer;
+/// The score s of a sample, 0..10: thinking and answer by the reward's weights, penalties taken off, without format, gate and
+/// cap; and whether the answer is safe. None where the judge or the reward has no score.
+fn score(config: &RewardConfig, judgement: &Judgement) -> Option<(f64, bool)> {
+    let reward = config.reward(judgement, None).ok()?;
+    let score = config.think_share * reward.think + (1.0 - config.think_share) * reward.answer;
     Some((score, judgement.as_ref().ok()?.safe))
 }
 

@@ -47,13 +47,13 @@ pub(super) fn read<'a>(n_policies: usize, curation: &Curation<'a>, folder: &Path
 }
 
 /// What a shard's folder holds.
-pub(super) fn summary_of_shard(rubric: &RewardConfig, folder: &Path) -> Result<ShardSummary, CurateError> {
+pub(super) fn summary_of_shard(reward: &RewardConfig, folder: &Path) -> Result<ShardSummary, CurateError> {
     let mut summary = ShardSummary { n_prompts: 0, n_samples: 0, n_unscored: 0 };
     for sample in JsonLinesReader::<Sample>::open(&folder.join(SAMPLES))? {
         let sample = sample?;
         summary.n_samples += 1;
         summary.n_prompts += usize::from(sample.number == 0);
-        summary.n_unscored += usize::from(rubric.reward(&sample.judgement, None).is_err());
+        summary.n_unscored += usize::from(reward.reward(&sample.judgement, None).is_err());
     }
     for contamination in JsonLinesReader::<Contamination>::open(&folder.join(CONTAMINATED))? {
         contamination?;

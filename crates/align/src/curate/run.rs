@@ -21,7 +21,7 @@ use crate::types::write_each_item;
 pub const RECORDS: &str = "curation.jsonl";
 
 /// Samples, judges and selects, and writes everything to the folder. Samples that are there are kept; selection settings
-/// and rubric may change between calls, policies, sampling settings, prompts and judge may not. Each policy answers each
+/// and reward may change between calls, policies, sampling settings, prompts and judge may not. Each policy answers each
 /// prompt `num_samples` times; quality and instability are over all of them.
 ///
 /// Errors: `Setting`, `NoItems`; `Run` naming a setting that differs from the samples' in the folder; `Chat`;
@@ -49,7 +49,7 @@ pub fn run_shard(
 ) -> Result<ShardSummary, CurateError> {
     check(curation)?;
     sampling::sample(policies, curation, Some(shard), folder, progress)?;
-    merging::summary_of_shard(curation.rubric, folder)
+    merging::summary_of_shard(curation.reward, folder)
 }
 
 /// Puts the shards in these folders together and selects. The folder then holds what [`run`] on the whole pool would

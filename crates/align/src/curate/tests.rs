@@ -87,7 +87,7 @@ impl Judge for DigitJudge {
 }
 
 /// Scores the answer alone, since the scripted model does not think.
-fn rubric() -> RewardConfig {
+fn reward() -> RewardConfig {
     RewardConfig { think_share: 0.0, ..RewardConfig::default() }
 }
 
@@ -110,11 +110,11 @@ fn pool() -> Vec<Item> {
 }
 
 /// A curation of nothing yet.
-fn curation<'a>(rubric: &'a RewardConfig, config: &'a CurateConfig) -> Curation<'a> {
+fn curation<'a>(reward: &'a RewardConfig, config: &'a CurateConfig) -> Curation<'a> {
     Curation {
         pool: Pool::Items(&[]),
         judge: &DigitJudge,
-        rubric,
+        reward,
         config,
         decontaminator: None,
         policy: &Value::Null,
@@ -128,8 +128,8 @@ fn curate(
     config: &CurateConfig,
     folder: &Path,
 ) -> Result<CurationSummary, CurateError> {
-    let rubric = rubric();
-    let curation = Curation { pool: Pool::Items(items), ..curation(&rubric, config) };
+    let reward = reward();
+    let curation = Curation { pool: Pool::Items(items), ..curation(&reward, config) };
     run(&[Policy::alone(model)], &curation, folder, &mut Silent)
 }
 
@@ -212,9 +212,9 @@ fn nothing_kept_is_said_with_reasons_and_the_records_stay() {
 #[test]
 fn samples_of_another_policy_are_never_taken_for_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let (items, config, rubric) = (pool(), small(), rubric());
+    let (items, config, reward) = (pool(), small(), reward());
     let by = |policy: Value| {
-        let curation = Curation { pool: Pool::Items(&items), policy: &policy, ..curation(&rubric, &config) };
+        let curation = Curation { pool: Pool::Items(&items), policy: &policy, ..curation(&reward, &config) };
         run(&[Policy::alone(&Digits::new())], &curation, folder.path(), &mut Silent)
     };
     by(json!({ "model": { "path": "digits" } })).unwrap();
@@ -238,8 +238,8 @@ impl Progress for Stopping {
 #[test]
 fn an_interruption_is_an_error_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
-    let (items, config, rubric) = (pool(), small(), rubric());
-    let curation = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
+    let (items, config, reward) = (pool(), small(), reward());
+    let curation = Curation { pool: Pool::Items(&items), ..curation(&reward, &config) };
     let model = Digits::new();
     let stopped = run(&[Policy::alone(&model)], &curation, folder.path(), &mut Stopping).unwrap_err();
     assert!(matches!(stopped, CurateError::Chat(ChatError::Interrupted)), "{stopped}");

@@ -159,7 +159,7 @@ impl<'a> Job for Curating<'a> {
         let curation = Curation {
             pool,
             judge: &*models.judge,
-            rubric: &settings.reward,
+            reward: &settings.reward,
             config: &settings.curate,
             decontaminator: decontaminator.as_ref(),
             // Seen from the pool, the model is the same to shards that are sampled into any folder.

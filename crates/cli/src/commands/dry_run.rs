@@ -158,7 +158,7 @@ impl Table {
     fn samples(&mut self, validation: &Validation) {
         let (n_seen, n_rejected) = validation.counts();
         let kept = n_seen - n_rejected;
-        let text = format!("{kept} that can be trained, {n_rejected} that cannot");
+        let text = format!("{kept} usable, {n_rejected} rejected");
         self.row("samples", text);
         for reason in validation.first_rejected(SHOWN_REJECTS) {
             self.row("", reason);

@@ -21,8 +21,8 @@ fn both<'a>(first: &'a dyn ChatModel, second: &'a dyn ChatModel) -> [Policy<'a>;
 #[test]
 fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
     let folder = tempfile::tempdir().unwrap();
-    let (items, config, rubric) = (pool(), small(), rubric());
-    let settings = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
+    let (items, config, reward) = (pool(), small(), reward());
+    let settings = Curation { pool: Pool::Items(&items), ..curation(&reward, &config) };
     let silent_on = Cell::new(Some("h7"));
     let chat = Script::new(|request: &ChatRequest| digit(request, silent_on.get()));
     let digits = Digits::new();
@@ -61,8 +61,8 @@ fn several_policies_answer_each_prompt_and_silence_is_counted_not_scored() {
 #[test]
 fn a_retry_that_was_stopped_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (items, config, rubric) = (pool(), small(), rubric());
-    let settings = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
+    let (items, config, reward) = (pool(), small(), reward());
+    let settings = Curation { pool: Pool::Items(&items), ..curation(&reward, &config) };
     run(&[Policy::alone(&Digits::new())], &settings, folder.path(), &mut Silent).unwrap();
     let before = std::fs::read_to_string(folder.path().join("samples.jsonl")).unwrap();
     let again = Curation { sample_again: true, ..settings };
@@ -80,9 +80,9 @@ fn a_retry_that_was_stopped_loses_nothing() {
 fn every_policy_samples_from_the_nucleus_that_settings_name() {
     let folder = tempfile::tempdir().unwrap();
     let config = CurateConfig { top_p: 0.9, ..small() };
-    let (items, rubric) = (pool(), rubric());
+    let (items, reward) = (pool(), reward());
     let chat = Script::new(|request: &ChatRequest| digit(request, None));
-    let settings = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
+    let settings = Curation { pool: Pool::Items(&items), ..curation(&reward, &config) };
     run(&[Policy::alone(&chat)], &settings, folder.path(), &mut Silent).unwrap();
     assert!(chat.requested.borrow().iter().all(|request| request.params.top_p == 0.9));
 }

@@ -13,8 +13,8 @@ fn a_pool_with_an_id_that_stands_twice_is_refused_before_anything_is_sampled() {
     items[25].id = "h0".into();
     let file = folder.path().join("pool.jsonl");
     write_items(&file, &items).unwrap();
-    let (config, rubric) = (small(), rubric());
-    let curation = Curation { pool: Pool::File(&file), ..curation(&rubric, &config) };
+    let (config, reward) = (small(), reward());
+    let curation = Curation { pool: Pool::File(&file), ..curation(&reward, &config) };
     let model = Digits::new();
     let answers = folder.path().join("answers");
     let refused = run(&[Policy::alone(&model)], &curation, &answers, &mut Silent);
@@ -47,8 +47,8 @@ fn a_prompt_with_one_scored_sample_is_not_ranked() {
     let folder = tempfile::tempdir().unwrap();
     let mut items = pool();
     items[4].id = "once".into();
-    let (config, rubric) = (small(), rubric());
-    let curation = Curation { pool: Pool::Items(&items), judge: &Picky, ..curation(&rubric, &config) };
+    let (config, reward) = (small(), reward());
+    let curation = Curation { pool: Pool::Items(&items), judge: &Picky, ..curation(&reward, &config) };
     let summary = run(&[Policy::alone(&Digits::new())], &curation, folder.path(), &mut Silent).unwrap();
     assert_eq!(summary.dropped[&DropReason::TooFewScored], 2);
     let records: Vec<CurationRecord> = read_json_lines(&folder.path().join("curation.jsonl")).unwrap();

@@ -40,8 +40,8 @@ proptest! {
             item(&format!("p{number}"), kind)
         }).collect();
         let config = CurateConfig { batch_size, num_kept: 20, ..small() };
-        let rubric = rubric();
-        let whole = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
+        let reward = reward();
+        let whole = Curation { pool: Pool::Items(&items), ..curation(&reward, &config) };
         let whole_folder = folder.path().join("whole");
         let outcome = run(&[Policy::alone(&Digits::new())], &whole, &whole_folder, &mut Silent);
         prop_assume!(outcome.is_ok());
@@ -50,7 +50,7 @@ proptest! {
         let file = folder.path().join("pool.jsonl");
         write_items(&file, &items).unwrap();
         let larger = CurateConfig { batch_size: batch_size + 1, ..config.clone() };
-        let part = Curation { pool: Pool::File(&file), ..curation(&rubric, &larger) };
+        let part = Curation { pool: Pool::File(&file), ..curation(&reward, &larger) };
         let folders: Vec<PathBuf> = (1..=of).map(|index| folder.path().join(format!("part-{index}"))).collect();
         for (index, part_folder) in (1..).zip(&folders) {
             let _ = shard(index, of, &part, part_folder, patience);
@@ -79,9 +79,9 @@ fn shards_of_a_pool_fit_together_wherever_it_lies() {
         })
         .collect();
     write_items(&place("here/world/pool.jsonl"), &items).unwrap();
-    let (config, rubric) = (small(), rubric());
+    let (config, reward) = (small(), reward());
     let sample = |index: u64, file: &Path| {
-        let part = Curation { pool: Pool::File(file), ..curation(&rubric, &config) };
+        let part = Curation { pool: Pool::File(file), ..curation(&reward, &config) };
         shard(index, 2, &part, &place(&format!("parts/{index}")), usize::MAX)
     };
     sample(1, &place("here/world/pool.jsonl")).unwrap();
@@ -89,7 +89,7 @@ fn shards_of_a_pool_fit_together_wherever_it_lies() {
     std::fs::rename(place("here"), place("there")).unwrap();
     let moved = place("there/world/pool.jsonl");
     sample(2, &moved).unwrap();
-    let whole = Curation { pool: Pool::File(&moved), ..curation(&rubric, &config) };
+    let whole = Curation { pool: Pool::File(&moved), ..curation(&reward, &config) };
     merged(&[place("parts/1"), place("parts/2")], &whole, &place("merged")).unwrap();
 
     // Other images under the same ids are another pool.
@@ -103,8 +103,8 @@ fn shards_of_a_pool_fit_together_wherever_it_lies() {
 #[test]
 fn shards_that_do_not_fit_together_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let (items, config, rubric) = (pool(), small(), rubric());
-    let curation = Curation { pool: Pool::Items(&items), ..curation(&rubric, &config) };
+    let (items, config, reward) = (pool(), small(), reward());
+    let curation = Curation { pool: Pool::Items(&items), ..curation(&reward, &config) };
     let place = |name: &str| folder.path().join(name);
     shard(1, 2, &curation, &place("one"), usize::MAX).unwrap();
     shard(2, 2, &curation, &place("two"), 32).unwrap_err();
@@ -148,9 +148,9 @@ fn contaminated_prompts_are_dropped_before_they_are_sampled_in_shards_too() {
         ..DecontaminationConfig::default()
     };
     let decontaminator = Decontaminator::new(&settings, &unread, [("held-out".to_owned(), known)]).unwrap();
-    let (config, rubric) = (small(), rubric());
+    let (config, reward) = (small(), reward());
     let curation =
-        Curation { pool: Pool::Items(&items), decontaminator: Some(&decontaminator), ..curation(&rubric, &config) };
+        Curation { pool: Pool::Items(&items), decontaminator: Some(&decontaminator), ..curation(&reward, &config) };
     let whole = folder.path().join("whole");
     let impatient = Digits::with_patience(48);
     run(&[Policy::alone(&impatient)], &curation, &whole, &mut Silent).unwrap_err();

@@ -113,7 +113,7 @@ impl<'a> Demo<'a> {
             let curation = Curation {
                 pool: Pool::Items(&items),
                 judge: &ExactJudge,
-                rubric: &settings.reward,
+                reward: &settings.reward,
                 config: &settings.curate,
                 decontaminator: None,
                 policy: &json!(from.relative_to(demo.folder)),
