@@ -4,19 +4,22 @@
 //! out where an error stands (file, line, key, or which flag or override) and says it plainly.
 
 mod locate;
-mod message;
 mod records;
-mod suggest;
 
 pub mod tables;
 
 use std::path::{Path, PathBuf};
 
 use align::settings::SettingError;
+use diagnostic::excerpt;
+use diagnostic::reason::{Place, Syntax};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::errors::{Failure, Result};
+
+/// The largest number of which every whole one below has a float of its own.
+const MOST_EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
 
 /// A setting given on the command line: by `KEY=VALUE`, or by the flag that is short for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +107,10 @@ where
         Some((path, text)) => parse_file::<T>(path, text)?,
         None => toml::Table::new(),
     };
-    let mut settings = parse(&table).map_err(|error| Failure::settings(error.message()))?;
+    let mut settings = parse(&table).map_err(|error| match &file {
+        Some((path, text)) => in_file::<T>(path, text, &error),
+        None => Failure::settings(error.message()),
+    })?;
     for given in &overrides {
         (table, settings) = apply(&table, given)?;
     }
@@ -131,8 +137,12 @@ fn read_file(path: &Path) -> Result<(PathBuf, String)> {
 }
 
 fn parse_file<T: DeserializeOwned + Serialize + Default>(path: &Path, text: &str) -> Result<toml::Table> {
-    let table = toml::from_str::<toml::Table>(text).map_err(|error| in_file::<T>(path, text, &error))?;
-    toml::from_str::<T>(text).map_err(|error| in_file::<T>(path, text, &error))?;
+    let mut table = toml::from_str::<toml::Table>(text).map_err(|error| in_file::<T>(path, text, &error))?;
+    // From the text rather than from its table: its errors say where they are.
+    if let Err(error) = toml::from_str::<T>(text) {
+        make_whole(&mut table);
+        parse::<T>(&table).map_err(|_| in_file::<T>(path, text, &error))?;
+    }
     Ok(table)
 }
 
@@ -140,17 +150,65 @@ fn parse<T: DeserializeOwned>(table: &toml::Table) -> Result<T, toml::de::Error>
     T::deserialize(table.clone())
 }
 
-fn in_file<T: Serialize + Default>(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
-    let offset = error.span().map_or(0, |span| span.start);
-    let key = locate::key_at(text, offset);
-    let (mut problem, hint) = message::explain(error.message(), &key, &known_keys::<T>());
-    if problem == "duplicate key" {
-        problem.push_str(&format!(" `{}`", error.span().and_then(|span| text.get(span)).unwrap_or_default()));
+/// Turns every number without a fraction into a whole one, for whoever writes `max_steps = 1e3`.
+fn make_whole(table: &mut toml::Table) {
+    for (_, value) in table.iter_mut() {
+        *value = whole(value.clone());
     }
-    // Within a variant's table serde knows no more than where the table begins.
-    let unknown = message::unknown_key_in(error.message(), &key).and_then(|key| locate::line_of(text, &key));
-    let line = unknown.unwrap_or_else(|| locate::line_at(text, offset));
+}
+
+fn whole(mut value: toml::Value) -> toml::Value {
+    match &mut value {
+        toml::Value::Float(number) if number.fract() == 0.0 && number.abs() < MOST_EXACT => {
+            return toml::Value::Integer(*number as i64);
+        }
+        toml::Value::Table(table) => make_whole(table),
+        toml::Value::Array(list) => list.iter_mut().for_each(|value| *value = whole(value.clone())),
+        _ => {}
+    }
+    value
+}
+
+fn in_file<T>(path: &Path, text: &str, error: &toml::de::Error) -> Failure
+where
+    T: DeserializeOwned + Serialize + Default,
+{
+    let (reason, known) = (error.message(), known_keys::<T>());
+    let mut span = error.span().unwrap_or_default();
+    let mut key = error.span().map(|span| locate::key_at(text, span.start)).unwrap_or_default();
+    // Within a variant's table the parser knows no more than where the table begins.
+    let within = match (Place { syntax: Syntax::Toml, key: &key, known: &known, written: "" }).unknown(reason) {
+        Some(unknown) => unknown,
+        None => toml::from_str(text).map_or(key.clone(), |table| culprit::<T>(&table, &key, reason)),
+    };
+    let mut line = locate::line_at(text, span.start);
+    if let Some([name, value]) = locate::spans_of(text, &within) {
+        (line, span, key) = (locate::line_at(text, name.start), value, within);
+    }
+    let written = text.get(span).unwrap_or_default();
+    let (mut problem, hint) = Place { syntax: Syntax::Toml, key: &key, known: &known, written }.explain(reason);
+    if problem == "duplicate key" {
+        problem.push_str(&format!(" `{}`", excerpt(written)));
+    }
     failure(&format!("{}:{line}", path.display()), problem, hint)
+}
+
+/// The key, below the table at `key` or the key itself, without which the settings would not fail as they do.
+fn culprit<T: DeserializeOwned>(table: &toml::Table, key: &str, reason: &str) -> String {
+    let mut path: Vec<&str> = key.split('.').filter(|part| !part.is_empty()).collect();
+    while let Some(inner) = path.iter().try_fold(table, |table, part| table.get(*part)?.as_table()) {
+        let mut names = inner.keys().filter(|name| *name != "type");
+        let Some(name) = names.find(|name| {
+            let mut changed = table.clone();
+            let inner = path.iter().try_fold(&mut changed, |table, part| table.get_mut(*part)?.as_table_mut());
+            inner.and_then(|inner| inner.remove(*name));
+            parse::<T>(&changed).err().is_none_or(|error| error.message() != reason)
+        }) else {
+            break;
+        };
+        path.push(name);
+    }
+    path.join(".")
 }
 
 fn failure(origin: &str, problem: String, hint: Option<String>) -> Failure {
@@ -167,7 +225,8 @@ where
     T: DeserializeOwned + Serialize + Default,
 {
     // A bare word is a string, and so is a number where a string is wanted: nobody quotes twice for the shell.
-    let readings = [typed(&given.value), Some(toml::Value::String(given.value.clone()))];
+    let typed = typed(&given.value);
+    let readings = [typed.clone(), typed.map(whole), Some(toml::Value::String(given.value.clone()))];
     let mut first_error = None;
     for reading in readings.into_iter().flatten() {
         let mut changed = table.clone();
@@ -179,7 +238,9 @@ where
         }
     }
     let reason = first_error.as_ref().map_or("", toml::de::Error::message);
-    let (problem, hint) = message::explain(reason, &given.key().replace(' ', ""), &known_keys::<T>());
+    let (key, known) = (given.key().replace(' ', ""), known_keys::<T>());
+    let place = Place { syntax: Syntax::Toml, key: &key, known: &known, written: &given.value };
+    let (problem, hint) = place.explain(reason);
     Err(failure(&given.origin, problem, hint))
 }
 
@@ -235,3 +296,5 @@ fn collect_keys(table: &toml::Table, prefix: &str, keys: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wrong_values;

@@ -5,11 +5,15 @@
 //! a new variant cannot be forgotten. An error that passes another one on passes its diagnosis on too.
 
 mod excerpt;
+mod json;
+pub mod reason;
+pub mod suggest;
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
 pub use excerpt::excerpt;
+pub use json::{JsonProblem, from_json_value, json_problem, read_json};
 
 /// What kind of failure an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! From a byte offset in a TOML file to its line and to the dotted key that stands there.
 
+use std::ops::Range;
+
 use toml::de::{DeTable, DeValue};
 
 /// The line that holds byte `offset`, counted from one.
@@ -18,8 +20,8 @@ pub fn key_at(text: &str, offset: usize) -> String {
     path.join(".")
 }
 
-/// The line that sets the dotted `key`, counted from one; nothing where the file does not set it.
-pub fn line_of(text: &str, key: &str) -> Option<usize> {
+/// Where the dotted `key` is set: the bytes of its name and of its value; nothing where the file does not set it.
+pub fn spans_of(text: &str, key: &str) -> Option<[Range<usize>; 2]> {
     let document = DeTable::parse(text).ok()?;
     let mut table = document.get_ref();
     let mut parts = key.split('.').peekable();
@@ -27,10 +29,15 @@ pub fn line_of(text: &str, key: &str) -> Option<usize> {
         let (name, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
         match value.get_ref() {
             DeValue::Table(inner) if parts.peek().is_some() => table = inner,
-            _ => return Some(line_at(text, name.span().start)),
+            _ => return Some([name.span(), value.span()]),
         }
     }
     None
+}
+
+/// The line that sets the dotted `key`, counted from one; nothing where the file does not set it.
+pub fn line_of(text: &str, key: &str) -> Option<usize> {
+    spans_of(text, key).map(|[name, _]| line_at(text, name.start))
 }
 
 fn descend(table: &DeTable, offset: usize, path: &mut Vec<String>) -> bool {
