@@ -1,13 +1,14 @@
 //! Files of JSON lines that are appended to as results come: a kill can tear at most the last line.
 
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use diagnostic::read_json;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::types::DataError;
+use crate::types::{DataError, MAX_LINE_BYTES, read_line};
 
 /// A file of JSON lines open for appending.
 #[derive(Debug)]
@@ -18,12 +19,20 @@ pub struct JsonLinesFile {
 }
 
 impl JsonLinesFile {
-    /// Opens or creates a file. A last line without its line break was torn by a kill and is removed.
+    /// Opens or creates a file. A last line without its line break was torn by a kill and is removed, unless it is a whole
+    /// object, which an editor wrote.
     ///
     /// Errors: the operating system's, naming the file.
     pub fn open(path: &Path) -> std::io::Result<Self> {
         let mut file = fs_err::OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        let length = end_of_last_line(&mut file)?;
+        let mut length = end_of_last_line(&mut file)?;
+        let mut last = Vec::new();
+        file.seek(SeekFrom::Start(length))?;
+        read_line(&mut BufReader::new(&mut file), &mut last)?;
+        if is_whole(&last) {
+            file.write_all(b"\n")?;
+            length += last.len() as u64 + 1;
+        }
         file.set_len(length)?;
         Ok(Self { path: path.to_owned(), file, length })
     }
@@ -95,10 +104,10 @@ pub fn read_json_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DataE
     JsonLinesReader::open(path)?.collect()
 }
 
-/// The values of a file of JSON lines, one at a time; a torn last line is skipped, and a file that does not exist is
-/// empty. After an error, or its end, it stays ended, whatever is appended meanwhile.
+/// The values of a file of JSON lines, one at a time; blank lines and a torn last line are skipped, and a file that
+/// does not exist is empty. After an error, or its end, it stays ended, whatever is appended meanwhile.
 ///
-/// Errors: `Io` naming the file; `Line` naming file and line for a whole line that is not what it should be.
+/// Errors: `Io` naming the file; `Json` or `Line` naming file and line for a whole line that is not what it should be.
 #[derive(Debug)]
 pub struct JsonLinesReader<T> {
     path: PathBuf,
@@ -130,14 +139,25 @@ impl<T: DeserializeOwned> JsonLinesReader<T> {
             return Ok(None);
         };
         let mut line = Vec::new();
-        reader.read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') {
-            return Ok(None);
+        loop {
+            line.clear();
+            let n_read = read_line(reader, &mut line)?;
+            self.line += 1;
+            if n_read > MAX_LINE_BYTES {
+                let problem = format!("expected a line of at most {MAX_LINE_BYTES} bytes, got more");
+                return Err(DataError::Line { path: self.path.clone(), line: self.line, problem });
+            }
+            if line.last() != Some(&b'\n') && !is_whole(&line) {
+                return Ok(None);
+            }
+            // An editor may have left an empty one.
+            if !line.trim_ascii().is_empty() {
+                break;
+            }
         }
-        self.line += 1;
-        match serde_json::from_slice(&line[..line.len() - 1]) {
+        match read_json(line.trim_ascii_end()) {
             Ok(value) => Ok(Some(value)),
-            Err(error) => Err(DataError::Line { path: self.path.clone(), line: self.line, problem: error.to_string() }),
+            Err(problem) => Err(DataError::Json { path: self.path.clone(), line: self.line, problem }),
         }
     }
 }
@@ -152,6 +172,11 @@ impl<T: DeserializeOwned> Iterator for JsonLinesReader<T> {
         }
         next
     }
+}
+
+/// Whether a line without its end is an object all the same: what is torn is none.
+fn is_whole(line: &[u8]) -> bool {
+    line.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok()
 }
 
 /// Where the file's last line break ends, found from the back.
@@ -189,6 +214,18 @@ mod tests {
     }
 
     #[test]
+    fn a_last_line_that_only_lacks_its_end_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("objects.jsonl");
+        std::fs::write(&path, "{\"a\":1}\n\n{\"a\":2}").unwrap();
+        type Object = std::collections::BTreeMap<String, u64>;
+        let read = || read_json_lines::<Object>(&path).unwrap().iter().map(|object| object["a"]).collect::<Vec<_>>();
+        assert_eq!(read(), [1, 2]);
+        JsonLinesFile::open(&path).unwrap().append(&Object::from([("a".to_owned(), 3)])).unwrap();
+        assert_eq!(read(), [1, 2, 3]);
+    }
+
+    #[test]
     fn truncating_keeps_whole_lines_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("words.jsonl");
@@ -210,7 +247,7 @@ mod tests {
         assert!(read_json_lines::<u64>(&path).unwrap().is_empty());
         std::fs::write(&path, "1\nx\n").unwrap();
         let message = read_json_lines::<u64>(&path).unwrap_err().to_string();
-        assert!(message.contains("numbers.jsonl:2: "), "{message}");
+        assert!(message.ends_with("numbers.jsonl:2: column 1: expected a value, got `x`"), "{message}");
     }
 
     /// `/dev/full` is a disk without space.

@@ -43,6 +43,8 @@ pub struct Response {
 }
 
 impl Dialogue for Response {
+    const FIELDS: &str = "`id`, `messages` and `response`";
+
     fn id(&self) -> &str {
         &self.id
     }

@@ -4,17 +4,22 @@
 //! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts. Also
 //! read: `image_url` parts, ids that are numbers, and OpenAI's optional message fields where they are empty.
 
+mod container;
 mod data_error;
 mod dialogues;
 mod embedded_images;
+mod given_lines;
 mod item;
 mod message;
 mod relative_paths;
 mod written;
 
+pub use container::{OtherContainer, conversion, other_container, rows_within};
 pub use data_error::DataError;
 pub use dialogues::{Dialogue, Dialogues, read_dialogues, read_items, write_each_item, write_items};
 pub use embedded_images::{base64_bytes, data_url_bytes, embedded_bytes, image_extension, image_file_name};
+pub(crate) use given_lines::read_line;
+pub use given_lines::{GivenLines, MAX_LINE_BYTES, read_given_lines};
 pub use item::{Item, ItemKind};
 pub use message::{Message, Part, Role, image_paths};
 pub use relative_paths::{messages_relative_to, relative_to, resolved_relative_to};

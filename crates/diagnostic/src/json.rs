@@ -31,10 +31,23 @@ impl fmt::Display for JsonProblem {
     }
 }
 
+impl JsonProblem {
+    /// The problem with its line, for texts of several that are not named by file and line.
+    pub fn with_line(&self) -> String {
+        match self.column {
+            Some(_) => format!("line {}, {self}", self.line),
+            None => self.to_string(),
+        }
+    }
+}
+
 /// Reads a JSON text. As in JSON Schema a number such as 3.0 is a whole one.
 ///
 /// Errors: what is wrong with the text, and where.
 pub fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonProblem> {
+    if let Err(error) = std::str::from_utf8(text) {
+        return Err(not_utf8(text, error.valid_up_to()));
+    }
     let error = match serde_json::from_slice(text) {
         Ok(value) => return Ok(value),
         Err(error) => error,

@@ -6,6 +6,7 @@ use align::eval::{Comparison, EvalSummary, JudgedResponse, compare};
 use align::json_lines::read_json_lines;
 use align::rollout::RolloutRecord;
 use align::types::Part;
+use diagnostic::{JsonProblem, from_json_value, read_json};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -34,7 +35,7 @@ struct ResolvedConfig {
 /// Errors: `Nothing` for a folder without anything to show; `Corrupt`, `Data` and `Io` naming the file.
 pub fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, ReportError> {
     let mut missing = Vec::new();
-    let demo: Option<Value> = read_json(&folder.join("demo.json"))?;
+    let demo: Option<Value> = read_file(&folder.join("demo.json"))?;
     let evaluated = read_models(folder, config, &model_order(demo.as_ref()), &mut missing)?;
     let (runs, rollouts) = read_runs(folder, &mut missing)?;
     let curations = read_curations(folder, &mut missing)?;
@@ -59,7 +60,7 @@ pub fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, ReportErr
 
 fn about(folder: &Path, demo: Option<Value>) -> Result<About, ReportError> {
     let Some(demo) = demo else { return Ok(About::default()) };
-    serde_json::from_value(demo).map_err(|error| corrupt(&folder.join("demo.json"), &error))
+    from_json_value(&demo).map_err(|problem| corrupt(&folder.join("demo.json"), &problem))
 }
 
 /// The order of models that `demo.json` gives, as a list of names or by the keys of an object.
@@ -80,7 +81,7 @@ fn read_models(
 ) -> Result<Vec<Evaluated>, ReportError> {
     let mut models = Vec::new();
     for (name, path) in folders_in(&folder.join("eval"))? {
-        match read_json::<EvalSummary>(&path.join("summary.json"))? {
+        match read_file::<EvalSummary>(&path.join("summary.json"))? {
             None => missing.push(format!("eval/{name}/summary.json: the rates of {name}")),
             Some(summary) => {
                 models.push(Evaluated { summary, responses: read_json_lines(&path.join("responses.jsonl"))? });
@@ -133,7 +134,7 @@ fn read_runs(folder: &Path, missing: &mut Vec<String>) -> Result<(Vec<TrainingRu
         if num_steps == 0 {
             missing.push(format!("runs/{name}/metrics.jsonl: the curves of {name}"));
         }
-        let resolved = read_json::<ResolvedConfig>(&path.join("config.resolved.json"))?;
+        let resolved = read_file::<ResolvedConfig>(&path.join("config.resolved.json"))?;
         if resolved.is_none() {
             missing.push(format!("runs/{name}/config.resolved.json: the settings of {name}"));
         }
@@ -176,7 +177,7 @@ fn read_curations(folder: &Path, missing: &mut Vec<String>) -> Result<Vec<Curati
     let mut curations = Vec::new();
     for name in std::iter::once(String::new()).chain(several) {
         let relative = Path::new("curate").join(&name);
-        let Some(summary) = read_json(&folder.join(&relative).join("summary.json"))? else {
+        let Some(summary) = read_file(&folder.join(&relative).join("summary.json"))? else {
             continue;
         };
         let plot = relative.join("qi_box.svg");
@@ -209,14 +210,13 @@ fn folders_in(folder: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
 }
 
 /// A JSON file; none where it does not exist.
-fn read_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, ReportError> {
+fn read_file<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, ReportError> {
     if !file.exists() {
         return Ok(None);
     }
-    let text = fs_err::read_to_string(file)?;
-    serde_json::from_str(&text).map(Some).map_err(|error| corrupt(file, &error))
+    read_json(&fs_err::read(file)?).map(Some).map_err(|problem| corrupt(file, &problem))
 }
 
-fn corrupt(file: &Path, error: &serde_json::Error) -> ReportError {
-    ReportError::Corrupt { file: file.to_owned(), problem: error.to_string() }
+fn corrupt(file: &Path, problem: &JsonProblem) -> ReportError {
+    ReportError::Corrupt { file: file.to_owned(), problem: problem.with_line() }
 }

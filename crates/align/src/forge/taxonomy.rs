@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use diagnostic::reason::{Place, Syntax};
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +80,7 @@ impl Taxonomy {
             None => fs_err::read_to_string(Path::new(name)).map_err(TaxonomyError::Unknown)?,
         };
         toml::from_str(&text)
-            .map_err(|error| error.to_string())
+            .map_err(|error| plain(&text, &error))
             .and_then(Self::check)
             .map_err(|problem| TaxonomyError::Invalid { name: name.to_owned(), problem })
     }
@@ -112,6 +113,15 @@ impl Taxonomy {
         let lines = self.subcategories().map(|(category, one)| format!("{}: {}", category.name, one.name));
         lines.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// What is wrong with a taxonomy's text, and where.
+fn plain(text: &str, error: &toml::de::Error) -> String {
+    let span = error.span().unwrap_or_default();
+    let line = 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
+    let written = text.get(span).unwrap_or_default();
+    let (problem, _) = Place { syntax: Syntax::Toml, key: "", known: &[], written }.explain(error.message());
+    format!("line {line}: {problem}")
 }
 
 #[cfg(test)]

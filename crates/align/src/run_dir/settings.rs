@@ -52,8 +52,9 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), RunError> 
 ///
 /// Errors: `Corrupt` or `Io` naming the file.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
-    let text = fs_err::read_to_string(path)?;
-    serde_json::from_str(&text).map_err(|error| RunError::Corrupt { file: path.to_owned(), problem: error.to_string() })
+    let text = fs_err::read(path)?;
+    diagnostic::read_json(&text)
+        .map_err(|problem| RunError::Corrupt { file: path.to_owned(), problem: problem.with_line() })
 }
 
 /// The first key at which two values differ, with both as text.

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use diagnostic::{Diagnosis, Diagnostic, Kind};
+use diagnostic::{Diagnosis, Diagnostic, JsonProblem, Kind};
+
+use super::container::OtherContainer;
 
 /// Why a data file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,26 @@ pub enum DataError {
         /// What was expected and what was found.
         problem: String,
     },
+    /// A line is no JSON, or not the object that it should be.
+    #[error("{}:{line}: {problem}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from one.
+        line: usize,
+        /// What was expected and what was found.
+        problem: JsonProblem,
+    },
+    /// The file is no file of JSON lines.
+    #[error("{}: expected JSON lines, one object a line with {wanted}, got {}", path.display(), other.what)]
+    Container {
+        /// The file.
+        path: PathBuf,
+        /// What its objects should hold.
+        wanted: &'static str,
+        /// What it is.
+        other: OtherContainer,
+    },
     /// The user asked to stop while files were generated from a seed.
     #[error("stopped on request before all files were written")]
     Interrupted,
@@ -36,6 +58,8 @@ impl Diagnostic for DataError {
         match self {
             Self::Io(error) => error.diagnosis(),
             Self::Line { .. } | Self::Empty { .. } => Kind::Data.into(),
+            Self::Json { problem, .. } => Diagnosis { hint: problem.hint.clone(), ..Kind::Data.into() },
+            Self::Container { other, .. } => Kind::Data.hint(&other.hint),
             Self::Interrupted => Kind::Interrupted.into(),
         }
     }

@@ -3,17 +3,20 @@
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::io::{BufRead, BufReader};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use diagnostic::excerpt;
 use serde::de::DeserializeOwned;
 
-use super::{DataError, Item, Message, Part, embedded_bytes, image_file_name, relative_to};
+use super::{DataError, GivenLines, Item, Message, Part, embedded_bytes, image_file_name, relative_to};
 use crate::files::{try_write_lines, write_atomically};
 
 /// A line of a data file: a dialogue with an id.
 pub trait Dialogue: DeserializeOwned {
+    /// What a line holds, for messages.
+    const FIELDS: &str = "`id` and `messages`";
+
     /// Unique in its file.
     fn id(&self) -> &str;
 
@@ -40,8 +43,7 @@ impl Dialogue for Item {
 #[derive(Debug)]
 pub struct Dialogues<T> {
     path: PathBuf,
-    reader: BufReader<fs_err::File>,
-    line: usize,
+    lines: GivenLines,
     /// Hashes of the ids read; none where ids are not checked.
     ids: Option<HashSet<u64>>,
     is_empty: bool,
@@ -57,8 +59,7 @@ impl<T: Dialogue> Dialogues<T> {
     pub fn open(path: &Path) -> Result<Self, DataError> {
         Ok(Self {
             path: path.to_owned(),
-            reader: BufReader::new(fs_err::File::open(path)?),
-            line: 0,
+            lines: GivenLines::open(path, T::FIELDS)?,
             ids: Some(HashSet::new()),
             is_empty: true,
             has_ended: false,
@@ -84,22 +85,13 @@ impl<T: Dialogue> Dialogues<T> {
 
     /// The line of the last dialogue, counted from one.
     pub fn line(&self) -> usize {
-        self.line
+        self.lines.line()
     }
 
     fn read_next(&mut self) -> Result<Option<T>, DataError> {
-        let mut bytes = Vec::new();
-        loop {
-            bytes.clear();
-            if self.reader.read_until(b'\n', &mut bytes)? == 0 {
-                return self.end();
-            }
-            self.line += 1;
-            let text = std::str::from_utf8(&bytes).map_err(|error| self.problem(format!("expected UTF-8: {error}")))?;
-            let text = if self.line == 1 { text.trim_start_matches('\u{feff}') } else { text };
-            if !text.trim().is_empty() {
-                return self.read(text.trim_end_matches(['\n', '\r'])).map(Some);
-            }
+        match self.lines.read()? {
+            Some(dialogue) => self.checked(dialogue).map(Some),
+            None => self.end(),
         }
     }
 
@@ -111,8 +103,7 @@ impl<T: Dialogue> Dialogues<T> {
         Ok(None)
     }
 
-    fn read(&mut self, text: &str) -> Result<T, DataError> {
-        let mut dialogue: T = serde_json::from_str(text).map_err(|error| self.problem(error.to_string()))?;
+    fn checked(&mut self, mut dialogue: T) -> Result<T, DataError> {
         if dialogue.messages().is_empty() {
             return Err(self.problem("`messages` is empty: expected at least one message".into()));
         }
@@ -134,7 +125,8 @@ impl<T: Dialogue> Dialogues<T> {
     fn file_of(&self, image: &Path) -> Result<PathBuf, DataError> {
         let reference = image.to_string_lossy();
         if reference.starts_with("http://") || reference.starts_with("https://") {
-            let problem = format!("expected an image file, got the address {reference}, which is not fetched");
+            let problem =
+                format!("expected an image file, got the address {}, which is not fetched", excerpt(&reference));
             return Err(self.problem(problem));
         }
         let Some(bytes) = embedded_bytes(&reference) else {
@@ -157,19 +149,20 @@ impl<T: Dialogue> Dialogues<T> {
     ///
     /// Errors: `Line` naming both lines where it occurs there; `Io` naming the file.
     pub fn check_unique(&self, id: &str) -> Result<(), DataError> {
-        let reader = BufReader::new(fs_err::File::open(&self.path)?);
-        for (index, line) in reader.lines().take(self.line - 1).enumerate() {
-            if serde_json::from_str::<T>(&line?).is_ok_and(|earlier| earlier.id() == id) {
-                let first = index + 1;
-                let problem = format!("id `{id}` already occurs on line {first}: expected unique ids");
-                return Err(self.problem(problem));
+        let mut earlier = GivenLines::open(&self.path, T::FIELDS)?;
+        while let Some(dialogue) = earlier.read::<T>()?
+            && earlier.line() < self.line()
+        {
+            if dialogue.id() == id {
+                let (id, first) = (excerpt(id), earlier.line());
+                return Err(self.problem(format!("id `{id}` already occurs on line {first}: expected unique ids")));
             }
         }
         Ok(())
     }
 
     fn problem(&self, problem: String) -> DataError {
-        DataError::Line { path: self.path.clone(), line: self.line, problem }
+        self.lines.problem(problem)
     }
 }
 
@@ -318,8 +311,10 @@ mod tests {
         assert_eq!(problem(b"\n"), nothing);
         let empty = problem(b"{\"id\":\"a\",\"messages\":[]}");
         assert_eq!(empty, "FILE:1: `messages` is empty: expected at least one message");
-        assert!(problem(format!("{}x\n", line("a")).as_bytes()).starts_with("FILE:2: expected value"));
+        assert!(
+            problem(format!("{}x\n", line("a")).as_bytes()).starts_with("FILE:2: column 1: expected a value, got `x`")
+        );
         let no_text = problem(&[line("a").as_bytes(), b"\xff\n"].concat());
-        assert!(no_text.starts_with("FILE:2: expected UTF-8"), "{no_text}");
+        assert!(no_text.starts_with("FILE:2: column 1: expected UTF-8"), "{no_text}");
     }
 }

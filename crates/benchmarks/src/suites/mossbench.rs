@@ -8,6 +8,7 @@ use std::path::Path;
 
 use align::eval::KeywordRefusal;
 use align::types::{DataError, Item, ItemKind};
+use diagnostic::read_json;
 use serde::Deserialize;
 
 use crate::rows::{checked, line_error, question};
@@ -39,7 +40,7 @@ fn read(folder: &Path) -> Result<Vec<Item>, DataError> {
     let path = folder.join("information.json");
     let text = fs_err::read_to_string(&path)?;
     let entries: BTreeMap<u32, Entry> =
-        serde_json::from_str(&text).map_err(|error| line_error(&path, error.line(), error.to_string()))?;
+        read_json(text.as_bytes()).map_err(|problem| line_error(&path, problem.line, problem.to_string()))?;
     let mut rows = Vec::new();
     for (id, entry) in entries {
         let key = format!("\"{id}\":");

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use align::types::{DataError, Item, ItemKind, id_as_text};
+use diagnostic::{from_json_value, read_json};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -53,7 +54,7 @@ fn read(folder: &Path) -> Result<Vec<Item>, DataError> {
     let text = fs_err::read_to_string(&path)?;
     let mut rows = Vec::new();
     for (line, row) in (1..).zip(text.lines()).filter(|(_, row)| !row.trim().is_empty()) {
-        let puzzle = serde_json::from_str(row).map_err(|error| error.to_string());
+        let puzzle = read_json(row.as_bytes()).map_err(|problem| problem.to_string());
         let item = puzzle.and_then(|puzzle| puzzle_item(folder, puzzle));
         rows.push((line, item.map_err(|problem| line_error(&path, line, problem))?));
     }
@@ -64,7 +65,7 @@ fn read(folder: &Path) -> Result<Vec<Item>, DataError> {
 ///
 /// Errors: what is wrong with the puzzle.
 pub fn item(row: &Map<String, Value>) -> Result<Item, String> {
-    let puzzle = serde_json::from_value(row.clone().into()).map_err(|error| error.to_string())?;
+    let puzzle = from_json_value(&row.clone().into()).map_err(|problem| problem.to_string())?;
     puzzle_item(Path::new(""), puzzle)
 }
 

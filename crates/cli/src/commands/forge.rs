@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use align::chat::ChatModel;
 use align::forge::{self, Forge, ForgeSummary, Reviews, Seed, Taxonomy, Truth};
-use align::json_lines::read_json_lines;
 use align::paint::PaintModel;
+use align::types::read_given_lines;
 use clap::Args;
+use diagnostic::excerpt;
 use endpoint::RoleSettings;
 use mini::perception;
 use serve::review::{Decisions, labels};
@@ -242,25 +243,28 @@ fn seeds(data: &ForgeData, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
 }
 
 fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
-    let mut seeds: Vec<Seed> = read_json_lines(path)?;
+    let mut lines = read_given_lines::<Seed>(path, "`id` and either `text` or `image`")?;
     let folder = std::path::absolute(path)?;
     let folder = folder.parent().unwrap_or(Path::new(""));
     let mut ids = std::collections::HashSet::new();
-    for (index, seed) in seeds.iter_mut().enumerate() {
+    for (line, seed) in &mut lines {
         let unknown = seed.subcategory.as_ref().filter(|name| taxonomy.find(name).is_none());
         let problem = if seed.text.is_some() == seed.image.is_some() {
             "expected either `text` or `image`".to_owned()
         } else if !ids.insert(seed.id.clone()) {
-            format!("`id`: expected unique ids, got `{}` again", seed.id)
+            format!("`id`: expected unique ids, got `{}` again", excerpt(&seed.id))
         } else if let Some(name) = unknown {
-            format!("`subcategory`: expected one of the taxonomy, got `{name}`")
+            format!("`subcategory`: expected one of the taxonomy, got `{}`", excerpt(name))
         } else {
             seed.image = seed.image.take().map(|image| folder.join(image));
             continue;
         };
-        return Err(Failure::data(format!("{}:{}: {problem}", path.display(), index + 1)));
+        return Err(Failure::data(format!("{}:{line}: {problem}", path.display())));
     }
-    Ok(seeds)
+    if lines.is_empty() {
+        return Err(Failure::data("expected seeds, got an empty file").at(&path.display().to_string()));
+    }
+    Ok(lines.into_iter().map(|(_, seed)| seed).collect())
 }
 
 /// The images of a folder by name, their paths absolute.

@@ -142,7 +142,7 @@ fn a_value_that_does_not_fit_is_named_by_its_key() {
     let long = format!(r#"{{"id": "a", "count": "{}"}}"#, "ä".repeat(5000));
     assert!(said(&long).chars().count() < 400, "{}", said(&long));
     let either = read_json::<Either>(b"[]").unwrap_err().to_string();
-    assert_eq!(either, "expected one of the forms that are known here, got something else");
+    assert_eq!(either, "`[0]`: expected one of the forms that are known here, got something else");
 }
 
 #[test]

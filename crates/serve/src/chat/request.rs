@@ -2,6 +2,7 @@
 //! refused; what changes nothing is ignored.
 
 use axum::http::StatusCode;
+use diagnostic::read_json;
 use serde_json::Value;
 use vlm::chat_template::{Variables, is_reserved};
 
@@ -113,8 +114,9 @@ impl ChatRequest {
     ///
     /// Errors: 400, or 413 for too many images, naming the field, what was expected and what was got.
     pub fn read(body: &[u8], limits: &Limits, most_sequences: usize) -> Result<Self, ApiError> {
-        let value: Value = serde_json::from_slice(body).map_err(|error| {
-            ApiError::request(StatusCode::BAD_REQUEST, "invalid_json", format!("expected JSON: {error}"))
+        let value: Value = read_json(body).map_err(|problem| {
+            let problem = format!("expected JSON: {}", problem.with_line());
+            ApiError::request(StatusCode::BAD_REQUEST, "invalid_json", problem)
         })?;
         let fields = Fields::of(&value, "")?;
         refuse_what_is_not_offered(&fields)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use align::seeds::derive_seed;
 use align::types::{
-    DataError, Dialogue, ItemKind, Message, Role, id_as_text, image_paths, optional_id_as_text, read_dialogues,
+    Dialogue, ItemKind, Message, Role, id_as_text, image_paths, optional_id_as_text, read_dialogues, read_given_lines,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -105,14 +105,8 @@ fn by_kind(case: &Case) -> Option<(String, bool)> {
 }
 
 fn read_verdicts(path: &Path) -> Result<HashMap<String, bool>, ServeError> {
-    let text = fs_err::read_to_string(path)?;
     let mut is_unsafe = HashMap::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let line: VerdictLine = serde_json::from_str(line).map_err(|error| DataError::Line {
-            path: path.to_owned(),
-            line: index + 1,
-            problem: error.to_string(),
-        })?;
+    for (_, line) in read_given_lines::<VerdictLine>(path, "`id` and `verdict`")? {
         let safe = line.verdict.as_ref().and_then(|verdict| verdict["safe"].as_bool());
         if let Some(safe) = safe {
             is_unsafe.insert(line.id, !safe);

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use diagnostic::{excerpt, read_json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -194,12 +195,12 @@ struct Decided {
 }
 
 async fn decide(State(review): State<Arc<Review>>, body: Bytes) -> Response {
-    let decided: Decided = match serde_json::from_slice(&body) {
+    let decided: Decided = match read_json(&body) {
         Ok(decided) => decided,
-        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        Err(problem) => return (StatusCode::BAD_REQUEST, problem.to_string()).into_response(),
     };
     if !review.cases.cases.iter().any(|case| case.id == decided.id) {
-        return (StatusCode::BAD_REQUEST, format!("`id`: no such case: `{}`", decided.id)).into_response();
+        return (StatusCode::BAD_REQUEST, format!("`id`: no such case: `{}`", excerpt(&decided.id))).into_response();
     }
     let written = review.decisions().decide(&decided.id, decided.decision);
     after(&review, written)

@@ -7,6 +7,7 @@ use align::eval::{Refusal, detect_refusal};
 use align::judge::{Rubric, Validation, validate};
 use align::verdict::Judgement;
 use benchmarks::LabeledResponse;
+use diagnostic::read_json;
 use report::text_tables;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,9 +98,10 @@ impl Elsewhere {
     /// Errors: a [`Failure`] of data naming the file where it is none, or holds no figures against people.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let text = fs_err::read_to_string(path).map_err(|error| Failure::data(error.to_string()))?;
-        let read: SummaryFile = serde_json::from_str(&text)
-            .map_err(|error| Failure::data(format!("{shown}: expected the summary of a judge: {error}")))?;
+        let text = fs_err::read(path).map_err(|error| Failure::data(error.to_string()))?;
+        let read: SummaryFile = read_json(&text).map_err(|problem| {
+            Failure::data(format!("{shown}: expected the summary of a judge: {}", problem.with_line()))
+        })?;
         if read.validation.is_empty() {
             let problem = format!("{shown}: expected figures against people (`validation`), got none");
             return Err(Failure::data(problem).hint("`scruple judge --labeled SUITE` writes a summary that has them"));

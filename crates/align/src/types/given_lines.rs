@@ -1,0 +1,109 @@
+//! JSON lines that people and other tools wrote, read one at a time.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use diagnostic::read_json;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::container::{conversion, other_container, rows_within};
+use super::data_error::DataError;
+
+/// The longest line that is read (bytes): images in base64 fit; a file without line ends does not fill the memory.
+pub const MAX_LINE_BYTES: usize = 256 << 20;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The objects of a file, one a line; blank lines and a byte order mark are skipped, and the last line need not end.
+#[derive(Debug)]
+pub struct GivenLines {
+    path: PathBuf,
+    reader: BufReader<fs_err::File>,
+    line: usize,
+    wanted: &'static str,
+}
+
+impl GivenLines {
+    /// Opens a file. `wanted` names what its objects hold, for messages.
+    ///
+    /// Errors: `Io` naming the file; `Container` where it is no file of JSON lines.
+    pub fn open(path: &Path, wanted: &'static str) -> Result<Self, DataError> {
+        let mut reader = BufReader::new(fs_err::File::open(path)?);
+        if let Some(other) = other_container(path, reader.fill_buf()?) {
+            return Err(DataError::Container { path: path.to_owned(), wanted, other });
+        }
+        Ok(Self { path: path.to_owned(), reader, line: 0, wanted })
+    }
+
+    /// The line of the last object, counted from one.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The next object; none at the end of the file.
+    ///
+    /// Errors: `Io` naming the file; `Json` or `Line` naming file and line; `Container` where an object holds the rows.
+    pub fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, DataError> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            let n_read = read_line(&mut self.reader, &mut bytes)?;
+            if n_read == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            if n_read > MAX_LINE_BYTES {
+                return Err(self.problem(format!("expected a line of at most {MAX_LINE_BYTES} bytes, got more")));
+            }
+            let text = if self.line == 1 { bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes) } else { &bytes };
+            // A carriage return within the line is told as such.
+            let text = text.strip_suffix(b"\n").unwrap_or(text);
+            if !text.trim_ascii().is_empty() {
+                return self.object(text).map(Some);
+            }
+        }
+    }
+
+    fn object<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T, DataError> {
+        let mut problem = match read_json(text) {
+            Ok(value) if text.trim_ascii_start().starts_with(b"{") => return Ok(value),
+            Ok(_) => return Err(self.problem(format!("expected an object with {}, got another value", self.wanted))),
+            Err(problem) => problem,
+        };
+        if problem.column.is_none() {
+            match serde_json::from_slice(text) {
+                Ok(Value::Object(object)) => {
+                    if let Some(other) = rows_within(&object, &self.path) {
+                        return Err(DataError::Container { path: self.path.clone(), wanted: self.wanted, other });
+                    }
+                }
+                _ => return Err(self.problem(format!("expected an object with {}, got another value", self.wanted))),
+            }
+            problem.hint = problem.hint.or_else(|| Some(conversion(&self.path)));
+        }
+        Err(DataError::Json { path: self.path.clone(), line: self.line, problem })
+    }
+
+    /// What is wrong with the last line.
+    pub fn problem(&self, problem: String) -> DataError {
+        DataError::Line { path: self.path.clone(), line: self.line, problem }
+    }
+}
+
+/// Reads all objects of a file, each with its line.
+///
+/// Errors: those of [`GivenLines`].
+pub fn read_given_lines<T: DeserializeOwned>(path: &Path, wanted: &'static str) -> Result<Vec<(usize, T)>, DataError> {
+    let mut lines = GivenLines::open(path, wanted)?;
+    let mut objects = Vec::new();
+    while let Some(object) = lines.read()? {
+        objects.push((lines.line(), object));
+    }
+    Ok(objects)
+}
+
+/// Reads a line with its end, or as much as shows that it is too long; returns how many bytes were read.
+pub(crate) fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> {
+    reader.take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', line)
+}
