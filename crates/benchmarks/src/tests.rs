@@ -132,7 +132,7 @@ fn mossbench_is_harmless_and_in_order_of_number() {
     assert_eq!(message(&mossbench::SUITE, &folder), expected);
     let folder = folder_with(&[("information.json", &text.replace("\"question\"", "\"query\""))]);
     let problem = message(&mossbench::SUITE, &folder);
-    assert!(problem.starts_with("DATA/information.json:7: missing field `question`"), "{problem}");
+    assert!(problem.starts_with("DATA/information.json:7: `10`: expected a key `question`"), "{problem}");
 }
 
 #[test]

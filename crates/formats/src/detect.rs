@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use align::types::rows_within;
+
 use crate::error::FormatError;
 use crate::format::Format;
 use crate::header::Header;
@@ -13,7 +15,8 @@ const MAX_ROWS_READ: usize = 20;
 
 /// The format that a file's columns, or the fields of its first rows, belong to.
 ///
-/// Errors: `Io` naming the file; `Malformed` where it cannot be read; `Unrecognized` naming what was looked at.
+/// Errors: `Io` naming the file; `Malformed` where it cannot be read; `Foreign` where an object holds the rows; `Unrecognized`
+/// naming what was looked at.
 pub(crate) fn detect(path: &Path, container: Container) -> Result<Format, FormatError> {
     if let Some(columns) = columns_of(path, container)? {
         return recognized(&Header::of_columns(container, &columns))
@@ -26,6 +29,9 @@ pub(crate) fn detect(path: &Path, container: Container) -> Result<Format, Format
         let Ok(row) = row else { continue };
         if let Some(format) = recognized(&Header::of_row(container, &row.fields)) {
             return Ok(format);
+        }
+        if let (1, Some(other)) = (n_rows, rows_within(&row.fields, path)) {
+            return Err(FormatError::Foreign { path: path.to_owned(), other });
         }
         first_names.get_or_insert_with(|| row.fields.keys().cloned().collect::<Vec<_>>().join(", "));
     }

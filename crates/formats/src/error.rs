@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use align::types::OtherContainer;
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 
 use crate::problem::{Problem, ProblemKind};
@@ -19,6 +20,14 @@ pub enum FormatError {
         path: PathBuf,
         /// What was looked at, and what was found.
         looked_at: String,
+    },
+    /// The file holds no rows, or not in a way that is read.
+    #[error("{}: expected JSON lines, a JSON list, CSV, TSV or parquet, got {}", path.display(), other.what)]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        other: OtherContainer,
     },
     /// A row, or the file as a whole, is not as its format requires.
     #[error("{}{}: {}", path.display(), location(*row), problem.message)]
@@ -73,6 +82,7 @@ impl Diagnostic for FormatError {
         match self {
             Self::Io(error) => error.diagnosis(),
             Self::Unrecognized { .. } => Kind::Data.hint("name the format with `--from NAME` or `--format NAME`"),
+            Self::Foreign { other, .. } => Kind::Data.hint(&other.hint),
             Self::Malformed { path, .. } => {
                 Kind::Data.hint(format!("`scruple data check {}` lists all problems", path.display()))
             }

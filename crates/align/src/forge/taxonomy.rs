@@ -140,7 +140,7 @@ mod tests {
                 "name = \"a\"\n[[category]]\nname = \"b\"\nsubcategory = [{ name = \"c\" }, { name = \"c\" }]",
                 "unique names, got \"c\" twice",
             ),
-            ("name = 1", "invalid type"),
+            ("name = 1", "line 1: expected a string, got `1`"),
         ] {
             fs_err::write(&path, text).unwrap();
             let error = Taxonomy::open(path.to_str().unwrap()).unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use diagnostic::excerpt;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
@@ -12,6 +13,18 @@ pub struct OtherContainer {
     pub what: String,
     /// What to do.
     pub hint: String,
+    /// Whether `scruple data` reads it.
+    pub is_readable: bool,
+}
+
+impl OtherContainer {
+    fn readable(what: &str, path: &Path) -> Self {
+        Self { what: what.to_owned(), hint: conversion(path), is_readable: true }
+    }
+
+    fn foreign(what: impl Into<String>, hint: &str, path: &Path) -> Self {
+        Self { what: what.into(), hint: hint.replace("FILE", &path.display().to_string()), is_readable: false }
+    }
 }
 
 /// How files of this kind begin, what they are called, and what makes a text of them; none for what is no data.
@@ -39,16 +52,15 @@ const BEGINNINGS: [(&[u8], &str, Option<&str>); 14] = [
 /// What a file is by its first bytes, where that is neither JSON lines nor empty. Four thousand bytes are enough.
 pub fn other_container(path: &Path, first: &[u8]) -> Option<OtherContainer> {
     if first.starts_with(b"PAR1") {
-        return Some(convertible("a parquet file", path));
+        return Some(OtherContainer::readable("a parquet file", path));
     }
     for (beginning, what, hint) in BEGINNINGS {
         if first.starts_with(beginning) {
-            let hint = hint.map_or_else(|| WANTED.to_owned(), |hint| hint.replace("FILE", &path.display().to_string()));
-            return Some(OtherContainer { what: what.to_owned(), hint });
+            return Some(OtherContainer::foreign(what, hint.unwrap_or(WANTED), path));
         }
     }
     if image::guess_format(first).is_ok() {
-        return Some(OtherContainer { what: "an image".to_owned(), hint: WANTED.to_owned() });
+        return Some(OtherContainer::foreign("an image", WANTED, path));
     }
     let text = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first).trim_ascii_start();
     if first.iter().take(2).any(|byte| *byte == 0) {
@@ -56,25 +68,20 @@ pub fn other_container(path: &Path, first: &[u8]) -> Option<OtherContainer> {
     }
     let mut lines = text.splitn(2, |byte| *byte == b'\n');
     let line = lines.next()?.trim_ascii_end();
-    let goes_on = lines.next().is_some_and(|rest| !rest.trim_ascii().is_empty());
+    let rest = lines.next().unwrap_or_default().trim_ascii_start();
     match text.first()? {
-        b'[' if begins_list(text) => Some(convertible("one JSON list", path)),
-        b'{' if goes_on && begins_object(line) => {
-            let hint = "a list of objects can be converted; `jq -c . FILE` writes an object on one line";
-            let hint = hint.replace("FILE", &path.display().to_string());
-            Some(OtherContainer { what: "one JSON object over several lines".to_owned(), hint })
-        }
+        b'[' if begins_list(text) => Some(OtherContainer::readable("one JSON list", path)),
+        b'{' if begins_object(line, rest) => Some(whole_object(path)),
         b'{' => None,
-        _ if is_table(path) => Some(convertible("a table", path)),
+        _ if is_table(path) => Some(OtherContainer::readable("a table", path)),
         _ => None,
     }
 }
 
-const WANTED: &str = "the data file itself is wanted";
+/// Larger objects are not read to see what they hold.
+const MOST_BYTES_LOOKED_AT: u64 = 64 << 20;
 
-fn convertible(what: &str, path: &Path) -> OtherContainer {
-    OtherContainer { what: what.to_owned(), hint: conversion(path) }
-}
+const WANTED: &str = "the data file itself is wanted";
 
 /// The command that makes JSON lines of a file.
 pub fn conversion(path: &Path) -> String {
@@ -87,10 +94,16 @@ fn begins_list(text: &[u8]) -> bool {
     inner.first().is_none_or(|next| b"{[]\"-0123456789".contains(next))
 }
 
-/// The first line of an object that is written over several.
-fn begins_object(line: &[u8]) -> bool {
+/// Whether these are the first line and the rest of an object that is written over several lines, rather than a broken
+/// line.
+fn begins_object(line: &[u8], rest: &[u8]) -> bool {
     let is_open = serde_json::from_slice::<IgnoredAny>(line).is_err_and(|error| error.is_eof());
-    is_open && line.last().is_some_and(|last| b"{[,".contains(last))
+    let goes_on = match line.last() {
+        Some(b'{') => rest.starts_with(b"\""),
+        Some(b'[' | b',') => !rest.is_empty(),
+        _ => false,
+    };
+    is_open && goes_on
 }
 
 fn is_table(path: &Path) -> bool {
@@ -100,16 +113,32 @@ fn is_table(path: &Path) -> bool {
 
 /// What an object is that holds rows instead of being one: rows by id, or a list of rows under a name.
 pub fn rows_within(object: &Map<String, Value>, path: &Path) -> Option<OtherContainer> {
-    let path = path.display();
     if !object.is_empty() && object.values().all(Value::is_object) {
-        let hint = format!("`jq 'to_entries | map(.value + {{id: .key}})' {path} > NEW.json` makes a list of its rows");
-        return Some(OtherContainer { what: "one JSON object of rows by id".to_owned(), hint });
+        let hint = "`jq 'to_entries | map(.value + {id: .key})' FILE > NEW.json` makes a list of its rows, which `scruple data convert` reads";
+        return Some(OtherContainer::foreign("one JSON object of rows by id", hint, path));
     }
     let is_list = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_object));
     let is_row = ["messages", "conversations", "prompt", "id"].iter().any(|name| object.contains_key(*name));
     let (name, _) = object.iter().find(|(_, value)| !is_row && is_list(value))?;
-    let hint = format!("`jq '.\"{name}\"' {path} > NEW.json` makes a list of its rows");
-    Some(OtherContainer { what: format!("one JSON object with a list of rows under `{name}`"), hint })
+    let (what, hint) = (
+        format!("one JSON object with a list of rows under `{}`", excerpt(name)),
+        format!(
+            "`jq '.\"{}\"' FILE > NEW.json` makes a list of its rows, which `scruple data convert` reads",
+            excerpt(name)
+        ),
+    );
+    Some(OtherContainer::foreign(what, &hint, path))
+}
+
+/// What a file is whose first object goes on over several lines.
+fn whole_object(path: &Path) -> OtherContainer {
+    let is_small = fs_err::metadata(path).is_ok_and(|file| file.len() < MOST_BYTES_LOOKED_AT);
+    let object = is_small.then(|| fs_err::read(path).ok()).flatten();
+    let object = object.and_then(|text| serde_json::from_slice::<Map<String, Value>>(&text).ok());
+    object.and_then(|object| rows_within(&object, path)).unwrap_or_else(|| {
+        let hint = "`jq -c . FILE > NEW.jsonl` writes each object on one line";
+        OtherContainer::foreign("one JSON object over several lines", hint, path)
+    })
 }
 
 #[cfg(test)]

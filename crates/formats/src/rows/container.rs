@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use align::types::other_container;
+
 use super::parquet;
 use crate::error::FormatError;
 
@@ -27,7 +29,7 @@ pub(crate) enum Container {
 impl Container {
     /// The container of a file: by its first bytes, then by its name.
     ///
-    /// Errors: `Io` naming the file; `Unrecognized` where neither says.
+    /// Errors: `Io` naming the file; `Foreign` where it is another kind of file; `Unrecognized` where neither says.
     pub fn of(path: &Path) -> Result<Self, FormatError> {
         let mut first = Vec::new();
         fs_err::File::open(path)?.take(4096).read_to_end(&mut first)?;
@@ -39,6 +41,9 @@ impl Container {
             "csv" => return Ok(Self::Csv),
             "tsv" => return Ok(Self::Tsv),
             _ => {}
+        }
+        if let Some(other) = other_container(path, &first).filter(|other| !other.is_readable) {
+            return Err(FormatError::Foreign { path: path.to_owned(), other });
         }
         let text = first.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&first);
         match (text.trim_ascii_start().first(), extension.as_str()) {

@@ -3,15 +3,14 @@
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
+use align::types::MAX_LINE_BYTES;
+use diagnostic::{JsonProblem, read_json};
 use serde_json::Value;
 
 use super::container::BYTE_ORDER_MARK;
 use super::row::{BrokenRow, Row, RowResult, RowWriter, Rows};
 use crate::error::FormatError;
 use crate::problem::{Problem, ProblemKind, shown};
-
-/// The longest row that is read (bytes): images in base64 fit; a file without line ends does not fill the memory.
-const MAX_ROW_BYTES: usize = 256 << 20;
 
 type FileReader = BufReader<fs_err::File>;
 
@@ -50,12 +49,12 @@ impl LineRows {
 
     /// Reads a line into the buffer; returns whether it is too long, and none at the end of the file.
     fn read_line(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<Option<bool>> {
-        let read = (&mut self.file).take(MAX_ROW_BYTES as u64).read_until(b'\n', bytes)?;
+        let read = (&mut self.file).take(MAX_LINE_BYTES as u64).read_until(b'\n', bytes)?;
         if read == 0 {
             return Ok(None);
         }
         self.line += 1;
-        let too_long = read == MAX_ROW_BYTES && bytes.last() != Some(&b'\n');
+        let too_long = read == MAX_LINE_BYTES && bytes.last() != Some(&b'\n');
         if too_long {
             self.file.skip_until(b'\n')?;
         }
@@ -78,19 +77,12 @@ impl Iterator for LineRows {
                     }
                     self.number += 1;
                     if too_long {
-                        let message = format!("expected a line of at most {MAX_ROW_BYTES} bytes");
+                        let message = format!("expected a line of at most {MAX_LINE_BYTES} bytes");
                         return Some(Err(self.broken(ProblemKind::InvalidJson, message)));
                     }
-                    let row = row_of(&bytes, self.number, self.line);
-                    return Some(row.map_err(|problem| match problem.kind {
-                        ProblemKind::InvalidJson if bytes.last() != Some(&b'\n') => {
-                            self.broken(
-                                ProblemKind::TornRow,
-                                format!("the file ends within a row: {}", problem.message),
-                            )
-                        }
-                        kind => self.broken(kind, problem.message),
-                    }));
+                    // Without its end the text says where it broke off.
+                    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+                    return Some(row_of(text, self.number, self.line, text.len() == bytes.len()));
                 }
                 Err(error) => {
                     self.ended = true;
@@ -103,18 +95,31 @@ impl Iterator for LineRows {
     }
 }
 
-fn row_of(bytes: &[u8], number: usize, line: usize) -> Result<Row, Problem> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Problem::new(ProblemKind::InvalidUtf8, format!("expected UTF-8: {error}")))?;
-    let fields = match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => fields,
+/// The row that a text is; `is_last` where the file ends with it.
+fn row_of(bytes: &[u8], number: usize, line: usize, is_last: bool) -> RowResult {
+    let broken = |line, kind, message| BrokenRow::new(number, Some(line), Problem::new(kind, message));
+    match read_json(bytes) {
+        Ok(Value::Object(fields)) => Ok(Row { number, line: Some(line), fields, ..Row::default() }),
         Ok(other) => {
             let message = format!("expected a JSON object, got {}", shown(&other));
-            return Err(Problem::new(ProblemKind::WrongType, message));
+            Err(broken(line, ProblemKind::WrongType, message))
         }
-        Err(error) => return Err(Problem::new(ProblemKind::InvalidJson, error.to_string())),
-    };
-    Ok(Row { number, line: Some(line), fields, ..Row::default() })
+        Err(problem) => {
+            let kind = match std::str::from_utf8(bytes) {
+                Err(_) => ProblemKind::InvalidUtf8,
+                Ok(_) if problem.is_cut_short && is_last => ProblemKind::TornRow,
+                Ok(_) => ProblemKind::InvalidJson,
+            };
+            Err(broken(line + problem.line - 1, kind, told(&problem)))
+        }
+    }
+}
+
+fn told(problem: &JsonProblem) -> String {
+    match &problem.hint {
+        Some(hint) => format!("{problem}: {hint}"),
+        None => problem.to_string(),
+    }
 }
 
 enum ListState {
@@ -181,7 +186,7 @@ impl ListRows {
                 }
             }
             element.push(byte);
-            if element.len() > MAX_ROW_BYTES {
+            if element.len() > MAX_LINE_BYTES {
                 return Ok(None);
             }
             next = self.byte().transpose()?;
@@ -228,8 +233,7 @@ impl Iterator for ListRows {
         match self.element(first) {
             Ok(Some(bytes)) => {
                 self.number += 1;
-                let row = row_of(&bytes, self.number, line);
-                Some(row.map_err(|problem| BrokenRow::new(self.number, Some(line), problem)))
+                Some(row_of(&bytes, self.number, line, false))
             }
             Ok(None) => Some(self.end(ProblemKind::TornRow, "the file ends within a row")),
             Err(error) => Some(self.end(ProblemKind::TornRow, format!("the rest cannot be read: {error}"))),
