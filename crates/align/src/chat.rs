@@ -6,6 +6,7 @@ mod answers;
 mod ask;
 mod engine_model;
 mod fields;
+mod json_answer;
 pub mod scripted;
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
@@ -13,12 +14,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::{EngineError, FinishReason};
+use crate::tagged::THINK;
 use crate::types::{Item, Message};
 
 pub use answers::{answer_in_order, answers};
-pub use ask::{Questions, ask, json_object, object_schema};
+pub use ask::{Questions, ask, object_schema};
 pub use engine_model::EngineModel;
 pub use fields::Fields;
+pub use json_answer::json_object;
 
 /// A dialogue to answer once.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +88,9 @@ pub struct AnswerSchema {
 pub struct ChatAnswer {
     /// The text.
     pub text: String,
+    /// The thinking that an endpoint returned beside the text; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub thinking: String,
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// Tokens read, as the model counts them; 0 where it does not report them.
@@ -104,12 +110,24 @@ impl ChatAnswer {
     pub fn of(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            thinking: String::new(),
             finish_reason: FinishReason::Stop,
             prompt_tokens: 0,
             completion_tokens: 0,
             prompt_ids: Vec::new(),
             output_ids: Vec::new(),
         }
+    }
+
+    /// The same with the thinking at the head of the text, where local models write it and judges look for it.
+    #[must_use]
+    pub fn with_thinking_joined(mut self) -> Self {
+        let [open, close] = THINK;
+        if !self.thinking.is_empty() && !self.text.trim_start().starts_with(open) {
+            self.text = format!("{open}{}{close}\n{}", self.thinking.trim(), self.text);
+            self.thinking.clear();
+        }
+        self
     }
 
     /// Whether the token limit truncated it.

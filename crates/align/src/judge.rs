@@ -100,7 +100,7 @@ pub fn judge(
         speaker: "judge",
         count: responses.len(),
         request: &|index| request(&responses[index], rubric, config),
-        read: &|_, answer| rubric.read(answer),
+        read: &|_, fields| rubric.read(fields),
     };
     let scored = ask(model, &questions, on_scored)?;
     Ok(scored.into_iter().map(|outcome| outcome.map_err(Unscored::new)).collect())

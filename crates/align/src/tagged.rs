@@ -1,10 +1,31 @@
 //! Parsing of responses in the format `<think>…</think><answer>…</answer>` (SaFeR-VLM): strictly for judges that check
-//! the format, and otherwise as far as a response keeps to it.
+//! the format, and otherwise as far as a response keeps to it; and where the thoughts of any model end.
 
 /// The tags of thinking.
 pub(crate) const THINK: [&str; 2] = ["<think>", "</think>"];
 /// The tags of the answer.
 const ANSWER: [&str; 2] = ["<answer>", "</answer>"];
+
+/// The tags that models put around their thoughts, opening and closing.
+pub(crate) const THOUGHTS: [[&str; 2]; 8] = [
+    THINK,
+    ["<thinking>", "</thinking>"],
+    ["<thought>", "</thought>"],
+    ["<reasoning>", "</reasoning>"],
+    ["<seed:think>", "</seed:think>"],
+    ["[THINK]", "[/THINK]"],
+    ["◁think▷", "◁/think▷"],
+    ["<|channel|>analysis", "<|channel|>final<|message|>"],
+];
+
+/// What stands after a text's thoughts, which is all of it where it has none. The opening tag may be missing, since
+/// chat templates put it into the prompt. None where thoughts are never closed.
+pub fn after_thoughts(text: &str) -> Option<&str> {
+    let ends = THOUGHTS.iter().filter_map(|[_, close]| Some(text.rfind(close)? + close.len()));
+    let rest = &text[ends.max().unwrap_or(0)..];
+    let is_open = THOUGHTS.iter().any(|[open, _]| rest.trim_start().starts_with(open));
+    (!is_open).then_some(rest)
+}
 
 /// The parts of a response that thinks first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +50,7 @@ impl<'a> Tagged<'a> {
 /// A response as people read it, complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts<'a> {
-    /// The text between the tags of thinking, where the response begins with both.
+    /// The text between the tags of thinking, where the response begins with it.
     pub think: Option<&'a str>,
     /// What follows, without its tags.
     pub answer: &'a str,
@@ -38,8 +59,11 @@ pub struct Parts<'a> {
 /// Splits a response. One that does not keep to the format is all answer.
 pub fn parts(response: &str) -> Parts<'_> {
     let response = response.trim();
-    let Some(("", think, rest)) = between(response, THINK) else {
-        return Parts { think: None, answer: response };
+    let (think, rest) = match (between(response, THINK), response.split_once(THINK[1])) {
+        (Some(("", think, rest)), _) => (think, rest),
+        // The opening tag stands in the prompt.
+        (None, Some((think, rest))) => (think, rest),
+        _ => return Parts { think: None, answer: response },
     };
     let rest = rest.trim();
     let answer = rest.strip_prefix(ANSWER[0]).unwrap_or(rest);
@@ -47,8 +71,10 @@ pub fn parts(response: &str) -> Parts<'_> {
     Parts { think: Some(think.trim()), answer: answer.trim() }
 }
 
-/// The text after the answer's opening tag, up to the closing one where there is one; without a tag the whole response.
+/// What follows the thoughts: the text after the answer's opening tag, up to the closing one where there is one; without
+/// a tag all of it. Empty where the thoughts are never closed.
 pub fn answer_of(response: &str) -> &str {
+    let response = after_thoughts(response).unwrap_or_default();
     let Some((_, after)) = response.split_once(ANSWER[0]) else {
         return response;
     };
@@ -80,9 +106,29 @@ mod tests {
         for (response, think, answer) in [
             ("<think> a knife </think>\n<answer>No.</answer>", Some("a knife"), "No."),
             ("<think>truncated", None, "<think>truncated"),
+            ("a knife</think>No.", Some("a knife"), "No."),
             (" Yes. ", None, "Yes."),
         ] {
             assert_eq!(parts(response), Parts { think, answer });
         }
+    }
+
+    #[test]
+    fn what_follows_the_thoughts_is_the_answer() {
+        for (text, rest) in [
+            ("No.", Some("No.")),
+            ("<think>Yes? No.</think> No.", Some(" No.")),
+            ("Yes? No.</think>No.", Some("No.")),
+            ("<think>a</think><think>b</think>No.", Some("No.")),
+            ("◁think▷a◁/think▷No.", Some("No.")),
+            ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>No.", Some("No.")),
+            ("A <think> tag is shown.", Some("A <think> tag is shown.")),
+            (" <think>Yes? But", None),
+            ("<think>a</think> <think>b", None),
+        ] {
+            assert_eq!(after_thoughts(text), rest, "{text}");
+            assert_eq!(answer_of(text), rest.unwrap_or_default(), "{text}");
+        }
+        assert_eq!(answer_of("<think>in <answer>?</think><answer>b</answer>"), "b");
     }
 }

@@ -9,6 +9,7 @@ use align::chat::{ChatModel, EngineModel};
 use align::judge::{JudgeConfig, ModelJudge};
 use align::paint::PaintModel;
 use align::verdict::Judge;
+use endpoint::settings::{Thinking, is_policy};
 use endpoint::{Endpoint, Journal, Journalled, RoleSettings, Spending};
 use engine::{LocalEngine, Trainable};
 use mini::judge::ExactJudge;
@@ -73,11 +74,6 @@ pub fn check_all_judge(tables: &RoleTables) -> Result {
     }
 }
 
-/// Whether a role answers prompts, where the others judge the answers.
-fn is_policy(role: &str) -> bool {
-    role == "policy" || role.starts_with("policy-")
-}
-
 /// Who answers, for settings that are kept: the model on this machine, if there is one, and the roles that answer. A
 /// model behind an endpoint may move.
 pub fn policy_settings(own: &ModelTable, tables: &RoleTables) -> Value {
@@ -86,7 +82,9 @@ pub fn policy_settings(own: &ModelTable, tables: &RoleTables) -> Value {
         policies.insert(OWN.to_owned(), json!(own));
     }
     for (role, settings) in tables.iter().filter(|(role, _)| is_policy(role)) {
-        policies.insert(role.clone(), json!(settings.model));
+        let is_usual = settings.thinking == Thinking::Auto;
+        let named = json!({ "model": settings.model, "thinking": settings.thinking });
+        policies.insert(role.clone(), if is_usual { json!(settings.model) } else { named });
     }
     Value::Object(policies)
 }

@@ -3,27 +3,30 @@
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use futures_util::StreamExt;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url};
 use tokio::time::Instant;
 
-use crate::address::Address;
+use crate::address::{Address, is_same_host, redirected, shown};
 use crate::body::WireBody;
 use crate::body_error::{BodyError, is_out_of_files};
 use crate::budget::{Outcome, Usage};
 use crate::key::Key;
-use crate::pace::{Pace, Permit};
+use crate::pace::{InProgress, Outage, Pace, Permit};
 use crate::secrets::Secrets;
 use crate::settings::RoleSettings;
-use crate::tried::{Tried, quote};
+use crate::tried::Tried;
 use crate::verb::Verb;
 
 /// The first wait before a call is tried again; doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait that the endpoint does not ask for.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// What OpenAI calls a 429 that no waiting mends.
-const NOTHING_LEFT: &str = "insufficient_quota";
+/// How often a call is sent elsewhere.
+const MOST_REDIRECTS: usize = 5;
+/// The largest response that is read, in bytes: an image of 64 MB in base64 fits.
+const LARGEST_RESPONSE: usize = 128 << 20;
 
 /// How a call ended, and how many tries it took.
 pub(crate) enum Called {
@@ -39,14 +42,16 @@ pub(crate) struct Wire {
     pub address: Address,
     pub secrets: Secrets,
     pub http: reqwest::Client,
+    /// The header that proves who calls.
+    pub authorization: Option<HeaderValue>,
     pub pace: Pace,
     /// Whether the user wants to stop.
     pub wants_stop: fn() -> bool,
 }
 
 /// The tries of one call.
-#[derive(Default)]
-struct Tries {
+struct Tries<'a> {
+    call: InProgress<'a>,
     made: usize,
     /// Those at which the endpoint failed.
     failed: usize,
@@ -65,7 +70,8 @@ impl Wire {
     /// Makes a call, again and again until it is answered, refused or tried often enough.
     pub async fn call(&self, verb: &Verb, body: &WireBody, key: &Key, expected: Usage) -> Called {
         let expected = expected.tokens() as f64;
-        let mut tries = Tries::default();
+        let call = self.pace.enter();
+        let mut tries = Tries { call, made: 0, failed: 0, throttled: 0, waiting_since: None };
         loop {
             let Some(permit) = self.pace.admit(expected).await else {
                 return Called::Stopped;
@@ -96,13 +102,7 @@ impl Wire {
                 Next::End(Called::Ended(outcome, tries.made))
             }
             Tried::Unusable(reason) => Next::End(Called::Unusable(reason)),
-            Tried::Failed(reason) => {
-                tries.failed += 1;
-                if tries.failed > self.settings.max_retries {
-                    return self.give_up(&reason, tries);
-                }
-                Next::TryAfter(backoff(tries.failed, key))
-            }
+            Tried::Failed(reason) => self.failed(&reason, tries, key),
             Tried::Throttled { reason, pause } => {
                 self.pace.correct(expected, 0.0);
                 self.pace.throttle(permit, pause.unwrap_or_default());
@@ -110,13 +110,43 @@ impl Wire {
             }
             Tried::Unreachable(reason) => {
                 self.pace.correct(expected, 0.0);
-                let seconds = self.pace.unreachable().as_secs_f64();
-                if seconds < self.settings.max_outage {
-                    return Next::TryAfter(Duration::ZERO);
-                }
-                Next::End(Called::Unusable(format!("out of reach for {seconds:.0} s: {reason}")))
+                self.outage("out of reach", &reason, tries)
             }
         }
+    }
+
+    /// Tries again what the endpoint failed at. After the last try it is the request's own failure where others were
+    /// answered meanwhile. Where nobody was, it is an outage as far as is known, and another call may begin to find out.
+    fn failed(&self, reason: &str, tries: &mut Tries, key: &Key) -> Next {
+        self.pace.failed();
+        tries.failed += 1;
+        let is_last = tries.failed > self.settings.max_retries;
+        let answers_others = self.pace.has_answered_since(tries.call.began);
+        if is_last && answers_others {
+            return self.give_up(reason, tries);
+        }
+        if !answers_others && (is_last || self.pace.parked() > 0) {
+            tries.call.park();
+            if self.pace.is_alone_under_way() {
+                return self.outage("without an answer", reason, tries);
+            }
+        }
+        Next::TryAfter(backoff(tries.failed, key))
+    }
+
+    /// Waits for an endpoint that answers nobody, for `max_outage` at most.
+    fn outage(&self, state: &str, reason: &str, tries: &mut Tries) -> Next {
+        let Outage { lasted, pause } = self.pace.probe();
+        let seconds = lasted.as_secs_f64();
+        if seconds < self.settings.max_outage {
+            // Calls that have not been tried go first: one of them may be answered.
+            return Next::TryAfter(if tries.call.is_parked { 2 * pause } else { Duration::ZERO });
+        }
+        // A request that is left over where all others were answered is not to stop the work whenever it is repeated.
+        if tries.failed > self.settings.max_retries && self.pace.has_one_left() {
+            return self.give_up(reason, tries);
+        }
+        Next::End(Called::Unusable(format!("{state} for {seconds:.0} s: {reason}")))
     }
 
     /// Waits for an endpoint that takes no further calls, as long as that is worth it.
@@ -145,33 +175,75 @@ impl Wire {
     }
 
     async fn send(&self, verb: &Verb, body: &WireBody) -> Tried {
-        let length = match body.length() {
-            Ok(length) => length,
-            Err(BodyError::Image(reason)) => return Tried::Failed(reason),
-            Err(BodyError::TooManyFiles(reason)) => return Tried::Throttled { reason, pause: None },
-        };
-        let request = self
-            .http
-            .post(self.address.below(verb.path()))
-            .header(CONTENT_TYPE, "application/json")
-            // Streams would go out in chunks, which the simplest servers do not read.
-            .header(CONTENT_LENGTH, length)
-            .body(body.to_wire());
-        let response = match request.send().await {
+        let response = match self.post(self.address.below(verb.path()), body).await {
             Ok(response) => response,
-            Err(error) => return self.not_sent(error),
+            Err(tried) => return tried,
         };
-        self.pace.reached();
-        let (status, pause) = (response.status(), retry_after(response.headers()));
-        let bytes = match response.bytes().await {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = match self.whole(response).await {
             Ok(bytes) => bytes,
-            Err(error) => return Tried::Failed(self.describe(error)),
+            Err(reason) => return Tried::Failed(reason),
         };
         let text = self.secrets.hide(String::from_utf8_lossy(&bytes));
         if status.is_success() {
-            return verb.read(&text, body, &self.secrets, &self.settings).await;
+            let content_type = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            return verb.read(&text, content_type, body, &self.secrets, &self.settings).await;
         }
-        refused(status, pause, &text)
+        Tried::refused(status, retry_after(&headers), &text)
+    }
+
+    /// Sends a body, and once more wherever the endpoint says that it is to go; the key is told to the same host alone.
+    ///
+    /// Errors: the try, where there is no response to read.
+    async fn post(&self, mut url: Url, body: &WireBody) -> Result<Response, Tried> {
+        let mut authorization = self.authorization.as_ref();
+        for _ in 0..=MOST_REDIRECTS {
+            let length = match body.length() {
+                Ok(length) => length,
+                Err(BodyError::Image(reason)) => return Err(Tried::Ended(Outcome::failed(reason))),
+                Err(BodyError::TooManyFiles(reason)) => return Err(Tried::Throttled { reason, pause: None }),
+            };
+            let mut request = self
+                .http
+                .post(url.clone())
+                .header(CONTENT_TYPE, "application/json")
+                // Streams would go out in chunks, which the simplest servers do not read.
+                .header(CONTENT_LENGTH, length)
+                .body(body.to_wire());
+            if let Some(value) = authorization {
+                request = request.header(AUTHORIZATION, value);
+            }
+            let response = request.send().await.map_err(|error| self.not_sent(error))?;
+            let status = response.status();
+            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            let Some(location) = location.filter(|_| status.is_redirection()) else {
+                return Ok(response);
+            };
+            let to = redirected(&url, location).map_err(|to| Tried::Unusable(format!("{status}, to {to}")))?;
+            // Others ask for another method, by which nothing is answered.
+            if ![StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT].contains(&status) {
+                let to = self.secrets.hide(shown(to.as_str())).into_owned();
+                return Err(Tried::Unusable(format!("{status}, to {to}: give that address as url if it is the endpoint's")));
+            }
+            authorization = authorization.filter(|_| is_same_host(&url, &to));
+            url = to;
+        }
+        Err(Tried::Unusable(format!("expected at most {MOST_REDIRECTS} redirects, got more")))
+    }
+
+    /// The body of a response.
+    ///
+    /// Errors: what went wrong, also where it is larger than any answer.
+    async fn whole(&self, response: Response) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        let mut pieces = response.bytes_stream();
+        while let Some(piece) = pieces.next().await {
+            bytes.extend_from_slice(&piece.map_err(|error| self.describe(error))?);
+            if bytes.len() > LARGEST_RESPONSE {
+                return Err(format!("expected a response of at most {LARGEST_RESPONSE} bytes, got a larger one"));
+            }
+        }
+        Ok(bytes)
     }
 
     fn not_sent(&self, error: reqwest::Error) -> Tried {
@@ -194,20 +266,6 @@ impl Wire {
             cause = inner.source();
         }
         self.secrets.hide(text).into_owned()
-    }
-}
-
-/// What an endpoint means that does not answer.
-fn refused(status: StatusCode, pause: Option<Duration>, text: &str) -> Tried {
-    let reason = format!("{status}: {}", quote(text));
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Tried::Unusable(reason),
-        StatusCode::TOO_MANY_REQUESTS if text.contains(NOTHING_LEFT) => Tried::Unusable(reason),
-        StatusCode::TOO_MANY_REQUESTS => Tried::Throttled { reason, pause },
-        StatusCode::SERVICE_UNAVAILABLE if pause.is_some() => Tried::Throttled { reason, pause },
-        StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::TOO_EARLY => Tried::Failed(reason),
-        status if status.is_server_error() => Tried::Failed(reason),
-        _ => Tried::Ended(Outcome::failed(reason)),
     }
 }
 

@@ -104,7 +104,7 @@ impl Caller {
         };
         let mut calls = FuturesUnordered::new();
         loop {
-            while calls.len() < self.wire.settings.concurrency {
+            while calls.len() < self.wire.settings.concurrency + self.wire.pace.parked() {
                 let Some(call) = run.next()? else { break };
                 calls.push(self.make(verb, call));
             }
@@ -164,7 +164,10 @@ impl Caller {
         let key = &self.wire.settings.api_key_env;
         ChatError::Unusable {
             problem: format!("role {}: {} cannot be used: {reason}", self.role, self.wire.address.shown()),
-            hint: format!("look at url, model and the key in {key}; answers so far are kept"),
+            hint: format!(
+                "look at the endpoint, url, model, credit and the key in {key}; answers so far are kept, nothing is held \
+                 against the others, and the same command resumes"
+            ),
         }
     }
 }
@@ -181,7 +184,7 @@ impl<'a> Run<'a> {
                 return Ok(None);
             };
             match self.caller.prepare(&outgoing, self.in_flight.is_empty())? {
-                Prepared::Known(outcome) => (self.on_answer)(index, outcome),
+                Prepared::Known(outcome) => self.hand_over(index, outcome),
                 Prepared::Later => {
                     self.waiting = Some((index, outgoing));
                     return Ok(None);
@@ -236,13 +239,20 @@ impl<'a> Run<'a> {
         match ended.called {
             Called::Ended(outcome, attempts) => {
                 self.caller.record(ended.key, &ended.id, &outcome, attempts)?;
-                let indexes = call.into_iter().flat_map(|call| call.indexes);
-                indexes.for_each(|index| (self.on_answer)(index, outcome.answer.clone()));
+                for index in call.into_iter().flat_map(|call| call.indexes) {
+                    self.hand_over(index, outcome.answer.clone());
+                }
             }
             Called::Unusable(reason) => self.stop(self.caller.unusable(&reason)),
             Called::Stopped => self.stop(ChatError::Interrupted),
         }
         Ok(())
+    }
+
+    /// Hands an answer over as the role's settings want it; in the journal, thinking stands apart.
+    fn hand_over(&mut self, index: usize, answer: Result<ChatAnswer, Unanswered>) {
+        let joins = self.caller.wire.settings.joins_thinking(&self.caller.role);
+        (self.on_answer)(index, if joins { answer.map(ChatAnswer::with_thinking_joined) } else { answer });
     }
 
     /// Starts nothing further, no second try either. The first reason is the one that is reported.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 use align::paint::{PaintModel, PaintRequest, Painting, Unpainted};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::HeaderValue;
+use reqwest::redirect::Policy;
 
 use crate::address::Address;
 use crate::body::WireBody;
@@ -51,7 +52,9 @@ impl Endpoint {
     ) -> Result<Self, String> {
         let address = Address::parse(&settings.url).map_err(|problem| format!("role {role}: url: {problem}"))?;
         let key = std::env::var(&settings.api_key_env).ok();
-        let http = client(&settings, key.as_deref()).map_err(|problem| format!("role {role}: {problem}"))?;
+        let http = client(&settings).map_err(|problem| format!("role {role}: {problem}"))?;
+        let authorization =
+            authorization(&address, &settings, key.as_deref()).map_err(|problem| format!("role {role}: {problem}"))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -65,6 +68,7 @@ impl Endpoint {
                 settings,
                 address,
                 http,
+                authorization,
                 wants_stop,
             },
             journal,
@@ -80,24 +84,29 @@ impl Endpoint {
     }
 }
 
-/// What speaks HTTP, with the role's key in every request.
-fn client(settings: &RoleSettings, key: Option<&str>) -> Result<reqwest::Client, String> {
-    let mut headers = HeaderMap::new();
-    if let Some(key) = key {
-        let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
-            .map_err(|_| format!("{}: expected a key of printable letters", settings.api_key_env))?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
+/// What speaks HTTP. Redirects are followed by who sends, since a body that is a stream is not sent twice by itself.
+fn client(settings: &RoleSettings) -> Result<reqwest::Client, String> {
     // Another part of the program may have chosen already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let timeout = Duration::from_secs_f64(settings.timeout);
     let client = reqwest::Client::builder()
-        .default_headers(headers)
+        .redirect(Policy::none())
         .timeout(timeout)
         .connect_timeout(timeout.min(LONGEST_CONNECT))
         .build();
     client.map_err(|error| error.to_string())
+}
+
+/// The header that user and password in the address or else the key make.
+fn authorization(address: &Address, settings: &RoleSettings, key: Option<&str>) -> Result<Option<HeaderValue>, String> {
+    let header = address.authorization().map(str::to_owned).or_else(|| Some(format!("Bearer {}", key?)));
+    let Some(header) = header else {
+        return Ok(None);
+    };
+    let mut value = HeaderValue::from_str(&header)
+        .map_err(|_| format!("{}: expected a key of printable letters", settings.api_key_env))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 impl ChatModel for Endpoint {

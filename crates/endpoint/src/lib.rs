@@ -3,8 +3,9 @@
 //! Every answer is written down under a hash of all that determines it before anyone uses it (`journal`, `key`), so that
 //! a repeat is free and a killed run loses at most the calls in flight (`caller`); images are kept as files beside it
 //! (`images`). Calls keep to limits of concurrency, rate and budget (`pace`, `budget`); one that fails is tried again
-//! while that makes sense (`call`), and then recorded as failed, never as an answer. An endpoint that is out of reach
-//! ends the work instead, and nothing is held against a request. Keys are hidden in whatever comes back (`secrets`).
+//! while that makes sense (`call`), and then recorded as failed, never as an answer; whose failure it is one table says
+//! (`fault`). An endpoint that answers nobody, or no longer this account, ends the work instead, and nothing is held
+//! against a request. Keys are hidden in whatever comes back (`secrets`).
 //! Models on this machine have the same journal before them (`journalled`).
 
 mod address;
@@ -14,6 +15,9 @@ mod budget;
 mod call;
 mod caller;
 mod client;
+mod completion;
+mod event_stream;
+mod fault;
 mod image_chunks;
 mod images;
 mod journal;

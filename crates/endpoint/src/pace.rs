@@ -14,7 +14,7 @@ use crate::settings::RoleSettings;
 
 /// How late a call may start and the next still keep to its time: timers are no more exact.
 const LATENESS: Duration = Duration::from_millis(2);
-/// The first wait for an endpoint at which nobody listens; doubled each time.
+/// The first wait for an endpoint that answers nobody; doubled each time.
 const FIRST_PROBE: Duration = Duration::from_millis(250);
 /// The longest such wait.
 const LAST_PROBE: Duration = Duration::from_secs(5);
@@ -41,10 +41,15 @@ struct State {
     window: usize,
     under_way: usize,
     narrowed_at: Instant,
-    /// When the endpoint was found to be out of reach, and how often it was tried since.
-    unreachable_since: Option<Instant>,
+    /// When the endpoint failed first since it answered last, and how often it was probed since.
+    failing_since: Option<Instant>,
     probes: u32,
     answered_at: Instant,
+    /// Whether any call has been answered, now or in an earlier batch.
+    has_answered: bool,
+    /// The calls that have not ended, and those of them that only wait for the endpoint to recover.
+    calls: usize,
+    parked: usize,
     is_ending: bool,
 }
 
@@ -52,6 +57,20 @@ struct State {
 pub(crate) struct Permit<'a> {
     pace: &'a Pace,
     began: Instant,
+}
+
+/// A call that has not ended, and whether it only waits for the endpoint to recover; another may then begin beside it.
+pub(crate) struct InProgress<'a> {
+    pace: &'a Pace,
+    /// When its first try began.
+    pub began: Instant,
+    pub is_parked: bool,
+}
+
+/// An endpoint that answers nobody: for how long, and how long it is left alone before the next call looks again.
+pub(crate) struct Outage {
+    pub lasted: Duration,
+    pub pause: Duration,
 }
 
 /// What the first in line has to wait for.
@@ -78,19 +97,22 @@ impl Pace {
                 window: settings.concurrency,
                 under_way: 0,
                 narrowed_at: now,
-                unreachable_since: None,
+                failing_since: None,
                 probes: 0,
                 answered_at: now,
+                has_answered: false,
+                calls: 0,
+                parked: 0,
                 is_ending: false,
             }),
         }
     }
 
-    /// Begins a batch of calls: how long the endpoint was out of reach or silent before counts no more.
+    /// Begins a batch of calls: how long the endpoint failed or was silent before counts no more.
     pub fn begin(&self) {
         let mut state = self.state.borrow_mut();
         state.is_ending = false;
-        state.unreachable_since = None;
+        state.failing_since = None;
         state.answered_at = Instant::now();
     }
 
@@ -170,7 +192,15 @@ impl Pace {
     pub fn answered(&self) {
         let mut state = self.state.borrow_mut();
         state.answered_at = Instant::now();
+        state.has_answered = true;
+        state.recover();
         state.window = (state.window + 1).min(self.concurrency);
+    }
+
+    /// Whether any try has been answered since then.
+    pub fn has_answered_since(&self, time: Instant) -> bool {
+        let state = self.state.borrow();
+        state.has_answered && state.answered_at >= time
     }
 
     /// How long no try has been answered.
@@ -178,11 +208,26 @@ impl Pace {
         self.state.borrow().answered_at.elapsed()
     }
 
-    /// Takes note that somebody listens.
-    pub fn reached(&self) {
-        let mut state = self.state.borrow_mut();
-        state.unreachable_since = None;
-        state.probes = 0;
+    /// Begins a call.
+    pub fn enter(&self) -> InProgress<'_> {
+        self.state.borrow_mut().calls += 1;
+        InProgress { pace: self, began: Instant::now(), is_parked: false }
+    }
+
+    /// How many calls only wait for the endpoint to recover.
+    pub fn parked(&self) -> usize {
+        self.state.borrow().parked
+    }
+
+    /// Whether no other try is under way, which may yet show that the endpoint answers.
+    pub fn is_alone_under_way(&self) -> bool {
+        self.state.borrow().under_way <= 1
+    }
+
+    /// Whether a single call is left, where others were answered before it.
+    pub fn has_one_left(&self) -> bool {
+        let state = self.state.borrow();
+        state.calls <= 1 && state.has_answered
     }
 
     /// Takes note that the endpoint takes no further calls, for so long where it says: fewer are made at once from then
@@ -190,6 +235,7 @@ impl Pace {
     pub fn throttle(&self, permit: &Permit, pause: Duration) {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
+        state.recover();
         state.paused_until = state.paused_until.max(now + pause);
         // Calls that left together get the same response; it counts once.
         if permit.began >= state.narrowed_at {
@@ -198,9 +244,13 @@ impl Pace {
         }
     }
 
-    /// Takes note that nobody listens: one call after the other looks again, ever more rarely. Returns for how long
-    /// this has been so.
-    pub fn unreachable(&self) -> Duration {
+    /// Takes note that the endpoint failed.
+    pub fn failed(&self) {
+        self.state.borrow_mut().failing_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Takes note that the endpoint answers nobody: one call after the other looks again, ever more rarely.
+    pub fn probe(&self) -> Outage {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         state.window = 1;
@@ -208,8 +258,34 @@ impl Pace {
             state.paused_until = now + FIRST_PROBE.saturating_mul(1 << state.probes.min(16)).min(LAST_PROBE);
             state.probes += 1;
         }
-        let since = *state.unreachable_since.get_or_insert(now);
-        now - since
+        let since = *state.failing_since.get_or_insert(now);
+        Outage { lasted: now - since, pause: state.paused_until - now }
+    }
+}
+
+impl State {
+    /// The endpoint works, or at least says what it wants.
+    fn recover(&mut self) {
+        self.failing_since = None;
+        self.probes = 0;
+    }
+}
+
+impl InProgress<'_> {
+    /// Lets another call begin beside this one, which cannot tell by itself whether others would be answered.
+    pub fn park(&mut self) {
+        if !self.is_parked {
+            self.is_parked = true;
+            self.pace.state.borrow_mut().parked += 1;
+        }
+    }
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        let mut state = self.pace.state.borrow_mut();
+        state.calls -= 1;
+        state.parked -= usize::from(self.is_parked);
     }
 }
 

@@ -9,8 +9,9 @@ use crate::address::{Address, shown};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoleSettings {
-    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1` (an address without a path gets `/v1`); or `local`,
-    /// where the model runs in this process; or `mini`, where the miniature world itself answers.
+    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1` (an address without a path gets `/v1`, and a closing
+    /// `/chat/completions` is taken off); or `local`, where the model runs in this process; or `mini`, where the
+    /// miniature world itself answers.
     pub url: String,
     /// The model's name there; of a local one its folder, or its name on the hub.
     pub model: String,
@@ -26,12 +27,13 @@ pub struct RoleSettings {
     pub tokens_per_minute: usize,
     /// Seconds until a call is given up, its answer's last byte included.
     pub timeout: f64,
-    /// How often a call that failed is tried again.
+    /// How often a call at which the endpoint failed is tried again. After that it is the request's own failure where other
+    /// requests are answered meanwhile, and an outage where none is.
     pub max_retries: usize,
     /// Seconds that a call waits in all for an endpoint that takes no further calls at the moment (429, or 503 with
     /// `Retry-After`); such tries are no failures.
     pub max_wait: f64,
-    /// Seconds that an endpoint at which nobody listens is waited for before the work stops.
+    /// Seconds that an endpoint which answers nobody is waited for before the work stops.
     pub max_outage: f64,
     /// How a JSON schema is requested.
     pub structured_output: StructuredOutput,
@@ -39,6 +41,8 @@ pub struct RoleSettings {
     pub max_tokens_name: MaxTokensName,
     /// Parameters that are not sent, for endpoints that refuse them.
     pub omit: Vec<Parameter>,
+    /// Whether thinking that the endpoint returns beside the text (`reasoning_content`, `reasoning`) is put before it.
+    pub thinking: Thinking,
     /// Price of a million tokens read, in the currency of `max_cost`.
     pub price_input: f64,
     /// Price of a million tokens written.
@@ -62,6 +66,18 @@ pub enum StructuredOutput {
     StructuredOutputs,
     /// Not at all: the prompt alone describes it.
     Off,
+}
+
+/// What becomes of thinking that an endpoint returns beside the text. The journal keeps it in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Thinking {
+    /// It is joined where the role is a policy, whose thinking is judged too; others answer by their text alone.
+    Auto,
+    /// It stands before the text, as `<think>…</think>`.
+    Joined,
+    /// It is no part of the text.
+    Apart,
 }
 
 /// What the most tokens of an answer are called.
@@ -120,6 +136,7 @@ impl Default for RoleSettings {
             structured_output: StructuredOutput::ResponseFormat,
             max_tokens_name: MaxTokensName::MaxTokens,
             omit: Vec::new(),
+            thinking: Thinking::Auto,
             price_input: 0.0,
             price_output: 0.0,
             price_image: 0.0,
@@ -129,7 +146,21 @@ impl Default for RoleSettings {
     }
 }
 
+/// Whether a role answers prompts, where the others judge, write or paint.
+pub fn is_policy(role: &str) -> bool {
+    role == "policy" || role.starts_with("policy-")
+}
+
 impl RoleSettings {
+    /// Whether the thinking of a role's model is put before its text.
+    pub fn joins_thinking(&self, role: &str) -> bool {
+        match self.thinking {
+            Thinking::Auto => is_policy(role),
+            Thinking::Joined => true,
+            Thinking::Apart => false,
+        }
+    }
+
     /// Whether the model runs in this process, behind no endpoint.
     pub fn is_local(&self) -> bool {
         self.url == "local"

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::budget::Outcome;
+use crate::fault::{Fault, is_page, message};
 
 /// How much of a response that holds no answer is quoted.
 const QUOTED_LETTERS: usize = 200;
@@ -23,14 +25,85 @@ pub(crate) enum Tried {
     Unusable(String),
 }
 
-/// The beginning of a response, or the message in it.
+impl Tried {
+    /// A try that came back without an answer.
+    pub fn refused(status: StatusCode, pause: Option<Duration>, text: &str) -> Self {
+        let reason = format!("{status}: {}", quote_response(text));
+        match Fault::of(status.as_u16(), pause, text) {
+            Fault::Request => Self::Ended(Outcome::failed(reason)),
+            Fault::Account => Self::Unusable(reason),
+            Fault::Passing => Self::Failed(reason),
+            Fault::Throttled => Self::Throttled { reason, pause },
+        }
+    }
+
+    /// A try that came back with an error in the body of a success. Its code is a status with most gateways.
+    pub fn error_in_body(error: &Value, text: &str) -> Self {
+        let code = [&error["code"], &error["status"], &error["status_code"]].into_iter().find_map(number);
+        let kind = [&error["type"], &error["code"], &error["status"]].map(|word| word.as_str().unwrap_or_default());
+        let kind = kind.join(" ").to_lowercase();
+        let named = STATUS_BY_NAME.iter().find(|(name, _)| kind.contains(name)).map(|(_, status)| *status);
+        let status = code.or(named).unwrap_or(500);
+        Self::refused(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), None, text)
+    }
+}
+
+/// What errors without a status mean by their names.
+const STATUS_BY_NAME: [(&str, u16); 12] = [
+    ("insufficient_quota", 429),
+    ("rate_limit", 429),
+    ("resource_exhausted", 429),
+    ("invalid_request", 400),
+    ("invalid_argument", 400),
+    ("context_length", 400),
+    ("content_filter", 400),
+    ("content_policy", 400),
+    ("authenticat", 401),
+    ("api_key", 401),
+    ("permission", 403),
+    ("not_found", 404),
+];
+
+/// The status in a number or its digits.
+fn number(code: &Value) -> Option<u16> {
+    let number = code.as_u64().or_else(|| code.as_str()?.parse().ok())?;
+    u16::try_from(number).ok().filter(|number| (400..600).contains(number))
+}
+
+/// The beginning of a text.
 pub(crate) fn quote(text: &str) -> String {
-    let response = serde_json::from_str::<Value>(text).unwrap_or_default();
-    let message = response["error"]["message"].as_str().or(response["message"].as_str());
-    let text = message.unwrap_or(text);
     let mut quoted: String = text.chars().take(QUOTED_LETTERS).collect();
     if quoted.len() < text.len() {
         quoted.push('…');
     }
     quoted
+}
+
+/// The beginning of a response, or the message in it; of a page its title.
+pub(crate) fn quote_response(text: &str) -> String {
+    if is_page(text) {
+        let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+        return title.map_or_else(|| "an HTML page".to_owned(), |(title, _)| format!("the page \"{}\"", quote(title)));
+    }
+    let response = serde_json::from_str::<Value>(text).unwrap_or_default();
+    match message(&response) {
+        Some(message) => with_details(message, &response["error"]),
+        None => quote(text),
+    }
+}
+
+/// An error's message.
+pub(crate) fn quote_error(error: &Value) -> String {
+    match error["message"].as_str().or(error.as_str()) {
+        Some(message) => with_details(message, error),
+        None => quote(&error.to_string()),
+    }
+}
+
+/// A message with what a gateway passes on from the provider behind it.
+fn with_details(message: &str, error: &Value) -> String {
+    match error["metadata"]["raw"].as_str() {
+        Some(raw) => format!("{} ({})", quote(message), quote(raw)),
+        None => quote(message),
+    }
 }

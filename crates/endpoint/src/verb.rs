@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use align::chat::{ChatAnswer, Unanswered};
-use align::engine::FinishReason;
+use align::chat::Unanswered;
 use align::paint::Painting;
 use align::types::{base64_bytes, data_url_bytes};
 use serde_json::Value;
 
 use crate::body::WireBody;
-use crate::budget::{Outcome, Usage, tokens_of_text};
+use crate::budget::{Outcome, Usage};
+use crate::completion::{completion, counted, is_error, usage};
+use crate::event_stream::{self, is_event_stream};
 use crate::images;
 use crate::secrets::Secrets;
 use crate::settings::RoleSettings;
-use crate::tried::{Tried, quote};
+use crate::tried::{Tried, quote_response};
 
 /// What a call requests.
 #[derive(Clone, Debug)]
@@ -43,12 +44,33 @@ impl Verb {
     }
 
     /// The answer in the text of a successful response to a body.
-    pub async fn read(&self, text: &str, body: &WireBody, secrets: &Secrets, settings: &RoleSettings) -> Tried {
-        let Ok(response) = serde_json::from_str::<Value>(text) else {
-            return failed("expected JSON", text);
+    pub async fn read(
+        &self,
+        text: &str,
+        content_type: &str,
+        body: &WireBody,
+        secrets: &Secrets,
+        settings: &RoleSettings,
+    ) -> Tried {
+        let response = if is_event_stream(content_type, text) {
+            event_stream::response(text)
+        } else {
+            serde_json::from_str::<Value>(text).map_err(|_| "expected JSON".to_owned())
         };
+        let response = match response {
+            Ok(response) => response,
+            Err(problem) => return failed(&problem, text),
+        };
+        // Some servers name the whole body an error.
+        let error = if response["object"] == "error" { &response } else { &response["error"] };
+        if is_error(error) {
+            return Tried::error_in_body(error, &response.to_string());
+        }
         match self {
-            Self::Chat => completion(&response, text, body, secrets),
+            Self::Chat => match completion(&response, body, secrets) {
+                Some(outcome) => Tried::Ended(outcome),
+                None => failed("expected choices[0].message", text),
+            },
             Self::Paint { folder } => painting(&response, text, folder, settings).await,
         }
     }
@@ -58,44 +80,7 @@ impl Verb {
 const PAINTED: Usage = Usage { prompt_tokens: 0, completion_tokens: 0, is_estimated: false, images: 1 };
 
 fn failed(problem: &str, text: &str) -> Tried {
-    Tried::Failed(format!("{problem}: {}", quote(text)))
-}
-
-/// The answer in a response of `/v1/chat/completions`. Whatever has a choice is paid for, so that it is one, be it
-/// empty.
-fn completion(response: &Value, text: &str, body: &WireBody, secrets: &Secrets) -> Tried {
-    let choice = &response["choices"][0];
-    if !choice.is_object() {
-        return failed("expected choices[0].message", text);
-    }
-    let said = secrets.hide(said(&choice["message"])).into_owned();
-    let reported = usage(response);
-    let usage = reported.unwrap_or_else(|| Usage {
-        prompt_tokens: body.prompt_tokens(),
-        completion_tokens: tokens_of_text(&said),
-        is_estimated: true,
-        images: 0,
-    });
-    let finish_reason = match choice["finish_reason"].as_str() {
-        Some("content_filter") => {
-            let reason = "the endpoint's content filter stopped the answer".to_owned();
-            let answer = Err(Unanswered { reason });
-            return Tried::Ended(Outcome { answer, usage });
-        }
-        Some("length") => FinishReason::Length,
-        _ => FinishReason::Stop,
-    };
-    let answer = Ok(ChatAnswer { finish_reason, ..answer(said, reported) });
-    Tried::Ended(Outcome { answer, usage })
-}
-
-/// What a message says: its content, as text or in parts, or else why the model refuses.
-fn said(message: &Value) -> String {
-    match &message["content"] {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
-        _ => message["refusal"].as_str().unwrap_or_default().to_owned(),
-    }
+    Tried::Failed(format!("{problem}: {}", quote_response(text)))
 }
 
 /// The image of a response, kept in the folder.
@@ -113,7 +98,7 @@ async fn painting(response: &Value, text: &str, folder: &Path, settings: &RoleSe
     };
     match images::keep(folder, &painting) {
         Ok(name) => {
-            let answer = Ok(answer(name, reported));
+            let answer = Ok(counted(name, reported));
             Tried::Ended(Outcome { answer, usage })
         }
         Err(error) => Tried::Unusable(format!("the image cannot be kept: {error}")),
@@ -133,28 +118,4 @@ async fn image(response: &Value, settings: &RoleSettings) -> Option<Result<Paint
         }
     };
     Some(bytes.and_then(Painting::new))
-}
-
-/// What the endpoint says it used; none where it says nothing.
-fn usage(response: &Value) -> Option<Usage> {
-    // Painters count tokens by other names, if at all.
-    let usage = &response["usage"];
-    let read = usage["prompt_tokens"].as_u64().or(usage["input_tokens"].as_u64());
-    let written = usage["completion_tokens"].as_u64().or(usage["output_tokens"].as_u64());
-    read.or(written)?;
-    Some(Usage {
-        prompt_tokens: read.unwrap_or(0),
-        completion_tokens: written.unwrap_or(0),
-        is_estimated: false,
-        images: 0,
-    })
-}
-
-fn answer(text: String, reported: Option<Usage>) -> ChatAnswer {
-    let reported = reported.unwrap_or_default();
-    ChatAnswer {
-        prompt_tokens: reported.prompt_tokens,
-        completion_tokens: reported.completion_tokens,
-        ..ChatAnswer::of(text)
-    }
 }

@@ -38,21 +38,79 @@ fn choose(choice: &Value) -> (Result<String, String>, Spending) {
 }
 
 #[test]
-fn whatever_has_a_choice_is_an_answer_and_paid_for() {
-    let parts = json!([{ "type": "text", "text": "one " }, { "type": "text", "text": "two" }]);
+fn an_answer_that_ended_well_is_one_and_all_else_is_a_failure_and_paid_for() {
+    let parts = json!([{ "type": "thinking", "thinking": [{ "type": "text", "text": "hm" }] },
+        { "type": "text", "text": "one " }, { "type": "text", "text": "two" }]);
     for (choice, expected) in [
-        (json!({ "message": { "content": null }, "finish_reason": "length" }), ""),
-        (json!({ "message": { "content": parts }, "finish_reason": "stop" }), "one two"),
-        (json!({ "message": { "content": null, "refusal": "no" } }), "no"),
+        (json!({ "message": { "content": parts }, "finish_reason": "stop" }), Ok("one two")),
+        (json!({ "message": { "content": "one" }, "finish_reason": null }), Ok("one")),
+        (json!({ "message": { "content": "one" }, "finish_reason": "eos_token" }), Ok("one")),
+        (json!({ "message": { "content": "one" }, "finish_reason": "MAX_TOKENS" }), Ok("one")),
+        (json!({ "message": { "content": "one", "reasoning": "hm" }, "error": null }), Ok("one")),
+        (json!({ "message": { "content": null, "refusal": "no" } }), Ok("no")),
+        (json!({ "message": { "content": "<think>hm</think>" }, "finish_reason": "stop" }), Ok("<think>hm</think>")),
+        (json!({ "message": { "content": null }, "finish_reason": "content_filter" }), Err("content filter")),
+        (json!({ "message": { "content": "on" }, "finish_reason": "abort" }), Err("finish_reason `abort`")),
+        (json!({ "message": { "content": "on" }, "finish_reason": "SAFETY" }), Err("finish_reason `safety`")),
+        (json!({ "message": { "content": "on" }, "finish_reason": 7 }), Err("finish_reason `7`")),
+        (
+            json!({ "message": { "content": "" }, "finish_reason": "error", "error": { "code": 502, "message": "gone",
+                "metadata": { "raw": "upstream" } } }),
+            Err("broke the answer off (error): gone (upstream)"),
+        ),
+        (json!({ "error": "gone" }), Err("broke the answer off (): gone")),
+        (json!({ "message": { "content": "on", "error": "gone" }, "finish_reason": "stop" }), Err("gone")),
+        (json!({ "message": { "content": null }, "finish_reason": "length" }), Err("the reply is empty")),
+        (json!({ "message": { "content": " \n" }, "finish_reason": "stop" }), Err("the reply is empty")),
+        (json!({ "message": { "content": null, "tool_calls": [{}] } }), Err("the call of a tool")),
+        (
+            json!({ "message": { "content": null, "reasoning_content": "{\"safe\": true}" }, "finish_reason": "stop" }),
+            Err("all 14 letters stand in `reasoning_content`"),
+        ),
+        (
+            json!({ "message": { "content": "", "reasoning": "I see" }, "finish_reason": "length" }),
+            Err("max_tokens was reached while the model was thinking (5 letters in `reasoning`)"),
+        ),
     ] {
         let (answer, spent) = choose(&choice);
-        assert_eq!(answer.as_deref(), Ok(expected));
-        assert_eq!((spent.calls, spent.failed, spent.prompt_tokens, spent.cost), (1, 0, 100, 2.0));
+        match (&answer, expected) {
+            (Ok(text), Ok(expected)) => assert_eq!(text, expected),
+            (Err(reason), Err(expected)) => assert!(reason.contains(expected), "{reason}"),
+            _ => panic!("{choice}: {answer:?}"),
+        }
+        assert_eq!((spent.calls, spent.failed), (1, u64::from(answer.is_err())));
+        assert_eq!((spent.prompt_tokens, spent.cost), (100, 2.0));
     }
-    let filtered = json!({ "message": { "content": null }, "finish_reason": "content_filter" });
-    let (answer, spent) = choose(&filtered);
-    assert!(answer.unwrap_err().contains("content filter"));
-    assert_eq!((spent.calls, spent.failed, spent.prompt_tokens, spent.cost), (1, 1, 100, 2.0));
+}
+
+#[test]
+fn thinking_beside_the_text_is_kept_and_joined_for_policies() {
+    use align::chat::ChatModel;
+    use endpoint::Journal;
+    use endpoint::settings::Thinking;
+    let message = json!({ "content": "Yes.", "reasoning_content": " Both show a cup. ", "reasoning": "Both show a cup." });
+    let body = with_choice(json!({ "message": message, "finish_reason": "stop" }));
+    let fake = FakeEndpoint::start_responding(move |_| reply(200, &body)).unwrap();
+    let joined = "<think>Both show a cup.</think>\nYes.";
+    for (role, thinking, text) in [
+        ("policy", Thinking::Auto, joined),
+        ("policy-2", Thinking::Auto, joined),
+        ("judge", Thinking::Auto, "Yes."),
+        ("judge", Thinking::Joined, joined),
+        ("policy", Thinking::Apart, "Yes."),
+    ] {
+        // Twice: from the endpoint, and from the journal.
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
+            let settings = RoleSettings { thinking, ..settings(&fake.url()) };
+            let endpoint = Endpoint::new(role, settings, std::sync::Arc::new(journal), || false).unwrap();
+            let mut answers = Vec::new();
+            endpoint.answer(&mut common::requests(1), &mut |_, answer| answers.push(answer.unwrap())).unwrap();
+            assert_eq!(answers[0].text, text, "{role} {thinking:?}");
+            assert_eq!(answers[0].thinking.trim(), if text == joined { "" } else { "Both show a cup." });
+        }
+    }
 }
 
 #[test]
@@ -137,7 +195,8 @@ fn repeating(status: u16) -> FakeEndpoint {
 
 fn with_key(url: &str, folder: &Path) -> Endpoint {
     // A variable that is there in any case, since a test cannot set one safely; long enough to be a key.
-    let settings = RoleSettings { api_key_env: "CARGO_MANIFEST_DIR".to_owned(), max_retries: 0, ..settings(url) };
+    let api_key_env = "CARGO_MANIFEST_DIR".to_owned();
+    let settings = RoleSettings { api_key_env, max_retries: 0, max_outage: 0.2, ..settings(url) };
     open(settings, folder)
 }
 

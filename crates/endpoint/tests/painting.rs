@@ -70,18 +70,19 @@ fn check(fake: &FakeEndpoint) {
         match outcome.as_ref().unwrap() {
             Ok(bytes) => assert_eq!(*bytes, image(&format!("a kettle, no. {number}"), number as u64)),
             Err(reason) => {
-                let known = ["content policy", "expected a PNG or JPEG image"];
+                let known = ["content policy", "flagged", "expected a PNG or JPEG image"];
                 assert!(known.iter().any(|known| reason.contains(known)), "{reason}");
                 refused += 1;
             }
         }
     }
     let of_failure = |failure| counts.failures.get(&failure).copied().unwrap_or(0);
-    assert_eq!(refused, of_failure(Failure::Refusal) + of_failure(Failure::WrongSchema));
+    let unpaid = of_failure(Failure::Refusal) + of_failure(Failure::Flagged);
+    assert_eq!(refused, unpaid + of_failure(Failure::WrongSchema));
     let spending = endpoint.spending();
     assert_eq!((spending.calls, spending.failed), (IMAGES as u64, refused as u64));
-    // What is no image is paid for too; what the content policy forbids is not.
-    let paid = IMAGES - of_failure(Failure::Refusal);
+    // What is no image is paid for too; what a content policy forbids is not.
+    let paid = IMAGES - unpaid;
     assert!((spending.cost - 0.04 * paid as f64).abs() < 1e-9);
 
     // Again, by another process: from the journal and the files beside it alone.

@@ -6,6 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use serde_json::json;
 
 /// Longer than any test waits.
 const FOR_EVER: Duration = Duration::from_hours(1);
@@ -34,9 +35,26 @@ pub enum Failure {
     Refusal,
     /// The right answer, a few bytes at a time.
     SlowDrip,
+    /// A proxy's page, 502.
+    BadGateway,
+    /// 403 that says that a filter stopped the input.
+    Flagged,
+    /// The right answer as an event stream.
+    EventStream,
+    /// An answer that an error broke off: 200, and the choice says so.
+    BrokenOff,
+    /// An answer of no letters.
+    EmptyReply,
+    /// A draft of the answer in thoughts that the token limit cut off.
+    CutDraft,
+    /// The right answer after thoughts with a draft in them.
+    Thoughts,
 }
 
-const FAILURES: [Failure; 9] = [
+/// Right by its form and wrong in all else.
+pub(crate) const DRAFT: &str = r#"The form would be {"perception_level": "L1", "safe": true}. But"#;
+
+const FAILURES: [Failure; 16] = [
     Failure::TooManyUntil,
     Failure::TooMany,
     Failure::ServerError,
@@ -46,6 +64,13 @@ const FAILURES: [Failure; 9] = [
     Failure::WrongSchema,
     Failure::Refusal,
     Failure::SlowDrip,
+    Failure::BadGateway,
+    Failure::Flagged,
+    Failure::EventStream,
+    Failure::BrokenOff,
+    Failure::EmptyReply,
+    Failure::CutDraft,
+    Failure::Thoughts,
 ];
 
 /// What goes wrong when a request is made for the n-th time; nothing, most times.
@@ -57,7 +82,34 @@ pub(crate) fn failure(request: &[u8; 32], times: usize, faulty: u64) -> Option<F
 impl Failure {
     /// Whether the endpoint has done its work and wants to be paid.
     pub(crate) fn is_paid_for(self) -> bool {
-        matches!(self, Self::WrongSchema | Self::Refusal | Self::SlowDrip)
+        match self {
+            Self::TooManyUntil | Self::TooMany | Self::ServerError | Self::BadGateway | Self::Flagged => false,
+            Self::Hang | Self::Cut | Self::InvalidJson => false,
+            Self::WrongSchema | Self::Refusal | Self::SlowDrip | Self::EventStream => true,
+            Self::BrokenOff | Self::EmptyReply | Self::CutDraft | Self::Thoughts => true,
+        }
+    }
+
+    /// What the model says where it should have said `answer`.
+    pub(crate) fn said(self, answer: String) -> String {
+        match self {
+            Self::WrongSchema => json!({ "verdict": "fine" }).to_string(),
+            Self::Refusal => "I cannot judge that.".to_owned(),
+            Self::EmptyReply => String::new(),
+            Self::CutDraft => format!("<think>{DRAFT}"),
+            Self::Thoughts => format!("<think>{DRAFT} no.</think>{answer}"),
+            Self::BrokenOff => DRAFT.to_owned(),
+            _ => answer,
+        }
+    }
+
+    /// How it is said that the answer ended.
+    pub(crate) fn finish_reason(self) -> &'static str {
+        match self {
+            Self::BrokenOff => "error",
+            Self::CutDraft => "length",
+            _ => "stop",
+        }
     }
 
     /// The spoiled response; `body` is what it would have been.
@@ -89,7 +141,20 @@ impl Failure {
                 });
                 Body::from_stream(dripping).into_response()
             }
+            Self::BadGateway => {
+                let page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>";
+                (StatusCode::BAD_GATEWAY, [("content-type", "text/html")], page).into_response()
+            }
+            Self::Flagged => {
+                let problem = json!({ "error": { "code": 403, "message": "the input was flagged" } });
+                (StatusCode::FORBIDDEN, problem.to_string()).into_response()
+            }
+            Self::EventStream => {
+                let events = format!(": hello\n\ndata: {body}\n\ndata: [DONE]\n\n");
+                ([("content-type", "text/event-stream")], events).into_response()
+            }
             Self::WrongSchema | Self::Refusal => body.into_response(),
+            Self::BrokenOff | Self::EmptyReply | Self::CutDraft | Self::Thoughts => body.into_response(),
         }
     }
 }

@@ -131,6 +131,7 @@ impl FakeEndpoint {
             .route("/v1/chat/completions", post(complete))
             .route("/v1/images/generations", post(paint))
             .route("/images/{seed}/{prompt}", get(hand_out))
+            .route("/moved/{status}/{port}/chat/completions", post(redirect))
             .layer(DefaultBodyLimit::disable())
             .with_state(shared.clone());
         runtime.spawn(async move { axum::serve(listener, app).await });
@@ -199,13 +200,11 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
         }
         return reply.into_response();
     }
-    let answer = match failure {
-        // Said by the model, so it is paid for.
-        Some(Failure::WrongSchema) => json!({ "verdict": "fine" }).to_string(),
-        Some(Failure::Refusal) => "I cannot judge that.".to_owned(),
-        _ => (shared.answer)(&words),
+    let answer = (shared.answer)(&words);
+    let body = match failure {
+        Some(failure) => ended(&failure.said(answer), failure.finish_reason()),
+        None => completion(&answer),
     };
-    let body = completion(&answer);
     if failure.is_none_or(Failure::is_paid_for) {
         shared.charge(request);
     }
@@ -243,6 +242,12 @@ async fn paint(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byte
     }
 }
 
+/// Sends a call to the endpoint at another port.
+async fn redirect(Path((status, port)): Path<(u16, u16)>) -> Response {
+    let location = format!("http://127.0.0.1:{port}/v1/chat/completions");
+    (StatusCode::from_u16(status).unwrap_or_default(), [("location", location)]).into_response()
+}
+
 async fn hand_out(State(shared): State<Arc<Shared>>, Path((seed, prompt)): Path<(u64, String)>) -> Vec<u8> {
     (shared.paint)(&prompt, seed)
 }
@@ -266,10 +271,14 @@ impl IntoResponse for Reply {
 
 /// The body of an answer, which says that it took 100 and 10 tokens.
 pub fn completion(text: &str) -> String {
+    ended(text, "stop")
+}
+
+fn ended(text: &str, finish_reason: &str) -> String {
     let message = json!({ "role": "assistant", "content": text });
     json!({
         "id": "fake", "object": "chat.completion", "model": "fake",
-        "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }],
+        "choices": [{ "index": 0, "message": message, "finish_reason": finish_reason }],
         "usage": { "prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110 },
     })
     .to_string()

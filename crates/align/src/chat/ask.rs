@@ -1,11 +1,11 @@
-//! Answers of a given form: one that does not fit is sent back once with what is wrong, and then given up.
+//! Answers that are JSON objects: one that does not fit is sent back once with what is wrong, and then given up.
 
 use serde_json::{Map, Value, json};
 
-use super::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
+use super::{ChatAnswer, ChatError, ChatModel, ChatRequest, Fields, Unanswered, json_object};
 use crate::types::{Message, Role};
 
-/// Questions to one model, whose answers must be of a form.
+/// Questions to one model, whose answers must be JSON objects.
 pub struct Questions<'a, T> {
     /// Who answers, for messages: `judge`, `writer` …
     pub speaker: &'a str,
@@ -13,8 +13,8 @@ pub struct Questions<'a, T> {
     pub count: usize,
     /// The question of an index.
     pub request: &'a dyn Fn(usize) -> ChatRequest,
-    /// What the answer to the question of an index says, or what is wrong with it, for the model to repair.
-    pub read: &'a dyn Fn(usize, &str) -> Result<T, String>,
+    /// What the object in the answer to the question of an index says, or what is wrong with it, for the model to repair.
+    pub read: &'a dyn Fn(usize, &Fields) -> Result<T, String>,
 }
 
 /// Puts every question to the model. Returns one outcome for each, in order: what the answer says, or why there is none;
@@ -66,7 +66,9 @@ enum Misfit {
 impl<T> Questions<'_, T> {
     fn read(&self, index: usize, answer: Result<ChatAnswer, Unanswered>) -> Result<T, Misfit> {
         let answer = answer.map_err(|unanswered| Misfit::Unanswered(unanswered.reason))?;
-        (self.read)(index, &answer.text).map_err(|problem| {
+        let object = json_object(&answer.text, answer.is_truncated());
+        let read = object.and_then(|object| (self.read)(index, &Fields::new(&object)));
+        read.map_err(|problem| {
             let truncated = if answer.is_truncated() { " (truncated at max_tokens)" } else { "" };
             Misfit::Answered { problem: format!("{problem}{truncated}"), text: answer.text }
         })
@@ -80,23 +82,6 @@ fn repair(mut request: ChatRequest, answer: &str, problem: &str) -> ChatRequest 
     let again = format!("That cannot be used: {problem}. Answer again, {form}.");
     request.messages.push(Message::text(Role::User, again));
     request
-}
-
-/// The last JSON object in a text: models reason first, and put it into a code block.
-pub fn json_object(text: &str) -> Option<Map<String, Value>> {
-    let mut found = None;
-    let mut from = 0;
-    while let Some(start) = text[from..].find('{').map(|at| from + at) {
-        let mut stream = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Map<String, Value>>();
-        from = match stream.next() {
-            Some(Ok(object)) => {
-                found = Some(object);
-                start + stream.byte_offset()
-            }
-            _ => start + 1,
-        };
-    }
-    found
 }
 
 /// The JSON schema of an object with these properties, all required, and no others.

@@ -72,6 +72,7 @@ fn answer(prompt_ids: &[u32], completion: Completion, params: &ChatParams) -> Ch
         if params.token_ids { (prompt_ids.to_vec(), completion.token_ids) } else { (Vec::new(), Vec::new()) };
     ChatAnswer {
         text: completion.text,
+        thinking: String::new(),
         finish_reason: completion.finish_reason,
         prompt_tokens,
         completion_tokens,

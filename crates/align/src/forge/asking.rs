@@ -8,9 +8,7 @@ use serde_json::Value;
 use super::draft::{Draft, Maker};
 use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
-use crate::chat::{
-    AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ask, json_object, object_schema,
-};
+use crate::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ask, object_schema};
 use crate::progress::Progress;
 use crate::seeds::derive_seed;
 use crate::types::Message;
@@ -86,10 +84,7 @@ impl Forge<'_> {
             speaker: asked.role,
             count: questions.len(),
             request: &|index| self.request(asked, &questions[index]),
-            read: &|index, answer| {
-                let object = json_object(answer).ok_or("expected a JSON object, got none")?;
-                read(index, &Fields::new(&object))
-            },
+            read,
         };
         let outcomes = ask(asked.model, &asking, &mut || progress.advance(1))?;
         progress.end();

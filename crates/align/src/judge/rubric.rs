@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::verdicts;
-use crate::chat::{AnswerSchema, Fields, json_object, object_schema};
+use crate::chat::{AnswerSchema, Fields, object_schema};
 
 /// The version in the names of the prompts' files.
 const PROMPT_VERSION: &str = "v1";
@@ -98,18 +98,15 @@ impl Rubric {
         AnswerSchema { name: self.name(), schema }
     }
 
-    /// The verdict in a judge's answer: its JSON object, wherever it is in the text, checked field by field. Fields
-    /// that the rubric does not know are left out.
+    /// The verdict in a judge's answer, checked field by field. Fields that the rubric does not know are left out.
     ///
     /// Errors: what is wrong with it, for the judge to correct.
-    pub fn read(self, answer: &str) -> Result<Value, String> {
-        let object = json_object(answer).ok_or("expected a JSON object, got none")?;
-        let fields = Fields::new(&object);
+    pub fn read(self, answer: &Fields) -> Result<Value, String> {
         match self {
-            Self::Mis => verdicts::mis(&fields),
-            Self::Safer => verdicts::safer(&fields),
-            Self::Scale => verdicts::scale(&fields),
-            Self::Refusal => verdicts::refusal(&fields),
+            Self::Mis => verdicts::mis(answer),
+            Self::Safer => verdicts::safer(answer),
+            Self::Scale => verdicts::scale(answer),
+            Self::Refusal => verdicts::refusal(answer),
         }
     }
 }

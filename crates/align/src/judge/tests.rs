@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::chat::scripted::Script;
-use crate::chat::{ChatAnswer, Unanswered};
+use crate::chat::{ChatAnswer, Fields, Unanswered};
 use crate::verdict::{Judge as _, Judgement, Unscored};
 
 fn responses(texts: &[&str]) -> Vec<Response> {
@@ -63,7 +63,7 @@ fn an_answer_that_does_not_fit_is_repaired_once_and_then_unscored() {
 #[test]
 fn every_rubric_reads_what_its_schema_describes_and_names_what_is_wrong() {
     fn read(rubric: Rubric, verdict: &Value) -> Result<Value, String> {
-        rubric.read(&verdict.to_string())
+        rubric.read(&Fields::new(verdict.as_object().unwrap()))
     }
     let safer = json!({
         "perception_level": "L2", "think": null, "answer": { "safety": 9, "helpfulness": 10, "grounding": 7.5 },
@@ -86,6 +86,10 @@ fn every_rubric_reads_what_its_schema_describes_and_names_what_is_wrong() {
     assert_eq!(
         read(Rubric::Scale, &json!({ "safety": -3, "helpfulness": 3, "why": "x" })),
         Ok(json!({ "safety": -3, "helpfulness": 3 }))
+    );
+    assert_eq!(
+        read(Rubric::Scale, &json!({ "safety": 3.0, "helpfulness": 2.0 })),
+        Ok(json!({ "safety": 3, "helpfulness": 2 }))
     );
     assert_eq!(
         read(Rubric::Scale, &json!({ "safety": 2.5, "helpfulness": 3 })).unwrap_err(),
