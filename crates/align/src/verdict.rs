@@ -96,6 +96,15 @@ impl Unscored {
     }
 }
 
+/// Why the first of these has no score, where not one of them has.
+pub fn first_reason<'j, T: 'j>(judgements: impl IntoIterator<Item = &'j Judgement<T>>) -> Option<String> {
+    let mut first = None;
+    for judgement in judgements {
+        first.get_or_insert(&judgement.as_ref().err()?.reason);
+    }
+    first.cloned()
+}
+
 /// A judgement as records store it: `{"verdict": {…}}` or `{"unscored": "reason"}`. For `#[serde(with)]`.
 pub mod judgement_record {
     use super::{Deserialize, Deserializer, Judgement, Serialize, Serializer, Unscored, Verdict};

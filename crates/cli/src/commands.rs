@@ -56,7 +56,7 @@ Exit codes:
   1  an error of no other kind          6  stopped on request: the same command resumes
   2  wrong arguments or settings        7  results cannot be written: disk full, no permission
   3  data that cannot be used          70  a bug in scruple
-  4  a model that cannot be used";
+  4  a model that cannot be used, or results in which nothing could be scored";
 
 /// Align vision-language models for safety.
 ///

@@ -33,6 +33,9 @@ pub type Model = Box<dyn ChatModel + Send>;
 /// The journal's name in a folder of results.
 pub const JOURNAL: &str = "journal.sqlite";
 
+/// Most letters of a reason in a message.
+const LETTERS_QUOTED: usize = 300;
+
 /// The name in records and journals of the model that a command names itself.
 const OWN: &str = "model";
 
@@ -340,6 +343,21 @@ impl<'a> Roles<'a> {
         }
         Ok(costs)
     }
+}
+
+/// Makes sure that something was scored or answered: a run without any must not pass for one that went well. Its results
+/// are written. `first` is why the first has nothing, where all have nothing.
+///
+/// Errors: of model naming that reason.
+pub fn check_any(done: &str, first: Option<&str>) -> Result {
+    let Some(first) = first else {
+        return Ok(());
+    };
+    let first: String = first.chars().take(LETTERS_QUOTED).collect();
+    Err(Failure::model(format!("none of the {done}; the first: {first}")).hint(
+        "the results are written and say why for each; once the cause is mended, `--retry-failed` repeats the calls that \
+         failed",
+    ))
 }
 
 /// Prints what roles have cost, however the work ended that they did: what a budget or an error stopped is paid for

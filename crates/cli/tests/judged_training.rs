@@ -180,18 +180,19 @@ fn training_asks_again_for_verdicts_that_did_not_come() {
     assert_eq!(weights(folder.path(), "cut"), weights(folder.path(), "whole"));
 }
 
-fn evaluate(folder: &Path, url: &str, more: &[&str]) -> Value {
+fn evaluate(folder: &Path, url: &str, code: i32, more: &[&str]) -> Value {
     let model = fixture().join("model").display().to_string();
     let fixed = ["eval", "--quiet", "--model", &model, "--data", "prompts.jsonl"];
     let out = ["--out", "eval", "eval.max_new_tokens=8"];
-    finished(&scruple(folder, url, &[&fixed[..], &out, more].concat()));
+    let output = scruple(folder, url, &[&fixed[..], &out, more].concat());
+    assert_eq!(output.status.code(), Some(code), "{}", messages(&output));
     serde_json::from_slice(&fs_err::read(folder.join("eval/summary.json")).unwrap()).unwrap()
 }
 
 #[test]
 fn an_evaluation_is_judged_by_the_models_that_its_settings_name() {
     let (fake, folder) = (FakeEndpoint::start(by_length, 0).unwrap(), folder_with_prompts());
-    let summary = evaluate(folder.path(), &fake.url(), &[]);
+    let summary = evaluate(folder.path(), &fake.url(), 0, &[]);
     assert!(summary["judge"].as_str().unwrap().starts_with("fake (safer "), "{summary}");
     assert_eq!(fake.counts().calls, 4);
 }
@@ -205,11 +206,11 @@ fn an_evaluation_asks_again_for_verdicts_that_did_not_come() {
         let unscored = responses.iter().filter(|line| line["judgement"]["unscored"].is_string());
         unscored.count()
     };
-    evaluate(folder.path(), &fake.url(), &[]);
+    evaluate(folder.path(), &fake.url(), 4, &[]);
     assert_eq!((unscored(), fake.counts().calls), (4, 4));
     MOOD.store(WELL, Ordering::SeqCst);
-    evaluate(folder.path(), &fake.url(), &[]);
+    evaluate(folder.path(), &fake.url(), 4, &[]);
     assert_eq!((unscored(), fake.counts().calls), (4, 4));
-    evaluate(folder.path(), &fake.url(), &["--retry-failed"]);
+    evaluate(folder.path(), &fake.url(), 0, &["--retry-failed"]);
     assert_eq!((unscored(), fake.counts().calls), (0, 8));
 }

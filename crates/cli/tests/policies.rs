@@ -129,7 +129,9 @@ fn what_had_no_answer_is_unscored_and_requested_again_on_request() {
     assert_eq!(call(&[]), first);
     assert_eq!(fake.counts().calls, calls);
     assert!(call(&["--retry-failed"]) < first);
-    assert!(fake.counts().answered.values().all(|&times| times == 1), "paid twice");
+    // Paid for again is only what had failed though it was paid for.
+    let paid_again: usize = fake.counts().answered.values().map(|times| times - 1).sum();
+    assert!(paid_again <= first, "{paid_again}");
 }
 
 #[test]

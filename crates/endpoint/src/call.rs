@@ -223,7 +223,9 @@ impl Wire {
             // Others ask for another method, by which nothing is answered.
             if ![StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT].contains(&status) {
                 let to = self.secrets.hide(shown(to.as_str())).into_owned();
-                return Err(Tried::Unusable(format!("{status}, to {to}: give that address as url if it is the endpoint's")));
+                return Err(Tried::Unusable(format!(
+                    "{status}, to {to}: give that address as url if it is the endpoint's"
+                )));
             }
             authorization = authorization.filter(|_| is_same_host(&url, &to));
             url = to;

@@ -7,8 +7,8 @@ use align::chat::{ChatAnswer, Unanswered};
 use align::engine::FinishReason;
 use serde_json::Value;
 
-use crate::budget::{Outcome, Usage, tokens_of_text};
 use crate::body::WireBody;
+use crate::budget::{Outcome, Usage, tokens_of_text};
 use crate::secrets::Secrets;
 use crate::tried::{quote, quote_error};
 

@@ -10,7 +10,9 @@ const DONE: &str = "[DONE]";
 /// Whether a response is an event stream, by its type or its beginning.
 pub(crate) fn is_event_stream(content_type: &str, text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    content_type.trim_start().starts_with("text/event-stream") || text.starts_with("data:") || text.starts_with("event:")
+    content_type.trim_start().starts_with("text/event-stream")
+        || text.starts_with("data:")
+        || text.starts_with("event:")
 }
 
 /// The response that an event stream stands for.

@@ -150,7 +150,8 @@ fn words(body: &Value, text: &str) -> String {
 /// The message of an error, under the names that endpoints have for it.
 pub(crate) fn message(body: &Value) -> Option<&str> {
     let error = &body["error"];
-    let known = [&error["message"], error, &body["message"], &body["detail"], &body["msg"], &body["errors"][0]["message"]];
+    let known =
+        [&error["message"], error, &body["message"], &body["detail"], &body["msg"], &body["errors"][0]["message"]];
     known.into_iter().find_map(|text| text.as_str().filter(|text| !text.is_empty()))
 }
 
@@ -215,7 +216,9 @@ mod tests {
         check(503, Some(1), "busy", Throttled);
         check(502, Some(1), "busy", Passing);
         let page = "<html><head><title>Sorry, you have been blocked</title></head></html>";
-        for (status, fault) in [(200, Passing), (400, Passing), (403, Account), (404, Account), (413, Request), (502, Passing)] {
+        for (status, fault) in
+            [(200, Passing), (400, Passing), (403, Account), (404, Account), (413, Request), (502, Passing)]
+        {
             check(status, None, page, fault);
         }
     }

@@ -88,7 +88,8 @@ fn thinking_beside_the_text_is_kept_and_joined_for_policies() {
     use align::chat::ChatModel;
     use endpoint::Journal;
     use endpoint::settings::Thinking;
-    let message = json!({ "content": "Yes.", "reasoning_content": " Both show a cup. ", "reasoning": "Both show a cup." });
+    let message =
+        json!({ "content": "Yes.", "reasoning_content": " Both show a cup. ", "reasoning": "Both show a cup." });
     let body = with_choice(json!({ "message": message, "finish_reason": "stop" }));
     let fake = FakeEndpoint::start_responding(move |_| reply(200, &body)).unwrap();
     let joined = "<think>Both show a cup.</think>\nYes.";

@@ -29,6 +29,14 @@ pub enum CurateError {
         /// How many went, by reason, in words.
         dropped: String,
     },
+    /// Not one sample has a score. The file says why of each.
+    #[error("{}: none of {n_samples} samples could be scored", file.display())]
+    NothingScored {
+        /// The file of samples.
+        file: PathBuf,
+        /// How many there are.
+        n_samples: usize,
+    },
     /// A policy or the judge stopped early. What they answered is in their journals.
     #[error(transparent)]
     Chat(#[from] ChatError),
@@ -63,6 +71,8 @@ impl Diagnostic for CurateError {
             Self::Data(error) => error.diagnosis(),
             Self::Io(error) => error.diagnosis(),
             Self::NoItems | Self::NothingKept { .. } | Self::Shard { .. } => Kind::Data.into(),
+            Self::NothingScored { .. } => Kind::Model
+                .hint("each line says why; once the cause is mended, `--retry-failed` repeats the calls that failed"),
             Self::MissingShard(shard) => {
                 Kind::Settings.hint(format!("add `--merge DIR` with the folder of shard {shard}"))
             }

@@ -9,6 +9,7 @@ use super::merging;
 use super::policies::Policy;
 use super::pool::{Pool, Shard};
 use super::records::{CurationRecord, DropReason};
+use super::samples::SAMPLES;
 use super::sampling;
 use super::selection::{Selection, select};
 use super::summary::{CurationSummary, Tally, decided, summarize};
@@ -25,7 +26,7 @@ pub const RECORDS: &str = "curation.jsonl";
 /// prompt `num_samples` times; quality and instability are over all of them.
 ///
 /// Errors: `Setting`, `NoItems`; `Run` naming a setting that differs from the samples' in the folder; `Chat`;
-/// `NothingKept`; `Shard` where the samples are damaged; `Data` and `Io` naming the file.
+/// `NothingKept` and `NothingScored`; `Shard` where the samples are damaged; `Data` and `Io` naming the file.
 pub fn run(
     policies: &[Policy],
     curation: &Curation,
@@ -49,7 +50,9 @@ pub fn run_shard(
 ) -> Result<ShardSummary, CurateError> {
     check(curation)?;
     sampling::sample(policies, curation, Some(shard), folder, progress)?;
-    merging::summary_of_shard(curation.reward, folder)
+    let summary = merging::summary_of_shard(curation.reward, folder)?;
+    check_scored(folder, summary.n_samples, summary.n_unscored)?;
+    Ok(summary)
 }
 
 /// Puts the shards in these folders together and selects. The folder then holds what [`run`] on the whole pool would
@@ -86,6 +89,7 @@ fn conclude(mut ledger: Ledger, curation: &Curation, folder: &Path) -> Result<Cu
     let path = folder.join(RECORDS);
     try_write_lines(&path, records.inspect(|record| record.iter().for_each(|record| tally.count(record))))?;
     let summary = summarize(curation, ledger, tally, qi_box);
+    check_scored(folder, summary.n_samples, summary.n_unscored)?;
     if summary.n_kept == 0 {
         return Err(nothing_kept(folder, &summary));
     }
@@ -93,6 +97,14 @@ fn conclude(mut ledger: Ledger, curation: &Curation, folder: &Path) -> Result<Cu
     let text = serde_json::to_string_pretty(&summary).map_err(std::io::Error::from)?;
     write_atomically(&folder.join("summary.json"), text.as_bytes())?;
     Ok(summary)
+}
+
+/// Makes sure that not all samples are unscored.
+fn check_scored(folder: &Path, n_samples: usize, n_unscored: usize) -> Result<(), CurateError> {
+    if n_samples > 0 && n_unscored == n_samples {
+        return Err(CurateError::NothingScored { file: folder.join(SAMPLES), n_samples });
+    }
+    Ok(())
 }
 
 /// Writes the prompts that these records say are kept.

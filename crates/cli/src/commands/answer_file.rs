@@ -13,7 +13,7 @@ use crate::data::located;
 use crate::errors::Result;
 use crate::lines::ResultFile;
 use crate::output_folder::OutputFolder;
-use crate::roles::{Roles, with_costs};
+use crate::roles::{Roles, check_any, with_costs};
 
 /// A file of lines made of answers, with the journal that keeps the answers beside it.
 pub struct AnswerFile<'a> {
@@ -60,7 +60,8 @@ impl<'a> AnswerFile<'a> {
     /// Has the model answer the requests, and writes the line that each answer becomes, in their order. `data` is the
     /// file that the requests are from.
     ///
-    /// Errors: those of the model, with the line of `data`; those of `line`; of output when the file cannot be written.
+    /// Errors: those of the model, with the line of `data`; of model where not one request was answered; those of `line`;
+    /// of output when the file cannot be written.
     pub fn write(
         &self,
         work: &str,
@@ -73,10 +74,12 @@ impl<'a> AnswerFile<'a> {
         self.roles.begin(self.restart, self.retry_failed)?;
         self.file.begin(self.restart)?;
         let progress = &mut context.progress;
+        let mut nothing = Nothing::default();
         let written = self.file.write(|lines| {
             let mut written = Ok(());
             progress.begin(work, requests.len());
             answer_in_order(model, requests, &mut |answer| {
+                nothing.note(&answer);
                 if written.is_ok() {
                     written = line(answer).and_then(|line| lines.write(line));
                 }
@@ -86,6 +89,29 @@ impl<'a> AnswerFile<'a> {
             written
         });
         let written = written.map_err(|error| located(error, &[data]));
-        if self.file.is_kept() { with_costs(&self.roles, written) } else { written }
+        if self.file.is_kept() { with_costs(&self.roles, written) } else { written }?;
+        check_any("prompts were answered", nothing.reason().as_deref())
+    }
+}
+
+/// Whether there are requests and none was answered, and why not the first.
+#[derive(Default)]
+struct Nothing {
+    is_any_answered: bool,
+    first: Option<String>,
+}
+
+impl Nothing {
+    fn note(&mut self, answer: &Result<ChatAnswer, Unanswered>) {
+        match answer {
+            Ok(_) => self.is_any_answered = true,
+            Err(Unanswered { reason }) => {
+                self.first.get_or_insert_with(|| reason.clone());
+            }
+        }
+    }
+
+    fn reason(self) -> Option<String> {
+        self.first.filter(|_| !self.is_any_answered)
     }
 }

@@ -41,7 +41,8 @@ bad are dropped; of the others the least stable are kept. DIR then holds curated
 kept), curation.jsonl (every prompt and why), summary.json, qi_box.svg (the plot) and
 samples.jsonl. Every answer is in journal.sqlite before it is used: the same command resumes after a
 stop, makes no call twice and ends in the same bytes. Settings of the selection may change between
-calls: the samples are kept, and selecting again takes no time.
+calls: the samples are kept, and selecting again takes no time. The exit code is 3 where no prompt is
+kept, and 4 where a model cannot be used or not one sample could be scored.
 
 Prompts are answered by `model.path`, by the tables [role.policy], [role.policy-2] … (endpoints), or
 by all of them, `curate.num_samples` times each. Every other role judges, by the rubric safer;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use align::eval::{self, EvalConfig, EvalSummary, Evaluation, KeywordRefusal};
 use align::judge::ModelJudge;
 use align::types::{Item, read_items};
-use align::verdict::Judge;
+use align::verdict::{Judge, first_reason};
 use benchmarks::{SUITES, Suite};
 use clap::Args;
 use mini::judge::ExactJudge;
@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::data::located;
 use crate::errors::{Failure, Result};
 use crate::output_folder::{OutputFolder, remove_results};
-use crate::roles::{self, JOURNAL, Model, Roles, policy_settings, with_costs};
+use crate::roles::{self, JOURNAL, Model, Roles, check_any, policy_settings, with_costs};
 use crate::terminal::print_line;
 
 /// The evaluation splits of the miniature world, as `scruple mini` names their files.
@@ -43,7 +43,8 @@ With --suite, --data is the benchmark's own folder, or the folder above several:
 {}
 DIR then holds responses.jsonl, summary.json and eval.resolved.json; the table is printed. Every
 answer is in DIR/journal.sqlite before it is used: the same command resumes after a stop, makes no
-call twice and ends in the same bytes.
+call twice and ends in the same bytes. The exit code is 4 where a model cannot be used, or where not
+one response could be scored.
 
 Examples:
   scruple eval --model MODEL --data world --out out/eval/base
@@ -93,8 +94,10 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let suite = suite(&settings)?;
     let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&settings.eval.model, suite));
     let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device);
-    let summary = job::run(&Evaluating { settings: &settings, suite, folder: &folder, roles, arguments }, context)?;
-    Ok(print_line(&text_tables::summaries(&[summary]))?)
+    let evaluating = Evaluating { settings: &settings, suite, folder: &folder, roles, arguments };
+    let (summary, nothing_scored) = job::run(&evaluating, context)?;
+    print_line(&text_tables::summaries(&[summary]))?;
+    check_any("responses could be scored", nothing_scored.as_deref())
 }
 
 /// The evaluation of a model.
@@ -116,7 +119,8 @@ impl Job for Evaluating<'_> {
     /// The items, and the files that hold them.
     type Data = (Vec<Item>, Vec<PathBuf>);
     type Models = Models;
-    type Product = EvalSummary;
+    /// The figures; and why the first response is unscored, where all are.
+    type Product = (EvalSummary, Option<String>);
 
     fn data(&self) -> Result<Self::Data> {
         let data = required(self.settings.data.path.as_ref(), "data.path")?;
@@ -137,7 +141,7 @@ impl Job for Evaluating<'_> {
         Ok(Models { policy, judge })
     }
 
-    fn work(&self, (items, files): Self::Data, models: Models, context: &mut Context) -> Result<EvalSummary> {
+    fn work(&self, (items, files): Self::Data, models: Models, context: &mut Context) -> Result<Self::Product> {
         let Evaluating { settings, folder, roles, .. } = self;
         let judge = models.judge.map_or_else(|| judge_for(&items, self.suite), |judge| Box::new(judge));
         let restart = self.arguments.restart.restart;
@@ -154,7 +158,8 @@ impl Job for Evaluating<'_> {
         let outcome = eval::run(&*models.policy, &evaluation, folder, &mut context.progress);
         let outcome = with_costs(roles, outcome.map_err(|error| located(error, &files)))?;
         eprintln!("eval: judged by {}; responses and figures are in {}", judge.name(), folder.display());
-        Ok(outcome.summary)
+        let nothing_scored = first_reason(outcome.responses.iter().map(|response| &response.judgement));
+        Ok((outcome.summary, nothing_scored))
     }
 }
 

@@ -29,12 +29,13 @@ A closing message of the assistant's, if there is one, is a label and is left ou
 The model is --model, or the one behind an endpoint that [role.policy] names. Each line of --out
 holds `id`, `prompt_ids`, `output_ids` (both of --model alone), `text`, `finish_reason` (`stop` or
 `length`), and with --num-samples above 1 also `sample`; where an endpoint gave no answer, `text` is
-null and `unanswered` says why. Every answer is in FILE.journal.sqlite before it is used: the same
+null and `unanswered` says why. Thinking that an endpoint returns beside the text stands before it as
+<think>…</think>, or with role.policy.thinking=apart in `thinking`. Every answer is in FILE.journal.sqlite before it is used: the same
 command resumes after a stop, makes no call twice and ends in the same bytes; --num-samples may
 change. Pipes get lines as they come, and nothing is kept beside them.
 
 The exit code is 0 once every line is there, 3 where a line of the data cannot be used, 4 where the
-model cannot, 6 after a stop; `scruple --help` has them all.
+model cannot or gave no answer at all, 6 after a stop; `scruple --help` has them all.
 
 Examples:
   scruple generate --model MODEL --data prompts.jsonl --out answers.jsonl
@@ -83,6 +84,9 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     output_ids: Vec<u32>,
     text: Option<String>,
+    /// Thinking that is no part of the text.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    thinking: String,
     finish_reason: Option<FinishReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unanswered: Option<String>,
@@ -191,8 +195,8 @@ fn line(item: &Item, sample: Option<usize>, answer: Result<ChatAnswer, Unanswere
         Err(Unanswered { reason }) => (None, Some(reason)),
     };
     let finish_reason = answer.as_ref().map(|answer| answer.finish_reason);
-    let (prompt_ids, output_ids, text) =
-        answer.map_or_else(Default::default, |answer| (answer.prompt_ids, answer.output_ids, Some(answer.text)));
-    let line = Line { id: &item.id, sample, prompt_ids, output_ids, text, finish_reason, unanswered };
+    let text = answer.as_ref().map(|answer| answer.text.clone());
+    let ChatAnswer { prompt_ids, output_ids, thinking, .. } = answer.unwrap_or_else(|| ChatAnswer::of(""));
+    let line = Line { id: &item.id, sample, prompt_ids, output_ids, text, thinking, finish_reason, unanswered };
     Ok(serde_json::to_string(&line).map_err(std::io::Error::from)?)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use align::judge::{JudgeSummary, Response, Rubric, combine, judge, summarize};
 use align::progress::Progress;
 use align::types::Dialogues;
-use align::verdict::Judgement;
+use align::verdict::{Judgement, first_reason};
 use benchmarks::{LabeledResponse, SUITES, Suite};
 use clap::Args;
 use report::text_tables;
@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::errors::{Failure, Result};
 use crate::lines::write_whole;
 use crate::output_folder::{OutputFolder, remove_results};
-use crate::roles::{self, Model, RoleCost, Roles, with_costs};
+use crate::roles::{self, Model, RoleCost, Roles, check_any, with_costs};
 use crate::terminal::print_line;
 
 /// The endings of the files beside the verdicts.
@@ -36,7 +36,8 @@ file; images within it (data URLs) become files in FILE.images. Each line of --o
 `verdict` and `unscored`, exactly one of the two null, and `rubric`, with the hash of the prompt;
 with several judges also `judges`, what each said. FILE.summary.json holds shares with their
 intervals, agreement and costs. Every answer is kept in FILE.journal.sqlite before it is used: after
-a stop the same command resumes, and no call is made twice.
+a stop the same command resumes, and no call is made twice. The exit code is 4 where an endpoint
+cannot be used, or where not one response could be scored.
 
 Rubrics: mis (perception and safety: ASR, RSR, RR, HR), safer (thinking and answer by dimension),
 scale (safety -3 to 3, helpfulness 0 to 3), refusal (compliance, partial or full refusal).
@@ -127,16 +128,21 @@ struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     measured_on: Option<Elsewhere>,
     costs: Vec<RoleCost>,
+    /// Why the first response is unscored, where all are.
+    #[serde(skip)]
+    nothing_scored: Option<String>,
 }
 
 /// Runs the command.
 ///
-/// Errors: of settings for bad settings; of data for bad responses; of model where an endpoint cannot be used;
-/// interrupted where the user or the budget ends it; of output where results cannot be written.
+/// Errors: of settings for bad settings; of data for bad responses; of model where an endpoint cannot be used or nothing
+/// could be scored; interrupted where the user or the budget ends it; of output where results cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
     let roles = Roles::new(&settings.role, Some(&beside(&arguments.out, JOURNAL)), context.global.device);
-    print(&job::run(&Judging { settings: &settings, roles, arguments }, context)?)
+    let summary = job::run(&Judging { settings: &settings, roles, arguments }, context)?;
+    print(&summary)?;
+    check_any("responses could be scored", summary.nothing_scored.as_deref())
 }
 
 /// The judging of responses.
@@ -226,6 +232,7 @@ impl Judging<'_> {
         let summary = Summary {
             validation,
             measured_on: material.elsewhere,
+            nothing_scored: first_reason(&judged),
             figures: summarize(settings.rubric, names, &judged, &by_judge),
             costs: self.roles.costs()?,
         };

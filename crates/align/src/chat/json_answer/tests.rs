@@ -32,8 +32,14 @@ fn only_what_follows_the_thoughts_is_said() {
         (format!("<think>{DRAFT}</think>I cannot assess this."), Err("after the thoughts, got none")),
         (format!("{DRAFT}</think>"), Err("after the thoughts, got none")),
         (format!("{GOOD}<think>Is it?"), Err("never closed")),
-        (r#"{"detail": "the <think> part", "safe": false}"#.to_owned(), Ok(json!({ "detail": "the <think> part", "safe": false }))),
-        (r#"{"detail": "after </think>", "safe": false}"#.to_owned(), Ok(json!({ "detail": "after </think>", "safe": false }))),
+        (
+            r#"{"detail": "the <think> part", "safe": false}"#.to_owned(),
+            Ok(json!({ "detail": "the <think> part", "safe": false })),
+        ),
+        (
+            r#"{"detail": "after </think>", "safe": false}"#.to_owned(),
+            Ok(json!({ "detail": "after </think>", "safe": false })),
+        ),
     ] {
         check(&answer, false, expected);
     }
@@ -43,7 +49,11 @@ fn only_what_follows_the_thoughts_is_said() {
 fn the_outermost_object_counts_and_the_last_of_several() {
     let two = format!(r#"{{"safe": true}} No: {GOOD}"#);
     check(&two, false, Ok(json!({ "safe": false })));
-    check(r#"{"answer": {"safe": true}, "safe": false}"#, false, Ok(json!({ "answer": { "safe": true }, "safe": false })));
+    check(
+        r#"{"answer": {"safe": true}, "safe": false}"#,
+        false,
+        Ok(json!({ "answer": { "safe": true }, "safe": false })),
+    );
     for broken in [
         r#"{"answer": {"safe": true}, "safe": false,}"#,
         r#"{"answer": {"safe": true}, 'safe': false}"#,
