@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use fake_endpoint::FakeEndpoint;
+use fake_endpoint::{Failure, FakeEndpoint};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -134,7 +134,10 @@ fn policies_and_a_judge_that_fail_often_curate_and_are_paid_once() {
         assert_eq!(sample["policy"], if at % 4 < 2 { "policy" } else { "policy-2" });
         let judgement = &sample["judgement"];
         assert!(judgement["verdict"].is_object() != judgement["unscored"].is_string(), "{sample}");
-        let said = sample["response"].as_str().unwrap();
+        let Some(said) = sample["response"].as_str() else {
+            assert!(judgement["unscored"].as_str().unwrap().starts_with("no answer: "), "{sample}");
+            continue;
+        };
         if let (true, Some(safety)) = (said.starts_with("I say"), judgement["verdict"]["answer"]["safety"].as_u64()) {
             assert_eq!(said, format!("I say {safety} here."));
         }
@@ -263,10 +266,19 @@ fn what_had_no_answer_is_asked_again_and_only_that() {
         samples.iter().filter(|sample| sample["response"].is_null()).count()
     };
     assert!(unanswered("run") > 0);
-    finished(endpoints.curate(folder.path(), &["--out", "run", "--retry-failed"]));
+    // Some fail again, each for a reason of its own.
+    for _ in 0..5 {
+        finished(endpoints.curate(folder.path(), &["--out", "run", "--retry-failed"]));
+    }
     assert_eq!(unanswered("run"), 0);
     assert_eq!(lines(&folder.path().join("run/samples.jsonl")).len(), PROMPTS * 4);
+    // Paid for again is only what had failed though it was paid for.
+    let failures = |fake: &FakeEndpoint| {
+        let paid = [Failure::EmptyReply, Failure::BrokenOff];
+        paid.iter().filter_map(|failure| fake.counts().failures.get(failure).copied()).sum::<usize>()
+    };
     for fake in endpoints.all() {
-        assert!(fake.counts().answered.values().all(|&times| times == 1), "paid twice");
+        let paid_again: usize = fake.counts().answered.values().map(|times| times - 1).sum();
+        assert!(paid_again <= failures(fake), "{paid_again}");
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use fake_endpoint::{Answer, FakeEndpoint};
+use fake_endpoint::{Answer, Failure, FakeEndpoint};
 use serde_json::{Value, json};
 
 const RESPONSES: usize = 300;
@@ -89,7 +89,7 @@ fn every_verdict_is_right_or_unscored_whatever_the_endpoint_does() {
             }
         }
     }
-    assert!(unscored < RESPONSES / 20, "{unscored} unscored");
+    assert!(unscored < RESPONSES / 10, "{unscored} unscored");
     let counts = fake.counts();
     assert!(counts.answered.values().all(|&times| times == 1), "an answer was paid for twice");
 
@@ -98,7 +98,9 @@ fn every_verdict_is_right_or_unscored_whatever_the_endpoint_does() {
     let percents = ["asr", "rsr", "rr", "hr"].map(|rate| summary["rates"][rate]["percent"].as_f64().unwrap());
     let sum: f64 = percents.into_iter().sum();
     assert!((sum - 100.0).abs() < 1e-9);
-    assert_eq!(summary["costs"][0]["calls"].as_u64(), Some(counts.answered.len() as u64));
+    // What a filter stopped is a call that ended too, though nobody pays for it.
+    let flagged = counts.failures.get(&Failure::Flagged).copied().unwrap_or(0);
+    assert_eq!(summary["costs"][0]["calls"].as_u64(), Some((counts.answered.len() + flagged) as u64));
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(printed.contains(&format!("300 responses, {unscored} unscored")), "{printed}");
 

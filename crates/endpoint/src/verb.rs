@@ -119,3 +119,6 @@ async fn image(response: &Value, settings: &RoleSettings) -> Option<Result<Paint
     };
     Some(bytes.and_then(Painting::new))
 }
+
+#[cfg(test)]
+mod tests;
