@@ -201,11 +201,11 @@ fn selection_may_change_afterwards_but_sampling_may_not() {
 }
 
 #[test]
-fn nothing_kept_is_said_with_reasons_and_the_records_stay() {
+fn nothing_scored_is_said_and_the_records_stay() {
     let folder = tempfile::tempdir().unwrap();
     let mute = [item("mute1", ItemKind::Hazardous), item("mute2", ItemKind::Benign)];
     let message = curate(&Digits::new(), &mute, &small(), folder.path()).unwrap_err().to_string();
-    assert!(message.ends_with("of 2 prompts, 2 had fewer than 2 scored samples"), "{message}");
+    assert!(message.ends_with("samples.jsonl: none of 8 samples could be scored"), "{message}");
     assert!(folder.path().join("curation.jsonl").exists());
 }
 

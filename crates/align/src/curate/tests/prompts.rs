@@ -55,4 +55,11 @@ fn a_prompt_with_one_scored_sample_is_not_ranked() {
     let once = records.iter().find(|record| record.id == "once").unwrap();
     assert_eq!((once.n_scored, once.reason), (1, Some(DropReason::TooFewScored)));
     assert!(once.q.is_some() && once.flip_rate.is_none());
+
+    let folder = tempfile::tempdir().unwrap();
+    let few = [item("once", ItemKind::Hazardous), item("mute", ItemKind::Benign)];
+    let curation = Curation { pool: Pool::Items(&few), ..curation };
+    let message = run(&[Policy::alone(&Digits::new())], &curation, folder.path(), &mut Silent).unwrap_err().to_string();
+    assert!(message.ends_with("of 2 prompts, 2 had fewer than 2 scored samples"), "{message}");
+    assert!(folder.path().join("curation.jsonl").exists());
 }
