@@ -101,6 +101,9 @@ fn valid_rows(path: &Path, format: Format) -> Result<impl Iterator<Item = Result
     }
     let path = path.to_owned();
     Ok(reader.map(move |mut row| {
+        if row.has_media() {
+            return Ok(row);
+        }
         if let Some(problem) = row.error() {
             return Err(FormatError::Malformed { path: path.clone(), row: Some(row.number), problem: problem.clone() });
         }
@@ -118,7 +121,11 @@ fn find_columns(request: &ConvertRequest, from: Format, progress: &mut dyn Progr
     progress.begin("reading columns", 0);
     for row in valid_rows(request.input, from)? {
         advance(progress)?;
-        for mut record in row?.records {
+        let row = row?;
+        if row.has_media() {
+            continue;
+        }
+        for mut record in row.records {
             // Records that the target cannot hold are reported in the second reading.
             if layout.assign_path(&mut record).is_ok()
                 && let Ok(mut row) = layout.write(&record)
@@ -146,6 +153,12 @@ struct Conversion {
 
 impl Conversion {
     fn take(&mut self, row: ReadRow) -> Result<(), FormatError> {
+        if let Some(problem) = row.problems.iter().find(|problem| problem.kind == ProblemKind::Media) {
+            let n_items = row.records.len().max(1);
+            self.n_read += n_items;
+            (0..n_items).for_each(|_| self.losses.note(row.number, "row", &problem.message));
+            return Ok(());
+        }
         for problem in &row.problems {
             if matches!(problem.kind, ProblemKind::NotKept | ProblemKind::UnsupportedColumn) {
                 let field = problem.message.split('`').nth(1).unwrap_or("row");

@@ -49,6 +49,12 @@ pub enum FormatError {
         /// The file extensions that it is written to.
         expected: String,
     },
+    /// The target format is a published set's, which is read and not written.
+    #[error("nothing is written in {format}, which is only read")]
+    ReadOnly {
+        /// The format's name.
+        format: &'static str,
+    },
     /// The target format can hold no row of the source.
     #[error("{}: nothing to write: {reason}", path.display())]
     Nothing {
@@ -88,6 +94,7 @@ impl Diagnostic for FormatError {
             }
             Self::Nothing { .. } => Kind::Data.into(),
             Self::Container { .. } => Kind::Settings.into(),
+            Self::ReadOnly { .. } => Kind::Settings.hint("`scruple data --help` lists the formats and what they are written to"),
             Self::Interrupted => Kind::Interrupted.into(),
             Self::Parquet { .. } => Kind::Output.into(),
         }

@@ -1,9 +1,10 @@
 //! The fields of a row, taken one by one: wrong types are noted as problems, what is left is kept.
 
-use align::types::{Item, Message, Role};
+use align::types::{Item, Message, Role, id_of};
 use serde_json::{Map, Value};
 
 use crate::item_fields::{TruthAs, take_item};
+use crate::media::{is_filled, is_media, media_problem};
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::record::{Image, Record};
 use crate::roles::role_of;
@@ -35,6 +36,33 @@ impl<'a> FieldReader<'a> {
     /// Notes that a field is missing.
     pub fn missing(&mut self, name: &str) {
         self.note(ProblemKind::MissingField, format!("expected a field `{name}`, got none"));
+    }
+
+    /// Notes what is left of an object when all that is known of it was taken: nothing of it is kept.
+    pub fn note_left(&mut self, at: &str, left: Map<String, Value>) {
+        let at = without_indices(at);
+        for (name, value) in left.iter().filter(|(_, value)| !value.is_null()) {
+            let place = format!("{at}.{name}");
+            if is_media(name) && is_filled(value) {
+                self.problems.push(media_problem(&place));
+            } else {
+                self.note(ProblemKind::NotKept, format!("`{place}` is not kept"));
+            }
+        }
+    }
+
+    /// Notes a film or sound in the column of this name.
+    pub fn note_media(&mut self, name: &str) {
+        let has_bytes = self.row.images.get(name).is_some_and(|images| !images.is_empty());
+        if has_bytes || self.get(name).is_some_and(is_filled) {
+            self.problems.push(media_problem(name));
+        }
+    }
+
+    /// Notes films and sounds in all columns of their usual names.
+    pub fn note_media_columns(&mut self) {
+        let names: Vec<String> = self.row.fields.keys().chain(self.row.images.keys()).cloned().collect();
+        names.iter().filter(|name| is_media(name)).for_each(|name| self.note_media(name));
     }
 
     /// The list of problems.
@@ -98,6 +126,16 @@ impl<'a> FieldReader<'a> {
         value.and_then(|value| self.as_text(name, value)).unwrap_or_default()
     }
 
+    /// An optional id: text, or a number, which is its decimal text.
+    pub fn id(&mut self, name: &str) -> Option<String> {
+        let value = self.take(name)?;
+        let id = id_of(&value);
+        if id.is_none() {
+            self.wrong_type(name, "a string or a number", &value);
+        }
+        id
+    }
+
     /// An optional answer: an assistant message.
     pub fn answer(&mut self, name: &str) -> Option<Message> {
         self.text(name).map(|text| Message::text(Role::Assistant, text))
@@ -151,7 +189,7 @@ impl<'a> FieldReader<'a> {
         }
     }
 
-    /// The images of a field: a column of images, or strings, or objects with a path.
+    /// The images of a field: a column of images, or one value or several that name images.
     pub fn images(&mut self, name: &str) -> Vec<Image> {
         if let Some(images) = self.row.images.remove(name) {
             return images;
@@ -161,7 +199,8 @@ impl<'a> FieldReader<'a> {
             Some(Value::Array(list)) => list,
             Some(single) => vec![single],
         };
-        values.iter().filter_map(|value| self.image(name, value)).collect()
+        let values = values.into_iter().enumerate();
+        values.filter_map(|(index, value)| self.image(&format!("{name}[{index}]"), value)).collect()
     }
 
     /// The images of the column `images`, or else of `image`.
@@ -170,18 +209,8 @@ impl<'a> FieldReader<'a> {
         self.images(name)
     }
 
-    /// The image that a value refers to.
-    pub fn image(&mut self, name: &str, value: &Value) -> Option<Image> {
-        let reference = value.as_str().or_else(|| value.get("path").and_then(Value::as_str));
-        let Some(reference) = reference else {
-            self.wrong_type(name, "a path, an address or a data URL", value);
-            return None;
-        };
-        self.decoded(name, Image::from_reference(reference))
-    }
-
-    /// The image of a field that was decoded, if it could be.
-    pub fn decoded(&mut self, name: &str, outcome: Result<Image, String>) -> Option<Image> {
+    /// The image of a field that was decoded, or all of its images, if they could be.
+    pub fn decoded<T>(&mut self, name: &str, outcome: Result<T, String>) -> Option<T> {
         outcome.map_err(|message| self.note(ProblemKind::BrokenImage, format!("`{name}`: {message}"))).ok()
     }
 
@@ -196,9 +225,7 @@ impl<'a> FieldReader<'a> {
             };
             let role = message.shift_remove(role_key);
             let text = message.shift_remove(text_key);
-            for left in message.keys() {
-                self.note(ProblemKind::NotKept, format!("`{name}[].{left}` is not kept"));
-            }
+            self.note_left(&at, message);
             let Some(role) = self.role(&at, role.as_ref()) else {
                 continue;
             };
@@ -238,12 +265,23 @@ impl<'a> FieldReader<'a> {
 
     /// The record of an item and all fields that were not taken.
     pub fn record(mut self, item: Item, images: Vec<Image>) -> Record {
-        for name in std::mem::take(&mut self.row.images).into_keys() {
-            let message = format!("`{name}`: images of this column are not kept");
+        let mut images_left = std::mem::take(&mut self.row.images);
+        images_left.retain(|_, images| !images.is_empty());
+        for name in images_left.into_keys() {
+            let message = format!("`{name}`: the bytes of this column are not kept");
             self.note(ProblemKind::NotKept, message);
         }
         let mut extra = self.row.fields;
         extra.retain(|_, value| !value.is_null());
         Record { item, images, extra }
     }
+}
+
+/// A place in every row and message: `messages[].content[]` for `messages[2].content[0]`.
+fn without_indices(at: &str) -> String {
+    let mut place = String::new();
+    for part in at.split_inclusive('[') {
+        place.push_str(if place.ends_with('[') { part.trim_start_matches(|letter: char| letter.is_ascii_digit()) } else { part });
+    }
+    place
 }

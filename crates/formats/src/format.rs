@@ -19,7 +19,7 @@ pub(crate) struct Description {
     pub names: &'static [&'static str],
     /// Whose it is, for help.
     pub about: &'static str,
-    /// What it is written to, the usual container first.
+    /// What it is written to, the usual container first; nothing where it is only read.
     pub containers: &'static [Container],
     /// The fields without which no row can be read. A file whose columns lack one is not read on.
     pub required: &'static [&'static str],
@@ -62,15 +62,18 @@ impl Format {
         self.0.images
     }
 
-    /// The extensions of the files that the format is written to, the usual one first.
+    /// The extensions of the files that the format is written to, the usual one first; none where it is only read.
     pub fn extensions(self) -> impl Iterator<Item = &'static str> {
         self.0.containers.iter().map(|container| container.extension())
     }
 
     /// What a file of this name is written as.
     ///
-    /// Errors: `Container` where the file extension is none of the format's.
+    /// Errors: `ReadOnly`; `Container` where the file extension is none of the format's.
     pub(crate) fn container_for(self, path: &Path) -> Result<Container, FormatError> {
+        if self.0.containers.is_empty() {
+            return Err(FormatError::ReadOnly { format: self.name() });
+        }
         let extension = extension_of(path);
         let mut containers = self.0.containers.iter().copied();
         containers.find(|container| container.extension() == extension).ok_or_else(|| FormatError::Container {
@@ -118,8 +121,10 @@ pub(crate) trait Layout {
 
     /// The row for a record, whose images are already held as the format holds them.
     ///
-    /// Errors: why the format cannot hold the record at all.
-    fn write(&self, record: &Record) -> Result<Row, String>;
+    /// Errors: why the format cannot hold the record at all; any record where the format is only read.
+    fn write(&self, _record: &Record) -> Result<Row, String> {
+        Err("the format is only read".to_owned())
+    }
 
     /// Puts the row's number where the format wants it.
     fn set_number(&self, _row: &mut Row) {}

@@ -93,7 +93,11 @@ fn decode(bytes: &[u8], format: ImageFormat, problems: &mut Vec<Problem>) -> Res
         let message = "several frames, of which only the first is used";
         problems.push(Problem::new(ProblemKind::Animated, message));
     }
-    DynamicImage::from_decoder(decoder).map_err(|error| problem_of(&error))?;
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| problem_of(&error))?;
+    if is_transparent(&image) {
+        let message = "transparent pixels: readers differ in the color that they give them";
+        problems.push(Problem::new(ProblemKind::Transparent, message));
+    }
     if ends_early(bytes, format) {
         let message = "the file ends before the image does; readers differ in what they show";
         return Err(Problem::new(ProblemKind::TruncatedImage, message));
@@ -109,6 +113,18 @@ fn problem_of(error: &ImageError) -> Problem {
         _ => ProblemKind::BrokenImage,
     };
     Problem::new(kind, format!("cannot be decoded: {error}"))
+}
+
+/// Whether a pixel is not opaque; an image may have an alpha channel that says nothing.
+fn is_transparent(image: &DynamicImage) -> bool {
+    match image {
+        DynamicImage::ImageLumaA8(image) => image.pixels().any(|pixel| pixel.0[1] < u8::MAX),
+        DynamicImage::ImageRgba8(image) => image.pixels().any(|pixel| pixel.0[3] < u8::MAX),
+        DynamicImage::ImageLumaA16(image) => image.pixels().any(|pixel| pixel.0[1] < u16::MAX),
+        DynamicImage::ImageRgba16(image) => image.pixels().any(|pixel| pixel.0[3] < u16::MAX),
+        DynamicImage::ImageRgba32F(image) => image.pixels().any(|pixel| pixel.0[3] < 1.0),
+        _ => false,
+    }
 }
 
 fn is_animated(bytes: &[u8], format: ImageFormat) -> bool {

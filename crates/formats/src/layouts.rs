@@ -11,6 +11,7 @@ pub(crate) mod mis;
 pub(crate) mod msts;
 pub(crate) mod openai;
 mod parts;
+pub(crate) mod published;
 pub(crate) mod puzzlevqa;
 pub(crate) mod sharegpt;
 pub(crate) mod swift;
@@ -34,6 +35,12 @@ impl Format {
         xstest::FORMAT,
         msts::FORMAT,
         vlmevalkit::FORMAT,
+        published::SPA_VL,
+        published::BEAVERTAILS_V,
+        published::VLSBENCH,
+        published::SIUO,
+        published::JAILBREAK_V,
+        published::FINE_VISION,
         sharegpt::FORMAT,
         swift::FORMAT,
         openai::FORMAT,

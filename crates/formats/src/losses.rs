@@ -27,11 +27,15 @@ pub struct Loss {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     by_field: BTreeMap<String, Loss>,
+    last_row: BTreeMap<String, usize>,
 }
 
 impl Losses {
-    /// Notes a field of a row.
+    /// Notes a field of a row, once however often it is lost there; `row` is noted once for each of the row's items.
     pub fn note(&mut self, row: usize, field: &str, why: impl Into<String>) {
+        if self.last_row.insert(field.to_owned(), row) == Some(row) && field != "row" {
+            return;
+        }
         let loss = self.by_field.entry(field.to_owned()).or_insert_with(|| Loss {
             field: field.to_owned(),
             rows: 0,

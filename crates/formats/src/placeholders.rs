@@ -3,6 +3,7 @@
 use align::types::{Message, Part, Role};
 use serde_json::{Value, json};
 
+use crate::media::{placeholder_in, placeholder_problem};
 use crate::problem::{Problem, ProblemKind};
 use crate::record::Image;
 use crate::roles::TurnNames;
@@ -21,7 +22,7 @@ pub(crate) enum Unplaced {
 
 /// A message as text with placeholders.
 ///
-/// Errors: where the text itself holds a placeholder, which would be read as an image.
+/// Errors: where the text itself holds a placeholder, which would be read as an image, a film or sound.
 pub(crate) fn text_of(message: &Message) -> Result<String, String> {
     let (mut text, mut n_images) = (String::new(), 0);
     for part in &message.content {
@@ -33,10 +34,12 @@ pub(crate) fn text_of(message: &Message) -> Result<String, String> {
             }
         }
     }
-    if text.matches(PLACEHOLDER).count() == n_images {
-        Ok(text)
-    } else {
-        Err(format!("its text contains `{PLACEHOLDER}`, which would be read as an image"))
+    if text.matches(PLACEHOLDER).count() != n_images {
+        return Err(format!("its text contains `{PLACEHOLDER}`, which would be read as an image"));
+    }
+    match placeholder_in(&text) {
+        None => Ok(text),
+        Some(placeholder) => Err(format!("its text contains `{placeholder}`, which would be read as a video or audio")),
     }
 }
 
@@ -70,6 +73,7 @@ pub(crate) fn messages(
     let mut left = images.iter().map(Image::part);
     let mut messages = Vec::new();
     for (role, text) in texts {
+        problems.extend(placeholder_in(&text).map(placeholder_problem));
         let mut content = Vec::new();
         for (index, words) in text.split(PLACEHOLDER).enumerate() {
             if index > 0 {

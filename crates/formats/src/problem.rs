@@ -94,6 +94,10 @@ problem_kinds! {
     WrongValue = "wrong_value", Error;
     /// A field that a conversion would not keep.
     NotKept = "not_kept", Warning;
+    /// A row shows a film or sound.
+    Media = "video_or_audio", Error;
+    /// A text has the mark of a film or sound, where such marks are words.
+    MediaWords = "video_or_audio_in_words", Warning;
     /// There are no messages.
     NoMessages = "no_messages", Error;
     /// A message has neither text nor image.
@@ -138,6 +142,8 @@ problem_kinds! {
     Cmyk = "cmyk_image", Warning;
     /// An image is animated; only its first frame is used.
     Animated = "animated_image", Warning;
+    /// An image has transparent pixels, whose color depends on the reader.
+    Transparent = "transparent_image", Warning;
     /// An image has one bit per pixel.
     OneBit = "one_bit_image", Warning;
 }

@@ -50,6 +50,14 @@ impl Image {
         Self::Bytes { bytes: bytes.into(), name: None }
     }
 
+    /// The image with the file name that came with its bytes.
+    pub fn named(self, name: Option<String>) -> Self {
+        match self {
+            Self::Bytes { bytes, .. } => Self::Bytes { bytes, name },
+            other => other,
+        }
+    }
+
     /// The image's bytes in base64; none for a file or an address.
     pub fn to_base64(&self) -> Option<String> {
         match self {
@@ -166,7 +174,9 @@ pub(crate) fn question(images: &[Image], text: impl Into<String>) -> Message {
     Message { role: Role::User, content }
 }
 
-/// The image files of an item, by its image parts.
-pub(crate) fn images_of(item: &Item) -> Vec<Image> {
-    image_paths(&item.messages).map(|path| Image::File(path.to_owned())).collect()
+/// The images of an item that a benchmark's reader made, by its image parts.
+///
+/// Errors: those of [`Image::from_reference`].
+pub(crate) fn images_of(item: &Item) -> Result<Vec<Image>, String> {
+    image_paths(&item.messages).map(|path| Image::from_reference(&path.to_string_lossy())).collect()
 }

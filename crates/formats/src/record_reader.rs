@@ -6,8 +6,8 @@ use crate::detect::{detect, first_names};
 use crate::error::FormatError;
 use crate::field_reader::FieldReader;
 use crate::format::{Format, Layout};
-use crate::layouts::llama_factory::Entry;
-use crate::problem::Problem;
+use crate::layouts::llama_factory::{self, Entry};
+use crate::problem::{Problem, ProblemKind};
 use crate::record::Record;
 use crate::rows::{self, Container, RowIter, RowResult};
 
@@ -38,6 +38,11 @@ pub(crate) struct ReadRow {
 }
 
 impl ReadRow {
+    /// Whether it shows a film or sound; whatever else is wrong with it may come from that.
+    pub fn has_media(&self) -> bool {
+        self.problems.iter().any(|problem| problem.kind == ProblemKind::Media)
+    }
+
     /// The first problem that makes the row unusable.
     pub fn error(&self) -> Option<&Problem> {
         self.problems.iter().find(|problem| problem.is_error())
@@ -51,7 +56,7 @@ impl RecordReader {
     /// all.
     pub fn open(path: &Path, format: Option<Format>) -> Result<Self, FormatError> {
         let container = Container::of(path)?;
-        let entry = Entry::of(path);
+        let entry = if format.is_none_or(llama_factory::is_described) { Entry::of(path)? } else { None };
         let format = match (format, &entry) {
             (Some(format), _) => format,
             (None, Some(entry)) if first_names(path, container)?.contains(entry.main_column()) => entry.format(),
@@ -85,7 +90,9 @@ impl RecordReader {
             Ok(mut row) => {
                 let (number, line) = (row.number, row.line);
                 let mut problems = std::mem::take(&mut row.problems);
-                let mut records = self.layout.read(FieldReader::new(row, &mut problems));
+                let mut fields = FieldReader::new(row, &mut problems);
+                fields.note_media_columns();
+                let mut records = self.layout.read(fields);
                 for record in &mut records {
                     record.item.split = record.item.split.take().or(self.split.map(str::to_owned));
                 }

@@ -40,6 +40,7 @@ const RESERVED: &[&str] = &["instruction", "input", "output", "history", "system
 impl Layout for Alpaca {
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let columns = &self.columns;
+        columns.media().for_each(|name| fields.note_media(name));
         let mut item = fields.item(TruthAs::Json);
         let images = columns.images.as_ref().map(|name| fields.images(name)).unwrap_or_default();
         let system = fields.filled_text(columns.system.as_deref());

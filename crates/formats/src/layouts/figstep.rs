@@ -53,7 +53,7 @@ impl Layout for FigStep {
             return Vec::new();
         };
         fields.take("category_name");
-        let images = images_of(&item);
+        let images = fields.decoded("image", images_of(&item)).unwrap_or_default();
         vec![fields.record(item, images)]
     }
 

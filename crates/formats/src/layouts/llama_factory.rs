@@ -1,8 +1,8 @@
 //! How LLaMA-Factory describes its files: an entry of `dataset_info.json` says a file's layout, columns and tags.
 //!
 //! ```text
-//! {"NAME": {"file_name": "train.json", "formatting": "alpaca" | "sharegpt",
-//!           "columns": {"messages", "prompt", "query", "response", "history", "system", "images"},
+//! {"NAME": {"file_name": "train.json" | a folder of files, "formatting": "alpaca" | "sharegpt" | "openai",
+//!           "columns": {"messages", "prompt", "query", "response", "history", "system", "images", "videos", "audios"},
 //!           "tags": {"role_tag", "content_tag", "user_tag", "assistant_tag", "system_tag"}}}
 //! ```
 //!
@@ -12,7 +12,6 @@ pub(super) mod names;
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use self::names::{ColumnNames, TagNames};
@@ -20,56 +19,75 @@ use super::alpaca::{self, Alpaca};
 use super::sharegpt::{self, ShareGpt};
 use crate::error::FormatError;
 use crate::format::{Format, Layout};
-use crate::problem::ProblemKind;
+use crate::problem::{ProblemKind, shown};
 
 /// The file of entries.
 const FILE_NAME: &str = "dataset_info.json";
 
+/// How many folders above a file may hold the entry for it.
+const MAX_FOLDERS: usize = 4;
+
 /// An entry: what it says of a file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    file_name: String,
-    #[serde(default)]
     formatting: Formatting,
-    #[serde(default)]
     columns: ColumnNames,
-    #[serde(default)]
     tags: TagNames,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// The layout that an entry says; `openai` is sharegpt's under OpenAI's names.
+#[derive(Clone, Copy, Debug)]
 enum Formatting {
-    #[default]
     Alpaca,
     ShareGpt,
 }
 
 impl Entry {
-    /// The entry for a file in the `dataset_info.json` next to it or in the folder above. Files of another form, and
-    /// entries of other kinds (scripts, names on a hub), describe nothing here.
-    pub fn of(path: &Path) -> Option<Self> {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let folders = [Some(folder), folder.parent()];
-        folders.into_iter().flatten().find_map(|folder| {
-            let text = fs_err::read_to_string(folder.join(FILE_NAME)).ok()?;
-            let entries: Map<String, Value> = serde_json::from_str(&text).ok()?;
-            let mut entries = entries.into_iter().filter_map(|(_, entry)| Self::read(entry));
-            entries.find(|entry| folder.join(&entry.file_name) == path)
-        })
+    /// The entry for a file in a `dataset_info.json` of its folder or a folder above. Files of another form, and entries
+    /// of other kinds (scripts, names on a hub), describe nothing here; of several entries for the file the first that
+    /// can be read counts.
+    ///
+    /// Errors: `Malformed` naming the entry where no entry for the file can be read.
+    pub fn of(path: &Path) -> Result<Option<Self>, FormatError> {
+        let absolute = std::path::absolute(path)?;
+        for folder in absolute.ancestors().skip(1).take(MAX_FOLDERS) {
+            let text = fs_err::read_to_string(folder.join(FILE_NAME)).unwrap_or_default();
+            let entries: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+            let mut unreadable = None;
+            for (name, entry) in entries {
+                if !describes(&entry, folder, &absolute) {
+                    continue;
+                }
+                match Self::read(entry) {
+                    Ok(entry) => return Ok(Some(entry)),
+                    Err(problem) => unreadable = unreadable.or(Some((name, problem))),
+                }
+            }
+            if let Some((name, problem)) = unreadable {
+                let message = format!("entry `{name}` of {FILE_NAME}: {problem}");
+                return Err(FormatError::malformed(path, ProblemKind::WrongValue, message));
+            }
+        }
+        Ok(None)
     }
 
-    fn read(mut entry: Value) -> Option<Self> {
-        let fields = entry.as_object_mut()?;
-        fields.retain(|_, value| !value.is_null());
-        if let Some(Value::Object(tags)) = fields.get_mut("tags") {
-            tags.retain(|_, value| !value.is_null());
-        }
-        if let Some(Value::Object(columns)) = fields.get_mut("columns") {
-            // One of these two is the file's main column, and the other names nothing in it.
-            columns.retain(|name, value| !value.is_null() || !["messages", "prompt"].contains(&name.as_str()));
-        }
-        Self::deserialize(entry).ok()
+    fn read(mut entry: Value) -> Result<Self, String> {
+        let formatting = match entry.get("formatting").unwrap_or(&Value::Null) {
+            Value::Null => "alpaca",
+            Value::String(name) => name,
+            other => return Err(unknown_formatting(&shown(other))),
+        };
+        let (formatting, tags) = match formatting {
+            "alpaca" => (Formatting::Alpaca, TagNames::default()),
+            "sharegpt" => (Formatting::ShareGpt, TagNames::default()),
+            "openai" => (Formatting::ShareGpt, TagNames::open_ai()),
+            other => return Err(unknown_formatting(other)),
+        };
+        let mut columns = names(&mut entry, "columns")?;
+        // One of these two is the file's main column, and the other names nothing in it.
+        columns.retain(|name, value| !value.is_null() || !["messages", "prompt"].contains(&name.as_str()));
+        let tags = tags.with(names(&mut entry, "tags")?);
+        Ok(Self { formatting, columns: ColumnNames::read(columns)?, tags })
     }
 
     /// The column without which the entry describes another file than the one that is there.
@@ -95,6 +113,39 @@ impl Entry {
             Formatting::ShareGpt => Box::new(ShareGpt { columns: self.columns, tags: self.tags }),
         }
     }
+}
+
+/// Whether an entry's `file_name` is this file or its folder.
+fn describes(entry: &Value, folder: &Path, path: &Path) -> bool {
+    let Some(named) = entry.get("file_name").and_then(Value::as_str).map(|name| folder.join(name)) else {
+        return false;
+    };
+    let same = |one: &Path, other: &Path| {
+        one == other || fs_err::canonicalize(one).is_ok_and(|one| fs_err::canonicalize(other).is_ok_and(|other| one == other))
+    };
+    same(&named, path) || path.parent().is_some_and(|parent| same(&named, parent))
+}
+
+fn unknown_formatting(got: &str) -> String {
+    format!("`formatting`: expected alpaca, sharegpt or openai, got {got}")
+}
+
+/// Takes an entry's object of names.
+fn names(entry: &mut Value, key: &str) -> Result<Map<String, Value>, String> {
+    let names = match entry.get_mut(key).map(Value::take) {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(names)) => names,
+        Some(other) => return Err(format!("`{key}`: expected an object of names, got {}", shown(&other))),
+    };
+    match names.iter().find(|(_, value)| !value.is_string() && !value.is_null()) {
+        Some((name, value)) => Err(format!("`{key}.{name}`: expected a name, got {}", shown(value))),
+        None => Ok(names),
+    }
+}
+
+/// Whether files of a format may have an entry.
+pub(crate) fn is_described(format: Format) -> bool {
+    format == alpaca::FORMAT || format == sharegpt::FORMAT
 }
 
 /// The path of the `dataset_info.json` next to an output, and its text with an entry for the output; none for a format

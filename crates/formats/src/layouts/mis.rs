@@ -119,7 +119,7 @@ fn numbered_images(fields: &mut FieldReader) -> Vec<Image> {
     for index in 1..=MAX_IMAGES {
         let name = path_name(index);
         match fields.text(&name) {
-            Some(path) => images.extend(fields.image(&name, &path.into())),
+            Some(path) => images.extend(fields.image(&name, path.into())),
             None if index <= 2 && !fields.has(&name) => fields.missing(&name),
             None => break,
         }

@@ -2,22 +2,26 @@
 //! its own, or the next of the row's column of images.
 //!
 //! ```text
-//! {"type": "text", "text"}
-//! {"type": "image", "image" | "url" | "path": path | address | data URL}      {"type": "image", "base64"}
-//! {"type": "image_url", "image_url": {"url"} | "…"}
-//! {"type": "image", "source": {"type": "base64", "media_type", "data"} | {"type": "url", "url"}}
-//! {"type": "image"}                                                            the column's next
+//! {"type": "text" | "input_text" | "output_text", "text"}
+//! {"type": "image" | "image_url" | "input_image", …}    an image in any form of [`crate::image_value`]
+//! {"type": "image"}                                     the column's next
 //! ```
+//!
+//! Every other key of a part or message is noted as not kept, and a part that is a film or sound as an error.
 
 use align::types::{Message, Part, Role};
 use serde_json::{Map, Value, json};
 
 use crate::field_reader::FieldReader;
+use crate::media::{is_media, media_problem, placeholder_in, placeholder_problem};
 use crate::placeholders::{self, PLACEHOLDER, Unplaced, count_mismatch};
-use crate::problem::ProblemKind;
+use crate::problem::{Problem, ProblemKind};
 use crate::record::Image;
 use crate::roles::{OPEN_AI, role_name};
 use crate::rows::ColumnType;
+
+/// What a part may be, for messages.
+const EXPECTED_PART: &str = "a part of type text, image or image_url";
 
 /// What `<image>` in the text of a part is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,18 +73,22 @@ impl<'r, 'a> PartReader<'r, 'a> {
         for (index, value) in self.fields.required_messages(name).into_iter().enumerate() {
             let at = format!("{name}[{index}]");
             match value {
-                Value::Object(message) => self.read_message(name, &at, message),
+                Value::Object(message) => self.read_message(&at, message),
                 other => self.fields.wrong_type(&at, "an object", &other),
             }
         }
     }
 
-    fn read_message(&mut self, name: &str, at: &str, mut message: Map<String, Value>) {
+    fn read_message(&mut self, at: &str, mut message: Map<String, Value>) {
         let role: Option<Role> = self.fields.role(at, message.shift_remove("role").as_ref());
         let mut content = Vec::new();
         match message.shift_remove("content") {
             Some(Value::String(text)) => self.add_text(&mut content, text),
-            Some(Value::Array(parts)) => parts.iter().for_each(|part| self.read_part(at, part, &mut content)),
+            Some(Value::Array(parts)) => {
+                for (index, part) in parts.into_iter().enumerate() {
+                    self.read_part(&format!("{at}.content[{index}]"), part, &mut content);
+                }
+            }
             Some(other) => {
                 let at = format!("{at}.content");
                 return self.fields.wrong_type(&at, "a string or a list of parts", &other);
@@ -90,36 +98,49 @@ impl<'r, 'a> PartReader<'r, 'a> {
                 return self.fields.note(ProblemKind::MissingField, message);
             }
         }
-        for (left, _) in message.iter().filter(|(_, value)| !value.is_null()) {
-            let message = format!("`{name}[].{left}` is not kept");
-            self.fields.note(ProblemKind::NotKept, message);
-        }
+        self.fields.note_left(at, message);
         if let Some(role) = role {
             self.messages.push(Message { role, content });
         }
     }
 
-    fn read_part(&mut self, at: &str, part: &Value, content: &mut Vec<Part>) {
-        match part.get("type").and_then(Value::as_str) {
-            Some("text") => match part.get("text").and_then(Value::as_str) {
-                Some(text) => self.add_text(content, text.to_owned()),
-                None => self.fields.wrong_type(at, "a part with a `text`", part),
-            },
-            Some("image" | "image_url") => {
-                let image = match reference(part) {
-                    None => return self.show(content, None),
-                    Some(Reference::Any(value)) => self.fields.image(at, value),
-                    Some(Reference::Base64(text)) => self.fields.decoded(at, Image::from_base64(text)),
-                };
-                if image.is_some() {
-                    self.show(content, image);
-                }
+    fn read_part(&mut self, at: &str, part: Value, content: &mut Vec<Part>) {
+        let Value::Object(mut part) = part else {
+            return self.fields.wrong_type(at, EXPECTED_PART, &part);
+        };
+        let kind = kind_of(&part);
+        match (kind.as_deref(), part.get_mut("text")) {
+            (Some("text" | "input_text" | "output_text"), Some(Value::String(text))) => {
+                self.add_text(content, std::mem::take(text));
             }
-            _ => self.fields.wrong_type(at, "a part of type text, image or image_url", part),
+            (Some("text" | "input_text" | "output_text"), _) => {
+                return self.fields.wrong_type(at, "a part with a `text`", &part.into());
+            }
+            (Some(kind @ ("image" | "image_url" | "input_image")), _) => match self.fields.take_image(at, &mut part) {
+                None if kind == "image" => self.show(content, None),
+                None => return self.fields.wrong_type(at, "a part with an image", &part.into()),
+                Some(None) => {}
+                Some(image) => self.show(content, image),
+            },
+            (Some(kind), _) if is_media(kind) => return self.fields.problems().push(media_problem(at)),
+            _ => return self.fields.wrong_type(at, EXPECTED_PART, &part.into()),
         }
+        part.shift_remove("type");
+        // Files whose columns have types write every key of every part.
+        part.retain(|_, value| *value != "");
+        self.fields.note_left(at, part);
     }
 
     fn add_text(&mut self, content: &mut Vec<Part>, text: String) {
+        if let Some(placeholder) = placeholder_in(&text) {
+            self.fields.problems().push(match self.marker {
+                Marker::Image => placeholder_problem(placeholder),
+                Marker::Text => {
+                    let message = format!("`{placeholder}` is read as words; other tools take it for a video or audio");
+                    Problem::new(ProblemKind::MediaWords, message)
+                }
+            });
+        }
         if self.marker == Marker::Text || !text.contains(PLACEHOLDER) {
             return content.push(Part::Text { text });
         }
@@ -190,36 +211,17 @@ impl<'r, 'a> PartReader<'r, 'a> {
     }
 }
 
-/// How a part names its image.
-enum Reference<'a> {
-    /// A path, an address or a data URL.
-    Any(&'a Value),
-    /// Base64 without a data URL's head.
-    Base64(&'a str),
-}
-
-/// The image that an image part names; none where it names none.
-fn reference(part: &Value) -> Option<Reference<'_>> {
-    if let Some(source) = field(part, "source") {
-        let url = source.get("url").map(Reference::Any);
-        let data = source.get("data").and_then(Value::as_str).map(Reference::Base64);
-        // A source of neither form is reported as what it is.
-        return url.or(data).or(Some(Reference::Any(source)));
+/// What a part is: its type, or where it names none (qwen-agent, DashScope) the key that it has.
+fn kind_of(part: &Map<String, Value>) -> Option<String> {
+    match part.get("type") {
+        Some(Value::String(kind)) => Some(kind.clone()),
+        Some(Value::Null) | None => {
+            let mut keys = part.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key);
+            let known = |key: &&String| ["text", "image", "image_url"].contains(&key.as_str()) || is_media(key);
+            keys.find(known).cloned()
+        }
+        Some(_) => None,
     }
-    if let Some(url) = field(part, "image_url") {
-        return Some(Reference::Any(url.get("url").unwrap_or(url)));
-    }
-    if let Some(text) = field(part, "base64").and_then(Value::as_str) {
-        return Some(Reference::Base64(text));
-    }
-    let named = ["image", "url", "path"].into_iter().find_map(|name| field(part, name));
-    // An empty `image_url` part was meant to hold an image.
-    let is_open = part.get("type").and_then(Value::as_str) == Some("image");
-    named.map(Reference::Any).or_else(|| (!is_open).then_some(Reference::Any(&Value::Null)))
-}
-
-fn field<'a>(part: &'a Value, name: &str) -> Option<&'a Value> {
-    part.get(name).filter(|value| !value.is_null())
 }
 
 /// Messages as JSON, the content of each as text if it is nothing else, otherwise as parts with images' paths.

@@ -37,7 +37,7 @@ impl Layout for PuzzleVqa {
         for name in ["id", "family", "image"] {
             fields.take(name);
         }
-        let images = images_of(&item);
+        let images = fields.decoded("image", images_of(&item)).unwrap_or_default();
         vec![fields.record(item, images)]
     }
 

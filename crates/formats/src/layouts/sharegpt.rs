@@ -5,8 +5,8 @@
 //!  "system"?: "…", …}
 //! ```
 //!
-//! Also read: `image`, one path or several, instead of `images`; a first turn from `system`; columns and tags of other
-//! names if a `dataset_info.json` says so. An item's own fields are further fields. LLaMA-Factory trains on pairs of turns and
+//! Also read: `image`, one or several, instead of `images`, as in LLaVA's files; parquet, as LLaVA-OneVision is published; a
+//! first turn from `system`; columns and tags of other names if a `dataset_info.json` says so. An item's own fields are further fields. LLaMA-Factory trains on pairs of turns and
 //! skips items without a label, which are written all the same.
 
 use align::types::Role;
@@ -26,7 +26,9 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
     containers: &[Container::JsonList, Container::JsonLines],
     required: &["conversations"],
     images: ImageStorage::Paths,
-    recognizes: |header| header.is_json() && header.has("conversations"),
+    recognizes: |header| {
+        (header.is_json() || header.is(Container::Parquet)) && header.has("conversations")
+    },
     layout: || Box::new(ShareGpt::default()),
 });
 
@@ -44,6 +46,7 @@ impl Layout for ShareGpt {
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let (columns, tags) = (&self.columns, &self.tags);
         self.rename_roles(&mut fields);
+        columns.media().for_each(|name| fields.note_media(name));
         let mut item = fields.item(TruthAs::Json);
         let images = match columns.images.as_deref() {
             Some(name) if fields.has(name) => fields.images(name),

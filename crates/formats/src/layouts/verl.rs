@@ -14,7 +14,7 @@
 use align::types::{Message, Role};
 use serde_json::{Value, json};
 
-use super::parts::text_messages_column;
+use super::parts::{Marker, read_messages, text_messages_column};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, put_extra, put_item, take_item};
@@ -75,9 +75,8 @@ impl Layout for Verl {
                 fields.take("ability");
             }
         }
-        let images = fields.images("images");
-        let turns = fields.turns("prompt", OPEN_AI.role, OPEN_AI.content);
-        item.messages = placeholders::messages(turns, &images, Unplaced::Refused, fields.problems());
+        let mut images = fields.images("images");
+        (item.messages, images) = read_messages(&mut fields, "prompt", images, Marker::Image, Unplaced::Refused);
         if let Some(label) = ground_truth(fields.get("reward_model")) {
             fields.take("reward_model");
             if !label.is_empty() {

@@ -56,7 +56,7 @@ impl Layout for VlGuard {
             fields.note(ProblemKind::TooManyImages, message);
         }
         let mut items = Vec::new();
-        for (index, pair) in fields.required_list("instr-resp").iter().enumerate() {
+        for (index, pair) in fields.required_list("instr-resp").into_iter().enumerate() {
             items.extend(read_pair(&mut fields, index, pair, &shared, &images));
         }
         if items.is_empty() && fields.problems().is_empty() {
@@ -94,19 +94,26 @@ impl Layout for VlGuard {
     }
 }
 
-fn read_pair(fields: &mut FieldReader, index: usize, pair: &Value, shared: &Item, images: &[Image]) -> Option<Item> {
-    let found = INSTRUCTIONS.into_iter().find_map(|(key, suffix, kind)| Some((suffix, kind, pair.get(key)?.as_str()?)));
-    let Some((suffix, kind, text)) = found else {
-        fields.wrong_type(&format!("instr-resp[{index}]"), "an instruction and a response", pair);
+fn read_pair(fields: &mut FieldReader, index: usize, pair: Value, shared: &Item, images: &[Image]) -> Option<Item> {
+    let at = format!("instr-resp[{index}]");
+    let Some(mut pair) = pair.as_object().cloned() else {
+        fields.wrong_type(&at, "an instruction and a response", &pair);
         return None;
     };
+    let known = INSTRUCTIONS.into_iter().find(|(key, ..)| pair.get(*key).is_some_and(Value::is_string));
+    let Some((key, suffix, kind)) = known else {
+        fields.wrong_type(&at, "an instruction and a response", &pair.into());
+        return None;
+    };
+    let text = pair.shift_remove(key).and_then(|text| Some(text.as_str()?.to_owned())).unwrap_or_default();
     let mut messages = vec![question(images, text)];
-    match pair.get("response") {
+    match pair.shift_remove("response") {
         Some(Value::String(response)) if !response.is_empty() => {
-            messages.push(Message::text(Role::Assistant, response.clone()));
+            messages.push(Message::text(Role::Assistant, response));
         }
         None | Some(Value::String(_) | Value::Null) => {}
-        Some(other) => fields.wrong_type(&format!("instr-resp[{index}].response"), "a string", other),
+        Some(other) => fields.wrong_type(&format!("{at}.response"), "a string", &other),
     }
+    fields.note_left(&at, pair);
     Some(Item { id: format!("{}{suffix}", shared.id), messages, kind: Some(kind), ..shared.clone() })
 }

@@ -47,8 +47,11 @@ impl Layout for VlmEvalKit {
         let index = fields.text("index");
         let had_id = fields.has("id");
         let mut item = fields.item(TruthAs::Text);
-        if let (false, Some(index)) = (had_id, index) {
-            item.id = index;
+        match index {
+            Some(index) if !had_id => item.id = index,
+            // The row's number, which every output counts itself.
+            Some(index) if index != fields.number().to_string() => fields.put("index", index),
+            _ => {}
         }
         let images = read_images(&mut fields);
         let text = match fields.get_text("question") {
@@ -135,7 +138,7 @@ fn read_images(fields: &mut FieldReader) -> Vec<Image> {
         return Vec::new();
     };
     let paths = cells(fields, "image_path", &cell).into_iter();
-    paths.filter_map(|path| fields.image("image_path", &path.into())).collect()
+    paths.filter_map(|path| fields.image("image_path", path.into())).collect()
 }
 
 /// The values of a cell that holds one, or a list of them as Python or JSON writes it.

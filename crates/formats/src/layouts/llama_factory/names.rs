@@ -2,7 +2,12 @@
 //!
 //! Source: LLaMA-Factory's `data/README.md`; what an entry leaves out has the names given there.
 
+use align::types::Role;
 use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::media::is_media;
+use crate::roles::OPEN_AI;
 
 /// The names of columns; none where a column is not to be read.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -15,6 +20,9 @@ pub(in crate::layouts) struct ColumnNames {
     pub history: Option<String>,
     pub system: Option<String>,
     pub images: Option<String>,
+    /// Columns of films and sound, which no row may have.
+    pub videos: Option<String>,
+    pub audios: Option<String>,
 }
 
 impl Default for ColumnNames {
@@ -27,13 +35,14 @@ impl Default for ColumnNames {
             history: Some("history".to_owned()),
             system: Some("system".to_owned()),
             images: Some("images".to_owned()),
+            videos: None,
+            audios: None,
         }
     }
 }
 
 /// The names of a message's fields, and of the roles.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::layouts) struct TagNames {
     pub role_tag: String,
     pub content_tag: String,
@@ -54,7 +63,49 @@ impl Default for TagNames {
     }
 }
 
+impl ColumnNames {
+    /// The names that an entry gives, all text or null.
+    pub fn read(given: Map<String, Value>) -> Result<Self, String> {
+        Self::deserialize(Value::from(given)).map_err(|error| error.to_string())
+    }
+
+    /// The columns of films and sound.
+    pub fn media(&self) -> impl Iterator<Item = &str> {
+        [&self.videos, &self.audios].into_iter().flatten().map(String::as_str).filter(|name| !is_media(name))
+    }
+}
+
 impl TagNames {
+    /// The names of messages as OpenAI writes them.
+    pub fn open_ai() -> Self {
+        Self {
+            role_tag: OPEN_AI.role.to_owned(),
+            content_tag: OPEN_AI.content.to_owned(),
+            user_tag: OPEN_AI.of(Role::User).to_owned(),
+            assistant_tag: OPEN_AI.of(Role::Assistant).to_owned(),
+            system_tag: OPEN_AI.of(Role::System).to_owned(),
+        }
+    }
+
+    /// The names with those that an entry gives in their place.
+    pub fn with(self, given: Map<String, Value>) -> Self {
+        let mut names = self;
+        for (name, value) in given {
+            let known = match name.as_str() {
+                "role_tag" => &mut names.role_tag,
+                "content_tag" => &mut names.content_tag,
+                "user_tag" => &mut names.user_tag,
+                "assistant_tag" => &mut names.assistant_tag,
+                "system_tag" => &mut names.system_tag,
+                _ => continue,
+            };
+            if let Value::String(value) = value {
+                *known = value;
+            }
+        }
+        names
+    }
+
     /// The usual name of the role that a file calls so.
     pub fn role(&self, name: &str) -> Option<&'static str> {
         if name == self.user_tag {

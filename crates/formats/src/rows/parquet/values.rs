@@ -1,13 +1,13 @@
 //! From the cells of columns to JSON values and images.
 
-use std::sync::Arc;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Fields};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Number, Value};
 
 use crate::record::Image;
@@ -39,9 +39,15 @@ fn is_bytes(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
+/// Whether a column of this type is one of images and of nothing else. Bytes within other types are values, as data
+/// URLs, which every reader of images takes.
 fn is_image(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Struct(fields) => field_of(fields, "bytes").is_some_and(|index| is_bytes(fields[index].data_type())),
+        DataType::Struct(fields) => {
+            let is_known = |name: &str| name == "bytes" || name == "path";
+            field_of(fields, "bytes").is_some_and(|index| is_bytes(fields[index].data_type()))
+                && fields.iter().all(|field| is_known(field.name()))
+        }
         other => is_bytes(other),
     }
 }
@@ -52,20 +58,24 @@ fn field_of(fields: &Fields, name: &str) -> Option<usize> {
 
 fn json_type(data_type: &DataType) -> Result<(), String> {
     match data_type {
-        DataType::Null | DataType::Boolean | DataType::Float32 | DataType::Float64 => Ok(()),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(()),
+        DataType::Null | DataType::Boolean | DataType::Float16 | DataType::Float32 | DataType::Float64 => Ok(()),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::FixedSizeBinary(_) => Ok(()),
         integer if integer.is_integer() => Ok(()),
-        DataType::List(field) | DataType::LargeList(field) => json_type(field.data_type()),
+        bytes if is_bytes(bytes) => Ok(()),
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+            json_type(field.data_type())
+        }
+        DataType::ListView(field) | DataType::LargeListView(field) => json_type(field.data_type()),
         DataType::Struct(fields) => fields.iter().try_for_each(|field| json_type(field.data_type())),
         DataType::Dictionary(_, values) => json_type(values),
         other => Err(format!("its type is {other}")),
     }
 }
 
-/// The value of a cell; fields of objects that are null are left out.
+/// The value of a cell; fields of objects that are null are left out, bytes are data URLs.
 ///
 /// Errors: a value that JSON cannot hold, such as NaN.
-pub(super) fn value(array: &ArrayRef, index: usize) -> Result<Value, String> {
+pub(super) fn value(array: &dyn Array, index: usize) -> Result<Value, String> {
     if array.is_null(index) {
         return Ok(Value::Null);
     }
@@ -79,13 +89,12 @@ pub(super) fn value(array: &ArrayRef, index: usize) -> Result<Value, String> {
         DataType::UInt16 => array.as_primitive::<UInt16Type>().value(index).into(),
         DataType::UInt32 => array.as_primitive::<UInt32Type>().value(index).into(),
         DataType::UInt64 => array.as_primitive::<UInt64Type>().value(index).into(),
+        DataType::Float16 => number(array.as_primitive::<Float16Type>().value(index).to_f64())?,
         DataType::Float32 => number(array.as_primitive::<Float32Type>().value(index).into())?,
         DataType::Float64 => number(array.as_primitive::<Float64Type>().value(index))?,
         DataType::Utf8 => array.as_string::<i32>().value(index).into(),
         DataType::LargeUtf8 => array.as_string::<i64>().value(index).into(),
         DataType::Utf8View => array.as_string_view().value(index).into(),
-        DataType::List(_) => list(&array.as_list::<i32>().value(index))?,
-        DataType::LargeList(_) => list(&array.as_list::<i64>().value(index))?,
         DataType::Struct(fields) => {
             let mut object = Map::new();
             for (field, column) in fields.iter().zip(array.as_struct().columns()) {
@@ -98,10 +107,26 @@ pub(super) fn value(array: &ArrayRef, index: usize) -> Result<Value, String> {
         }
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
-            let key = dictionary.normalized_keys()[index];
-            value(dictionary.values(), key)?
+            let key = value(dictionary.keys(), index)?.as_u64().unwrap_or_default();
+            value(dictionary.values(), key as usize)?
         }
-        _ => Value::Null,
+        _ => match (elements(array, index), bytes(array, index)) {
+            (Some(elements), _) => list(&elements)?,
+            (None, Some(bytes)) => format!("data:;base64,{}", BASE64_STANDARD.encode(bytes)).into(),
+            (None, None) => Value::Null,
+        },
+    })
+}
+
+/// The elements of a list's cell; none for other types.
+fn elements(array: &dyn Array, index: usize) -> Option<ArrayRef> {
+    Some(match array.data_type() {
+        DataType::List(_) => array.as_list::<i32>().value(index),
+        DataType::LargeList(_) => array.as_list::<i64>().value(index),
+        DataType::FixedSizeList(..) => array.as_fixed_size_list().value(index),
+        DataType::ListView(_) => array.as_list_view::<i32>().value(index),
+        DataType::LargeListView(_) => array.as_list_view::<i64>().value(index),
+        _ => return None,
     })
 }
 
@@ -113,45 +138,45 @@ fn list(elements: &ArrayRef) -> Result<Value, String> {
     (0..elements.len()).map(|index| value(elements, index)).collect()
 }
 
-/// The images of a cell, and how many of them have neither bytes nor a path.
-pub(super) fn images(array: &ArrayRef, index: usize) -> (Vec<Image>, usize) {
+/// The images of a cell, and how many in a list of them have neither bytes nor a path.
+pub(super) fn images(array: &dyn Array, index: usize) -> (Vec<Image>, usize) {
     if array.is_null(index) {
         return (Vec::new(), 0);
     }
-    let elements = match array.data_type() {
-        DataType::List(_) => array.as_list::<i32>().value(index),
-        DataType::LargeList(_) => array.as_list::<i64>().value(index),
-        _ => array.slice(index, 1),
-    };
-    let found: Vec<Image> = (0..elements.len()).filter_map(|index| image(&elements, index)).collect();
-    let missing = elements.len() - found.len();
-    (found, missing)
+    match elements(array, index) {
+        Some(elements) => {
+            let found: Vec<Image> = (0..elements.len()).filter_map(|index| image(&elements, index)).collect();
+            let missing = elements.len() - found.len();
+            (found, missing)
+        }
+        None => (image(array, index).into_iter().collect(), 0),
+    }
 }
 
-fn image(array: &ArrayRef, index: usize) -> Option<Image> {
+fn image(array: &dyn Array, index: usize) -> Option<Image> {
     if array.is_null(index) {
         return None;
     }
     let DataType::Struct(fields) = array.data_type() else {
-        let bytes = bytes(array, index)?;
-        return Some(Image::Bytes { bytes, name: None });
+        return Some(Image::unnamed(bytes(array, index)?));
     };
     let [paths, contents] = ["path", "bytes"].map(|name| field_of(fields, name).map(|at| array.as_struct().column(at)));
     let path = paths.and_then(|paths| value(paths, index).ok()).and_then(|path| path.as_str().map(str::to_owned));
     match contents.and_then(|column| bytes(column, index)) {
-        Some(bytes) => Some(Image::Bytes { bytes, name: path }),
-        None => path.map(|path| Image::File(path.into())),
+        Some(bytes) => Some(Image::Bytes { bytes: bytes.into(), name: path }),
+        None => Image::from_reference(&path?).ok(),
     }
 }
 
-fn bytes(array: &ArrayRef, index: usize) -> Option<Arc<[u8]>> {
+fn bytes(array: &dyn Array, index: usize) -> Option<&[u8]> {
     if array.is_null(index) {
         return None;
     }
     Some(match array.data_type() {
-        DataType::Binary => array.as_binary::<i32>().value(index).into(),
-        DataType::LargeBinary => array.as_binary::<i64>().value(index).into(),
-        DataType::BinaryView => array.as_binary_view().value(index).into(),
+        DataType::Binary => array.as_binary::<i32>().value(index),
+        DataType::LargeBinary => array.as_binary::<i64>().value(index),
+        DataType::BinaryView => array.as_binary_view().value(index),
+        DataType::FixedSizeBinary(_) => array.as_fixed_size_binary().value(index),
         _ => return None,
     })
 }

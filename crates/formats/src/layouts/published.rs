@@ -1,0 +1,197 @@
+//! Published sets whose rows are a question, an image and what is known of both: read as they are released, not written.
+//!
+//! ```text
+//! SPA-VL          parquet   image, question, chosen?, rejected?, class1?, class2?, class3?, image_name?
+//! BeaverTails-V   parquet   image, question, category, image_severity, response, is_response_safe: yes | no
+//!                           or response_1, response_2, safer_response_id: 1 | 2, …
+//! VLSBench        JSON      instruction_id, instruction, image_path, category, sub_category, …
+//! SIUO            JSON      question_id, image: name of a file in images/, question, category, safety_warning,
+//!                           reference_answer
+//! JailBreakV-28K  CSV       id, jailbreak_query, image_path, policy, …
+//! FineVision      parquet   images, texts: [{user, assistant}], …
+//! ```
+//!
+//! Images without a placeholder come first. An item's label is the response that the set prefers: SPA-VL's `chosen`,
+//! BeaverTails-V's where it is safe, or the safer of two, SIUO's `reference_answer`. All other fields are kept.
+//!
+//! Sources: Zhang et al., arXiv 2406.12030; Ji et al., 2503.17682; Hu et al., 2411.19939; Wang et al., 2406.15279; Luo et
+//! al., 2404.03027; Wiedmann et al., 2510.17269; the cards of their data sets.
+
+use std::path::Path;
+
+use align::types::{ItemKind, Message, Role};
+use serde_json::Value;
+
+use crate::field_reader::FieldReader;
+use crate::format::{Description, Format, ImageStorage, Layout};
+use crate::item_fields::TruthAs;
+use crate::placeholders::{self, Unplaced};
+use crate::record::{Image, Record};
+
+/// What a set calls its columns.
+struct Columns {
+    id: Option<&'static str>,
+    question: &'static str,
+    image: &'static str,
+    /// The folder of images that are named without one.
+    folder: &'static str,
+    category: Option<&'static str>,
+    /// What all of its questions are.
+    kind: Option<ItemKind>,
+    /// Takes the label's text.
+    label: fn(&mut FieldReader) -> Option<String>,
+}
+
+/// Columns under the most usual names.
+const USUAL: Columns =
+    Columns { id: None, question: "question", image: "image", folder: "", category: None, kind: None, label: |_| None };
+
+pub(crate) const SPA_VL: Format = Format::new(&Description {
+    names: &["spavl", "spa-vl"],
+    about: "SPA-VL",
+    containers: &[],
+    required: &["question", "image"],
+    images: ImageStorage::Bytes,
+    recognizes: |header| {
+        header.has_all(&["question", "image"])
+            && (header.has_all(&["chosen", "rejected"]) || header.has_all(&["class1", "class2", "class3"]))
+    },
+    layout: || {
+        Box::new(Columns { category: Some("class1"), label: |fields| fields.text("chosen"), ..USUAL })
+    },
+});
+
+pub(crate) const BEAVERTAILS_V: Format = Format::new(&Description {
+    names: &["beavertailsv", "beavertails-v"],
+    about: "BeaverTails-V",
+    containers: &[],
+    required: &["question", "image"],
+    images: ImageStorage::Bytes,
+    recognizes: |header| header.has_all(&["question", "image", "image_severity"]),
+    layout: || Box::new(Columns { label: safe_response, ..USUAL }),
+});
+
+pub(crate) const VLSBENCH: Format = Format::new(&Description {
+    names: &["vlsbench"],
+    about: "VLSBench",
+    containers: &[],
+    required: &["instruction", "image_path"],
+    images: ImageStorage::Paths,
+    recognizes: |header| header.has_all(&["instruction_id", "instruction", "image_path"]),
+    layout: || {
+        Box::new(Columns {
+            id: Some("instruction_id"),
+            question: "instruction",
+            image: "image_path",
+            kind: Some(ItemKind::Hazardous),
+            ..USUAL
+        })
+    },
+});
+
+pub(crate) const SIUO: Format = Format::new(&Description {
+    names: &["siuo"],
+    about: "SIUO's questions for generation",
+    containers: &[],
+    required: &["question", "image"],
+    images: ImageStorage::Paths,
+    recognizes: |header| header.has_all(&["question_id", "question", "image", "safety_warning"]),
+    layout: || {
+        Box::new(Columns {
+            id: Some("question_id"),
+            folder: "images",
+            kind: Some(ItemKind::Hazardous),
+            label: |fields| fields.text("reference_answer"),
+            ..USUAL
+        })
+    },
+});
+
+pub(crate) const JAILBREAK_V: Format = Format::new(&Description {
+    names: &["jailbreakv", "jailbreakv-28k"],
+    about: "JailBreakV-28K",
+    containers: &[],
+    required: &["jailbreak_query", "image_path"],
+    images: ImageStorage::Paths,
+    recognizes: |header| header.has_all(&["jailbreak_query", "image_path"]),
+    layout: || {
+        Box::new(Columns {
+            question: "jailbreak_query",
+            image: "image_path",
+            category: Some("policy"),
+            kind: Some(ItemKind::Hazardous),
+            ..USUAL
+        })
+    },
+});
+
+pub(crate) const FINE_VISION: Format = Format::new(&Description {
+    names: &["finevision"],
+    about: "FineVision",
+    containers: &[],
+    required: &["texts", "images"],
+    images: ImageStorage::Bytes,
+    recognizes: |header| header.has_all(&["texts", "images"]),
+    layout: || Box::new(FineVision),
+});
+
+impl Layout for Columns {
+    fn read(&self, mut fields: FieldReader) -> Vec<Record> {
+        let mut item = fields.item(TruthAs::Text);
+        if let Some(id) = self.id.and_then(|name| fields.id(name)) {
+            item.id = id;
+        }
+        if let Some(category) = self.category.and_then(|name| fields.text(name)) {
+            item.category = Some(category);
+        }
+        item.kind = item.kind.or(self.kind);
+        let mut images = fields.images(self.image);
+        for image in &mut images {
+            if let Image::File(path) = image
+                && path.parent() == Some(Path::new(""))
+            {
+                *path = Path::new(self.folder).join(&*path);
+            }
+        }
+        let turns = vec![(Role::User, fields.required_text(self.question))];
+        item.messages = placeholders::messages(turns, &images, Unplaced::First, fields.problems());
+        let label = (self.label)(&mut fields).filter(|label| !label.is_empty());
+        item.messages.extend(label.map(|label| Message::text(Role::Assistant, label)));
+        vec![fields.record(item, images)]
+    }
+}
+
+/// The response of BeaverTails-V that is safe, or the safer of two.
+fn safe_response(fields: &mut FieldReader) -> Option<String> {
+    if fields.get_text("is_response_safe") == Some("yes") {
+        return fields.text("response");
+    }
+    let safer = fields.get("safer_response_id").and_then(Value::as_u64)?;
+    fields.text(&format!("response_{safer}"))
+}
+
+struct FineVision;
+
+impl Layout for FineVision {
+    fn read(&self, mut fields: FieldReader) -> Vec<Record> {
+        let mut item = fields.item(TruthAs::Text);
+        let images = fields.images("images");
+        let mut turns = Vec::new();
+        for (index, pair) in fields.required_messages("texts").into_iter().enumerate() {
+            let at = format!("texts[{index}]");
+            let Value::Object(mut pair) = pair else {
+                fields.wrong_type(&at, "a `user`'s text and an `assistant`'s", &pair);
+                continue;
+            };
+            for (key, role) in [("user", Role::User), ("assistant", Role::Assistant)] {
+                match pair.shift_remove(key) {
+                    Some(Value::String(text)) => turns.push((role, text)),
+                    other => fields.wrong_type(&format!("{at}.{key}"), "a string", &other.unwrap_or_default()),
+                }
+            }
+            fields.note_left(&at, pair);
+        }
+        item.messages = placeholders::messages(turns, &images, Unplaced::First, fields.problems());
+        vec![fields.record(item, images)]
+    }
+}
