@@ -9,6 +9,7 @@ mod data_error;
 mod dialogues;
 mod embedded_images;
 mod given_lines;
+mod image_reference;
 mod item;
 mod message;
 mod relative_paths;
@@ -20,6 +21,7 @@ pub use dialogues::{Dialogue, Dialogues, read_dialogues, read_items, write_each_
 pub use embedded_images::{base64_bytes, data_url_bytes, embedded_bytes, image_extension, image_file_name};
 pub(crate) use given_lines::read_line;
 pub use given_lines::{GivenLines, MAX_LINE_BYTES, read_given_lines};
+pub use image_reference::ImageReference;
 pub use item::{Item, ItemKind};
 pub use message::{Message, Part, Role, image_paths};
 pub use relative_paths::{messages_relative_to, relative_to, resolved_relative_to};

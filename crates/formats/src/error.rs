@@ -94,7 +94,9 @@ impl Diagnostic for FormatError {
             }
             Self::Nothing { .. } => Kind::Data.into(),
             Self::Container { .. } => Kind::Settings.into(),
-            Self::ReadOnly { .. } => Kind::Settings.hint("`scruple data --help` lists the formats and what they are written to"),
+            Self::ReadOnly { .. } => {
+                Kind::Settings.hint("`scruple data --help` lists the formats and what they are written to")
+            }
             Self::Interrupted => Kind::Interrupted.into(),
             Self::Parquet { .. } => Kind::Output.into(),
         }

@@ -203,10 +203,10 @@ impl<'a> FieldReader<'a> {
         values.filter_map(|(index, value)| self.image(&format!("{name}[{index}]"), value)).collect()
     }
 
-    /// The images of the column `images`, or else of `image`.
-    pub fn images_or_image(&mut self) -> Vec<Image> {
-        let name = if self.has("images") { "images" } else { "image" };
-        self.images(name)
+    /// The images of a column, or where it shows none those of `image`.
+    pub fn images_or_image(&mut self, name: &str) -> Vec<Image> {
+        let images = self.images(name);
+        if images.is_empty() { self.images("image") } else { images }
     }
 
     /// The image of a field that was decoded, or all of its images, if they could be.
@@ -281,7 +281,11 @@ impl<'a> FieldReader<'a> {
 fn without_indices(at: &str) -> String {
     let mut place = String::new();
     for part in at.split_inclusive('[') {
-        place.push_str(if place.ends_with('[') { part.trim_start_matches(|letter: char| letter.is_ascii_digit()) } else { part });
+        place.push_str(if place.ends_with('[') {
+            part.trim_start_matches(|letter: char| letter.is_ascii_digit())
+        } else {
+            part
+        });
     }
     place
 }

@@ -69,8 +69,8 @@ pub(crate) fn differences(record: &Record, other: &Record) -> Vec<(String, Strin
     }
     note_dialogue(&mut found, record, other);
     for (name, value) in &record.extra {
-        // A numeric id is kept besides the item's own, which is text.
-        if name != "id" {
+        // A numeric id is kept besides the item's own, which is text; an empty one says nothing.
+        if name != "id" || !(value.is_number() || value == "") {
             note_change(&mut found, name, Some(value), other.extra.get(name));
         }
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use align::types::{Item, Message, Part, Role, base64_bytes, embedded_bytes, image_paths};
+use align::types::{ImageReference, Item, Message, Part, Role, base64_bytes, image_paths};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
@@ -27,15 +27,13 @@ pub(crate) enum Image {
 impl Image {
     /// The image that a string in a data file refers to: an address, a `data:` URL, base64 or a path.
     ///
-    /// Errors: what is wrong with a `data:` URL.
+    /// Errors: what is wrong with a `data:` URL or a `file://` address.
     pub fn from_reference(reference: &str) -> Result<Self, String> {
-        if reference.starts_with("http://") || reference.starts_with("https://") {
-            return Ok(Self::Remote(reference.to_owned()));
-        }
-        match embedded_bytes(reference) {
-            None => Ok(Self::File(PathBuf::from(reference))),
-            Some(bytes) => Ok(Self::unnamed(bytes?)),
-        }
+        Ok(match ImageReference::read(reference)? {
+            ImageReference::Bytes(bytes) => Self::unnamed(bytes),
+            ImageReference::File(path) => Self::File(path),
+            ImageReference::Remote(address) => Self::Remote(address),
+        })
     }
 
     /// An image from base64, as [`base64_bytes`] reads it.

@@ -2,8 +2,11 @@
 
 mod damaged;
 mod dialects;
+mod image_values;
 mod images;
 mod interchange;
+mod losses;
 mod malformed;
+mod published;
 mod round_trips;
 mod samples;

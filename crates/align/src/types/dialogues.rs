@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use diagnostic::excerpt;
 use serde::de::DeserializeOwned;
 
-use super::{DataError, GivenLines, Item, Message, Part, embedded_bytes, image_file_name, relative_to};
+use super::{DataError, GivenLines, ImageReference, Item, Message, Part, image_file_name, relative_to};
 use crate::files::{try_write_lines, write_atomically};
 
 /// A line of a data file: a dialogue with an id.
@@ -123,16 +123,15 @@ impl<T: Dialogue> Dialogues<T> {
 
     /// The file of an image: a path, or an image within the line where there is a folder for these.
     fn file_of(&self, image: &Path) -> Result<PathBuf, DataError> {
-        let reference = image.to_string_lossy();
-        if reference.starts_with("http://") || reference.starts_with("https://") {
-            let problem =
-                format!("expected an image file, got the address {}, which is not fetched", excerpt(&reference));
-            return Err(self.problem(problem));
-        }
-        let Some(bytes) = embedded_bytes(&reference) else {
-            return Ok(self.path.parent().unwrap_or(Path::new("")).join(image));
+        let read = ImageReference::read(&image.to_string_lossy());
+        let bytes = match read.map_err(|problem| self.problem(format!("an image: {problem}")))? {
+            ImageReference::Bytes(bytes) => bytes,
+            ImageReference::File(path) => return Ok(self.path.parent().unwrap_or(Path::new("")).join(path)),
+            ImageReference::Remote(address) => {
+                let problem = format!("expected an image file, got the address {}, which is not fetched", excerpt(&address));
+                return Err(self.problem(problem));
+            }
         };
-        let bytes = bytes.map_err(|problem| self.problem(format!("an image: {problem}")))?;
         let Some(folder) = &self.embedded else {
             let problem = "expected an image file, got the image itself: `scruple data convert FILE --to openai --out NEW` makes \
                            files of them";

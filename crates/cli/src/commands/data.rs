@@ -45,6 +45,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
 fn after_help() -> String {
     let mut text = "Formats, the files they are written to, and how they hold images:\n".to_owned();
     let formats = Format::by_name();
+    let name_width = formats.iter().map(|format| format.name().len()).max().unwrap_or(0);
     let width = formats.iter().map(|format| format.about().len()).max().unwrap_or(0);
     for format in formats {
         let (name, about) = (format.name(), format.about());
@@ -54,8 +55,8 @@ fn after_help() -> String {
             ImageStorage::Bytes => "bytes",
             ImageStorage::TextOnly => "text only",
         };
-        let extensions = extensions.join(", ");
-        text.push_str(&format!("  {name:<11} {about:<width$}  {extensions:<13}  {images}\n"));
+        let extensions = if extensions.is_empty() { "only read".to_owned() } else { extensions.join(", ") };
+        text.push_str(&format!("  {name:<name_width$}  {about:<width$}  {extensions:<13}  {images}\n"));
     }
     text + "\n" + EXAMPLES
 }

@@ -37,7 +37,7 @@ impl Layout for Hf {
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut item = fields.item(TruthAs::Text);
-        let mut images = fields.images_or_image();
+        let mut images = fields.images_or_image("images");
         (item.messages, images) = read_messages(&mut fields, "messages", images, Marker::Text, Unplaced::First);
         vec![fields.record(item, images)]
     }

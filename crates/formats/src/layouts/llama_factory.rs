@@ -121,7 +121,8 @@ fn describes(entry: &Value, folder: &Path, path: &Path) -> bool {
         return false;
     };
     let same = |one: &Path, other: &Path| {
-        one == other || fs_err::canonicalize(one).is_ok_and(|one| fs_err::canonicalize(other).is_ok_and(|other| one == other))
+        one == other
+            || fs_err::canonicalize(one).is_ok_and(|one| fs_err::canonicalize(other).is_ok_and(|other| one == other))
     };
     same(&named, path) || path.parent().is_some_and(|parent| same(&named, parent))
 }

@@ -37,9 +37,12 @@ impl Layout for Msts {
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut prompt = fields.required_text("prompt_text");
+        let has_id = fields.has("id");
         let mut item = fields.item(TruthAs::Text);
-        item.id = fields.text("prompt_id").unwrap_or_else(|| format!("msts-{}", fields.number()));
-        item.category = fields.text("hazard_category");
+        if !has_id {
+            item.id = fields.text("prompt_id").unwrap_or_else(|| format!("msts-{}", fields.number()));
+        }
+        item.category = item.category.or_else(|| fields.text("hazard_category"));
         item.kind = Some(ItemKind::Hazardous);
         if fields.has("unsafe_image_id") || fields.has("model") {
             let Some(description) = fields.get_text("unsafe_image_description") else {

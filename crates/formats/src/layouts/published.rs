@@ -56,9 +56,7 @@ pub(crate) const SPA_VL: Format = Format::new(&Description {
         header.has_all(&["question", "image"])
             && (header.has_all(&["chosen", "rejected"]) || header.has_all(&["class1", "class2", "class3"]))
     },
-    layout: || {
-        Box::new(Columns { category: Some("class1"), label: |fields| fields.text("chosen"), ..USUAL })
-    },
+    layout: || Box::new(Columns { category: Some("class1"), label: |fields| fields.text("chosen"), ..USUAL }),
 });
 
 pub(crate) const BEAVERTAILS_V: Format = Format::new(&Description {
@@ -137,13 +135,12 @@ pub(crate) const FINE_VISION: Format = Format::new(&Description {
 
 impl Layout for Columns {
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
+        let has_id = fields.has("id");
         let mut item = fields.item(TruthAs::Text);
-        if let Some(id) = self.id.and_then(|name| fields.id(name)) {
+        if let Some(id) = self.id.filter(|_| !has_id).and_then(|name| fields.id(name)) {
             item.id = id;
         }
-        if let Some(category) = self.category.and_then(|name| fields.text(name)) {
-            item.category = Some(category);
-        }
+        item.category = item.category.or_else(|| fields.text(self.category?));
         item.kind = item.kind.or(self.kind);
         let mut images = fields.images(self.image);
         for image in &mut images {

@@ -26,9 +26,7 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
     containers: &[Container::JsonList, Container::JsonLines],
     required: &["conversations"],
     images: ImageStorage::Paths,
-    recognizes: |header| {
-        (header.is_json() || header.is(Container::Parquet)) && header.has("conversations")
-    },
+    recognizes: |header| (header.is_json() || header.is(Container::Parquet)) && header.has("conversations"),
     layout: || Box::new(ShareGpt::default()),
 });
 
@@ -48,11 +46,7 @@ impl Layout for ShareGpt {
         self.rename_roles(&mut fields);
         columns.media().for_each(|name| fields.note_media(name));
         let mut item = fields.item(TruthAs::Json);
-        let images = match columns.images.as_deref() {
-            Some(name) if fields.has(name) => fields.images(name),
-            Some(_) => fields.images("image"),
-            None => Vec::new(),
-        };
+        let images = columns.images.as_deref().map(|name| fields.images_or_image(name)).unwrap_or_default();
         let system = fields.filled_text(columns.system.as_deref());
         let mut turns: Vec<(Role, String)> = system.map(|text| (Role::System, text)).into_iter().collect();
         turns.extend(fields.turns(&columns.messages, &tags.role_tag, &tags.content_tag));

@@ -45,7 +45,7 @@ impl Layout for Trl {
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut item = fields.item(TruthAs::Text);
-        let mut images = fields.images_or_image();
+        let mut images = fields.images_or_image("images");
         let mut reader = PartReader::new(&mut fields, Marker::Text);
         read_side(&mut reader, "prompt", Role::User);
         let has_completion =

@@ -42,7 +42,7 @@ const RESERVED: &[&str] = &["image", "safe", "harmful_category", "instr-resp"];
 impl Layout for VlGuard {
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
         let mut shared = fields.item(TruthAs::Json);
-        shared.category = fields.text("harmful_category").or(shared.category);
+        shared.category = shared.category.or_else(|| fields.text("harmful_category"));
         let safe = fields.required("safe");
         if let Some(value) = safe.as_ref().filter(|value| !value.is_boolean()) {
             fields.wrong_type("safe", "true or false", value);

@@ -320,3 +320,92 @@ fn bytes_after_a_gifs_end_do_not_make_it_truncated() {
     let truncated = inspect(&whole[..whole.len() - 1], Some("gif"));
     assert_eq!(truncated.iter().map(|problem| problem.kind).collect::<Vec<_>>(), [ProblemKind::TruncatedImage]);
 }
+
+#[test]
+fn a_dataset_info_is_found_by_absolute_and_relative_paths_and_by_folder() {
+    let folder = folder();
+    let root = fs_err::canonicalize(folder.path()).unwrap();
+    let talk = json!([{ "dialog": [{ "who": "q", "says": "What?" }, { "who": "a", "says": "A cup." }] }]);
+    let tags = json!({ "role_tag": "who", "content_tag": "says", "user_tag": "q", "assistant_tag": "a" });
+    let entry = |file_name: &str| json!({ "file_name": file_name, "formatting": "sharegpt", "columns": { "messages": "dialog" }, "tags": tags });
+    fs_err::create_dir_all(root.join("deep/er")).unwrap();
+    for (name, file_name, file) in [
+        ("absolute", &*root.join("a.json").display().to_string(), "a.json"),
+        ("relative", "a.json", "a.json"),
+        ("dotted", "./deep/../a.json", "a.json"),
+        ("a folder", "deep/er", "deep/er/a.json"),
+        ("below", "deep/er/a.json", "deep/er/a.json"),
+    ] {
+        let bad = json!({ "file_name": file_name, "formatting": "sharegpt", "columns": "dialog" });
+        let entries =
+            json!({ "bad": bad, "worse": 3, "none": null, "good": entry(file_name), "other": { "script_url": "x" } });
+        fs_err::write(root.join("dataset_info.json"), entries.to_string()).unwrap();
+        fs_err::write(root.join(file), talk.to_string()).unwrap();
+        for path in [root.join(file), root.join("deep/..").join(file)] {
+            assert_eq!(problems(&path, None), [], "{name}");
+            assert_eq!(records(&path, sharegpt::FORMAT)[0].item.label().as_deref(), Some("A cup."), "{name}");
+        }
+    }
+}
+
+#[test]
+fn llama_factorys_openai_formatting_is_read_under_openais_names() {
+    let folder = with_images();
+    let talk = json!([{ "talk": [say("system", "Be brief."), say("user", "<image>What?"), say("assistant", "A cup.")], "images": ["1.png"] }]);
+    let path = folder.path().join("talk.json");
+    fs_err::write(&path, talk.to_string()).unwrap();
+    for tags in [json!(null), json!({}), json!({ "role_tag": "role", "content_tag": "content", "user_tag": "user" })] {
+        let entry = json!({ "talk": { "file_name": "talk.json", "formatting": "openai", "columns": { "messages": "talk" }, "tags": tags } });
+        fs_err::write(folder.path().join("dataset_info.json"), entry.to_string()).unwrap();
+        assert_eq!(problems(&path, None), [], "{tags}");
+        let record = records(&path, sharegpt::FORMAT).remove(0);
+        assert_eq!((shades(&record), record.item.messages.len()), (vec![10], 3), "{tags}");
+    }
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_told_and_films_under_other_names_are_seen() {
+    let folder = folder();
+    let path = folder.path().join("talk.json");
+    let talk = json!([{ "conversations": [{ "from": "human", "value": "What?" }], "clips": ["a.mp4"] }]);
+    fs_err::write(&path, talk.to_string()).unwrap();
+    for (entry, expected) in [
+        (json!({ "formatting": "chatml" }), "`formatting`: expected alpaca, sharegpt or openai, got chatml"),
+        (json!({ "formatting": 3 }), "`formatting`: expected alpaca, sharegpt or openai, got 3"),
+        (json!({ "columns": [] }), "`columns`: expected an object of names, got []"),
+        (json!({ "columns": { "images": 3 } }), "`columns.images`: expected a name, got 3"),
+        (json!({ "formatting": "sharegpt", "columns": { "videos": "clips" } }), "`clips` holds a video or audio"),
+    ] {
+        let entries = json!({ "talk": with(entry, json!({ "file_name": "talk.json" })) });
+        fs_err::write(folder.path().join("dataset_info.json"), entries.to_string()).unwrap();
+        let report = check(&path, None, &mut Silent).unwrap();
+        assert!(report.problems[0].message.contains(expected), "{:?}", report.problems);
+    }
+}
+
+#[test]
+fn a_row_that_shows_a_film_is_left_out_of_a_conversion_and_told() {
+    let folder = with_images();
+    let row = |text: &str, more: Value| {
+        let turns = json!([{ "from": "human", "value": text }, { "from": "gpt", "value": format!("To {text}.") }]);
+        with(json!({ "conversations": turns }), more)
+    };
+    let path = folder.path().join("d.json");
+    for (more, is_left_out) in [
+        (json!({ "videos": ["a.mp4"] }), true),
+        (json!({ "video": "a.mp4", "image": "1.png" }), true),
+        (json!({ "audio": { "path": "a.wav" } }), true),
+        (json!({ "videos": [], "audios": null, "video": "" }), false),
+    ] {
+        fs_err::write(&path, json!([row("First", json!({})), row("What?", more.clone())]).to_string()).unwrap();
+        let report = convert(&path, &folder.path().join("new/out.jsonl"), openai::FORMAT).unwrap();
+        let rows: Vec<_> = report.losses.iter().filter(|loss| loss.field == "row").map(|loss| loss.first_row).collect();
+        assert_eq!((report.items_read, rows), (2, if is_left_out { vec![2] } else { vec![] }), "{more}");
+        assert_eq!(problems(&path, None).contains(&ProblemKind::Media), is_left_out, "{more}");
+    }
+    for text in ["<video>What?", "<audio>"] {
+        fs_err::write(&path, json!([row("First", json!({})), row(text, json!({}))]).to_string()).unwrap();
+        let report = convert(&path, &folder.path().join("new/out.jsonl"), openai::FORMAT).unwrap();
+        assert_eq!((report.items_written, report.losses[0].first_row), (1, 2));
+    }
+}

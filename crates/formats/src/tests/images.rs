@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 
-use super::samples::{cmyk_jpeg, gray_png, image_file, moving, turned_jpeg};
+use super::samples::{cmyk_jpeg, gray_png, image_file, moving, transparent_palette_png, turned_jpeg, with_alpha};
 use crate::inspect::inspect;
 use crate::problem::ProblemKind;
 
@@ -27,6 +27,17 @@ fn valid_images_have_no_problems() {
     }
     check(&turned_jpeg(1), "jpg", &[]);
     check(&moving(1), "gif", &[]);
+}
+
+#[test]
+fn transparent_pixels_are_told_and_an_alpha_channel_that_says_nothing_is_not() {
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
+        let extension = format.extensions_str()[0];
+        check(&with_alpha(format, 0), extension, &[ProblemKind::Transparent]);
+        check(&with_alpha(format, 255), extension, &[]);
+    }
+    check(&with_alpha(ImageFormat::Png, 254), "png", &[ProblemKind::Transparent]);
+    check(&transparent_palette_png(), "png", &[ProblemKind::Transparent]);
 }
 
 #[test]

@@ -79,7 +79,26 @@ fn spoiled_rows(variant: usize) -> Vec<(ProblemKind, Spoil)> {
             ProblemKind::WrongType,
             set(
                 "/messages/0/content",
-                pick(&[json!(1), json!([1]), json!([{ "type": "video" }]), json!([{ "type": "text" }])]),
+                pick(&[json!(1), json!([1]), json!([{ "type": "file" }]), json!([{ "type": "text" }])]),
+            ),
+        ),
+        (
+            ProblemKind::Media,
+            set(
+                "/messages/0/content",
+                pick(&[
+                    json!([{ "type": "video", "video": "a.mp4" }, { "type": "text", "text": "Well?" }]),
+                    json!([{ "type": "input_audio", "input_audio": { "data": "", "format": "wav" } }]),
+                    json!([{ "video": "a.mp4" }, { "text": "Well?" }]),
+                ]),
+            ),
+        ),
+        (ProblemKind::Media, Box::new(move |row| row[["videos", "audio"][variant % 2]] = json!(["a.mp4"]))),
+        (
+            ProblemKind::MediaWords,
+            set(
+                "/messages/0/content",
+                pick(&[json!("<video>Well?"), json!([{ "type": "text", "text": "a <audio>" }])]),
             ),
         ),
         (

@@ -1,13 +1,13 @@
 //! There and back: what comes back differs from what went exactly by what was reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use image::ImageFormat;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::samples::{convert_from, file_of, folder, image_file, records, write_lines};
+use super::samples::{config, convert_from, file_of, folder, image_file, records, write_lines, written_formats};
 use crate::error::FormatError;
 use crate::format::Format;
 use crate::layouts::openai;
@@ -153,7 +153,9 @@ fn write_source(folder: &Path, mut rows: Vec<Value>) -> std::path::PathBuf {
 fn counted<'a>(pairs: impl Iterator<Item = (&'a Record, &'a Record)>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for (before, after) in pairs {
-        for (field, _) in differences(before, after) {
+        // A field beside the item may have the name of one of its own.
+        let fields: BTreeSet<String> = differences(before, after).into_iter().map(|(field, _)| field).collect();
+        for field in fields {
             *counts.entry(field).or_default() += 1;
         }
     }
@@ -201,11 +203,11 @@ fn check_round_trip(rows: &[Value], format: Format) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(24))]
 
     #[test]
     fn what_comes_back_differs_by_what_was_reported(rows in prop::collection::vec(row(), 1..5)) {
-        for &format in Format::ALL {
+        for format in written_formats() {
             check_round_trip(&rows, format);
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use align::progress::Silent;
 use image::codecs::gif::GifEncoder;
 use image::{DynamicImage, Frame, ImageFormat, Rgb, RgbImage, RgbaImage};
+use proptest::prelude::ProptestConfig;
 use serde_json::{Value, json};
 
 use crate::convert::{ConvertReport, ConvertRequest};
@@ -14,6 +15,13 @@ use crate::format::Format;
 use crate::image_files;
 use crate::record::{Image, Record};
 use crate::record_reader::RecordReader;
+use crate::rows::Container;
+
+/// So many cases of a property, or those of the environment variable `PROPTEST_CASES`.
+pub(super) fn config(cases: u32) -> ProptestConfig {
+    let given = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: given.unwrap_or(cases), failure_persistence: None, ..ProptestConfig::default() }
+}
 
 /// A folder that is removed after the test.
 pub(super) fn folder() -> tempfile::TempDir {
@@ -25,6 +33,26 @@ pub(super) fn image_file(format: ImageFormat, side: u32, shade: u8) -> Vec<u8> {
     let image = RgbImage::from_fn(side, side, |x, y| Rgb([shade, (x * 7) as u8, (y * 11) as u8]));
     let mut bytes = Vec::new();
     DynamicImage::ImageRgb8(image).write_to(&mut Cursor::new(&mut bytes), format).unwrap();
+    bytes
+}
+
+/// An image with one pixel of this opacity among opaque ones.
+pub(super) fn with_alpha(format: ImageFormat, alpha: u8) -> Vec<u8> {
+    let alpha = |x, y| if (x, y) == (1, 2) { alpha } else { 255 };
+    let image = RgbaImage::from_fn(6, 6, |x, y| image::Rgba([90, (x * 7) as u8, 9, alpha(x, y)]));
+    let mut bytes = Vec::new();
+    DynamicImage::ImageRgba8(image).write_to(&mut Cursor::new(&mut bytes), format).unwrap();
+    bytes
+}
+
+/// A PNG whose palette has a transparent color.
+pub(super) fn transparent_palette_png() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(&[0, 0, 0, 9, 9, 9][..]);
+    encoder.set_trns(&[0, 255][..]);
+    encoder.write_header().unwrap().write_image_data(&[0, 1]).unwrap();
     bytes
 }
 
@@ -121,6 +149,18 @@ pub(super) fn convert_from(
 ) -> Result<ConvertReport, FormatError> {
     let request = ConvertRequest { input, from, output, to, images: None };
     crate::convert(&request, &mut Silent)
+}
+
+/// What a file that is to be written is, by its name.
+pub(super) fn container_of(path: &Path) -> Container {
+    let containers = [Container::JsonLines, Container::JsonList, Container::Csv, Container::Tsv, Container::Parquet];
+    let extension = path.extension().unwrap().to_str().unwrap();
+    containers.into_iter().find(|container| container.extension() == extension).unwrap()
+}
+
+/// The formats that are written.
+pub(super) fn written_formats() -> impl Iterator<Item = Format> {
+    Format::ALL.iter().copied().filter(|format| format.extensions().next().is_some())
 }
 
 /// The name of a file of a format.

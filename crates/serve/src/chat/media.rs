@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use align::types::embedded_bytes;
-use percent_encoding::percent_decode_str;
+use align::types::ImageReference;
 
 use super::api_error::ApiError;
 
@@ -44,21 +43,14 @@ impl ImageSource {
     /// Errors: 400 for one that is to be fetched, or for data that cannot be decoded.
     pub fn read(url: &str, field: &str) -> Result<Self, ApiError> {
         let url = url.trim();
-        if let Some(bytes) = embedded_bytes(url) {
-            return bytes.map(Self::Data).map_err(|problem| ApiError::field(field, problem));
-        }
-        let got = if let Some(path) = after_scheme(url, "file://") {
-            match percent_decode_str(path).decode_utf8() {
-                Ok(path) => return Ok(Self::File(path.as_ref().into())),
-                Err(_) => "a path that is not UTF-8".to_owned(),
+        let got = match ImageReference::read(url).map_err(|problem| ApiError::field(field, problem))? {
+            ImageReference::Bytes(bytes) => return Ok(Self::Data(bytes)),
+            ImageReference::File(path) if path.as_os_str().is_empty() => "nothing".to_owned(),
+            ImageReference::File(path) => return Ok(Self::File(path)),
+            ImageReference::Remote(address) => {
+                let scheme: String = address.chars().take_while(|letter| *letter != ':').take(16).collect();
+                format!("`{scheme}://`: this server fetches nothing")
             }
-        } else if let Some((scheme, _)) = url.split_once("://") {
-            let scheme: String = scheme.chars().take(16).collect();
-            format!("`{scheme}://`: this server fetches nothing")
-        } else if url.is_empty() {
-            "nothing".to_owned()
-        } else {
-            return Ok(Self::File(url.into()));
         };
         let expected = "expected `data:image/…;base64,…` or the path of a file";
         Err(ApiError::field(field, format!("{expected}, got {got}")))
@@ -79,12 +71,6 @@ impl ImageSource {
         }
         Ok(bytes)
     }
-}
-
-/// What follows a scheme, in whichever case that is written.
-fn after_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
-    let (head, rest) = url.split_at_checked(scheme.len())?;
-    head.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
 /// A file is read only if it lies beneath the allowed folder after every `..` and symbolic link is followed. What lies

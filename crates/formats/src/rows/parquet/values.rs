@@ -2,7 +2,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Fields};
@@ -72,7 +73,7 @@ fn json_type(data_type: &DataType) -> Result<(), String> {
     }
 }
 
-/// The value of a cell; fields of objects that are null are left out, bytes are data URLs.
+/// The value of a cell; fields of objects that are null are left out, an object of nulls is null, bytes are data URLs.
 ///
 /// Errors: a value that JSON cannot hold, such as NaN.
 pub(super) fn value(array: &dyn Array, index: usize) -> Result<Value, String> {
@@ -103,7 +104,8 @@ pub(super) fn value(array: &dyn Array, index: usize) -> Result<Value, String> {
                     object.insert(field.name().clone(), value);
                 }
             }
-            object.into()
+            // An object of nulls says no more than null.
+            if object.is_empty() { Value::Null } else { object.into() }
         }
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
