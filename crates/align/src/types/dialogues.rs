@@ -128,7 +128,8 @@ impl<T: Dialogue> Dialogues<T> {
             ImageReference::Bytes(bytes) => bytes,
             ImageReference::File(path) => return Ok(self.path.parent().unwrap_or(Path::new("")).join(path)),
             ImageReference::Remote(address) => {
-                let problem = format!("expected an image file, got the address {}, which is not fetched", excerpt(&address));
+                let problem =
+                    format!("expected an image file, got the address {}, which is not fetched", excerpt(&address));
                 return Err(self.problem(problem));
             }
         };
