@@ -1,28 +1,23 @@
 //! A dialogue as the text a model was trained on: the folder's Jinja chat template, rendered.
 //!
-//! The environment is the one Hugging Face's `apply_chat_template` sets up: blocks trimmed, loop controls, Python's
-//! string and list methods, `raise_exception`, `strftime_now`, and a `tojson` that writes what `json.dumps` would.
+//! Templates are rendered as Hugging Face's `apply_chat_template` renders them, by [`jinja`]; `tools` and `documents` are
+//! `None`, as there without any.
 
-mod clock;
+mod content;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
-use minijinja::{Environment, ErrorKind, Value};
-use serde::Serialize;
+use content::ContentFormats;
+use jinja::{Template, Value};
 use serde_json::Value as Json;
 
 use crate::error::Error;
 use crate::json_file::read_json;
 use crate::tokenizer::settings::named_token;
 
-/// The name of the one template of an environment.
-const NAME: &str = "chat_template";
-
 /// Tokens of `tokenizer_config.json` that a template may name.
-const NAMED_TOKENS: [&str; 4] = ["bos_token", "eos_token", "pad_token", "unk_token"];
+const NAMED_TOKENS: [&str; 7] =
+    ["bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token"];
 
 /// Arguments of transformers' `apply_chat_template`, and `messages`, which is what templates call the first of them.
 const ARGUMENTS: [&str; 16] = [
@@ -56,8 +51,9 @@ pub fn is_reserved(name: &str) -> bool {
 /// A compiled chat template.
 pub struct ChatTemplate {
     path: PathBuf,
-    environment: Environment<'static>,
-    tokens: BTreeMap<String, Value>,
+    template: Template,
+    tokens: Vec<(String, Value)>,
+    formats: ContentFormats,
 }
 
 impl ChatTemplate {
@@ -76,36 +72,35 @@ impl ChatTemplate {
                       of tokenizer_config.json, got none",
             )
         })?;
-        let tokens = NAMED_TOKENS
-            .iter()
-            .filter_map(|&key| Some((key.to_owned(), Value::from(named_token(&config, key)?))))
-            .collect();
-        Ok(Self { tokens, ..Self::from_source(source, &path)? })
+        Self::new(&source, &path, special_tokens(&config))
     }
 
     /// Compiles a template that came from `path`.
     ///
     /// Errors: `File` naming `path` and the line if the template does not parse.
-    pub fn from_source(source: String, path: &Path) -> Result<Self, Error> {
-        let mut environment = environment();
-        environment.add_template_owned(NAME, source).map_err(|error| Error::file(path, describe(&error)))?;
-        Ok(Self { path: path.to_owned(), environment, tokens: BTreeMap::new() })
+    pub fn from_source(source: &str, path: &Path) -> Result<Self, Error> {
+        Self::new(source, path, Vec::new())
+    }
+
+    fn new(source: &str, path: &Path, tokens: Vec<(String, Value)>) -> Result<Self, Error> {
+        let template = Template::parse(source).map_err(|error| Error::file(path, describe(&error)))?;
+        let formats = ContentFormats::find(|messages| {
+            let variables = all_variables(messages, &Variables::new(), &tokens, true).ok()?;
+            template.render(variables).ok()
+        });
+        Ok(Self { path: path.to_owned(), template, tokens, formats })
     }
 
     /// Renders a list of messages, and after them the opening of the assistant's turn with `add_generation_prompt`. The
-    /// folder's tokens and the arguments take precedence over variables of the same name.
+    /// folder's tokens and the arguments take precedence over variables of the same name. Messages of words alone are
+    /// strings to the template, unless it takes lists of parts only.
     ///
-    /// Errors: `Input` with the template's own message if it refuses the messages, or if it fails on them.
+    /// Errors: `Input` with the template's own message if it refuses the messages, or if it fails on them; for images
+    /// where it prints what it is given as text.
     pub fn render(&self, messages: &Json, variables: &Variables, add_generation_prompt: bool) -> Result<String, Error> {
-        let variables = variables.iter();
-        let mut context: BTreeMap<String, Value> =
-            variables.map(|(name, value)| (name.clone(), to_template_value(value))).collect();
-        context.extend(self.tokens.clone());
-        context.insert("messages".into(), to_template_value(messages));
-        context.insert("add_generation_prompt".into(), Value::from(add_generation_prompt));
-        self.environment
-            .get_template(NAME)
-            .and_then(|template| template.render(Value::from(context)))
+        let messages = self.formats.fit(messages)?;
+        all_variables(&messages, variables, &self.tokens, add_generation_prompt)
+            .and_then(|variables| self.template.render(variables))
             .map_err(|error| Error::Input(format!("{}: {}", self.path.display(), describe(&error))))
     }
 }
@@ -142,91 +137,40 @@ fn find_source(folder: &Path, tokenizer_config: &Json) -> Result<Option<(PathBuf
     Ok(source.map(|source| (folder.join("tokenizer_config.json"), source.to_owned())))
 }
 
-/// The environment `apply_chat_template` sets up (transformers, `utils/chat_template_utils.py`).
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .build()
-            .expect("whitespace rules alone cannot conflict"),
-    );
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-    });
-    environment.add_function("strftime_now", |format: String| clock::format_now(&format));
-    environment.add_filter("tojson", to_python_json);
-    environment
+/// The special tokens of a folder by the names that templates use.
+fn special_tokens(config: &Json) -> Vec<(String, Value)> {
+    NAMED_TOKENS.iter().filter_map(|&key| Some((key.to_owned(), Value::str(named_token(config, key)?)))).collect()
+}
+
+/// All that a template is given, the arguments after what they take precedence over.
+fn all_variables(
+    messages: &Json,
+    variables: &Variables,
+    tokens: &[(String, Value)],
+    add_generation_prompt: bool,
+) -> jinja::Result<Vec<(String, Value)>> {
+    let arguments = [
+        ("messages", Value::from_json(messages)?),
+        ("tools", Value::None),
+        ("documents", Value::None),
+        ("add_generation_prompt", Value::Bool(add_generation_prompt)),
+    ];
+    let is_argument = |name: &str| arguments.iter().any(|argument| argument.0 == name);
+    let is_token = |name: &str| tokens.iter().any(|token| token.0 == name);
+    let mut all = Vec::new();
+    for (name, value) in variables.iter().filter(|(name, _)| !is_argument(name) && !is_token(name)) {
+        all.push((name.clone(), Value::from_json(value)?));
+    }
+    all.extend(tokens.iter().filter(|(name, _)| !is_argument(name)).cloned());
+    all.extend(arguments.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    Ok(all)
 }
 
 /// The error and its line in the template.
-fn describe(error: &minijinja::Error) -> String {
-    let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    match error.line() {
-        Some(line) => format!("chat template, line {line}: {what}"),
-        None => format!("chat template: {what}"),
-    }
-}
-
-/// JSON as the template engine's value.
-fn to_template_value(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::from(()),
-        Json::Bool(flag) => Value::from(*flag),
-        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(integer), _) => Value::from(integer),
-            (None, Some(integer)) => Value::from(integer),
-            (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => items.iter().map(to_template_value).collect(),
-        Json::Object(fields) => {
-            Value::from_pairs(fields.iter().map(|(key, value)| (key.clone(), to_template_value(value))))
-        }
-    }
-}
-
-/// The filter `tojson`: the engine's own escapes `<`, `>`, `&` and `'` for HTML, `json.dumps` does not.
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands a filter's keywords over by value")]
-fn to_python_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, minijinja::Error> {
-    let indent: Option<Value> = indent.or(options.get("indent")?);
-    let indent = indent.and_then(|indent| usize::try_from(indent).ok());
-    let safe = minijinja::filters::tojson(value, None, Kwargs::from_iter::<[(String, Value); 0]>([]))?;
-    json_dumps(safe.as_str().unwrap_or_default(), indent)
-        .map_err(|error| minijinja::Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}")))
-}
-
-/// JSON as `json.dumps` writes it.
-fn json_dumps(json: &str, indent: Option<usize>) -> Result<String, Box<dyn std::error::Error>> {
-    let json: Json = serde_json::from_str(json)?;
-    let mut bytes = Vec::new();
-    match indent {
-        Some(width) => {
-            let spaces = vec![b' '; width];
-            let layout = serde_json::ser::PrettyFormatter::with_indent(&spaces);
-            json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, layout))?;
-        }
-        None => json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, OneLine))?,
-    }
-    Ok(String::from_utf8(bytes)?)
-}
-
-/// `json.dumps` on one line: a space after each comma and colon.
-struct OneLine;
-
-impl serde_json::ser::Formatter for OneLine {
-    fn begin_array_value<W: std::io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: std::io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: std::io::Write + ?Sized>(&mut self, writer: &mut W) -> std::io::Result<()> {
-        writer.write_all(b": ")
+fn describe(error: &jinja::Error) -> String {
+    match error.line {
+        0 => format!("chat template: {}", error.message),
+        line => format!("chat template, line {line}: {}", error.message),
     }
 }
 
@@ -241,7 +185,7 @@ mod tests {
     }
 
     fn render_with(source: &str, messages: &Json, variables: &Json) -> Result<String, String> {
-        let template = ChatTemplate::from_source(source.into(), Path::new("t.jinja")).map_err(|e| e.to_string())?;
+        let template = ChatTemplate::from_source(source, Path::new("t.jinja")).map_err(|e| e.to_string())?;
         let variables = variables.as_object().unwrap();
         template.render(messages, variables, true).map_err(|error| error.to_string())
     }
@@ -269,14 +213,6 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_trimmed_and_python_methods_work() {
-        let source = "{% for m in messages %}\n    {% if m.role.startswith('a') %}\n{{ m['content'].strip().upper() }}\n    \
-                      {%- endif %}\n{% endfor %}\n{% if add_generation_prompt %}>{% endif %}";
-        let messages = json!([{"role": "user", "content": "x"}, {"role": "assistant", "content": " yes "}]);
-        assert_eq!(render(source, &messages).unwrap(), "YES>");
-    }
-
-    #[test]
     fn a_template_may_refuse_its_messages() {
         let problem = render("{{ raise_exception('system turns are not known') }}", &json!([])).unwrap_err();
         assert_eq!(problem, "t.jinja: chat template, line 1: system turns are not known");
@@ -289,10 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn to_json_writes_what_python_writes() {
-        let messages = json!([{"a": 1, "b": ["<é'>", null, 2.5]}]);
-        assert_eq!(render("{{ messages|tojson }}", &messages).unwrap(), r#"[{"a": 1, "b": ["<é'>", null, 2.5]}]"#);
-        assert_eq!(render("{{ [1]|tojson(indent=2) }}", &json!([])).unwrap(), "[\n  1\n]");
+    fn tools_and_documents_are_none() {
+        let source = "{{ tools is defined }} {{ tools is none }} {% if not tools %}no{% endif %}\
+                      {% for t in tools %}t{% else %} none{% endfor %} {{ documents }}";
+        assert_eq!(render(source, &json!([])).as_deref(), Ok("True True no none None"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Family for InternVlChat {
 
     fn processor_parts(&self, folder: &Path, fields: &ConfigFields) -> Result<ProcessorParts, Error> {
         Ok(ProcessorParts {
-            template: ChatTemplate::from_source(TEMPLATE.to_owned(), folder)?,
+            template: ChatTemplate::from_source(TEMPLATE, folder)?,
             image_processor: Box::new(Tiles::read(fields)?),
             image_token: IMAGE_TOKEN,
             around_image: Some(["<img>", "</img>"]),

@@ -8,7 +8,7 @@ use jiff::fmt::strtime::{BrokenDownTime, Config};
 use jiff::tz::Offset;
 
 /// The present moment (UTC) in a `strftime` format.
-pub(super) fn format_now(format: &str) -> String {
+pub(crate) fn format_now(format: &str) -> String {
     format_time(format, Timestamp::now())
 }
 

@@ -1,0 +1,146 @@
+//! Filters: what stands after `|`.
+
+mod items;
+mod numbers;
+mod sequences;
+mod strings;
+
+use items::{attribute_of, items};
+
+use crate::arguments::Arguments;
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::json::to_json;
+use crate::printf::printf;
+use crate::text::to_str;
+use crate::value::Value;
+
+/// Filters of Jinja2 that this crate has not, since chat templates do not use them. Those about HTML are allowed where
+/// their result is printed and nothing else, see [`print_filter`].
+const UNSUPPORTED: [&str; 18] = [
+    "attr",
+    "batch",
+    "e",
+    "escape",
+    "filesizeformat",
+    "forceescape",
+    "groupby",
+    "pprint",
+    "random",
+    "safe",
+    "slice",
+    "striptags",
+    "urlencode",
+    "urlize",
+    "wordwrap",
+    "xmlattr",
+    "center",
+    "truncate",
+];
+
+/// The result of a filter.
+///
+/// Errors: values and arguments that Jinja2's filter does not take, filters that it has not, and those not supported.
+pub(crate) fn apply(budget: &Budget, name: &str, value: Value, arguments: Arguments) -> Result<Value> {
+    match name {
+        "tojson" => to_json(budget, &value, arguments),
+        "default" | "d" => default(value, arguments),
+        "string" => {
+            let [] = arguments.bind(name, [], 0)?;
+            to_str(budget, &value).map(Value::str)
+        }
+        "format" => {
+            let text = to_str(budget, &value)?;
+            let named = arguments.named.into_iter().map(|(key, value)| (Value::str(key), value)).collect::<Vec<_>>();
+            let values = if named.is_empty() { Value::tuple(arguments.positional)? } else { Value::dict(named)? };
+            printf(budget, &text, &values).map(Value::str)
+        }
+        "abs" | "float" | "int" | "round" | "sum" => numbers::apply(budget, name, &value, arguments),
+        "capitalize" | "indent" | "lower" | "replace" | "title" | "trim" | "upper" | "wordcount" => {
+            strings::apply(budget, name, &value, arguments)
+        }
+        "map" | "select" | "reject" | "selectattr" | "rejectattr" => {
+            choose(budget, name, items(budget, &value)?, arguments)
+        }
+        _ if sequences::FILTERS.contains(&name) => sequences::apply(budget, name, &value, arguments),
+        _ if UNSUPPORTED.contains(&name) => Err(Error::unsupported(format!("filter `{name}`"))),
+        _ => Err(Error::new(format!("no filter named `{name}`"))),
+    }
+}
+
+/// What a filter about HTML prints, where it is the last one of what is printed.
+pub(crate) fn print_filter(name: &str, text: &str) -> Option<String> {
+    match name {
+        "safe" => Some(text.to_owned()),
+        "e" | "escape" | "forceescape" => Some(
+            text.replace('&', "&amp;")
+                .replace('>', "&gt;")
+                .replace('<', "&lt;")
+                .replace('\'', "&#39;")
+                .replace('"', "&#34;"),
+        ),
+        _ => None,
+    }
+}
+
+fn default(value: Value, arguments: Arguments) -> Result<Value> {
+    let [default, boolean] = arguments.bind("default", ["default_value", "boolean"], 0)?;
+    let replaces_false = boolean.is_some_and(|flag| flag.is_true());
+    if matches!(value, Value::Undefined(_)) || (replaces_false && !value.is_true()) {
+        return Ok(default.unwrap_or_else(|| Value::str("")));
+    }
+    Ok(value)
+}
+
+/// `map` and those that keep some items: by a test, or whether they are true.
+fn choose(budget: &Budget, name: &str, items: Vec<Value>, arguments: Arguments) -> Result<Value> {
+    let Arguments { positional, mut named } = arguments;
+    let mut positional = positional.into_iter();
+    let text_argument = |value: Option<Value>| match value {
+        Some(Value::Str(text)) => Ok(text),
+        _ => Err(Error::new(format!("{name}: expected a name as its first argument"))),
+    };
+    let mut chosen = Vec::new();
+    if name == "map" {
+        if let (0, Some(place)) = (positional.len(), named.iter().position(|(key, _)| key == "attribute")) {
+            let attribute = named.swap_remove(place).1;
+            let [default] = Arguments { positional: Vec::new(), named }.bind("map", ["default"], 0)?;
+            for item in items {
+                chosen.push(attribute_of(budget, &item, &attribute, default.as_ref())?);
+            }
+            return Value::iterator(chosen);
+        }
+        let filter = text_argument(positional.next())?;
+        let positional: Vec<_> = positional.collect();
+        for item in items {
+            budget.take_items(1)?;
+            let arguments = Arguments { positional: positional.clone(), named: named.clone() };
+            chosen.push(apply(budget, &filter, item, arguments)?);
+        }
+        return Value::iterator(chosen);
+    }
+    let attribute = if name.ends_with("attr") {
+        Some(positional.next().ok_or_else(|| Error::new(format!("{name}: expected an attribute, got none")))?)
+    } else {
+        None
+    };
+    let test = positional.next().map(|test| text_argument(Some(test))).transpose()?;
+    let positional: Vec<_> = positional.collect();
+    for item in items {
+        let tested = match &attribute {
+            Some(attribute) => attribute_of(budget, &item, attribute, None)?,
+            None => item.clone(),
+        };
+        let passes = match &test {
+            Some(test) => {
+                let arguments = Arguments { positional: positional.clone(), named: named.clone() };
+                crate::predicates::passes(budget, test, &tested, arguments)?
+            }
+            None => tested.is_true(),
+        };
+        if passes == name.starts_with("select") {
+            chosen.push(item);
+        }
+    }
+    Value::iterator(chosen)
+}
