@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use align::types::{Dialogues, Item, Part, Role};
+use diagnostic::excerpt;
 
 use crate::errors::{Failure, Result};
 
@@ -32,7 +33,7 @@ fn for_each_checked(
     while let Some(item) = items.next().transpose()? {
         if let Some(problem) = problem(&item) {
             let (path, line) = (path.display(), items.line());
-            return Err(Failure::data(format!("{path}:{line}: item `{}`: {problem}", item.id)));
+            return Err(Failure::data(format!("{path}:{line}: item `{}`: {problem}", excerpt(&item.id))));
         }
         take(item);
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 
-use diagnostic::{Diagnosis, Diagnostic, Kind};
+use diagnostic::{Diagnosis, Diagnostic, Kind, printable};
 
 /// The exit code after Ctrl-C.
 pub const INTERRUPTED: u8 = exit_code(Kind::Interrupted);
@@ -150,17 +150,17 @@ pub fn report(failure: &Failure, color: bool) -> u8 {
 /// The message as it is printed: `error:`, the chain of causes, and the hint after a blank line.
 pub fn render(failure: &Failure, color: bool) -> String {
     let (red, cyan, off) = if color { ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m") } else { ("", "", "") };
-    let mut text = format!("{red}error{off}: {failure}\n");
+    let mut text = format!("{red}error{off}: {}\n", printable(&failure.message));
     let mut shown = &failure.message;
     for cause in &failure.causes {
         // Libraries often repeat the cause within their own message.
         if !shown.contains(cause.as_str()) {
-            text.push_str(&format!("  caused by: {cause}\n"));
+            text.push_str(&format!("  caused by: {}\n", printable(cause)));
         }
         shown = cause;
     }
     if let Some(hint) = &failure.diagnosis.hint {
-        text.push_str(&format!("\n{cyan}hint{off}: {hint}\n"));
+        text.push_str(&format!("\n{cyan}hint{off}: {}\n", printable(hint)));
     }
     text
 }

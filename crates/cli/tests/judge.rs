@@ -372,7 +372,7 @@ fn bad_settings_and_dead_endpoints_end_with_their_codes_and_no_key_is_told() {
     ends(judge(folder.path(), &lost, &responses), 4, "/lost cannot be used: 404 Not Found");
     ends(call(&["role.judge.price_input=1e4", "role.judge.max_cost=3"]), 6, "max_cost of 3 is spent");
     fs_err::write(folder.path().join("r.jsonl"), "{\"id\":\"a\"}\n").unwrap();
-    ends(call(&[]), 3, "r.jsonl:1: missing field `messages`");
+    ends(call(&[]), 3, "r.jsonl:1: expected a key `messages`");
     let journal = fs_err::read(folder.path().join("v.journal.sqlite")).unwrap();
     assert!(!journal.windows(11).any(|bytes| bytes == b"very-secret"));
 }

@@ -116,7 +116,8 @@ fn bad_data_ends_with_3_and_names_file_and_line() {
         &[("d.jsonl", &format!("{QUESTION}\n{{\"id\": \"2\"}}\n"))],
         &call,
         3,
-        "error: d.jsonl:2: missing field `messages` at line 1 column 11",
+        "error: d.jsonl:2: expected a key `messages` in the object, got none\n\nhint: `scruple data convert d.jsonl --to \
+         openai --out NEW.jsonl` makes such lines of it",
     );
     check_failure(
         &[("d.jsonl", r#"{"id": "a", "messages": [{"role": "system", "content": "Be brief."}]}"#)],

@@ -19,6 +19,13 @@ pub fn excerpt(text: &str) -> String {
     shown
 }
 
+/// A message as it is printed: control characters escaped but for line breaks, and words of more than 300 letters cut,
+/// since no path, id or address that a message names says more by its rest.
+pub fn printable(message: &str) -> String {
+    let lines = message.split('\n').map(|line| line.split(' ').map(excerpt).collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Whether a letter moves the cursor, colors the terminal, or turns the direction of what follows.
 fn is_unprintable(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

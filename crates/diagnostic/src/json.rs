@@ -185,7 +185,7 @@ fn syntax_problem(before: &[u8], after: &[u8], reason: &str, is_eof: bool) -> (S
             Some("Python's json.dump writes it for a number that is missing or not finite: write null in its place"),
         ),
         "None" | "True" | "False" => (format!("`{word}` is Python, not JSON"), Some(WRITE_AS_JSON)),
-        _ if is_eof => (format!("the text ends within {}", ended_in(reason)), None),
+        _ if is_eof => (format!("the text ends within {}", ended_in(reason)), Some(CUT_SHORT)),
         _ if reason == "recursion limit exceeded" => {
             ("expected lists and objects nested at most 127 deep, got more".to_owned(), None)
         }
@@ -201,6 +201,8 @@ fn syntax_problem(before: &[u8], after: &[u8], reason: &str, is_eof: bool) -> (S
 }
 
 const WRITE_AS_JSON: &str = "Python's print and str write it so: write rows with json.dumps";
+
+const CUT_SHORT: &str = "it is cut short, or goes on on the next line";
 
 fn plain(reason: &str, word: &str, letter: &str) -> String {
     match reason {
@@ -242,12 +244,17 @@ fn trailing(before: &str, next: &str) -> (String, Option<&'static str>) {
         let problem = "expected lines to end in line feeds, got carriage returns alone".to_owned();
         return (problem, Some("`tr '\\r' '\\n' < OLD > NEW` makes lines of them"));
     }
-    let problem = match next.chars().next() {
-        Some('{' | '[') => "expected one value, got another one after it".to_owned(),
-        Some(',') => "expected nothing after the value, got a comma".to_owned(),
-        _ => format!("expected nothing after the value, got `{}`", excerpt(next.trim_end())),
-    };
-    (problem, None)
+    match next.chars().next() {
+        Some('{' | '[') => {
+            let problem = "expected one value, got another one after it".to_owned();
+            (problem, Some("in JSON lines each object stands on a line of its own, as `jq -c . OLD > NEW` writes them"))
+        }
+        Some(',') => {
+            let problem = "expected nothing after the value, got a comma".to_owned();
+            (problem, Some("in JSON lines no commas stand between the objects"))
+        }
+        _ => (format!("expected nothing after the value, got `{}`", excerpt(next.trim_end())), None),
+    }
 }
 
 /// The word or number around the place where a text stops to be JSON.

@@ -12,7 +12,7 @@ pub mod suggest;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-pub use excerpt::excerpt;
+pub use excerpt::{excerpt, printable};
 pub use json::{JsonProblem, from_json_value, json_problem, read_json};
 
 /// What kind of failure an error is.

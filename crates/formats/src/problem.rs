@@ -1,5 +1,6 @@
 //! What can be wrong with a file, a row or an image: kinds with names that scripts can rely on.
 
+use diagnostic::printable;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ pub struct Problem {
 impl Problem {
     /// A problem of a kind.
     pub fn new(kind: ProblemKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: printable(&message.into()) }
     }
 
     /// Whether it makes the row or file unusable.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use diagnostic::excerpt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -66,7 +67,8 @@ fn first_difference(key: &str, expected: Option<&Value>, got: Option<&Value>) ->
             first_difference(&below, left.get(name), right.get(name))
         });
     }
-    let [left, right] = [expected, got].map(|value| value.map_or_else(|| "nothing".to_owned(), Value::to_string));
+    let [left, right] =
+        [expected, got].map(|value| value.map_or_else(|| "nothing".to_owned(), |value| excerpt(&value.to_string())));
     (expected != got).then(|| (key.to_owned(), left, right))
 }
 

@@ -28,7 +28,7 @@ impl OtherContainer {
 }
 
 /// How files of this kind begin, what they are called, and what makes a text of them; none for what is no data.
-const BEGINNINGS: [(&[u8], &str, Option<&str>); 14] = [
+const BEGINNINGS: [(&[u8], &str, Option<&str>); 16] = [
     (b"ARROW1", "an Arrow file", Some("save it as parquet first, as with pandas.read_feather(…).to_parquet(…)")),
     (
         b"\xff\xff\xff\xff",
@@ -46,6 +46,8 @@ const BEGINNINGS: [(&[u8], &str, Option<&str>); 14] = [
     (b"\xff\xfe", "text in UTF-16", Some("save it as UTF-8 first, as with `iconv -f UTF-16 -t UTF-8`")),
     (b"\xfe\xff", "text in UTF-16", Some("save it as UTF-8 first, as with `iconv -f UTF-16 -t UTF-8`")),
     (b"%PDF", "a PDF", None),
+    (b"<!", "a web page", Some("download the file itself, not the page that shows it")),
+    (b"<html", "a web page", Some("download the file itself, not the page that shows it")),
     (b"version https://git-lfs", "a pointer of Git LFS", Some("fetch the file itself: `git lfs pull`")),
 ];
 
@@ -81,11 +83,16 @@ pub fn other_container(path: &Path, first: &[u8]) -> Option<OtherContainer> {
 /// Larger objects are not read to see what they hold.
 const MOST_BYTES_LOOKED_AT: u64 = 64 << 20;
 
+/// What a folder is, where a file is wanted.
+pub fn folder(path: &Path) -> Option<OtherContainer> {
+    path.is_dir().then(|| OtherContainer::foreign("a folder", "name one of the files in FILE", path))
+}
+
 const WANTED: &str = "the data file itself is wanted";
 
 /// The command that makes JSON lines of a file.
 pub fn conversion(path: &Path) -> String {
-    format!("`scruple data convert {} --to openai --out NEW.jsonl` makes JSON lines of it", path.display())
+    format!("`scruple data convert {} --to openai --out NEW.jsonl` makes such lines of it", path.display())
 }
 
 /// A list, and not the header of a table in TOML.

@@ -3,11 +3,11 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use diagnostic::read_json;
+use diagnostic::{excerpt, read_json};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::container::{conversion, other_container, rows_within};
+use super::container::{conversion, folder, other_container, rows_within};
 use super::data_error::DataError;
 
 /// The longest line that is read (bytes): images in base64 fit; a file without line ends does not fill the memory.
@@ -30,7 +30,11 @@ impl GivenLines {
     /// Errors: `Io` naming the file; `Container` where it is no file of JSON lines.
     pub fn open(path: &Path, wanted: &'static str) -> Result<Self, DataError> {
         let mut reader = BufReader::new(fs_err::File::open(path)?);
-        if let Some(other) = other_container(path, reader.fill_buf()?) {
+        let other = match folder(path) {
+            Some(folder) => Some(folder),
+            None => other_container(path, reader.fill_buf()?),
+        };
+        if let Some(other) = other {
             return Err(DataError::Container { path: path.to_owned(), wanted, other });
         }
         Ok(Self { path: path.to_owned(), reader, line: 0, wanted })
@@ -68,21 +72,29 @@ impl GivenLines {
     fn object<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T, DataError> {
         let mut problem = match read_json(text) {
             Ok(value) if text.trim_ascii_start().starts_with(b"{") => return Ok(value),
-            Ok(_) => return Err(self.problem(format!("expected an object with {}, got another value", self.wanted))),
+            Ok(_) => return Err(self.no_object(text)),
             Err(problem) => problem,
         };
         if problem.column.is_none() {
             match serde_json::from_slice(text) {
                 Ok(Value::Object(object)) => {
+                    let is_of_another_layout = ["id", "messages"].iter().any(|name| !object.contains_key(*name));
+                    if is_of_another_layout && self.wanted.contains("messages") {
+                        problem.hint.get_or_insert_with(|| conversion(&self.path));
+                    }
                     if let Some(other) = rows_within(&object, &self.path) {
                         return Err(DataError::Container { path: self.path.clone(), wanted: self.wanted, other });
                     }
                 }
-                _ => return Err(self.problem(format!("expected an object with {}, got another value", self.wanted))),
+                _ => return Err(self.no_object(text)),
             }
-            problem.hint = problem.hint.or_else(|| Some(conversion(&self.path)));
         }
         Err(DataError::Json { path: self.path.clone(), line: self.line, problem })
+    }
+
+    fn no_object(&self, text: &[u8]) -> DataError {
+        let got = excerpt(&String::from_utf8_lossy(text));
+        self.problem(format!("expected an object with {}, got `{got}`", self.wanted))
     }
 
     /// What is wrong with the last line.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use diagnostic::printable;
 use formats::{CheckReport, Format, LocatedProblem, Severity, check};
 
 use crate::context::Context;
@@ -47,7 +48,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     if arguments.json {
         print_json(&report)?;
     } else {
-        print_line(text(&report).trim_end())?;
+        print_line(&printable(text(&report).trim_end()))?;
     }
     let CheckReport { errors, rows, .. } = &report;
     if report.errors == 0 {
