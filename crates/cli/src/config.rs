@@ -11,12 +11,16 @@ pub mod tables;
 use std::path::{Path, PathBuf};
 
 use align::settings::SettingError;
+use align::types::other_container;
 use diagnostic::excerpt;
 use diagnostic::reason::{Place, Syntax};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::errors::{Failure, Result};
+
+/// No setting lies as deep.
+const DEEPEST_KEY: usize = 16;
 
 /// The largest number of which every whole one below has a float of its own.
 const MOST_EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
@@ -41,6 +45,11 @@ impl Override {
             return Err(Failure::settings(problem).hint("for example `sft.learning_rate=1e-4`"));
         };
         let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+        if path.len() > DEEPEST_KEY {
+            let problem =
+                format!("{}: expected a key of at most {DEEPEST_KEY} parts, got {}", excerpt(&origin), path.len());
+            return Err(Failure::settings(problem));
+        }
         if path.iter().any(String::is_empty) {
             let problem = format!("{origin}: expected a dotted key before `=`, got `{key}`");
             return Err(Failure::settings(problem));
@@ -128,16 +137,33 @@ pub fn required<'a, V>(value: Option<&'a V>, key: &str) -> Result<&'a V> {
 }
 
 fn read_file(path: &Path) -> Result<(PathBuf, String)> {
-    let text = fs_err::read_to_string(path).map_err(|error| {
-        Failure::settings("cannot read the settings")
-            .hint("`--config` takes a TOML file; the repository's configs/ folder has commented ones")
-            .because(&error)
-    })?;
-    Ok((path.to_owned(), text))
+    let hint = "`--config` takes a TOML file; the repository's configs/ folder has commented ones";
+    let bytes =
+        fs_err::read(path).map_err(|error| Failure::settings("cannot read the settings").hint(hint).because(&error))?;
+    let got = match other_container(path, &bytes) {
+        Some(other) => other.what,
+        None if bytes.trim_ascii_start().starts_with(b"{") => "JSON".to_owned(),
+        None => match String::from_utf8(bytes) {
+            Ok(text) => return Ok((path.to_owned(), text)),
+            Err(error) => {
+                let line = locate::line_at(error.as_bytes(), error.utf8_error().valid_up_to());
+                format!("another encoding in line {line}")
+            }
+        },
+    };
+    Err(Failure::settings(format!("{}: expected TOML in UTF-8, got {got}", path.display())).hint(hint))
 }
 
 fn parse_file<T: DeserializeOwned + Serialize + Default>(path: &Path, text: &str) -> Result<toml::Table> {
     let mut table = toml::from_str::<toml::Table>(text).map_err(|error| in_file::<T>(path, text, &error))?;
+    if let Some(key) = list_for_table(&table, &defaults::<T>()) {
+        let line = locate::line_of(text, &key).unwrap_or(1);
+        return Err(failure(
+            &format!("{}:{line}", path.display()),
+            format!("`{key}`: expected a table, got a list"),
+            None,
+        ));
+    }
     // From the text rather than from its table: its errors say where they are.
     if let Err(error) = toml::from_str::<T>(text) {
         make_whole(&mut table);
@@ -148,6 +174,15 @@ fn parse_file<T: DeserializeOwned + Serialize + Default>(path: &Path, text: &str
 
 fn parse<T: DeserializeOwned>(table: &toml::Table) -> Result<T, toml::de::Error> {
     T::deserialize(table.clone())
+}
+
+/// The key of a table that is given as a list, which the parser would take for the table's values in their order.
+fn list_for_table(given: &toml::Table, defaults: &toml::Table) -> Option<String> {
+    given.iter().find_map(|(key, value)| match (value, defaults.get(key)?.as_table()?) {
+        (toml::Value::Array(_), _) => Some(key.clone()),
+        (toml::Value::Table(given), defaults) => Some(format!("{key}.{}", list_for_table(given, defaults)?)),
+        _ => None,
+    })
 }
 
 /// Turns every number without a fraction into a whole one, for whoever writes `max_steps = 1e3`.
@@ -232,6 +267,9 @@ where
         let mut changed = table.clone();
         insert(&mut changed, Some(&defaults::<T>()), &given.path, reading)
             .map_err(|problem| failure(&given.origin, problem, None))?;
+        if let Some(key) = list_for_table(&changed, &defaults::<T>()) {
+            return Err(failure(&given.origin, format!("`{key}`: expected a table, got a list"), None));
+        }
         match parse(&changed) {
             Ok(settings) => return Ok((changed, settings)),
             Err(error) => first_error = first_error.or(Some(error)),

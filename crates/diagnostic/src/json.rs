@@ -52,9 +52,12 @@ pub fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonProblem> {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    if error.is_data()
-        && let Ok(mut value) = serde_json::from_slice(text)
-        && make_whole(&mut value)
+    if !error.is_data() {
+        return Err(json_problem(text, &error));
+    }
+    // What is no JSON further on is told first.
+    let mut value = serde_json::from_slice(text).map_err(|error| json_problem(text, &error))?;
+    if make_whole(&mut value)
         && let Ok(read) = T::deserialize(value)
     {
         return Ok(read);
@@ -118,7 +121,7 @@ fn up_to_problem<'a>(text: &'a [u8], offset: usize, reason: &str) -> &'a [u8] {
     let is_of_the_whole = match read.last() {
         Some(b'}') => reason.starts_with("missing field") || reason.starts_with("invalid length"),
         Some(b']') => reason.starts_with("invalid length"),
-        Some(b',') | None => false,
+        Some(b',' | b'[' | b'{') | None => false,
         Some(_) => true,
     };
     &read[..read.len() - usize::from(!is_of_the_whole && !read.is_empty())]

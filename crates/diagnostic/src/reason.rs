@@ -42,6 +42,10 @@ impl Place<'_> {
         if let Some(field) = reason.strip_prefix("duplicate field ") {
             return (format!("{}expected the key {field} once, got it twice", self.shown()), None);
         }
+        if let Some((expected, hint)) = self.slip(reason) {
+            let got = if self.written.is_empty() { String::new() } else { format!(", got {}", self.quoted()) };
+            return (format!("{}expected {expected}{got}", self.shown()), Some(hint.to_owned()));
+        }
         if let Some((got, expected)) = mismatch(reason) {
             let got = self.found(got);
             return (format!("{}expected {}, got {got}", self.shown(), self.wanted(expected)), None);
@@ -167,12 +171,31 @@ impl Place<'_> {
         plain.to_owned()
     }
 
+    /// What is wanted where something else than TOML was written, and how it is written in TOML.
+    fn slip(&self, reason: &str) -> Option<(&'static str, &'static str)> {
+        match self.written.trim() {
+            "None" | "null" | "nil" => Some(("a value", "TOML has no null: leave the key out")),
+            "True" | "False" => Some(("true or false", "TOML writes both in lower case")),
+            _ if reason.starts_with("missing escaped value") => Some((
+                "an escape after the backslash",
+                "in single quotes a backslash is itself: write paths of Windows so",
+            )),
+            _ if reason.starts_with("string values must be quoted") => {
+                Some(("a value in quotes", "numbers, true, false and dates alone stand without"))
+            }
+            _ => None,
+        }
+    }
+
     /// What is wanted where the parser does not say what it found.
     fn wanted_without_found(&self, reason: &str) -> Option<String> {
         let expected = match reason {
             "wanted string or table" => "a name in quotes".to_owned(),
             "integer number overflowed" | "floating-point number overflowed" | "number out of range" => {
                 "a number that fits into 64 bits".to_owned()
+            }
+            "recursion limit" | "cannot recurse further; max recursion depth met" => {
+                "values nested less deeply".to_owned()
             }
             "expected empty table" | "expected empty array" => format!("no keys in the {}", self.container()),
             _ if reason.starts_with("data did not match any variant of ") => {
@@ -196,7 +219,8 @@ fn field_and_choices(rest: &str) -> (String, Vec<String>) {
 
 /// The two sides of `invalid type: X, expected Y`.
 fn mismatch(reason: &str) -> Option<(&str, &str)> {
-    let starts = ["invalid type: ", "invalid value: ", "invalid "];
-    let rest = starts.iter().find_map(|start| reason.strip_prefix(start))?;
+    let starts = ["invalid type: ", "invalid value: "];
+    let rest = starts.iter().find_map(|start| reason.strip_prefix(start));
+    let rest = rest.or_else(|| reason.strip_prefix("invalid ").filter(|rest| rest.starts_with("length ")))?;
     rest.rsplit_once(", expected ")
 }

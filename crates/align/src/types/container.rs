@@ -95,10 +95,10 @@ pub fn conversion(path: &Path) -> String {
     format!("`scruple data convert {} --to openai --out NEW.jsonl` makes such lines of it", path.display())
 }
 
-/// A list, and not the header of a table in TOML.
+/// A list of rows, and not the header of a table or of tables in TOML.
 fn begins_list(text: &[u8]) -> bool {
     let inner = text[1..].trim_ascii_start();
-    inner.first().is_none_or(|next| b"{[]\"-0123456789".contains(next))
+    inner.first().is_none_or(|next| b"{]\"-0123456789".contains(next))
 }
 
 /// Whether these are the first line and the rest of an object that is written over several lines, rather than a broken

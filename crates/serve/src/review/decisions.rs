@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use align::json_lines::{JsonLinesFile, read_json_lines};
-use align::types::{DataError, id_as_text};
+use align::types::{DataError, GivenLines, id_as_text};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -53,13 +53,22 @@ pub struct Decisions {
 impl Decisions {
     /// Every reviewer's latest decisions in a journal; a journal that does not exist is empty.
     ///
-    /// Errors: `Line` naming file and line; `Io` naming the file.
+    /// Errors: those of [`GivenLines`].
     pub fn read(path: &Path) -> Result<Latest, DataError> {
         let mut latest = Latest::new();
-        for decision in read_json_lines::<Decision>(path)? {
-            apply(&mut latest, &decision);
+        if !path.exists() {
+            return Ok(latest);
         }
-        Ok(latest)
+        let mut lines = GivenLines::open(path, "`id`, `reviewer`, `decision` and `at`")?;
+        loop {
+            match lines.read::<Decision>() {
+                Ok(Some(decision)) => apply(&mut latest, &decision),
+                // A line that a reviewer writes at this moment, or that a kill has torn.
+                Err(DataError::Json { problem, .. }) if problem.is_cut_short => return Ok(latest),
+                Ok(None) => return Ok(latest),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Opens a journal to resume it. A line that a kill has torn is removed.

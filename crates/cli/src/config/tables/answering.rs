@@ -147,6 +147,9 @@ pub struct EvalSettings {
     pub role: RoleTables,
 }
 
+/// More of one dialogue are a slip.
+const MOST_SAMPLES: usize = 1_000_000;
+
 /// How completions are sampled; the table `[sampling]` of `generate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -207,7 +210,12 @@ impl SamplingTable {
             self.top_p,
         )?;
         check_count(&format!("{table}.max_new_tokens"), self.max_new_tokens)?;
-        check_count(&format!("{table}.num_samples"), self.num_samples)?;
+        check_setting(
+            (1..=MOST_SAMPLES).contains(&self.num_samples),
+            &format!("{table}.num_samples"),
+            &format!("a whole number from 1 to {MOST_SAMPLES}"),
+            self.num_samples,
+        )?;
         check_count(&format!("{table}.batch_size"), self.batch_size)
     }
 }
