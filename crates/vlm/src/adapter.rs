@@ -1,6 +1,7 @@
 //! LoRA adapters on a model: attached fresh, or read from and written to PEFT folders.
 
 mod config;
+mod settings_class;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,9 +9,10 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use fancy_regex::Regex;
 
-pub use config::{ADAPTER_CONFIG_FILE, LoraConfig, TargetModules};
-use config::{AdaptedLayer, AdapterSettings};
+use config::{AdaptedLayer, AdapterSettings, LayerChoice};
+pub use config::{LoraConfig, TARGETS, TargetModules};
 
+pub use crate::config::ADAPTER_CONFIG_FILE;
 use crate::error::Error;
 use crate::linear::Linear;
 use crate::lora::Lora;
@@ -24,9 +26,6 @@ pub const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 // The prefix of every module's path in PEFT.
 const PREFIX: &str = "base_model.model.";
-
-/// What target modules have to be, for messages.
-pub const TARGETS: &str = "names of linear layers, a regular expression that some match, or `all-linear`";
 
 /// What comes between a matrix's letter and `.weight` where it was saved without PEFT's own method: PEFT's default name
 /// of an adapter.
@@ -89,13 +88,14 @@ impl Vlm {
     /// misshapen or belongs to no layer of this model, or there is none at all.
     pub fn load_adapter(&mut self, folder: &Path) -> Result<LoraConfig, Error> {
         let settings = AdapterSettings::read(folder)?;
-        let file = TensorFile::open(&folder.join(ADAPTER_WEIGHTS_FILE))?;
+        let file = open_matrices(folder)?;
         let (naming, device) = (self.naming(), self.device());
         let mut modules = BTreeSet::new();
         self.visit_linears(&mut |linear| {
             modules.insert(naming.published(linear.module_name()));
         });
         let mut keys = keys_by_module(&file, naming, &modules)?;
+        let choice = check_choice(&file, &keys, &settings, naming);
         let mut adapters = BTreeMap::new();
         let mut failure = None;
         self.visit_linears(&mut |linear| {
@@ -117,6 +117,7 @@ impl Vlm {
         if adapters.is_empty() {
             return Err(Error::file(file.path(), "holds no adapter"));
         }
+        choice?;
         self.visit_linears(&mut |linear| {
             let adapter = adapters.remove(linear.module_name());
             linear.set_adapter(adapter);
@@ -226,6 +227,59 @@ fn keys_by_module(
     Ok(by_module)
 }
 
+/// Opens the file of an adapter's matrices.
+fn open_matrices(folder: &Path) -> Result<TensorFile, Error> {
+    let path = folder.join(ADAPTER_WEIGHTS_FILE);
+    if !path.is_file() {
+        let older = "adapter_model.bin";
+        let got = if folder.join(older).is_file() {
+            format!("`{older}` of PyTorch: save the adapter anew as safetensors, with `save_pretrained` of PEFT")
+        } else {
+            "no file".to_owned()
+        };
+        return Err(Error::file(&path, format!("expected the adapter's matrices, got {got}")));
+    }
+    TensorFile::open(&path)
+}
+
+/// Fails for matrices of layers that the settings do not choose, which PEFT leaves out.
+///
+/// Source: `check_target_module_exists` of PEFT 0.20.
+fn check_choice(
+    file: &TensorFile,
+    keys: &BTreeMap<String, MatrixKeys>,
+    settings: &AdapterSettings,
+    naming: Naming,
+) -> Result<(), Error> {
+    let LayerChoice { excluded, layers } = &settings.choice;
+    // An expression that only Python takes chooses what the file holds.
+    let Ok(chosen) = ModuleChoice::new(&settings.lora.target_modules) else {
+        return Ok(());
+    };
+    let excluded = excluded.as_ref().and_then(|excluded| ModuleChoice::new(excluded).ok());
+    for (module, keys) in keys {
+        let is_left_out = if !chosen.contains_path(&keys.path) && !chosen.contains(module, naming) {
+            "`target_modules` does not choose"
+        } else if excluded.as_ref().is_some_and(|excluded| excluded.contains_path(&keys.path)) {
+            "`exclude_modules` excludes"
+        } else if let (Some(layers), ModuleChoice::Names(_)) = (layers, &chosen)
+            && !layer_number(&keys.path).is_some_and(|number| layers.contains(&number))
+        {
+            "`layers_to_transform` leaves out"
+        } else {
+            continue;
+        };
+        let problem = format!("belongs to a layer that {is_left_out} in {ADAPTER_CONFIG_FILE}");
+        return Err(file.tensor_error(&keys.key("A"), problem));
+    }
+    Ok(())
+}
+
+/// The first number in a layer's path.
+fn layer_number(path: &str) -> Option<u64> {
+    path.split('.').find_map(|part| part.parse().ok())
+}
+
 enum ModuleChoice {
     Names(Vec<String>),
     Pattern(Regex),
@@ -245,12 +299,15 @@ impl ModuleChoice {
 
     fn contains(&self, module: &str, naming: Naming) -> bool {
         let published = naming.published(module);
-        let paths = [naming.nested().key(&published), published];
+        [naming.nested().key(&published), published].iter().any(|path| self.contains_path(path))
+    }
+
+    fn contains_path(&self, path: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Names(names) => names.iter().any(|name| paths.iter().any(|path| is_or_ends_in(path, name))),
+            Self::Names(names) => names.iter().any(|name| is_or_ends_in(path, name)),
             // A pattern that exceeds the backtracking limit counts as no match.
-            Self::Pattern(pattern) => paths.iter().any(|path| pattern.is_match(path).unwrap_or(false)),
+            Self::Pattern(pattern) => pattern.is_match(path).unwrap_or(false),
         }
     }
 }

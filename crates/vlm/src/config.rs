@@ -1,5 +1,8 @@
 //! `config.json`: a model's family and sizes, written back with every field it came with.
 
+mod bookkeeping;
+pub(crate) mod class;
+pub(crate) mod classes;
 pub(crate) mod fields;
 pub(crate) mod text;
 
@@ -10,6 +13,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::families::family::Family;
 use crate::families::family_of;
+use crate::json_file::read_json;
 use crate::rope::{Positions, multimodal_positions, sequential_positions};
 use fields::ConfigFields;
 use text::FamilyConfig;
@@ -33,6 +37,30 @@ pub struct Config {
     path: PathBuf,
 }
 
+/// The file that makes a folder an adapter's, in PEFT's layout.
+pub const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
+
+/// Fails for a model's folder that holds an adapter's settings too: transformers puts that adapter on the model.
+fn refuse_adapter(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(ADAPTER_CONFIG_FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let problem = "an adapter in a model's folder, which transformers would put on the model: move the adapter's files to \
+                   a folder of their own, and give that as the adapter";
+    Err(Error::file(&path, problem))
+}
+
+/// What a folder without the file is instead of a model.
+fn instead_of_model(folder: &Path) -> Result<String, Error> {
+    let Some(adapter) = read_json(&folder.join(ADAPTER_CONFIG_FILE))? else {
+        return Ok("no file".to_owned());
+    };
+    let base = adapter.get("base_model_name_or_path").and_then(Value::as_str);
+    let base = base.map(|base| format!(", `{base}`,")).unwrap_or_default();
+    Ok(format!("a LoRA adapter's folder: give it as the adapter, and its base model{base} as the model"))
+}
+
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         self.raw == other.raw
@@ -42,13 +70,17 @@ impl PartialEq for Config {
 impl Config {
     /// Reads `config.json` from a model folder.
     ///
-    /// Errors: `Io` when it cannot be read; `File` naming the field that is missing, of the wrong type, out of range
-    /// or at odds with another.
+    /// Errors: `Io` when it cannot be read; `File` where there is none, or naming the field that is missing, of the
+    /// wrong type, out of range, not supported, not known or at odds with another.
     pub fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(CONFIG_FILE);
-        let text = fs_err::read_to_string(&path)?;
-        let value = serde_json::from_str(&text).map_err(|error| Error::file(&path, format!("not JSON: {error}")))?;
-        Self::from_json(value, &path)
+        match read_json(&path)? {
+            Some(value) => {
+                refuse_adapter(folder)?;
+                Self::from_json(value, &path)
+            }
+            None => Err(Error::file(&path, format!("expected a model's settings, got {}", instead_of_model(folder)?))),
+        }
     }
 
     /// Reads the content of a `config.json`; `path` is named in errors.

@@ -5,8 +5,10 @@
 //! of the blocks that the merger will join.
 
 mod decode;
+pub(crate) mod levels;
 mod limits;
 mod settings;
+pub(crate) mod settings_file;
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -17,6 +19,7 @@ pub use self::settings::ImageSettings;
 use crate::error::Error;
 use crate::resample::{CHANNELS, RgbImage};
 use decode::{MAX_PIXELS, decode};
+use levels::{Levels, levels};
 
 /// Images with one side longer than the other by more than this factor are refused.
 const MAX_ASPECT_RATIO: f64 = 200.0;
@@ -87,16 +90,6 @@ impl Debug for QwenImageProcessor {
     }
 }
 
-/// For each channel, what each byte becomes: `(byte * rescale_factor - mean) / std`.
-pub(crate) type Levels = [[f32; 256]; CHANNELS];
-
-/// transformers multiplies in f64, rounds to f32, then subtracts and divides in f32.
-pub(crate) fn levels(rescale_factor: f64, mean: [f32; CHANNELS], std: [f32; CHANNELS]) -> Arc<Levels> {
-    Arc::new(std::array::from_fn(|channel| {
-        std::array::from_fn(|byte| ((byte as f64 * rescale_factor) as f32 - mean[channel]) / std[channel])
-    }))
-}
-
 impl QwenImageProcessor {
     /// Reads the settings of a model's folder.
     ///
@@ -142,7 +135,7 @@ impl ImageProcessor for QwenImageProcessor {
             max_pixels: limits.max_pixels.unwrap_or(self.settings.max_pixels),
             ..self.settings.clone()
         };
-        settings.check().map_err(Error::Input)?;
+        settings.check().map_err(|(name, problem)| Error::Input(format!("`{name}`: {problem}")))?;
         Ok(Box::new(Self::new(settings)))
     }
 }

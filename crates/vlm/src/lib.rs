@@ -9,6 +9,7 @@ pub mod cache;
 pub mod device;
 pub mod error;
 mod json_file;
+mod stored_file;
 
 pub mod companions;
 pub mod config;

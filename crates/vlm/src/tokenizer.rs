@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::json_file::read_json;
+use crate::stored_file::read_stored;
 use added_tokens::ListedTokens;
 use settings::named_token;
 
@@ -198,7 +199,7 @@ fn definition(folder: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
     type Convert = fn(&Path) -> Result<Value, Error>;
     let published = folder.join("tokenizer.json");
     if published.is_file() {
-        let bytes = fs_err::read(&published)?;
+        let bytes = read_stored(&published)?;
         return Ok((published, bytes));
     }
     let others: [(&str, Convert); 2] =

@@ -3,6 +3,7 @@
 
 mod dtype;
 pub(crate) mod files;
+mod foreign;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -198,3 +198,139 @@ fn an_empty_list_is_none_and_the_default_name_may_be_in_keys() {
     let message = model.load_adapter(write(&config, &both).path()).unwrap_err().to_string();
     assert!(message.contains("names the same layer"), "{message}");
 }
+
+#[test]
+fn settings_that_change_what_the_matrices_mean_are_refused_by_name() {
+    let fixture = Fixture::committed();
+    let (config, matrices) = (read_config(&fixture.adapter_folder()), read_matrices(&fixture.adapter_folder()));
+    let mut model = load(&fixture);
+    for (field, value, expected) in [
+        ("init_lora_weights", json!("pissa"), "others change the base model's weights"),
+        ("init_lora_weights", json!("pissa_niter_16"), "got \"pissa_niter_16\""),
+        ("init_lora_weights", json!("olora"), "got \"olora\""),
+        ("init_lora_weights", json!("corda"), "got \"corda\""),
+        ("init_lora_weights", json!("loftq"), "got \"loftq\""),
+        ("init_lora_weights", json!("lora_ga"), "got \"lora_ga\""),
+        ("init_lora_weights", json!(["gaussian"]), "got [\"gaussian\"]"),
+        ("peft_type", json!("LOHA"), "expected \"LORA\", got \"LOHA\""),
+        ("bias", json!("lora_only"), "expected \"none\", got \"lora_only\""),
+        ("lora_bias", json!(true), "expected false, got true"),
+        ("use_dora", json!(true), "expected false, got true"),
+        ("use_qalora", json!(true), "expected false, got true"),
+        ("fan_in_fan_out", json!(true), "expected false, got true"),
+        ("target_parameters", json!(["mlp.experts.gate_up_proj"]), "expected null, got [\"mlp.experts.gate_up_proj\"]"),
+        ("trainable_token_indices", json!([5]), "expected null, got [5]"),
+        ("alora_invocation_tokens", json!([5]), "expected null, got [5]"),
+        ("layer_replication", json!([[0, 2], [1, 3]]), "expected null, got [[0,2],[1,3]]"),
+        ("arrow_config", json!({ "top_k": 3 }), "expected null, got {\"top_k\":3}"),
+        ("kasa_config", json!({ "beta": 1.0 }), "expected null, got"),
+        ("megatron_config", json!({ "a": 1 }), "expected null, got"),
+        ("monteclora_config", json!({ "num_samples": 8 }), "expected null, got"),
+        ("use_bdlora", json!({ "nblocks": 2 }), "expected null, got"),
+        ("velora_config", json!({ "num_groups": 64 }), "expected null, got"),
+        ("use_new_variant", json!(true), "not known here, and may change what the model computes: true"),
+        ("r", json!(1_000_000), "expected at most 65536, got 1000000"),
+        ("r", json!(0), "expected a positive integer, got 0"),
+        ("lora_alpha", json!("16"), "expected a number, got \"16\""),
+        ("lora_dropout", json!(1.5), "expected a number from 0 to below 1, got 1.5"),
+        ("target_modules", Value::Null, "expected names of linear layers"),
+        ("target_modules", json!(7), "expected names or an expression, got 7"),
+        ("layers_to_transform", json!("first"), "expected numbers of layers, got \"first\""),
+    ] {
+        let mut config = config.clone();
+        config[field] = value;
+        let message = model.load_adapter(write(&config, &matrices).path()).unwrap_err().to_string();
+        assert!(message.contains(&format!("adapter_config.json: field `{field}`: ")), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn settings_that_count_for_nothing_once_the_matrices_are_read_are_taken() {
+    let fixture = Fixture::committed();
+    let (config, matrices) = (read_config(&fixture.adapter_folder()), read_matrices(&fixture.adapter_folder()));
+    let mut model = load(&fixture);
+    for (field, value) in [
+        ("init_lora_weights", json!(false)),
+        ("init_lora_weights", json!("gaussian")),
+        ("init_lora_weights", json!("eva")),
+        ("init_lora_weights", json!("orthogonal")),
+        ("init_lora_weights", json!("mica")),
+        ("eva_config", json!({ "rho": 2.0 })),
+        ("corda_config", json!({ "cache_file": "c" })),
+        ("auto_mapping", json!({ "base_model_class": "X", "unsloth_fixed": true })),
+        ("task_type", json!("CAUSAL_LM")),
+        ("lora_dropout", json!(0.05)),
+        ("exclude_modules", json!(["lm_head"])),
+        ("modules_to_save", json!([])),
+        ("use_new_variant", json!(false)),
+        ("ensure_weight_tying", json!(true)),
+    ] {
+        let mut config = config.clone();
+        config[field] = value;
+        model.load_adapter(write(&config, &matrices).path()).unwrap_or_else(|error| panic!("{error}"));
+    }
+    // What a sparse file leaves out has PEFT's defaults.
+    let sparse = json!({ "peft_type": "LORA", "target_modules": config["target_modules"], "r": 4 });
+    model.load_adapter(write(&sparse, &matrices).path()).unwrap();
+    assert_close(
+        "alpha",
+        &logits_alone(&model, &fixture, fixture.case("case1")),
+        &fixture.floats("lora.logits.case1"),
+        2e-4,
+    );
+}
+
+#[test]
+fn matrices_of_layers_that_the_settings_leave_out_are_refused() {
+    let fixture = Fixture::committed();
+    let (config, matrices) = (read_config(&fixture.adapter_folder()), read_matrices(&fixture.adapter_folder()));
+    let mut model = load(&fixture);
+    let projections = json!(["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]);
+    for (changes, expected) in [
+        (json!({ "target_modules": ["q_proj"] }), "belongs to a layer that `target_modules` does not choose"),
+        (json!({ "target_modules": projections, "exclude_modules": ["down_proj"] }), "that `exclude_modules` excludes"),
+        (json!({ "exclude_modules": r".*\.layers\.1\..*" }), "that `exclude_modules` excludes"),
+        (
+            json!({ "target_modules": projections, "layers_to_transform": [0, 1] }),
+            "that `layers_to_transform` leaves out",
+        ),
+        (json!({ "target_modules": projections, "layers_to_transform": [0, 1, 2] }), ""),
+        (json!({ "target_modules": "all-linear" }), ""),
+    ] {
+        let mut config = config.clone();
+        for (name, value) in changes.as_object().unwrap() {
+            config[name] = value.clone();
+        }
+        match model.load_adapter(write(&config, &matrices).path()) {
+            Ok(_) => assert_eq!(expected, "", "{changes}"),
+            Err(error) => assert!(!expected.is_empty() && error.to_string().contains(expected), "{changes}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_another_kind_is_told_as_such() {
+    let fixture = Fixture::committed();
+    let mut model = load(&fixture);
+    let mut message = |folder: &Path| model.load_adapter(folder).unwrap_err().to_string();
+    assert!(message(&fixture.model_folder()).contains("expected an adapter's settings, got a model's folder"));
+    let folder = tempfile::tempdir().unwrap();
+    assert!(message(folder.path()).contains("expected an adapter's settings, got no file"));
+    fs_err::copy(fixture.adapter_folder().join(CONFIG), folder.path().join(CONFIG)).unwrap();
+    assert!(message(folder.path()).contains("expected the adapter's matrices, got no file"));
+    fs_err::write(folder.path().join("adapter_model.bin"), "PK").unwrap();
+    assert!(message(folder.path()).contains("got `adapter_model.bin` of PyTorch"));
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+    fs_err::write(folder.path().join(WEIGHTS), pointer).unwrap();
+    assert!(message(folder.path()).contains("adapter_model.safetensors: a Git LFS pointer"));
+
+    let message = Vlm::load(folder.path(), &common::device()).unwrap_err().to_string();
+    assert!(
+        message.contains("a LoRA adapter's folder: give it as the adapter, and its base model, `../model`,"),
+        "{message}"
+    );
+    fs_err::copy(fixture.model_folder().join("config.json"), folder.path().join("config.json")).unwrap();
+    let message = Vlm::load(folder.path(), &common::device()).unwrap_err().to_string();
+    assert!(message.contains("adapter_config.json: an adapter in a model's folder"), "{message}");
+}

@@ -295,3 +295,55 @@ fn an_optimizer_that_is_loaded_resumes_with_the_same_numbers() {
         assert_eq!(values(resumed), values(uninterrupted[&name].clone()), "{name}");
     }
 }
+
+#[test]
+fn weights_of_another_kind_are_told_as_such() {
+    const KEY: &str = "model.layers.1.mlp.up_proj.weight";
+    for (key, expected) in [
+        ("model.layers.1.mlp.up_proj.base_layer.weight", "a checkpoint whose LoRA adapter is not merged"),
+        ("base_model.model.model.layers.1.mlp.up_proj.weight", "a checkpoint whose LoRA adapter is not merged"),
+        ("model.layers.1.mlp.up_proj.lora_A.default.weight", "a checkpoint whose LoRA adapter is not merged"),
+        ("model.layers.1.mlp.up_proj.qweight", "quantized by GPTQ or AWQ are not supported"),
+        ("model.layers.1.mlp.up_proj.weight.absmax", "quantized by bitsandbytes are not supported"),
+        (
+            "model.layers.1.mlp.up_proj.weight.quant_state.bitsandbytes__nf4",
+            "quantized by bitsandbytes are not supported",
+        ),
+        ("model.layers.1.mlp.up_proj.weight_scale_inv", "quantized by FP8 are not supported"),
+        ("model.layers.1.mlp.up_proj.weight_packed", "quantized by compressed-tensors are not supported"),
+    ] {
+        let folder = copied_model();
+        rewrite(folder.path(), |name, view| {
+            let (name, dtype, shape, data) = unchanged(name, view);
+            Some((if name == KEY { key.to_owned() } else { name }, dtype, shape, data))
+        });
+        let message = load_error(folder.path());
+        assert!(message.contains(&format!("tensor `{key}`: ")) && message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn files_of_another_kind_are_told_as_such() {
+    let folder = copied_model();
+    let path = folder.path();
+    std::fs::remove_file(path.join("model.safetensors")).unwrap();
+    for (name, expected) in [
+        ("pytorch_model-00001-of-00002.bin", "got `pytorch_model-00001-of-00002.bin`, of PyTorch: save the model anew"),
+        ("model-q4_k_m.gguf", "got `model-q4_k_m.gguf`, of llama.cpp"),
+        ("model-00001-of-00002.safetensors", "got `model-00001-of-00002.safetensors`, which no index lists"),
+        ("adapter_model.safetensors", "got `adapter_model.safetensors`, a LoRA adapter's"),
+    ] {
+        std::fs::write(path.join(name), "x").unwrap();
+        let message = load_error(path);
+        assert!(message.contains(expected), "{message}");
+    }
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    for name in ["model.safetensors", "model.safetensors.index.json", "config.json"] {
+        std::fs::write(path.join(name), pointer).unwrap();
+        let message = load_error(path);
+        assert!(message.contains(&format!("{name}: a Git LFS pointer in place of the file")), "{message}");
+    }
+    let folder = copied_model();
+    std::fs::write(folder.path().join("model.safetensors"), b"PK\x03\x04archive/data.pkl").unwrap();
+    assert!(load_error(folder.path()).contains("a file of PyTorch under the name of safetensors"));
+}

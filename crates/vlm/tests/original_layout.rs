@@ -174,7 +174,10 @@ fn an_adapter_acts_the_same_and_is_written_under_the_original_names() {
         let adapter = folder.path().join("adapter");
         fs_err::create_dir(&adapter).unwrap();
         let source = fixture.adapter_folder();
-        fs_err::copy(source.join("adapter_config.json"), adapter.join("adapter_config.json")).unwrap();
+        let mut config: Value =
+            serde_json::from_slice(&fs_err::read(source.join("adapter_config.json")).unwrap()).unwrap();
+        config["target_modules"] = json!(r"language_model\.model\.layers\..*proj");
+        fs_err::write(adapter.join("adapter_config.json"), config.to_string()).unwrap();
         let bytes = fs_err::read(source.join("adapter_model.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let renamed = file.iter().map(|(key, view)| (original_key(key), view));

@@ -6,11 +6,19 @@ use fancy_regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::settings_class::{LORA, check_initialization};
+use crate::config::class::shown;
+use crate::config::fields::ConfigFields;
+use crate::config::{ADAPTER_CONFIG_FILE, CONFIG_FILE};
 use crate::error::Error;
+use crate::json_file::read_json;
 use crate::lora::Strength;
 
-/// The adapter's settings in a PEFT folder.
-pub const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
+/// What target modules have to be, for messages.
+pub const TARGETS: &str = "names of linear layers, a regular expression that some match, or `all-linear`";
+
+/// Ranks above this are no adapter's.
+const MAX_RANK: u64 = 1 << 16;
 
 /// Which linear layers are adapted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,40 +62,53 @@ impl LoraConfig {
 /// How the layers of a PEFT folder are adapted, with the exceptions.
 pub(super) struct AdapterSettings {
     pub lora: LoraConfig,
+    pub choice: LayerChoice,
     ranks: LayerPatterns<usize>,
     alphas: LayerPatterns<f64>,
+}
+
+/// Which layers the settings of a PEFT folder choose.
+pub(super) struct LayerChoice {
+    pub excluded: Option<TargetModules>,
+    // The numbers of the layers, where names choose modules of some layers alone.
+    pub layers: Option<Vec<u64>>,
 }
 
 impl AdapterSettings {
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(ADAPTER_CONFIG_FILE);
-        let text = fs_err::read_to_string(&path)?;
-        Self::parse(&text).map_err(|problem| Error::file(&path, problem))
+        let Some(value) = read_json(&path)? else {
+            let got =
+                if folder.join(CONFIG_FILE).is_file() { "a model's folder: give it as the model" } else { "no file" };
+            return Err(Error::file(&path, format!("expected an adapter's settings, got {got}")));
+        };
+        Self::of(&ConfigFields::new(&value, &path)?.of_class(&LORA, &[])?)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
-        let fields: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))?;
-        refuse_unsupported(&fields)?;
-        let [ranks, alphas] = ["rank_pattern", "alpha_pattern"].map(|name| (name, fields.get(name)));
-        let ranks = LayerPatterns::read(ranks, "a positive integer", |value| {
-            value.as_u64().filter(|rank| *rank > 0).map(|rank| rank as usize)
-        })?;
-        let alphas = LayerPatterns::read(alphas, "a number", Value::as_f64)?;
-        let config: PeftConfig = serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
-        if config.r == 0 {
-            return Err("field `r`: expected a positive integer, got 0".to_owned());
+    fn of(fields: &ConfigFields) -> Result<Self, Error> {
+        check_initialization(fields)?;
+        let rank =
+            |value: &Value| value.as_u64().filter(|rank| (1..=MAX_RANK).contains(rank)).map(|rank| rank as usize);
+        let r = fields.count("r")?;
+        if r as u64 > MAX_RANK {
+            return Err(fields.expected("r", &format!("at most {MAX_RANK}")));
+        }
+        let dropout = fields.real("lora_dropout")?;
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(fields.expected("lora_dropout", "a number from 0 to below 1"));
         }
         Ok(Self {
             lora: LoraConfig {
-                r: config.r,
-                alpha: config.lora_alpha,
-                dropout: config.lora_dropout,
-                rank_stabilized: config.use_rslora,
-                target_modules: config.target_modules,
+                r,
+                alpha: fields.real("lora_alpha")?,
+                dropout,
+                rank_stabilized: fields.flag("use_rslora")?,
+                target_modules: modules(fields, "target_modules")?
+                    .ok_or_else(|| fields.expected("target_modules", TARGETS))?,
             },
-            ranks,
-            alphas,
+            choice: LayerChoice { excluded: modules(fields, "exclude_modules")?, layers: layer_numbers(fields)? },
+            ranks: LayerPatterns::read(fields, "rank_pattern", "a positive integer", rank)?,
+            alphas: LayerPatterns::read(fields, "alpha_pattern", "a number", Value::as_f64)?,
         })
     }
 
@@ -107,21 +128,23 @@ struct LayerPatterns<T>(Vec<(Regex, T)>);
 
 impl<T: Copy> LayerPatterns<T> {
     fn read(
-        (name, field): (&str, Option<&Value>),
+        fields: &ConfigFields,
+        name: &str,
         expected: &str,
         parse: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Self, String> {
-        let patterns = match field {
+    ) -> Result<Self, Error> {
+        let patterns = match fields.stated(name) {
             None | Some(Value::Null) => return Ok(Self(Vec::new())),
             Some(Value::Object(patterns)) => patterns,
-            Some(other) => return Err(format!("field `{name}`: expected an object, got {other}")),
+            Some(_) => return Err(fields.expected(name, "an object")),
         };
         let mut parsed = Vec::with_capacity(patterns.len());
         for (pattern, value) in patterns {
-            let field = format!("field `{name}.{pattern}`");
-            let regex =
-                Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$")).map_err(|error| format!("{field}: {error}"))?;
-            let value = parse(value).ok_or_else(|| format!("{field}: expected {expected}, got {value}"))?;
+            let field = format!("{name}.{pattern}");
+            let regex = Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$"))
+                .map_err(|error| fields.problem(&field, &error.to_string()))?;
+            let value = parse(value)
+                .ok_or_else(|| fields.problem(&field, &format!("expected {expected}, got {}", shown(value))))?;
             parsed.push((regex, value));
         }
         Ok(Self(parsed))
@@ -175,39 +198,23 @@ pub(super) fn write(lora: &LoraConfig, layers: &[AdaptedLayer], base_model: &str
     Ok(fs_err::write(folder.join(ADAPTER_CONFIG_FILE), format!("{fields:#}\n"))?)
 }
 
-#[derive(Deserialize)]
-struct PeftConfig {
-    r: usize,
-    lora_alpha: f64,
-    #[serde(default)]
-    lora_dropout: f64,
-    #[serde(default)]
-    use_rslora: bool,
-    target_modules: TargetModules,
-}
-
-// Each of these changes what the matrices mean; ignoring one would silently give another model. Null and an empty list
-// mean the same.
-fn refuse_unsupported(fields: &Map<String, Value>) -> Result<(), String> {
-    let plain = [
-        ("peft_type", json!("LORA")),
-        ("bias", json!("none")),
-        ("use_dora", json!(false)),
-        ("fan_in_fan_out", json!(false)),
-        ("modules_to_save", json!(null)),
-        ("layer_replication", json!(null)),
-        ("trainable_token_indices", json!(null)),
-        ("alora_invocation_tokens", json!(null)),
-        ("use_qalora", json!(false)),
-    ];
-    let empty = [json!(null), json!([]), json!({})];
-    for (name, expected) in plain {
-        if let Some(got) = fields.get(name)
-            && *got != expected
-            && !empty.contains(got)
-        {
-            return Err(format!("field `{name}`: expected {expected}, got {got}"));
+/// Names of modules, or an expression that their paths match; none where the field says nothing.
+fn modules(fields: &ConfigFields, name: &str) -> Result<Option<TargetModules>, Error> {
+    match fields.stated(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            TargetModules::deserialize(value).map(Some).map_err(|_| fields.expected(name, "names or an expression"))
         }
     }
-    Ok(())
+}
+
+fn layer_numbers(fields: &ConfigFields) -> Result<Option<Vec<u64>>, Error> {
+    const NAME: &str = "layers_to_transform";
+    let numbers: Option<Vec<u64>> = match fields.stated(NAME) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Array(numbers)) if numbers.is_empty() => return Ok(None),
+        Some(Value::Array(numbers)) => numbers.iter().map(Value::as_u64).collect(),
+        Some(number) => number.as_u64().map(|number| vec![number]),
+    };
+    numbers.map(Some).ok_or_else(|| fields.expected(NAME, "numbers of layers"))
 }

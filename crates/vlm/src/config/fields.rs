@@ -1,10 +1,24 @@
 //! Reading JSON fields one by one, so that an error names the field, what was expected and what was found.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use super::class::{ConfigClass, shown};
 use crate::error::Error;
+use crate::resample::CHANNELS;
+
+/// Sizes above this are no model's; their products stay within 64 bits.
+const MAX_COUNT: u64 = 1 << 24;
+
+/// Layers above this are no model's.
+const MAX_LAYERS: usize = 4096;
+
+/// Sides of patches and windows above this are no model's, in pixels or patches.
+const MAX_SIDE: usize = 4096;
+
+static NO_FIELDS: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
 /// One object of the file.
 pub(crate) struct ConfigFields<'a> {
@@ -12,12 +26,34 @@ pub(crate) struct ConfigFields<'a> {
     path: &'a Path,
     // What precedes a field's name in messages: empty, or `vision_config.`.
     prefix: String,
+    // What knows the values of fields that are left out.
+    class: Option<&'static ConfigClass>,
 }
 
 impl<'a> ConfigFields<'a> {
     pub(crate) fn new(value: &'a Value, path: &'a Path) -> Result<Self, Error> {
         let map = value.as_object().ok_or_else(|| Error::file(path, "expected a JSON object"))?;
-        Ok(Self { map, path, prefix: String::new() })
+        Ok(Self { map, path, prefix: String::new(), class: None })
+    }
+
+    /// The same object, whose absent fields have the defaults of a class. Fields of the classes `beside` may stand in
+    /// it too.
+    ///
+    /// Errors: `File` naming the field that the class does not know, or of which only other values are supported.
+    pub(crate) fn of_class(&self, class: &'static ConfigClass, beside: &[&ConfigClass]) -> Result<Self, Error> {
+        class.check(self.map, beside).map_err(|(name, problem)| self.problem(&name, &problem))?;
+        Ok(Self { map: self.map, path: self.path, prefix: self.prefix.clone(), class: Some(class) })
+    }
+
+    /// An object inside this one, of a class; one without fields when it is absent.
+    ///
+    /// Errors: as [`Self::of_class`].
+    pub(crate) fn section_of(&self, name: &str, class: &'static ConfigClass) -> Result<Self, Error> {
+        self.section(name)?.unwrap_or_else(|| self.inside(name, &NO_FIELDS)).of_class(class, &[])
+    }
+
+    fn inside(&self, name: &str, map: &'a Map<String, Value>) -> Self {
+        Self { map, path: self.path, prefix: format!("{}{name}.", self.prefix), class: None }
     }
 
     /// The file; others of the model lie beside it.
@@ -30,79 +66,128 @@ impl<'a> ConfigFields<'a> {
         Error::file(self.path, format!("field `{}{name}`: {problem}", self.prefix))
     }
 
-    fn expected(&self, name: &str, expected: &str) -> Error {
-        let got = self.map.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
+    /// An error about a field that holds something other than expected.
+    pub(crate) fn expected(&self, name: &str, expected: &str) -> Error {
+        let stated = self.map.get(name);
+        let got = match self.class {
+            Some(class) => class.shown(stated, name),
+            None => stated.map_or_else(|| "nothing".to_owned(), shown),
+        };
         self.problem(name, &format!("expected {expected}, got {got}"))
     }
 
-    /// Whether the field is there and not null.
+    /// The field's value, or that of the class where it is left out.
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.map.get(name).or_else(|| self.class?.defaults.get(name))
+    }
+
+    /// Whether the field has a value other than null.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.map.get(name).is_some_and(|value| !value.is_null())
+        self.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// The field's value in the file itself.
+    pub(crate) fn stated(&self, name: &str) -> Option<&'a Value> {
+        self.map.get(name)
     }
 
     /// An object inside this one; none when it is absent.
     pub(crate) fn section(&self, name: &str) -> Result<Option<Self>, Error> {
-        if !self.has(name) {
-            return Ok(None);
+        match self.map.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(self.inside(name, map))),
+            Some(_) => Err(self.expected(name, "an object")),
         }
-        let map = self.map[name].as_object().ok_or_else(|| self.expected(name, "an object"))?;
-        Ok(Some(Self { map, path: self.path, prefix: format!("{}{name}.", self.prefix) }))
+    }
+
+    /// An object inside this one, be it the class's default.
+    pub(crate) fn inner(&self, name: &str) -> Result<ConfigFields<'_>, Error> {
+        let map = self.get(name).and_then(Value::as_object).ok_or_else(|| self.expected(name, "an object"))?;
+        Ok(ConfigFields { map, path: self.path, prefix: format!("{}{name}.", self.prefix), class: None })
     }
 
     /// A positive integer.
     pub(crate) fn count(&self, name: &str) -> Result<usize, Error> {
-        let value = self.map.get(name).and_then(Value::as_u64).filter(|value| *value > 0);
-        let value = value.and_then(|value| usize::try_from(value).ok());
-        value.ok_or_else(|| self.expected(name, "a positive integer"))
+        match self.get(name).and_then(Value::as_u64) {
+            Some(value) if value > MAX_COUNT => Err(self.expected(name, &format!("at most {MAX_COUNT}"))),
+            Some(value) if value > 0 => Ok(value as usize),
+            _ => Err(self.expected(name, "a positive integer")),
+        }
+    }
+
+    /// A number of layers.
+    pub(crate) fn layers(&self, name: &str) -> Result<usize, Error> {
+        self.at_most(name, self.count(name)?, MAX_LAYERS)
     }
 
     /// A positive integer, or a pair of equal ones: the side of a square.
     pub(crate) fn side(&self, name: &str) -> Result<usize, Error> {
-        match self.map.get(name).and_then(Value::as_array) {
-            None => self.count(name),
+        let side = match self.get(name).and_then(Value::as_array) {
+            None => self.count(name)?,
             Some(_) => match self.indexes(name)?[..] {
-                [high, wide] if high == wide && high > 0 => Ok(high),
-                _ => Err(self.expected(name, "two equal positive integers")),
+                [high, wide] if high == wide && high > 0 => high,
+                _ => return Err(self.expected(name, "two equal positive integers")),
             },
-        }
+        };
+        self.at_most(name, side, MAX_SIDE)
     }
 
-    /// An integer, or `default` when absent.
-    pub(crate) fn integer(&self, name: &str, default: i64) -> Result<i64, Error> {
-        if !self.has(name) {
-            return Ok(default);
-        }
-        self.map[name].as_i64().ok_or_else(|| self.expected(name, "an integer"))
+    fn at_most(&self, name: &str, value: usize, most: usize) -> Result<usize, Error> {
+        if value > most { Err(self.expected(name, &format!("at most {most}"))) } else { Ok(value) }
     }
 
-    /// A positive integer, or `default` when absent.
+    /// An integer.
+    pub(crate) fn integer(&self, name: &str) -> Result<i64, Error> {
+        self.get(name).and_then(Value::as_i64).ok_or_else(|| self.expected(name, "an integer"))
+    }
+
+    /// A positive integer, or `default` when there is none.
     pub(crate) fn count_or(&self, name: &str, default: usize) -> Result<usize, Error> {
         if self.has(name) { self.count(name) } else { Ok(default) }
     }
 
-    /// A positive number, or `default` when absent.
-    pub(crate) fn number(&self, name: &str, default: f64) -> Result<f64, Error> {
-        if self.has(name) { self.required_number(name) } else { Ok(default) }
-    }
-
     /// A positive number.
-    pub(crate) fn required_number(&self, name: &str) -> Result<f64, Error> {
-        let value = self.map.get(name).and_then(Value::as_f64);
+    pub(crate) fn number(&self, name: &str) -> Result<f64, Error> {
+        let value = self.get(name).and_then(Value::as_f64);
         let value = value.filter(|value| *value > 0.0 && value.is_finite());
         value.ok_or_else(|| self.expected(name, "a positive number"))
     }
 
-    /// A boolean, or `default` when absent.
-    pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool, Error> {
+    /// A finite number.
+    pub(crate) fn real(&self, name: &str) -> Result<f64, Error> {
+        let value = self.get(name).and_then(Value::as_f64).filter(|value| value.is_finite());
+        value.ok_or_else(|| self.expected(name, "a number"))
+    }
+
+    /// A positive integer without a limit: an area in pixels.
+    pub(crate) fn area(&self, name: &str) -> Result<usize, Error> {
+        let area = self.get(name).and_then(Value::as_u64).filter(|area| *area > 0);
+        area.and_then(|area| usize::try_from(area).ok()).ok_or_else(|| self.expected(name, "a positive integer"))
+    }
+
+    /// A number for each color channel, or one for all.
+    pub(crate) fn channels(&self, name: &str) -> Result<[f32; CHANNELS], Error> {
+        let numbers = match self.get(name) {
+            Some(Value::Array(numbers)) => numbers.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>(),
+            value => value.and_then(Value::as_f64).map(|number| vec![number; CHANNELS]),
+        };
+        let numbers = numbers.and_then(|numbers| <[f64; CHANNELS]>::try_from(numbers).ok());
+        let numbers = numbers.map(|numbers| numbers.map(|number| number as f32));
+        let numbers = numbers.filter(|numbers| numbers.iter().all(|number| number.is_finite()));
+        numbers.ok_or_else(|| self.expected(name, "a number for each color channel"))
+    }
+
+    /// A boolean; false where there is none.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Error> {
         if !self.has(name) {
-            return Ok(default);
+            return Ok(false);
         }
-        self.map[name].as_bool().ok_or_else(|| self.expected(name, "true or false"))
+        self.get(name).and_then(Value::as_bool).ok_or_else(|| self.expected(name, "true or false"))
     }
 
     /// A list of non-negative integers.
     pub(crate) fn indexes(&self, name: &str) -> Result<Vec<usize>, Error> {
-        let list = self.map.get(name).and_then(Value::as_array);
+        let list = self.get(name).and_then(Value::as_array);
         let indexes = list.and_then(|list| {
             list.iter().map(|value| value.as_u64().and_then(|value| usize::try_from(value).ok())).collect()
         });
@@ -111,23 +196,39 @@ impl<'a> ConfigFields<'a> {
 
     /// A token id below `vocab_size`.
     pub(crate) fn token(&self, name: &str, vocab_size: usize) -> Result<u32, Error> {
-        let id = self.map.get(name).and_then(Value::as_u64).filter(|id| *id < vocab_size as u64);
+        let id = self.get(name).and_then(Value::as_u64).filter(|id| *id < vocab_size as u64);
         let id = id.and_then(|id| u32::try_from(id).ok());
         id.ok_or_else(|| self.expected(name, &format!("a token id below vocab_size {vocab_size}")))
     }
 
-    /// The field's word, which must be one of these; the first where it is absent.
+    /// Fails unless every word of a list, where there is one, is this one.
+    pub(crate) fn each_is(&self, name: &str, word: &str) -> Result<(), Error> {
+        let words = self.map.get(name).filter(|value| !value.is_null());
+        match words.map(|words| words.as_array().is_some_and(|words| words.iter().all(|one| one == word))) {
+            Some(false) => Err(self.expected(name, &format!("a list of \"{word}\""))),
+            Some(true) | None => Ok(()),
+        }
+    }
+
+    /// The field's word, which must be one of these; the first where there is none.
     pub(crate) fn one_of<'w>(&self, name: &str, words: &[&'w str]) -> Result<&'w str, Error> {
-        if self.map.contains_key(name) { Ok(words[self.position(name, words)?]) } else { Ok(words[0]) }
+        if self.has(name) { Ok(words[self.position(name, words)?]) } else { Ok(words[0]) }
     }
 
     /// Which of these words the field holds.
     pub(crate) fn position(&self, name: &str, words: &[&str]) -> Result<usize, Error> {
-        let found = self.map.get(name).and_then(Value::as_str);
+        let found = self.get(name).and_then(Value::as_str);
         words
             .iter()
             .position(|word| found == Some(word))
             .ok_or_else(|| self.expected(name, &format!("\"{}\"", words.join("\" or \""))))
+    }
+
+    /// The first word of a list, which must be one of these.
+    pub(crate) fn first_word<'w>(&self, name: &str, words: &[&'w str]) -> Result<&'w str, Error> {
+        let found = self.get(name).and_then(|list| list.get(0)?.as_str());
+        let known = words.iter().find(|word| found == Some(word));
+        known.copied().ok_or_else(|| self.expected(name, &format!("\"{}\"", words.join("\" or \""))))
     }
 
     /// An object inside this one.

@@ -1,5 +1,6 @@
 //! What families have in common of their `config.json`: the language model's sizes and the image tokens.
 
+use super::classes::ROPE;
 use super::fields::ConfigFields;
 use crate::error::Error;
 
@@ -55,47 +56,75 @@ impl TextConfig {
     /// Reads what all decoders name alike and checks that it fits together. Assumed: queries, keys and values have a
     /// bias, and tokens one position alone.
     ///
-    /// Errors: `File` naming the field that is missing, of the wrong type, out of range or at odds with another.
+    /// Errors: `File` naming the field that is missing, of the wrong type, out of range, not supported or at odds with
+    /// another.
     pub(crate) fn read(fields: &ConfigFields) -> Result<Self, Error> {
         let (hidden_size, num_attention_heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
-        let rope = fields.section("rope_parameters")?;
+        // Null means as many as there are query heads, whatever the class's default.
+        let key_value_heads = fields.count_or("num_key_value_heads", num_attention_heads)?;
+        let rope = rope_section(fields)?;
+        let theta_fields = rope.as_ref().filter(|rope| rope.has("rope_theta")).unwrap_or(fields);
         let config = Self {
             hidden_size,
             intermediate_size: fields.count("intermediate_size")?,
-            num_hidden_layers: fields.count("num_hidden_layers")?,
+            num_hidden_layers: fields.layers("num_hidden_layers")?,
             num_attention_heads,
-            num_key_value_heads: fields.count_or("num_key_value_heads", num_attention_heads)?,
+            num_key_value_heads: key_value_heads,
             attention_bias: true,
             vocab_size: fields.count("vocab_size")?,
-            rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
-            rope_theta: rope.as_ref().unwrap_or(fields).number("rope_theta", 1e4)?,
+            rms_norm_eps: fields.number("rms_norm_eps")?,
+            rope_theta: theta_fields.number("rope_theta")?,
             mrope_section: [hidden_size / num_attention_heads / 2, 0, 0],
-            max_position_embeddings: fields.count_or("max_position_embeddings", 32_768)?,
-            initializer_range: fields.number("initializer_range", 0.02)?,
-            tie_word_embeddings: fields.flag("tie_word_embeddings", false)?,
+            max_position_embeddings: fields.count("max_position_embeddings")?,
+            initializer_range: fields.number("initializer_range")?,
+            tie_word_embeddings: fields.flag("tie_word_embeddings")?,
         };
-        fields.one_of("hidden_act", &["silu"])?;
         fields.multiple("hidden_size", hidden_size, 2 * num_attention_heads)?;
-        fields.multiple("num_attention_heads", num_attention_heads, config.num_key_value_heads)?;
-        if fields.flag("use_sliding_window", false)? {
+        fields.multiple("num_attention_heads", num_attention_heads, key_value_heads)?;
+        fields.each_is("layer_types", "full_attention")?;
+        if fields.count_or("head_dim", config.head_dim())? != config.head_dim() {
+            return Err(fields.expected("head_dim", &format!("{}, the width over the heads", config.head_dim())));
+        }
+        if fields.flag("use_sliding_window")? {
             return Err(fields.problem("use_sliding_window", "expected false: sliding windows are not supported"));
         }
         Ok(config)
     }
 }
 
+/// The settings of RoPE in those of a language model. Since transformers 5 `rope_parameters` hold what `rope_scaling`
+/// held; where a file has both, all versions take the older.
+///
+/// Errors: `File` naming a setting that is not known.
+pub(crate) fn rope_section<'a>(text: &ConfigFields<'a>) -> Result<Option<ConfigFields<'a>>, Error> {
+    let name = if text.has("rope_scaling") { "rope_scaling" } else { "rope_parameters" };
+    text.section(name)?.map(|rope| rope.of_class(&ROPE, &[])).transpose()
+}
+
+/// Which of these kinds of RoPE a section sets; the first where it says nothing. A file may name it twice, and
+/// versions differ in which of the two counts.
+///
+/// Errors: `File` naming the field for another kind, or for two.
+pub(crate) fn rope_kind<'w>(rope: &ConfigFields, kinds: &[&'w str]) -> Result<&'w str, Error> {
+    let [newer, older] = ["rope_type", "type"].map(|name| rope.one_of(name, kinds));
+    match (newer?, older?) {
+        (newer, older) if newer == older || !rope.has("type") => Ok(newer),
+        (_, older) if !rope.has("rope_type") => Ok(older),
+        // M-RoPE has no scaling of its own: its kind is the default one.
+        ("default" | "mrope", "default" | "mrope") => Ok("default"),
+        (newer, _) => Err(rope.expected("type", &format!("\"{newer}\", as in `rope_type`"))),
+    }
+}
+
 /// The factor of dynamic RoPE scaling, by which sequences may exceed `max_position_embeddings`; none without scaling.
-/// Since transformers 5 `rope_parameters` hold what `rope_scaling` held.
 ///
 /// Errors: `File` naming the field for another kind of scaling, or a factor that is missing or out of range.
 pub(crate) fn read_dynamic_rope(text: &ConfigFields) -> Result<Option<f64>, Error> {
-    let newer = text.section("rope_parameters")?;
-    let Some(scaling) = newer.map_or_else(|| text.section("rope_scaling"), |newer| Ok(Some(newer)))? else {
+    let Some(scaling) = rope_section(text)? else {
         return Ok(None);
     };
-    let kind = if scaling.has("rope_type") { "rope_type" } else { "type" };
-    match scaling.one_of(kind, &["default", "dynamic"])? {
-        "dynamic" => scaling.required_number("factor").map(Some),
+    match rope_kind(&scaling, &["default", "dynamic"])? {
+        "dynamic" => scaling.number("factor").map(Some),
         _ => Ok(None),
     }
 }

@@ -13,7 +13,7 @@ use crate::chat_template::ChatTemplate;
 use crate::config::fields::ConfigFields;
 use crate::config::text::FamilyConfig;
 use crate::error::Error;
-use crate::image_processor::QwenImageProcessor;
+use crate::image_processor::{ImageSettings, QwenImageProcessor};
 use crate::text::TextLayout;
 use crate::weights::{FamilyKeys, WeightReader};
 
@@ -76,10 +76,12 @@ impl Family for QwenVl {
         true
     }
 
-    fn processor_parts(&self, folder: &Path, _fields: &ConfigFields) -> Result<ProcessorParts, Error> {
+    fn processor_parts(&self, folder: &Path, fields: &ConfigFields) -> Result<ProcessorParts, Error> {
+        let VisionConfig { patch_size, spatial_merge_size, temporal_patch_size, .. } = (self.read_vision)(fields)?;
+        let settings = ImageSettings::open_for(folder, patch_size, spatial_merge_size, temporal_patch_size)?;
         Ok(ProcessorParts {
             template: ChatTemplate::open(folder)?,
-            image_processor: Box::new(QwenImageProcessor::open(folder)?),
+            image_processor: Box::new(QwenImageProcessor::new(settings)),
             image_token: "<|image_pad|>",
             around_image: None,
             video_token: Some("<|video_pad|>"),

@@ -1,10 +1,13 @@
 //! Qwen2-VL (arXiv 2409.12191): a vision tower with full attention over an image, a merger, and the Qwen2 decoder with
 //! M-RoPE. All but the tower's norms and feed-forward layers is Qwen2.5-VL's.
 
-use super::qwen2_5_vl::{FeedForwardKind, QwenVl, VisionConfig, config as shared};
+use super::qwen2_5_vl::config::check_vision_rope;
+use super::qwen2_5_vl::{FeedForwardKind, QwenVl, VisionConfig};
+use crate::config::classes::QWEN2_VL_VISION;
 use crate::config::fields::ConfigFields;
 use crate::error::Error;
 use crate::norm::NormKind;
+use crate::resample::CHANNELS;
 
 /// The family.
 pub(crate) static QWEN2_VL: QwenVl =
@@ -12,20 +15,20 @@ pub(crate) static QWEN2_VL: QwenVl =
 
 /// Here `embed_dim` is the tower's width and `hidden_size` the language model's.
 fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
-    let fields = root.required_section("vision_config")?;
-    fields.one_of("hidden_act", &["quick_gelu"])?;
-    let (depth, hidden_size) = (fields.count("depth")?, fields.count("embed_dim")?);
-    let (patch_size, spatial_merge_size) = (fields.count("patch_size")?, fields.count_or("spatial_merge_size", 2)?);
+    let fields = root.section_of("vision_config", &QWEN2_VL_VISION)?;
+    check_vision_rope(&fields)?;
+    let (depth, hidden_size) = (fields.layers("depth")?, fields.count("embed_dim")?);
+    let (patch_size, spatial_merge_size) = (fields.side("patch_size")?, fields.side("spatial_merge_size")?);
     let config = VisionConfig {
         depth,
         hidden_size,
-        intermediate_size: (hidden_size as f64 * fields.number("mlp_ratio", 4.0)?) as usize,
+        intermediate_size: (hidden_size as f64 * mlp_ratio(&fields)?) as usize,
         num_heads: fields.count("num_heads")?,
-        in_channels: shared::channels(&fields)?,
+        in_channels: CHANNELS,
         out_hidden_size: fields.count("hidden_size")?,
         patch_size,
         spatial_merge_size,
-        temporal_patch_size: fields.count_or("temporal_patch_size", 2)?,
+        temporal_patch_size: fields.side("temporal_patch_size")?,
         window_size: patch_size * spatial_merge_size,
         fullatt_block_indexes: (0..depth).collect(),
         norm: NormKind::Layer,
@@ -33,4 +36,10 @@ fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
     };
     fields.multiple("embed_dim", hidden_size, 4 * config.num_heads)?;
     Ok(config)
+}
+
+fn mlp_ratio(fields: &ConfigFields) -> Result<f64, Error> {
+    const MOST: f64 = 64.0;
+    let ratio = fields.number("mlp_ratio")?;
+    if ratio > MOST { Err(fields.expected("mlp_ratio", &format!("at most {MOST}"))) } else { Ok(ratio) }
 }

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::decode::MAX_PIXELS;
+use super::levels::Normalization;
+use super::settings_file::{ImageSettingsFile, QWEN_IMAGES};
+use crate::config::fields::ConfigFields;
 use crate::error::Error;
-use crate::json_file::read_json;
 use crate::resample::CHANNELS;
 
 /// How images are processed. The defaults are Qwen2.5-VL's, with transformers' pixel limits.
@@ -45,110 +47,75 @@ impl Default for ImageSettings {
     }
 }
 
-/// The file's keys that matter here; others (a class name, say) are ignored.
-#[derive(Deserialize)]
-struct File {
-    min_pixels: Option<usize>,
-    max_pixels: Option<usize>,
-    size: Option<Size>,
-    patch_size: Option<usize>,
-    temporal_patch_size: Option<usize>,
-    merge_size: Option<usize>,
-    rescale_factor: Option<f64>,
-    image_mean: Option<[f64; CHANNELS]>,
-    image_std: Option<[f64; CHANNELS]>,
-    do_resize: Option<bool>,
-    do_rescale: Option<bool>,
-    do_normalize: Option<bool>,
-    resample: Option<u32>,
-}
-
-/// The newer way to write the pixel limits: areas, in spite of their names.
-#[derive(Deserialize)]
-struct Size {
-    shortest_edge: Option<usize>,
-    longest_edge: Option<usize>,
-}
-
-/// Pillow's number for its bicubic filter.
-const BICUBIC: u32 = 3;
-
 impl ImageSettings {
-    /// Reads `preprocessor_config.json`, or `image_processor` of a `processor_config.json`. Pixel limits may be
-    /// `min_pixels` and `max_pixels` (which take precedence) or as `size: {shortest_edge, longest_edge}`.
+    /// Reads the section `image_processor` of a folder's `processor_config.json`, or its `preprocessor_config.json`.
+    /// Pixel limits may be `min_pixels` and `max_pixels` (which take precedence) or `size: {shortest_edge,
+    /// longest_edge}`, areas in spite of their names.
     ///
-    /// Errors: `Io` for a file that cannot be read; `File` naming file and key where it is missing, not JSON, or not
-    /// supported (no resize, another filter …).
+    /// Errors: `Io` for a file that cannot be read; `File` naming file and key where it is missing, not JSON, not
+    /// known or not supported (no resize, another filter …).
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("preprocessor_config.json");
-        if let Some(value) = read_json(&path)? {
-            return Self::from_json(value, &path);
-        }
-        let newer = folder.join("processor_config.json");
-        match read_json(&newer)?.as_mut().and_then(|config| config.get_mut("image_processor")) {
-            Some(value) => Self::from_json(value.take(), &newer),
-            None => Err(Error::file(&path, "expected the image processor's settings, got no file")),
-        }
+        Self::read(&ImageSettingsFile::open(folder)?.fields(&QWEN_IMAGES)?)
     }
 
-    fn from_json(value: Value, path: &Path) -> Result<Self, Error> {
-        Self::parse(value).map_err(|problem| Error::file(path, problem))
-    }
-
-    fn parse(value: Value) -> Result<Self, String> {
-        let file: File = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        for (key, switch) in
-            [("do_resize", file.do_resize), ("do_rescale", file.do_rescale), ("do_normalize", file.do_normalize)]
-        {
-            if switch == Some(false) {
-                return Err(format!("key `{key}`: expected true, got false"));
+    /// The same for a vision tower with patches of this side, merged by this many along each side, and so many frames
+    /// in a patch.
+    ///
+    /// Errors: as [`Self::open`]; `File` naming the key that differs from the tower's.
+    pub(crate) fn open_for(folder: &Path, patch_size: usize, merge_size: usize, frames: usize) -> Result<Self, Error> {
+        let file = ImageSettingsFile::open(folder)?;
+        let fields = file.fields(&QWEN_IMAGES)?;
+        let settings = Self::read(&fields)?;
+        for (name, got, expected) in [
+            ("patch_size", settings.patch_size, patch_size),
+            ("merge_size", settings.merge_size, merge_size),
+            ("temporal_patch_size", settings.temporal_patch_size, frames),
+        ] {
+            if got != expected {
+                return Err(fields.expected(name, &format!("{expected}, the vision tower's in config.json")));
             }
         }
-        if let Some(filter) = file.resample.filter(|&filter| filter != BICUBIC) {
-            return Err(format!("key `resample`: expected {BICUBIC} (bicubic), got {filter}"));
-        }
-        let (min_area, max_area) = match file.size {
-            Some(size) => (size.shortest_edge, size.longest_edge),
-            None => (None, None),
-        };
-        let [mean, std] =
-            [file.image_mean, file.image_std].map(|values| values.map(|values| values.map(|value| value as f32)));
-        let default = Self::default();
-        let settings = Self {
-            min_pixels: file.min_pixels.or(min_area).unwrap_or(default.min_pixels),
-            max_pixels: file.max_pixels.or(max_area).unwrap_or(default.max_pixels),
-            patch_size: file.patch_size.unwrap_or(default.patch_size),
-            temporal_patch_size: file.temporal_patch_size.unwrap_or(default.temporal_patch_size),
-            merge_size: file.merge_size.unwrap_or(default.merge_size),
-            rescale_factor: file.rescale_factor.unwrap_or(default.rescale_factor),
-            image_mean: mean.unwrap_or(default.image_mean),
-            image_std: std.unwrap_or(default.image_std),
-        };
-        settings.check()?;
         Ok(settings)
     }
 
-    /// Checks the numbers; the error names the key.
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn read(fields: &ConfigFields) -> Result<Self, Error> {
+        let [min_pixels, max_pixels] = pixel_limits(fields)?;
+        let Normalization { rescale_factor, image_mean, image_std } = Normalization::read(fields)?;
+        let settings = Self {
+            min_pixels,
+            max_pixels,
+            patch_size: fields.side("patch_size")?,
+            temporal_patch_size: fields.side("temporal_patch_size")?,
+            merge_size: fields.side("merge_size")?,
+            rescale_factor,
+            image_mean,
+            image_std,
+        };
+        settings.check().map_err(|(name, problem)| fields.problem(name, &problem))?;
+        Ok(settings)
+    }
+
+    /// Checks the numbers; the error is the key and its problem.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         const MAX_SIDE: usize = 1024;
-        let sides = [
-            ("patch_size", self.patch_size),
+        for (name, side) in [
             ("temporal_patch_size", self.temporal_patch_size),
-            ("merge_size", self.merge_size),
-        ];
-        for (key, side) in sides {
+            ("patch_size", self.patch_size),
+            ("merge_size", self.patch_size * self.merge_size),
+        ] {
             if !(1..=MAX_SIDE).contains(&side) {
-                return Err(format!("key `{key}`: expected 1 to {MAX_SIDE}, got {side}"));
+                return Err((
+                    name,
+                    format!("expected patches, alone and merged, of 1 to {MAX_SIDE} pixels, got {side}"),
+                ));
             }
         }
         if self.max_pixels == 0 || self.min_pixels > self.max_pixels {
-            return Err(format!(
-                "key `max_pixels`: expected at least one pixel and at least `min_pixels` ({}), got {}",
-                self.min_pixels, self.max_pixels
-            ));
+            let expected = format!("at least one pixel and at least `min_pixels` ({})", self.min_pixels);
+            return Err(("max_pixels", format!("expected {expected}, got {}", self.max_pixels)));
         }
-        if self.image_std.iter().any(|value| !value.is_finite() || *value == 0.0) {
-            return Err(format!("key `image_std`: expected numbers other than zero, got {:?}", self.image_std));
+        if self.min_pixels as u64 > MAX_PIXELS {
+            return Err(("min_pixels", format!("expected at most {MAX_PIXELS}, got {}", self.min_pixels)));
         }
         Ok(())
     }
@@ -174,8 +141,26 @@ impl ImageSettings {
     }
 }
 
+/// Least and most pixels of an image. The library takes `size` as a whole: a part of it is an error there.
+fn pixel_limits(fields: &ConfigFields) -> Result<[usize; 2], Error> {
+    let ImageSettings { min_pixels, max_pixels, .. } = ImageSettings::default();
+    let size = fields.section("size")?;
+    let names = [("min_pixels", "shortest_edge", min_pixels), ("max_pixels", "longest_edge", max_pixels)];
+    let mut limits = [0, 0];
+    for (limit, (name, edge, default)) in limits.iter_mut().zip(names) {
+        *limit = match &size {
+            _ if fields.has(name) => fields.area(name)?,
+            Some(size) => size.area(edge)?,
+            None => default,
+        };
+    }
+    Ok(limits)
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn read(name: &str, config: &Value) -> Result<ImageSettings, String> {

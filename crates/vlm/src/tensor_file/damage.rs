@@ -7,9 +7,13 @@ use safetensors::tensor::SafeTensorError;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::stored_file::pointer_problem;
 
 /// The error for a file of these bytes that could not be opened.
 pub(super) fn broken_file(path: &Path, bytes: &[u8], error: &SafeTensorError) -> Error {
+    if let Some(problem) = other_kind(bytes) {
+        return Error::file(path, problem);
+    }
     let n_bytes = bytes.len();
     let problem = match error {
         SafeTensorError::InvalidHeaderLength => {
@@ -29,6 +33,16 @@ pub(super) fn broken_file(path: &Path, bytes: &[u8], error: &SafeTensorError) ->
         Some((key, of_tensor)) => tensor(path, &key, format!("{of_tensor} ({problem})")),
         None => Error::file(path, problem),
     }
+}
+
+/// The problem of a file that is of another kind altogether.
+fn other_kind(bytes: &[u8]) -> Option<&'static str> {
+    pointer_problem(bytes).or_else(|| {
+        bytes.starts_with(b"PK\x03\x04").then_some(
+            "a file of PyTorch under the name of safetensors: save the model anew, with `save_pretrained` of \
+             transformers",
+        )
+    })
 }
 
 fn tensor(path: &Path, key: &str, problem: String) -> Error {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 use crate::json_file::read_json;
+use crate::stored_file::read_stored;
 
 /// The symbols and their ids in a checkpoint's folder.
 pub(super) const VOCABULARY_FILE: &str = "vocab.json";
@@ -85,7 +86,8 @@ fn vocabulary(folder: &Path) -> Result<Map<String, Value>, Error> {
 /// One pair a line, after a first line that may name a version.
 fn merges(folder: &Path) -> Result<Vec<[String; 2]>, Error> {
     let path = folder.join(MERGES_FILE);
-    let text = fs_err::read_to_string(&path)?;
+    let bytes = read_stored(&path)?;
+    let text = str::from_utf8(&bytes).map_err(|error| Error::file(&path, format!("expected UTF-8: {error}")))?;
     let mut merges = Vec::new();
     for (index, line) in text.lines().enumerate() {
         if line.trim().is_empty() || (index == 0 && line.starts_with("#version:")) {

@@ -18,6 +18,7 @@ use super::added_tokens::ListedTokens;
 use super::settings::named_token;
 use crate::error::Error;
 use crate::json_file::read_json;
+use crate::stored_file::read_stored;
 
 /// The model's file in a checkpoint's folder.
 pub(super) const MODEL_FILE: &str = "tokenizer.model";
@@ -75,7 +76,7 @@ const KIND_USER_DEFINED: i32 = 4;
 /// Errors: `Io` when the model cannot be read; `File` when it is none, or not a BPE.
 pub(super) fn convert(folder: &Path) -> Result<Value, Error> {
     let path = folder.join(MODEL_FILE);
-    let model = decode(&fs_err::read(&path)?).map_err(|problem| Error::file(&path, problem))?;
+    let model = decode(&read_stored(&path)?).map_err(|problem| Error::file(&path, problem))?;
     let trainer = model.trainer_spec.clone().unwrap_or_default();
     let config = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
     let added = added_tokens(&model, folder)?;

@@ -6,7 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::foreign::{found_instead, refuse_foreign};
 use crate::error::Error;
+use crate::stored_file::read_stored;
 use crate::tensor_file::{NamedTensor, TensorFile, write_tensors_with_notes};
 
 /// The file of an unsharded checkpoint.
@@ -36,7 +38,7 @@ impl WeightFiles {
     ///
     /// Errors: `Io` for an index or an only file that cannot be opened; `File` where there is neither, or for one that
     /// is no index or no safetensors file; `Tensor` for a key whose shard is missing or damaged, that is truncated,
-    /// that two shards hold, or that is not where the index says.
+    /// that two shards hold, that is not where the index says, or that is an adapter's or a quantized weight's.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let index = read_index(folder)?;
         let files = match &index {
@@ -45,6 +47,7 @@ impl WeightFiles {
         };
         let mut file_of_key = BTreeMap::new();
         for (number, file) in files.iter().enumerate() {
+            refuse_foreign(file)?;
             for key in file.keys() {
                 if let Some(other) = file_of_key.insert(key.clone(), number) {
                     let problem = format!("stored twice: {} holds it too", files[other].path().display());
@@ -95,9 +98,9 @@ fn read_index(folder: &Path) -> Result<Option<ShardIndex>, Error> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = fs_err::read_to_string(&path)?;
+    let bytes = read_stored(&path)?;
     let index: ShardIndex =
-        serde_json::from_str(&text).map_err(|error| Error::file(&path, format!("not a shard index: {error}")))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::file(&path, format!("not a shard index: {error}")))?;
     for shard in index.weight_map.values() {
         // Shards are read, and written when the model is saved: nothing outside the folder may be among them.
         let components: Vec<Component> = Path::new(shard).components().collect();
@@ -119,7 +122,8 @@ pub fn shard_names(folder: &Path) -> Result<Option<BTreeSet<String>>, Error> {
 fn open_only(folder: &Path) -> Result<TensorFile, Error> {
     let path = folder.join(WEIGHTS_FILE);
     if !path.exists() {
-        let problem = format!("expected the weights, here or in shards that {INDEX_FILE} lists, got no file");
+        let got = found_instead(folder).unwrap_or_else(|| "got no file".to_owned());
+        let problem = format!("expected the weights, here or in shards that {INDEX_FILE} lists, {got}");
         return Err(Error::file(&path, problem));
     }
     TensorFile::open(&path)

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::config::class::ConfigClass;
+use crate::config::classes::{INTERN_VIT, INTERNLM2, INTERNVL_CHAT, QWEN2};
 use crate::config::fields::ConfigFields;
 use crate::config::text::{FamilyConfig, ImageTokens, TextConfig, read_dynamic_rope};
 use crate::error::Error;
@@ -20,10 +22,24 @@ pub enum LanguageModel {
 impl LanguageModel {
     pub(super) fn read(root: &ConfigFields) -> Result<Self, Error> {
         let text = root.required_section("llm_config")?;
-        Ok(match text.one_of("model_type", &["internlm2", "qwen2"])? {
-            "qwen2" => Self::Qwen2,
-            _ => Self::InternLm2,
+        // Upstream goes by the first of `architectures`, which some files have without `model_type`.
+        if text.has("architectures") {
+            return Ok(match text.first_word("architectures", &["InternLM2ForCausalLM", "Qwen2ForCausalLM"])? {
+                "Qwen2ForCausalLM" => Self::Qwen2,
+                _ => Self::InternLm2,
+            });
+        }
+        Ok(match text.position("model_type", &["internlm2", "qwen2"])? {
+            0 => Self::InternLm2,
+            _ => Self::Qwen2,
         })
+    }
+
+    fn class(self) -> &'static ConfigClass {
+        match self {
+            Self::InternLm2 => &INTERNLM2,
+            Self::Qwen2 => &QWEN2,
+        }
     }
 }
 
@@ -72,20 +88,20 @@ impl VisionConfig {
     }
 
     pub(super) fn read(root: &ConfigFields) -> Result<Self, Error> {
-        let fields = root.required_section("vision_config")?;
-        fields.one_of("hidden_act", &["gelu"])?;
-        let num_hidden_layers = fields.count("num_hidden_layers")?;
-        let layer_norm_eps = fields.number("layer_norm_eps", 1e-6)?;
+        let top = top(root)?;
+        let fields = root.section_of("vision_config", &INTERN_VIT)?;
+        let num_hidden_layers = fields.layers("num_hidden_layers")?;
+        let layer_norm_eps = fields.number("layer_norm_eps")?;
         let config = Self {
             hidden_size: fields.count("hidden_size")?,
             intermediate_size: fields.count("intermediate_size")?,
             num_hidden_layers,
-            num_used_layers: used_layers(root, num_hidden_layers)?,
+            num_used_layers: used_layers(&top, num_hidden_layers)?,
             num_attention_heads: fields.count("num_attention_heads")?,
-            patch_size: fields.count("patch_size")?,
-            image_size: fields.count("image_size")?,
-            qkv_bias: fields.flag("qkv_bias", false)?,
-            qk_normalization: fields.flag("qk_normalization", false)?,
+            patch_size: fields.side("patch_size")?,
+            image_size: fields.side("image_size")?,
+            qkv_bias: fields.flag("qkv_bias")?,
+            qk_normalization: fields.flag("qk_normalization")?,
             norm: match fields.one_of("norm_type", &["rms_norm", "layer_norm"])? {
                 "layer_norm" => NormKind::Layer,
                 _ => NormKind::Rms,
@@ -94,18 +110,33 @@ impl VisionConfig {
             qk_norm_eps: layer_norm_eps,
         }
         .checked(&fields)?;
-        let tile = root.count_or("force_image_size", config.image_size)?;
-        if tile != config.image_size {
-            let expected = format!("expected {}, the vision tower's image_size, got {tile}", config.image_size);
-            return Err(root.problem("force_image_size", &expected));
+        if top.count_or("force_image_size", config.image_size)? != config.image_size {
+            let expected = format!("{}, the vision tower's image_size", config.image_size);
+            return Err(top.expected("force_image_size", &expected));
         }
         Ok(config)
     }
 }
 
+/// The file's outermost fields, with the defaults of their class.
+///
+/// Errors: `File` naming the field that is not supported; `use_llm_lora` and `use_backbone_lora`, ranks of an adapter
+/// whose matrices are among the weights.
+pub(super) fn top<'a>(root: &ConfigFields<'a>) -> Result<ConfigFields<'a>, Error> {
+    for name in ["use_llm_lora", "use_backbone_lora"] {
+        if root.has(name) && root.integer(name)? != 0 {
+            let expected = "0: this is a checkpoint whose LoRA adapter is not merged; merge it with `merge_lora.py` of \
+                            InternVL's tools";
+            return Err(root.expected(name, expected));
+        }
+    }
+    // The language model's width is repeated outside of its section.
+    root.of_class(&INTERNVL_CHAT, &[&QWEN2])
+}
+
 /// Counted as upstream counts hidden states: 0 is the embedding, -1 the last block's output.
 fn used_layers(root: &ConfigFields, num_hidden_layers: usize) -> Result<usize, Error> {
-    let layer = root.integer("select_layer", -1)?;
+    let layer = root.integer("select_layer")?;
     let states = num_hidden_layers as i64 + 1;
     let used = if layer < 0 { states + layer } else { layer };
     usize::try_from(used)
@@ -114,23 +145,11 @@ fn used_layers(root: &ConfigFields, num_hidden_layers: usize) -> Result<usize, E
         .ok_or_else(|| root.problem("select_layer", &format!("expected -{states} to {num_hidden_layers}, got {layer}")))
 }
 
-/// Four patches make one image token in every model of either layout.
-///
-/// Errors: `File` naming the field for any other ratio.
-pub(in crate::families) fn check_downsampling(root: &ConfigFields) -> Result<(), Error> {
-    if root.number("downsample_ratio", 0.5)? == 0.5 {
-        return Ok(());
-    }
-    Err(root.problem("downsample_ratio", "expected 0.5"))
-}
-
 /// Reads the whole file.
 pub(super) fn read(root: &ConfigFields, image_token: &str) -> Result<FamilyConfig, Error> {
-    root.one_of("ps_version", &["v2"])?;
-    root.one_of("template", &["internvl2_5"])?;
-    check_downsampling(root)?;
     VisionConfig::read(root)?;
-    let text = read_text(root)?;
+    let fields = root.section_of("llm_config", LanguageModel::read(root)?.class())?;
+    let text = read_text(root, &fields)?;
     let folder = root.path().parent().unwrap_or(Path::new(""));
     let listed = ListedTokens::read(folder)?;
     let image = listed
@@ -144,15 +163,14 @@ pub(super) fn read(root: &ConfigFields, image_token: &str) -> Result<FamilyConfi
         text,
         tokens: ImageTokens { image, video: None },
         merge_size: 2,
-        dynamic_rope: read_dynamic_rope(&root.required_section("llm_config")?)?,
+        dynamic_rope: read_dynamic_rope(&fields)?,
     })
 }
 
-fn read_text(root: &ConfigFields) -> Result<TextConfig, Error> {
-    let fields = root.required_section("llm_config")?;
-    let is_internlm = LanguageModel::read(root)? == LanguageModel::InternLm2;
-    if is_internlm && fields.flag("bias", true)? {
-        return Err(fields.problem("bias", "expected false, as in every InternLM2 of InternVL"));
+fn read_text(root: &ConfigFields, fields: &ConfigFields) -> Result<TextConfig, Error> {
+    let text = TextConfig::read(fields)?;
+    if text.tie_word_embeddings {
+        return Err(fields.expected("tie_word_embeddings", "false, which upstream sets whatever the file says"));
     }
-    Ok(TextConfig { attention_bias: !is_internlm, ..TextConfig::read(&fields)? })
+    Ok(TextConfig { attention_bias: LanguageModel::read(root)? == LanguageModel::Qwen2, ..text })
 }

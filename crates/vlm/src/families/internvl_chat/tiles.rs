@@ -8,8 +8,15 @@ use std::sync::{Arc, LazyLock};
 use super::config::VisionConfig;
 use crate::config::fields::ConfigFields;
 use crate::error::Error;
-use crate::image_processor::{ImageLimits, ImagePatches, ImageProcessor, Levels, levels, patch_bytes};
+use crate::image_processor::levels::{Levels, levels};
+use crate::image_processor::{ImageLimits, ImagePatches, ImageProcessor, patch_bytes};
 use crate::resample::RgbImage;
+
+/// More tiles than this no model takes; every grid of as many is looked at.
+const MAX_TILES: usize = 256;
+
+/// More pixels than this no image has.
+const MAX_PIXELS: usize = 1 << 27;
 
 /// How images are tiled.
 #[derive(Clone, Debug)]
@@ -35,21 +42,29 @@ impl Tiles {
     ///
     /// Errors: `File` naming file and field.
     pub(super) fn read(root: &ConfigFields) -> Result<Self, Error> {
-        let vision = VisionConfig::read(root)?;
+        let (vision, top) = (VisionConfig::read(root)?, super::config::top(root)?);
         let tiles = Self {
             image_size: vision.image_size,
             patch_size: vision.patch_size,
-            min_dynamic_patch: root.count_or("min_dynamic_patch", 1)?,
-            max_dynamic_patch: root.count_or("max_dynamic_patch", 6)?,
-            dynamic_image_size: root.flag("dynamic_image_size", false)?,
-            use_thumbnail: root.flag("use_thumbnail", false)?,
+            min_dynamic_patch: top.count("min_dynamic_patch")?,
+            max_dynamic_patch: top.count("max_dynamic_patch")?,
+            dynamic_image_size: top.flag("dynamic_image_size")?,
+            use_thumbnail: top.flag("use_thumbnail")?,
             levels: LEVELS.clone(),
         };
+        if tiles.max_dynamic_patch > Self::most(tiles.image_size) {
+            return Err(top.expected("max_dynamic_patch", &format!("at most {}", Self::most(tiles.image_size))));
+        }
         if tiles.min_dynamic_patch > tiles.max_dynamic_patch {
-            let problem = format!("expected at most max_dynamic_patch, {}", tiles.max_dynamic_patch);
-            return Err(root.problem("min_dynamic_patch", &problem));
+            let expected = format!("at most max_dynamic_patch, {}", tiles.max_dynamic_patch);
+            return Err(top.expected("min_dynamic_patch", &expected));
         }
         Ok(tiles)
+    }
+
+    /// The most tiles that an image may be cut into, by their side in pixels.
+    pub(crate) fn most(image_size: usize) -> usize {
+        (MAX_PIXELS / (image_size * image_size).max(1)).clamp(1, MAX_TILES)
     }
 
     /// Columns and rows of the grid whose aspect ratio is nearest to the image's; of equally near ones the larger where

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::config::classes::{QWEN_VISION_ROPE, QWEN_VL, QWEN_VL_TEXT, QWEN2_5_VL_VISION, ROPE};
 use crate::config::fields::ConfigFields;
-use crate::config::text::{FamilyConfig, ImageTokens, TextConfig};
+use crate::config::text::{FamilyConfig, ImageTokens, TextConfig, rope_kind, rope_section};
 use crate::error::Error;
 use crate::norm::NormKind;
+use crate::resample::CHANNELS;
 
 /// The vision tower. Lengths are pixels or patches as named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,15 +89,18 @@ pub fn new_config(text: &TextConfig, vision: &VisionConfig, tokens: VisionTokens
 
 /// Reads the whole file; `width` is the field of the vision tower that holds the language model's width.
 pub(super) fn read(root: &ConfigFields, vision: &VisionConfig, width: &str) -> Result<FamilyConfig, Error> {
-    let text = match root.section("text_config")? {
-        Some(section) => read_text(&section, root)?,
-        None => read_text(root, root)?,
+    let top = root.of_class(&QWEN_VL, &[&QWEN_VL_TEXT])?;
+    // Newer files hold the language model's fields in a section of their own.
+    let fields = match root.section("text_config")? {
+        Some(section) => section.of_class(&QWEN_VL_TEXT, &[])?,
+        None => root.of_class(&QWEN_VL_TEXT, &[&QWEN_VL])?,
     };
+    let text = read_text(&fields, &top)?;
     if vision.out_hidden_size != text.hidden_size {
         let problem = format!("expected the text width {}, got {}", text.hidden_size, vision.out_hidden_size);
-        return Err(root.required_section("vision_config")?.problem(width, &problem));
+        return Err(root.problem(&format!("vision_config.{width}"), &problem));
     }
-    let tokens = read_tokens(root, text.vocab_size)?;
+    let tokens = read_tokens(&top, text.vocab_size)?;
     Ok(FamilyConfig {
         text,
         tokens: ImageTokens { image: tokens.image, video: Some(tokens.video) },
@@ -104,48 +109,44 @@ pub(super) fn read(root: &ConfigFields, vision: &VisionConfig, width: &str) -> R
     })
 }
 
-// Newer files hold the language model's fields in a section of their own; `tie_word_embeddings` stays outside.
-fn read_text(fields: &ConfigFields, root: &ConfigFields) -> Result<TextConfig, Error> {
-    let rope_key = if fields.has("rope_parameters") { "rope_parameters" } else { "rope_scaling" };
-    let rope = fields.required_section(rope_key)?;
-    rope.one_of(if rope.has("rope_type") { "rope_type" } else { "type" }, &["mrope", "default"])?;
-    let theta_fields = if rope.has("rope_theta") { &rope } else { fields };
-    let tie_fields = if root.has("tie_word_embeddings") { root } else { fields };
-    let mrope_section = read_section(&rope)?;
-    let config = TextConfig {
-        rope_theta: theta_fields.number("rope_theta", 1e6)?,
-        mrope_section,
-        tie_word_embeddings: tie_fields.flag("tie_word_embeddings", false)?,
-        ..TextConfig::read(fields)?
+// `tie_word_embeddings` is outside the section in some versions' files, and inside in others'.
+fn read_text(fields: &ConfigFields, top: &ConfigFields) -> Result<TextConfig, Error> {
+    let config = TextConfig::read(fields)?;
+    let mrope_section = match rope_section(fields)? {
+        Some(rope) => {
+            rope_kind(&rope, &["mrope", "default"])?;
+            read_section(&rope, config.head_dim() / 2)?
+        }
+        None => read_section(&fields.section_of("rope_scaling", &ROPE)?, config.head_dim() / 2)?,
     };
-    let (sum, half) = (mrope_section.iter().sum::<usize>(), config.head_dim() / 2);
-    if sum != half {
-        let problem = format!("expected a sum of {half}, half a head, got {sum}");
-        return Err(rope.problem("mrope_section", &problem));
-    }
-    Ok(config)
+    let tie_word_embeddings = top.flag("tie_word_embeddings")? || config.tie_word_embeddings;
+    Ok(TextConfig { mrope_section, tie_word_embeddings, ..config })
 }
 
-fn read_section(rope: &ConfigFields) -> Result<[usize; 3], Error> {
+fn read_section(rope: &ConfigFields, half_a_head: usize) -> Result<[usize; 3], Error> {
     let list = rope.indexes("mrope_section")?;
-    let got = list.len();
-    list.try_into().map_err(|_| rope.problem("mrope_section", &format!("expected 3 numbers, got {got}")))
+    let section = <[usize; 3]>::try_from(list).map_err(|_| rope.expected("mrope_section", "3 numbers"))?;
+    let sum = section.iter().fold(0_usize, |sum, part| sum.saturating_add(*part));
+    if sum == half_a_head {
+        return Ok(section);
+    }
+    Err(rope.problem("mrope_section", &format!("expected a sum of {half_a_head}, half a head, got {sum}")))
 }
 
 pub(super) fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
-    let fields = root.required_section("vision_config")?;
-    fields.one_of("hidden_act", &["silu"])?;
+    let fields = root.section_of("vision_config", &QWEN2_5_VL_VISION)?;
+    check_vision_rope(&fields)?;
     let config = VisionConfig {
-        depth: fields.count("depth")?,
+        depth: fields.layers("depth")?,
         hidden_size: fields.count("hidden_size")?,
         intermediate_size: fields.count("intermediate_size")?,
         num_heads: fields.count("num_heads")?,
-        in_channels: channels(&fields)?,
+        in_channels: CHANNELS,
         out_hidden_size: fields.count("out_hidden_size")?,
-        patch_size: fields.count("patch_size")?,
-        spatial_merge_size: fields.count("spatial_merge_size")?,
-        temporal_patch_size: fields.count_or("temporal_patch_size", 2)?,
-        window_size: fields.count("window_size")?,
+        patch_size: fields.side("patch_size")?,
+        spatial_merge_size: fields.side("spatial_merge_size")?,
+        temporal_patch_size: fields.side("temporal_patch_size")?,
+        window_size: fields.side("window_size")?,
         fullatt_block_indexes: fields.indexes("fullatt_block_indexes")?,
         norm: NormKind::Rms,
         feed_forward: FeedForwardKind::Gated,
@@ -163,18 +164,17 @@ pub(super) fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {
     }
 }
 
-/// Color channels, under either name.
-pub(crate) fn channels(vision: &ConfigFields) -> Result<usize, Error> {
-    let name = if vision.has("in_channels") { "in_channels" } else { "in_chans" };
-    vision.count_or(name, 3)
+/// Fails for a RoPE of the vision tower other than the one there is.
+pub(crate) fn check_vision_rope(vision: &ConfigFields) -> Result<(), Error> {
+    vision.section_of("rope_parameters", &QWEN_VISION_ROPE).map(drop)
 }
 
-fn read_tokens(root: &ConfigFields, vocab_size: usize) -> Result<VisionTokens, Error> {
+fn read_tokens(top: &ConfigFields, vocab_size: usize) -> Result<VisionTokens, Error> {
     Ok(VisionTokens {
-        image: root.token("image_token_id", vocab_size)?,
-        video: root.token("video_token_id", vocab_size)?,
-        vision_start: root.token("vision_start_token_id", vocab_size)?,
-        vision_end: root.token("vision_end_token_id", vocab_size)?,
+        image: top.token("image_token_id", vocab_size)?,
+        video: top.token("video_token_id", vocab_size)?,
+        vision_start: top.token("vision_start_token_id", vocab_size)?,
+        vision_end: top.token("vision_end_token_id", vocab_size)?,
     })
 }
 
