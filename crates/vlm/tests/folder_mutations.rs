@@ -85,7 +85,7 @@ fn places(value: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 /// A value in another's place, or nothing there any more.
-fn change(file: &mut Value, place: &Index, new: Option<&Value>) {
+fn change(file: &mut Value, place: Index, new: Option<&Value>) {
     let mut found = Vec::new();
     places(file, "", &mut found);
     let path = &found[place.index(found.len())];
@@ -120,7 +120,7 @@ proptest! {
         copy(&fixture.join(part), folder.path());
         let mut file = read(&folder.path().join(name));
         for (place, new) in &changes {
-            change(&mut file, place, new.as_ref());
+            change(&mut file, *place, new.as_ref());
         }
         fs_err::write(folder.path().join(name), file.to_string()).unwrap();
         if name == IMAGES && is_nested {
