@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::settings::{SettingError, check_setting};
+use crate::settings::{SettingError, check_setting, check_some_share, settings_table};
 use crate::types::{Item, Message, Role, image_paths};
 
 use image::{GrayImage, ImageHash};
@@ -48,30 +48,21 @@ impl Compared {
     }
 }
 
-/// Settings of a decontamination.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DecontaminationConfig {
-    /// The evaluation sets by name: files of items, or folders of published benchmarks. Without any, nothing is dropped.
-    pub against: BTreeMap<String, PathBuf>,
-    /// What is compared.
-    pub compare: Vec<Compared>,
-    /// Texts match from this share of common shingles on (Jaccard's index), above 0 to 1.
-    pub text_similarity: f64,
-    /// Images match up to this many different bits of 128.
-    pub image_distance: u32,
-}
-
-impl Default for DecontaminationConfig {
-    /// Measured on published benchmarks: reencoded or resized images differ in up to 5 bits (99 of 100), different images
-    /// of FigStep, all of them text on white, in 6 and more, photographs in 12 and more.
-    fn default() -> Self {
-        Self {
-            against: BTreeMap::new(),
-            compare: vec![Compared::Text, Compared::Image],
-            text_similarity: 0.7,
-            image_distance: 5,
-        }
+settings_table! {
+    /// Settings of a decontamination.
+    ///
+    /// Measured on published benchmarks: reencoded or resized images differ in up to 5 bits (99 of 100), different
+    /// images of FigStep, all of them text on white, in 6 and more, photographs in 12 and more.
+    pub struct DecontaminationConfig {
+        /// The evaluation sets by name: files of items, or folders of published benchmarks. Without any, nothing is
+        /// dropped.
+        pub against: BTreeMap<String, PathBuf> = BTreeMap::new(),
+        /// What is compared.
+        pub compare: Vec<Compared> = vec![Compared::Text, Compared::Image],
+        /// Texts match from this share of common shingles on (Jaccard's index), above 0 to 1.
+        pub text_similarity: f64 = 0.7,
+        /// Images match up to this many different bits of 128.
+        pub image_distance: u32 = 5,
     }
 }
 
@@ -80,9 +71,7 @@ impl DecontaminationConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let (similarity, key) = (self.text_similarity, format!("{table}.text_similarity"));
-        let holds = similarity > 0.0 && similarity <= 1.0;
-        check_setting(holds, &key, "a number above 0 and at most 1", similarity)?;
+        check_some_share(&format!("{table}.text_similarity"), self.text_similarity)?;
         let (distance, key) = (self.image_distance, format!("{table}.image_distance"));
         check_setting(distance <= 32, &key, "at most 32 bits of 128", distance)?;
         let (compare, key) = ("\"text\", \"image\" or both", format!("{table}.compare"));

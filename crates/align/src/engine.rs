@@ -10,25 +10,20 @@ use std::path::Path;
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde::{Deserialize, Serialize};
 
+use crate::settings::settings_table;
 use crate::types::Message;
 
-/// How to sample completions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SamplingParams {
-    /// 0 is greedy; log-probabilities are then those of temperature 1.
-    pub temperature: f64,
-    /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
-    pub top_p: f64,
-    /// At most this many tokens a completion.
-    pub max_new_tokens: usize,
-    /// Do not stop at the end token.
-    pub ignore_eos: bool,
-}
-
-impl Default for SamplingParams {
-    fn default() -> Self {
-        Self { temperature: 1.0, top_p: 1.0, max_new_tokens: 128, ignore_eos: false }
+settings_table! {
+    /// How to sample completions.
+    pub struct SamplingParams {
+        /// 0 is greedy; log-probabilities are then those of temperature 1.
+        pub temperature: f64 = 1.0,
+        /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
+        pub top_p: f64 = 1.0,
+        /// At most this many tokens a completion.
+        pub max_new_tokens: usize = 128,
+        /// Do not stop at the end token.
+        pub ignore_eos: bool = false,
     }
 }
 
@@ -153,25 +148,20 @@ pub struct ForwardBackward {
     pub scores: Vec<TokenScores>,
 }
 
-/// One step of AdamW (Loshchilov and Hutter, arXiv 1711.05101: decay apart from the gradient).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdamW {
-    /// The step's learning rate, schedule applied.
-    pub learning_rate: f64,
-    /// Decay of the first and second moment.
-    pub betas: [f64; 2],
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Gradients whose L2 norm over all trained parameters exceeds this are scaled down to it; 0 turns clipping off.
-    pub max_grad_norm: f64,
-}
-
-impl Default for AdamW {
-    fn default() -> Self {
-        Self { learning_rate: 1e-6, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.01, max_grad_norm: 1.0 }
+settings_table! {
+    /// One step of AdamW (Loshchilov and Hutter, arXiv 1711.05101: decay apart from the gradient).
+    pub struct AdamW {
+        /// The step's learning rate, schedule applied.
+        pub learning_rate: f64 = 1e-6,
+        /// Decay of the first and second moment.
+        pub betas: [f64; 2] = [0.9, 0.999],
+        /// Added to the root of the second moment.
+        pub epsilon: f64 = 1e-8,
+        /// Decoupled weight decay.
+        pub weight_decay: f64 = 0.01,
+        /// Gradients whose L2 norm over all trained parameters exceeds this are scaled down to it; 0 turns clipping
+        /// off.
+        pub max_grad_norm: f64 = 1.0,
     }
 }
 

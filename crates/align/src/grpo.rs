@@ -30,7 +30,7 @@ use metrics::Means;
 use prompts::PromptOrder;
 
 pub use advantages::{ScaleRewards, advantages};
-pub use config::{CorrectionTraining, GrpoConfig, LossConfig};
+pub use config::{CorrectionTraining, GrpoConfig};
 pub use loss::{PolicyLoss, Term, clipped_term, kl_term, shaped_term};
 pub use samples::{Origin, TrainingSample, training_samples};
 
@@ -86,7 +86,7 @@ pub fn run(
         metrics::measure_groups(&mut means, &groups);
         // Old and reference log-probabilities.
         let samples = training_samples(engine, &groups, &advantages, config, sampler_is_policy(rollout))?;
-        metrics::measure_off_policy(&mut means, &samples, &config.loss());
+        metrics::measure_off_policy(&mut means, &samples, config);
         // Inner epochs.
         let optimizer = config.optimizer(schedule.at(step));
         optimize(engine, &samples, config, &optimizer, step, &mut means)?;
@@ -193,7 +193,7 @@ fn optimize(
         for chunk in shuffled(samples.len(), seed).chunks(batch_size.max(1)) {
             let batch: Vec<&TrainingSample> = chunk.iter().map(|index| &samples[*index]).collect();
             let sequences: Vec<Sequence> = batch.iter().map(|sample| sample.sequence.clone()).collect();
-            let loss = PolicyLoss::new(batch, config.loss());
+            let loss = PolicyLoss::new(batch, config);
             let result = engine.forward_backward(&sequences, &loss)?;
             if is_first_update {
                 let deviation = check_ratios(&loss, &result.scores, config.ratio_tolerance, step)?;
@@ -211,7 +211,7 @@ fn optimize(
 /// largest deviation.
 fn check_ratios(loss: &PolicyLoss, scores: &[TokenScores], tolerance: f64, step: usize) -> Result<f64, TrainingError> {
     let mut worst = 0.0_f64;
-    for (sample, scores) in loss.samples().iter().zip(scores) {
+    for (sample, scores) in loss.samples.iter().zip(scores) {
         if sample.origin == Origin::OffPolicy {
             continue;
         }

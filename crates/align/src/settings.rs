@@ -2,7 +2,40 @@
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 
+pub use crate::{check_each, settings_table};
+
 use crate::engine::AdamW;
+
+/// Defines a table of settings: beside each its default, which it has where it is left out. Unknown ones are refused.
+#[macro_export]
+macro_rules! settings_table {
+    ($(#[$of_table:meta])* pub struct $Table:ident {
+        $($(#[$of_setting:meta])* pub $setting:ident: $Value:ty = $default:expr,)*
+    }) => {
+        $(#[$of_table])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $Table {
+            $($(#[$of_setting])* pub $setting: $Value,)*
+        }
+
+        impl Default for $Table {
+            fn default() -> Self {
+                Self { $($setting: $default,)* }
+            }
+        }
+    };
+}
+
+/// Checks several settings of a table alike; the first that cannot be used is the error.
+#[macro_export]
+macro_rules! check_each {
+    ($check:path, $table:expr, $settings:expr, [$($setting:ident),*]) => {
+        [$((stringify!($setting), $settings.$setting)),*]
+            .into_iter()
+            .try_for_each(|(name, value)| $check(&format!("{}.{name}", $table), value))
+    };
+}
 
 /// A setting whose value cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -71,6 +104,13 @@ pub fn check_count(key: &str, count: usize) -> Result<(), SettingError> {
 /// Errors: [`SettingError`].
 pub fn check_share(key: &str, share: f64) -> Result<(), SettingError> {
     check_setting((0.0..=1.0).contains(&share), key, "a number from 0 to 1", share)
+}
+
+/// Passes where the value is a share that is not zero, such as that of the likeliest tokens to sample from.
+///
+/// Errors: [`SettingError`].
+pub fn check_some_share(key: &str, share: f64) -> Result<(), SettingError> {
+    check_setting(share > 0.0 && share <= 1.0, key, "a number above 0 and at most 1", share)
 }
 
 /// Passes where the value is finite and not negative.

@@ -4,9 +4,8 @@
 use std::path::Path;
 
 use align::engine::EngineError;
-use align::settings::{SettingError, check_at_least_zero, check_count};
+use align::settings::{SettingError, check_at_least_zero, check_count, check_each, settings_table};
 use burn::tensor::Device;
-use serde::{Deserialize, Serialize};
 use vlm::config::{CONFIG_FILE, Config, TextConfig};
 use vlm::families::qwen2_5_vl::{FeedForwardKind, VisionConfig, VisionTokens, new_config};
 use vlm::image_processor::ImageSettings;
@@ -24,58 +23,37 @@ const ADDED_TOKENS: [&str; 4] = ["<think>", "</think>", "<answer>", "</answer>"]
 const IMAGE_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const IMAGE_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// The size of the model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelSize {
-    /// Tokens of the vocabulary.
-    pub vocab_size: usize,
-    /// Width of the language model.
-    pub hidden_size: usize,
-    /// Layers of the language model.
-    pub num_hidden_layers: usize,
-    /// Width of its feed-forward layers.
-    pub intermediate_size: usize,
-    /// Query heads.
-    pub num_attention_heads: usize,
-    /// Key and value heads.
-    pub num_key_value_heads: usize,
-    /// Layers of the vision tower.
-    pub vision_depth: usize,
-    /// Width of the vision tower.
-    pub vision_hidden_size: usize,
-    /// Width of its feed-forward layers.
-    pub vision_intermediate_size: usize,
-    /// Heads of the vision tower.
-    pub vision_num_heads: usize,
-    /// Side of an attention window, in pixels.
-    pub window_size: usize,
-    /// Layers of the vision tower that see the whole image.
-    pub fullatt_block_indexes: Vec<usize>,
-    /// Images are resized to at most this many pixels.
-    pub max_pixels: usize,
-    /// Standard deviation of the random weights.
-    pub initializer_range: f64,
-}
-
-impl Default for ModelSize {
-    fn default() -> Self {
-        Self {
-            vocab_size: 1024,
-            hidden_size: 128,
-            num_hidden_layers: 4,
-            intermediate_size: 384,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            vision_depth: 4,
-            vision_hidden_size: 96,
-            vision_intermediate_size: 256,
-            vision_num_heads: 4,
-            window_size: 28,
-            fullatt_block_indexes: vec![1, 3],
-            max_pixels: 84 * 84,
-            initializer_range: 0.06,
-        }
+settings_table! {
+    /// The size of the model.
+    pub struct ModelSize {
+        /// Tokens of the vocabulary.
+        pub vocab_size: usize = 1024,
+        /// Width of the language model.
+        pub hidden_size: usize = 128,
+        /// Layers of the language model.
+        pub num_hidden_layers: usize = 4,
+        /// Width of its feed-forward layers.
+        pub intermediate_size: usize = 384,
+        /// Query heads.
+        pub num_attention_heads: usize = 4,
+        /// Key and value heads.
+        pub num_key_value_heads: usize = 2,
+        /// Layers of the vision tower.
+        pub vision_depth: usize = 4,
+        /// Width of the vision tower.
+        pub vision_hidden_size: usize = 96,
+        /// Width of its feed-forward layers.
+        pub vision_intermediate_size: usize = 256,
+        /// Heads of the vision tower.
+        pub vision_num_heads: usize = 4,
+        /// Side of an attention window, in pixels.
+        pub window_size: usize = 28,
+        /// Layers of the vision tower that see the whole image.
+        pub fullatt_block_indexes: Vec<usize> = vec![1, 3],
+        /// Images are resized to at most this many pixels.
+        pub max_pixels: usize = 84 * 84,
+        /// Standard deviation of the random weights.
+        pub initializer_range: f64 = 0.06,
     }
 }
 
@@ -85,22 +63,10 @@ impl ModelSize {
     ///
     /// Errors: [`SettingError`] naming the first that cannot be used.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        for (name, count) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("intermediate_size", self.intermediate_size),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.num_key_value_heads),
-            ("vision_depth", self.vision_depth),
-            ("vision_hidden_size", self.vision_hidden_size),
-            ("vision_intermediate_size", self.vision_intermediate_size),
-            ("vision_num_heads", self.vision_num_heads),
-            ("window_size", self.window_size),
-            ("max_pixels", self.max_pixels),
-        ] {
-            check_count(&format!("{table}.{name}"), count)?;
-        }
+        check_each!(check_count, table, self, [vocab_size, hidden_size, num_hidden_layers, intermediate_size])?;
+        check_each!(check_count, table, self, [num_attention_heads, num_key_value_heads])?;
+        check_each!(check_count, table, self, [vision_depth, vision_hidden_size, vision_intermediate_size])?;
+        check_each!(check_count, table, self, [vision_num_heads, window_size, max_pixels])?;
         check_at_least_zero(&format!("{table}.initializer_range"), self.initializer_range)
     }
 }

@@ -5,33 +5,24 @@ use std::path::PathBuf;
 use align::curate::CurationSummary;
 use align::eval::{Comparison, EvalSummary};
 use align::rollout::RolloutRecord;
+use align::settings::settings_table;
 use serde::{Deserialize, Serialize};
 
 /// The version of `report.json`'s layout. A reader may rely on the fields of a version; new ones may be added to it.
 pub const SCHEMA: u32 = 2;
 
-/// What a report shows, beside what the folder holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReportConfig {
-    /// The heading.
-    pub title: String,
-    /// The model that the others are compared with. It comes first.
-    pub baseline: String,
-    /// Another model to compare with, where it was evaluated.
-    pub against: Option<String>,
-    /// How many rollouts to show.
-    pub num_rollouts: usize,
-}
-
-impl Default for ReportConfig {
-    fn default() -> Self {
-        Self {
-            title: "What alignment changed".into(),
-            baseline: "base".into(),
-            against: Some("mirage".into()),
-            num_rollouts: 12,
-        }
+settings_table! {
+    /// What a report shows, beside what the folder holds.
+    #[derive(Eq)]
+    pub struct ReportConfig {
+        /// The heading.
+        pub title: String = "What alignment changed".into(),
+        /// The model that the others are compared with. It comes first.
+        pub baseline: String = "base".into(),
+        /// Another model to compare with, where it was evaluated.
+        pub against: Option<String> = Some("mirage".into()),
+        /// How many rollouts to show.
+        pub num_rollouts: usize = 12,
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{EvalSummary, JudgedResponse, RATES, summarize};
@@ -13,7 +12,9 @@ use crate::files::{write_atomically, write_lines};
 use crate::progress::Progress;
 use crate::run_dir::{ContentHash, RunError, keep_settings};
 use crate::seeds::derive_seed;
-use crate::settings::{SettingError, check_at_least_zero, check_count, check_setting};
+use crate::settings::{
+    SettingError, check_at_least_zero, check_count, check_each, check_setting, check_some_share, settings_table,
+};
 use crate::types::Item;
 use crate::verdict::{Judge, Unscored};
 
@@ -25,24 +26,24 @@ const SUMMARY: &str = "summary.json";
 /// judge that cannot be used is found out early.
 const BATCHES_AT_A_TIME: usize = 8;
 
-/// How to evaluate; the defaults are the MIS paper's: greedy, 1,024 tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EvalConfig {
-    /// The model's name in tables.
-    pub model: String,
-    /// 0 is greedy.
-    pub temperature: f64,
-    /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
-    pub top_p: f64,
-    /// At most this many tokens a response.
-    pub max_new_tokens: usize,
-    /// Each item is sampled by a seed of its own, made of this and its id.
-    pub seed: u64,
-    /// How many items a model on this machine answers at a time; does not change the responses.
-    pub batch_size: usize,
-    /// The rates to give; empty gives every one that the judge can tell.
-    pub rates: Vec<String>,
+settings_table! {
+    /// How to evaluate; the defaults are the MIS paper's: greedy, 1,024 tokens.
+    pub struct EvalConfig {
+        /// The model's name in tables.
+        pub model: String = "model".into(),
+        /// 0 is greedy.
+        pub temperature: f64 = 0.0,
+        /// Keep the smallest set of tokens whose probability reaches this; 1 keeps all.
+        pub top_p: f64 = 1.0,
+        /// At most this many tokens a response.
+        pub max_new_tokens: usize = 1024,
+        /// Each item is sampled by a seed of its own, made of this and its id.
+        pub seed: u64 = 0,
+        /// How many items a model on this machine answers at a time; does not change the responses.
+        pub batch_size: usize = 16,
+        /// The rates to give; empty gives every one that the judge can tell.
+        pub rates: Vec<String> = Vec::new(),
+    }
 }
 
 impl EvalConfig {
@@ -51,29 +52,12 @@ impl EvalConfig {
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
         check_at_least_zero(&format!("{table}.temperature"), self.temperature)?;
-        let top_p = self.top_p > 0.0 && self.top_p <= 1.0;
-        check_setting(top_p, &format!("{table}.top_p"), "a number above 0 and at most 1", self.top_p)?;
-        for (name, count) in [("max_new_tokens", self.max_new_tokens), ("batch_size", self.batch_size)] {
-            check_count(&format!("{table}.{name}"), count)?;
-        }
+        check_some_share(&format!("{table}.top_p"), self.top_p)?;
+        check_each!(check_count, table, self, [max_new_tokens, batch_size])?;
         let expected = "names of rates such as `asr` or `over_refusal`";
         match self.rates.iter().find(|name| !RATES.iter().any(|rate| rate.name == name.as_str())) {
             Some(name) => check_setting(false, &format!("{table}.rates"), expected, format!("`{name}`")),
             None => Ok(()),
-        }
-    }
-}
-
-impl Default for EvalConfig {
-    fn default() -> Self {
-        Self {
-            model: "model".into(),
-            temperature: 0.0,
-            top_p: 1.0,
-            max_new_tokens: 1024,
-            seed: 0,
-            batch_size: 16,
-            rates: Vec::new(),
         }
     }
 }

@@ -3,63 +3,44 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decontamination::image::ImageHash;
-use crate::settings::{SettingError, check_at_least_zero, check_count, check_setting, check_share};
+use crate::settings::{
+    SettingError, check_at_least_zero, check_count, check_each, check_setting, check_share, settings_table,
+};
 
-/// How items are made; the table `[forge]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ForgeConfig {
-    /// Everything random follows from it.
-    pub seed: u64,
-    /// Most items that the writer plans from one seed (MIS: 3).
-    pub records_per_seed: usize,
-    /// Most images of an item; every item has at least two (MIS: 2).
-    pub max_images: usize,
-    /// The writer's temperature. The judge's is 0.
-    pub temperature: f64,
-    /// Most tokens of an answer.
-    pub max_tokens: usize,
-    /// Width and height of painted images, in pixels.
-    pub image_size: u32,
-    /// What the painter is asked for at first; `{object}` stands for the thing (MIS: the thing alone).
-    pub image_prompt: String,
-    /// Whether the judge looks at the images and may have them painted once more (MIS: yes).
-    pub refine: bool,
-    /// Share of items with neutral text that are trained on; which, is decided by their things alone, so that no
-    /// combination of things is both trained on and tested. MIS trains on risky texts alone, which is 0; here every
-    /// text is put in neutral words before it is split, so that next to nothing would be trained on.
-    pub neutral_train_share: f64,
-    /// How many test items are repeated with other images (MIS: 100), photographs or painted ones.
-    pub real: usize,
-    /// What the painter is asked for where there are no photographs.
-    pub real_prompt: String,
-    /// Items whose requests share at least this much of their three-word pieces (Jaccard) are near-duplicates.
-    pub text_similarity: f64,
-    /// Items whose images' perceptual hashes differ, each from its counterpart, in at most so many of 128 bits are
-    /// near-duplicates.
-    pub image_distance: u32,
-    /// Drop items that the policy answers safely already. Needs a role `policy`.
-    pub keep_only_unsafe: bool,
-}
-
-impl Default for ForgeConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            records_per_seed: 3,
-            max_images: 2,
-            temperature: 0.7,
-            max_tokens: 1024,
-            image_size: 512,
-            image_prompt: "{object}".to_owned(),
-            refine: true,
-            neutral_train_share: 0.6,
-            real: 100,
-            real_prompt: "a photograph of {object}".to_owned(),
-            text_similarity: 0.7,
-            image_distance: 5,
-            keep_only_unsafe: false,
-        }
+settings_table! {
+    /// How items are made; the table `[forge]`.
+    pub struct ForgeConfig {
+        /// Everything random follows from it.
+        pub seed: u64 = 0,
+        /// Most items that the writer plans from one seed (MIS: 3).
+        pub records_per_seed: usize = 3,
+        /// Most images of an item; every item has at least two (MIS: 2).
+        pub max_images: usize = 2,
+        /// The writer's temperature. The judge's is 0.
+        pub temperature: f64 = 0.7,
+        /// Most tokens of an answer.
+        pub max_tokens: usize = 1024,
+        /// Width and height of painted images, in pixels.
+        pub image_size: u32 = 512,
+        /// What the painter is asked for at first; `{object}` stands for the thing (MIS: the thing alone).
+        pub image_prompt: String = "{object}".to_owned(),
+        /// Whether the judge looks at the images and may have them painted once more (MIS: yes).
+        pub refine: bool = true,
+        /// Share of items with neutral text that are trained on; which, is decided by their things alone, so that no
+        /// combination of things is both trained on and tested. MIS trains on risky texts alone, which is 0; here every
+        /// text is put in neutral words before it is split, so that next to nothing would be trained on.
+        pub neutral_train_share: f64 = 0.6,
+        /// How many test items are repeated with other images (MIS: 100), photographs or painted ones.
+        pub real: usize = 100,
+        /// What the painter is asked for where there are no photographs.
+        pub real_prompt: String = "a photograph of {object}".to_owned(),
+        /// Items whose requests share at least this much of their three-word pieces (Jaccard) are near-duplicates.
+        pub text_similarity: f64 = 0.7,
+        /// Items whose images' perceptual hashes differ, each from its counterpart, in at most so many of 128 bits are
+        /// near-duplicates.
+        pub image_distance: u32 = 5,
+        /// Drop items that the policy answers safely already. Needs a role `policy`.
+        pub keep_only_unsafe: bool = false,
     }
 }
 
@@ -75,36 +56,32 @@ impl ForgeConfig {
         let size = self.image_size;
         check_setting((8..=4096).contains(&size), &format!("{table}.image_size"), "8 to 4096 pixels", size)?;
         for (name, prompt) in [("image_prompt", &self.image_prompt), ("real_prompt", &self.real_prompt)] {
-            check_setting(
-                prompt.contains("{object}"),
-                &format!("{table}.{name}"),
-                "words with `{object}` in them",
-                prompt,
-            )?;
+            let (holds, key) = (prompt.contains("{object}"), format!("{table}.{name}"));
+            check_setting(holds, &key, "words with `{object}` in them", prompt)?;
         }
-        check_share(&format!("{table}.neutral_train_share"), self.neutral_train_share)?;
-        check_share(&format!("{table}.text_similarity"), self.text_similarity)?;
+        check_each!(check_share, table, self, [neutral_train_share, text_similarity])?;
         let distance = self.image_distance;
         check_setting(distance <= ImageHash::BITS, &format!("{table}.image_distance"), "0 to 128 bits", distance)
     }
 }
 
-/// How training items are labeled; the table `[labels]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LabelConfig {
-    /// Whose words they are.
-    pub method: LabelMethod,
-    /// How often a label is sampled until the judge finds it good.
-    pub tries: usize,
-    /// The temperature of the tries after the first, which is sampled at 0.
-    pub temperature: f64,
-    /// Most tokens of a label.
-    pub max_tokens: usize,
-    /// Share of the trained items whose blank-image twins are trained on too.
-    pub blank_share: f64,
-    /// The user turn after the policy's own reply, where labels are reflections on it.
-    pub reflection_prompt: String,
+settings_table! {
+    /// How training items are labeled; the table `[labels]`.
+    pub struct LabelConfig {
+        /// Whose words they are.
+        pub method: LabelMethod = LabelMethod::Informed,
+        /// How often a label is sampled until the judge finds it good.
+        pub tries: usize = 3,
+        /// The temperature of the tries after the first, which is sampled at 0.
+        pub temperature: f64 = 0.7,
+        /// Most tokens of a label.
+        pub max_tokens: usize = 1024,
+        /// Share of the trained items whose blank-image twins are trained on too.
+        pub blank_share: f64 = 0.1,
+        /// The user turn after the policy's own reply, where labels are reflections on it.
+        pub reflection_prompt: String =
+            "Your reply may be unsafe. Look again, name the risk and correct your reply.".to_owned(),
+    }
 }
 
 /// Whose words labels are.
@@ -116,19 +93,6 @@ pub enum LabelMethod {
     /// The annotator's own reflection on the policy's reply, without knowing what the item is (SaFeR-VLM's reflecting
     /// rollout).
     Reflection,
-}
-
-impl Default for LabelConfig {
-    fn default() -> Self {
-        Self {
-            method: LabelMethod::Informed,
-            tries: 3,
-            temperature: 0.7,
-            max_tokens: 1024,
-            blank_share: 0.1,
-            reflection_prompt: "Your reply may be unsafe. Look again, name the risk and correct your reply.".to_owned(),
-        }
-    }
 }
 
 impl LabelConfig {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::advantages::ScaleRewards;
 use crate::engine::AdamW;
 use crate::settings::{
-    SettingError, check_above_zero, check_at_least_zero, check_count, check_end, check_optimizer, check_setting,
-    check_share,
+    SettingError, check_above_zero, check_at_least_zero, check_count, check_each, check_end, check_optimizer,
+    check_setting, check_share, settings_table,
 };
 use crate::training::{Schedule, SchedulerType};
 
@@ -24,112 +24,64 @@ pub enum CorrectionTraining {
     Shaped,
 }
 
-/// How to train by reinforcement.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct GrpoConfig {
-    /// Decides the order of prompts, every sample and every minibatch.
-    pub seed: u64,
-    /// Groups that a step trains on.
-    pub prompts_per_step: usize,
-    /// Epochs over all prompts, refills not counted.
-    pub num_train_epochs: f64,
-    /// Steps; 0 goes by `num_train_epochs`.
-    pub max_steps: usize,
-    /// Inner epochs over a step's samples.
-    pub num_iterations: usize,
-    /// Members per optimizer step; 0 takes all of the step's.
-    pub train_batch_size: usize,
-    /// The highest learning rate; 1e-6 suits full weights, 1e-5 LoRA.
-    pub learning_rate: f64,
-    /// The learning rate after warm-up.
-    pub lr_scheduler_type: SchedulerType,
-    /// Share of the steps over which the learning rate rises.
-    pub warmup_ratio: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Decay of AdamW's first moment.
-    pub adam_beta1: f64,
-    /// Decay of AdamW's second moment.
-    pub adam_beta2: f64,
-    /// Added to the root of AdamW's second moment.
-    pub adam_epsilon: f64,
-    /// Gradients longer than this are scaled down to it; 0 turns clipping off.
-    pub max_grad_norm: f64,
-    /// Coefficient of the KL term; 0 turns it off and saves the reference's forward pass.
-    pub beta: f64,
-    /// The ratio is clipped at 1 minus this, where the advantage is negative.
-    pub epsilon: f64,
-    /// The ratio is clipped at 1 plus this, where the advantage is positive.
-    pub epsilon_high: f64,
-    /// Dual clip: with a negative advantage the ratio is clipped at this; 0 turns it off.
-    pub delta: f64,
-    /// What advantages are divided by.
-    pub scale_rewards: ScaleRewards,
-    /// How corrections are trained.
-    pub correction: CorrectionTraining,
-    /// The constant of `shaped`'s token weights.
-    pub shaping_gamma: f64,
-    /// How often a step samples more groups to replace those whose rewards are all equal or that are too often unscored.
-    pub max_refills: usize,
-    /// A group with a larger share of unscored members than this is not trained.
-    pub max_unscored_share: f64,
-    /// Whether responses that were truncated at their length limit are left out of training.
-    pub mask_truncated_completions: bool,
-    /// How far from 1 a ratio may be before any update.
-    pub ratio_tolerance: f64,
-    /// Steps between checkpoints; 0 saves at the end alone.
-    pub save_steps: usize,
-    /// Checkpoints kept; 0 keeps all.
-    pub save_total_limit: usize,
-}
-
-/// The loss's settings; [`GrpoConfig`] describes them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LossConfig {
-    /// Lower clip.
-    pub epsilon: f64,
-    /// Upper clip.
-    pub epsilon_high: f64,
-    /// Dual clip; 0 is off.
-    pub delta: f64,
-    /// Coefficient of the KL term.
-    pub beta: f64,
-    /// Constant of the shaped weights.
-    pub shaping_gamma: f64,
-}
-
-impl Default for GrpoConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            prompts_per_step: 32,
-            num_train_epochs: 1.0,
-            max_steps: 0,
-            num_iterations: 1,
-            train_batch_size: 0,
-            learning_rate: 1e-6,
-            lr_scheduler_type: SchedulerType::Constant,
-            warmup_ratio: 0.0,
-            weight_decay: 0.01,
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-            adam_epsilon: 1e-8,
-            max_grad_norm: 1.0,
-            beta: 0.01,
-            epsilon: 0.2,
-            epsilon_high: 0.3,
-            delta: 3.0,
-            scale_rewards: ScaleRewards::Group,
-            correction: CorrectionTraining::Internalize,
-            shaping_gamma: 0.1,
-            max_refills: 3,
-            max_unscored_share: 0.5,
-            mask_truncated_completions: false,
-            ratio_tolerance: 0.01,
-            save_steps: 0,
-            save_total_limit: 0,
-        }
+settings_table! {
+    /// How to train by reinforcement.
+    pub struct GrpoConfig {
+        /// Decides the order of prompts, every sample and every minibatch.
+        pub seed: u64 = 0,
+        /// Groups that a step trains on.
+        pub prompts_per_step: usize = 32,
+        /// Epochs over all prompts, refills not counted.
+        pub num_train_epochs: f64 = 1.0,
+        /// Steps; 0 goes by `num_train_epochs`.
+        pub max_steps: usize = 0,
+        /// Inner epochs over a step's samples.
+        pub num_iterations: usize = 1,
+        /// Members per optimizer step; 0 takes all of the step's.
+        pub train_batch_size: usize = 0,
+        /// The highest learning rate; 1e-6 suits full weights, 1e-5 LoRA.
+        pub learning_rate: f64 = 1e-6,
+        /// The learning rate after warm-up.
+        pub lr_scheduler_type: SchedulerType = SchedulerType::Constant,
+        /// Share of the steps over which the learning rate rises.
+        pub warmup_ratio: f64 = 0.0,
+        /// Decoupled weight decay.
+        pub weight_decay: f64 = 0.01,
+        /// Decay of AdamW's first moment.
+        pub adam_beta1: f64 = 0.9,
+        /// Decay of AdamW's second moment.
+        pub adam_beta2: f64 = 0.999,
+        /// Added to the root of AdamW's second moment.
+        pub adam_epsilon: f64 = 1e-8,
+        /// Gradients longer than this are scaled down to it; 0 turns clipping off.
+        pub max_grad_norm: f64 = 1.0,
+        /// Coefficient of the KL term; 0 turns it off and saves the reference's forward pass.
+        pub beta: f64 = 0.01,
+        /// The ratio is clipped at 1 minus this, where the advantage is negative.
+        pub epsilon: f64 = 0.2,
+        /// The ratio is clipped at 1 plus this, where the advantage is positive.
+        pub epsilon_high: f64 = 0.3,
+        /// Dual clip: with a negative advantage the ratio is clipped at this; 0 turns it off.
+        pub delta: f64 = 3.0,
+        /// What advantages are divided by.
+        pub scale_rewards: ScaleRewards = ScaleRewards::Group,
+        /// How corrections are trained.
+        pub correction: CorrectionTraining = CorrectionTraining::Internalize,
+        /// The constant of `shaped`'s token weights.
+        pub shaping_gamma: f64 = 0.1,
+        /// How often a step samples more groups to replace those whose rewards are all equal or that are too often
+        /// unscored.
+        pub max_refills: usize = 3,
+        /// A group with a larger share of unscored members than this is not trained.
+        pub max_unscored_share: f64 = 0.5,
+        /// Whether responses that were truncated at their length limit are left out of training.
+        pub mask_truncated_completions: bool = false,
+        /// How far from 1 a ratio may be before any update.
+        pub ratio_tolerance: f64 = 0.01,
+        /// Steps between checkpoints; 0 saves at the end alone.
+        pub save_steps: usize = 0,
+        /// Checkpoints kept; 0 keeps all.
+        pub save_total_limit: usize = 0,
     }
 }
 
@@ -138,38 +90,15 @@ impl GrpoConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        for (name, count) in [("prompts_per_step", self.prompts_per_step), ("num_iterations", self.num_iterations)] {
-            check_count(&format!("{table}.{name}"), count)?;
-        }
+        check_each!(check_count, table, self, [prompts_per_step, num_iterations])?;
         check_end(table, self.num_train_epochs, self.max_steps)?;
         check_optimizer(table, &self.optimizer(self.learning_rate))?;
-        for (name, value) in [("shaping_gamma", self.shaping_gamma), ("ratio_tolerance", self.ratio_tolerance)] {
-            check_above_zero(&format!("{table}.{name}"), value)?;
-        }
-        for (name, value) in [("beta", self.beta), ("epsilon_high", self.epsilon_high)] {
-            check_at_least_zero(&format!("{table}.{name}"), value)?;
-        }
-        for (name, share) in [
-            ("warmup_ratio", self.warmup_ratio),
-            ("epsilon", self.epsilon),
-            ("max_unscored_share", self.max_unscored_share),
-        ] {
-            check_share(&format!("{table}.{name}"), share)?;
-        }
+        check_each!(check_above_zero, table, self, [shaping_gamma, ratio_tolerance])?;
+        check_each!(check_at_least_zero, table, self, [beta, epsilon_high])?;
+        check_each!(check_share, table, self, [warmup_ratio, epsilon, max_unscored_share])?;
         let (key, delta) = (format!("{table}.delta"), self.delta);
         let clips = delta == 0.0 || (delta.is_finite() && delta > 1.0 + self.epsilon_high);
         check_setting(clips, &key, "0, or a number above 1 + `epsilon_high`", delta)
-    }
-
-    /// The settings of the loss alone.
-    pub fn loss(&self) -> LossConfig {
-        LossConfig {
-            epsilon: self.epsilon,
-            epsilon_high: self.epsilon_high,
-            delta: self.delta,
-            beta: self.beta,
-            shaping_gamma: self.shaping_gamma,
-        }
     }
 
     pub(super) fn reward_scale(&self) -> ScaleRewards {

@@ -3,7 +3,7 @@
 //!
 //! Everything here is plain `f64`; each term comes with its derivative by the token's log-probability.
 
-use super::config::LossConfig;
+use super::config::GrpoConfig;
 use super::samples::TrainingSample;
 use crate::engine::{LossAndGradient, TokenLoss, TokenScores};
 
@@ -26,7 +26,7 @@ pub struct Term {
 /// `r = exp(logprob - old)`, and for `A < 0` at most `-A delta`.
 ///
 /// Sources: PPO (arXiv 1707.06347, eqn. 7), clip-higher (DAPO, 2503.14476), dual clip (1912.09729, eqn. 5).
-pub fn clipped_term(logprob: f64, old: f64, advantage: f64, config: &LossConfig) -> Term {
+pub fn clipped_term(logprob: f64, old: f64, advantage: f64, config: &GrpoConfig) -> Term {
     let log_ratio = logprob - old;
     let ratio = log_ratio.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp();
     let clipped_ratio = ratio.clamp(1.0 - config.epsilon, 1.0 + config.epsilon_high);
@@ -69,26 +69,18 @@ pub fn kl_term(logprob: f64, reference: f64) -> Term {
 /// The loss of one optimizer step's batch.
 #[derive(Clone, Debug)]
 pub struct PolicyLoss<'a> {
-    samples: Vec<&'a TrainingSample>,
+    /// The batch.
+    pub samples: Vec<&'a TrainingSample>,
+    /// The loss's settings, among those of training.
+    pub config: &'a GrpoConfig,
     n_tokens: usize,
-    config: LossConfig,
 }
 
 impl<'a> PolicyLoss<'a> {
     /// The loss of a batch whose sequences go to the engine in this order.
-    pub fn new(samples: Vec<&'a TrainingSample>, config: LossConfig) -> Self {
+    pub fn new(samples: Vec<&'a TrainingSample>, config: &'a GrpoConfig) -> Self {
         let n_tokens = samples.iter().map(|sample| sample.old_logprobs.len()).sum();
-        Self { samples, n_tokens, config }
-    }
-
-    /// The batch.
-    pub fn samples(&self) -> &[&'a TrainingSample] {
-        &self.samples
-    }
-
-    /// The loss's settings.
-    pub fn config(&self) -> &LossConfig {
-        &self.config
+        Self { samples, config, n_tokens }
     }
 
     fn token(&self, sample: &TrainingSample, position: usize, logprob: f64) -> Term {
@@ -96,7 +88,7 @@ impl<'a> PolicyLoss<'a> {
             shaped_term(logprob, sample.advantage, self.config.shaping_gamma)
         } else {
             let old = f64::from(sample.old_logprobs[position]);
-            clipped_term(logprob, old, sample.advantage, &self.config)
+            clipped_term(logprob, old, sample.advantage, self.config)
         };
         if let Some(reference) = sample.reference_logprobs.get(position) {
             let divergence = kl_term(logprob, f64::from(*reference));
@@ -133,7 +125,7 @@ pub enum ClipRegion {
 }
 
 /// Where the clip binds for a token.
-pub fn clip_region(logprob: f64, old: f64, advantage: f64, config: &LossConfig) -> ClipRegion {
+pub fn clip_region(logprob: f64, old: f64, advantage: f64, config: &GrpoConfig) -> ClipRegion {
     let ratio = (logprob - old).exp();
     if ratio < 1.0 - config.epsilon && advantage < 0.0 {
         ClipRegion::Low

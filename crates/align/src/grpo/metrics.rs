@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::advantages::{ZERO_SPREAD, spread, standard_deviation};
-use super::config::LossConfig;
+use super::config::GrpoConfig;
 use super::loss::{ClipRegion, PolicyLoss, clip_region, kl_term};
 use super::samples::{Origin, TrainingSample};
 use crate::engine::{ForwardBackward, TokenScores};
@@ -87,7 +87,7 @@ fn measure_member(means: &mut Means, member: &Member) {
 }
 
 /// How far corrections trained without their reflection are from the context they were sampled in, before any update.
-pub fn measure_off_policy(means: &mut Means, samples: &[TrainingSample], config: &LossConfig) {
+pub fn measure_off_policy(means: &mut Means, samples: &[TrainingSample], config: &GrpoConfig) {
     for (old, sampled) in samples.iter().flat_map(TrainingSample::off_policy_pairs) {
         let ratio = (old - sampled).exp();
         means.add("off_policy/ratio_mean", ratio);
@@ -100,12 +100,12 @@ pub fn measure_off_policy(means: &mut Means, samples: &[TrainingSample], config:
 /// Loss, entropy, divergence and clipping of one optimizer step, under the weights before it.
 pub fn measure_update(means: &mut Means, loss: &PolicyLoss, result: &ForwardBackward) {
     means.add("loss", result.loss);
-    for (sample, scores) in loss.samples().iter().zip(&result.scores) {
-        measure_tokens(means, sample, scores, loss.config());
+    for (sample, scores) in loss.samples.iter().zip(&result.scores) {
+        measure_tokens(means, sample, scores, loss.config);
     }
 }
 
-fn measure_tokens(means: &mut Means, sample: &TrainingSample, scores: &TokenScores, config: &LossConfig) {
+fn measure_tokens(means: &mut Means, sample: &TrainingSample, scores: &TokenScores, config: &GrpoConfig) {
     for entropy in &scores.entropies {
         means.add("entropy", f64::from(*entropy));
     }

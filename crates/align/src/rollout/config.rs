@@ -1,59 +1,42 @@
 //! The settings of rollouts.
 
-use serde::{Deserialize, Serialize};
-
 use crate::engine::SamplingParams;
 use crate::reward::RewardConfig;
-use crate::settings::{SettingError, check_above_zero, check_count, check_setting, check_share};
+use crate::settings::{
+    SettingError, check_above_zero, check_count, check_each, check_setting, check_share, check_some_share,
+    settings_table,
+};
 use crate::verdict::Judge;
 
 /// The reflection prompt of this version of the program.
 pub const DEFAULT_REFLECTION_PROMPT: &str = include_str!("prompts/reflection.v1.md");
 
-/// How groups are sampled. Names as TRL has them where it does.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RolloutConfig {
-    /// Responses per prompt, G; at least 2.
-    pub num_generations: usize,
-    /// Temperature of responses and corrections.
-    pub temperature: f64,
-    /// Top-p of responses and corrections.
-    pub top_p: f64,
-    /// Most tokens of a response.
-    pub max_completion_length: usize,
-    /// Whether unsafe responses reflect and correct themselves.
-    pub reflect: bool,
-    /// Most tokens of a reflection and the correction after it.
-    pub max_reflection_length: usize,
-    /// The message that follows an unsafe response; its `{risk}` and `{evidence}` are filled in from the verdict.
-    pub reflection_prompt: String,
-    /// Most corrected members of a group, as a share of G, rounded down.
-    pub max_corrected_share: f64,
-    /// At least this many unsafe responses stay in their group, as negatives.
-    pub min_unsafe_kept: usize,
-    /// Most responses of a group that reflect, the worst first; 0 sets no limit.
-    pub max_reflections: usize,
-    /// Prompts sampled at once, and judged while the next are sampled; 0 samples all of a step at once. Changes no
-    /// response.
-    pub batch_size: usize,
-}
-
-impl Default for RolloutConfig {
-    fn default() -> Self {
-        Self {
-            num_generations: 5,
-            temperature: 1.0,
-            top_p: 1.0,
-            max_completion_length: 2048,
-            reflect: true,
-            max_reflection_length: 2048,
-            reflection_prompt: DEFAULT_REFLECTION_PROMPT.trim_end().to_owned(),
-            max_corrected_share: 0.5,
-            min_unsafe_kept: 1,
-            max_reflections: 0,
-            batch_size: 0,
-        }
+settings_table! {
+    /// How groups are sampled. Names as TRL has them where it does.
+    pub struct RolloutConfig {
+        /// Responses per prompt, G; at least 2.
+        pub num_generations: usize = 5,
+        /// Temperature of responses and corrections.
+        pub temperature: f64 = 1.0,
+        /// Top-p of responses and corrections.
+        pub top_p: f64 = 1.0,
+        /// Most tokens of a response.
+        pub max_completion_length: usize = 2048,
+        /// Whether unsafe responses reflect and correct themselves.
+        pub reflect: bool = true,
+        /// Most tokens of a reflection and the correction after it.
+        pub max_reflection_length: usize = 2048,
+        /// The message that follows an unsafe response; its `{risk}` and `{evidence}` are filled in from the verdict.
+        pub reflection_prompt: String = DEFAULT_REFLECTION_PROMPT.trim_end().to_owned(),
+        /// Most corrected members of a group, as a share of G, rounded down.
+        pub max_corrected_share: f64 = 0.5,
+        /// At least this many unsafe responses stay in their group, as negatives.
+        pub min_unsafe_kept: usize = 1,
+        /// Most responses of a group that reflect, the worst first; 0 sets no limit.
+        pub max_reflections: usize = 0,
+        /// Prompts sampled at once, and judged while the next are sampled; 0 samples all of a step at once. Changes no
+        /// response.
+        pub batch_size: usize = 0,
     }
 }
 
@@ -65,10 +48,8 @@ impl RolloutConfig {
         let (key, generations) = (format!("{table}.num_generations"), self.num_generations);
         check_setting(generations >= 2, &key, "a whole number of at least 2", generations)?;
         check_above_zero(&format!("{table}.temperature"), self.temperature)?;
-        let (key, top_p) = (format!("{table}.top_p"), self.top_p);
-        check_setting(top_p > 0.0 && top_p <= 1.0, &key, "a number above 0 and at most 1", top_p)?;
-        check_count(&format!("{table}.max_completion_length"), self.max_completion_length)?;
-        check_count(&format!("{table}.max_reflection_length"), self.max_reflection_length)?;
+        check_some_share(&format!("{table}.top_p"), self.top_p)?;
+        check_each!(check_count, table, self, [max_completion_length, max_reflection_length])?;
         check_share(&format!("{table}.max_corrected_share"), self.max_corrected_share)?;
         let (key, prompt) = (format!("{table}.reflection_prompt"), &self.reflection_prompt);
         check_setting(!prompt.trim().is_empty(), &key, "some words", format!("`{prompt}`"))

@@ -1,81 +1,54 @@
 //! The settings of fine-tuning. Names as in Hugging Face's `TrainingArguments` where it has them.
 
-use serde::{Deserialize, Serialize};
-
 use crate::engine::AdamW;
 use crate::settings::{
-    SettingError, check_below_one, check_count, check_end, check_optimizer, check_setting, check_share,
+    SettingError, check_below_one, check_count, check_each, check_end, check_optimizer, check_setting, check_share,
+    settings_table,
 };
 use crate::training::{Schedule, SchedulerType};
 
-/// How to fine-tune.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SftConfig {
-    /// Decides the order of the data and which general items are mixed in.
-    pub seed: u64,
-    /// Share of general items among all that are trained on, 0..1 (MIS: 500 of 4,500).
-    pub general_ratio: f64,
-    /// Epochs over all items; a fraction stops within one.
-    pub num_train_epochs: f64,
-    /// Optimizer steps; 0 goes by `num_train_epochs`.
-    pub max_steps: usize,
-    /// Items per optimizer step.
-    pub train_batch_size: usize,
-    /// How many parts a batch is split into; the result is the same, the memory is not.
-    pub gradient_accumulation_steps: usize,
-    /// Longest sample, in tokens, image tokens included; longer ones are refused, never truncated. Name as in TRL.
-    pub max_length: usize,
-    /// Put samples end to end in rows of up to `max_length` tokens instead of padding them to one length; each still
-    /// attends to itself alone. Name as in TRL.
-    pub packing: bool,
-    /// Train on the last turn of a dialogue alone, not on every turn of the assistant's (LLaMA-Factory's name).
-    pub mask_history: bool,
-    /// The highest learning rate (MIS: 2e-6 for Qwen2-VL-7B, 5e-6 for InternVL2.5-8B).
-    pub learning_rate: f64,
-    /// The learning rate after warm-up.
-    pub lr_scheduler_type: SchedulerType,
-    /// Share of the steps over which the learning rate rises (MIS: 0.03).
-    pub warmup_ratio: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Decay of AdamW's first moment.
-    pub adam_beta1: f64,
-    /// Decay of AdamW's second moment.
-    pub adam_beta2: f64,
-    /// Added to the root of AdamW's second moment.
-    pub adam_epsilon: f64,
-    /// Gradients longer than this are scaled down to it; 0 turns clipping off.
-    pub max_grad_norm: f64,
-    /// Steps between checkpoints; 0 saves at the end alone.
-    pub save_steps: usize,
-    /// Checkpoints kept; 0 keeps all.
-    pub save_total_limit: usize,
-}
-
-impl Default for SftConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            general_ratio: 500.0 / 4500.0,
-            num_train_epochs: 3.0,
-            max_steps: 0,
-            train_batch_size: 128,
-            gradient_accumulation_steps: 1,
-            max_length: 8192,
-            packing: false,
-            mask_history: false,
-            learning_rate: 2e-6,
-            lr_scheduler_type: SchedulerType::Cosine,
-            warmup_ratio: 0.03,
-            weight_decay: 0.05,
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-            adam_epsilon: 1e-8,
-            max_grad_norm: 1.0,
-            save_steps: 0,
-            save_total_limit: 0,
-        }
+settings_table! {
+    /// How to fine-tune.
+    pub struct SftConfig {
+        /// Decides the order of the data and which general items are mixed in.
+        pub seed: u64 = 0,
+        /// Share of general items among all that are trained on, 0..1 (MIS: 500 of 4,500).
+        pub general_ratio: f64 = 500.0 / 4500.0,
+        /// Epochs over all items; a fraction stops within one.
+        pub num_train_epochs: f64 = 3.0,
+        /// Optimizer steps; 0 goes by `num_train_epochs`.
+        pub max_steps: usize = 0,
+        /// Items per optimizer step.
+        pub train_batch_size: usize = 128,
+        /// How many parts a batch is split into; the result is the same, the memory is not.
+        pub gradient_accumulation_steps: usize = 1,
+        /// Longest sample, in tokens, image tokens included; longer ones are refused, never truncated. Name as in TRL.
+        pub max_length: usize = 8192,
+        /// Put samples end to end in rows of up to `max_length` tokens instead of padding them to one length; each
+        /// still attends to itself alone. Name as in TRL.
+        pub packing: bool = false,
+        /// Train on the last turn of a dialogue alone, not on every turn of the assistant's (LLaMA-Factory's name).
+        pub mask_history: bool = false,
+        /// The highest learning rate (MIS: 2e-6 for Qwen2-VL-7B, 5e-6 for InternVL2.5-8B).
+        pub learning_rate: f64 = 2e-6,
+        /// The learning rate after warm-up.
+        pub lr_scheduler_type: SchedulerType = SchedulerType::Cosine,
+        /// Share of the steps over which the learning rate rises (MIS: 0.03).
+        pub warmup_ratio: f64 = 0.03,
+        /// Decoupled weight decay.
+        pub weight_decay: f64 = 0.05,
+        /// Decay of AdamW's first moment.
+        pub adam_beta1: f64 = 0.9,
+        /// Decay of AdamW's second moment.
+        pub adam_beta2: f64 = 0.999,
+        /// Added to the root of AdamW's second moment.
+        pub adam_epsilon: f64 = 1e-8,
+        /// Gradients longer than this are scaled down to it; 0 turns clipping off.
+        pub max_grad_norm: f64 = 1.0,
+        /// Steps between checkpoints; 0 saves at the end alone.
+        pub save_steps: usize = 0,
+        /// Checkpoints kept; 0 keeps all.
+        pub save_total_limit: usize = 0,
     }
 }
 
@@ -86,13 +59,7 @@ impl SftConfig {
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
         check_below_one(&format!("{table}.general_ratio"), self.general_ratio)?;
         check_end(table, self.num_train_epochs, self.max_steps)?;
-        for (name, count) in [
-            ("train_batch_size", self.train_batch_size),
-            ("gradient_accumulation_steps", self.gradient_accumulation_steps),
-            ("max_length", self.max_length),
-        ] {
-            check_count(&format!("{table}.{name}"), count)?;
-        }
+        check_each!(check_count, table, self, [train_batch_size, gradient_accumulation_steps, max_length])?;
         check_share(&format!("{table}.warmup_ratio"), self.warmup_ratio)?;
         check_optimizer(table, &self.optimizer(self.learning_rate))
     }

@@ -172,7 +172,8 @@ fn splitting_the_batch_changes_nothing() {
     let [whole, single, parts] = [100, 1, 5].map(|part_size| {
         let mut engine = engine();
         let samples = samples(&mut engine, CorrectionTraining::Internalize);
-        let loss = PolicyLoss::new(samples.iter().collect(), config().loss());
+        let config = config();
+        let loss = PolicyLoss::new(samples.iter().collect(), &config);
         let sequences: Vec<Sequence> = samples.iter().map(|sample| sample.sequence.clone()).collect();
         let mut total = 0.0;
         for (place, part) in sequences.chunks(part_size).enumerate() {

@@ -1,45 +1,29 @@
 //! Settings of the miniature world: the table `[mini]`.
 
-use align::settings::{SettingError, check_setting, check_share};
-use serde::{Deserialize, Serialize};
+use align::settings::{SettingError, check_setting, check_share, settings_table};
 
-/// How much of the miniature world to write.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MiniConfig {
-    /// Everything follows from it.
-    pub seed: u64,
-    /// Hazardous training prompts; nearly twice as many benign ones come with them, benign-prompt twins among these.
-    pub train: usize,
-    /// General training questions.
-    pub train_general: usize,
-    /// Hazardous items in the easy split.
-    pub easy: usize,
-    /// Hazardous items in the hard split.
-    pub hard: usize,
-    /// Hazardous items in the real split.
-    pub real: usize,
-    /// General evaluation questions.
-    pub general: usize,
-    /// Share of scenarios with three images instead of two.
-    pub three_image_share: f64,
-    /// Width and height of the images in pixels.
-    pub image_size: u32,
-}
-
-impl Default for MiniConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            train: 600,
-            train_general: 400,
-            easy: 120,
-            hard: 120,
-            real: 80,
-            general: 200,
-            three_image_share: 0.12,
-            image_size: 168,
-        }
+settings_table! {
+    /// How much of the miniature world to write.
+    pub struct MiniConfig {
+        /// Everything follows from it.
+        pub seed: u64 = 0,
+        /// Hazardous training prompts; nearly twice as many benign ones come with them, benign-prompt twins among
+        /// these.
+        pub train: usize = 600,
+        /// General training questions.
+        pub train_general: usize = 400,
+        /// Hazardous items in the easy split.
+        pub easy: usize = 120,
+        /// Hazardous items in the hard split.
+        pub hard: usize = 120,
+        /// Hazardous items in the real split.
+        pub real: usize = 80,
+        /// General evaluation questions.
+        pub general: usize = 200,
+        /// Share of scenarios with three images instead of two.
+        pub three_image_share: f64 = 0.12,
+        /// Width and height of the images in pixels.
+        pub image_size: u32 = 168,
     }
 }
 

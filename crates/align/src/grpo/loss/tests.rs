@@ -4,7 +4,9 @@ use super::*;
 use crate::engine::{Reply, Sequence};
 use crate::grpo::Origin;
 
-const CONFIG: LossConfig = LossConfig { epsilon: 0.2, epsilon_high: 0.3, delta: 3.0, beta: 0.05, shaping_gamma: 0.1 };
+fn config() -> GrpoConfig {
+    GrpoConfig { epsilon: 0.2, epsilon_high: 0.3, delta: 3.0, beta: 0.05, shaping_gamma: 0.1, ..GrpoConfig::default() }
+}
 
 /// The batch's loss by its formula alone: sums over members and tokens, one division at the end.
 fn plain_loss(samples: &[TrainingSample], logprobs: &[Vec<f64>]) -> f64 {
@@ -62,7 +64,8 @@ fn scores(logprobs: &[f64]) -> TokenScores {
 #[test]
 fn the_loss_is_its_formula_in_every_branch() {
     let (samples, logprobs) = batch();
-    let loss = PolicyLoss::new(samples.iter().collect(), CONFIG);
+    let config = config();
+    let loss = PolicyLoss::new(samples.iter().collect(), &config);
     let total: f64 = logprobs.iter().enumerate().map(|(index, row)| loss.evaluate(index, &scores(row)).loss).sum();
     let expected = plain_loss(&samples, &logprobs);
     assert!((total - expected).abs() < 1e-6, "expected {expected}, got {total}");
@@ -71,7 +74,8 @@ fn the_loss_is_its_formula_in_every_branch() {
 #[test]
 fn gradients_are_finite_differences_in_every_branch() {
     let (samples, logprobs) = batch();
-    let loss = PolicyLoss::new(samples.iter().collect(), CONFIG);
+    let config = config();
+    let loss = PolicyLoss::new(samples.iter().collect(), &config);
     for (row, values) in logprobs.iter().enumerate() {
         let gradient = loss.evaluate(row, &scores(values)).gradient;
         for (place, got) in gradient.iter().enumerate() {
@@ -90,7 +94,7 @@ fn gradients_are_finite_differences_in_every_branch() {
 #[test]
 fn clips_stop_the_gradient_where_they_should() {
     fn gradient(ratio: f64, advantage: f64) -> f64 {
-        clipped_term(ratio.ln(), 0.0, advantage, &CONFIG).gradient
+        clipped_term(ratio.ln(), 0.0, advantage, &config()).gradient
     }
     // A good token that is already likelier, a bad one that is already rarer, a bad one beyond the dual clip.
     assert_eq!(gradient(1.31, 1.0), 0.0);
@@ -99,7 +103,7 @@ fn clips_stop_the_gradient_where_they_should() {
     // Moves back towards the old policy are never stopped.
     assert!(gradient(0.5, 1.0) < 0.0);
     assert!(gradient(2.9, -1.0) > 0.0);
-    let without_dual_clip = LossConfig { delta: 0.0, ..CONFIG };
+    let without_dual_clip = GrpoConfig { delta: 0.0, ..config() };
     assert!(clipped_term(5.0_f64.ln(), 0.0, -1.0, &without_dual_clip).gradient > 0.0);
 }
 
@@ -126,6 +130,6 @@ fn where_the_clip_binds_depends_on_the_sign() {
         (1.4, 1.0, ClipRegion::High),
         (1.4, -1.0, ClipRegion::Free),
     ] {
-        assert_eq!(clip_region(ratio.ln(), 0.0, advantage, &CONFIG), region);
+        assert_eq!(clip_region(ratio.ln(), 0.0, advantage, &config()), region);
     }
 }

@@ -8,13 +8,12 @@ use align::eval::EvalConfig;
 use align::grpo::GrpoConfig;
 use align::reward::RewardConfig;
 use align::rollout::RolloutConfig;
-use align::settings::SettingError;
+use align::settings::{SettingError, settings_table};
 use align::sft::SftConfig;
 use align::training::SchedulerType;
 use engine::Trainable;
 use mini::labels::REFLECTION_PROMPT;
 use mini::splits::MiniConfig;
-use serde::{Deserialize, Serialize};
 use vlm::adapter::TargetModules;
 
 use super::base_model;
@@ -35,53 +34,84 @@ const SEEDS: [&[&str]; 7] = [
     &["mirage_safer", "grpo", "seed"],
 ];
 
-/// All settings of a demo.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Recipe {
-    /// The world.
-    pub mini: MiniConfig,
-    /// Fine-tuning on safety chains of thought (MIRage).
-    pub mirage: Finetuning,
-    /// Fine-tuning on refusals, to compare it with.
-    pub refusal: Finetuning,
-    /// How many training prompts, sampled by the seed, reinforcement may choose from.
-    pub pool: usize,
-    /// Whether reinforcement trains on the curated prompts, or on as many of the pool.
-    pub curated_prompts: bool,
-    /// Reinforcement (SaFeR-VLM) of the base model.
-    pub safer: Reinforcement,
-    /// Reinforcement of the model that MIRage gives, which has less to learn.
-    pub mirage_safer: Reinforcement,
-    /// Evaluation.
-    pub eval: EvalConfig,
+settings_table! {
+    /// All settings of a demo.
+    pub struct Recipe {
+        /// The world.
+        pub mini: MiniConfig = MiniConfig { train: 1000, train_general: 1000, ..MiniConfig::default() },
+        /// Fine-tuning on safety chains of thought (MIRage).
+        pub mirage: Finetuning = Finetuning::default(),
+        /// Fine-tuning on refusals, to compare it with.
+        pub refusal: Finetuning = Finetuning::on_refusals(),
+        /// How many training prompts, sampled by the seed, reinforcement may choose from.
+        pub pool: usize = 2000,
+        /// Whether reinforcement trains on the curated prompts, or on as many of the pool.
+        pub curated_prompts: bool = true,
+        /// Reinforcement (SaFeR-VLM) of the base model.
+        pub safer: Reinforcement = Reinforcement::default(),
+        /// Reinforcement of the model that MIRage gives, which has less to learn.
+        pub mirage_safer: Reinforcement = Reinforcement::after_finetuning(),
+        /// Evaluation.
+        pub eval: EvalConfig =
+            EvalConfig { max_new_tokens: MAX_RESPONSE, batch_size: 512, ..EvalConfig::default() },
+    }
 }
 
-/// Settings of fine-tuning.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Finetuning {
-    /// What is trained. MIS trains all of the language model; an adapter forgets less of what the base model knows,
-    /// which shows where a model is this small.
-    pub train: Trainable,
-    /// How it is trained.
-    pub sft: SftConfig,
+settings_table! {
+    /// Settings of fine-tuning.
+    pub struct Finetuning {
+        /// What is trained. MIS trains all of the language model; an adapter forgets less of what the base model knows,
+        /// which shows where a model is this small.
+        pub train: Trainable = adapter(),
+        /// How it is trained.
+        pub sft: SftConfig = SftConfig {
+            general_ratio: 0.7,
+            num_train_epochs: 3.0,
+            train_batch_size: 32,
+            learning_rate: 8e-4,
+            ..SftConfig::default()
+        },
+    }
 }
 
-/// Settings of reinforcement, from the choice of its prompts on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Reinforcement {
-    /// How prompts are curated (QI-Box).
-    pub curate: CurateConfig,
-    /// What is trained.
-    pub train: Trainable,
-    /// How responses are sampled and corrected.
-    pub rollout: RolloutConfig,
-    /// How they are rewarded.
-    pub reward: RewardConfig,
-    /// How the policy is changed.
-    pub grpo: GrpoConfig,
+settings_table! {
+    /// Settings of reinforcement, from the choice of its prompts on.
+    pub struct Reinforcement {
+        /// How prompts are curated (QI-Box).
+        pub curate: CurateConfig = CurateConfig {
+            num_samples: 4,
+            max_completion_length: MAX_RESPONSE,
+            batch_size: 128,
+            num_kept: 480,
+            benign_share: 0.6,
+            ..CurateConfig::default()
+        },
+        /// What is trained.
+        pub train: Trainable = adapter(),
+        /// How responses are sampled and corrected.
+        pub rollout: RolloutConfig = RolloutConfig {
+            num_generations: 6,
+            max_completion_length: MAX_RESPONSE,
+            max_reflection_length: MAX_RESPONSE + 48,
+            reflection_prompt: REFLECTION_PROMPT.to_owned(),
+            ..RolloutConfig::default()
+        },
+        /// How they are rewarded.
+        pub reward: RewardConfig = RewardConfig::default(),
+        /// How the policy is changed.
+        pub grpo: GrpoConfig = GrpoConfig {
+            prompts_per_step: 32,
+            train_batch_size: 96,
+            max_steps: 16,
+            learning_rate: 8e-4,
+            lr_scheduler_type: SchedulerType::Linear,
+            beta: 0.05,
+            max_refills: 2,
+            save_steps: 5,
+            save_total_limit: 1,
+            ..GrpoConfig::default()
+        },
+    }
 }
 
 impl Recipe {
@@ -163,21 +193,6 @@ impl Reinforcement {
     }
 }
 
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            mini: MiniConfig { train: 1000, train_general: 1000, ..MiniConfig::default() },
-            mirage: Finetuning::default(),
-            refusal: Finetuning::on_refusals(),
-            pool: 2000,
-            curated_prompts: true,
-            safer: Reinforcement::default(),
-            mirage_safer: Reinforcement::after_finetuning(),
-            eval: EvalConfig { max_new_tokens: MAX_RESPONSE, batch_size: 512, ..EvalConfig::default() },
-        }
-    }
-}
-
 /// An adapter on every linear layer of the language model; stages that follow each other train the same one further.
 fn adapter() -> Trainable {
     Trainable::Lora {
@@ -186,56 +201,5 @@ fn adapter() -> Trainable {
         lora_dropout: 0.0,
         target_modules: TargetModules::Pattern("all-linear".to_owned()),
         gradient_checkpointing: false,
-    }
-}
-
-impl Default for Finetuning {
-    fn default() -> Self {
-        Self {
-            train: adapter(),
-            sft: SftConfig {
-                general_ratio: 0.7,
-                num_train_epochs: 3.0,
-                train_batch_size: 32,
-                learning_rate: 8e-4,
-                ..SftConfig::default()
-            },
-        }
-    }
-}
-
-impl Default for Reinforcement {
-    fn default() -> Self {
-        Self {
-            curate: CurateConfig {
-                num_samples: 4,
-                max_completion_length: MAX_RESPONSE,
-                batch_size: 128,
-                num_kept: 480,
-                benign_share: 0.6,
-                ..CurateConfig::default()
-            },
-            train: adapter(),
-            rollout: RolloutConfig {
-                num_generations: 6,
-                max_completion_length: MAX_RESPONSE,
-                max_reflection_length: MAX_RESPONSE + 48,
-                reflection_prompt: REFLECTION_PROMPT.to_owned(),
-                ..RolloutConfig::default()
-            },
-            reward: RewardConfig::default(),
-            grpo: GrpoConfig {
-                prompts_per_step: 32,
-                train_batch_size: 96,
-                max_steps: 16,
-                learning_rate: 8e-4,
-                lr_scheduler_type: SchedulerType::Linear,
-                beta: 0.05,
-                max_refills: 2,
-                save_steps: 5,
-                save_total_limit: 1,
-                ..GrpoConfig::default()
-            },
-        }
     }
 }
