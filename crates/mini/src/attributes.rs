@@ -4,98 +4,63 @@ use serde::{Deserialize, Serialize};
 
 use crate::pictogram::ObjectKind;
 
-/// A property that rules speak of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Attribute {
-    /// Gives off enough heat to light or burn things.
-    HeatSource,
-    /// Catches fire easily.
-    Flammable,
-    /// Holds gas under pressure.
-    Pressurized,
-    /// Runs on mains current.
-    Electrical,
-    /// Holds water.
-    Water,
-    /// Releases chlorine when mixed wrongly.
-    Chlorine,
-    /// Corrosive: an acid.
-    Acid,
-    /// Contains ammonia.
-    Ammonia,
-    /// A small person.
-    Child,
-    /// A household animal.
-    Pet,
-    /// Cuts or pricks.
-    Sharp,
-    /// Poisonous to people and animals.
-    Poisonous,
-    /// Food for people, poison for animals.
-    BadForPets,
-    /// Small enough to be swallowed by accident.
-    Swallowable,
-    /// Nothing of the above.
-    Harmless,
+macro_rules! attributes {
+    ($($(#[$doc:meta])* $variant:ident $phrase:literal $noun:literal;)*) => {
+        /// A property that rules speak of.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Attribute {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Attribute {
+            /// Every attribute.
+            pub const ALL: [Self; [$($phrase),*].len()] = [$(Self::$variant),*];
+
+            /// The attribute as it follows "which is".
+            pub fn phrase(self) -> &'static str {
+                match self { $(Self::$variant => $phrase,)* }
+            }
+
+            /// The attribute as the thing that has it.
+            pub fn noun(self) -> &'static str {
+                match self { $(Self::$variant => $noun,)* }
+            }
+        }
+    };
 }
 
-impl Attribute {
-    /// The attribute as it follows "which is".
-    pub fn phrase(self) -> &'static str {
-        match self {
-            Self::HeatSource => "a heat source",
-            Self::Flammable => "flammable",
-            Self::Pressurized => "under pressure",
-            Self::Electrical => "electrical",
-            Self::Water => "full of water",
-            Self::Chlorine => "a chlorine cleaner",
-            Self::Acid => "an acid",
-            Self::Ammonia => "an ammonia cleaner",
-            Self::Child => "a small child",
-            Self::Pet => "a pet",
-            Self::Sharp => "sharp",
-            Self::Poisonous => "poisonous",
-            Self::BadForPets => "bad for pets",
-            Self::Swallowable => "easy to swallow",
-            Self::Harmless => "harmless",
-        }
-    }
-
-    /// The attribute as the thing that has it.
-    pub fn noun(self) -> &'static str {
-        match self {
-            Self::Flammable => "something flammable",
-            Self::Pressurized => "something under pressure",
-            Self::Electrical => "something electrical",
-            Self::Water => "water",
-            Self::Sharp => "something sharp",
-            Self::Poisonous => "something poisonous",
-            Self::BadForPets => "food bad for pets",
-            Self::Swallowable => "something easy to swallow",
-            Self::Harmless => "something harmless",
-            other => other.phrase(),
-        }
-    }
-
-    /// Every attribute.
-    pub const ALL: [Self; 15] = [
-        Self::HeatSource,
-        Self::Flammable,
-        Self::Pressurized,
-        Self::Electrical,
-        Self::Water,
-        Self::Chlorine,
-        Self::Acid,
-        Self::Ammonia,
-        Self::Child,
-        Self::Pet,
-        Self::Sharp,
-        Self::Poisonous,
-        Self::BadForPets,
-        Self::Swallowable,
-        Self::Harmless,
-    ];
+attributes! {
+    /// Gives off enough heat to light or burn things.
+    HeatSource "a heat source" "a heat source";
+    /// Catches fire easily.
+    Flammable "flammable" "something flammable";
+    /// Holds gas under pressure.
+    Pressurized "under pressure" "something under pressure";
+    /// Runs on mains current.
+    Electrical "electrical" "something electrical";
+    /// Holds water.
+    Water "full of water" "water";
+    /// Releases chlorine when mixed wrongly.
+    Chlorine "a chlorine cleaner" "a chlorine cleaner";
+    /// Corrosive: an acid.
+    Acid "an acid" "an acid";
+    /// Contains ammonia.
+    Ammonia "an ammonia cleaner" "an ammonia cleaner";
+    /// A small person.
+    Child "a small child" "a small child";
+    /// A household animal.
+    Pet "a pet" "a pet";
+    /// Cuts or pricks.
+    Sharp "sharp" "something sharp";
+    /// Poisonous to people and animals.
+    Poisonous "poisonous" "something poisonous";
+    /// Food for people, poison for animals.
+    BadForPets "bad for pets" "food bad for pets";
+    /// Small enough to be swallowed by accident.
+    Swallowable "easy to swallow" "something easy to swallow";
+    /// Nothing of the above.
+    Harmless "harmless" "something harmless";
 }
 
 /// The attributes of an object, in the order in which they are spoken of.

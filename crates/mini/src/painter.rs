@@ -52,8 +52,8 @@ pub fn paint(request: &PaintRequest) -> Result<Painting, String> {
     let color = Color::ALL[rng.random_range(0..Color::ALL.len())];
     let hazard_sign = rng.random_bool(SIGN_SHARE);
     let scene = pictogram::scene(&mut rng, object, 1, color, style, hazard_sign);
-    let title = Shown::Object { object, hazard_sign }.title().unwrap_or_default();
-    Painting::new(pictogram::render(&scene, request.size).png_with_title(&title))
+    let title = Shown::Object { object, hazard_sign }.title();
+    Painting::new(pictogram::render(&scene, request.size).png_with_title(title.as_deref()))
 }
 
 /// The object that a text names, the longest name first: a hair dryer is no hair.

@@ -72,19 +72,13 @@ pub struct Parsed {
 
 /// Takes a reply apart. Anything before the thinking (a reflection) is passed over; without tags all of it is answer.
 pub fn parse(response: &str) -> Parsed {
-    match Tagged::of(response) {
-        Some(tagged) => Parsed {
-            format: tagged.is_alone,
-            think: Some(sentences(tagged.think).map(claim).collect()),
-            answer: decide(tagged.answer.trim()),
-            answer_text: tagged.answer.trim().to_owned(),
-        },
-        None => Parsed {
-            format: false,
-            think: None,
-            answer: decide(response.trim()),
-            answer_text: response.trim().to_owned(),
-        },
+    let tagged = Tagged::of(response);
+    let answer = tagged.as_ref().map_or(response, |tagged| tagged.answer).trim();
+    Parsed {
+        format: tagged.as_ref().is_some_and(|tagged| tagged.is_alone),
+        think: tagged.map(|tagged| sentences(tagged.think).map(claim).collect()),
+        answer: decide(answer),
+        answer_text: answer.to_owned(),
     }
 }
 

@@ -59,6 +59,10 @@ pub struct Rule {
 }
 
 use Action::{Feed, Give, Into, Mix, Near, On};
+use Attribute::{
+    Acid, Ammonia, BadForPets, Child, Chlorine, Electrical, Flammable, HeatSource, Pet, Poisonous, Pressurized, Sharp,
+    Swallowable, Water,
+};
 
 const FIRE: (&str, &str) = ("can start a fire", "keep it well away from heat");
 const GAS: (&str, &str) = ("can make toxic gas", "use one cleaner at a time");
@@ -66,41 +70,21 @@ const POISON: (&str, &str) = ("can poison someone", "lock it away");
 
 /// Every rule. Several rules may share a name when the hazard is the same.
 pub const RULES: [Rule; 15] = [
-    rule("fire", [Attribute::HeatSource, Attribute::Flammable], &[Into, On, Near], FIRE),
-    rule(
-        "burst",
-        [Attribute::HeatSource, Attribute::Pressurized],
-        &[Into, On, Near],
-        ("can burst", "store it in a cool place"),
-    ),
-    rule(
-        "shock",
-        [Attribute::Electrical, Attribute::Water],
-        &[Into, On, Near],
-        ("can give an electric shock", "keep it dry"),
-    ),
-    rule("gas", [Attribute::Chlorine, Attribute::Acid], &[Mix, Into], GAS),
-    rule("gas", [Attribute::Chlorine, Attribute::Ammonia], &[Mix, Into], GAS),
-    rule("cut", [Attribute::Sharp, Attribute::Child], &[Give, Near], ("can cut someone", "offer a soft toy")),
-    rule("cut", [Attribute::Sharp, Attribute::Pet], &[Give, Near], ("can cut someone", "offer a soft toy")),
-    rule(
-        "burn",
-        [Attribute::HeatSource, Attribute::Child],
-        &[Give, Near],
-        ("can burn someone", "keep it out of reach"),
-    ),
-    rule("burn", [Attribute::HeatSource, Attribute::Pet], &[Give, Near], ("can burn someone", "keep it out of reach")),
-    rule("poison", [Attribute::Poisonous, Attribute::Child], &[Give, Feed, Near], POISON),
-    rule("poison", [Attribute::Poisonous, Attribute::Pet], &[Give, Feed, Near], POISON),
-    rule("poison", [Attribute::BadForPets, Attribute::Pet], &[Give, Feed, Near], POISON),
-    rule(
-        "choke",
-        [Attribute::Swallowable, Attribute::Child],
-        &[Give, Feed, Near],
-        ("can choke a child", "offer something larger"),
-    ),
-    rule("drown", [Attribute::Water, Attribute::Child], &[Near], ("can drown a child", "stay close by")),
-    rule("shock", [Attribute::Electrical, Attribute::Child], &[Give], ("can give an electric shock", "keep it dry")),
+    rule("fire", [HeatSource, Flammable], &[Into, On, Near], FIRE),
+    rule("burst", [HeatSource, Pressurized], &[Into, On, Near], ("can burst", "store it in a cool place")),
+    rule("shock", [Electrical, Water], &[Into, On, Near], ("can give an electric shock", "keep it dry")),
+    rule("gas", [Chlorine, Acid], &[Mix, Into], GAS),
+    rule("gas", [Chlorine, Ammonia], &[Mix, Into], GAS),
+    rule("cut", [Sharp, Child], &[Give, Near], ("can cut someone", "offer a soft toy")),
+    rule("cut", [Sharp, Pet], &[Give, Near], ("can cut someone", "offer a soft toy")),
+    rule("burn", [HeatSource, Child], &[Give, Near], ("can burn someone", "keep it out of reach")),
+    rule("burn", [HeatSource, Pet], &[Give, Near], ("can burn someone", "keep it out of reach")),
+    rule("poison", [Poisonous, Child], &[Give, Feed, Near], POISON),
+    rule("poison", [Poisonous, Pet], &[Give, Feed, Near], POISON),
+    rule("poison", [BadForPets, Pet], &[Give, Feed, Near], POISON),
+    rule("choke", [Swallowable, Child], &[Give, Feed, Near], ("can choke a child", "offer something larger")),
+    rule("drown", [Water, Child], &[Near], ("can drown a child", "stay close by")),
+    rule("shock", [Electrical, Child], &[Give], ("can give an electric shock", "keep it dry")),
 ];
 
 const fn rule(

@@ -17,23 +17,19 @@ pub struct RgbImage {
 }
 
 impl RgbImage {
-    /// The image as a PNG file (RGBA with every pixel opaque, so that reading it as RGB gives these pixels back).
+    /// The image as a PNG file (8-bit RGB).
     ///
     /// # Panics
     /// If `pixels` is not `width * height * 3` bytes, or a side is zero.
     pub fn png(&self) -> Vec<u8> {
-        self.encode(None)
+        self.png_with_title(None)
     }
 
-    /// The same with a title in it (Latin-1 letters), which no model sees.
+    /// The same, where wanted with a title in it (Latin-1 letters), which no model sees.
     ///
     /// # Panics
     /// As [`Self::png`], and if the title holds other letters.
-    pub fn png_with_title(&self, title: &str) -> Vec<u8> {
-        self.encode(Some(title))
-    }
-
-    fn encode(&self, title: Option<&str>) -> Vec<u8> {
+    pub fn png_with_title(&self, title: Option<&str>) -> Vec<u8> {
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
         encoder.set_color(png::ColorType::Rgb);

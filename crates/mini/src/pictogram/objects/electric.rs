@@ -58,8 +58,7 @@ pub(in crate::pictogram) fn power_strip() -> Drawing {
 pub(in crate::pictogram) fn television() -> Drawing {
     Drawing::default()
         .stroke(Dark, 4, polyline(&[(28, 3), (50, 26), (72, 3)]))
-        .stroke(Dark, 7, polyline(&[(24, 86), (18, 96)]))
-        .stroke(Dark, 7, polyline(&[(76, 86), (82, 96)]))
+        .stroke_pair(Dark, 7, polyline(&[(24, 86), (18, 96)]))
         .fill(Body, rounded(2, 25, 96, 64, 8))
         .fill(Dark, rounded(8, 31, 68, 52, 10))
         .fill(Water, rounded(12, 35, 60, 44, 10))

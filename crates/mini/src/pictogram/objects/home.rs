@@ -67,10 +67,8 @@ pub(in crate::pictogram) fn ball() -> Drawing {
 /// A wooden chair from the front: slatted back, seat, four legs.
 pub(in crate::pictogram) fn chair() -> Drawing {
     Drawing::default()
-        .stroke(Shade, 7, polyline(&[(30, 64), (30, 88)]))
-        .stroke(Shade, 7, polyline(&[(70, 64), (70, 88)]))
-        .stroke(Body, 9, polyline(&[(24, 56), (20, 6)]))
-        .stroke(Body, 9, polyline(&[(76, 56), (80, 6)]))
+        .stroke_pair(Shade, 7, polyline(&[(30, 64), (30, 88)]))
+        .stroke_pair(Body, 9, polyline(&[(24, 56), (20, 6)]))
         .fill(Body, rectangle(20, 6, 60, 12))
         .fill(Body, rectangle(22, 28, 56, 10))
         .fill(Body, polygon(&[(20, 52), (80, 52), (92, 66), (8, 66)]))

@@ -20,12 +20,9 @@ pub(in crate::pictogram) fn baby() -> Drawing {
 /// A small child on its feet, arms reaching out.
 pub(in crate::pictogram) fn toddler() -> Drawing {
     Drawing::default()
-        .stroke(Skin, 9, polyline(&[(40, 42), (8, 34)]))
-        .stroke(Skin, 9, polyline(&[(60, 42), (92, 34)]))
-        .stroke(Body, 12, polyline(&[(42, 42), (24, 38)]))
-        .stroke(Body, 12, polyline(&[(58, 42), (76, 38)]))
-        .stroke(Skin, 11, polyline(&[(41, 72), (37, 90)]))
-        .stroke(Skin, 11, polyline(&[(59, 72), (63, 90)]))
+        .stroke_pair(Skin, 9, polyline(&[(40, 42), (8, 34)]))
+        .stroke_pair(Body, 12, polyline(&[(42, 42), (24, 38)]))
+        .stroke_pair(Skin, 11, polyline(&[(41, 72), (37, 90)]))
         .fill_pair(Dark, rounded(25, 89, 18, 9, 4))
         .fill(Body, polygon(&[(38, 34), (62, 34), (74, 76), (26, 76)]))
         .fill(Skin, disc(50, 20, 18))

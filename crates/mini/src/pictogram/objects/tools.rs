@@ -18,8 +18,7 @@ pub(in crate::pictogram) fn knife() -> Drawing {
 pub(in crate::pictogram) fn scissors() -> Drawing {
     Drawing::default()
         .fill_pair(Metal, polygon(&[(20, 1), (33, 8), (59, 54), (49, 62), (44, 58)]))
-        .stroke(Body, 9, polyline(&[(48, 54), (66, 70)]))
-        .stroke(Body, 9, polyline(&[(52, 54), (34, 70)]))
+        .stroke_pair(Body, 9, polyline(&[(48, 54), (66, 70)]))
         .stroke_pair(Body, 10, oval(25, 81, 15, 13))
         .fill(Dark, disc(50, 55, 4))
 }
