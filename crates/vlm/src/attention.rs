@@ -9,7 +9,7 @@ use crate::config::text::TextConfig;
 use crate::error::Error;
 use crate::kernels::{self, AttentionMask, Qkv, Segment, Span};
 use crate::linear::Linear;
-use crate::parameter::{AnyParameter, Parameters};
+use crate::parameter::{AnyParameter, Parameters, parameters};
 use crate::rope::{Placement, Rotary};
 use crate::weights::WeightReader;
 
@@ -129,6 +129,12 @@ impl QkvProjection {
     }
 }
 
+impl Parameters for QkvProjection {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        self.linears().iter_mut().for_each(|linear| linear.visit_parameters(visit));
+    }
+}
+
 /// One layer's attention.
 #[derive(Clone, Debug)]
 pub(crate) struct Attention {
@@ -232,8 +238,4 @@ impl Attention {
     }
 }
 
-impl Parameters for Attention {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        self.linears().for_each(|linear| linear.visit_parameters(visit));
-    }
-}
+parameters!(Attention: qkv, o_proj);

@@ -32,7 +32,7 @@ pub struct Config {
     /// Side of the square of patches that make one image token.
     pub merge_size: usize,
     dynamic_rope: Option<f64>,
-    pub(crate) family: &'static dyn Family,
+    pub(crate) family: &'static Family,
     raw: Value,
     path: PathBuf,
 }
@@ -89,7 +89,7 @@ impl Config {
     pub fn from_json(raw: Value, path: &Path) -> Result<Self, Error> {
         let fields = ConfigFields::new(&raw, path)?;
         let family = family_of(&fields)?;
-        let FamilyConfig { text, tokens, merge_size, dynamic_rope } = family.config(&fields)?;
+        let FamilyConfig { text, tokens, merge_size, dynamic_rope } = (family.config)(&fields)?;
         Ok(Self { text, tokens, merge_size, dynamic_rope, family, raw, path: path.to_owned() })
     }
 
@@ -149,7 +149,7 @@ impl Config {
     ///
     /// Errors: `Input` when image tokens and grids disagree.
     pub(crate) fn positions(&self, ids: &[u32], grids: &[[usize; 3]]) -> Result<Positions, Error> {
-        let positions = if self.family.has_mrope() { multimodal_positions } else { sequential_positions };
+        let positions = if self.family.has_mrope { multimodal_positions } else { sequential_positions };
         positions(ids, grids, self.tokens, self.merge_size)
     }
 

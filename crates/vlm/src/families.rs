@@ -16,14 +16,14 @@ use crate::error::Error;
 use family::Family;
 
 /// Every family.
-static FAMILIES: [&dyn Family; 4] =
-    [&qwen2_vl::QWEN2_VL, &qwen2_5_vl::QWEN2_5_VL, &internvl_chat::InternVlChat, &internvl::InternVl];
+static FAMILIES: [&Family; 4] =
+    [&qwen2_vl::QWEN2_VL, &qwen2_5_vl::QWEN2_5_VL, &internvl_chat::INTERNVL_CHAT, &internvl::INTERNVL];
 
 /// The family that a `config.json` names.
 ///
 /// Errors: `File` naming the families that are known.
-pub(crate) fn family_of(fields: &ConfigFields) -> Result<&'static dyn Family, Error> {
-    let known = FAMILIES.map(Family::model_type);
+pub(crate) fn family_of(fields: &ConfigFields) -> Result<&'static Family, Error> {
+    let known = FAMILIES.map(|family| family.model_type);
     let model_type = fields.position("model_type", &known)?;
     Ok(FAMILIES[model_type])
 }

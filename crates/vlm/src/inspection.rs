@@ -93,7 +93,7 @@ impl Inspection {
 
     fn describe(&mut self, config: &Config) {
         let text = &config.text;
-        self.family = Some(config.family.name().to_owned());
+        self.family = Some(config.family.name.to_owned());
         self.num_hidden_layers = Some(text.num_hidden_layers);
         self.hidden_size = Some(text.hidden_size);
         self.num_attention_heads = Some(text.num_attention_heads);

@@ -31,7 +31,7 @@ pub(crate) use embedding::embedding;
 pub(crate) use linear::linear;
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rope::{RopeTable, apply_rope};
-pub(crate) use softmax::softmax;
+pub(crate) use softmax::{additive_mask, softmax};
 pub(crate) use swiglu::swiglu;
 pub(crate) use token_logprobs::token_logprobs;
 

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use crate::error::Error;
 use crate::kernels;
 use crate::lora::Lora;
-use crate::parameter::{AnyParameter, Parameter, Parameters, cast};
+use crate::parameter::{AnyParameter, Parameter, cast, parameters};
 use crate::tensor_file::is_half;
 use crate::weights::WeightReader;
 
@@ -126,14 +126,4 @@ pub(crate) fn indexes(values: impl Iterator<Item = usize>, device: &Device) -> T
     Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
-impl Parameters for Linear {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        visit(&mut self.weight);
-        if let Some(bias) = &mut self.bias {
-            visit(bias);
-        }
-        if let Some(adapter) = &mut self.adapter {
-            adapter.visit_parameters(visit);
-        }
-    }
-}
+parameters!(Linear: weight, bias, adapter);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::kernels::{self, DropoutMask};
-use crate::parameter::{AnyParameter, Parameter, ParameterGroup, Parameters};
+use crate::parameter::{Parameter, ParameterGroup, parameters};
 use crate::weights::{generator_for, hash_of_name, uniform};
 
 /// How strongly adapters act on their layers.
@@ -106,9 +106,4 @@ impl Lora {
     }
 }
 
-impl Parameters for Lora {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        visit(&mut self.a);
-        visit(&mut self.b);
-    }
-}
+parameters!(Lora: a, b);

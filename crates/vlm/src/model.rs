@@ -14,7 +14,7 @@ use crate::families::family::VisionModel;
 use crate::kernels;
 pub use crate::kernels::VOCABULARY_CHUNK;
 use crate::linear::{Linear, indexes};
-use crate::parameter::{AnyParameter, ParameterGroup, Parameters};
+use crate::parameter::{ParameterGroup, Parameters, parameters};
 use crate::text::TextModel;
 use crate::weights::files::FileLayout;
 use crate::weights::{Naming, WeightReader, WeightType};
@@ -63,7 +63,7 @@ impl Vlm {
     /// Errors: as [`Self::load`].
     pub fn load_as(folder: &Path, weight_type: WeightType, device: &Device) -> Result<Self, Error> {
         let config = Config::load(folder)?.with_dtype(weight_type.config_name());
-        let reader = WeightReader::open(folder, config.family.keys(), weight_type, device)?;
+        let reader = WeightReader::open(folder, config.family.keys, weight_type, device)?;
         Self::build(config, reader)
     }
 
@@ -71,7 +71,7 @@ impl Vlm {
     ///
     /// Errors: none in practice; the signature is that of reading.
     pub fn init(config: &Config, seed: u64, device: &Device) -> Result<Self, Error> {
-        let (deviation, keys) = (config.text.initializer_range, config.family.keys());
+        let (deviation, keys) = (config.text.initializer_range, config.family.keys);
         Self::build(config.clone(), WeightReader::random(seed, deviation, keys, device))
     }
 
@@ -81,7 +81,7 @@ impl Vlm {
     /// Errors: as [`Self::load`].
     pub fn check(folder: &Path, device: &Device) -> Result<Self, Error> {
         let config = Config::load(folder)?;
-        let reader = WeightReader::open(folder, config.family.keys(), WeightType::Auto, device)?;
+        let reader = WeightReader::open(folder, config.family.keys, WeightType::Auto, device)?;
         Self::build(config, reader.dry())
     }
 
@@ -89,14 +89,14 @@ impl Vlm {
     ///
     /// Errors: `File` when the configuration describes no model.
     pub fn shapes(config: &Config, device: &Device) -> Result<Self, Error> {
-        let reader = WeightReader::random(0, 0.0, config.family.keys(), device);
+        let reader = WeightReader::random(0, 0.0, config.family.keys, device);
         Self::build(config.clone(), reader.dry())
     }
 
     fn build(config: Config, mut reader: WeightReader) -> Result<Self, Error> {
         let fields = config.fields()?;
-        let vision = config.family.vision(&fields, config.text.hidden_size, &mut reader)?;
-        let layout = config.family.text_layout(&fields)?;
+        let vision = (config.family.vision)(&fields, config.text.hidden_size, &mut reader)?;
+        let layout = (config.family.text_layout)(&fields)?;
         let text = TextModel::load(&mut reader, &config.text, layout)?;
         let naming = reader.naming();
         Ok(Self { config, naming, layout: Arc::new(reader.finish()?), vision, text, eager: false })
@@ -260,9 +260,4 @@ impl Vlm {
     }
 }
 
-impl Parameters for Vlm {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        self.vision.visit_parameters(visit);
-        self.text.visit_parameters(visit);
-    }
-}
+parameters!(Vlm: vision, text);

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::error::Error;
 use crate::kernels;
-use crate::parameter::{AnyParameter, Parameter, Parameters};
+use crate::parameter::{Parameter, parameters};
 use crate::weights::WeightReader;
 
 /// Which norm a layer has.
@@ -58,11 +58,4 @@ impl Norm {
     }
 }
 
-impl Parameters for Norm {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        visit(&mut self.weight);
-        if let Some(bias) = &mut self.bias {
-            visit(bias);
-        }
-    }
-}
+parameters!(Norm: weight, bias);

@@ -181,3 +181,33 @@ pub trait Parameters {
     /// Shows every parameter to `visit`, always in the same order.
     fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter));
 }
+
+impl<const D: usize> Parameters for Parameter<D> {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        visit(self);
+    }
+}
+
+impl<T: Parameters> Parameters for Option<T> {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        self.iter_mut().for_each(|part| part.visit_parameters(visit));
+    }
+}
+
+impl<T: Parameters> Parameters for Vec<T> {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        self.iter_mut().for_each(|part| part.visit_parameters(visit));
+    }
+}
+
+/// The parameters of something are those of its parts, in this order.
+macro_rules! parameters {
+    ($Whole:ty: $($part:ident),*) => {
+        impl crate::parameter::Parameters for $Whole {
+            fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn crate::parameter::AnyParameter)) {
+                $(self.$part.visit_parameters(visit);)*
+            }
+        }
+    };
+}
+pub(crate) use parameters;

@@ -54,7 +54,7 @@ impl Processor {
     /// Errors: `Io` or `File` naming the file, and the key that is missing or wrong.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let config = Config::load(folder)?;
-        let parts = config.family.processor_parts(folder, &config.fields()?)?;
+        let parts = (config.family.processor_parts)(folder, &config.fields()?)?;
         let mut tokenizer = Tokenizer::open(folder)?;
         if let Some(end_token) = parts.end_token {
             tokenizer.close_turns_with(end_token)?;

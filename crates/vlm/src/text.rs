@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kernels;
 use crate::linear::Linear;
 use crate::norm::{Norm, NormKind};
-use crate::parameter::{AnyParameter, Parameter, Parameters};
+use crate::parameter::{Parameter, Parameters, parameters};
 use crate::rope::Placement;
 use crate::weights::WeightReader;
 
@@ -197,16 +197,7 @@ impl TextModel {
     }
 }
 
-impl Parameters for TextModel {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        visit(&mut self.embed_tokens);
-        self.layers.iter_mut().for_each(|layer| layer.visit_parameters(visit));
-        self.norm.visit_parameters(visit);
-        if let Some(head) = &mut self.lm_head {
-            head.visit_parameters(visit);
-        }
-    }
-}
+parameters!(TextModel: embed_tokens, layers, norm, lm_head);
 
 #[derive(Clone, Debug)]
 struct Layer {
@@ -235,14 +226,7 @@ impl Layer {
     }
 }
 
-impl Parameters for Layer {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        self.input_layernorm.visit_parameters(visit);
-        self.self_attn.visit_parameters(visit);
-        self.post_attention_layernorm.visit_parameters(visit);
-        self.mlp.linears().into_iter().for_each(|linear| linear.visit_parameters(visit));
-    }
-}
+parameters!(Layer: input_layernorm, self_attn, post_attention_layernorm, mlp);
 
 /// `down(silu(gate(x)) · up(x))` (Shazeer, arXiv 2002.05202).
 #[derive(Clone, Debug)]
@@ -270,3 +254,5 @@ impl FeedForward {
         [&mut self.gate_proj, &mut self.up_proj, &mut self.down_proj]
     }
 }
+
+parameters!(FeedForward: gate_proj, up_proj, down_proj);

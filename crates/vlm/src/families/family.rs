@@ -15,39 +15,32 @@ use crate::text::TextLayout;
 use crate::weights::{FamilyKeys, WeightReader};
 
 /// A family of models.
-pub(crate) trait Family: Debug + Sync {
+#[derive(Debug)]
+pub(crate) struct Family {
     /// Its name in documents and messages.
-    fn name(&self) -> &'static str;
-
+    pub name: &'static str,
     /// Its name in `config.json`.
-    fn model_type(&self) -> &'static str;
-
+    pub model_type: &'static str,
     /// The prefixes of its keys.
-    fn keys(&self) -> FamilyKeys;
-
+    pub keys: FamilyKeys,
+    /// Whether tokens have positions in time, height and width (M-RoPE), or one position alone.
+    pub has_mrope: bool,
     /// Reads `config.json`.
     ///
     /// Errors: `File` naming the field that is missing, of the wrong type, out of range or at odds with another.
-    fn config(&self, fields: &ConfigFields) -> Result<FamilyConfig, Error>;
-
+    pub config: fn(&ConfigFields) -> Result<FamilyConfig, Error>,
     /// The checkpoint's names of the decoder's parts.
     ///
-    /// Errors: as [`Self::config`].
-    fn text_layout(&self, fields: &ConfigFields) -> Result<&'static TextLayout, Error>;
-
-    /// Reads the vision tower and the projector to the language model's width `d`.
+    /// Errors: as `config`.
+    pub text_layout: fn(&ConfigFields) -> Result<&'static TextLayout, Error>,
+    /// Reads the vision tower and the projector to the language model's width.
     ///
     /// Errors: as [`WeightReader::parameter`].
-    fn vision(&self, fields: &ConfigFields, d: usize, reader: &mut WeightReader)
-    -> Result<Box<dyn VisionModel>, Error>;
-
-    /// Whether tokens have positions in time, height and width (M-RoPE), or one position alone.
-    fn has_mrope(&self) -> bool;
-
-    /// How dialogues become text, and images patches.
+    pub vision: fn(&ConfigFields, usize, &mut WeightReader) -> Result<Box<dyn VisionModel>, Error>,
+    /// How dialogues become text, and images patches, by the model's folder.
     ///
     /// Errors: `Io` or `File` naming the file and key.
-    fn processor_parts(&self, folder: &Path, fields: &ConfigFields) -> Result<ProcessorParts, Error>;
+    pub processor_parts: fn(&Path, &ConfigFields) -> Result<ProcessorParts, Error>,
 }
 
 /// Vision tower and projector: images in, rows of the language model's width out.

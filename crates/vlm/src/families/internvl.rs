@@ -6,22 +6,12 @@
 
 mod config;
 
-use std::path::Path;
-
-use super::family::{Family, ProcessorParts, VisionModel};
+use super::family::{Family, ProcessorParts};
 use super::internvl_chat::QWEN2;
 use super::internvl_chat::vision::{InternVit, VisionLayout};
 use crate::attention::QkvLayout;
 use crate::chat_template::ChatTemplate;
-use crate::config::fields::ConfigFields;
-use crate::config::text::FamilyConfig;
-use crate::error::Error;
-use crate::text::TextLayout;
-use crate::weights::{FamilyKeys, Moved, WeightReader};
-
-/// The family.
-#[derive(Debug)]
-pub(crate) struct InternVl;
+use crate::weights::{FamilyKeys, Moved};
 
 /// Modules that transformers has nested since 4.52.
 const MOVED: [Moved; 4] = [
@@ -46,42 +36,16 @@ const VISION: VisionLayout = VisionLayout {
     projector: ["multi_modal_projector.layer_norm", "multi_modal_projector.linear_1", "multi_modal_projector.linear_2"],
 };
 
-impl Family for InternVl {
-    fn name(&self) -> &'static str {
-        "InternVL"
-    }
-
-    fn model_type(&self) -> &'static str {
-        "internvl"
-    }
-
-    fn keys(&self) -> FamilyKeys {
-        FamilyKeys { moved: &MOVED, projector: "multi_modal_projector.", vision: "vision_tower." }
-    }
-
-    fn config(&self, fields: &ConfigFields) -> Result<FamilyConfig, Error> {
-        config::read(fields)
-    }
-
-    fn text_layout(&self, _fields: &ConfigFields) -> Result<&'static TextLayout, Error> {
-        Ok(&QWEN2)
-    }
-
-    fn vision(
-        &self,
-        fields: &ConfigFields,
-        d: usize,
-        reader: &mut WeightReader,
-    ) -> Result<Box<dyn VisionModel>, Error> {
-        let config = config::read_vision(fields)?;
-        Ok(Box::new(InternVit::load(reader, &config, &VISION, d)?))
-    }
-
-    fn has_mrope(&self) -> bool {
-        false
-    }
-
-    fn processor_parts(&self, folder: &Path, fields: &ConfigFields) -> Result<ProcessorParts, Error> {
+/// The family.
+pub(crate) static INTERNVL: Family = Family {
+    name: "InternVL",
+    model_type: "internvl",
+    keys: FamilyKeys { moved: &MOVED, projector: "multi_modal_projector.", vision: "vision_tower." },
+    has_mrope: false,
+    config: config::read,
+    text_layout: |_| Ok(&QWEN2),
+    vision: |fields, d, reader| Ok(Box::new(InternVit::load(reader, &config::read_vision(fields)?, &VISION, d)?)),
+    processor_parts: |folder, fields| {
         Ok(ProcessorParts {
             template: ChatTemplate::open(folder)?,
             image_processor: Box::new(config::read_tiles(folder, fields)?),
@@ -90,5 +54,5 @@ impl Family for InternVl {
             video_token: Some("<video>"),
             end_token: Some("<|im_end|>"),
         })
-    }
-}
+    },
+};

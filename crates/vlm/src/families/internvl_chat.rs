@@ -10,24 +10,15 @@ mod projector;
 pub mod tiles;
 pub mod vision;
 
-use std::path::Path;
-
 pub use config::{LanguageModel, VisionConfig};
 use tiles::Tiles;
 use vision::{InternVit, VisionLayout};
 
-use super::family::{Family, ProcessorParts, VisionModel};
+use super::family::{Family, ProcessorParts};
 use crate::attention::QkvLayout;
 use crate::chat_template::ChatTemplate;
-use crate::config::fields::ConfigFields;
-use crate::config::text::FamilyConfig;
-use crate::error::Error;
 use crate::text::TextLayout;
-use crate::weights::{FamilyKeys, WeightReader};
-
-/// The family.
-#[derive(Debug)]
-pub(crate) struct InternVlChat;
+use crate::weights::FamilyKeys;
 
 /// The placeholder of one token of an image.
 const IMAGE_TOKEN: &str = "<IMG_CONTEXT>";
@@ -71,45 +62,21 @@ pub(super) const QWEN2: TextLayout = TextLayout::qwen2([
     "language_model.lm_head",
 ]);
 
-impl Family for InternVlChat {
-    fn name(&self) -> &'static str {
-        "InternVL, original layout"
-    }
-
-    fn model_type(&self) -> &'static str {
-        "internvl_chat"
-    }
-
-    fn keys(&self) -> FamilyKeys {
-        FamilyKeys { moved: &[], projector: "mlp1.", vision: "vision_model." }
-    }
-
-    fn config(&self, fields: &ConfigFields) -> Result<FamilyConfig, Error> {
-        config::read(fields, IMAGE_TOKEN)
-    }
-
-    fn text_layout(&self, fields: &ConfigFields) -> Result<&'static TextLayout, Error> {
+/// The family.
+pub(crate) static INTERNVL_CHAT: Family = Family {
+    name: "InternVL, original layout",
+    model_type: "internvl_chat",
+    keys: FamilyKeys { moved: &[], projector: "mlp1.", vision: "vision_model." },
+    has_mrope: false,
+    config: |fields| config::read(fields, IMAGE_TOKEN),
+    text_layout: |fields| {
         Ok(match LanguageModel::read(fields)? {
             LanguageModel::InternLm2 => &INTERNLM2,
             LanguageModel::Qwen2 => &QWEN2,
         })
-    }
-
-    fn vision(
-        &self,
-        fields: &ConfigFields,
-        d: usize,
-        reader: &mut WeightReader,
-    ) -> Result<Box<dyn VisionModel>, Error> {
-        let config = VisionConfig::read(fields)?;
-        Ok(Box::new(InternVit::load(reader, &config, &VISION, d)?))
-    }
-
-    fn has_mrope(&self) -> bool {
-        false
-    }
-
-    fn processor_parts(&self, folder: &Path, fields: &ConfigFields) -> Result<ProcessorParts, Error> {
+    },
+    vision: |fields, d, reader| Ok(Box::new(InternVit::load(reader, &VisionConfig::read(fields)?, &VISION, d)?)),
+    processor_parts: |folder, fields| {
         Ok(ProcessorParts {
             template: ChatTemplate::from_source(TEMPLATE, folder)?,
             image_processor: Box::new(Tiles::read(fields)?),
@@ -118,5 +85,5 @@ impl Family for InternVlChat {
             video_token: None,
             end_token: Some("<|im_end|>"),
         })
-    }
-}
+    },
+};

@@ -8,84 +8,45 @@ use std::path::Path;
 pub use config::{FeedForwardKind, VisionConfig, VisionTokens, new_config};
 use vision::VisionTower;
 
-use super::family::{Family, ProcessorParts, VisionModel};
+use super::family::{Family, ProcessorParts};
 use crate::chat_template::ChatTemplate;
-use crate::config::fields::ConfigFields;
-use crate::config::text::FamilyConfig;
 use crate::error::Error;
 use crate::image_processor::{ImageSettings, QwenImageProcessor};
 use crate::text::TextLayout;
-use crate::weights::{FamilyKeys, WeightReader};
+use crate::weights::FamilyKeys;
 
 /// The family.
-pub(crate) static QWEN2_5_VL: QwenVl = QwenVl {
+pub(crate) static QWEN2_5_VL: Family = Family {
     name: "Qwen2.5-VL",
     model_type: "qwen2_5_vl",
-    read_vision: config::read_vision,
-    width_field: "out_hidden_size",
+    keys: KEYS,
+    has_mrope: true,
+    config: |fields| config::read(fields, &config::read_vision(fields)?, "out_hidden_size"),
+    text_layout: |_| Ok(&TEXT),
+    vision: |fields, _, reader| Ok(Box::new(VisionTower::load(reader, &config::read_vision(fields)?)?)),
+    processor_parts: |folder, fields| processor_parts(folder, &config::read_vision(fields)?),
 };
 
-/// A family of Qwen's vision-language models: they differ in their vision towers.
-#[derive(Debug)]
-pub(crate) struct QwenVl {
-    pub name: &'static str,
-    pub model_type: &'static str,
-    /// Reads the tower's part of a `config.json`.
-    pub read_vision: fn(&ConfigFields) -> Result<VisionConfig, Error>,
-    /// The field of that part that holds the language model's width.
-    pub width_field: &'static str,
-}
+/// The prefixes of Qwen's vision-language models.
+pub(super) const KEYS: FamilyKeys = FamilyKeys {
+    moved: &[("visual.", "model.visual."), ("model.", "model.language_model.")],
+    projector: "visual.merger.",
+    vision: "visual.",
+};
 
-const TEXT: TextLayout = TextLayout::qwen2(["model.embed_tokens", "model.layers", "model.norm", "lm_head"]);
+/// The names of their decoder's parts.
+pub(super) const TEXT: TextLayout = TextLayout::qwen2(["model.embed_tokens", "model.layers", "model.norm", "lm_head"]);
 
-impl Family for QwenVl {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn model_type(&self) -> &'static str {
-        self.model_type
-    }
-
-    fn keys(&self) -> FamilyKeys {
-        FamilyKeys {
-            moved: &[("visual.", "model.visual."), ("model.", "model.language_model.")],
-            projector: "visual.merger.",
-            vision: "visual.",
-        }
-    }
-
-    fn config(&self, fields: &ConfigFields) -> Result<FamilyConfig, Error> {
-        config::read(fields, &(self.read_vision)(fields)?, self.width_field)
-    }
-
-    fn text_layout(&self, _fields: &ConfigFields) -> Result<&'static TextLayout, Error> {
-        Ok(&TEXT)
-    }
-
-    fn vision(
-        &self,
-        fields: &ConfigFields,
-        _d: usize,
-        reader: &mut WeightReader,
-    ) -> Result<Box<dyn VisionModel>, Error> {
-        Ok(Box::new(VisionTower::load(reader, &(self.read_vision)(fields)?)?))
-    }
-
-    fn has_mrope(&self) -> bool {
-        true
-    }
-
-    fn processor_parts(&self, folder: &Path, fields: &ConfigFields) -> Result<ProcessorParts, Error> {
-        let VisionConfig { patch_size, spatial_merge_size, temporal_patch_size, .. } = (self.read_vision)(fields)?;
-        let settings = ImageSettings::open_for(folder, patch_size, spatial_merge_size, temporal_patch_size)?;
-        Ok(ProcessorParts {
-            template: ChatTemplate::open(folder)?,
-            image_processor: Box::new(QwenImageProcessor::new(settings)),
-            image_token: "<|image_pad|>",
-            around_image: None,
-            video_token: Some("<|video_pad|>"),
-            end_token: None,
-        })
-    }
+/// Their processors, by the tower.
+pub(super) fn processor_parts(folder: &Path, vision: &VisionConfig) -> Result<ProcessorParts, Error> {
+    let VisionConfig { patch_size, spatial_merge_size, temporal_patch_size, .. } = *vision;
+    let settings = ImageSettings::open_for(folder, patch_size, spatial_merge_size, temporal_patch_size)?;
+    Ok(ProcessorParts {
+        template: ChatTemplate::open(folder)?,
+        image_processor: Box::new(QwenImageProcessor::new(settings)),
+        image_token: "<|image_pad|>",
+        around_image: None,
+        video_token: Some("<|video_pad|>"),
+        end_token: None,
+    })
 }

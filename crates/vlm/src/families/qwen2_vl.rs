@@ -1,8 +1,10 @@
 //! Qwen2-VL (arXiv 2409.12191): a vision tower with full attention over an image, a merger, and the Qwen2 decoder with
 //! M-RoPE. All but the tower's norms and feed-forward layers is Qwen2.5-VL's.
 
-use super::qwen2_5_vl::config::check_vision_rope;
-use super::qwen2_5_vl::{FeedForwardKind, QwenVl, VisionConfig};
+use super::family::Family;
+use super::qwen2_5_vl::config::{self, check_vision_rope};
+use super::qwen2_5_vl::vision::VisionTower;
+use super::qwen2_5_vl::{FeedForwardKind, KEYS, TEXT, VisionConfig, processor_parts};
 use crate::config::classes::QWEN2_VL_VISION;
 use crate::config::fields::ConfigFields;
 use crate::error::Error;
@@ -10,8 +12,16 @@ use crate::norm::NormKind;
 use crate::resample::CHANNELS;
 
 /// The family.
-pub(crate) static QWEN2_VL: QwenVl =
-    QwenVl { name: "Qwen2-VL", model_type: "qwen2_vl", read_vision, width_field: "hidden_size" };
+pub(crate) static QWEN2_VL: Family = Family {
+    name: "Qwen2-VL",
+    model_type: "qwen2_vl",
+    keys: KEYS,
+    has_mrope: true,
+    config: |fields| config::read(fields, &read_vision(fields)?, "hidden_size"),
+    text_layout: |_| Ok(&TEXT),
+    vision: |fields, _, reader| Ok(Box::new(VisionTower::load(reader, &read_vision(fields)?)?)),
+    processor_parts: |folder, fields| processor_parts(folder, &read_vision(fields)?),
+};
 
 /// Here `embed_dim` is the tower's width and `hidden_size` the language model's.
 fn read_vision(root: &ConfigFields) -> Result<VisionConfig, Error> {

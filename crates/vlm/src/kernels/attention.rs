@@ -16,6 +16,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
+use super::numeric::add;
 use eager::eager_attention;
 use inputs::{AttentionMask, Qkv, Segment};
 use query_block::{HeadGradients, HeadView};
@@ -129,8 +130,8 @@ impl FusedGradient<3> for Gradient {
         for (index, head) in heads.into_iter().enumerate() {
             of_queries.extend(head.queries);
             let offset = shape.key_head(index) * shape.head_length();
-            add(&mut of_keys, offset, &head.keys);
-            add(&mut of_values, offset, &head.values);
+            add(&mut of_keys[offset..], &head.keys);
+            add(&mut of_values[offset..], &head.values);
         }
         [
             wanted[0].then(|| tensor(of_queries, queries)),
@@ -152,12 +153,6 @@ impl Gradient {
             view.backward(segment, &gradient, output, log_totals, &mut sums);
         }
         sums
-    }
-}
-
-fn add(sums: &mut [f32], offset: usize, parts: &[f32]) {
-    for (sum, part) in sums[offset..].iter_mut().zip(parts) {
-        *sum += part;
     }
 }
 

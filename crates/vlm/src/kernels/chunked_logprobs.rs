@@ -11,8 +11,8 @@ use rayon::prelude::*;
 
 use super::autodiff::{FusedGradient, Input, record, supported, tensor, values, values_mut};
 use super::linear::linear;
-use super::numeric::{exp, maximum};
-use super::token_logprobs::token_logprobs;
+use super::numeric::add;
+use super::token_logprobs::{RowScore, into_gradient, token_logprobs};
 
 /// Tokens of the vocabulary in one chunk.
 pub const CHUNK: usize = 1024;
@@ -34,17 +34,19 @@ fn fused(hidden: Tensor<2>, weight: Tensor<2>, targets: &[u32]) -> (Tensor<1>, T
     let (hidden, weight) = (Input::new(hidden), Input::as_it_lies(weight));
     let nodes = [hidden.node, weight.node];
     let head = Head { hidden: hidden.value, weight: weight.value, targets: targets.into() };
-    let mut totals = vec![Running::EMPTY; n];
+    let mut totals = vec![RowScore::EMPTY; n];
     for start in head.chunks() {
         let logits = head.logits(start);
         let rows = values(&logits).par_chunks(head.width(start));
         let rows = rows.zip(&mut totals).zip(&*head.targets);
-        rows.for_each(|((logits, total), target)| total.add(logits, (*target as usize).checked_sub(start)));
+        rows.for_each(|((logits, total), target)| {
+            *total = total.with(logits, (*target as usize).checked_sub(start));
+        });
     }
-    let logprobs = totals.iter().map(Running::logprob).collect();
-    let entropies = tensor(totals.iter().map(Running::entropy).collect(), [n]);
+    let logprobs = totals.iter().map(RowScore::logprob).collect();
+    let entropies = tensor(totals.iter().map(RowScore::entropy).collect(), [n]);
     let output = record(nodes, tensor(logprobs, [n]), || Gradient {
-        log_totals: totals.iter().map(Running::log_total).collect(),
+        log_totals: totals.iter().map(RowScore::log_total).collect(),
         head,
     });
     (output, Tensor::from_primitive::<Flex>(entropies))
@@ -83,59 +85,6 @@ impl Head {
     }
 }
 
-/// What is known of one row after some chunks.
-#[derive(Clone, Copy, Debug)]
-struct Running {
-    largest: f32,
-    // Σ exp(logit - largest), and the same weighted with logit - largest.
-    total: f32,
-    weighted: f32,
-    target: f32,
-}
-
-impl Running {
-    const EMPTY: Self = Self { largest: f32::MIN, total: 0.0, weighted: 0.0, target: 0.0 };
-
-    /// Adds a chunk's logits; `target` is the target's index counted from the chunk's first token, if not before it.
-    fn add(&mut self, logits: &[f32], target: Option<usize>) {
-        let largest = maximum(logits).max(self.largest);
-        let shift = self.largest - largest;
-        let shrink = exp(shift);
-        if self.total > 0.0 {
-            self.weighted = shrink * (self.weighted + shift * self.total);
-            self.total *= shrink;
-        }
-        self.largest = largest;
-        // Short sums first, so that rounding errors do not add up.
-        for block in logits.chunks(64) {
-            let (mut total, mut weighted) = (0.0, 0.0);
-            for logit in block {
-                let shifted = logit - largest;
-                let weight = exp(shifted);
-                total += weight;
-                weighted += weight * shifted;
-            }
-            self.total += total;
-            self.weighted += weighted;
-        }
-        if let Some(logit) = target.and_then(|index| logits.get(index)) {
-            self.target = *logit;
-        }
-    }
-
-    fn log_total(&self) -> f32 {
-        self.total.ln() + self.largest
-    }
-
-    fn logprob(&self) -> f32 {
-        self.target - self.log_total()
-    }
-
-    fn entropy(&self) -> f32 {
-        self.total.ln() - self.weighted / self.total
-    }
-}
-
 #[derive(Clone, Debug)]
 struct Gradient {
     head: Head,
@@ -143,17 +92,13 @@ struct Gradient {
 }
 
 impl Gradient {
-    /// The gradient of a chunk's logits: `(one at the target - probability) · output`. Shape: `[n, width]`.
+    /// The gradient of a chunk's logits. Shape: `[n, width]`.
     fn of_logits(&self, start: usize, output: &[f32]) -> FlexTensor {
         let width = self.head.width(start);
         let mut logits = self.head.logits(start);
         values_mut(&mut logits).par_chunks_mut(width).enumerate().for_each(|(index, row)| {
-            let (gradient, log_total) = (output[index], self.log_totals[index]);
-            row.iter_mut().for_each(|value| *value = -gradient * exp(*value - log_total));
             let target = (self.head.targets[index] as usize).checked_sub(start);
-            if let Some(value) = target.and_then(|target| row.get_mut(target)) {
-                *value += gradient;
-            }
+            into_gradient(row, self.log_totals[index], output[index], target);
         });
         logits
     }
@@ -169,7 +114,7 @@ impl FusedGradient<2> for Gradient {
             if let Some(sums) = &mut of_hidden {
                 let part = Flex::float_matmul(of_logits.clone(), self.head.weight(start));
                 let parts = sums.par_chunks_mut(d).zip(values(&part).par_chunks(d));
-                parts.for_each(|(sums, part)| sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part));
+                parts.for_each(|(sums, part)| add(sums, part));
             }
             if let Some(rows) = &mut of_weight {
                 let part = Flex::float_matmul(of_logits.transpose(0, 1), self.head.hidden.clone());

@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 
 use super::autodiff::{FusedGradient, Input, record, tensor, values};
 use super::half_linear::widen;
+use super::numeric::add;
 use crate::parameter::cast;
 use crate::tensor_file::is_half;
 
@@ -44,9 +45,7 @@ impl FusedGradient<1> for Gradient {
         let [_, d]: [usize; 2] = output.layout().shape().dims();
         let mut gradient = vec![0.0; self.vocab_size * d];
         for (row, output) in self.rows.iter().zip(values(&output).chunks(d)) {
-            for (sum, value) in gradient[row * d..][..d].iter_mut().zip(output) {
-                *sum += value;
-            }
+            add(&mut gradient[row * d..][..d], output);
         }
         [Some(tensor(gradient, [self.vocab_size, d]))]
     }

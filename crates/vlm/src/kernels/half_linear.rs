@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::autodiff::{FusedGradient, Input, record, tensor, values, values_mut};
 use super::matrix::{add_to_rows, sum_of_rows, transposed};
+use super::numeric::add;
 
 /// Numbers of a weight that are f32 at a time: half a megabyte, which stays in a core's cache.
 const BLOCK_VALUES: usize = 1 << 17;
@@ -68,9 +69,7 @@ fn product_with_rows(output: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
         let width = width.min(d_out - start);
         let weight = widened_rows(weight, start, width, d_in);
         let part = Flex::float_matmul(output.narrow(1, start, width), weight);
-        for (total, part) in values_mut(&mut total).iter_mut().zip(values(&part)) {
-            *total += part;
-        }
+        add(values_mut(&mut total), values(&part));
     }
     total
 }

@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::autodiff::values_mut;
-use super::numeric::{BLOCK_ROWS, sum_blocks};
+use super::numeric::{BLOCK_ROWS, add, sum_blocks};
 
 pub(super) fn transposed(matrix: &FlexTensor) -> FlexTensor {
     matrix.transpose(0, 1)
@@ -12,9 +12,7 @@ pub(super) fn transposed(matrix: &FlexTensor) -> FlexTensor {
 
 pub(super) fn add_to_rows(output: &mut FlexTensor, bias: &[f32]) {
     values_mut(output).par_chunks_mut(BLOCK_ROWS * bias.len()).for_each(|rows| {
-        for row in rows.chunks_mut(bias.len()) {
-            row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-        }
+        rows.chunks_mut(bias.len()).for_each(|row| add(row, bias));
     });
 }
 

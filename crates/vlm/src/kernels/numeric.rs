@@ -1,7 +1,5 @@
 //! Arithmetic on slices, written so that the compiler turns it into vector instructions.
 
-use rayon::prelude::*;
-
 /// Rows that one task works through: few enough to share out, many enough to be worth a task.
 pub(super) const BLOCK_ROWS: usize = 64;
 
@@ -87,24 +85,16 @@ pub(super) fn exp(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { mantissa * power }
 }
 
-/// Runs `work` on blocks of whole rows of two slices side by side, in parallel.
-pub(super) fn for_row_blocks<A: Send, B: Send>(
-    (first, first_width): (&mut [A], usize),
-    (second, second_width): (&mut [B], usize),
-    work: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
-) {
-    let first = first.par_chunks_mut(BLOCK_ROWS * first_width);
-    let second = second.par_chunks_mut(BLOCK_ROWS * second_width);
-    first.zip(second).enumerate().for_each(|(block, (first, second))| work(block * BLOCK_ROWS, first, second));
-}
-
 /// Adds up the partial sums of blocks, each `width` long, in order.
 pub(super) fn sum_blocks(partial: &[f32], width: usize) -> Vec<f32> {
     let mut total = vec![0.0; width];
-    for block in partial.chunks(width) {
-        total.iter_mut().zip(block).for_each(|(total, part)| *total += part);
-    }
+    partial.chunks(width).for_each(|block| add(&mut total, block));
     total
+}
+
+/// Adds to each sum its part.
+pub(super) fn add(sums: &mut [f32], parts: &[f32]) {
+    sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
 use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
-use super::numeric::{BLOCK_ROWS, dot, dot3, for_row_blocks, sum_blocks};
+use super::numeric::{BLOCK_ROWS, dot, dot3, sum_blocks};
 
 /// `weight · x / sqrt(mean(x²) + epsilon)` over the last dimension, that of [`crate::norm::NormKind::Rms`].
 pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tensor<D> {
@@ -28,7 +29,7 @@ fn forward(x: &[f32], weight: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
     let d = weight.len();
     let mut output = vec![0.0; x.len()];
     let mut scales = vec![0.0; x.len() / d];
-    for_row_blocks((&mut output, d), (&mut scales, 1), |first_row, output, scales| {
+    for_blocks((&mut output, d), (&mut scales, BLOCK_ROWS), |first_row, output, scales| {
         let x = x[first_row * d..].chunks(d);
         for ((x, output), scale) in x.zip(output.chunks_mut(d)).zip(scales) {
             *scale = 1.0 / (dot(x, x) / d as f32 + epsilon).sqrt();
@@ -54,8 +55,7 @@ impl FusedGradient<2> for Gradient {
         let mut x_gradient = vec![0.0; x.len()];
         let mut weight_parts = vec![0.0; self.scales.len().div_ceil(BLOCK_ROWS) * d];
         // One row of partial sums for each block of rows.
-        let blocks = (weight_parts.as_mut_slice(), d);
-        for_blocks_with_sums((&mut x_gradient, d), blocks, |first_row, x_gradient, weight_part| {
+        for_blocks((&mut x_gradient, d), (&mut weight_parts, d), |first_row, x_gradient, weight_part| {
             let rows = x[first_row * d..].chunks(d).zip(output[first_row * d..].chunks(d));
             let rows = rows.zip(&self.scales[first_row..]).zip(x_gradient.chunks_mut(d));
             for (((x, output), scale), x_gradient) in rows {
@@ -72,13 +72,12 @@ impl FusedGradient<2> for Gradient {
     }
 }
 
-// As `for_row_blocks`, with one row of sums for a whole block instead of one for each row.
-fn for_blocks_with_sums(
+// Runs `work` in parallel on blocks of rows, with the part of `beside` that belongs to each block.
+fn for_blocks(
     (rows, width): (&mut [f32], usize),
-    (sums, sums_width): (&mut [f32], usize),
+    (beside, part): (&mut [f32], usize),
     work: impl Fn(usize, &mut [f32], &mut [f32]) + Sync + Send,
 ) {
-    use rayon::prelude::*;
-    let blocks = rows.par_chunks_mut(BLOCK_ROWS * width).zip(sums.par_chunks_mut(sums_width));
-    blocks.enumerate().for_each(|(block, (rows, sums))| work(block * BLOCK_ROWS, rows, sums));
+    let blocks = rows.par_chunks_mut(BLOCK_ROWS * width).zip(beside.par_chunks_mut(part));
+    blocks.enumerate().for_each(|(block, (rows, beside))| work(block * BLOCK_ROWS, rows, beside));
 }

@@ -19,15 +19,19 @@ pub(super) fn composed(scores: Tensor<4>, causal_period: Option<usize>) -> Tenso
     let Some(t) = causal_period else {
         return activation::softmax(scores, 3);
     };
-    let mask = causal_mask(t, scores.dims()[2], &scores.device().without_autodiff());
+    let shape = [1, 1, scores.dims()[2], t];
+    let mask = additive_mask(shape, &scores.device().without_autodiff(), |row, column| column <= row % t);
     activation::softmax(scores + mask, 3)
 }
 
-fn causal_mask(t: usize, rows: usize, device: &Device) -> Tensor<4> {
-    let mask: Vec<f32> = (0..rows)
-        .flat_map(|row| (0..t).map(move |column| if column <= row % t { 0.0 } else { f32::NEG_INFINITY }))
-        .collect();
-    Tensor::from_data(TensorData::new(mask, [1, 1, rows, t]), device)
+/// What is added to scores `[b, 1, rows, t]` so that rows, counted through the whole batch, see some columns alone.
+pub(crate) fn additive_mask(shape: [usize; 4], device: &Device, sees: impl Fn(usize, usize) -> bool) -> Tensor<4> {
+    let [b, _, rows, t] = shape;
+    let mut mask = Vec::with_capacity(b * rows * t);
+    for row in 0..b * rows {
+        mask.extend((0..t).map(|column| if sees(row, column) { 0.0 } else { f32::NEG_INFINITY }));
+    }
+    Tensor::from_data(TensorData::new(mask, shape), device)
 }
 
 /// What is masked is never computed.

@@ -2,12 +2,13 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation::silu};
+use rayon::prelude::*;
 
 use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
-use super::numeric::{exp, for_row_blocks};
+use super::numeric::exp;
 
-// Values of one row of work; rows mean nothing to an elementwise operation.
-const WIDTH: usize = 256;
+// Values that one task works through.
+const BLOCK: usize = 1 << 14;
 
 /// `gate / (1 + exp(-gate)) · up`, element by element: the middle of a gated feed-forward layer (Shazeer, arXiv
 /// 2002.05202).
@@ -25,9 +26,8 @@ fn fused(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     let mut output = vec![0.0; values(&gate.value).len()];
     {
         let (gate, up) = (values(&gate.value), values(&up.value));
-        let mut nothing = vec![(); output.len()];
-        for_row_blocks((&mut output, WIDTH), (&mut nothing, WIDTH), |row, output, _| {
-            let first = row * WIDTH;
+        output.par_chunks_mut(BLOCK).enumerate().for_each(|(block, output)| {
+            let first = block * BLOCK;
             for ((output, gate), up) in output.iter_mut().zip(&gate[first..]).zip(&up[first..]) {
                 *output = gate / (1.0 + exp(-gate)) * up;
             }
@@ -48,8 +48,9 @@ impl FusedGradient<2> for Gradient {
         let (gate, up, output) = (values(&self.gate), values(&self.up), values(&output));
         let mut gate_gradient = vec![0.0; gate.len()];
         let mut up_gradient = vec![0.0; gate.len()];
-        for_row_blocks((&mut gate_gradient, WIDTH), (&mut up_gradient, WIDTH), |row, gate_gradient, up_gradient| {
-            let first = row * WIDTH;
+        let blocks = gate_gradient.par_chunks_mut(BLOCK).zip(up_gradient.par_chunks_mut(BLOCK)).enumerate();
+        blocks.for_each(|(block, (gate_gradient, up_gradient))| {
+            let first = block * BLOCK;
             let inputs = output[first..].iter().zip(&gate[first..]).zip(&up[first..]);
             for ((gate_gradient, up_gradient), ((output, gate), up)) in
                 gate_gradient.iter_mut().zip(up_gradient).zip(inputs)

@@ -33,31 +33,79 @@ fn fused(logits: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
     let [n, v] = logits.dims();
     let input = Input::new(logits);
     let rows = values(&input.value).par_chunks(v).zip(targets);
-    let scores: Vec<[f32; 3]> = rows.map(|(row, target)| score(row, *target as usize)).collect();
-    let [logprobs, entropies, log_totals] =
-        [0, 1, 2].map(|index| scores.iter().map(|score| score[index]).collect::<Vec<f32>>());
-    let gradient = Gradient { logits: input.value, log_totals: log_totals.into(), targets: targets.into(), v };
-    (record([input.node], tensor(logprobs, [n]), || gradient), Tensor::from_primitive::<Flex>(tensor(entropies, [n])))
+    let rows: Vec<RowScore> = rows.map(|(row, target)| RowScore::EMPTY.with(row, Some(*target as usize))).collect();
+    let logprobs = rows.iter().map(RowScore::logprob).collect();
+    let entropies = tensor(rows.iter().map(RowScore::entropy).collect(), [n]);
+    let log_totals = rows.iter().map(RowScore::log_total).collect();
+    let gradient = Gradient { logits: input.value, log_totals, targets: targets.into(), v };
+    (record([input.node], tensor(logprobs, [n]), || gradient), Tensor::from_primitive::<Flex>(entropies))
 }
 
-// The target's log-probability, the entropy, and the logarithm of the sum of exponentials.
-fn score(row: &[f32], target: usize) -> [f32; 3] {
-    let largest = maximum(row);
-    let (mut total, mut weighted) = (0.0, 0.0);
-    // Short sums first: a row is as long as the vocabulary.
-    for block in row.chunks(64) {
-        let (mut block_total, mut block_weighted) = (0.0, 0.0);
-        for logit in block {
-            let shifted = logit - largest;
-            let weight = exp(shifted);
-            block_total += weight;
-            block_weighted += weight * shifted;
+/// What is known of a row of logits, or of its first chunks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowScore {
+    largest: f32,
+    // Σ exp(logit - largest), and the same weighted with logit - largest.
+    total: f32,
+    weighted: f32,
+    target: f32,
+}
+
+impl RowScore {
+    /// That of no logits.
+    pub const EMPTY: Self = Self { largest: f32::MIN, total: 0.0, weighted: 0.0, target: 0.0 };
+
+    /// That of a chunk's logits too; `target` is the target's index counted from the chunk's first token, if not before
+    /// it.
+    pub fn with(mut self, logits: &[f32], target: Option<usize>) -> Self {
+        let largest = maximum(logits).max(self.largest);
+        let shift = self.largest - largest;
+        let shrink = exp(shift);
+        if self.total > 0.0 {
+            self.weighted = shrink * (self.weighted + shift * self.total);
+            self.total *= shrink;
         }
-        total += block_total;
-        weighted += block_weighted;
+        self.largest = largest;
+        // Short sums first, so that rounding errors do not add up: a row is as long as the vocabulary.
+        for block in logits.chunks(64) {
+            let (mut total, mut weighted) = (0.0, 0.0);
+            for logit in block {
+                let shifted = logit - largest;
+                let weight = exp(shifted);
+                total += weight;
+                weighted += weight * shifted;
+            }
+            self.total += total;
+            self.weighted += weighted;
+        }
+        if let Some(logit) = target.and_then(|index| logits.get(index)) {
+            self.target = *logit;
+        }
+        self
     }
-    let log_total = total.ln() + largest;
-    [row[target] - log_total, total.ln() - weighted / total, log_total]
+
+    /// The logarithm of the sum of exponentials.
+    pub fn log_total(&self) -> f32 {
+        self.total.ln() + self.largest
+    }
+
+    /// The target's log-probability.
+    pub fn logprob(&self) -> f32 {
+        self.target - self.log_total()
+    }
+
+    /// The entropy of the distribution.
+    pub fn entropy(&self) -> f32 {
+        self.total.ln() - self.weighted / self.total
+    }
+}
+
+/// Turns a chunk's logits into their gradient: `(one at the target - probability) · gradient`.
+pub(super) fn into_gradient(logits: &mut [f32], log_total: f32, gradient: f32, target: Option<usize>) {
+    logits.iter_mut().for_each(|value| *value = -gradient * exp(*value - log_total));
+    if let Some(value) = target.and_then(|target| logits.get_mut(target)) {
+        *value += gradient;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -73,9 +121,7 @@ impl FusedGradient<1> for Gradient {
         let Self { mut logits, log_totals, targets, v } = self;
         let output = values(&output);
         values_mut(&mut logits).par_chunks_mut(v).enumerate().for_each(|(index, row)| {
-            let (gradient, log_total) = (output[index], log_totals[index]);
-            row.iter_mut().for_each(|value| *value = -gradient * exp(*value - log_total));
-            row[targets[index] as usize] += gradient;
+            into_gradient(row, log_totals[index], output[index], Some(targets[index] as usize));
         });
         [wanted[0].then_some(logits)]
     }

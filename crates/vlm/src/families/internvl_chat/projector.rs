@@ -6,7 +6,7 @@ use super::config::VisionConfig;
 use crate::error::Error;
 use crate::linear::Linear;
 use crate::norm::{Norm, NormKind};
-use crate::parameter::{AnyParameter, Parameters};
+use crate::parameter::parameters;
 use crate::weights::WeightReader;
 
 /// Norm of four neighboring patches put end to end, then two layers with a GELU between.
@@ -51,10 +51,4 @@ fn pixel_shuffle(patches: Tensor<3>, side: usize) -> Tensor<2> {
     squares.reshape([n * half * half, 4 * c])
 }
 
-impl Parameters for Projector {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        self.norm.visit_parameters(visit);
-        self.expand.visit_parameters(visit);
-        self.project.visit_parameters(visit);
-    }
-}
+parameters!(Projector: norm, expand, project);

@@ -13,7 +13,7 @@ use crate::families::family::{VisionModel, check_patches};
 use crate::kernels::Qkv;
 use crate::linear::Linear;
 use crate::norm::{Norm, NormKind};
-use crate::parameter::{AnyParameter, Parameter, Parameters};
+use crate::parameter::{Parameter, parameters};
 use crate::weights::WeightReader;
 
 /// A checkpoint's names of the tower's parts.
@@ -128,24 +128,14 @@ impl VisionModel for InternVit {
     }
 }
 
-impl Parameters for InternVit {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        visit(&mut self.class_embedding);
-        self.patch_embedding.visit_parameters(visit);
-        visit(&mut self.position_embedding);
-        for block in &mut self.blocks {
-            block.visit_parameters(visit);
-        }
-        self.projector.visit_parameters(visit);
-    }
-}
+parameters!(InternVit: class_embedding, patch_embedding, position_embedding, blocks, projector);
 
 /// Norm, attention, norm, feed-forward, each pair on a residual branch with a scale of its own.
 #[derive(Clone, Debug)]
 struct Block {
     norm1: Norm,
     qkv: QkvProjection,
-    qk_norms: Option<Box<[Norm; 2]>>,
+    qk_norms: Option<Vec<Norm>>,
     proj: Linear,
     ls1: Parameter<1>,
     norm2: Norm,
@@ -162,7 +152,7 @@ impl Block {
         let qk_norms = if config.qk_normalization {
             let [q, k] = layout.qk_norms.map(|name| format!("{key}.{name}"));
             let kind = (NormKind::Rms, config.qk_norm_eps);
-            Some(Box::new([Norm::load(reader, &q, d, kind)?, Norm::load(reader, &k, d, kind)?]))
+            Some(vec![Norm::load(reader, &q, d, kind)?, Norm::load(reader, &k, d, kind)?])
         } else {
             None
         };
@@ -209,20 +199,4 @@ impl Block {
     }
 }
 
-impl Parameters for Block {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        self.norm1.visit_parameters(visit);
-        for linear in self.qkv.linears() {
-            linear.visit_parameters(visit);
-        }
-        for norm in self.qk_norms.iter_mut().flat_map(|norms| norms.iter_mut()) {
-            norm.visit_parameters(visit);
-        }
-        self.proj.visit_parameters(visit);
-        visit(&mut self.ls1);
-        self.norm2.visit_parameters(visit);
-        self.fc1.visit_parameters(visit);
-        self.fc2.visit_parameters(visit);
-        visit(&mut self.ls2);
-    }
-}
+parameters!(Block: norm1, qkv, qk_norms, proj, ls1, norm2, fc1, fc2, ls2);

@@ -88,7 +88,11 @@ pub fn new_config(text: &TextConfig, vision: &VisionConfig, tokens: VisionTokens
 }
 
 /// Reads the whole file; `width` is the field of the vision tower that holds the language model's width.
-pub(super) fn read(root: &ConfigFields, vision: &VisionConfig, width: &str) -> Result<FamilyConfig, Error> {
+pub(in crate::families) fn read(
+    root: &ConfigFields,
+    vision: &VisionConfig,
+    width: &str,
+) -> Result<FamilyConfig, Error> {
     let top = root.of_class(&QWEN_VL, &[&QWEN_VL_TEXT])?;
     // Newer files hold the language model's fields in a section of their own.
     let fields = match root.section("text_config")? {

@@ -16,7 +16,7 @@ use super::config::VisionConfig;
 use crate::error::Error;
 use crate::families::family::{VisionModel, check_patches};
 use crate::linear::{Linear, indexes};
-use crate::parameter::{AnyParameter, Parameters};
+use crate::parameter::parameters;
 use crate::rope::Rotary;
 use crate::weights::WeightReader;
 use arrangement::Arrangement;
@@ -154,12 +154,4 @@ impl VisionModel for VisionTower {
     }
 }
 
-impl Parameters for VisionTower {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        self.patch_embedding.visit_parameters(visit);
-        for block in &mut self.blocks {
-            block.visit_parameters(visit);
-        }
-        self.merger.visit_parameters(visit);
-    }
-}
+parameters!(VisionTower: patch_embedding, blocks, merger);

@@ -4,14 +4,14 @@
 //! Equal to prefilling it at once up to rounding. Differs: the last layer's attention is computed too, though only its
 //! keys and values are needed.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::decode_batch::DecodeBatch;
 use super::prompts::prompt_batch;
 use crate::attention::KeyValues;
 use crate::batch::{Batch, TokenSequence};
 use crate::error::Error;
-use crate::kernels::{Qkv, softmax};
+use crate::kernels::{Qkv, additive_mask, softmax};
 use crate::model::Vlm;
 use crate::rope::Rotary;
 
@@ -124,12 +124,7 @@ fn attend(queries: &Tensor<4>, cache: &KeyValues, first: usize) -> Tensor<2> {
 /// block's own tokens.
 fn mask_later(scores: &mut Tensor<4>, rows: usize) {
     let [_, _, height, seen] = scores.dims();
-    let mut mask = Vec::with_capacity(height * rows);
-    for row in 0..height {
-        let own = row % rows;
-        mask.extend((0..rows).map(|column| if column <= own { 0.0 } else { f32::NEG_INFINITY }));
-    }
-    let mask = Tensor::from_data(TensorData::new(mask, [1, 1, height, rows]), &scores.device());
+    let mask = additive_mask([1, 1, height, rows], &scores.device(), |row, column| column <= row % rows);
     let range = [0..1, 0..1, 0..height, seen - rows..seen];
     scores.inplace(|scores| {
         let own = scores.clone().slice(range.clone()) + mask;

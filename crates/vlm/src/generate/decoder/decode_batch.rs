@@ -4,13 +4,13 @@
 //! query is compared with both, one softmax goes over all, and both give their part of the sum of values. All rows are
 //! at the same step, so that their own tokens need no mask.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 
 use super::slots::Slots;
 use crate::attention::KeyValues;
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::kernels::{Qkv, softmax};
+use crate::kernels::{Qkv, additive_mask, softmax};
 use crate::linear::indexes;
 use crate::model::Vlm;
 
@@ -213,11 +213,7 @@ fn padding_mask(batch: &Batch, model: &Vlm) -> Option<Tensor<4>> {
     if batch.lengths().iter().all(|&length| length == t) {
         return None;
     }
-    let mut values: Vec<f32> = Vec::with_capacity(n * t);
-    for &length in batch.lengths() {
-        values.extend((0..t).map(|column| if column < length { 0.0 } else { f32::NEG_INFINITY }));
-    }
-    Some(Tensor::from_data(TensorData::new(values, [n, 1, 1, t]), &model.device()))
+    Some(additive_mask([n, 1, 1, t], &model.device(), |row, column| column < batch.lengths()[row]))
 }
 
 /// As many slots for each prompt as give the product with its keys two rows: one would be summed in another order.

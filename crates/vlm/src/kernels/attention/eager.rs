@@ -1,9 +1,9 @@
 //! Attention by the formula, with the scores of all queries by all keys at once.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, activation};
 
 use super::inputs::{AttentionMask, Qkv, Segment, Span};
-use crate::kernels::softmax::softmax;
+use crate::kernels::softmax::{additive_mask, softmax};
 
 /// Eager attention; under a full mask every row is one segment.
 pub(super) fn eager_attention(qkv: Qkv, segments: &[Segment], mask: AttentionMask) -> Tensor<4> {
@@ -34,17 +34,9 @@ fn segment_mask(segments: &[Segment], [b, t]: [usize; 2], rows: usize, device: &
     for Segment { row, prefix, own } in segments {
         visible_from[row * t + own.start..][..own.length].fill((*prefix, own.start));
     }
-    let mut mask = Vec::with_capacity(b * rows * t);
-    for index in 0..b * rows {
+    additive_mask([b, 1, rows, t], device, |index, column| {
         let (row, token_idx) = (index / rows, index % rows % t);
         let (prefix, first) = visible_from[row * t + token_idx];
-        mask.extend((0..t).map(|column| {
-            if prefix.range().contains(&column) || (first..=token_idx).contains(&column) {
-                0.0
-            } else {
-                f32::NEG_INFINITY
-            }
-        }));
-    }
-    Tensor::from_data(TensorData::new(mask, [b, 1, rows, t]), device)
+        prefix.range().contains(&column) || (first..=token_idx).contains(&column)
+    })
 }

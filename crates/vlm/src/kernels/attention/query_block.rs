@@ -6,7 +6,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, ops::FloatTensorOps};
 
 use super::super::autodiff::{values, values_mut};
-use super::super::numeric::{dot, exp, exp_in_place, maximum};
+use super::super::numeric::{self, dot, exp, exp_in_place, maximum};
 use super::inputs::{AttentionMask, Segment, Span};
 
 /// Queries of one block.
@@ -189,7 +189,6 @@ fn add(sums: &mut [f32], segment: Segment, head_dim: usize, parts: &[f32]) {
     let Segment { prefix, own, .. } = segment;
     let (of_prefix, of_own) = parts.split_at(parts.len().min(prefix.length * head_dim));
     for (Span { start, .. }, parts) in [(prefix, of_prefix), (own, of_own)] {
-        let sums = &mut sums[start * head_dim..][..parts.len()];
-        sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+        numeric::add(&mut sums[start * head_dim..], parts);
     }
 }

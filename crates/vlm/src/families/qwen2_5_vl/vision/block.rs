@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kernels::{Qkv, swiglu};
 use crate::linear::Linear;
 use crate::norm::Norm;
-use crate::parameter::{AnyParameter, Parameters};
+use crate::parameter::{AnyParameter, Parameters, parameters};
 use crate::rope::Rotary;
 use crate::weights::WeightReader;
 
@@ -135,21 +135,17 @@ impl VisionMlp {
             }
         }
     }
+}
 
-    fn linears(&mut self) -> Vec<&mut Linear> {
-        match self {
+impl Parameters for VisionMlp {
+    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
+        let linears = match self {
             Self::Gated { gate_proj, up_proj, down_proj } => vec![gate_proj, up_proj, down_proj],
             Self::Plain { fc1, fc2 } => vec![fc1, fc2],
-        }
+        };
+        linears.into_iter().for_each(|linear| linear.visit_parameters(visit));
     }
 }
 
-impl Parameters for VisionBlock {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        self.norm1.visit_parameters(visit);
-        self.attention.qkv.visit_parameters(visit);
-        self.attention.proj.visit_parameters(visit);
-        self.norm2.visit_parameters(visit);
-        self.mlp.linears().into_iter().for_each(|linear| linear.visit_parameters(visit));
-    }
-}
+parameters!(VisionAttention: qkv, proj);
+parameters!(VisionBlock: norm1, attention, norm2, mlp);

@@ -7,7 +7,7 @@ use super::block::NORM_EPSILON;
 use crate::error::Error;
 use crate::linear::Linear;
 use crate::norm::Norm;
-use crate::parameter::{AnyParameter, Parameters};
+use crate::parameter::parameters;
 use crate::weights::WeightReader;
 
 /// Norm of each patch; then the patches of a merge unit, put end to end, through two layers with a GELU between.
@@ -40,10 +40,4 @@ impl PatchMerger {
     }
 }
 
-impl Parameters for PatchMerger {
-    fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut dyn AnyParameter)) {
-        self.ln_q.visit_parameters(visit);
-        self.expand.visit_parameters(visit);
-        self.project.visit_parameters(visit);
-    }
-}
+parameters!(PatchMerger: ln_q, expand, project);
