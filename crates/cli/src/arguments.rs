@@ -42,20 +42,6 @@ pub enum Device {
     Rocm,
 }
 
-impl Device {
-    /// The name that is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Flex => "flex",
-            Self::Wgpu => "wgpu",
-            Self::Vulkan => "vulkan",
-            Self::Metal => "metal",
-            Self::Cuda => "cuda",
-            Self::Rocm => "rocm",
-        }
-    }
-}
-
 /// A command's settings, as a file and one by one.
 #[derive(Clone, Debug, Args)]
 pub struct SettingsArguments {

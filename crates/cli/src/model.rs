@@ -5,6 +5,8 @@ use std::time::UNIX_EPOCH;
 
 use align::settings::SettingError;
 use align::sft::SftConfig;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use engine::{ComputeDevice, DEVICES, EngineOptions, FeatureFolder, Inspector, LocalEngine, Trainable};
 use serde_json::json;
 use vlm::adapter::LoraConfig;
@@ -171,7 +173,8 @@ pub fn validate_layers(table: &ModelTable, trainable: &Trainable, inspector: &In
 ///
 /// Errors: of usage when it is not part of this build.
 pub fn device(device: Device) -> Result<ComputeDevice, Failure> {
-    let name = device.name();
+    let typed = device.to_possible_value();
+    let name = typed.as_ref().map_or("", PossibleValue::get_name);
     engine::open_device(name).ok_or_else(|| {
         let problem = format!("--device {name}: not part of this build: expected {}", DEVICES.join(" or "));
         Failure::settings(problem).hint(format!("build it in with `cargo build --release --features {name}`"))

@@ -206,7 +206,7 @@ impl Engine for LocalEngine {
             batch_size: self.options.sample_batch_size,
             workers: self.pools.len(),
         };
-        let generated = generate(&self.model, &prompts, &options, None).map_err(|error| match error {
+        let generated = generate(&self.model, &prompts, &options).map_err(|error| match error {
             vlm::error::Error::Prompt { index, problem } => item_error(&requests[index].id, EngineError::Data(problem)),
             other => engine_error(other),
         })?;

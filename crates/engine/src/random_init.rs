@@ -81,7 +81,9 @@ pub fn create<'a>(
     folder: &Path,
     device: &Device,
 ) -> Result<(), EngineError> {
-    TokenizerRecipe::qwen(size.vocab_size, &ADDED_TOKENS).train(texts, folder).map_err(engine_error)?;
+    TokenizerRecipe { vocab_size: size.vocab_size, added_tokens: &ADDED_TOKENS }
+        .train(texts, folder)
+        .map_err(engine_error)?;
     image_settings(size).write(folder).map_err(engine_error)?;
     let config = config(size, folder)?;
     Vlm::init(&config, seed, device).and_then(|model| model.save(folder)).map_err(engine_error)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{Learned, Table};
+use super::policy::{Learned, Prefix, Table};
 use align::engine::EngineError;
 
 const FILE: &str = "fake_engine.json";
@@ -12,35 +12,17 @@ const FILE: &str = "fake_engine.json";
 #[derive(Serialize, Deserialize)]
 struct StoredTable {
     steps: u32,
-    rows: Vec<StoredRow>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredRow {
-    context: String,
-    beginning: Vec<u32>,
-    logits: Vec<u32>,
-    first_moment: Vec<u32>,
-    second_moment: Vec<u32>,
-}
-
-fn bits(numbers: &[f32]) -> Vec<u32> {
-    numbers.iter().map(|number| number.to_bits()).collect()
-}
-
-fn numbers(bits: &[u32]) -> Vec<f32> {
-    bits.iter().map(|bits| f32::from_bits(*bits)).collect()
+    /// Logits, first and second moment.
+    rows: Vec<(Prefix, [Vec<u32>; 3])>,
 }
 
 pub fn to_bytes(table: &Table) -> Vec<u8> {
-    let rows = table.rows.iter().map(|((context, beginning), row)| StoredRow {
-        context: context.clone(),
-        beginning: beginning.clone(),
-        logits: bits(&row.logits),
-        first_moment: bits(&row.first_moment),
-        second_moment: bits(&row.second_moment),
-    });
-    let stored = StoredTable { steps: table.steps, rows: rows.collect() };
+    let mut stored = StoredTable { steps: table.steps, rows: Vec::new() };
+    for (prefix, Learned { logits, first_moment, second_moment }) in &table.rows {
+        let columns = [logits, first_moment, second_moment];
+        let bits = columns.map(|column| column.iter().map(|number| number.to_bits()).collect());
+        stored.rows.push((prefix.clone(), bits));
+    }
     // Strings and whole numbers are all that is in there, and those always have a JSON form.
     serde_json::to_vec(&stored).unwrap_or_default()
 }
@@ -65,19 +47,13 @@ pub fn load(folder: &Path, n_words: usize) -> Result<Table, EngineError> {
     let bytes = fs_err::read(&file)?;
     let stored: StoredTable = serde_json::from_slice(&bytes).map_err(|error| corrupt(&file, &error.to_string()))?;
     let mut table = Table { steps: stored.steps, ..Table::default() };
-    for row in stored.rows {
-        for column in [&row.logits, &row.first_moment, &row.second_moment] {
-            if column.len() != n_words {
-                let problem = format!("expected {n_words} words, got {}", column.len());
-                return Err(corrupt(&file, &problem));
-            }
+    for (prefix, bits) in stored.rows {
+        if let Some(column) = bits.iter().find(|column| column.len() != n_words) {
+            return Err(corrupt(&file, &format!("expected {n_words} words, got {}", column.len())));
         }
-        let learned = Learned {
-            logits: numbers(&row.logits),
-            first_moment: numbers(&row.first_moment),
-            second_moment: numbers(&row.second_moment),
-        };
-        table.rows.insert((row.context, row.beginning), learned);
+        let columns = bits.map(|column| column.into_iter().map(f32::from_bits).collect());
+        let [logits, first_moment, second_moment] = columns;
+        table.rows.insert(prefix, Learned { logits, first_moment, second_moment });
     }
     Ok(table)
 }

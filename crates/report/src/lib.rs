@@ -47,30 +47,16 @@ use align::files::write_atomically;
 pub use contents::{About, CurationReport, Curve, Report, ReportConfig, SCHEMA, ShownRollout, Stage, TrainingRun};
 pub use error::ReportError;
 
-/// Where a report was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportFiles {
-    /// The page.
-    pub html: PathBuf,
-    /// The same as Markdown; its images are links.
-    pub markdown: PathBuf,
-    /// The same as JSON.
-    pub json: PathBuf,
-}
-
-/// Reads a folder, and writes `report.html`, `report.md` and `report.json` into it.
+/// Reads a folder, and writes `report.html`, `report.md`, whose images are links, and `report.json` into it; returns the
+/// page.
 ///
 /// Errors: `Nothing` naming a folder without anything to show; `Corrupt`, `Data` and `Io` naming the file.
-pub fn run(folder: &Path, config: &ReportConfig) -> Result<ReportFiles, ReportError> {
+pub fn run(folder: &Path, config: &ReportConfig) -> Result<PathBuf, ReportError> {
     let report = collect::collect(folder, config)?;
-    let files = ReportFiles {
-        html: folder.join("report.html"),
-        markdown: folder.join("report.md"),
-        json: folder.join("report.json"),
-    };
     let json = serde_json::to_string_pretty(&report).map_err(std::io::Error::from)?;
-    write_atomically(&files.json, json.as_bytes())?;
-    write_atomically(&files.markdown, markdown::render(&report).as_bytes())?;
-    write_atomically(&files.html, page::render(&report, folder).as_bytes())?;
-    Ok(files)
+    write_atomically(&folder.join("report.json"), json.as_bytes())?;
+    write_atomically(&folder.join("report.md"), markdown::render(&report).as_bytes())?;
+    let page = folder.join("report.html");
+    write_atomically(&page, page::render(&report, folder).as_bytes())?;
+    Ok(page)
 }

@@ -191,10 +191,10 @@ fn read(path: &Path) -> String {
 fn markdown_html_and_json_of_a_whole_folder() {
     let folder = tempfile::tempdir().unwrap();
     write_folder(folder.path());
-    let files = run(folder.path(), &ReportConfig::default()).unwrap();
-    insta::assert_snapshot!("markdown", read(&files.markdown));
-    insta::assert_snapshot!("html", without_style(&read(&files.html)));
-    insta::assert_snapshot!("json_layout", layout(&read(&files.json)));
+    let page = run(folder.path(), &ReportConfig::default()).unwrap();
+    insta::assert_snapshot!("markdown", read(&folder.path().join("report.md")));
+    insta::assert_snapshot!("html", without_style(&read(&page)));
+    insta::assert_snapshot!("json_layout", layout(&read(&folder.path().join("report.json"))));
 }
 
 /// Every path in a JSON text with the type of its value, each once; what readers of `report.json` rely on.
@@ -240,7 +240,7 @@ fn article<'a>(html: &'a str, id: &str) -> &'a str {
 fn the_page_needs_nothing_else_and_hides_what_may_harm() {
     let folder = tempfile::tempdir().unwrap();
     write_folder(folder.path());
-    let html = read(&run(folder.path(), &ReportConfig::default()).unwrap().html);
+    let html = read(&run(folder.path(), &ReportConfig::default()).unwrap());
     for outside in ["src=\"http", "href=\"http", "url(http", "@import", "<link"] {
         assert!(!html.contains(outside), "{outside}");
     }
@@ -257,7 +257,8 @@ fn the_page_needs_nothing_else_and_hides_what_may_harm() {
 fn json_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     write_folder(folder.path());
-    let text = read(&run(folder.path(), &ReportConfig::default()).unwrap().json);
+    run(folder.path(), &ReportConfig::default()).unwrap();
+    let text = read(&folder.path().join("report.json"));
     let report: Report = serde_json::from_str(&text).unwrap();
     assert_eq!((report.schema, report.models[2].model.as_str()), (2, "safer"));
     let pairs: Vec<_> = report.comparisons.iter().map(|one| (one.baseline.as_str(), one.model.as_str())).collect();
@@ -269,8 +270,8 @@ fn what_is_missing_is_left_out_and_listed() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("runs/sft/metrics.jsonl"), "{\"step\":1,\"loss\":2.0}\n{\"step\":2,\"loss\":1.0}\n");
     write(&folder.path().join("eval/base/notes.txt"), "");
-    let files = run(folder.path(), &ReportConfig::default()).unwrap();
-    let report: Report = serde_json::from_str(&read(&files.json)).unwrap();
+    let page = run(folder.path(), &ReportConfig::default()).unwrap();
+    let report: Report = serde_json::from_str(&read(&folder.path().join("report.json"))).unwrap();
     let expected = [
         "eval/base/summary.json: the rates of base",
         "eval: the rates of models by split",
@@ -280,7 +281,7 @@ fn what_is_missing_is_left_out_and_listed() {
         "demo.json: seed, time and memory",
     ];
     assert_eq!(report.missing, expected);
-    let (markdown, html) = (read(&files.markdown), read(&files.html));
+    let (markdown, html) = (read(&folder.path().join("report.md")), read(&page));
     assert!(markdown.contains("## Training") && !markdown.contains("## Rates") && !markdown.contains("## Rollouts"));
     assert!(html.contains("Not in this report") && !html.contains("Rates by split"));
 }

@@ -46,7 +46,8 @@ pub use kv_budget::KvCacheSettings;
 pub use media::Limits;
 use metrics::Metrics;
 use prepare::Preparer;
-use scheduler::{Bounds, Scheduler};
+pub use scheduler::Capacity;
+use scheduler::Scheduler;
 pub use state::{Server, Settings};
 use worker::Worker;
 
@@ -54,17 +55,6 @@ use worker::Worker;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Connections have so long to close after the last answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How much is computed at once.
-#[derive(Clone, Copy, Debug)]
-pub struct Capacity {
-    /// Sequences in the batch.
-    pub max_sequences: usize,
-    /// Tokens of prompts computed between two decoding steps.
-    pub max_prompt_tokens: usize,
-    /// The KV cache.
-    pub kv_cache: KvCacheSettings,
-}
 
 /// What a running server reports.
 pub enum Notice<'a> {
@@ -98,14 +88,10 @@ pub fn build(
     let model = batch.model().clone();
     let text = &model.config().text;
     let kv_budget = KvBudget::new(text, capacity.kv_cache, model.device() == Device::flex())?;
-    let bounds = Bounds {
-        max_sequences: capacity.max_sequences,
-        max_prompt_tokens: capacity.max_prompt_tokens,
-        max_kv_tokens: kv_budget.n_tokens(),
-    };
+    let max_kv_tokens = kv_budget.n_tokens;
     let pool = pools::pool(pools::n_threads(text.hidden_size))?;
     let preparer = Preparer::new((model, processor), limits, kv_budget, capacity.max_sequences, metrics.clone())?;
-    let scheduler = Scheduler::new(batch, bounds, metrics.clone());
+    let scheduler = Scheduler::new(batch, capacity, max_kv_tokens, metrics.clone());
     let worker = Worker::start(move |jobs| pool.install(move || scheduler.run(&jobs)))?;
     Ok(Arc::new(Server::new(settings, metrics, Arc::new(preparer), worker)))
 }

@@ -101,7 +101,8 @@ fn vision() -> VisionConfig {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).ok_or("expected the folder to write")?);
     std::fs::create_dir_all(&folder)?;
-    TokenizerRecipe::qwen(1024, &[]).train(["What is in the pictures? A red square beside a dog."], &folder)?;
+    let recipe = TokenizerRecipe { vocab_size: 1024, added_tokens: &[] };
+    recipe.train(["What is in the pictures? A red square beside a dog."], &folder)?;
     ImageSettings::default().write(&folder)?;
     let tokenizer = Tokenizer::open(&folder)?;
     let [image, video, vision_start, vision_end] =

@@ -24,7 +24,7 @@ mod sampler;
 mod sequence;
 
 pub use adjustments::Adjustments;
-pub use chunk::{OnFinished, Prompt};
+pub use chunk::Prompt;
 pub use completion::{FinishReason, Generated, ModelLogprobs, Token};
 pub use continuous::ContinuousBatch;
 pub use offline::generate;

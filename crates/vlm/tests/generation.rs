@@ -5,7 +5,6 @@ mod common;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Tensor;
 use common::{Case, Fixture, assert_close, committed_folder, fixtures, values};
@@ -47,7 +46,7 @@ impl Prompts {
     }
 
     fn sample(&self, seeds: &[Vec<u64>], options: &GenerateOptions) -> Vec<Vec<Generated>> {
-        generate(&self.model, &self.with_seeds(seeds), options, None).unwrap()
+        generate(&self.model, &self.with_seeds(seeds), options).unwrap()
     }
 
     /// Every completion computed with no other beside it.
@@ -55,7 +54,7 @@ impl Prompts {
         let mut completions = Vec::new();
         for prompt in self.with_seeds(seeds) {
             let alone = prompt.seeds.iter().map(|seed| Prompt { seeds: std::slice::from_ref(seed), ..prompt.clone() });
-            let alone = alone.map(|prompt| generate(&self.model, &[prompt], options, None).unwrap().concat());
+            let alone = alone.map(|prompt| generate(&self.model, &[prompt], options).unwrap().concat());
             completions.push(alone.flatten().collect());
         }
         completions
@@ -295,19 +294,7 @@ fn banned_tokens_are_never_sampled() {
 fn sequences_stop_at_a_stop_token_or_at_the_limit() {
     let prompts = Prompts::of(Fixture::committed());
     let options = GenerateOptions { stop_tokens: (0..40).collect(), ignore_eos: false, ..options() };
-    let finished = AtomicUsize::new(0);
-    let seeds = seeds();
-    let with_seeds = prompts.with_seeds(&seeds);
-    let completions = generate(
-        &prompts.model,
-        &with_seeds,
-        &options,
-        Some(&|_, _| {
-            finished.fetch_add(1, Ordering::Relaxed);
-        }),
-    );
-    let completions: Vec<Generated> = completions.unwrap().into_iter().flatten().collect();
-    assert_eq!(finished.into_inner(), completions.len());
+    let completions = prompts.sample(&seeds(), &options).concat();
     for completion in &completions {
         let (last, before) = completion.token_ids.split_last().unwrap();
         assert!(before.iter().all(|token| *token >= 40));
@@ -333,7 +320,7 @@ fn prompts_that_do_not_fit_are_refused() {
         (without_images, options(), "expected 6 image rows, one for each image token, got 0"),
         (prompt, endless, "prompt 0: expected at most 128000 tokens with its completion, got 34 and up to 128000 more"),
     ] {
-        let error = generate(&prompts.model, &[prompt], &options, None).unwrap_err();
+        let error = generate(&prompts.model, &[prompt], &options).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
 }

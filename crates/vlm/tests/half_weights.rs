@@ -88,7 +88,7 @@ fn greedy(model: &Vlm, fixture: &Fixture, cases: &[Case]) -> Vec<Vec<Generated>>
     let prompts =
         cases.iter().zip(images).map(|(case, images)| Prompt { sequence: case.sequence(), images, seeds: &[0] });
     let options = GenerateOptions { temperature: 0.0, max_new_tokens: 12, ..GenerateOptions::default() };
-    generate(model, &prompts.collect::<Vec<_>>(), &options, None).unwrap()
+    generate(model, &prompts.collect::<Vec<_>>(), &options).unwrap()
 }
 
 #[test]

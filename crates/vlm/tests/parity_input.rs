@@ -14,7 +14,7 @@ use tokenizers::Normalizer;
 use vlm::image_processor::ImagePatches;
 use vlm::processor::Processor;
 use vlm::tokenizer::Tokenizer;
-use vlm::tokenizer::training::TokenizerRecipe;
+use vlm::tokenizer::training::{QWEN_SPECIAL_TOKENS, TokenizerRecipe};
 
 fn model_folder() -> PathBuf {
     committed_folder("qwen2_5_vl").join("model")
@@ -99,7 +99,7 @@ fn pixel_values_are_equal() {
 #[test]
 fn our_own_chat_template_renders_what_the_published_one_does() {
     let trained = tempfile::tempdir().unwrap();
-    train(&TokenizerRecipe::qwen(600, &[]), trained.path());
+    train(TokenizerRecipe { vocab_size: 600, added_tokens: &[] }, trained.path());
     let ours = vlm::chat_template::ChatTemplate::open(trained.path()).unwrap();
     let none = vlm::chat_template::Variables::new();
     let qwen = ["qwen2_5_vl", "qwen2_5_vl_tied"].map(committed_folder);
@@ -196,7 +196,7 @@ fn a_copied_folder_gives_the_same_prompts() {
 }
 
 /// Learns a tokenizer from a handful of sentences.
-fn train(recipe: &TokenizerRecipe, folder: &Path) {
+fn train(recipe: TokenizerRecipe, folder: &Path) {
     let texts = [
         "<think>The first image shows a kettle. The second image shows a candle.</think>",
         "<answer>The kettle is hot: keep it away from the candle and from children.</answer>",
@@ -209,9 +209,9 @@ fn train(recipe: &TokenizerRecipe, folder: &Path) {
 #[test]
 fn a_trained_tokenizer_is_whole_and_the_same_every_time() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let recipe = TokenizerRecipe::qwen(330, &["<think>", "</think>"]);
-    train(&recipe, first.path());
-    train(&recipe, second.path());
+    let recipe = TokenizerRecipe { vocab_size: 330, added_tokens: &["<think>", "</think>"] };
+    train(recipe, first.path());
+    train(recipe, second.path());
     for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"] {
         let [first, second] = [&first, &second].map(|folder| std::fs::read(folder.path().join(name)).unwrap());
         assert_eq!(first, second, "{name}");
@@ -232,12 +232,7 @@ fn merges_are_those_of_the_tokenizers_crate() {
     // No two pairs of different words tie, so its trainer has no choice either.
     let text = "low low low low low lower lower newest newest newest newest newest newest widest widest widest";
     let folder = tempfile::tempdir().unwrap();
-    let recipe = TokenizerRecipe {
-        special_tokens: vec!["<e>".into()],
-        end_token: "<e>".into(),
-        pad_token: "<e>".into(),
-        ..TokenizerRecipe::qwen(256 + 1 + 12, &[])
-    };
+    let recipe = TokenizerRecipe { vocab_size: 256 + QWEN_SPECIAL_TOKENS.len() + 12, added_tokens: &[] };
     recipe.train([text], folder.path()).unwrap();
     let path = folder.path().join("tokenizer.json");
     let ours: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -255,11 +250,9 @@ fn merges_are_those_of_the_tokenizers_crate() {
 #[test]
 fn inconsistent_recipes_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let other_end = TokenizerRecipe { end_token: "<end>".into(), ..TokenizerRecipe::qwen(600, &[]) };
     for (recipe, expected) in [
-        (TokenizerRecipe::qwen(256, &[]), "expected at least 256 bytes and 14"),
-        (TokenizerRecipe::qwen(600, &["<|im_end|>"]), "got `<|im_end|>`"),
-        (other_end, "key `end_token`"),
+        (TokenizerRecipe { vocab_size: 256, added_tokens: &[] }, "expected at least 256 bytes and 14"),
+        (TokenizerRecipe { vocab_size: 600, added_tokens: &["<|im_end|>"] }, "got `<|im_end|>`"),
     ] {
         let error = recipe.train(["text"], folder.path()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");

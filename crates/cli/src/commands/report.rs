@@ -37,6 +37,6 @@ pub struct Arguments {
 /// Errors: of settings; of data where the folder holds nothing to report or a file is damaged.
 pub fn run(arguments: &Arguments) -> Result {
     let loaded = arguments.settings.load::<ReportSettings>([])?;
-    let files = report::run(&arguments.folder, &loaded.settings.report)?;
-    Ok(print_line(&files.html.display().to_string())?)
+    let page = report::run(&arguments.folder, &loaded.settings.report)?;
+    Ok(print_line(&page.display().to_string())?)
 }

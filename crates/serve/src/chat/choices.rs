@@ -33,7 +33,8 @@ pub struct Choices {
     n_without_stops: usize,
     with_logprobs: bool,
     with_token_ids: bool,
-    n_tokens: usize,
+    /// Tokens that came, those that end a completion included.
+    pub n_tokens: usize,
 }
 
 #[derive(Default)]
@@ -70,11 +71,6 @@ impl Choices {
         self.choices.iter().all(|choice| choice.ended)
     }
 
-    /// Tokens that came, those that end a completion included.
-    pub fn n_tokens(&self) -> usize {
-        self.n_tokens
-    }
-
     /// Takes a token of a completion; returns what may be reported of it. Tokens after its end count for nothing.
     ///
     /// Errors: when the tokenizer cannot decode.
@@ -92,7 +88,7 @@ impl Choices {
         if self.with_token_ids {
             pending.token_ids.push(token.id);
         }
-        let tokenizer = preparer.processor().tokenizer();
+        let tokenizer = preparer.processor.tokenizer();
         let piece = choice.text.push(token.id, tokenizer, stops)?;
         pending.text.push_str(&piece.text);
         let mut stopped = piece.stopped;

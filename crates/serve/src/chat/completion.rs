@@ -23,8 +23,8 @@ use super::worker::Update;
 pub struct Completion {
     server: Arc<Server>,
     updates: UnboundedReceiver<Update>,
-    // Read by the model's thread, completion by completion.
-    stopped: Arc<[AtomicBool]>,
+    /// For each completion, whether no more of it is wanted; read by the model's thread.
+    pub stopped: Arc<[AtomicBool]>,
     choices: Choices,
     head: Head,
     include_usage: bool,
@@ -72,11 +72,6 @@ impl Completion {
             _in_flight: in_flight,
             server: server.clone(),
         }
-    }
-
-    /// For each completion, whether no more of it is wanted.
-    pub fn stopped(&self) -> Arc<[AtomicBool]> {
-        self.stopped.clone()
     }
 
     /// The request failed with an error that is counted elsewhere.
@@ -179,7 +174,7 @@ impl Completion {
     }
 
     fn usage(&self) -> Value {
-        let (prompt, completion) = (self.n_prompt_tokens, self.choices.n_tokens());
+        let (prompt, completion) = (self.n_prompt_tokens, self.choices.n_tokens);
         json!({ "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion })
     }
 }

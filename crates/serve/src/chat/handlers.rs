@@ -62,7 +62,7 @@ async fn begin(server: &Arc<Server>, request: Request, arrived: Instant) -> Resu
             adjustments: Arc::new(checked.adjustments),
             n_top_logprobs,
             updates: sender,
-            stopped: completion.stopped(),
+            stopped: completion.stopped.clone(),
             waiting,
         })
         .inspect_err(|_| completion.settle())?;
@@ -92,7 +92,7 @@ fn model_card(server: &Server) -> Value {
         "object": "model",
         "created": server.started,
         "owned_by": "scruple",
-        "max_model_len": server.max_model_len(),
+        "max_model_len": server.preparer.kv_budget.max_model_len,
     })
 }
 

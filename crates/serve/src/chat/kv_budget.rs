@@ -27,8 +27,10 @@ pub struct KvCacheSettings {
 /// The budget.
 #[derive(Clone, Copy, Debug)]
 pub struct KvBudget {
-    n_tokens: usize,
-    max_model_len: usize,
+    /// Tokens whose keys and values fit.
+    pub n_tokens: usize,
+    /// Tokens that a prompt and a completion have together at most.
+    pub max_model_len: usize,
 }
 
 impl KvBudget {
@@ -63,16 +65,6 @@ impl KvBudget {
             Some(wanted) if wanted > fitting => Err(ServeError::KvCacheTooSmall { fitting, wanted }),
             _ => Ok(Self { n_tokens, max_model_len: max_model_len.unwrap_or(longest.min(fitting)) }),
         }
-    }
-
-    /// Tokens whose keys and values fit.
-    pub fn n_tokens(&self) -> usize {
-        self.n_tokens
-    }
-
-    /// Tokens that a prompt and a completion have together at most.
-    pub fn max_model_len(&self) -> usize {
-        self.max_model_len
     }
 
     /// The tokens that each of `n` completions of a prompt may have: `max_tokens`, or else as many as fit.
@@ -116,7 +108,7 @@ mod tests {
             (255, None, Err("--kv-cache-memory-bytes: expected space for 256 tokens, got 255")),
         ] {
             let budget = KvBudget::of(n_tokens, 4096, max_model_len);
-            let got = budget.map(|budget| budget.max_model_len()).map_err(|error| error.to_string());
+            let got = budget.map(|budget| budget.max_model_len).map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned));
         }
     }

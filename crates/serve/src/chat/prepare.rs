@@ -49,11 +49,13 @@ pub struct Encoded {
 /// What it takes to prepare requests.
 pub struct Preparer {
     model: Vlm,
-    processor: Processor,
+    /// The model's processor.
+    pub processor: Processor,
     grammars: Grammars,
     token_bytes: Vec<Vec<u8>>,
     limits: Limits,
-    kv_budget: KvBudget,
+    /// How long a prompt with its completions may be.
+    pub kv_budget: KvBudget,
     max_sequences: usize,
     image_encoder: ImageEncoder,
     image_queue: ImageQueue,
@@ -94,19 +96,9 @@ impl Preparer {
         })
     }
 
-    /// The model's processor.
-    pub fn processor(&self) -> &Processor {
-        &self.processor
-    }
-
     /// The bytes that a token stands for.
     pub fn token_bytes(&self, id: u32) -> &[u8] {
         self.token_bytes.get(id as usize).map_or(&[], Vec::as_slice)
-    }
-
-    /// Tokens that a prompt and its completion may have together.
-    pub fn max_model_len(&self) -> usize {
-        self.kv_budget.max_model_len()
     }
 
     /// Reads a request.

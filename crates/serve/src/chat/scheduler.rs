@@ -13,23 +13,24 @@ use vlm::error::Error;
 use vlm::generate::{ContinuousBatch, Event, Member, Request, Token};
 
 use super::api_error::ApiError;
+use super::kv_budget::KvCacheSettings;
 use super::metrics::Metrics;
 use super::prefill_group::PrefillGroup;
 use super::worker::{Job, Update};
 
 /// How much is computed at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Sequences at once.
+pub struct Capacity {
+    /// Sequences in the batch.
     pub max_sequences: usize,
-    /// Tokens of prompts, padding included, computed between two steps. Longer prompts are prefilled in chunks of this
-    /// size, except those of at most [`ContinuousBatch::MAX_WHOLE_PREFILL`] tokens.
+    /// Tokens of prompts, padding included, computed between two decoding steps. Longer prompts are prefilled in chunks
+    /// of this size, except those of at most [`ContinuousBatch::MAX_WHOLE_PREFILL`] tokens.
     pub max_prompt_tokens: usize,
-    /// Tokens that the KV cache holds.
-    pub max_kv_tokens: usize,
+    /// The KV cache.
+    pub kv_cache: KvCacheSettings,
 }
 
-impl Bounds {
+impl Capacity {
     fn chunk(&self) -> usize {
         self.max_prompt_tokens.max(ContinuousBatch::MAX_WHOLE_PREFILL)
     }
@@ -38,7 +39,8 @@ impl Bounds {
 /// The model at work.
 pub struct Scheduler {
     batch: ContinuousBatch,
-    bounds: Bounds,
+    capacity: Capacity,
+    max_kv_tokens: usize,
     metrics: Arc<Metrics>,
     queue: VecDeque<Job>,
     active: HashMap<u64, Active>,
@@ -79,10 +81,11 @@ impl Drop for Reservation {
 }
 
 impl Scheduler {
-    /// Nothing to do yet.
-    pub fn new(batch: ContinuousBatch, bounds: Bounds, metrics: Arc<Metrics>) -> Self {
-        metrics.kv_cache_tokens_limit.set(bounds.max_kv_tokens as i64);
-        Self { batch, bounds, metrics, queue: VecDeque::new(), active: HashMap::new(), next_id: 0, has_admitted: false }
+    /// Nothing to do yet; the KV cache holds `max_kv_tokens`.
+    pub fn new(batch: ContinuousBatch, capacity: Capacity, max_kv_tokens: usize, metrics: Arc<Metrics>) -> Self {
+        metrics.kv_cache_tokens_limit.set(max_kv_tokens as i64);
+        let (queue, active) = (VecDeque::new(), HashMap::new());
+        Self { batch, capacity, max_kv_tokens, metrics, queue, active, next_id: 0, has_admitted: false }
     }
 
     /// Works until no more jobs can come.
@@ -106,7 +109,7 @@ impl Scheduler {
         let may_admit = !(self.has_admitted && self.batch.is_prefilling());
         self.has_admitted = may_admit && self.admit();
         if !self.has_admitted {
-            self.batch.prefill_chunk(self.bounds.chunk());
+            self.batch.prefill_chunk(self.capacity.chunk());
         }
         self.metrics.sequences_running.set(self.active.len() as i64);
         for Event { id, token } in self.batch.step()? {
@@ -136,14 +139,14 @@ impl Scheduler {
         while let Some(job) = self.queue.front() {
             n_sequences += job.members.len();
             let n_reserved = self.metrics.kv_cache_tokens.get() as usize;
-            let n_free = self.bounds.max_kv_tokens.saturating_sub(n_reserved);
-            let is_long = job.input_ids.len() > self.bounds.chunk();
+            let n_free = self.max_kv_tokens.saturating_sub(n_reserved);
+            let is_long = job.input_ids.len() > self.capacity.chunk();
             let fits = if is_long {
                 group.kv_tokens() + job.kv_tokens(job.input_ids.len()) <= n_free
             } else {
-                group.fits(job, self.bounds.max_prompt_tokens, n_free)
+                group.fits(job, self.capacity.max_prompt_tokens, n_free)
             };
-            if !fits || n_sequences > self.bounds.max_sequences {
+            if !fits || n_sequences > self.capacity.max_sequences {
                 break;
             }
             match self.queue.pop_front() {
@@ -256,8 +259,8 @@ mod tests {
     fn scheduler(max_kv_tokens: usize) -> Scheduler {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/assets/base");
         let model = Vlm::load(&folder, &Device::flex()).unwrap();
-        let bounds = Bounds { max_sequences: 8, max_prompt_tokens: 64, max_kv_tokens };
-        Scheduler::new(ContinuousBatch::new(&model), bounds, Arc::default())
+        let capacity = Capacity { max_sequences: 8, max_prompt_tokens: 64, kv_cache: KvCacheSettings::default() };
+        Scheduler::new(ContinuousBatch::new(&model), capacity, max_kv_tokens, Arc::default())
     }
 
     /// Puts a job with a prompt and completions of these lengths into the queue.

@@ -132,11 +132,6 @@ impl Server {
         Arc::strong_count(&self.in_flight.0) - 1
     }
 
-    /// Tokens that a prompt and its completion may have together.
-    pub fn max_model_len(&self) -> usize {
-        self.preparer.max_model_len()
-    }
-
     /// A seed for a request that brings none.
     pub fn fresh_seed(&self) -> u64 {
         self.random.hash_one(self.n_requests.fetch_add(1, Ordering::Relaxed))

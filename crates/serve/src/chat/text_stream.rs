@@ -34,10 +34,9 @@ impl TextStream {
     pub fn push(&mut self, token: u32, tokenizer: &Tokenizer, stops: &[String]) -> Result<Piece, Error> {
         self.token_ids.push(token);
         let fresh = self.undecoded(tokenizer)?;
-        if fresh.is_empty() || fresh.ends_with(INCOMPLETE) {
-            return Ok(self.certain(stops));
+        if !fresh.is_empty() && !fresh.ends_with(INCOMPLETE) {
+            self.advance(&fresh);
         }
-        self.advance(&fresh);
         Ok(self.certain(stops))
     }
 

@@ -43,9 +43,11 @@ pub type Latest = BTreeMap<String, BTreeMap<String, Verdict>>;
 /// The decisions of one reviewer, who adds to them, and of the others.
 #[derive(Debug)]
 pub struct Decisions {
-    reviewer: String,
+    /// Who decides.
+    pub reviewer: String,
     journal: JsonLinesFile,
-    latest: Latest,
+    /// Every reviewer's latest decisions.
+    pub latest: Latest,
     // The reviewer's decisions that still count, in the order in which they were made.
     made: Vec<String>,
 }
@@ -119,16 +121,6 @@ impl Decisions {
     /// Whether the reviewer has decided a case.
     pub fn is_decided(&self, id: &str) -> bool {
         self.latest.get(&self.reviewer).is_some_and(|decided| decided.contains_key(id))
-    }
-
-    /// Every reviewer's latest decisions.
-    pub fn all(&self) -> &Latest {
-        &self.latest
-    }
-
-    /// Who decides.
-    pub fn reviewer(&self) -> &str {
-        &self.reviewer
     }
 }
 

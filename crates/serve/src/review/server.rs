@@ -75,7 +75,7 @@ pub fn serve(
         tokio::time::sleep(LAST_VIEW).await;
         serving.abort();
         match review.n_left() {
-            0 => Ok(agreement(&review.cases, review.decisions().all())),
+            0 => Ok(agreement(&review.cases, &review.decisions().latest)),
             n_left => Err(ServeError::ReviewStopped { n_left }),
         }
     })
@@ -156,7 +156,7 @@ impl Review {
             })
         });
         json!({
-            "reviewer": self.decisions().reviewer(),
+            "reviewer": self.decisions().reviewer,
             "done": total - self.n_left(),
             "total": total,
             "case": case,

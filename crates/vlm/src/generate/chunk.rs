@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::completion::{FinishReason, Generated, Token};
+use super::completion::{FinishReason, Generated};
 use super::continuous::ContinuousBatch;
 use super::options::GenerateOptions;
 use super::request::{Event, Member, Request};
@@ -23,9 +23,6 @@ pub struct Prompt<'a> {
     pub seeds: &'a [u64],
 }
 
-/// Called for every completion as soon as it ends, with its prompt's index; from any worker.
-pub type OnFinished<'a> = &'a (dyn Fn(usize, &Generated) + Sync);
-
 /// Which completion of which prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CompletionIndex {
@@ -43,7 +40,6 @@ pub(super) struct ChunkTask<'a> {
     /// The chunk's completions; those of one prompt are neighbors.
     pub completions: &'a [CompletionIndex],
     pub options: &'a Arc<GenerateOptions>,
-    pub on_finished: Option<OnFinished<'a>>,
 }
 
 impl ChunkTask<'_> {
@@ -58,21 +54,13 @@ impl ChunkTask<'_> {
             for Event { id, token } in batch.step()? {
                 let index = self.completions[id as usize];
                 let token = token.map_err(|error| of_prompt(index.prompt, error))?;
-                self.append(index.prompt, &token, &mut results[id as usize]);
+                let generated = &mut results[id as usize];
+                generated.token_ids.push(token.id);
+                generated.logprobs.push(token.logprob);
+                generated.finish_reason = token.finish_reason.unwrap_or(generated.finish_reason);
             }
         }
         Ok(results)
-    }
-
-    fn append(&self, prompt: usize, token: &Token, generated: &mut Generated) {
-        generated.token_ids.push(token.id);
-        generated.logprobs.push(token.logprob);
-        if let Some(finish_reason) = token.finish_reason {
-            generated.finish_reason = finish_reason;
-            if let Some(on_finished) = self.on_finished {
-                on_finished(prompt, generated);
-            }
-        }
     }
 
     /// The chunk's prompts with their completions, whose ids are their indices in the chunk.

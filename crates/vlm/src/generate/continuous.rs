@@ -50,12 +50,12 @@ impl ContinuousBatch {
 
     /// The model, its decoder laid out for sampling; its vision tower is the original's.
     pub fn model(&self) -> &Vlm {
-        self.decoder.model()
+        &self.decoder.model
     }
 
     /// Sequences that take part in steps and have not ended.
     pub fn n_running(&self) -> usize {
-        self.running.iter().filter(|sequence| !sequence.has_ended()).count()
+        self.running.iter().filter(|sequence| !sequence.has_ended).count()
     }
 
     /// Whether any prompt is being prefilled chunk by chunk.
@@ -105,7 +105,7 @@ impl ContinuousBatch {
             return Ok(());
         }
         let sequences: Vec<TokenSequence> = requests.iter().map(|request| request.sequence).collect();
-        let batch = prompt_batch(&sequences, self.decoder.model().config())?;
+        let batch = prompt_batch(&sequences, self.decoder.model.config())?;
         let images: Vec<Tensor<2>> = requests.iter().filter_map(|request| request.images.clone()).collect();
         let images = (!images.is_empty()).then(|| Tensor::cat(images, 0));
         self.decoder.prefill(&batch, images, &prompt_of_row)?;
@@ -134,11 +134,11 @@ impl ContinuousBatch {
         let Some(Prefilling { prompt, .. }) = self.prefilling.front_mut() else {
             return 0;
         };
-        let n_computed = prompt.compute(self.decoder.model(), n_tokens);
+        let n_computed = prompt.compute(&self.decoder.model, n_tokens);
         if prompt.is_complete()
             && let Some(Prefilling { prompt, mut sequences }) = self.prefilling.pop_front()
         {
-            sequences.retain(|sequence| !sequence.has_ended());
+            sequences.retain(|sequence| !sequence.has_ended);
             self.decoder.add_prefilled(prompt, sequences.len());
             self.running.extend(sequences);
         }
@@ -149,11 +149,11 @@ impl ContinuousBatch {
     pub fn abort(&mut self, id: u64) {
         let waiting = self.prefilling.iter_mut().flat_map(|prompt| &mut prompt.sequences);
         for sequence in self.running.iter_mut().chain(waiting) {
-            if sequence.id() == id {
-                sequence.end();
+            if sequence.id == id {
+                sequence.has_ended = true;
             }
         }
-        self.prefilling.retain(|prompt| !prompt.sequences.iter().all(Running::has_ended));
+        self.prefilling.retain(|prompt| !prompt.sequences.iter().all(|sequence| sequence.has_ended));
     }
 
     /// Samples the next token of every sequence. An error in place of a token ends that sequence alone.
@@ -166,18 +166,18 @@ impl ContinuousBatch {
         }
         let (tokens, positions): (Vec<u32>, Vec<u32>) = self.running.iter().map(Running::input).unzip();
         let scores = self.decoder.step(&tokens, &positions)?;
-        let n_scores = self.decoder.model().config().text.vocab_size;
+        let n_scores = self.decoder.model.config().text.vocab_size;
         let mut events = Vec::with_capacity(self.running.len());
         for (sequence, scores) in self.running.iter_mut().zip(scores.chunks_exact(n_scores)) {
-            if !sequence.has_ended() {
-                events.push(Event { id: sequence.id(), token: sequence.sample(scores) });
+            if !sequence.has_ended {
+                events.push(Event { id: sequence.id, token: sequence.sample(scores) });
             }
         }
         Ok(events)
     }
 
     fn drop_ended(&mut self) {
-        let live: Vec<bool> = self.running.iter().map(|sequence| !sequence.has_ended()).collect();
+        let live: Vec<bool> = self.running.iter().map(|sequence| !sequence.has_ended).collect();
         let cached = self.decoder.cached_by_rows();
         let (mut n_idle, mut n_cached_idle) = (0, 0);
         for (live, cached) in live.iter().zip(&cached) {
@@ -188,7 +188,7 @@ impl ContinuousBatch {
         }
         if is_worth_dropping(n_idle, live.len()) || is_worth_dropping(n_cached_idle, cached.iter().sum()) {
             self.decoder.keep(&live);
-            self.running.retain(|sequence| !sequence.has_ended());
+            self.running.retain(|sequence| !sequence.has_ended);
         }
     }
 }

@@ -30,20 +30,16 @@ pub(super) use prompts::{padded, prompt_batch};
 const MINIMUM_ROWS: usize = 16;
 /// The state of all sequences between two tokens.
 pub(super) struct Decoder {
-    model: Vlm,
+    /// One [`Vlm::for_sampling`].
+    pub model: Vlm,
     // Rows are in the batches' order.
     batches: Vec<DecodeBatch>,
 }
 
 impl Decoder {
-    /// No sequences yet. `model` is one [`Vlm::for_sampling`].
+    /// No sequences yet.
     pub fn new(model: Vlm) -> Self {
         Self { model, batches: Vec::new() }
-    }
-
-    /// The model.
-    pub fn model(&self) -> &Vlm {
-        &self.model
     }
 
     /// Prefills every prompt of `batch` once and adds rows after those there are: row `i` of them continues prompt

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::chunk::{ChunkTask, CompletionIndex, OnFinished, Prompt};
+use super::chunk::{ChunkTask, CompletionIndex, Prompt};
 use super::completion::Generated;
 use super::options::GenerateOptions;
 use crate::error::Error;
@@ -18,12 +18,7 @@ use crate::model::Vlm;
 /// ends in an image token, its image tokens, grids and rows disagree, it
 /// leaves fewer than `max_new_tokens` further positions; `Numerics` when the model's scores are not finite numbers; `Io`
 /// when no thread can be started.
-pub fn generate(
-    model: &Vlm,
-    prompts: &[Prompt],
-    options: &GenerateOptions,
-    on_finished: Option<OnFinished>,
-) -> Result<Vec<Vec<Generated>>, Error> {
+pub fn generate(model: &Vlm, prompts: &[Prompt], options: &GenerateOptions) -> Result<Vec<Vec<Generated>>, Error> {
     options.check()?;
     let max_positions = model.config().text.max_position_embeddings;
     for (index, prompt) in prompts.iter().enumerate() {
@@ -34,10 +29,8 @@ pub fn generate(
     let model = model.for_sampling();
     let chunks = chunks(prompts, options);
     let options = Arc::new(options.clone());
-    let tasks: Vec<ChunkTask> = chunks
-        .iter()
-        .map(|completions| ChunkTask { model: &model, prompts, completions, options: &options, on_finished })
-        .collect();
+    let tasks: Vec<ChunkTask> =
+        chunks.iter().map(|completions| ChunkTask { model: &model, prompts, completions, options: &options }).collect();
     let finished = run_all(&tasks, options.workers)?;
 
     let mut all: Vec<Vec<Option<Generated>>> = prompts.iter().map(|prompt| vec![None; prompt.seeds.len()]).collect();

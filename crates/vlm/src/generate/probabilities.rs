@@ -9,7 +9,7 @@ use super::completion::ModelLogprobs;
 pub(super) fn model_logprobs(scores: &[f32], token: u32, n_top: usize) -> ModelLogprobs {
     let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let log_total = highest + weights(&scores, 1.0).total.ln();
+    let log_total = highest + weights(&scores, 1.0).1.ln();
     let mut order: Vec<usize> = (0..scores.len()).collect();
     if n_top < order.len() {
         order.select_nth_unstable_by(n_top, |&a, &b| larger_first(&scores, a, b));
@@ -23,16 +23,11 @@ pub(super) fn model_logprobs(scores: &[f32], token: u32, n_top: usize) -> ModelL
 }
 
 /// exp((score - highest) / temperature) of each token, and their sum.
-pub(super) struct Weights {
-    pub weights: Vec<f64>,
-    pub total: f64,
-}
-
-pub(super) fn weights(scores: &[f64], temperature: f64) -> Weights {
+pub(super) fn weights(scores: &[f64], temperature: f64) -> (Vec<f64>, f64) {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = scores.iter().map(|score| ((score - highest) / temperature).exp()).collect();
     let total = weights.iter().sum();
-    Weights { weights, total }
+    (weights, total)
 }
 
 /// Of two tokens, that of the larger value first; of equals, the lower id.

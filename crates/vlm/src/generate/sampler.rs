@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::adjustments::{Adjustments, History};
-use super::probabilities::{Weights, keep_top, weights};
+use super::probabilities::{keep_top, weights};
 
 /// A token and how likely it was.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,11 +21,16 @@ pub(super) struct Sampled {
 /// How to turn scores into a token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampler<'a> {
-    temperature: f64,
-    top_p: f64,
-    banned: &'a [u32],
-    // None changes nothing.
-    adjustments: Option<(&'a Adjustments, &'a History)>,
+    /// 0 is greedy.
+    pub temperature: f64,
+    /// 1 keeps all.
+    pub top_p: f64,
+    /// Never sampled.
+    pub banned: &'a [u32],
+    /// What a request adjusts beyond that, after the tokens of its sequence.
+    pub adjustments: &'a Adjustments,
+    /// These tokens.
+    pub history: &'a History,
 }
 
 /// The generator of one sequence.
@@ -40,17 +45,7 @@ fn uniform(generator: &mut ChaCha8Rng) -> f64 {
     (generator.next_u64() >> 11) as f64 * f64::powi(2.0, -53)
 }
 
-impl<'a> Sampler<'a> {
-    /// `temperature` 0 is greedy; `top_p` 1 keeps all; `banned` tokens are never sampled.
-    pub fn new(temperature: f64, top_p: f64, banned: &'a [u32]) -> Self {
-        Self { temperature, top_p, banned, adjustments: None }
-    }
-
-    /// The same with what a request adjusts beyond that, after the tokens of its sequence.
-    pub fn adjusted(self, adjustments: &'a Adjustments, history: &'a History) -> Self {
-        Self { adjustments: Some((adjustments, history)), ..self }
-    }
-
+impl Sampler<'_> {
     /// Samples a token.
     ///
     /// Shapes: `scores`: `[v]`, the logits of one position. Ban, bias, penalties, temperature, min-p, top-k and top-p
@@ -69,17 +64,13 @@ impl<'a> Sampler<'a> {
                 *score = f64::NEG_INFINITY;
             }
         }
-        if let Some((adjustments, history)) = self.adjustments {
-            adjustments.shift(&mut scores, history);
-        }
+        self.adjustments.shift(&mut scores, self.history);
         if self.temperature == 0.0 { greedy(&scores) } else { self.sample_at_temperature(&scores, generator) }
     }
 
     fn sample_at_temperature(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> Option<Sampled> {
-        let Weights { mut weights, mut total } = weights(scores, self.temperature);
-        if let Some((adjustments, _)) = self.adjustments {
-            total = adjustments.truncate(&mut weights, total);
-        }
+        let (mut weights, total) = weights(scores, self.temperature);
+        let mut total = self.adjustments.truncate(&mut weights, total);
         if self.top_p < 1.0 {
             total = keep_top(&mut weights, self.top_p * total);
         }
@@ -102,17 +93,27 @@ impl<'a> Sampler<'a> {
 fn greedy(scores: &[f64]) -> Option<Sampled> {
     let (token, &highest) =
         scores.iter().enumerate().reduce(|best, other| if other.1 > best.1 { other } else { best })?;
-    let Weights { total, .. } = weights(scores, 1.0);
+    let (_, total) = weights(scores, 1.0);
     highest.is_finite().then(|| Sampled { token: token as u32, logprob: -total.ln() as f32 })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     /// Probabilities .5, .25, .15, .1 as scores.
     fn scores() -> Vec<f32> {
         [0.5_f32, 0.25, 0.15, 0.1].map(f32::ln).to_vec()
+    }
+
+    static NEUTRAL: LazyLock<(Adjustments, History)> = LazyLock::new(Default::default);
+
+    /// One that nothing adjusts.
+    fn sampler(temperature: f64, top_p: f64, banned: &[u32]) -> Sampler<'_> {
+        let (adjustments, history) = &*NEUTRAL;
+        Sampler { temperature, top_p, banned, adjustments, history }
     }
 
     fn counts(sampler: &Sampler, n: usize) -> [usize; 4] {
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn samples_follow_the_distribution() {
-        let counts = counts(&Sampler::new(1.0, 1.0, &[]), 40_000);
+        let counts = counts(&sampler(1.0, 1.0, &[]), 40_000);
         for (count, probability) in counts.into_iter().zip([0.5, 0.25, 0.15, 0.1]) {
             let share = count as f64 / 40_000.0;
             assert!((share - probability).abs() < 0.01, "{share} for {probability}");
@@ -136,7 +137,7 @@ mod tests {
     #[test]
     fn log_probability_is_that_of_the_distribution_sampled_from() {
         // Temperature 0.5 squares the probabilities: .25, .0625, .0225, .01 of .345; top-p .9 keeps the first two.
-        let sampler = Sampler::new(0.5, 0.9, &[]);
+        let sampler = sampler(0.5, 0.9, &[]);
         let mut generator = generator(3);
         for _ in 0..200 {
             let sampled = sampler.sample(&scores(), &mut generator).expect("finite scores");
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn top_p_keeps_the_smallest_set_that_reaches_it() {
-        let counts = counts(&Sampler::new(1.0, 0.76, &[]), 4_000);
+        let counts = counts(&sampler(1.0, 0.76, &[]), 4_000);
         assert!(counts[..3].iter().all(|&count| count > 0) && counts[3] == 0, "{counts:?}");
     }
 
@@ -160,8 +161,8 @@ mod tests {
         let mut history = History::default();
         history.push(0);
         let mut generator = generator(3);
-        let (mut truncating, mut seen) = (Sampler::new(1.0, 0.7, &[]), [0; 4]);
-        truncating = truncating.adjusted(&adjustments, &history);
+        let truncating = Sampler { adjustments: &adjustments, history: &history, ..sampler(1.0, 0.7, &[]) };
+        let mut seen = [0; 4];
         for _ in 0..200 {
             let sampled = truncating.sample(&scores(), &mut generator).expect("finite scores");
             assert!((sampled.logprob - 0.5_f32.ln()).abs() < 1e-6, "{sampled:?}");
@@ -170,7 +171,7 @@ mod tests {
         assert!(seen[0] > 50 && seen[1] > 50, "{seen:?}");
         // Greedy, the penalty alone counts.
         let heavy = Adjustments { presence_penalty: 1.0, ..adjustments };
-        let greedy = Sampler::new(0.0, 1.0, &[]).adjusted(&heavy, &history);
+        let greedy = Sampler { adjustments: &heavy, history: &history, ..sampler(0.0, 1.0, &[]) };
         let sampled = greedy.sample(&scores(), &mut generator).expect("finite scores");
         let total = 0.5_f32 / std::f32::consts::E + 0.5;
         assert_eq!(sampled.token, 1);
@@ -179,23 +180,22 @@ mod tests {
 
     #[test]
     fn banned_tokens_are_never_sampled_and_the_rest_is_scaled_up() {
-        let sampler = Sampler::new(1.0, 1.0, &[0, 2]);
-        let counts = counts(&sampler, 4_000);
+        let counts = counts(&sampler(1.0, 1.0, &[0, 2]), 4_000);
         assert!(counts[0] == 0 && counts[2] == 0, "{counts:?}");
-        let sampled = Sampler::new(0.0, 1.0, &[0, 2]).sample(&scores(), &mut generator(0)).expect("finite scores");
+        let sampled = sampler(0.0, 1.0, &[0, 2]).sample(&scores(), &mut generator(0)).expect("finite scores");
         assert_eq!(sampled.token, 1);
         assert!((sampled.logprob - (0.25_f32 / 0.35).ln()).abs() < 1e-6);
     }
 
     #[test]
     fn temperature_zero_takes_the_lowest_id_of_equals() {
-        let sampled = Sampler::new(0.0, 1.0, &[]).sample(&[1.0, 2.0, 2.0], &mut generator(0));
+        let sampled = sampler(0.0, 1.0, &[]).sample(&[1.0, 2.0, 2.0], &mut generator(0));
         assert_eq!(sampled.map(|sampled| sampled.token), Some(1));
     }
 
     #[test]
     fn scores_that_are_not_finite_give_nothing() {
-        assert_eq!(Sampler::new(1.0, 1.0, &[]).sample(&[0.0, f32::NAN], &mut generator(0)), None);
-        assert_eq!(Sampler::new(1.0, 1.0, &[0, 1]).sample(&[0.0, 1.0], &mut generator(0)), None);
+        assert_eq!(sampler(1.0, 1.0, &[]).sample(&[0.0, f32::NAN], &mut generator(0)), None);
+        assert_eq!(sampler(1.0, 1.0, &[0, 1]).sample(&[0.0, 1.0], &mut generator(0)), None);
     }
 }

@@ -15,7 +15,10 @@ use crate::error::Error;
 
 /// A sequence of the batch.
 pub(super) struct Running {
-    id: u64,
+    /// The caller's id of it.
+    pub id: u64,
+    /// Whether no token is to come.
+    pub has_ended: bool,
     generator: ChaCha8Rng,
     constraint: Option<Box<dyn Constraint>>,
     options: Arc<GenerateOptions>,
@@ -26,7 +29,6 @@ pub(super) struct Running {
     last_token: u32,
     position: u32,
     n_sampled: usize,
-    ended: bool,
 }
 
 impl Running {
@@ -46,23 +48,8 @@ impl Running {
             last_token,
             position,
             n_sampled: 0,
-            ended: false,
+            has_ended: false,
         })
-    }
-
-    /// The caller's id of it.
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// Whether no token is to come.
-    pub fn has_ended(&self) -> bool {
-        self.ended
-    }
-
-    /// No further token is to come.
-    pub fn end(&mut self) {
-        self.ended = true;
     }
 
     /// The token that the next step takes in, and its position.
@@ -75,7 +62,7 @@ impl Running {
     /// Errors: `Input` when no token can be sampled, `Constraint` when the constraint fails; either ends the sequence.
     pub fn sample(&mut self, scores: &[f32]) -> Result<Token, Error> {
         // Until a token is there, so that an error is the sequence's last event.
-        self.ended = true;
+        self.has_ended = true;
         let Sampled { token, logprob } = self.next(scores)?;
         if let Some(constraint) = &mut self.constraint {
             constraint.accept(token).map_err(Error::Constraint)?;
@@ -90,7 +77,7 @@ impl Running {
         } else {
             (self.n_sampled == options.max_new_tokens).then_some(FinishReason::Length)
         };
-        self.ended = finish_reason.is_some();
+        self.has_ended = finish_reason.is_some();
         Ok(Token {
             id: token,
             logprob,
@@ -109,8 +96,13 @@ impl Running {
             let banned = banned.to_mut();
             constraint.ban(&mut |token| banned.push(token)).map_err(Error::Constraint)?;
         }
-        let sampler = Sampler::new(options.temperature, options.top_p, &banned);
-        let sampler = sampler.adjusted(adjustments, &self.history);
+        let sampler = Sampler {
+            temperature: options.temperature,
+            top_p: options.top_p,
+            banned: &banned,
+            adjustments,
+            history: &self.history,
+        };
         sampler.sample(scores, &mut self.generator).ok_or_else(|| {
             let n_tokens = self.n_sampled;
             match scores.iter().find(|score| !score.is_finite()) {

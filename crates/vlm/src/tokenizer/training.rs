@@ -33,39 +33,24 @@ pub const QWEN_SPECIAL_TOKENS: [&str; 14] = [
     "<|video_pad|>",
 ];
 
+/// The place among them of the token that closes a turn.
+const END: usize = 2;
+/// That of the token that ends a text and pads batches.
+const PAD: usize = 0;
+
 /// A chat template for text and images that renders what Qwen2.5-VL's does.
 pub const QWEN_CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
 
-/// What a new tokenizer is trained with.
-#[derive(Clone, Debug)]
-pub struct TokenizerRecipe {
+/// What a new tokenizer is trained with, beside Qwen2.5-VL's special tokens and template.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenizerRecipe<'a> {
     /// Tokens altogether: 256 bytes, merges, special and added tokens. Fewer if the texts hold no more pairs to merge.
     pub vocab_size: usize,
-    /// Tokens only the chat template writes; `end_token` and `pad_token` are among them.
-    pub special_tokens: Vec<String>,
     /// Tokens that are kept whole but are plain text otherwise, such as `<think>`.
-    pub added_tokens: Vec<String>,
-    /// Closes a turn.
-    pub end_token: String,
-    /// Ends a text and pads batches.
-    pub pad_token: String,
-    /// The Jinja chat template.
-    pub chat_template: String,
+    pub added_tokens: &'a [&'a str],
 }
 
-impl TokenizerRecipe {
-    /// Qwen2.5-VL's special tokens and template around a vocabulary of the given size.
-    pub fn qwen(vocab_size: usize, added_tokens: &[&str]) -> Self {
-        Self {
-            vocab_size,
-            special_tokens: QWEN_SPECIAL_TOKENS.map(str::to_owned).to_vec(),
-            added_tokens: added_tokens.iter().map(|&token| token.to_owned()).collect(),
-            end_token: "<|im_end|>".into(),
-            pad_token: "<|endoftext|>".into(),
-            chat_template: QWEN_CHAT_TEMPLATE.into(),
-        }
-    }
-
+impl TokenizerRecipe<'_> {
     /// Learns a tokenizer from texts and writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`,
     /// `chat_template.json` and `generation_config.json`. The same texts in the same order give the same bytes.
     ///
@@ -73,7 +58,7 @@ impl TokenizerRecipe {
     ///
     /// Errors: `Input` if the recipe is inconsistent; `Io` naming the file.
     pub fn train<'a>(&self, texts: impl IntoIterator<Item = &'a str>, folder: &Path) -> Result<(), Error> {
-        let n_added = self.special_tokens.len() + self.added_tokens.len();
+        let n_added = QWEN_SPECIAL_TOKENS.len() + self.added_tokens.len();
         self.check(n_added).map_err(|problem| Error::Input(format!("tokenizer recipe: {problem}")))?;
         let words = count_words(&self.tokenizer_json(&Vocabulary::of_bytes()), texts)
             .map_err(|error| Error::Input(format!("cannot cut a text into words: {error}")))?;
@@ -91,29 +76,21 @@ impl TokenizerRecipe {
             ));
         }
         let mut known = HashSet::new();
-        for token in self.special_tokens.iter().chain(&self.added_tokens) {
+        for token in QWEN_SPECIAL_TOKENS.iter().chain(self.added_tokens) {
             if token.chars().count() < 2 || !known.insert(token) {
                 return Err(format!("expected different tokens of two characters and more, got `{token}`"));
-            }
-        }
-        for (key, token) in [("end_token", &self.end_token), ("pad_token", &self.pad_token)] {
-            if !self.special_tokens.contains(token) {
-                return Err(format!("key `{key}`: expected one of `special_tokens`, got `{token}`"));
             }
         }
         Ok(())
     }
 
     fn write(&self, vocabulary: &Vocabulary, folder: &Path) -> Result<(), Error> {
-        let [end, pad] = [&self.end_token, &self.pad_token].map(|token| {
-            let index = self.special_tokens.iter().position(|known| known == token);
-            index.map(|index| vocabulary.symbols.len() + index)
-        });
+        let [end, pad] = [END, PAD].map(|place| vocabulary.symbols.len() + place);
         let files = [
             ("tokenizer.json", self.tokenizer_json(vocabulary)),
             ("tokenizer_config.json", self.tokenizer_config(vocabulary.symbols.len())),
-            ("special_tokens_map.json", self.special_tokens_map()),
-            ("chat_template.json", json!({"chat_template": self.chat_template})),
+            ("special_tokens_map.json", special_tokens_map()),
+            ("chat_template.json", json!({"chat_template": QWEN_CHAT_TEMPLATE})),
             (
                 "generation_config.json",
                 json!({"bos_token_id": pad, "pad_token_id": pad, "eos_token_id": [end, pad], "do_sample": true}),
@@ -127,7 +104,7 @@ impl TokenizerRecipe {
 
     /// Special and added tokens as `tokenizer.json` lists them, ids following those of the symbols.
     fn token_entries(&self, first_id: usize) -> impl Iterator<Item = (usize, Map<String, Value>)> {
-        let special = self.special_tokens.iter().map(|token| (token, true));
+        let special = QWEN_SPECIAL_TOKENS.iter().map(|token| (token, true));
         let tokens = special.chain(self.added_tokens.iter().map(|token| (token, false)));
         (first_id..).zip(tokens).map(|(id, (token, special))| {
             let mut entry = token_fields(token);
@@ -161,31 +138,32 @@ impl TokenizerRecipe {
             "add_bos_token": false,
             "add_prefix_space": false,
             "added_tokens_decoder": decoder,
-            "additional_special_tokens": self.additional_special_tokens(),
+            "additional_special_tokens": additional_special_tokens(),
             "bos_token": null,
-            "chat_template": self.chat_template,
+            "chat_template": QWEN_CHAT_TEMPLATE,
             "clean_up_tokenization_spaces": false,
-            "eos_token": self.end_token,
+            "eos_token": QWEN_SPECIAL_TOKENS[END],
             "errors": "replace",
             "model_max_length": 131_072,
-            "pad_token": self.pad_token,
+            "pad_token": QWEN_SPECIAL_TOKENS[PAD],
             "split_special_tokens": false,
             "tokenizer_class": "Qwen2Tokenizer",
             "unk_token": null,
         })
     }
+}
 
-    fn special_tokens_map(&self) -> Value {
-        json!({
-            "additional_special_tokens": self.additional_special_tokens(),
-            "eos_token": token_fields(&self.end_token),
-            "pad_token": token_fields(&self.pad_token),
-        })
-    }
+fn special_tokens_map() -> Value {
+    json!({
+        "additional_special_tokens": additional_special_tokens(),
+        "eos_token": token_fields(QWEN_SPECIAL_TOKENS[END]),
+        "pad_token": token_fields(QWEN_SPECIAL_TOKENS[PAD]),
+    })
+}
 
-    fn additional_special_tokens(&self) -> Vec<&String> {
-        self.special_tokens.iter().filter(|&token| *token != self.pad_token).collect()
-    }
+/// All but the one that pads, which is the first.
+fn additional_special_tokens() -> &'static [&'static str] {
+    &QWEN_SPECIAL_TOKENS[PAD + 1..]
 }
 
 /// A token that is matched as it is, wherever it occurs.
