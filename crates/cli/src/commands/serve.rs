@@ -167,7 +167,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let (model, processor) = engine.into_parts();
     let longest = model.config().text.max_position_embeddings;
     let server = chat::build((model, processor), settings, limits, capacity)?;
-    warn_of_short_cache(serve, server.max_model_len(), longest);
+    warn_of_short_cache(serve, server.preparer.kv_budget.max_model_len, longest);
     warn_of_open_address(&serve.host, arguments.api_key.is_some());
     let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout);
     let operator = Operator {
