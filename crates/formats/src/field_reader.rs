@@ -1,10 +1,10 @@
 //! The fields of a row, taken one by one: wrong types are noted as problems, what is left is kept.
 
-use align::types::{Item, Message, Role, id_of};
+use align::types::{Item, Message, Role, id_of, is_filled, is_media};
 use serde_json::{Map, Value};
 
 use crate::item_fields::{TruthAs, take_item};
-use crate::media::{is_filled, is_media, media_problem};
+use crate::media::media_problem;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::record::{Image, Record};
 use crate::roles::role_of;
@@ -223,8 +223,9 @@ impl<'a> FieldReader<'a> {
                 self.wrong_type(&at, "an object", &value);
                 continue;
             };
-            let role = message.shift_remove(role_key);
-            let text = message.shift_remove(text_key);
+            // Messages that came from elsewhere often kept their own names.
+            let role = [role_key, "from", "role"].into_iter().find_map(|key| message.shift_remove(key));
+            let text = [text_key, "value", "content"].into_iter().find_map(|key| message.shift_remove(key));
             self.note_left(&at, message);
             let Some(role) = self.role(&at, role.as_ref()) else {
                 continue;

@@ -1,9 +1,9 @@
 //! `<image>` in text: how most layouts mark where an image is shown.
 
-use align::types::{Message, Part, Role};
+use align::types::{Message, Part, Role, media_placeholder_in};
 use serde_json::{Value, json};
 
-use crate::media::{placeholder_in, placeholder_problem};
+use crate::media::marked_media;
 use crate::problem::{Problem, ProblemKind};
 use crate::record::Image;
 use crate::roles::TurnNames;
@@ -37,7 +37,7 @@ pub(crate) fn text_of(message: &Message) -> Result<String, String> {
     if text.matches(PLACEHOLDER).count() != n_images {
         return Err(format!("its text contains `{PLACEHOLDER}`, which would be read as an image"));
     }
-    match placeholder_in(&text) {
+    match media_placeholder_in(&text) {
         None => Ok(text),
         Some(placeholder) => Err(format!("its text contains `{placeholder}`, which would be read as a video or audio")),
     }
@@ -73,7 +73,7 @@ pub(crate) fn messages(
     let mut left = images.iter().map(Image::part);
     let mut messages = Vec::new();
     for (role, text) in texts {
-        problems.extend(placeholder_in(&text).map(placeholder_problem));
+        problems.extend(marked_media(&text));
         let mut content = Vec::new();
         for (index, words) in text.split(PLACEHOLDER).enumerate() {
             if index > 0 {

@@ -7,6 +7,7 @@ use crate::error::FormatError;
 use crate::field_reader::FieldReader;
 use crate::format::{Format, Layout};
 use crate::layouts::llama_factory::{self, Entry};
+use crate::media::marked_in_words;
 use crate::problem::{Problem, ProblemKind};
 use crate::record::Record;
 use crate::rows::{self, Container, RowIter, RowResult};
@@ -96,7 +97,11 @@ impl RecordReader {
                 for record in &mut records {
                     record.item.split = record.item.split.take().or(self.split.map(str::to_owned));
                 }
-                ReadRow { number, line, records, problems }
+                let mut row = ReadRow { number, line, records, problems };
+                if !row.has_media() {
+                    row.problems.extend(row.records.iter().find_map(marked_in_words));
+                }
+                row
             }
             Err(broken) => ReadRow {
                 number: broken.number,

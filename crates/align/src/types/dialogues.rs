@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use diagnostic::excerpt;
 use serde::de::DeserializeOwned;
 
-use super::{DataError, GivenLines, ImageReference, Item, Message, Part, image_file_name, relative_to};
+use super::container::conversion;
+use super::media::unshown_column;
+use super::{DataError, GivenLines, ImageReference, Item, Message, Part, image_file_name, is_media, relative_to};
 use crate::files::{try_write_lines, write_atomically};
 
 /// A line of a data file: a dialogue with an id.
@@ -113,12 +115,26 @@ impl<T: Dialogue> Dialogues<T> {
             self.check_unique(dialogue.id())?;
         }
         self.is_empty = false;
+        let mut parts = dialogue.messages().iter().flat_map(|message| &message.content);
+        let shows_images = parts.any(|part| matches!(part, Part::Image { .. }));
+        if let Some(column) = unshown_column(self.lines.text(), shows_images) {
+            return Err(self.unshown(column));
+        }
         for part in dialogue.messages().iter_mut().flat_map(|message| &mut message.content) {
             if let Part::Image { image } = part {
                 *image = self.file_of(image)?;
             }
         }
         Ok(dialogue)
+    }
+
+    /// The problem that a column holds what no message shows, which would be left out in silence.
+    fn unshown(&self, column: &str) -> DataError {
+        if is_media(column) {
+            return self.problem(format!("`{column}` holds a video or audio: expected text and images only"));
+        }
+        let hint = conversion(&self.path);
+        self.problem(format!("`{column}` holds images that no message shows: expected them in `content`; {hint}"))
     }
 
     /// The file of an image: a path, or an image within the line where there is a folder for these.
@@ -301,6 +317,24 @@ mod tests {
         assert!(refused.starts_with("FILE:1: expected an image file, got the image itself: "), "{refused}");
         let remote = problem(first.replace(url, "https://a.org/b.png").as_bytes());
         assert!(remote.contains("the address https://a.org/b.png, which is not fetched"), "{remote}");
+    }
+
+    #[test]
+    fn what_a_line_shows_beside_its_messages_is_refused() {
+        let with = |more: &str| line("a").replace("}]}", &format!("}}],{more}}}"));
+        for (more, expected) in [
+            (r#""videos":["a.mp4"]"#, "`videos` holds a video or audio: expected text and images only"),
+            (r#""audio":{"path":"a.wav"}"#, "`audio` holds a video or audio: "),
+            (r#""images":["a.png"]"#, "`images` holds images that no message shows: expected them in `content`; "),
+            (r#""image":"a.png""#, "`scruple data convert FILE --to openai --out NEW.jsonl` makes JSON lines of it"),
+        ] {
+            let refused = problem(with(more).as_bytes());
+            assert!(refused.starts_with("FILE:1: ") && refused.contains(expected), "{refused}");
+        }
+        for more in [r#""videos":[],"image":null,"audio":"""#, r#""note":"video","split":"images""#] {
+            let more = format!("{}{}", with(more), line("a"));
+            assert!(problem(more.as_bytes()).starts_with("FILE:2: id `a` already"), "{more}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct GivenLines {
     path: PathBuf,
     reader: BufReader<fs_err::File>,
     line: usize,
+    /// The last line.
+    bytes: Vec<u8>,
     wanted: &'static str,
 }
 
@@ -37,7 +39,7 @@ impl GivenLines {
         if let Some(other) = other {
             return Err(DataError::Container { path: path.to_owned(), wanted, other });
         }
-        Ok(Self { path: path.to_owned(), reader, line: 0, wanted })
+        Ok(Self { path: path.to_owned(), reader, line: 0, bytes: Vec::new(), wanted })
     }
 
     /// The line of the last object, counted from one.
@@ -45,14 +47,21 @@ impl GivenLines {
         self.line
     }
 
+    /// The text of the last object.
+    pub fn text(&self) -> &[u8] {
+        let text = &self.bytes[..];
+        let text = if self.line == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text };
+        // A carriage return within the line is told as such.
+        text.strip_suffix(b"\n").unwrap_or(text)
+    }
+
     /// The next object; none at the end of the file.
     ///
     /// Errors: `Io` naming the file; `Json` or `Line` naming file and line; `Container` where an object holds the rows.
     pub fn read<T: DeserializeOwned>(&mut self) -> Result<Option<T>, DataError> {
-        let mut bytes = Vec::new();
         loop {
-            bytes.clear();
-            let n_read = read_line(&mut self.reader, &mut bytes)?;
+            self.bytes.clear();
+            let n_read = read_line(&mut self.reader, &mut self.bytes)?;
             if n_read == 0 {
                 return Ok(None);
             }
@@ -60,11 +69,8 @@ impl GivenLines {
             if n_read > MAX_LINE_BYTES {
                 return Err(self.problem(format!("expected a line of at most {MAX_LINE_BYTES} bytes, got more")));
             }
-            let text = if self.line == 1 { bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes) } else { &bytes };
-            // A carriage return within the line is told as such.
-            let text = text.strip_suffix(b"\n").unwrap_or(text);
-            if !text.trim_ascii().is_empty() {
-                return self.object(text).map(Some);
+            if !self.text().trim_ascii().is_empty() {
+                return self.object(self.text()).map(Some);
             }
         }
     }

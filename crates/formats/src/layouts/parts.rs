@@ -9,13 +9,13 @@
 //!
 //! Every other key of a part or message is noted as not kept, and a part that is a film or sound as an error.
 
-use align::types::{Message, Part, Role};
+use align::types::{Message, Part, Role, is_media};
 use serde_json::{Map, Value, json};
 
 use crate::field_reader::FieldReader;
-use crate::media::{is_media, media_problem, placeholder_in, placeholder_problem};
+use crate::media::{marked_media, media_problem};
 use crate::placeholders::{self, PLACEHOLDER, Unplaced, count_mismatch};
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::ProblemKind;
 use crate::record::Image;
 use crate::roles::{OPEN_AI, role_name};
 use crate::rows::ColumnType;
@@ -132,14 +132,8 @@ impl<'r, 'a> PartReader<'r, 'a> {
     }
 
     fn add_text(&mut self, content: &mut Vec<Part>, text: String) {
-        if let Some(placeholder) = placeholder_in(&text) {
-            self.fields.problems().push(match self.marker {
-                Marker::Image => placeholder_problem(placeholder),
-                Marker::Text => {
-                    let message = format!("`{placeholder}` is read as words; other tools take it for a video or audio");
-                    Problem::new(ProblemKind::MediaWords, message)
-                }
-            });
+        if self.marker == Marker::Image {
+            self.fields.problems().extend(marked_media(&text));
         }
         if self.marker == Marker::Text || !text.contains(PLACEHOLDER) {
             return content.push(Part::Text { text });

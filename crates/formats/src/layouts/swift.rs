@@ -8,11 +8,14 @@
 //! own images or those of `images` in order. An item's own fields and other fields are further fields;
 //! ms-swift hands all of them to reward functions.
 
+use align::types::is_filled;
+
 use super::parts::{Marker, read_messages};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced};
+use crate::problem::ProblemKind;
 use crate::record::Record;
 use crate::roles::OPEN_AI;
 use crate::rows::{Container, Row};
@@ -33,8 +36,14 @@ pub(crate) const FORMAT: Format = Format::new(&Description {
 
 struct Swift;
 
+/// ms-swift puts boxes and names into the text as the model at hand writes them.
+const OBJECTS: &str = "`objects` is not put into the text: `<bbox>` and `<ref-object>` stay there as words";
+
 impl Layout for Swift {
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
+        if fields.get("objects").is_some_and(is_filled) {
+            fields.note(ProblemKind::NotKept, OBJECTS);
+        }
         let mut item = fields.item(TruthAs::Json);
         let mut images = fields.images("images");
         (item.messages, images) = read_messages(&mut fields, "messages", images, Marker::Image, Unplaced::Refused);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use ::parquet::basic::Compression;
-use ::parquet::file::metadata::KeyValue;
+use ::parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema};
@@ -52,7 +52,22 @@ fn open_reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<std::fs::F
         return Err(broken(path, "expected `PAR1` as the first bytes"));
     }
     let (file, _) = file.into_parts();
-    run(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|reason| broken(path, &reason))
+    let reader = run(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|reason| broken(path, &reason))?;
+    let groups = reader.metadata().row_groups().iter();
+    let mut codecs = groups.flat_map(|group| group.columns()).map(ColumnChunkMetaData::compression);
+    let is_known =
+        |codec: &Compression| matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_));
+    match codecs.find(|codec| !is_known(codec)) {
+        None => Ok(reader),
+        Some(codec) => {
+            let name = codec.to_string();
+            let name = name.split('(').next().unwrap_or_default();
+            let message = format!(
+                "expected parquet compressed by SNAPPY or ZSTD, or not at all, got {name}: write it again with `compression=\"snappy\"`"
+            );
+            Err(FormatError::malformed(path, ProblemKind::BrokenParquet, message))
+        }
+    }
 }
 
 /// The names of a file's columns.

@@ -1,6 +1,6 @@
 //! The one reader of images: every form in which columns and parts of messages name one, in JSON and in parquet.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
@@ -197,6 +197,18 @@ fn image_columns() -> Vec<ArrayRef> {
         object(vec![("image", hf)]),
     ];
     elements.iter().flat_map(|element| [vec![element.clone()], lists_of(element)].concat()).collect()
+}
+
+/// Parquet files of images in some of these types of column.
+pub(super) fn image_columns_file(folder: &Path) -> Vec<PathBuf> {
+    let columns = image_columns().into_iter().step_by(5).enumerate();
+    columns
+        .map(|(index, images)| {
+            let path = folder.join(format!("{index}.parquet"));
+            write_parquet(&path, vec![("messages", question()), ("images", images)]);
+            path
+        })
+        .collect()
 }
 
 #[test]

@@ -2,11 +2,10 @@
 //!
 //! Source: LLaMA-Factory's `data/README.md`; what an entry leaves out has the names given there.
 
-use align::types::Role;
+use align::types::{Role, is_media};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::media::is_media;
 use crate::roles::OPEN_AI;
 
 /// The names of columns; none where a column is not to be read.

@@ -1,0 +1,62 @@
+//! What a line of a data file shows beside its messages: films and sound, which nothing here can show or hear, and
+//! images in columns of their own, which other layouts have.
+
+use serde_json::{Map, Value};
+
+/// What a film or sound is held under, in any layout: columns, keys of messages and of parts, types of parts.
+const MEDIA: [&str; 10] = [
+    "video",
+    "videos",
+    "video_url",
+    "video_path",
+    "input_video",
+    "audio",
+    "audios",
+    "audio_url",
+    "audio_path",
+    "input_audio",
+];
+/// What marks one in text, where `<image>` marks an image.
+const PLACEHOLDERS: [&str; 2] = ["<video>", "<audio>"];
+/// The columns that hold images in other layouts.
+const IMAGES: [&str; 2] = ["images", "image"];
+
+/// Whether a film or sound is held under this name.
+pub fn is_media(name: &str) -> bool {
+    MEDIA.contains(&name)
+}
+
+/// The mark of a film or sound in a text, if it has one.
+pub fn media_placeholder_in(text: &str) -> Option<&'static str> {
+    PLACEHOLDERS.into_iter().find(|placeholder| text.contains(placeholder))
+}
+
+/// Whether a value holds anything.
+pub fn is_filled(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => list.iter().any(is_filled),
+        Value::Object(object) => !object.is_empty(),
+    }
+}
+
+/// The column of a line that holds what its messages do not show: a film or sound, or images if they show none.
+pub(super) fn unshown_column(line: &[u8], shows_images: bool) -> Option<&'static str> {
+    let images = IMAGES.into_iter().filter(|_| !shows_images);
+    // Few lines have such a name at all; only these are read once more.
+    let named: Vec<&str> = MEDIA.into_iter().chain(images).filter(|name| has_key(line, name)).collect();
+    if named.is_empty() {
+        return None;
+    }
+    let fields: Map<String, Value> = serde_json::from_slice(line).ok()?;
+    named.into_iter().find(|name| fields.get(*name).is_some_and(is_filled))
+}
+
+/// Whether these bytes have the name as a text.
+fn has_key(line: &[u8], name: &str) -> bool {
+    let quoted = |window: &[u8]| {
+        window[0] == b'"' && window[window.len() - 1] == b'"' && &window[1..=name.len()] == name.as_bytes()
+    };
+    line.windows(name.len() + 2).any(quoted)
+}
