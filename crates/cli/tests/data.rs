@@ -135,11 +135,15 @@ fn wrong_names_and_extensions_are_wrong_usage() {
     for (arguments, expected) in [
         (
             &["data", "convert", "d.jsonl", "--to", "parquet", "--out", "o.parquet"][..],
-            "unknown format `parquet`: expected alpaca, easyr1,",
+            "unknown format `parquet`: expected alpaca, beavertailsv, easyr1,",
         ),
         (
             &["data", "convert", "d.jsonl", "--to", "trl", "--out", "o.jsonl"],
             "error: o.jsonl: trl is written as .parquet, got another extension",
+        ),
+        (
+            &["data", "convert", "d.jsonl", "--to", "siuo", "--out", "o.json"],
+            "error: nothing is written in siuo, which is only read",
         ),
         (&["data", "check", "d.jsonl", "--format", "csv"], "unknown format `csv`"),
     ] {
