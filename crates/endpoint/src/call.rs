@@ -53,8 +53,9 @@ pub(crate) struct Wire {
 struct Tries<'a> {
     call: InProgress<'a>,
     made: usize,
-    /// Those at which the endpoint failed.
+    /// Those at which the endpoint failed, and when it did first.
     failed: usize,
+    failing_since: Option<Instant>,
     /// Those that the endpoint did not take, and when the first was.
     throttled: usize,
     waiting_since: Option<Instant>,
@@ -71,7 +72,7 @@ impl Wire {
     pub async fn call(&self, verb: &Verb, body: &WireBody, key: &Key, expected: Usage) -> Called {
         let expected = expected.tokens() as f64;
         let call = self.pace.enter();
-        let mut tries = Tries { call, made: 0, failed: 0, throttled: 0, waiting_since: None };
+        let mut tries = Tries { call, made: 0, failed: 0, failing_since: None, throttled: 0, waiting_since: None };
         loop {
             let Some(permit) = self.pace.admit(expected).await else {
                 return Called::Stopped;
@@ -102,7 +103,7 @@ impl Wire {
                 Next::End(Called::Ended(outcome, tries.made))
             }
             Tried::Unusable(reason) => Next::End(Called::Unusable(reason)),
-            Tried::Failed(reason) => self.failed(&reason, tries, key),
+            Tried::Failed { reason, is_handled } => self.failed(&reason, is_handled, tries, key),
             Tried::Throttled { reason, pause } => {
                 self.pace.correct(expected, 0.0);
                 self.pace.throttle(permit, pause.unwrap_or_default());
@@ -110,40 +111,43 @@ impl Wire {
             }
             Tried::Unreachable(reason) => {
                 self.pace.correct(expected, 0.0);
-                self.outage("out of reach", &reason, tries)
+                self.outage("out of reach", &reason, false, tries)
             }
         }
     }
 
     /// Tries again what the endpoint failed at. After the last try it is the request's own failure where others were
     /// answered meanwhile. Where nobody was, it is an outage as far as is known, and another call may begin to find out.
-    fn failed(&self, reason: &str, tries: &mut Tries, key: &Key) -> Next {
+    fn failed(&self, reason: &str, is_handled: bool, tries: &mut Tries, key: &Key) -> Next {
         self.pace.failed();
         tries.failed += 1;
+        let since = *tries.failing_since.get_or_insert_with(Instant::now);
         let is_last = tries.failed > self.settings.max_retries;
-        let answers_others = self.pace.has_answered_since(tries.call.began);
+        let answers_others = self.pace.has_answered_since(since);
         if is_last && answers_others {
             return self.give_up(reason, tries);
         }
         if !answers_others && (is_last || self.pace.parked() > 0) {
             tries.call.park();
             if self.pace.is_alone_under_way() {
-                return self.outage("without an answer", reason, tries);
+                return self.outage("without an answer", reason, is_handled, tries);
             }
         }
         Next::TryAfter(backoff(tries.failed, key))
     }
 
-    /// Waits for an endpoint that answers nobody, for `max_outage` at most.
-    fn outage(&self, state: &str, reason: &str, tries: &mut Tries) -> Next {
+    /// Waits for an endpoint that answers nobody, for `max_outage` at most. `is_handled` says whether a server took the
+    /// request and failed at it, which is no sign that it would fail at others.
+    fn outage(&self, state: &str, reason: &str, is_handled: bool, tries: &mut Tries) -> Next {
         let Outage { lasted, pause } = self.pace.probe();
         let seconds = lasted.as_secs_f64();
         if seconds < self.settings.max_outage {
             // Calls that have not been tried go first: one of them may be answered.
             return Next::TryAfter(if tries.call.is_parked { 2 * pause } else { Duration::ZERO });
         }
-        // A request that is left over where all others were answered is not to stop the work whenever it is repeated.
-        if tries.failed > self.settings.max_retries && self.pace.has_one_left() {
+        // Requests that are left over where all others were answered are not to stop the work whenever it is repeated.
+        let is_left_over = self.pace.has_one_left() || (is_handled && self.pace.has_answered_since(tries.call.began));
+        if tries.failed > self.settings.max_retries && is_left_over {
             return self.give_up(reason, tries);
         }
         Next::End(Called::Unusable(format!("{state} for {seconds:.0} s: {reason}")))
@@ -182,7 +186,7 @@ impl Wire {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = match self.whole(response).await {
             Ok(bytes) => bytes,
-            Err(reason) => return Tried::Failed(reason),
+            Err(reason) => return Tried::failed(reason),
         };
         let text = self.secrets.hide(String::from_utf8_lossy(&bytes));
         if status.is_success() {
@@ -255,7 +259,7 @@ impl Wire {
         }
         let is_unreachable = error.is_connect();
         let reason = self.describe(error);
-        if is_unreachable { Tried::Unreachable(reason) } else { Tried::Failed(reason) }
+        if is_unreachable { Tried::Unreachable(reason) } else { Tried::failed(reason) }
     }
 
     /// The error and what caused it, without the address, which may hold a secret.

@@ -15,8 +15,9 @@ const QUOTED_LETTERS: usize = 200;
 pub(crate) enum Tried {
     /// With an answer, or in a way in which another try would end too.
     Ended(Outcome),
-    /// The endpoint failed, and may be better later.
-    Failed(String),
+    /// The endpoint failed, and may be better later. Whether a server took the request says its own status, 500; a proxy's
+    /// says nothing of it.
+    Failed { reason: String, is_handled: bool },
     /// No further calls are taken at the moment; where the endpoint says for how long, that too.
     Throttled { reason: String, pause: Option<Duration> },
     /// Nobody listens at the address.
@@ -26,13 +27,20 @@ pub(crate) enum Tried {
 }
 
 impl Tried {
+    /// A try that failed on the way.
+    pub fn failed(reason: String) -> Self {
+        Self::Failed { reason, is_handled: false }
+    }
+
     /// A try that came back without an answer.
     pub fn refused(status: StatusCode, pause: Option<Duration>, text: &str) -> Self {
         let reason = format!("{status}: {}", quote_response(text));
         match Fault::of(status.as_u16(), pause, text) {
             Fault::Request => Self::Ended(Outcome::failed(reason)),
             Fault::Account => Self::Unusable(reason),
-            Fault::Passing => Self::Failed(reason),
+            Fault::Passing => {
+                Self::Failed { reason, is_handled: status == StatusCode::INTERNAL_SERVER_ERROR && !is_page(text) }
+            }
             Fault::Throttled => Self::Throttled { reason, pause },
         }
     }

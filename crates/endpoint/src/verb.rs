@@ -80,7 +80,7 @@ impl Verb {
 const PAINTED: Usage = Usage { prompt_tokens: 0, completion_tokens: 0, is_estimated: false, images: 1 };
 
 fn failed(problem: &str, text: &str) -> Tried {
-    Tried::Failed(format!("{problem}: {}", quote_response(text)))
+    Tried::failed(format!("{problem}: {}", quote_response(text)))
 }
 
 /// The image of a response, kept in the folder.

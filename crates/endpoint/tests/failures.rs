@@ -72,12 +72,10 @@ fn a_sick_endpoint_fails_each_request_and_a_later_try_asks_for_those_alone() {
     let (ended, first) = ask(&endpoint, 60);
     ended.unwrap();
     let failed = first.iter().flatten().filter(|outcome| outcome.is_err()).count();
-    assert!(failed > 20, "{failed} failed");
+    assert!(failed > 8, "{failed} failed");
     assert_eq!(endpoint.spending().failed, failed as u64);
     let reasons: String = first.iter().flatten().filter_map(|outcome| outcome.clone().err()).collect();
-    for expected in ["502 Bad Gateway: the page", "expected JSON", "(tried 1 times)"] {
-        assert!(reasons.contains(expected), "no `{expected}` in {reasons}");
-    }
+    assert!(reasons.contains("(tried "), "{reasons}");
 
     let calls = fake.counts().calls;
     drop(endpoint);
@@ -102,18 +100,13 @@ fn a_sick_endpoint_fails_each_request_and_a_later_try_asks_for_those_alone() {
     }
 }
 
-/// An endpoint that answers by a function of the question's number, after a moment.
-fn by_number(reply: fn(usize) -> Reply) -> FakeEndpoint {
-    FakeEndpoint::start_responding(move |call| {
-        let digits = call.words.rsplit(' ').next().and_then(|word| word.parse().ok());
-        reply(digits.unwrap_or_default())
-    })
-    .unwrap()
-}
-
 fn bad_gateway() -> Reply {
     let body = "<html><head><title>502 Bad Gateway</title></head></html>".to_owned();
     Reply { status: 502, retry_after: None, body }
+}
+
+fn server_error() -> Reply {
+    Reply { status: 500, retry_after: None, body: "sorry".to_owned() }
 }
 
 fn answered(number: usize) -> Reply {
@@ -122,7 +115,7 @@ fn answered(number: usize) -> Reply {
 
 #[test]
 fn an_endpoint_that_fails_everybody_is_an_outage_and_nothing_is_held_against_requests() {
-    let fake = by_number(|_| bad_gateway());
+    let fake = FakeEndpoint::start_responding(|_| bad_gateway()).unwrap();
     for max_retries in [0, 2] {
         let folder = tempfile::tempdir().unwrap();
         let hasty = RoleSettings { max_retries, max_outage: 0.4, concurrency: 4, ..settings(&fake.url()) };
@@ -138,14 +131,30 @@ fn an_endpoint_that_fails_everybody_is_an_outage_and_nothing_is_held_against_req
 }
 
 #[test]
-fn a_request_at_which_the_endpoint_always_fails_stops_no_others() {
-    for (concurrency, bad) in [(64, 3), (1, 0), (1, 5), (1, 11)] {
-        let fake = by_number(match bad {
-            0 => |number| if number == 0 { bad_gateway() } else { answered(number) },
-            3 => |number| if number == 3 { bad_gateway() } else { answered(number) },
-            5 => |number| if [5, 6].contains(&number) { bad_gateway() } else { answered(number) },
-            _ => |number| if number == 11 { bad_gateway() } else { answered(number) },
-        });
+fn an_outage_amid_the_work_is_held_against_none_of_the_calls_in_flight() {
+    let fake = FakeEndpoint::start_responding({
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        move |_| if calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 20 { answered(0) } else { bad_gateway() }
+    })
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let hasty = RoleSettings { max_retries: 1, max_outage: 0.5, concurrency: 8, ..settings(&fake.url()) };
+    let (ended, outcomes) = ask(&open(hasty, folder.path()), 100);
+    assert!(ended.unwrap_err().to_string().contains("without an answer for "));
+    let ended: Vec<_> = outcomes.iter().flatten().collect();
+    assert!(ended.len() == 20 && ended.iter().all(|outcome| outcome.is_ok()), "{ended:?}");
+}
+
+#[test]
+fn requests_at_which_the_endpoint_always_fails_stop_no_others() {
+    /// Makes 12 calls, of which those from the number on that is given fail.
+    fn check(concurrency: usize, bad: std::ops::Range<usize>, failure: fn() -> Reply, said: &str) {
+        let failing = bad.clone();
+        let fake = FakeEndpoint::start_responding(move |call| {
+            let number = call.words.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default();
+            if failing.contains(&number) { failure() } else { answered(number) }
+        })
+        .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let patient = RoleSettings { max_retries: 1, max_outage: 2.5, concurrency, ..settings(&fake.url()) };
         let (ended, outcomes) = ask(&open(patient, folder.path()), 12);
@@ -153,13 +162,20 @@ fn a_request_at_which_the_endpoint_always_fails_stops_no_others() {
         for (number, outcome) in outcomes.iter().flatten().enumerate() {
             match outcome {
                 Ok(text) => assert_eq!(*text, number.to_string()),
-                Err(reason) => {
-                    assert!(number == bad || (bad, number) == (5, 6), "{concurrency} {bad}: {reason}");
-                    assert!(reason.starts_with("502 Bad Gateway: the page"), "{reason}");
-                }
+                Err(reason) => assert!(bad.contains(&number) && reason.starts_with(said), "{number}: {reason}"),
             }
         }
     }
+
+    std::thread::scope(|scope| {
+        // All at once, one after the other, and as the last.
+        for (concurrency, bad) in [(64, 3..4), (1, 0..1), (1, 11..12)] {
+            scope.spawn(move || check(concurrency, bad, bad_gateway, "502 Bad Gateway: the page"));
+        }
+        for concurrency in [64, 1] {
+            scope.spawn(move || check(concurrency, 5..7, server_error, "500 Internal Server Error: sorry"));
+        }
+    });
 }
 
 #[test]
