@@ -142,12 +142,27 @@ fn check_kills(n: usize, calls_between: usize) {
     assert_eq!(verdicts(folder.path()), verdicts(uninterrupted.path()));
     let right = lines(&folder.path().join("v.jsonl"));
     assert_eq!(right.len(), n);
-    let scored = right.iter().enumerate().filter(|(_, line)| line["unscored"].is_null());
+    let n_scored = check_scored(&right);
+    println!("{n} responses, {} calls, {n_scored} scored, {paid_again} answers paid for again", fake.counts().calls);
+
+    // Nothing is lost: what failed is answered when it is asked for again.
+    for _ in 0..4 {
+        finished(judge(folder.path(), &fake.url(), &[&asked[..], &["--retry-failed"]].concat()));
+    }
+    let retried = lines(&folder.path().join("v.jsonl"));
+    let is_misfit = |line: &Value| line["unscored"].as_str().is_some_and(|reason| reason.contains("the judge said"));
+    let n_misfits = retried.iter().filter(|line| is_misfit(line)).count();
+    assert_eq!(check_scored(&retried) + n_misfits, n);
+    println!("after --retry-failed: {} calls, {} scored", fake.counts().calls, n - n_misfits);
+}
+
+/// Checks every verdict; returns how many there are.
+fn check_scored(lines: &[Value]) -> usize {
+    let scored = lines.iter().enumerate().filter(|(_, line)| line["unscored"].is_null());
     for (number, line) in scored.clone() {
         assert_eq!(line["verdict"], verdict(number));
     }
-    let (calls, n_scored) = (fake.counts().calls, scored.count());
-    println!("{n} responses, {calls} calls, {n_scored} scored, {paid_again} answers paid for again");
+    scored.count()
 }
 
 #[test]
