@@ -60,6 +60,10 @@ pub(crate) fn apply(budget: &Budget, name: &str, value: Value, arguments: Argume
             strings::apply(budget, name, &value, arguments)
         }
         "map" | "select" | "reject" | "selectattr" | "rejectattr" => {
+            // As Jinja2: what is false is not gone through at all.
+            if !value.is_true() {
+                return Value::iterator(Vec::new());
+            }
             choose(budget, name, items(budget, &value)?, arguments)
         }
         _ if sequences::FILTERS.contains(&name) => sequences::apply(budget, name, &value, arguments),

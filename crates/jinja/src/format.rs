@@ -6,7 +6,7 @@ use crate::text::float_repr;
 use crate::value::Value;
 
 /// How a field is written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Spec {
     pub fill: Option<char>,
     /// `<`, `>`, `^` or `=`.
@@ -14,6 +14,8 @@ pub(crate) struct Spec {
     /// `+` or a space, before positive numbers.
     pub sign: Option<char>,
     pub alternate: bool,
+    /// Zeros between a number's sign and its digits.
+    pub zeros: bool,
     pub width: usize,
     /// `,` or `_`, between thousands.
     pub grouping: Option<char>,
@@ -49,8 +51,8 @@ impl Spec {
     /// A float: `f`, `e`, `g` or `%`; without a kind as `repr` writes it.
     pub(crate) fn float(&self, budget: &Budget, float: f64) -> Result<String> {
         let precision = self.precision.unwrap_or(6);
-        if precision > 400 {
-            return Err(Error::unsupported("a precision beyond 400 digits"));
+        if precision > 400 || self.alternate {
+            return Err(Error::unsupported("`#` or a precision beyond 400 digits in the format of a float"));
         }
         let size = float.abs();
         let text = match self.kind.map(|kind| kind.to_ascii_lowercase()) {
@@ -58,7 +60,7 @@ impl Spec {
             Some('f') => format!("{size:.precision$}"),
             Some('%') => format!("{:.precision$}%", size * 100.0),
             Some('e') => exponential(size, precision),
-            Some('g') => self.general(size, precision.max(1)),
+            Some('g') => general(size, precision.max(1)),
             None if self.precision.is_none() => float_repr(size),
             _ => return Err(Error::unsupported("a precision without the letter of a conversion")),
         };
@@ -66,25 +68,6 @@ impl Spec {
         let sign = self.sign_of(float.is_sign_negative() && !float.is_nan());
         let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
         self.number(budget, sign, &text[..end], &text[end..])
-    }
-
-    /// The shorter of both notations, without trailing zeros.
-    fn general(&self, size: f64, precision: usize) -> String {
-        let rounded = exponential(size, precision - 1);
-        let exponent: i32 = rounded.rsplit('e').next().and_then(|digits| digits.parse().ok()).unwrap_or(0);
-        let (text, tail) = if (-4..precision as i32).contains(&exponent) {
-            let places = (precision as i32 - 1 - exponent) as usize;
-            (format!("{size:.places$}"), String::new())
-        } else {
-            let (mantissa, tail) = rounded.split_once('e').unwrap_or((&rounded, "+00"));
-            (mantissa.to_owned(), format!("e{tail}"))
-        };
-        let text = if text.contains('.') && !self.alternate {
-            text.trim_end_matches('0').trim_end_matches('.')
-        } else {
-            &text
-        };
-        format!("{text}{tail}")
     }
 
     fn sign_of(&self, is_negative: bool) -> &'static str {
@@ -125,6 +108,21 @@ impl Spec {
             _ => format!("{}{sign}{text}", fill(missing)),
         })
     }
+}
+
+/// The shorter of both notations, without trailing zeros.
+fn general(size: f64, precision: usize) -> String {
+    let rounded = exponential(size, precision - 1);
+    let exponent: i32 = rounded.rsplit('e').next().and_then(|digits| digits.parse().ok()).unwrap_or(0);
+    let (text, tail) = if (-4..precision as i32).contains(&exponent) {
+        let places = (precision as i32 - 1 - exponent) as usize;
+        (format!("{size:.places$}"), String::new())
+    } else {
+        let (mantissa, tail) = rounded.split_once('e').unwrap_or((&rounded, "+00"));
+        (mantissa.to_owned(), format!("e{tail}"))
+    };
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{tail}")
 }
 
 /// `1.5e+03`.

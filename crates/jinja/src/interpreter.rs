@@ -78,10 +78,10 @@ impl<'t> Interpreter<'t> {
             Statement::If { branches, otherwise } => {
                 for (condition, body) in branches {
                     if self.evaluate(condition, scope)?.is_true() {
-                        return self.run(body, scope);
+                        return self.run_branch(body, scope);
                     }
                 }
-                return self.run(otherwise, scope);
+                return self.run_branch(otherwise, scope);
             }
             Statement::Set(target, expr) => {
                 let value = self.evaluate(expr, scope)?;
@@ -110,11 +110,14 @@ impl<'t> Interpreter<'t> {
             Statement::Filter { filters, body } => {
                 let text = self.captured_in_new_scope(body, scope)?;
                 let value = self.filtered(Value::str(text), filters, scope)?;
+                if value.as_str().is_none() {
+                    return Err(Error::new(format!("a filter block became a {}, not a string", value.type_name())));
+                }
                 self.write_value(&value)?;
             }
             Statement::Macro(name, definition) => {
                 let value = self.define(definition, scope);
-                self.scopes.set(scope, name, value);
+                self.scopes.assign(scope, name, value)?;
             }
             Statement::Call { call, body } => {
                 let caller = self.define(body, scope);
@@ -125,6 +128,13 @@ impl<'t> Interpreter<'t> {
             Statement::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::Next)
+    }
+
+    fn run_branch(&mut self, body: &'t [Statement], scope: usize) -> Result<Flow> {
+        self.scopes.branches += 1;
+        let flow = self.run(body, scope);
+        self.scopes.branches -= 1;
+        flow
     }
 
     fn write(&mut self, text: &str) -> Result<()> {
@@ -185,7 +195,7 @@ impl<'t> Interpreter<'t> {
 
     fn assign(&mut self, target: &Target, value: Value, scope: usize) -> Result<()> {
         match target {
-            Target::Name(name) => self.scopes.set(scope, name, value),
+            Target::Name(name) => self.scopes.assign(scope, name, value)?,
             Target::Attribute(name, attribute) => match self.scopes.get(scope, name) {
                 Some(Value::Namespace(namespace)) => {
                     if value.reaches_namespace() {

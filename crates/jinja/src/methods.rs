@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use crate::arguments::{Arguments, required_text};
 use crate::budget::Budget;
 use crate::error::{Error, Result};
-use crate::letters::{capitalize, is_cased, title};
+use crate::letters::{capitalize, is_cased, swap_case, title};
 use crate::lexer::is_space;
-use crate::operators::equal;
+use crate::operators::{check_key, equal};
 use crate::str_format::str_format;
 use crate::value::{Loop, Value, ViewKind, lock};
 
@@ -59,7 +59,9 @@ fn string(budget: &Budget, text: &Arc<str>, name: &str, arguments: Arguments) ->
         }
         "splitlines" => {
             let [keep] = arguments.bind(name, ["keepends"], 0)?;
-            let lines = search::lines(text, keep.is_some_and(|keep| keep.is_true()));
+            let keep = keep.map_or(Some(0), |keep| keep.as_int());
+            let keep = keep.ok_or_else(|| Error::new("splitlines: expected true or false"))?;
+            let lines = search::lines(text, keep != 0);
             budget.take_items(lines.len())?;
             Value::list(lines.into_iter().map(Value::str).collect())?
         }
@@ -118,36 +120,28 @@ fn plain(text: &str, name: &str) -> Result<Value> {
         "lower" => Value::str(text.to_lowercase()),
         "title" => Value::str(title(text)?),
         "capitalize" => Value::str(capitalize(text)?),
-        "swapcase" => Value::str(
-            text.chars()
-                .map(|letter| {
-                    if letter.is_uppercase() {
-                        letter.to_lowercase().collect()
-                    } else {
-                        letter.to_uppercase().collect::<String>()
-                    }
-                })
-                .collect::<String>(),
-        ),
-        "isalpha" => all(char::is_alphabetic),
+        "swapcase" => Value::str(swap_case(text)?),
         "isspace" => all(is_space),
         "isascii" => Value::Bool(text.is_ascii()),
         "islower" => Value::Bool(text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase)),
         "isupper" => Value::Bool(text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase)),
-        "istitle" => Value::Bool(text.chars().any(is_cased) && title(text)? == text),
-        "isidentifier" => {
-            let mut letters = text.chars();
-            let first = letters.next().is_some_and(|letter| letter == '_' || letter.is_alphabetic());
-            Value::Bool(first && letters.all(|letter| letter == '_' || letter.is_alphanumeric()))
-        }
-        "isalnum" | "isdigit" | "isdecimal" | "isnumeric" => {
-            // Which letters beyond ASCII are digits takes tables that Rust does not have.
-            if text.chars().any(|letter| !letter.is_ascii() && (letter.is_numeric() || name == "isnumeric")) {
-                return Err(Error::unsupported(format!("`{name}` of numbers beyond ASCII")));
+        "isalpha" | "isalnum" | "isdigit" | "isdecimal" | "isnumeric" | "istitle" | "isidentifier" | "casefold" => {
+            // Which letters beyond ASCII are which takes tables that Rust does not have.
+            if !text.is_ascii() {
+                return Err(Error::unsupported(format!("`{name}` of a text that is not ASCII")));
             }
-            if name == "isalnum" { all(char::is_alphanumeric) } else { all(|letter| letter.is_ascii_digit()) }
+            match name {
+                "isalpha" => all(|letter| letter.is_ascii_alphabetic()),
+                "isalnum" => all(|letter| letter.is_ascii_alphanumeric()),
+                "istitle" => Value::Bool(text.chars().any(is_cased) && title(text)? == text),
+                "isidentifier" => {
+                    let begins = !text.is_empty() && !text.starts_with(|letter: char| letter.is_ascii_digit());
+                    Value::Bool(begins && text.chars().all(|letter| letter == '_' || letter.is_ascii_alphanumeric()))
+                }
+                "casefold" => Value::str(text.to_ascii_lowercase()),
+                _ => all(|letter| letter.is_ascii_digit()),
+            }
         }
-        "casefold" if text.is_ascii() => Value::str(text.to_ascii_lowercase()),
         _ => return Err(Error::unsupported(format!("string method `{name}`"))),
     })
 }
@@ -242,6 +236,7 @@ fn dictionary(entries: &[(Value, Value)], receiver: &Value, name: &str, argument
     match name {
         "get" => {
             let [key, default] = arguments.bind(name, ["key", "default"], 1)?;
+            key.as_ref().map_or(Ok(()), check_key)?;
             let found = entries.iter().find(|(known, _)| key.as_ref().is_some_and(|key| equal(known, key)));
             Ok(found.map_or_else(|| default.unwrap_or(Value::None), |(_, value)| value.clone()))
         }

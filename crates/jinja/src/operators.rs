@@ -317,8 +317,7 @@ pub(crate) fn slice(budget: &Budget, value: &Value, bounds: [Option<Value>; 3]) 
         }
         Value::Undefined(message) => Err(Error::new(&**message)),
         Value::View(_) => Err(Error::unsupported(format!("a slice of a {}", value.type_name()))),
-        // As Jinja2: what has no slices has no such item.
-        other => Ok(Value::undefined(format!("'{} object' has no slices", other.type_name()))),
+        other => Err(Error::new(format!("'{}' object has no slices", other.type_name()))),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::format::{Spec, as_integer};
 use crate::text::{to_repr, to_str};
-use crate::value::Value;
+use crate::value::{Value, ViewKind};
 
 /// A format with its arguments: a tuple, a dictionary, or one value.
 ///
@@ -26,12 +26,12 @@ pub(crate) fn printf(budget: &Budget, format: &str, arguments: &Value) -> Result
             text.push(letter);
             continue;
         }
-        let key = mapping_key(&mut letters)?;
-        let spec = spec(&mut letters)?;
-        if spec.kind == Some('%') {
+        if letters.next_if_eq(&'%').is_some() {
             text.push('%');
             continue;
         }
+        let key = mapping_key(&mut letters)?;
+        let spec = spec(&mut letters)?;
         let value = match (&key, arguments) {
             (Some(key), Value::Dict(dict)) => {
                 let found = dict.entries.iter().find(|(known, _)| known.as_str() == Some(key));
@@ -44,7 +44,12 @@ pub(crate) fn printf(budget: &Budget, format: &str, arguments: &Value) -> Result
         budget.take(written.len())?;
         text.push_str(&written);
     }
-    let may_be_left = matches!(arguments, Value::Dict(_) | Value::List(_) | Value::View(_));
+    // What has items by key or index counts as a mapping, whose rest does not matter.
+    let may_be_left = match arguments {
+        Value::Dict(_) | Value::List(_) | Value::Undefined(_) => true,
+        Value::View(view) => matches!(view.kind, ViewKind::Range(_)),
+        _ => false,
+    };
     if arguments_left.next().is_some() && !may_be_left {
         return Err(Error::new("not all arguments converted during string formatting"));
     }
@@ -68,11 +73,10 @@ fn mapping_key(letters: &mut Peekable<Chars<'_>>) -> Result<Option<String>> {
 
 fn spec(letters: &mut Peekable<Chars<'_>>) -> Result<Spec> {
     let mut spec = Spec::default();
-    let mut zeros = false;
     while let Some(flag) = letters.next_if(|letter| "#0- +".contains(*letter)) {
         match flag {
             '#' => spec.alternate = true,
-            '0' => zeros = true,
+            '0' => spec.zeros = true,
             '-' => spec.align = Some('<'),
             '+' => spec.sign = Some('+'),
             _ => spec.sign = spec.sign.or(Some(' ')),
@@ -84,7 +88,7 @@ fn spec(letters: &mut Peekable<Chars<'_>>) -> Result<Spec> {
     }
     while letters.next_if(|letter| "hlL".contains(*letter)).is_some() {}
     spec.kind = letters.next();
-    if zeros && spec.align.is_none() && !matches!(spec.kind, Some('s' | 'r' | 'c')) {
+    if spec.zeros && spec.align.is_none() && !matches!(spec.kind, Some('s' | 'r' | 'c')) {
         (spec.fill, spec.align) = (Some('0'), Some('='));
     } else if spec.align.is_none() {
         spec.align = Some('>');
@@ -116,10 +120,15 @@ fn convert(budget: &Budget, spec: &Spec, value: &Value) -> Result<String> {
         Some('f' | 'F' | 'e' | 'E' | 'g' | 'G') => {
             spec.float(budget, value.as_float().ok_or_else(|| wrong("a number"))?)
         }
-        Some('c') => match value.as_str() {
-            Some(text) if text.chars().count() == 1 => spec.text(budget, text),
-            _ => Err(wrong("one character")),
-        },
+        Some('c') => {
+            let spec = Spec { precision: None, ..spec.clone() };
+            let code = value.as_int().and_then(|code| u32::try_from(code).ok()).and_then(char::from_u32);
+            match (value.as_str(), code) {
+                (Some(text), _) if text.chars().count() == 1 => spec.text(budget, text),
+                (None, Some(letter)) => spec.text(budget, letter.encode_utf8(&mut [0; 4])),
+                _ => Err(wrong("one character")),
+            }
+        }
         Some('a') => Err(Error::unsupported("the conversion `%a`")),
         Some(other) => Err(Error::new(format!("unsupported format character '{other}'"))),
         None => Err(Error::new("incomplete format")),

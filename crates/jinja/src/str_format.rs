@@ -111,7 +111,7 @@ fn spec(letters: &mut Peekable<Chars<'_>>) -> Result<Spec> {
     spec.alternate = letters.next_if_eq(&'#').is_some();
     if letters.next_if_eq(&'0').is_some() {
         spec.fill = spec.fill.or(Some('0'));
-        spec.align = spec.align.or(Some('='));
+        spec.zeros = true;
     }
     spec.width = number(letters)?.unwrap_or(0);
     spec.grouping = letters.next_if(|letter| ",_".contains(*letter));
@@ -123,25 +123,27 @@ fn spec(letters: &mut Peekable<Chars<'_>>) -> Result<Spec> {
 }
 
 fn convert(budget: &Budget, spec: &Spec, value: &Value) -> Result<String> {
-    let is_plain = spec.kind.is_none() && spec.width == 0 && spec.precision.is_none() && spec.grouping.is_none();
-    let number = match value {
-        Value::Bool(_) if spec.kind.is_none() => None,
-        other => as_integer(other, false),
-    };
-    let spec_for_text = Spec { align: spec.align.filter(|align| *align != '='), ..spec.clone() };
+    if *spec == Spec::default() {
+        return to_str(budget, value);
+    }
+    let number = as_integer(value, false);
+    let only_numbers = spec.sign.is_some() || spec.alternate || spec.grouping.is_some() || spec.align == Some('=');
+    let for_number = Spec { align: spec.align.or(spec.zeros.then_some('=')), ..spec.clone() };
     match (spec.kind, value, number) {
-        (None | Some('s'), Value::Str(text), _) if spec.align != Some('=') || spec.fill == Some('0') => {
-            spec_for_text.text(budget, text)
+        (None | Some('s'), Value::Str(_), _) if only_numbers => {
+            Err(Error::new("format: signs, `#`, `=` and separators are not for strings"))
+        }
+        (None | Some('s'), Value::Str(text), _) => spec.text(budget, text),
+        (Some('x' | 'X' | 'o' | 'b'), ..) if spec.grouping == Some(',') => {
+            Err(Error::new("format: `,` is for decimal digits"))
         }
         (None | Some('d' | 'x' | 'X' | 'o' | 'b'), _, Some(integer)) if spec.precision.is_none() => {
-            spec.integer(budget, integer)
+            for_number.integer(budget, integer)
         }
-        (None, Value::Float(float), _) => spec.float(budget, *float),
+        (None, Value::Float(float), _) => for_number.float(budget, *float),
         (Some('f' | 'F' | 'e' | 'E' | 'g' | 'G' | '%'), other, _) if other.as_float().is_some() => {
-            spec.float(budget, other.as_float().unwrap_or_default())
+            for_number.float(budget, other.as_float().unwrap_or_default())
         }
-        (None, Value::Bool(_), _) if is_plain => to_str(budget, value),
-        (None, _, None) if is_plain && spec.align.is_none() => to_str(budget, value),
         (kind, ..) => Err(Error::new(format!(
             "format code '{}' is unknown, or not for an object of type '{}'",
             kind.map(String::from).unwrap_or_default(),

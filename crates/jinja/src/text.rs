@@ -100,15 +100,25 @@ pub(crate) fn float_repr(float: f64) -> String {
     if float.is_infinite() {
         return if float > 0.0 { "inf".into() } else { "-inf".into() };
     }
-    // Rust's debug format has the same limits, and writes the exponent without sign and padding.
-    let text = format!("{float:?}");
-    match text.split_once('e') {
-        Some((mantissa, exponent)) => {
-            let exponent: i32 = exponent.parse().unwrap_or_default();
-            format!("{}e{exponent:+03}", mantissa.strip_suffix(".0").unwrap_or(mantissa))
-        }
-        None => text,
+    // The shortest digits that read as the same number; of several, those nearest to it, and of two, the even one.
+    let shortest = format!("{float:e}");
+    let precision = shortest.find('.').map_or(0, |point| shortest.find('e').unwrap_or(point) - point - 1);
+    let nearest = format!("{float:.precision$e}");
+    let digits = if nearest.parse() == Ok(float) { nearest } else { shortest };
+    let (mantissa, exponent) = digits.split_once('e').unwrap_or((&digits, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !(-4..16).contains(&exponent) {
+        return format!("{mantissa}e{exponent:+03}");
     }
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |mantissa| ("-", mantissa));
+    let mantissa = mantissa.replace('.', "");
+    if exponent < 0 {
+        return format!("{sign}0.{}{mantissa}", "0".repeat((-exponent - 1) as usize));
+    }
+    let whole = exponent as usize + 1;
+    let padded = format!("{mantissa:0<width$}", width = whole + 1);
+    let (before, after) = padded.split_at(whole);
+    format!("{sign}{before}.{after}")
 }
 
 fn str_repr(text: &str) -> String {

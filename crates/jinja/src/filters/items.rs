@@ -1,7 +1,7 @@
 //! The items of what a filter is given, and their attributes.
 
 use crate::budget::Budget;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lookup::item;
 use crate::operators::equal;
 use crate::value::Value;
@@ -23,8 +23,8 @@ pub(super) fn attribute_of(budget: &Budget, value: &Value, path: &Value, default
                 _ => Value::str(part),
             })
             .collect(),
-        Value::Int(_) => vec![path.clone()],
-        _ => return Err(Error::new(format!("expected the name of an attribute, got {}", path.type_name()))),
+        Value::None => Vec::new(),
+        other => vec![other.clone()],
     };
     let mut value = value.clone();
     for part in &parts {

@@ -111,8 +111,12 @@ fn round(value: &Value, arguments: Arguments) -> Result<Value> {
     let Some(float) = value.as_float() else {
         return Err(Error::new(format!("round: expected a number, got {}", value.type_name())));
     };
-    let scaled =
-        |round: fn(f64) -> f64| Ok(Value::Float(round(float * 10_f64.powi(precision)) / 10_f64.powi(precision)));
+    let scaled = |round: fn(f64) -> f64| {
+        // Zero has no sign here, since Python rounds to an integer.
+        let whole = round(float * 10_f64.powi(precision)) + 0.0;
+        let is_finite = whole.is_finite();
+        is_finite.then_some(Value::Float(whole / 10_f64.powi(precision))).ok_or_else(|| Error::new("round: too large"))
+    };
     match method.as_str() {
         Some("ceil") => scaled(f64::ceil),
         Some("floor") => scaled(f64::floor),

@@ -44,7 +44,7 @@ fn plain(budget: &Budget, name: &str, value: &Value) -> Result<Value> {
             let mut reversed = items(budget, value)?;
             reversed.reverse();
             match value {
-                Value::Iterator(_) | Value::Undefined(_) => Value::list(reversed),
+                Value::Iterator(_) => Value::list(reversed),
                 _ => Value::iterator(reversed),
             }
         }

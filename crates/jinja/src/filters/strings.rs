@@ -29,6 +29,9 @@ pub(super) fn apply(budget: &Budget, name: &str, value: &Value, arguments: Argum
             };
             replace(budget, &text, &old, &new, count).map(Value::str)
         }
+        "indent" if value.as_str().is_none() => {
+            Err(Error::new(format!("indent: expected a string, got {}", value.type_name())))
+        }
         "indent" => indent(budget, &text, arguments).map(Value::str),
         _ => {
             let [] = arguments.bind(name, [], 0)?;
@@ -45,16 +48,15 @@ pub(super) fn apply(budget: &Budget, name: &str, value: &Value, arguments: Argum
 
 /// Unlike the method: words begin after white space, hyphens and opening brackets only.
 fn title(text: &str) -> String {
+    let is_separator = |letter: char| is_space(letter) || "-({[<".contains(letter);
     let mut titled = String::with_capacity(text.len());
-    let mut within = None;
-    for letter in text.chars() {
-        let is_separator = is_space(letter) || "-({[<".contains(letter);
-        if within == Some(is_separator) {
-            titled.extend(letter.to_lowercase());
-        } else {
-            titled.extend(letter.to_uppercase());
-        }
-        within = Some(is_separator);
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let separates = is_separator(first);
+        let end = rest.find(|letter| is_separator(letter) != separates).unwrap_or(rest.len());
+        titled.extend(first.to_uppercase());
+        titled.push_str(&rest[first.len_utf8()..end].to_lowercase());
+        rest = &rest[end..];
     }
     titled
 }

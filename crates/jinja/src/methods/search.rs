@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::lexer::is_space;
 use crate::value::Value;
 
-/// An integer argument; none where it is missing or `None`.
+/// An integer argument; none where it is missing.
 pub(super) fn integer(value: Option<&Value>, of: &str) -> Result<Option<i128>> {
     match value {
-        None | Some(Value::None) => Ok(None),
+        None => Ok(None),
         Some(Value::Undefined(message)) => Err(Error::new(&**message)),
         Some(value) => {
             let integer = value.as_int();
@@ -125,6 +125,7 @@ pub(super) fn find(text: &str, name: &str, arguments: Arguments) -> Result<Value
         }
         part => vec![required_text(part, name)?],
     };
+    let [start, end] = [start, end].map(|bound| bound.filter(|bound| !matches!(bound, Value::None)));
     let range = bounds(text, integer(start.as_ref(), name)?, integer(end.as_ref(), name)?);
     let Some(within) = range.clone().map(|range| &text[range]) else {
         return match name {
