@@ -15,27 +15,22 @@ use crate::printf::printf;
 use crate::text::to_str;
 use crate::value::Value;
 
-/// Filters of Jinja2 that this crate has not, since chat templates do not use them. Those about HTML are allowed where
-/// their result is printed and nothing else, see [`print_filter`].
-const UNSUPPORTED: [&str; 18] = [
+/// Filters of Jinja2 that this crate has not, since chat templates do not use them.
+const UNSUPPORTED: [&str; 14] = [
     "attr",
     "batch",
-    "e",
-    "escape",
+    "center",
     "filesizeformat",
-    "forceescape",
     "groupby",
     "pprint",
     "random",
-    "safe",
     "slice",
     "striptags",
+    "truncate",
     "urlencode",
     "urlize",
     "wordwrap",
     "xmlattr",
-    "center",
-    "truncate",
 ];
 
 /// The result of a filter.
@@ -47,7 +42,10 @@ pub(crate) fn apply(budget: &Budget, name: &str, value: Value, arguments: Argume
         "default" | "d" => default(value, arguments),
         "string" => {
             let [] = arguments.bind(name, [], 0)?;
-            to_str(budget, &value).map(Value::str)
+            if let Value::Markup(_) = value { Ok(value) } else { to_str(budget, &value).map(Value::str) }
+        }
+        _ if matches!(value, Value::Markup(_)) && changes_text(name) => {
+            Err(Error::unsupported(format!("filter `{name}` of a {}", value.type_name())))
         }
         "format" => {
             let text = to_str(budget, &value)?;
@@ -55,10 +53,15 @@ pub(crate) fn apply(budget: &Budget, name: &str, value: Value, arguments: Argume
             let values = if named.is_empty() { Value::tuple(arguments.positional)? } else { Value::dict(named)? };
             printf(budget, &text, &values).map(Value::str)
         }
-        "abs" | "float" | "int" | "round" | "sum" => numbers::apply(budget, name, &value, arguments),
-        "capitalize" | "indent" | "lower" | "replace" | "title" | "trim" | "upper" | "wordcount" => {
-            strings::apply(budget, name, &value, arguments)
+        "safe" | "e" | "escape" | "forceescape" => {
+            let [] = arguments.bind(name, [], 0)?;
+            let text = to_str(budget, &value)?;
+            budget.take(text.len().saturating_mul(5))?;
+            let stays = name == "safe" || (name != "forceescape" && matches!(value, Value::Markup(_)));
+            Ok(Value::Markup(if stays { text } else { escaped(&text) }.into()))
         }
+        "abs" | "float" | "int" | "round" | "sum" => numbers::apply(budget, name, &value, arguments),
+        _ if strings::FILTERS.contains(&name) => strings::apply(budget, name, &value, arguments),
         "map" | "select" | "reject" | "selectattr" | "rejectattr" => {
             // As Jinja2: what is false is not gone through at all.
             if !value.is_true() {
@@ -72,19 +75,15 @@ pub(crate) fn apply(budget: &Budget, name: &str, value: Value, arguments: Argume
     }
 }
 
-/// What a filter about HTML prints, where it is the last one of what is printed.
-pub(crate) fn print_filter(name: &str, text: &str) -> Option<String> {
-    match name {
-        "safe" => Some(text.to_owned()),
-        "e" | "escape" | "forceescape" => Some(
-            text.replace('&', "&amp;")
-                .replace('>', "&gt;")
-                .replace('<', "&lt;")
-                .replace('\'', "&#39;")
-                .replace('"', "&#34;"),
-        ),
-        _ => None,
-    }
+/// Whether a filter makes other text of text, which would be marked as safe too.
+fn changes_text(name: &str) -> bool {
+    strings::FILTERS.contains(&name) || matches!(name, "format" | "reverse" | "int" | "float")
+}
+
+/// Text with what means something in HTML written so that it does not.
+fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('>', "&gt;").replace('<', "&lt;");
+    text.replace('\'', "&#39;").replace('"', "&#34;")
 }
 
 fn default(value: Value, arguments: Arguments) -> Result<Value> {

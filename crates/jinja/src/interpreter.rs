@@ -12,8 +12,7 @@ use scopes::Scopes;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
-use crate::filters::print_filter;
-use crate::syntax::{Argument, Expr, ExprKind, FilterCall, For, Macro, Statement, Target};
+use crate::syntax::{Argument, ExprKind, FilterCall, For, Macro, Statement, Target};
 use crate::text::to_str;
 use crate::value::{Loop, Value, lock};
 
@@ -73,7 +72,10 @@ impl<'t> Interpreter<'t> {
     fn statement(&mut self, statement: &'t Statement, scope: usize) -> Result<Flow> {
         match statement {
             Statement::Text(text) => self.write(text)?,
-            Statement::Print(expr) => self.print(expr, scope)?,
+            Statement::Print(expr) => {
+                let value = self.evaluate(expr, scope)?;
+                self.write_value(&value).map_err(|error| error.at(expr.line))?;
+            }
             Statement::For(statement) => self.for_statement(statement, scope)?,
             Statement::If { branches, otherwise } => {
                 for (condition, body) in branches {
@@ -148,21 +150,6 @@ impl<'t> Interpreter<'t> {
     fn write_value(&mut self, value: &Value) -> Result<()> {
         let text = to_str(&self.budget, value)?;
         self.write(&text)
-    }
-
-    /// Prints a value; filters about HTML are known only at the end of what is printed.
-    fn print(&mut self, expr: &'t Expr, scope: usize) -> Result<()> {
-        if let ExprKind::Filter(inner, FilterCall { name, arguments, .. }) = &expr.kind
-            && arguments.is_empty()
-            && print_filter(name, "").is_some()
-        {
-            let value = self.evaluate(inner, scope)?;
-            let text = to_str(&self.budget, &value).map_err(|error| error.at(expr.line))?;
-            self.budget.take(text.len().saturating_mul(6))?;
-            return self.write(&print_filter(name, &text).unwrap_or_default());
-        }
-        let value = self.evaluate(expr, scope)?;
-        self.write_value(&value).map_err(|error| error.at(expr.line))
     }
 
     /// What a body prints.

@@ -63,7 +63,7 @@ impl Layout {
             Value::Bool(flag) => text.push_str(if *flag { "true" } else { "false" }),
             Value::Int(integer) => text.push_str(&integer.to_string()),
             Value::Float(float) => text.push_str(&json_float(*float)),
-            Value::Str(string) => self.write_str(text, string),
+            Value::Str(string) | Value::Markup(string) => self.write_str(text, string),
             Value::List(list) | Value::Tuple(list) => {
                 let items: Vec<_> = list.items.iter().map(|item| (None, item)).collect();
                 return self.write_all(budget, text, ["[", "]"], &items, level);
@@ -87,7 +87,7 @@ impl Layout {
             problem.map_or(Ok(()), Err)?;
         }
         let key_text = |key: &Value| match key {
-            Value::Str(text) => Ok(text.to_string()),
+            Value::Str(text) | Value::Markup(text) => Ok(text.to_string()),
             Value::None => Ok("null".into()),
             Value::Bool(flag) => Ok(flag.to_string()),
             Value::Int(integer) => Ok(integer.to_string()),

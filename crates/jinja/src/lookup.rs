@@ -69,6 +69,7 @@ pub(crate) fn item(value: &Value, key: &Value) -> Result<Value> {
             Some(found) => Ok(found),
             None => missing(value, name),
         },
+        (Value::Markup(_), _) => Err(Error::unsupported(format!("an index of a {}", value.type_name()))),
         _ => Ok(Value::undefined(format!("{} has no such element", object(value)))),
     }
 }
@@ -109,6 +110,7 @@ fn own_attribute(value: &Value, name: &str) -> Result<Option<Value>> {
             return Err(Error::unsupported(format!("the attribute `{name}` of a macro")));
         }
         Value::Undefined(message) => return Err(Error::new(&**message)),
+        Value::Markup(_) => return Err(Error::unsupported(format!("`{name}` of a {}", value.type_name()))),
         _ => ("", ""),
     };
     if listed(methods) {

@@ -17,6 +17,9 @@ const MAX_KEY: usize = 100;
 /// Errors: for types that Python's operator does not take, division by zero, and integers beyond 128 bits.
 pub(crate) fn arithmetic(budget: &Budget, operator: Arithmetic, left: &Value, right: &Value) -> Result<Value> {
     for operand in [left, right] {
+        if let Value::Markup(_) = operand {
+            return Err(Error::unsupported(format!("`{}` with a {}", symbol(operator), operand.type_name())));
+        }
         if let Value::Undefined(message) = operand
             && !(operator == Arithmetic::Rem && matches!(left, Value::Str(_)))
         {
@@ -158,7 +161,7 @@ pub(crate) fn signed(value: &Value, negative: bool) -> Result<Value> {
 pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Undefined(_), Value::Undefined(_)) | (Value::None, Value::None) => true,
-        (Value::Str(left), Value::Str(right)) => left == right,
+        (Value::Str(left) | Value::Markup(left), Value::Str(right) | Value::Markup(right)) => left == right,
         (Value::List(left), Value::List(right)) | (Value::Tuple(left), Value::Tuple(right)) => {
             left.items.len() == right.items.len() && left.items.iter().zip(&right.items).all(|(a, b)| equal(a, b))
         }
@@ -253,7 +256,7 @@ pub(crate) fn compare(budget: &Budget, comparison: Comparison, left: &Value, rig
 
 fn contains(budget: &Budget, container: &Value, item: &Value) -> Result<bool> {
     match (container, item) {
-        (Value::Str(text), Value::Str(part)) => Ok(text.contains(&**part)),
+        (Value::Str(text) | Value::Markup(text), Value::Str(part) | Value::Markup(part)) => Ok(text.contains(&**part)),
         (Value::Str(_), other) => {
             Err(Error::new(format!("'in <string>' requires string as left operand, not {}", other.type_name())))
         }

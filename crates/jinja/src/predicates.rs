@@ -28,10 +28,11 @@ const COMPARISONS: [(&str, Comparison); 16] = [
 ];
 
 /// Tests without arguments, and those that take one.
-const PLAIN: [&str; 18] = [
+const PLAIN: [&str; 19] = [
     "boolean",
     "callable",
     "defined",
+    "escaped",
     "even",
     "false",
     "float",
@@ -59,7 +60,7 @@ fn is_known(name: &str) -> bool {
 pub(crate) fn check(name: &str) -> Result<()> {
     match name {
         _ if is_known(name) => Ok(()),
-        "escaped" | "filter" | "test" => Err(Error::unsupported(format!("test `{name}`"))),
+        "filter" | "test" => Err(Error::unsupported(format!("test `{name}`"))),
         _ => Err(Error::new(format!("no test named `{name}`"))),
     }
 }
@@ -106,12 +107,20 @@ fn plain(budget: &Budget, name: &str, value: &Value) -> Result<bool> {
         "integer" => matches!(value, Value::Int(_)),
         "number" => matches!(value, Value::Int(_) | Value::Float(_) | Value::Bool(_)),
         "none" => matches!(value, Value::None),
-        "string" => matches!(value, Value::Str(_)),
+        "string" => matches!(value, Value::Str(_) | Value::Markup(_)),
+        "escaped" => matches!(value, Value::Markup(_)),
         "mapping" => matches!(value, Value::Dict(_)),
-        "iterable" => matches!(value, Value::Iterator(_) | Value::Loop(_)) || value.iterate().is_ok(),
+        "iterable" => {
+            matches!(value, Value::Iterator(_) | Value::Loop(_) | Value::Markup(_)) || value.iterate().is_ok()
+        }
         // What has a length and items by index or key.
         "sequence" => match value {
-            Value::Undefined(_) | Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Dict(_) => true,
+            Value::Undefined(_)
+            | Value::Str(_)
+            | Value::Markup(_)
+            | Value::List(_)
+            | Value::Tuple(_)
+            | Value::Dict(_) => true,
             Value::View(view) => matches!(view.kind, ViewKind::Range(_)),
             _ => false,
         },

@@ -13,7 +13,7 @@ pub(crate) fn to_str(budget: &Budget, value: &Value) -> Result<String> {
     let mut text = String::new();
     match value {
         Value::Undefined(_) => {}
-        Value::Str(string) => text.push_str(string),
+        Value::Str(string) | Value::Markup(string) => text.push_str(string),
         other => write_repr(budget, &mut text, other)?,
     }
     budget.take(text.len())?;

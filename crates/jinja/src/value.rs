@@ -27,6 +27,9 @@ pub enum Value {
     Float(f64),
     /// A string.
     Str(Arc<str>),
+    /// A string that the filters `safe` and `escape` marked: printed like any other, but what is added to it is
+    /// escaped, which is not supported.
+    Markup(Arc<str>),
     /// A list.
     List(Arc<Items>),
     /// A tuple.
@@ -216,7 +219,7 @@ impl Value {
     pub(crate) fn len(&self) -> Option<usize> {
         match self {
             Self::Undefined(_) => Some(0),
-            Self::Str(text) => Some(text.chars().count()),
+            Self::Str(text) | Self::Markup(text) => Some(text.chars().count()),
             Self::List(list) | Self::Tuple(list) => Some(list.items.len()),
             Self::Dict(dict) => Some(dict.entries.len()),
             Self::View(view) => Some(view.items.len()),
@@ -249,6 +252,7 @@ impl Value {
             Self::Int(_) => "int",
             Self::Float(_) => "float",
             Self::Str(_) => "str",
+            Self::Markup(_) => "string marked as safe",
             Self::List(_) => "list",
             Self::Tuple(_) => "tuple",
             Self::Dict(_) => "dict",

@@ -72,7 +72,8 @@ impl ChatTemplate {
                       of tokenizer_config.json, got none",
             )
         })?;
-        Self::new(&source, &path, special_tokens(&config))
+        let tokens = special_tokens(&config).map_err(|error| Error::file(&tokenizer_config, describe(&error)))?;
+        Self::new(&source, &path, tokens)
     }
 
     /// Compiles a template that came from `path`.
@@ -120,26 +121,50 @@ fn find_source(folder: &Path, tokenizer_config: &Json) -> Result<Option<(PathBuf
     }
     let path = folder.join("chat_template.json");
     if let Some(config) = read_json(&path)? {
-        let source = config
-            .get("chat_template")
-            .and_then(Json::as_str)
-            .ok_or_else(|| Error::file(&path, "key `chat_template`: expected a template, got no string"))?;
+        let source = default_source(&path, config.get("chat_template").unwrap_or(&Json::Null))?;
         return Ok(Some((path, source.to_owned())));
     }
-    let source = match tokenizer_config.get("chat_template") {
-        Some(Json::String(source)) => Some(source.as_str()),
-        Some(Json::Array(named)) => named
-            .iter()
-            .find(|entry| entry.get("name").and_then(Json::as_str) == Some("default"))
-            .and_then(|entry| entry.get("template")?.as_str()),
-        _ => None,
-    };
-    Ok(source.map(|source| (folder.join("tokenizer_config.json"), source.to_owned())))
+    let path = folder.join("tokenizer_config.json");
+    match tokenizer_config.get("chat_template") {
+        None | Some(Json::Null) => Ok(None),
+        Some(template) => {
+            let source = default_source(&path, template)?.to_owned();
+            Ok(Some((path, source)))
+        }
+    }
 }
 
-/// The special tokens of a folder by the names that templates use.
-fn special_tokens(config: &Json) -> Vec<(String, Value)> {
-    NAMED_TOKENS.iter().filter_map(|&key| Some((key.to_owned(), Value::str(named_token(config, key)?)))).collect()
+/// The template of a key `chat_template`: its text, or of several by name the one named `default`.
+fn default_source<'a>(path: &Path, template: &'a Json) -> Result<&'a str, Error> {
+    let (source, names) = match template {
+        Json::Array(named) => {
+            let name = |entry: &'a Json| entry.get("name").and_then(Json::as_str);
+            let default = named.iter().find(|entry| name(entry) == Some("default"));
+            (default.and_then(|entry| entry.get("template")), named.iter().filter_map(name).collect())
+        }
+        Json::Object(named) => (named.get("default"), named.keys().map(String::as_str).collect()),
+        source => (Some(source), Vec::new()),
+    };
+    source.and_then(Json::as_str).ok_or_else(|| {
+        let names: Vec<&str> = names;
+        let got = if names.is_empty() { "no string".to_owned() } else { format!("those named {}", names.join(", ")) };
+        Error::file(path, format!("key `chat_template`: expected a template, or one named default, got {got}"))
+    })
+}
+
+/// The special tokens of a folder by the names that templates use: transformers' `special_tokens_map`.
+fn special_tokens(config: &Json) -> jinja::Result<Vec<(String, Value)>> {
+    let named = |config: &Json, key: &str| Some((key.to_owned(), Value::str(named_token(config, key)?)));
+    let mut tokens: Vec<_> = NAMED_TOKENS.iter().filter_map(|key| named(config, key)).collect();
+    if let Some(extra) = config.get("extra_special_tokens").filter(|extra| extra.is_object()) {
+        tokens.extend(extra.as_object().into_iter().flatten().filter_map(|(key, _)| named(extra, key)));
+    }
+    let additional = config.get("additional_special_tokens").and_then(Json::as_array).filter(|list| !list.is_empty());
+    if let Some(additional) = additional {
+        let texts: Vec<Json> = additional.iter().map(|token| token.get("content").unwrap_or(token).clone()).collect();
+        tokens.push(("additional_special_tokens".to_owned(), Value::from_json(&Json::Array(texts))?));
+    }
+    Ok(tokens)
 }
 
 /// All that a template is given, the arguments after what they take precedence over.
@@ -236,12 +261,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let none = ChatTemplate::open(folder.path()).unwrap_err().to_string();
         assert!(none.contains("expected a chat template in chat_template.jinja"), "{none}");
-        let config = r#"{"eos_token": {"content": "E"}, "chat_template": [{"name": "tools", "template": "no"},
+        let config = r#"{"eos_token": {"content": "E"}, "extra_special_tokens": {"image_token": "<i>"}, "chat_template": [{"name": "tools", "template": "no"},
             {"name": "default", "template": "config {{ eos_token }}"}]}"#;
         let variables = json!({ "eos_token": "forged" });
         for (name, text, expected) in [
             ("tokenizer_config.json", config, "config E"),
-            ("chat_template.json", r#"{"chat_template": "json"}"#, "json"),
+            ("chat_template.json", r#"{"chat_template": "json {{ sep_token }}{{ cls_token }}"}"#, "json "),
+            ("chat_template.json", r#"{"chat_template": {"rag": "no", "default": "{{ image_token }}"}}"#, "<i>"),
             ("chat_template.jinja", "jinja", "jinja"),
         ] {
             fs_err::write(folder.path().join(name), text).unwrap();
@@ -249,5 +275,9 @@ mod tests {
             let rendered = template.render(&json!([]), variables.as_object().unwrap(), false);
             assert_eq!(rendered.unwrap(), expected);
         }
+        fs_err::remove_file(folder.path().join("chat_template.jinja")).unwrap();
+        fs_err::write(folder.path().join("chat_template.json"), r#"{"chat_template": {"rag": "x"}}"#).unwrap();
+        let problem = ChatTemplate::open(folder.path()).unwrap_err().to_string();
+        assert!(problem.contains("one named default, got those named rag"), "{problem}");
     }
 }

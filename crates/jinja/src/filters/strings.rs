@@ -9,6 +9,9 @@ use crate::methods::{replace, strip};
 use crate::text::to_str;
 use crate::value::Value;
 
+pub(super) const FILTERS: [&str; 8] =
+    ["capitalize", "indent", "lower", "replace", "title", "trim", "upper", "wordcount"];
+
 pub(super) fn apply(budget: &Budget, name: &str, value: &Value, arguments: Arguments) -> Result<Value> {
     let text = to_str(budget, value)?;
     match name {
