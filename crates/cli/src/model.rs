@@ -9,7 +9,8 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use engine::{ComputeDevice, DEVICES, EngineOptions, FeatureFolder, Inspector, LocalEngine, Trainable};
 use serde_json::json;
-use vlm::adapter::LoraConfig;
+use vlm::adapter::{ADAPTER_CONFIG_FILE, LoraConfig};
+use vlm::config::CONFIG_FILE;
 use vlm::image_processor::ImageLimits;
 
 use crate::arguments::Device;
@@ -25,6 +26,7 @@ impl ModelTable {
             min_pixels: self.min_pixels,
             max_pixels: self.max_pixels,
             max_dynamic_patch: self.max_dynamic_patch,
+            alpha: self.alpha,
         }
     }
 }
@@ -33,10 +35,18 @@ impl ModelTable {
 pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure> {
     let shown = folder.display();
     if !folder.is_dir() {
-        return Err(Failure::model(format!("{shown}: no such folder: expected a {what}")));
+        let problem = if folder.is_file() { "a file, and no folder" } else { "no such folder" };
+        return Err(Failure::model(format!("{shown}: {problem}: expected a {what}")));
     }
     if !folder.join(file).is_file() {
-        let hint = format!("a {what} is a folder that holds `{file}` and safetensors files");
+        let hint = if file == CONFIG_FILE && folder.join(ADAPTER_CONFIG_FILE).is_file() {
+            "the folder holds a LoRA adapter: name it with `--adapter`, and the model it belongs to with `--model`"
+                .into()
+        } else if file == ADAPTER_CONFIG_FILE && folder.join(CONFIG_FILE).is_file() {
+            "the folder holds a whole model: name it with `--model`, without an adapter".into()
+        } else {
+            format!("a {what} is a folder that holds `{file}` and safetensors files")
+        };
         return Err(Failure::model(format!("{shown}: not a {what}: expected a file `{file}` in it")).hint(hint));
     }
     Ok(())
@@ -49,13 +59,13 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
 /// Errors: of usage when no model is named; of model when its folder is not what it should be.
 pub fn identity(table: &ModelTable) -> Result<String> {
     let folder = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
-    check_folder(&folder, "config.json", "model")?;
+    check_folder(&folder, CONFIG_FILE, "model")?;
     let mut files = files_of(&folder)?;
     if let Some(adapter) = &table.adapter {
         files.push("adapter".to_owned());
         files.extend(files_of(&hub::folder(adapter, Kind::Adapter)?)?);
     }
-    let chosen = json!([table.dtype, table.min_pixels, table.max_pixels, table.max_dynamic_patch]);
+    let chosen = json!([table.dtype, table.min_pixels, table.max_pixels, table.max_dynamic_patch, table.alpha]);
     Ok(format!("{}\n{chosen}", files.join("\n")))
 }
 
@@ -123,11 +133,11 @@ pub fn open_with(
 ) -> Result<LocalEngine> {
     let name = required(table.path.as_ref(), "model.path")?;
     let model = hub::folder(name, Kind::Model)?;
-    check_folder(&model, "config.json", "model")?;
+    check_folder(&model, CONFIG_FILE, "model")?;
     let adapter = table.adapter.as_deref().map(|name| hub::folder(name, Kind::Adapter));
     let adapter = adapter.transpose()?;
     if let Some(adapter) = &adapter {
-        check_folder(adapter, "adapter_config.json", "LoRA adapter")?;
+        check_folder(adapter, ADAPTER_CONFIG_FILE, "LoRA adapter")?;
         trainable.validate_adapter(
             "train",
             &LoraConfig::load(adapter).map_err(|error| Failure::model(error.to_string()))?,
@@ -155,7 +165,7 @@ pub fn open_with(
 /// Errors: of usage when no model is named; of model when its folder is not what it should be.
 pub fn inspector(table: &ModelTable, max_length: usize) -> Result<Inspector> {
     let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Description)?;
-    check_folder(&model, "config.json", "model")?;
+    check_folder(&model, CONFIG_FILE, "model")?;
     Ok(Inspector::open(&model, &table.image_limits(), max_length)?)
 }
 

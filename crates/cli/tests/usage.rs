@@ -149,6 +149,16 @@ fn a_missing_model_ends_with_4() {
         "error: .: not a model: expected a file `config.json` in it\n\n\
          hint: a model is a folder that holds `config.json` and safetensors files",
     );
+    let adapter = [("d.jsonl", QUESTION), ("adapter_config.json", "{}")];
+    check_failure(
+        &adapter,
+        &here,
+        4,
+        "error: .: not a model: expected a file `config.json` in it\n\n\
+         hint: the folder holds a LoRA adapter: name it with `--adapter`, and the model it belongs to with `--model`",
+    );
+    let file = ["generate", "--model", "d.jsonl", "--data", "d.jsonl", "--out", "o.jsonl"];
+    check_failure(&adapter, &file, 4, "error: d.jsonl: a file, and no folder: expected a model");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::limits::ImageLimits;
+pub use self::limits::{Alpha, ImageLimits};
 pub use self::settings::ImageSettings;
 use crate::error::Error;
 use crate::resample::{CHANNELS, RgbImage};
@@ -28,7 +28,9 @@ const MAX_ASPECT_RATIO: f64 = 200.0;
 ///
 /// Errors: `Image` naming the file for what that refuses, and for one of more pixels.
 pub fn read_image(path: &Path, max_pixels: u64) -> Result<RgbImage, Error> {
-    read(path).and_then(|bytes| decode(&bytes, max_pixels)).map_err(|problem| image_error(path, problem))
+    read(path)
+        .and_then(|bytes| decode(&bytes, max_pixels, Alpha::default()))
+        .map_err(|problem| image_error(path, problem))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -51,18 +53,21 @@ pub trait ImageProcessor: Debug + Send + Sync {
     /// Errors: `Input` naming a limit that the family does not know, or that leaves no image a size.
     fn within(&self, limits: &ImageLimits) -> Result<Box<dyn ImageProcessor>, Error>;
 
+    /// What becomes of transparent pixels.
+    fn alpha(&self) -> Alpha;
+
     /// Decodes and processes the bytes of an image file of at most `max_pixels`, as [`Self::process_file`] does.
     ///
     /// Errors: `Input` for what [`Self::process_file`] refuses, and for one of more pixels.
     fn process_bytes(&self, bytes: &[u8], max_pixels: u64) -> Result<ImagePatches, Error> {
-        self.process(&decode(bytes, max_pixels).map_err(Error::Input)?)
+        self.process(&decode(bytes, max_pixels, self.alpha()).map_err(Error::Input)?)
     }
 
     /// Reads, decodes and processes an image file: PNG, JPEG, WebP, BMP or GIF (first frame).
     ///
-    /// Alpha is dropped, not blended; grayscale and palettes become RGB; of 16-bit samples the high byte counts; EXIF
-    /// orientation is applied. Differs from Pillow: it clips 16-bit grayscale to white above 255; and lossy files may
-    /// differ by a few gray levels, since JPEG and WebP leave decoders some freedom.
+    /// Transparent pixels become what [`Self::alpha`] says; grayscale and palettes become RGB; of 16-bit samples the
+    /// high byte counts; EXIF orientation is applied. Differs from Pillow: it clips 16-bit grayscale to white above 255;
+    /// and lossy files may differ by a few gray levels, since JPEG and WebP leave decoders some freedom.
     ///
     /// Errors: `Image` naming the file for one that is missing, no image, truncated, corrupt, too large or of an aspect
     /// ratio that the family does not take.
@@ -77,16 +82,19 @@ pub trait ImageProcessor: Debug + Send + Sync {
 pub struct QwenImageProcessor {
     settings: ImageSettings,
     levels: Arc<Levels>,
+    alpha: Alpha,
 }
 
-// Stored vision features are found by a hash of this form, so that it must not change.
+// Stored vision features are found by a hash of this form, so that it must not change. It tells how transparent pixels
+// are shown where they are not dropped, as all were once.
 impl Debug for QwenImageProcessor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("ImageProcessor")
-            .field("settings", &self.settings)
-            .field("levels", &self.levels)
-            .finish()
+        let mut form = formatter.debug_struct("ImageProcessor");
+        form.field("settings", &self.settings).field("levels", &self.levels);
+        if self.alpha != Alpha::Drop {
+            form.field("alpha", &self.alpha);
+        }
+        form.finish()
     }
 }
 
@@ -101,7 +109,7 @@ impl QwenImageProcessor {
     /// A processor with the given settings.
     pub fn new(settings: ImageSettings) -> Self {
         let levels = levels(settings.rescale_factor, settings.image_mean, settings.image_std);
-        Self { settings, levels }
+        Self { settings, levels, alpha: Alpha::default() }
     }
 
     /// The settings in use.
@@ -136,7 +144,11 @@ impl ImageProcessor for QwenImageProcessor {
             ..self.settings.clone()
         };
         settings.check().map_err(|(name, problem)| Error::Input(format!("`{name}`: {problem}")))?;
-        Ok(Box::new(Self::new(settings)))
+        Ok(Box::new(Self { alpha: limits.alpha, ..Self::new(settings) }))
+    }
+
+    fn alpha(&self) -> Alpha {
+        self.alpha
     }
 }
 
@@ -283,10 +295,12 @@ mod tests {
 
     #[test]
     fn the_form_that_stored_features_are_found_by_stays() {
-        let form = format!("{:?}", QwenImageProcessor::new(ImageSettings::default()));
+        let white = QwenImageProcessor::new(ImageSettings::default());
+        let form = format!("{:?}", QwenImageProcessor { alpha: Alpha::Drop, ..white.clone() });
         let expected =
             "ImageProcessor { settings: ImageSettings { min_pixels: 3136, max_pixels: 1003520, patch_size: 14,";
         assert!(form.starts_with(expected) && form.contains("levels: [[-1.7922626, "), "{form}");
+        assert_eq!(format!("{white:?}"), form.replace("]] }", "]], alpha: White }"));
     }
 
     #[test]

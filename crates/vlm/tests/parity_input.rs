@@ -11,10 +11,14 @@ use common::{committed_folder, fixture_folders};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokenizers::Normalizer;
-use vlm::image_processor::ImagePatches;
+use vlm::image_processor::{Alpha, ImageLimits, ImagePatches};
 use vlm::processor::Processor;
 use vlm::tokenizer::Tokenizer;
 use vlm::tokenizer::training::{QWEN_SPECIAL_TOKENS, TokenizerRecipe};
+
+/// Transformers drops the alpha of transparent images.
+const AS_TRANSFORMERS: ImageLimits =
+    ImageLimits { min_pixels: None, max_pixels: None, max_dynamic_patch: None, alpha: Alpha::Drop };
 
 fn model_folder() -> PathBuf {
     committed_folder("qwen2_5_vl").join("model")
@@ -33,7 +37,7 @@ impl Fixture {
         let lines = std::fs::read_to_string(folder.join("cases.jsonl")).unwrap();
         let cases = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         Self {
-            processor: Processor::open(&folder.join("model")).unwrap(),
+            processor: Processor::open(&folder.join("model")).unwrap().within(&AS_TRANSFORMERS).unwrap(),
             computed: common::Fixture::open(folder.clone()),
             folder,
             cases,

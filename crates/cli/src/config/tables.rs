@@ -18,6 +18,7 @@ use mini::base::BaseConfig;
 use mini::splits::MiniConfig;
 use report::ReportConfig;
 use serde::{Deserialize, Serialize};
+use vlm::image_processor::Alpha;
 use vlm::weights::WeightType;
 
 pub use answering::{
@@ -51,6 +52,8 @@ pub struct ModelTable {
     pub max_pixels: Option<usize>,
     /// Most tiles of an image, its thumbnail left out (InternVL); the folder's own limit where none is given.
     pub max_dynamic_patch: Option<usize>,
+    /// What becomes of transparent pixels of images.
+    pub alpha: Alpha,
 }
 
 /// Where training data come from; the table `[data]` of `sft`.

@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use super::limits::Alpha;
 use crate::resample::RgbImage;
 
 /// Images of more pixels are treated as attacks (Pillow's limit for an error).
@@ -13,7 +14,7 @@ pub(super) const MAX_PIXELS: u64 = 178_956_970;
 const MAX_DECODER_BYTES: u64 = 2 << 30;
 
 /// Decodes a file's bytes, an image of at most `max_pixels` and [`MAX_PIXELS`]; the error is the problem with them.
-pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, String> {
+pub(super) fn decode(bytes: &[u8], max_pixels: u64, alpha: Alpha) -> Result<RgbImage, String> {
     if bytes.is_empty() {
         return Err("expected an image, got an empty file".into());
     }
@@ -37,32 +38,46 @@ pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, String> 
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| format!("{name}: {error}"))?;
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);
-    RgbImage::new(width, height, rgb_bytes(image)).ok_or_else(|| format!("{name}: the decoder lost pixels"))
+    RgbImage::new(width, height, rgb_bytes(image, alpha)).ok_or_else(|| format!("{name}: the decoder lost pixels"))
 }
 
-/// The bytes of an image of any kind, as Pillow's `convert("RGB")` gives them: alpha is dropped, gray repeated. Of 16
-/// bits the high eight are kept.
-fn rgb_bytes(image: DynamicImage) -> Vec<u8> {
+/// The bytes of an image of any kind, as Pillow's `convert("RGB")` gives them: gray repeated, of 16 bits the high eight
+/// kept, alpha dropped or else blended on white. (vLLM and qwen-vl-utils blend images of four channels, and leave gray
+/// ones and palettes to Pillow, which drops their alpha.)
+fn rgb_bytes(image: DynamicImage, alpha: Alpha) -> Vec<u8> {
     match image {
         DynamicImage::ImageRgb8(buffer) => buffer.into_raw(),
-        DynamicImage::ImageRgba8(buffer) => colors(buffer.as_raw(), 4, |sample| sample),
-        DynamicImage::ImageLuma8(buffer) => colors(buffer.as_raw(), 1, |sample| sample),
-        DynamicImage::ImageLumaA8(buffer) => colors(buffer.as_raw(), 2, |sample| sample),
-        DynamicImage::ImageRgb16(buffer) => colors(buffer.as_raw(), 3, |sample| (sample >> 8) as u8),
-        DynamicImage::ImageRgba16(buffer) => colors(buffer.as_raw(), 4, |sample| (sample >> 8) as u8),
-        DynamicImage::ImageLuma16(buffer) => colors(buffer.as_raw(), 1, |sample| (sample >> 8) as u8),
-        DynamicImage::ImageLumaA16(buffer) => colors(buffer.as_raw(), 2, |sample| (sample >> 8) as u8),
+        DynamicImage::ImageRgba8(buffer) => colors(buffer.as_raw(), 4, alpha, |sample| sample),
+        DynamicImage::ImageLuma8(buffer) => colors(buffer.as_raw(), 1, alpha, |sample| sample),
+        DynamicImage::ImageLumaA8(buffer) => colors(buffer.as_raw(), 2, alpha, |sample| sample),
+        DynamicImage::ImageRgb16(buffer) => colors(buffer.as_raw(), 3, alpha, |sample| (sample >> 8) as u8),
+        DynamicImage::ImageRgba16(buffer) => colors(buffer.as_raw(), 4, alpha, |sample| (sample >> 8) as u8),
+        DynamicImage::ImageLuma16(buffer) => colors(buffer.as_raw(), 1, alpha, |sample| (sample >> 8) as u8),
+        DynamicImage::ImageLumaA16(buffer) => colors(buffer.as_raw(), 2, alpha, |sample| (sample >> 8) as u8),
         other => other.into_rgb8().into_raw(),
     }
 }
 
-/// The color bytes of samples with `n_channels` a pixel: the first three, or gray three times.
-fn colors<T: Copy>(samples: &[T], n_channels: usize, to_byte: impl Fn(T) -> u8) -> Vec<u8> {
+/// The color bytes of samples with `n_channels` a pixel: the first three, or gray three times. The last of two or four
+/// is alpha.
+fn colors<T: Copy>(samples: &[T], n_channels: usize, alpha: Alpha, to_byte: impl Fn(T) -> u8) -> Vec<u8> {
     let second_and_third = if n_channels < 3 { (0, 0) } else { (1, 2) };
+    let is_blended = n_channels.is_multiple_of(2) && alpha == Alpha::White;
     samples
         .chunks_exact(n_channels)
-        .flat_map(|pixel| [pixel[0], pixel[second_and_third.0], pixel[second_and_third.1]].map(&to_byte))
+        .flat_map(|pixel| {
+            let color = [pixel[0], pixel[second_and_third.0], pixel[second_and_third.1]].map(&to_byte);
+            if is_blended { on_white(color, to_byte(pixel[n_channels - 1])) } else { color }
+        })
         .collect()
+}
+
+/// A color of this opacity on white, rounded as Pillow's `paste` rounds.
+fn on_white(color: [u8; 3], opacity: u8) -> [u8; 3] {
+    color.map(|byte| {
+        let sum = u32::from(byte) * u32::from(opacity) + 255 * (255 - u32::from(opacity)) + 128;
+        (((sum >> 8) + sum) >> 8) as u8
+    })
 }
 
 /// Whether a JPEG file has its end-of-image marker after the first scan. The decoder would fill the missing part of a
@@ -93,7 +108,7 @@ mod tests {
     use super::*;
 
     fn decode_all(bytes: &[u8]) -> Result<RgbImage, String> {
-        decode(bytes, MAX_PIXELS)
+        decode(bytes, MAX_PIXELS, Alpha::White)
     }
 
     const FORMATS: [ImageFormat; 5] =
@@ -119,18 +134,24 @@ mod tests {
     }
 
     #[test]
-    fn alpha_is_dropped_gray_repeated_and_the_high_byte_kept() {
-        let cases: [(DynamicImage, [u8; 3]); 7] = [
-            (ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0])).into(), [9, 8, 7]),
-            (ImageBuffer::from_pixel(1, 1, Luma([5u8])).into(), [5, 5, 5]),
-            (ImageBuffer::from_pixel(1, 1, LumaA([5u8, 1])).into(), [5, 5, 5]),
-            (ImageBuffer::from_pixel(1, 1, Luma([0x12FFu16])).into(), [0x12; 3]),
-            (ImageBuffer::from_pixel(1, 1, LumaA([0x12FFu16, 0])).into(), [0x12; 3]),
-            (ImageBuffer::from_pixel(1, 1, Rgb([0x01FFu16, 0x0200, 0xFFFF])).into(), [1, 2, 255]),
-            (ImageBuffer::from_pixel(1, 1, Rgba([0x01FFu16, 0x0200, 0xFFFF, 3])).into(), [1, 2, 255]),
+    fn alpha_is_blended_or_dropped_gray_repeated_and_the_high_byte_kept() {
+        let cases: [(DynamicImage, [u8; 3], [u8; 3]); 9] = [
+            (ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 0])).into(), [9, 8, 7], [255; 3]),
+            (ImageBuffer::from_pixel(1, 1, Rgba([9u8, 8, 7, 255])).into(), [9, 8, 7], [9, 8, 7]),
+            // Pillow 11: 100 · 127 + 255 · 128 over 255 is 177.8.
+            (ImageBuffer::from_pixel(1, 1, Rgba([100u8, 0, 255, 127])).into(), [100, 0, 255], [178, 128, 255]),
+            (ImageBuffer::from_pixel(1, 1, Luma([5u8])).into(), [5; 3], [5; 3]),
+            (ImageBuffer::from_pixel(1, 1, LumaA([5u8, 1])).into(), [5; 3], [254; 3]),
+            (ImageBuffer::from_pixel(1, 1, Luma([0x12FFu16])).into(), [0x12; 3], [0x12; 3]),
+            (ImageBuffer::from_pixel(1, 1, LumaA([0x12FFu16, 0])).into(), [0x12; 3], [255; 3]),
+            (ImageBuffer::from_pixel(1, 1, Rgb([0x01FFu16, 0x0200, 0xFFFF])).into(), [1, 2, 255], [1, 2, 255]),
+            (ImageBuffer::from_pixel(1, 1, Rgba([0x01FFu16, 0x0200, 0xFFFF, 3])).into(), [1, 2, 255], [255; 3]),
         ];
-        for (image, expected) in cases {
-            assert_eq!(decode_all(&encoded(&image, ImageFormat::Png)).unwrap().pixels(), expected);
+        for (image, dropped, on_white) in cases {
+            let bytes = encoded(&image, ImageFormat::Png);
+            for (alpha, expected) in [(Alpha::Drop, dropped), (Alpha::White, on_white)] {
+                assert_eq!(decode(&bytes, MAX_PIXELS, alpha).unwrap().pixels(), expected, "{image:?}");
+            }
         }
     }
 

@@ -1,8 +1,22 @@
-//! Limits to the size of images that override those of a model's folder.
+//! How images are shown to a model beyond what its folder says: limits to their size, and transparent pixels.
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// Limits that override those of a model's folder, where given. Names as in the folders.
+/// What becomes of transparent pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alpha {
+    /// Blended on white, as vLLM and qwen-vl-utils do.
+    #[default]
+    White,
+    /// Shown in the color that lies under the transparency, mostly black, as transformers does.
+    Drop,
+}
+
+/// Limits that override those of a model's folder, where given (names as in the folders), and what becomes of
+/// transparent pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageLimits {
     /// Images with fewer pixels are enlarged (Qwen2-VL and its successors).
@@ -11,6 +25,8 @@ pub struct ImageLimits {
     pub max_pixels: Option<usize>,
     /// Most tiles of an image, not counting its thumbnail (InternVL).
     pub max_dynamic_patch: Option<usize>,
+    /// Transparent pixels.
+    pub alpha: Alpha,
 }
 
 impl ImageLimits {

@@ -8,6 +8,7 @@ use crate::config::text::{FamilyConfig, ImageTokens, TextConfig, read_dynamic_ro
 use crate::error::Error;
 use crate::families::internvl_chat::config::VisionConfig;
 use crate::families::internvl_chat::tiles::Tiles;
+use crate::image_processor::Alpha;
 use crate::image_processor::levels::Normalization;
 use crate::image_processor::settings_file::{ImageSettingsFile, TILED_IMAGES};
 use crate::norm::NormKind;
@@ -84,6 +85,7 @@ pub(super) fn read_tiles(folder: &Path, root: &ConfigFields) -> Result<Tiles, Er
         dynamic_image_size: max_dynamic_patch > 1,
         use_thumbnail: true,
         levels: Normalization::read(&fields)?.levels(),
+        alpha: Alpha::default(),
     })
 }
 

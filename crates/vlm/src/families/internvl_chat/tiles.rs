@@ -9,7 +9,7 @@ use super::config::VisionConfig;
 use crate::config::fields::ConfigFields;
 use crate::error::Error;
 use crate::image_processor::levels::{Levels, levels};
-use crate::image_processor::{ImageLimits, ImagePatches, ImageProcessor, patch_bytes};
+use crate::image_processor::{Alpha, ImageLimits, ImagePatches, ImageProcessor, patch_bytes};
 use crate::resample::RgbImage;
 
 /// More tiles than this no model takes; every grid of as many is looked at.
@@ -35,6 +35,8 @@ pub struct Tiles {
     pub use_thumbnail: bool,
     /// What each byte of each channel becomes.
     pub(crate) levels: Arc<Levels>,
+    /// What becomes of transparent pixels.
+    pub alpha: Alpha,
 }
 
 impl Tiles {
@@ -51,6 +53,7 @@ impl Tiles {
             dynamic_image_size: top.flag("dynamic_image_size")?,
             use_thumbnail: top.flag("use_thumbnail")?,
             levels: LEVELS.clone(),
+            alpha: Alpha::default(),
         };
         if tiles.max_dynamic_patch > Self::most(tiles.image_size) {
             return Err(top.expected("max_dynamic_patch", &format!("at most {}", Self::most(tiles.image_size))));
@@ -127,7 +130,11 @@ impl ImageProcessor for Tiles {
                 "`max_dynamic_patch`: expected at least `min_dynamic_patch`, {least}, got {most}"
             )));
         }
-        Ok(Box::new(Self { max_dynamic_patch: most, ..self.clone() }))
+        Ok(Box::new(Self { max_dynamic_patch: most, alpha: limits.alpha, ..self.clone() }))
+    }
+
+    fn alpha(&self) -> Alpha {
+        self.alpha
     }
 }
 
@@ -148,6 +155,7 @@ mod tests {
             dynamic_image_size: true,
             use_thumbnail: true,
             levels: LEVELS.clone(),
+            alpha: Alpha::default(),
         }
     }
 
