@@ -67,6 +67,9 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
+/// Transformers drops the alpha of transparent images.
+const AS_TRANSFORMERS: &str = "model.alpha=drop";
+
 #[test]
 fn score_gives_the_log_probabilities_of_the_original_code() {
     for fixture in FAMILIES.map(fixture_of) {
@@ -74,7 +77,8 @@ fn score_gives_the_log_probabilities_of_the_original_code() {
         let data = data_file(&folder, &fixture, true);
         let out = folder.path().join("out.jsonl").display().to_string();
         let model = fixture.join("model").display().to_string();
-        let (code, stderr) = scruple(&["score", "--model", &model, "--data", &data, "--out", &out]);
+        let call = ["score", "--model", &model, "--data", &data, "--out", &out, AS_TRANSFORMERS];
+        let (code, stderr) = scruple(&call);
         assert_eq!(code, 0, "{stderr}");
         for line in lines(&out) {
             let key = |name: &str| format!("{}.{name}", line["id"].as_str().unwrap());
@@ -98,7 +102,7 @@ fn generate_takes_the_tokens_that_the_original_code_takes() {
         let out = folder.path().join("out.jsonl").display().to_string();
         let model = fixture.join("model").display().to_string();
         let call = ["generate", "--model", &model, "--data", &data, "--out", &out];
-        let greedy = ["--temperature", "0", "--max-new-tokens", "24", "sampling.ignore_eos=true"];
+        let greedy = ["--temperature", "0", "--max-new-tokens", "24", "sampling.ignore_eos=true", AS_TRANSFORMERS];
         let (code, stderr) = scruple(&[&call[..], &greedy[..]].concat());
         assert_eq!(code, 0, "{stderr}");
         let (completions, n_asked) = (lines(&out), lines(&data).len());

@@ -39,10 +39,11 @@ pub(super) const TEXT: TextLayout = TextLayout::qwen2(["model.embed_tokens", "mo
 
 /// Their processors, by the tower.
 pub(super) fn processor_parts(folder: &Path, vision: &VisionConfig) -> Result<ProcessorParts, Error> {
+    let template = ChatTemplate::open(folder)?;
     let VisionConfig { patch_size, spatial_merge_size, temporal_patch_size, .. } = *vision;
     let settings = ImageSettings::open_for(folder, patch_size, spatial_merge_size, temporal_patch_size)?;
     Ok(ProcessorParts {
-        template: ChatTemplate::open(folder)?,
+        template,
         image_processor: Box::new(QwenImageProcessor::new(settings)),
         image_token: "<|image_pad|>",
         around_image: None,
