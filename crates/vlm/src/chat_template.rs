@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 
 use crate::error::Error;
 use crate::json_file::read_json;
+use crate::stored_file::read_stored;
 use crate::tokenizer::settings::named_token;
 
 /// Tokens of `tokenizer_config.json` that a template may name.
@@ -116,7 +117,8 @@ impl std::fmt::Debug for ChatTemplate {
 fn find_source(folder: &Path, tokenizer_config: &Json) -> Result<Option<(PathBuf, String)>, Error> {
     let path = folder.join("chat_template.jinja");
     if path.is_file() {
-        let source = fs_err::read_to_string(&path)?;
+        let source = String::from_utf8(read_stored(&path)?)
+            .map_err(|error| Error::file(&path, format!("expected UTF-8: {error}")))?;
         return Ok(Some((path, source)));
     }
     let path = folder.join("chat_template.json");

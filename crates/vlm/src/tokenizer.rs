@@ -18,7 +18,10 @@ use crate::error::Error;
 use crate::json_file::read_json;
 use crate::stored_file::read_stored;
 use added_tokens::ListedTokens;
-use settings::named_token;
+use settings::{check_switches, named_token};
+
+const TOKENIZER_FILE: &str = "tokenizer.json";
+const CONFIG_FILE: &str = "tokenizer_config.json";
 
 /// A tokenizer and the ids of a dialogue's turns.
 pub struct Tokenizer {
@@ -42,6 +45,10 @@ impl Tokenizer {
         let mut inner = tokenizers::Tokenizer::from_bytes(&definition)
             .map_err(|error| Error::file(&path, format!("not a tokenizer: {error}")))?;
         ListedTokens::read(folder)?.add_missing(&mut inner)?;
+        if path.ends_with(TOKENIZER_FILE) {
+            let path = folder.join(CONFIG_FILE);
+            check_switches(&read_json(&path)?.unwrap_or_default(), &path, &inner)?;
+        }
         // A prompt truncated in the middle of an image is worse than an error, so nothing here truncates or pads.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| Error::file(&path, format!("key `truncation`: {error}")))?;
@@ -197,7 +204,7 @@ impl std::fmt::Debug for Tokenizer {
 /// The file that holds the vocabulary, and the tokenizer in the layout of `tokenizer.json`.
 fn definition(folder: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
     type Convert = fn(&Path) -> Result<Value, Error>;
-    let published = folder.join("tokenizer.json");
+    let published = folder.join(TOKENIZER_FILE);
     if published.is_file() {
         let bytes = read_stored(&published)?;
         return Ok((published, bytes));
@@ -252,7 +259,7 @@ struct DialogueIds {
 
 impl DialogueIds {
     fn read(folder: &Path, tokenizer: &tokenizers::Tokenizer) -> Result<Self, Error> {
-        let path = folder.join("tokenizer_config.json");
+        let path = folder.join(CONFIG_FILE);
         let config = read_json(&path)?.unwrap_or(Value::Null);
         let mut stop = stop_tokens(folder)?;
         let end = id_of(&config, "eos_token", tokenizer)

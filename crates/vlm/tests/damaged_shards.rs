@@ -82,8 +82,8 @@ fn a_missing_shard_is_named_with_a_key_that_it_should_hold() {
     let (header, _) = parts(&path);
     std::fs::remove_file(&path).unwrap();
     let key = keys(&header).into_iter().min().unwrap();
-    let place = format!("model-00002-of-00003.safetensors: tensor `{key}`: {INDEX} places it in a file");
-    check(&folder, &[&place, "cannot be opened", "No such file"]);
+    let place = format!("model-00002-of-00003.safetensors: tensor `{key}`: {INDEX} places it in this file");
+    check(&folder, &[&place, "which is missing: download it"]);
 }
 
 #[test]

@@ -184,6 +184,8 @@ fn settings_that_are_left_out_have_the_librarys_defaults() {
             without.as_object_mut().unwrap().shift_remove(name);
             write(folder.path(), OLDER, &without);
             let without = processed(folder.path());
+            write(folder.path(), OLDER, &with(&settings, &json!({ name: null })));
+            assert_eq!(processed(folder.path()), without, "{fixture} {name}: null");
             write(folder.path(), OLDER, &with(&settings, &json!({ name: default })));
             match (without, processed(folder.path())) {
                 (Ok(without), Ok(stated)) => assert_eq!(without, stated, "{fixture} {name}"),

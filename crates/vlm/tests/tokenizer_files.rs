@@ -182,6 +182,39 @@ fn a_vocabulary_of_another_kind_or_with_broken_merges_is_refused() {
     refuses(folder.path(), "tokenizer.json: expected a tokenizer");
 }
 
+#[test]
+fn switches_that_change_the_ids_and_contradict_the_tokenizer_are_refused() {
+    for (family, key, value, expected) in [
+        ("qwen2_5_vl", "split_special_tokens", true, "key `split_special_tokens`: expected false, got true"),
+        ("qwen2_5_vl", "add_prefix_space", true, "key `add_prefix_space`: expected false, got true"),
+        (
+            "qwen2_5_vl",
+            "add_eos_token",
+            true,
+            "key `add_eos_token`: expected false, as tokenizer.json has it, got true",
+        ),
+        (
+            "internvl2_5",
+            "add_bos_token",
+            false,
+            "key `add_bos_token`: expected true, as tokenizer.json has it, got false",
+        ),
+    ] {
+        let folder = folder_of(family);
+        let mut config = read(folder.path(), "tokenizer_config.json");
+        config[key] = json!(value);
+        write(folder.path(), "tokenizer_config.json", &config);
+        refuses(folder.path(), expected);
+        config[key] = json!(!value);
+        write(folder.path(), "tokenizer_config.json", &config);
+        Tokenizer::open(folder.path()).unwrap();
+    }
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    let folder = folder_of("qwen2_5_vl");
+    fs_err::write(folder.path().join("tokenizer.json"), pointer).unwrap();
+    refuses(folder.path(), "tokenizer.json: a Git LFS pointer in place of the file");
+}
+
 #[track_caller]
 fn refuses(folder: &Path, expected: &str) {
     let message = Tokenizer::open(folder).unwrap_err().to_string();

@@ -31,6 +31,16 @@ impl ImageSettingsFile {
     ///
     /// Errors: `Io` or `File` where neither can be read.
     pub fn open(folder: &Path) -> Result<Self, Error> {
+        let mut file = Self::find(folder)?;
+        // The library takes null for a setting that is left out.
+        let settings = if file.is_nested { file.value.get_mut(SECTION) } else { Some(&mut file.value) };
+        if let Some(settings) = settings.and_then(Value::as_object_mut) {
+            settings.retain(|_, value| !value.is_null());
+        }
+        Ok(file)
+    }
+
+    fn find(folder: &Path) -> Result<Self, Error> {
         let [newer, older] = ["processor_config.json", "preprocessor_config.json"].map(|name| folder.join(name));
         if let Some(value) = read_json(&newer)?
             && value.get(SECTION).is_some_and(|section| !section.is_null())

@@ -1,6 +1,7 @@
 //! A checkpoint's files: which of them holds which key, to read them and to save a model as it was found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
@@ -137,6 +138,9 @@ fn open_shards(folder: &Path, index: &ShardIndex) -> Result<Vec<TensorFile>, Err
         let file = TensorFile::open(&folder.join(name)).map_err(|error| {
             let (path, problem) = match error {
                 Error::File { path, problem } => (path, problem),
+                Error::Io(error) if error.kind() == ErrorKind::NotFound => {
+                    (folder.join(name), format!("{INDEX_FILE} places it in this file, which is missing: download it"))
+                }
                 Error::Io(error) => {
                     (folder.join(name), format!("{INDEX_FILE} places it in a file that cannot be opened: {error}"))
                 }
