@@ -7,24 +7,33 @@ pub(crate) const THINK: [&str; 2] = ["<think>", "</think>"];
 const ANSWER: [&str; 2] = ["<answer>", "</answer>"];
 
 /// The tags that models put around their thoughts, opening and closing.
-pub(crate) const THOUGHTS: [[&str; 2]; 8] = [
+pub(crate) const THOUGHTS: [[&str; 2]; 10] = [
     THINK,
     ["<thinking>", "</thinking>"],
     ["<thought>", "</thought>"],
     ["<reasoning>", "</reasoning>"],
     ["<seed:think>", "</seed:think>"],
+    ["<|begin_of_thought|>", "<|end_of_thought|>"],
+    ["<unused94>thought", "<unused95>"],
     ["[THINK]", "[/THINK]"],
     ["◁think▷", "◁/think▷"],
     ["<|channel|>analysis", "<|channel|>final<|message|>"],
 ];
 
-/// What stands after a text's thoughts, which is all of it where it has none. The opening tag may be missing, since
-/// chat templates put it into the prompt. None where thoughts are never closed.
+/// What stands after the thoughts at a text's beginning, which is all of it where it has none. The opening tag may be
+/// missing, since chat templates put it into the prompt. None where thoughts are never closed.
 pub fn after_thoughts(text: &str) -> Option<&str> {
-    let ends = THOUGHTS.iter().filter_map(|[_, close]| Some(text.rfind(close)? + close.len()));
-    let rest = &text[ends.max().unwrap_or(0)..];
-    let is_open = THOUGHTS.iter().any(|[open, _]| rest.trim_start().starts_with(open));
-    (!is_open).then_some(rest)
+    let mut rest = text;
+    loop {
+        let thoughts = THOUGHTS.iter().find(|[open, close]| {
+            let before = rest.split_once(close).map(|(before, _)| before);
+            rest.trim_start().starts_with(open) || before.is_some_and(|before| !before.contains(open))
+        });
+        let Some([_, close]) = thoughts else {
+            return Some(rest);
+        };
+        rest = rest.split_once(close)?.1;
+    }
 }
 
 /// The parts of a response that thinks first.
@@ -62,7 +71,7 @@ pub fn parts(response: &str) -> Parts<'_> {
     let (think, rest) = match (between(response, THINK), response.split_once(THINK[1])) {
         (Some(("", think, rest)), _) => (think, rest),
         // The opening tag stands in the prompt.
-        (None, Some((think, rest))) => (think, rest),
+        (_, Some((think, rest))) if !think.contains(THINK[0]) => (think, rest),
         _ => return Parts { think: None, answer: response },
     };
     let rest = rest.trim();
@@ -107,6 +116,7 @@ mod tests {
             ("<think> a knife </think>\n<answer>No.</answer>", Some("a knife"), "No."),
             ("<think>truncated", None, "<think>truncated"),
             ("a knife</think>No.", Some("a knife"), "No."),
+            ("In <think>…</think> it thinks.", None, "In <think>…</think> it thinks."),
             (" Yes. ", None, "Yes."),
         ] {
             assert_eq!(parts(response), Parts { think, answer });
@@ -123,6 +133,7 @@ mod tests {
             ("◁think▷a◁/think▷No.", Some("No.")),
             ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>No.", Some("No.")),
             ("A <think> tag is shown.", Some("A <think> tag is shown.")),
+            ("In <think>…</think> it thinks.", Some("In <think>…</think> it thinks.")),
             (" <think>Yes? But", None),
             ("<think>a</think> <think>b", None),
         ] {

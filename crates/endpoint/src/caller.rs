@@ -165,8 +165,8 @@ impl Caller {
         ChatError::Unusable {
             problem: format!("role {}: {} cannot be used: {reason}", self.role, self.wire.address.shown()),
             hint: format!(
-                "look at the endpoint, url, model, credit and the key in {key}; answers so far are kept, nothing is held \
-                 against the others, and the same command resumes"
+                "check the endpoint, url, model, credit and the key in {key}, then repeat the command to resume: answers \
+                 so far are kept, and no request is recorded as failed for it"
             ),
         }
     }

@@ -13,7 +13,7 @@ use crate::secrets::Secrets;
 use crate::tried::{quote, quote_error};
 
 /// The names of an answer that the model ended, in small letters.
-const STOPPED: [&str; 10] = [
+const STOPPED: [&str; 11] = [
     "stop",
     "eos",
     "eos_token",
@@ -24,6 +24,7 @@ const STOPPED: [&str; 10] = [
     "complete",
     "completed",
     "done",
+    "success",
 ];
 /// The names of an answer that the token limit ended.
 const TRUNCATED: [&str; 4] = ["length", "max_tokens", "model_length", "max_output_tokens"];
@@ -93,10 +94,10 @@ pub(crate) fn is_error(error: &Value) -> bool {
     }
 }
 
-/// Why a choice ended.
+/// Why a choice, or an image, ended.
 ///
 /// Errors: the endpoint's reason, where it did not end well.
-fn end(choice: &Value) -> Result<FinishReason, String> {
+pub(crate) fn end(choice: &Value) -> Result<FinishReason, String> {
     let failed = [&choice["error"], &choice["message"]["error"]].into_iter().find(|error| is_error(error));
     let reason = match &choice["finish_reason"] {
         // Some servers do not say.

@@ -10,9 +10,8 @@ const DONE: &str = "[DONE]";
 /// Whether a response is an event stream, by its type or its beginning.
 pub(crate) fn is_event_stream(content_type: &str, text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    content_type.trim_start().starts_with("text/event-stream")
-        || text.starts_with("data:")
-        || text.starts_with("event:")
+    let is_named = content_type.trim_start().starts_with("text/event-stream");
+    is_named || ["data:", "event:", ":"].into_iter().any(|field| text.starts_with(field))
 }
 
 /// The response that an event stream stands for.
@@ -62,11 +61,14 @@ impl Whole {
         for choice in choices.filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0) {
             self.has_choice = true;
             self.extend(&choice["delta"]);
-            self.extend(&choice["message"]);
+            // Some say the whole message once more at the end.
+            if let Value::Object(message) = &choice["message"] {
+                self.message.clone_from(message);
+            }
             for (known, value) in
                 [(&mut self.finish_reason, &choice["finish_reason"]), (&mut self.error_of_choice, &choice["error"])]
             {
-                if !value.is_null() {
+                if !value.is_null() && value != "" {
                     known.clone_from(value);
                 }
             }
@@ -128,11 +130,15 @@ mod tests {
         assert_eq!(whole["choices"][0]["finish_reason"], "length");
         assert_eq!(whole["usage"]["prompt_tokens"], 3);
         assert!(response(&text[..4].concat()).unwrap_err().contains("breaks off"));
+        assert!(response(&event(&json!({ "content": "one" }), &json!(""))).unwrap_err().contains("breaks off"));
         assert!(response(&format!("{}data: {{\"choi", text[3])).is_err());
         let failed = response(&format!("{}data: {{\"error\": {{\"message\": \"no\"}}}}", text[3])).unwrap();
         assert_eq!(failed["error"]["message"], "no");
         let message = json!({ "choices": [{ "message": { "content": "whole" }, "finish_reason": "stop" }] });
-        assert_eq!(response(&format!("data: {message}")).unwrap()["choices"][0]["message"]["content"], "whole");
+        assert_eq!(
+            response(&format!("{}data: {message}", text[3])).unwrap()["choices"][0]["message"]["content"],
+            "whole"
+        );
     }
 
     #[test]
@@ -140,6 +146,7 @@ mod tests {
         for (kind, text, expected) in [
             ("text/event-stream; charset=utf-8", ": hm", true),
             ("application/json", "\n data: {}", true),
+            ("application/json", ": hm\n\ndata: {}", true),
             ("", "event: message\ndata: {}", true),
             ("application/json", "{\"data\": 1}", false),
         ] {

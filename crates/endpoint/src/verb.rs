@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::body::WireBody;
 use crate::budget::{Outcome, Usage};
-use crate::completion::{completion, counted, is_error, usage};
+use crate::completion::{completion, counted, end, is_error, usage};
 use crate::event_stream::{self, is_event_stream};
 use crate::images;
 use crate::secrets::Secrets;
@@ -52,10 +52,10 @@ impl Verb {
         secrets: &Secrets,
         settings: &RoleSettings,
     ) -> Tried {
-        let response = if is_event_stream(content_type, text) {
-            event_stream::response(text)
-        } else {
-            serde_json::from_str::<Value>(text).map_err(|_| "expected JSON".to_owned())
+        let response = match serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}')) {
+            Ok(response) => Ok(response),
+            Err(_) if is_event_stream(content_type, text) => event_stream::response(text),
+            Err(_) => Err("expected JSON".to_owned()),
         };
         let response = match response {
             Ok(response) => response,
@@ -87,7 +87,11 @@ fn failed(problem: &str, text: &str) -> Tried {
 async fn painting(response: &Value, text: &str, folder: &Path, settings: &RoleSettings) -> Tried {
     let reported = usage(response);
     let usage = Usage { images: 1, ..reported.unwrap_or(PAINTED) };
-    let painting = match image(response, settings).await {
+    let painted = match end(&response["data"][0]) {
+        Ok(_) => image(response, settings).await,
+        Err(reason) => Some(Err(reason)),
+    };
+    let painting = match painted {
         Some(Ok(painting)) => painting,
         // It is paid for, so that another try would pay again.
         Some(Err(reason)) => {

@@ -230,7 +230,7 @@ fn free_text(forge: &Forge, temperature: f64, seed: u64) -> ChatParams {
     ChatParams { temperature, max_tokens: forge.labels.max_tokens, seed, ..ChatParams::default() }
 }
 
-/// Every reply, or why there is none, in order. A truncated reply is none.
+/// Every reply, or why there is none, in order. A truncated or empty reply is none.
 fn replies(
     role: &str,
     model: &dyn ChatModel,
@@ -241,6 +241,7 @@ fn replies(
     let mut replies = vec![Err(format!("the {role} gave no answer")); requests.len()];
     model.answer(&mut requests.into_iter(), &mut |index, answer| {
         replies[index] = match answer {
+            Ok(answer) if answer.text.trim().is_empty() => Err("the reply is empty".to_owned()),
             Ok(answer) if answer.is_truncated() => Err(format!("truncated at max_tokens: {}", answer.text)),
             Ok(answer) => Ok(answer.text),
             Err(Unanswered { reason }) => Err(reason),
