@@ -103,6 +103,7 @@ impl Wire {
                 Next::End(Called::Ended(outcome, tries.made))
             }
             Tried::Unusable(reason) => Next::End(Called::Unusable(reason)),
+            Tried::Unsendable(reason) => Next::End(Called::Ended(Outcome::failed(reason), tries.made)),
             Tried::Failed { reason, is_handled } => self.failed(&reason, is_handled, tries, key),
             Tried::Throttled { reason, pause } => {
                 self.pace.correct(expected, 0.0);
@@ -204,7 +205,7 @@ impl Wire {
         for _ in 0..=MOST_REDIRECTS {
             let length = match body.length() {
                 Ok(length) => length,
-                Err(BodyError::Image(reason)) => return Err(Tried::Ended(Outcome::failed(reason))),
+                Err(BodyError::Image(reason)) => return Err(Tried::Unsendable(reason)),
                 Err(BodyError::TooManyFiles(reason)) => return Err(Tried::Throttled { reason, pause: None }),
             };
             let mut request = self

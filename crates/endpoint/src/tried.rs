@@ -24,6 +24,8 @@ pub(crate) enum Tried {
     Unreachable(String),
     /// The endpoint cannot be used by anyone with these settings.
     Unusable(String),
+    /// The request cannot be sent, which says nothing of the endpoint.
+    Unsendable(String),
 }
 
 impl Tried {

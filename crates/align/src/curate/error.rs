@@ -30,12 +30,14 @@ pub enum CurateError {
         dropped: String,
     },
     /// Not one sample has a score. The file says why of each.
-    #[error("{}: none of {n_samples} samples could be scored", file.display())]
+    #[error("{}: none of {n_samples} samples could be scored; the first: {reason}", file.display())]
     NothingScored {
         /// The file of samples.
         file: PathBuf,
         /// How many there are.
         n_samples: usize,
+        /// Why the first was not.
+        reason: String,
     },
     /// A policy or the judge stopped early. What they answered is in their journals.
     #[error(transparent)]

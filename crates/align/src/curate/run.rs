@@ -9,7 +9,7 @@ use super::merging;
 use super::policies::Policy;
 use super::pool::{Pool, Shard};
 use super::records::{CurationRecord, DropReason};
-use super::samples::SAMPLES;
+use super::samples::{SAMPLES, Sample};
 use super::sampling;
 use super::selection::{Selection, select};
 use super::summary::{CurationSummary, Tally, decided, summarize};
@@ -17,6 +17,9 @@ use crate::files::{try_write_lines, write_atomically};
 use crate::json_lines::JsonLinesReader;
 use crate::progress::Progress;
 use crate::types::write_each_item;
+
+/// Most letters of a reason in a message.
+const LETTERS_QUOTED: usize = 300;
 
 /// The file of [`CurationRecord`]s.
 pub const RECORDS: &str = "curation.jsonl";
@@ -101,10 +104,14 @@ fn conclude(mut ledger: Ledger, curation: &Curation, folder: &Path) -> Result<Cu
 
 /// Makes sure that not all samples are unscored.
 fn check_scored(folder: &Path, n_samples: usize, n_unscored: usize) -> Result<(), CurateError> {
-    if n_samples > 0 && n_unscored == n_samples {
-        return Err(CurateError::NothingScored { file: folder.join(SAMPLES), n_samples });
+    if n_samples == 0 || n_unscored < n_samples {
+        return Ok(());
     }
-    Ok(())
+    let file = folder.join(SAMPLES);
+    let first: Option<Sample> = JsonLinesReader::open(&file)?.next().transpose()?;
+    let reason = first.and_then(|sample| sample.judgement.err()).map_or_else(String::new, |unscored| unscored.reason);
+    let reason = reason.chars().take(LETTERS_QUOTED).collect();
+    Err(CurateError::NothingScored { file, n_samples, reason })
 }
 
 /// Writes the prompts that these records say are kept.

@@ -205,7 +205,10 @@ fn nothing_scored_is_said_and_the_records_stay() {
     let folder = tempfile::tempdir().unwrap();
     let mute = [item("mute1", ItemKind::Hazardous), item("mute2", ItemKind::Benign)];
     let message = curate(&Digits::new(), &mute, &small(), folder.path()).unwrap_err().to_string();
-    assert!(message.ends_with("samples.jsonl: none of 8 samples could be scored"), "{message}");
+    assert!(
+        message.ends_with("samples.jsonl: none of 8 samples could be scored; the first: says nothing"),
+        "{message}"
+    );
     assert!(folder.path().join("curation.jsonl").exists());
 }
 
