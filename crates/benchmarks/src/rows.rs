@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use align::types::{DataError, Item, Message, Part, Role, image_paths};
+use align::types::{DataError, Item, Message, Part, Role, id_of, image_paths};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -49,8 +49,16 @@ pub fn read_csv<T: DeserializeOwned>(path: &Path) -> Result<Vec<(usize, T)>, Dat
 /// A row of a CSV file from its cells by column.
 pub fn from_cells<T: DeserializeOwned>(row: &Map<String, Value>) -> Result<T, String> {
     let header: csv::StringRecord = row.keys().map(String::as_str).collect();
-    let cells: csv::StringRecord = row.values().map(|cell| cell.as_str().unwrap_or_default()).collect();
+    let cells: csv::StringRecord = row.values().map(cell_text).collect();
     cells.deserialize(Some(&header)).map_err(|error| csv_problem(error.into_kind()))
+}
+
+/// A value as a cell of a table holds it.
+fn cell_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        other => id_of(other).unwrap_or_else(|| other.to_string()),
+    }
 }
 
 fn csv_error(path: &Path, line: usize, error: csv::Error) -> DataError {

@@ -39,7 +39,7 @@ impl<'a> FieldReader<'a> {
     }
 
     /// Notes what is left of an object when all that is known of it was taken: nothing of it is kept.
-    pub fn note_left(&mut self, at: &str, left: Map<String, Value>) {
+    pub fn note_left(&mut self, at: &str, left: &Map<String, Value>) {
         let at = without_indices(at);
         for (name, value) in left.iter().filter(|(_, value)| !value.is_null()) {
             let place = format!("{at}.{name}");
@@ -226,7 +226,7 @@ impl<'a> FieldReader<'a> {
             // Messages that came from elsewhere often kept their own names.
             let role = [role_key, "from", "role"].into_iter().find_map(|key| message.shift_remove(key));
             let text = [text_key, "value", "content"].into_iter().find_map(|key| message.shift_remove(key));
-            self.note_left(&at, message);
+            self.note_left(&at, &message);
             let Some(role) = self.role(&at, role.as_ref()) else {
                 continue;
             };

@@ -16,6 +16,22 @@ use crate::record::Image;
 /// The keys of an object that name an image; the first that holds anything is used.
 const KEYS: [&str; 8] = ["bytes", "base64", "data", "source", "image_url", "image", "url", "path"];
 
+/// What an object names.
+pub(crate) enum Named {
+    /// No image.
+    Nothing,
+    /// What cannot be read, which is noted.
+    Unreadable,
+    /// An image.
+    Image(Image),
+}
+
+impl From<Option<Image>> for Named {
+    fn from(image: Option<Image>) -> Self {
+        image.map_or(Self::Unreadable, Self::Image)
+    }
+}
+
 impl FieldReader<'_> {
     /// The image that a value names. What else an object says of the image is noted as not kept.
     pub fn image(&mut self, at: &str, value: Value) -> Option<Image> {
@@ -23,12 +39,12 @@ impl FieldReader<'_> {
             Value::String(reference) => self.decoded(at, Image::from_reference(&reference)),
             Value::Object(mut object) => {
                 let named = self.take_image(at, &mut object);
-                if named.is_none() {
+                if matches!(named, Named::Nothing) {
                     self.wrong_type(at, "an image's path, address, bytes or data URL", &Value::Object(object));
                     return None;
                 }
-                self.note_left(at, object);
-                named.flatten()
+                self.note_left(at, &object);
+                if let Named::Image(image) = named { Some(image) } else { None }
             }
             other => {
                 self.wrong_type(at, "a path, an address or a data URL", &other);
@@ -37,15 +53,17 @@ impl FieldReader<'_> {
         }
     }
 
-    /// Takes the image that an object names; none where it names none, and nothing in it where that is no image.
-    pub fn take_image(&mut self, at: &str, object: &mut Map<String, Value>) -> Option<Option<Image>> {
-        let is_named = |key: &&str| object.get(*key).is_some_and(|value| !value.is_null() && *value != "");
-        let key = KEYS.into_iter().find(is_named)?;
-        let mut value = object.shift_remove(key)?;
+    /// Takes the image that an object names.
+    pub fn take_image(&mut self, at: &str, object: &mut Map<String, Value>) -> Named {
+        let mut keys = KEYS.into_iter();
+        let Some(key) = keys.find(|key| object.get(*key).is_some_and(|value| !value.is_null() && *value != "")) else {
+            return Named::Nothing;
+        };
+        let mut value = object.shift_remove(key).unwrap_or_default();
         // Keys that are empty beside it are those of other forms.
         object.retain(|key, value| *value != "" || !KEYS.contains(&key.as_str()));
         let at = format!("{at}.{key}");
-        Some(match (key, &mut value) {
+        let image = match (key, &mut value) {
             ("bytes" | "base64" | "data", Value::String(text)) => {
                 let image = self.decoded(&at, Image::from_base64(text));
                 image.map(|image| image.named(take_name(object)))
@@ -57,7 +75,8 @@ impl FieldReader<'_> {
                 self.image(&at, value)
             }
             _ => self.image(&at, value),
-        })
+        };
+        image.into()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use align::types::{ImageReference, Item, Message, Part, Role, base64_bytes, image_paths};
+use align::types::{ImageReference, Item, Message, Part, Role, base64_bytes, image_paths, relative_to};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value};
@@ -105,6 +105,20 @@ impl Record {
         for image in &mut self.images {
             if let Image::File(path) = image {
                 *path = folder.join(&*path);
+            }
+        }
+        self.rename_parts();
+    }
+
+    /// Takes images that are not in the file's folder from another one, where they are there. The paths stay relative to
+    /// the file's folder.
+    pub fn look_for_images(&mut self, own: &Path, other: &Path) {
+        for image in &mut self.images {
+            if let Image::File(path) = image
+                && !own.join(&*path).is_file()
+                && other.join(&*path).is_file()
+            {
+                *path = relative_to(&other.join(&*path), own);
             }
         }
         self.rename_parts();

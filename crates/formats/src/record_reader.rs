@@ -1,6 +1,6 @@
 //! A file as records: its container is opened, its format found, and each row read by the format's layout.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::detect::{detect, first_names};
 use crate::error::FormatError;
@@ -24,6 +24,8 @@ pub(crate) struct RecordReader {
     rows: RowIter,
     /// The split that the file's name says, for items that name none.
     split: Option<&'static str>,
+    /// The file's folder, and the one above in which its images may be as well, both absolute.
+    folders: Option<[PathBuf; 2]>,
 }
 
 /// A row as its format reads it.
@@ -63,7 +65,12 @@ impl RecordReader {
             (None, Some(entry)) if first_names(path, container)?.contains(entry.main_column()) => entry.format(),
             (None, _) => detect(path, container)?,
         };
-        let (mut missing, layout) = match entry.filter(|entry| entry.format() == format) {
+        let entry = entry.filter(|entry| entry.format() == format);
+        let folders = entry.as_ref().and_then(|entry| {
+            let own = std::path::absolute(path).ok()?.parent()?.to_owned();
+            (own != entry.folder).then(|| [own, entry.folder.clone()])
+        });
+        let (mut missing, layout) = match entry {
             Some(entry) => (vec![entry.main_column().to_owned()], entry.layout()),
             None => (format.description().required.iter().copied().map(str::to_owned).collect(), format.layout()),
         };
@@ -78,6 +85,7 @@ impl RecordReader {
             rows: layout.follow_references(path, container, opened.rows)?,
             split: file_stem.and_then(|stem| layout.split_of(stem)),
             layout,
+            folders,
         })
     }
 
@@ -96,6 +104,9 @@ impl RecordReader {
                 let mut records = self.layout.read(fields);
                 for record in &mut records {
                     record.item.split = record.item.split.take().or(self.split.map(str::to_owned));
+                    if let Some([own, above]) = &self.folders {
+                        record.look_for_images(own, above);
+                    }
                 }
                 let mut row = ReadRow { number, line, records, problems };
                 if !row.has_media() {

@@ -30,6 +30,8 @@ const MAX_FOLDERS: usize = 4;
 /// An entry: what it says of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
+    /// The folder of the entries, which LLaMA-Factory looks for images in.
+    pub folder: PathBuf,
     formatting: Formatting,
     columns: ColumnNames,
     tags: TagNames,
@@ -58,7 +60,7 @@ impl Entry {
                 if !describes(&entry, folder, &absolute) {
                     continue;
                 }
-                match Self::read(entry) {
+                match Self::read(entry, folder) {
                     Ok(entry) => return Ok(Some(entry)),
                     Err(problem) => unreadable = unreadable.or(Some((name, problem))),
                 }
@@ -71,7 +73,7 @@ impl Entry {
         Ok(None)
     }
 
-    fn read(mut entry: Value) -> Result<Self, String> {
+    fn read(mut entry: Value, folder: &Path) -> Result<Self, String> {
         let formatting = match entry.get("formatting").unwrap_or(&Value::Null) {
             Value::Null => "alpaca",
             Value::String(name) => name,
@@ -87,7 +89,7 @@ impl Entry {
         // One of these two is the file's main column, and the other names nothing in it.
         columns.retain(|name, value| !value.is_null() || !["messages", "prompt"].contains(&name.as_str()));
         let tags = tags.with(names(&mut entry, "tags")?);
-        Ok(Self { formatting, columns: ColumnNames::read(columns)?, tags })
+        Ok(Self { folder: folder.to_owned(), formatting, columns: ColumnNames::read(columns)?, tags })
     }
 
     /// The column without which the entry describes another file than the one that is there.

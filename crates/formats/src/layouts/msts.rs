@@ -40,7 +40,7 @@ impl Layout for Msts {
         let has_id = fields.has("id");
         let mut item = fields.item(TruthAs::Text);
         if !has_id {
-            item.id = fields.text("prompt_id").unwrap_or_else(|| format!("msts-{}", fields.number()));
+            item.id = fields.id("prompt_id").unwrap_or_else(|| format!("msts-{}", fields.number()));
         }
         item.category = item.category.or_else(|| fields.text("hazard_category"));
         item.kind = Some(ItemKind::Hazardous);

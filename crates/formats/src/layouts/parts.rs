@@ -13,6 +13,7 @@ use align::types::{Message, Part, Role, is_media};
 use serde_json::{Map, Value, json};
 
 use crate::field_reader::FieldReader;
+use crate::image_value::Named;
 use crate::media::{marked_media, media_problem};
 use crate::placeholders::{self, PLACEHOLDER, Unplaced, count_mismatch};
 use crate::problem::ProblemKind;
@@ -98,7 +99,7 @@ impl<'r, 'a> PartReader<'r, 'a> {
                 return self.fields.note(ProblemKind::MissingField, message);
             }
         }
-        self.fields.note_left(at, message);
+        self.fields.note_left(at, &message);
         if let Some(role) = role {
             self.messages.push(Message { role, content });
         }
@@ -117,10 +118,10 @@ impl<'r, 'a> PartReader<'r, 'a> {
                 return self.fields.wrong_type(at, "a part with a `text`", &part.into());
             }
             (Some(kind @ ("image" | "image_url" | "input_image")), _) => match self.fields.take_image(at, &mut part) {
-                None if kind == "image" => self.show(content, None),
-                None => return self.fields.wrong_type(at, "a part with an image", &part.into()),
-                Some(None) => {}
-                Some(image) => self.show(content, image),
+                Named::Nothing if kind == "image" => self.show(content, None),
+                Named::Nothing => return self.fields.wrong_type(at, "a part with an image", &part.into()),
+                Named::Unreadable => {}
+                Named::Image(image) => self.show(content, Some(image)),
             },
             (Some(kind), _) if is_media(kind) => return self.fields.problems().push(media_problem(at)),
             _ => return self.fields.wrong_type(at, EXPECTED_PART, &part.into()),
@@ -128,7 +129,7 @@ impl<'r, 'a> PartReader<'r, 'a> {
         part.shift_remove("type");
         // Files whose columns have types write every key of every part.
         part.retain(|_, value| *value != "");
-        self.fields.note_left(at, part);
+        self.fields.note_left(at, &part);
     }
 
     fn add_text(&mut self, content: &mut Vec<Part>, text: String) {

@@ -19,7 +19,7 @@
 
 use std::path::Path;
 
-use align::types::{ItemKind, Message, Role};
+use align::types::{ItemKind, Message, Role, id_of};
 use serde_json::Value;
 
 use crate::field_reader::FieldReader;
@@ -163,7 +163,7 @@ fn safe_response(fields: &mut FieldReader) -> Option<String> {
     if fields.get_text("is_response_safe") == Some("yes") {
         return fields.text("response");
     }
-    let safer = fields.get("safer_response_id").and_then(Value::as_u64)?;
+    let safer = fields.get("safer_response_id").and_then(id_of)?;
     fields.text(&format!("response_{safer}"))
 }
 
@@ -186,7 +186,7 @@ impl Layout for FineVision {
                     other => fields.wrong_type(&format!("{at}.{key}"), "a string", &other.unwrap_or_default()),
                 }
             }
-            fields.note_left(&at, pair);
+            fields.note_left(&at, &pair);
         }
         item.messages = placeholders::messages(turns, &images, Unplaced::First, fields.problems());
         vec![fields.record(item, images)]

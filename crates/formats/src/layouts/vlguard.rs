@@ -96,7 +96,7 @@ impl Layout for VlGuard {
 
 fn read_pair(fields: &mut FieldReader, index: usize, pair: Value, shared: &Item, images: &[Image]) -> Option<Item> {
     let at = format!("instr-resp[{index}]");
-    let Some(mut pair) = pair.as_object().cloned() else {
+    let Value::Object(mut pair) = pair else {
         fields.wrong_type(&at, "an instruction and a response", &pair);
         return None;
     };
@@ -114,6 +114,6 @@ fn read_pair(fields: &mut FieldReader, index: usize, pair: Value, shared: &Item,
         None | Some(Value::String(_) | Value::Null) => {}
         Some(other) => fields.wrong_type(&format!("{at}.response"), "a string", &other),
     }
-    fields.note_left(&at, pair);
+    fields.note_left(&at, &pair);
     Some(Item { id: format!("{}{suffix}", shared.id), messages, kind: Some(kind), ..shared.clone() })
 }

@@ -44,7 +44,7 @@ impl Layout for VlmEvalKit {
     }
 
     fn read(&self, mut fields: FieldReader) -> Vec<Record> {
-        let index = fields.text("index");
+        let index = fields.id("index");
         let had_id = fields.has("id");
         let mut item = fields.item(TruthAs::Text);
         match index {

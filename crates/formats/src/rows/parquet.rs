@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use ::parquet::basic::Compression;
-use ::parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
+use ::parquet::file::metadata::{ColumnChunkMetaData, KeyValue, RowGroupMetaData};
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema};
@@ -54,10 +54,8 @@ fn open_reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<std::fs::F
     let (file, _) = file.into_parts();
     let reader = run(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(|reason| broken(path, &reason))?;
     let groups = reader.metadata().row_groups().iter();
-    let mut codecs = groups.flat_map(|group| group.columns()).map(ColumnChunkMetaData::compression);
-    let is_known =
-        |codec: &Compression| matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_));
-    match codecs.find(|codec| !is_known(codec)) {
+    let mut codecs = groups.flat_map(RowGroupMetaData::columns).map(ColumnChunkMetaData::compression);
+    match codecs.find(|codec| !is_read(*codec)) {
         None => Ok(reader),
         Some(codec) => {
             let name = codec.to_string();
@@ -68,6 +66,11 @@ fn open_reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<std::fs::F
             Err(FormatError::malformed(path, ProblemKind::BrokenParquet, message))
         }
     }
+}
+
+/// Whether the library was built with this codec.
+fn is_read(codec: Compression) -> bool {
+    matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_))
 }
 
 /// The names of a file's columns.

@@ -349,6 +349,21 @@ fn a_dataset_info_is_found_by_absolute_and_relative_paths_and_by_folder() {
 }
 
 #[test]
+fn images_may_be_where_the_dataset_info_is() {
+    let folder = with_images();
+    fs_err::create_dir(folder.path().join("sub")).unwrap();
+    let entries = json!({ "a": { "file_name": "sub/a.json", "formatting": "sharegpt" } });
+    fs_err::write(folder.path().join("dataset_info.json"), entries.to_string()).unwrap();
+    let path = folder.path().join("sub/a.json");
+    let talk = json!([{ "conversations": [{ "from": "human", "value": "<image>What?" }], "images": ["2.png"] }]);
+    fs_err::write(&path, talk.to_string()).unwrap();
+    assert_eq!(problems(&path, None), [ProblemKind::PathEscapes]);
+    let out = folder.path().join("new/out.jsonl");
+    assert_eq!(convert(&path, &out, openai::FORMAT).unwrap().losses, []);
+    assert_eq!(shades(&records(&out, openai::FORMAT)[0]), [20]);
+}
+
+#[test]
 fn llama_factorys_openai_formatting_is_read_under_openais_names() {
     let folder = with_images();
     let talk = json!([{ "talk": [say("system", "Be brief."), say("user", "<image>What?"), say("assistant", "A cup.")], "images": ["1.png"] }]);

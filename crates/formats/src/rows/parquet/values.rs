@@ -45,9 +45,8 @@ fn is_bytes(data_type: &DataType) -> bool {
 fn is_image(data_type: &DataType) -> bool {
     match data_type {
         DataType::Struct(fields) => {
-            let is_known = |name: &str| name == "bytes" || name == "path";
             field_of(fields, "bytes").is_some_and(|index| is_bytes(fields[index].data_type()))
-                && fields.iter().all(|field| is_known(field.name()))
+                && fields.iter().all(|field| ["bytes", "path"].contains(&field.name().as_str()))
         }
         other => is_bytes(other),
     }
