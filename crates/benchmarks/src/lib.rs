@@ -16,7 +16,7 @@ mod sets;
 #[cfg(test)]
 mod tests;
 
-pub use options::OptionMatch;
+pub use options::{Choice, OptionMatch};
 pub use sets::{SetError, read_set};
 pub use suite::{Labeled, LabeledResponse, Suite};
 pub use suites::{SUITES, UnknownSuite, suite};

@@ -6,13 +6,14 @@
 //!                           or response_1, response_2, safer_response_id: 1 | 2, …
 //! VLSBench        JSON      instruction_id, instruction, image_path, category, sub_category, …
 //! SIUO            JSON      question_id, image: name of a file in images/, question, category, safety_warning,
-//!                           reference_answer
-//! JailBreakV-28K  CSV       id, jailbreak_query, image_path, policy, …
+//!                           reference_answer; or options: {A, B, …}, correct_option
+//! JailBreakV-28K  CSV       id, jailbreak_query, image_path, policy, …; RedTeam-2K: id, question, policy, from
 //! FineVision      parquet   images, texts: [{user, assistant}], …
 //! ```
 //!
 //! Images without a placeholder come first. An item's label is the response that the set prefers: SPA-VL's `chosen`,
-//! BeaverTails-V's where it is safe, or the safer of two, SIUO's `reference_answer`. All other fields are kept.
+//! BeaverTails-V's where it is safe, or the safer of two, SIUO's `reference_answer`. SIUO's options are put below the question
+//! and into the truth. All other fields are kept.
 //!
 //! Sources: Zhang et al., arXiv 2406.12030; Ji et al., 2503.17682; Hu et al., 2411.19939; Wang et al., 2406.15279; Luo et
 //! al., 2404.03027; Wiedmann et al., 2510.17269; the cards of their data sets.
@@ -20,6 +21,7 @@
 use std::path::Path;
 
 use align::types::{ItemKind, Message, Role, id_of};
+use benchmarks::Choice;
 use serde_json::Value;
 
 use crate::field_reader::FieldReader;
@@ -31,7 +33,8 @@ use crate::record::{Image, Record};
 /// What a set calls its columns.
 struct Columns {
     id: Option<&'static str>,
-    question: &'static str,
+    /// The first of these that a row has.
+    question: &'static [&'static str],
     image: &'static str,
     /// The folder of images that are named without one.
     folder: &'static str,
@@ -43,8 +46,15 @@ struct Columns {
 }
 
 /// Columns under the most usual names.
-const USUAL: Columns =
-    Columns { id: None, question: "question", image: "image", folder: "", category: None, kind: None, label: |_| None };
+const USUAL: Columns = Columns {
+    id: None,
+    question: &["question"],
+    image: "image",
+    folder: "",
+    category: None,
+    kind: None,
+    label: |_| None,
+};
 
 pub(crate) const SPA_VL: Format = Format::new(&Description {
     names: &["spavl", "spa-vl"],
@@ -79,7 +89,7 @@ pub(crate) const VLSBENCH: Format = Format::new(&Description {
     layout: || {
         Box::new(Columns {
             id: Some("instruction_id"),
-            question: "instruction",
+            question: &["instruction"],
             image: "image_path",
             kind: Some(ItemKind::Hazardous),
             ..USUAL
@@ -89,11 +99,13 @@ pub(crate) const VLSBENCH: Format = Format::new(&Description {
 
 pub(crate) const SIUO: Format = Format::new(&Description {
     names: &["siuo"],
-    about: "SIUO's questions for generation",
+    about: "SIUO",
     containers: &[],
     required: &["question", "image"],
     images: ImageStorage::Paths,
-    recognizes: |header| header.has_all(&["question_id", "question", "image", "safety_warning"]),
+    recognizes: |header| {
+        header.has_all(&["question_id", "question", "image"]) && header.has_any(&["safety_warning", "correct_option"])
+    },
     layout: || {
         Box::new(Columns {
             id: Some("question_id"),
@@ -109,12 +121,14 @@ pub(crate) const JAILBREAK_V: Format = Format::new(&Description {
     names: &["jailbreakv", "jailbreakv-28k"],
     about: "JailBreakV-28K",
     containers: &[],
-    required: &["jailbreak_query", "image_path"],
+    required: &["policy"],
     images: ImageStorage::Paths,
-    recognizes: |header| header.has_all(&["jailbreak_query", "image_path"]),
+    recognizes: |header| {
+        header.has_all(&["jailbreak_query", "image_path"]) || header.has_all(&["id", "question", "policy", "from"])
+    },
     layout: || {
         Box::new(Columns {
-            question: "jailbreak_query",
+            question: &["jailbreak_query", "question"],
             image: "image_path",
             category: Some("policy"),
             kind: Some(ItemKind::Hazardous),
@@ -141,7 +155,8 @@ impl Layout for Columns {
             item.id = id;
         }
         item.category = item.category.or_else(|| fields.text(self.category?));
-        item.kind = item.kind.or(self.kind);
+        let choice = choice(&fields);
+        item.kind = item.kind.or(if choice.is_some() { Some(ItemKind::General) } else { self.kind });
         let mut images = fields.images(self.image);
         for image in &mut images {
             if let Image::File(path) = image
@@ -150,12 +165,26 @@ impl Layout for Columns {
                 *path = Path::new(self.folder).join(&*path);
             }
         }
-        let turns = vec![(Role::User, fields.required_text(self.question))];
+        let named = self.question.iter().find(|name| fields.has(name)).unwrap_or(&self.question[0]);
+        let mut question = fields.required_text(named);
+        if let Some(choice) = choice {
+            question = format!("{}\n{}", question.trim_end(), choice.lines().trim_end());
+            item.truth = item.truth.or_else(|| serde_json::to_value(choice).ok());
+        }
+        let turns = vec![(Role::User, question)];
         item.messages = placeholders::messages(turns, &images, Unplaced::First, fields.problems());
         let label = (self.label)(&mut fields).filter(|label| !label.is_empty());
         item.messages.extend(label.map(|label| Message::text(Role::Assistant, label)));
         vec![fields.record(item, images)]
     }
+}
+
+/// The options of a question that has some, and the right one.
+fn choice(fields: &FieldReader) -> Option<Choice> {
+    let options = fields.get("options")?.as_object()?;
+    let answer = options.get(fields.get_text("correct_option")?)?.as_str()?.to_owned();
+    let options = options.values().map(|option| option.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+    Some(Choice { options, answer })
 }
 
 /// The response of BeaverTails-V that is safe, or the safer of two.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use align::progress::Silent;
-use align::types::ItemKind::Hazardous;
+use align::types::ItemKind::{General, Hazardous};
 use image::ImageFormat;
 use serde_json::{Value, json};
 
@@ -167,4 +167,36 @@ fn a_format_that_is_only_read_is_refused_as_a_target() {
     let error = convert_from(None, &source, &out, published::SIUO).unwrap_err();
     assert!(matches!(error, FormatError::ReadOnly { .. }), "{error}");
     assert_eq!(error.to_string(), "nothing is written in siuo, which is only read");
+}
+
+#[test]
+fn a_choice_of_siuo_is_shown_with_its_options() {
+    let folder = folder();
+    let path = folder.path().join("siuo_mcqa.json");
+    let row = json!({ "question_id": 7, "image": "S-01.png", "question": "Which?\n", "category": "c",
+                      "options": { "A": "This.", "B": "That." }, "correct_option": "B" });
+    write_row(&path, &row, "");
+    fs_err::create_dir(folder.path().join("images")).unwrap();
+    fs_err::write(folder.path().join("images/S-01.png"), png()).unwrap();
+    assert_eq!(RecordReader::open(&path, None).unwrap().format, published::SIUO);
+    let record = records(&path, published::SIUO).remove(0);
+    assert_eq!(record.item.messages[0].plain_text(), "Which?\n(A) This.\n(B) That.");
+    assert_eq!(
+        (record.item.kind, record.item.truth),
+        (Some(General), Some(json!({ "options": ["This.", "That."], "answer": "That." })))
+    );
+    assert!(record.extra.contains_key("options") && record.extra.contains_key("correct_option"));
+}
+
+#[test]
+fn the_requests_that_jailbreakv_is_made_of_are_read_without_images() {
+    let folder = folder();
+    let path = folder.path().join("RedTeam_2K.csv");
+    write_row(&path, &json!({ "id": "1", "question": "What?", "policy": "c", "from": "o" }), "");
+    assert_eq!(RecordReader::open(&path, None).unwrap().format, published::JAILBREAK_V);
+    let record = records(&path, published::JAILBREAK_V).remove(0);
+    assert_eq!(
+        (record.images.len(), record.item.category.as_deref(), record.item.kind),
+        (0, Some("c"), Some(Hazardous))
+    );
 }
