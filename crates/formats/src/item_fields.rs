@@ -78,10 +78,10 @@ pub(crate) fn put_item(fields: &mut Map<String, Value>, record: &Record, truth: 
     }
 }
 
-/// The number that an item's field was in its row, or the text that it is.
+/// The number that an item's field was in its row, by its decimal text, or the text that it is.
 fn as_given(record: &Record, name: &str, text: &str) -> Value {
     let number = record.extra.get(name).filter(|number| id_of(number).as_deref() == Some(text));
-    number.cloned().unwrap_or_else(|| text.into())
+    number.and_then(|_| serde_json::from_str(text).ok()).unwrap_or_else(|| text.into())
 }
 
 /// Puts a record's other fields into an object, except under names that have a meaning there.

@@ -69,8 +69,9 @@ pub(crate) fn differences(record: &Record, other: &Record) -> Vec<(String, Strin
     }
     note_dialogue(&mut found, record, other);
     for (name, value) in &record.extra {
-        // A numeric id is kept besides the item's own, which is text; an empty one says nothing.
-        if name != "id" || !(value.is_number() || value == "") {
+        // A number that is an id or name is the item's own, as text; an empty id says nothing.
+        let is_own = ["id", "split", "category", "twin_of"].contains(&name.as_str()) && value.is_number();
+        if !is_own && (name != "id" || value != "") {
             note_change(&mut found, name, Some(value), other.extra.get(name));
         }
     }

@@ -1,5 +1,7 @@
 //! JSON objects, one per line or in one list, read without holding more than one of them in memory.
 
+mod unkept;
+
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -7,6 +9,7 @@ use align::types::MAX_LINE_BYTES;
 use diagnostic::{JsonProblem, read_json};
 use serde_json::Value;
 
+use self::unkept::unkept;
 use super::container::BYTE_ORDER_MARK;
 use super::row::{BrokenRow, Row, RowResult, RowWriter, Rows};
 use crate::error::FormatError;
@@ -99,7 +102,9 @@ impl Iterator for LineRows {
 fn row_of(bytes: &[u8], number: usize, line: usize, is_last: bool) -> RowResult {
     let broken = |line, kind, message| BrokenRow::new(number, Some(line), Problem::new(kind, message));
     match read_json(bytes) {
-        Ok(Value::Object(fields)) => Ok(Row { number, line: Some(line), fields, ..Row::default() }),
+        Ok(Value::Object(fields)) => {
+            Ok(Row { number, line: Some(line), fields, problems: unkept(bytes), ..Row::default() })
+        }
         Ok(other) => {
             let message = format!("expected a JSON object, got {}", shown(&other));
             Err(broken(line, ProblemKind::WrongType, message))

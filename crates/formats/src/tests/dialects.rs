@@ -8,11 +8,11 @@ use base64::prelude::BASE64_STANDARD;
 use image::ImageFormat;
 use serde_json::{Value, json};
 
-use super::samples::{convert, folder, image_file, records, write_lines};
+use super::samples::{convert, file_of, folder, image_file, records, write_lines};
 use crate::check;
 use crate::format::Format;
 use crate::inspect::inspect;
-use crate::layouts::{alpaca, hf, mis, openai, sharegpt, swift, vlmevalkit};
+use crate::layouts::{alpaca, hf, mis, openai, sharegpt, swift, verl, vlmevalkit};
 use crate::problem::ProblemKind;
 use crate::record::{Image, Record};
 use crate::record_reader::RecordReader;
@@ -422,5 +422,26 @@ fn a_row_that_shows_a_film_is_left_out_of_a_conversion_and_told() {
         fs_err::write(&path, json!([row("First", json!({})), row(text, json!({}))]).to_string()).unwrap();
         let report = convert(&path, &folder.path().join("new/out.jsonl"), openai::FORMAT).unwrap();
         assert_eq!((report.items_written, report.losses[0].first_row), (1, 2));
+    }
+}
+
+#[test]
+fn whole_numbers_are_ids_however_they_are_written() {
+    let folder = folder();
+    let turns = json!([{ "from": "human", "value": "What?" }]);
+    let path = folder.path().join("d.json");
+    let rows = json!([
+        { "id": 3.0, "conversations": turns, "split": 1.0, "category": 2, "twin_of": 4.0 },
+        { "id": 4, "conversations": [{ "from": "human", "value": "Why?" }], "split": 1, "category": 2.0 },
+    ]);
+    fs_err::write(&path, rows.to_string()).unwrap();
+    for to in [verl::FORMAT, hf::FORMAT, openai::FORMAT, sharegpt::FORMAT] {
+        let out = file_of(folder.path(), "out", to);
+        assert_eq!(convert(&path, &out, to).unwrap().losses, [], "{to:?}");
+        let back = records(&out, to);
+        let item = &back[0].item;
+        assert_eq!((item.id.as_str(), item.split.as_deref()), ("3", Some("1")), "{to:?}");
+        assert_eq!((item.category.as_deref(), item.twin_of.as_deref()), (Some("2"), Some("4")), "{to:?}");
+        assert_eq!(back[1].item.id, "4", "{to:?}");
     }
 }
