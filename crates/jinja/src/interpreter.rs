@@ -34,6 +34,9 @@ pub(crate) fn render(template: &[Statement], variables: Vec<(String, Value)>) ->
     Ok(interpreter.output.pop().unwrap_or_default())
 }
 
+/// Bytes of a scope that is kept for a macro.
+const KEPT_SCOPE: usize = 512;
+
 struct Interpreter<'t> {
     budget: Budget,
     scopes: Scopes,
@@ -101,13 +104,13 @@ impl<'t> Interpreter<'t> {
                     self.assign(target, value, inner).map_err(|error| error.at(expr.line))?;
                 }
                 let flow = self.run(body, inner)?;
-                self.close(inner);
+                self.close(inner)?;
                 return Ok(flow);
             }
             Statement::Block(body) => {
                 let inner = self.scopes.open(0);
                 self.run(body, inner)?;
-                self.close(inner);
+                self.close(inner)?;
             }
             Statement::Filter { filters, body } => {
                 let text = self.captured_in_new_scope(body, scope)?;
@@ -162,17 +165,19 @@ impl<'t> Interpreter<'t> {
     fn captured_in_new_scope(&mut self, body: &'t [Statement], scope: usize) -> Result<String> {
         let inner = self.scopes.open(scope);
         let text = self.captured(body, inner)?;
-        self.close(inner);
+        self.close(inner)?;
         Ok(text)
     }
 
     /// Forgets a scope and those within it, unless a macro may still see them.
-    fn close(&mut self, scope: usize) {
+    fn close(&mut self, scope: usize) -> Result<()> {
         let is_seen = self.macros.iter().rev().take(1).any(|(_, seen)| *seen >= scope)
             || self.loops.iter().rev().take(1).any(|(_, seen)| *seen >= scope);
-        if !is_seen {
-            self.scopes.truncate(scope);
+        if is_seen {
+            return self.budget.take(KEPT_SCOPE);
         }
+        self.scopes.truncate(scope);
+        Ok(())
     }
 
     fn define(&mut self, definition: &'t Macro, scope: usize) -> Value {
@@ -246,7 +251,7 @@ impl<'t> Interpreter<'t> {
         if items.is_empty() {
             let inner = self.scopes.open(scope);
             self.run(&statement.otherwise, inner)?;
-            self.close(inner);
+            self.close(inner)?;
             return Ok(());
         }
         let state = Loop { items, index: AtomicUsize::new(0), depth, changed: Mutex::new(None), recursive };
@@ -257,7 +262,7 @@ impl<'t> Interpreter<'t> {
             self.scopes.set(inner, "loop", Value::Loop(Arc::clone(&state)));
             self.assign(&statement.target, item.clone(), inner).map_err(|error| error.at(statement.over.line))?;
             let flow = self.run(&statement.body, inner)?;
-            self.close(inner);
+            self.close(inner)?;
             if flow == Flow::Break {
                 break;
             }
@@ -275,7 +280,7 @@ impl<'t> Interpreter<'t> {
             if self.evaluate(condition, inner)?.is_true() {
                 passing.push(item);
             }
-            self.close(inner);
+            self.close(inner)?;
         }
         Ok(passing)
     }

@@ -86,14 +86,6 @@ impl Layout {
             sorted.sort_by(|left, right| less(&left.0, &right.0, &mut problem));
             problem.map_or(Ok(()), Err)?;
         }
-        let key_text = |key: &Value| match key {
-            Value::Str(text) | Value::Markup(text) => Ok(text.to_string()),
-            Value::None => Ok("null".into()),
-            Value::Bool(flag) => Ok(flag.to_string()),
-            Value::Int(integer) => Ok(integer.to_string()),
-            Value::Float(float) => Ok(json_float(*float)),
-            other => Err(Error::new(format!("tojson: keys must be strings or numbers, not {}", other.type_name()))),
-        };
         sorted.into_iter().map(|(key, value)| Ok((key_text(key)?, value))).collect()
     }
 
@@ -152,6 +144,20 @@ impl Layout {
         }
         text.push('"');
     }
+}
+
+/// A dictionary's key as a string.
+fn key_text(key: &Value) -> Result<String> {
+    Ok(match key {
+        Value::Str(text) | Value::Markup(text) => text.to_string(),
+        Value::None => "null".into(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Int(integer) => integer.to_string(),
+        Value::Float(float) => json_float(*float),
+        other => {
+            return Err(Error::new(format!("tojson: keys must be strings or numbers, not {}", other.type_name())));
+        }
+    })
 }
 
 fn json_float(float: f64) -> String {

@@ -44,7 +44,7 @@ impl<'s> Lexer<'s> {
     fn run(&mut self) -> Result<()> {
         while self.position < self.source.len() {
             let rest = self.rest();
-            let Some(start) = ["{{", "{%", "{#"].iter().filter_map(|tag| rest.find(tag)).min() else {
+            let Some(start) = rest.match_indices('{').map(|found| found.0).find(|at| begins_tag(&rest[*at..])) else {
                 self.text(rest.len(), 0, "", false);
                 break;
             };
@@ -173,6 +173,10 @@ impl<'s> Lexer<'s> {
             self.advance(length);
         }
     }
+}
+
+fn begins_tag(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|tag| text.starts_with(tag))
 }
 
 /// The length of a tag's end, if it is next.

@@ -42,6 +42,7 @@ fn templates_without_an_end_are_errors() {
         "{% set ns = namespace(x=1) %}{% for i in range(90000) %}{% set ns.x = [ns.x] | reverse %}{% endfor %}",
         "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
         "{% for a in range(100000) %}{% for b in range(1000) %}{{ list | sort | join | tojson }}{% endfor %}{% endfor %}",
+        "{% for a in range(9999) %}{% for b in range(9999) %}{% macro m() %}{% endmacro %}{% endfor %}{% endfor %}",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
         "{% for x in list recursive %}{{ loop(list) }}{% endfor %}",

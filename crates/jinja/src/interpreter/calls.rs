@@ -77,7 +77,7 @@ impl<'t> Interpreter<'t> {
             return Err(Error::new(format!("macro '{name}' takes not more than {n_parameters} argument(s)")));
         }
         let text = self.captured(&definition.body, inner)?;
-        self.close(inner);
+        self.close(inner)?;
         Ok(Value::str(text))
     }
 
