@@ -5,7 +5,7 @@ use std::cell::Cell;
 use crate::error::{Error, Result};
 
 /// Bytes that a rendering may make, all strings and lists on the way together. Prompts take thousands.
-const BYTES: usize = 1 << 27;
+const BYTES: usize = 1 << 26;
 
 /// What evaluating one node of a template counts for, in bytes.
 const NODE: usize = 32;
@@ -31,7 +31,7 @@ impl Budget {
                 self.bytes.set(rest);
                 Ok(())
             }
-            None => Err(Error::new("template does not end, or makes more than 128 MiB of text on the way")),
+            None => Err(Error::new("template does not end, or makes more than 64 MiB of text on the way")),
         }
     }
 

@@ -56,8 +56,8 @@ fn is_known(name: &str) -> bool {
     PLAIN.contains(&name) || WITH_ARGUMENT.contains(&name) || COMPARISONS.iter().any(|(known, _)| *known == name)
 }
 
-/// Refuses a test that is not there, as Jinja2 does before anything is rendered.
-pub(crate) fn check(name: &str) -> Result<()> {
+/// Refuses a test that is not there.
+fn check(name: &str) -> Result<()> {
     match name {
         _ if is_known(name) => Ok(()),
         "filter" | "test" => Err(Error::unsupported(format!("test `{name}`"))),

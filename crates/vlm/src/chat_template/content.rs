@@ -57,7 +57,7 @@ impl ContentFormats {
             if let Some(content) = message.get_mut("content") {
                 fit_content(content, format).map_err(|got| {
                     Error::Input(format!(
-                        "message {}: expected words alone, since the chat template prints content as text, got {got} \
+                        "message {}: expected words alone, since the chat template takes content as text, got {got} \
                          (hint: use the chat template of the model's processor, which goes through the parts)",
                         index + 1
                     ))
