@@ -86,7 +86,7 @@ pub type ReadImage<'a> = &'a dyn Fn(&Path) -> Result<GrayImage, String>;
 #[derive(Debug, thiserror::Error)]
 pub enum DecontaminationError {
     /// An image of a set could not be read. All must be, or prompts with it would pass.
-    #[error("set `{set}`, item `{item}`: {}: {problem}", image.display())]
+    #[error("set `{set}`, item `{item}`: {}", named(image, problem))]
     Image {
         /// The set's name.
         set: String,
@@ -97,6 +97,12 @@ pub enum DecontaminationError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+/// A problem with the image's file before it, where it does not name that itself.
+fn named(image: &Path, problem: &str) -> String {
+    let image = image.display().to_string();
+    if problem.contains(&image) { problem.to_owned() } else { format!("{image}: {problem}") }
 }
 
 impl Diagnostic for DecontaminationError {

@@ -73,7 +73,11 @@ impl Diagnostic for TrainingError {
             Self::Engine(error) => error.diagnosis(),
             Self::Judge(error) => error.diagnosis(),
             Self::Run(error) => error.diagnosis(),
-            Self::NoItems | Self::NoLabel { .. } | Self::NothingScored { .. } => Kind::Data.into(),
+            Self::NoItems | Self::NoLabel { .. } => Kind::Data.into(),
+            Self::NothingScored { .. } => Kind::Model.hint(
+                "responses that are cut short are not scored: where that is the reason, raise \
+                 `rollout.max_completion_length`",
+            ),
             Self::RatioNotOne { .. } => Kind::Engine.into(),
         }
     }

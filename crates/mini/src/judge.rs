@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use diagnostic::from_json_value;
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::has;
@@ -48,7 +49,7 @@ impl Judge for ExactJudge {
 
 fn judge_one(item: &Item, response: &str) -> Judgement {
     let truth = item.truth.as_ref().ok_or("the item has no `truth`".to_owned()).and_then(|truth| {
-        Truth::deserialize(truth).map_err(|error| format!("the item's `truth` cannot be read: {error}"))
+        from_json_value(truth).map_err(|problem| format!("the item's `truth` cannot be read: {problem}"))
     });
     match truth {
         Err(reason) => Err(Unscored::new(reason)),

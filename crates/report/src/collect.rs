@@ -1,5 +1,6 @@
 //! Reads a folder into a [`Report`].
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use align::eval::{Comparison, EvalSummary, JudgedResponse, compare};
@@ -37,7 +38,8 @@ pub fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, ReportErr
     let mut missing = Vec::new();
     let demo: Option<Value> = read_file(&folder.join("demo.json"))?;
     let evaluated = read_models(folder, config, &model_order(demo.as_ref()), &mut missing)?;
-    let (runs, rollouts) = read_runs(folder, &mut missing)?;
+    let folders = run_folders(folder)?;
+    let (runs, rollouts) = read_runs(&folders, &mut missing)?;
     let curations = read_curations(folder, &mut missing)?;
     if evaluated.is_empty() && runs.is_empty() && curations.is_empty() {
         return Err(ReportError::Nothing { folder: folder.to_owned() });
@@ -53,7 +55,7 @@ pub fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, ReportErr
         models: evaluated.into_iter().map(|model| model.summary).collect(),
         runs,
         curations,
-        rollouts: choose_rollouts(folder, rollouts, config.num_rollouts),
+        rollouts: choose_rollouts(folder, &folders, rollouts, config.num_rollouts),
         missing,
     })
 }
@@ -127,9 +129,14 @@ fn comparisons(models: &[Evaluated], config: &ReportConfig, missing: &mut Vec<St
     comparisons
 }
 
-fn read_runs(folder: &Path, missing: &mut Vec<String>) -> Result<(Vec<TrainingRun>, Vec<ShownRollout>), ReportError> {
+type Folders = [(String, PathBuf)];
+
+fn read_runs(
+    folders: &Folders,
+    missing: &mut Vec<String>,
+) -> Result<(Vec<TrainingRun>, Vec<ShownRollout>), ReportError> {
     let (mut runs, mut rollouts) = (Vec::new(), Vec::new());
-    for (name, path) in folders_in(&folder.join("runs"))? {
+    for (name, path) in folders {
         let (num_steps, curves) = curves::read(&path.join("metrics.jsonl"))?;
         if num_steps == 0 {
             missing.push(format!("runs/{name}/metrics.jsonl: the curves of {name}"));
@@ -142,7 +149,7 @@ fn read_runs(folder: &Path, missing: &mut Vec<String>) -> Result<(Vec<TrainingRu
         let records: Vec<RolloutRecord> = read_json_lines(&path.join("rollouts.jsonl"))?;
         rollouts.extend(records.into_iter().map(|record| ShownRollout { run: name.clone(), record }));
         runs.push(TrainingRun {
-            name,
+            name: name.clone(),
             seed: resolved.seed,
             git_commit: resolved.git_commit,
             config: resolved.config,
@@ -159,13 +166,28 @@ fn read_runs(folder: &Path, missing: &mut Vec<String>) -> Result<(Vec<TrainingRu
     Ok((runs, rollouts))
 }
 
-fn choose_rollouts(folder: &Path, rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
+/// The folders of runs: those in `runs`; or where there is no such folder the folder itself, or those in it.
+fn run_folders(folder: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
+    let runs = folder.join("runs");
+    if runs.is_dir() {
+        return folders_in(&runs);
+    }
+    let is_run = |path: &Path| path.join("metrics.jsonl").is_file();
+    if is_run(folder) {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(vec![(name, folder.to_owned())]);
+    }
+    Ok(folders_in(folder)?.into_iter().filter(|(_, path)| is_run(path)).collect())
+}
+
+fn choose_rollouts(folder: &Path, runs: &Folders, rollouts: Vec<ShownRollout>, limit: usize) -> Vec<ShownRollout> {
     let mut chosen = pick::pick(rollouts, limit);
+    let folders: HashMap<&String, &PathBuf> = runs.iter().map(|(name, path)| (name, path)).collect();
     for ShownRollout { run, record } in &mut chosen {
-        let run = folder.join("runs").join(run);
+        let Some(run) = folders.get(run) else { continue };
         for part in record.messages.iter_mut().flat_map(|message| &mut message.content) {
             if let Part::Image { image } = part {
-                *image = images::below(folder, &run, image);
+                *image = images::below(folder, run, image);
             }
         }
     }

@@ -293,5 +293,5 @@ fn an_empty_folder_and_a_damaged_file_are_named() {
     assert!(matches!(empty, ReportError::Nothing { .. }), "{empty}");
     write(&folder.path().join("eval/base/summary.json"), "{\"model\": 3}");
     let damaged = run(folder.path(), &ReportConfig::default()).unwrap_err().to_string();
-    assert!(damaged.contains("eval/base/summary.json: invalid type: integer `3`, expected a string"), "{damaged}");
+    assert!(damaged.contains("eval/base/summary.json: `model`: expected a string, got `3`"), "{damaged}");
 }

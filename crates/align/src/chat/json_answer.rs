@@ -3,6 +3,7 @@
 //! A draft is never taken for the answer: neither what stands in thoughts, nor an object within one that is not JSON,
 //! nor one amid words that the token limit cut off.
 
+use diagnostic::json_problem;
 use serde_json::{Map, Value};
 
 use crate::tagged::THOUGHTS;
@@ -111,7 +112,10 @@ impl Search<'_> {
             self.at += 1;
             return;
         }
-        let problem = if error.is_eof() { "it breaks off".to_owned() } else { error.to_string() };
+        let problem = match error.is_eof() {
+            true => "it breaks off".to_owned(),
+            false => json_problem(rest.as_bytes(), error).with_line(),
+        };
         self.broken = Some(format!("expected a JSON object, got one that is not JSON: {problem}"));
         self.found = None;
         // Thoughts may have ended in it: a draft need not be whole.

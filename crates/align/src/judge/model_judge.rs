@@ -2,14 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use serde::Deserialize;
+use diagnostic::from_json_value;
 use serde_json::{Value, json};
 
 use super::{JudgeConfig, Response, Rubric, combine, judge};
 use crate::chat::{ChatError, ChatModel};
 use crate::tagged::Tagged;
 use crate::types::Item;
-use crate::verdict::{Judge, Judgement, Unscored, Verdict};
+use crate::verdict::{Judge, Judgement, Unscored};
 
 /// One model or several that score responses by the rubric `safer` (SaFeR-VLM), which gives all that a reward needs.
 pub struct ModelJudge {
@@ -64,5 +64,5 @@ fn verdict(judgement: Judgement<Value>, response: &str) -> Judgement {
         verdict["think"] = json!({});
     }
     verdict["format"] = Tagged::of(response).is_some_and(|tagged| tagged.is_alone).into();
-    Verdict::deserialize(verdict).map_err(|error| Unscored::new(format!("the judges' verdict cannot be used: {error}")))
+    from_json_value(&verdict).map_err(|problem| Unscored::new(format!("the judges' verdict cannot be used: {problem}")))
 }

@@ -12,6 +12,7 @@ pub(super) mod names;
 
 use std::path::{Path, PathBuf};
 
+use diagnostic::read_json;
 use serde_json::{Map, Value, json};
 
 use self::names::{ColumnNames, TagNames};
@@ -166,8 +167,8 @@ pub(crate) fn described(output: &Path, format: Format) -> Result<Option<(PathBuf
     };
     let path = output.with_file_name(FILE_NAME);
     let mut entries: Map<String, Value> = match fs_err::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).map_err(|error| {
-            let message = format!("expected an object of datasets by name: {error}");
+        Ok(text) => read_json(text.as_bytes()).map_err(|problem| {
+            let message = format!("expected an object of datasets by name: {}", problem.with_line());
             FormatError::malformed(&path, ProblemKind::WrongValue, message)
         })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Map::new(),

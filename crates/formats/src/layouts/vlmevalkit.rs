@@ -11,6 +11,7 @@
 
 use std::path::Path;
 
+use diagnostic::excerpt;
 use serde_json::Value;
 
 use crate::error::FormatError;
@@ -147,8 +148,8 @@ fn cells(fields: &mut FieldReader, name: &str, cell: &str) -> Vec<String> {
     if !cell.starts_with('[') {
         return vec![cell.to_owned()];
     }
-    serde_json::from_str(cell).or_else(|_| serde_json::from_str(&cell.replace('\'', "\""))).unwrap_or_else(|error| {
-        let message = format!("`{name}`: expected one value or a list of strings: {error}");
+    serde_json::from_str(cell).or_else(|_| serde_json::from_str(&cell.replace('\'', "\""))).unwrap_or_else(|_| {
+        let message = format!("`{name}`: expected one value or a list of strings, got `{}`", excerpt(cell));
         fields.note(ProblemKind::WrongType, message);
         Vec::new()
     })

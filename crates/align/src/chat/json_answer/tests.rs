@@ -67,7 +67,7 @@ fn the_outermost_object_counts_and_the_last_of_several() {
         check(broken, false, Err("not JSON: "));
     }
     check(r#"{"answer": {"safe": true}, "sa"#, true, Err("not JSON: it breaks off"));
-    check(r#"{"safe": false,}"#, false, Err("trailing comma"));
+    check(r#"{"safe": false,}"#, false, Err("no comma before"));
     check(&format!(r#"{{"safe": true,}} Without the comma: {GOOD}"#), false, Ok(json!({ "safe": false })));
     check("I would rather not say.", false, Err("expected a JSON object, got none"));
 }

@@ -3,6 +3,7 @@
 //! Source: LLaMA-Factory's `data/README.md`; what an entry leaves out has the names given there.
 
 use align::types::{Role, is_media};
+use diagnostic::from_json_value;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -65,7 +66,7 @@ impl Default for TagNames {
 impl ColumnNames {
     /// The names that an entry gives, all text or null.
     pub fn read(given: Map<String, Value>) -> Result<Self, String> {
-        Self::deserialize(Value::from(given)).map_err(|error| error.to_string())
+        from_json_value(&given.into()).map_err(|problem| problem.to_string())
     }
 
     /// The columns of films and sound.
