@@ -99,6 +99,15 @@ pub fn check_count(key: &str, count: usize) -> Result<(), SettingError> {
     check_setting(count > 0, key, "a whole number of at least 1", count)
 }
 
+/// Passes where so many may be held side by side: samples of a prompt, prompts of a step. More than a million are a slip
+/// that would fill the memory.
+///
+/// Errors: [`SettingError`].
+pub fn check_side_by_side(key: &str, least: usize, count: usize) -> Result<(), SettingError> {
+    const MOST: usize = 1_000_000;
+    check_setting((least..=MOST).contains(&count), key, &format!("a whole number from {least} to {MOST}"), count)
+}
+
 /// Passes where the value is a share.
 ///
 /// Errors: [`SettingError`].

@@ -136,7 +136,7 @@ fn bad_settings_are_refused_by_key() {
         config.validate("rollout").unwrap_err().to_string()
     }
     assert!(RolloutConfig::default().validate("rollout").is_ok());
-    insta::assert_snapshot!(message(|config| config.num_generations = 1), @"`rollout.num_generations`: expected a whole number of at least 2, got 1");
+    insta::assert_snapshot!(message(|config| config.num_generations = 1), @"`rollout.num_generations`: expected a whole number from 2 to 1000000, got 1");
     insta::assert_snapshot!(message(|config| config.temperature = 0.0), @"`rollout.temperature`: expected a number above 0, got 0");
     insta::assert_snapshot!(message(|config| config.top_p = 1.5), @"`rollout.top_p`: expected a number above 0 and at most 1, got 1.5");
     insta::assert_snapshot!(message(|config| config.max_reflection_length = 0), @"`rollout.max_reflection_length`: expected a whole number of at least 1, got 0");

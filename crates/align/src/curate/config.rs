@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{
-    SettingError, check_below_one, check_count, check_each, check_setting, check_some_share, settings_table,
+    SettingError, check_below_one, check_count, check_each, check_setting, check_side_by_side, check_some_share,
+    settings_table,
 };
 
 /// By what prompts are grouped when they are ranked.
@@ -52,8 +53,8 @@ impl CurateConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let samples = "a whole number of at least 2, since instability is a spread";
-        check_setting(self.num_samples >= 2, &format!("{table}.num_samples"), samples, self.num_samples)?;
+        // Instability is a spread, which one sample has not.
+        check_side_by_side(&format!("{table}.num_samples"), 2, self.num_samples)?;
         check_each!(check_count, table, self, [max_completion_length, batch_size, num_kept])?;
         let is_warm = self.temperature.is_finite() && self.temperature > 0.0;
         let temperature = "a number above 0, since equal samples show no instability";

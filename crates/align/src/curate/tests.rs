@@ -252,7 +252,7 @@ fn an_interruption_is_an_error_of_its_own() {
 fn settings_out_of_range_are_named() {
     let base = CurateConfig::default;
     let cases = [
-        (CurateConfig { num_samples: 1, ..base() }, "`curate.num_samples`: expected a whole number of at least 2"),
+        (CurateConfig { num_samples: 1, ..base() }, "`curate.num_samples`: expected a whole number from 2 to 1000000"),
         (CurateConfig { num_kept: 0, ..base() }, "`curate.num_kept`: expected a whole number of at least 1, got 0"),
         (CurateConfig { temperature: 0.0, ..base() }, "`curate.temperature`: expected a number above 0"),
         (CurateConfig { top_p: 1.5, ..base() }, "`curate.top_p`: expected a number above 0 and at most 1, got 1.5"),

@@ -6,7 +6,7 @@ use super::advantages::ScaleRewards;
 use crate::engine::AdamW;
 use crate::settings::{
     SettingError, check_above_zero, check_at_least_zero, check_count, check_each, check_end, check_optimizer,
-    check_setting, check_share, settings_table,
+    check_setting, check_share, check_side_by_side, settings_table,
 };
 use crate::training::{Schedule, SchedulerType};
 
@@ -90,7 +90,8 @@ impl GrpoConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        check_each!(check_count, table, self, [prompts_per_step, num_iterations])?;
+        check_side_by_side(&format!("{table}.prompts_per_step"), 1, self.prompts_per_step)?;
+        check_count(&format!("{table}.num_iterations"), self.num_iterations)?;
         check_end(table, self.num_train_epochs, self.max_steps)?;
         check_optimizer(table, &self.optimizer(self.learning_rate))?;
         check_each!(check_above_zero, table, self, [shaping_gamma, ratio_tolerance])?;

@@ -3,8 +3,8 @@
 use crate::engine::SamplingParams;
 use crate::reward::RewardConfig;
 use crate::settings::{
-    SettingError, check_above_zero, check_count, check_each, check_setting, check_share, check_some_share,
-    settings_table,
+    SettingError, check_above_zero, check_count, check_each, check_setting, check_share, check_side_by_side,
+    check_some_share, settings_table,
 };
 use crate::verdict::Judge;
 
@@ -45,8 +45,7 @@ impl RolloutConfig {
     ///
     /// Errors: [`SettingError`] naming the first that cannot.
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
-        let (key, generations) = (format!("{table}.num_generations"), self.num_generations);
-        check_setting(generations >= 2, &key, "a whole number of at least 2", generations)?;
+        check_side_by_side(&format!("{table}.num_generations"), 2, self.num_generations)?;
         check_above_zero(&format!("{table}.temperature"), self.temperature)?;
         check_some_share(&format!("{table}.top_p"), self.top_p)?;
         check_each!(check_count, table, self, [max_completion_length, max_reflection_length])?;

@@ -11,7 +11,7 @@ use super::container::{conversion, folder, other_container, rows_within};
 use super::data_error::DataError;
 
 /// The longest line that is read (bytes): images in base64 fit; a file without line ends does not fill the memory.
-pub const MAX_LINE_BYTES: usize = 256 << 20;
+pub const MAX_LINE_BYTES: usize = if cfg!(test) { 1 << 20 } else { 256 << 20 };
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -124,4 +124,71 @@ pub fn read_given_lines<T: DeserializeOwned>(path: &Path, wanted: &'static str) 
 /// Reads a line with its end, or as much as shows that it is too long; returns how many bytes were read.
 pub(crate) fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<usize> {
     reader.take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', line)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::types::{Item, read_items};
+
+    #[test]
+    fn a_line_without_end_does_not_fill_the_memory() {
+        let mut line = Vec::new();
+        let n_read = read_line(&mut BufReader::new(std::io::repeat(b'x')), &mut line).unwrap();
+        assert_eq!((n_read, line.len()), (MAX_LINE_BYTES + 1, MAX_LINE_BYTES + 1));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        fs_err::write(&path, [&b"{\"id\": \""[..], &line, b"\"}\n"].concat()).unwrap();
+        let message = read_items(&path).unwrap_err().to_string();
+        assert!(message.ends_with("items.jsonl:1: expected a line of at most 1048576 bytes, got more"), "{message}");
+    }
+
+    const PIECES: [&str; 18] = [
+        "{\"id\":1,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "\"id\"",
+        ":",
+        "\"messages\"",
+        "\n",
+        "\r\n",
+        "\r",
+        "PAR1",
+        "\u{feff}",
+        "NaN",
+        "\0",
+        "1",
+        "\u{1f}",
+    ];
+
+    proptest! {
+        /// Run longer with `PROPTEST_CASES=1000000`.
+        #[test]
+        fn any_file_is_read_or_told(
+            pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..20),
+            bytes in prop::collection::vec(any::<u8>(), 0..4),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("items.jsonl");
+            fs_err::write(&path, [pieces.concat().as_bytes(), &bytes].concat()).unwrap();
+            let mut lines = GivenLines::open(&path, "`id`");
+            while let Ok(reader) = &mut lines {
+                match reader.read::<Item>() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(error) => lines = Err(error),
+                }
+            }
+            if let Err(error) = lines {
+                let message = error.to_string();
+                prop_assert!(message.contains("items.jsonl") && message.chars().count() < 1000, "{message}");
+                prop_assert!(!message.contains("at line "), "{message}");
+            }
+        }
+    }
 }

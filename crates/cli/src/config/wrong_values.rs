@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use super::tables::{
@@ -46,7 +47,7 @@ const FOREIGN: [&str; 28] = [
     "any variant",
     "unit variant",
     "variant identifier",
-    "element",
+    "exactly 1 element",
     "usize",
     "u64",
     "u32",
@@ -65,8 +66,8 @@ const FOREIGN: [&str; 28] = [
 ];
 
 /// What a message on a wrong value lacks.
-fn fault(key: &str, value: &str, failure: &Failure) -> Option<String> {
-    let message = render(failure, false);
+fn fault(path: &Path, key: &str, value: &str, failure: &Failure) -> Option<String> {
+    let message = render(failure, false).replace(path.to_str()?, "FILE");
     let (told, _) = message.split_once("\n\nhint: ").unwrap_or((&message, ""));
     // What was typed is repeated as it is.
     let told = told.replace(value, "VALUE").replace(key, "KEY");
@@ -93,10 +94,10 @@ fn sweep<T: DeserializeOwned + Serialize + Default>(seen: &mut HashSet<String>, 
                 .map(|loaded| toml::Table::try_from(&loaded.settings).unwrap())
                 .unwrap();
             overrides.push(Override::parse(&format!("{key}={value}")).unwrap());
-            faults.extend(load::<T>(None, overrides).err().and_then(|failure| fault(key, value, &failure)));
+            faults.extend(load::<T>(None, overrides).err().and_then(|failure| fault(&path, key, value, &failure)));
             fs_err::write(&path, file(&setup_table, key, value)).unwrap();
             let read = load::<T>(Some(&path), Vec::new());
-            faults.extend(read.err().and_then(|failure| fault(key, value, &failure)));
+            faults.extend(read.err().and_then(|failure| fault(&path, key, value, &failure)));
         }
     }
 }
@@ -179,4 +180,57 @@ fn every_wrong_value_of_every_setting_is_told_by_key_expectation_and_value() {
     sweep::<SftSettings>(&mut seen, &mut faults);
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     assert!(seen.len() > 200, "{seen:?}");
+}
+
+/// Pieces that settings are made of, and what people put in their place.
+const PIECES: [&str; 30] = [
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "=",
+    ".",
+    ",",
+    "\"",
+    "'",
+    "\n",
+    "\r",
+    "#",
+    " ",
+    "model",
+    "path",
+    "sft",
+    "train",
+    "type",
+    "role",
+    "judge",
+    "max_steps",
+    "\"lora\"",
+    "1",
+    "-1",
+    "1e9",
+    "nan",
+    "None",
+    "\\",
+];
+
+proptest! {
+    /// Run longer with `PROPTEST_CASES=1000000`.
+    #[test]
+    fn any_file_and_any_override_are_read_or_told(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..25)) {
+        let text = pieces.concat();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        fs_err::write(&path, &text).unwrap();
+        let read = load::<RlSettings>(Some(&path), Vec::new()).err();
+        let given = Override::parse(&text).and_then(|given| load::<SftSettings>(None, vec![given])).err();
+        for failure in [read, given].into_iter().flatten() {
+            let message = render(&failure, false).replace(path.to_str().unwrap(), "FILE");
+            let ours = message.split(['`', '"']).step_by(2).collect::<String>();
+            prop_assert!(!FOREIGN.iter().any(|foreign| ours.contains(foreign)), "{text:?}: {message}");
+            prop_assert!(message.chars().count() < 1500, "{message}");
+        }
+    }
 }

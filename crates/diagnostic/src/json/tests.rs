@@ -1,5 +1,6 @@
 //! What is said of JSON that is none, and of values that do not fit.
 
+use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
@@ -152,4 +153,65 @@ fn a_whole_number_may_be_written_as_a_float() {
     assert_eq!((row.count, row.score), (3, Some(2.5)));
     assert_eq!(read_json::<Vec<Either>>(br#"[3.0, "a"]"#).unwrap(), [Either::One(3), Either::Two("a".into())]);
     assert!(read_json::<u64>(b"1e300").is_err());
+}
+
+/// Pieces that JSON is made of, and what people put in their place.
+const PIECES: [&str; 31] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\"id\"",
+    "\"a\"",
+    "\"parts\"",
+    "\"type\"",
+    "\"text\"",
+    "\"count\"",
+    "\"score\"",
+    "1",
+    "-",
+    "3.0",
+    "1e400",
+    "NaN",
+    "-Infinity",
+    "None",
+    "'",
+    "\\",
+    "\\ud83d",
+    "\n",
+    "\r",
+    "\t",
+    " ",
+    "//",
+    "\u{feff}",
+    "ä",
+];
+
+proptest! {
+    /// Run longer with `PROPTEST_CASES=1000000`.
+    #[test]
+    fn whatever_is_written_is_read_or_told_in_plain_words(
+        pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40),
+        whole in any::<bool>(),
+        bytes in prop::collection::vec(any::<u8>(), 0..8),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut text = pieces.concat().into_bytes();
+        if whole {
+            text = [br#"{"id":"a","parts":[{"type":"text","text":"b"}],"#, &text[..], br#""score":1}"#].concat();
+        }
+        let at = at.index(text.len() + 1);
+        text.splice(at..at, bytes);
+        for problem in [read_json::<Row>(&text).err(), read_json::<Value>(&text).err()].into_iter().flatten() {
+            let message = problem.to_string();
+            prop_assert!(message.chars().count() < 700, "{message}");
+            prop_assert!((1..=text.split(|byte| *byte == b'\n').count()).contains(&problem.line), "{problem:?}");
+            let quoted = message.split('`').step_by(2).collect::<String>();
+            prop_assert!(!FOREIGN.iter().any(|foreign| quoted.contains(foreign)), "{message}");
+            prop_assert!(!message.contains(char::is_control), "{message:?}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use align::eval::EvalConfig;
 use align::forge::{ForgeConfig, LabelConfig};
 use align::judge::{self, JudgeConfig};
 use align::reward::RewardConfig;
-use align::settings::{SettingError, check_at_least_zero, check_count, check_setting};
+use align::settings::{SettingError, check_at_least_zero, check_count, check_setting, check_side_by_side};
 use serde::{Deserialize, Serialize};
 
 use super::{ModelTable, RoleTables};
@@ -147,9 +147,6 @@ pub struct EvalSettings {
     pub role: RoleTables,
 }
 
-/// More of one dialogue are a slip.
-const MOST_SAMPLES: usize = 1_000_000;
-
 /// How completions are sampled; the table `[sampling]` of `generate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -210,12 +207,7 @@ impl SamplingTable {
             self.top_p,
         )?;
         check_count(&format!("{table}.max_new_tokens"), self.max_new_tokens)?;
-        check_setting(
-            (1..=MOST_SAMPLES).contains(&self.num_samples),
-            &format!("{table}.num_samples"),
-            &format!("a whole number from 1 to {MOST_SAMPLES}"),
-            self.num_samples,
-        )?;
+        check_side_by_side(&format!("{table}.num_samples"), 1, self.num_samples)?;
         check_count(&format!("{table}.batch_size"), self.batch_size)
     }
 }
