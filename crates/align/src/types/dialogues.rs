@@ -326,7 +326,7 @@ mod tests {
             (r#""videos":["a.mp4"]"#, "`videos` holds a video or audio: expected text and images only"),
             (r#""audio":{"path":"a.wav"}"#, "`audio` holds a video or audio: "),
             (r#""images":["a.png"]"#, "`images` holds images that no message shows: expected them in `content`; "),
-            (r#""image":"a.png""#, "`scruple data convert FILE --to openai --out NEW.jsonl` makes JSON lines of it"),
+            (r#""image":"a.png""#, "`scruple data convert FILE --to openai --out NEW.jsonl` makes such lines of it"),
         ] {
             let refused = problem(with(more).as_bytes());
             assert!(refused.starts_with("FILE:1: ") && refused.contains(expected), "{refused}");
