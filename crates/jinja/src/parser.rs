@@ -178,7 +178,7 @@ impl Parser {
             "generation" => Ok(Statement::With { assignments: Vec::new(), body: self.body("endgeneration")? }),
             "block" => self.block(),
             "macro" => {
-                let name = self.name()?;
+                let name = self.assignable_name()?;
                 let body = self.macro_body(name.clone(), "endmacro")?;
                 Ok(Statement::Macro(name, body))
             }
@@ -197,7 +197,7 @@ impl Parser {
     }
 
     fn for_loop(&mut self) -> Result<Statement> {
-        let target = self.target(&["in"])?;
+        let target = self.target(&["in"], false)?;
         if !self.skip_name("in") {
             return Err(self.unexpected("`in`"));
         }
@@ -228,7 +228,7 @@ impl Parser {
     }
 
     fn set(&mut self) -> Result<Statement> {
-        let target = self.target(&[])?;
+        let target = self.target(&[], true)?;
         if self.skip("=") {
             return Ok(Statement::Set(target, self.tuple(true, false)?));
         }
@@ -242,7 +242,7 @@ impl Parser {
             if !assignments.is_empty() {
                 self.expect(",")?;
             }
-            let target = self.target(&[])?;
+            let target = self.target(&[], false)?;
             self.expect("=")?;
             assignments.push((target, self.expression()?));
         }
@@ -292,7 +292,7 @@ impl Parser {
             if !parameters.is_empty() {
                 self.expect(",")?;
             }
-            let name = self.name()?;
+            let name = self.assignable_name()?;
             let default = if self.skip("=") { Some(self.expression()?) } else { None };
             if default.is_none() && parameters.last().is_some_and(|last| last.1.is_some()) {
                 return Err(Error::new("a parameter without a default follows one with a default").at(self.line()));
@@ -311,8 +311,8 @@ impl Parser {
         Ok(filters)
     }
 
-    /// A name, `namespace.attribute`, or several with commas.
-    fn target(&mut self, ends: &[&str]) -> Result<Target> {
+    /// A name, or several with commas; for `set` also `namespace.attribute`.
+    fn target(&mut self, ends: &[&str], with_namespace: bool) -> Result<Target> {
         let mut targets = Vec::new();
         let mut is_tuple = false;
         loop {
@@ -320,7 +320,7 @@ impl Parser {
             if at_end || ends.iter().any(|end| self.at_name(end)) {
                 break;
             }
-            targets.push(self.single_target()?);
+            targets.push(self.single_target(with_namespace)?);
             if !self.skip(",") {
                 break;
             }
@@ -333,18 +333,27 @@ impl Parser {
         }
     }
 
-    fn single_target(&mut self) -> Result<Target> {
+    fn single_target(&mut self, with_namespace: bool) -> Result<Target> {
         if self.skip("(") {
-            let target = self.nested(|parser| parser.target(&[]))?;
+            let target = self.nested(|parser| parser.target(&[], with_namespace))?;
             self.expect(")")?;
             return Ok(target);
         }
+        let name = self.assignable_name()?;
+        self.mention(&name);
+        if with_namespace && self.skip(".") {
+            Ok(Target::Attribute(name, self.name()?))
+        } else {
+            Ok(Target::Name(name))
+        }
+    }
+
+    fn assignable_name(&mut self) -> Result<String> {
         let name = self.name()?;
         if ["true", "True", "false", "False", "none", "None"].contains(&name.as_str()) {
             return Err(Error::new(format!("`{name}` cannot be assigned to")).at(self.line()));
         }
-        self.mention(&name);
-        if self.skip(".") { Ok(Target::Attribute(name, self.name()?)) } else { Ok(Target::Name(name)) }
+        Ok(name)
     }
 
     /// Notes that the macro around the current place mentions a name.

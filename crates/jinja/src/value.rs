@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 const MAX_DEPTH: usize = 160;
 const MAX_SIZE: usize = 1 << 22;
 
+/// 2^64, from which on JSON's whole numbers are read as floats.
+const BEYOND_INTEGERS: f64 = 18_446_744_073_709_551_616.0;
+
 /// A value.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -132,7 +135,10 @@ impl Value {
         Self::Str(Arc::from(text.as_ref()))
     }
 
-    /// A value of JSON. Numbers without a point or an exponent are integers.
+    /// A value of JSON.
+    ///
+    /// Errors: whole numbers beyond 64 bits, since a reader of JSON no longer knows whether they were written as
+    /// integers or as floats; values that nest too deep.
     pub fn from_json(json: &Json) -> Result<Self> {
         Ok(match json {
             Json::Null => Self::None,
@@ -140,7 +146,10 @@ impl Value {
             Json::Number(number) => match (number.as_i64(), number.as_u64()) {
                 (Some(integer), _) => Self::Int(integer.into()),
                 (None, Some(integer)) => Self::Int(integer.into()),
-                (None, None) => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+                (None, None) => match number.as_f64() {
+                    Some(float) if float.fract() != 0.0 || float.abs() < BEYOND_INTEGERS => Self::Float(float),
+                    _ => return Err(Error::unsupported(format!("the number {number}, which is beyond 64 bits,"))),
+                },
             },
             Json::String(text) => Self::str(text),
             Json::Array(items) => Self::list(items.iter().map(Self::from_json).collect::<Result<_>>()?)?,

@@ -237,6 +237,9 @@ mod tests {
         let overriding = json!({ "messages": [], "add_generation_prompt": false });
         let rendered = render_with("{{ messages | length }}{{ add_generation_prompt }}", &json!([{}]), &overriding);
         assert_eq!(rendered.as_deref(), Ok("1True"));
+        let beyond: Json = serde_json::from_str(r#"{ "x": 123456789012345678901234567890 }"#).unwrap();
+        let refused = render_with("{{ x }}", &json!([]), &beyond).unwrap_err();
+        assert!(refused.contains("beyond 64 bits"), "{refused}");
     }
 
     #[test]
