@@ -33,7 +33,10 @@ pub(crate) fn call_method(budget: &Budget, receiver: &Value, name: &str, argumen
             budget.take_items(dict.entries.len())?;
             dictionary(&dict.entries, receiver, name, arguments)
         }
-        Value::Loop(state) => of_loop(state, name, arguments),
+        Value::Loop(state) => {
+            budget.take_items(arguments.positional.iter().map(Value::size).sum())?;
+            of_loop(state, name, arguments)
+        }
         other => Err(Error::unsupported(format!("method `{name}` of a {}", other.type_name()))),
     }
 }

@@ -256,7 +256,10 @@ pub(crate) fn compare(budget: &Budget, comparison: Comparison, left: &Value, rig
 
 fn contains(budget: &Budget, container: &Value, item: &Value) -> Result<bool> {
     match (container, item) {
-        (Value::Str(text) | Value::Markup(text), Value::Str(part) | Value::Markup(part)) => Ok(text.contains(&**part)),
+        (Value::Str(text) | Value::Markup(text), Value::Str(part) | Value::Markup(part)) => {
+            budget.take_items(container.size())?;
+            Ok(text.contains(&**part))
+        }
         (Value::Str(_), other) => {
             Err(Error::new(format!("'in <string>' requires string as left operand, not {}", other.type_name())))
         }
@@ -303,20 +306,18 @@ pub(crate) fn slice(budget: &Budget, value: &Value, bounds: [Option<Value>; 3]) 
             Some(bound) => Some(bound.as_int().ok_or_else(|| Error::new("slice indices must be integers or None"))?),
         };
     }
-    let take = |length: usize| -> Result<Vec<usize>> {
-        budget.take_items(length)?;
-        slice_indices(length, numbers)
-    };
     match value {
         Value::Str(text) => {
+            budget.take(text.len())?;
             let letters: Vec<char> = text.chars().collect();
-            Ok(Value::str(take(letters.len())?.into_iter().map(|index| letters[index]).collect::<String>()))
+            let indices = slice_indices(letters.len(), numbers)?;
+            Ok(Value::str(indices.into_iter().map(|index| letters[index]).collect::<String>()))
         }
-        Value::List(list) => {
-            Value::list(take(list.items.len())?.into_iter().map(|index| list.items[index].clone()).collect())
-        }
-        Value::Tuple(tuple) => {
-            Value::tuple(take(tuple.items.len())?.into_iter().map(|index| tuple.items[index].clone()).collect())
+        Value::List(list) | Value::Tuple(list) => {
+            budget.take_items(list.items.len())?;
+            let indices = slice_indices(list.items.len(), numbers)?;
+            let items = indices.into_iter().map(|index| list.items[index].clone()).collect();
+            if matches!(value, Value::List(_)) { Value::list(items) } else { Value::tuple(items) }
         }
         Value::Undefined(message) => Err(Error::new(&**message)),
         Value::View(_) => Err(Error::unsupported(format!("a slice of a {}", value.type_name()))),

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 const MAX_DEPTH: usize = 160;
 const MAX_SIZE: usize = 1 << 22;
 
+/// Bytes of a string that are gone through as fast as one value is.
+const LETTERS: usize = 256;
+
 /// 2^64, from which on JSON's whole numbers are read as floats.
 const BEYOND_INTEGERS: f64 = 18_446_744_073_709_551_616.0;
 
@@ -220,6 +223,7 @@ impl Value {
             Self::Bool(flag) => *flag,
             Self::Int(integer) => *integer != 0,
             Self::Float(float) => *float != 0.0,
+            Self::Str(text) | Self::Markup(text) => !text.is_empty(),
             other => other.len() != Some(0),
         }
     }
@@ -287,11 +291,12 @@ impl Value {
             Self::Method(method) => method.0.extent(),
             // A namespace may change: what contains one counts as deep, so that none comes to contain itself.
             Self::Namespace(_) | Self::Loop(_) => Extent { depth: MAX_DEPTH - 8, size: 1 },
+            Self::Str(text) | Self::Markup(text) => Extent { depth: 0, size: 1 + text.len() / LETTERS },
             _ => Extent { depth: 0, size: 1 },
         }
     }
 
-    /// How many values the value is, with all that is within it.
+    /// How many values the value is, with all that is within it: what it takes to go through it once.
     pub(crate) fn size(&self) -> usize {
         self.extent().size
     }

@@ -43,6 +43,10 @@ fn templates_without_an_end_are_errors() {
         "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
         "{% for a in range(100000) %}{% for b in range(1000) %}{{ list | sort | join | tojson }}{% endfor %}{% endfor %}",
         "{% for a in range(9999) %}{% for b in range(9999) %}{% macro m() %}{% endmacro %}{% endfor %}{% endfor %}",
+        "{% set x = 'ab' * 4000000 %}{% for i in range(100000) %}{% if x %}{{ 'c' in x }}{{ x == x }}{{ x[-1] }}\
+         {{ x | length }}{% endif %}{% endfor %}",
+        "{% set ns = namespace(x=[1]) %}{% for i in range(20) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}\
+         {% for i in range(100000) %}{{ [ns.x, ns.x] | sort | first is none }}{{ loop.changed(ns.x) }}{% endfor %}",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
         "{% for x in list recursive %}{{ loop(list) }}{% endfor %}",

@@ -27,10 +27,11 @@ pub(super) fn apply(budget: &Budget, name: &str, value: &Value, arguments: Argum
 
 fn plain(budget: &Budget, name: &str, value: &Value) -> Result<Value> {
     match (name, value) {
-        ("count" | "length", _) => match value.len() {
-            Some(length) => Ok(Value::Int(length as i128)),
-            None => Err(Error::new(format!("object of type '{}' has no len()", value.type_name()))),
-        },
+        ("count" | "length", _) => {
+            budget.take_items(if let Value::Str(_) = value { value.size() } else { 1 })?;
+            let length = value.len().map(|length| Value::Int(length as i128));
+            length.ok_or_else(|| Error::new(format!("object of type '{}' has no len()", value.type_name())))
+        }
         ("first", Value::Iterator(iterator)) => Ok(lock(&iterator.items).pop_front().unwrap_or_else(|| empty("first"))),
         ("first", _) => Ok(items(budget, value)?.into_iter().next().unwrap_or_else(|| empty("first"))),
         ("last" | "reverse", Value::Undefined(message)) if name == "last" => Err(Error::new(&**message)),
@@ -94,6 +95,7 @@ fn ordered(budget: &Budget, name: &str, value: &Value, arguments: Arguments) -> 
     if name == "sort" && attribute.as_ref().and_then(Value::as_str).is_some_and(|path| path.contains(',')) {
         return Err(Error::unsupported("sorting by several attributes"));
     }
+    budget.take_items(value.size())?;
     let mut keyed = Vec::new();
     for item in items(budget, value)? {
         let key = match &attribute {
@@ -149,7 +151,7 @@ fn dictsort(budget: &Budget, value: &Value, arguments: Arguments) -> Result<Valu
         Some(Some("value")) => true,
         _ => return Err(Error::new("dictsort: expected `by` to be \"key\" or \"value\"")),
     };
-    budget.take_items(dict.entries.len())?;
+    budget.take_items(value.size())?;
     let mut keyed: Vec<_> = dict
         .entries
         .iter()

@@ -40,7 +40,11 @@ impl<'t> Interpreter<'t> {
             ExprKind::Attribute(of, name) => attribute(&self.evaluate(of, scope)?, name),
             ExprKind::Item(of, key) => {
                 let (of, key) = (self.evaluate(of, scope)?, self.evaluate(key, scope)?);
-                self.budget.take_items(if let Value::Dict(dict) = &of { dict.entries.len() } else { 1 })?;
+                self.budget.take_items(match &of {
+                    Value::Dict(dict) => dict.entries.len(),
+                    Value::Str(_) => of.size(),
+                    _ => 1,
+                })?;
                 item(&of, &key)
             }
             ExprKind::Slice(of, bounds) => {
