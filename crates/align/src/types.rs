@@ -2,13 +2,15 @@
 //!
 //! Files use the OpenAI chat layout, one JSON object a line: `{"id", "messages": [{"role", "content"}], …}`, where
 //! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts. Also
-//! read: `image_url` parts, ids that are numbers, and OpenAI's optional message fields where they are empty.
+//! read: image parts in the other forms of [`take_image`], ids that are numbers, and OpenAI's optional message fields
+//! where they are empty.
 
 mod container;
 mod data_error;
 mod dialogues;
 mod embedded_images;
 mod given_lines;
+mod image_forms;
 mod image_reference;
 mod item;
 mod media;
@@ -22,6 +24,7 @@ pub use dialogues::{Dialogue, Dialogues, read_dialogues, read_items, write_each_
 pub use embedded_images::{base64_bytes, data_url_bytes, embedded_bytes, image_extension, image_file_name};
 pub(crate) use given_lines::read_line;
 pub use given_lines::{GivenLines, MAX_LINE_BYTES, read_given_lines};
+pub use image_forms::{NamedImage, part_type, take_image};
 pub use image_reference::ImageReference;
 pub use item::{Item, ItemKind};
 pub use media::{is_filled, is_media, media_placeholder_in};

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::written::{Empty, ImageUrl, text_or_list};
+use super::written::{Empty, text_or_list};
+use super::{NamedImage, data_url_bytes, is_media, part_type, take_image};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ pub enum Role {
 
 /// One piece of a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", from = "WrittenPart")]
+#[serde(tag = "type", rename_all = "lowercase", try_from = "Map<String, Value>")]
 pub enum Part {
     /// Words.
     Text {
@@ -75,23 +77,49 @@ impl From<String> for Part {
     }
 }
 
-/// A part as files write it: `image_url` parts are images too.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum WrittenPart {
-    Text { text: String },
-    Image { image: PathBuf },
-    ImageUrl { image_url: ImageUrl },
-}
+/// A part as files write it, in any form of [`take_image`]. What would be lost of it is refused by its name.
+impl TryFrom<Map<String, Value>> for Part {
+    type Error = String;
 
-impl From<WrittenPart> for Part {
-    fn from(part: WrittenPart) -> Self {
-        match part {
-            WrittenPart::Text { text } => Self::Text { text },
-            WrittenPart::Image { image } => Self::Image { image },
-            WrittenPart::ImageUrl { image_url } => Self::Image { image: image_url.0 },
+    fn try_from(mut part: Map<String, Value>) -> Result<Self, String> {
+        part.retain(|_, value| !value.is_null());
+        let mut left = Vec::new();
+        let read = match part_type(&part) {
+            Some("text" | "input_text" | "output_text") => match part.shift_remove("text") {
+                Some(Value::String(text)) => Self::Text { text },
+                Some(_) => return Err("expected a string as `text`".to_owned()),
+                None => return Err("missing field `text`".to_owned()),
+            },
+            Some("image" | "image_url" | "input_image") => match take_image(&mut part, &mut left) {
+                Ok(Some(NamedImage::Reference(reference))) => Self::Image { image: reference.into() },
+                Ok(Some(NamedImage::Base64(text, _))) => Self::Image { image: as_data_url(text).into() },
+                Ok(None) | Err(_) => return Err(EXPECTED_IMAGE.to_owned()),
+            },
+            Some(name) if is_media(name) => {
+                return Err(format!("expected text and images only, got a part of type `{name}`"));
+            }
+            Some(name) => {
+                return Err(format!("unknown variant `{name}`, expected one of `text`, `image`, `image_url`"));
+            }
+            None => return Err("missing field `type`".to_owned()),
+        };
+        part.shift_remove("type");
+        // Files whose columns have types write every key of every part. `detail` is meant for servers.
+        part.retain(|_, value| *value != "");
+        left.retain(|name| !name.ends_with(".detail"));
+        match part.keys().chain(&left).next() {
+            None => Ok(read),
+            Some(name) => Err(format!("unknown field `{name}`, expected one of `type`, `text`, `image`, `image_url`")),
         }
     }
+}
+
+/// What an image part must have.
+const EXPECTED_IMAGE: &str = "expected an image's path, address, bytes or data URL";
+
+/// Base64 with the head of a data URL, by which it is known.
+fn as_data_url(text: String) -> String {
+    if data_url_bytes(&text).is_some() { text } else { format!("data:;base64,{text}") }
 }
 
 /// A message as files write it. A speaker's name is ignored, and so are the fields that OpenAI's own answers leave
@@ -133,7 +161,7 @@ pub fn image_paths(messages: &[Message]) -> impl Iterator<Item = &Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn message(value: Value) -> Result<Message, String> {
         serde_json::from_value(value).map_err(|error| error.to_string())
@@ -144,12 +172,16 @@ mod tests {
         let parts = json!([
             { "type": "image_url", "image_url": { "url": "a.png", "detail": "high" } },
             { "type": "image_url", "image_url": "b.png" },
-            { "type": "image", "image": "c.png" },
+            { "type": "image", "image": "c.png", "text": "" },
+            { "type": "image", "image": { "path": "d.png", "bytes": null } },
+            { "image": "e.png", "text": null },
+            { "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "AAAA" } },
             { "type": "text", "text": "Which?" },
         ]);
         let read = message(json!({ "role": "user", "name": "ada", "content": parts })).unwrap();
         let paths: Vec<_> = image_paths(std::slice::from_ref(&read)).collect();
-        assert_eq!(paths, ["a.png", "b.png", "c.png"].map(std::path::Path::new));
+        let expected = ["a.png", "b.png", "c.png", "d.png", "e.png", "data:;base64,AAAA"];
+        assert_eq!(paths, expected.map(std::path::Path::new));
         let answer =
             json!({ "role": "assistant", "content": "No.", "refusal": null, "annotations": [], "tool_calls": null });
         assert_eq!(message(answer).unwrap().plain_text(), "No.");
@@ -160,8 +192,14 @@ mod tests {
         for (value, expected) in [
             (json!({ "content": "a", "loss": false }), "unknown field `loss`"),
             (json!({ "content": "a", "tool_calls": [{}] }), "expected null or an empty list"),
-            (json!({ "content": [{ "type": "video" }] }), "unknown variant `video`"),
-            (json!({ "content": [{ "type": "image_url", "image_url": {} }] }), "missing field `url`"),
+            (json!({ "content": [{ "type": "video" }] }), "expected text and images only, got a part of type `video`"),
+            (json!({ "content": [{ "type": "file" }] }), "unknown variant `file`"),
+            (json!({ "content": [{ "type": "image_url", "image_url": {} }] }), EXPECTED_IMAGE),
+            (
+                json!({ "content": [{ "type": "image", "image": "a.png", "max_pixels": 4 }] }),
+                "unknown field `max_pixels`",
+            ),
+            (json!({ "content": [{ "type": "text" }] }), "missing field `text`"),
         ] {
             let mut value = value;
             value["role"] = json!("assistant");

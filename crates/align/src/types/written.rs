@@ -2,41 +2,10 @@
 
 use std::fmt::{Formatter, Result as FormatResult};
 use std::marker::PhantomData;
-use std::path::PathBuf;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
-
-/// `{"url": "…"}` or the address alone. What else stands beside it (`detail`) is meant for servers.
-pub(super) struct ImageUrl(pub PathBuf);
-
-impl<'de> Deserialize<'de> for ImageUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Object {
-            url: PathBuf,
-        }
-        struct Url;
-        impl<'de> Visitor<'de> for Url {
-            type Value = ImageUrl;
-
-            fn expecting(&self, formatter: &mut Formatter) -> FormatResult {
-                formatter.write_str("an address, or an object with `url`")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<ImageUrl, E> {
-                Ok(ImageUrl(text.into()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ImageUrl, A::Error> {
-                let Object { url } = Object::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(ImageUrl(url))
-            }
-        }
-        deserializer.deserialize_any(Url)
-    }
-}
 
 /// Null or an empty list.
 #[derive(Default)]

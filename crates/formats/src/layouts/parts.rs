@@ -9,7 +9,7 @@
 //!
 //! Every other key of a part or message is noted as not kept, and a part that is a film or sound as an error.
 
-use align::types::{Message, Part, Role, is_media};
+use align::types::{Message, Part, Role, is_media, part_type};
 use serde_json::{Map, Value, json};
 
 use crate::field_reader::FieldReader;
@@ -109,7 +109,7 @@ impl<'r, 'a> PartReader<'r, 'a> {
         let Value::Object(mut part) = part else {
             return self.fields.wrong_type(at, EXPECTED_PART, &part);
         };
-        let kind = kind_of(&part);
+        let kind = part_type(&part).map(str::to_owned);
         match (kind.as_deref(), part.get_mut("text")) {
             (Some("text" | "input_text" | "output_text"), Some(Value::String(text))) => {
                 self.add_text(content, std::mem::take(text));
@@ -203,19 +203,6 @@ impl<'r, 'a> PartReader<'r, 'a> {
         let parts = left.iter().map(Image::part);
         self.messages[question].content.splice(part_index..part_index, parts);
         images.splice(image_index..image_index, left);
-    }
-}
-
-/// What a part is: its type, or where it names none (qwen-agent, DashScope) the key that it has.
-fn kind_of(part: &Map<String, Value>) -> Option<String> {
-    match part.get("type") {
-        Some(Value::String(kind)) => Some(kind.clone()),
-        Some(Value::Null) | None => {
-            let mut keys = part.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key);
-            let known = |key: &&String| ["text", "image", "image_url"].contains(&key.as_str()) || is_media(key);
-            keys.find(known).cloned()
-        }
-        Some(_) => None,
     }
 }
 

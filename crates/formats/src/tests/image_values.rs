@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
 use align::progress::Silent;
+use align::types::{Dialogues, Item, image_paths};
 use arrow_array::builder::StringDictionaryBuilder;
 use arrow_array::types::Int32Type;
 use arrow_array::{
@@ -89,6 +90,12 @@ fn images_are_read_in_every_form_in_columns_and_in_parts() {
             let parts = json!([part, { "type": "text", "text": "Which?" }]);
             write_lines(&path, &[json!({ "id": "1", "messages": say(parts) })]);
             shows_it(&path, openai::FORMAT, &format!("{part}"));
+            // What is checked without an error is what commands read.
+            let read: Result<Vec<Item>, _> =
+                Dialogues::open(&path).unwrap().with_embedded_in(&folder.path().join("embedded")).collect();
+            let read = read.unwrap_or_else(|error| panic!("{part}: {error}"));
+            let shown = image_paths(&read[0].messages).next().unwrap();
+            assert_eq!(fs_err::read(shown).unwrap(), png(), "{part}");
         }
     }
 }

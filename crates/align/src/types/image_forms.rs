@@ -1,0 +1,75 @@
+//! The forms in which objects of data files name an image: parts of messages, and elements of columns of images.
+//!
+//! ```text
+//! {"bytes": base64, "path"?: name}                                                Hugging Face
+//! {"path" | "image" | "url" | "image_url": a path, an address, base64, a data URL, or one of these objects}
+//! {"base64" | "data": base64}
+//! {"source": {"type": "base64", "media_type", "data"} | {"type": "url", "url"}}    Anthropic
+//! ```
+
+use serde_json::{Map, Value};
+
+use super::media::is_media;
+
+/// The keys that name an image; the first that holds anything is used.
+const KEYS: [&str; 8] = ["bytes", "base64", "data", "source", "image_url", "image", "url", "path"];
+
+/// An image as an object names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedImage {
+    /// By what [`super::ImageReference`] reads.
+    Reference(String),
+    /// By its bytes in base64, perhaps with the name of their file.
+    Base64(String, Option<String>),
+}
+
+/// Takes the image that an object names; none where it names none. What is left in the object says something else, and
+/// so do the keys that are added to `left`, which stand in an object of a key that was taken.
+///
+/// Errors: what stands in an image's place and is none.
+pub fn take_image(object: &mut Map<String, Value>, left: &mut Vec<String>) -> Result<Option<NamedImage>, Value> {
+    let mut keys = KEYS.into_iter();
+    let Some(key) = keys.find(|key| object.get(*key).is_some_and(|value| !value.is_null() && *value != "")) else {
+        return Ok(None);
+    };
+    let value = object.shift_remove(key).unwrap_or_default();
+    // Keys that are empty beside it are those of other forms.
+    object.retain(|key, value| *value != "" || !KEYS.contains(&key.as_str()));
+    match (key, value) {
+        ("bytes" | "base64" | "data", Value::String(text)) => Ok(Some(NamedImage::Base64(text, take_name(object)))),
+        (_, Value::String(reference)) => Ok(Some(NamedImage::Reference(reference))),
+        (_, Value::Object(mut inner)) => {
+            let Some(image) = take_image(&mut inner, left)? else {
+                return Err(inner.into());
+            };
+            if key == "source" {
+                // The bytes or the address say both.
+                inner.shift_remove("type");
+                inner.shift_remove("media_type");
+            }
+            let names = inner.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name);
+            left.extend(names.map(|name| format!("{key}.{name}")));
+            Ok(Some(image))
+        }
+        (_, other) => Err(other),
+    }
+}
+
+/// The file name that stands beside bytes.
+fn take_name(object: &mut Map<String, Value>) -> Option<String> {
+    let name = object.get("path")?.as_str()?.to_owned();
+    object.shift_remove("path");
+    Some(name)
+}
+
+/// What a part of a message is: its type, or where it has none (qwen-agent, DashScope) the key that it has.
+pub fn part_type(part: &Map<String, Value>) -> Option<&str> {
+    match part.get("type") {
+        Some(Value::String(name)) => Some(name),
+        Some(Value::Null) | None => {
+            let mut keys = part.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str());
+            keys.find(|key| ["text", "image", "image_url"].contains(key) || is_media(key))
+        }
+        Some(_) => None,
+    }
+}
