@@ -4,8 +4,8 @@
 //! a row mean: it turns a row into records, which are [`align::types::Item`]s with their images and the row's other
 //! fields, and a record into a row. A [`Format`] is a layout with its name and containers; each describes itself in one
 //! file of `layouts`. [`check()`] reads a file and names all its problems; [`convert()`] carries a file from one format to
-//! another. What a format cannot hold is found by reading each written row back and comparing, so that the list of losses
-//! is exact.
+//! another. What a layout does not know of a row is noted as the row is read; what a format cannot hold is found by
+//! reading each written row back and comparing. So the list of losses is exact.
 
 mod check;
 mod convert;
