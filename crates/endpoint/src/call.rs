@@ -13,7 +13,7 @@ use crate::body::WireBody;
 use crate::body_error::{BodyError, is_out_of_files};
 use crate::budget::{Outcome, Usage};
 use crate::key::Key;
-use crate::pace::{InProgress, Outage, Pace, Permit};
+use crate::pace::{InProgress, LeftOver, Outage, Pace, Permit};
 use crate::secrets::Secrets;
 use crate::settings::RoleSettings;
 use crate::tried::Tried;
@@ -147,8 +147,12 @@ impl Wire {
             return Next::TryAfter(if tries.call.is_parked { 2 * pause } else { Duration::ZERO });
         }
         // Requests that are left over where all others were answered are not to stop the work whenever it is repeated.
-        let is_left_over = self.pace.has_one_left() || (is_handled && self.pace.has_answered_since(tries.call.began));
-        if tries.failed > self.settings.max_retries && is_left_over {
+        let is_own = match self.pace.left_over(tries.call.began) {
+            LeftOver::Alone => true,
+            LeftOver::WithOthers => is_handled,
+            LeftOver::No => false,
+        };
+        if tries.failed > self.settings.max_retries && is_own {
             return self.give_up(reason, tries);
         }
         Next::End(Called::Unusable(format!("{state} for {seconds:.0} s: {reason}")))
@@ -187,7 +191,7 @@ impl Wire {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = match self.whole(response).await {
             Ok(bytes) => bytes,
-            Err(reason) => return Tried::failed(reason),
+            Err(tried) => return tried,
         };
         let text = self.secrets.hide(String::from_utf8_lossy(&bytes));
         if status.is_success() {
@@ -241,13 +245,14 @@ impl Wire {
     /// The body of a response.
     ///
     /// Errors: what went wrong, also where it is larger than any answer.
-    async fn whole(&self, response: Response) -> Result<Vec<u8>, String> {
+    async fn whole(&self, response: Response) -> Result<Vec<u8>, Tried> {
         let mut bytes = Vec::new();
         let mut pieces = response.bytes_stream();
         while let Some(piece) = pieces.next().await {
-            bytes.extend_from_slice(&piece.map_err(|error| self.describe(error))?);
+            bytes.extend_from_slice(&piece.map_err(|error| self.broken_off(error))?);
             if bytes.len() > LARGEST_RESPONSE {
-                return Err(format!("expected a response of at most {LARGEST_RESPONSE} bytes, got a larger one"));
+                let problem = format!("expected a response of at most {LARGEST_RESPONSE} bytes, got a larger one");
+                return Err(Tried::Failed { reason: problem, is_handled: true });
             }
         }
         Ok(bytes)
@@ -258,9 +263,12 @@ impl Wire {
             let reason = self.describe(error);
             return Tried::Throttled { reason, pause: None };
         }
-        let is_unreachable = error.is_connect();
-        let reason = self.describe(error);
-        if is_unreachable { Tried::Unreachable(reason) } else { Tried::failed(reason) }
+        if error.is_connect() { Tried::Unreachable(self.describe(error)) } else { self.broken_off(error) }
+    }
+
+    fn broken_off(&self, error: reqwest::Error) -> Tried {
+        let is_handled = error.is_timeout();
+        Tried::Failed { reason: self.describe(error), is_handled }
     }
 
     /// The error and what caused it, without the address, which may hold a secret.

@@ -201,7 +201,10 @@ impl<'a> Run<'a> {
     }
 
     fn take(&mut self) -> Option<(usize, Outgoing<'a>)> {
-        let outgoing = self.requests.next()?;
+        let Some(outgoing) = self.requests.next() else {
+            self.caller.wire.pace.exhaust();
+            return None;
+        };
         self.n_taken += 1;
         Some((self.n_taken - 1, outgoing))
     }

@@ -64,7 +64,7 @@ impl Endpoint {
             role: role.to_owned(),
             wire: Wire {
                 secrets: Secrets::new(address.secrets().into_iter().chain(key)),
-                pace: Pace::new(&settings),
+                pace: Pace::new(&settings, spending.calls > spending.failed),
                 settings,
                 address,
                 http,

@@ -45,11 +45,13 @@ struct State {
     failing_since: Option<Instant>,
     probes: u32,
     answered_at: Instant,
-    /// Whether any call has been answered, now or in an earlier batch.
+    /// Whether any call has been answered, now or earlier.
     has_answered: bool,
     /// The calls that have not ended, and those of them that only wait for the endpoint to recover.
     calls: usize,
     parked: usize,
+    /// Whether no further call is to begin, since no request is left.
+    is_exhausted: bool,
     is_ending: bool,
 }
 
@@ -73,6 +75,15 @@ pub(crate) struct Outage {
     pub pause: Duration,
 }
 
+/// Whether a call is left over where others were answered and no further one can tell whether they still are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeftOver {
+    No,
+    /// With others that began before the last answer too.
+    WithOthers,
+    Alone,
+}
+
 /// What the first in line has to wait for.
 enum Wait {
     Nothing,
@@ -81,7 +92,8 @@ enum Wait {
 }
 
 impl Pace {
-    pub fn new(settings: &RoleSettings) -> Self {
+    /// The pace that settings allow. `has_answered` says whether any call was answered in an earlier run.
+    pub fn new(settings: &RoleSettings, has_answered: bool) -> Self {
         let now = Instant::now();
         Self {
             per_request: seconds_each(settings.requests_per_minute),
@@ -100,9 +112,10 @@ impl Pace {
                 failing_since: None,
                 probes: 0,
                 answered_at: now,
-                has_answered: false,
+                has_answered,
                 calls: 0,
                 parked: 0,
+                is_exhausted: false,
                 is_ending: false,
             }),
         }
@@ -112,6 +125,7 @@ impl Pace {
     pub fn begin(&self) {
         let mut state = self.state.borrow_mut();
         state.is_ending = false;
+        state.is_exhausted = false;
         state.failing_since = None;
         state.answered_at = Instant::now();
     }
@@ -224,10 +238,20 @@ impl Pace {
         self.state.borrow().under_way <= 1
     }
 
-    /// Whether a single call is left, where others were answered before it.
-    pub fn has_one_left(&self) -> bool {
+    /// Takes note that no request is left that a call could begin for.
+    pub fn exhaust(&self) {
+        self.state.borrow_mut().is_exhausted = true;
+    }
+
+    /// Whether a call that began at this time is left over.
+    pub fn left_over(&self, began: Instant) -> LeftOver {
         let state = self.state.borrow();
-        state.calls <= 1 && state.has_answered
+        match state.calls {
+            _ if !state.has_answered || !state.is_exhausted => LeftOver::No,
+            0 | 1 => LeftOver::Alone,
+            _ if state.answered_at >= began => LeftOver::WithOthers,
+            _ => LeftOver::No,
+        }
     }
 
     /// Takes note that the endpoint takes no further calls, for so long where it says: fewer are made at once from then

@@ -15,8 +15,8 @@ const QUOTED_LETTERS: usize = 200;
 pub(crate) enum Tried {
     /// With an answer, or in a way in which another try would end too.
     Ended(Outcome),
-    /// The endpoint failed, and may be better later. Whether a server took the request says its own status, 500; a proxy's
-    /// says nothing of it.
+    /// The endpoint failed, and may be better later. A status of its own (500), a time-out and a
+    /// response that is wrong show that a server took the request; what a proxy says does not.
     Failed { reason: String, is_handled: bool },
     /// No further calls are taken at the moment; where the endpoint says for how long, that too.
     Throttled { reason: String, pause: Option<Duration> },
@@ -29,11 +29,6 @@ pub(crate) enum Tried {
 }
 
 impl Tried {
-    /// A try that failed on the way.
-    pub fn failed(reason: String) -> Self {
-        Self::Failed { reason, is_handled: false }
-    }
-
     /// A try that came back without an answer.
     pub fn refused(status: StatusCode, pause: Option<Duration>, text: &str) -> Self {
         let reason = format!("{status}: {}", quote_response(text));

@@ -11,6 +11,7 @@ use crate::body::WireBody;
 use crate::budget::{Outcome, Usage};
 use crate::completion::{completion, counted, end, is_error, usage};
 use crate::event_stream::{self, is_event_stream};
+use crate::fault::is_page;
 use crate::images;
 use crate::secrets::Secrets;
 use crate::settings::RoleSettings;
@@ -80,7 +81,7 @@ impl Verb {
 const PAINTED: Usage = Usage { prompt_tokens: 0, completion_tokens: 0, is_estimated: false, images: 1 };
 
 fn failed(problem: &str, text: &str) -> Tried {
-    Tried::failed(format!("{problem}: {}", quote_response(text)))
+    Tried::Failed { reason: format!("{problem}: {}", quote_response(text)), is_handled: !is_page(text) }
 }
 
 /// The image of a response, kept in the folder.
