@@ -9,6 +9,7 @@ use align::chat::{ChatModel, EngineModel};
 use align::judge::{JudgeConfig, ModelJudge};
 use align::paint::PaintModel;
 use align::verdict::Judge;
+use diagnostic::excerpt;
 use endpoint::settings::{Thinking, is_policy};
 use endpoint::{Endpoint, Journal, Journalled, RoleSettings, Spending};
 use engine::{LocalEngine, Trainable};
@@ -32,9 +33,6 @@ pub type Model = Box<dyn ChatModel + Send>;
 
 /// The journal's name in a folder of results.
 pub const JOURNAL: &str = "journal.sqlite";
-
-/// Most letters of a reason in a message.
-const LETTERS_QUOTED: usize = 300;
 
 /// The name in records and journals of the model that a command names itself.
 const OWN: &str = "model";
@@ -353,8 +351,7 @@ pub fn check_any(done: &str, first: Option<&str>) -> Result {
     let Some(first) = first else {
         return Ok(());
     };
-    let first: String = first.chars().take(LETTERS_QUOTED).collect();
-    Err(Failure::model(format!("none of the {done}; the first: {first}")).hint(
+    Err(Failure::model(format!("none of the {done}; the first: {}", excerpt(first))).hint(
         "the results are written and say why for each; once the cause is mended, `--retry-failed` repeats the calls that \
          failed",
     ))

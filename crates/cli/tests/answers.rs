@@ -82,7 +82,10 @@ fn replies() -> Vec<(fn() -> Reply, Option<&'static str>)> {
         (|| said(DRAFT, "length"), Some("amid words that break off")),
         (|| said(&GOOD[..20], "length"), Some("it breaks off")),
         (|| said(format!("<think>{DRAFT}</think>I cannot say."), "stop"), Some("after the thoughts, got none")),
-        (|| said(r#"{"answer": {"perception_level": "L1", "safe": true},}"#, "stop"), Some("trailing comma")),
+        (
+            || said(r#"{"answer": {"perception_level": "L1", "safe": true},}"#, "stop"),
+            Some("line 1, column 53: expected no comma before `}`"),
+        ),
         (|| said(r#"{"answer": {"perception_level": "L1", "safe": true}}"#, "stop"), Some("field `perception_level`")),
         (|| said(GOOD, "error"), Some("finish_reason `error`")),
         (|| said(GOOD, "content_filter"), Some("content filter")),

@@ -5,12 +5,13 @@
 
 use align::chat::{ChatAnswer, Unanswered};
 use align::engine::FinishReason;
+use diagnostic::excerpt;
 use serde_json::Value;
 
 use crate::body::WireBody;
 use crate::budget::{Outcome, Usage, tokens_of_text};
 use crate::secrets::Secrets;
-use crate::tried::{quote, quote_error};
+use crate::tried::quote_error;
 
 /// The names of an answer that the model ended, in small letters.
 const STOPPED: [&str; 11] = [
@@ -110,7 +111,7 @@ pub(crate) fn end(choice: &Value) -> Result<FinishReason, String> {
         (None, "content_filter") => Err("the endpoint's content filter stopped the answer".to_owned()),
         (None, reason) if reason.is_empty() || STOPPED.contains(&reason) => Ok(FinishReason::Stop),
         (None, reason) if TRUNCATED.contains(&reason) => Ok(FinishReason::Length),
-        (None, reason) => Err(format!("the endpoint ended the answer with finish_reason `{}`", quote(reason))),
+        (None, reason) => Err(format!("the endpoint ended the answer with finish_reason `{}`", excerpt(reason))),
     }
 }
 
@@ -176,7 +177,7 @@ impl Said {
             () if n_letters > 0 => Err(format!(
                 "the reply is empty: all {n_letters} letters stand in `{place}`, where thinking is and no answer is read \
                  (a server's reasoning parser may have put them there): {}",
-                quote(&self.thinking)
+                excerpt(&self.thinking)
             )),
             () if self.calls_tool => Err("the reply is empty but for the call of a tool".to_owned()),
             () => Err("the reply is empty".to_owned()),

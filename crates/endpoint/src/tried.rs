@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
+use diagnostic::excerpt;
 use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::budget::Outcome;
 use crate::fault::{Fault, is_page, message};
-
-/// How much of a response that holds no answer is quoted.
-const QUOTED_LETTERS: usize = 200;
 
 /// How one try ended.
 pub(crate) enum Tried {
@@ -75,25 +73,17 @@ fn number(code: &Value) -> Option<u16> {
     u16::try_from(number).ok().filter(|number| (400..600).contains(number))
 }
 
-/// The beginning of a text.
-pub(crate) fn quote(text: &str) -> String {
-    let mut quoted: String = text.chars().take(QUOTED_LETTERS).collect();
-    if quoted.len() < text.len() {
-        quoted.push('…');
-    }
-    quoted
-}
-
 /// The beginning of a response, or the message in it; of a page its title.
 pub(crate) fn quote_response(text: &str) -> String {
     if is_page(text) {
         let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
-        return title.map_or_else(|| "an HTML page".to_owned(), |(title, _)| format!("the page \"{}\"", quote(title)));
+        return title
+            .map_or_else(|| "an HTML page".to_owned(), |(title, _)| format!("the page \"{}\"", excerpt(title)));
     }
     let response = serde_json::from_str::<Value>(text).unwrap_or_default();
     match message(&response) {
         Some(message) => with_details(message, &response["error"]),
-        None => quote(text),
+        None => excerpt(text),
     }
 }
 
@@ -101,14 +91,14 @@ pub(crate) fn quote_response(text: &str) -> String {
 pub(crate) fn quote_error(error: &Value) -> String {
     match error["message"].as_str().or(error.as_str()) {
         Some(message) => with_details(message, error),
-        None => quote(&error.to_string()),
+        None => excerpt(&error.to_string()),
     }
 }
 
 /// A message with what a gateway passes on from the provider behind it.
 fn with_details(message: &str, error: &Value) -> String {
     match error["metadata"]["raw"].as_str() {
-        Some(raw) => format!("{} ({})", quote(message), quote(raw)),
-        None => quote(message),
+        Some(raw) => excerpt(&format!("{message} ({raw})")),
+        None => excerpt(message),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use diagnostic::excerpt;
+
 use super::curation::{Curation, ShardSummary};
 use super::error::CurateError;
 use super::ledger::Ledger;
@@ -17,9 +19,6 @@ use crate::files::{try_write_lines, write_atomically};
 use crate::json_lines::JsonLinesReader;
 use crate::progress::Progress;
 use crate::types::write_each_item;
-
-/// Most letters of a reason in a message.
-const LETTERS_QUOTED: usize = 300;
 
 /// The file of [`CurationRecord`]s.
 pub const RECORDS: &str = "curation.jsonl";
@@ -110,8 +109,7 @@ fn check_scored(folder: &Path, n_samples: usize, n_unscored: usize) -> Result<()
     let file = folder.join(SAMPLES);
     let first: Option<Sample> = JsonLinesReader::open(&file)?.next().transpose()?;
     let reason = first.and_then(|sample| sample.judgement.err()).map_or_else(String::new, |unscored| unscored.reason);
-    let reason = reason.chars().take(LETTERS_QUOTED).collect();
-    Err(CurateError::NothingScored { file, n_samples, reason })
+    Err(CurateError::NothingScored { file, n_samples, reason: excerpt(&reason) })
 }
 
 /// Writes the prompts that these records say are kept.
