@@ -18,7 +18,7 @@ mod message;
 mod relative_paths;
 mod written;
 
-pub use container::{OtherContainer, conversion, other_container, rows_within};
+pub use container::{OtherContainer, conversion, folder, other_container, rows_within};
 pub use data_error::DataError;
 pub use dialogues::{Dialogue, Dialogues, read_dialogues, read_items, write_each_item, write_items};
 pub use embedded_images::{base64_bytes, data_url_bytes, embedded_bytes, image_extension, image_file_name};

@@ -209,6 +209,12 @@ impl Place<'_> {
     }
 }
 
+/// A parser's message on JSON that is not at hand, without its place in there.
+pub fn plain(reason: &str) -> String {
+    let reason = reason.rsplit_once(" at line ").map_or(reason, |(reason, _)| reason);
+    Place { syntax: Syntax::Json, key: "", known: &[], written: "" }.explain(reason).0
+}
+
 /// Splits ``x`, expected one of `a`, `b`` into the first backticked word and the others.
 fn field_and_choices(rest: &str) -> (String, Vec<String>) {
     // The first word is foreign, and may hold backticks itself.

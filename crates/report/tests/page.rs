@@ -287,6 +287,19 @@ fn what_is_missing_is_left_out_and_listed() {
 }
 
 #[test]
+fn the_folder_may_be_that_of_the_runs_or_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("runs/sft/metrics.jsonl"), "{\"step\":1,\"loss\":2.0}\n");
+    for below in ["", "runs", "runs/sft"] {
+        let folder = folder.path().join(below);
+        run(&folder, &ReportConfig::default()).unwrap();
+        let report: Report = serde_json::from_str(&read(&folder.join("report.json"))).unwrap();
+        let names: Vec<&str> = report.runs.iter().map(|run| run.name.as_str()).collect();
+        assert_eq!(names, ["sft"], "{below}");
+    }
+}
+
+#[test]
 fn an_empty_folder_and_a_damaged_file_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let empty = run(folder.path(), &ReportConfig::default()).unwrap_err();

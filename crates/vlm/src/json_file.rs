@@ -14,7 +14,7 @@ pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, Error> {
     if !path.is_file() {
         return Ok(None);
     }
-    serde_json::from_slice(&read_stored(path)?)
+    diagnostic::read_json(&read_stored(path)?)
         .map(Some)
-        .map_err(|error| Error::file(path, format!("expected JSON: {error}")))
+        .map_err(|problem| Error::file(path, format!("expected JSON: {}", problem.with_line())))
 }

@@ -12,6 +12,7 @@ pub mod training;
 
 use std::path::{Path, PathBuf};
 
+use diagnostic::reason::plain;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -33,6 +34,15 @@ pub struct Tokenizer {
     stop_tokens: Vec<u32>,
 }
 
+/// What is wrong with the definition of a tokenizer.
+fn not_a_tokenizer(definition: &[u8], reason: &str) -> String {
+    let problem = match diagnostic::read_json::<Value>(definition) {
+        Err(problem) => problem.with_line(),
+        Ok(_) => plain(reason),
+    };
+    format!("not a tokenizer: {problem}")
+}
+
 impl Tokenizer {
     /// Reads `tokenizer.json` (or, where there is none, sentencepiece's `tokenizer.model`, or else `vocab.json` and
     /// `merges.txt`), the added tokens that the settings beside it list, `tokenizer_config.json` and the end tokens of
@@ -43,7 +53,7 @@ impl Tokenizer {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let (path, definition) = definition(folder)?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&definition)
-            .map_err(|error| Error::file(&path, format!("not a tokenizer: {error}")))?;
+            .map_err(|error| Error::file(&path, not_a_tokenizer(&definition, &error.to_string())))?;
         ListedTokens::read(folder)?.add_missing(&mut inner)?;
         if path.ends_with(TOKENIZER_FILE) {
             let path = folder.join(CONFIG_FILE);

@@ -159,6 +159,20 @@ fn a_vocabulary_and_its_merges_are_a_tokenizer() {
 }
 
 #[test]
+fn a_tokenizer_that_is_broken_or_unknown_is_told_in_plain_words() {
+    let folder = folder_of("internvl");
+    let path = folder.path().join("tokenizer.json");
+    let mut definition = read(folder.path(), "tokenizer.json");
+    definition["model"] = json!({ "type": "Unheard", "vocab": [3] });
+    fs_err::write(&path, definition.to_string()).unwrap();
+    let message = Tokenizer::open(folder.path()).unwrap_err().to_string();
+    let is_plain = !["untagged", "enum", "at line", "variant"].iter().any(|foreign| message.contains(foreign));
+    assert!(is_plain && message.contains("tokenizer.json: not a tokenizer: expected one of"), "{message}");
+    fs_err::write(&path, "{\n\"model\": NaN}").unwrap();
+    refuses(folder.path(), "not a tokenizer: line 2, column 10: NaN is not JSON");
+}
+
+#[test]
 fn a_vocabulary_of_another_kind_or_with_broken_merges_is_refused() {
     let folder = folder_of("internvl");
     split(folder.path());

@@ -219,7 +219,7 @@ fn reviews(path: &Path) -> Result<Reviews> {
     let by_item = labels(&latest).into_iter();
     let reviews: Reviews = by_item.map(|(id, labels)| (id.to_owned(), labels)).collect();
     if reviews.is_empty() {
-        return Err(Failure::data("expected decisions, got none that count")
+        return Err(Failure::data("expected decisions, got none that counts")
             .hint("`scruple review` writes them")
             .at(&path.display().to_string()));
     }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use align::types::other_container;
+use align::types::{folder, other_container};
 
 use super::parquet;
 use crate::error::FormatError;
@@ -31,8 +31,14 @@ impl Container {
     ///
     /// Errors: `Io` naming the file; `Foreign` where it is another kind of file; `Unrecognized` where neither says.
     pub fn of(path: &Path) -> Result<Self, FormatError> {
+        if let Some(other) = folder(path) {
+            return Err(FormatError::Foreign { path: path.to_owned(), other });
+        }
         let mut first = Vec::new();
         fs_err::File::open(path)?.take(4096).read_to_end(&mut first)?;
+        if let Some(other) = other_container(path, &first).filter(|other| !other.is_readable) {
+            return Err(FormatError::Foreign { path: path.to_owned(), other });
+        }
         let extension = extension_of(path);
         if first.starts_with(parquet::MAGIC) || extension == "parquet" {
             return Ok(Self::Parquet);
@@ -41,9 +47,6 @@ impl Container {
             "csv" => return Ok(Self::Csv),
             "tsv" => return Ok(Self::Tsv),
             _ => {}
-        }
-        if let Some(other) = other_container(path, &first).filter(|other| !other.is_readable) {
-            return Err(FormatError::Foreign { path: path.to_owned(), other });
         }
         let text = first.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&first);
         match (text.trim_ascii_start().first(), extension.as_str()) {

@@ -100,8 +100,8 @@ fn read_index(folder: &Path) -> Result<Option<ShardIndex>, Error> {
         return Ok(None);
     }
     let bytes = read_stored(&path)?;
-    let index: ShardIndex =
-        serde_json::from_slice(&bytes).map_err(|error| Error::file(&path, format!("not a shard index: {error}")))?;
+    let index: ShardIndex = diagnostic::read_json(&bytes)
+        .map_err(|problem| Error::file(&path, format!("not a shard index: {}", problem.with_line())))?;
     for shard in index.weight_map.values() {
         // Shards are read, and written when the model is saved: nothing outside the folder may be among them.
         let components: Vec<Component> = Path::new(shard).components().collect();
