@@ -100,6 +100,21 @@ impl TensorFile {
         }
     }
 
+    /// Whether a tensor holds the same values as one of another file, or of the same.
+    ///
+    /// Errors: as [`Self::read`].
+    pub(crate) fn has_values_of(&self, key: &str, other: &Self, other_key: &str) -> Result<bool, Error> {
+        let (info, other_info) = (self.info(key)?, other.info(other_key)?);
+        if info.dtype != other_info.dtype {
+            let shape = &info.shape;
+            return Ok(self.read(key, shape)? == other.read(other_key, shape)?);
+        }
+        let ranges = [self.range(info), other.range(other_info)];
+        let is_same = ranges[0].bytes() == ranges[1].bytes();
+        ranges.iter().for_each(MappedRange::release);
+        Ok(is_same)
+    }
+
     /// How many bytes the tensors of each stored type take, by the type's name in the file.
     pub fn bytes_by_type(&self) -> BTreeMap<String, u64> {
         let mut bytes = BTreeMap::new();

@@ -196,13 +196,23 @@ impl WeightReader {
     /// Counts the key of a tied head as read, if the checkpoint stores it all the same: the model computes with the
     /// weight of `of` in its place, of `shape`, and saves that under both keys.
     ///
-    /// Errors: `Tensor` when what is stored has another shape or type.
+    /// Errors: `Tensor` when what is stored has another shape or type, or other values: transformers 4 computes with
+    /// those of `of` then, and transformers 5 with each for itself.
     pub fn tie(&mut self, key: &str, of: &str, shape: [usize; 2]) -> Result<(), Error> {
         let (key, of) = (self.naming.key(key), self.naming.key(of));
         if let WeightSource::Folder(files) = &self.source
             && let Some(file) = files.file(&key)
         {
             file.check(&key, &shape)?;
+            if let Some(of_file) = files.file(&of)
+                && !file.has_values_of(&key, of_file, &of)?
+            {
+                let problem = format!(
+                    "other values than `{of}`, though config.json ties them: set `tie_word_embeddings` to false there, or \
+                     remove this tensor"
+                );
+                return Err(file.tensor_error(&key, problem));
+            }
             self.taken.insert(key.clone());
             self.tied.push((key, of));
         }

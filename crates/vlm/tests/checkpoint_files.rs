@@ -344,6 +344,11 @@ fn files_of_another_kind_are_told_as_such() {
         assert!(message.contains(&format!("{name}: a Git LFS pointer in place of the file")), "{message}");
     }
     let folder = copied_model();
+    let index = json!({ "weight_map": { "lm_head.weight": "model-00001-of-00001.safetensors" } });
+    std::fs::write(folder.path().join("model.safetensors.index.json"), index.to_string()).unwrap();
+    let message = load_error(folder.path());
+    assert!(message.contains("model.safetensors: a second set of weights, beside the shards"), "{message}");
+    std::fs::remove_file(folder.path().join("model.safetensors.index.json")).unwrap();
     std::fs::write(folder.path().join("model.safetensors"), b"PK\x03\x04archive/data.pkl").unwrap();
     assert!(load_error(folder.path()).contains("a file of PyTorch under the name of safetensors"));
 }

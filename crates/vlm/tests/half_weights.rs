@@ -146,15 +146,34 @@ fn a_model_that_was_not_changed_is_saved_in_the_same_bytes_and_files() {
     }
 }
 
+/// A copy of a model whose head holds the embedding's values.
+fn with_the_head_of_the_embedding(source: &Path) -> tempfile::TempDir {
+    let folder = resaved(source, Dtype::F32, 0);
+    let path = folder.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let embedding = tensors.tensor("model.embed_tokens.weight").unwrap();
+    let tied = tensors.iter().map(|(key, view)| (key, if key == "lm_head.weight" { embedding.clone() } else { view }));
+    std::fs::write(&path, safetensors::serialize(tied, None).unwrap()).unwrap();
+    folder
+}
+
 #[test]
 fn a_tied_head_is_saved_where_it_was_stored_and_nowhere_else() {
     let fixture = Fixture::open(common::committed_folder("qwen2_5_vl"));
-    let folder = resaved(&fixture.model_folder(), Dtype::BF16, 2);
+    let source = with_the_head_of_the_embedding(&fixture.model_folder());
+    let folder = resaved(source.path(), Dtype::BF16, 2);
     let config = folder.path().join("config.json");
     let text = std::fs::read_to_string(&config).unwrap();
     let tied = text.replace("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
     assert_ne!(text, tied);
     std::fs::write(&config, tied).unwrap();
+
+    // A head of its own contradicts the file.
+    let other = resaved(&fixture.model_folder(), Dtype::BF16, 2);
+    std::fs::copy(&config, other.path().join("config.json")).unwrap();
+    let message = Vlm::load(other.path(), &Device::flex()).unwrap_err().to_string();
+    assert!(message.contains("`lm_head.weight`: other values than `model.embed_tokens.weight`"), "{message}");
 
     let model = Vlm::load(folder.path(), &Device::flex()).unwrap();
     let saved = tempfile::tempdir().unwrap();

@@ -42,6 +42,9 @@ impl WeightFiles {
     /// that two shards hold, that is not where the index says, or that is an adapter's or a quantized weight's.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let index = read_index(folder)?;
+        if let Some(index) = &index {
+            refuse_second_model(folder, index)?;
+        }
         let files = match &index {
             Some(index) => open_shards(folder, index)?,
             None => vec![open_only(folder)?],
@@ -118,6 +121,17 @@ fn read_index(folder: &Path) -> Result<Option<ShardIndex>, Error> {
 /// Errors: `Io` or `File` when there is an index that cannot be read.
 pub fn shard_names(folder: &Path) -> Result<Option<BTreeSet<String>>, Error> {
     Ok(read_index(folder)?.map(|index| index.weight_map.into_values().collect()))
+}
+
+/// Fails for a folder with a file of all weights beside shards that do not name it: transformers takes the file, and
+/// vLLM the shards.
+fn refuse_second_model(folder: &Path, index: &ShardIndex) -> Result<(), Error> {
+    let path = folder.join(WEIGHTS_FILE);
+    if !path.exists() || index.weight_map.values().any(|name| name == WEIGHTS_FILE) {
+        return Ok(());
+    }
+    let problem = format!("a second set of weights, beside the shards that {INDEX_FILE} lists: remove one of the two");
+    Err(Error::file(&path, problem))
 }
 
 fn open_only(folder: &Path) -> Result<TensorFile, Error> {
