@@ -241,7 +241,7 @@ fn fields_that_change_the_computation_are_refused_by_name() {
             "internvl2_5",
             "/use_llm_lora",
             json!(16),
-            "field `use_llm_lora`: expected 0: this is a checkpoint whose LoRA adapter is not merged",
+            "field `use_llm_lora`: expected 0, got 16: the LoRA adapter of this checkpoint is not merged",
         ),
         (
             "internvl2_5",

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-use crate::config::class::{ConfigClass, fields_of};
+use crate::config::class::{ConfigClass, fields_of, shown};
 use crate::config::fields::ConfigFields;
 use crate::error::Error;
 
@@ -74,18 +74,17 @@ const PLAIN_INITIALIZATIONS: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica
 /// Errors: `File` naming the field.
 pub(super) fn check_initialization(fields: &ConfigFields) -> Result<(), Error> {
     const NAME: &str = "init_lora_weights";
-    let is_plain = match fields.stated(NAME) {
-        None | Some(Value::Null | Value::Bool(_)) => true,
-        Some(Value::String(word)) => PLAIN_INITIALIZATIONS.iter().any(|plain| word.eq_ignore_ascii_case(plain)),
-        Some(_) => false,
+    let got = match fields.stated(NAME) {
+        None | Some(Value::Null | Value::Bool(_)) => return Ok(()),
+        Some(Value::String(word)) if PLAIN_INITIALIZATIONS.iter().any(|plain| word.eq_ignore_ascii_case(plain)) => {
+            return Ok(());
+        }
+        Some(other) => shown(other),
     };
-    if is_plain {
-        return Ok(());
-    }
-    let expected = format!(
-        "true, false or one of \"{}\" (others change the base model's weights: save the adapter anew with PEFT's \
-         `path_initial_model_for_weight_conversion`)",
-        PLAIN_INITIALIZATIONS.join("\", \"")
+    let problem = format!(
+        "expected true, false, \"{}\", got {got}: others change the base model's weights, and PEFT changes them again when \
+         it loads the adapter: save it anew with `path_initial_model_for_weight_conversion` of PEFT's `save_pretrained`",
+        PLAIN_INITIALIZATIONS.join("\" or \"")
     );
-    Err(fields.expected(NAME, &expected))
+    Err(fields.problem(NAME, &problem))
 }

@@ -28,6 +28,7 @@ pub(super) const BOOKKEEPING: &[&str] = &[
     "length_penalty",
     "max_length",
     "max_new_tokens",
+    "merger_lr",
     "min_length",
     "model_type",
     "name_or_path",
@@ -41,6 +42,7 @@ pub(super) const BOOKKEEPING: &[&str] = &[
     "output_scores",
     "prefix",
     "problem_type",
+    "processor_class",
     "remove_invalid_values",
     "repetition_penalty",
     "return_dict",
@@ -63,4 +65,5 @@ pub(super) const BOOKKEEPING: &[&str] = &[
     "unsloth_version",
     "use_bfloat16",
     "use_cache",
+    "vision_lr",
 ];

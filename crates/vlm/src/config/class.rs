@@ -105,7 +105,7 @@ fn is_nothing(value: &Value) -> bool {
 fn is_harmless(name: &str, value: &Value) -> bool {
     is_nothing(value)
         || name.starts_with('_')
-        || ["_token_id", "_token_ids", "_token"].iter().any(|ending| name.ends_with(ending))
+        || ["_token_id", "_token_ids", "_token_index", "_token"].iter().any(|ending| name.ends_with(ending))
         || BOOKKEEPING.contains(&name)
 }
 

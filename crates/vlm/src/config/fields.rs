@@ -13,10 +13,10 @@ use crate::resample::CHANNELS;
 const MAX_COUNT: u64 = 1 << 24;
 
 /// Layers above this are no model's.
-const MAX_LAYERS: usize = 4096;
+const MAX_LAYERS: u64 = 4096;
 
 /// Sides of patches and windows above this are no model's, in pixels or patches.
-const MAX_SIDE: usize = 4096;
+const MAX_SIDE: u64 = 4096;
 
 static NO_FIELDS: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 
@@ -108,8 +108,12 @@ impl<'a> ConfigFields<'a> {
 
     /// A positive integer.
     pub(crate) fn count(&self, name: &str) -> Result<usize, Error> {
+        self.count_up_to(name, MAX_COUNT)
+    }
+
+    fn count_up_to(&self, name: &str, most: u64) -> Result<usize, Error> {
         match self.get(name).and_then(Value::as_u64) {
-            Some(value) if value > MAX_COUNT => Err(self.expected(name, &format!("at most {MAX_COUNT}"))),
+            Some(value) if value > most => Err(self.expected(name, &format!("at most {most}"))),
             Some(value) if value > 0 => Ok(value as usize),
             _ => Err(self.expected(name, "a positive integer")),
         }
@@ -117,23 +121,18 @@ impl<'a> ConfigFields<'a> {
 
     /// A number of layers.
     pub(crate) fn layers(&self, name: &str) -> Result<usize, Error> {
-        self.at_most(name, self.count(name)?, MAX_LAYERS)
+        self.count_up_to(name, MAX_LAYERS)
     }
 
     /// A positive integer, or a pair of equal ones: the side of a square.
     pub(crate) fn side(&self, name: &str) -> Result<usize, Error> {
-        let side = match self.get(name).and_then(Value::as_array) {
-            None => self.count(name)?,
+        match self.get(name).and_then(Value::as_array) {
+            None => self.count_up_to(name, MAX_SIDE),
             Some(_) => match self.indexes(name)?[..] {
-                [high, wide] if high == wide && high > 0 => high,
-                _ => return Err(self.expected(name, "two equal positive integers")),
+                [high, wide] if high == wide && (1..=MAX_SIDE).contains(&(high as u64)) => Ok(high),
+                _ => Err(self.expected(name, &format!("two equal positive integers of at most {MAX_SIDE}"))),
             },
-        };
-        self.at_most(name, side, MAX_SIDE)
-    }
-
-    fn at_most(&self, name: &str, value: usize, most: usize) -> Result<usize, Error> {
-        if value > most { Err(self.expected(name, &format!("at most {most}"))) } else { Ok(value) }
+        }
     }
 
     /// An integer.

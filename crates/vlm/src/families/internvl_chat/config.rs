@@ -125,9 +125,12 @@ impl VisionConfig {
 pub(super) fn top<'a>(root: &ConfigFields<'a>) -> Result<ConfigFields<'a>, Error> {
     for name in ["use_llm_lora", "use_backbone_lora"] {
         if root.has(name) && root.integer(name)? != 0 {
-            let expected = "0: this is a checkpoint whose LoRA adapter is not merged; merge it with `merge_lora.py` of \
-                            InternVL's tools";
-            return Err(root.expected(name, expected));
+            let problem = format!(
+                "expected 0, got {}: the LoRA adapter of this checkpoint is not merged: merge it with `merge_lora.py` of \
+                 InternVL's tools",
+                root.integer(name)?
+            );
+            return Err(root.problem(name, &problem));
         }
     }
     // The language model's width is repeated outside of its section.
