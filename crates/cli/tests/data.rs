@@ -108,6 +108,33 @@ fn errors_end_with_3_and_each_is_named_by_row() {
 }
 
 #[test]
+fn films_and_settings_of_images_are_never_lost_in_silence() {
+    let mut film = row("two", "a.png");
+    film["messages"][0]["content"][0] = json!({ "type": "video_url", "video_url": { "url": "a.mp4" } });
+    let mut sized = row("one", "a.png");
+    sized["messages"][0]["content"][0]["max_pixels"] = 50_176.into();
+    let folder = folder_with(&[sized, film]);
+    let (code, stdout, _) = scruple(folder.path(), &["data", "check", "d.jsonl"]);
+    assert_eq!(code, 3);
+    for line in [
+        "warning: not_kept (1)\n  row 1 `one`: `messages[].content[].max_pixels` is not kept",
+        "error: video_or_audio (1)\n  row 2 `two`: `messages[0].content[0]` holds a video or audio",
+    ] {
+        assert!(stdout.contains(line), "{stdout}");
+    }
+    let (code, stdout, _) =
+        scruple(folder.path(), &["data", "convert", "d.jsonl", "--to", "swift", "--out", "o.jsonl"]);
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(stdout, @r#"
+    1 of 2 items, openai to swift: o.jsonl
+
+    not kept, or not as it was:
+      messages[].content[].max_pixels        1 row   from row 1: `messages[].content[].max_pixels` is not kept
+      row                                    1 row   from row 2: `messages[0].content[0]` holds a video or audio: expected text and images only
+    "#);
+}
+
+#[test]
 fn a_conversion_reports_what_it_could_not_keep() {
     let folder = folder_with(&[row("one", "a.png"), row("two", "a.png")]);
     let table = ["data", "convert", "d.jsonl", "--to", "vlmevalkit", "--out", "t/d.tsv"];

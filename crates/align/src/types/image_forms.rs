@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"bytes": base64, "path"?: name}                                                Hugging Face
-//! {"path" | "image" | "url" | "image_url": a path, an address, base64, a data URL, or one of these objects}
+//! {"path" | "image" | "url" | "src" | "image_url": a path, an address, base64, a data URL, or one of these objects}
 //! {"base64" | "data": base64}
 //! {"source": {"type": "base64", "media_type", "data"} | {"type": "url", "url"}}    Anthropic
 //! ```
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::media::is_media;
 
 /// The keys that name an image; the first that holds anything is used.
-const KEYS: [&str; 8] = ["bytes", "base64", "data", "source", "image_url", "image", "url", "path"];
+const KEYS: [&str; 9] = ["bytes", "base64", "data", "source", "image_url", "image", "url", "src", "path"];
 
 /// An image as an object names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -163,7 +163,9 @@ fn image(array: &dyn Array, index: usize) -> Option<Image> {
     };
     let [paths, contents] = ["path", "bytes"].map(|name| field_of(fields, name).map(|at| array.as_struct().column(at)));
     let path = paths.and_then(|paths| value(paths, index).ok()).and_then(|path| path.as_str().map(str::to_owned));
-    match contents.and_then(|column| bytes(column, index)) {
+    // Some writers leave no bytes where there is a path, and some null.
+    let bytes = contents.and_then(|column| bytes(column, index));
+    match bytes.filter(|bytes| !bytes.is_empty() || path.is_none()) {
         Some(bytes) => Some(Image::Bytes { bytes: bytes.into(), name: path }),
         None => Image::from_reference(&path?).ok(),
     }
