@@ -27,7 +27,7 @@ pub use given_lines::{GivenLines, MAX_LINE_BYTES, read_given_lines};
 pub use image_forms::{NamedImage, part_type, take_image};
 pub use image_reference::ImageReference;
 pub use item::{Item, ItemKind};
-pub use media::{is_filled, is_media, media_placeholder_in};
+pub use media::{is_filled, is_media, is_media_column, media_placeholder_in};
 pub use message::{Message, Part, Role, image_paths};
 pub use relative_paths::{messages_relative_to, relative_to, resolved_relative_to};
 pub use written::{id_as_text, id_of, optional_id_as_text};

@@ -1,6 +1,6 @@
 //! The fields of a row, taken one by one: wrong types are noted as problems, what is left is kept.
 
-use align::types::{Item, Message, Role, id_of, is_filled, is_media};
+use align::types::{Item, Message, Role, id_of, is_filled, is_media, is_media_column};
 use serde_json::{Map, Value};
 
 use crate::item_fields::{TruthAs, take_item};
@@ -62,7 +62,7 @@ impl<'a> FieldReader<'a> {
     /// Notes films and sounds in all columns of their usual names.
     pub fn note_media_columns(&mut self) {
         let names: Vec<String> = self.row.fields.keys().chain(self.row.images.keys()).cloned().collect();
-        names.iter().filter(|name| is_media(name)).for_each(|name| self.note_media(name));
+        names.iter().filter(|name| is_media_column(name)).for_each(|name| self.note_media(name));
     }
 
     /// The list of problems.

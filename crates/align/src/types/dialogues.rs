@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::container::conversion;
 use super::media::unshown_column;
-use super::{DataError, GivenLines, ImageReference, Item, Message, Part, image_file_name, is_media, relative_to};
+use super::{
+    DataError, GivenLines, ImageReference, Item, Message, Part, image_file_name, is_media_column, relative_to,
+};
 use crate::files::{try_write_lines, write_atomically};
 
 /// A line of a data file: a dialogue with an id.
@@ -130,7 +132,7 @@ impl<T: Dialogue> Dialogues<T> {
 
     /// The problem that a column holds what no message shows, which would be left out in silence.
     fn unshown(&self, column: &str) -> DataError {
-        if is_media(column) {
+        if is_media_column(column) {
             return self.problem(format!("`{column}` holds a video or audio: expected text and images only"));
         }
         let hint = conversion(&self.path);

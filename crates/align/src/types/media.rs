@@ -3,27 +3,23 @@
 
 use serde_json::{Map, Value};
 
-/// What a film or sound is held under, in any layout: columns, keys of messages and of parts, types of parts.
-const MEDIA: [&str; 10] = [
-    "video",
-    "videos",
-    "video_url",
-    "video_path",
-    "input_video",
-    "audio",
-    "audios",
-    "audio_url",
-    "audio_path",
-    "input_audio",
-];
+/// The columns of films and sound that trainers read. An address in a column of another name may say where a text is from.
+const MEDIA_COLUMNS: [&str; 4] = ["video", "videos", "audio", "audios"];
+/// What else a film or sound is held under, in messages and parts, and types of parts.
+const MEDIA_KEYS: [&str; 6] = ["video_url", "video_path", "input_video", "audio_url", "audio_path", "input_audio"];
 /// What marks one in text, where `<image>` marks an image.
 const PLACEHOLDERS: [&str; 2] = ["<video>", "<audio>"];
 /// The columns that hold images in other layouts.
 const IMAGES: [&str; 2] = ["images", "image"];
 
-/// Whether a film or sound is held under this name.
+/// Whether a column of this name holds films or sound.
+pub fn is_media_column(name: &str) -> bool {
+    MEDIA_COLUMNS.contains(&name)
+}
+
+/// Whether a message or a part holds a film or sound under this name, or a part of this type is one.
 pub fn is_media(name: &str) -> bool {
-    MEDIA.contains(&name)
+    is_media_column(name) || MEDIA_KEYS.contains(&name)
 }
 
 /// The mark of a film or sound in a text, if it has one.
@@ -45,7 +41,7 @@ pub fn is_filled(value: &Value) -> bool {
 pub(super) fn unshown_column(line: &[u8], shows_images: bool) -> Option<&'static str> {
     let images = IMAGES.into_iter().filter(|_| !shows_images);
     // Few lines have such a name at all; only these are read once more.
-    let named: Vec<&str> = MEDIA.into_iter().chain(images).filter(|name| has_key(line, name)).collect();
+    let named: Vec<&str> = MEDIA_COLUMNS.into_iter().chain(images).filter(|name| has_key(line, name)).collect();
     if named.is_empty() {
         return None;
     }

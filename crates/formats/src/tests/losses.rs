@@ -74,15 +74,17 @@ fn rows_of_formats(folder: &Path) -> Vec<(Format, Container, Row)> {
     found
 }
 
-/// The pointers of all objects within a value.
-fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
+/// The pointers of all objects and lists within a value.
+fn containers(value: &Value, at: &str, found: &mut Vec<String>) {
+    if value.is_object() || value.is_array() {
+        found.push(at.to_owned());
+    }
     match value {
         Value::Object(object) => {
-            found.push(at.to_owned());
-            object.iter().for_each(|(name, value)| objects(value, &format!("{at}/{name}"), found));
+            object.iter().for_each(|(name, value)| containers(value, &format!("{at}/{name}"), found));
         }
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(index, value)| objects(value, &format!("{at}/{index}"), found));
+            list.iter().enumerate().for_each(|(index, value)| containers(value, &format!("{at}/{index}"), found));
         }
         _ => {}
     }
@@ -133,20 +135,31 @@ fn values() -> impl Strategy<Value = Value> {
         1 => Just(json!([MARK])),
         1 => Just(json!({ "deep": MARK })),
         1 => Just(json!([{ "deep": [MARK] }])),
+        1 => Just(json!({ "type": "text", "text": MARK })),
+        1 => Just(json!({ "type": "text", "text": "And?", "note": MARK })),
+        1 => Just(json!({ "type": "image", "image": "a.png", "max_pixels": MARK })),
+        1 => Just(json!({ "type": "video", "video": MARK })),
+        1 => Just(json!({ "type": "file", "file": MARK })),
+        1 => Just(json!({ "path": "a.png", "detail": MARK })),
+        1 => Just(json!({ "role": "user", "content": "And?", "name": MARK })),
+        1 => Just(json!({ "from": "human", "value": "And?", "weight": MARK })),
     ]
 }
 
-/// Adds a value to one of a row's objects; none where the object has such a field.
-fn with_extra(row: &Row, object: prop::sample::Index, name: &str, value: &Value) -> Option<(Row, String)> {
+/// Adds a value to one of a row's objects or lists; none where an object has such a field.
+fn with_extra(row: &Row, place: prop::sample::Index, name: &str, value: &Value) -> Option<(Row, String)> {
     let mut fields = Value::from(row.fields.clone());
     let mut pointers = Vec::new();
-    objects(&fields, "", &mut pointers);
-    let pointer = object.get(&pointers);
-    let object = fields.pointer_mut(pointer)?.as_object_mut()?;
-    if object.contains_key(name) || (pointer.is_empty() && row.images.contains_key(name)) {
-        return None;
+    containers(&fields, "", &mut pointers);
+    let pointer = place.get(&pointers);
+    let taken = pointer.is_empty() && row.images.contains_key(name);
+    match fields.pointer_mut(pointer)? {
+        Value::Object(object) if !object.contains_key(name) && !taken => {
+            drop(object.insert(name.to_owned(), value.clone()))
+        }
+        Value::Array(list) => list.push(value.clone()),
+        _ => return None,
     }
-    object.insert(name.to_owned(), value.clone());
     let fields = fields.as_object()?.clone();
     Some((Row { fields, ..row.clone() }, format!("{pointer}/{name}")))
 }
@@ -178,13 +191,13 @@ proptest! {
     #[test]
     fn what_a_row_has_besides_is_in_the_output_or_among_the_losses(
         source in prop::sample::select(all_rows()),
-        object in any::<prop::sample::Index>(),
+        place in any::<prop::sample::Index>(),
         name in prop::sample::select(&NAMES[..]),
         value in values(),
         to in prop::sample::select(written_formats().collect::<Vec<_>>()),
     ) {
         let (from, container, row) = source;
-        let Some((row, place)) = with_extra(&row, object, name, &value) else { return Ok(()) };
+        let Some((row, place)) = with_extra(&row, place, name, &value) else { return Ok(()) };
         let folder = folder();
         fs_err::write(folder.path().join("a.png"), image_file(ImageFormat::Png, 8, 1)).unwrap();
         let input = folder.path().join(format!("in.{}", container.extension()));
@@ -195,7 +208,9 @@ proptest! {
         let column = place.split('/').nth(1).unwrap_or_default();
         let is_told = report.losses.iter().any(|loss| {
             let Loss { field, why, .. } = loss;
-            field == "row" || field == column || field.contains(name) || why.contains(MARK)
+            // Keys that are known to be lost stand in the value that was added.
+            let inner = ["note", "max_pixels", "video", "detail", "name", "weight", "deep"].into_iter().any(|key| field.ends_with(key));
+            field == "row" || field == column || field.contains(name) || inner || why.contains(MARK)
         });
         prop_assert!(
             is_told || is_marked(&output, Container::of(&output).unwrap()),

@@ -2,7 +2,7 @@
 //!
 //! Source: LLaMA-Factory's `data/README.md`; what an entry leaves out has the names given there.
 
-use align::types::{Role, is_media};
+use align::types::{Role, is_media_column};
 use diagnostic::from_json_value;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -71,7 +71,7 @@ impl ColumnNames {
 
     /// The columns of films and sound.
     pub fn media(&self) -> impl Iterator<Item = &str> {
-        [&self.videos, &self.audios].into_iter().flatten().map(String::as_str).filter(|name| !is_media(name))
+        [&self.videos, &self.audios].into_iter().flatten().map(String::as_str).filter(|name| !is_media_column(name))
     }
 }
 
