@@ -8,7 +8,7 @@
 //! Also read: every other form of image part that [`super::parts`] knows, with `data:` URLs and addresses. Written:
 //! images as paths relative to the file; a row's other fields as they are.
 
-use align::types::id_of;
+use align::types::{id_of, is_filled};
 use serde_json::Value;
 
 use super::parts::{Marker, PartReader, with_paths};
@@ -40,6 +40,9 @@ impl Layout for OpenAi {
         reader.read("messages");
         let images;
         (item.messages, images) = reader.settle(Vec::new(), Unplaced::Refused);
+        if images.is_empty() {
+            check_columns(&mut fields);
+        }
         vec![fields.record(item, images)]
     }
 
@@ -51,6 +54,16 @@ impl Layout for OpenAi {
         row.set("id", record.item.id.as_str());
         row.set("messages", with_paths(&record.item.messages));
         Ok(with_rest(row, record, TruthAs::Json, &[]))
+    }
+}
+
+/// Notes columns of images that no message shows, which other layouts have.
+fn check_columns(fields: &mut FieldReader) {
+    for name in ["images", "image"] {
+        if fields.get(name).is_some_and(is_filled) {
+            let message = format!("`{name}` holds images that no message shows: expected them in `content`");
+            fields.note(ProblemKind::TooManyImages, message);
+        }
     }
 }
 

@@ -445,3 +445,15 @@ fn whole_numbers_are_ids_however_they_are_written() {
         assert_eq!(back[1].item.id, "4", "{to:?}");
     }
 }
+
+#[test]
+fn a_column_of_images_that_no_message_shows_is_an_error() {
+    let folder = with_images();
+    let path = folder.path().join("d.jsonl");
+    for column in ["image", "images"] {
+        let row = json!({ "id": "1", "messages": [say("user", "What?")], column: "1.png" });
+        write_lines(&path, &[row]);
+        assert_eq!(problems(&path, Some(openai::FORMAT)), [ProblemKind::TooManyImages], "{column}");
+        assert_eq!(problems(&path, None), [ProblemKind::TooManyImages], "{column}");
+    }
+}

@@ -59,12 +59,11 @@ fn messages() -> impl Strategy<Value = Value> {
 }
 
 /// Fields that items bring along, most of which mean something to one format or another.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 16] = [
     "note",
     "count",
     "meta",
     "prompt",
-    "images",
     "label",
     "question",
     "answer",
