@@ -15,7 +15,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
+use super::autodiff::{Input, record, supported, tensor, values};
 use super::numeric::add;
 use eager::eager_attention;
 use inputs::{AttentionMask, Qkv, Segment};
@@ -40,13 +40,8 @@ fn fused(qkv: Qkv, segments: &Arc<[Segment]>, mask: AttentionMask) -> Tensor<4> 
     let nodes = [queries.node, keys.node, values.node];
     let inputs = [queries.value, keys.value, values.value];
     let (output, log_totals) = forward(&inputs, shape, segments);
-    record(nodes, output.clone(), || Gradient {
-        inputs,
-        output,
-        log_totals: log_totals.into(),
-        segments: segments.clone(),
-        shape,
-    })
+    let kept = Kept { inputs, output: output.clone(), log_totals, segments: segments.clone(), shape };
+    record(nodes, output, move |gradient, wanted| kept.gradients(&gradient, wanted))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,22 +102,23 @@ fn forward(inputs: &[FlexTensor; 3], shape: HeadShape, segments: &[Segment]) -> 
     (tensor(output, dims), log_totals)
 }
 
-#[derive(Clone, Debug)]
-struct Gradient {
+/// What the backward pass needs.
+#[derive(Clone)]
+struct Kept {
     inputs: [FlexTensor; 3],
     output: FlexTensor,
-    log_totals: Arc<[f32]>,
+    log_totals: Vec<f32>,
     segments: Arc<[Segment]>,
     shape: HeadShape,
 }
 
-impl FusedGradient<3> for Gradient {
-    fn inputs_from_output(self, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+impl Kept {
+    fn gradients(&self, gradient: &FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let shape = self.shape;
         let n_heads = self.log_totals.len() / shape.t;
         let heads: Vec<HeadGradients> =
-            (0..n_heads).into_par_iter().map(|index| self.of_head(index, &gradient)).collect();
-        let [queries, keys, _] = self.inputs.map(|input| input.layout().shape().clone());
+            (0..n_heads).into_par_iter().map(|index| self.of_head(index, gradient)).collect();
+        let [queries, keys, _] = self.inputs.each_ref().map(|input| input.layout().shape().clone());
         // Every query head that shares keys and values adds to their gradients, in order.
         let mut of_keys = vec![0.0; keys.num_elements()];
         let mut of_values = vec![0.0; keys.num_elements()];
@@ -139,9 +135,7 @@ impl FusedGradient<3> for Gradient {
             wanted[2].then(|| tensor(of_values, keys)),
         ]
     }
-}
 
-impl Gradient {
     fn of_head(&self, index: usize, gradient: &FlexTensor) -> HeadGradients {
         let shape = self.shape;
         let view = shape.view(index, &self.inputs);

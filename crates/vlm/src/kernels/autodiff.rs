@@ -64,17 +64,12 @@ pub(super) fn tensor(values: Vec<f32>, shape: impl Into<burn::tensor::Shape>) ->
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// How gradients pass back through a fused operation of `N` inputs; its fields are what the forward pass kept.
-pub(super) trait FusedGradient<const N: usize>: Clone + Debug + Send + 'static {
-    /// The gradient of each input that is `wanted`, from the output's, which is contiguous.
-    fn inputs_from_output(self, output: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
-}
-
-/// Enters an operation's output into the graph its inputs are in, if any is.
-pub(super) fn record<const N: usize, const D: usize, G: FusedGradient<N>>(
+/// Enters an operation's output into the graph its `N` inputs are in, if any is. `gradients` is how gradients pass back:
+/// from the output's, which is contiguous, to that of each input that is wanted; it holds what the forward pass kept.
+pub(super) fn record<const N: usize, const D: usize>(
     nodes: [Option<NodeGuard>; N],
     output: FlexTensor,
-    gradient: impl FnOnce() -> G,
+    gradients: impl FnOnce(FlexTensor, [bool; N]) -> [Option<FlexTensor>; N] + Clone + Send + 'static,
 ) -> Tensor<D> {
     if nodes.iter().all(Option::is_none) {
         return Tensor::from_primitive::<Flex>(output);
@@ -82,26 +77,40 @@ pub(super) fn record<const N: usize, const D: usize, G: FusedGradient<N>>(
     // A constant's node holds no values: nothing ever reads them.
     let nodes =
         nodes.map(|node| node.unwrap_or_else(|| FloatTensor::<Autodiff<Flex>>::new(tensor(Vec::new(), [0])).node()));
-    let output = match Step::<G>(PhantomData).prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(operation) => operation.finish(gradient(), output),
+    let output = match step(&gradients).prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(operation) => operation.finish(Kept(gradients), output),
         OpsKind::UnTracked(operation) => operation.finish(output),
     };
     Tensor::from_primitive::<Autodiff<Flex>>(output)
 }
 
+/// How gradients pass back, and what the forward pass kept for it.
+#[derive(Clone)]
+struct Kept<F>(F);
+
+impl<F> Debug for Kept<F> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str("Kept")
+    }
+}
+
 #[derive(Debug)]
 struct Step<G>(PhantomData<G>);
 
-impl<const N: usize, G: FusedGradient<N>> Backward<Flex, N> for Step<G>
-where
-    Self: Send,
-{
-    type State = G;
+fn step<F>(_: &F) -> Step<Kept<F>> {
+    Step(PhantomData)
+}
 
-    fn backward(self, operation: Ops<G, N>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+impl<const N: usize, F> Backward<Flex, N> for Step<Kept<F>>
+where
+    F: FnOnce(FlexTensor, [bool; N]) -> [Option<FlexTensor>; N] + Clone + Send + 'static,
+{
+    type State = Kept<F>;
+
+    fn backward(self, operation: Ops<Kept<F>, N>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output = gradients.consume::<Flex>(&operation.node).to_contiguous();
         let parents: [Option<NodeId>; N] = operation.parents.map(|parent| parent.map(|parent| parent.id));
-        let inputs = operation.state.inputs_from_output(output, parents.map(|parent| parent.is_some()));
+        let inputs = (operation.state.0)(output, parents.map(|parent| parent.is_some()));
         for (parent, gradient) in parents.into_iter().zip(inputs) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 gradients.register::<Flex>(parent, gradient);

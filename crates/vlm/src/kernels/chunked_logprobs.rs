@@ -9,7 +9,7 @@ use burn::backend::{Flex, ops::FloatTensorOps};
 use burn::tensor::{DType, FloatDType, Tensor};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, supported, tensor, values, values_mut};
+use super::autodiff::{Input, record, supported, tensor, values, values_mut};
 use super::linear::linear;
 use super::numeric::add;
 use super::token_logprobs::{RowScore, into_gradient, token_logprobs};
@@ -45,9 +45,9 @@ fn fused(hidden: Tensor<2>, weight: Tensor<2>, targets: &[u32]) -> (Tensor<1>, T
     }
     let logprobs = totals.iter().map(RowScore::logprob).collect();
     let entropies = tensor(totals.iter().map(RowScore::entropy).collect(), [n]);
-    let output = record(nodes, tensor(logprobs, [n]), || Gradient {
-        log_totals: totals.iter().map(RowScore::log_total).collect(),
-        head,
+    let log_totals: Vec<f32> = totals.iter().map(RowScore::log_total).collect();
+    let output = record(nodes, tensor(logprobs, [n]), move |output, wanted| {
+        head.gradients(&log_totals, values(&output), wanted)
     });
     (output, Tensor::from_primitive::<Flex>(entropies))
 }
@@ -83,45 +83,36 @@ impl Head {
     fn logits(&self, start: usize) -> FlexTensor {
         Flex::float_matmul(self.hidden.clone(), self.weight(start).transpose(0, 1))
     }
-}
 
-#[derive(Clone, Debug)]
-struct Gradient {
-    head: Head,
-    log_totals: Vec<f32>,
-}
-
-impl Gradient {
     /// The gradient of a chunk's logits. Shape: `[n, width]`.
-    fn of_logits(&self, start: usize, output: &[f32]) -> FlexTensor {
-        let width = self.head.width(start);
-        let mut logits = self.head.logits(start);
+    fn of_logits(&self, start: usize, log_totals: &[f32], output: &[f32]) -> FlexTensor {
+        let width = self.width(start);
+        let mut logits = self.logits(start);
         values_mut(&mut logits).par_chunks_mut(width).enumerate().for_each(|(index, row)| {
-            let target = (self.head.targets[index] as usize).checked_sub(start);
-            into_gradient(row, self.log_totals[index], output[index], target);
+            let target = (self.targets[index] as usize).checked_sub(start);
+            into_gradient(row, log_totals[index], output[index], target);
         });
         logits
     }
-}
 
-impl FusedGradient<2> for Gradient {
-    fn inputs_from_output(self, output: FlexTensor, [hidden, weight]: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let [v, d]: [usize; 2] = self.head.weight.layout().shape().dims();
-        let mut of_hidden = hidden.then(|| vec![0.0; output.layout().num_elements() * d]);
+    /// Of hidden states and weight.
+    fn gradients(&self, log_totals: &[f32], output: &[f32], [hidden, weight]: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let n = output.len();
+        let [v, d]: [usize; 2] = self.weight.layout().shape().dims();
+        let mut of_hidden = hidden.then(|| vec![0.0; n * d]);
         let mut of_weight = weight.then(|| Vec::with_capacity(v * d));
-        for start in self.head.chunks() {
-            let of_logits = self.of_logits(start, values(&output));
+        for start in self.chunks() {
+            let of_logits = self.of_logits(start, log_totals, output);
             if let Some(sums) = &mut of_hidden {
-                let part = Flex::float_matmul(of_logits.clone(), self.head.weight(start));
+                let part = Flex::float_matmul(of_logits.clone(), self.weight(start));
                 let parts = sums.par_chunks_mut(d).zip(values(&part).par_chunks(d));
                 parts.for_each(|(sums, part)| add(sums, part));
             }
             if let Some(rows) = &mut of_weight {
-                let part = Flex::float_matmul(of_logits.transpose(0, 1), self.head.hidden.clone());
+                let part = Flex::float_matmul(of_logits.transpose(0, 1), self.hidden.clone());
                 rows.extend_from_slice(values(&part));
             }
         }
-        let n = output.layout().num_elements();
         [of_hidden.map(|sums| tensor(sums, [n, d])), of_weight.map(|rows| tensor(rows, [v, d]))]
     }
 }

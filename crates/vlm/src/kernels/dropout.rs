@@ -7,7 +7,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
+use super::autodiff::{Input, record, supported, tensor, values};
 
 /// A mask for rows of any width.
 #[derive(Clone, Debug)]
@@ -35,7 +35,8 @@ pub(super) fn composed(x: Tensor<2>, mask: &DropoutMask) -> Tensor<2> {
 fn fused(x: Tensor<2>, mask: &DropoutMask) -> Tensor<2> {
     let Input { value, node } = Input::new(x);
     let output = mask.applied(&value);
-    record([node], output, || mask.clone())
+    let mask = mask.clone();
+    record([node], output, move |output, [wanted]| [wanted.then(|| mask.applied(&output))])
 }
 
 impl DropoutMask {
@@ -67,12 +68,6 @@ impl DropoutMask {
             let random = splitmix64(key.wrapping_add(column as u64)) >> 32;
             *value = if random < threshold { 0.0 } else { *value * factor };
         }
-    }
-}
-
-impl FusedGradient<1> for DropoutMask {
-    fn inputs_from_output(self, output: FlexTensor, wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        [wanted[0].then(|| self.applied(&output))]
     }
 }
 

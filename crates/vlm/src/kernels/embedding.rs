@@ -1,9 +1,8 @@
 //! Rows of an embedding in f32, whatever float type it is held in; of one of two bytes no f32 copy is made.
 
-use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Device, Int, Tensor};
 
-use super::autodiff::{FusedGradient, Input, record, tensor, values};
+use super::autodiff::{Input, record, tensor, values};
 use super::half_linear::widen;
 use super::numeric::add;
 use crate::parameter::cast;
@@ -31,22 +30,11 @@ fn fused(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
         widen(&weight.value, row * d, output);
     }
     let output = tensor(output, [rows.len(), d]);
-    record([weight.node], output, || Gradient { rows, vocab_size })
-}
-
-#[derive(Clone, Debug)]
-struct Gradient {
-    rows: Vec<usize>,
-    vocab_size: usize,
-}
-
-impl FusedGradient<1> for Gradient {
-    fn inputs_from_output(self, output: FlexTensor, _wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let [_, d]: [usize; 2] = output.layout().shape().dims();
-        let mut gradient = vec![0.0; self.vocab_size * d];
-        for (row, output) in self.rows.iter().zip(values(&output).chunks(d)) {
+    record([weight.node], output, move |output, _| {
+        let mut gradient = vec![0.0; vocab_size * d];
+        for (row, output) in rows.iter().zip(values(&output).chunks(d)) {
             add(&mut gradient[row * d..][..d], output);
         }
-        [Some(tensor(gradient, [self.vocab_size, d]))]
-    }
+        [Some(tensor(gradient, [vocab_size, d]))]
+    })
 }

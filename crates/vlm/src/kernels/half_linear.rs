@@ -9,7 +9,7 @@ use burn::tensor::{DType, Tensor, bf16, f16};
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, tensor, values, values_mut};
+use super::autodiff::{Input, record, tensor, values, values_mut};
 use super::matrix::{add_to_rows, sum_of_rows, transposed};
 use super::numeric::add;
 
@@ -28,7 +28,13 @@ pub(super) fn half_linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1
         add_to_rows(&mut output, values(&bias.value));
     }
     let bias_node = bias.and_then(|bias| bias.node);
-    record([x.node, weight.node, bias_node], output, || Gradient { x: x.value, weight: weight.value })
+    record([x.node, weight.node, bias_node], output, move |output, [of_x, of_weight, of_bias]| {
+        [
+            of_x.then(|| product_with_rows(&output, &weight.value)),
+            of_weight.then(|| Flex::float_matmul(transposed(&output), x.value)),
+            of_bias.then(|| sum_of_rows(&output)),
+        ]
+    })
 }
 
 // `x · weightᵀ`.
@@ -97,23 +103,6 @@ pub(super) fn widen(weight: &FlexTensor, start: usize, into: &mut [f32]) {
     } else {
         let numbers = &weight.as_slice::<f16>().unwrap_or_default()[start..][..into.len()];
         numbers.convert_to_f32_slice(into);
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Gradient {
-    x: FlexTensor,
-    weight: FlexTensor,
-}
-
-impl FusedGradient<3> for Gradient {
-    fn inputs_from_output(self, output: FlexTensor, [x, weight, bias]: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let [_, d_out]: [usize; 2] = output.layout().shape().dims();
-        [
-            x.then(|| product_with_rows(&output, &self.weight)),
-            weight.then(|| Flex::float_matmul(transposed(&output), self.x)),
-            bias.then(|| tensor(sum_of_rows(values(&output), d_out), [d_out])),
-        ]
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::autodiff::values_mut;
+use super::autodiff::{tensor, values, values_mut};
 use super::numeric::{BLOCK_ROWS, add, sum_blocks};
 
 pub(super) fn transposed(matrix: &FlexTensor) -> FlexTensor {
@@ -16,7 +16,9 @@ pub(super) fn add_to_rows(output: &mut FlexTensor, bias: &[f32]) {
     });
 }
 
-pub(super) fn sum_of_rows(rows: &[f32], width: usize) -> Vec<f32> {
-    let parts: Vec<f32> = rows.par_chunks(BLOCK_ROWS * width).flat_map_iter(|block| sum_blocks(block, width)).collect();
-    sum_blocks(&parts, width)
+pub(super) fn sum_of_rows(matrix: &FlexTensor) -> FlexTensor {
+    let [_, width]: [usize; 2] = matrix.layout().shape().dims();
+    let blocks = values(matrix).par_chunks(BLOCK_ROWS * width);
+    let parts: Vec<f32> = blocks.flat_map_iter(|block| sum_blocks(block, width)).collect();
+    tensor(sum_blocks(&parts, width), [width])
 }

@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
+use super::autodiff::{Input, record, supported, tensor, values};
 use super::numeric::{BLOCK_ROWS, dot, dot3, sum_blocks};
 
 /// `weight · x / sqrt(mean(x²) + epsilon)` over the last dimension, that of [`crate::norm::NormKind::Rms`].
@@ -21,7 +21,9 @@ fn fused<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f64) -> Tenso
     let shape = x.shape();
     let (x, weight) = (Input::new(x), Input::new(weight));
     let (output, scales) = forward(values(&x.value), values(&weight.value), epsilon as f32);
-    record([x.node, weight.node], tensor(output, shape), || Gradient { x: x.value, weight: weight.value, scales })
+    record([x.node, weight.node], tensor(output, shape), move |output, wanted| {
+        gradients(&x.value, values(&weight.value), &scales, values(&output), wanted)
+    })
 }
 
 // Returns the output and, for each row, 1 / sqrt(mean(x²) + epsilon).
@@ -41,35 +43,31 @@ fn forward(x: &[f32], weight: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
     (output, scales)
 }
 
-#[derive(Clone, Debug)]
-struct Gradient {
-    x: FlexTensor,
-    weight: FlexTensor,
-    scales: Vec<f32>,
-}
-
-impl FusedGradient<2> for Gradient {
-    fn inputs_from_output(self, output: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let (x, weight, output) = (values(&self.x), values(&self.weight), values(&output));
-        let d = weight.len();
-        let mut x_gradient = vec![0.0; x.len()];
-        let mut weight_parts = vec![0.0; self.scales.len().div_ceil(BLOCK_ROWS) * d];
-        // One row of partial sums for each block of rows.
-        for_blocks((&mut x_gradient, d), (&mut weight_parts, d), |first_row, x_gradient, weight_part| {
-            let rows = x[first_row * d..].chunks(d).zip(output[first_row * d..].chunks(d));
-            let rows = rows.zip(&self.scales[first_row..]).zip(x_gradient.chunks_mut(d));
-            for (((x, output), scale), x_gradient) in rows {
-                // d(x·s)/dx = s - x·x·s³/d, applied to the output's gradient times the weight.
-                let shrink = scale * scale * scale / d as f32 * dot3(output, weight, x);
-                for index in 0..d {
-                    x_gradient[index] = output[index] * weight[index] * scale - x[index] * shrink;
-                    weight_part[index] += output[index] * x[index] * scale;
-                }
+fn gradients(
+    input: &FlexTensor,
+    weight: &[f32],
+    scales: &[f32],
+    output: &[f32],
+    wanted: [bool; 2],
+) -> [Option<FlexTensor>; 2] {
+    let (x, d) = (values(input), weight.len());
+    let mut x_gradient = vec![0.0; x.len()];
+    let mut weight_parts = vec![0.0; scales.len().div_ceil(BLOCK_ROWS) * d];
+    // One row of partial sums for each block of rows.
+    for_blocks((&mut x_gradient, d), (&mut weight_parts, d), |first_row, x_gradient, weight_part| {
+        let rows = x[first_row * d..].chunks(d).zip(output[first_row * d..].chunks(d));
+        let rows = rows.zip(&scales[first_row..]).zip(x_gradient.chunks_mut(d));
+        for (((x, output), scale), x_gradient) in rows {
+            // d(x·s)/dx = s - x·x·s³/d, applied to the output's gradient times the weight.
+            let shrink = scale * scale * scale / d as f32 * dot3(output, weight, x);
+            for index in 0..d {
+                x_gradient[index] = output[index] * weight[index] * scale - x[index] * shrink;
+                weight_part[index] += output[index] * x[index] * scale;
             }
-        });
-        let weight_gradient = wanted[1].then(|| tensor(sum_blocks(&weight_parts, d), [d]));
-        [wanted[0].then(|| tensor(x_gradient, self.x.layout().shape().clone())), weight_gradient]
-    }
+        }
+    });
+    let weight_gradient = wanted[1].then(|| tensor(sum_blocks(&weight_parts, d), [d]));
+    [wanted[0].then(|| tensor(x_gradient, input.layout().shape().clone())), weight_gradient]
 }
 
 // Runs `work` in parallel on blocks of rows, with the part of `beside` that belongs to each block.

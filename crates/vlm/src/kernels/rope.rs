@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
+use super::autodiff::{Input, record, supported, tensor, values};
 
 /// Cosine and sine of every pair `(i, i + head_dim / 2)` of a head, for every token: `[n, head_dim / 2]` each.
 #[derive(Clone, Debug)]
@@ -43,13 +42,15 @@ pub(super) fn composed(x: Tensor<2>, table: &RopeTable, [b, t]: [usize; 2], head
 fn fused(x: Tensor<2>, table: &RopeTable, [b, t]: [usize; 2], head_dim: usize, factor: f64) -> Tensor<4> {
     let [_, width] = x.dims();
     let input = Input::new(x);
-    let kept = Gradient { table: table.clone(), t, head_dim, width, factor: factor as f32 };
-    let output = kept.rotate_to_heads(values(&input.value));
-    record([input.node], tensor(output, [b, width / head_dim, t, head_dim]), || kept)
+    let rotation = Rotation { table: table.clone(), t, head_dim, width, factor: factor as f32 };
+    let output = rotation.rotate_to_heads(values(&input.value));
+    record([input.node], tensor(output, [b, width / head_dim, t, head_dim]), move |output, [wanted]| {
+        [wanted.then(|| tensor(rotation.rotate_to_rows(values(&output)), [b * t, width]))]
+    })
 }
 
 #[derive(Clone, Debug)]
-struct Gradient {
+struct Rotation {
     table: RopeTable,
     t: usize,
     head_dim: usize,
@@ -58,7 +59,7 @@ struct Gradient {
     factor: f32,
 }
 
-impl Gradient {
+impl Rotation {
     fn rotate_to_heads(&self, rows: &[f32]) -> Vec<f32> {
         let Self { t, head_dim, width, .. } = *self;
         let mut heads = vec![0.0; rows.len()];
@@ -98,13 +99,5 @@ impl Gradient {
             first_output[pair] = first[pair] * cos - second[pair] * sin;
             second_output[pair] = second[pair] * cos + first[pair] * sin;
         }
-    }
-}
-
-impl FusedGradient<1> for Gradient {
-    fn inputs_from_output(self, output: FlexTensor, wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let rows = self.rotate_to_rows(values(&output));
-        let n = rows.len() / self.width;
-        [wanted[0].then(|| tensor(rows, [n, self.width]))]
     }
 }

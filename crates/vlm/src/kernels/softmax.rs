@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, supported, values, values_mut};
+use super::autodiff::{Input, record, supported, values, values_mut};
 use super::numeric::{BLOCK_ROWS, dot, exp_in_place, maximum};
 
 /// Softmax of `scores` `[…, rows, s]` over the last dimension.
@@ -44,8 +44,10 @@ fn fused(scores: Tensor<4>, causal_period: Option<usize>) -> Tensor<4> {
             normalize(row, visible);
         }
     });
-    let kept = Gradient { probabilities: probabilities.clone(), width, causal_period };
-    record([node], probabilities, || kept)
+    let kept = probabilities.clone();
+    record([node], probabilities, move |output, [wanted]| {
+        [wanted.then(|| gradient(values(&kept), width, causal_period, output))]
+    })
 }
 
 fn visible(row: usize, width: usize, causal_period: Option<usize>) -> usize {
@@ -60,28 +62,18 @@ fn normalize(row: &mut [f32], visible: usize) {
     masked.fill(0.0);
 }
 
-#[derive(Clone, Debug)]
-struct Gradient {
-    probabilities: FlexTensor,
-    width: usize,
-    causal_period: Option<usize>,
-}
-
-impl FusedGradient<1> for Gradient {
-    fn inputs_from_output(self, mut output: FlexTensor, wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let width = self.width;
-        let probabilities = values(&self.probabilities);
-        let blocks = values_mut(&mut output).par_chunks_mut(BLOCK_ROWS * width).enumerate();
-        blocks.for_each(|(block, rows)| {
-            let probabilities = probabilities[block * BLOCK_ROWS * width..].chunks(width);
-            for (index, (gradient, probabilities)) in rows.chunks_mut(width).zip(probabilities).enumerate() {
-                let visible = visible(block * BLOCK_ROWS + index, width, self.causal_period);
-                let mean = dot(&gradient[..visible], &probabilities[..visible]);
-                for (gradient, probability) in gradient.iter_mut().zip(probabilities) {
-                    *gradient = probability * (*gradient - mean);
-                }
+/// The scores' gradient, in the place of the output's.
+fn gradient(probabilities: &[f32], width: usize, causal_period: Option<usize>, mut output: FlexTensor) -> FlexTensor {
+    let blocks = values_mut(&mut output).par_chunks_mut(BLOCK_ROWS * width).enumerate();
+    blocks.for_each(|(block, rows)| {
+        let probabilities = probabilities[block * BLOCK_ROWS * width..].chunks(width);
+        for (index, (gradient, probabilities)) in rows.chunks_mut(width).zip(probabilities).enumerate() {
+            let visible = visible(block * BLOCK_ROWS + index, width, causal_period);
+            let mean = dot(&gradient[..visible], &probabilities[..visible]);
+            for (gradient, probability) in gradient.iter_mut().zip(probabilities) {
+                *gradient = probability * (*gradient - mean);
             }
-        });
-        [wanted[0].then_some(output)]
-    }
+        }
+    });
+    output
 }

@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation::silu};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, supported, tensor, values};
+use super::autodiff::{Input, record, supported, tensor, values};
 use super::numeric::exp;
 
 // Values that one task works through.
@@ -33,34 +33,27 @@ fn fused(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
             }
         });
     }
-    record([gate.node, up.node], tensor(output, shape), || Gradient { gate: gate.value, up: up.value })
+    record([gate.node, up.node], tensor(output, shape), move |output, wanted| {
+        gradients(&gate.value, values(&up.value), values(&output), wanted)
+    })
 }
 
-#[derive(Clone, Debug)]
-struct Gradient {
-    gate: FlexTensor,
-    up: FlexTensor,
-}
-
-impl FusedGradient<2> for Gradient {
-    fn inputs_from_output(self, output: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let shape = self.gate.layout().shape().clone();
-        let (gate, up, output) = (values(&self.gate), values(&self.up), values(&output));
-        let mut gate_gradient = vec![0.0; gate.len()];
-        let mut up_gradient = vec![0.0; gate.len()];
-        let blocks = gate_gradient.par_chunks_mut(BLOCK).zip(up_gradient.par_chunks_mut(BLOCK)).enumerate();
-        blocks.for_each(|(block, (gate_gradient, up_gradient))| {
-            let first = block * BLOCK;
-            let inputs = output[first..].iter().zip(&gate[first..]).zip(&up[first..]);
-            for ((gate_gradient, up_gradient), ((output, gate), up)) in
-                gate_gradient.iter_mut().zip(up_gradient).zip(inputs)
-            {
-                let sigmoid = 1.0 / (1.0 + exp(-gate));
-                *gate_gradient = output * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
-                *up_gradient = output * gate * sigmoid;
-            }
-        });
-        let [gate, up] = [(gate_gradient, wanted[0]), (up_gradient, wanted[1])];
-        [gate.1.then(|| tensor(gate.0, shape.clone())), up.1.then(|| tensor(up.0, shape))]
-    }
+fn gradients(gate: &FlexTensor, up: &[f32], output: &[f32], wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+    let (shape, gate) = (gate.layout().shape().clone(), values(gate));
+    let mut gate_gradient = vec![0.0; gate.len()];
+    let mut up_gradient = vec![0.0; gate.len()];
+    let blocks = gate_gradient.par_chunks_mut(BLOCK).zip(up_gradient.par_chunks_mut(BLOCK)).enumerate();
+    blocks.for_each(|(block, (gate_gradient, up_gradient))| {
+        let first = block * BLOCK;
+        let inputs = output[first..].iter().zip(&gate[first..]).zip(&up[first..]);
+        for ((gate_gradient, up_gradient), ((output, gate), up)) in
+            gate_gradient.iter_mut().zip(up_gradient).zip(inputs)
+        {
+            let sigmoid = 1.0 / (1.0 + exp(-gate));
+            *gate_gradient = output * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+            *up_gradient = output * gate * sigmoid;
+        }
+    });
+    let [gate, up] = [(gate_gradient, wanted[0]), (up_gradient, wanted[1])];
+    [gate.1.then(|| tensor(gate.0, shape.clone())), up.1.then(|| tensor(up.0, shape))]
 }

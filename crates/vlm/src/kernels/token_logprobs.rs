@@ -1,13 +1,10 @@
 //! Log-probabilities of chosen tokens and entropies of their distributions, in one pass over the logits.
 
-use std::sync::Arc;
-
 use burn::backend::Flex;
-use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::autodiff::{FusedGradient, Input, record, supported, tensor, values, values_mut};
+use super::autodiff::{Input, record, supported, tensor, values, values_mut};
 use super::numeric::{exp, maximum};
 
 /// For each row of `logits` `[n, v]`, the log-probability of its target, `[n]`, and the entropy of the row, `[n]`, a
@@ -36,9 +33,16 @@ fn fused(logits: Tensor<2>, targets: &[u32]) -> (Tensor<1>, Tensor<1>) {
     let rows: Vec<RowScore> = rows.map(|(row, target)| RowScore::EMPTY.with(row, Some(*target as usize))).collect();
     let logprobs = rows.iter().map(RowScore::logprob).collect();
     let entropies = tensor(rows.iter().map(RowScore::entropy).collect(), [n]);
-    let log_totals = rows.iter().map(RowScore::log_total).collect();
-    let gradient = Gradient { logits: input.value, log_totals, targets: targets.into(), v };
-    (record([input.node], tensor(logprobs, [n]), || gradient), Tensor::from_primitive::<Flex>(entropies))
+    let log_totals: Vec<f32> = rows.iter().map(RowScore::log_total).collect();
+    let (mut logits, targets) = (input.value, targets.to_vec());
+    let output = record([input.node], tensor(logprobs, [n]), move |output, [wanted]| {
+        let output = values(&output);
+        values_mut(&mut logits).par_chunks_mut(v).enumerate().for_each(|(index, row)| {
+            into_gradient(row, log_totals[index], output[index], Some(targets[index] as usize));
+        });
+        [wanted.then_some(logits)]
+    });
+    (output, Tensor::from_primitive::<Flex>(entropies))
 }
 
 /// What is known of a row of logits, or of its first chunks.
@@ -105,24 +109,5 @@ pub(super) fn into_gradient(logits: &mut [f32], log_total: f32, gradient: f32, t
     logits.iter_mut().for_each(|value| *value = -gradient * exp(*value - log_total));
     if let Some(value) = target.and_then(|target| logits.get_mut(target)) {
         *value += gradient;
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Gradient {
-    logits: FlexTensor,
-    log_totals: Arc<[f32]>,
-    targets: Arc<[u32]>,
-    v: usize,
-}
-
-impl FusedGradient<1> for Gradient {
-    fn inputs_from_output(self, output: FlexTensor, wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let Self { mut logits, log_totals, targets, v } = self;
-        let output = values(&output);
-        values_mut(&mut logits).par_chunks_mut(v).enumerate().for_each(|(index, row)| {
-            into_gradient(row, log_totals[index], output[index], Some(targets[index] as usize));
-        });
-        [wanted[0].then_some(logits)]
     }
 }
