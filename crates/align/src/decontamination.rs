@@ -82,21 +82,18 @@ impl DecontaminationConfig {
 /// Reads an image's brightness from a file; the error says why it cannot be read.
 pub type ReadImage<'a> = &'a dyn Fn(&Path) -> Result<GrayImage, String>;
 
-/// Why evaluation sets cannot be compared with.
+/// An image of an evaluation set could not be read. All must be, or prompts with it would pass.
 #[derive(Debug, thiserror::Error)]
-pub enum DecontaminationError {
-    /// An image of a set could not be read. All must be, or prompts with it would pass.
-    #[error("set `{set}`, item `{item}`: {}", named(image, problem))]
-    Image {
-        /// The set's name.
-        set: String,
-        /// The item's id.
-        item: String,
-        /// The image.
-        image: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
+#[error("set `{set}`, item `{item}`: {}", named(image, problem))]
+pub struct UnreadableImage {
+    /// The set's name.
+    pub set: String,
+    /// The item's id.
+    pub item: String,
+    /// The image.
+    pub image: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
 }
 
 /// A problem with the image's file before it, where it does not name that itself.
@@ -105,11 +102,9 @@ fn named(image: &Path, problem: &str) -> String {
     if problem.contains(&image) { problem.to_owned() } else { format!("{image}: {problem}") }
 }
 
-impl Diagnostic for DecontaminationError {
+impl Diagnostic for UnreadableImage {
     fn diagnosis(&self) -> Diagnosis {
-        match self {
-            Self::Image { .. } => Kind::Data.into(),
-        }
+        Kind::Data.into()
     }
 }
 
@@ -187,12 +182,12 @@ pub struct Decontaminator<'a> {
 impl<'a> Decontaminator<'a> {
     /// Prepares evaluation sets, each with its name, to be compared with.
     ///
-    /// Errors: `Image` naming set, item and file.
+    /// Errors: [`UnreadableImage`].
     pub fn new(
         config: &'a DecontaminationConfig,
         read_image: ReadImage<'a>,
         sets: impl IntoIterator<Item = (String, Vec<Item>)>,
-    ) -> Result<Self, DecontaminationError> {
+    ) -> Result<Self, UnreadableImage> {
         let mut this = Self {
             config,
             read_image,
@@ -224,7 +219,7 @@ impl<'a> Decontaminator<'a> {
         })
     }
 
-    fn add(&mut self, set: &str, item: &Item, hasher: &mut Sha256) -> Result<(), DecontaminationError> {
+    fn add(&mut self, set: &str, item: &Item, hasher: &mut Sha256) -> Result<(), UnreadableImage> {
         let entry = self.entries.len();
         self.entries.push(Entry { set: self.sets.len(), id: item.id.clone() });
         hasher.update(serde_json::to_vec(&(set, &item.id)).unwrap_or_default());
@@ -235,14 +230,14 @@ impl<'a> Decontaminator<'a> {
         }
         if self.compares(Compared::Image) {
             for path in image_paths(item.prompt()) {
-                let gray = (self.read_image)(path).map_err(|problem| DecontaminationError::Image {
+                let gray = (self.read_image)(path).map_err(|problem| UnreadableImage {
                     set: set.to_owned(),
                     item: item.id.clone(),
                     image: path.to_owned(),
                     problem,
                 })?;
                 if let Some(hash) = ImageHash::of(&gray) {
-                    hasher.update(hash.bits().to_le_bytes());
+                    hasher.update(hash.0.to_le_bytes());
                     self.images.push((hash, entry));
                 }
             }

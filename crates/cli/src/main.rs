@@ -37,7 +37,10 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failure)) => errors::report(&interrupt::with_command(failure), color).into(),
-        Err(bug) => bug.report().into(),
+        Err(bug) => {
+            eprintln!("{bug}");
+            errors::BUG.into()
+        }
     }
 }
 

@@ -175,7 +175,7 @@ pub fn inspector(table: &ModelTable, max_length: usize) -> Result<Inspector> {
 pub fn validate_layers(table: &ModelTable, trainable: &Trainable, inspector: &Inspector) -> Result<(), SettingError> {
     match table.adapter {
         Some(_) => Ok(()),
-        None => trainable.validate_layers("train", inspector.config()),
+        None => trainable.validate_layers("train", &inspector.config),
     }
 }
 

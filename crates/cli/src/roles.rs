@@ -208,16 +208,15 @@ impl<'a> Roles<'a> {
     /// Errors: of usage where there are several or none; of model where it cannot be used.
     pub fn policy(&self, own: &ModelTable, batch_size: usize) -> Result<Model> {
         let n_policies = self.n_policies(own);
-        if n_policies == 0 {
-            return Err(Failure::settings("expected a policy model, got none")
-                .hint("give `--model`, or the role `policy`: role.policy.url and role.policy.model"));
-        }
         if n_policies > 1 {
             let problem = format!("expected one policy model, got {n_policies}");
             return Err(Failure::settings(problem).hint("give either `--model` or the role `policy`"));
         }
-        let mut policies = self.policies(own, batch_size)?;
-        policies.pop().map(|(_, model)| model).ok_or_else(|| Failure::settings("expected a policy model, got none"))
+        let mut policies = if n_policies == 0 { Vec::new() } else { self.policies(own, batch_size)? };
+        policies.pop().map(|(_, model)| model).ok_or_else(|| {
+            Failure::settings("expected a policy model, got none")
+                .hint("give `--model`, or the role `policy`: role.policy.url and role.policy.model")
+        })
     }
 
     /// How many models answer prompts.

@@ -36,8 +36,8 @@ pub struct ModelSizes {
     projector: u64,
     text: TextConfig,
     tokens_per_patch: f64,
-    /// Of each of the model's own weights; adapters' are in f32.
-    bytes_per_weight: u64,
+    /// Bytes of each of the model's own weights; adapters' are in f32.
+    pub bytes_per_weight: u64,
 }
 
 /// Memory of training, in bytes.
@@ -142,11 +142,6 @@ impl ModelSizes {
             activations,
             recomputed,
         }
-    }
-
-    /// Bytes of one of the model's own weights.
-    pub fn bytes_per_weight(&self) -> u64 {
-        self.bytes_per_weight
     }
 
     /// Bytes of the KV cache of so many tokens.

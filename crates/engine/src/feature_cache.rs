@@ -16,7 +16,8 @@ use crate::job_queue::run_in_order;
 /// Features by file. When the cache is full, further features are computed each time, or read from disk.
 #[derive(Debug)]
 pub struct FeatureCache {
-    stage: Stage,
+    /// The stage of the features.
+    pub stage: Stage,
     rows: HashMap<PathBuf, Tensor<2>>,
     bytes: usize,
     store: Option<FeatureStore>,
@@ -27,11 +28,6 @@ impl FeatureCache {
     /// and projector that do not change.
     pub fn new(stage: Stage, store: Option<FeatureStore>) -> Self {
         Self { stage, rows: HashMap::new(), bytes: 0, store }
-    }
-
-    /// The stage of the features.
-    pub fn stage(&self) -> Stage {
-        self.stage
     }
 
     /// Empties the cache, as after the vision tower has changed.

@@ -24,7 +24,8 @@ pub(crate) fn open_processor(model: &Path, limits: &ImageLimits) -> Result<Proce
 #[derive(Debug)]
 pub struct Inspector {
     processor: Processor,
-    config: Config,
+    /// The model's configuration.
+    pub config: Config,
     max_length: usize,
 }
 
@@ -51,11 +52,6 @@ impl Inspector {
             max_length: max_length.min(config.text.max_position_embeddings),
             config,
         })
-    }
-
-    /// The model's configuration.
-    pub fn config(&self) -> &Config {
-        &self.config
     }
 
     /// Counts a sequence's tokens.

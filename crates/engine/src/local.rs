@@ -111,7 +111,7 @@ impl LocalEngine {
         let files: Vec<&Path> = prepared.iter().flat_map(|one| &one.images).map(PathBuf::as_path).collect();
         let limit = if self.trains_vision() { 0 } else { self.options.feature_cache_bytes };
         let features = self.features.features(&self.model, &self.processor, &self.pools, &files, limit)?;
-        Ok(match self.features.stage() {
+        Ok(match self.features.stage {
             Stage::VisionTower => Images::Features(features),
             Stage::Projector => Images::Projected(features),
         })

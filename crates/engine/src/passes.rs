@@ -97,7 +97,7 @@ pub fn forward<'a>(
 /// A pass's scores of each sequence's reply.
 pub fn reply_scores(micro_batch: &MicroBatch, pass: Option<&ScoredPass>) -> Vec<TokenScores> {
     let (logprobs, entropies) = pass.map_or_else(Default::default, |pass| {
-        let scores = pass.scores();
+        let scores = &pass.scores;
         (values(scores.logprobs.clone()), values(scores.entropies.clone()))
     });
     let (mut logprobs, mut entropies) = (logprobs.into_iter(), entropies.into_iter());

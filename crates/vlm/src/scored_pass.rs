@@ -26,7 +26,8 @@ pub struct ScoredTokens<'a> {
 /// What a forward pass computed and kept.
 pub struct ScoredPass<'a> {
     view: &'a Vlm,
-    scores: TokenScores,
+    /// The scores of the tokens, in their order.
+    pub scores: TokenScores,
     layers: Option<LayerInputs>,
 }
 
@@ -76,11 +77,6 @@ impl Vlm {
 }
 
 impl ScoredPass<'_> {
-    /// The scores of the tokens, in their order.
-    pub fn scores(&self) -> &TokenScores {
-        &self.scores
-    }
-
     /// Carries the derivatives by each log-probability, `[n]`, back: the gradients of the view's parameters. Parameters
     /// that had no part in the scores are absent.
     ///

@@ -55,7 +55,7 @@ fn run(
     }
     let tokens = ScoredTokens { rows: &rows, ids: &ids };
     let pass = view.score(&batch, Some(images), tokens, recompute).unwrap();
-    let logprobs = values(pass.scores().logprobs.clone().without_autodiff());
+    let logprobs = values(pass.scores.logprobs.clone().without_autodiff());
     let derivatives = (0..ids.len()).map(|index| (index % 7) as f32 - 3.0).collect();
     (logprobs, pass.backward(derivatives).unwrap())
 }
@@ -158,7 +158,7 @@ fn run_long(model: &Vlm, sequences: &[TokenSequence], packed: bool, recompute: b
     }
     let tokens = ScoredTokens { rows: &rows, ids: &ids };
     let pass = view.score(&batch, Some(images), tokens, recompute).unwrap();
-    let logprobs = values(pass.scores().logprobs.clone().without_autodiff());
+    let logprobs = values(pass.scores.logprobs.clone().without_autodiff());
     let derivatives = (0..ids.len()).map(|index| (index % 5) as f32 - 2.0).collect();
     (logprobs, pass.backward(derivatives).unwrap())
 }
@@ -222,7 +222,7 @@ fn run_replies(
     let view = model.training_view(&[ParameterGroup::Language]);
     let tokens = ScoredTokens { rows: &rows, ids: &targets };
     let pass = view.score(&batch, Some(images), tokens, false).unwrap();
-    let logprobs = values(pass.scores().logprobs.clone().without_autodiff());
+    let logprobs = values(pass.scores.logprobs.clone().without_autodiff());
     let derivatives = (0..targets.len()).map(|index| (index % 5) as f32 - 2.0).collect();
     (logprobs, pass.backward(derivatives).unwrap())
 }

@@ -80,7 +80,7 @@ fn cells(length: usize) -> Vec<Cell> {
 
 /// 64 comparisons of neighbors across a grid of 9 by 8 cells and 64 down one of 8 by 9 (dHash both ways).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ImageHash(u128);
+pub struct ImageHash(pub u128);
 
 impl ImageHash {
     /// Bits of a hash.
@@ -111,11 +111,6 @@ impl ImageHash {
     /// In how many bits two hashes differ (Hamming distance).
     pub fn distance(self, other: Self) -> u32 {
         (self.0 ^ other.0).count_ones()
-    }
-
-    /// The bits.
-    pub fn bits(self) -> u128 {
-        self.0
     }
 }
 

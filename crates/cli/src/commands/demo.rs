@@ -111,7 +111,7 @@ fn run_stages(out: &Path, seed: u64, recipe: &Recipe, context: &mut Context) -> 
         "seed": seed,
         "wall_s": began.elapsed().as_secs_f64().round(),
         "peak_rss_mb": peak_rss_mb().map(f64::round),
-        "stages": demo.stages(),
+        "stages": demo.stages,
         "table": text_tables::summaries(&summaries),
         "models": figures(&summaries),
     });

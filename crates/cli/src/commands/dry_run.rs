@@ -20,7 +20,7 @@ const SHOWN_REJECTS: usize = 3;
 /// Errors: as training's own, for settings and data that do not fit together.
 pub fn sft(settings: &SftSettings, samples: &Samples, context: &Context) -> Result {
     let (items, general) = (&samples.items, &samples.general);
-    let config = samples.inspector.config();
+    let config = &samples.inspector.config;
     let mixture = Mixture::new(&items.items, &general.items, &settings.sft)?;
     let steps_per_epoch = mixture.steps_per_epoch();
     let steps = settings.sft.total_steps(steps_per_epoch);
@@ -55,7 +55,7 @@ pub fn sft(settings: &SftSettings, samples: &Samples, context: &Context) -> Resu
 ///
 /// Errors: as training's own, for settings and data that do not fit together.
 pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result {
-    let (validation, config, prompts) = (&prompts.validation, prompts.inspector.config(), &prompts.items);
+    let (validation, config, prompts) = (&prompts.validation, &prompts.inspector.config, &prompts.items);
     let (rollout, grpo) = (&settings.rollout, &settings.grpo);
     let steps = grpo.total_steps(prompts.items.len());
     let n_prompts = grpo.prompts_per_step;
@@ -78,7 +78,7 @@ pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result
     let options = EngineOptions::new(std::path::PathBuf::new(), engine::ComputeDevice::flex());
     let n_parts = concurrent_micro_batches(config.text.hidden_size, options.workers).min(responses as usize);
     // Full training keeps the weights it began with, which are the reference policy, beside those that it changes.
-    let reference = if settings.train.keeps_reference() { sizes.trained() * sizes.bytes_per_weight() } else { 0 };
+    let reference = if settings.train.keeps_reference() { sizes.trained() * sizes.bytes_per_weight } else { 0 };
     table.memory(sizes.memory(part, n_parts), n_parts, settings.train.recomputes(), reference);
 
     let sampled_at_once = (responses as usize).min(options.sample_batch_size * options.workers);

@@ -126,9 +126,9 @@ impl<'a> Job for Reinforcement<'a> {
     }
 
     fn folder(&self, prompts: &Samples, context: &Context) -> Result<OutputFolder> {
-        let folder = OutputFolder::make(self.run.path())?;
+        let folder = OutputFolder::make(&self.run.folder)?;
         let max_rejected = self.loaded.settings.data.max_rejected;
-        prompts.validation.conclude(self.run.path(), max_rejected, context)?;
+        prompts.validation.conclude(&self.run.folder, max_rejected, context)?;
         self.run.clear()?;
         Ok(folder)
     }
@@ -141,8 +141,8 @@ impl<'a> Job for Reinforcement<'a> {
             ..Passes::default()
         };
         let engine = model::open_with(&settings.model, settings.train.clone(), settings.grpo.seed, device, &passes)?;
-        let roles = Roles::new(&settings.role, Some(&self.run.path().join(JOURNAL)), device);
-        if self.run.starts_over() {
+        let roles = Roles::new(&settings.role, Some(&self.run.folder.join(JOURNAL)), device);
+        if self.run.restart {
             roles.forget_all()?;
         }
         let judge = roles.judge_or_exact(&settings.judge)?;

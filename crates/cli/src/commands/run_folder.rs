@@ -17,10 +17,12 @@ const COMMIT: Option<&str> = option_env!("SCRUPLE_COMMIT");
 /// A training run as it is recorded.
 #[derive(Debug)]
 pub struct RunFolder {
-    folder: PathBuf,
+    /// The run's folder.
+    pub folder: PathBuf,
     settings: Value,
     seed: u64,
-    restart: bool,
+    /// Whether the command starts over.
+    pub restart: bool,
 }
 
 impl RunFolder {
@@ -43,11 +45,6 @@ impl RunFolder {
         })
     }
 
-    /// The run's folder.
-    pub fn path(&self) -> &Path {
-        &self.folder
-    }
-
     /// The last checkpoint, where the run came to its end in an earlier call. Nothing is touched.
     ///
     /// Errors: of settings where a run with other settings is there.
@@ -56,11 +53,6 @@ impl RunFolder {
             return Ok(None);
         }
         Ok(self.open()?.latest_checkpoint()?.map(|(_, checkpoint)| checkpoint))
-    }
-
-    /// Whether the command starts over.
-    pub fn starts_over(&self) -> bool {
-        self.restart
     }
 
     /// Where the command starts over, removes the earlier run.

@@ -106,8 +106,8 @@ impl Job for Finetuning<'_> {
     fn folder(&self, samples: &Samples, context: &Context) -> Result<OutputFolder> {
         let SftSettings { data, sft, .. } = &self.loaded.settings;
         let (n_items, n_general) = (samples.items.items.len(), samples.general.items.len());
-        let folder = OutputFolder::make(self.run.path())?;
-        samples.validation.conclude(self.run.path(), data.max_rejected, context)?;
+        let folder = OutputFolder::make(&self.run.folder)?;
+        samples.validation.conclude(&self.run.folder, data.max_rejected, context)?;
         self.loaded.check(sft.check_general("sft", n_items, n_general))?;
         self.run.clear()?;
         Ok(folder)

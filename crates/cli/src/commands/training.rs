@@ -55,7 +55,7 @@ impl Job for Training<'_> {
     }
 
     fn folder(&self, (): &(), _: &Context) -> Result<OutputFolder> {
-        let folder = OutputFolder::make(self.run.path())?;
+        let folder = OutputFolder::make(&self.run.folder)?;
         self.run.clear()?;
         Ok(folder)
     }

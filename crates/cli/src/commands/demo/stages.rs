@@ -40,17 +40,13 @@ pub struct Demo<'a> {
     folder: &'a Path,
     recipe: &'a Recipe,
     context: &'a mut Context,
-    stages: Vec<Value>,
+    /// The stages done so far and how long each took, in seconds.
+    pub stages: Vec<Value>,
 }
 
 impl<'a> Demo<'a> {
     pub fn new(folder: &'a Path, recipe: &'a Recipe, context: &'a mut Context) -> Self {
         Self { folder, recipe, context, stages: Vec::new() }
-    }
-
-    /// The stages done so far and how long each took, in seconds.
-    pub fn stages(&self) -> Vec<Value> {
-        self.stages.clone()
     }
 
     /// Draws the world: `world/`.

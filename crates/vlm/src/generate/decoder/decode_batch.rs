@@ -79,7 +79,7 @@ impl DecodeBatch {
         let Some(LayerCache { prompt_keys, keys, .. }) = self.layers.first() else {
             return 0;
         };
-        let of_prompts = self.slots.n_prompts() * prompt_keys.dims()[3];
+        let of_prompts = self.slots.n_prompts * prompt_keys.dims()[3];
         keys.dims()[2] + of_prompts / self.n_rows().max(1)
     }
 
@@ -102,11 +102,11 @@ impl DecodeBatch {
         let Some(device) = self.layers.first().map(|layer| layer.keys.device()) else {
             return;
         };
-        let mut prompt_of_row: Vec<usize> = rows.iter().map(|&row| self.slots.prompt_of_row()[row]).collect();
+        let mut prompt_of_row: Vec<usize> = rows.iter().map(|&row| self.slots.prompt_of_row[row]).collect();
         let mut prompts = prompt_of_row.clone();
         prompts.sort_unstable();
         prompts.dedup();
-        let mut n = self.slots.n_prompts();
+        let mut n = self.slots.n_prompts;
         if !rows.is_empty() {
             if (n - prompts.len()) * PROMPTS_PER_IDLE_PROMPT >= n {
                 for prompt in &mut prompt_of_row {

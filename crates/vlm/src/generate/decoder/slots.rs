@@ -9,8 +9,10 @@ use crate::linear::indexes;
 
 /// The assignment of rows to slots.
 pub(super) struct Slots {
-    prompt_of_row: Vec<usize>,
-    n_prompts: usize,
+    /// Which prompt each row continues.
+    pub prompt_of_row: Vec<usize>,
+    /// Prompts.
+    pub n_prompts: usize,
     per_prompt: usize,
     // None when row and slot are the same.
     moves: Option<Moves>,
@@ -41,19 +43,9 @@ impl Slots {
         Self { prompt_of_row: prompt_of_row.to_vec(), n_prompts, per_prompt, moves }
     }
 
-    /// Which prompt each row continues.
-    pub fn prompt_of_row(&self) -> &[usize] {
-        &self.prompt_of_row
-    }
-
     /// Rows of the batch.
     pub fn n_rows(&self) -> usize {
         self.prompt_of_row.len()
-    }
-
-    /// Prompts.
-    pub fn n_prompts(&self) -> usize {
-        self.n_prompts
     }
 
     /// From rows to prompts. Shapes: `[b, kv, group, w]` → `[n, kv, slot · group, w]`.
