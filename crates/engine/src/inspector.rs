@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use align::engine::{EngineError, Reply, Sequence};
+use align::engine::{EngineError, Sequence};
 use align::types::Message;
 use vlm::batch::Batch;
 use vlm::config::Config;
@@ -70,8 +70,7 @@ impl Inspector {
     ///
     /// Errors: as [`Self::measure`].
     pub fn measure_prompt(&self, messages: &[Message]) -> Result<SampleSize, EngineError> {
-        let sequence = Sequence { id: String::new(), messages: messages.to_vec(), reply: Reply::Tokens(Vec::new()) };
-        self.check(&Prepared::dialogue(&self.processor, &sequence)?)
+        self.check(&Prepared::prompt(&self.processor, messages)?)
     }
 
     fn check(&self, prepared: &Prepared) -> Result<SampleSize, EngineError> {

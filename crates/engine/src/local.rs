@@ -200,7 +200,7 @@ impl Engine for LocalEngine {
             temperature: params.temperature,
             top_p: params.top_p,
             max_new_tokens: params.max_new_tokens,
-            stop_tokens: self.processor.tokenizer().stop_tokens().to_vec(),
+            stop_tokens: self.processor.tokenizer().stop_tokens.clone(),
             ignore_eos: params.ignore_eos,
             banned_tokens: self.processor.banned_tokens(),
             batch_size: self.options.sample_batch_size,

@@ -34,14 +34,16 @@ pub struct SequenceGroup<'a> {
 /// others branch off it.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    // Row after row; padding holds token 0.
-    ids: Vec<u32>,
+    /// All ids, row after row; padding holds token 0.
+    pub(crate) ids: Vec<u32>,
     axes: [Vec<u32>; 3],
     // Of each sequence, what it shares with an earlier one, and where the tokens of its own begin in `ids`.
     prefixes: Vec<Span>,
     starts: Vec<usize>,
-    lengths: Vec<usize>,
-    next_positions: Vec<u32>,
+    /// Real tokens of each sequence, but for those it shares with an earlier one.
+    pub lengths: Vec<usize>,
+    /// For each sequence, the position of the token that would follow.
+    pub(crate) next_positions: Vec<u32>,
     rope_bases: Vec<f64>,
     shape: [usize; 2],
     image_token: u32,
@@ -173,16 +175,6 @@ impl Batch {
         self.shape
     }
 
-    /// Real tokens of each sequence, but for those it shares with an earlier one.
-    pub fn lengths(&self) -> &[usize] {
-        &self.lengths
-    }
-
-    /// For each sequence, the position of the token that would follow.
-    pub fn next_positions(&self) -> &[u32] {
-        &self.next_positions
-    }
-
     /// Positions of all tokens in time, height and width, row after row.
     pub fn positions(&self) -> &[Vec<u32>; 3] {
         &self.axes
@@ -224,11 +216,6 @@ impl Batch {
             axes: &self.axes,
             rope_bases: &self.rope_bases,
         }
-    }
-
-    /// All ids, row after row.
-    pub(crate) fn ids(&self) -> &[u32] {
-        &self.ids
     }
 
     /// Whether each of all rows is an image token.

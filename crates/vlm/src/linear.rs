@@ -14,7 +14,7 @@ use crate::weights::WeightReader;
 pub struct Linear {
     weight: Parameter<2>,
     bias: Option<Parameter<1>>,
-    adapter: Option<Lora>,
+    pub(crate) adapter: Option<Lora>,
 }
 
 impl Linear {
@@ -33,14 +33,8 @@ impl Linear {
     }
 
     /// Makes a layer of a weight `[d_out, d_in]` read elsewhere: a convolution kernel flattened to a matrix.
-    pub fn from_weight(weight: Parameter<2>) -> Self {
-        Self { weight, bias: None, adapter: None }
-    }
-
-    /// The same layer with a bias.
-    #[must_use]
-    pub fn with_bias(self, bias: Parameter<1>) -> Self {
-        Self { bias: Some(bias), ..self }
+    pub fn from_weight(weight: Parameter<2>, bias: Option<Parameter<1>>) -> Self {
+        Self { weight, bias, adapter: None }
     }
 
     /// Applies the layer to each row. Shapes: `[…, d_in]` → `[…, d_out]`.
@@ -82,11 +76,6 @@ impl Linear {
     /// The adapter, if one is attached.
     pub fn adapter(&self) -> Option<&Lora> {
         self.adapter.as_ref()
-    }
-
-    /// The adapter, for changing it.
-    pub(crate) fn adapter_mut(&mut self) -> Option<&mut Lora> {
-        self.adapter.as_mut()
     }
 
     /// Makes the layer fast for passes of few rows: the adapter is merged, and the weight is laid out in memory as the

@@ -32,7 +32,8 @@ pub struct Vlm {
     naming: Naming,
     layout: Arc<FileLayout>,
     vision: Box<dyn VisionModel>,
-    text: TextModel,
+    /// The language model.
+    pub(crate) text: TextModel,
     eager: bool,
 }
 
@@ -170,12 +171,12 @@ impl Vlm {
             return Err(Error::Input(format!("expected {expected} image rows, one for each image token, got {got}")));
         }
         let Some(images) = images.filter(|_| got > 0) else {
-            let ids = batch.ids().iter().map(|id| *id as usize);
+            let ids = batch.ids.iter().map(|id| *id as usize);
             return Ok(self.text.embed(indexes(ids, &device)));
         };
         let (mut text_ids, mut order) = (Vec::new(), Vec::new());
-        let (n_text, mut n_image_rows) = (batch.ids().len() - got, 0);
-        for (id, is_image) in batch.ids().iter().zip(batch.is_image()) {
+        let (n_text, mut n_image_rows) = (batch.ids.len() - got, 0);
+        for (id, is_image) in batch.ids.iter().zip(batch.is_image()) {
             if is_image {
                 order.push(n_text + n_image_rows);
                 n_image_rows += 1;
@@ -237,11 +238,6 @@ impl Vlm {
     /// Shows every linear layer that LoRA may adapt: those of the language model's layers.
     pub fn visit_linears(&mut self, visit: &mut dyn FnMut(&mut Linear)) {
         self.text.visit_linears(visit);
-    }
-
-    /// The language model.
-    pub(crate) fn text(&self) -> &TextModel {
-        &self.text
     }
 
     /// The same model for sampling: every parameter a constant, and the decoder's layers of f32 weights copies that are

@@ -86,8 +86,8 @@ impl AdamW {
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         let tensors = self.states.iter().flat_map(|(name, state)| {
             // A count of steps is exact in f32 up to 2²⁴.
-            let steps =
-                NamedTensor::from_values(&format!("step.{name}"), vec![state.steps as f32], &state.first.device());
+            let steps = Tensor::<1>::from_data([state.steps as f32], &state.first.device());
+            let steps = NamedTensor::new(&format!("step.{name}"), steps);
             let first = NamedTensor::new(&format!("exp_avg.{name}"), state.first.clone());
             let second = NamedTensor::new(&format!("exp_avg_sq.{name}"), state.second.clone());
             let master = state.master.clone();

@@ -173,7 +173,7 @@ impl Processor {
     pub fn encode_reply(&self, text: &str) -> Result<Vec<u32>, Error> {
         self.tokenizer.refuse_special_tokens(text, "the reply")?;
         let mut ids = self.tokenizer.encode(text)?;
-        ids.push(self.tokenizer.end_token());
+        ids.push(self.tokenizer.end_token);
         Ok(ids)
     }
 
@@ -188,7 +188,7 @@ impl Processor {
             }
             position += self.assistant_header.len();
             let turn = &input_ids[position..];
-            let end = turn.iter().position(|&id| id == self.tokenizer.end_token());
+            let end = turn.iter().position(|&id| id == self.tokenizer.end_token);
             let length = end.map_or(turn.len(), |end| end + 1);
             mask[position..position + length].fill(true);
             position += length;
@@ -254,6 +254,6 @@ fn image_token(folder: &Path, tokenizer: &Tokenizer, image_token: &str) -> Resul
 
 fn token_id(tokenizer: &Tokenizer, token: &str) -> Result<u32, Error> {
     tokenizer.token_id(token).ok_or_else(|| {
-        Error::file(tokenizer.file(), format!("expected the token `{token}` in the vocabulary, got none"))
+        Error::file(&tokenizer.file, format!("expected the token `{token}` in the vocabulary, got none"))
     })
 }

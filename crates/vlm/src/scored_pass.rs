@@ -55,7 +55,7 @@ impl Vlm {
     ) -> Result<ScoredPass<'_>, Error> {
         let (hidden, layers) = if recompute {
             let layers = self.forward_layers(batch, images)?;
-            (self.text().forward_norm(layers.output.clone()), Some(layers))
+            (self.text.norm.forward(layers.output.clone()), Some(layers))
         } else {
             (self.hidden_states(batch, images)?, None)
         };
@@ -67,10 +67,10 @@ impl Vlm {
         let embedded = self.embed(batch, images)?;
         let constants = self.training_view(&[]);
         let mut hidden = embedded.clone().without_autodiff();
-        let mut inputs = Vec::with_capacity(self.text().n_layers());
-        for index in 0..self.text().n_layers() {
+        let mut inputs = Vec::with_capacity(self.text.layers.len());
+        for index in 0..self.text.layers.len() {
             inputs.push(hidden.clone());
-            hidden = constants.text().forward_layer(index, hidden, &context);
+            hidden = constants.text.forward_layer(index, hidden, &context);
         }
         Ok(LayerInputs { context, embedded, inputs, output: leaf(hidden) })
     }
@@ -106,7 +106,7 @@ impl ScoredPass<'_> {
 impl LayerInputs {
     /// From the gradient of the last layer's output, `[b·t, d]`, to those of everything below the head.
     fn backward(self, view: &Vlm, of_output: Tensor<2>) -> NamedValues {
-        let mut text = view.text().clone();
+        let mut text = view.text.clone();
         let mut of_output = of_output;
         let mut named = NamedValues::new();
         for (index, input) in self.inputs.into_iter().enumerate().rev() {
@@ -117,7 +117,7 @@ impl LayerInputs {
                 return named;
             }
             let mut gradients = (output * of_output).sum().backward();
-            text.layer_mut(index).visit_parameters(&mut |parameter| {
+            text.layers[index].visit_parameters(&mut |parameter| {
                 if let Some(gradient) = parameter.take_gradient(&mut gradients) {
                     named.insert(parameter.name().to_owned(), gradient);
                 }

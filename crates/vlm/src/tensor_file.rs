@@ -130,19 +130,6 @@ impl TensorFile {
         self.metadata.metadata().iter().flatten().map(|(name, note)| (name.clone(), note.clone())).collect()
     }
 
-    /// Reads a tensor of 64-bit integers (ids, counters), row by row.
-    ///
-    /// Errors: `Tensor` when the key is missing or its type is another.
-    pub fn read_integers(&self, key: &str) -> Result<Vec<i64>, Error> {
-        let info = self.info(key)?;
-        if info.dtype != Dtype::I64 {
-            return Err(self.tensor_error(key, format!("expected type I64, got {:?}", info.dtype)));
-        }
-        let range = self.range(info);
-        let (words, _) = range.bytes().as_chunks::<8>();
-        Ok(words.iter().map(|word| i64::from_le_bytes(*word)).collect())
-    }
-
     fn info(&self, key: &str) -> Result<&TensorInfo, Error> {
         self.metadata.info(key).ok_or_else(|| self.tensor_error(key, "missing".to_owned()))
     }

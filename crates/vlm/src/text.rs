@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kernels;
 use crate::linear::Linear;
 use crate::norm::{Norm, NormKind};
-use crate::parameter::{Parameter, Parameters, parameters};
+use crate::parameter::{Parameter, parameters};
 use crate::rope::Placement;
 use crate::weights::WeightReader;
 
@@ -18,8 +18,10 @@ use crate::weights::WeightReader;
 #[derive(Clone, Debug)]
 pub struct TextModel {
     embed_tokens: Parameter<2>,
-    layers: Vec<Layer>,
-    norm: Norm,
+    /// The layers, from the embedding on.
+    pub(crate) layers: Vec<Layer>,
+    /// The norm after the last layer.
+    pub(crate) norm: Norm,
     // None where the head is the embedding.
     lm_head: Option<Linear>,
 }
@@ -127,7 +129,7 @@ impl TextModel {
     /// layer of its own.
     pub(crate) fn prepare_for_sampling(&mut self) {
         self.visit_linears(&mut Linear::prepare_for_sampling);
-        let mut head = self.lm_head.take().unwrap_or_else(|| Linear::from_weight(self.embed_tokens.clone()));
+        let mut head = self.lm_head.take().unwrap_or_else(|| Linear::from_weight(self.embed_tokens.clone(), None));
         head.prepare_for_sampling();
         self.lm_head = Some(head);
     }
@@ -146,25 +148,10 @@ impl TextModel {
         self.norm.forward(hidden)
     }
 
-    /// How many layers there are.
-    pub(crate) fn n_layers(&self) -> usize {
-        self.layers.len()
-    }
-
     /// Runs one layer. Shapes: `[b·t, d]` → `[b·t, d]`.
     pub(crate) fn forward_layer(&self, index: usize, hidden: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
         let layer = &self.layers[index];
         layer.forward(hidden, |x| layer.self_attn.forward(x, context))
-    }
-
-    /// The parameters of one layer.
-    pub(crate) fn layer_mut(&mut self, index: usize) -> &mut impl Parameters {
-        &mut self.layers[index]
-    }
-
-    /// The norm after the last layer. Shapes: `[n, d]` → `[n, d]`.
-    pub(crate) fn forward_norm(&self, hidden: Tensor<2>) -> Tensor<2> {
-        self.norm.forward(hidden)
     }
 
     /// The head's weight, `[v, d]`: the embedding's where they are one.
@@ -199,8 +186,9 @@ impl TextModel {
 
 parameters!(TextModel: embed_tokens, layers, norm, lm_head);
 
+/// One layer: attention, then feed-forward.
 #[derive(Clone, Debug)]
-struct Layer {
+pub(crate) struct Layer {
     input_layernorm: Norm,
     self_attn: Attention,
     post_attention_layernorm: Norm,

@@ -26,12 +26,17 @@ const CONFIG_FILE: &str = "tokenizer_config.json";
 
 /// A tokenizer and the ids of a dialogue's turns.
 pub struct Tokenizer {
-    file: PathBuf,
+    /// The file that the vocabulary was read from.
+    pub file: PathBuf,
     inner: tokenizers::Tokenizer,
-    special_tokens: Vec<(String, u32)>,
-    end_token: u32,
-    pad_token: u32,
-    stop_tokens: Vec<u32>,
+    /// The special tokens and their ids, in order of the ids.
+    pub special_tokens: Vec<(String, u32)>,
+    /// The token that closes a turn (`<|im_end|>`): the last of every trained reply.
+    pub end_token: u32,
+    /// The token that pads short rows of a batch.
+    pub pad_token: u32,
+    /// The tokens that end a generated reply.
+    pub stop_tokens: Vec<u32>,
 }
 
 /// What is wrong with the definition of a tokenizer.
@@ -136,11 +141,6 @@ impl Tokenizer {
         Some(format!("expected plain text, got the special token `{token}`, which only the chat template may write"))
     }
 
-    /// The file that the vocabulary was read from.
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-
     /// The id of a token of the vocabulary.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
@@ -174,29 +174,9 @@ impl Tokenizer {
         decoder.is_some_and(|decoder| decoder.is_ok_and(|decoder| decoder.to_string().contains("\"ByteLevel\"")))
     }
 
-    /// The special tokens and their ids, in order of the ids.
-    pub fn special_tokens(&self) -> &[(String, u32)] {
-        &self.special_tokens
-    }
-
     /// One more than the largest token id. A model's embedding has at least that many rows.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
-    }
-
-    /// The token that closes a turn (`<|im_end|>`): the last of every trained reply.
-    pub fn end_token(&self) -> u32 {
-        self.end_token
-    }
-
-    /// The token that pads short rows of a batch.
-    pub fn pad_token(&self) -> u32 {
-        self.pad_token
-    }
-
-    /// The tokens that end a generated reply.
-    pub fn stop_tokens(&self) -> &[u32] {
-        &self.stop_tokens
     }
 }
 

@@ -36,7 +36,7 @@ impl Vlm {
     #[must_use]
     pub fn with_lora_dropout(mut self, rate: f64, row_keys: &Arc<[u64]>) -> Self {
         self.visit_linears(&mut |linear| {
-            if let Some(adapter) = linear.adapter_mut() {
+            if let Some(adapter) = &mut linear.adapter {
                 adapter.set_dropout(rate, row_keys);
             }
         });

@@ -196,7 +196,7 @@ fn a_copied_folder_gives_the_same_prompts() {
     }
     let messages = json!([{"role": "user", "content": "Is this safe?"}]);
     assert_eq!(copy.encode(&messages, &[], true).unwrap(), original.encode(&messages, &[], true).unwrap());
-    assert_eq!(copy.tokenizer().stop_tokens(), [557, 555]);
+    assert_eq!(copy.tokenizer().stop_tokens, [557, 555]);
 }
 
 /// Learns a tokenizer from a handful of sentences.
@@ -222,9 +222,9 @@ fn a_trained_tokenizer_is_whole_and_the_same_every_time() {
     }
     let tokenizer = Tokenizer::open(first.path()).unwrap();
     assert_eq!(tokenizer.vocab_size(), 330);
-    assert_eq!(tokenizer.token(tokenizer.end_token()).as_deref(), Some("<|im_end|>"));
-    assert_eq!(tokenizer.token(tokenizer.pad_token()).as_deref(), Some("<|endoftext|>"));
-    assert_eq!(tokenizer.stop_tokens(), [tokenizer.end_token(), tokenizer.pad_token()]);
+    assert_eq!(tokenizer.token(tokenizer.end_token).as_deref(), Some("<|im_end|>"));
+    assert_eq!(tokenizer.token(tokenizer.pad_token).as_deref(), Some("<|endoftext|>"));
+    assert_eq!(tokenizer.stop_tokens, [tokenizer.end_token, tokenizer.pad_token]);
     assert_eq!(tokenizer.encode("<think>").unwrap().len(), 1);
     assert!(tokenizer.refuse_special_tokens("<think>", "a text").is_ok());
     assert_eq!(tokenizer.encode(" the image").unwrap().len(), 2, "frequent words become one token");

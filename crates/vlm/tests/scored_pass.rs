@@ -256,7 +256,7 @@ fn the_members_of_a_group_share_a_prefix_or_are_refused() {
         let members = members(&sequences, &[]);
         Batch::grouped(&[SequenceGroup { members, n_shared }], false, model.config())
     });
-    assert_eq!(one.unwrap().lengths(), [3, 2]);
+    assert_eq!(one.unwrap().lengths, [3, 2]);
     assert_eq!(two.unwrap_err().to_string(), "expected sequences whose first 2 tokens are the same, got others");
 }
 

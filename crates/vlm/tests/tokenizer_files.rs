@@ -77,10 +77,10 @@ fn assert_whole(folder: &Path, name: &str) {
     fs_err::copy(folder.join("config.json"), saved.path().join("config.json")).unwrap();
     let again = Processor::open(saved.path()).unwrap();
     for tokenizer in [processor.tokenizer(), again.tokenizer()] {
-        assert_eq!(tokenizer.special_tokens(), whole.special_tokens());
+        assert_eq!(tokenizer.special_tokens, whole.special_tokens);
         assert_eq!(tokenizer.vocab_size(), whole.vocab_size());
         assert_eq!(tokenizer.token_bytes(), whole.token_bytes());
-        assert_eq!(tokenizer.stop_tokens(), whole.stop_tokens());
+        assert_eq!(tokenizer.stop_tokens, whole.stop_tokens);
         for text in TEXTS {
             let ids = whole.encode(text).unwrap();
             assert_eq!(tokenizer.encode(text).unwrap(), ids, "{text:?}");

@@ -121,7 +121,7 @@ impl Grammars {
     ///
     /// Errors: `Vocabulary` when the library refuses it.
     pub fn new(tokenizer: &Tokenizer, token_bytes: &[Vec<u8>], n_scores: usize) -> Result<Self, ServeError> {
-        let special: Vec<u32> = tokenizer.special_tokens().iter().map(|(_, id)| *id).collect();
+        let special: Vec<u32> = tokenizer.special_tokens.iter().map(|(_, id)| *id).collect();
         let words: Vec<Vec<u8>> = (0..n_scores)
             .map(|id| match token_bytes.get(id) {
                 Some(bytes) if !bytes.is_empty() && !special.contains(&(id as u32)) => bytes.clone(),
@@ -129,7 +129,7 @@ impl Grammars {
                 _ => [&[TokTrie::SPECIAL_TOKEN_MARKER], format!("<[{id}]>").as_bytes()].concat(),
             })
             .collect();
-        let info = TokRxInfo::new(n_scores as u32, tokenizer.end_token());
+        let info = TokRxInfo::new(n_scores as u32, tokenizer.end_token);
         let end_tokens = end_tokens_first(tokenizer);
         if end_tokens.iter().any(|token| *token as usize >= n_scores) {
             return Err(ServeError::Vocabulary(format!(
@@ -162,8 +162,8 @@ impl Grammars {
 
 /// The tokens that end a reply, the usual one first.
 fn end_tokens_first(tokenizer: &Tokenizer) -> Vec<u32> {
-    let others = tokenizer.stop_tokens().iter().copied();
-    let usual = tokenizer.end_token();
+    let others = tokenizer.stop_tokens.iter().copied();
+    let usual = tokenizer.end_token;
     std::iter::once(usual).chain(others.filter(|token| *token != usual)).collect()
 }
 

@@ -161,7 +161,7 @@ impl Preparer {
 
     fn options(&self, request: &ChatRequest, n_tokens: usize) -> Result<GenerateOptions, ApiError> {
         let sampling = &request.sampling;
-        let end_tokens = self.processor.tokenizer().stop_tokens();
+        let end_tokens = &self.processor.tokenizer().stop_tokens;
         let end_tokens = end_tokens.iter().filter(|_| !sampling.ignore_eos);
         let options = GenerateOptions {
             temperature: sampling.temperature,

@@ -51,7 +51,9 @@ pub trait VisionModel: Parameters + Debug + Send + Sync {
     /// height, width]` in patches for each image → `[m, d]`, in the order of the image tokens of the prompt.
     ///
     /// Errors: `Input` when patches and grids disagree.
-    fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error>;
+    fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
+        Ok(self.project(self.features(pixel_values, grids)?))
+    }
 
     /// The first half of [`Self::forward`]: the vision tower alone.
     ///

@@ -109,7 +109,7 @@ impl ContinuousBatch {
         let images: Vec<Tensor<2>> = requests.iter().filter_map(|request| request.images.clone()).collect();
         let images = (!images.is_empty()).then(|| Tensor::cat(images, 0));
         self.decoder.prefill(&batch, images, &prompt_of_row)?;
-        for (request, &position) in requests.into_iter().zip(batch.next_positions()) {
+        for (request, &position) in requests.into_iter().zip(&batch.next_positions) {
             self.running.extend(Running::of(request, position));
         }
         Ok(())
@@ -122,8 +122,7 @@ impl ContinuousBatch {
     pub fn begin_prefill(&mut self, request: Request) -> Result<(), Error> {
         self.check_request(&request)?;
         let prompt = ChunkedPrefill::new(self.model(), request.sequence, request.images.clone())?;
-        let position = prompt.next_position();
-        let sequences = Running::of(request, position).collect();
+        let sequences = Running::of(request, prompt.batch.next_positions[0]).collect();
         self.prefilling.push_back(Prefilling { prompt, sequences });
         Ok(())
     }
@@ -164,7 +163,8 @@ impl ContinuousBatch {
         if self.running.is_empty() {
             return Ok(Vec::new());
         }
-        let (tokens, positions): (Vec<u32>, Vec<u32>) = self.running.iter().map(Running::input).unzip();
+        let (tokens, positions): (Vec<u32>, Vec<u32>) =
+            self.running.iter().map(|sequence| (sequence.last_token, sequence.position)).unzip();
         let scores = self.decoder.step(&tokens, &positions)?;
         let n_scores = self.decoder.model.config().text.vocab_size;
         let mut events = Vec::with_capacity(self.running.len());

@@ -74,12 +74,12 @@ impl Decoder {
         let idle = n_rows - tokens.len();
         let [tokens, positions] = [tokens, positions].map(|values| [values, &vec![0; idle]].concat());
         let ids = tokens.into_iter().map(|id| id as usize);
-        let embedded = self.model.text().embed(indexes(ids, &self.model.device())); // [b, d]
+        let embedded = self.model.text.embed(indexes(ids, &self.model.device())); // [b, d]
         let config = &self.model.config().text;
         let rotary = Rotary::new(&[positions.clone(), positions.clone(), positions], [n_rows, 1], config);
 
         let batches = &mut self.batches;
-        let hidden = self.model.text().forward_with(embedded, |layer, attention, x| {
+        let hidden = self.model.text.forward_with(embedded, |layer, attention, x| {
             let projected = attention.project(x, &rotary, [n_rows, 1]);
             attention.output(attend(batches, layer, &projected))
         });

@@ -25,9 +25,10 @@ pub(super) struct Running {
     adjustments: Arc<Adjustments>,
     history: History,
     n_top_logprobs: Option<usize>,
-    // The token that the next step takes in, and its position.
-    last_token: u32,
-    position: u32,
+    /// The token that the next step takes in.
+    pub last_token: u32,
+    /// Its position.
+    pub position: u32,
     n_sampled: usize,
 }
 
@@ -50,11 +51,6 @@ impl Running {
             n_sampled: 0,
             has_ended: false,
         })
-    }
-
-    /// The token that the next step takes in, and its position.
-    pub fn input(&self) -> (u32, u32) {
-        (self.last_token, self.position)
     }
 
     /// Samples a token from `scores` `[v]`, and ends the sequence where it has to.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 use safetensors::tensor::{Dtype, SafeTensorError, View};
 
 use crate::error::Error;
@@ -31,13 +31,6 @@ impl NamedTensor {
     /// How many bytes the values take in the file.
     pub fn size(&self) -> usize {
         self.shape.iter().product::<usize>() * self.values.dtype().size()
-    }
-
-    /// Names plain numbers.
-    pub fn from_values(key: &str, values: Vec<f32>, device: &Device) -> Self {
-        let count = values.len();
-        let values = Tensor::from_data(TensorData::new(values, [count]), device);
-        Self { key: key.to_owned(), shape: vec![count], values }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod forward;
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors};
 use vlm::batch::TokenSequence;
 use vlm::device::{DEVICES, open_device};
 use vlm::tensor_file::TensorFile;
@@ -93,7 +94,11 @@ impl Fixture {
     }
 
     pub fn integers(&self, key: &str) -> Vec<i64> {
-        self.expected.read_integers(key).unwrap()
+        let bytes = std::fs::read(self.expected.path()).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let tensor = file.tensor(key).unwrap();
+        assert_eq!(tensor.dtype(), Dtype::I64, "{key}");
+        tensor.data().as_chunks::<8>().0.iter().map(|word| i64::from_le_bytes(*word)).collect()
     }
 
     pub fn cases(&self) -> Vec<Case> {

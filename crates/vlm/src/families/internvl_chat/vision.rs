@@ -80,7 +80,7 @@ impl InternVit {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             class_embedding,
-            patch_embedding: Linear::from_weight(weight).with_bias(bias),
+            patch_embedding: Linear::from_weight(weight, Some(bias)),
             position_embedding,
             blocks,
             projector: Projector::load(reader, layout.projector, config, d)?,
@@ -99,10 +99,6 @@ impl InternVit {
 }
 
 impl VisionModel for InternVit {
-    fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
-        Ok(self.project(self.features(pixel_values, grids)?))
-    }
-
     fn features(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
         self.check(pixel_values.dims(), grids)?;
         let (side, width) = (self.config.grid_side(), self.config.hidden_size);

@@ -45,7 +45,7 @@ impl VisionTower {
             .map(|index| VisionBlock::load(reader, &format!("visual.blocks.{index}"), config))
             .collect::<Result<_, _>>()?;
         let merger = PatchMerger::load(reader, config)?;
-        Ok(Self { patch_embedding: Linear::from_weight(weight), blocks, merger, config: config.clone() })
+        Ok(Self { patch_embedding: Linear::from_weight(weight, None), blocks, merger, config: config.clone() })
     }
 
     fn check(&self, patches: [usize; 2], grids: &[[usize; 3]]) -> Result<(), Error> {
@@ -87,15 +87,6 @@ impl VisionTower {
         }
     }
 
-    /// Puts merge units in another order; patches within a unit stay together.
-    fn reorder(&self, hidden: Tensor<2>, order: Option<&Tensor<1, Int>>) -> Tensor<2> {
-        let Some(order) = order else { return hidden };
-        let [n_patches, width] = hidden.dims();
-        let patches_per_unit = self.config.spatial_merge_size.pow(2);
-        let units = hidden.reshape([n_patches / patches_per_unit, patches_per_unit * width]);
-        units.select(0, order.clone()).reshape([n_patches, width])
-    }
-
     /// The output of the last block, and the order of its merge units.
     fn run_blocks(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<(Tensor<2>, Arrangement), Error> {
         self.check(pixel_values.dims(), grids)?;
@@ -108,13 +99,13 @@ impl VisionTower {
 
         let mut hidden = self.patch_embedding.forward(pixel_values); // [p, d_vision]
         let reading_order = (!windows.is_reading_order()).then(|| indexes(windows.order.iter().copied(), &device));
-        hidden = self.reorder(hidden, reading_order.as_ref());
+        hidden = reorder(hidden, reading_order.as_ref());
         let mut is_in_frames = false;
         for (index, block) in self.blocks.iter().enumerate() {
             let attends_frames = self.config.fullatt_block_indexes.contains(&index);
             if attends_frames != is_in_frames {
                 let order = if attends_frames { &to_frames } else { &to_windows };
-                hidden = self.reorder(hidden, order.as_ref());
+                hidden = reorder(hidden, order.as_ref());
                 is_in_frames = attends_frames;
             }
             let attended = if attends_frames { &within_frames } else { &within_windows };
@@ -124,25 +115,32 @@ impl VisionTower {
     }
 }
 
+/// Puts merge units in another order; the rows of a unit stay together.
+fn reorder(hidden: Tensor<2>, order: Option<&Tensor<1, Int>>) -> Tensor<2> {
+    let Some(order) = order else { return hidden };
+    let ([n_rows, width], [n_units]) = (hidden.dims(), order.dims());
+    let units = hidden.reshape([n_units, n_rows / n_units * width]);
+    units.select(0, order.clone()).reshape([n_rows, width])
+}
+
+/// Puts merge units that are in this order in reading order.
+fn in_reading_order(hidden: Tensor<2>, order: &Arrangement) -> Tensor<2> {
+    let order = order.indexes_in_reading_order();
+    let order = order.map(|order| indexes(order.into_iter(), &hidden.device().without_autodiff()));
+    reorder(hidden, order.as_ref())
+}
+
 impl VisionModel for VisionTower {
     fn forward(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
         let (hidden, order) = self.run_blocks(pixel_values, grids)?;
         let merged = self.merger.forward(hidden); // [p / merge², d]
         // Rows are put in reading order once they are fewest.
-        Ok(match order.indexes_in_reading_order() {
-            Some(order) => {
-                let order = indexes(order.into_iter(), &merged.device().without_autodiff());
-                merged.select(0, order)
-            }
-            None => merged,
-        })
+        Ok(in_reading_order(merged, &order))
     }
 
     fn features(&self, pixel_values: Tensor<2>, grids: &[[usize; 3]]) -> Result<Tensor<2>, Error> {
         let (hidden, order) = self.run_blocks(pixel_values, grids)?;
-        let order = order.indexes_in_reading_order();
-        let order = order.map(|order| indexes(order.into_iter(), &hidden.device().without_autodiff()));
-        Ok(self.reorder(hidden, order.as_ref()))
+        Ok(in_reading_order(hidden, &order))
     }
 
     fn project(&self, features: Tensor<2>) -> Tensor<2> {

@@ -20,8 +20,8 @@ const QUERY_BLOCK: usize = 64;
 
 /// A prompt on its way.
 pub(in crate::generate) struct ChunkedPrefill {
-    // The prompt but for its last token, padded to `t` tokens.
-    batch: Batch,
+    /// The prompt but for its last token, padded to `t` tokens.
+    pub batch: Batch,
     // `[t, d]`.
     embedded: Tensor<2>,
     // One a layer, `[1, kv, t, head_dim]`, filled up to what is computed.
@@ -38,18 +38,13 @@ impl ChunkedPrefill {
         let embedded = model.embed(&batch, images)?;
         let text = &model.config().text;
         let shape = [1, text.num_key_value_heads, batch.dims()[1], text.head_dim()];
-        let layers = (0..model.text().n_layers())
+        let layers = (0..model.text.layers.len())
             .map(|_| KeyValues {
                 keys: Tensor::zeros(shape, &model.device()),
                 values: Tensor::zeros(shape, &model.device()),
             })
             .collect();
         Ok(Self { embedded, layers, batch, n_computed: 0 })
-    }
-
-    /// The position of the prompt's last token.
-    pub fn next_position(&self) -> u32 {
-        self.batch.next_positions()[0]
     }
 
     /// Whether nothing is left to be computed.
@@ -69,7 +64,7 @@ impl ChunkedPrefill {
         let rotary = Rotary::new(&axes, [1, count], &model.config().text);
         let chunk = self.embedded.clone().narrow(0, first, count);
         let layers = &mut self.layers;
-        model.text().forward_with(chunk, |layer, attention, x| {
+        model.text.forward_with(chunk, |layer, attention, x| {
             let Qkv { queries, keys, values } = attention.project(x, &rotary, [1, count]);
             let cache = &mut layers[layer];
             write(&mut cache.keys, keys, first);

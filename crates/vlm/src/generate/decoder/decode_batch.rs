@@ -51,7 +51,7 @@ impl DecodeBatch {
         prompt_of_row: &[usize],
     ) -> Result<Self, Error> {
         let embedded = model.embed(batch, images)?; // [n·t, d]
-        let prompts = model.text().prefill(embedded, batch.placement(), &model.config().text);
+        let prompts = model.text.prefill(embedded, batch.placement(), &model.config().text);
         Ok(Self::of(prompts, model, batch, prompt_of_row))
     }
 
@@ -210,10 +210,10 @@ fn transposed(x: Tensor<4>) -> Tensor<4> {
 
 fn padding_mask(batch: &Batch, model: &Vlm) -> Option<Tensor<4>> {
     let [n, t] = batch.dims();
-    if batch.lengths().iter().all(|&length| length == t) {
+    if batch.lengths.iter().all(|&length| length == t) {
         return None;
     }
-    Some(additive_mask([n, 1, 1, t], &model.device(), |row, column| column < batch.lengths()[row]))
+    Some(additive_mask([n, 1, 1, t], &model.device(), |row, column| column < batch.lengths[row]))
 }
 
 /// As many slots for each prompt as give the product with its keys two rows: one would be summed in another order.
