@@ -92,14 +92,14 @@ pub fn run(
         optimize(engine, &samples, config, &optimizer, step, &mut means)?;
         for (group, advantages) in groups.iter().zip(&advantages) {
             state.num_tokens += metrics::tokens_of(group);
-            let records = group.records(step, advantages, run_dir.folder());
+            let records = group.records(step, advantages, &run_dir.folder);
             run_dir.append_rollouts(&records)?;
         }
         let mut metrics = means.finish();
         metrics.extend([
             ("learning_rate".to_owned(), optimizer.learning_rate),
             ("num_tokens".to_owned(), state.num_tokens as f64),
-            ("epoch".to_owned(), state.prompts_sampled as f64 / order.len() as f64),
+            ("epoch".to_owned(), state.prompts_sampled as f64 / order.items.len() as f64),
         ]);
         Ok(metrics)
     })

@@ -60,14 +60,6 @@ struct RunState<T> {
     state: T,
 }
 
-/// `trainer_state.json`, as Hugging Face's Trainer lays it out; the history is in `metrics.jsonl`.
-#[derive(Debug, Serialize)]
-struct TrainerState {
-    global_step: usize,
-    epoch: Option<f64>,
-    log_history: [(); 0],
-}
-
 /// What a folder holds of a run with the same settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunStatus {
@@ -82,7 +74,8 @@ pub enum RunStatus {
 /// The directory of one training run, open for writing.
 #[derive(Debug)]
 pub struct RunDir {
-    folder: PathBuf,
+    /// The run's folder.
+    pub folder: PathBuf,
     metrics: JsonLinesFile,
     rollouts: JsonLinesFile,
     events: EventWriter,
@@ -147,11 +140,6 @@ impl RunDir {
         Ok(())
     }
 
-    /// The run's folder.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// Writes a step's metrics to `metrics.jsonl` and for TensorBoard. Values that are not finite become null in JSON.
     ///
     /// Errors: `Io` naming the file.
@@ -187,7 +175,8 @@ impl RunDir {
     /// Errors: `Io` naming the file.
     pub fn save_state<T: Serialize>(&mut self, step: usize, state: &T) -> Result<(), RunError> {
         let folder = self.checkpoint_folder(step);
-        let trainer_state = TrainerState { global_step: step, epoch: self.epoch, log_history: [] };
+        // As Hugging Face's Trainer lays it out; the history is in `metrics.jsonl`.
+        let trainer_state = json!({ "global_step": step, "epoch": self.epoch, "log_history": [] });
         write_json(&folder.join(TRAINER_STATE), &trainer_state)?;
         // The lengths below are promises, so what they count must be on the disk first.
         self.metrics.sync()?;
@@ -197,7 +186,7 @@ impl RunDir {
             step,
             metrics_bytes: self.metrics.length(),
             rollouts_bytes: self.rollouts.length(),
-            events_bytes: self.events.length(),
+            events_bytes: self.events.length,
             state,
         };
         write_json(&folder.join(RUN_STATE), &run_state)

@@ -12,7 +12,8 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub struct EventWriter {
     file: fs_err::File,
-    length: u64,
+    /// The file's length in bytes.
+    pub length: u64,
 }
 
 impl EventWriter {
@@ -32,11 +33,6 @@ impl EventWriter {
     /// Errors: the operating system's, naming the file.
     pub fn write_scalars(&mut self, step: usize, scalars: &BTreeMap<String, f64>) -> std::io::Result<()> {
         self.append(&scalar_event(now(), step, scalars))
-    }
-
-    /// The file's length in bytes.
-    pub fn length(&self) -> u64 {
-        self.length
     }
 
     /// Waits until everything appended is on the disk.
@@ -184,9 +180,9 @@ mod tests {
         let path = folder.path().join("events.out.tfevents.test");
         let scalars = [("loss".to_owned(), 1.0)].into();
         let mut writer = EventWriter::open(&path).unwrap();
-        let header = writer.length();
+        let header = writer.length;
         writer.write_scalars(1, &scalars).unwrap();
-        let after_one = writer.length();
+        let after_one = writer.length;
         writer.write_scalars(2, &scalars).unwrap();
         drop(writer);
         let mut writer = EventWriter::open(&path).unwrap();

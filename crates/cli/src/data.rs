@@ -44,7 +44,7 @@ fn for_each_checked(
 /// it is.
 pub fn located(error: impl Into<Failure>, files: &[impl AsRef<Path>]) -> Failure {
     let failure = error.into();
-    let Some(id) = failure.item() else {
+    let Some(id) = failure.diagnosis.item.as_deref() else {
         return failure;
     };
     for file in files.iter().map(AsRef::as_ref) {

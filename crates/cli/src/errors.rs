@@ -19,7 +19,8 @@ pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 pub struct Failure {
     message: String,
     causes: Vec<String>,
-    diagnosis: Diagnosis,
+    /// Its kind, what to do, and the item of the data that it concerns, where it is one.
+    pub diagnosis: Diagnosis,
 }
 
 impl Failure {
@@ -79,16 +80,6 @@ impl Failure {
     /// What kind of failure it is.
     pub fn kind(&self) -> Kind {
         self.diagnosis.kind
-    }
-
-    /// Whether it says what to do.
-    pub fn has_hint(&self) -> bool {
-        self.diagnosis.hint.is_some()
-    }
-
-    /// The id of the item of the data that it concerns, where it is one.
-    pub fn item(&self) -> Option<&str> {
-        self.diagnosis.item.as_deref()
     }
 }
 

@@ -33,7 +33,7 @@ pub fn stopped() -> Failure {
 
 /// Adds to an interruption, unless it says so itself, how to resume: by the same command.
 pub fn with_command(failure: Failure) -> Failure {
-    if failure.kind() != Kind::Interrupted || failure.has_hint() {
+    if failure.kind() != Kind::Interrupted || failure.diagnosis.hint.is_some() {
         return failure;
     }
     failure.hint(format!("to resume, repeat: {}", repeated(std::env::args())))

@@ -93,12 +93,8 @@ pub fn policy_settings(own: &ModelTable, tables: &RoleTables) -> Value {
 /// What of the tables decides about answers, for records that a resumed run is held to: pace, prices and budget may
 /// change, and a model may move.
 pub fn deciding(tables: &RoleTables) -> Value {
-    let mut deciding = serde_json::Map::new();
-    for (name, role) in tables {
-        let decides = json!({ "model": role.model, "structured_output": role.structured_output });
-        deciding.insert(name.clone(), decides);
-    }
-    Value::Object(deciding)
+    let decides = |role: &RoleSettings| json!({ "model": role.model, "structured_output": role.structured_output });
+    tables.iter().map(|(name, role)| (name.clone(), decides(role))).collect()
 }
 
 impl<'a> Roles<'a> {

@@ -208,13 +208,10 @@ const WRITE_AS_JSON: &str = "Python's print and str write it so: write rows with
 const CUT_SHORT: &str = "it is cut short, or goes on on the next line";
 
 fn plain(reason: &str, word: &str, letter: &str) -> String {
+    let got = if word.is_empty() { letter } else { word };
     match reason {
-        "expected value" | "expected ident" => {
-            format!("expected a value, got `{}`", if word.is_empty() { letter } else { word })
-        }
-        "key must be a string" => {
-            format!("expected a key in double quotes, got `{}`", if word.is_empty() { letter } else { word })
-        }
+        "expected value" | "expected ident" => format!("expected a value, got `{got}`"),
+        "key must be a string" => format!("expected a key in double quotes, got `{got}`"),
         "invalid number" => format!("expected a number, got `{word}`"),
         "number out of range" => format!("expected a number that fits into 64 bits, got `{word}`"),
         "invalid escape" => {
@@ -232,12 +229,8 @@ fn plain(reason: &str, word: &str, letter: &str) -> String {
 }
 
 fn ended_in(reason: &str) -> &str {
-    match reason.rsplit_once("parsing ").map_or("", |(_, what)| what) {
-        "an object" => "an object",
-        "a list" => "a list",
-        "a string" => "a string",
-        _ => "a value",
-    }
+    let ends = ["an object", "a list", "a string"];
+    ends.into_iter().find(|end| reason.ends_with(&format!("parsing {end}"))).unwrap_or("a value")
 }
 
 /// What is wrong with what comes after the value.
@@ -273,13 +266,10 @@ fn make_whole(value: &mut Value) -> bool {
     match value {
         Value::Array(list) => list.iter_mut().fold(false, |any, value| make_whole(value) | any),
         Value::Object(object) => object.values_mut().fold(false, |any, value| make_whole(value) | any),
-        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()).and_then(whole) {
-            Some(integer) => {
-                *number = integer;
-                true
-            }
-            None => false,
-        },
+        Value::Number(number) => {
+            let integer = number.as_f64().filter(|_| number.is_f64()).and_then(whole);
+            integer.map(|integer| *number = integer).is_some()
+        }
         _ => false,
     }
 }

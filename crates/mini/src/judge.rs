@@ -58,16 +58,13 @@ fn judge_one(item: &Item, response: &str) -> Judgement {
             let parsed = parse(response);
             match &parsed.answer {
                 Answer::Other(text) => {
-                    Err(Unscored::new(format!("no known decision in the answer: {:?}", first_words(text))))
+                    let beginning: String = text.chars().take(60).collect();
+                    Err(Unscored::new(format!("no known decision in the answer: {beginning:?}")))
                 }
                 _ => Ok(Reading { scenario: &scenario, blank, parsed: &parsed }.verdict()),
             }
         }
     }
-}
-
-fn first_words(text: &str) -> String {
-    text.chars().take(60).collect()
 }
 
 fn general(expected: &str, parsed: &Parsed) -> Verdict {

@@ -124,7 +124,7 @@ fn training(runs: &[TrainingRun]) -> Markup {
                         div.curves { @for curve in &run.curves { (line_chart::figure(curve)) } }
                     }
                     @if !run.config.is_null() {
-                        details { summary { "Settings" } pre { (settings(run)) } }
+                        details { summary { "Settings" } pre { (serde_json::to_string_pretty(&run.config).unwrap_or_default()) } }
                     }
                 }
                 p.note {
@@ -134,10 +134,6 @@ fn training(runs: &[TrainingRun]) -> Markup {
             }
         }
     }
-}
-
-fn settings(run: &TrainingRun) -> String {
-    serde_json::to_string_pretty(&run.config).unwrap_or_default()
 }
 
 fn rollouts(report: &Report, folder: &Path) -> Markup {

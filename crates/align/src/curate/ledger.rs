@@ -124,12 +124,7 @@ impl<'a> Ledger<'a> {
 
     fn count(&mut self, sample: &Sample, score: Option<(f64, bool)>) {
         let Some(policy) = &sample.policy else { return };
-        if !self.policies.contains_key(policy) {
-            self.policies.insert(policy.clone(), PolicyCounts::default());
-        }
-        let Some(counts) = self.policies.get_mut(policy) else {
-            return;
-        };
+        let counts = self.policies.entry(policy.clone()).or_default();
         counts.n_samples += 1;
         counts.n_unanswered += usize::from(sample.response.is_none());
         match score {

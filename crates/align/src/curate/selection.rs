@@ -156,7 +156,7 @@ fn cut_quality(
     folder: &Path,
     decisions: &mut Sorter<Decision>,
 ) -> Result<Inside, DataError> {
-    let n = ranked.len();
+    let n = ranked.n_records;
     let [low, high] = [config.drop_lowest, config.drop_highest].map(|share| (share * n as f64 + 1e-9).floor() as usize);
     // The stabler of two equals should be the one that goes, at either end; so the order of I turns round between them.
     let mut rest = RisingStableLast::new(folder);
@@ -168,7 +168,7 @@ fn cut_quality(
             rest.push((q, Reverse(i), candidate))?;
         }
     }
-    let n_inside = rest.len().saturating_sub(high);
+    let n_inside = rest.n_records.saturating_sub(high);
     let mut inside = Inside { candidates: Sorter::new(folder), sizes: BTreeMap::new(), quality: None };
     for (rank, candidate) in rest.sorted()?.enumerate() {
         let (Level(q), i, Candidate { id, place, group }) = candidate?;

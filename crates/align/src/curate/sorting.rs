@@ -34,18 +34,14 @@ pub(super) struct Sorter<T> {
     held: Vec<T>,
     /// Sorted runs by size: each is made of [`RUNS_OF_A_SIZE`] of the size before.
     runs: Vec<Vec<JsonLinesReader<T>>>,
-    n_records: usize,
+    /// How many records are in it.
+    pub(super) n_records: usize,
 }
 
 impl<T: Ord + Serialize + DeserializeOwned + 'static> Sorter<T> {
     /// A sorter without records, whose files lie in this folder.
     pub(super) fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), held: Vec::new(), runs: Vec::new(), n_records: 0 }
-    }
-
-    /// How many records are in it.
-    pub(super) fn len(&self) -> usize {
-        self.n_records
     }
 
     /// Takes a record.
@@ -154,7 +150,7 @@ mod tests {
         for record in &records {
             sorter.push(record.clone()).unwrap();
         }
-        assert_eq!(sorter.len(), records.len());
+        assert_eq!(sorter.n_records, records.len());
         assert!(sorter.runs.iter().all(|alike| alike.len() < RUNS_OF_A_SIZE));
         let sorted: Vec<_> = sorter.sorted().unwrap().map(Result::unwrap).collect();
         let mut expected = records;

@@ -13,7 +13,7 @@ const BLANK_RANGE: f64 = 8.0;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrayImage {
     width: usize,
-    pixels: Vec<u8>,
+    pub(super) pixels: Vec<u8>,
 }
 
 impl GrayImage {
@@ -31,11 +31,6 @@ impl GrayImage {
             luma.push(((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8);
         }
         Self::new(width, luma)
-    }
-
-    /// The brightness of each pixel, row by row.
-    pub fn pixels(&self) -> &[u8] {
-        &self.pixels
     }
 
     /// The mean brightness of each cell of a grid of [`FINE`] by [`FINE`].

@@ -104,7 +104,7 @@ fn blobs(seed: u64, width: usize, height: usize) -> GrayImage {
 /// The image as a lossy encoder leaves it: each pixel a few levels off, and each block of 8 by 8 too.
 fn noisy(image: &GrayImage, width: usize) -> GrayImage {
     let mut pixels = Vec::new();
-    for (index, brightness) in image.pixels().iter().enumerate() {
+    for (index, brightness) in image.pixels.iter().enumerate() {
         let block = index / width / 8 * width + index % width / 8;
         let [pixel, block] = [("pixel", index), ("block", block)]
             .map(|(kind, number)| (crate::seeds::derive_seed(1, kind, &[number as u64]) % 9) as i32 - 4);

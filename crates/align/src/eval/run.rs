@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::{EvalSummary, JudgedResponse, RATES, summarize};
 use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, answers};
-use crate::files::{write_atomically, write_lines};
+use crate::files::write_lines;
 use crate::progress::Progress;
-use crate::run_dir::{ContentHash, RunError, keep_settings};
+use crate::run_dir::{ContentHash, RunError, keep_settings, write_json};
 use crate::seeds::derive_seed;
 use crate::settings::{
     SettingError, check_at_least_zero, check_count, check_each, check_setting, check_some_share, settings_table,
@@ -158,7 +158,8 @@ pub fn run(
     }
     progress.end();
     let summary = summarize(&config.model, judge.name(), &responses, &rates);
-    write_results(folder, &responses, &summary)?;
+    write_lines(&folder.join(RESPONSES), &responses)?;
+    write_json(&folder.join(SUMMARY), &summary)?;
     Ok(EvalOutcome { summary, responses })
 }
 
@@ -248,13 +249,6 @@ impl Evaluation<'_> {
         };
         ChatRequest::of_item(item, params)
     }
-}
-
-/// Leaves one line a response, in the order of the items, and the figures beside them.
-fn write_results(folder: &Path, responses: &[JudgedResponse], summary: &EvalSummary) -> Result<(), EvalError> {
-    write_lines(&folder.join(RESPONSES), responses)?;
-    let text = serde_json::to_string_pretty(summary).map_err(std::io::Error::from)?;
-    Ok(write_atomically(&folder.join(SUMMARY), format!("{text}\n").as_bytes())?)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::draft::{Draft, Maker};
 use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
 use crate::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ask, object_schema};
+use crate::decontamination::text::words;
 use crate::progress::Progress;
 use crate::seeds::derive_seed;
 use crate::types::Message;
@@ -147,9 +148,7 @@ pub(super) fn check_query(field: &str, query: &str, objects: &[String]) -> Resul
 
 /// The words of a text in small letters, a space around each.
 pub(super) fn spaced(text: &str) -> String {
-    let words =
-        text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
-    format!(" {} ", words.collect::<Vec<_>>().join(" "))
+    format!(" {} ", words(text).join(" "))
 }
 
 /// Notes in each draft who worked on it, and applies the outcome or rejects it as unanswered.

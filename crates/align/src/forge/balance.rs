@@ -2,21 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::draft::{Draft, keep_pairs};
-use super::job::{Forge, ForgeError};
+use super::draft::Draft;
+use super::job::{Forge, Staged};
 use crate::progress::Progress;
 use crate::seeds::derive_seed;
 use crate::types::ItemKind;
 
 const STAGE: &str = "balanced";
 
-/// Rejects what is over a target, chosen by a hash of the item's id, and the twins.
+/// Rejects what is over a target, chosen by a hash of the item's id.
 #[expect(clippy::unnecessary_wraps, reason = "every stage has this form")]
-pub(super) fn balance(
-    forge: &Forge,
-    mut drafts: Vec<Draft>,
-    _progress: &mut dyn Progress,
-) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn balance(forge: &Forge, mut drafts: Vec<Draft>, _progress: &mut dyn Progress) -> Staged {
     let mut by_subcategory: HashMap<String, Vec<(u64, usize)>> = HashMap::new();
     for (index, draft) in drafts.iter().enumerate() {
         if draft.kind == ItemKind::Hazardous {
@@ -35,6 +31,5 @@ pub(super) fn balance(
             drafts[*index].reject(STAGE, "over its subcategory's target", target);
         }
     }
-    keep_pairs(&mut drafts, STAGE);
     Ok(drafts)
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::asking::{Asked, Question};
-use super::draft::{Draft, Split, keep_pairs};
-use super::job::{Forge, ForgeError};
+use super::draft::{Draft, Split};
+use super::job::{Forge, Staged};
 use super::prompt::PromptTemplate;
 use crate::chat::Fields;
 use crate::progress::Progress;
@@ -25,11 +25,7 @@ struct Class {
 }
 
 /// Gives items their splits and subcategories; drops what has no sense, harmless items and harmful twins.
-pub(super) fn classify(
-    forge: &Forge,
-    mut drafts: Vec<Draft>,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn classify(forge: &Forge, mut drafts: Vec<Draft>, progress: &mut dyn Progress) -> Staged {
     let (text, flag) = (json!({ "type": "string" }), json!({ "type": "boolean" }));
     let fields = [
         ("explanation", text.clone()),
@@ -63,7 +59,6 @@ pub(super) fn classify(
         }
         draft.made_by.push(part);
     }
-    keep_pairs(&mut drafts, STAGE);
     follow(&mut drafts);
     Ok(drafts)
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::asking::spaced;
-use super::draft::{Draft, keep_pairs};
-use super::job::{Forge, ForgeError};
+use super::draft::Draft;
+use super::job::{Forge, Staged};
 use crate::decontamination::image::{GrayImage, ImageHash};
+use crate::decontamination::text::words;
 use crate::progress::Progress;
 use crate::types::ItemKind;
 
@@ -13,13 +13,9 @@ const STAGE: &str = "unique";
 /// Words of a piece of text.
 const PIECE_WORDS: usize = 3;
 
-/// Rejects hazardous items that are near-duplicates of earlier ones, and their twins.
+/// Rejects hazardous items that are near-duplicates of earlier ones.
 #[expect(clippy::unnecessary_wraps, reason = "every stage has this form")]
-pub(super) fn reject(
-    forge: &Forge,
-    mut drafts: Vec<Draft>,
-    _progress: &mut dyn Progress,
-) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn reject(forge: &Forge, mut drafts: Vec<Draft>, _progress: &mut dyn Progress) -> Staged {
     let mut texts = Texts::default();
     let mut images: Vec<(String, Hashes)> = Vec::new();
     for draft in drafts.iter_mut().filter(|draft| draft.kind == ItemKind::Hazardous) {
@@ -45,14 +41,12 @@ pub(super) fn reject(
         texts.add(&draft.id, pieces);
         images.push((draft.id.clone(), hashes));
     }
-    keep_pairs(&mut drafts, STAGE);
     Ok(drafts)
 }
 
 /// Every run of three words; of shorter texts, the whole.
 fn pieces(text: &str) -> HashSet<String> {
-    let text = spaced(text);
-    let words: Vec<&str> = text.split_whitespace().collect();
+    let words = words(text);
     if words.len() < PIECE_WORDS {
         return HashSet::from([words.join(" ")]);
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::asking::{Asked, Question, check_objects, spaced};
 use super::draft::{Draft, Rejection};
-use super::job::{Forge, ForgeError};
+use super::job::{Forge, Staged};
 use super::prompt::PromptTemplate;
 use super::seed::Seed;
 use crate::chat::{Fields, object_schema};
@@ -16,6 +16,7 @@ const STAGE: &str = "elements";
 /// An item as the writer plans it, or why it cannot be used.
 type Outcome = Result<Plan, String>;
 
+#[derive(Default)]
 struct Plan {
     category: String,
     subcategory: String,
@@ -24,7 +25,7 @@ struct Plan {
 }
 
 /// Plans items from every seed. A seed without any usable plan leaves one rejected draft.
-pub(super) fn plan(forge: &Forge, _drafts: Vec<Draft>, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn plan(forge: &Forge, _drafts: Vec<Draft>, progress: &mut dyn Progress) -> Staged {
     let text = json!({ "type": "string" });
     let record = object_schema(&[
         ("category", text.clone()),
@@ -112,12 +113,7 @@ fn draft(asked: &Asked, seed: &Seed, index: usize, outcome: Outcome, reason: &st
     let (plan, rejected) = match outcome {
         Ok(plan) => (plan, None),
         Err(detail) => (
-            Plan {
-                category: String::new(),
-                subcategory: seed.subcategory.clone().unwrap_or_default(),
-                request: String::new(),
-                objects: Vec::new(),
-            },
+            Plan { subcategory: seed.subcategory.clone().unwrap_or_default(), ..Plan::default() },
             Some(Rejection { stage: STAGE.to_owned(), reason: reason.to_owned(), detail }),
         ),
     };

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::draft::{Draft, keep_pairs};
-use super::job::{Forge, ForgeError};
+use super::job::{Forge, ForgeError, Staged};
 use crate::progress::Progress;
 use crate::types::ItemKind;
 
@@ -22,11 +22,7 @@ pub(super) use wanted::ImageSource;
 const STAGE: &str = "pictures";
 
 /// Gives every draft its images; twins share those of the things that they share.
-pub(super) fn illustrate(
-    forge: &Forge,
-    mut drafts: Vec<Draft>,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn illustrate(forge: &Forge, mut drafts: Vec<Draft>, progress: &mut dyn Progress) -> Staged {
     let source = ImageSource {
         stage: STAGE,
         pool: forge.image_pool,
@@ -34,7 +30,6 @@ pub(super) fn illustrate(
         refine: forge.config.refine,
     };
     give_images(forge, &source, &mut drafts, progress)?;
-    keep_pairs(&mut drafts, STAGE);
     Ok(drafts)
 }
 

@@ -7,6 +7,7 @@ use diagnostic::{Diagnosis, Diagnostic, Kind};
 use serde_json::{Value, json};
 
 use super::config::{ForgeConfig, LabelConfig, LabelMethod};
+use super::draft::Draft;
 use super::seed::Seed;
 use super::taxonomy::Taxonomy;
 use crate::chat::{ChatError, ChatModel};
@@ -14,6 +15,9 @@ use crate::paint::PaintModel;
 use crate::run_dir::RunError;
 use crate::seeds::derive_seed;
 use crate::types::{DataError, Message};
+
+/// What a stage makes of drafts.
+pub(super) type Staged = Result<Vec<Draft>, ForgeError>;
 
 /// What an exact judge knows of a dialogue; the flag says that black images take the place of its own.
 pub type Truth = fn(&[Message], bool) -> Option<Value>;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::config::LabelMethod;
 use super::draft::{Draft, Maker, Probe, Split, keep_pairs};
-use super::job::{Forge, ForgeError};
+use super::job::{Forge, ForgeError, Staged};
 use super::prompt::PromptTemplate;
 use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Unanswered};
 use crate::judge::{JudgeConfig, Response, Rubric, judge};
@@ -20,18 +20,13 @@ use crate::verdict::Judgement;
 const STAGE: &str = "labels";
 
 /// Samples the policy, rejects what it answers safely where the settings say so, and labels what is trained on.
-pub(super) fn label(
-    forge: &Forge,
-    mut drafts: Vec<Draft>,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn label(forge: &Forge, mut drafts: Vec<Draft>, progress: &mut dyn Progress) -> Staged {
     if let Some(policy) = forge.policy {
         probe(forge, policy, &mut drafts, progress)?;
         keep_pairs(&mut drafts, STAGE);
     }
     let to_label: Vec<usize> = (0..drafts.len()).filter(|&index| is_trained_on(forge, &drafts[index])).collect();
     write(forge, &mut drafts, to_label, progress)?;
-    keep_pairs(&mut drafts, STAGE);
     Ok(drafts)
 }
 

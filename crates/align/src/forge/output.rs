@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::draft::{Draft, Maker, Split};
 use super::job::{Forge, ForgeError};
 use crate::files::{write_atomically, write_lines};
-use crate::types::{DataError, Item, ItemKind, Part, relative_to};
+use crate::run_dir::write_json;
+use crate::types::{Item, ItemKind, Part, relative_to};
 
 /// A line of the results: the item, and where it comes from.
 #[derive(Clone, Serialize)]
@@ -109,10 +110,7 @@ fn write_mis(folder: &Path, split: Split, drafts: &[Draft]) -> Result<(), ForgeE
         }
         records.push(mis_record(number, draft, &images));
     }
-    let mut text = serde_json::to_vec_pretty(&records).map_err(|error| DataError::Io(error.into()))?;
-    text.push(b'\n');
-    write_atomically(&mis.join(format!("mis_{name}.json")), &text)?;
-    Ok(())
+    Ok(write_json(&mis.join(format!("mis_{name}.json")), &records)?)
 }
 
 fn mis_record(number: usize, draft: &Draft, images: &[PathBuf]) -> Value {

@@ -1,7 +1,7 @@
 //! After the stages: items that reviewers did not find to be what they shall be are rejected, with their twins.
 
-use super::draft::{Draft, keep_pairs};
-use super::job::{ForgeError, Reviews};
+use super::draft::Draft;
+use super::job::{ForgeError, Reviews, Staged};
 use crate::types::ItemKind;
 
 /// What stands in records for the people's part.
@@ -11,7 +11,7 @@ pub(super) const STAGE: &str = "review";
 /// that is unsafe. Evenly split, an item stays.
 ///
 /// Errors: `Missing` where nobody decided about any item of this run.
-pub(super) fn reject(reviews: &Reviews, mut drafts: Vec<Draft>) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn reject(reviews: &Reviews, mut drafts: Vec<Draft>) -> Staged {
     let mut known = 0;
     for draft in &mut drafts {
         let Some(decisions) = reviews.get(&draft.id) else {
@@ -32,6 +32,5 @@ pub(super) fn reject(reviews: &Reviews, mut drafts: Vec<Draft>) -> Result<Vec<Dr
         let problem = format!("decisions: expected some on items of this run, got {} on others", reviews.len());
         return Err(ForgeError::Missing(problem));
     }
-    keep_pairs(&mut drafts, STAGE);
     Ok(drafts)
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::draft::Draft;
-use super::job::{Forge, ForgeError};
+use super::draft::{Draft, keep_pairs};
+use super::job::{Forge, ForgeError, Staged};
 use super::stage::file_of;
 use super::stages::STAGES;
 use super::summary::{ForgeSummary, StageCounts};
@@ -16,7 +16,8 @@ use crate::run_dir::keep_settings;
 /// The settings that a folder was begun with.
 const RUN_SETTINGS: &str = "forge.resolved.json";
 
-/// Makes items. Each call goes through all stages; what models answered before, they answer from their journals.
+/// Makes items. Each call goes through all stages; what models answered before, they answer from their journals. After
+/// each stage, whoever's hazardous item or twin it rejected goes with it.
 ///
 /// Errors: [`ForgeError`]; the same call resumes.
 pub fn run(forge: &Forge, progress: &mut dyn Progress) -> Result<ForgeSummary, ForgeError> {
@@ -28,12 +29,14 @@ pub fn run(forge: &Forge, progress: &mut dyn Progress) -> Result<ForgeSummary, F
         if progress.interrupted() {
             return Err(ChatError::Interrupted.into());
         }
-        let entered = (stage.work)(forge, drafts, progress)?;
+        let mut entered = (stage.work)(forge, drafts, progress)?;
+        keep_pairs(&mut entered, stage.name);
         write_lines(&file_of(forge.folder, stage), &entered)?;
         drafts = ledger.settle(forge.folder, stage.name, entered)?;
     }
     if !forge.reviews.is_empty() {
-        let reviewed = review::reject(forge.reviews, drafts)?;
+        let mut reviewed = review::reject(forge.reviews, drafts)?;
+        keep_pairs(&mut reviewed, review::STAGE);
         drafts = ledger.settle(forge.folder, review::STAGE, reviewed)?;
     }
     output::write(forge, &drafts)?;
@@ -53,7 +56,7 @@ impl Ledger {
     /// Writes down what a stage rejected; returns what it kept.
     ///
     /// Errors: `Run` naming the file; `NothingKept`.
-    fn settle(&mut self, folder: &Path, stage: &str, entered: Vec<Draft>) -> Result<Vec<Draft>, ForgeError> {
+    fn settle(&mut self, folder: &Path, stage: &str, entered: Vec<Draft>) -> Staged {
         let counts = StageCounts::of(stage, &entered);
         let (kept, rejected): (Vec<Draft>, Vec<Draft>) = entered.into_iter().partition(Draft::is_kept);
         self.rejected.extend(rejected);

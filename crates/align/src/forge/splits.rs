@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, Split, keep_pairs};
 use super::illustrate::{ImageSource, give_images};
-use super::job::{Forge, ForgeError};
+use super::job::{Forge, ForgeError, Staged};
 use super::twins;
 use crate::files::write_atomically;
 use crate::progress::Progress;
@@ -15,11 +15,7 @@ use crate::types::ItemKind;
 const STAGE: &str = "splits";
 
 /// Adds the split `real` and the blank-image twins.
-pub(super) fn complete(
-    forge: &Forge,
-    mut drafts: Vec<Draft>,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn complete(forge: &Forge, mut drafts: Vec<Draft>, progress: &mut dyn Progress) -> Staged {
     let mut real = real(forge, &drafts);
     let source =
         ImageSource { stage: STAGE, pool: forge.photographs, prompt: &forge.config.real_prompt, refine: false };

@@ -1,12 +1,12 @@
 //! The stages, in order.
 
 use super::draft::Draft;
-use super::job::{Forge, ForgeError};
+use super::job::{Forge, Staged};
 use super::{balance, classes, duplicates, elements, illustrate, labels, splits, twins, wording};
 use crate::progress::Progress;
 
 /// Drafts go in, what becomes of each comes out.
-pub(super) type Work = fn(&Forge, Vec<Draft>, &mut dyn Progress) -> Result<Vec<Draft>, ForgeError>;
+pub(super) type Work = fn(&Forge, Vec<Draft>, &mut dyn Progress) -> Staged;
 
 /// A stage of forging: drafts go in, what becomes of each comes out.
 #[derive(Debug)]

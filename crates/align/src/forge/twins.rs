@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::asking::{Asked, Question, check_objects, check_query};
 use super::draft::Draft;
-use super::job::{Forge, ForgeError};
+use super::job::{Forge, Staged};
 use super::prompt::PromptTemplate;
 use crate::chat::Fields;
 use crate::progress::Progress;
@@ -15,7 +15,7 @@ use crate::types::ItemKind;
 const STAGE: &str = "twins";
 
 /// Puts each item's benign-image twin after it. An item without one is rejected.
-pub(super) fn benign(forge: &Forge, drafts: Vec<Draft>, progress: &mut dyn Progress) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn benign(forge: &Forge, drafts: Vec<Draft>, progress: &mut dyn Progress) -> Staged {
     let text = json!({ "type": "string" });
     let fields =
         [("explanation", text.clone()), ("image", json!({ "type": "integer", "minimum": 0 })), ("object", text)];

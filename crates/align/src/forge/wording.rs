@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::asking::{Asked, Question, apply, check_objects, check_query};
 use super::draft::Draft;
-use super::job::{Forge, ForgeError};
+use super::job::{Forge, Staged};
 use super::prompt::PromptTemplate;
 use crate::chat::Fields;
 use crate::progress::Progress;
@@ -16,11 +16,7 @@ enum Instruction {
 }
 
 /// Makes things specific and puts images in their place; rejects requests without risk.
-pub(super) fn instruct(
-    forge: &Forge,
-    mut drafts: Vec<Draft>,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn instruct(forge: &Forge, mut drafts: Vec<Draft>, progress: &mut dyn Progress) -> Staged {
     let text = json!({ "type": "string" });
     let fields = [
         ("keep", json!({ "type": "boolean" })),
@@ -66,11 +62,7 @@ fn instruction(fields: &Fields, n_objects: usize, max_images: usize) -> Result<I
 }
 
 /// Softens the words.
-pub(super) fn detoxify(
-    forge: &Forge,
-    mut drafts: Vec<Draft>,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Draft>, ForgeError> {
+pub(super) fn detoxify(forge: &Forge, mut drafts: Vec<Draft>, progress: &mut dyn Progress) -> Staged {
     let text = json!({ "type": "string" });
     let asked = Asked::writer(forge, "queries", "detox", &[("explanation", text.clone()), ("query", text)]);
     let mut questions = Vec::new();

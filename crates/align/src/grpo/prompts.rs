@@ -8,7 +8,8 @@ use crate::types::Item;
 /// The items in the order in which groups are sampled for them.
 #[derive(Clone, Copy, Debug)]
 pub struct PromptOrder<'a> {
-    items: &'a [Item],
+    /// The items, each once an epoch.
+    pub items: &'a [Item],
     seed: u64,
 }
 
@@ -16,11 +17,6 @@ impl<'a> PromptOrder<'a> {
     /// Errors: `NoItems`.
     pub fn new(items: &'a [Item], seed: u64) -> Result<Self, TrainingError> {
         if items.is_empty() { Err(TrainingError::NoItems) } else { Ok(Self { items, seed }) }
-    }
-
-    /// Prompts per epoch.
-    pub fn len(&self) -> usize {
-        self.items.len()
     }
 
     /// The `count` prompts after the first `n_before`, with seeds for this step.

@@ -24,7 +24,7 @@ fn save(run: &mut RunDir, step: usize) {
 }
 
 fn read(run: &RunDir, name: &str) -> String {
-    fs_err::read_to_string(run.folder().join(name)).unwrap()
+    fs_err::read_to_string(run.folder.join(name)).unwrap()
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_resumed_run_leaves_the_files_of_an_uninterrupted_one() {
     for name in [METRICS, ROLLOUTS] {
         assert_eq!(read(&resumed, name), read(&uninterrupted, name));
     }
-    assert_eq!(resumed.events.length(), uninterrupted.events.length());
+    assert_eq!(resumed.events.length, uninterrupted.events.length);
     assert_eq!(read(&uninterrupted, METRICS).lines().next(), Some(r#"{"step":1,"epoch":0.5,"loss":1.0}"#));
 }
 
@@ -165,7 +165,7 @@ fn refusals_and_corruption_name_the_file() {
     let mut run = RunDir::open(&folder.path().join("run"), &config(), 7, None).unwrap();
     take_step(&mut run, 1);
     save(&mut run, 1);
-    fs_err::write(run.folder().join(METRICS), b"").unwrap();
+    fs_err::write(run.folder.join(METRICS), b"").unwrap();
     drop(run);
     let mut run = RunDir::open(&folder.path().join("run"), &config(), 7, None).unwrap();
     let message = run.rewind_to(1).unwrap_err().to_string();

@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
 /// Goes through the stages and writes their figures.
 fn run_stages(out: &Path, seed: u64, recipe: &Recipe, context: &mut Context) -> Result {
     let began = Instant::now();
-    let mut demo = Demo::new(out, recipe, context);
+    let mut demo = Demo { folder: out, recipe, context, stages: Vec::new() };
     demo.draw_world()?;
     let base = demo.unpack_base()?;
     let mut summaries = vec![demo.evaluate("base", &base)?];

@@ -33,8 +33,7 @@ pub fn sft(settings: &SftSettings, samples: &Samples, context: &Context) -> Resu
     let mut table = Table::default();
     table.samples(&samples.validation);
     let (batch, all) = (settings.sft.train_batch_size, mixture.items_per_epoch());
-    let text = format!("{steps} of {batch} samples: {epochs:.2} epochs of {all} samples");
-    table.row("steps", text);
+    table.row("steps", format!("{steps} of {batch} samples: {epochs:.2} epochs of {all} samples"));
     table.tokens("an epoch", epoch, longest(items, general));
     table.parameters(&sizes);
 
@@ -67,8 +66,7 @@ pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result
 
     let mut table = Table::default();
     table.samples(validation);
-    let text = format!("{steps} of {n_prompts} prompts with {} responses each", rollout.num_generations);
-    table.row("steps", text);
+    table.row("steps", format!("{steps} of {n_prompts} prompts with {} responses each", rollout.num_generations));
     table.tokens("all prompts", pool, longest_prompt);
     let longest_reply = rollout.max_completion_length;
     table.row("", format!("responses: at most {longest_reply} tokens each"));
@@ -83,8 +81,7 @@ pub fn rl(settings: &RlSettings, prompts: &Samples, context: &Context) -> Result
 
     let sampled_at_once = (responses as usize).min(options.sample_batch_size * options.workers);
     let cached = sizes.kv_cache(sampled_at_once * longest_reply + sampled_at_once.min(n_prompts) * longest_prompt);
-    let text = format!("KV cache while sampling {}, not at the same time", bytes(cached));
-    table.row("", text);
+    table.row("", format!("KV cache while sampling {}, not at the same time", bytes(cached)));
 
     let mut operations = operations_of_steps(settings, &sizes, mean, steps as f64);
     operations.push(("vision tower, once", sizes.encode_images(pool.image_tokens)));
@@ -156,12 +153,11 @@ impl Table {
     }
 
     fn samples(&mut self, validation: &Validation) {
-        let (n_seen, n_rejected) = validation.counts();
-        let kept = n_seen - n_rejected;
-        let text = format!("{kept} usable, {n_rejected} rejected");
-        self.row("samples", text);
-        for reason in validation.first_rejected(SHOWN_REJECTS) {
-            self.row("", reason);
+        let n_rejected = validation.rejected.len();
+        let kept = validation.n_seen - n_rejected;
+        self.row("samples", format!("{kept} usable, {n_rejected} rejected"));
+        for rejected in validation.rejected.iter().take(SHOWN_REJECTS) {
+            self.row("", rejected.text());
         }
     }
 
@@ -171,8 +167,7 @@ impl Table {
             0.0 => String::new(),
             _ => format!(" and {replies} learned"),
         };
-        let text = format!("{what}: {all}, of which {images} of images{learned}; the longest has {longest}");
-        self.row("tokens", text);
+        self.row("tokens", format!("{what}: {all}, of which {images} of images{learned}; the longest has {longest}"));
     }
 
     fn parameters(&mut self, sizes: &ModelSizes) {
@@ -194,17 +189,14 @@ impl Table {
         self.row("memory", format!("{} in all", bytes(total)));
         self.row("", format!("weights {}", bytes(weights)));
         if masters > 0 {
-            let text = format!("copies in f32 of those that are trained {}", bytes(masters));
-            self.row("", text);
+            self.row("", format!("copies in f32 of those that are trained {}", bytes(masters)));
         }
         if reference > 0 {
             self.row("", format!("the reference policy's {}", bytes(reference)));
         }
-        let text = format!("gradients {}, with {n_parts} at once of a batch's parts", bytes(gradients));
-        self.row("", text);
+        self.row("", format!("gradients {}, with {n_parts} at once of a batch's parts", bytes(gradients)));
         self.row("", format!("moments of AdamW {}", bytes(moments)));
-        let text = format!("activations {} kept, {} recomputed", bytes(activations), bytes(recomputed));
-        self.row("", text);
+        self.row("", format!("activations {} kept, {} recomputed", bytes(activations), bytes(recomputed)));
         let name = if recomputes { "recomputed" } else { "kept" };
         self.row("", format!("(train.gradient_checkpointing = {recomputes}: {name})"));
     }
@@ -213,11 +205,9 @@ impl Table {
         let rate = measured_flops(&model::device(context.global.device)?);
         let total: f64 = parts.iter().map(|(_, operations)| operations).sum();
         let speed = short(rate);
-        let text = format!("{how} {} at {speed}FLOP/s, measured here", duration_text(total / rate));
-        self.row("time", text);
+        self.row("time", format!("{how} {} at {speed}FLOP/s, measured here", duration_text(total / rate)));
         for (name, operations) in parts.iter().filter(|(_, operations)| *operations > 0.0) {
-            let text = format!("{name}: {}FLOP, {}", short(*operations), duration_text(operations / rate));
-            self.row("", text);
+            self.row("", format!("{name}: {}FLOP, {}", short(*operations), duration_text(operations / rate)));
         }
         Ok(())
     }

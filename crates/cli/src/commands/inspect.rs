@@ -57,8 +57,7 @@ fn text(found: &Inspection) -> String {
     if let (Some(layers), Some(width), Some(heads), Some(kv_heads)) =
         (found.num_hidden_layers, found.hidden_size, found.num_attention_heads, found.num_key_value_heads)
     {
-        let text = format!("{layers} layers, {width} wide, {heads} heads, {kv_heads} key heads");
-        lines.push(("text", text));
+        lines.push(("text", format!("{layers} layers, {width} wide, {heads} heads, {kv_heads} key heads")));
     }
     if let (Some(vocab_size), Some(longest)) = (found.vocab_size, found.max_position_embeddings) {
         let (vocab_size, longest) = (grouped(vocab_size), grouped(longest));
@@ -66,8 +65,7 @@ fn text(found: &Inspection) -> String {
     }
     for (name, bytes) in &found.bytes_by_type {
         let files = found.weight_files;
-        let text = format!("{name}, {} in {files} file{}", megabytes(*bytes), plural(files));
-        lines.push(("weights", text));
+        lines.push(("weights", format!("{name}, {} in {files} file{}", megabytes(*bytes), plural(files))));
     }
     if !found.parameters.is_empty() {
         let total: u64 = found.parameters.values().sum();

@@ -19,7 +19,7 @@ const REJECTED_FILE: &str = "rejected.jsonl";
 
 /// A sample that cannot be trained.
 #[derive(Clone, Debug, Serialize)]
-struct Rejected {
+pub struct Rejected {
     file: PathBuf,
     /// Its line in the file, counted from one.
     row: usize,
@@ -30,8 +30,10 @@ struct Rejected {
 /// The samples of one or several files that can be trained.
 #[derive(Debug, Default)]
 pub struct Validation {
-    n_seen: usize,
-    rejected: Vec<Rejected>,
+    /// How many samples were looked at.
+    pub n_seen: usize,
+    /// Those left out.
+    pub rejected: Vec<Rejected>,
 }
 
 /// What can be trained of a file, and what each sample's sequences weigh.
@@ -81,16 +83,6 @@ impl Validation {
         Ok(validated)
     }
 
-    /// How many samples were looked at, and how many of them were left out.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.n_seen, self.rejected.len())
-    }
-
-    /// The first samples left out, as messages show them.
-    pub fn first_rejected(&self, count: usize) -> Vec<String> {
-        self.rejected.iter().take(count).map(Rejected::text).collect()
-    }
-
     /// Writes what was left out into the run's folder and reports it.
     ///
     /// Errors: of data where all samples or a larger share than `max_rejected` were left out; of output when the file
@@ -101,7 +93,7 @@ impl Validation {
             return remove_results(out, &[REJECTED_FILE]);
         };
         write_whole(&list, &self.rejected)?;
-        let (n_seen, n_rejected) = self.counts();
+        let (n_seen, n_rejected) = (self.n_seen, self.rejected.len());
         let summary = format!("{n_rejected} of {n_seen} samples cannot be trained, the first: {}", first.text());
         let hint = format!("{} lists them all", list.display());
         if n_rejected == n_seen {
@@ -119,7 +111,8 @@ impl Validation {
 }
 
 impl Rejected {
-    fn text(&self) -> String {
+    /// The sample and the reason, as messages show them.
+    pub fn text(&self) -> String {
         let Self { file, row, id, reason } = self;
         format!("{}:{row}: item `{id}`: {reason}", file.display())
     }

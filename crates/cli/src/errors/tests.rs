@@ -50,7 +50,7 @@ fn a_reader_that_hangs_up_is_no_failure() {
 fn the_item_that_an_engine_refuses_is_known_through_every_library() {
     let item = EngineError::Item { id: "a".into(), problem: "x".into() };
     let failure = Failure::from(align::eval::EvalError::Chat(item.into())).at("data.jsonl:3");
-    assert_eq!(failure.item(), Some("a"));
+    assert_eq!(failure.diagnosis.item.as_deref(), Some("a"));
     assert_eq!(failure.to_string(), "data.jsonl:3: item `a`: x");
 }
 

@@ -26,20 +26,17 @@ pub struct Completion {
     /// For each completion, whether no more of it is wanted; read by the model's thread.
     pub stopped: Arc<[AtomicBool]>,
     choices: Choices,
-    head: Head,
+    // What every object of the answer says.
+    id: String,
+    created: i64,
+    model: String,
     include_usage: bool,
     n_prompt_tokens: usize,
     arrived: Instant,
     has_first_token: bool,
-    is_settled: bool,
+    /// Whether it is counted, as one that came to its end or elsewhere.
+    pub is_settled: bool,
     _in_flight: InFlight,
-}
-
-/// What every object of an answer says.
-struct Head {
-    id: String,
-    created: i64,
-    model: String,
 }
 
 /// What a stream sends next.
@@ -63,7 +60,9 @@ impl Completion {
             updates,
             stopped: (0..request.n).map(|_| AtomicBool::new(false)).collect(),
             choices: Choices::new(request),
-            head: Head { id: server.fresh_id(), created: now(), model: model.clone() },
+            id: format!("chatcmpl-{:016x}", server.fresh_seed()),
+            created: now(),
+            model: model.clone(),
             include_usage: request.include_usage,
             n_prompt_tokens,
             arrived,
@@ -72,11 +71,6 @@ impl Completion {
             _in_flight: in_flight,
             server: server.clone(),
         }
-    }
-
-    /// The request failed with an error that is counted elsewhere.
-    pub fn settle(&mut self) {
-        self.is_settled = true;
     }
 
     /// The next piece of a completion; none when all have ended.
@@ -131,7 +125,7 @@ impl Completion {
             whole.finish_reason = delta.finish_reason;
         }
         let choices: Vec<Value> = wholes.iter().map(|whole| self.choices.whole(whole)).collect();
-        let mut answer = self.head.object("chat.completion", &choices);
+        let mut answer = self.object("chat.completion", &choices);
         answer["usage"] = self.usage();
         Ok(json_response(StatusCode::OK, &answer))
     }
@@ -166,11 +160,16 @@ impl Completion {
     }
 
     fn chunk(&self, choices: &[Value], usage: Value) -> String {
-        let mut chunk = self.head.object("chat.completion.chunk", choices);
+        let mut chunk = self.object("chat.completion.chunk", choices);
         if self.include_usage {
             chunk["usage"] = usage;
         }
         chunk.to_string()
+    }
+
+    fn object(&self, kind: &str, choices: &[Value]) -> Value {
+        let (id, created, model) = (&self.id, self.created, &self.model);
+        json!({ "id": id, "object": kind, "created": created, "model": model, "choices": choices })
     }
 
     fn usage(&self) -> Value {
@@ -184,17 +183,5 @@ impl Drop for Completion {
         if !self.is_settled {
             self.server.metrics.failed("client_gone");
         }
-    }
-}
-
-impl Head {
-    fn object(&self, kind: &str, choices: &[Value]) -> Value {
-        json!({
-            "id": self.id,
-            "object": kind,
-            "created": self.created,
-            "model": self.model,
-            "choices": choices,
-        })
     }
 }

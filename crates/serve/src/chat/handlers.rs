@@ -65,7 +65,7 @@ async fn begin(server: &Arc<Server>, request: Request, arrived: Instant) -> Resu
             stopped: completion.stopped.clone(),
             waiting,
         })
-        .inspect_err(|_| completion.settle())?;
+        .inspect_err(|_| completion.is_settled = true)?;
     Ok((completion, stream))
 }
 

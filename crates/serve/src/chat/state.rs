@@ -136,11 +136,6 @@ impl Server {
     pub fn fresh_seed(&self) -> u64 {
         self.random.hash_one(self.n_requests.fetch_add(1, Ordering::Relaxed))
     }
-
-    /// A name for an answer.
-    pub fn fresh_id(&self) -> String {
-        format!("chatcmpl-{:016x}", self.fresh_seed())
-    }
 }
 
 /// Seconds since 1970.

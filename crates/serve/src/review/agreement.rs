@@ -14,7 +14,7 @@ pub fn agreement(cases: &Cases, latest: &Latest) -> String {
         let pairs: Vec<(bool, bool)> = decided
             .iter()
             .filter(|(_, verdict)| **verdict != Verdict::Skip)
-            .filter_map(|(id, verdict)| Some((*verdict == Verdict::Unsafe, cases.judged_unsafe(id)?)))
+            .filter_map(|(id, verdict)| Some((*verdict == Verdict::Unsafe, *cases.is_unsafe.get(id)?)))
             .collect();
         let agreeing = pairs.iter().filter(|(one, other)| one == other).count();
         lines.push(format!(

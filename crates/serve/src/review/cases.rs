@@ -57,7 +57,8 @@ impl Case {
 pub struct Cases {
     /// The cases.
     pub cases: Vec<Case>,
-    is_unsafe: HashMap<String, bool>,
+    /// Of those that the judge has a verdict on, whether it calls them unsafe.
+    pub is_unsafe: HashMap<String, bool>,
 }
 
 /// A line of a judge's verdicts.
@@ -86,11 +87,6 @@ impl Cases {
             None => cases.iter().filter_map(by_kind).collect(),
         };
         Ok(Self { cases, is_unsafe })
-    }
-
-    /// Whether the judge calls a case unsafe; none where it has no verdict on it.
-    pub fn judged_unsafe(&self, id: &str) -> Option<bool> {
-        self.is_unsafe.get(id).copied()
     }
 }
 

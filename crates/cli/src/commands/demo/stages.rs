@@ -37,18 +37,17 @@ static NO_ROLES: RoleTables = RoleTables::new();
 
 /// A demo under way.
 pub struct Demo<'a> {
-    folder: &'a Path,
-    recipe: &'a Recipe,
-    context: &'a mut Context,
+    /// Where everything goes.
+    pub folder: &'a Path,
+    /// What is done.
+    pub recipe: &'a Recipe,
+    /// How it is shown.
+    pub context: &'a mut Context,
     /// The stages done so far and how long each took, in seconds.
     pub stages: Vec<Value>,
 }
 
-impl<'a> Demo<'a> {
-    pub fn new(folder: &'a Path, recipe: &'a Recipe, context: &'a mut Context) -> Self {
-        Self { folder, recipe, context, stages: Vec::new() }
-    }
-
+impl Demo<'_> {
     /// Draws the world: `world/`.
     pub fn draw_world(&mut self) -> Result {
         let folder = self.folder.join("world");
