@@ -137,8 +137,8 @@ fn fields_that_change_the_computation_are_refused_by_name() {
     for (family, pointer, value, expected) in [
         (
             "qwen2_5_vl",
-            "/rope_scaling/type",
-            json!("yarn"),
+            "/rope_scaling",
+            json!({ "type": "yarn", "mrope_section": [2, 3, 3], "factor": 4, "original_max_position_embeddings": 9 }),
             "field `rope_scaling.type`: expected \"mrope\" or \"default\", got \"yarn\"",
         ),
         (

@@ -138,7 +138,21 @@ pub(crate) static ROPE: ConfigClass = ConfigClass {
     name: "RopeParameters",
     defaults: LazyLock::new(|| fields_of(json!({ "mrope_section": [16, 24, 24] }))),
     only: LazyLock::new(|| fields_of(json!({ "partial_rotary_factor": [1.0] }))),
-    known: &["factor", "rope_theta", "rope_type", "type"],
+    // Those of kinds that are not supported count for nothing in the others.
+    known: &[
+        "attention_factor",
+        "beta_fast",
+        "beta_slow",
+        "factor",
+        "high_freq_factor",
+        "long_factor",
+        "low_freq_factor",
+        "original_max_position_embeddings",
+        "rope_theta",
+        "rope_type",
+        "short_factor",
+        "type",
+    ],
 };
 
 /// `Qwen2VLVisionConfig`: `hidden_size` is the language model's width.
