@@ -44,12 +44,19 @@ pub fn check_folder(folder: &Path, file: &str, what: &str) -> Result<(), Failure
                 .into()
         } else if file == ADAPTER_CONFIG_FILE && folder.join(CONFIG_FILE).is_file() {
             "the folder holds a whole model: name it with `--model`, without an adapter".into()
+        } else if holds_gguf(folder) {
+            "GGUF files are llama.cpp's: use the checkpoint that they were made from".into()
         } else {
             format!("a {what} is a folder that holds `{file}` and safetensors files")
         };
         return Err(Failure::model(format!("{shown}: not a {what}: expected a file `{file}` in it")).hint(hint));
     }
     Ok(())
+}
+
+fn holds_gguf(folder: &Path) -> bool {
+    let mut entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| entry.path().extension().is_some_and(|extension| extension == "gguf"))
 }
 
 /// What tells a model from others, and from itself once it has changed: the names, sizes and times of change of its

@@ -157,6 +157,13 @@ fn a_missing_model_ends_with_4() {
         "error: .: not a model: expected a file `config.json` in it\n\n\
          hint: the folder holds a LoRA adapter: name it with `--adapter`, and the model it belongs to with `--model`",
     );
+    check_failure(
+        &[("d.jsonl", QUESTION), ("q4.gguf", "GGUF")],
+        &here,
+        4,
+        "error: .: not a model: expected a file `config.json` in it\n\n\
+         hint: GGUF files are llama.cpp's: use the checkpoint that they were made from",
+    );
     let file = ["generate", "--model", "d.jsonl", "--data", "d.jsonl", "--out", "o.jsonl"];
     check_failure(&adapter, &file, 4, "error: d.jsonl: a file, and no folder: expected a model");
 }
