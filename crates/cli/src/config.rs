@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use align::settings::SettingError;
 use align::types::other_container;
-use diagnostic::excerpt;
 use diagnostic::reason::{Place, Syntax};
+use diagnostic::{exact_whole, excerpt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,9 +21,6 @@ use crate::errors::{Failure, Result};
 
 /// No setting lies as deep.
 const DEEPEST_KEY: usize = 16;
-
-/// The largest number of which every whole one below has a float of its own.
-const MOST_EXACT: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
 
 /// A setting given on the command line: by `KEY=VALUE`, or by the flag that is short for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,9 +191,7 @@ fn make_whole(table: &mut toml::Table) {
 
 fn whole(mut value: toml::Value) -> toml::Value {
     match &mut value {
-        toml::Value::Float(number) if number.fract() == 0.0 && number.abs() < MOST_EXACT => {
-            return toml::Value::Integer(*number as i64);
-        }
+        toml::Value::Float(number) => return exact_whole(*number).map_or(value, toml::Value::Integer),
         toml::Value::Table(table) => make_whole(table),
         toml::Value::Array(list) => list.iter_mut().for_each(|value| *value = whole(value.clone())),
         _ => {}

@@ -266,17 +266,24 @@ fn make_whole(value: &mut Value) -> bool {
     match value {
         Value::Array(list) => list.iter_mut().fold(false, |any, value| make_whole(value) | any),
         Value::Object(object) => object.values_mut().fold(false, |any, value| make_whole(value) | any),
-        Value::Number(number) => {
-            let integer = number.as_f64().filter(|_| number.is_f64()).and_then(whole);
-            integer.map(|integer| *number = integer).is_some()
+        Value::Number(number) if number.is_f64() => {
+            let integer = number.as_f64().and_then(exact_whole);
+            integer.map(|integer| *number = integer.into()).is_some()
         }
         _ => false,
     }
 }
 
-fn whole(number: f64) -> Option<Number> {
+/// The whole number that a value is: 3, or 3.0 as JSON Schema has it.
+pub fn whole_number(value: &Value) -> Option<Number> {
+    let number = value.as_number()?;
+    if number.is_f64() { exact_whole(number.as_f64()?).map(Number::from) } else { Some(number.clone()) }
+}
+
+/// A float as the whole number that it is; none beyond 2^53, where one float stands for several of them.
+pub fn exact_whole(number: f64) -> Option<i64> {
     let is_exact = number.fract() == 0.0 && number.abs() < (1_u64 << f64::MANTISSA_DIGITS) as f64;
-    is_exact.then(|| Number::from(number as i64))
+    is_exact.then_some(number as i64)
 }
 
 #[cfg(test)]

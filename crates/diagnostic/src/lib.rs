@@ -13,7 +13,7 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 
 pub use excerpt::{excerpt, printable};
-pub use json::{JsonProblem, from_json_value, json_problem, read_json};
+pub use json::{JsonProblem, exact_whole, from_json_value, json_problem, read_json, whole_number};
 
 /// What kind of failure an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

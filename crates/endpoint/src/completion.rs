@@ -5,7 +5,7 @@
 
 use align::chat::{ChatAnswer, Unanswered};
 use align::engine::FinishReason;
-use diagnostic::excerpt;
+use diagnostic::{excerpt, whole_number};
 use serde_json::Value;
 
 use crate::body::WireBody;
@@ -74,8 +74,9 @@ pub(crate) fn counted(text: String, reported: Option<Usage>) -> ChatAnswer {
 pub(crate) fn usage(response: &Value) -> Option<Usage> {
     // Painters count tokens by other names, if at all.
     let usage = &response["usage"];
-    let read = usage["prompt_tokens"].as_u64().or(usage["input_tokens"].as_u64());
-    let written = usage["completion_tokens"].as_u64().or(usage["output_tokens"].as_u64());
+    let tokens = |name: &str| whole_number(&usage[name])?.as_u64();
+    let read = tokens("prompt_tokens").or_else(|| tokens("input_tokens"));
+    let written = tokens("completion_tokens").or_else(|| tokens("output_tokens"));
     read.or(written)?;
     Some(Usage {
         prompt_tokens: read.unwrap_or(0),

@@ -1,10 +1,8 @@
 //! A model's JSON object, field by field: what is missing or out of range is said in words by which the model can
 //! repair it.
 
+use diagnostic::whole_number;
 use serde_json::{Map, Value};
-
-/// Up to here every whole number has a floating-point number of its own.
-const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The JSON object of an answer, or an object within it.
 pub struct Fields<'a> {
@@ -64,7 +62,7 @@ impl<'a> Fields<'a> {
 
     /// A whole number of a range, both ends included.
     pub fn integer(&self, name: &str, low: i64, high: i64) -> Result<i64, String> {
-        let found = self.get(name).and_then(whole_number);
+        let found = self.get(name).and_then(|value| whole_number(value)?.as_i64());
         found
             .filter(|number| (low..=high).contains(number))
             .ok_or_else(|| self.expected(name, &format!("a whole number from {low} to {high}")))
@@ -95,10 +93,4 @@ impl<'a> Fields<'a> {
         });
         texts.collect()
     }
-}
-
-/// A number without a fraction, however it is written: JSON Schema's `integer` allows 3.0.
-fn whole_number(value: &Value) -> Option<i64> {
-    let exact = |number: &f64| number.fract() == 0.0 && number.abs() <= MOST_EXACT;
-    value.as_i64().or_else(|| value.as_f64().filter(exact).map(|number| number as i64))
 }

@@ -3,6 +3,7 @@
 use std::fmt::{Formatter, Result as FormatResult};
 use std::marker::PhantomData;
 
+use diagnostic::exact_whole;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -102,11 +103,8 @@ impl<'de> Deserialize<'de> for Id {
 
             // Tables with gaps write whole numbers as 3.0. Beyond 2^53 two ids would become one.
             fn visit_f64<E: Error>(self, number: f64) -> Result<Id, E> {
-                if number.fract() == 0.0 && number.abs() < (1_u64 << f64::MANTISSA_DIGITS) as f64 {
-                    Ok(Id((number as i64).to_string()))
-                } else {
-                    Err(E::invalid_value(Unexpected::Float(number), &self))
-                }
+                let whole = exact_whole(number).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))?;
+                Ok(Id(whole.to_string()))
             }
         }
         deserializer.deserialize_any(TextOrNumber)

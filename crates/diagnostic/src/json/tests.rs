@@ -153,6 +153,12 @@ fn a_whole_number_may_be_written_as_a_float() {
     assert_eq!((row.count, row.score), (3, Some(2.5)));
     assert_eq!(read_json::<Vec<Either>>(br#"[3.0, "a"]"#).unwrap(), [Either::One(3), Either::Two("a".into())]);
     assert!(read_json::<u64>(b"1e300").is_err());
+    for (value, expected) in
+        [("3", Some(3)), ("3.0", Some(3)), ("-3.0", Some(-3)), ("3.5", None), ("\"3\"", None), ("1e300", None)]
+    {
+        let number = whole_number(&serde_json::from_str(value).unwrap());
+        assert_eq!(number.and_then(|number| number.as_i64()), expected, "{value}");
+    }
 }
 
 /// Pieces that JSON is made of, and what people put in their place.

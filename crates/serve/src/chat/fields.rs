@@ -1,6 +1,7 @@
 //! A JSON object of a request, read field by field, with the path of every error.
 
 use axum::http::StatusCode;
+use diagnostic::whole_number;
 use serde_json::{Map, Value};
 
 use super::api_error::ApiError;
@@ -68,7 +69,7 @@ impl<'a> Fields<'a> {
             format!("a whole number from {least} to {most}")
         };
         self.typed(key, &expected, |value| {
-            let number = value.as_u64().and_then(|number| usize::try_from(number).ok())?;
+            let number = whole_number(value)?.as_u64().and_then(|number| usize::try_from(number).ok())?;
             (least..=most).contains(&number).then_some(number)
         })
     }

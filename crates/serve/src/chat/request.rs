@@ -2,7 +2,7 @@
 //! refused; what changes nothing is ignored.
 
 use axum::http::StatusCode;
-use diagnostic::read_json;
+use diagnostic::{read_json, whole_number};
 use serde_json::Value;
 use vlm::chat_template::{Variables, is_reserved};
 
@@ -196,7 +196,8 @@ fn template_variables(fields: &Fields) -> Result<Variables, ApiError> {
 }
 
 fn seed(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_i64().map(i64::cast_unsigned))
+    let number = whole_number(value)?;
+    number.as_u64().or_else(|| number.as_i64().map(i64::cast_unsigned))
 }
 
 /// The newer name wins where both are given and say the same.

@@ -1,5 +1,6 @@
 //! How a request wants its tokens sampled: OpenAI's fields and vLLM's.
 
+use diagnostic::whole_number;
 use serde_json::Value;
 use vlm::generate::Adjustments;
 
@@ -88,7 +89,7 @@ fn number(fields: &Fields, key: &str, [least, most]: [f64; 2], neutral: f64) -> 
 /// 0 and -1 stand for all tokens, as in vLLM.
 fn top_k(fields: &Fields) -> Result<Option<usize>, ApiError> {
     let expected = "a whole number from 1, or 0 or -1 for all tokens";
-    let top_k = fields.typed("top_k", expected, |value| match value.as_i64()? {
+    let top_k = fields.typed("top_k", expected, |value| match whole_number(value)?.as_i64()? {
         -1 | 0 => Some(None),
         count => usize::try_from(count).ok().map(Some),
     })?;
@@ -116,7 +117,7 @@ fn stop_tokens(fields: &Fields) -> Result<Vec<u32>, ApiError> {
     let expected = format!("an array of at most {MOST_STOP_TOKENS} token ids");
     let ids = fields.typed("stop_token_ids", &expected, |value| {
         let ids = value.as_array().filter(|ids| ids.len() <= MOST_STOP_TOKENS)?;
-        ids.iter().map(|id| u32::try_from(id.as_u64()?).ok()).collect()
+        ids.iter().map(|id| u32::try_from(whole_number(id)?.as_u64()?).ok()).collect()
     })?;
     Ok(ids.unwrap_or_default())
 }
