@@ -213,12 +213,13 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2\n3\n");
     }
 
+    type Object = std::collections::BTreeMap<String, u64>;
+
     #[test]
     fn a_last_line_that_only_lacks_its_end_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("objects.jsonl");
         std::fs::write(&path, "{\"a\":1}\n\n{\"a\":2}").unwrap();
-        type Object = std::collections::BTreeMap<String, u64>;
         let read = || read_json_lines::<Object>(&path).unwrap().iter().map(|object| object["a"]).collect::<Vec<_>>();
         assert_eq!(read(), [1, 2]);
         JsonLinesFile::open(&path).unwrap().append(&Object::from([("a".to_owned(), 3)])).unwrap();

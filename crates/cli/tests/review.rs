@@ -203,3 +203,25 @@ fn what_cannot_be_reviewed_is_said() {
     fs_err::write(folder.path().join("decisions.jsonl"), "{\"id\": 1}\n").unwrap();
     fails(folder.path(), &["--reviewer", "ada"], 3, "decisions.jsonl:1: ");
 }
+
+#[test]
+fn ids_are_the_same_as_numbers_and_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, lines: &[Value]| {
+        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        fs_err::write(folder.path().join(name), lines).unwrap();
+    };
+    let response =
+        |id: Value| json!({ "id": id, "messages": [{ "role": "user", "content": "Why?" }], "response": "No." });
+    write("r.jsonl", &[json!(1), json!(2), json!(3)].map(response));
+    let verdict = |(id, safe): (Value, bool)| json!({ "id": id, "verdict": { "safe": safe } });
+    write("v.jsonl", &[(json!("1"), true), (json!(2.0), false), (json!(3), false)].map(verdict));
+    let decision =
+        |(id, decision): (Value, &str)| json!({ "id": id, "reviewer": 7, "decision": decision, "at": "2026-01-01" });
+    write("d.jsonl", &[(json!(1), "safe"), (json!(2.0), "unsafe"), (json!("3"), "safe")].map(decision));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scruple"));
+    let arguments = "review --data r.jsonl --verdicts v.jsonl --out d.jsonl --agreement";
+    let output = command.current_dir(folder.path()).args(arguments.split(' ')).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("7: 2 safe, 1 unsafe, 0 skipped of 3; agrees with the judge on 2 of 3"), "{printed}");
+}

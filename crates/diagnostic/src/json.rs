@@ -96,10 +96,10 @@ pub fn json_problem(text: &[u8], error: &serde_json::Error) -> JsonProblem {
 /// What is wrong with a text that is UTF-8 up to a byte.
 fn not_utf8(text: &[u8], valid_up_to: usize) -> JsonProblem {
     let (before, after) = text.split_at(valid_up_to);
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-    let last = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let lines: Vec<&[u8]> = before.split(|byte| *byte == b'\n').collect();
+    let last = lines.last().copied().unwrap_or_default();
     JsonProblem {
-        line,
+        line: lines.len(),
         column: Some(1 + String::from_utf8_lossy(last).chars().count()),
         is_cut_short: false,
         problem: format!("expected UTF-8, got the byte 0x{:02x}", after.first().copied().unwrap_or_default()),

@@ -112,10 +112,8 @@ impl Search<'_> {
             self.at += 1;
             return;
         }
-        let problem = match error.is_eof() {
-            true => "it breaks off".to_owned(),
-            false => json_problem(rest.as_bytes(), error).with_line(),
-        };
+        let problem =
+            if error.is_eof() { "it breaks off".to_owned() } else { json_problem(rest.as_bytes(), error).with_line() };
         self.broken = Some(format!("expected a JSON object, got one that is not JSON: {problem}"));
         self.found = None;
         // Thoughts may have ended in it: a draft need not be whole.
