@@ -26,10 +26,18 @@ pub(crate) enum Tried {
     Unsendable(String),
 }
 
+/// The number of a status, and its name where it has one.
+fn shown_status(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
 impl Tried {
     /// A try that came back without an answer.
     pub fn refused(status: StatusCode, pause: Option<Duration>, text: &str) -> Self {
-        let reason = format!("{status}: {}", quote_response(text));
+        let reason = format!("{}: {}", shown_status(status), quote_response(text));
         match Fault::of(status.as_u16(), pause, text) {
             Fault::Request => Self::Ended(Outcome::failed(reason)),
             Fault::Account => Self::Unusable(reason),

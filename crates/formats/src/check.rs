@@ -40,7 +40,10 @@ pub fn check(path: &Path, format: Option<Format>, progress: &mut dyn Progress) -
             report.add_to_file(Problem::new(ProblemKind::Unrecognized, message));
             return Ok(report);
         }
-        Err(FormatError::Malformed { problem, .. }) => {
+        Err(FormatError::Malformed { row, mut problem, .. }) => {
+            if let Some(row) = row {
+                problem.message = format!("row {row}: {}", problem.message);
+            }
             report.add_to_file(problem);
             return Ok(report);
         }

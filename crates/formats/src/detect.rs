@@ -23,10 +23,17 @@ pub(crate) fn detect(path: &Path, container: Container) -> Result<Format, Format
             .ok_or_else(|| unrecognized(path, format!("the columns are {}", columns.join(", "))));
     }
     let mut first_names = None;
+    let mut first_broken = None;
     let mut n_rows = 0;
     for row in rows::open(path, container)?.rows.take(MAX_ROWS_READ) {
         n_rows += 1;
-        let Ok(row) = row else { continue };
+        let row = match row {
+            Ok(row) => row,
+            Err(broken) => {
+                first_broken.get_or_insert(broken);
+                continue;
+            }
+        };
         if let Some(format) = recognized(&Header::of_row(container, &row.fields)) {
             return Ok(format);
         }
@@ -35,10 +42,13 @@ pub(crate) fn detect(path: &Path, container: Container) -> Result<Format, Format
         }
         first_names.get_or_insert_with(|| row.fields.keys().cloned().collect::<Vec<_>>().join(", "));
     }
-    match first_names {
-        Some(names) => Err(unrecognized(path, format!("the fields of the first row are {names}"))),
-        None if container == Container::JsonLines && extension_of(path) == "jsonl" => Ok(openai::FORMAT),
-        None => Err(unrecognized(path, format!("none of its first {n_rows} rows is a JSON object"))),
+    match (first_names, first_broken) {
+        (Some(names), _) => Err(unrecognized(path, format!("the fields of the first row are {names}"))),
+        (None, _) if container == Container::JsonLines && extension_of(path) == "jsonl" => Ok(openai::FORMAT),
+        (None, Some(broken)) => {
+            Err(FormatError::Malformed { path: path.to_owned(), row: Some(broken.number), problem: broken.problem })
+        }
+        (None, None) => Err(unrecognized(path, "it has no rows".to_owned())),
     }
 }
 

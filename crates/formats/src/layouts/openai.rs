@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Also read: every other form of image part that [`super::parts`] knows, with `data:` URLs and addresses. Written:
-//! images as paths relative to the file; a row's other fields as they are.
+//! images as paths relative to the file, or as addresses; a row's other fields as they are.
 
 use align::types::{id_of, is_filled};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, kind_of, with_rest};
 use crate::placeholders::Unplaced;
 use crate::problem::ProblemKind;
-use crate::record::{Image, Record};
+use crate::record::Record;
 use crate::rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
@@ -47,9 +47,6 @@ impl Layout for OpenAi {
     }
 
     fn write(&self, record: &Record) -> Result<Row, String> {
-        if let Some(Image::Remote(address)) = record.images.iter().find(|image| matches!(image, Image::Remote(_))) {
-            return Err(format!("it holds files, not addresses such as {address}"));
-        }
         let mut row = Row::default();
         row.set("id", record.item.id.as_str());
         row.set("messages", with_paths(&record.item.messages));

@@ -115,7 +115,10 @@ fn row_of(bytes: &[u8], number: usize, line: usize, is_last: bool) -> RowResult 
                 Ok(_) if problem.is_cut_short && is_last => ProblemKind::TornRow,
                 Ok(_) => ProblemKind::InvalidJson,
             };
-            Err(broken(line + problem.line - 1, kind, told(&problem)))
+            let line = line + problem.line - 1;
+            // A row of JSON lines is a line, but for blank ones.
+            let place = if line == number { String::new() } else { format!("line {line}, ") };
+            Err(broken(line, kind, format!("{place}{}", told(&problem))))
         }
     }
 }

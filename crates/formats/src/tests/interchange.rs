@@ -169,7 +169,8 @@ const FILES: &[(&str, &str, Result<Format, &str>)] = &[
     ("a.jsonl", r#"{"one": 1, "two": 2}"#, Err("the fields of the first row are one, two")),
     ("a.csv", "one,two\n", Err("the columns are one, two")),
     ("a.txt", "words", Err("its name ends in `txt`")),
-    ("a.json", "{\n", Err("none of its first 1 rows is a JSON object")),
+    ("a.json", "{\n", Err("the text ends within an object")),
+    ("a.json", "[\n {\"id\": 1,\n  \"score\": NaN}\n]", Err("row 1: line 3, column 12: NaN is not JSON")),
 ];
 
 #[test]
