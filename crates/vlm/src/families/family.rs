@@ -14,6 +14,9 @@ use crate::parameter::Parameters;
 use crate::text::TextLayout;
 use crate::weights::{FamilyKeys, WeightReader};
 
+/// Reads a vision tower and its projector to the language model's width.
+type ReadVision = fn(&ConfigFields, usize, &mut WeightReader) -> Result<Box<dyn VisionModel>, Error>;
+
 /// A family of models.
 #[derive(Debug)]
 pub(crate) struct Family {
@@ -36,7 +39,7 @@ pub(crate) struct Family {
     /// Reads the vision tower and the projector to the language model's width.
     ///
     /// Errors: as [`WeightReader::parameter`].
-    pub vision: fn(&ConfigFields, usize, &mut WeightReader) -> Result<Box<dyn VisionModel>, Error>,
+    pub vision: ReadVision,
     /// How dialogues become text, and images patches, by the model's folder.
     ///
     /// Errors: `Io` or `File` naming the file and key.
