@@ -30,7 +30,7 @@ impl ResultFile {
     ///
     /// Errors: of output where it cannot be made.
     pub fn folder(&self) -> Result<OutputFolder> {
-        Ok(OutputFolder::make_for(&self.path)?)
+        OutputFolder::make_for(&self.path)
     }
 
     /// Whether results are kept in a file; a pipe or a device only passes them on.

@@ -68,8 +68,10 @@ fn lines(path: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+type MakeReply = fn() -> Reply;
+
 /// Replies to judge by, and why there is no verdict; none where there is [`GOOD`].
-fn replies() -> Vec<(fn() -> Reply, Option<&'static str>)> {
+fn replies() -> Vec<(MakeReply, Option<&'static str>)> {
     vec![
         (|| said(GOOD, "stop"), None),
         (|| said(format!("<think>{DRAFT}</think>{GOOD}"), "stop"), None),

@@ -143,7 +143,7 @@ impl<'a> Job for Curating<'a> {
     }
 
     fn folder(&self, _: &Self::Data, _: &Context) -> Result<OutputFolder> {
-        Ok(OutputFolder::make(self.folder)?)
+        OutputFolder::make(self.folder)
     }
 
     fn models(&self, _: &Context) -> Result<Models> {

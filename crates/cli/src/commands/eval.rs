@@ -131,7 +131,7 @@ impl Job for Evaluating<'_> {
     }
 
     fn folder(&self, _: &Self::Data, _: &Context) -> Result<OutputFolder> {
-        Ok(OutputFolder::make(self.folder)?)
+        OutputFolder::make(self.folder)
     }
 
     fn models(&self, _: &Context) -> Result<Models> {

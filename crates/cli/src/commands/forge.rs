@@ -144,7 +144,7 @@ impl Job for Forging<'_> {
     }
 
     fn folder(&self, _: &Material, _: &Context) -> Result<OutputFolder> {
-        Ok(OutputFolder::make(self.out)?)
+        OutputFolder::make(self.out)
     }
 
     fn models(&self, _: &Context) -> Result<Models> {

@@ -181,7 +181,7 @@ impl Job for Judging<'_> {
     }
 
     fn folder(&self, _: &Material, _: &Context) -> Result<OutputFolder> {
-        Ok(OutputFolder::make_for(&self.arguments.out)?)
+        OutputFolder::make_for(&self.arguments.out)
     }
 
     fn models(&self, _: &Context) -> Result<Vec<Model>> {
