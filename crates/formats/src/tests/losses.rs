@@ -155,7 +155,7 @@ fn with_extra(row: &Row, place: prop::sample::Index, name: &str, value: &Value) 
     let taken = pointer.is_empty() && row.images.contains_key(name);
     match fields.pointer_mut(pointer)? {
         Value::Object(object) if !object.contains_key(name) && !taken => {
-            drop(object.insert(name.to_owned(), value.clone()))
+            drop(object.insert(name.to_owned(), value.clone()));
         }
         Value::Array(list) => list.push(value.clone()),
         _ => return None,
