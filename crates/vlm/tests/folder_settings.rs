@@ -111,7 +111,7 @@ fn defaults() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 #[test]
-fn a_field_that_is_left_out_has_the_librarys_default() {
+fn a_field_that_is_left_out_has_the_default_of_the_library() {
     for (family, section, defaults) in defaults() {
         let folder = copied(family);
         let original = read(folder.path(), "config.json");

@@ -157,7 +157,7 @@ fn settings_are_done_or_refused_by_name() {
 }
 
 #[test]
-fn settings_that_are_left_out_have_the_librarys_defaults() {
+fn settings_that_are_left_out_have_the_defaults_of_the_library() {
     for (fixture, defaults) in [
         (
             "qwen2_5_vl",

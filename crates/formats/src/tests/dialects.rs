@@ -364,7 +364,7 @@ fn images_may_be_where_the_dataset_info_is() {
 }
 
 #[test]
-fn llama_factorys_openai_formatting_is_read_under_openais_names() {
+fn openai_formatting_of_llama_factory_is_read_under_its_names() {
     let folder = with_images();
     let talk = json!([{ "talk": [say("system", "Be brief."), say("user", "<image>What?"), say("assistant", "A cup.")], "images": ["1.png"] }]);
     let path = folder.path().join("talk.json");

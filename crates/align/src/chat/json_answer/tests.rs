@@ -75,7 +75,7 @@ fn the_outermost_object_counts_and_the_last_of_several() {
 #[test]
 fn a_draft_amid_words_that_break_off_is_not_the_answer() {
     check(DRAFT, true, Err("amid words that break off"));
-    check(&format!("{GOOD} I say so since the secon"), true, Ok(json!({ "safe": false })));
+    check(&format!("{GOOD} I say so since the firs"), true, Ok(json!({ "safe": false })));
     check(&format!("The second image decides.\n```json\n{GOOD}"), true, Ok(json!({ "safe": false })));
     check(&format!(r#"{GOOD} Had it warned I would have said {{"safe": tr"#), true, Err("breaks off"));
 }
