@@ -165,7 +165,8 @@ fn killed_and_called_again_they_end_in_the_same_bytes() {
         done(&folder, command, &[more, &["--out", "whole.jsonl"]].concat());
         let mut child = call(&folder, command, more).spawn().unwrap();
         let journal = folder.path().join("out.jsonl.journal.sqlite-wal");
-        while fs_err::metadata(&journal).map_or(0, |file| file.len()) < 30_000 && child.try_wait().unwrap().is_none() {
+        // More than one batch of scores, so that one is there as a whole.
+        while fs_err::metadata(&journal).map_or(0, |file| file.len()) < 100_000 && child.try_wait().unwrap().is_none() {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
         child.kill().unwrap();

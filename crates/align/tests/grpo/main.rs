@@ -272,7 +272,7 @@ fn bad_settings_are_refused_by_key() {
         change(&mut config);
         failure(&mut engine(), &config, &rollout_config())
     }
-    insta::assert_snapshot!(message(|config| config.prompts_per_step = 0), @"`grpo.prompts_per_step`: expected a whole number of at least 1, got 0");
+    insta::assert_snapshot!(message(|config| config.prompts_per_step = 0), @"`grpo.prompts_per_step`: expected a whole number from 1 to 1000000, got 0");
     insta::assert_snapshot!(message(|config| config.learning_rate = 0.0), @"`grpo.learning_rate`: expected a number above 0, got 0");
     insta::assert_snapshot!(message(|config| config.beta = -0.1), @"`grpo.beta`: expected a number of at least 0, got -0.1");
     insta::assert_snapshot!(message(|config| config.epsilon = 1.5), @"`grpo.epsilon`: expected a number from 0 to 1, got 1.5");
