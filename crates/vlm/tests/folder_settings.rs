@@ -6,32 +6,11 @@ mod common;
 
 use std::path::Path;
 
-use common::committed_folder;
+use common::settings_files::{read, without_weights, write};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use vlm::config::Config;
 use vlm::model::Vlm;
 use vlm::parameter::Parameters;
-
-/// Files of a fixture's model that a test may change.
-fn copied(fixture: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs_err::read_dir(committed_folder(fixture).join("model")).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name() != "model.safetensors" {
-            fs_err::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-        }
-    }
-    folder
-}
-
-fn read(folder: &Path, name: &str) -> Value {
-    serde_json::from_slice(&fs_err::read(folder.join(name)).unwrap()).unwrap()
-}
-
-fn write(folder: &Path, name: &str, value: &Value) {
-    fs_err::write(folder.join(name), value.to_string()).unwrap();
-}
 
 /// Everything that a configuration decides: its text fields, tokens, positions and the shape of every parameter.
 fn described(raw: Value, folder: &Path) -> Result<String, String> {
@@ -113,7 +92,7 @@ fn defaults() -> Vec<(&'static str, &'static str, Value)> {
 #[test]
 fn a_field_that_is_left_out_has_the_default_of_the_library() {
     for (family, section, defaults) in defaults() {
-        let folder = copied(family);
+        let folder = without_weights(family);
         let original = read(folder.path(), "config.json");
         for (name, default) in defaults.as_object().unwrap() {
             let mut without = original.clone();
@@ -268,7 +247,7 @@ fn fields_that_change_the_computation_are_refused_by_name() {
             "field `vision_config.quantization_config`: weights",
         ),
     ] {
-        let folder = copied(family);
+        let folder = without_weights(family);
         let mut raw = read(folder.path(), "config.json");
         let (section, name) = pointer.rsplit_once('/').unwrap();
         raw.pointer_mut(section).unwrap()[name] = value;
@@ -299,7 +278,7 @@ fn published_files_open_and_so_do_those_that_libraries_write_anew() {
 
 #[test]
 fn what_says_nothing_and_what_trainers_leave_behind_is_harmless() {
-    let folder = copied("qwen2_5_vl");
+    let folder = without_weights("qwen2_5_vl");
     let original = read(folder.path(), "config.json");
     let expected = described(original.clone(), folder.path());
     for (name, value) in [

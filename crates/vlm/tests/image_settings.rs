@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::committed_folder;
+use common::settings_files::{read, without_weights, write};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vlm::processor::Processor;
@@ -16,19 +16,10 @@ const NEWER: &str = "processor_config.json";
 
 /// A fixture's folder without weights and settings of images, and those settings.
 fn folder(fixture: &str) -> (TempDir, Value) {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs_err::read_dir(committed_folder(fixture).join("model")).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name() != "model.safetensors" && entry.file_name() != OLDER {
-            fs_err::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-        }
-    }
-    let settings = fs_err::read(committed_folder(fixture).join("model").join(OLDER)).unwrap();
-    (folder, serde_json::from_slice(&settings).unwrap())
-}
-
-fn write(folder: &Path, name: &str, value: &Value) {
-    fs_err::write(folder.join(name), value.to_string()).unwrap();
+    let folder = without_weights(fixture);
+    let settings = read(folder.path(), OLDER);
+    fs_err::remove_file(folder.path().join(OLDER)).unwrap();
+    (folder, settings)
 }
 
 /// The first values of a small gray image and its tokens, by a folder's settings.

@@ -6,8 +6,8 @@ mod common;
 use std::path::Path;
 
 use common::committed_folder;
+use common::settings_files::{read, without_weights, write};
 use serde_json::{Map, Value, json};
-use tempfile::TempDir;
 use vlm::processor::Processor;
 use vlm::tokenizer::Tokenizer;
 
@@ -28,26 +28,6 @@ const TEXTS: [&str; 14] = [
     "plain <tool_call> text </tool_call>",
     "",
 ];
-
-/// A copy of a fixture's model folder without its weights.
-fn folder_of(name: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs_err::read_dir(committed_folder(name).join("model")).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name() != "model.safetensors" {
-            fs_err::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
-        }
-    }
-    folder
-}
-
-fn read(folder: &Path, name: &str) -> Value {
-    serde_json::from_slice(&fs_err::read(folder.join(name)).unwrap()).unwrap()
-}
-
-fn write(folder: &Path, name: &str, value: &Value) {
-    fs_err::write(folder.join(name), value.to_string()).unwrap();
-}
 
 /// Leaves the added tokens with these ids and above out of `tokenizer.json`.
 fn cut_from(folder: &Path, first_id: u64) {
@@ -95,7 +75,7 @@ fn assert_whole(folder: &Path, name: &str) {
 
 #[test]
 fn tokens_that_only_the_settings_list_are_added() {
-    let folder = folder_of("qwen2_vl");
+    let folder = without_weights("qwen2_vl");
     let first = id_of(folder.path(), "<|object_ref_start|>");
     cut_from(folder.path(), first);
     assert_whole(folder.path(), "qwen2_vl");
@@ -103,7 +83,7 @@ fn tokens_that_only_the_settings_list_are_added() {
 
 #[test]
 fn tokens_that_only_an_older_list_names_are_added() {
-    let folder = folder_of("qwen2_vl");
+    let folder = without_weights("qwen2_vl");
     let first = id_of(folder.path(), "<|im_start|>");
     let mut config = read(folder.path(), "tokenizer_config.json");
     let decoder = config.as_object_mut().unwrap().remove("added_tokens_decoder").unwrap();
@@ -119,7 +99,7 @@ fn tokens_that_only_an_older_list_names_are_added() {
 
 #[test]
 fn a_token_that_gets_another_id_than_the_listed_one_is_refused() {
-    let folder = folder_of("qwen2_vl");
+    let folder = without_weights("qwen2_vl");
     let first = id_of(folder.path(), "<|image_pad|>");
     cut_from(folder.path(), first);
     let mut config = read(folder.path(), "tokenizer_config.json");
@@ -152,7 +132,7 @@ fn split(folder: &Path) {
 #[test]
 fn a_vocabulary_and_its_merges_are_a_tokenizer() {
     for name in ["qwen2_vl", "qwen2_5_vl", "internvl"] {
-        let folder = folder_of(name);
+        let folder = without_weights(name);
         split(folder.path());
         assert_whole(folder.path(), name);
     }
@@ -160,7 +140,7 @@ fn a_vocabulary_and_its_merges_are_a_tokenizer() {
 
 #[test]
 fn a_tokenizer_that_is_broken_or_unknown_is_told_in_plain_words() {
-    let folder = folder_of("internvl");
+    let folder = without_weights("internvl");
     let path = folder.path().join("tokenizer.json");
     let mut definition = read(folder.path(), "tokenizer.json");
     definition["model"] = json!({ "type": "Unheard", "vocab": [3] });
@@ -174,7 +154,7 @@ fn a_tokenizer_that_is_broken_or_unknown_is_told_in_plain_words() {
 
 #[test]
 fn a_vocabulary_of_another_kind_or_with_broken_merges_is_refused() {
-    let folder = folder_of("internvl");
+    let folder = without_weights("internvl");
     split(folder.path());
     let merges = folder.path().join("merges.txt");
     let text = fs_err::read_to_string(&merges).unwrap();
@@ -214,7 +194,7 @@ fn switches_that_change_the_ids_and_contradict_the_tokenizer_are_refused() {
             "key `add_bos_token`: expected true, as tokenizer.json has it, got false",
         ),
     ] {
-        let folder = folder_of(family);
+        let folder = without_weights(family);
         let mut config = read(folder.path(), "tokenizer_config.json");
         config[key] = json!(value);
         write(folder.path(), "tokenizer_config.json", &config);
@@ -224,7 +204,7 @@ fn switches_that_change_the_ids_and_contradict_the_tokenizer_are_refused() {
         Tokenizer::open(folder.path()).unwrap();
     }
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
-    let folder = folder_of("qwen2_5_vl");
+    let folder = without_weights("qwen2_5_vl");
     fs_err::write(folder.path().join("tokenizer.json"), pointer).unwrap();
     refuses(folder.path(), "tokenizer.json: a Git LFS pointer in place of the file");
 }

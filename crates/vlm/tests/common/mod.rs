@@ -1,6 +1,7 @@
 //! The parity fixtures: models, adapters, and what the original Python code computes for them.
 
 pub mod forward;
+pub mod settings_files;
 
 use std::path::PathBuf;
 
