@@ -26,6 +26,11 @@ impl ResultFile {
         Self { is_device: is_device(path), path: path.to_owned(), settings }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Makes the folder that the file goes into.
     ///
     /// Errors: of output where it cannot be made.

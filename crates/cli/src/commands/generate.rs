@@ -9,15 +9,13 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::answer_file::AnswerFile;
-use super::job::{self, Job};
+use super::answer_file::{AnswerFile, Answering};
+use super::job;
 use crate::arguments::{ModelArguments, RestartArguments, flag, flag_of};
 use crate::config::required;
 use crate::config::tables::GenerateSettings;
 use crate::context::Context;
-use crate::data::{check_apart, read_checked};
 use crate::errors::Result;
-use crate::output_folder::OutputFolder;
 use crate::roles::{self, Model, policy_settings};
 
 const AFTER_HELP: &str = "\
@@ -101,41 +99,31 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let data = required(settings.data.prompts.as_ref(), "data.prompts")?;
     let deciding = deciding(&settings, data, &arguments.out);
     let (restart, retry_failed) = (arguments.restart, arguments.retry_failed);
-    let out = AnswerFile::new(&arguments.out, deciding, &settings.role, restart, retry_failed, context);
-    job::run(&Generating { settings: &settings, data, path: &arguments.out, out }, context)
+    let out = AnswerFile::new(data, &arguments.out, deciding, &settings.role, restart, retry_failed, context);
+    job::run(&Generating { settings: &settings, out }, context)
 }
 
 /// The completion of dialogues.
 struct Generating<'a> {
     settings: &'a GenerateSettings,
-    data: &'a Path,
-    path: &'a Path,
     out: AnswerFile<'a>,
 }
 
-impl Job for Generating<'_> {
-    type Data = Vec<Item>;
-    type Models = Model;
-    type Product = ();
-
-    fn finished(&self) -> Result<Option<()>> {
-        self.out.check().map(|()| None)
+impl Answering for Generating<'_> {
+    fn file(&self) -> &AnswerFile<'_> {
+        &self.out
     }
 
-    fn data(&self) -> Result<Vec<Item>> {
-        check_apart(self.data, self.path)?;
-        read_checked(self.data, without_question)
+    fn problem(item: &Item) -> Option<String> {
+        let last = item.prompt().last().map(|last| last.role);
+        (last != Some(Role::User)).then(|| "expected a message of the user's to answer".to_owned())
     }
 
-    fn folder(&self, _: &Vec<Item>, _: &Context) -> Result<OutputFolder> {
-        self.out.folder()
-    }
-
-    fn models(&self, _: &Context) -> Result<Model> {
+    fn model(&self, _: &Context) -> Result<Model> {
         self.out.roles().policy(&self.settings.model, self.settings.sampling.batch_size)
     }
 
-    fn work(&self, items: Vec<Item>, model: Model, context: &mut Context) -> Result {
+    fn answer(&self, items: &[Item], model: &Model, context: &mut Context) -> Result {
         let config = &self.settings.sampling;
         let samples = 0..items.len() * config.num_samples;
         let mut requests = samples.map(|index| {
@@ -148,7 +136,7 @@ impl Job for Generating<'_> {
             n_written += 1;
             line(item, (config.num_samples > 1).then_some(sample), answer)
         };
-        self.out.write("generate", self.data, &*model, &mut requests, &mut line, context)
+        self.out.write("generate", &**model, &mut requests, &mut line, context)
     }
 }
 
@@ -182,11 +170,6 @@ fn deciding(settings: &GenerateSettings, data: &Path, out: &Path) -> Value {
             "seed": sampling.seed,
         },
     })
-}
-
-fn without_question(item: &Item) -> Option<String> {
-    let last = item.prompt().last().map(|last| last.role);
-    (last != Some(Role::User)).then(|| "expected a message of the user's to answer".to_owned())
 }
 
 fn line(item: &Item, sample: Option<usize>, answer: Result<ChatAnswer, Unanswered>) -> Result<String> {

@@ -11,17 +11,16 @@ use engine::{LocalEngine, ScoredDialogue, Trainable};
 use serde::Serialize;
 use serde_json::json;
 
-use super::answer_file::AnswerFile;
-use super::job::{self, Job};
+use super::answer_file::{AnswerFile, Answering};
+use super::job;
 use crate::arguments::{ModelArguments, RestartArguments, flag};
 use crate::config::required;
 use crate::config::tables::{ModelTable, RoleTables, ScoreSettings};
 use crate::context::Context;
-use crate::data::{check_apart, read_checked, without_reply};
+use crate::data::without_reply;
 use crate::errors::{Failure, Result};
 use crate::interrupt;
 use crate::model;
-use crate::output_folder::OutputFolder;
 use crate::roles::{Model, policy_settings};
 
 /// Dialogues whose scores are written down together.
@@ -87,42 +86,31 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         "data": relative_to(data, folder),
         "policy": policy_settings(&settings.model.relative_to(folder), &no_roles),
     });
-    let out = AnswerFile::new(path, deciding, &no_roles, arguments.restart, false, context);
-    job::run(&Scoring { model: &settings.model, data, path, out }, context)
+    let out = AnswerFile::new(data, path, deciding, &no_roles, arguments.restart, false, context);
+    job::run(&Scoring { model: &settings.model, out }, context)
 }
 
 /// The scoring of dialogues.
 struct Scoring<'a> {
     model: &'a ModelTable,
-    data: &'a Path,
-    path: &'a Path,
     out: AnswerFile<'a>,
 }
 
-impl Job for Scoring<'_> {
-    type Data = Vec<Item>;
-    type Models = Model;
-    type Product = ();
-
-    fn finished(&self) -> Result<Option<()>> {
-        self.out.check().map(|()| None)
+impl Answering for Scoring<'_> {
+    fn file(&self) -> &AnswerFile<'_> {
+        &self.out
     }
 
-    fn data(&self) -> Result<Vec<Item>> {
-        check_apart(self.data, self.path)?;
-        read_checked(self.data, without_reply)
+    fn problem(item: &Item) -> Option<String> {
+        without_reply(item)
     }
 
-    fn folder(&self, _: &Vec<Item>, _: &Context) -> Result<OutputFolder> {
-        self.out.folder()
-    }
-
-    fn models(&self, context: &Context) -> Result<Model> {
+    fn model(&self, context: &Context) -> Result<Model> {
         let scorer = Scorer::open(self.model, context)?;
         self.out.roles().journalled("score", self.model, scorer, BATCH_SIZE)
     }
 
-    fn work(&self, items: Vec<Item>, scorer: Model, context: &mut Context) -> Result {
+    fn answer(&self, items: &[Item], scorer: &Model, context: &mut Context) -> Result {
         let mut requests = items.iter().map(|item| ChatRequest {
             id: item.id.clone(),
             messages: item.messages.clone(),
@@ -134,7 +122,7 @@ impl Job for Scoring<'_> {
             let scores = scores.map_err(|unanswered| Failure::data(unanswered.reason))?;
             Ok(format!("{{\"id\":{id},{}", &scores.text[1..]))
         };
-        self.out.write("score", self.data, &*scorer, &mut requests, &mut line, context)
+        self.out.write("score", &**scorer, &mut requests, &mut line, context)
     }
 }
 
