@@ -5,7 +5,8 @@ mod numbers;
 mod sequences;
 mod strings;
 
-use items::{attribute_of, items};
+use items::attribute_of;
+pub(crate) use items::items;
 
 use crate::arguments::Arguments;
 use crate::budget::Budget;

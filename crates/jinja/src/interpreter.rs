@@ -12,6 +12,7 @@ use scopes::Scopes;
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
+use crate::filters::items;
 use crate::syntax::{Argument, ExprKind, FilterCall, For, Macro, Statement, Target};
 use crate::text::to_str;
 use crate::value::{Loop, Value, lock};
@@ -171,8 +172,8 @@ impl<'t> Interpreter<'t> {
 
     /// Forgets a scope and those within it, unless a macro may still see them.
     fn close(&mut self, scope: usize) -> Result<()> {
-        let is_seen = self.macros.iter().rev().take(1).any(|(_, seen)| *seen >= scope)
-            || self.loops.iter().rev().take(1).any(|(_, seen)| *seen >= scope);
+        let is_seen = self.macros.last().is_some_and(|(_, seen)| *seen >= scope)
+            || self.loops.last().is_some_and(|(_, seen)| *seen >= scope);
         if is_seen {
             return self.budget.take(KEPT_SCOPE);
         }
@@ -224,19 +225,13 @@ impl<'t> Interpreter<'t> {
         let over = self.evaluate(&statement.over, scope)?;
         let over = match (&statement.over.kind, &over) {
             (ExprKind::Name(name), Value::None) if NONE_IS_EMPTY.contains(&name.as_str()) => Vec::new(),
-            _ => self.items(&over).map_err(|error| error.at(statement.over.line))?,
+            _ => items(&self.budget, &over).map_err(|error| error.at(statement.over.line))?,
         };
         let recursive = statement.recursive.then(|| {
             self.loops.push((statement, scope));
             self.loops.len() - 1
         });
         self.run_loop(statement, over, 0, recursive, scope)
-    }
-
-    /// The items of a value, counted.
-    fn items(&self, value: &Value) -> Result<Vec<Value>> {
-        self.budget.take_items(value.len().unwrap_or(0))?;
-        value.iterate()
     }
 
     fn run_loop(
@@ -307,7 +302,7 @@ impl<'t> Interpreter<'t> {
                 Argument::Named(name, expr) => arguments.named.push((name.clone(), self.evaluate(expr, scope)?)),
                 Argument::Unpacked(expr) => {
                     let values = self.evaluate(expr, scope)?;
-                    arguments.positional.extend(self.items(&values).map_err(|error| error.at(expr.line))?);
+                    arguments.positional.extend(items(&self.budget, &values).map_err(|error| error.at(expr.line))?);
                 }
                 Argument::UnpackedNamed(expr) => {
                     let Value::Dict(dict) = self.evaluate(expr, scope)? else {

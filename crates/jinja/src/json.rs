@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::arguments::Arguments;
 use crate::budget::Budget;
 use crate::error::{Error, Result};
-use crate::operators::less;
+use crate::operators::sort_by_key;
 use crate::text::float_repr;
 use crate::value::Value;
 
@@ -82,9 +82,7 @@ impl Layout {
     fn entries<'a>(&self, entries: &'a [(Value, Value)]) -> Result<Vec<(String, &'a Value)>> {
         let mut sorted: Vec<&(Value, Value)> = entries.iter().collect();
         if self.sort_keys {
-            let mut problem = None;
-            sorted.sort_by(|left, right| less(&left.0, &right.0, &mut problem));
-            problem.map_or(Ok(()), Err)?;
+            sort_by_key(&mut sorted, |(key, _)| key, false)?;
         }
         sorted.into_iter().map(|(key, value)| Ok((key_text(key)?, value))).collect()
     }

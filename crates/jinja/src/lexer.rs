@@ -1,6 +1,7 @@
 //! A template's text as tokens, by the rules of Jinja2's lexer with `trim_blocks` and `lstrip_blocks`.
 
 use crate::error::{Error, Result};
+use crate::text::push_escape;
 
 /// Operators, longest first.
 const OPERATORS: [&str; 25] = [
@@ -322,11 +323,7 @@ fn unescape(source: &str) -> Result<String> {
             }
             'N' => return Err(Error::unsupported("the escape `\\N{…}` in a string")),
             // As Python reads it: what is not ASCII is written as an escape first, whose backslash this one escapes.
-            _ if !escape.is_ascii() => match escape as u32 {
-                code @ 0..=0xff => text.push_str(&format!("\\x{code:02x}")),
-                code @ 0x100..=0xffff => text.push_str(&format!("\\u{code:04x}")),
-                code => text.push_str(&format!("\\U{code:08x}")),
-            },
+            _ if !escape.is_ascii() => push_escape(&mut text, escape),
             _ => text.extend(['\\', escape]),
         }
     }

@@ -92,7 +92,7 @@ fn object(value: &Value) -> String {
 
 /// A method or field that the type itself has.
 fn own_attribute(value: &Value, name: &str) -> Result<Option<Value>> {
-    let listed = |names: &str| !name.is_empty() && names.contains(&format!(" {name} "));
+    let listed = |names: &str| !name.is_empty() && names.split(' ').any(|known| known == name);
     let (methods, changing) = match value {
         Value::Str(_) => (OF_STR, ""),
         Value::Dict(_) => (OF_DICT, CHANGING_DICT),

@@ -10,7 +10,7 @@ use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::letters::{capitalize, is_cased, swap_case, title};
 use crate::lexer::is_space;
-use crate::operators::{check_key, equal};
+use crate::operators::{all_equal, check_key, equal};
 use crate::str_format::str_format;
 use crate::value::{Loop, Value, ViewKind, lock};
 
@@ -270,9 +270,7 @@ fn of_loop(state: &Loop, name: &str, arguments: Arguments) -> Result<Value> {
         return Ok(values[state.index.load(Ordering::Relaxed) % values.len()].clone());
     }
     let mut last = lock(&state.changed);
-    let is_same = last.as_ref().is_some_and(|last| {
-        last.len() == values.len() && last.iter().zip(&values).all(|(left, right)| equal(left, right))
-    });
+    let is_same = last.as_ref().is_some_and(|last| all_equal(last, &values));
     *last = Some(values);
     Ok(Value::Bool(!is_same))
 }

@@ -157,13 +157,18 @@ pub(crate) fn signed(value: &Value, negative: bool) -> Result<Value> {
     }
 }
 
+/// Whether two sequences have equal values.
+pub(crate) fn all_equal(left: &[Value], right: &[Value]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right))
+}
+
 /// Whether two values are equal.
 pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Undefined(_), Value::Undefined(_)) | (Value::None, Value::None) => true,
         (Value::Str(left) | Value::Markup(left), Value::Str(right) | Value::Markup(right)) => left == right,
         (Value::List(left), Value::List(right)) | (Value::Tuple(left), Value::Tuple(right)) => {
-            left.items.len() == right.items.len() && left.items.iter().zip(&right.items).all(|(a, b)| equal(a, b))
+            all_equal(&left.items, &right.items)
         }
         (Value::Dict(left), Value::Dict(right)) => {
             left.entries.len() == right.entries.len()
@@ -171,11 +176,7 @@ pub(crate) fn equal(left: &Value, right: &Value) -> bool {
                     right.entries.iter().any(|(other, found)| equal(key, other) && equal(value, found))
                 })
         }
-        (Value::View(left), Value::View(right)) => {
-            left.kind == right.kind
-                && left.items.len() == right.items.len()
-                && left.items.iter().zip(&right.items).all(|(a, b)| equal(a, b))
-        }
+        (Value::View(left), Value::View(right)) => left.kind == right.kind && all_equal(&left.items, &right.items),
         (Value::Iterator(left), Value::Iterator(right)) => Arc::ptr_eq(left, right),
         (Value::Namespace(left), Value::Namespace(right)) => Arc::ptr_eq(left, right),
         (Value::Loop(left), Value::Loop(right)) => Arc::ptr_eq(left, right),
@@ -228,15 +229,20 @@ fn order(left: &Value, right: &Value) -> Result<Option<Ordering>> {
     }
 }
 
-/// The order of two values for a sort, which keeps the first problem.
-pub(crate) fn less(left: &Value, right: &Value, problem: &mut Option<Error>) -> Ordering {
-    match order(left, right) {
-        Ok(order) => order.unwrap_or(Ordering::Equal),
-        Err(error) => {
+/// Sorts by keys, stable in both directions, as Python's sort.
+///
+/// Errors: the first pair of keys that Python does not compare.
+pub(crate) fn sort_by_key<T>(items: &mut [T], key: impl Fn(&T) -> &Value, reverse: bool) -> Result<()> {
+    let mut problem = None;
+    items.sort_by(|left, right| {
+        let order = order(key(left), key(right)).unwrap_or_else(|error| {
             problem.get_or_insert(error);
-            Ordering::Equal
-        }
-    }
+            None
+        });
+        let order = order.unwrap_or(Ordering::Equal);
+        if reverse { order.reverse() } else { order }
+    });
+    problem.map_or(Ok(()), Err)
 }
 
 /// The result of a comparison.

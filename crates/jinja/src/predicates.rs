@@ -27,7 +27,7 @@ const COMPARISONS: [(&str, Comparison); 16] = [
     ("in", Comparison::In),
 ];
 
-/// Tests without arguments, and those that take one.
+/// Tests without arguments.
 const PLAIN: [&str; 19] = [
     "boolean",
     "callable",
@@ -49,25 +49,9 @@ const PLAIN: [&str; 19] = [
     "undefined",
     "upper",
 ];
-const WITH_ARGUMENT: [&str; 2] = ["divisibleby", "sameas"];
-
-/// Whether Jinja2 has such a test and this crate too.
-fn is_known(name: &str) -> bool {
-    PLAIN.contains(&name) || WITH_ARGUMENT.contains(&name) || COMPARISONS.iter().any(|(known, _)| *known == name)
-}
-
-/// Refuses a test that is not there.
-fn check(name: &str) -> Result<()> {
-    match name {
-        _ if is_known(name) => Ok(()),
-        "filter" | "test" => Err(Error::unsupported(format!("test `{name}`"))),
-        _ => Err(Error::new(format!("no test named `{name}`"))),
-    }
-}
 
 /// Whether a value passes a test.
 pub(crate) fn passes(budget: &Budget, name: &str, value: &Value, arguments: Arguments) -> Result<bool> {
-    check(name)?;
     if let Some((_, comparison)) = COMPARISONS.iter().find(|(known, _)| *known == name) {
         let [other] = arguments.bind(name, ["other"], 1)?;
         return compare(budget, *comparison, value, &other.unwrap_or(Value::None));
@@ -81,10 +65,12 @@ pub(crate) fn passes(budget: &Budget, name: &str, value: &Value, arguments: Argu
             let [other] = arguments.bind(name, ["other"], 1)?;
             is_same(value, &other.unwrap_or(Value::None))
         }
-        _ => {
+        "filter" | "test" => Err(Error::unsupported(format!("test `{name}`"))),
+        _ if PLAIN.contains(&name) => {
             let [] = arguments.bind(name, [], 0)?;
             plain(budget, name, value)
         }
+        _ => Err(Error::new(format!("no test named `{name}`"))),
     }
 }
 

@@ -121,6 +121,16 @@ pub(crate) fn float_repr(float: f64) -> String {
     format!("{sign}{before}.{after}")
 }
 
+/// Writes a letter as Python's escape of its code.
+pub(crate) fn push_escape(text: &mut String, letter: char) {
+    let code = letter as u32;
+    let _ = match code {
+        0..=0xff => write!(text, "\\x{code:02x}"),
+        0x100..=0xffff => write!(text, "\\u{code:04x}"),
+        _ => write!(text, "\\U{code:08x}"),
+    };
+}
+
 fn str_repr(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut repr = String::with_capacity(text.len() + 2);
@@ -133,14 +143,7 @@ fn str_repr(text: &str) -> String {
             '\\' => repr.push_str("\\\\"),
             _ if letter == quote => repr.extend(['\\', letter]),
             _ if is_printable(letter) => repr.push(letter),
-            _ => {
-                let code = letter as u32;
-                let _ = match code {
-                    0..=0xff => write!(repr, "\\x{code:02x}"),
-                    0x100..=0xffff => write!(repr, "\\u{code:04x}"),
-                    _ => write!(repr, "\\U{code:08x}"),
-                };
-            }
+            _ => push_escape(&mut repr, letter),
         }
     }
     repr.push(quote);

@@ -7,7 +7,7 @@ use crate::operators::equal;
 use crate::value::Value;
 
 /// The items of a value, counted.
-pub(super) fn items(budget: &Budget, value: &Value) -> Result<Vec<Value>> {
+pub(crate) fn items(budget: &Budget, value: &Value) -> Result<Vec<Value>> {
     budget.take_items(value.len().unwrap_or(0))?;
     value.iterate()
 }

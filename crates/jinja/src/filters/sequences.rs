@@ -5,7 +5,7 @@ use crate::arguments::Arguments;
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::methods::pairs;
-use crate::operators::{equal, less};
+use crate::operators::{equal, sort_by_key};
 use crate::text::to_str;
 use crate::value::{Value, lock};
 
@@ -34,7 +34,7 @@ fn plain(budget: &Budget, name: &str, value: &Value) -> Result<Value> {
         }
         ("first", Value::Iterator(iterator)) => Ok(lock(&iterator.items).pop_front().unwrap_or_else(|| empty("first"))),
         ("first", _) => Ok(items(budget, value)?.into_iter().next().unwrap_or_else(|| empty("first"))),
-        ("last" | "reverse", Value::Undefined(message)) if name == "last" => Err(Error::new(&**message)),
+        ("last", Value::Undefined(message)) => Err(Error::new(&**message)),
         ("last", Value::Iterator(_)) => Err(Error::new("'generator' object is not reversible")),
         ("last", _) => Ok(items(budget, value)?.pop().unwrap_or_else(|| empty("last"))),
         ("reverse", Value::Str(text)) => {
@@ -117,13 +117,7 @@ fn ordered(budget: &Budget, name: &str, value: &Value, arguments: Arguments) -> 
         }
         return Value::iterator(kept);
     }
-    let mut problem = None;
-    // Stable in both directions, as Python's sort.
-    keyed.sort_by(|left, right| {
-        let order = less(&left.0, &right.0, &mut problem);
-        if reverse || name == "max" { order.reverse() } else { order }
-    });
-    problem.map_or(Ok(()), Err)?;
+    sort_by_key(&mut keyed, |(key, _)| key, reverse || name == "max")?;
     let mut sorted = keyed.into_iter().map(|(_, item)| item);
     if name == "sort" {
         return Value::list(sorted.collect());
@@ -160,12 +154,7 @@ fn dictsort(budget: &Budget, value: &Value, arguments: Arguments) -> Result<Valu
             (if case_sensitive { key.clone() } else { small(key.clone()) }, entry.clone())
         })
         .collect();
-    let mut problem = None;
-    keyed.sort_by(|left, right| {
-        let order = less(&left.0, &right.0, &mut problem);
-        if reverse { order.reverse() } else { order }
-    });
-    problem.map_or(Ok(()), Err)?;
+    sort_by_key(&mut keyed, |(key, _)| key, reverse)?;
     let entries: Vec<_> = keyed.into_iter().map(|(_, entry)| entry).collect();
     Value::list(pairs(&entries)?)
 }

@@ -88,7 +88,7 @@ impl<'t> Interpreter<'t> {
             return Err(Error::new("the loop must have the `recursive` marker to be called"));
         };
         let (statement, scope) = self.loops[number];
-        let items = self.items(&items.unwrap_or(Value::None))?;
+        let items = crate::filters::items(&self.budget, &items.unwrap_or(Value::None))?;
         self.output.push(String::new());
         self.run_loop(statement, items, state.depth + 1, Some(number), scope)?;
         Ok(Value::str(self.output.pop().unwrap_or_default()))

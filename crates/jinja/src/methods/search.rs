@@ -61,8 +61,7 @@ fn split_space(text: &str, limit: usize, from_right: bool) -> Vec<String> {
             }
         };
         let (part, after) = match (cut, from_right) {
-            (None, false) => (rest, ""),
-            (None, true) => (rest, ""),
+            (None, _) => (rest, ""),
             (Some(cut), false) => (&rest[..cut], rest[cut..].trim_start_matches(is_space)),
             (Some(cut), true) => (&rest[cut..], rest[..cut].trim_end_matches(is_space)),
         };
