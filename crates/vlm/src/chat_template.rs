@@ -14,11 +14,7 @@ use serde_json::Value as Json;
 use crate::error::Error;
 use crate::json_file::read_json;
 use crate::stored_file::read_stored;
-use crate::tokenizer::settings::named_token;
-
-/// Tokens of `tokenizer_config.json` that a template may name.
-const NAMED_TOKENS: [&str; 7] =
-    ["bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token"];
+use crate::tokenizer::settings::{SPECIAL_KEYS, named_token};
 
 /// Arguments of transformers' `apply_chat_template`, and `messages`, which is what templates call the first of them.
 const ARGUMENTS: [&str; 16] = [
@@ -46,7 +42,7 @@ pub type Variables = serde_json::Map<String, Json>;
 
 /// Whether a name is not available for variables: templates have it anyway, or it controls their rendering.
 pub fn is_reserved(name: &str) -> bool {
-    ARGUMENTS.contains(&name) || NAMED_TOKENS.contains(&name)
+    ARGUMENTS.contains(&name) || SPECIAL_KEYS.contains(&name)
 }
 
 /// A compiled chat template.
@@ -157,7 +153,7 @@ fn default_source<'a>(path: &Path, template: &'a Json) -> Result<&'a str, Error>
 /// The special tokens of a folder by the names that templates use: transformers' `special_tokens_map`.
 fn special_tokens(config: &Json) -> jinja::Result<Vec<(String, Value)>> {
     let named = |config: &Json, key: &str| Some((key.to_owned(), Value::str(named_token(config, key)?)));
-    let mut tokens: Vec<_> = NAMED_TOKENS.iter().filter_map(|key| named(config, key)).collect();
+    let mut tokens: Vec<_> = SPECIAL_KEYS.iter().filter_map(|key| named(config, key)).collect();
     if let Some(extra) = config.get("extra_special_tokens").filter(|extra| extra.is_object()) {
         tokens.extend(extra.as_object().into_iter().flatten().filter_map(|(key, _)| named(extra, key)));
     }

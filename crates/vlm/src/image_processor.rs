@@ -99,13 +99,6 @@ impl Debug for QwenImageProcessor {
 }
 
 impl QwenImageProcessor {
-    /// Reads the settings of a model's folder.
-    ///
-    /// Errors: as [`ImageSettings::open`].
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        Ok(Self::new(ImageSettings::open(folder)?))
-    }
-
     /// A processor with the given settings.
     pub fn new(settings: ImageSettings) -> Self {
         let levels = levels(settings.rescale_factor, settings.image_mean, settings.image_std);

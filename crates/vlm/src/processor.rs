@@ -15,7 +15,6 @@ use crate::companions::copy_companions;
 use crate::config::Config;
 use crate::error::Error;
 use crate::image_processor::{ImageLimits, ImagePatches, ImageProcessor};
-use crate::json_file::read_json;
 use crate::tokenizer::Tokenizer;
 use special_tokens::{refuse_in_messages, refuse_in_variables};
 
@@ -68,7 +67,7 @@ impl Processor {
             around_image,
             template: parts.template,
             image_processor: parts.image_processor,
-            image_token: image_token(folder, &tokenizer, parts.image_token)?,
+            image_token: image_token(&config, &tokenizer, parts.image_token)?,
             video_token: parts.video_token.and_then(|token| tokenizer.token_id(token)),
             assistant_header: tokenizer.encode(ASSISTANT_HEADER)?,
             tokenizer,
@@ -239,13 +238,12 @@ fn image_cache(byte_limit: usize) -> Cache<PathBuf, ImagePatches> {
 }
 
 /// The image token's id, with which `config.json` must agree if it has one.
-fn image_token(folder: &Path, tokenizer: &Tokenizer, image_token: &str) -> Result<u32, Error> {
+fn image_token(config: &Config, tokenizer: &Tokenizer, image_token: &str) -> Result<u32, Error> {
     let id = token_id(tokenizer, image_token)?;
-    let path = folder.join("config.json");
-    let config = read_json(&path)?;
-    match config.as_ref().and_then(|config| config.get("image_token_id")) {
+    let fields = config.fields()?;
+    match fields.stated("image_token_id") {
         Some(configured) if configured.as_u64() != Some(id.into()) => Err(Error::file(
-            &path,
+            fields.path(),
             format!("key `image_token_id`: expected {id}, the tokenizer's `{image_token}`, got {configured}"),
         )),
         _ => Ok(id),

@@ -60,9 +60,10 @@ impl Tokenizer {
         let mut inner = tokenizers::Tokenizer::from_bytes(&definition)
             .map_err(|error| Error::file(&path, not_a_tokenizer(&definition, &error.to_string())))?;
         ListedTokens::read(folder)?.add_missing(&mut inner)?;
+        let config_path = folder.join(CONFIG_FILE);
+        let config = read_json(&config_path)?.unwrap_or_default();
         if path.ends_with(TOKENIZER_FILE) {
-            let path = folder.join(CONFIG_FILE);
-            check_switches(&read_json(&path)?.unwrap_or_default(), &path, &inner)?;
+            check_switches(&config, &config_path, &inner)?;
         }
         // A prompt truncated in the middle of an image is worse than an error, so nothing here truncates or pads.
         inner.with_padding(None);
@@ -74,7 +75,7 @@ impl Tokenizer {
             .map(|(id, token)| (token.content, id))
             .collect();
         special_tokens.sort_by_key(|(_, id)| *id);
-        let ids = DialogueIds::read(folder, &inner)?;
+        let ids = DialogueIds::read(folder, &config, &inner)?;
         Ok(Self { file: path, inner, special_tokens, end_token: ids.end, pad_token: ids.pad, stop_tokens: ids.stop })
     }
 
@@ -248,11 +249,10 @@ struct DialogueIds {
 }
 
 impl DialogueIds {
-    fn read(folder: &Path, tokenizer: &tokenizers::Tokenizer) -> Result<Self, Error> {
+    fn read(folder: &Path, config: &Value, tokenizer: &tokenizers::Tokenizer) -> Result<Self, Error> {
         let path = folder.join(CONFIG_FILE);
-        let config = read_json(&path)?.unwrap_or(Value::Null);
         let mut stop = stop_tokens(folder)?;
-        let end = id_of(&config, "eos_token", tokenizer)
+        let end = id_of(config, "eos_token", tokenizer)
             .and_then(|id| {
                 id.or(stop.first().copied()).ok_or_else(|| {
                     "key `eos_token`: expected the token that ends a turn, got none, and neither \
@@ -261,7 +261,7 @@ impl DialogueIds {
                 })
             })
             .map_err(|problem| Error::file(&path, problem))?;
-        let pad = id_of(&config, "pad_token", tokenizer).map_err(|problem| Error::file(&path, problem))?;
+        let pad = id_of(config, "pad_token", tokenizer).map_err(|problem| Error::file(&path, problem))?;
         if !stop.contains(&end) {
             stop.insert(0, end);
         }

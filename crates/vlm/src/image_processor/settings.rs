@@ -48,20 +48,13 @@ impl Default for ImageSettings {
 }
 
 impl ImageSettings {
-    /// Reads the section `image_processor` of a folder's `processor_config.json`, or its `preprocessor_config.json`.
-    /// Pixel limits may be `min_pixels` and `max_pixels` (which take precedence) or `size: {shortest_edge,
-    /// longest_edge}`, areas in spite of their names.
+    /// Reads the section `image_processor` of a folder's `processor_config.json`, or its `preprocessor_config.json`, for a
+    /// vision tower with patches of this side, merged by this many along each side, and so many frames in a patch. Pixel
+    /// limits may be `min_pixels` and `max_pixels` (which take precedence) or `size: {shortest_edge, longest_edge}`, areas
+    /// in spite of their names.
     ///
-    /// Errors: `Io` for a file that cannot be read; `File` naming file and key where it is missing, not JSON, not
-    /// known or not supported (no resize, another filter …).
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        Self::read(&ImageSettingsFile::open(folder)?.fields(&QWEN_IMAGES)?)
-    }
-
-    /// The same for a vision tower with patches of this side, merged by this many along each side, and so many frames
-    /// in a patch.
-    ///
-    /// Errors: as [`Self::open`]; `File` naming the key that differs from the tower's.
+    /// Errors: `Io` for a file that cannot be read; `File` naming file and key where it is missing, not JSON, not known or
+    /// not supported (no resize, another filter …), or differs from the tower's.
     pub(crate) fn open_for(folder: &Path, patch_size: usize, merge_size: usize, frames: usize) -> Result<Self, Error> {
         let file = ImageSettingsFile::open(folder)?;
         let fields = file.fields(&QWEN_IMAGES)?;
@@ -163,10 +156,14 @@ mod tests {
 
     use super::*;
 
+    fn open(folder: &Path) -> Result<ImageSettings, Error> {
+        ImageSettings::read(&ImageSettingsFile::open(folder)?.fields(&QWEN_IMAGES)?)
+    }
+
     fn read(name: &str, config: &Value) -> Result<ImageSettings, String> {
         let folder = tempfile::tempdir().unwrap();
         fs_err::write(folder.path().join(name), config.to_string()).unwrap();
-        ImageSettings::open(folder.path()).map_err(|error| error.to_string())
+        open(folder.path()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -204,6 +201,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = ImageSettings { max_pixels: 7056, patch_size: 7, ..ImageSettings::default() };
         settings.write(folder.path()).unwrap();
-        assert_eq!(ImageSettings::open(folder.path()).unwrap(), settings);
+        assert_eq!(open(folder.path()).unwrap(), settings);
     }
 }

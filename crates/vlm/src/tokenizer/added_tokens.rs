@@ -10,17 +10,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use super::settings::{content, named_token};
+use super::settings::{SPECIAL_KEYS, content, named_token};
 use crate::error::Error;
 use crate::json_file::read_json;
 
 const CONFIG_FILE: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS_FILE: &str = "special_tokens_map.json";
 const ADDED_TOKENS_FILE: &str = "added_tokens.json";
-
-/// Keys of the settings that name one special token each.
-const SPECIAL_KEYS: [&str; 7] =
-    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// The listed tokens by id, and the file that lists them.
 #[derive(Debug)]

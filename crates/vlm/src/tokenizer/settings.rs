@@ -6,6 +6,10 @@ use serde_json::Value;
 
 use crate::error::Error;
 
+/// Keys of the settings that name one special token each; templates may name them too.
+pub(crate) const SPECIAL_KEYS: [&str; 7] =
+    ["bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token"];
+
 /// The token that a key of `tokenizer_config.json` names: a string, or an object with `content`.
 pub(crate) fn named_token<'a>(config: &'a Value, key: &str) -> Option<&'a str> {
     content(config.get(key)?)

@@ -151,8 +151,9 @@ fn used_layers(root: &ConfigFields, num_hidden_layers: usize) -> Result<usize, E
 /// Reads the whole file.
 pub(super) fn read(root: &ConfigFields, image_token: &str) -> Result<FamilyConfig, Error> {
     VisionConfig::read(root)?;
-    let fields = root.section_of("llm_config", LanguageModel::read(root)?.class())?;
-    let text = read_text(root, &fields)?;
+    let language_model = LanguageModel::read(root)?;
+    let fields = root.section_of("llm_config", language_model.class())?;
+    let text = read_text(language_model, &fields)?;
     let folder = root.path().parent().unwrap_or(Path::new(""));
     let listed = ListedTokens::read(folder)?;
     let image = listed
@@ -170,10 +171,10 @@ pub(super) fn read(root: &ConfigFields, image_token: &str) -> Result<FamilyConfi
     })
 }
 
-fn read_text(root: &ConfigFields, fields: &ConfigFields) -> Result<TextConfig, Error> {
+fn read_text(language_model: LanguageModel, fields: &ConfigFields) -> Result<TextConfig, Error> {
     let text = TextConfig::read(fields)?;
     if text.tie_word_embeddings {
         return Err(fields.expected("tie_word_embeddings", "false, which upstream sets whatever the file says"));
     }
-    Ok(TextConfig { attention_bias: LanguageModel::read(root)? == LanguageModel::Qwen2, ..text })
+    Ok(TextConfig { attention_bias: language_model == LanguageModel::Qwen2, ..text })
 }
