@@ -25,6 +25,7 @@ use crate::run_dir::RunDir;
 use crate::seeds::{derive_seed, shuffled};
 use crate::training::{Outcome, Steps, TrainingError};
 use crate::types::Item;
+use crate::verdict::first_reason;
 
 use metrics::Means;
 use prompts::PromptOrder;
@@ -139,16 +140,11 @@ fn teaches(group: &Group, config: &GrpoConfig) -> bool {
 
 /// Makes sure that at least one response has a reward.
 fn check_scored(groups: &[Group], step: usize) -> Result<(), TrainingError> {
-    let members = groups.iter().flat_map(|group| &group.members);
-    let mut reasons = Vec::new();
-    for member in members {
-        match &member.reward {
-            Ok(_) => return Ok(()),
-            Err(unscored) => reasons.push(&unscored.reason),
-        }
+    let rewards: Vec<_> = groups.iter().flat_map(|group| &group.members).map(|member| &member.reward).collect();
+    match first_reason(rewards.iter().copied()) {
+        Some(reason) => Err(TrainingError::NothingScored { step, responses: rewards.len(), reason }),
+        None => Ok(()),
     }
-    let Some(first) = reasons.first() else { return Ok(()) };
-    Err(TrainingError::NothingScored { step, responses: reasons.len(), reason: (*first).clone() })
 }
 
 /// One advantage per member; none for members that are not trained: unscored ones, those of groups that teach nothing,

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Questions, ask};
 use crate::settings::{SettingError, check_at_least_zero, check_count};
+use crate::settings_table;
 use crate::types::{Dialogue, Message, Part, Role, id_as_text, image_paths};
 use crate::verdict::{Judgement, Unscored};
 
@@ -54,18 +55,18 @@ impl Dialogue for Response {
     }
 }
 
-/// How a model judges.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct JudgeConfig {
-    /// 0, so that a judge gives the same verdict each time (MIS).
-    pub temperature: f64,
-    /// Most tokens of a verdict.
-    pub max_tokens: usize,
-    /// Seeds the judge's sampling where the temperature is above 0.
-    pub seed: u64,
-    /// How several judges' numbers are combined.
-    pub combination: Combination,
+settings_table! {
+    /// How a model judges.
+    pub struct JudgeConfig {
+        /// 0, so that a judge gives the same verdict each time (MIS).
+        pub temperature: f64 = 0.0,
+        /// Most tokens of a verdict.
+        pub max_tokens: usize = 1024,
+        /// Seeds the judge's sampling where the temperature is above 0.
+        pub seed: u64 = 0,
+        /// How several judges' numbers are combined.
+        pub combination: Combination = Combination::Majority,
+    }
 }
 
 impl JudgeConfig {
@@ -75,12 +76,6 @@ impl JudgeConfig {
     pub fn validate(&self, table: &str) -> Result<(), SettingError> {
         check_at_least_zero(&format!("{table}.temperature"), self.temperature)?;
         check_count(&format!("{table}.max_tokens"), self.max_tokens)
-    }
-}
-
-impl Default for JudgeConfig {
-    fn default() -> Self {
-        Self { temperature: 0.0, max_tokens: 1024, seed: 0, combination: Combination::Majority }
     }
 }
 

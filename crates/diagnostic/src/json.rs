@@ -45,10 +45,8 @@ impl JsonProblem {
 ///
 /// Errors: what is wrong with the text, and where.
 pub fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonProblem> {
-    if let Err(error) = std::str::from_utf8(text) {
-        return Err(not_utf8(text, error.valid_up_to()));
-    }
-    let error = match serde_json::from_slice(text) {
+    let valid = std::str::from_utf8(text).map_err(|error| not_utf8(text, error.valid_up_to()))?;
+    let error = match serde_json::from_str(valid) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
@@ -56,7 +54,7 @@ pub fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonProblem> {
         return Err(json_problem(text, &error));
     }
     // What is no JSON further on is told first.
-    let mut value = serde_json::from_slice(text).map_err(|error| json_problem(text, &error))?;
+    let mut value = serde_json::from_str(valid).map_err(|error| json_problem(text, &error))?;
     if make_whole(&mut value)
         && let Ok(read) = T::deserialize(value)
     {
@@ -69,7 +67,8 @@ pub fn read_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, JsonProblem> {
 ///
 /// Errors: what is wrong with the value.
 pub fn from_json_value<T: DeserializeOwned>(value: &Value) -> Result<T, JsonProblem> {
-    read_json(value.to_string().as_bytes())
+    // Only a value that does not fit is written as text, for its place to be found.
+    T::deserialize(value).or_else(|_| read_json(value.to_string().as_bytes()))
 }
 
 /// What an error of the library means that reads this text.

@@ -15,6 +15,11 @@ use std::io::{self, ErrorKind};
 pub use excerpt::{excerpt, printable};
 pub use json::{JsonProblem, exact_whole, from_json_value, json_problem, read_json, whole_number};
 
+/// The line of a text that holds byte `offset`, counted from one.
+pub fn line_at(text: impl AsRef<[u8]>, offset: usize) -> usize {
+    1 + text.as_ref().iter().take(offset).filter(|byte| **byte == b'\n').count()
+}
+
 /// What kind of failure an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -1,59 +1,60 @@
 //! How a role's model is reached: the tables `[role.judge]`, `[role.writer]` … of a configuration.
 
 use align::settings::{SettingError, check_at_least_zero, check_count, check_setting};
+use align::{check_each, settings_table};
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Address, shown};
 
-/// A model behind an endpoint, for one role.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RoleSettings {
-    /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1` (an address without a path gets `/v1`, and a closing
-    /// `/chat/completions` is taken off); or `local`, where the model runs in this process; or `mini`, where the
-    /// miniature world itself answers.
-    pub url: String,
-    /// The model's name there; of a local one its folder, or its name on the hub.
-    pub model: String,
-    /// The environment variable that holds the key; it may be unset for a server that needs none. The key itself
-    /// stands in no file, log or journal; where an endpoint repeats it, `***` is kept.
-    pub api_key_env: String,
-    /// Calls in flight at once; of a local model, prompts answered at once.
-    pub concurrency: usize,
-    /// Most calls a minute; 0 for no limit.
-    pub requests_per_minute: usize,
-    /// Most tokens a minute, read and written; 0 for no limit. Before an answer its tokens are taken to be those of the
-    /// last answers, and before the first its prompt's length and `max_tokens`.
-    pub tokens_per_minute: usize,
-    /// Seconds until a call is given up, its answer's last byte included.
-    pub timeout: f64,
-    /// How often a call at which the endpoint failed is tried again. After that it is the request's own failure where other
-    /// requests are answered meanwhile, and an outage where none is.
-    pub max_retries: usize,
-    /// Seconds that a call waits in all for an endpoint that takes no further calls at the moment (429, or 503 with
-    /// `Retry-After`); such tries are no failures.
-    pub max_wait: f64,
-    /// Seconds that an endpoint which answers nobody is waited for before the work stops.
-    pub max_outage: f64,
-    /// How a JSON schema is requested.
-    pub structured_output: StructuredOutput,
-    /// What the most tokens of an answer are called.
-    pub max_tokens_name: MaxTokensName,
-    /// Parameters that are not sent, for endpoints that refuse them.
-    pub omit: Vec<Parameter>,
-    /// Whether thinking that the endpoint returns beside the text (`reasoning_content`, `reasoning`) is put before it.
-    pub thinking: Thinking,
-    /// Price of a million tokens read, in the currency of `max_cost`.
-    pub price_input: f64,
-    /// Price of a million tokens written.
-    pub price_output: f64,
-    /// Price of an image, for painters.
-    pub price_image: f64,
-    /// No further call is made once the role has cost this much, or beside calls in flight that may cost the rest; 0
-    /// for no limit.
-    pub max_cost: f64,
-    /// The same for tokens, read and written; 0 for no limit.
-    pub max_total_tokens: u64,
+settings_table! {
+    /// A model behind an endpoint, for one role.
+    pub struct RoleSettings {
+        /// Where the endpoint's `/v1` is, such as `http://localhost:8000/v1` (an address without a path gets `/v1`, and a closing
+        /// `/chat/completions` is taken off); or `local`, where the model runs in this process; or `mini`, where the
+        /// miniature world itself answers.
+        pub url: String = String::new(),
+        /// The model's name there; of a local one its folder, or its name on the hub.
+        pub model: String = String::new(),
+        /// The environment variable that holds the key; it may be unset for a server that needs none. The key itself
+        /// stands in no file, log or journal; where an endpoint repeats it, `***` is kept.
+        pub api_key_env: String = "OPENAI_API_KEY".to_owned(),
+        /// Calls in flight at once; of a local model, prompts answered at once.
+        pub concurrency: usize = 16,
+        /// Most calls a minute; 0 for no limit.
+        pub requests_per_minute: usize = 0,
+        /// Most tokens a minute, read and written; 0 for no limit. Before an answer its tokens are taken to be those of the
+        /// last answers, and before the first its prompt's length and `max_tokens`.
+        pub tokens_per_minute: usize = 0,
+        /// Seconds until a call is given up, its answer's last byte included.
+        pub timeout: f64 = 120.0,
+        /// How often a call at which the endpoint failed is tried again. After that it is the request's own failure where other
+        /// requests are answered meanwhile, and an outage where none is.
+        pub max_retries: usize = 5,
+        /// Seconds that a call waits in all for an endpoint that takes no further calls at the moment (429, or 503 with
+        /// `Retry-After`); such tries are no failures.
+        pub max_wait: f64 = 600.0,
+        /// Seconds that an endpoint which answers nobody is waited for before the work stops.
+        pub max_outage: f64 = 60.0,
+        /// How a JSON schema is requested.
+        pub structured_output: StructuredOutput = StructuredOutput::ResponseFormat,
+        /// What the most tokens of an answer are called.
+        pub max_tokens_name: MaxTokensName = MaxTokensName::MaxTokens,
+        /// Parameters that are not sent, for endpoints that refuse them.
+        pub omit: Vec<Parameter> = Vec::new(),
+        /// Whether thinking that the endpoint returns beside the text (`reasoning_content`, `reasoning`) is put before it.
+        pub thinking: Thinking = Thinking::Auto,
+        /// Price of a million tokens read, in the currency of `max_cost`.
+        pub price_input: f64 = 0.0,
+        /// Price of a million tokens written.
+        pub price_output: f64 = 0.0,
+        /// Price of an image, for painters.
+        pub price_image: f64 = 0.0,
+        /// No further call is made once the role has cost this much, or beside calls in flight that may cost the rest; 0
+        /// for no limit.
+        pub max_cost: f64 = 0.0,
+        /// The same for tokens, read and written; 0 for no limit.
+        pub max_total_tokens: u64 = 0,
+    }
 }
 
 /// How the JSON schema of an answer is requested.
@@ -120,32 +121,6 @@ impl MaxTokensName {
     }
 }
 
-impl Default for RoleSettings {
-    fn default() -> Self {
-        Self {
-            url: String::new(),
-            model: String::new(),
-            api_key_env: "OPENAI_API_KEY".to_owned(),
-            concurrency: 16,
-            requests_per_minute: 0,
-            tokens_per_minute: 0,
-            timeout: 120.0,
-            max_retries: 5,
-            max_wait: 600.0,
-            max_outage: 60.0,
-            structured_output: StructuredOutput::ResponseFormat,
-            max_tokens_name: MaxTokensName::MaxTokens,
-            omit: Vec::new(),
-            thinking: Thinking::Auto,
-            price_input: 0.0,
-            price_output: 0.0,
-            price_image: 0.0,
-            max_cost: 0.0,
-            max_total_tokens: 0,
-        }
-    }
-}
-
 /// Whether a role answers prompts, where the others judge, write or paint.
 pub fn is_policy(role: &str) -> bool {
     role == "policy" || role.starts_with("policy-")
@@ -205,16 +180,13 @@ impl RoleSettings {
         check_count(&format!("{table}.concurrency"), self.concurrency)?;
         let positive = self.timeout.is_finite() && self.timeout > 0.0;
         check_setting(positive, &format!("{table}.timeout"), "seconds above 0", self.timeout)?;
-        for (name, number) in [
-            ("max_wait", self.max_wait),
-            ("max_outage", self.max_outage),
-            ("price_input", self.price_input),
-            ("price_output", self.price_output),
-            ("price_image", self.price_image),
-            ("max_cost", self.max_cost),
-        ] {
-            check_at_least_zero(&format!("{table}.{name}"), number)?;
-        }
+        let amounts = check_each!(
+            check_at_least_zero,
+            table,
+            self,
+            [max_wait, max_outage, price_input, price_output, price_image, max_cost]
+        );
+        amounts?;
         let is_priced = self.price_input + self.price_output + self.price_image > 0.0;
         check_setting(
             self.max_cost == 0.0 || is_priced,

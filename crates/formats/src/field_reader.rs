@@ -40,9 +40,8 @@ impl<'a> FieldReader<'a> {
 
     /// Notes what is left of an object when all that is known of it was taken: nothing of it is kept.
     pub fn note_left(&mut self, at: &str, left: &Map<String, Value>) {
-        let at = without_indices(at);
         for (name, value) in left.iter().filter(|(_, value)| !value.is_null()) {
-            let place = format!("{at}.{name}");
+            let place = format!("{}.{name}", without_indices(at));
             if is_media(name) && is_filled(value) {
                 self.problems.push(media_problem(&place));
             } else {
@@ -61,8 +60,9 @@ impl<'a> FieldReader<'a> {
 
     /// Notes films and sounds in all columns of their usual names.
     pub fn note_media_columns(&mut self) {
-        let names: Vec<String> = self.row.fields.keys().chain(self.row.images.keys()).cloned().collect();
-        names.iter().filter(|name| is_media_column(name)).for_each(|name| self.note_media(name));
+        let names = self.row.fields.keys().chain(self.row.images.keys());
+        let names: Vec<String> = names.filter(|name| is_media_column(name)).cloned().collect();
+        names.iter().for_each(|name| self.note_media(name));
     }
 
     /// The list of problems.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use diagnostic::reason::{Place, Syntax};
-use diagnostic::{Diagnosis, Diagnostic, Kind};
+use diagnostic::{Diagnosis, Diagnostic, Kind, line_at};
 use serde::{Deserialize, Serialize};
 
 /// Categories of harm with their subcategories.
@@ -118,7 +118,7 @@ impl Taxonomy {
 /// What is wrong with a taxonomy's text, and where.
 fn plain(text: &str, error: &toml::de::Error) -> String {
     let span = error.span().unwrap_or_default();
-    let line = 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
+    let line = line_at(text, span.start);
     let written = text.get(span).unwrap_or_default();
     let (problem, _) = Place { syntax: Syntax::Toml, key: "", known: &[], written }.explain(error.message());
     format!("line {line}: {problem}")

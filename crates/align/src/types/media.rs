@@ -40,19 +40,11 @@ pub fn is_filled(value: &Value) -> bool {
 /// The column of a line that holds what its messages do not show: a film or sound, or images if they show none.
 pub(super) fn unshown_column(line: &[u8], shows_images: bool) -> Option<&'static str> {
     let images = IMAGES.into_iter().filter(|_| !shows_images);
-    // Few lines have such a name at all; only these are read once more.
-    let named: Vec<&str> = MEDIA_COLUMNS.into_iter().chain(images).filter(|name| has_key(line, name)).collect();
-    if named.is_empty() {
+    let names: Vec<&str> = MEDIA_COLUMNS.into_iter().chain(images).collect();
+    // Few lines have such a name in quotes at all; only these are read once more.
+    if !line.split(|byte| *byte == b'"').any(|text| names.iter().any(|name| name.as_bytes() == text)) {
         return None;
     }
     let fields: Map<String, Value> = serde_json::from_slice(line).ok()?;
-    named.into_iter().find(|name| fields.get(*name).is_some_and(is_filled))
-}
-
-/// Whether these bytes have the name as a text.
-fn has_key(line: &[u8], name: &str) -> bool {
-    let quoted = |window: &[u8]| {
-        window[0] == b'"' && window[window.len() - 1] == b'"' && &window[1..=name.len()] == name.as_bytes()
-    };
-    line.windows(name.len() + 2).any(quoted)
+    names.into_iter().find(|name| fields.get(*name).is_some_and(is_filled))
 }

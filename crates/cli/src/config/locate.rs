@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-/// The line that holds byte `offset`, counted from one.
-pub fn line_at(text: impl AsRef<[u8]>, offset: usize) -> usize {
-    1 + text.as_ref().iter().take(offset).filter(|byte| **byte == b'\n').count()
-}
+pub use diagnostic::line_at;
 
 /// The dotted key whose name or value stands at byte `offset`; empty where there is none, as in a file that is not
 /// TOML.
