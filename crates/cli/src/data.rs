@@ -12,7 +12,16 @@ use crate::errors::{Failure, Result};
 /// Errors: what [`Dialogues`] returns; a [`Failure`] of data naming file, line, item and problem.
 pub fn read_checked(path: &Path, problem: impl Fn(&Item) -> Option<String>) -> Result<Vec<Item>> {
     let mut items = Vec::new();
-    for_each_checked(Dialogues::open(path)?, path, problem, |item| items.push(item))?;
+    for_each_checked(Dialogues::open(path)?, path, problem, |_, item| items.push(item))?;
+    Ok(items)
+}
+
+/// As [`read_checked`], each item with its line.
+///
+/// Errors: those of [`read_checked`].
+pub fn read_checked_lines(path: &Path, problem: impl Fn(&Item) -> Option<String>) -> Result<Vec<(usize, Item)>> {
+    let mut items = Vec::new();
+    for_each_checked(Dialogues::open(path)?, path, problem, |line, item| items.push((line, item)))?;
     Ok(items)
 }
 
@@ -21,21 +30,21 @@ pub fn read_checked(path: &Path, problem: impl Fn(&Item) -> Option<String>) -> R
 ///
 /// Errors: those of [`read_checked`].
 pub fn check_each(path: &Path, problem: impl Fn(&Item) -> Option<String>) -> Result {
-    for_each_checked(Dialogues::open(path)?.with_ids_unchecked(), path, problem, drop)
+    for_each_checked(Dialogues::open(path)?.with_ids_unchecked(), path, problem, |_, _| ())
 }
 
 fn for_each_checked(
     mut items: Dialogues<Item>,
     path: &Path,
     problem: impl Fn(&Item) -> Option<String>,
-    mut take: impl FnMut(Item),
+    mut take: impl FnMut(usize, Item),
 ) -> Result {
     while let Some(item) = items.next().transpose()? {
         if let Some(problem) = problem(&item) {
             let (path, line) = (path.display(), items.line());
             return Err(Failure::data(format!("{path}:{line}: item `{}`: {problem}", excerpt(&item.id))));
         }
-        take(item);
+        take(items.line(), item);
     }
     Ok(())
 }
@@ -67,7 +76,7 @@ fn line_of(file: &Path, id: &str) -> Option<usize> {
 
 /// Fails where results would be written over the data they are made of.
 ///
-/// Errors: of usage naming both.
+/// Errors: of settings naming both.
 pub fn check_apart(data: &Path, out: &Path) -> Result<(), Failure> {
     let same = match (fs_err::canonicalize(data), fs_err::canonicalize(out)) {
         (Ok(data), Ok(out)) => data == out,
@@ -100,16 +109,4 @@ fn image_in_reply(item: &Item) -> Option<String> {
     let reply = item.messages.last()?;
     let has_image = reply.content.iter().any(|part| matches!(part, Part::Image { .. }));
     has_image.then(|| "expected text alone in the assistant's message, got an image".to_owned())
-}
-
-/// The line of each item, counted from one: blank lines hold none.
-pub fn lines_of_items(path: &Path) -> std::io::Result<Vec<usize>> {
-    let text = fs_err::read_to_string(path)?;
-    let mut numbers = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        if !line.trim().is_empty() {
-            numbers.push(index + 1);
-        }
-    }
-    Ok(numbers)
 }

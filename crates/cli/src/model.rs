@@ -20,7 +20,7 @@ use crate::errors::{Failure, Result};
 use crate::hub::{self, Kind};
 
 impl ModelTable {
-    /// How large pictures may become, where that is not the folder's to say.
+    /// How large images may become and what becomes of transparent pixels, where settings say so.
     pub fn image_limits(&self) -> ImageLimits {
         ImageLimits {
             min_pixels: self.min_pixels,
@@ -63,7 +63,7 @@ fn holds_gguf(folder: &Path) -> bool {
 /// files and its adapter's, its type and the limits of its images. (A hash of the weights would take as long as reading
 /// them.)
 ///
-/// Errors: of usage when no model is named; of model when its folder is not what it should be.
+/// Errors: of settings when no model is named; of model when its folder is not what it should be.
 pub fn identity(table: &ModelTable) -> Result<String> {
     let folder = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Model)?;
     check_folder(&folder, CONFIG_FILE, "model")?;
@@ -94,7 +94,7 @@ fn files_of(folder: &Path) -> Result<Vec<String>> {
 
 /// Opens a model, to train what `trainable` says of it.
 ///
-/// Errors: of usage when the device is not part of this build or no model is named; of model when a folder is not what
+/// Errors: of settings when the device is not part of this build or no model is named; of model when a folder is not what
 /// it should be; whatever the engine meets.
 pub fn open(table: &ModelTable, trainable: Trainable, seed: u64, device: Device) -> Result<LocalEngine> {
     open_with(table, trainable, seed, device, &Passes::default())
@@ -169,7 +169,7 @@ pub fn open_with(
 
 /// Opens what looks at samples before training, for which no weights are fetched.
 ///
-/// Errors: of usage when no model is named; of model when its folder is not what it should be.
+/// Errors: of settings when no model is named; of model when its folder is not what it should be.
 pub fn inspector(table: &ModelTable, max_length: usize) -> Result<Inspector> {
     let model = hub::folder(required(table.path.as_ref(), "model.path")?, Kind::Description)?;
     check_folder(&model, CONFIG_FILE, "model")?;
@@ -188,7 +188,7 @@ pub fn validate_layers(table: &ModelTable, trainable: &Trainable, inspector: &In
 
 /// The device that was asked for.
 ///
-/// Errors: of usage when it is not part of this build.
+/// Errors: of settings when it is not part of this build.
 pub fn device(device: Device) -> Result<ComputeDevice, Failure> {
     let typed = device.to_possible_value();
     let name = typed.as_ref().map_or("", PossibleValue::get_name);

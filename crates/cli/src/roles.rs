@@ -57,7 +57,7 @@ pub struct RoleCost {
 
 /// Checks that roles can be opened as their tables say.
 ///
-/// Errors: of usage naming the setting.
+/// Errors: of settings naming the setting.
 pub fn check<T>(loaded: &Loaded<T>, tables: &RoleTables) -> Result {
     for (name, role) in tables {
         loaded.check(role.validate(&format!("role.{name}")))?;
@@ -128,7 +128,7 @@ impl<'a> Roles<'a> {
     /// Forgets failed calls, so that they are made again.
     ///
     /// Errors: of output naming the journal.
-    pub fn retry_failed(&self) -> Result<(), Failure> {
+    fn retry_failed(&self) -> Result<(), Failure> {
         for (role, _) in self.tables.iter().filter(|(_, settings)| !settings.is_mini()) {
             self.journal()?.forget_failures(role).map_err(Failure::output)?;
         }
@@ -169,7 +169,7 @@ impl<'a> Roles<'a> {
     /// Forgets every answer.
     ///
     /// Errors: of output naming the journal.
-    pub fn forget_all(&self) -> Result<(), Failure> {
+    fn forget_all(&self) -> Result<(), Failure> {
         if self.path.as_ref().is_some_and(|path| path.exists()) {
             self.journal()?.clear().map_err(Failure::output)?;
         }
@@ -187,7 +187,7 @@ impl<'a> Roles<'a> {
     /// nobody else answers, then the roles `policy`, `policy-2` … The model on this machine answers `batch_size` dialogues
     /// at once.
     ///
-    /// Errors: of usage where nobody answers; of model where one cannot be used.
+    /// Errors: of settings where nobody answers; of model where one cannot be used.
     pub fn policies(&self, own: &ModelTable, batch_size: usize) -> Result<Vec<(String, Model)>> {
         let mut policies = Vec::new();
         if own.path.is_some() || !self.tables.keys().any(|role| is_policy(role)) {
@@ -201,7 +201,7 @@ impl<'a> Roles<'a> {
 
     /// The one model that answers, as [`Self::policies`] finds it.
     ///
-    /// Errors: of usage where there are several or none; of model where it cannot be used.
+    /// Errors: of settings where there are several or none; of model where it cannot be used.
     pub fn policy(&self, own: &ModelTable, batch_size: usize) -> Result<Model> {
         let n_policies = self.n_policies(own);
         if n_policies > 1 {
@@ -253,7 +253,7 @@ impl<'a> Roles<'a> {
 
     /// Opens the painter of a role; none where there is no such role.
     ///
-    /// Errors: of usage where the role's model runs on this machine, which paints nothing; of model where it cannot be
+    /// Errors: of settings where the role's model runs on this machine, which paints nothing; of model where it cannot be
     /// used.
     pub fn painter(&self, role: &str) -> Result<Option<Box<dyn PaintModel>>> {
         let Some(settings) = self.tables.get(role) else {

@@ -100,7 +100,7 @@ fn named_path(text: &str) -> Result<(String, String), String> {
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings, of data for prompts the judge knows nothing of, of model where an endpoint cannot
+/// Errors: of settings for bad settings, of data for prompts the judge knows nothing of, of model where an endpoint cannot
 /// be used, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;

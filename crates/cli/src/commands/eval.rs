@@ -88,7 +88,7 @@ fn evaluated() -> impl Iterator<Item = &'static Suite> {
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings, of data for bad items, and whatever the engine meets.
+/// Errors: of settings for bad settings, of data for bad items, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;
     let suite = suite(&settings)?;

@@ -84,7 +84,7 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings; of data for bad seeds or where nothing is left; of model where a role's cannot be
+/// Errors: of settings for bad settings; of data for bad seeds or where nothing is left; of model where a role's cannot be
 /// used; interrupted where the user or a budget ends it; of output where files cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let flags = [

@@ -92,7 +92,7 @@ struct Line<'a> {
 
 /// Runs the command.
 ///
-/// Errors: of usage for a setting out of range, of data for a dialogue without a question, of output when the results
+/// Errors: of settings for a setting out of range, of data for a dialogue without a question, of output when the results
 /// cannot be written, and whatever the model meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let settings = settings(arguments)?;

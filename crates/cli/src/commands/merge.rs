@@ -35,7 +35,7 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of usage without an adapter or where the folder is there already; of output when it cannot be written;
+/// Errors: of settings without an adapter or where the folder is there already; of output when it cannot be written;
 /// whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &Context) -> Result {
     let out = &arguments.out;

@@ -37,7 +37,7 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of usage for bad settings, of output when the files cannot be written.
+/// Errors: of settings for bad settings, of output when the files cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let flags = [flag("--seed", &["mini", "seed"], arguments.seed)];
     let loaded = arguments.settings.load::<MiniSettings>(flags)?;

@@ -54,7 +54,7 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of data for files that cannot be used; of usage for an address that cannot be had; interrupted where the
+/// Errors: of data for files that cannot be used; of settings for an address that cannot be had; interrupted where the
 /// user stops before all is decided; of output where decisions cannot be written.
 pub fn run(arguments: &Arguments) -> Result {
     let cases = Cases::read(&arguments.data, arguments.verdicts.as_deref())?;

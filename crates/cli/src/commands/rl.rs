@@ -19,7 +19,7 @@ use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::tables::RlSettings;
 use crate::config::{Loaded, required};
 use crate::context::Context;
-use crate::data::{read_checked, without_truth};
+use crate::data::{read_checked_lines, without_truth};
 use crate::errors::{Failure, Result};
 use crate::model::{self, Passes};
 use crate::output_folder::OutputFolder;
@@ -29,11 +29,12 @@ use crate::terminal::print_line;
 const AFTER_HELP: &str = "\
 A group of responses is sampled for each prompt and judged; unsafe ones are reflected on and
 corrected; the policy is updated by GRPO. Samples of the miniature world are judged exactly; others
-by the models that the settings name in `[role.NAME]`, remote or local, whose answers are kept in DIR/journal.sqlite and never requested twice. DIR then holds
-checkpoint-N, metrics.jsonl (under TRL's names), rollouts.jsonl, TensorBoard events and
-config.resolved.json. The last checkpoint's folder is printed. Samples that cannot be trained on are
-left out and listed in rejected.jsonl. After a stop, the same command resumes from the last
-checkpoint.
+by the models that the settings name in `[role.NAME]`, remote or local, whose answers are kept in
+DIR/journal.sqlite and never requested twice. DIR then holds checkpoint-N, metrics.jsonl (under
+TRL's names), rollouts.jsonl, TensorBoard events and config.resolved.json. The last checkpoint's
+folder is printed. Samples that cannot be trained on are left out and listed in rejected.jsonl.
+After a stop, the same command resumes from the last checkpoint. The exit code is 4 if not one
+response of a step could be scored.
 
 Examples:
   scruple rl --config configs/grpo.toml --out runs/safer --dry-run
@@ -116,12 +117,12 @@ impl<'a> Job for Reinforcement<'a> {
         let inspector = model::inspector(&settings.model, settings.data.max_prompt_length)?;
         self.loaded.check(model::validate_layers(&settings.model, &settings.train, &inspector))?;
         // Only the exact judge needs to know the truth.
-        let items = read_checked(path, |item| without_truth(item).filter(|_| settings.role.is_empty()))?;
+        let items = read_checked_lines(path, |item| without_truth(item).filter(|_| settings.role.is_empty()))?;
         let mut validation = Validation::default();
         let items = validation.validate(path, items, |item: &Item| {
             let size = inspector.measure_prompt(item.prompt()).map_err(|error| error.to_string())?;
             Ok(vec![size])
-        })?;
+        });
         Ok(Samples { inspector, validation, items, general: Validated::default() })
     }
 
@@ -142,9 +143,6 @@ impl<'a> Job for Reinforcement<'a> {
         };
         let engine = model::open_with(&settings.model, settings.train.clone(), settings.grpo.seed, device, &passes)?;
         let roles = Roles::new(&settings.role, Some(&self.run.folder.join(JOURNAL)), device);
-        if self.run.restart {
-            roles.forget_all()?;
-        }
         let judge = roles.judge_or_exact(&settings.judge)?;
         Ok(Models { engine, roles, judge })
     }
@@ -152,9 +150,7 @@ impl<'a> Job for Reinforcement<'a> {
     fn work(&self, prompts: Samples, mut models: Models<'a>, context: &mut Context) -> Result<PathBuf> {
         let settings = &self.loaded.settings;
         let mut run_dir = self.run.open()?;
-        if self.retry_failed {
-            models.roles.retry_failed()?;
-        }
+        models.roles.begin(self.run.restart, self.retry_failed)?;
         let rollout =
             Rollout { config: &overlapping(settings, &models.roles), reward: &settings.reward, judge: &*models.judge };
         let outcome = grpo::run(

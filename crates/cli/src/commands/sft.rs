@@ -16,8 +16,8 @@ use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::tables::SftSettings;
 use crate::config::{Loaded, required};
 use crate::context::Context;
-use crate::data::{read_checked, without_reply};
-use crate::errors::Result;
+use crate::data::{read_checked_lines, without_reply};
+use crate::errors::{Failure, Result};
 use crate::model::{self, Passes};
 use crate::output_folder::OutputFolder;
 use crate::terminal::print_line;
@@ -92,8 +92,8 @@ impl Job for Finetuning<'_> {
         self.loaded.check(model::validate_layers(model, train, &inspector))?;
         let mut validation = Validation::default();
         let mut read = |path: &Path| {
-            let items = read_checked(path, without_reply)?;
-            validation.validate(path, items, |item| measure(&inspector, item, sft.mask_history))
+            let items = read_checked_lines(path, without_reply)?;
+            Ok::<_, Failure>(validation.validate(path, items, |item| measure(&inspector, item, sft.mask_history)))
         };
         let items = read(path)?;
         let general = match &data.general {

@@ -9,7 +9,6 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::data::lines_of_items;
 use crate::errors::{Failure, Result};
 use crate::lines::write_whole;
 use crate::output_folder::remove_results;
@@ -58,20 +57,18 @@ pub struct Samples {
 }
 
 impl Validation {
-    /// Looks at the items of a file on all cores; `measure` says what one weighs, or why it cannot be trained.
-    ///
-    /// Errors: of data when the file cannot be read again.
+    /// Looks at the items of a file, each with its line, on all cores; `measure` says what one weighs, or why it cannot be
+    /// trained.
     pub fn validate(
         &mut self,
         path: &Path,
-        items: Vec<Item>,
+        items: Vec<(usize, Item)>,
         measure: impl Fn(&Item) -> Result<Vec<SampleSize>, String> + Sync,
-    ) -> Result<Validated> {
-        let outcomes: Vec<_> = items.par_iter().map(&measure).collect();
-        let rows = lines_of_items(path)?;
+    ) -> Validated {
+        let outcomes: Vec<_> = items.par_iter().map(|(_, item)| measure(item)).collect();
         self.n_seen += items.len();
         let mut validated = Validated::default();
-        for ((item, outcome), row) in items.into_iter().zip(outcomes).zip(rows) {
+        for ((row, item), outcome) in items.into_iter().zip(outcomes) {
             match outcome {
                 Ok(sizes) => {
                     validated.items.push(item);
@@ -80,7 +77,7 @@ impl Validation {
                 Err(reason) => self.rejected.push(Rejected { file: path.to_owned(), row, id: item.id, reason }),
             }
         }
-        Ok(validated)
+        validated
     }
 
     /// Writes what was left out into the run's folder and reports it.

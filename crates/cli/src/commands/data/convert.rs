@@ -51,7 +51,7 @@ pub struct Arguments {
 
 /// Runs the command.
 ///
-/// Errors: of usage for a file extension that the format is not written to; of data for a source that cannot be used; of
+/// Errors: of settings for a file extension that the format is not written to; of data for a source that cannot be used; of
 /// output where results cannot be written.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let request = ConvertRequest {

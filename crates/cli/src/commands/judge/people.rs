@@ -116,7 +116,7 @@ impl Elsewhere {
 
     /// Checks that the figures are of these judges, called with the same prompt.
     ///
-    /// Errors: a [`Failure`] of usage naming what differs.
+    /// Errors: a [`Failure`] of settings naming what differs.
     pub fn check(&self, rubric: Rubric, names: &[String]) -> Result {
         for (what, expected, got) in [
             ("figures by the rubric", rubric.name().to_owned(), &self.rubric),
