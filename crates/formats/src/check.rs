@@ -19,8 +19,8 @@ pub use self::report::{CheckReport, LocatedProblem};
 use self::rows::RowChecks;
 use crate::error::FormatError;
 use crate::format::Format;
-use crate::problem::{Problem, ProblemKind};
 use crate::record_reader::RecordReader;
+use ::rows::{Problem, ProblemKind, RowsError};
 
 /// Checks a file; its format is detected where none is given.
 ///
@@ -35,12 +35,12 @@ pub fn check(path: &Path, format: Option<Format>, progress: &mut dyn Progress) -
     }
     let reader = match RecordReader::open(path, format) {
         Ok(reader) => reader,
-        Err(FormatError::Unrecognized { looked_at, .. }) => {
+        Err(FormatError::Rows(RowsError::Unrecognized { looked_at, .. })) => {
             let message = format!("no known format fits: {looked_at}");
             report.add_to_file(Problem::new(ProblemKind::Unrecognized, message));
             return Ok(report);
         }
-        Err(FormatError::Malformed { row, mut problem, .. }) => {
+        Err(FormatError::Rows(RowsError::Malformed { row, mut problem, .. })) => {
             if let Some(row) = row {
                 problem.message = format!("row {row}: {}", problem.message);
             }

@@ -14,10 +14,9 @@ use crate::format::{Format, Layout};
 use crate::image_files::{ImageFiles, NotCarried};
 use crate::layouts::llama_factory;
 use crate::losses::{Loss, Losses, differences};
-use crate::problem::{Problem, ProblemKind};
 use crate::record::Record;
 use crate::record_reader::{ReadRow, RecordReader};
-use crate::rows::{self, Columns, Container, Row, RowWriter, echo};
+use rows::{Columns, Container, Problem, ProblemKind, Row, RowWriter, RowsError, echo};
 
 /// What to convert.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +96,7 @@ fn valid_rows(path: &Path, format: Format) -> Result<impl Iterator<Item = Result
     let reader = RecordReader::open(path, Some(format))?;
     if let Some(name) = reader.missing.first() {
         let message = reader.missing_column(name);
-        return Err(FormatError::malformed(path, ProblemKind::MissingColumn, message));
+        return Err(RowsError::malformed(path, ProblemKind::MissingColumn, message).into());
     }
     let path = path.to_owned();
     Ok(reader.map(move |mut row| {
@@ -105,7 +104,9 @@ fn valid_rows(path: &Path, format: Format) -> Result<impl Iterator<Item = Result
             return Ok(row);
         }
         if let Some(problem) = row.error() {
-            return Err(FormatError::Malformed { path: path.clone(), row: Some(row.number), problem: problem.clone() });
+            return Err(
+                RowsError::Malformed { path: path.clone(), row: Some(row.number), problem: problem.clone() }.into()
+            );
         }
         for record in &mut row.records {
             record.resolve(path.parent().unwrap_or(Path::new("")));

@@ -8,7 +8,7 @@ use crate::error::FormatError;
 use crate::format::Format;
 use crate::header::Header;
 use crate::layouts::openai;
-use crate::rows::{self, Container, extension_of};
+use rows::{Container, RowsError, extension_of};
 
 /// How many rows are read for the names of fields.
 const MAX_ROWS_READ: usize = 20;
@@ -38,7 +38,7 @@ pub(crate) fn detect(path: &Path, container: Container) -> Result<Format, Format
             return Ok(format);
         }
         if let (1, Some(other)) = (n_rows, rows_within(&row.fields, path)) {
-            return Err(FormatError::Foreign { path: path.to_owned(), other });
+            return Err(RowsError::Foreign { path: path.to_owned(), other }.into());
         }
         first_names.get_or_insert_with(|| row.fields.keys().cloned().collect::<Vec<_>>().join(", "));
     }
@@ -46,7 +46,8 @@ pub(crate) fn detect(path: &Path, container: Container) -> Result<Format, Format
         (Some(names), _) => Err(unrecognized(path, format!("the fields of the first row are {names}"))),
         (None, _) if container == Container::JsonLines && extension_of(path) == "jsonl" => Ok(openai::FORMAT),
         (None, Some(broken)) => {
-            Err(FormatError::Malformed { path: path.to_owned(), row: Some(broken.number), problem: broken.problem })
+            Err(RowsError::Malformed { path: path.to_owned(), row: Some(broken.number), problem: broken.problem }
+                .into())
         }
         (None, None) => Err(unrecognized(path, "it has no rows".to_owned())),
     }
@@ -66,7 +67,7 @@ pub(crate) fn first_names(path: &Path, container: Container) -> Result<Vec<Strin
 
 fn columns_of(path: &Path, container: Container) -> Result<Option<Vec<String>>, FormatError> {
     match container {
-        Container::Parquet => rows::column_names(path).map(Some),
+        Container::Parquet => Ok(rows::column_names(path).map(Some)?),
         _ => Ok(rows::open(path, container)?.columns),
     }
 }
@@ -76,5 +77,5 @@ fn recognized(header: &Header) -> Option<Format> {
 }
 
 fn unrecognized(path: &Path, looked_at: String) -> FormatError {
-    FormatError::Unrecognized { path: path.to_owned(), looked_at }
+    RowsError::Unrecognized { path: path.to_owned(), looked_at }.into()
 }

@@ -5,10 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::item_fields::{TruthAs, take_item};
 use crate::media::media_problem;
-use crate::problem::{Problem, ProblemKind, shown};
-use crate::record::{Image, Record};
+use crate::record::Record;
 use crate::roles::role_of;
-use crate::rows::Row;
+use rows::{Image, Problem, ProblemKind, Row, shown};
 
 /// The fields of a row that are not yet taken.
 pub(crate) struct FieldReader<'a> {

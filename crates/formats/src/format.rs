@@ -7,7 +7,7 @@ use crate::error::FormatError;
 use crate::field_reader::FieldReader;
 use crate::header::Header;
 use crate::record::Record;
-use crate::rows::{ColumnType, Container, Row, RowIter, extension_of};
+use rows::{ColumnType, Container, Row, RowIter, extension_of};
 
 /// A format that files are read from and written to.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::placeholders::PLACEHOLDER;
-use crate::rows::Container;
+use rows::Container;
 
 /// The beginning of a file: its container, and the names of the columns or of a row's fields.
 pub(crate) struct Header<'a> {

@@ -9,7 +9,8 @@ use align::types::{image_extension, image_file_name, relative_to};
 
 use crate::error::FormatError;
 use crate::format::ImageStorage;
-use crate::record::{Image, Record};
+use crate::record::Record;
+use rows::Image;
 
 /// The largest image file that is read (bytes).
 pub(crate) const MAX_IMAGE_BYTES: u64 = 256 << 20;

@@ -5,7 +5,7 @@ use align::types::{NamedImage, take_image};
 use serde_json::{Map, Value};
 
 use crate::field_reader::FieldReader;
-use crate::record::Image;
+use rows::Image;
 
 /// What an object names.
 pub(crate) enum Named {

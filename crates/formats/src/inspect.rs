@@ -8,8 +8,7 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use crate::guard::guarded;
-use crate::problem::{Problem, ProblemKind};
+use rows::{Problem, ProblemKind, guarded};
 
 /// The longest side that is taken (pixels): beyond it, JPEG encoders and image processors have their own limits.
 const MAX_SIDE: u32 = 16_384;

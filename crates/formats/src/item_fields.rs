@@ -4,7 +4,7 @@ use align::types::{Item, ItemKind, id_of};
 use serde_json::{Map, Value};
 
 use crate::record::Record;
-use crate::rows::Row;
+use rows::Row;
 
 /// The fields of an item besides its messages, under the names that layouts with a place for them use.
 const ITEM_FIELDS: [&str; 6] = ["id", "split", "kind", "category", "twin_of", "truth"];

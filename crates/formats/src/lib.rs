@@ -13,7 +13,6 @@ mod detect;
 mod error;
 mod field_reader;
 mod format;
-mod guard;
 mod header;
 mod image_files;
 mod image_value;
@@ -23,11 +22,9 @@ mod layouts;
 mod losses;
 mod media;
 mod placeholders;
-mod problem;
 mod record;
 mod record_reader;
 mod roles;
-mod rows;
 
 pub use check::{CheckReport, LocatedProblem, check};
 pub use convert::{ConvertReport, ConvertRequest, convert};
@@ -35,7 +32,7 @@ pub use error::FormatError;
 pub use format::{Format, ImageStorage};
 pub use layouts::UnknownFormat;
 pub use losses::Loss;
-pub use problem::{Problem, ProblemKind, Severity};
+pub use rows::{Problem, ProblemKind, RowsError, Severity};
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::placeholders::PLACEHOLDER;
-use crate::problem::shown;
-use crate::record::{Image, Record};
+use crate::record::Record;
+use rows::{Image, shown};
 
 /// A field that was not kept, or not as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

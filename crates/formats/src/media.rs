@@ -3,8 +3,8 @@
 
 use align::types::{Message, media_placeholder_in};
 
-use crate::problem::{Problem, ProblemKind};
 use crate::record::Record;
+use rows::{Problem, ProblemKind};
 
 /// The problem that a row shows a film or sound, which stands there.
 pub(crate) fn media_problem(place: &str) -> Problem {

@@ -4,9 +4,8 @@ use align::types::{Message, Part, Role, media_placeholder_in};
 use serde_json::{Value, json};
 
 use crate::media::marked_media;
-use crate::problem::{Problem, ProblemKind};
-use crate::record::Image;
 use crate::roles::TurnNames;
+use rows::{Image, Problem, ProblemKind};
 
 /// The text that marks an image.
 pub(crate) const PLACEHOLDER: &str = "<image>";

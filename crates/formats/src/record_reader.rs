@@ -8,9 +8,8 @@ use crate::field_reader::FieldReader;
 use crate::format::{Format, Layout};
 use crate::layouts::llama_factory::{self, Entry};
 use crate::media::marked_in_words;
-use crate::problem::{Problem, ProblemKind};
 use crate::record::Record;
-use crate::rows::{self, Container, RowIter, RowResult};
+use rows::{Container, Problem, ProblemKind, RowIter, RowResult};
 
 /// The rows of a file as its format reads them.
 pub(crate) struct RecordReader {

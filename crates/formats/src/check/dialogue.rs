@@ -2,8 +2,8 @@
 
 use align::types::{Message, Part, Role};
 
-use crate::problem::{Problem, ProblemKind};
 use crate::roles::role_name;
+use rows::{Problem, ProblemKind};
 
 /// What is wrong with a dialogue.
 pub(super) fn dialogue_problems(messages: &[Message]) -> Vec<Problem> {

@@ -7,8 +7,7 @@ use std::rc::Rc;
 use super::content_key::{ContentKey, key_of};
 use crate::image_files;
 use crate::inspect::inspect;
-use crate::problem::{Problem, ProblemKind};
-use crate::record::Image;
+use rows::{Image, Problem, ProblemKind};
 
 /// The outcome for each image file that was checked, by its path's key.
 pub(super) struct ImageChecks {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::problem::{Problem, ProblemKind, Severity};
 use crate::record::Record;
 use crate::roles::role_name;
+use rows::{Problem, ProblemKind, Severity};
 
 /// How many problems of a kind are listed; all are counted.
 pub(crate) const MAX_LISTED: usize = 100;

@@ -10,10 +10,10 @@ use super::content_key::{ContentKey, key_of};
 use super::dialogue::dialogue_problems;
 use super::images::ImageChecks;
 use super::report::{CheckReport, LocatedProblem, Location, MAX_LISTED};
-use crate::problem::{Problem, ProblemKind};
-use crate::record::{Image, Record};
+use crate::record::Record;
 use crate::record_reader::ReadRow;
 use crate::roles::role_name;
+use rows::{Image, Problem, ProblemKind};
 
 /// Checks rows, one by one.
 pub(super) struct RowChecks {

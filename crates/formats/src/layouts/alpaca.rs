@@ -17,7 +17,7 @@ use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced, text_of};
 use crate::record::Record;
-use crate::rows::{Container, Row};
+use rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["alpaca"],

@@ -16,7 +16,7 @@ use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced, text_of};
 use crate::record::Record;
-use crate::rows::{ColumnType, Container, Row};
+use rows::{ColumnType, Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["easyr1"],

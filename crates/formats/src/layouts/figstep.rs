@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::record::{Record, images_of};
-use crate::rows::{ColumnType, Container, Row, text_columns};
+use rows::{ColumnType, Container, Row, text_columns};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["figstep"],

@@ -20,7 +20,7 @@ use super::alpaca::{self, Alpaca};
 use super::sharegpt::{self, ShareGpt};
 use crate::error::FormatError;
 use crate::format::{Format, Layout};
-use crate::problem::{ProblemKind, shown};
+use rows::{ProblemKind, RowsError, shown};
 
 /// The file of entries.
 const FILE_NAME: &str = "dataset_info.json";
@@ -68,7 +68,7 @@ impl Entry {
             }
             if let Some((name, problem)) = unreadable {
                 let message = format!("entry `{name}` of {FILE_NAME}: {problem}");
-                return Err(FormatError::malformed(path, ProblemKind::WrongValue, message));
+                return Err(RowsError::malformed(path, ProblemKind::WrongValue, message).into());
             }
         }
         Ok(None)
@@ -169,7 +169,7 @@ pub(crate) fn described(output: &Path, format: Format) -> Result<Option<(PathBuf
     let mut entries: Map<String, Value> = match fs_err::read_to_string(&path) {
         Ok(text) => read_json(text.as_bytes()).map_err(|problem| {
             let message = format!("expected an object of datasets by name: {}", problem.with_line());
-            FormatError::malformed(&path, ProblemKind::WrongValue, message)
+            RowsError::malformed(&path, ProblemKind::WrongValue, message)
         })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Map::new(),
         Err(error) => return Err(error.into()),

@@ -19,9 +19,9 @@ use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, put_extra, put_item};
 use crate::placeholders::{self, Unplaced};
-use crate::record::{Image, Record, question};
+use crate::record::{Record, question};
 use crate::roles::SHARE_GPT;
-use crate::rows::{Container, Row};
+use rows::{Container, Image, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["mis"],

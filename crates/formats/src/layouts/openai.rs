@@ -16,9 +16,8 @@ use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, kind_of, with_rest};
 use crate::placeholders::Unplaced;
-use crate::problem::ProblemKind;
 use crate::record::Record;
-use crate::rows::{Container, Row};
+use rows::{Container, ProblemKind, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["openai", "ours"],

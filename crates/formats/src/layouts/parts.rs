@@ -16,10 +16,8 @@ use crate::field_reader::FieldReader;
 use crate::image_value::Named;
 use crate::media::{marked_media, media_problem};
 use crate::placeholders::{self, PLACEHOLDER, Unplaced, count_mismatch};
-use crate::problem::ProblemKind;
-use crate::record::Image;
 use crate::roles::{OPEN_AI, role_name};
-use crate::rows::ColumnType;
+use rows::{ColumnType, Image, ProblemKind};
 
 /// What a part may be, for messages.
 const EXPECTED_PART: &str = "a part of type text, image or image_url";

@@ -28,7 +28,8 @@ use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::TruthAs;
 use crate::placeholders::{self, Unplaced};
-use crate::record::{Image, Record};
+use crate::record::Record;
+use rows::Image;
 
 /// What a set calls its columns.
 struct Columns {

@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::put_extra;
-use crate::record::{Image, Record, images_of};
-use crate::rows::{Container, Row};
+use crate::record::{Record, images_of};
+use rows::{Container, Image, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["puzzlevqa", "puzzleqa"],

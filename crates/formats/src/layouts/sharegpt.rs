@@ -18,7 +18,7 @@ use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced, text_of};
 use crate::record::Record;
 use crate::roles::SHARE_GPT;
-use crate::rows::{Container, Row};
+use rows::{Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["sharegpt"],

@@ -15,10 +15,9 @@ use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::{self, Unplaced};
-use crate::problem::ProblemKind;
 use crate::record::Record;
 use crate::roles::OPEN_AI;
-use crate::rows::{Container, Row};
+use rows::{Container, ProblemKind, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["swift"],

@@ -18,7 +18,7 @@ use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, with_rest};
 use crate::placeholders::Unplaced;
 use crate::record::Record;
-use crate::rows::{ColumnType, Container, Row};
+use rows::{ColumnType, Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["trl"],

@@ -21,7 +21,7 @@ use crate::item_fields::{TruthAs, put_extra, put_item, take_item};
 use crate::placeholders::{self, Unplaced};
 use crate::record::Record;
 use crate::roles::OPEN_AI;
-use crate::rows::{ColumnType, Container, Row};
+use rows::{ColumnType, Container, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["verl"],

@@ -15,9 +15,8 @@ use serde_json::{Map, Value, json};
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, put_extra, put_item};
-use crate::problem::ProblemKind;
-use crate::record::{Image, Record, question};
-use crate::rows::{Container, Row};
+use crate::record::{Record, question};
+use rows::{Container, Image, ProblemKind, Row};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["vlguard"],

@@ -18,9 +18,8 @@ use crate::error::FormatError;
 use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::{TruthAs, put_extra, put_item};
-use crate::problem::ProblemKind;
-use crate::record::{Image, Record, question};
-use crate::rows::{CellIndex, ColumnType, Container, Row, RowIter, text_columns};
+use crate::record::{Record, question};
+use rows::{CellIndex, ColumnType, Container, Image, ProblemKind, Row, RowIter, text_columns};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["vlmevalkit"],

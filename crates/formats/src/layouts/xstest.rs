@@ -15,7 +15,7 @@ use crate::field_reader::FieldReader;
 use crate::format::{Description, Format, ImageStorage, Layout};
 use crate::item_fields::put_extra;
 use crate::record::Record;
-use crate::rows::{ColumnType, Container, Row, text_columns};
+use rows::{ColumnType, Container, Row, text_columns};
 
 pub(crate) const FORMAT: Format = Format::new(&Description {
     names: &["xstest"],

@@ -15,6 +15,7 @@ use super::samples::{config, convert, convert_from, file_of, folder, image_file,
 use crate::error::FormatError;
 use crate::format::Format;
 use crate::layouts::{hf, openai};
+use rows::RowsError;
 
 /// The address space that the readers may take (KiB): an image's decoder alone may take 1 GiB.
 const MEMORY_KIB: usize = 3 << 20;
@@ -143,7 +144,7 @@ proptest! {
         for format in [Some(format), None] {
             // It may look like a file of another kind now, which is named.
             let outcome = crate::check(&damaged, format, &mut Silent);
-            prop_assert!(matches!(outcome, Ok(_) | Err(FormatError::Foreign { .. })), "{outcome:?}");
+            prop_assert!(matches!(outcome, Ok(_) | Err(FormatError::Rows(RowsError::Foreign { .. }))), "{outcome:?}");
         }
         // It may or may not be possible to convert it.
         let _ = convert_from(Some(format), &damaged, &folder.path().join("back.jsonl"), openai::FORMAT);

@@ -13,10 +13,9 @@ use crate::check;
 use crate::format::Format;
 use crate::inspect::inspect;
 use crate::layouts::{alpaca, hf, mis, openai, sharegpt, swift, verl, vlmevalkit};
-use crate::problem::ProblemKind;
-use crate::record::{Image, Record};
+use crate::record::Record;
 use crate::record_reader::RecordReader;
-use crate::rows::{self, ColumnType, Columns, Container, Row};
+use rows::{ColumnType, Columns, Container, Image, ProblemKind, Row};
 
 /// The shades of the images that a record shows, by which they are recognized.
 fn shades(record: &Record) -> Vec<u8> {

@@ -20,9 +20,8 @@ use super::samples::{convert, folder, image_file, records, write_lines};
 use crate::check;
 use crate::format::Format;
 use crate::layouts::{hf, openai, sharegpt, swift, verl};
-use crate::problem::ProblemKind;
-use crate::record::Image;
 use crate::record_reader::RecordReader;
+use rows::{Image, ProblemKind};
 
 fn png() -> Vec<u8> {
     image_file(ImageFormat::Png, 6, 40)

@@ -4,7 +4,7 @@ use image::ImageFormat;
 
 use super::samples::{cmyk_jpeg, gray_png, image_file, moving, transparent_palette_png, turned_jpeg, with_alpha};
 use crate::inspect::inspect;
-use crate::problem::ProblemKind;
+use rows::ProblemKind;
 
 #[track_caller]
 fn check(bytes: &[u8], extension: &str, expected: &[ProblemKind]) {

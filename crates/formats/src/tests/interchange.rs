@@ -11,6 +11,7 @@ use crate::layouts::{
     alpaca, easyr1, figstep, hf, mis, msts, openai, puzzlevqa, sharegpt, swift, trl, verl, vlguard, vlmevalkit, xstest,
 };
 use crate::record_reader::RecordReader;
+use rows::RowsError;
 
 fn json_of(path: &std::path::Path) -> Value {
     serde_json::from_str(&fs_err::read_to_string(path).unwrap()).unwrap()
@@ -82,7 +83,7 @@ fn a_malformed_source_leaves_no_output_and_no_images() {
     let image = format!("data:image/png;base64,{data}");
     write_lines(&source, &[item("1", &image, "What?"), json!({ "id": "2", "messages": 3 })]);
     let error = convert(&source, &folder.path().join("out.jsonl"), swift::FORMAT).unwrap_err();
-    assert!(matches!(error, FormatError::Malformed { row: Some(2), .. }), "{error}");
+    assert!(matches!(error, FormatError::Rows(RowsError::Malformed { row: Some(2), .. })), "{error}");
     let left: Vec<_> = fs_err::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["source.jsonl"]);
 }

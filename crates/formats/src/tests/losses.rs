@@ -13,8 +13,7 @@ use super::samples::{config, container_of, convert_from, file_of, folder, image_
 use crate::format::Format;
 use crate::layouts::{openai, swift};
 use crate::losses::Loss;
-use crate::record::Image;
-use crate::rows::{self, ColumnType, Columns, Container, Row};
+use rows::{ColumnType, Columns, Container, Image, Row};
 
 /// What is added to a row, and looked for afterwards.
 const MARK: &str = "zq7mark";

@@ -13,8 +13,7 @@ use super::samples::{cmyk_jpeg, convert, folder, gray_png, image_file, item, mov
 use crate::check::{MAX_LISTED, check};
 use crate::format::Format;
 use crate::layouts::{easyr1, hf, openai, vlmevalkit};
-use crate::problem::ProblemKind;
-use crate::rows::{self, Columns, Container, Row};
+use rows::{Columns, Container, ProblemKind, Row};
 
 /// Rows of a file, of which one is malformed.
 const N_ROWS: usize = 8;

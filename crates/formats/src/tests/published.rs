@@ -12,9 +12,8 @@ use crate::check;
 use crate::error::FormatError;
 use crate::format::Format;
 use crate::layouts::{openai, published, sharegpt, swift};
-use crate::record::Image;
 use crate::record_reader::RecordReader;
-use crate::rows::{self, ColumnType, Columns, Container, Row};
+use rows::{ColumnType, Columns, Container, Image, Row};
 
 fn png() -> Vec<u8> {
     image_file(ImageFormat::Png, 6, 40)

@@ -13,9 +13,9 @@ use crate::convert::{ConvertReport, ConvertRequest};
 use crate::error::FormatError;
 use crate::format::Format;
 use crate::image_files;
-use crate::record::{Image, Record};
+use crate::record::Record;
 use crate::record_reader::RecordReader;
-use crate::rows::Container;
+use rows::{Container, Image};
 
 /// So many cases of a property, or those of the environment variable `PROPTEST_CASES`.
 pub(super) fn config(cases: u32) -> ProptestConfig {

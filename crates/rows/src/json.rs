@@ -12,19 +12,19 @@ use serde_json::Value;
 use self::unkept::unkept;
 use super::container::BYTE_ORDER_MARK;
 use super::row::{BrokenRow, Row, RowResult, RowWriter, Rows};
-use crate::error::FormatError;
+use crate::error::RowsError;
 use crate::problem::{Problem, ProblemKind, shown};
 
 type FileReader = BufReader<fs_err::File>;
 
 /// The rows of a file of JSON lines; blank lines are skipped.
-pub(super) fn lines(path: &Path) -> Result<Rows, FormatError> {
+pub(super) fn lines(path: &Path) -> Result<Rows, RowsError> {
     let rows = LineRows { file: open(path)?, number: 0, line: 0, ended: false };
     Ok(Rows::new(None, rows))
 }
 
 /// The rows of a file that holds one list of JSON objects.
-pub(super) fn list(path: &Path) -> Result<Rows, FormatError> {
+pub(super) fn list(path: &Path) -> Result<Rows, RowsError> {
     let rows = ListRows { bytes: open(path)?.bytes(), number: 0, line: 1, state: ListState::Before, pending: None };
     Ok(Rows::new(None, rows))
 }
@@ -257,14 +257,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, in_list: bool) -> Result<Self, FormatError> {
+    pub(super) fn create(path: &Path, in_list: bool) -> Result<Self, RowsError> {
         let file = BufWriter::new(fs_err::File::create(path)?);
         Ok(Self { file, in_list, written: 0 })
     }
 }
 
 impl RowWriter for Writer {
-    fn write(&mut self, row: &Row) -> Result<(), FormatError> {
+    fn write(&mut self, row: &Row) -> Result<(), RowsError> {
         let before: &[u8] = match (self.in_list, self.written) {
             (false, _) => b"",
             (true, 0) => b"[\n",
@@ -279,7 +279,7 @@ impl RowWriter for Writer {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), FormatError> {
+    fn finish(mut self: Box<Self>) -> Result<(), RowsError> {
         if self.in_list {
             self.file.write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
         }

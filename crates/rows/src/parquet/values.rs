@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Number, Value};
 
-use crate::record::Image;
+use crate::image::Image;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

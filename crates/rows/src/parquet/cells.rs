@@ -10,9 +10,9 @@ use arrow_array::builder::{
 use arrow_schema::{DataType, Field, Fields};
 use serde_json::Value;
 
-use super::super::columns::{ColumnType, json_text};
-use super::super::row::Row;
-use crate::record::Image;
+use crate::columns::{ColumnType, json_text};
+use crate::image::Image;
+use crate::row::Row;
 
 /// The Arrow type of a column.
 pub(super) fn data_type(column: &ColumnType) -> DataType {

@@ -8,7 +8,7 @@ use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 use super::container::Container;
 
 /// The positions of the rows whose cells are referred to.
-pub(crate) struct CellIndex {
+pub struct CellIndex {
     reader: Reader<fs_err::File>,
     column: usize,
     positions: HashMap<Vec<u8>, Position>,

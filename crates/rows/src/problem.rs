@@ -36,7 +36,7 @@ impl Problem {
 }
 
 /// A value as a message shows it: in full if it is short.
-pub(crate) fn shown(value: &Value) -> String {
+pub fn shown(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,4 +1,4 @@
-//! Rows of fields, and the containers that hold them: read one by one, written one by one.
+//! Files of rows: JSON lines, JSON lists, CSV, TSV and parquet, read one by one, written one by one.
 //!
 //! A broken row never hides the next one, as long as the container says where that one begins.
 
@@ -6,26 +6,33 @@ mod cell_index;
 mod columns;
 mod container;
 mod delimited;
+mod error;
+mod guard;
+mod image;
 mod json;
 mod parquet;
+mod problem;
 mod row;
 
 use std::io::Read;
 use std::path::Path;
 
-pub(crate) use self::cell_index::CellIndex;
-pub(crate) use self::columns::{ColumnType, Columns, text_columns};
-use self::container::BYTE_ORDER_MARK;
-pub(crate) use self::container::{Container, extension_of};
-pub(crate) use self::parquet::column_names;
-pub(crate) use self::row::{Row, RowIter, RowResult, RowWriter, Rows};
-use crate::error::FormatError;
-use crate::problem::{Problem, ProblemKind};
+pub use cell_index::CellIndex;
+pub use columns::{ColumnType, Columns, text_columns};
+pub use container::{Container, extension_of};
+pub use error::RowsError;
+pub use guard::guarded;
+pub use image::Image;
+pub use parquet::column_names;
+pub use problem::{Problem, ProblemKind, Severity, shown};
+pub use row::{BrokenRow, Row, RowIter, RowResult, RowWriter, Rows};
+
+use container::BYTE_ORDER_MARK;
 
 /// Opens a file for reading. Memory holds one row, or a small batch of a parquet file's.
 ///
 /// Errors: `Io` naming the file; `Malformed` where not even the beginning of a parquet, CSV or TSV file can be read.
-pub(crate) fn open(path: &Path, container: Container) -> Result<Rows, FormatError> {
+pub fn open(path: &Path, container: Container) -> Result<Rows, RowsError> {
     let mut opened = match container {
         Container::JsonLines => json::lines(path)?,
         Container::JsonList => json::list(path)?,
@@ -55,7 +62,7 @@ fn begins_with_mark(path: &Path) -> std::io::Result<bool> {
 /// Creates a file for writing. `columns` are used where the container has them.
 ///
 /// Errors: `Io` naming the file.
-pub(crate) fn create(path: &Path, container: Container, columns: &Columns) -> Result<Box<dyn RowWriter>, FormatError> {
+pub fn create(path: &Path, container: Container, columns: &Columns) -> Result<Box<dyn RowWriter>, RowsError> {
     Ok(match container {
         Container::JsonLines => Box::new(json::Writer::create(path, false)?),
         Container::JsonList => Box::new(json::Writer::create(path, true)?),
@@ -66,7 +73,7 @@ pub(crate) fn create(path: &Path, container: Container, columns: &Columns) -> Re
 }
 
 /// The row as it will be read back from its container.
-pub(crate) fn echo(row: &Row, container: Container, columns: &Columns) -> Row {
+pub fn echo(row: &Row, container: Container, columns: &Columns) -> Row {
     let mut row = row.clone();
     match container {
         Container::JsonLines | Container::JsonList => {}

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::error::FormatError;
+use crate::error::RowsError;
+use crate::image::Image;
 use crate::problem::Problem;
-use crate::record::Image;
 
 /// One row as its container holds it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Row {
+pub struct Row {
     /// The row's number, counted from 1.
     pub number: usize,
     /// The line on which the row begins, where the container has lines.
@@ -37,7 +37,7 @@ impl Row {
 
 /// A row that could not be read.
 #[derive(Clone, Debug)]
-pub(crate) struct BrokenRow {
+pub struct BrokenRow {
     /// The row's number, counted from 1.
     pub number: usize,
     /// The line on which the row begins, where the container has lines.
@@ -54,13 +54,13 @@ impl BrokenRow {
 }
 
 /// The outcome of reading a row.
-pub(crate) type RowResult = Result<Row, BrokenRow>;
+pub type RowResult = Result<Row, BrokenRow>;
 
 /// Rows in order.
-pub(crate) type RowIter = Box<dyn Iterator<Item = RowResult>>;
+pub type RowIter = Box<dyn Iterator<Item = RowResult>>;
 
 /// A file's rows.
-pub(crate) struct Rows {
+pub struct Rows {
     /// The columns, where the container names them at its beginning.
     pub columns: Option<Vec<String>>,
     /// The rows, in order.
@@ -76,14 +76,14 @@ impl Rows {
 }
 
 /// Writes rows, one by one, to a file that the caller renames when all are written.
-pub(crate) trait RowWriter {
+pub trait RowWriter {
     /// Writes a row.
     ///
     /// Errors: `Io` naming the file; `Parquet`.
-    fn write(&mut self, row: &Row) -> Result<(), FormatError>;
+    fn write(&mut self, row: &Row) -> Result<(), RowsError>;
 
     /// Ends the file and flushes it to disk.
     ///
     /// Errors: those of [`RowWriter::write`].
-    fn finish(self: Box<Self>) -> Result<(), FormatError>;
+    fn finish(self: Box<Self>) -> Result<(), RowsError>;
 }

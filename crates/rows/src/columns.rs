@@ -6,7 +6,7 @@ use super::row::Row;
 
 /// What a column holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum ColumnType {
+pub enum ColumnType {
     /// Text.
     Text,
     /// True or false.
@@ -29,6 +29,7 @@ pub(crate) enum ColumnType {
 
 impl ColumnType {
     /// A list of this.
+    #[must_use]
     pub fn list(self) -> Self {
         Self::List(Box::new(self))
     }
@@ -113,7 +114,7 @@ impl ColumnType {
 }
 
 /// Columns of text.
-pub(crate) fn text_columns<const N: usize>(names: [&'static str; N]) -> Vec<(&'static str, ColumnType)> {
+pub fn text_columns<const N: usize>(names: [&'static str; N]) -> Vec<(&'static str, ColumnType)> {
     names.map(|name| (name, ColumnType::Text)).into()
 }
 
@@ -124,7 +125,7 @@ fn features(columns: &[(String, ColumnType)]) -> Map<String, Value> {
 
 /// A file's columns: those that its layout declares, then those that its rows have besides.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Columns {
+pub struct Columns {
     columns: Vec<(String, ColumnType)>,
     n_fixed: usize,
 }

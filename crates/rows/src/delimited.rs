@@ -7,25 +7,25 @@ use serde_json::{Map, Value};
 
 use super::columns::{Columns, json_text};
 use super::row::{BrokenRow, Row, RowResult, RowWriter, Rows};
-use crate::error::FormatError;
+use crate::error::RowsError;
 use crate::problem::{Problem, ProblemKind};
 
 /// The rows of a file.
-pub(super) fn open(path: &Path, delimiter: u8) -> Result<Rows, FormatError> {
+pub(super) fn open(path: &Path, delimiter: u8) -> Result<Rows, RowsError> {
     // The library skips a byte order mark itself.
     let mut reader = ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(fs_err::File::open(path)?);
     let header = reader
         .byte_headers()
-        .map_err(|error| FormatError::malformed(path, ProblemKind::WrongValue, error.to_string()))?;
+        .map_err(|error| RowsError::malformed(path, ProblemKind::WrongValue, error.to_string()))?;
     let mut columns = Vec::new();
     for name in header {
         let name = std::str::from_utf8(name).map_err(|error| {
             let message = format!("header: expected UTF-8: {error}");
-            FormatError::malformed(path, ProblemKind::InvalidUtf8, message)
+            RowsError::malformed(path, ProblemKind::InvalidUtf8, message)
         })?;
         if columns.iter().any(|column| column == name) {
             let message = format!("header: expected each column once, got `{name}` twice");
-            return Err(FormatError::malformed(path, ProblemKind::WrongValue, message));
+            return Err(RowsError::malformed(path, ProblemKind::WrongValue, message));
         }
         columns.push(name.to_owned());
     }
@@ -112,7 +112,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, delimiter: u8, columns: &Columns) -> Result<Self, FormatError> {
+    pub(super) fn create(path: &Path, delimiter: u8, columns: &Columns) -> Result<Self, RowsError> {
         let columns: Vec<String> = columns.names().map(str::to_owned).collect();
         let file = fs_err::File::create(path)?;
         let mut writer = WriterBuilder::new().delimiter(delimiter).from_writer(file);
@@ -122,7 +122,7 @@ impl Writer {
 }
 
 impl RowWriter for Writer {
-    fn write(&mut self, row: &Row) -> Result<(), FormatError> {
+    fn write(&mut self, row: &Row) -> Result<(), RowsError> {
         let cells = self.columns.iter().map(|name| match row.fields.get(name) {
             None | Some(Value::Null) => String::new(),
             Some(value) => json_text(value),
@@ -131,7 +131,7 @@ impl RowWriter for Writer {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), FormatError> {
+    fn finish(mut self: Box<Self>) -> Result<(), RowsError> {
         self.writer.flush()?;
         self.writer.get_ref().sync_all()?;
         Ok(())

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::columns::Columns;
 use super::row::{BrokenRow, Row, RowResult, RowWriter, Rows};
-use crate::error::FormatError;
+use crate::error::RowsError;
 use crate::guard::guarded;
 use crate::problem::{Problem, ProblemKind};
 use values::Content;
@@ -40,11 +40,11 @@ fn run<T, E: ToString>(work: impl FnOnce() -> Result<T, E>) -> Result<T, String>
     guarded(|| work().map_err(|error| error.to_string()), || "a damaged page".to_owned())
 }
 
-fn broken(path: &Path, reason: &str) -> FormatError {
-    FormatError::malformed(path, ProblemKind::BrokenParquet, format!("broken parquet: {reason}"))
+fn broken(path: &Path, reason: &str) -> RowsError {
+    RowsError::malformed(path, ProblemKind::BrokenParquet, format!("broken parquet: {reason}"))
 }
 
-fn open_reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<std::fs::File>, FormatError> {
+fn open_reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<std::fs::File>, RowsError> {
     let mut file = fs_err::File::open(path)?;
     let mut magic = Vec::new();
     (&mut file).take(4).read_to_end(&mut magic)?;
@@ -63,7 +63,7 @@ fn open_reader(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<std::fs::F
             let message = format!(
                 "expected parquet compressed by SNAPPY or ZSTD, or not at all, got {name}: write it again with `compression=\"snappy\"`"
             );
-            Err(FormatError::malformed(path, ProblemKind::BrokenParquet, message))
+            Err(RowsError::malformed(path, ProblemKind::BrokenParquet, message))
         }
     }
 }
@@ -76,7 +76,7 @@ fn is_read(codec: Compression) -> bool {
 /// The names of a file's columns.
 ///
 /// Errors: `Io` naming the file; `Malformed` where it is no parquet file.
-pub(crate) fn column_names(path: &Path) -> Result<Vec<String>, FormatError> {
+pub fn column_names(path: &Path) -> Result<Vec<String>, RowsError> {
     Ok(names_of(open_reader(path)?.schema()))
 }
 
@@ -85,7 +85,7 @@ fn names_of(schema: &Schema) -> Vec<String> {
 }
 
 /// The rows of a file.
-pub(super) fn open(path: &Path) -> Result<Rows, FormatError> {
+pub(super) fn open(path: &Path) -> Result<Rows, RowsError> {
     let builder = open_reader(path)?;
     let schema = builder.schema().clone();
     let names = names_of(&schema);
@@ -192,7 +192,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, columns: &Columns) -> Result<Self, FormatError> {
+    pub(super) fn create(path: &Path, columns: &Columns) -> Result<Self, RowsError> {
         let fields: Vec<Field> =
             columns.iter().map(|(name, column)| Field::new(name, cells::data_type(column), true)).collect();
         let description = json!({ "info": { "features": columns.features() } }).to_string();
@@ -209,7 +209,7 @@ impl Writer {
         Ok(Self { writer, columns: columns.clone(), schema, rows: Vec::new(), bytes: 0, path: path.to_owned() })
     }
 
-    fn write_group(&mut self) -> Result<(), FormatError> {
+    fn write_group(&mut self) -> Result<(), RowsError> {
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         if rows.is_empty() {
@@ -224,7 +224,7 @@ impl Writer {
 }
 
 impl RowWriter for Writer {
-    fn write(&mut self, row: &Row) -> Result<(), FormatError> {
+    fn write(&mut self, row: &Row) -> Result<(), RowsError> {
         self.bytes += cells::size(row);
         self.rows.push(row.clone());
         if self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS {
@@ -233,7 +233,7 @@ impl RowWriter for Writer {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), FormatError> {
+    fn finish(mut self: Box<Self>) -> Result<(), RowsError> {
         self.write_group()?;
         let file = self.writer.into_inner().map_err(|error| not_written(&self.path, &error))?;
         file.sync_all()?;
@@ -241,6 +241,6 @@ impl RowWriter for Writer {
     }
 }
 
-fn not_written(path: &Path, error: &impl ToString) -> FormatError {
-    FormatError::Parquet { path: path.to_owned(), reason: error.to_string() }
+fn not_written(path: &Path, error: &impl ToString) -> RowsError {
+    RowsError::Parquet { path: path.to_owned(), reason: error.to_string() }
 }

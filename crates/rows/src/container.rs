@@ -6,14 +6,14 @@ use std::path::Path;
 use align::types::{folder, other_container};
 
 use super::parquet;
-use crate::error::FormatError;
+use crate::error::RowsError;
 
 /// The mark that some editors put before a text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How rows are held in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Container {
+pub enum Container {
     /// One JSON object per line.
     JsonLines,
     /// One JSON list of objects.
@@ -30,14 +30,14 @@ impl Container {
     /// The container of a file: by its first bytes, then by its name.
     ///
     /// Errors: `Io` naming the file; `Foreign` where it is another kind of file; `Unrecognized` where neither says.
-    pub fn of(path: &Path) -> Result<Self, FormatError> {
+    pub fn of(path: &Path) -> Result<Self, RowsError> {
         if let Some(other) = folder(path) {
-            return Err(FormatError::Foreign { path: path.to_owned(), other });
+            return Err(RowsError::Foreign { path: path.to_owned(), other });
         }
         let mut first = Vec::new();
         fs_err::File::open(path)?.take(4096).read_to_end(&mut first)?;
         if let Some(other) = other_container(path, &first).filter(|other| !other.is_readable) {
-            return Err(FormatError::Foreign { path: path.to_owned(), other });
+            return Err(RowsError::Foreign { path: path.to_owned(), other });
         }
         let extension = extension_of(path);
         if first.starts_with(parquet::MAGIC) || extension == "parquet" {
@@ -52,7 +52,7 @@ impl Container {
         match (text.trim_ascii_start().first(), extension.as_str()) {
             (Some(b'['), _) => Ok(Self::JsonList),
             (Some(b'{'), _) | (_, "jsonl" | "json" | "ndjson") => Ok(Self::JsonLines),
-            _ => Err(FormatError::Unrecognized {
+            _ => Err(RowsError::Unrecognized {
                 path: path.to_owned(),
                 looked_at: format!(
                     "its name ends in `{extension}`, expected jsonl, json, csv, tsv or parquet; its first bytes are \
@@ -89,7 +89,7 @@ impl Container {
 }
 
 /// A file's extension in lower case, without its dot.
-pub(crate) fn extension_of(path: &Path) -> String {
+pub fn extension_of(path: &Path) -> String {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     extension.to_lowercase()
 }
