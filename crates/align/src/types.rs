@@ -11,6 +11,7 @@ mod dialogues;
 mod embedded_images;
 mod given_lines;
 mod image_forms;
+mod image_options;
 mod image_reference;
 mod item;
 mod media;
@@ -25,6 +26,7 @@ pub use embedded_images::{base64_bytes, data_url_bytes, embedded_bytes, image_ex
 pub(crate) use given_lines::read_line;
 pub use given_lines::{GivenLines, MAX_LINE_BYTES, read_given_lines};
 pub use image_forms::{NamedImage, part_type, take_image};
+pub use image_options::{Detail, ImageOptions};
 pub use image_reference::ImageReference;
 pub use item::{Item, ItemKind};
 pub use media::{is_filled, is_media, is_media_column, media_placeholder_in};

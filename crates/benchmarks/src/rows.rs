@@ -89,7 +89,7 @@ pub fn line_error(path: &Path, line: usize, problem: String) -> DataError {
 pub fn question(id: String, image: Option<PathBuf>, text: impl Into<String>) -> Item {
     let mut content = vec![Part::Text { text: text.into() }];
     if let Some(image) = image {
-        content.insert(0, Part::Image { image });
+        content.insert(0, Part::image(image));
     }
     Item {
         id,

@@ -83,7 +83,7 @@ impl WireBody {
     fn part(&mut self, part: &Part) -> Result<(), BodyError> {
         match part {
             Part::Text { text } => self.text(&json!({ "type": "text", "text": text }).to_string()),
-            Part::Image { image } => {
+            Part::Image { image, .. } => {
                 let kind = media_type(image)?;
                 self.text(&format!("{{\"type\":\"image_url\",\"image_url\":{{\"url\":\"data:{kind};base64,"));
                 self.pieces.push(Piece::Image(image.clone()));

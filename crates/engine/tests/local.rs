@@ -60,7 +60,7 @@ fn engine(trainable: Trainable, workers: usize) -> LocalEngine {
 fn item(index: usize) -> Item {
     let image = ["a.png", "c.png", "f.png"][index % 3];
     let content = vec![
-        Part::Image { image: fixture().join("images").join(image) },
+        Part::image(fixture().join("images").join(image)),
         Part::Text { text: format!("What is in picture {index}?") },
     ];
     Item {
@@ -299,7 +299,7 @@ fn image_features_on_disk_are_found_by_content_and_weights() {
     let first = fs_err::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
     fs_err::write(&first, "damaged").unwrap();
     let mut renamed = sequences.clone();
-    renamed[0].messages[0].content[0] = Part::Image { image: copy };
+    renamed[0].messages[0].content[0] = Part::image(copy);
     let again = scores_with_cache(lora(), &cache, u64::MAX, &renamed);
     assert_eq!(again, (expected.clone(), 3));
     // Features beyond the limit are computed and not written.

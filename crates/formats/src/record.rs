@@ -52,7 +52,7 @@ impl Record {
     fn rename_parts(&mut self) {
         let mut images = self.images.iter();
         for part in self.item.messages.iter_mut().flat_map(|message| &mut message.content) {
-            if let Part::Image { image: path } = part
+            if let Part::Image { image: path, .. } = part
                 && let Some(image) = images.next()
             {
                 *path = image.part_path();

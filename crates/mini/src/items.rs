@@ -48,7 +48,7 @@ pub(crate) fn scenario_item(
 pub(crate) fn blank_image_twin(item: &Item, scenario: &Scenario, black: &Path) -> Item {
     let mut messages = item.messages.clone();
     for part in messages.iter_mut().flat_map(|message| &mut message.content) {
-        if let Part::Image { image } = part {
+        if let Part::Image { image, .. } = part {
             black.clone_into(image);
         }
     }

@@ -186,7 +186,7 @@ fn choose_rollouts(folder: &Path, runs: &Folders, rollouts: Vec<ShownRollout>, l
     for ShownRollout { run, record } in &mut chosen {
         let Some(run) = folders.get(run) else { continue };
         for part in record.messages.iter_mut().flat_map(|message| &mut message.content) {
-            if let Part::Image { image } = part {
+            if let Part::Image { image, .. } = part {
                 *image = images::below(folder, run, image);
             }
         }

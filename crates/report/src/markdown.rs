@@ -117,7 +117,7 @@ fn rollout(shown: &ShownRollout) -> String {
         for part in &message.content {
             match part {
                 Part::Text { text: words } => quote(&mut text, rollout_text::speaker(message.role), words),
-                Part::Image { image } => text += &format!("Image: `{}`\n\n", image.display()),
+                Part::Image { image, .. } => text += &format!("Image: `{}`\n\n", image.display()),
             }
         }
     }

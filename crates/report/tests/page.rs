@@ -45,8 +45,7 @@ fn verdict(is_safe: bool, decision: Decision) -> Verdict {
 }
 
 fn messages() -> Vec<Message> {
-    let images =
-        ["first.png", "gone.png"].map(|name| Part::Image { image: Path::new("/moved/away/mini/images").join(name) });
+    let images = ["first.png", "gone.png"].map(|name| Part::image(Path::new("/moved/away/mini/images").join(name)));
     vec![Message { role: Role::User, content: [&images[..], &[Part::Text { text: QUESTION.into() }]].concat() }]
 }
 

@@ -75,7 +75,7 @@ impl Image {
 
     /// The image part of an item for this image.
     pub fn part(&self) -> Part {
-        Part::Image { image: self.part_path() }
+        Part::image(self.part_path())
     }
 
     /// The path in an item's image part for this image.

@@ -147,7 +147,7 @@ fn blank_images_have_no_hash() {
 
 fn item(id: &str, text: &str, images: &[&str]) -> Item {
     let mut content: Vec<Part> = Vec::new();
-    content.extend(images.iter().map(|image| Part::Image { image: image.into() }));
+    content.extend(images.iter().map(Part::image));
     content.push(Part::Text { text: text.to_owned() });
     Item {
         id: id.into(),

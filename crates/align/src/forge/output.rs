@@ -49,7 +49,7 @@ pub(super) fn write(forge: &Forge, drafts: &[Draft]) -> Result<(), ForgeError> {
 fn forged(forge: &Forge, draft: &Draft, drafts: &[Draft]) -> Forged {
     let mut item = item(forge, draft, drafts);
     for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
-        if let Part::Image { image } = part {
+        if let Part::Image { image, .. } = part {
             *image = relative_to(image, forge.folder);
         }
     }

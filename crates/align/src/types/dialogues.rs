@@ -123,7 +123,7 @@ impl<T: Dialogue> Dialogues<T> {
             return Err(self.unshown(column));
         }
         for part in dialogue.messages().iter_mut().flat_map(|message| &mut message.content) {
-            if let Part::Image { image } = part {
+            if let Part::Image { image, .. } = part {
                 *image = self.file_of(image)?;
             }
         }
@@ -233,7 +233,7 @@ pub fn write_each_item(path: &Path, items: impl Iterator<Item = Result<Item, Dat
     let relative = items.map(|item| {
         let mut item = item?;
         for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
-            if let Part::Image { image } = part {
+            if let Part::Image { image, .. } = part {
                 *image = relative_to(image, folder);
             }
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::written::{Empty, text_or_list};
-use super::{NamedImage, data_url_bytes, is_media, part_type, take_image};
+use super::{ImageOptions, NamedImage, data_url_bytes, is_media, part_type, take_image};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,17 @@ pub enum Part {
     Image {
         /// The image's file; relative paths are relative to the folder of the data file.
         image: PathBuf,
+        /// How this one is shown.
+        #[serde(flatten)]
+        options: ImageOptions,
     },
+}
+
+impl Part {
+    /// An image that is shown as any other.
+    pub fn image(image: impl Into<PathBuf>) -> Self {
+        Self::Image { image: image.into(), options: ImageOptions::default() }
+    }
 }
 
 /// One turn of a dialogue.
@@ -54,7 +64,7 @@ impl Message {
 
     /// A user's message: images in order, then words.
     pub fn of_user(images: Vec<PathBuf>, text: impl Into<String>) -> Self {
-        let mut content: Vec<Part> = images.into_iter().map(|image| Part::Image { image }).collect();
+        let mut content: Vec<Part> = images.into_iter().map(Part::image).collect();
         content.push(Part::Text { text: text.into() });
         Self { role: Role::User, content }
     }
@@ -91,8 +101,8 @@ impl TryFrom<Map<String, Value>> for Part {
                 None => return Err("missing field `text`".to_owned()),
             },
             Some("image" | "image_url" | "input_image") => match take_image(&mut part, &mut left) {
-                Ok(Some(NamedImage::Reference(reference))) => Self::Image { image: reference.into() },
-                Ok(Some(NamedImage::Base64(text, _))) => Self::Image { image: as_data_url(text).into() },
+                Ok(Some(NamedImage::Reference(reference))) => Self::image(reference),
+                Ok(Some(NamedImage::Base64(text, _))) => Self::image(as_data_url(text)),
                 Ok(None) | Err(_) => return Err(EXPECTED_IMAGE.to_owned()),
             },
             Some(name) if is_media(name) => {
@@ -153,7 +163,7 @@ impl From<WrittenMessage> for Message {
 /// The image paths of a dialogue, in order.
 pub fn image_paths(messages: &[Message]) -> impl Iterator<Item = &Path> {
     messages.iter().flat_map(|message| &message.content).filter_map(|part| match part {
-        Part::Image { image } => Some(image.as_path()),
+        Part::Image { image, .. } => Some(image.as_path()),
         Part::Text { .. } => None,
     })
 }

@@ -40,7 +40,7 @@ pub fn messages_relative_to(messages: &[Message], folder: &Path) -> Vec<Message>
     let folder = resolved(folder);
     let mut messages = messages.to_vec();
     for part in messages.iter_mut().flat_map(|message| &mut message.content) {
-        if let Part::Image { image } = part {
+        if let Part::Image { image, .. } = part {
             *image = relative_to(&resolved(image), &folder);
         }
     }

@@ -23,7 +23,7 @@ fn messages(dialogue: &[Message]) -> Value {
 fn part(part: &Part) -> Value {
     match part {
         Part::Text { text } => json!({ "type": "text", "text": text }),
-        Part::Image { image } => image_part(&data_url(&fs_err::read(image).unwrap())),
+        Part::Image { image, .. } => image_part(&data_url(&fs_err::read(image).unwrap())),
     }
 }
 

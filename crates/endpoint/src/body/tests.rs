@@ -11,7 +11,7 @@ use crate::image_chunks::CHUNK_BYTES;
 use crate::settings::{MaxTokensName, Parameter};
 
 fn request(image: &Path) -> ChatRequest {
-    let image = Part::Image { image: image.to_owned() };
+    let image = Part::image(image);
     let text = Part::Text { text: "What \"is\" it?\n".to_owned() };
     ChatRequest {
         id: "a".to_owned(),

@@ -150,7 +150,7 @@ impl<'r, 'a> PartReader<'r, 'a> {
     fn show(&mut self, content: &mut Vec<Part>, image: Option<Image>) {
         let path = image.as_ref().map(Image::part_path).unwrap_or_default();
         self.shown.push(image);
-        content.push(Part::Image { image: path });
+        content.push(Part::image(path));
     }
 
     /// The messages with their images in order, those of the column in the parts that leave them to it.
@@ -173,7 +173,7 @@ impl<'r, 'a> PartReader<'r, 'a> {
         for message in &mut self.messages {
             message.content.retain_mut(|part| match part {
                 Part::Text { .. } => true,
-                Part::Image { image: path } => {
+                Part::Image { image: path, .. } => {
                     let image = shown.next().flatten().or_else(|| column.next());
                     if let Some(image) = &image {
                         *path = image.part_path();
@@ -230,7 +230,7 @@ pub(super) fn without_paths(messages: &[Message]) -> Value {
 fn part_json(part: &Part, with_path: bool) -> Value {
     match part {
         Part::Text { text } => json!({ "type": "text", "text": text }),
-        Part::Image { image } if with_path => json!({ "type": "image", "image": image.to_string_lossy() }),
+        Part::Image { image, .. } if with_path => json!({ "type": "image", "image": image.to_string_lossy() }),
         Part::Image { .. } => json!({ "type": "image" }),
     }
 }

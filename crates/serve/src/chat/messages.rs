@@ -114,7 +114,7 @@ impl Dialogue {
         }
         let source = ImageSource::read(url, &path)?;
         self.images.push((path, source));
-        Ok(Part::Image { image: self.images.len().to_string().into() })
+        Ok(Part::image(self.images.len().to_string()))
     }
 }
 

@@ -74,7 +74,7 @@ fn shards_of_a_pool_fit_together_wherever_it_lies() {
         .into_iter()
         .map(|mut item| {
             let image = place("here/world/images").join(format!("{}.png", item.id));
-            item.messages[0].content.insert(0, Part::Image { image });
+            item.messages[0].content.insert(0, Part::image(image));
             item
         })
         .collect();

@@ -125,7 +125,7 @@ fn images_are_known_again_however_they_are_spelled_and_wherever_all_is_moved() {
         let mut items = items();
         for (index, item) in items.iter_mut().enumerate() {
             let image = world.join(format!("images/{index}.png"));
-            item.messages[0].content.insert(0, Part::Image { image });
+            item.messages[0].content.insert(0, Part::image(image));
         }
         items
     }
