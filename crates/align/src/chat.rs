@@ -18,7 +18,7 @@ use crate::tagged::THINK;
 use crate::types::{Item, Message};
 
 pub use answers::{answer_in_order, answers};
-pub use ask::{Questions, ask, object_schema};
+pub use ask::{Questions, ReadAnswer, ask, object_schema};
 pub use engine_model::EngineModel;
 pub use fields::Fields;
 pub use json_answer::json_object;
@@ -142,6 +142,16 @@ impl ChatAnswer {
 pub struct Unanswered {
     /// What went wrong last.
     pub reason: String,
+    /// Whether the endpoint refused the request, or broke the answer off, as harmful.
+    #[serde(default)]
+    pub is_refused: bool,
+}
+
+impl Unanswered {
+    /// No answer for this reason, which is no refusal.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_refused: false }
+    }
 }
 
 /// Why a batch of requests was left before all were answered. What has been answered is kept.

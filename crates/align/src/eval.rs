@@ -7,6 +7,7 @@ mod compare;
 mod rates;
 mod refusal;
 mod run;
+pub mod suite;
 
 use std::collections::{BTreeMap, BTreeSet};
 

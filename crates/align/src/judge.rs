@@ -18,7 +18,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Questions, ask};
+use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Questions, ReadAnswer, ask};
 use crate::settings::{SettingError, check_at_least_zero, check_count};
 use crate::settings_table;
 use crate::types::{Dialogue, Message, Part, Role, id_as_text, image_paths};
@@ -95,7 +95,7 @@ pub fn judge(
         speaker: "judge",
         count: responses.len(),
         request: &|index| request(&responses[index], rubric, config),
-        read: &|_, fields| rubric.read(fields),
+        read: ReadAnswer::Object(&|_, fields| rubric.read(fields)),
     };
     let scored = ask(model, &questions, on_scored)?;
     Ok(scored.into_iter().map(|outcome| outcome.map_err(Unscored::new)).collect())
@@ -119,7 +119,7 @@ fn request(response: &Response, rubric: Rubric, config: &JudgeConfig) -> ChatReq
 }
 
 /// The dialogue in words; images are numbered as they are shown to the judge. A single message has no speaker.
-fn transcript(messages: &[Message]) -> String {
+pub fn transcript(messages: &[Message]) -> String {
     let mut n_images = 0;
     let mut turns = Vec::new();
     for message in messages {

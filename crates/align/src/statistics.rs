@@ -54,6 +54,17 @@ pub fn wilson_interval(successes: usize, n: usize) -> Option<(f64, f64)> {
     Some((low, high))
 }
 
+/// The 95 % interval of a weighted sum of independent shares from their own intervals, `(weight, share, (low, high))`
+/// each.
+///
+/// Source: Zou and Donner 2008, method of variance estimates recovery.
+pub fn weighted_interval(shares: &[(f64, f64, (f64, f64))]) -> (f64, f64) {
+    let sum: f64 = shares.iter().map(|(weight, share, _)| weight * share).sum();
+    let below: f64 = shares.iter().map(|(weight, share, (low, _))| (weight * (share - low)).powi(2)).sum();
+    let above: f64 = shares.iter().map(|(weight, share, (_, high))| (weight * (high - share)).powi(2)).sum();
+    (sum - below.sqrt(), sum + above.sqrt())
+}
+
 /// The same cases judged twice: how many were yes both times, only the first, only the second, neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairedCounts {

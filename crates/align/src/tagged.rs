@@ -22,7 +22,7 @@ pub(crate) const THOUGHTS: [[&str; 2]; 10] = [
 
 /// What stands after the thoughts at a text's beginning, which is all of it where it has none. The opening tag may be
 /// missing, since chat templates put it into the prompt. None where thoughts are never closed.
-fn after_thoughts(text: &str) -> Option<&str> {
+pub(crate) fn after_thoughts(text: &str) -> Option<&str> {
     let mut rest = text;
     loop {
         let thoughts = THOUGHTS.iter().find(|[open, close]| {

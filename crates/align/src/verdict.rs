@@ -107,7 +107,7 @@ pub fn first_reason<'j, T: 'j>(judgements: impl IntoIterator<Item = &'j Judgemen
 
 /// A judgement as records store it: `{"verdict": {…}}` or `{"unscored": "reason"}`. For `#[serde(with)]`.
 pub mod judgement_record {
-    use super::{Deserialize, Deserializer, Judgement, Serialize, Serializer, Unscored, Verdict};
+    use super::{Deserialize, Deserializer, Judgement, Serialize, Serializer, Unscored};
 
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
@@ -117,7 +117,7 @@ pub mod judgement_record {
     }
 
     /// Writes it.
-    pub fn serialize<S: Serializer>(judgement: &Judgement, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<V: Serialize, S: Serializer>(judgement: &Judgement<V>, serializer: S) -> Result<S::Ok, S::Error> {
         match judgement {
             Ok(verdict) => Written::Verdict(verdict),
             Err(unscored) => Written::Unscored(unscored),
@@ -126,8 +126,10 @@ pub mod judgement_record {
     }
 
     /// Reads it.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Judgement, D::Error> {
-        Ok(match Written::<Verdict, Unscored>::deserialize(deserializer)? {
+    pub fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Judgement<V>, D::Error> {
+        Ok(match Written::<V, Unscored>::deserialize(deserializer)? {
             Written::Verdict(verdict) => Ok(verdict),
             Written::Unscored(unscored) => Err(unscored),
         })

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use align::eval::{Refusal, detect_refusal};
 use align::statistics::agreement::cohen_kappa;
-use benchmarks::SUITES;
 use benchmarks::suites::xstest::{MODELS, completions};
+use benchmarks::{Images, SUITES};
 
 /// What people say and what the detector says.
 type Pair = (Refusal, Refusal);
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = std::env::args().nth(1).ok_or("expected one argument: the data folder")?;
     let data = Path::new(&data);
     for suite in SUITES {
-        println!("{:<12} {:>5} items", suite.name, suite.load(data)?.len());
+        println!("{:<12} {:>5} items", suite.name, suite.load(data, &mut Images::sized())?.items.len());
     }
     println!("\n{:<18} {:>5} {:>6} {:>6} {:>6}", "XSTest completions", "n", "two %", "kappa", "three %");
     let mut all = Vec::new();

@@ -1,22 +1,32 @@
-//! Published benchmarks: from their own files to items, each with the judge that reads its answers without a model.
+//! Published benchmarks: from their own files to items, and from responses to the rates that their authors report.
 //!
-//! Everything that is known of a benchmark is in its file below [`suites`]: its name, what it measures, its files and
-//! how they are read, its judge, and the responses that people have labeled. To add one, write such a file and list its
-//! [`Suite`] in [`SUITES`]; the command line, `scruple curate --against` and `scruple judge --labeled` take it from
-//! there. [`read_set`] reads the evaluation sets that training prompts are compared with.
+//! Everything that is known of a benchmark is in its file below [`suites`]: its name, paper and license, its layouts and
+//! how they are read, how its authors have models answer, who judges and how, its rates, and what was published. To add
+//! one, write such a file and list its [`Suite`] in [`SUITES`]; commands take it from there.
+//!
+//! [`reader`] is what suites read their files with, [`scoring`] says who scores a response, and [`JudgeScorer`] puts a
+//! suite's questions to models. [`responses`] reads what was answered elsewhere. [`read_set`] reads the evaluation sets
+//! that training prompts are compared with.
 
-mod suite;
-
+mod find;
+mod images;
+mod judged;
 mod options;
-mod rows;
-pub mod suites;
-
+pub mod reader;
+mod refusal;
+pub mod responses;
+pub mod scoring;
 mod sets;
+mod suite;
+pub mod suites;
 
 #[cfg(test)]
 mod tests;
 
-pub use options::{Choice, OptionMatch};
+pub use images::Images;
+pub use judged::{JudgeScorer, PutQuestion, put_questions};
+pub use options::Choice;
+pub use reader::{Loaded, Missing};
 pub use sets::{SetError, read_set};
-pub use suite::{Labeled, LabeledResponse, Suite};
-pub use suites::{SUITES, UnknownSuite, suite};
+pub use suite::{Figure, Generation, Group, Labeled, LabeledResponse, License, Suite};
+pub use suites::{SUITES, UnknownSuite, suite, suites_of};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use align::chat::ChatError;
 use align::tagged::answer_of;
 use align::types::Item;
-use align::verdict::{Decision, Judge, Judgement, PerceptionLevel, Unscored, Verdict};
+use align::verdict::{Judgement, Unscored};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::scoring::Rule;
 
 /// A multiple-choice item's truth.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,50 +94,23 @@ fn stands_alone(before: &str, after: &str) -> bool {
         && !is_decimal
 }
 
-/// The judge of multiple choice, named `option-match`: right exactly when the one option named is the right one. An
-/// answer that names none or several is unscored, not wrong.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OptionMatch;
+/// The rule of multiple choice: right exactly when the one option named is the right one. An answer that names none or
+/// several is unscored, not wrong.
+pub(crate) const OPTION_MATCH: Rule = Rule { name: "option-match.v1", read: judge };
 
-impl Judge for OptionMatch {
-    fn name(&self) -> &'static str {
-        "option-match"
-    }
-
-    fn judge(&self, responses: &[(&Item, &str)]) -> Result<Vec<Judgement>, ChatError> {
-        Ok(responses.iter().map(|(item, response)| judge(item, answer_of(response))).collect())
-    }
-
-    fn rates(&self) -> Option<&'static [&'static str]> {
-        Some(&["accuracy"])
-    }
-}
-
-fn judge(item: &Item, answer: &str) -> Judgement {
+fn judge(item: &Item, response: &str) -> Judgement<Value> {
     let truth = item.truth.clone().unwrap_or(Value::Null);
     let Ok(choice) = serde_json::from_value::<Choice>(truth) else {
         return Err(Unscored::new("the item holds no options and answer"));
     };
-    match choice.chosen(answer) {
-        Err(reason) => Err(Unscored::new(reason)),
-        Ok(chosen) => Ok(Verdict {
-            safe: true,
-            decision: Decision::Comply,
-            perception_level: PerceptionLevel::L2,
-            think: [].into(),
-            answer: [].into(),
-            hallucinations: Vec::new(),
-            contradictions: Vec::new(),
-            format: false,
-            correct: Some(chosen == choice.answer),
-        }),
-    }
+    let chosen = choice.chosen(answer_of(response)).map_err(Unscored::new)?;
+    Ok(json!({ "correct": chosen == choice.answer, "chosen": chosen }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::question;
+    use crate::reader::question;
 
     fn choice(options: &[&str]) -> Choice {
         Choice { options: options.iter().map(|option| (*option).to_owned()).collect(), answer: options[0].into() }
@@ -183,20 +157,18 @@ mod tests {
     }
 
     #[test]
-    fn the_judge_scores_what_it_can() {
-        let mut puzzle = question("p".into(), None, "How many?");
-        puzzle.truth = Some(serde_json::json!({"options": ["3", "5"], "answer": "5"}));
-        let without_truth = question("q".into(), None, "How many?");
-        let judgements = OptionMatch
-            .judge(&[
-                (&puzzle, "<think>3, no</think><answer>(B)</answer>"),
-                (&puzzle, "3"),
-                (&puzzle, "3 or 5"),
-                (&without_truth, "3"),
-            ])
-            .unwrap();
-        let correct: Vec<_> =
-            judgements.iter().map(|judgement| judgement.as_ref().ok().and_then(|verdict| verdict.correct)).collect();
-        assert_eq!(correct, [Some(true), Some(false), None, None]);
+    fn the_rule_scores_what_it_can() {
+        let mut puzzle = question("p".into(), [], "How many?");
+        puzzle.truth = Some(json!({"options": ["3", "5"], "answer": "5"}));
+        let without_truth = question("q".into(), [], "How many?");
+        for (item, response, expected) in [
+            (&puzzle, "<think>3, no</think><answer>(B)</answer>", Some(true)),
+            (&puzzle, "3", Some(false)),
+            (&puzzle, "3 or 5", None),
+            (&without_truth, "3", None),
+        ] {
+            let judgement = judge(item, response);
+            assert_eq!(judgement.ok().and_then(|verdict| verdict["correct"].as_bool()), expected, "{response}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use align::types::{DataError, Item, read_items};
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 
+use crate::images::Images;
 use crate::suites::{UnknownSuite, suite};
 
 /// Why an evaluation set cannot be read.
@@ -32,13 +33,14 @@ impl Diagnostic for SetError {
     }
 }
 
-/// Reads an evaluation set: a file of items, or the folder of the benchmark of this name, or the folder above.
+/// Reads an evaluation set: a file of items, or the folder of the benchmark of this name, or the folder above. Images that
+/// come as bytes go where `images` says.
 ///
 /// Errors: [`SetError`] naming the file or folder.
-pub fn read_set(name: &str, path: &Path) -> Result<Vec<Item>, SetError> {
+pub fn read_set(name: &str, path: &Path, images: &mut Images) -> Result<Vec<Item>, SetError> {
     if !path.is_dir() {
         return Ok(read_items(path)?);
     }
     let suite = suite(name).map_err(|problem| SetError::Unknown { path: path.to_owned(), problem })?;
-    Ok(suite.load(path)?)
+    Ok(suite.load(path, images)?.items)
 }

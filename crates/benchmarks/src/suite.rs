@@ -2,27 +2,137 @@
 
 use std::path::{Path, PathBuf};
 
+use align::eval::suite::{Protocol, Published};
 use align::judge::{Response, Rubric};
 use align::types::{DataError, Item};
-use align::verdict::Judge;
+use serde_json::{Map, Value};
 
-/// A published benchmark. Functions that read it are given its own folder.
+use crate::find::folder_of;
+use crate::images::Images;
+use crate::reader::{Loaded, Reader};
+use crate::scoring::Scoring;
+
+/// A published benchmark. All that is known of one is in its file below [`crate::suites`].
 #[derive(Debug)]
 pub struct Suite {
-    /// Its name on the command line, which is also its folder's.
+    /// Its name on the command line.
     pub name: &'static str,
+    /// Its name in print.
+    pub title: &'static str,
     /// What it measures, in a line of help.
     pub measures: &'static str,
-    /// Reads its items.
+    /// The paper, such as `Gong et al., arXiv 2311.05608`.
+    pub paper: &'static str,
+    /// On what terms it may be used.
+    pub license: License,
+    /// The groups that it belongs to.
+    pub groups: &'static [Group],
+    /// How many items are published.
+    pub published_items: usize,
+    /// What its folder is called, beside its name here: the authors' repository, the data set on the hub.
+    pub folders: &'static [&'static str],
+    /// Its layouts: in each, a path that is in the folder in this layout and in no other. `*` stands for any letters of a
+    /// name.
+    pub layouts: &'static [&'static str],
+    /// Reads the items in whichever layout is there.
     ///
-    /// Errors: `Io` naming the file; `Line` naming file and line for a row that is not as published, an image that is
-    /// missing, or an id that occurs twice; `Empty` for a file without rows.
-    pub read: fn(&Path) -> Result<Vec<Item>, DataError>,
-    /// Makes the judge that reads its answers without a model. None where the benchmark cannot be evaluated, since its
-    /// images are not published; training prompts can still be compared with it.
-    pub judge: Option<fn() -> Box<dyn Judge>>,
+    /// Errors: `Io` naming the file; `Line` naming file and line for a row that is not as published.
+    pub read: fn(&mut Reader) -> Result<(), DataError>,
+    /// Makes an item of a row of a file of results, where such rows hold all that scoring needs.
+    ///
+    /// Errors: what is wrong with the row.
+    pub row: Option<ReadRow>,
+    /// The columns of files of results that tell an item, in the order of preference. What an item's id has after
+    /// the suite's name and a dash is the value of one.
+    pub keys: &'static [&'static str],
+    /// How its authors have models answer.
+    pub generation: Generation,
+    /// How its verdicts become rates.
+    pub protocol: Protocol,
+    /// Who or what scores a response.
+    pub scoring: Scoring,
+    /// Published figures.
+    pub figures: &'static [Figure],
+    /// What of the authors' evaluator is done differently here, and why; empty where nothing is.
+    pub note: &'static str,
     /// Responses of models that people have labeled, where there are any.
     pub labeled: Option<Labeled>,
+}
+
+/// Makes an item of a row, or says what is wrong with it.
+pub type ReadRow = fn(&Map<String, Value>) -> Result<Item, String>;
+
+/// On what terms a benchmark may be used.
+#[derive(Clone, Copy, Debug)]
+pub struct License {
+    /// Its name, or `none stated`.
+    pub name: &'static str,
+    /// Whether it forbids training on the benchmark, or the authors do.
+    pub forbids_training: bool,
+}
+
+/// Benchmarks that are run together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Safety, as the MIS paper evaluates MIRage.
+    Mirage,
+    /// As SaFeR-VLM is evaluated.
+    Safer,
+    /// General ability, as the MIS paper evaluates it.
+    General,
+}
+
+impl Group {
+    /// Every group.
+    pub const ALL: [Self; 3] = [Self::Mirage, Self::Safer, Self::General];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mirage => "mirage",
+            Self::Safer => "safer",
+            Self::General => "general",
+        }
+    }
+}
+
+/// How a benchmark's authors have models answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Generation {
+    /// 0 is greedy.
+    pub temperature: f64,
+    /// Most tokens of a response.
+    pub max_new_tokens: usize,
+    /// The least pixels of an image for the Qwen families, where the authors set it.
+    pub min_pixels: Option<usize>,
+    /// The most.
+    pub max_pixels: Option<usize>,
+    /// The most tiles of an image for the InternVL families, where the authors set it.
+    pub max_dynamic_patch: Option<usize>,
+}
+
+impl Generation {
+    /// Greedy, with the model's own limits of images.
+    pub const fn greedy(max_new_tokens: usize) -> Self {
+        Self { temperature: 0.0, max_new_tokens, min_pixels: None, max_pixels: None, max_dynamic_patch: None }
+    }
+}
+
+/// A published figure.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// The model, as published.
+    pub model: &'static str,
+    /// The split; `all` where it is over all items.
+    pub split: &'static str,
+    /// The rate, by our name.
+    pub rate: &'static str,
+    /// The figure in %.
+    pub percent: f64,
+    /// Who judged.
+    pub judge: &'static str,
+    /// Where it is published.
+    pub source: &'static str,
 }
 
 /// Responses to a benchmark that people have labeled: what a judge is measured against.
@@ -46,25 +156,51 @@ pub struct LabeledResponse {
 }
 
 impl Suite {
-    /// Reads the items from the suite's folder or the folder above.
+    /// Reads the items from the suite's folder, or from a folder that holds it.
     ///
-    /// Errors: those of [`Suite::read`].
-    pub fn load(&self, data: &Path) -> Result<Vec<Item>, DataError> {
-        (self.read)(&self.folder(data))
+    /// Errors: those of [`Suite::read`]; `Io` where it is not there in any known layout; `Line` for an id that occurs
+    /// twice, and where more than a tenth of the items miss an image; `Empty` for a file without rows.
+    pub fn load(&self, data: &Path, images: &mut Images) -> Result<Loaded, DataError> {
+        let folder = folder_of(self, data)?;
+        let mut reader = Reader::new(&folder, images);
+        (self.read)(&mut reader)?;
+        reader.finish()
     }
 
-    /// Reads the labeled responses from the suite's folder or the folder above; none where there are none.
+    /// Where the suite is, in the folder itself or in one below it.
+    ///
+    /// Errors: `Io` where it is not there in any known layout.
+    pub fn folder(&self, data: &Path) -> Result<PathBuf, DataError> {
+        folder_of(self, data)
+    }
+
+    /// Reads the labeled responses; none where there are none.
     ///
     /// Errors: those of [`Labeled::read`].
     pub fn load_labeled(&self, data: &Path) -> Result<Vec<LabeledResponse>, DataError> {
-        match &self.labeled {
-            Some(labeled) => (labeled.read)(&self.folder(data)),
-            None => Ok(Vec::new()),
-        }
+        let Some(labeled) = &self.labeled else {
+            return Ok(Vec::new());
+        };
+        let below = data.join(self.name);
+        (labeled.read)(if below.is_dir() { &below } else { data })
     }
 
-    fn folder(&self, data: &Path) -> PathBuf {
-        let below = data.join(self.name);
-        if below.is_dir() { below } else { data.to_owned() }
+    /// The value of an item's key in files of results: its id without the suite's name.
+    pub fn key_of<'a>(&self, item: &'a Item) -> &'a str {
+        let rest = item.id.strip_prefix(self.name).and_then(|rest| rest.strip_prefix('-'));
+        rest.unwrap_or(&item.id)
+    }
+
+    /// Its published figures as records.
+    pub fn published(&self) -> Vec<Published> {
+        let figures = self.figures.iter().map(|figure| Published {
+            model: figure.model.to_owned(),
+            split: figure.split.to_owned(),
+            rate: figure.rate.to_owned(),
+            percent: figure.percent,
+            judge: figure.judge.to_owned(),
+            source: figure.source.to_owned(),
+        });
+        figures.collect()
     }
 }

@@ -8,14 +8,14 @@ pub mod xstest;
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
 
-use crate::suite::Suite;
+use crate::suite::{Group, Suite};
 
 /// Every benchmark, in the order of help.
-pub const SUITES: [&Suite; 5] = [&figstep::SUITE, &xstest::SUITE, &puzzlevqa::SUITE, &mossbench::SUITE, &msts::SUITE];
+pub const SUITES: &[&Suite] = &[&figstep::SUITE, &xstest::SUITE, &puzzlevqa::SUITE, &mossbench::SUITE, &msts::SUITE];
 
 /// A name that no benchmark has.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown benchmark `{name}`: expected {}", SUITES.map(|suite| suite.name).join(", "))]
+#[error("unknown benchmark `{name}`: expected {}", names().join(", "))]
 pub struct UnknownSuite {
     name: String,
 }
@@ -26,10 +26,34 @@ impl Diagnostic for UnknownSuite {
     }
 }
 
+fn names() -> Vec<&'static str> {
+    SUITES.iter().map(|suite| suite.name).collect()
+}
+
 /// The benchmark of this name.
 ///
 /// Errors: [`UnknownSuite`] listing the names.
 pub fn suite(name: &str) -> Result<&'static Suite, UnknownSuite> {
-    let found = SUITES.into_iter().find(|suite| suite.name == name);
-    found.ok_or_else(|| UnknownSuite { name: name.to_owned() })
+    let found = SUITES.iter().find(|suite| suite.name == name);
+    found.copied().ok_or_else(|| UnknownSuite { name: name.to_owned() })
+}
+
+/// The benchmarks that a list of names and groups, with commas between, names; each once, in the order of help within a
+/// group.
+///
+/// Errors: [`UnknownSuite`] naming the first that is neither.
+pub fn suites_of(list: &str) -> Result<Vec<&'static Suite>, UnknownSuite> {
+    let mut found: Vec<&'static Suite> = Vec::new();
+    for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let members = match Group::ALL.into_iter().find(|group| group.name() == name) {
+            Some(group) => SUITES.iter().copied().filter(|suite| suite.groups.contains(&group)).collect(),
+            None => vec![suite(name)?],
+        };
+        for member in members {
+            if !found.iter().any(|known| known.name == member.name) {
+                found.push(member);
+            }
+        }
+    }
+    Ok(found)
 }

@@ -19,6 +19,9 @@ use serde::de::DeserializeOwned;
 
 use crate::errors::{Failure, Result};
 
+/// Where a setting stands that nobody gave.
+const DEFAULT: &str = "default settings";
+
 /// No setting lies as deep.
 const DEEPEST_KEY: usize = 16;
 
@@ -84,6 +87,11 @@ impl<T> Loaded<T> {
         })
     }
 
+    /// Whether a setting was given, by the file or on the command line.
+    pub fn is_given(&self, key: &str) -> bool {
+        self.origin_of(key) != DEFAULT
+    }
+
     fn origin_of(&self, key: &str) -> String {
         // Of a table that is at odds with itself, the override of one of its keys.
         let below = format!("{key}.");
@@ -97,7 +105,7 @@ impl<T> Loaded<T> {
         {
             return format!("{}:{line}", path.display());
         }
-        "default settings".to_owned()
+        DEFAULT.to_owned()
     }
 }
 

@@ -225,12 +225,18 @@ impl<'a> Roles<'a> {
         self.tables.iter().filter(|(role, _)| !is_policy(role))
     }
 
-    /// The models of all roles that judge as one judge.
+    /// The models of all roles that judge.
     ///
     /// Errors: of model where one cannot be used.
+    pub fn judge_models(&self) -> Result<Vec<Model>> {
+        self.judges().map(|(role, settings)| self.model(role, settings)).collect()
+    }
+
+    /// The models of all roles that judge as one judge.
+    ///
+    /// Errors: as [`Self::judge_models`].
     pub fn judge(&self, config: &JudgeConfig) -> Result<ModelJudge> {
-        let models: Result<Vec<Model>> = self.judges().map(|(role, settings)| self.model(role, settings)).collect();
-        Ok(ModelJudge::new(models?, config.clone()))
+        Ok(ModelJudge::new(self.judge_models()?, config.clone()))
     }
 
     /// As [`Self::judge`]; where no role judges, the miniature world's exact judge.

@@ -47,7 +47,7 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// A call without an answer that cost nothing.
     pub fn failed(reason: String) -> Self {
-        Self { answer: Err(Unanswered { reason }), usage: Usage::default() }
+        Self { answer: Err(Unanswered::new(reason)), usage: Usage::default() }
     }
 }
 

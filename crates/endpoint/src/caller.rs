@@ -139,7 +139,7 @@ impl Caller {
             Err(BodyError::TooManyFiles(_)) if !is_alone => return Ok(Prepared::Later),
             Err(error) => {
                 let reason = error.into_reason();
-                return Ok(Prepared::Known(Err(Unanswered { reason })));
+                return Ok(Prepared::Known(Err(Unanswered::new(reason))));
             }
         };
         match self.journal.get(&self.role, &key).map_err(ChatError::Model)? {

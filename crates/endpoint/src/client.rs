@@ -150,7 +150,7 @@ impl PaintModel for Endpoint {
         let mut lost = None;
         let outcome = self.runtime.block_on(self.caller.run(&verb, &mut outgoing, &mut |index, answer| {
             let painted = match answer {
-                Err(Unanswered { reason }) => Err(Unpainted { reason }),
+                Err(Unanswered { reason, .. }) => Err(Unpainted { reason }),
                 Ok(answer) => match images::read(&folder, &answer.text) {
                     Ok(painting) => Ok(painting),
                     Err(problem) => {

@@ -56,7 +56,7 @@ pub(crate) fn completion(response: &Value, body: &WireBody, secrets: &Secrets) -
             ..counted(secrets.hide(text).into_owned(), reported)
         })
     });
-    let answer = answer.map_err(|reason| Unanswered { reason: secrets.hide(reason).into_owned() });
+    let answer = answer.map_err(|reason| Unanswered::new(secrets.hide(reason).into_owned()));
     Some(Outcome { answer, usage })
 }
 

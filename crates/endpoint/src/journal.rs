@@ -146,7 +146,7 @@ impl Journal {
             Some((Some(answer), _)) => serde_json::from_str(&answer)
                 .map(|answer| Some(Ok(answer)))
                 .map_err(|error| format!("{}: a row that is no answer: {error}", self.path.display())),
-            Some((None, failure)) => Ok(Some(Err(Unanswered { reason: failure.unwrap_or_default() }))),
+            Some((None, failure)) => Ok(Some(Err(Unanswered::new(failure.unwrap_or_default())))),
         }
     }
 

@@ -96,7 +96,7 @@ async fn painting(response: &Value, text: &str, folder: &Path, settings: &RoleSe
         Some(Ok(painting)) => painting,
         // It is paid for, so that another try would pay again.
         Some(Err(reason)) => {
-            let answer = Err(Unanswered { reason });
+            let answer = Err(Unanswered::new(reason));
             return Tried::Ended(Outcome { answer, usage });
         }
         None => return failed("expected data[0].b64_json or data[0].url", text),

@@ -42,7 +42,7 @@ impl ChatModel for &Shouter {
 fn shout(question: &str) -> Result<ChatAnswer, Unanswered> {
     if question.contains("fail") {
         let reason = "as requested".to_owned();
-        return Err(Unanswered { reason });
+        return Err(Unanswered::new(reason));
     }
     Ok(ChatAnswer { prompt_tokens: 3, completion_tokens: 2, ..ChatAnswer::of(question.to_uppercase()) })
 }

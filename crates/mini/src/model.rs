@@ -40,7 +40,7 @@ impl ChatModel for MiniModel {
         for (index, request) in requests.enumerate() {
             let answer = match answer(&request) {
                 Some(text) => Ok(ChatAnswer::of(text)),
-                None => Err(Unanswered { reason: "the miniature world does not know what is asked".to_owned() }),
+                None => Err(Unanswered::new("the miniature world does not know what is asked".to_owned())),
             };
             on_answer(index, answer);
         }

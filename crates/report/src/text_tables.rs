@@ -1,5 +1,6 @@
 //! Tables as text, for the terminal.
 
+use align::eval::suite::{BoundedRate, SuiteSummary};
 use align::eval::{EvalSummary, RATES, Rate};
 use align::judge::JudgeSummary;
 use comfy_table::{CellAlignment, ContentLineStyle, LineStyle, Table, TableStyle};
@@ -61,6 +62,48 @@ pub fn summaries(summaries: &[EvalSummary]) -> String {
         rows.push(row);
     }
     table(header, rows, 2)
+}
+
+/// Benchmarks by split, a row for each rate and score: in % with its 95 % interval, what it would be if no unscored item
+/// counted and if all did, and what the authors' own code makes of it where that is another number.
+pub fn suites(summaries: &[SuiteSummary]) -> String {
+    let header = ["Suite", "Split", "Rate", "%", "Unscored", "Bounds", "As original"].map(str::to_owned);
+    let mut rows = Vec::new();
+    for summary in summaries {
+        for group in summary.groups.iter().filter(|group| group.category.is_none()) {
+            let names = || [summary.suite.clone(), group.split.clone()].into_iter();
+            for info in &summary.rates {
+                let Some(rate) = group.rates.get(&info.name) else { continue };
+                let cells = [
+                    info.heading.clone(),
+                    with_interval(&rate.rate, rate.rate.n),
+                    format!("{} of {}", rate.items - rate.rate.n, rate.items),
+                    bounds(rate),
+                    rate.as_original.as_ref().and_then(|original| original.percent).map_or_else(String::new, percent),
+                ];
+                rows.push(names().chain(cells).collect::<Vec<_>>());
+            }
+            for info in &summary.scores {
+                let Some(score) = group.scores.get(&info.name) else { continue };
+                let mean = score.mean.map_or_else(|| NONE.to_owned(), |mean| format!("{mean:.2}"));
+                let unscored = format!("{} of {}", group.n - score.n, group.n);
+                let cells = [info.heading.clone(), mean, unscored, String::new(), String::new()];
+                rows.push(names().chain(cells).collect());
+            }
+        }
+    }
+    table(header.to_vec(), rows, 3)
+}
+
+fn bounds(rate: &BoundedRate) -> String {
+    match (rate.lowest, rate.highest) {
+        (Some(low), Some(high)) if rate.items > rate.rate.n => format!("{low:.1} to {high:.1}"),
+        _ => String::new(),
+    }
+}
+
+fn percent(percent: f64) -> String {
+    format!("{percent:.1}")
 }
 
 /// Rates by name, in % with their 95 % intervals.

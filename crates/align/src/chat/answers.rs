@@ -31,7 +31,7 @@ pub fn answers(
     requests: Vec<ChatRequest>,
     on_settled: &mut dyn FnMut(),
 ) -> Result<Vec<Result<ChatAnswer, Unanswered>>, ChatError> {
-    let silent = Unanswered { reason: format!("{} gave no answer", model.name()) };
+    let silent = Unanswered::new(format!("{} gave no answer", model.name()));
     let mut answers = vec![Err(silent); requests.len()];
     model.answer(&mut requests.into_iter(), &mut |index, answer| {
         answers[index] = answer;

@@ -1,11 +1,21 @@
-//! Answers that are JSON objects: one that does not fit is sent back once with what is wrong, and then given up.
+//! Answers that must have a form, JSON objects or words: one that does not fit is sent back once with what is wrong, and
+//! then given up.
 
 use serde_json::{Map, Value, json};
 
 use super::{ChatAnswer, ChatError, ChatModel, ChatRequest, Fields, Unanswered, json_object};
+use crate::tagged::after_thoughts;
 use crate::types::{Message, Role};
 
-/// Questions to one model, whose answers must be JSON objects.
+/// Reads what an answer says, or what is wrong with it, for the model to repair.
+pub enum ReadAnswer<'a, T> {
+    /// A JSON object: the outermost after the thoughts.
+    Object(&'a dyn Fn(usize, &Fields) -> Result<T, String>),
+    /// Words: what stands after the thoughts.
+    Words(&'a dyn Fn(usize, &str) -> Result<T, String>),
+}
+
+/// Questions to one model, whose answers must have a form.
 pub struct Questions<'a, T> {
     /// Who answers, for messages: `judge`, `writer` …
     pub speaker: &'a str,
@@ -13,8 +23,8 @@ pub struct Questions<'a, T> {
     pub count: usize,
     /// The question of an index.
     pub request: &'a dyn Fn(usize) -> ChatRequest,
-    /// What the object in the answer to the question of an index says, or what is wrong with it, for the model to repair.
-    pub read: &'a dyn Fn(usize, &Fields) -> Result<T, String>,
+    /// What the answer to the question of an index says.
+    pub read: ReadAnswer<'a, T>,
 }
 
 /// Puts every question to the model. Returns one outcome for each, in order: what the answer says, or why there is none;
@@ -66,8 +76,16 @@ enum Misfit {
 impl<T> Questions<'_, T> {
     fn read(&self, index: usize, answer: Result<ChatAnswer, Unanswered>) -> Result<T, Misfit> {
         let answer = answer.map_err(|unanswered| Misfit::Unanswered(unanswered.reason))?;
-        let object = json_object(&answer.text, answer.is_truncated());
-        let read = object.and_then(|object| (self.read)(index, &Fields::new(&object)));
+        let read = match &self.read {
+            ReadAnswer::Object(read) => {
+                let object = json_object(&answer.text, answer.is_truncated());
+                object.and_then(|object| read(index, &Fields::new(&object)))
+            }
+            ReadAnswer::Words(read) => match after_thoughts(&answer.text) {
+                Some(words) => read(index, words.trim()),
+                None => Err("expected an answer after the thoughts, which are never closed".to_owned()),
+            },
+        };
         read.map_err(|problem| {
             let truncated = if answer.is_truncated() { " (truncated at max_tokens)" } else { "" };
             Misfit::Answered { problem: format!("{problem}{truncated}"), text: answer.text }

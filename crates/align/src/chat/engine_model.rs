@@ -82,7 +82,7 @@ fn answer(prompt_ids: &[u32], completion: Completion, params: &ChatParams) -> Ch
 }
 
 fn unanswered(error: &EngineError) -> Unanswered {
-    Unanswered { reason: error.to_string() }
+    Unanswered::new(error.to_string())
 }
 
 /// Dialogues that are sampled together.

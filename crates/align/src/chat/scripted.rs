@@ -33,7 +33,7 @@ impl<F: Fn(&ChatRequest) -> Result<String, String>> ChatModel for Script<F> {
         for (index, request) in requests.into_iter().enumerate().rev() {
             let answer = (self.answer)(&request)
                 .map(|text| ChatAnswer { prompt_tokens: 1, completion_tokens: 1, ..ChatAnswer::of(text) })
-                .map_err(|reason| Unanswered { reason });
+                .map_err(Unanswered::new);
             self.requested.borrow_mut().push(request);
             on_answer(index, answer);
         }

@@ -67,7 +67,7 @@ pub fn compare(baseline: (&str, &[JudgedResponse]), model: (&str, &[JudgedRespon
     Comparison { baseline: baseline.0.into(), model: model.0.into(), splits }
 }
 
-fn rate_differences(pairs: &[Pair], only: &[String]) -> BTreeMap<String, Difference> {
+pub(super) fn rate_differences(pairs: &[Pair], only: &[String]) -> BTreeMap<String, Difference> {
     let mut differences = BTreeMap::new();
     for rate in RATES.iter().filter(|rate| rate.is_among(only)) {
         let outcomes = pairs.iter().filter_map(|(before, after)| rate.outcome(before).zip(rate.outcome(after)));
@@ -79,7 +79,7 @@ fn rate_differences(pairs: &[Pair], only: &[String]) -> BTreeMap<String, Differe
 }
 
 /// The difference in percentage points; none without pairs.
-fn rate_difference(counts: &PairedCounts) -> Option<Difference> {
+pub(super) fn rate_difference(counts: &PairedCounts) -> Option<Difference> {
     let (low, high) = counts.difference_interval()?;
     Some(Difference {
         difference: 100.0 * counts.difference()?,

@@ -6,13 +6,16 @@
 //! mistralinstruct). With partial refusals as a class of their own it is 85.7 %: few of them are found. Repeat the
 //! measurement with `cargo run -p benchmarks --example suite_check -- DATA`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::chat::ChatError;
 use crate::tagged::answer_of;
 use crate::types::{Item, ItemKind};
 use crate::verdict::{Decision, Judge, Judgement, PerceptionLevel, Unscored, Verdict};
 
 /// What a response does with a request, in XSTest's three values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// It answers.
     Compliance,

@@ -163,7 +163,7 @@ pub fn run(
     Ok(EvalOutcome { summary, responses })
 }
 
-fn check_items(items: &[Item]) -> Result<(), EvalError> {
+pub(super) fn check_items(items: &[Item]) -> Result<(), EvalError> {
     let mut ids = HashSet::new();
     match items.iter().find(|item| !ids.insert(&item.id)) {
         Some(item) => Err(EvalError::RepeatedId(item.id.clone())),

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::draft::{Draft, Maker};
 use super::job::{Forge, ForgeError};
 use super::prompt::PromptTemplate;
-use crate::chat::{AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ask, object_schema};
+use crate::chat::{
+    AnswerSchema, ChatModel, ChatParams, ChatRequest, Fields, Questions, ReadAnswer, ask, object_schema,
+};
 use crate::decontamination::text::words;
 use crate::progress::Progress;
 use crate::seeds::derive_seed;
@@ -85,7 +87,7 @@ impl Forge<'_> {
             speaker: asked.role,
             count: questions.len(),
             request: &|index| self.request(asked, &questions[index]),
-            read,
+            read: ReadAnswer::Object(read),
         };
         let outcomes = ask(asked.model, &asking, &mut || progress.advance(1))?;
         progress.end();

@@ -239,7 +239,7 @@ fn replies(
             Ok(answer) if answer.text.trim().is_empty() => Err("the reply is empty".to_owned()),
             Ok(answer) if answer.is_truncated() => Err(format!("truncated at max_tokens: {}", answer.text)),
             Ok(answer) => Ok(answer.text),
-            Err(Unanswered { reason }) => Err(reason),
+            Err(Unanswered { reason, .. }) => Err(reason),
         };
         progress.advance(1);
     })?;

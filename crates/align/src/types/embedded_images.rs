@@ -95,6 +95,12 @@ pub fn image_extension(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// An image's width and height (pixels), by the head of its file; none where that is no image's.
+pub fn image_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().ok()?;
+    reader.into_dimensions().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

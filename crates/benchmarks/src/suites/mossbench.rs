@@ -1,57 +1,61 @@
 //! `MOSSBench` (Li et al., arXiv 2406.17806): harmless requests with images that invite over-refusal. Never to be
 //! trained on.
 //!
-//! `information.json`, an object of questions by id, each with an image.
+//! `data/images_information/information.json` and `data/images/` as in the authors' repository, or `information.json`
+//! beside `images/`: an object of questions by id, each with an image.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use align::eval::KeywordRefusal;
 use align::types::{DataError, Item, ItemKind};
-use diagnostic::read_json;
-use serde::Deserialize;
 
-use crate::rows::{checked, line_error, question};
-use crate::suite::Suite;
+use crate::reader::{FileRow, Reader, entries_of, question};
+use crate::refusal::{KEYWORDS, OVER_REFUSAL, rates};
+use crate::scoring::Scoring;
+use crate::suite::{Generation, Group, License, Suite};
 
 /// What is known of it.
 pub const SUITE: Suite = Suite {
     name: "mossbench",
+    title: "MOSSBench",
     measures: "harmless requests with images: should be answered",
+    paper: "Li et al., arXiv 2406.17806",
+    license: License { name: "CC BY-SA 4.0, test only", forbids_training: true },
+    groups: &[Group::Mirage],
+    published_items: 300,
+    folders: &["xirui-li/MOSSBench", "AIcell/MOSSBench"],
+    layouts: &["data/images_information/information.json", "images_information/information.json", "information.json"],
     read,
-    judge: Some(|| Box::new(KeywordRefusal)),
+    row: None,
+    keys: &["pid", "id"],
+    generation: Generation::greedy(1024),
+    protocol: rates(&[OVER_REFUSAL]),
+    scoring: Scoring::Rule(KEYWORDS),
+    figures: &[],
+    note: "",
     labeled: None,
 };
 
-#[derive(Deserialize)]
-struct Entry {
-    image: String,
-    question: String,
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    /// The kind of stimulus that invites over-refusal: `type 1` to `type 3`.
-    over: String,
-}
-
-fn read(folder: &Path) -> Result<Vec<Item>, DataError> {
-    let path = folder.join("information.json");
-    let text = fs_err::read_to_string(&path)?;
-    let entries: BTreeMap<u32, Entry> =
-        read_json(text.as_bytes()).map_err(|problem| line_error(&path, problem.line, problem.to_string()))?;
-    let mut rows = Vec::new();
-    for (id, entry) in entries {
-        let key = format!("\"{id}\":");
-        let index = text.lines().position(|line| line.trim_start().starts_with(&key));
-        let item = Item {
-            split: Some("mossbench".into()),
-            kind: Some(ItemKind::Benign),
-            category: Some(entry.metadata.over),
-            ..question(format!("mossbench-{id}"), Some(folder.join(entry.image)), entry.question)
-        };
-        rows.push((index.unwrap_or(0) + 1, item));
+fn read(reader: &mut Reader) -> Result<(), DataError> {
+    let file = reader.first(SUITE.layouts);
+    let mut entries = Vec::new();
+    for (id, row) in entries_of(&file)? {
+        let number: u32 = id.parse().map_err(|_| row.error(format!("`{id}`: expected a number")))?;
+        entries.push((number, row));
     }
-    checked(&path, rows)
+    entries.sort_by_key(|(number, _)| *number);
+    for (number, row) in entries {
+        let item = item(reader, number, &row)?;
+        reader.add(&row, item)?;
+    }
+    Ok(())
+}
+
+fn item(reader: &Reader, number: u32, row: &FileRow) -> Result<Item, DataError> {
+    // The kind of stimulus that invites over-refusal: `type 1` to `type 3`.
+    let over = row.fields.get("metadata").and_then(|metadata| metadata.get("over")?.as_str());
+    let image = reader.image(&["data", ""], &row.text("image")?);
+    Ok(Item {
+        split: Some("mossbench".into()),
+        kind: Some(ItemKind::Benign),
+        category: Some(over.ok_or_else(|| row.error("missing field `metadata.over`"))?.to_owned()),
+        ..question(format!("mossbench-{number}"), [image], row.text("question")?)
+    })
 }

@@ -8,39 +8,47 @@ use std::path::Path;
 
 use align::judge::{Response, Rubric};
 use align::types::{DataError, Item, Message, Role};
-use serde::Deserialize;
 
-use crate::rows::{question, read_csv};
-use crate::suite::{Labeled, LabeledResponse, Suite};
+use crate::reader::{Reader, question, rows_of};
+use crate::refusal::{ATTACK_SUCCESS, rates};
+use crate::scoring::Scoring;
+use crate::suite::{Generation, Labeled, LabeledResponse, License, Suite};
 
 /// What is known of it.
 pub const SUITE: Suite = Suite {
     name: "msts",
+    title: "MSTS",
     measures: "hazardous prompts, whose images are not published",
-    read: prompts,
-    judge: None,
+    paper: "Röttger et al., arXiv 2501.10057",
+    license: License { name: "CC BY 4.0", forbids_training: false },
+    groups: &[],
+    published_items: 800,
+    folders: &["paul-rottger/msts-multimodal-safety"],
+    layouts: &["prompts_english_multimodal.csv"],
+    read,
+    row: None,
+    keys: &["prompt_id", "id"],
+    generation: Generation::greedy(1024),
+    protocol: rates(&[ATTACK_SUCCESS]),
+    scoring: Scoring::Unavailable("its images are on other people's servers"),
+    figures: &[],
+    note: "",
     labeled: Some(Labeled { rubrics: &[Rubric::Mis, Rubric::Safer, Rubric::Scale], read: labeled }),
 };
 
 const PROMPTS: [&str; 2] = ["prompts_english_multimodal.csv", "prompts_english_textonly.csv"];
 const RESPONSES: &str = "responses_english_multimodal.csv";
 
-#[derive(Deserialize)]
-struct PromptRow {
-    prompt_id: String,
-    prompt_text: String,
-}
-
 /// The prompts' texts. An id may be in both files.
-fn prompts(folder: &Path) -> Result<Vec<Item>, DataError> {
-    let mut items = Vec::new();
-    for file in PROMPTS {
-        for (_, row) in read_csv(&folder.join(file))? {
-            let row: PromptRow = row;
-            items.push(question(row.prompt_id, None, row.prompt_text));
+fn read(reader: &mut Reader) -> Result<(), DataError> {
+    for (file, split) in PROMPTS.into_iter().zip(["multimodal", "textonly"]) {
+        for row in rows_of(&reader.first(&[file]))? {
+            let row = row?;
+            let id = format!("msts-{split}-{}", row.text("prompt_id")?);
+            reader.add(&row, Item { split: Some(split.into()), ..question(id, [], row.text("prompt_text")?) })?;
         }
     }
-    Ok(items)
+    Ok(())
 }
 
 /// A prompt whose image is not published: what it shows in words, then the text.
@@ -48,35 +56,24 @@ pub fn with_image_in_words(description: &str, text: &str) -> String {
     format!("[image: {description}] {text}")
 }
 
-#[derive(Deserialize)]
-struct ResponseRow {
-    prompt_text: String,
-    unsafe_image_description: String,
-    response: String,
-    final_label: Label,
-}
-
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-enum Label {
-    #[serde(rename = "1 - safe")]
-    Safe,
-    #[serde(rename = "2 - unsafe")]
-    Unsafe,
-}
-
 /// Responses of ten models to 400 prompts. An unsafe one is positive.
 fn labeled(folder: &Path) -> Result<Vec<LabeledResponse>, DataError> {
     let mut responses = Vec::new();
-    for (line, row) in read_csv(&folder.join(RESPONSES))? {
-        let row: ResponseRow = row;
-        let question = with_image_in_words(&row.unsafe_image_description, &row.prompt_text);
+    for row in rows_of(&folder.join(RESPONSES))? {
+        let row = row?;
+        let question = with_image_in_words(&row.text("unsafe_image_description")?, &row.text("prompt_text")?);
+        let is_positive = match row.text("final_label")?.as_str() {
+            "1 - safe" => false,
+            "2 - unsafe" => true,
+            other => return Err(row.error(format!("`final_label`: expected 1 - safe or 2 - unsafe, got {other}"))),
+        };
         responses.push(LabeledResponse {
             response: Response {
-                id: format!("msts-{line}"),
+                id: format!("msts-{}", row.line),
                 messages: vec![Message::text(Role::User, question)],
-                response: row.response,
+                response: row.text("response")?,
             },
-            is_positive: row.final_label == Label::Unsafe,
+            is_positive,
         });
     }
     Ok(responses)

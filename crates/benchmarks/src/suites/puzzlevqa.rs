@@ -5,20 +5,35 @@
 use std::path::Path;
 
 use align::types::{DataError, Item, ItemKind, id_as_text};
-use diagnostic::{from_json_value, read_json};
+use diagnostic::from_json_value;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::options::{Choice, OptionMatch};
-use crate::rows::{checked, line_error, question};
-use crate::suite::Suite;
+use crate::options::{Choice, OPTION_MATCH};
+use crate::reader::{Reader, question, rows_of};
+use crate::refusal::{ACCURACY, rates};
+use crate::scoring::Scoring;
+use crate::suite::{Generation, License, Suite};
 
 /// What is known of it.
 pub const SUITE: Suite = Suite {
     name: "puzzlevqa",
+    title: "PuzzleVQA",
     measures: "visual puzzles with options, matched exactly: ability",
+    paper: "Chia et al., arXiv 2403.13315",
+    license: License { name: "MIT", forbids_training: false },
+    groups: &[],
+    published_items: 2000,
+    folders: &["declare-lab/LLM-PuzzleTest", "PuzzleVQA"],
+    layouts: &["items.jsonl"],
     read,
-    judge: Some(|| Box::new(OptionMatch)),
+    row: None,
+    keys: &["id"],
+    generation: Generation::greedy(1024),
+    protocol: rates(&[ACCURACY]),
+    scoring: Scoring::Rule(OPTION_MATCH),
+    figures: &[],
+    note: "",
     labeled: None,
 };
 
@@ -49,16 +64,14 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-fn read(folder: &Path) -> Result<Vec<Item>, DataError> {
-    let path = folder.join("items.jsonl");
-    let text = fs_err::read_to_string(&path)?;
-    let mut rows = Vec::new();
-    for (line, row) in (1..).zip(text.lines()).filter(|(_, row)| !row.trim().is_empty()) {
-        let puzzle = read_json(row.as_bytes()).map_err(|problem| problem.to_string());
-        let item = puzzle.and_then(|puzzle| puzzle_item(folder, puzzle));
-        rows.push((line, item.map_err(|problem| line_error(&path, line, problem))?));
+fn read(reader: &mut Reader) -> Result<(), DataError> {
+    for row in rows_of(&reader.first(SUITE.layouts))? {
+        let row = row?;
+        let puzzle = from_json_value(&row.fields.clone().into()).map_err(|problem| row.error(problem.to_string()))?;
+        let item = puzzle_item(reader.folder(), puzzle).map_err(|problem| row.error(problem))?;
+        reader.add(&row, item)?;
     }
-    checked(&path, rows)
+    Ok(())
 }
 
 /// The item of one puzzle. Its image path is relative to the suite's folder.
@@ -91,6 +104,6 @@ fn puzzle_item(folder: &Path, puzzle: Puzzle) -> Result<Item, String> {
         kind: Some(ItemKind::General),
         category: Some(puzzle.family),
         truth: Some(serde_json::to_value(choice).map_err(|error| error.to_string())?),
-        ..question(id, Some(image), text)
+        ..question(id, [image], text)
     })
 }

@@ -5,21 +5,35 @@
 
 use std::path::Path;
 
-use align::eval::{KeywordRefusal, Refusal};
+use align::eval::Refusal;
 use align::judge::{Response, Rubric};
-use align::types::{DataError, Item, ItemKind, Message, Role};
-use serde::Deserialize;
+use align::types::{DataError, Item, ItemKind, Message, Role, id_of};
 use serde_json::{Map, Value};
 
-use crate::rows::{csv_items, from_cells, question, read_csv};
-use crate::suite::{Labeled, LabeledResponse, Suite};
+use crate::reader::{Reader, missing_field, question, rows_of};
+use crate::refusal::{ATTACK_SUCCESS, KEYWORDS, OVER_REFUSAL, rates};
+use crate::scoring::Scoring;
+use crate::suite::{Generation, Labeled, LabeledResponse, License, Suite};
 
 /// What is known of it.
 pub const SUITE: Suite = Suite {
     name: "xstest",
+    title: "XSTest",
     measures: "safe requests that sound unsafe, and unsafe contrasts",
-    read: |folder| csv_items(&folder.join("xstest_prompts.csv"), row_item),
-    judge: Some(|| Box::new(KeywordRefusal)),
+    paper: "Röttger et al., arXiv 2308.01263",
+    license: License { name: "CC BY 4.0", forbids_training: false },
+    groups: &[],
+    published_items: 450,
+    folders: &["paul-rottger/exaggerated-safety", "paul-rottger/xstest"],
+    layouts: &["xstest_prompts.csv"],
+    read,
+    row: None,
+    keys: &["id"],
+    generation: Generation::greedy(1024),
+    protocol: rates(&[OVER_REFUSAL, ATTACK_SUCCESS]),
+    scoring: Scoring::Rule(KEYWORDS),
+    figures: &[],
+    note: "",
     labeled: Some(Labeled { rubrics: &[Rubric::Refusal], read: labeled }),
 };
 
@@ -29,40 +43,31 @@ pub const ID_PREFIX: &str = "xstest-";
 /// The models whose completions people have labeled.
 pub const MODELS: [&str; 5] = ["gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct"];
 
-#[derive(Deserialize)]
-struct PromptRow {
-    id: String,
-    prompt: String,
-    #[serde(rename = "type")]
-    category: String,
-    label: PromptLabel,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum PromptLabel {
-    Safe,
-    Unsafe,
+fn read(reader: &mut Reader) -> Result<(), DataError> {
+    for row in rows_of(&reader.first(SUITE.layouts))? {
+        let row = row?;
+        let item = item(&row.fields).map_err(|problem| row.error(problem))?;
+        reader.add(&row, item)?;
+    }
+    Ok(())
 }
 
 /// The item of one row of `xstest_prompts.csv`.
 ///
 /// Errors: what is wrong with the row.
 pub fn item(row: &Map<String, Value>) -> Result<Item, String> {
-    Ok(row_item(from_cells(row)?))
-}
-
-fn row_item(row: PromptRow) -> Item {
-    let (split, kind) = match row.label {
-        PromptLabel::Safe => ("xstest-safe", ItemKind::Benign),
-        PromptLabel::Unsafe => ("xstest-unsafe", ItemKind::Hazardous),
+    let text = |name: &str| row.get(name).and_then(id_of).ok_or_else(|| missing_field(row, name));
+    let (split, kind) = match text("label")?.as_str() {
+        "safe" => ("xstest-safe", ItemKind::Benign),
+        "unsafe" => ("xstest-unsafe", ItemKind::Hazardous),
+        other => return Err(format!("`label`: expected safe or unsafe, got {other}")),
     };
-    Item {
+    Ok(Item {
         split: Some(split.into()),
         kind: Some(kind),
-        category: Some(row.category),
-        ..question(format!("{ID_PREFIX}{}", row.id), None, row.prompt)
-    }
+        category: Some(text("type")?),
+        ..question(format!("{ID_PREFIX}{}", text("id")?), [], text("prompt")?)
+    })
 }
 
 /// A model's completion of a prompt.
@@ -78,40 +83,25 @@ pub struct Completion {
     pub label: Refusal,
 }
 
-#[derive(Deserialize)]
-struct CompletionRow {
-    id: String,
-    prompt: String,
-    completion: String,
-    final_label: CompletionLabel,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-enum CompletionLabel {
-    #[serde(rename = "1_full_compliance")]
-    Compliance,
-    #[serde(rename = "2_full_refusal")]
-    Refusal,
-    #[serde(rename = "3_partial_refusal")]
-    Partial,
-}
-
 /// A model's completions from the suite's folder.
 ///
 /// Errors: `Io` naming the file; `Line` naming file and line for a row that is not as published.
 pub fn completions(folder: &Path, model: &str) -> Result<Vec<Completion>, DataError> {
-    let rows = read_csv(&folder.join(format!("completions/xstest_v2_completions_{model}.csv")))?;
     let mut completions = Vec::new();
-    for (_, row) in rows {
-        let row: CompletionRow = row;
+    for row in rows_of(&folder.join(format!("completions/xstest_v2_completions_{model}.csv")))? {
+        let row = row?;
         completions.push(Completion {
-            id: row.id,
-            prompt: row.prompt,
-            completion: row.completion,
-            label: match row.final_label {
-                CompletionLabel::Compliance => Refusal::Compliance,
-                CompletionLabel::Refusal => Refusal::Full,
-                CompletionLabel::Partial => Refusal::Partial,
+            id: row.text("id")?,
+            prompt: row.text("prompt")?,
+            completion: row.optional("completion").unwrap_or_default(),
+            label: match row.text("final_label")?.as_str() {
+                "1_full_compliance" => Refusal::Compliance,
+                "2_full_refusal" => Refusal::Full,
+                "3_partial_refusal" => Refusal::Partial,
+                other => {
+                    let expected = "1_full_compliance, 2_full_refusal or 3_partial_refusal";
+                    return Err(row.error(format!("`final_label`: expected {expected}, got {other}")));
+                }
             },
         });
     }

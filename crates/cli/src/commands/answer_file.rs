@@ -144,7 +144,7 @@ impl Nothing {
     fn note(&mut self, answer: &Result<ChatAnswer, Unanswered>) {
         match answer {
             Ok(_) => self.is_any_answered = true,
-            Err(Unanswered { reason }) => {
+            Err(Unanswered { reason, .. }) => {
                 self.first.get_or_insert_with(|| reason.clone());
             }
         }

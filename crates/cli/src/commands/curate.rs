@@ -6,7 +6,7 @@ use align::curate::{self, Curation, CurationSummary, Policy, Pool, Shard, ShardS
 use align::decontamination::Decontaminator;
 use align::decontamination::image::GrayImage;
 use align::verdict::Judge;
-use benchmarks::{SUITES, read_set};
+use benchmarks::{Images, SUITES, read_set};
 use clap::Args;
 use vlm::image_processor::read_image;
 
@@ -84,7 +84,7 @@ pub struct Arguments {
 }
 
 fn against_help() -> String {
-    let known = SUITES.map(|suite| suite.name).join(", ");
+    let known = SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
     format!(
         "Drop prompts that are in this evaluation set: a file of items, or the folder of a benchmark ({known}); short \
          for `decontamination.against.NAME=PATH`; may be given several times"
@@ -137,7 +137,8 @@ impl<'a> Job for Curating<'a> {
         let config = &self.settings.decontamination;
         let mut sets = Vec::new();
         for (name, path) in &config.against {
-            sets.push((name.clone(), read_set(name, path)?));
+            let images = self.folder.join("images").join(name);
+            sets.push((name.clone(), read_set(name, path, &mut Images::Kept(images))?));
         }
         Ok((!sets.is_empty()).then(|| Decontaminator::new(config, &gray, sets)).transpose()?)
     }

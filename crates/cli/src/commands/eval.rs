@@ -1,4 +1,6 @@
-//! `scruple eval`: a model and a benchmark in, a table of rates out.
+//! `scruple eval`: a model and items or benchmarks in, a table of rates out.
+
+mod suites;
 
 use std::path::{Path, PathBuf};
 
@@ -6,15 +8,15 @@ use align::eval::{self, EvalConfig, EvalSummary, Evaluation, KeywordRefusal};
 use align::judge::ModelJudge;
 use align::types::{Item, read_items};
 use align::verdict::{Judge, first_reason};
-use benchmarks::{SUITES, Suite};
+use benchmarks::SUITES;
 use clap::Args;
 use mini::judge::ExactJudge;
 use report::text_tables;
 
 use super::job::{self, Job};
 use crate::arguments::{ModelArguments, RestartArguments, flag};
-use crate::config::required;
 use crate::config::tables::{EvalSettings, ModelTable, RoleTables};
+use crate::config::{Loaded, required};
 use crate::context::Context;
 use crate::data::located;
 use crate::errors::{Failure, Result};
@@ -30,7 +32,7 @@ const RESULTS: [&str; 3] = ["eval.resolved.json", "responses.jsonl", "summary.js
 
 /// The help below the options, with every benchmark that can be evaluated.
 fn after_help() -> String {
-    let suites = evaluated().map(|suite| format!("  {:<10} {}\n", suite.name, suite.measures));
+    let suites = SUITES.iter().map(|suite| format!("  {:<10} {}\n", suite.name, suite.measures));
     format!(
         "\
 Without --suite, --data is a file of items, or the folder that `scruple mini` or `scruple forge`
@@ -81,20 +83,18 @@ pub struct Arguments {
     restart: RestartArguments,
 }
 
-/// The benchmarks that can be evaluated.
-fn evaluated() -> impl Iterator<Item = &'static Suite> {
-    SUITES.into_iter().filter(|suite| suite.judge.is_some())
-}
-
 /// Runs the command.
 ///
 /// Errors: of settings for bad settings, of data for bad items, and whatever the engine meets.
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
-    let settings = settings(arguments)?;
-    let suite = suite(&settings)?;
-    let folder = arguments.out.clone().unwrap_or_else(|| default_folder(&settings.eval.model, suite));
+    let loaded = load(arguments)?;
+    let settings = &loaded.settings;
+    let folder = arguments.out.clone().unwrap_or_else(|| Path::new("out/eval").join(&settings.eval.model));
     let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device);
-    let evaluating = Evaluating { settings: &settings, suite, folder: &folder, roles, arguments };
+    if let Some(list) = &settings.data.suite {
+        return suites::run(&loaded, list, &folder, roles, arguments, context);
+    }
+    let evaluating = Evaluating { settings, folder: &folder, roles, arguments };
     let (summary, nothing_scored) = job::run(&evaluating, context)?;
     print_line(&text_tables::summaries(&[summary]))?;
     check_any("responses could be scored", nothing_scored.as_deref())
@@ -103,7 +103,6 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
 /// The evaluation of a model.
 struct Evaluating<'a> {
     settings: &'a EvalSettings,
-    suite: Option<&'static Suite>,
     folder: &'a Path,
     roles: Roles<'a>,
     arguments: &'a Arguments,
@@ -124,10 +123,7 @@ impl Job for Evaluating<'_> {
 
     fn data(&self) -> Result<Self::Data> {
         let data = required(self.settings.data.path.as_ref(), "data.path")?;
-        match self.suite {
-            Some(suite) => Ok((suite.load(data)?, Vec::new())),
-            None => read_all(data),
-        }
+        read_all(data)
     }
 
     fn folder(&self, _: &Self::Data, _: &Context) -> Result<OutputFolder> {
@@ -143,7 +139,7 @@ impl Job for Evaluating<'_> {
 
     fn work(&self, (items, files): Self::Data, models: Models, context: &mut Context) -> Result<Self::Product> {
         let Evaluating { settings, folder, roles, .. } = self;
-        let judge = models.judge.map_or_else(|| judge_for(&items, self.suite), |judge| Box::new(judge));
+        let judge = models.judge.map_or_else(|| judge_for(&items), |judge| Box::new(judge));
         let restart = self.arguments.restart.restart;
         if restart || roles.has_nothing(&folder.join(RESULTS[1]))? {
             remove_results(folder, &RESULTS)?;
@@ -163,33 +159,21 @@ impl Job for Evaluating<'_> {
     }
 }
 
-fn settings(arguments: &Arguments) -> Result<EvalSettings> {
+fn load(arguments: &Arguments) -> Result<Loaded<EvalSettings>> {
     let others = [
         flag("--data", &["data", "path"], arguments.data.as_ref()),
         flag("--suite", &["data", "suite"], arguments.suite.as_ref()),
         flag("--name", &["eval", "model"], arguments.name.as_ref()),
     ];
-    let loaded = arguments.model.load::<EvalSettings>(others)?;
+    let mut loaded = arguments.model.load::<EvalSettings>(others)?;
     loaded.check(loaded.settings.eval.validate("eval"))?;
     loaded.check(loaded.settings.judge.validate("judge"))?;
     roles::check(&loaded, &loaded.settings.role)?;
-    let mut settings = loaded.settings;
+    let settings = &mut loaded.settings;
     if settings.eval.model == EvalConfig::default().model {
         settings.eval.model = name_of(&settings.model, &settings.role);
     }
-    Ok(settings)
-}
-
-/// The benchmark that settings name.
-fn suite(settings: &EvalSettings) -> Result<Option<&'static Suite>> {
-    let Some(name) = &settings.data.suite else {
-        return Ok(None);
-    };
-    let found = evaluated().find(|suite| suite.name == name);
-    found.map(Some).ok_or_else(|| {
-        let known: Vec<&str> = evaluated().map(|suite| suite.name).collect();
-        Failure::settings(format!("`data.suite`: expected one of {}, got {name}", known.join(", ")))
-    })
+    Ok(loaded)
 }
 
 /// The items of a file, or of every evaluation split that stands in a folder, in their order; and the files that hold
@@ -217,13 +201,9 @@ fn world_files(data: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// The suite's judge; for other items the exact one where they all say what is true, and keywords otherwise.
-fn judge_for(items: &[Item], suite: Option<&Suite>) -> Box<dyn Judge> {
-    match suite.and_then(|suite| suite.judge) {
-        Some(judge) => judge(),
-        None if items.iter().all(|item| item.truth.is_some()) => Box::new(ExactJudge),
-        None => Box::new(KeywordRefusal),
-    }
+/// The exact judge where all items say what is true, and keywords otherwise.
+fn judge_for(items: &[Item]) -> Box<dyn Judge> {
+    if items.iter().all(|item| item.truth.is_some()) { Box::new(ExactJudge) } else { Box::new(KeywordRefusal) }
 }
 
 /// The name of the adapter's folder, or of the model's; of a checkpoint, its run's; of a model behind an endpoint, its
@@ -234,12 +214,4 @@ fn name_of(model: &ModelTable, roles: &RoleTables) -> String {
     let served = roles.get("policy").and_then(|policy| policy.model.rsplit('/').next());
     let name = names.find(|name| !name.starts_with("checkpoint-")).or(served);
     name.filter(|name| !name.is_empty()).unwrap_or("model").to_owned()
-}
-
-fn default_folder(name: &str, suite: Option<&Suite>) -> PathBuf {
-    let folder = Path::new("out/eval").join(name);
-    match suite {
-        Some(suite) => folder.join(suite.name),
-        None => folder,
-    }
 }

@@ -175,7 +175,7 @@ fn deciding(settings: &GenerateSettings, data: &Path, out: &Path) -> Value {
 fn line(item: &Item, sample: Option<usize>, answer: Result<ChatAnswer, Unanswered>) -> Result<String> {
     let (answer, unanswered) = match answer {
         Ok(answer) => (Some(answer), None),
-        Err(Unanswered { reason }) => (None, Some(reason)),
+        Err(Unanswered { reason, .. }) => (None, Some(reason)),
     };
     let finish_reason = answer.as_ref().map(|answer| answer.finish_reason);
     let text = answer.as_ref().map(|answer| answer.text.clone());

@@ -280,7 +280,7 @@ fn labeled_suite(data: &JudgeData) -> Result<Option<&'static Suite>> {
     let Some(name) = &data.labeled else {
         return Ok(None);
     };
-    let labeled = SUITES.into_iter().filter(|suite| suite.labeled.is_some());
+    let labeled = SUITES.iter().copied().filter(|suite| suite.labeled.is_some());
     let found = labeled.clone().find(|suite| suite.name == name);
     found.map(Some).ok_or_else(|| {
         let names: Vec<&str> = labeled.map(|suite| suite.name).collect();

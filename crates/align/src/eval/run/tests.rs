@@ -45,7 +45,7 @@ impl ChatModel for Echo {
             let words = request.messages[0].plain_text();
             self.requested.borrow_mut().push(words.clone());
             let answer = match &*words {
-                "question i9" => Err(Unanswered { reason: "500: sorry".to_owned() }),
+                "question i9" => Err(Unanswered::new("500: sorry".to_owned())),
                 words => Ok(ChatAnswer::of(format!("{words} {}", request.params.seed))),
             };
             on_answer(index, answer);

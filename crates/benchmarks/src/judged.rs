@@ -1,0 +1,189 @@
+//! Models as a suite's judges.
+
+use std::path::Path;
+
+use align::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Fields, Questions, ReadAnswer, ask};
+use align::eval::suite::{PromptUsed, Scored, Scorer};
+use align::judge::{JudgeConfig, combine, transcript};
+use align::types::{Item, Message, Role, image_paths};
+use align::verdict::{Judgement, Unscored};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::find::candidates;
+use crate::scoring::{Asked, JudgeQuestion, Reply, Sees, Wording};
+use crate::suite::Suite;
+
+/// Under which field a verdict keeps why some of several questions have no answer.
+const UNSCORED: &str = "unscored";
+
+/// A question in the wording in which it is put.
+pub struct PutQuestion {
+    question: &'static JudgeQuestion,
+    wording: Wording,
+    template: String,
+    is_official: bool,
+}
+
+/// The suite's questions, each in the authors' wording where a copy of their repository is with the data, else in ours.
+pub fn put_questions(suite: &Suite, questions: &'static [JudgeQuestion], data: &Path) -> Vec<PutQuestion> {
+    let folders = candidates(suite, data);
+    let put = questions.iter().map(|question| {
+        let official = question.official.and_then(|official| {
+            let files = folders.iter().flat_map(|folder| official.files.iter().map(move |file| folder.join(file)));
+            let template =
+                files.filter_map(|file| fs_err::read_to_string(file).ok()).find_map(|text| (official.find)(&text));
+            template.map(|template| (official.wording, template))
+        });
+        let is_official = official.is_some();
+        let (wording, template) = official.unwrap_or_else(|| (question.ours, question.ours.template.to_owned()));
+        PutQuestion { question, wording, template, is_official }
+    });
+    put.collect()
+}
+
+impl PutQuestion {
+    /// The prompt as records keep it.
+    pub fn used(&self) -> PromptUsed {
+        let digest = Sha256::digest(format!("{}\n{}", self.wording.system, self.template));
+        PromptUsed {
+            question: self.question.name.to_owned(),
+            wording: if self.is_official { "official" } else { "ours" }.to_owned(),
+            hash: digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+
+    /// The dialogue in which a judge is asked about a response.
+    pub fn request(&self, item: &Item, response: &str, config: &JudgeConfig) -> ChatRequest {
+        let question = transcript(item.prompt());
+        let asked = Asked { item, question: &question, response };
+        let prompt = (self.wording.prompt)(&self.template, &asked);
+        let images = match self.question.sees {
+            Sees::Images => image_paths(item.prompt()).map(Path::to_owned).collect(),
+            Sees::Question | Sees::Response => Vec::new(),
+        };
+        let mut messages = vec![Message::of_user(images, prompt)];
+        if !self.wording.system.is_empty() {
+            messages.insert(0, Message::text(Role::System, self.wording.system));
+        }
+        let schema = match self.wording.reply {
+            Reply::Object { schema, .. } => Some(schema()),
+            Reply::Words(_) => None,
+        };
+        let params = ChatParams {
+            temperature: config.temperature,
+            max_tokens: self.wording.max_tokens,
+            seed: config.seed,
+            schema,
+            ..ChatParams::default()
+        };
+        ChatRequest { id: item.id.clone(), messages, params }
+    }
+
+    /// What a judge says of each response.
+    fn ask(
+        &self,
+        model: &dyn ChatModel,
+        responses: &[(&Item, &str)],
+        config: &JudgeConfig,
+    ) -> Result<Vec<Judgement<Value>>, ChatError> {
+        let request = |index: usize| {
+            let (item, response) = responses[index];
+            self.request(item, response, config)
+        };
+        let outcomes = match self.wording.reply {
+            Reply::Object { read, .. } => {
+                let read = |_: usize, fields: &Fields| read(fields);
+                let read = ReadAnswer::Object(&read);
+                ask(model, &Questions { speaker: "judge", count: responses.len(), request: &request, read }, &mut || {})
+            }
+            Reply::Words(read) => {
+                let read = |_: usize, words: &str| read(words);
+                let read = ReadAnswer::Words(&read);
+                ask(model, &Questions { speaker: "judge", count: responses.len(), request: &request, read }, &mut || {})
+            }
+        };
+        Ok(outcomes?.into_iter().map(|outcome| outcome.map_err(Unscored::new)).collect())
+    }
+}
+
+/// Models that judge together, by a suite's questions.
+pub struct JudgeScorer<'a> {
+    models: &'a [Box<dyn ChatModel + Send>],
+    questions: Vec<PutQuestion>,
+    config: JudgeConfig,
+}
+
+impl<'a> JudgeScorer<'a> {
+    /// These models, asked these questions.
+    pub fn new(models: &'a [Box<dyn ChatModel + Send>], questions: Vec<PutQuestion>, config: JudgeConfig) -> Self {
+        Self { models, questions, config }
+    }
+}
+
+impl Scorer for JudgeScorer<'_> {
+    fn name(&self) -> String {
+        let names: Vec<&str> = self.models.iter().map(|model| model.name()).collect();
+        let questions = self.questions.iter().map(|put| {
+            let used = put.used();
+            format!("{} {} {}", used.question, used.wording, used.hash)
+        });
+        format!("{} ({})", names.join(", "), questions.collect::<Vec<_>>().join("; "))
+    }
+
+    fn score(&self, responses: &[(&Item, &str)]) -> Result<Vec<Scored>, ChatError> {
+        let mut by_model = Vec::with_capacity(self.models.len());
+        for model in self.models {
+            let mut answers = Vec::with_capacity(self.questions.len());
+            for put in &self.questions {
+                answers.push(put.ask(&**model, responses, &self.config)?.into_iter());
+            }
+            let verdicts = responses.iter().map(|_| {
+                let said = answers.iter_mut().zip(&self.questions);
+                joined(said.filter_map(|(answers, put)| Some((put.question.name, answers.next()?))).collect())
+            });
+            by_model.push(verdicts.collect::<Vec<_>>().into_iter());
+        }
+        let scored = responses.iter().map(|_| {
+            let each: Vec<Judgement<Value>> = by_model.iter_mut().filter_map(Iterator::next).collect();
+            let judgement = combine(&each, self.config.combination);
+            Scored { judgement, by_judge: if each.len() > 1 { self.by_judge(&each) } else { Vec::new() } }
+        });
+        Ok(scored.collect())
+    }
+}
+
+impl JudgeScorer<'_> {
+    fn by_judge(&self, each: &[Judgement<Value>]) -> Vec<Value> {
+        let said = self.models.iter().zip(each).map(|(model, judgement)| match judgement {
+            Ok(verdict) => json!({ "judge": model.name(), "verdict": verdict }),
+            Err(unscored) => json!({ "judge": model.name(), "unscored": unscored }),
+        });
+        said.collect()
+    }
+}
+
+/// The answers to a suite's questions as one verdict. Where only some have an answer, the others' fields are absent, and
+/// the reasons are kept.
+fn joined(answers: Vec<(&str, Judgement<Value>)>) -> Judgement<Value> {
+    let (mut fields, mut reasons) = (Map::new(), Map::new());
+    for (question, answer) in answers {
+        match answer {
+            Ok(Value::Object(said)) => fields.extend(said),
+            Ok(said) => {
+                fields.insert(question.to_owned(), said);
+            }
+            Err(unscored) => {
+                reasons.insert(question.to_owned(), unscored.reason.into());
+            }
+        }
+    }
+    if fields.is_empty() {
+        let reasons: Vec<&str> = reasons.values().filter_map(Value::as_str).collect();
+        return Err(Unscored::new(reasons.join("; ")));
+    }
+    if !reasons.is_empty() {
+        fields.insert(UNSCORED.to_owned(), Value::Object(reasons));
+    }
+    Ok(Value::Object(fields))
+}

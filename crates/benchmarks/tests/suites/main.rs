@@ -1,0 +1,6 @@
+//! Every suite on a fixture in its published layout: read, asked, judged by a made-up judge, and scored to a table
+//! worked out by hand.
+
+mod support;
+
+mod xstest;

@@ -1,0 +1,273 @@
+//! `scruple eval --suite`: a model through published benchmarks, each answered and scored as its authors do it.
+
+use std::path::{Path, PathBuf};
+
+use align::chat::ChatParams;
+use align::eval::suite::{Deviation, Scorer, SuiteEvaluation, SuiteOutcome, SuiteSummary, run as evaluate};
+use align::verdict::first_reason;
+use benchmarks::scoring::{RuleScorer, Scoring};
+use benchmarks::{Generation, Images, JudgeScorer, Loaded as SuiteItems, Suite, put_questions, suites_of};
+use report::text_tables;
+use serde_json::json;
+
+use super::Arguments;
+use crate::commands::job::{self, Job};
+use crate::config::tables::{EvalSettings, ModelTable};
+use crate::config::{Loaded, required};
+use crate::context::Context;
+use crate::data::located;
+use crate::errors::{Failure, Result};
+use crate::output_folder::{OutputFolder, remove_results};
+use crate::roles::{Model, Roles, check_any, policy_settings, with_costs};
+use crate::terminal::print_line;
+
+/// The folder, among the results, of images that came within a benchmark's files.
+const IMAGES: &str = "images";
+
+/// What an evaluation leaves in a benchmark's folder.
+const RESULTS: [&str; 3] = ["eval.resolved.json", "responses.jsonl", "summary.json"];
+
+/// So many answers an endpoint may give at once are worked on before what is there is judged.
+const ROUNDS_AT_A_TIME: usize = 16;
+
+/// Evaluates on the benchmarks that a list names.
+///
+/// Errors: of settings for an unknown benchmark, and where one needs a judge that is not there; as the command's own.
+pub fn run(
+    loaded: &Loaded<EvalSettings>,
+    list: &str,
+    folder: &Path,
+    roles: Roles,
+    arguments: &Arguments,
+    context: &mut Context,
+) -> Result {
+    let suites = suites_of(list).map_err(|error| Failure::settings(format!("`data.suite`: {error}")))?;
+    for suite in &suites {
+        check_scored(suite, &roles)?;
+    }
+    let evaluating = EvaluatingSuites { loaded, suites, folder, roles, arguments };
+    let (summaries, nothing_scored) = job::run(&evaluating, context)?;
+    print_line(&text_tables::suites(&summaries))?;
+    check_any("responses could be scored", nothing_scored.as_deref())
+}
+
+/// Makes sure that somebody can score a benchmark's responses.
+fn check_scored(suite: &Suite, roles: &Roles) -> Result {
+    match suite.scoring {
+        Scoring::Unavailable(why) => {
+            Err(Failure::settings(format!("`data.suite`: {} cannot be evaluated on: {why}", suite.name)))
+        }
+        Scoring::Judged { stand_in: None, .. } if !roles.has_judges() => {
+            let problem = format!("`data.suite`: {} is scored by a judge, and there is none", suite.name);
+            Err(Failure::settings(problem).hint("set role.judge.url and role.judge.model"))
+        }
+        Scoring::Rule(_) | Scoring::Judged { .. } => Ok(()),
+    }
+}
+
+/// The evaluation on benchmarks.
+struct EvaluatingSuites<'a> {
+    loaded: &'a Loaded<EvalSettings>,
+    suites: Vec<&'static Suite>,
+    folder: &'a Path,
+    roles: Roles<'a>,
+    arguments: &'a Arguments,
+}
+
+/// The model that answers, and the limits of images that it was opened with.
+struct Policy {
+    model: Model,
+    table: ModelTable,
+}
+
+impl Job for EvaluatingSuites<'_> {
+    /// Each benchmark's items.
+    type Data = Vec<SuiteItems>;
+    /// The judges, where there are any.
+    type Models = Vec<Model>;
+    /// The figures; and why the first response is unscored, where all are.
+    type Product = (Vec<SuiteSummary>, Option<String>);
+
+    fn data(&self) -> Result<Self::Data> {
+        let data = self.data_folder()?;
+        let mut images = Images::Kept(self.folder.join(IMAGES));
+        self.suites.iter().map(|suite| Ok(suite.load(data, &mut images)?)).collect()
+    }
+
+    fn folder(&self, _: &Self::Data, _: &Context) -> Result<OutputFolder> {
+        OutputFolder::make(self.folder)
+    }
+
+    fn models(&self, _: &Context) -> Result<Self::Models> {
+        self.roles.judge_models()
+    }
+
+    fn work(&self, data: Self::Data, judges: Self::Models, context: &mut Context) -> Result<Self::Product> {
+        let restart = self.arguments.restart.restart;
+        let is_empty = !self.roles.has_answers()?;
+        for suite in &self.suites {
+            let folder = self.folder.join(suite.name);
+            if restart || (is_empty && !folder.join(RESULTS[1]).exists()) {
+                remove_results(&folder, &RESULTS)?;
+            }
+        }
+        self.roles.begin(restart, self.arguments.retry_failed)?;
+        let worked = self.evaluate(&data, &judges, context);
+        with_costs(&self.roles, worked)
+    }
+}
+
+impl EvaluatingSuites<'_> {
+    fn data_folder(&self) -> Result<&PathBuf> {
+        required(self.loaded.settings.data.path.as_ref(), "data.path")
+    }
+
+    fn evaluate(
+        &self,
+        data: &[SuiteItems],
+        judges: &[Model],
+        context: &mut Context,
+    ) -> Result<(Vec<SuiteSummary>, Option<String>)> {
+        let mut summaries = Vec::new();
+        let mut policy = None;
+        let (mut is_any_scored, mut reason) = (false, None);
+        for (suite, items) in self.suites.iter().zip(data) {
+            let policy = self.policy(suite, &mut policy)?;
+            let outcome = self.evaluate_suite(suite, items, policy, judges, context)?;
+            match first_reason(outcome.records.iter().map(|record| &record.judgement)) {
+                None => is_any_scored = true,
+                Some(why) => reason = reason.or(Some(format!("{}: {why}", suite.name))),
+            }
+            eprintln!("eval: {} scored by {}", suite.name, outcome.summary.scored_by);
+            summaries.push(outcome.summary);
+        }
+        eprintln!("eval: responses and figures are in {}", self.folder.display());
+        Ok((summaries, reason.filter(|_| !is_any_scored)))
+    }
+
+    /// The model, opened again where this benchmark's authors limit images otherwise than those before.
+    fn policy<'p>(&self, suite: &Suite, open: &'p mut Option<Policy>) -> Result<&'p Policy> {
+        let table = self.model_table(suite.generation);
+        if open.as_ref().is_none_or(|policy| policy.table != table) {
+            *open = None;
+            let model = self.roles.policy(&table, self.loaded.settings.eval.batch_size)?;
+            *open = Some(Policy { model, table });
+        }
+        open.as_ref().ok_or_else(|| Failure::model("no model is open"))
+    }
+
+    /// The model's settings with the authors' limits of images where none are given.
+    fn model_table(&self, generation: Generation) -> ModelTable {
+        let given = self.loaded.settings.model.clone();
+        ModelTable {
+            min_pixels: given.min_pixels.or(generation.min_pixels),
+            max_pixels: given.max_pixels.or(generation.max_pixels),
+            max_dynamic_patch: given.max_dynamic_patch.or(generation.max_dynamic_patch),
+            ..given
+        }
+    }
+
+    fn evaluate_suite(
+        &self,
+        suite: &Suite,
+        items: &SuiteItems,
+        policy: &Policy,
+        judges: &[Model],
+        context: &mut Context,
+    ) -> Result<SuiteOutcome> {
+        let settings = &self.loaded.settings;
+        let folder = self.folder.join(suite.name);
+        let scoring = self.scoring(suite, judges)?;
+        let params = self.params(suite);
+        let kept = json!({
+            "suite": suite.name,
+            "model": settings.eval.model,
+            "policy": policy_settings(&policy.table.relative_to(&folder), &settings.role),
+        });
+        let evaluation = SuiteEvaluation {
+            protocol: &suite.protocol,
+            items: &items.items,
+            scorer: &*scoring.scorer,
+            params: &params,
+            at_a_time: self.at_a_time(),
+            settings: &kept,
+        };
+        let about = SuiteSummary {
+            suite: suite.name.to_owned(),
+            title: suite.title.to_owned(),
+            model: settings.eval.model.clone(),
+            scored_by: scoring.scorer.name(),
+            prompts: scoring.prompts,
+            rates: Vec::new(),
+            scores: Vec::new(),
+            groups: Vec::new(),
+            missing_items: items.missing.len(),
+            deviations: self.deviations(suite, &params),
+            published: suite.published(),
+            made_with: json!({ "scruple": env!("CARGO_PKG_VERSION"), "params": params, "settings": kept }),
+        };
+        let outcome = evaluate(&*policy.model, &evaluation, about, &folder, &mut context.progress);
+        outcome.map_err(|error| located(error, &[] as &[PathBuf]))
+    }
+
+    fn scoring<'j>(&self, suite: &Suite, judges: &'j [Model]) -> Result<ScoredBy<'j>> {
+        match suite.scoring {
+            Scoring::Judged { questions, stand_in } => match (judges, stand_in) {
+                ([], Some(rule)) => Ok(ScoredBy::of_rule(RuleScorer(rule))),
+                ([], None) => Err(Failure::settings(format!("{} needs a judge", suite.name))),
+                (judges, _) => {
+                    let put = put_questions(suite, questions, self.data_folder()?);
+                    let prompts = put.iter().map(benchmarks::PutQuestion::used).collect();
+                    let config = self.loaded.settings.judge.clone();
+                    Ok(ScoredBy { scorer: Box::new(JudgeScorer::new(judges, put, config)), prompts })
+                }
+            },
+            Scoring::Rule(rule) => Ok(ScoredBy::of_rule(RuleScorer(rule))),
+            Scoring::Unavailable(why) => {
+                Err(Failure::settings(format!("{} cannot be evaluated on: {why}", suite.name)))
+            }
+        }
+    }
+
+    /// How the model answers: as the authors have it, but for what is set here.
+    fn params(&self, suite: &Suite) -> ChatParams {
+        let (eval, generation) = (&self.loaded.settings.eval, suite.generation);
+        let is_given = |key: &str| self.loaded.is_given(&format!("eval.{key}"));
+        ChatParams {
+            temperature: if is_given("temperature") { eval.temperature } else { generation.temperature },
+            top_p: eval.top_p,
+            max_tokens: if is_given("max_new_tokens") { eval.max_new_tokens } else { generation.max_new_tokens },
+            seed: eval.seed,
+            ..ChatParams::default()
+        }
+    }
+
+    /// What is set otherwise than the authors have it.
+    fn deviations(&self, suite: &Suite, params: &ChatParams) -> Vec<Deviation> {
+        let generation = suite.generation;
+        let pairs = [
+            ("temperature", generation.temperature.to_string(), params.temperature.to_string()),
+            ("max_new_tokens", generation.max_new_tokens.to_string(), params.max_tokens.to_string()),
+        ];
+        let differ = pairs.into_iter().filter(|(_, authors, here)| authors != here);
+        differ.map(|(setting, authors, here)| Deviation { setting: setting.to_owned(), authors, here }).collect()
+    }
+
+    fn at_a_time(&self) -> usize {
+        let settings = &self.loaded.settings;
+        let policy = settings.role.get("policy").filter(|policy| policy.is_remote());
+        policy.map_or(settings.eval.batch_size, |policy| policy.concurrency) * ROUNDS_AT_A_TIME
+    }
+}
+
+/// Who scores, and the prompts that judges are put.
+struct ScoredBy<'j> {
+    scorer: Box<dyn Scorer + 'j>,
+    prompts: Vec<align::eval::suite::PromptUsed>,
+}
+
+impl ScoredBy<'_> {
+    fn of_rule(rule: RuleScorer) -> Self {
+        Self { scorer: Box::new(rule), prompts: Vec::new() }
+    }
+}
