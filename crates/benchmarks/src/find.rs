@@ -2,37 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use align::types::DataError;
-
-use crate::suite::Suite;
-
-/// The suite's folder: the first of those it may be in that is in a known layout.
-pub(crate) fn folder_of(suite: &Suite, data: &Path) -> Result<PathBuf, DataError> {
-    let found = candidates(suite, data)
-        .into_iter()
-        .find(|folder| suite.layouts.iter().any(|layout| !matching(folder, layout).is_empty()));
-    found.ok_or_else(|| {
-        let expected = suite.layouts.join("`, or `");
-        let problem = format!(
-            "{}: {} is not there: expected `{expected}`, in this folder or in one named {}",
-            data.display(),
-            suite.title,
-            names(suite).collect::<Vec<_>>().join(", ")
-        );
-        std::io::Error::new(std::io::ErrorKind::NotFound, problem).into()
-    })
-}
-
-/// The folders in which a suite may be: the one named, those below it by the suite's names, and snapshots of the hub's
-/// cache.
-pub(crate) fn candidates(suite: &Suite, data: &Path) -> Vec<PathBuf> {
+/// The folders in which a suite may be: those below the one named by the suite's names, snapshots of the hub's cache, and
+/// the one named itself.
+pub(crate) fn candidates(name: &str, others: &[&str], data: &Path) -> Vec<PathBuf> {
     let mut folders = vec![];
-    for name in names(suite) {
+    for name in names(name, others) {
         let below = data.join(name);
         folders.extend(snapshots(&below));
         folders.push(below);
     }
-    for name in suite.folders.iter().filter(|name| name.contains('/')) {
+    for name in others.iter().filter(|name| name.contains('/')) {
         folders.extend(snapshots(&data.join(format!("datasets--{}", name.replace('/', "--")))));
     }
     folders.push(data.to_owned());
@@ -40,13 +19,15 @@ pub(crate) fn candidates(suite: &Suite, data: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The names of its folder: its own, and of each of the others the whole and what follows the owner.
-fn names(suite: &Suite) -> impl Iterator<Item = &'static str> {
-    let others = suite.folders.iter().flat_map(|name| {
-        let short = name.rsplit('/').next().unwrap_or(name);
-        [short].into_iter().chain((*name != short).then_some(*name))
-    });
-    std::iter::once(suite.name).chain(others)
+/// The names of its folder: its own, and of each of the others what follows the owner, and the whole.
+pub(crate) fn names<'a>(name: &'a str, others: &[&'a str]) -> Vec<&'a str> {
+    let mut names = vec![name];
+    for other in others {
+        names.extend(other.rsplit('/').next());
+        names.push(other);
+    }
+    names.dedup();
+    names
 }
 
 /// The snapshots in a folder of the hub's cache.

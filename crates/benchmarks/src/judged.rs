@@ -10,7 +10,6 @@ use align::verdict::{Judgement, Unscored};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::find::candidates;
 use crate::scoring::{Asked, JudgeQuestion, Reply, Sees, Wording};
 use crate::suite::Suite;
 
@@ -27,7 +26,7 @@ pub struct PutQuestion {
 
 /// The suite's questions, each in the authors' wording where a copy of their repository is with the data, else in ours.
 pub fn put_questions(suite: &Suite, questions: &'static [JudgeQuestion], data: &Path) -> Vec<PutQuestion> {
-    let folders = candidates(suite, data);
+    let folders = suite.candidates(data);
     let put = questions.iter().map(|question| {
         let official = question.official.and_then(|official| {
             let files = folders.iter().flat_map(|folder| official.files.iter().map(move |file| folder.join(file)));

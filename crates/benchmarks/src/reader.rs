@@ -252,7 +252,7 @@ pub fn missing_field(fields: &Map<String, Value>, name: &str) -> String {
 
 /// An item of a user's message, images first, then the text.
 pub fn question(id: String, images: impl IntoIterator<Item = PathBuf>, text: impl Into<String>) -> Item {
-    let mut content: Vec<Part> = images.into_iter().map(|image| Part::Image { image }).collect();
+    let mut content: Vec<Part> = images.into_iter().map(Part::image).collect();
     content.push(Part::Text { text: text.into() });
     asked(id, vec![Message { role: Role::User, content }])
 }

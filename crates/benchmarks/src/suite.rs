@@ -7,7 +7,7 @@ use align::judge::{Response, Rubric};
 use align::types::{DataError, Item};
 use serde_json::{Map, Value};
 
-use crate::find::folder_of;
+use crate::find::{candidates, matching, names};
 use crate::images::Images;
 use crate::reader::{Loaded, Reader};
 use crate::scoring::Scoring;
@@ -161,17 +161,34 @@ impl Suite {
     /// Errors: those of [`Suite::read`]; `Io` where it is not there in any known layout; `Line` for an id that occurs
     /// twice, and where more than a tenth of the items miss an image; `Empty` for a file without rows.
     pub fn load(&self, data: &Path, images: &mut Images) -> Result<Loaded, DataError> {
-        let folder = folder_of(self, data)?;
+        let folder = self.folder(data)?;
         let mut reader = Reader::new(&folder, images);
         (self.read)(&mut reader)?;
         reader.finish()
     }
 
-    /// Where the suite is, in the folder itself or in one below it.
+    /// Where the suite is: the first of [`Suite::candidates`] that is in a known layout.
     ///
-    /// Errors: `Io` where it is not there in any known layout.
+    /// Errors: `Io` where none is.
     pub fn folder(&self, data: &Path) -> Result<PathBuf, DataError> {
-        folder_of(self, data)
+        let mut candidates = self.candidates(data).into_iter();
+        let found = candidates.find(|folder| self.layouts.iter().any(|layout| !matching(folder, layout).is_empty()));
+        found.ok_or_else(|| {
+            let problem = format!(
+                "{}: {} is not there: expected `{}`, in this folder or in one named {}",
+                data.display(),
+                self.title,
+                self.layouts.join("`, or `"),
+                names(self.name, self.folders).join(", "),
+            );
+            std::io::Error::new(std::io::ErrorKind::NotFound, problem).into()
+        })
+    }
+
+    /// The folders in which it, or its authors' repository, may be: the one named, those below it by its names, and
+    /// snapshots of the hub's cache.
+    pub fn candidates(&self, data: &Path) -> Vec<PathBuf> {
+        candidates(self.name, self.folders, data)
     }
 
     /// Reads the labeled responses; none where there are none.

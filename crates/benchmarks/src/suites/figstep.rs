@@ -43,7 +43,7 @@ fn read(reader: &mut Reader) -> Result<(), DataError> {
         let row = row?;
         let mut item = item(&row.fields).map_err(|problem| row.error(problem))?;
         for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
-            if let align::types::Part::Image { image } = part {
+            if let align::types::Part::Image { image, .. } = part {
                 let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 *image = reader.image(&["data/images/SafeBench", "images"], &name);
             }

@@ -92,7 +92,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let folder = arguments.out.clone().unwrap_or_else(|| Path::new("out/eval").join(&settings.eval.model));
     let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device);
     if let Some(list) = &settings.data.suite {
-        return suites::run(&loaded, list, &folder, roles, arguments, context);
+        let again = suites::Again { restart: arguments.restart.restart, retry_failed: arguments.retry_failed };
+        return suites::run(&loaded, list, &folder, roles, again, context);
     }
     let evaluating = Evaluating { settings, folder: &folder, roles, arguments };
     let (summary, nothing_scored) = job::run(&evaluating, context)?;

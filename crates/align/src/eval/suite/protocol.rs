@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::SuiteRecord;
+use super::record::{Sample, SuiteRecord};
+use crate::eval::detect_refusal;
+use crate::tagged::answer_of;
 use crate::types::Item;
 use crate::verdict::{Judgement, Unscored};
 
@@ -91,6 +93,23 @@ pub struct Score {
     pub heading: &'static str,
     /// The score in a verdict; none where the verdict has none.
     pub value: fn(&Value) -> Option<f64>,
+}
+
+impl Protocol {
+    /// The record of an item with these samples.
+    pub fn record(&self, item: Item, samples: Vec<Sample>) -> SuiteRecord {
+        let judgement = (self.merge)(samples.iter().map(|sample| sample.judgement.clone()).collect());
+        let verdict = judgement.as_ref().ok();
+        let over = self.metrics.iter().filter(|metric| (metric.applies)(&item));
+        let counts = over.map(|metric| (metric.name.to_owned(), verdict.and_then(metric.counts))).collect();
+        let scores = self.scores.iter().filter_map(|score| {
+            let value = verdict.and_then(score.value)?;
+            Some((score.name.to_owned(), value))
+        });
+        let scores = scores.collect();
+        let refusal = samples.first().and_then(|sample| detect_refusal(answer_of(&sample.response)));
+        SuiteRecord { item, samples, judgement, counts, scores, refusal }
+    }
 }
 
 /// The verdict of the only sample.

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Protocol;
-use crate::eval::{Refusal, detect_refusal};
-use crate::tagged::answer_of;
+use crate::eval::Refusal;
 use crate::types::Item;
 use crate::verdict::{Judgement, judgement_record};
 
@@ -61,21 +59,6 @@ pub struct SuiteRecord {
 }
 
 impl SuiteRecord {
-    /// The record of an item with these samples.
-    pub fn new(item: Item, samples: Vec<Sample>, protocol: &Protocol) -> Self {
-        let judgement = (protocol.merge)(samples.iter().map(|sample| sample.judgement.clone()).collect());
-        let verdict = judgement.as_ref().ok();
-        let over = protocol.metrics.iter().filter(|metric| (metric.applies)(&item));
-        let counts = over.map(|metric| (metric.name.to_owned(), verdict.and_then(metric.counts))).collect();
-        let scores = protocol.scores.iter().filter_map(|score| {
-            let value = verdict.and_then(score.value)?;
-            Some((score.name.to_owned(), value))
-        });
-        let scores = scores.collect();
-        let refusal = samples.first().and_then(|sample| detect_refusal(answer_of(&sample.response)));
-        Self { item, samples, judgement, counts, scores, refusal }
-    }
-
     /// The first response; empty where there is none.
     pub fn response(&self) -> &str {
         self.samples.first().map_or("", |sample| &sample.response)

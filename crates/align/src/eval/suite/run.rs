@@ -158,7 +158,7 @@ impl SuiteEvaluation<'_> {
         let mut records = Vec::with_capacity(items.len());
         for item in items {
             let samples = answers.by_ref().take(samples).collect();
-            records.push(SuiteRecord::new(item.relative_to(folder), samples, self.protocol));
+            records.push(self.protocol.record(item.relative_to(folder), samples));
         }
         Ok(records)
     }

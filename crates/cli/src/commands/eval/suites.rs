@@ -10,7 +10,6 @@ use benchmarks::{Generation, Images, JudgeScorer, Loaded as SuiteItems, Suite, p
 use report::text_tables;
 use serde_json::json;
 
-use super::Arguments;
 use crate::commands::job::{self, Job};
 use crate::config::tables::{EvalSettings, ModelTable};
 use crate::config::{Loaded, required};
@@ -30,6 +29,15 @@ const RESULTS: [&str; 3] = ["eval.resolved.json", "responses.jsonl", "summary.js
 /// So many answers an endpoint may give at once are worked on before what is there is judged.
 const ROUNDS_AT_A_TIME: usize = 16;
 
+/// What of an earlier call's answers is not taken from the journal.
+#[derive(Clone, Copy)]
+pub struct Again {
+    /// None of them.
+    pub restart: bool,
+    /// Not those that failed.
+    pub retry_failed: bool,
+}
+
 /// Evaluates on the benchmarks that a list names.
 ///
 /// Errors: of settings for an unknown benchmark, and where one needs a judge that is not there; as the command's own.
@@ -38,14 +46,14 @@ pub fn run(
     list: &str,
     folder: &Path,
     roles: Roles,
-    arguments: &Arguments,
+    again: Again,
     context: &mut Context,
 ) -> Result {
     let suites = suites_of(list).map_err(|error| Failure::settings(format!("`data.suite`: {error}")))?;
     for suite in &suites {
         check_scored(suite, &roles)?;
     }
-    let evaluating = EvaluatingSuites { loaded, suites, folder, roles, arguments };
+    let evaluating = EvaluatingSuites { loaded, suites, folder, roles, again };
     let (summaries, nothing_scored) = job::run(&evaluating, context)?;
     print_line(&text_tables::suites(&summaries))?;
     check_any("responses could be scored", nothing_scored.as_deref())
@@ -71,7 +79,7 @@ struct EvaluatingSuites<'a> {
     suites: Vec<&'static Suite>,
     folder: &'a Path,
     roles: Roles<'a>,
-    arguments: &'a Arguments,
+    again: Again,
 }
 
 /// The model that answers, and the limits of images that it was opened with.
@@ -103,7 +111,7 @@ impl Job for EvaluatingSuites<'_> {
     }
 
     fn work(&self, data: Self::Data, judges: Self::Models, context: &mut Context) -> Result<Self::Product> {
-        let restart = self.arguments.restart.restart;
+        let restart = self.again.restart;
         let is_empty = !self.roles.has_answers()?;
         for suite in &self.suites {
             let folder = self.folder.join(suite.name);
@@ -111,7 +119,7 @@ impl Job for EvaluatingSuites<'_> {
                 remove_results(&folder, &RESULTS)?;
             }
         }
-        self.roles.begin(restart, self.arguments.retry_failed)?;
+        self.roles.begin(restart, self.again.retry_failed)?;
         let worked = self.evaluate(&data, &judges, context);
         with_costs(&self.roles, worked)
     }
@@ -202,7 +210,7 @@ impl EvaluatingSuites<'_> {
             scores: Vec::new(),
             groups: Vec::new(),
             missing_items: items.missing.len(),
-            deviations: self.deviations(suite, &params),
+            deviations: deviations(suite, &params),
             published: suite.published(),
             made_with: json!({ "scruple": env!("CARGO_PKG_VERSION"), "params": params, "settings": kept }),
         };
@@ -242,17 +250,6 @@ impl EvaluatingSuites<'_> {
         }
     }
 
-    /// What is set otherwise than the authors have it.
-    fn deviations(&self, suite: &Suite, params: &ChatParams) -> Vec<Deviation> {
-        let generation = suite.generation;
-        let pairs = [
-            ("temperature", generation.temperature.to_string(), params.temperature.to_string()),
-            ("max_new_tokens", generation.max_new_tokens.to_string(), params.max_tokens.to_string()),
-        ];
-        let differ = pairs.into_iter().filter(|(_, authors, here)| authors != here);
-        differ.map(|(setting, authors, here)| Deviation { setting: setting.to_owned(), authors, here }).collect()
-    }
-
     fn at_a_time(&self) -> usize {
         let settings = &self.loaded.settings;
         let policy = settings.role.get("policy").filter(|policy| policy.is_remote());
@@ -270,4 +267,15 @@ impl ScoredBy<'_> {
     fn of_rule(rule: RuleScorer) -> Self {
         Self { scorer: Box::new(rule), prompts: Vec::new() }
     }
+}
+
+/// What is set otherwise than the authors have it.
+fn deviations(suite: &Suite, params: &ChatParams) -> Vec<Deviation> {
+    let generation = suite.generation;
+    let pairs = [
+        ("temperature", generation.temperature.to_string(), params.temperature.to_string()),
+        ("max_new_tokens", generation.max_new_tokens.to_string(), params.max_tokens.to_string()),
+    ];
+    let differ = pairs.into_iter().filter(|(_, authors, here)| authors != here);
+    differ.map(|(setting, authors, here)| Deviation { setting: setting.to_owned(), authors, here }).collect()
 }
