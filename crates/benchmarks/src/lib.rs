@@ -12,6 +12,7 @@ mod find;
 mod images;
 mod judged;
 mod options;
+pub mod python_text;
 pub mod reader;
 mod refusal;
 pub mod responses;
