@@ -65,3 +65,13 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
     paths.sort();
     paths
 }
+
+/// The first text that is found in these files of the authors' sources, below any of these folders.
+pub(crate) fn source_text(
+    folders: &[PathBuf],
+    files: &[&str],
+    find: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let paths = folders.iter().flat_map(|folder| files.iter().map(move |file| folder.join(file)));
+    paths.filter_map(|path| fs_err::read_to_string(path).ok()).find_map(|text| find(&text))
+}

@@ -10,6 +10,7 @@ use align::verdict::{Judgement, Unscored};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::find::source_text;
 use crate::scoring::{Asked, JudgeQuestion, Reply, Sees, Wording};
 use crate::suite::Suite;
 
@@ -28,12 +29,9 @@ pub struct PutQuestion {
 pub fn put_questions(suite: &Suite, questions: &'static [JudgeQuestion], data: &Path) -> Vec<PutQuestion> {
     let folders = suite.candidates(data);
     let put = questions.iter().map(|question| {
-        let official = question.official.and_then(|official| {
-            let files = folders.iter().flat_map(|folder| official.files.iter().map(move |file| folder.join(file)));
-            let template =
-                files.filter_map(|file| fs_err::read_to_string(file).ok()).find_map(|text| (official.find)(&text));
-            template.map(|template| (official.wording, template))
-        });
+        let official = question
+            .official
+            .and_then(|official| Some((official.wording, source_text(&folders, official.files, official.find)?)));
         let is_official = official.is_some();
         let (wording, template) = official.unwrap_or_else(|| (question.ours, question.ours.template.to_owned()));
         PutQuestion { question, wording, template, is_official }
@@ -130,20 +128,26 @@ impl Scorer for JudgeScorer<'_> {
         format!("{} ({})", names.join(", "), questions.collect::<Vec<_>>().join("; "))
     }
 
+    /// An empty response is unscored without asking: what it is worth is the authors' rule, not a judge's opinion.
     fn score(&self, responses: &[(&Item, &str)]) -> Result<Vec<Scored>, ChatError> {
+        let spoken: Vec<(&Item, &str)> =
+            responses.iter().copied().filter(|(_, response)| !response.trim().is_empty()).collect();
         let mut by_model = Vec::with_capacity(self.models.len());
         for model in self.models {
             let mut answers = Vec::with_capacity(self.questions.len());
             for put in &self.questions {
-                answers.push(put.ask(&**model, responses, &self.config)?.into_iter());
+                answers.push(put.ask(&**model, &spoken, &self.config)?.into_iter());
             }
-            let verdicts = responses.iter().map(|_| {
+            let verdicts = spoken.iter().map(|_| {
                 let said = answers.iter_mut().zip(&self.questions);
                 joined(said.filter_map(|(answers, put)| Some((put.question.name, answers.next()?))).collect())
             });
             by_model.push(verdicts.collect::<Vec<_>>().into_iter());
         }
-        let scored = responses.iter().map(|_| {
+        let scored = responses.iter().map(|(_, response)| {
+            if response.trim().is_empty() {
+                return Scored::of(Err(Unscored::new("the response is empty")));
+            }
             let each: Vec<Judgement<Value>> = by_model.iter_mut().filter_map(Iterator::next).collect();
             let judgement = combine(&each, self.config.combination);
             Scored { judgement, by_judge: if each.len() > 1 { self.by_judge(&each) } else { Vec::new() } }

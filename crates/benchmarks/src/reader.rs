@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use align::eval::suite::Deviation;
 use align::types::{DataError, Item, Message, Part, Role, id_of, image_paths};
 use diagnostic::read_json;
 use rows::{Container, Image, RowsError};
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
+use serde_json::{Deserializer, Map, Value};
 
-use crate::find::matching;
+use crate::find::{matching, source_text};
 use crate::images::Images;
 
 /// Of so many items one may miss an image; where more do, the suite is not complete enough to be evaluated on.
@@ -23,6 +25,8 @@ pub struct Reader<'a> {
     items: Vec<Item>,
     missing: Vec<Missing>,
     last: PathBuf,
+    sources: Vec<PathBuf>,
+    deviations: Vec<Deviation>,
 }
 
 /// An item that cannot be asked about.
@@ -45,13 +49,23 @@ pub struct Loaded {
     pub items: Vec<Item>,
     /// Those that are left out, since an image of theirs is missing.
     pub missing: Vec<Missing>,
+    /// What of them is not as the authors have it.
+    pub deviations: Vec<Deviation>,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of the files in this folder.
-    pub fn new(folder: &'a Path, images: &'a mut Images) -> Self {
-        let last = folder.to_owned();
-        Self { folder, images, ids: HashSet::new(), items: Vec::new(), missing: Vec::new(), last }
+    /// A reader of the files in this folder. The authors' sources may be in any of `sources`.
+    pub fn new(folder: &'a Path, sources: Vec<PathBuf>, images: &'a mut Images) -> Self {
+        Self {
+            folder,
+            images,
+            ids: HashSet::new(),
+            items: Vec::new(),
+            missing: Vec::new(),
+            last: folder.to_owned(),
+            sources,
+            deviations: Vec::new(),
+        }
     }
 
     /// The suite's folder.
@@ -79,6 +93,19 @@ impl<'a> Reader<'a> {
         let there = paths().find(|path| path.is_file());
         let expected = there.or_else(|| paths().find(|path| path.parent().is_some_and(Path::is_dir)));
         expected.unwrap_or_else(|| self.folder.join(name))
+    }
+
+    /// A text of every prompt, found in a file of the authors' sources where the user has a copy of them. Else it is ours,
+    /// which is recorded as a deviation.
+    pub fn authors_text(&mut self, file: &str, find: impl Fn(&str) -> Option<String>, ours: &str) -> String {
+        source_text(&self.sources, &[file], find).unwrap_or_else(|| {
+            self.deviations.push(Deviation {
+                setting: "prompt".to_owned(),
+                authors: format!("the wording of {file}, which was not found"),
+                here: ours.to_owned(),
+            });
+            ours.to_owned()
+        })
     }
 
     /// The path of an image that came as bytes.
@@ -126,7 +153,7 @@ impl<'a> Reader<'a> {
     ///
     /// Errors: `Line` where more than a tenth miss one; `Empty` where there is none.
     pub fn finish(self) -> Result<Loaded, DataError> {
-        let Self { items, missing, last, .. } = self;
+        let Self { items, missing, last, deviations, .. } = self;
         let n = items.len() + missing.len();
         if n == 0 {
             return Err(DataError::Empty { path: last });
@@ -141,7 +168,7 @@ impl<'a> Reader<'a> {
             );
             return Err(DataError::Line { path: first.file.clone(), line: first.line, problem });
         }
-        Ok(Loaded { items, missing })
+        Ok(Loaded { items, missing, deviations })
     }
 }
 
@@ -193,6 +220,34 @@ pub fn entries_of(file: &Path) -> Result<Vec<(String, FileRow)>, DataError> {
     Ok(rows)
 }
 
+/// The entries of the list of objects under a key of a JSON object.
+///
+/// Errors: as [`rows_of`].
+pub fn listed_in(file: &Path, key: &str) -> Result<Vec<FileRow>, DataError> {
+    let text = fs_err::read_to_string(file)?;
+    let mut object: Map<String, Value> =
+        read_json(text.as_bytes()).map_err(|problem| line_error(file, problem.line, problem.to_string()))?;
+    let Some(Value::Array(entries)) = object.remove(key) else {
+        return Err(line_error(file, 1, format!("`{key}`: expected a list")));
+    };
+    let (mut from, mut line) = (text.find(&format!("\"{key}\"")).unwrap_or(0), 1);
+    line += text[..from].matches('\n').count();
+    let mut rows = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let Value::Object(fields) = entry else {
+            return Err(line_error(file, line, format!("`{key}`: expected a list of objects")));
+        };
+        let at = text[from..].find('{').map_or(from, |at| from + at);
+        line += text[from..at].matches('\n').count();
+        rows.push(FileRow::of(file, line, fields));
+        let mut entry = Deserializer::from_str(&text[at..]).into_iter::<IgnoredAny>();
+        entry.next();
+        from = at + entry.byte_offset();
+        line += text[at..from].matches('\n').count();
+    }
+    Ok(rows)
+}
+
 impl FileRow {
     /// A row of its own, such as an object within another.
     pub fn of(file: &Path, line: usize, fields: Map<String, Value>) -> Self {
@@ -209,6 +264,15 @@ impl FileRow {
     /// Errors: `Line` where there is none.
     pub fn text(&self, name: &str) -> Result<String, DataError> {
         self.optional(name).ok_or_else(|| self.error(missing_field(&self.fields, name)))
+    }
+
+    /// A field's texts.
+    ///
+    /// Errors: `Line` where it is no list of texts.
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, DataError> {
+        let list = self.fields.get(name).and_then(Value::as_array);
+        let texts = list.and_then(|list| list.iter().map(id_of).collect::<Option<Vec<_>>>());
+        texts.ok_or_else(|| self.error(format!("`{name}`: expected a list of texts")))
     }
 
     /// A field's text, where it has one.

@@ -2,7 +2,7 @@
 
 use align::chat::{AnswerSchema, ChatError, Fields};
 use align::eval::suite::{Scored, Scorer};
-use align::types::Item;
+use align::types::{Item, Message};
 use align::verdict::Judgement;
 use serde_json::Value;
 
@@ -111,6 +111,12 @@ impl Asked<'_> {
     /// A text that the suite's reader kept of the item for its judges, such as a reference answer.
     pub fn fact(&self, name: &str) -> &str {
         self.item.truth.as_ref().and_then(|truth| truth.get(name)?.as_str()).unwrap_or_default()
+    }
+
+    /// The words of its dialogue alone, without marks for its images.
+    pub fn words(&self) -> String {
+        let texts: Vec<String> = self.item.prompt().iter().map(Message::plain_text).collect();
+        texts.join("\n")
     }
 
     /// A template with `{question}` and `{response}` filled in, each once; what is filled in is not searched.

@@ -162,7 +162,7 @@ impl Suite {
     /// twice, and where more than a tenth of the items miss an image; `Empty` for a file without rows.
     pub fn load(&self, data: &Path, images: &mut Images) -> Result<Loaded, DataError> {
         let folder = self.folder(data)?;
-        let mut reader = Reader::new(&folder, images);
+        let mut reader = Reader::new(&folder, self.candidates(data), images);
         (self.read)(&mut reader)?;
         reader.finish()
     }

@@ -23,7 +23,7 @@ fn only_image(item: &Item) -> &Path {
 }
 
 fn load(suite: &Suite, folder: &Path) -> Vec<Item> {
-    let Loaded { items, missing } = suite.load(folder, &mut Images::sized()).unwrap();
+    let Loaded { items, missing, .. } = suite.load(folder, &mut Images::sized()).unwrap();
     assert!(missing.is_empty());
     items
 }

@@ -72,7 +72,7 @@ pub fn evaluate(suite: &Suite, folder: &Path, answers: Says, judge: Option<Says>
         scores: Vec::new(),
         groups: Vec::new(),
         missing_items: loaded.missing.len(),
-        deviations: Vec::new(),
+        deviations: loaded.deviations.clone(),
         published: suite.published(),
         made_with: json!({}),
     };

@@ -210,7 +210,7 @@ impl EvaluatingSuites<'_> {
             scores: Vec::new(),
             groups: Vec::new(),
             missing_items: items.missing.len(),
-            deviations: deviations(suite, &params),
+            deviations: [deviations(suite, &params), items.deviations.clone()].concat(),
             published: suite.published(),
             made_with: json!({ "scruple": env!("CARGO_PKG_VERSION"), "params": params, "settings": kept }),
         };
