@@ -152,6 +152,11 @@ impl Unanswered {
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), is_refused: false }
     }
+
+    /// No answer, since the endpoint refuses the request, or broke the answer off, as harmful.
+    pub fn refused(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_refused: true }
+    }
 }
 
 /// Why a batch of requests was left before all were answered. What has been answered is kept.

@@ -47,7 +47,12 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// A call without an answer that cost nothing.
     pub fn failed(reason: String) -> Self {
-        Self { answer: Err(Unanswered::new(reason)), usage: Usage::default() }
+        Self::of(Unanswered::new(reason))
+    }
+
+    /// As [`Self::failed`], for this reason.
+    pub fn of(unanswered: Unanswered) -> Self {
+        Self { answer: Err(unanswered), usage: Usage::default() }
     }
 }
 

@@ -6,10 +6,11 @@
 use align::chat::{ChatAnswer, Unanswered};
 use align::engine::FinishReason;
 use diagnostic::{excerpt, whole_number};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::body::WireBody;
 use crate::budget::{Outcome, Usage, tokens_of_text};
+use crate::fault::is_flagged;
 use crate::secrets::Secrets;
 use crate::tried::quote_error;
 
@@ -29,6 +30,17 @@ const STOPPED: [&str; 11] = [
 ];
 /// The names of an answer that the token limit ended.
 const TRUNCATED: [&str; 4] = ["length", "max_tokens", "model_length", "max_output_tokens"];
+/// The names of an answer that a filter stopped: of OpenAI, Anthropic, Zhipu and Gemini.
+const FILTERED: [&str; 8] = [
+    "content_filter",
+    "content_filtered",
+    "refusal",
+    "sensitive",
+    "safety",
+    "prohibited_content",
+    "blocklist",
+    "image_safety",
+];
 
 /// Where endpoints put thinking.
 const THINKING: [&str; 4] = ["reasoning_content", "reasoning", "thinking", "reasoning_details"];
@@ -49,14 +61,14 @@ pub(crate) fn completion(response: &Value, body: &WireBody, secrets: &Secrets) -
         images: 0,
     });
     let answer = end(choice).and_then(|finish_reason| {
-        let text = said.answer(finish_reason)?;
+        let text = said.answer(finish_reason).map_err(Unanswered::new)?;
         Ok(ChatAnswer {
             thinking: secrets.hide(&*said.thinking).into_owned(),
             finish_reason,
             ..counted(secrets.hide(text).into_owned(), reported)
         })
     });
-    let answer = answer.map_err(|reason| Unanswered::new(secrets.hide(reason).into_owned()));
+    let answer = answer.map_err(|failure| Unanswered { reason: secrets.hide(failure.reason).into_owned(), ..failure });
     Some(Outcome { answer, usage })
 }
 
@@ -99,7 +111,7 @@ pub(crate) fn is_error(error: &Value) -> bool {
 /// Why a choice, or an image, ended.
 ///
 /// Errors: the endpoint's reason, where it did not end well.
-pub(crate) fn end(choice: &Value) -> Result<FinishReason, String> {
+pub(crate) fn end(choice: &Value) -> Result<FinishReason, Unanswered> {
     let failed = [&choice["error"], &choice["message"]["error"]].into_iter().find(|error| is_error(error));
     let reason = match &choice["finish_reason"] {
         // Some servers do not say.
@@ -108,11 +120,18 @@ pub(crate) fn end(choice: &Value) -> Result<FinishReason, String> {
         other => other.to_string(),
     };
     match (failed, reason.as_str()) {
-        (Some(error), reason) => Err(format!("the endpoint broke the answer off ({reason}): {}", quote_error(error))),
-        (None, "content_filter") => Err("the endpoint's content filter stopped the answer".to_owned()),
+        (Some(error), reason) => Err(Unanswered {
+            reason: format!("the endpoint broke the answer off ({reason}): {}", quote_error(error)),
+            is_refused: FILTERED.contains(&reason) || is_flagged(&json!({ "error": error })),
+        }),
+        (None, reason) if FILTERED.contains(&reason) => {
+            Err(Unanswered::refused(format!("the endpoint's content filter stopped the answer ({reason})")))
+        }
         (None, reason) if reason.is_empty() || STOPPED.contains(&reason) => Ok(FinishReason::Stop),
         (None, reason) if TRUNCATED.contains(&reason) => Ok(FinishReason::Length),
-        (None, reason) => Err(format!("the endpoint ended the answer with finish_reason `{}`", excerpt(reason))),
+        (None, reason) => {
+            Err(Unanswered::new(format!("the endpoint ended the answer with finish_reason `{}`", excerpt(reason))))
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use serde_json::Value;
 pub(crate) enum Fault {
     /// The request's: it has no answer, others may have.
     Request,
+    /// The request's too: the endpoint refuses it as harmful.
+    Flagged,
     /// The account's, or the endpoint's with these settings: nobody is answered before something is changed.
     Account,
     /// The moment's: later the same request may be answered.
@@ -33,7 +35,7 @@ const BY_STATUS: [(RangeInclusive<u16>, Fault); 10] = [
     (426..=426, Fault::Account),
     (429..=429, Fault::Throttled),
     (431..=431, Fault::Request),
-    (451..=451, Fault::Request),
+    (451..=451, Fault::Flagged),
 ];
 
 /// Servers that are overloaded and say for how long do not want the same call again before that.
@@ -84,7 +86,7 @@ const NOT_THERE: [&str; 3] = ["does not exist", "not found", "not exist"];
 const LONGEST_NAME: usize = 100;
 
 /// What is said of an input that a filter stopped.
-const FLAGGED: [&str; 14] = [
+const FLAGGED: [&str; 16] = [
     "flagged",
     "moderation",
     "moderated",
@@ -99,6 +101,8 @@ const FLAGGED: [&str; 14] = [
     "prohibited_content",
     "usage guidelines",
     "usage policies",
+    "data_inspection_failed",
+    "inappropriate content",
 ];
 /// Words that say so of an input, and stand in other messages too.
 const STOPPED: [&str; 5] = ["blocked", "rejected", "violat", "inappropriate", "unsafe"];
@@ -119,7 +123,8 @@ impl Fault {
             // A proxy's page says nothing of the request, unless it is too large for the proxy.
             Self::Request if is_page(text) && !(413..=414).contains(&status) => Self::Passing,
             Self::Request if status == 400 && is_of_account(&words) => Self::Account,
-            Self::Account if status == 403 && flags_input(&body, &words) => Self::Request,
+            Self::Request if body.is_object() && says_flagged(&body, &words) => Self::Flagged,
+            Self::Account if status == 403 && flags_input(&body, &words) => Self::Flagged,
             Self::Throttled if has_no_credit(&words, pause) => Self::Account,
             Self::Passing if pause.is_some() && OVERLOADED.contains(&status) => Self::Throttled,
             fault => fault,
@@ -180,10 +185,16 @@ fn flags_input(body: &Value, words: &str) -> bool {
     if !body.is_object() || has_any(words, &ACCOUNT) {
         return false;
     }
-    let details = &body["error"]["metadata"];
-    !details["flagged_input"].is_null()
-        || has_any(words, &FLAGGED)
-        || (has_any(words, &STOPPED) && has_any(words, &INPUT))
+    says_flagged(body, words) || (has_any(words, &STOPPED) && has_any(words, &INPUT))
+}
+
+fn says_flagged(body: &Value, words: &str) -> bool {
+    !body["error"]["metadata"]["flagged_input"].is_null() || has_any(words, &FLAGGED)
+}
+
+/// Whether an error, in the body of a response, says that a filter stopped something.
+pub(crate) fn is_flagged(body: &Value) -> bool {
+    says_flagged(body, &words(body, &body.to_string()))
 }
 
 #[cfg(test)]
@@ -202,9 +213,10 @@ mod tests {
 
     #[test]
     fn the_status_says_whose_failure_it_is() {
-        use Fault::{Account, Passing, Request, Throttled};
+        use Fault::{Account, Flagged, Passing, Request, Throttled};
         for (fault, statuses) in [
-            (Request, &[400, 413, 422, 451][..]),
+            (Request, &[400, 413, 422][..]),
+            (Flagged, &[451]),
             (Account, &[301, 302, 303, 307, 401, 402, 403, 404, 405, 407, 410]),
             (Passing, &[204, 408, 409, 418, 424, 425, 499, 500, 501, 502, 503, 504, 520, 524, 529]),
             (Throttled, &[429]),
@@ -225,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_is_said_decides_where_a_status_has_two_meanings() {
-        use Fault::{Account, Request, Throttled};
+        use Fault::{Account, Flagged, Request, Throttled};
         for (status, fault, messages) in [
             (
                 400,
@@ -243,14 +255,21 @@ mod tests {
                 Request,
                 &[
                     "This model's maximum context length is 4096 tokens. However, you requested 5000.",
-                    "The response was filtered due to the prompt triggering our content management policy",
                     "Unsupported parameter: 'max_tokens' is not supported with this model.",
                     "Could not download the image: not found",
                 ],
             ),
             (
+                400,
+                Flagged,
+                &[
+                    "The response was filtered due to the prompt triggering our content management policy",
+                    "Input data may contain inappropriate content.",
+                ],
+            ),
+            (
                 403,
-                Request,
+                Flagged,
                 &[
                     "The chosen model requires moderation and the input was flagged",
                     "Prompt blocked",
@@ -287,7 +306,7 @@ mod tests {
         check(429, Some(1), &coded, Account);
         check(429, Some(1), r#"{"error":"You exceeded your current quota"}"#, Throttled);
         let echoed = json!({ "error": { "message": "no", "metadata": { "flagged_input": "my account" } } });
-        check(403, None, &echoed.to_string(), Request);
+        check(403, None, &echoed.to_string(), Flagged);
         let repeats = format!("bad field: {}model x does not exist", "a ".repeat(LETTERS_READ));
         says(400, &repeats, Request);
     }

@@ -58,6 +58,7 @@ const SCHEMA: &str = "
         cost REAL NOT NULL,
         attempts INTEGER NOT NULL,
         estimated INTEGER NOT NULL,
+        refused INTEGER NOT NULL DEFAULT 0,
         ended_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
     );
     CREATE INDEX IF NOT EXISTS calls_by_role ON calls (role);
@@ -82,7 +83,11 @@ impl Journal {
     }
 
     fn connected(path: &Path, connection: rusqlite::Result<Connection>, lock: Option<File>) -> Result<Self, String> {
-        let made = connection.and_then(|connection| connection.execute_batch(SCHEMA).map(|()| connection));
+        let made = connection.and_then(|connection| {
+            connection.execute_batch(SCHEMA)?;
+            add_columns(&connection)?;
+            Ok(connection)
+        });
         let connection = made.map_err(|error| format!("{}: cannot be used as a journal: {error}", path.display()))?;
         Ok(Self { open: Mutex::new(Open { connection, answered: HashMap::new(), _lock: lock }), path: path.to_owned() })
     }
@@ -135,10 +140,14 @@ impl Journal {
 
     fn look_up(&self, key: &Key) -> Result<Option<Result<ChatAnswer, Unanswered>>, String> {
         let open = self.opened();
-        let row = open.connection.prepare_cached("SELECT answer, failure FROM calls WHERE key = ?1");
+        let row = open.connection.prepare_cached("SELECT answer, failure, refused FROM calls WHERE key = ?1");
         let found = row.and_then(|mut query| {
             query
-                .query_row([&key[..]], |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?)))
+                .query_row([&key[..]], |row| {
+                    let answer: Option<String> = row.get(0)?;
+                    let reason = row.get::<_, Option<String>>(1)?.unwrap_or_default();
+                    Ok((answer, Unanswered { reason, is_refused: row.get(2)? }))
+                })
                 .optional()
         });
         match found.map_err(|error| self.named(&error))? {
@@ -146,7 +155,7 @@ impl Journal {
             Some((Some(answer), _)) => serde_json::from_str(&answer)
                 .map(|answer| Some(Ok(answer)))
                 .map_err(|error| format!("{}: a row that is no answer: {error}", self.path.display())),
-            Some((None, failure)) => Ok(Some(Err(Unanswered::new(failure.unwrap_or_default())))),
+            Some((None, failure)) => Ok(Some(Err(failure))),
         }
     }
 
@@ -202,6 +211,19 @@ impl Journal {
     }
 }
 
+/// Columns that journals of earlier versions do not have.
+const ADDED: [(&str, &str); 1] = [("refused", "INTEGER NOT NULL DEFAULT 0")];
+
+fn add_columns(connection: &Connection) -> rusqlite::Result<()> {
+    for (name, kind) in ADDED {
+        let query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('calls') WHERE name = ?1)";
+        if !connection.query_row(query, [name], |row| row.get::<_, bool>(0))? {
+            connection.execute_batch(&format!("ALTER TABLE calls ADD COLUMN {name} {kind}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes the file beside a journal that only one process can hold. It stays there: taking it away would race.
 ///
 /// Errors: a message naming the journal, where another process has it.
@@ -231,7 +253,7 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let failure = answer.as_ref().err().map(|failure| failure.reason.as_str());
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO calls (key, role, model, id, answer, failure, prompt_tokens, completion_tokens, cost, \
-         attempts, estimated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         attempts, estimated, refused) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     statement.execute(params![
         &record.key[..],
@@ -245,6 +267,7 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
         record.cost,
         record.attempts as i64,
         usage.is_estimated,
+        answer.as_ref().is_err_and(|failure| failure.is_refused),
     ])?;
     Ok(())
 }

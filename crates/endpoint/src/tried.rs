@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use align::chat::Unanswered;
 use diagnostic::excerpt;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -40,6 +41,7 @@ impl Tried {
         let reason = format!("{}: {}", shown_status(status), quote_response(text));
         match Fault::of(status.as_u16(), pause, text) {
             Fault::Request => Self::Ended(Outcome::failed(reason)),
+            Fault::Flagged => Self::Ended(Outcome::of(Unanswered::refused(reason))),
             Fault::Account => Self::Unusable(reason),
             Fault::Passing => {
                 Self::Failed { reason, is_handled: status == StatusCode::INTERNAL_SERVER_ERROR && !is_page(text) }

@@ -89,15 +89,14 @@ async fn painting(response: &Value, text: &str, folder: &Path, settings: &RoleSe
     let reported = usage(response);
     let usage = Usage { images: 1, ..reported.unwrap_or(PAINTED) };
     let painted = match end(&response["data"][0]) {
-        Ok(_) => image(response, settings).await,
+        Ok(_) => image(response, settings).await.map(|read| read.map_err(Unanswered::new)),
         Err(reason) => Some(Err(reason)),
     };
     let painting = match painted {
         Some(Ok(painting)) => painting,
         // It is paid for, so that another try would pay again.
         Some(Err(reason)) => {
-            let answer = Err(Unanswered::new(reason));
-            return Tried::Ended(Outcome { answer, usage });
+            return Tried::Ended(Outcome { answer: Err(reason), usage });
         }
         None => return failed("expected data[0].b64_json or data[0].url", text),
     };

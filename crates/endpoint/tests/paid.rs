@@ -5,8 +5,9 @@ mod common;
 
 use std::path::Path;
 
-use common::{ask, echo, open, settings};
-use endpoint::{Endpoint, RoleSettings, Spending};
+use align::chat::ChatModel;
+use common::{ask, echo, open, requests, settings};
+use endpoint::{Endpoint, Journal, RoleSettings, Spending};
 use fake_endpoint::{Call, FakeEndpoint, Reply, completion};
 use serde_json::{Value, json};
 
@@ -37,6 +38,58 @@ fn choose(choice: &Value) -> (Result<String, String>, Spending) {
     (outcomes[0].take().unwrap(), spent)
 }
 
+/// Whether an endpoint that replies so refused, as the first caller and then the journal have it.
+fn is_refused(status: u16, body: &str) -> [bool; 2] {
+    let text = body.to_owned();
+    let fake = FakeEndpoint::start_responding(move |_| reply(status, &text)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    [(); 2].map(|()| {
+        let mut refused = None;
+        let endpoint = open(settings(&fake.url()), folder.path());
+        let ended = endpoint.answer(&mut requests(1), &mut |_, answer| refused = Some(answer.unwrap_err().is_refused));
+        ended.unwrap();
+        assert_eq!(fake.counts().calls, 1, "{body} was requested again");
+        refused.unwrap()
+    })
+}
+
+#[test]
+fn what_the_endpoint_refuses_as_harmful_is_known_as_such() {
+    let error = |message: &str| json!({ "error": { "message": message } }).to_string();
+    let ended = |reason: &str| with_choice(json!({ "message": { "content": "on" }, "finish_reason": reason }));
+    let coded = json!({ "message": { "content": "" }, "error": { "code": "content_filter", "message": "no" } });
+    for (status, body, expected) in [
+        (200, ended("content_filter"), true),
+        (200, ended("PROHIBITED_CONTENT"), true),
+        (200, with_choice(coded), true),
+        (200, ended("abort"), false),
+        (200, ended("stop").replace("on", ""), false),
+        (400, error("The prompt triggered our content management policy"), true),
+        (400, error("This model's maximum context length is 4096 tokens"), false),
+        (403, error("The input was flagged"), true),
+        (403, error("request rejected: inappropriate content"), true),
+        (413, error("too large"), false),
+        (451, error("no"), true),
+    ] {
+        assert_eq!(is_refused(status, &body), [expected; 2], "{status} {body}");
+    }
+}
+
+#[test]
+fn a_journal_of_an_earlier_version_still_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    drop(Journal::open(&path).unwrap());
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch("ALTER TABLE calls DROP COLUMN refused").unwrap();
+    drop(file);
+    let body = json!({ "error": { "message": "flagged" } }).to_string();
+    let fake = FakeEndpoint::start_responding(move |_| reply(403, &body)).unwrap();
+    let (ended, outcomes) = ask(&open(settings(&fake.url()), folder.path()), 1);
+    ended.unwrap();
+    assert!(outcomes[0].as_ref().unwrap().as_ref().unwrap_err().contains("flagged"));
+}
+
 #[test]
 fn an_answer_that_ended_well_is_one_and_all_else_is_a_failure_and_paid_for() {
     let parts = json!([{ "type": "thinking", "thinking": [{ "type": "text", "text": "hm" }] },
@@ -51,7 +104,7 @@ fn an_answer_that_ended_well_is_one_and_all_else_is_a_failure_and_paid_for() {
         (json!({ "message": { "content": "<think>hm</think>" }, "finish_reason": "stop" }), Ok("<think>hm</think>")),
         (json!({ "message": { "content": null }, "finish_reason": "content_filter" }), Err("content filter")),
         (json!({ "message": { "content": "on" }, "finish_reason": "abort" }), Err("finish_reason `abort`")),
-        (json!({ "message": { "content": "on" }, "finish_reason": "SAFETY" }), Err("finish_reason `safety`")),
+        (json!({ "message": { "content": "on" }, "finish_reason": "SAFETY" }), Err("content filter stopped the answer (safety)")),
         (json!({ "message": { "content": "on" }, "finish_reason": 7 }), Err("finish_reason `7`")),
         (
             json!({ "message": { "content": "" }, "finish_reason": "error", "error": { "code": 502, "message": "gone",
