@@ -149,26 +149,31 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The items, where enough of them have their images.
+    /// The items.
     ///
-    /// Errors: `Line` where more than a tenth miss one; `Empty` where there is none.
+    /// Errors: `Empty` where there is none.
     pub fn finish(self) -> Result<Loaded, DataError> {
         let Self { items, missing, last, deviations, .. } = self;
-        let n = items.len() + missing.len();
-        if n == 0 {
+        if items.is_empty() && missing.is_empty() {
             return Err(DataError::Empty { path: last });
         }
-        if let Some(first) = missing.first()
-            && missing.len() * MISSING_ALLOWED > n
-        {
-            let problem = format!(
-                "image {} is missing, and {} of {n} items miss one: expected at most a tenth",
-                first.image.display(),
-                missing.len()
-            );
-            return Err(DataError::Line { path: first.file.clone(), line: first.line, problem });
-        }
         Ok(Loaded { items, missing, deviations })
+    }
+}
+
+impl Loaded {
+    /// Makes sure that enough items have their images.
+    ///
+    /// Errors: `Line` where more than a tenth miss one.
+    pub fn check_complete(&self) -> Result<(), DataError> {
+        let (n, n_missing) = (self.items.len() + self.missing.len(), self.missing.len());
+        let Some(first) = self.missing.first().filter(|_| n_missing * MISSING_ALLOWED > n) else {
+            return Ok(());
+        };
+        let image = first.image.display();
+        let problem =
+            format!("image {image} is missing, and {n_missing} of {n} items miss one: expected at most a tenth");
+        Err(DataError::Line { path: first.file.clone(), line: first.line, problem })
     }
 }
 

@@ -161,18 +161,29 @@ impl Suite {
     /// Errors: those of [`Suite::read`]; `Io` where it is not there in any known layout; `Line` for an id that occurs
     /// twice, and where more than a tenth of the items miss an image; `Empty` for a file without rows.
     pub fn load(&self, data: &Path, images: &mut Images) -> Result<Loaded, DataError> {
-        let folder = self.folder(data)?;
+        let loaded = self.load_any(data, images)?;
+        loaded.check_complete()?;
+        Ok(loaded)
+    }
+
+    /// Reads the items, however many of their images are missing.
+    ///
+    /// Errors: as [`Suite::load`].
+    pub fn load_any(&self, data: &Path, images: &mut Images) -> Result<Loaded, DataError> {
+        let (folder, _) = self.folder(data)?;
         let mut reader = Reader::new(&folder, self.candidates(data), images);
         (self.read)(&mut reader)?;
         reader.finish()
     }
 
-    /// Where the suite is: the first of [`Suite::candidates`] that is in a known layout.
+    /// Where the suite is, the first of [`Suite::candidates`] that is in a known layout, and which layout that is.
     ///
     /// Errors: `Io` where none is.
-    pub fn folder(&self, data: &Path) -> Result<PathBuf, DataError> {
-        let mut candidates = self.candidates(data).into_iter();
-        let found = candidates.find(|folder| self.layouts.iter().any(|layout| !matching(folder, layout).is_empty()));
+    pub fn folder(&self, data: &Path) -> Result<(PathBuf, &'static str), DataError> {
+        let found = self.candidates(data).into_iter().find_map(|folder| {
+            let layout = self.layouts.iter().find(|layout| !matching(&folder, layout).is_empty())?;
+            Some((folder, *layout))
+        });
         found.ok_or_else(|| {
             let problem = format!(
                 "{}: {} is not there: expected `{}`, in this folder or in one named {}",

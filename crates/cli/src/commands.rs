@@ -1,6 +1,7 @@
 //! The list of commands, one file each, and the way from the parsed arguments to it.
 
 mod base;
+mod benchmarks;
 mod curate;
 mod data;
 mod demo;
@@ -95,6 +96,8 @@ pub enum Command {
     Rl(rl::Arguments),
     /// Evaluate a model on the miniature world's splits or on a benchmark
     Eval(eval::Arguments),
+    /// List the published benchmarks, and which of them are in a folder
+    Benchmarks(benchmarks::Arguments),
     /// Write the report of a finished folder as HTML, Markdown and JSON
     Report(report::Arguments),
     /// Score responses with models as judges, and validate judges against people's labels
@@ -128,6 +131,7 @@ pub fn run(arguments: &Arguments, color: bool) -> Result {
         Command::Data(arguments) => data::run(arguments, &mut context),
         Command::Rl(arguments) => rl::run(arguments, &mut context),
         Command::Eval(arguments) => eval::run(arguments, &mut context),
+        Command::Benchmarks(arguments) => benchmarks::run(arguments),
         Command::Report(arguments) => report::run(arguments),
         Command::Forge(arguments) => forge::run(arguments, &mut context),
         Command::Review(arguments) => review::run(arguments),

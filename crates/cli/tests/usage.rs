@@ -47,6 +47,7 @@ fn help_teaches() {
         "curate",
         "rl",
         "eval",
+        "benchmarks",
         "report",
         "data",
         "data check",

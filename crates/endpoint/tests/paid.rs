@@ -104,7 +104,10 @@ fn an_answer_that_ended_well_is_one_and_all_else_is_a_failure_and_paid_for() {
         (json!({ "message": { "content": "<think>hm</think>" }, "finish_reason": "stop" }), Ok("<think>hm</think>")),
         (json!({ "message": { "content": null }, "finish_reason": "content_filter" }), Err("content filter")),
         (json!({ "message": { "content": "on" }, "finish_reason": "abort" }), Err("finish_reason `abort`")),
-        (json!({ "message": { "content": "on" }, "finish_reason": "SAFETY" }), Err("content filter stopped the answer (safety)")),
+        (
+            json!({ "message": { "content": "on" }, "finish_reason": "SAFETY" }),
+            Err("content filter stopped the answer (safety)"),
+        ),
         (json!({ "message": { "content": "on" }, "finish_reason": 7 }), Err("finish_reason `7`")),
         (
             json!({ "message": { "content": "" }, "finish_reason": "error", "error": { "code": 502, "message": "gone",

@@ -16,7 +16,7 @@ pub type Says = fn(&ChatRequest) -> Result<String, String>;
 struct MadeUp(Says);
 
 impl ChatModel for MadeUp {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "made-up"
     }
 

@@ -1,0 +1,78 @@
+//! Published benchmarks from the outside: which a folder holds, how complete, and on what terms.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn scruple(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("scruple").unwrap().current_dir(folder).args(arguments).output().unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code().unwrap(), stdout, stderr)
+}
+
+/// A folder above `XSTest` as its authors have it, and `FigStep` with ten rows of which so many have no image.
+fn folder_with(n_missing: usize) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/benchmarks/xstest/xstest_prompts.csv");
+    let [xstest, images] = ["xstest", "FigStep/images"].map(|name| folder.path().join(name));
+    fs_err::create_dir_all(&xstest).unwrap();
+    fs_err::create_dir_all(&images).unwrap();
+    fs_err::copy(fixture, xstest.join("xstest_prompts.csv")).unwrap();
+    let rows = (0..10).map(|task| format!("SafeBench,1,{task},Gardens,How to plant a tree\n"));
+    let text = format!("dataset,category_id,task_id,category_name,question\n{}", rows.collect::<String>());
+    fs_err::write(folder.path().join("FigStep/questions.csv"), text).unwrap();
+    for task in n_missing..10 {
+        fs_err::write(images.join(format!("query_SafeBench_1_{task}_6.png")), "an image").unwrap();
+    }
+    folder
+}
+
+fn listed(folder: &TempDir, suite: &str) -> Value {
+    let (code, stdout, stderr) = scruple(folder.path(), &["benchmarks", "--data", ".", "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let listed: Value = serde_json::from_str(&stdout).unwrap();
+    listed["suites"].as_array().unwrap().iter().find(|listed| listed["suite"] == suite).unwrap().clone()
+}
+
+#[test]
+fn a_folder_s_benchmarks_are_listed_with_what_is_missing() {
+    for (n_missing, problem) in [(0, None), (1, None), (2, Some("2 of 10 items miss one"))] {
+        let folder = folder_with(n_missing);
+        let figstep = listed(&folder, "figstep");
+        assert_eq!(figstep["found"]["layout"], "questions.csv");
+        assert_eq!(figstep["found"]["items"], 10 - n_missing);
+        assert_eq!(figstep["found"]["missing"], n_missing);
+        assert_eq!(figstep["calls"]["policy"], 10 - n_missing);
+        let said = figstep["found"]["problem"].as_str();
+        assert_eq!(said.is_some(), problem.is_some(), "{figstep}");
+        assert!(said.unwrap_or_default().contains(problem.unwrap_or_default()), "{figstep}");
+        let files = walk(folder.path());
+        assert_eq!(files, 2 + 10 - n_missing, "something was written");
+    }
+}
+
+/// How many files are in a folder.
+fn walk(folder: &Path) -> usize {
+    let entries = fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { walk(&path) } else { 1 }).sum()
+}
+
+#[test]
+fn judges_are_counted_by_their_questions() {
+    let folder = folder_with(0);
+    let (_, stdout, _) = scruple(folder.path(), &["benchmarks", "--json"]);
+    let listed: Value = serde_json::from_str(&stdout).unwrap();
+    for suite in listed["suites"].as_array().unwrap() {
+        let [policy, judge] = ["policy", "judge"].map(|role| suite["calls"][role].as_u64().unwrap());
+        assert_eq!(judge, policy * suite["questions"].as_array().unwrap().len() as u64, "{suite}");
+        assert!(suite["found"].is_null(), "{suite}");
+    }
+    let (code, stdout, _) = scruple(folder.path(), &["benchmarks", "--data", "."]);
+    assert_eq!(code, 0);
+    for expected in ["XSTest", "not found: ", "in part", "./FigStep"] {
+        assert!(stdout.contains(expected), "{expected} is not in\n{stdout}");
+    }
+    assert_eq!(scruple(folder.path(), &["benchmarks", "--data", "nowhere"]).0, 3);
+}
