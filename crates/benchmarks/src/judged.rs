@@ -61,7 +61,8 @@ impl PutQuestion {
         };
         let mut messages = vec![Message::of_user(images, prompt)];
         if !self.wording.system.is_empty() {
-            messages.insert(0, Message::text(Role::System, self.wording.system));
+            let system = self.wording.system.replace("{template}", &self.template);
+            messages.insert(0, Message::text(Role::System, system));
         }
         let schema = match self.wording.reply {
             Reply::Object { schema, .. } => Some(schema()),
@@ -136,10 +137,12 @@ impl Scorer for JudgeScorer<'_> {
         for model in self.models {
             let mut answers = Vec::with_capacity(self.questions.len());
             for put in &self.questions {
-                answers.push(put.ask(&**model, &spoken, &self.config)?.into_iter());
+                let asked: Vec<(&Item, &str)> =
+                    spoken.iter().copied().filter(|(item, _)| (put.question.asks)(item)).collect();
+                answers.push(put.ask(&**model, &asked, &self.config)?.into_iter());
             }
-            let verdicts = spoken.iter().map(|_| {
-                let said = answers.iter_mut().zip(&self.questions);
+            let verdicts = spoken.iter().map(|(item, _)| {
+                let said = answers.iter_mut().zip(&self.questions).filter(|(_, put)| (put.question.asks)(item));
                 joined(said.filter_map(|(answers, put)| Some((put.question.name, answers.next()?))).collect())
             });
             by_model.push(verdicts.collect::<Vec<_>>().into_iter());
@@ -166,8 +169,8 @@ impl JudgeScorer<'_> {
     }
 }
 
-/// The answers to a suite's questions as one verdict. Where only some have an answer, the others' fields are absent, and
-/// the reasons are kept.
+/// The answers to the questions that are asked about an item as one verdict, which is empty where none is. Where only some
+/// have an answer, the others' fields are absent, and the reasons are kept.
 fn joined(answers: Vec<(&str, Judgement<Value>)>) -> Judgement<Value> {
     let (mut fields, mut reasons) = (Map::new(), Map::new());
     for (question, answer) in answers {
@@ -181,7 +184,7 @@ fn joined(answers: Vec<(&str, Judgement<Value>)>) -> Judgement<Value> {
             }
         }
     }
-    if fields.is_empty() {
+    if fields.is_empty() && !reasons.is_empty() {
         let reasons: Vec<&str> = reasons.values().filter_map(Value::as_str).collect();
         return Err(Unscored::new(reasons.join("; ")));
     }

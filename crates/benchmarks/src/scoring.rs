@@ -37,6 +37,8 @@ pub struct Rule {
 pub struct JudgeQuestion {
     /// What it asks for, such as `safety`.
     pub name: &'static str,
+    /// Whether it is asked about the responses to an item.
+    pub asks: fn(&Item) -> bool,
     /// What the judge sees.
     pub sees: Sees,
     /// This project's wording, whose answer is a JSON object.
@@ -63,7 +65,7 @@ pub struct Wording {
     pub template: &'static str,
     /// The prompt for a response.
     pub prompt: fn(&str, &Asked) -> String,
-    /// What comes before it as a system message; empty for none.
+    /// What comes before it as a system message, with the template for `{template}`; empty for none.
     pub system: &'static str,
     /// Most tokens of an answer.
     pub max_tokens: usize,
