@@ -82,18 +82,23 @@ impl FromIterator<(bool, bool)> for PairedCounts {
     fn from_iter<I: IntoIterator<Item = (bool, bool)>>(pairs: I) -> Self {
         let mut counts = Self::default();
         for pair in pairs {
-            match pair {
-                (true, true) => counts.both += 1,
-                (true, false) => counts.first_only += 1,
-                (false, true) => counts.second_only += 1,
-                (false, false) => counts.neither += 1,
-            }
+            counts.add(pair);
         }
         counts
     }
 }
 
 impl PairedCounts {
+    /// Counts one more case.
+    pub fn add(&mut self, pair: (bool, bool)) {
+        match pair {
+            (true, true) => self.both += 1,
+            (true, false) => self.first_only += 1,
+            (false, true) => self.second_only += 1,
+            (false, false) => self.neither += 1,
+        }
+    }
+
     /// How many cases there are.
     pub fn n(&self) -> usize {
         self.both + self.first_only + self.second_only + self.neither

@@ -113,7 +113,7 @@ fn score_differences(pairs: &[Pair]) -> BTreeMap<String, Difference> {
 }
 
 /// The mean change of a score; none without changes.
-fn mean_difference(changes: &[f64]) -> Option<Difference> {
+pub(super) fn mean_difference(changes: &[f64]) -> Option<Difference> {
     const BOOTSTRAP_SEED: u64 = 0;
     let (low, high) = bootstrap_mean_interval(changes, BOOTSTRAP_SEED)?;
     Some(Difference { difference: mean(changes)?, low, high, p: None, n: changes.len() })

@@ -10,8 +10,10 @@ mod protocol;
 mod record;
 mod run;
 mod summary;
+#[cfg(test)]
+mod tests;
 
-pub use compare::{Flip, SuiteComparison, compare_suites};
+pub use compare::{ComparedItem, ComparedRecord, Flip, SuiteComparison, SuiteDifferences, compare_suites};
 pub use protocol::{Better, Combined, CombinedOf, Metric, Original, Protocol, Score, first_sample};
 pub use record::{Ended, Sample, SuiteRecord};
 pub use run::{Scored, Scorer, SuiteEvaluation, SuiteOutcome, run};

@@ -11,7 +11,7 @@ use crate::eval::{Rate, Refusal};
 use crate::statistics::{Z, mean, standard_deviation, weighted_interval};
 
 /// The split of items that name none, and of all of them together.
-const ALL: &str = "all";
+pub(super) const ALL: &str = "all";
 
 /// A rate with what it could be at most and at least.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -215,13 +215,7 @@ impl View<'_> {
         for refusal in records.iter().filter_map(|record| record.refusal) {
             *refusals.entry(refusal).or_insert(0) += 1;
         }
-        let mut rates = BTreeMap::new();
-        for (metric, original) in self.protocol.metrics.iter().zip(self.originals) {
-            if let Some(mut rate) = rate(metric.name, &records) {
-                rate.as_original = original.as_ref().and_then(|counts| as_original(metric, counts, members, &rate));
-                rates.insert(metric.name.to_owned(), rate);
-            }
-        }
+        let mut rates = self.rates(members);
         for combined in self.protocol.combined {
             if let Some(rate) = self.combined(combined.of, &rates, members) {
                 rates.insert(combined.name.to_owned(), rate);
@@ -240,6 +234,19 @@ impl View<'_> {
         }
     }
 
+    /// The rates that are over a member.
+    fn rates(&self, members: &[usize]) -> BTreeMap<String, BoundedRate> {
+        let records: Vec<&SuiteRecord> = members.iter().map(|index| &self.records[*index]).collect();
+        let mut rates = BTreeMap::new();
+        for (metric, original) in self.protocol.metrics.iter().zip(self.originals) {
+            if let Some(mut rate) = rate(metric.name, &records) {
+                rate.as_original = original.as_ref().and_then(|counts| as_original(metric, counts, members, &rate));
+                rates.insert(metric.name.to_owned(), rate);
+            }
+        }
+        rates
+    }
+
     /// A rate made of others; none where one of them is over no item.
     fn combined(
         &self,
@@ -254,9 +261,7 @@ impl View<'_> {
             }
             CombinedOf::Categories(name) => {
                 let categories = grouped(members, |index| self.records[index].item.category.as_deref());
-                let parts = categories.iter().filter_map(|(_, members)| {
-                    rate(name, &members.iter().map(|index| &self.records[*index]).collect::<Vec<_>>())
-                });
+                let parts = categories.iter().filter_map(|(_, members)| self.rates(members).remove(name));
                 mean_of(&parts.collect::<Vec<_>>())
             }
         }
@@ -291,29 +296,46 @@ fn as_original(metric: &Metric, counts: &[Option<bool>], members: &[usize], ours
     (!is_same).then_some(AsOriginal { rule, percent, n })
 }
 
-/// The mean of rates, each counting alike; its interval is of independent shares.
+/// The mean of rates, each counting alike; its interval is of independent shares. Where nothing was scored for one of
+/// them, it has bounds alone.
 fn mean_of(parts: &[BoundedRate]) -> Option<BoundedRate> {
+    if parts.is_empty() {
+        return None;
+    }
+    let mean_over = |of: fn(&BoundedRate) -> Option<f64>| {
+        let values: Option<Vec<f64>> = parts.iter().map(of).collect();
+        mean(&values?)
+    };
     let weight = 1.0 / parts.len() as f64;
     let shares = parts.iter().map(|part| Some((weight, part.rate.percent?, (part.rate.low?, part.rate.high?))));
-    let shares: Option<Vec<_>> = shares.collect();
-    let shares = shares.filter(|shares| !shares.is_empty())?;
-    let (low, high) = weighted_interval(&shares);
-    let bound = |of: fn(&BoundedRate) -> Option<f64>| {
-        let ends: Option<Vec<f64>> = parts.iter().map(of).collect();
-        mean(&ends?)
-    };
+    let interval = shares.collect::<Option<Vec<_>>>().map(|shares| weighted_interval(&shares));
+    let n = parts.iter().map(|part| part.rate.n).sum();
+    let percent = mean_over(|part| part.rate.percent);
+    let rate = Rate { percent, low: interval.map(|ends| ends.0), high: interval.map(|ends| ends.1), n };
     Some(BoundedRate {
-        rate: Rate {
-            percent: Some(shares.iter().map(|(weight, share, _)| weight * share).sum()),
-            low: Some(low),
-            high: Some(high),
-            n: parts.iter().map(|part| part.rate.n).sum(),
-        },
+        rate,
         items: parts.iter().map(|part| part.items).sum(),
-        lowest: bound(|part| part.lowest),
-        highest: bound(|part| part.highest),
-        as_original: None,
+        lowest: mean_over(|part| part.lowest),
+        highest: mean_over(|part| part.highest),
+        as_original: mean_as_original(parts, mean_over(original_percent)),
     })
+}
+
+/// A part as the authors have it, which is as here where nothing else is said.
+fn original_percent(part: &BoundedRate) -> Option<f64> {
+    part.as_original.as_ref().map_or(part.rate.percent, |original| original.percent)
+}
+
+/// What the authors' code makes of a mean; none where no part is another number.
+fn mean_as_original(parts: &[BoundedRate], percent: Option<f64>) -> Option<AsOriginal> {
+    let mut rules: Vec<&str> = Vec::new();
+    for original in parts.iter().filter_map(|part| part.as_original.as_ref()) {
+        if !rules.contains(&original.rule.as_str()) {
+            rules.push(&original.rule);
+        }
+    }
+    let n = parts.iter().map(|part| part.as_original.as_ref().map_or(part.rate.n, |original| original.n)).sum();
+    (!rules.is_empty()).then(|| AsOriginal { rule: rules.join("; "), percent, n })
 }
 
 fn scores(protocol: &Protocol, records: &[&SuiteRecord]) -> BTreeMap<String, MeanScore> {
