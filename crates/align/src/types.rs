@@ -25,7 +25,7 @@ pub use dialogues::{Dialogue, Dialogues, read_dialogues, read_items, write_each_
 pub use embedded_images::{base64_bytes, data_url_bytes, embedded_bytes, image_extension, image_file_name, image_size};
 pub(crate) use given_lines::read_line;
 pub use given_lines::{GivenLines, MAX_LINE_BYTES, read_given_lines};
-pub use image_forms::{NamedImage, part_type, take_image};
+pub use image_forms::{Beside, NamedImage, part_type, take_image};
 pub use image_options::{Detail, ImageOptions};
 pub use image_reference::ImageReference;
 pub use item::{Item, ItemKind};

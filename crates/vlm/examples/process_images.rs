@@ -37,5 +37,5 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn process(processor: &Processor, images: &[String]) -> Result<Vec<Vec<f32>>, vlm::error::Error> {
-    images.par_iter().map(|path| Ok(processor.image_processor().process_file(path.as_ref())?.pixel_values())).collect()
+    images.par_iter().map(|path| Ok(processor.image_processor().process_file(&path.into())?.pixel_values())).collect()
 }

@@ -5,15 +5,17 @@
 //! of the blocks that the merger will join.
 
 mod decode;
+mod image_size;
 pub(crate) mod levels;
 mod limits;
 mod settings;
 pub(crate) mod settings_file;
 
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::image_size::ImageSize;
 pub use self::limits::{Alpha, ImageLimits};
 pub use self::settings::ImageSettings;
 use crate::error::Error;
@@ -41,12 +43,32 @@ fn image_error(path: &Path, problem: String) -> Error {
     Error::Image { path: path.to_owned(), problem }
 }
 
+/// An image file, and the size that its dialogue gives it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The size.
+    pub size: ImageSize,
+}
+
+impl<P: Into<PathBuf>> From<P> for ImageFile {
+    fn from(path: P) -> Self {
+        Self { path: path.into(), size: ImageSize::default() }
+    }
+}
+
 /// Turns images into the patches that a family's vision tower takes.
 pub trait ImageProcessor: Debug + Send + Sync {
     /// Processes an image in memory.
     ///
     /// Errors: `Input` for one of an aspect ratio that the family does not take.
     fn process(&self, image: &RgbImage) -> Result<ImagePatches, Error>;
+
+    /// The image at the size that its dialogue gives it.
+    ///
+    /// Errors: `Input` naming a setting that the family's library does not know, or that leaves the image no size.
+    fn resize(&self, image: RgbImage, size: &ImageSize) -> Result<RgbImage, Error>;
 
     /// The same within other limits.
     ///
@@ -59,8 +81,9 @@ pub trait ImageProcessor: Debug + Send + Sync {
     /// Decodes and processes the bytes of an image file of at most `max_pixels`, as [`Self::process_file`] does.
     ///
     /// Errors: `Input` for what [`Self::process_file`] refuses, and for one of more pixels.
-    fn process_bytes(&self, bytes: &[u8], max_pixels: u64) -> Result<ImagePatches, Error> {
-        self.process(&decode(bytes, max_pixels, self.alpha()).map_err(Error::Input)?)
+    fn process_bytes(&self, bytes: &[u8], max_pixels: u64, size: &ImageSize) -> Result<ImagePatches, Error> {
+        let image = decode(bytes, max_pixels, self.alpha()).map_err(Error::Input)?;
+        self.process(&self.resize(image, size)?)
     }
 
     /// Reads, decodes and processes an image file: PNG, JPEG, WebP, BMP or GIF (first frame).
@@ -70,10 +93,11 @@ pub trait ImageProcessor: Debug + Send + Sync {
     /// and lossy files may differ by a few gray levels, since JPEG and WebP leave decoders some freedom.
     ///
     /// Errors: `Image` naming the file for one that is missing, no image, truncated, corrupt, too large or of an aspect
-    /// ratio that the family does not take.
-    fn process_file(&self, path: &Path) -> Result<ImagePatches, Error> {
+    /// ratio that the family does not take; and for what [`Self::resize`] refuses.
+    fn process_file(&self, file: &ImageFile) -> Result<ImagePatches, Error> {
+        let ImageFile { path, size } = file;
         let bytes = read(path).map_err(|problem| image_error(path, problem))?;
-        self.process_bytes(&bytes, MAX_PIXELS).map_err(|error| image_error(path, error.to_string()))
+        self.process_bytes(&bytes, MAX_PIXELS, size).map_err(|error| image_error(path, error.to_string()))
     }
 }
 
@@ -129,6 +153,15 @@ impl ImageProcessor for QwenImageProcessor {
         })
     }
 
+    fn resize(&self, image: RgbImage, size: &ImageSize) -> Result<RgbImage, Error> {
+        if size.is_empty() {
+            return Ok(image);
+        }
+        let factor = self.settings.patch_size * self.settings.merge_size;
+        let (height, width) = size.resized(image.height(), image.width(), factor)?;
+        Ok(image.resize_bicubic(width, height))
+    }
+
     fn within(&self, limits: &ImageLimits) -> Result<Box<dyn ImageProcessor>, Error> {
         limits.only(["min_pixels", "max_pixels"])?;
         let settings = ImageSettings {
@@ -158,6 +191,16 @@ pub fn smart_resize(
     factor: usize,
     limits: (usize, usize),
 ) -> Result<(usize, usize), Error> {
+    let rounded = rounded_sides((height, width), factor)?;
+    // The short side stays at the factor, whatever the limit.
+    let [height, width] = within_limits((height, width), rounded, factor, limits).map(|side| side.max(factor));
+    Ok((height, width))
+}
+
+/// Both sides at the nearest multiple of `factor`.
+///
+/// Errors: as [`smart_resize`].
+fn rounded_sides((height, width): (usize, usize), factor: usize) -> Result<[usize; 2], Error> {
     let ratio = height.max(width) as f64 / height.min(width) as f64;
     if ratio.is_nan() || ratio > MAX_ASPECT_RATIO {
         return Err(Error::Input(format!(
@@ -165,20 +208,28 @@ pub fn smart_resize(
              {MAX_ASPECT_RATIO}, got {ratio:.1}"
         )));
     }
-    let (min_pixels, max_pixels) = limits;
+    Ok([height, width].map(|side| (side as f64 / factor as f64).round_ties_even() as usize * factor))
+}
+
+/// Height and width as they are rounded where their area is within the limits, and else those of the original scaled
+/// to an area within them.
+fn within_limits(
+    (height, width): (usize, usize),
+    rounded: [usize; 2],
+    factor: usize,
+    (min_pixels, max_pixels): (usize, usize),
+) -> [usize; 2] {
     let sides = [height as f64, width as f64];
     let (area, unit) = (sides[0] * sides[1], factor as f64);
-    let rounded = sides.map(|side| (side / unit).round_ties_even() as usize * factor);
-    let [height, width] = if rounded[0] * rounded[1] > max_pixels {
+    if rounded[0] * rounded[1] > max_pixels {
         let shrink = (area / max_pixels as f64).sqrt();
-        sides.map(|side| ((side / shrink / unit).floor() as usize * factor).max(factor))
+        sides.map(|side| (side / shrink / unit).floor() as usize * factor)
     } else if rounded[0] * rounded[1] < min_pixels {
         let grow = (min_pixels as f64 / area).sqrt();
         sides.map(|side| (side * grow / unit).ceil() as usize * factor)
     } else {
         rounded
-    };
-    Ok((height, width))
+    }
 }
 
 /// The image's bytes patch by patch, each channel by channel; `merge_size * merge_size` neighbors come together.

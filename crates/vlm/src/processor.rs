@@ -14,7 +14,7 @@ use crate::chat_template::{ChatTemplate, Variables};
 use crate::companions::copy_companions;
 use crate::config::Config;
 use crate::error::Error;
-use crate::image_processor::{ImageLimits, ImagePatches, ImageProcessor};
+use crate::image_processor::{ImageFile, ImageLimits, ImagePatches, ImageProcessor};
 use crate::tokenizer::Tokenizer;
 use special_tokens::{refuse_in_messages, refuse_in_variables};
 
@@ -35,7 +35,7 @@ pub struct Processor {
     around_image: Option<[u32; 2]>,
     video_token: Option<u32>,
     assistant_header: Vec<u32>,
-    cache: Cache<PathBuf, ImagePatches>,
+    cache: Cache<ImageFile, ImagePatches>,
 }
 
 /// A dialogue as token ids.
@@ -115,19 +115,19 @@ impl Processor {
         [Some(self.image_token), self.video_token].into_iter().flatten().collect()
     }
 
-    /// An image's patches. Each file is decoded once and kept while the cache has space; later changes of the file have
-    /// no effect.
+    /// An image's patches. Each file is decoded once at each size and kept while the cache has space; later changes of
+    /// the file have no effect.
     ///
     /// Errors: `Image` naming the file.
-    pub fn image(&self, path: &Path) -> Result<Arc<ImagePatches>, Error> {
-        self.cache.get_or_insert(&path.to_owned(), || self.image_processor.process_file(path))
+    pub fn image(&self, file: &ImageFile) -> Result<Arc<ImagePatches>, Error> {
+        self.cache.get_or_insert(file, || self.image_processor.process_file(file))
     }
 
     /// Many images' patches in order, decoded on all cores.
     ///
     /// Errors: as [`Self::image`], for the first file with a problem.
-    pub fn images(&self, paths: &[&Path]) -> Result<Vec<Arc<ImagePatches>>, Error> {
-        let outcomes: Vec<_> = paths.par_iter().map(|path| self.image(path)).collect();
+    pub fn images(&self, files: &[ImageFile]) -> Result<Vec<Arc<ImagePatches>>, Error> {
+        let outcomes: Vec<_> = files.par_iter().map(|file| self.image(file)).collect();
         outcomes.into_iter().collect()
     }
 
@@ -233,7 +233,7 @@ impl Processor {
     }
 }
 
-fn image_cache(byte_limit: usize) -> Cache<PathBuf, ImagePatches> {
+fn image_cache(byte_limit: usize) -> Cache<ImageFile, ImagePatches> {
     Cache::new(byte_limit, ImagePatches::n_bytes)
 }
 

@@ -6,7 +6,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use common::forward::{ALL_GROUPS, gradients, largest, load, logits_alone, mean_loss, reply};
@@ -14,7 +14,7 @@ use common::{Fixture, assert_close, assert_relative, committed_folder, values};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
-use vlm::image_processor::ImagePatches;
+use vlm::image_processor::{ImageFile, ImagePatches};
 use vlm::model::Vlm;
 use vlm::parameter::ParameterGroup;
 use vlm::processor::Processor;
@@ -231,9 +231,9 @@ fn dialogue(case: &Value, after_image: &str) -> Value {
 fn images(case: &Value, processor: &Processor, folder: &Path) -> Vec<Arc<ImagePatches>> {
     let messages = case["messages"].as_array().unwrap().iter();
     let parts = messages.filter_map(|message| message["content"].as_array()).flatten();
-    let paths: Vec<PathBuf> = parts.filter_map(|part| Some(folder.join(part.get("image")?.as_str()?))).collect();
-    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-    processor.images(&paths).unwrap()
+    let files: Vec<ImageFile> =
+        parts.filter_map(|part| Some(folder.join(part.get("image")?.as_str()?).into())).collect();
+    processor.images(&files).unwrap()
 }
 
 #[test]

@@ -11,7 +11,7 @@ use common::{committed_folder, fixture_folders};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokenizers::Normalizer;
-use vlm::image_processor::{Alpha, ImageLimits, ImagePatches};
+use vlm::image_processor::{Alpha, ImageFile, ImageLimits, ImagePatches};
 use vlm::processor::Processor;
 use vlm::tokenizer::Tokenizer;
 use vlm::tokenizer::training::{QWEN_SPECIAL_TOKENS, TokenizerRecipe};
@@ -48,8 +48,8 @@ impl Fixture {
     fn images(&self, case: &Value) -> Vec<Arc<ImagePatches>> {
         let contents = case["messages"].as_array().unwrap().iter().filter_map(|message| message["content"].as_array());
         let names = contents.flatten().filter_map(|part| part.get("image")?.as_str());
-        let paths: Vec<PathBuf> = names.map(|name| self.folder.join(name)).collect();
-        self.processor.images(&paths.iter().map(PathBuf::as_path).collect::<Vec<_>>()).unwrap()
+        let files: Vec<ImageFile> = names.map(|name| self.folder.join(name).into()).collect();
+        self.processor.images(&files).unwrap()
     }
 }
 
@@ -167,7 +167,7 @@ fn missing_and_corrupt_images_are_named() {
     let processor = Processor::open(&model_folder()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let png = std::fs::read(committed_folder("qwen2_5_vl").join("images/a.png")).unwrap();
-    let missing = processor.image(&folder.path().join("gone.png")).unwrap_err();
+    let missing = processor.image(&folder.path().join("gone.png").into()).unwrap_err();
     assert!(missing.to_string().contains("gone.png: cannot be read"), "{missing}");
     for (name, bytes, expected) in [
         ("empty.png", &b""[..], "empty.png: expected an image, got an empty file"),
@@ -176,10 +176,10 @@ fn missing_and_corrupt_images_are_named() {
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        let error = processor.image(&path).unwrap_err();
+        let error = processor.image(&path.into()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
-    assert!(processor.image(folder.path()).is_err(), "a folder is no image");
+    assert!(processor.image(&folder.path().into()).is_err(), "a folder is no image");
 }
 
 #[test]

@@ -6,9 +6,12 @@
 //! {"base64" | "data": base64}
 //! {"source": {"type": "base64", "media_type", "data"} | {"type": "url", "url"}}    Anthropic
 //! ```
+//!
+//! Each object may say besides how the image is shown ([`ImageOptions`]).
 
 use serde_json::{Map, Value};
 
+use super::ImageOptions;
 use super::media::is_media;
 
 /// The keys that name an image; the first that holds anything is used.
@@ -23,11 +26,21 @@ pub enum NamedImage {
     Base64(String, Option<String>),
 }
 
-/// Takes the image that an object names; none where it names none. What is left in the object says something else, and
-/// so do the keys that are added to `left`, which stand in an object of a key that was taken.
+/// What objects say beside naming an image.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// How the image is shown, for [`ImageOptions::read`].
+    pub options: Map<String, Value>,
+    /// Keys that say something else, and stand in an object of a key that was taken.
+    pub left: Vec<String>,
+}
+
+/// Takes the image that an object names, and how it is shown; none where it names none. What is left in the object says
+/// something else.
 ///
 /// Errors: what stands in an image's place and is none.
-pub fn take_image(object: &mut Map<String, Value>, left: &mut Vec<String>) -> Result<Option<NamedImage>, Value> {
+pub fn take_image(object: &mut Map<String, Value>, beside: &mut Beside) -> Result<Option<NamedImage>, Value> {
+    take_options(object, &mut beside.options);
     let mut keys = KEYS.into_iter();
     let Some(key) = keys.find(|key| object.get(*key).is_some_and(|value| !value.is_null() && *value != "")) else {
         return Ok(None);
@@ -39,7 +52,7 @@ pub fn take_image(object: &mut Map<String, Value>, left: &mut Vec<String>) -> Re
         ("bytes" | "base64" | "data", Value::String(text)) => Ok(Some(NamedImage::Base64(text, take_name(object)))),
         (_, Value::String(reference)) => Ok(Some(NamedImage::Reference(reference))),
         (_, Value::Object(mut inner)) => {
-            let Some(image) = take_image(&mut inner, left)? else {
+            let Some(image) = take_image(&mut inner, beside)? else {
                 return Err(inner.into());
             };
             if key == "source" {
@@ -48,10 +61,23 @@ pub fn take_image(object: &mut Map<String, Value>, left: &mut Vec<String>) -> Re
                 inner.shift_remove("media_type");
             }
             let names = inner.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name);
-            left.extend(names.map(|name| format!("{key}.{name}")));
+            beside.left.extend(names.map(|name| format!("{key}.{name}")));
             Ok(Some(image))
         }
         (_, other) => Err(other),
+    }
+}
+
+/// Takes how an image is shown. Files whose columns have types write every key. An outer object has the last word: what
+/// an inner one says otherwise stays in it.
+fn take_options(object: &mut Map<String, Value>, options: &mut Map<String, Value>) {
+    for name in ImageOptions::NAMES {
+        if let Some(value) = object.shift_remove(name).filter(|value| !value.is_null() && *value != "") {
+            match options.get(name) {
+                Some(outer) if *outer != value => drop(object.insert(name.to_owned(), value)),
+                _ => drop(options.insert(name.to_owned(), value)),
+            }
+        }
     }
 }
 

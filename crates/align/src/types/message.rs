@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::written::{Empty, text_or_list};
-use super::{ImageOptions, NamedImage, data_url_bytes, is_media, part_type, take_image};
+use super::{Beside, ImageOptions, NamedImage, data_url_bytes, is_media, part_type, take_image};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,18 +93,22 @@ impl TryFrom<Map<String, Value>> for Part {
 
     fn try_from(mut part: Map<String, Value>) -> Result<Self, String> {
         part.retain(|_, value| !value.is_null());
-        let mut left = Vec::new();
+        let mut beside = Beside::default();
         let read = match part_type(&part) {
             Some("text" | "input_text" | "output_text") => match part.shift_remove("text") {
                 Some(Value::String(text)) => Self::Text { text },
                 Some(_) => return Err("expected a string as `text`".to_owned()),
                 None => return Err("missing field `text`".to_owned()),
             },
-            Some("image" | "image_url" | "input_image") => match take_image(&mut part, &mut left) {
-                Ok(Some(NamedImage::Reference(reference))) => Self::image(reference),
-                Ok(Some(NamedImage::Base64(text, _))) => Self::image(as_data_url(text)),
-                Ok(None) | Err(_) => return Err(EXPECTED_IMAGE.to_owned()),
-            },
+            Some("image" | "image_url" | "input_image") => {
+                let image = match take_image(&mut part, &mut beside) {
+                    Ok(Some(NamedImage::Reference(reference))) => reference.into(),
+                    Ok(Some(NamedImage::Base64(text, _))) => as_data_url(text).into(),
+                    Ok(None) | Err(_) => return Err(EXPECTED_IMAGE.to_owned()),
+                };
+                let options = ImageOptions::read(&beside.options);
+                Self::Image { image, options: options.map_err(|(name, problem)| format!("`{name}`: {problem}"))? }
+            }
             Some(name) if is_media(name) => {
                 return Err(format!("expected text and images only, got a part of type `{name}`"));
             }
@@ -114,10 +118,9 @@ impl TryFrom<Map<String, Value>> for Part {
             None => return Err("missing field `type`".to_owned()),
         };
         part.shift_remove("type");
-        // Files whose columns have types write every key of every part. `detail` is meant for servers.
+        // Files whose columns have types write every key of every part.
         part.retain(|_, value| *value != "");
-        left.retain(|name| !name.ends_with(".detail"));
-        match part.keys().chain(&left).next() {
+        match part.keys().chain(&beside.left).next() {
             None => Ok(read),
             Some(name) => Err(format!("unknown field `{name}`, expected one of `type`, `text`, `image`, `image_url`")),
         }
@@ -198,6 +201,33 @@ mod tests {
     }
 
     #[test]
+    fn how_an_image_is_shown_is_read_where_other_tools_write_it_and_written_beside_the_image() {
+        for (part, written) in [
+            (
+                json!({ "type": "image_url", "image_url": { "url": "a.png", "detail": "low" } }),
+                r#"{"type":"image","image":"a.png","detail":"low"}"#,
+            ),
+            (
+                json!({ "type": "input_image", "image_url": "a.png", "detail": "auto" }),
+                r#"{"type":"image","image":"a.png","detail":"auto"}"#,
+            ),
+            (
+                json!({ "type": "image", "image": "a.png", "max_pixels": 50176.0, "resized_width": null, "detail": "" }),
+                r#"{"type":"image","image":"a.png","max_pixels":50176}"#,
+            ),
+            (
+                json!({ "image": { "path": "a.png", "min_pixels": 9 }, "resized_height": 28, "resized_width": 56 }),
+                r#"{"type":"image","image":"a.png","min_pixels":9,"resized_height":28,"resized_width":56}"#,
+            ),
+            (json!({ "type": "image", "image": "a.png" }), r#"{"type":"image","image":"a.png"}"#),
+        ] {
+            let read: Part = serde_json::from_value(part).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), written);
+            assert_eq!(serde_json::from_str::<Part>(written).unwrap(), read);
+        }
+    }
+
+    #[test]
     fn what_would_be_lost_is_refused_by_its_name() {
         for (value, expected) in [
             (json!({ "content": "a", "loss": false }), "unknown field `loss`"),
@@ -206,8 +236,13 @@ mod tests {
             (json!({ "content": [{ "type": "file" }] }), "unknown variant `file`"),
             (json!({ "content": [{ "type": "image_url", "image_url": {} }] }), EXPECTED_IMAGE),
             (
-                json!({ "content": [{ "type": "image", "image": "a.png", "max_pixels": 4 }] }),
-                "unknown field `max_pixels`",
+                json!({ "content": [{ "type": "image", "image": "a.png", "max_pixels": 0.5 }] }),
+                "`max_pixels`: expected a whole number of pixels from 1 to 4294967295, got 0.5",
+            ),
+            (json!({ "content": [{ "type": "text", "text": "a", "max_pixels": 4 }] }), "unknown field `max_pixels`"),
+            (
+                json!({ "content": [{ "type": "image_url", "image_url": { "url": "a.png", "detail": "low" }, "detail": "high" }] }),
+                "unknown field `image_url.detail`",
             ),
             (json!({ "content": [{ "type": "text" }] }), "missing field `text`"),
         ] {

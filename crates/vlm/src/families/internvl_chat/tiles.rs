@@ -9,7 +9,7 @@ use super::config::VisionConfig;
 use crate::config::fields::ConfigFields;
 use crate::error::Error;
 use crate::image_processor::levels::{Levels, levels};
-use crate::image_processor::{Alpha, ImageLimits, ImagePatches, ImageProcessor, patch_bytes};
+use crate::image_processor::{Alpha, ImageLimits, ImagePatches, ImageProcessor, ImageSize, patch_bytes};
 use crate::resample::RgbImage;
 
 /// More tiles than this no model takes; every grid of as many is looked at.
@@ -119,6 +119,11 @@ impl ImageProcessor for Tiles {
             merge_size: 2,
             levels: self.levels.clone(),
         })
+    }
+
+    fn resize(&self, image: RgbImage, size: &ImageSize) -> Result<RgbImage, Error> {
+        size.refuse()?;
+        Ok(image)
     }
 
     fn within(&self, limits: &ImageLimits) -> Result<Box<dyn ImageProcessor>, Error> {
