@@ -13,15 +13,13 @@ mod summary;
 mod validation;
 mod verdicts;
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::chat::{ChatError, ChatModel, ChatParams, ChatRequest, Questions, ReadAnswer, ask};
 use crate::settings::{SettingError, check_at_least_zero, check_count};
 use crate::settings_table;
-use crate::types::{Dialogue, Message, Part, Role, id_as_text, image_paths};
+use crate::types::{Dialogue, Message, Part, Role, id_as_text};
 use crate::verdict::{Judgement, Unscored};
 
 pub use combine::{Combination, combine};
@@ -103,11 +101,13 @@ pub fn judge(
 
 /// The dialogue in which a response is judged.
 fn request(response: &Response, rubric: Rubric, config: &JudgeConfig) -> ChatRequest {
-    let images = image_paths(&response.messages).map(Path::to_owned).collect();
+    let parts = response.messages.iter().flat_map(|message| &message.content);
+    let mut content: Vec<Part> = parts.filter(|part| matches!(part, Part::Image { .. })).cloned().collect();
     let prompt = rubric.prompt(&transcript(&response.messages), &response.response);
+    content.push(Part::Text { text: prompt });
     ChatRequest {
         id: response.id.clone(),
-        messages: vec![Message::of_user(images, prompt)],
+        messages: vec![Message { role: Role::User, content }],
         params: ChatParams {
             temperature: config.temperature,
             max_tokens: config.max_tokens,

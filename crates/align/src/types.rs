@@ -30,6 +30,6 @@ pub use image_options::{Detail, ImageOptions};
 pub use image_reference::ImageReference;
 pub use item::{Item, ItemKind};
 pub use media::{is_filled, is_media, is_media_column, media_placeholder_in};
-pub use message::{Message, Part, Role, image_paths};
+pub use message::{Message, Part, Role, image_paths, shown_images};
 pub use relative_paths::{messages_relative_to, relative_to, resolved_relative_to};
 pub use written::{id_as_text, id_of, optional_id_as_text};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use align::chat::{ChatParams, ChatRequest};
 use align::paint::PaintRequest;
-use align::types::Part;
+use align::types::{ImageOptions, Part, shown_images};
 use bytes::Bytes;
 use futures_util::stream;
 use reqwest::Body;
@@ -46,6 +46,11 @@ impl WireBody {
         if request.params.token_ids {
             unsent.insert("token_ids".to_owned(), json!(true));
         }
+        // No chat interface takes the size of one image.
+        let sizes: Vec<ImageOptions> = shown_images(&request.messages).map(|(_, options)| options.size()).collect();
+        if sizes.iter().any(|size| !size.is_empty()) {
+            unsent.insert("image_sizes".to_owned(), json!(sizes));
+        }
         let mut body = Self { pieces: Vec::new(), unsent };
         body.text("{\"messages\":[");
         for (index, message) in request.messages.iter().enumerate() {
@@ -83,11 +88,12 @@ impl WireBody {
     fn part(&mut self, part: &Part) -> Result<(), BodyError> {
         match part {
             Part::Text { text } => self.text(&json!({ "type": "text", "text": text }).to_string()),
-            Part::Image { image, .. } => {
+            Part::Image { image, options } => {
                 let kind = media_type(image)?;
                 self.text(&format!("{{\"type\":\"image_url\",\"image_url\":{{\"url\":\"data:{kind};base64,"));
                 self.pieces.push(Piece::Image(image.clone()));
-                self.text("\"}}");
+                let detail = options.detail.map(|detail| format!(",\"detail\":{}", json!(detail)));
+                self.text(&format!("\"{}}}}}", detail.unwrap_or_default()));
             }
         }
         Ok(())

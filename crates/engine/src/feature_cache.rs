@@ -2,10 +2,10 @@
 //! request.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 use align::engine::EngineError;
 use burn::tensor::Tensor;
+use vlm::image_processor::ImageFile;
 use vlm::model::Vlm;
 use vlm::processor::Processor;
 
@@ -13,12 +13,12 @@ use crate::feature_store::FeatureStore;
 use crate::image_features::{Stage, encode};
 use crate::job_queue::run_in_order;
 
-/// Features by file. When the cache is full, further features are computed each time, or read from disk.
+/// Features by file and size. When the cache is full, further features are computed each time, or read from disk.
 #[derive(Debug)]
 pub struct FeatureCache {
     /// The stage of the features.
     pub stage: Stage,
-    rows: HashMap<PathBuf, Tensor<2>>,
+    rows: HashMap<ImageFile, Tensor<2>>,
     bytes: usize,
     store: Option<FeatureStore>,
 }
@@ -46,17 +46,17 @@ impl FeatureCache {
         model: &Vlm,
         processor: &Processor,
         pools: &[rayon::ThreadPool],
-        files: &[&Path],
+        files: &[&ImageFile],
         byte_limit: usize,
-    ) -> Result<HashMap<PathBuf, Tensor<2>>, EngineError> {
-        let mut distinct: Vec<&Path> = files.to_vec();
+    ) -> Result<HashMap<ImageFile, Tensor<2>>, EngineError> {
+        let mut distinct: Vec<&ImageFile> = files.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
         let (mut found, mut missing) = (HashMap::new(), Vec::new());
-        for path in distinct {
-            match self.rows.get(path) {
-                Some(features) => _ = found.insert(path.to_owned(), features.clone()),
-                None => missing.push(path),
+        for file in distinct {
+            match self.rows.get(file) {
+                Some(features) => _ = found.insert(file.clone(), features.clone()),
+                None => missing.push(file),
             }
         }
         let (store, stage) = (self.store.as_ref(), self.stage);
@@ -68,13 +68,13 @@ impl FeatureCache {
                 None => encode(model, processor, &[*file], stage),
             },
             |rows| {
-                for (path, features) in rows {
+                for (file, features) in rows {
                     let size = features.dims().iter().product::<usize>() * size_of::<f32>();
                     if self.bytes + size <= byte_limit {
                         self.bytes += size;
-                        self.rows.insert(path.clone(), features.clone());
+                        self.rows.insert(file.clone(), features.clone());
                     }
-                    found.insert(path, features);
+                    found.insert(file, features);
                 }
             },
         )?;
@@ -86,11 +86,11 @@ fn read_or_encode(
     store: &FeatureStore,
     model: &Vlm,
     processor: &Processor,
-    file: &Path,
+    file: &ImageFile,
     stage: Stage,
-) -> Result<Vec<(PathBuf, Tensor<2>)>, EngineError> {
+) -> Result<Vec<(ImageFile, Tensor<2>)>, EngineError> {
     if let Some(features) = store.read(file, &model.device())? {
-        return Ok(vec![(file.to_owned(), features)]);
+        return Ok(vec![(file.clone(), features)]);
     }
     let encoded = encode(model, processor, &[file], stage)?;
     for (file, features) in &encoded {

@@ -1,14 +1,15 @@
 //! Image features on disk: one file for each image, found by a hash of all that determines it.
 //!
-//! A file's name is a hash of the image's bytes, the image settings, and the weights that it went through, so that
-//! nothing stale is ever found, whichever model or run reads.
+//! A file's name is a hash of the image's bytes, the size that its dialogue gives it, the image settings, and the weights
+//! that it went through, so that nothing stale is ever found, whichever model or run reads.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use align::engine::EngineError;
 use burn::tensor::{Device, Tensor};
 use sha2::{Digest, Sha256};
+use vlm::image_processor::ImageFile;
 use vlm::model::Vlm;
 use vlm::parameter::{ParameterGroup, Parameters};
 use vlm::processor::Processor;
@@ -46,7 +47,7 @@ impl FeatureStore {
     /// An image's features, `[m, d]`; none where there is no file or it is damaged.
     ///
     /// Errors: `Io` naming the image.
-    pub fn read(&self, image: &Path, device: &Device) -> Result<Option<Tensor<2>>, EngineError> {
+    pub fn read(&self, image: &ImageFile, device: &Device) -> Result<Option<Tensor<2>>, EngineError> {
         let path = self.path_of(image)?;
         let Ok(file) = TensorFile::open(&path) else {
             return Ok(None);
@@ -61,7 +62,7 @@ impl FeatureStore {
     /// Writes an image's features within the folder's limit. The file appears whole or not at all.
     ///
     /// Errors: `Io` or `Model` naming the file.
-    pub fn write(&self, image: &Path, features: &Tensor<2>) -> Result<(), EngineError> {
+    pub fn write(&self, image: &ImageFile, features: &Tensor<2>) -> Result<(), EngineError> {
         let size = (features.dims().iter().product::<usize>() * size_of::<f32>()) as u64;
         if self.bytes.fetch_add(size, Ordering::Relaxed) + size > self.folder.max_bytes {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
@@ -71,10 +72,14 @@ impl FeatureStore {
         write_tensors(&self.path_of(image)?, &[features]).map_err(engine_error)
     }
 
-    fn path_of(&self, image: &Path) -> Result<PathBuf, EngineError> {
+    fn path_of(&self, image: &ImageFile) -> Result<PathBuf, EngineError> {
         let mut hash = Sha256::new();
         hash.update(self.model);
-        hash.update(fs_err::read(image)?);
+        hash.update(fs_err::read(&image.path)?);
+        // Features of images that are shown as they are were found without it, and still are.
+        if !image.size.is_empty() {
+            hash.update(format!("{:?}", image.size));
+        }
         let name = hex::encode(hash.finalize());
         Ok(self.folder.path.join(name + ".safetensors"))
     }

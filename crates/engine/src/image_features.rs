@@ -1,9 +1,8 @@
 //! Images through the frozen parts of a model.
 
-use std::path::{Path, PathBuf};
-
 use align::engine::EngineError;
 use burn::tensor::{Tensor, TensorData};
+use vlm::image_processor::ImageFile;
 use vlm::model::Vlm;
 use vlm::processor::Processor;
 
@@ -24,9 +23,9 @@ pub enum Stage {
 pub fn encode(
     model: &Vlm,
     processor: &Processor,
-    files: &[&Path],
+    files: &[&ImageFile],
     stage: Stage,
-) -> Result<Vec<(PathBuf, Tensor<2>)>, EngineError> {
+) -> Result<Vec<(ImageFile, Tensor<2>)>, EngineError> {
     let images = processor.images(files).map_err(engine_error)?;
     let mut values = Vec::new();
     for image in &images {
@@ -42,12 +41,12 @@ pub fn encode(
     }
     .map_err(engine_error)?;
     let (mut start, mut features) = (0, Vec::new());
-    for (image, path) in images.iter().zip(files) {
+    for (image, file) in images.iter().zip(files) {
         let n_rows = match stage {
             Stage::VisionTower => image.n_patches(),
             Stage::Projector => image.n_tokens(),
         };
-        features.push((path.to_path_buf(), all.clone().narrow(0, start, n_rows)));
+        features.push((ImageFile::clone(file), all.clone().narrow(0, start, n_rows)));
         start += n_rows;
     }
     Ok(features)

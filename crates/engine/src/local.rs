@@ -1,6 +1,6 @@
 //! The engine: sampling, scoring and training on this machine.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use align::engine::{
     AdamW, Completion, Engine, EngineError, FinishReason, ForwardBackward, OptimStep, Reply, SampleRequest, Sampled,
@@ -10,6 +10,7 @@ use align::seeds::derive_seed;
 use vlm::adapter::LoraConfig;
 use vlm::batch::Batch;
 use vlm::generate::{GenerateOptions, Prompt, generate};
+use vlm::image_processor::ImageFile;
 use vlm::model::Vlm;
 use vlm::optim::{AdamWSettings, grad_norm};
 use vlm::parameter::ParameterGroup;
@@ -108,7 +109,7 @@ impl LocalEngine {
 
     /// The images of sequences, sent through the frozen parts of the model.
     fn frozen_features(&mut self, prepared: &[Prepared]) -> Result<Images<'static>, EngineError> {
-        let files: Vec<&Path> = prepared.iter().flat_map(|one| &one.images).map(PathBuf::as_path).collect();
+        let files: Vec<&ImageFile> = prepared.iter().flat_map(|one| &one.images).collect();
         let limit = if self.trains_vision() { 0 } else { self.options.feature_cache_bytes };
         let features = self.features.features(&self.model, &self.processor, &self.pools, &files, limit)?;
         Ok(match self.features.stage {

@@ -1,11 +1,11 @@
 //! One pass through the model: a micro-batch in, scores and gradients out.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 use align::engine::{EngineError, TokenLoss, TokenScores};
 use burn::tensor::Tensor;
 use vlm::batch::{Batch, SequenceGroup};
+use vlm::image_processor::ImageFile;
 use vlm::model::Vlm;
 use vlm::processor::Processor;
 use vlm::scored_pass::{ScoredPass, ScoredTokens};
@@ -18,9 +18,9 @@ use crate::prepared::Prepared;
 /// Where a pass takes the embeddings of its images from.
 pub enum Images<'a> {
     /// Embeddings: vision tower and projector are frozen.
-    Projected(HashMap<PathBuf, Tensor<2>>),
+    Projected(HashMap<ImageFile, Tensor<2>>),
     /// Features of a frozen vision tower; the projector is trained.
-    Features(HashMap<PathBuf, Tensor<2>>),
+    Features(HashMap<ImageFile, Tensor<2>>),
     /// Files: the vision tower is trained.
     Files(&'a Processor),
 }
@@ -150,7 +150,7 @@ pub fn backward(
 ///
 /// Errors: `Data` naming an image that cannot be read.
 pub fn image_embeddings(model: &Vlm, members: &[&Prepared], images: &Images) -> Result<Option<Tensor<2>>, EngineError> {
-    let files: Vec<&Path> = members.iter().flat_map(|one| &one.images).map(PathBuf::as_path).collect();
+    let files: Vec<&ImageFile> = members.iter().flat_map(|one| &one.images).collect();
     if files.is_empty() {
         return Ok(None);
     }
@@ -164,7 +164,7 @@ pub fn image_embeddings(model: &Vlm, members: &[&Prepared], images: &Images) -> 
             let mut distinct = files.clone();
             distinct.sort_unstable();
             distinct.dedup();
-            let encoded: HashMap<PathBuf, Tensor<2>> =
+            let encoded: HashMap<ImageFile, Tensor<2>> =
                 encode(model, processor, &distinct, Stage::Projector)?.into_iter().collect();
             files.iter().map(|file| encoded[*file].clone()).collect()
         }

@@ -1,10 +1,9 @@
 //! Dialogues as the model takes them: token ids, image grids, and where the reply begins.
 
-use std::path::{Path, PathBuf};
-
 use align::engine::{EngineError, Reply, Sequence};
-use align::types::{Message, image_paths};
+use align::types::{ImageOptions, Message, shown_images};
 use vlm::batch::TokenSequence;
+use vlm::image_processor::{ImageFile, ImageSize};
 use vlm::processor::Processor;
 
 use crate::errors::{engine_error, item_error};
@@ -19,15 +18,16 @@ pub struct Prepared {
     /// The images' grids, in patches.
     pub grids: Vec<[usize; 3]>,
     /// The images' files.
-    pub images: Vec<PathBuf>,
+    pub images: Vec<ImageFile>,
 }
 
 impl Prepared {
     /// A dialogue that awaits the assistant's reply.
     pub fn prompt(processor: &Processor, messages: &[Message]) -> Result<Self, EngineError> {
-        let images: Vec<PathBuf> = image_paths(messages).map(PathBuf::from).collect();
-        let paths: Vec<&Path> = images.iter().map(PathBuf::as_path).collect();
-        let patches = processor.images(&paths).map_err(engine_error)?;
+        let shown = shown_images(messages);
+        let images: Vec<ImageFile> =
+            shown.map(|(path, options)| ImageFile { path: path.into(), size: size_of(options) }).collect();
+        let patches = processor.images(&images).map_err(engine_error)?;
         let encoded = processor.encode(&messages, &patches, true).map_err(engine_error)?;
         let prompt_length = encoded.input_ids.len();
         Ok(Self { ids: encoded.input_ids, prompt_length, grids: encoded.image_grids, images })
@@ -69,4 +69,10 @@ impl Prepared {
     pub fn tokens(&self) -> TokenSequence<'_> {
         TokenSequence { ids: &self.ids, grids: &self.grids }
     }
+}
+
+/// The size that a dialogue gives an image. What else it says of it is for servers.
+fn size_of(options: ImageOptions) -> ImageSize {
+    let ImageOptions { min_pixels, max_pixels, resized_height, resized_width, detail: _ } = options;
+    ImageSize { min_pixels, max_pixels, resized_height, resized_width }
 }

@@ -2,9 +2,9 @@
 //! for all of them.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use vlm::config::Config;
+use vlm::image_processor::ImageFile;
 
 use crate::prepared::Prepared;
 
@@ -19,7 +19,7 @@ pub struct PromptGroup {
 
 /// What sequences of one group have in common: tokens and images of the prompt, and the base of rotary frequencies,
 /// which some models choose by the whole length.
-type Key<'a> = (&'a [u32], &'a [PathBuf], u64);
+type Key<'a> = (&'a [u32], &'a [ImageFile], u64);
 
 /// Groups sequences by their prompts, in order of appearance, into groups of at most `token_limit` tokens (a longer
 /// sequence is alone, and at a limit of 0 each is). The groups depend on the sequences alone.
@@ -50,7 +50,7 @@ mod tests {
             ids: [prompt, &vec![9; n_reply]].concat(),
             prompt_length: prompt.len(),
             grids: image.map(|_| [1, 2, 2]).into_iter().collect(),
-            images: image.map(PathBuf::from).into_iter().collect(),
+            images: image.map(ImageFile::from).into_iter().collect(),
         }
     }
 

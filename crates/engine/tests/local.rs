@@ -9,7 +9,7 @@ use align::engine::{
 use align::progress::{Progress, Silent};
 use align::run_dir::RunDir;
 use align::sft::{self, SftConfig};
-use align::types::{Item, Message, Part, Role};
+use align::types::{Detail, ImageOptions, Item, Message, Part, Role};
 use engine::{EngineOptions, FeatureFolder, LocalEngine, Trainable, open_device};
 use vlm::adapter::TargetModules;
 use vlm::weights::WeightType;
@@ -310,6 +310,30 @@ fn image_features_on_disk_are_found_by_content_and_weights() {
     fs_err::remove_dir_all(&cache).unwrap();
     scores_with_cache(full(), &cache, u64::MAX, &sequences);
     assert!(!cache.exists());
+}
+
+#[test]
+fn one_image_at_two_sizes_is_two_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_options = |options: ImageOptions| {
+        let mut sequence = label_of(&item(0));
+        let image = fixture().join("images/a.png");
+        sequence.messages[0].content[0] = Part::Image { image, options };
+        sequence
+    };
+    let large = ImageOptions { resized_height: Some(112), resized_width: Some(84), ..ImageOptions::default() };
+    let sized = [ImageOptions::default(), large, ImageOptions { detail: Some(Detail::Low), ..ImageOptions::default() }];
+    let sequences = sized.map(with_options);
+    let alone = sequences.each_ref().map(|sequence| {
+        engine(Trainable::Frozen, 1).logprobs(std::slice::from_ref(sequence), Weights::Current).unwrap().remove(0)
+    });
+    assert_ne!(alone[0], alone[1]);
+    assert_eq!(alone[0], alone[2], "what servers alone know changes nothing");
+    for _ in 0..2 {
+        let (scores, n_files) = scores_with_cache(lora(), folder.path(), u64::MAX, &sequences);
+        assert_eq!((&scores[..], n_files), (&alone[..], 2));
+    }
+    assert_eq!(engine(full(), 2).logprobs(&sequences, Weights::Current).unwrap(), alone);
 }
 
 /// Each reply token's log-probability, weighted by its index and by the sequence's.

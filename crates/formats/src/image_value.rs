@@ -1,11 +1,11 @@
 //! The image that a value names, in every form that columns and parts of messages have for one:
 //! [`align::types::take_image`] lists those of objects.
 
-use align::types::{NamedImage, take_image};
+use align::types::{Beside, ImageOptions, NamedImage, take_image};
 use serde_json::{Map, Value};
 
 use crate::field_reader::FieldReader;
-use rows::Image;
+use rows::{Image, ProblemKind};
 
 /// What an object names.
 pub(crate) enum Named {
@@ -23,11 +23,12 @@ impl FieldReader<'_> {
         match value {
             Value::String(reference) => self.decoded(at, Image::from_reference(&reference)),
             Value::Object(mut object) => {
-                let named = self.take_image(at, &mut object);
+                let (named, options) = self.take_image(at, &mut object);
                 if matches!(named, Named::Nothing) {
                     self.no_image(at, &Value::Object(object));
                     return None;
                 }
+                self.note_left(at, &options);
                 self.note_left(at, &object);
                 if let Named::Image(image) = named { Some(image) } else { None }
             }
@@ -38,11 +39,11 @@ impl FieldReader<'_> {
         }
     }
 
-    /// Takes the image that an object names.
-    pub fn take_image(&mut self, at: &str, object: &mut Map<String, Value>) -> Named {
-        let mut left = Vec::new();
-        let image = match take_image(object, &mut left) {
-            Ok(None) => return Named::Nothing,
+    /// Takes the image that an object names, and the options by which it is shown, as they are written.
+    pub fn take_image(&mut self, at: &str, object: &mut Map<String, Value>) -> (Named, Map<String, Value>) {
+        let mut beside = Beside::default();
+        let image = match take_image(object, &mut beside) {
+            Ok(None) => return (Named::Nothing, beside.options),
             Err(value) => {
                 self.no_image(at, &value);
                 None
@@ -52,8 +53,16 @@ impl FieldReader<'_> {
                 self.decoded(at, Image::from_base64(&text).map(|image| image.named(name)))
             }
         };
-        self.note_left(at, &left.into_iter().map(|name| (name, Value::Bool(true))).collect());
-        image.map_or(Named::Unreadable, Named::Image)
+        self.note_left(at, &beside.left.into_iter().map(|name| (name, Value::Bool(true))).collect());
+        (image.map_or(Named::Unreadable, Named::Image), beside.options)
+    }
+
+    /// The options by which a part shows its image; those that cannot be understood are noted.
+    pub fn image_options(&mut self, at: &str, options: &Map<String, Value>) -> ImageOptions {
+        ImageOptions::read(options).unwrap_or_else(|(name, problem)| {
+            self.note(ProblemKind::WrongValue, format!("`{at}.{name}`: {problem}"));
+            ImageOptions::default()
+        })
     }
 
     fn no_image(&mut self, at: &str, value: &Value) {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use align::types::{ItemKind, Message, Part, Role};
+use align::types::{ImageOptions, ItemKind, Message, Part, Role, shown_images};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::placeholders::PLACEHOLDER;
 use crate::record::Record;
@@ -68,6 +68,7 @@ pub(crate) fn differences(record: &Record, other: &Record) -> Vec<(String, Strin
         note_change(&mut found, field, before.as_ref(), after.as_ref());
     }
     note_dialogue(&mut found, record, other);
+    note_options(&mut found, record, other);
     for (name, value) in &record.extra {
         // A number that is an id or name is the item's own, as text; an empty id says nothing.
         let is_own = ["id", "split", "category", "twin_of"].contains(&name.as_str()) && value.is_number();
@@ -134,6 +135,19 @@ fn note_dialogue(found: &mut Vec<(String, String)>, record: &Record, other: &Rec
     if !record.images.iter().map(content).eq(other.images.iter().map(content)) {
         let why = format!("{} images, read back as {}", record.images.len(), other.images.len());
         found.push(("images".to_owned(), why));
+    }
+}
+
+/// Notes options of images that are not there as they were.
+fn note_options(found: &mut Vec<(String, String)>, record: &Record, other: &Record) {
+    let [before, after] = [record, other]
+        .map(|record| shown_images(&record.item.messages).map(|(_, options)| json!(options)).collect::<Vec<Value>>());
+    for name in ImageOptions::NAMES {
+        let changed = before.iter().enumerate().find_map(|(index, options)| {
+            let (before, after) = (options.get(name)?, after.get(index).and_then(|options| options.get(name)));
+            (after != Some(before)).then(|| became(before, after))
+        });
+        found.extend(changed.map(|why| (format!("messages[].content[].{name}"), why)));
     }
 }
 

@@ -123,6 +123,8 @@ problem_kinds! {
     PathEscapes = "path_escapes", Warning;
     /// An image is an address, which is not fetched.
     RemoteImage = "remote_image", Warning;
+    /// How an image is shown is said in a way that some models do not know.
+    ImageOptions = "image_options", Warning;
     /// An image file is missing.
     MissingImage = "missing_image", Error;
     /// An image has no bytes.

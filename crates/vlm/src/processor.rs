@@ -3,6 +3,7 @@
 
 mod special_tokens;
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -126,8 +127,8 @@ impl Processor {
     /// Many images' patches in order, decoded on all cores.
     ///
     /// Errors: as [`Self::image`], for the first file with a problem.
-    pub fn images(&self, files: &[ImageFile]) -> Result<Vec<Arc<ImagePatches>>, Error> {
-        let outcomes: Vec<_> = files.par_iter().map(|file| self.image(file)).collect();
+    pub fn images<F: Borrow<ImageFile> + Sync>(&self, files: &[F]) -> Result<Vec<Arc<ImagePatches>>, Error> {
+        let outcomes: Vec<_> = files.par_iter().map(|file| self.image(file.borrow())).collect();
         outcomes.into_iter().collect()
     }
 

@@ -163,12 +163,17 @@ impl From<WrittenMessage> for Message {
     }
 }
 
-/// The image paths of a dialogue, in order.
-pub fn image_paths(messages: &[Message]) -> impl Iterator<Item = &Path> {
+/// The images of a dialogue in order, each with how it is shown.
+pub fn shown_images(messages: &[Message]) -> impl Iterator<Item = (&Path, ImageOptions)> {
     messages.iter().flat_map(|message| &message.content).filter_map(|part| match part {
-        Part::Image { image, .. } => Some(image.as_path()),
+        Part::Image { image, options } => Some((image.as_path(), *options)),
         Part::Text { .. } => None,
     })
+}
+
+/// The image paths of a dialogue, in order.
+pub fn image_paths(messages: &[Message]) -> impl Iterator<Item = &Path> {
+    shown_images(messages).map(|(image, _)| image)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use align::types::{Message, Role};
+use align::types::{Detail, Message, Role};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -71,6 +71,34 @@ fn a_key_follows_from_content_and_not_from_paths() {
     assert_eq!(first, key(&paths[0], "http://b/v1", "judge", ""), "a model may move");
     assert_ne!(first, key(&paths[0], "http://a/v1", "writer", ""));
     assert_ne!(first, key(&paths[0], "http://a/v1", "judge", "weights"));
+}
+
+#[test]
+fn detail_is_sent_and_sizes_tell_requests_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    fs_err::write(&path, b"\x89PNG").unwrap();
+    let mut hashes = ImageHashes::default();
+    let mut sent = |options: ImageOptions| {
+        let mut request = request(&path);
+        request.messages[1].content[1] = Part::Image { image: path.clone(), options };
+        let body = WireBody::chat(&request, &settings()).unwrap();
+        let key = body.key("judge", "", &mut hashes).unwrap();
+        let bytes = body.clone().into_stream().map(Result::unwrap).collect::<Vec<Bytes>>().concat();
+        assert_eq!(body.length().unwrap(), bytes.len() as u64);
+        (key, serde_json::from_slice::<Value>(&bytes).unwrap()["messages"][1]["content"].clone())
+    };
+    let plain = sent(ImageOptions::default());
+    let detailed = sent(ImageOptions { detail: Some(Detail::Low), ..ImageOptions::default() });
+    assert_eq!(detailed.1[1]["image_url"]["detail"], "low");
+    assert_eq!((&detailed.1[0], &detailed.1[2]), (&plain.1[0], &plain.1[2]));
+    let small = sent(ImageOptions { max_pixels: Some(5000), ..ImageOptions::default() });
+    assert_eq!(small.1, plain.1);
+    let smaller = sent(ImageOptions { max_pixels: Some(4000), ..ImageOptions::default() });
+    let keys = [plain.0, detailed.0, small.0, smaller.0];
+    assert!((1..4).all(|index| !keys[..index].contains(&keys[index])));
+    // That of an answer which is in journals since before images had options.
+    assert_eq!(hex::encode(plain.0), "741a408fd552f6a67f08fe074ea8ff6fe10825128a6d0c85e6bb2070e76b4ccd");
 }
 
 #[test]

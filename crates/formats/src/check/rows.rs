@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
 
-use align::types::{Message, Part};
+use align::types::{ImageOptions, Message, Part, shown_images};
 
 use super::content_key::{ContentKey, key_of};
 use super::dialogue::dialogue_problems;
@@ -75,6 +75,9 @@ impl RowChecks {
             let message = format!("row {first} has the id `{id}` already: expected unique ids");
             report.add(location.of(Problem::new(ProblemKind::DuplicateId, message), None));
         }
+        for problem in option_problems(&record.item.messages) {
+            report.add(location.of(problem, None));
+        }
         let keys = self.check_images(record, location, report);
         if !was_readable {
             return;
@@ -124,6 +127,21 @@ impl RowChecks {
     }
 }
 
+/// Options of images that are not used everywhere, each name once.
+fn option_problems(messages: &[Message]) -> Vec<Problem> {
+    let shown: Vec<ImageOptions> = shown_images(messages).map(|(_, options)| options).collect();
+    let mut messages = Vec::new();
+    if shown.iter().any(|options| !options.size().is_empty()) {
+        messages
+            .push("the size of an image is given, which Qwen models on this machine use, and endpoints are not sent");
+    }
+    if shown.iter().any(|options| options.detail.is_some()) {
+        messages
+            .push("the `detail` of an image is given, which endpoints are sent, and models on this machine do not use");
+    }
+    messages.into_iter().map(|message| Problem::new(ProblemKind::ImageOptions, message)).collect()
+}
+
 /// The row in which a key stood before; if there is none, this row is remembered.
 fn first_row(known: &mut HashMap<ContentKey, usize>, key: ContentKey, row: usize) -> Option<usize> {
     match known.entry(key) {
@@ -147,9 +165,12 @@ fn content_of(messages: &[Message], images: &[ContentKey]) -> Vec<u8> {
                     bytes.push(1);
                     bytes.extend_from_slice(text.as_bytes());
                 }
-                Part::Image { .. } => {
+                Part::Image { options, .. } => {
                     bytes.push(2);
                     bytes.extend(images.next().into_iter().flatten());
+                    if !options.is_empty() {
+                        bytes.extend_from_slice(format!("{options:?}").as_bytes());
+                    }
                 }
             }
         }

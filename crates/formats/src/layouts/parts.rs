@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! {"type": "text" | "input_text" | "output_text", "text"}
-//! {"type": "image" | "image_url" | "input_image", …}    an image in any form of [`crate::image_value`]
+//! {"type": "image" | "image_url" | "input_image", …}    an image in any form of [`crate::image_value`], and how it is
+//!                                                       shown ([`ImageOptions`])
 //! {"type": "image"}                                     the column's next
 //! ```
 //!
 //! Every other key of a part or message is noted as not kept, and a part that is a film or sound as an error.
 
-use align::types::{Message, Part, Role, is_media, part_type};
+use align::types::{ImageOptions, Message, Part, Role, is_media, part_type};
 use serde_json::{Map, Value, json};
 
 use crate::field_reader::FieldReader;
@@ -115,12 +116,16 @@ impl<'r, 'a> PartReader<'r, 'a> {
             (Some("text" | "input_text" | "output_text"), _) => {
                 return self.fields.wrong_type(at, "a part with a `text`", &part.into());
             }
-            (Some(kind @ ("image" | "image_url" | "input_image")), _) => match self.fields.take_image(at, &mut part) {
-                Named::Nothing if kind == "image" => self.show(content, None),
-                Named::Nothing => return self.fields.wrong_type(at, "a part with an image", &part.into()),
-                Named::Unreadable => {}
-                Named::Image(image) => self.show(content, Some(image)),
-            },
+            (Some(kind @ ("image" | "image_url" | "input_image")), _) => {
+                let (named, options) = self.fields.take_image(at, &mut part);
+                let options = self.fields.image_options(at, &options);
+                match named {
+                    Named::Nothing if kind == "image" => self.show(content, None, options),
+                    Named::Nothing => return self.fields.wrong_type(at, "a part with an image", &part.into()),
+                    Named::Unreadable => {}
+                    Named::Image(image) => self.show(content, Some(image), options),
+                }
+            }
             (Some(kind), _) if is_media(kind) => return self.fields.problems().push(media_problem(at)),
             _ => return self.fields.wrong_type(at, EXPECTED_PART, &part.into()),
         }
@@ -139,7 +144,7 @@ impl<'r, 'a> PartReader<'r, 'a> {
         }
         for (index, words) in text.split(PLACEHOLDER).enumerate() {
             if index > 0 {
-                self.show(content, None);
+                self.show(content, None, ImageOptions::default());
             }
             if !words.is_empty() {
                 content.push(Part::Text { text: words.to_owned() });
@@ -147,10 +152,10 @@ impl<'r, 'a> PartReader<'r, 'a> {
         }
     }
 
-    fn show(&mut self, content: &mut Vec<Part>, image: Option<Image>) {
+    fn show(&mut self, content: &mut Vec<Part>, image: Option<Image>, options: ImageOptions) {
         let path = image.as_ref().map(Image::part_path).unwrap_or_default();
         self.shown.push(image);
-        content.push(Part::image(path));
+        content.push(Part::Image { image: path, options });
     }
 
     /// The messages with their images in order, those of the column in the parts that leave them to it.
@@ -230,7 +235,13 @@ pub(super) fn without_paths(messages: &[Message]) -> Value {
 fn part_json(part: &Part, with_path: bool) -> Value {
     match part {
         Part::Text { text } => json!({ "type": "text", "text": text }),
-        Part::Image { image, .. } if with_path => json!({ "type": "image", "image": image.to_string_lossy() }),
+        Part::Image { image, options } if with_path => {
+            let mut object = json!({ "type": "image", "image": image.to_string_lossy() });
+            for (name, value) in json!(options).as_object().into_iter().flatten() {
+                object[name] = value.clone();
+            }
+            object
+        }
         Part::Image { .. } => json!({ "type": "image" }),
     }
 }

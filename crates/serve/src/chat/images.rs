@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vlm::cache::Cache;
 use vlm::error::Error;
-use vlm::image_processor::{ImagePatches, ImageProcessor};
+use vlm::image_processor::{ImagePatches, ImageProcessor, ImageSize};
 use vlm::model::Vlm;
 
 use super::metrics::Metrics;
@@ -21,7 +21,7 @@ const UNIT: usize = 1 << 10;
 
 /// A decoded image.
 pub struct DecodedImage {
-    // The hash of its file's bytes.
+    // The hash of its file's bytes and its size.
     key: [u8; 32],
     /// Its patches.
     pub patches: Arc<ImagePatches>,
@@ -47,12 +47,18 @@ impl ImageEncoder {
         }
     }
 
-    /// An image's file decoded, or as it is kept.
+    /// An image's file decoded and given its size, or as it is kept.
     ///
     /// Errors: as [`ImageProcessor::process_bytes`].
-    pub fn decode(&self, bytes: &[u8], processor: &dyn ImageProcessor, max_pixels: u64) -> Result<DecodedImage, Error> {
-        let key = Sha256::digest(bytes).into();
-        let patches = self.patches.get_or_insert(&key, || processor.process_bytes(bytes, max_pixels))?;
+    pub fn decode(
+        &self,
+        bytes: &[u8],
+        size: &ImageSize,
+        processor: &dyn ImageProcessor,
+        max_pixels: u64,
+    ) -> Result<DecodedImage, Error> {
+        let key = Sha256::new().chain_update(bytes).chain_update(format!("{size:?}")).finalize().into();
+        let patches = self.patches.get_or_insert(&key, || processor.process_bytes(bytes, max_pixels, size))?;
         Ok(DecodedImage { key, patches })
     }
 

@@ -2,6 +2,7 @@
 
 use align::types::{Message, Part, Role};
 use serde_json::{Value, json};
+use vlm::image_processor::ImageSize;
 
 use super::api_error::ApiError;
 use super::fields::{Fields, wrong};
@@ -16,8 +17,19 @@ const NOT_OFFERED: [&str; 4] = ["audio", "function_call", "tool_call_id", "tool_
 pub struct Dialogue {
     /// The messages; an image is in them by its number.
     pub messages: Vec<Message>,
-    /// The images in order, each with its field in the request.
-    pub images: Vec<(String, ImageSource)>,
+    /// The images in order.
+    pub images: Vec<RequestImage>,
+}
+
+/// An image of a request.
+#[derive(Debug)]
+pub struct RequestImage {
+    /// Its field.
+    pub field: String,
+    /// Where it comes from.
+    pub source: ImageSource,
+    /// The size that it is given.
+    pub size: ImageSize,
 }
 
 impl Dialogue {
@@ -79,7 +91,8 @@ impl Dialogue {
         Ok(parts)
     }
 
-    /// A part of a message. Fields that are not its type's (`cache_control`, `uuid`) say nothing to a model.
+    /// A part of a message; an image's size may stand beside it, as in DashScope's interface. Other fields that are not its
+    /// type's (`cache_control`, `uuid`) say nothing to a model.
     fn part(&mut self, value: &Value, path: &str, limits: &Limits) -> Result<Part, ApiError> {
         let fields = Fields::of(value, path)?;
         let expected = "\"text\" or \"image_url\"";
@@ -91,7 +104,7 @@ impl Dialogue {
             }
             Some("image_url") => {
                 let value = fields.required("image_url", "an object with `url`, or a string")?;
-                self.image(value, &fields.path_of("image_url"), limits)
+                self.image(value, &fields.path_of("image_url"), size(&fields, limits)?, limits)
             }
             _ => Err(wrong(&fields.path_of("type"), expected, fields.get("type").unwrap_or(&Value::Null))),
         }
@@ -99,7 +112,7 @@ impl Dialogue {
 
     /// An image: its URL, alone or in an object whose `detail` says nothing here, since a model has its own
     /// resolution.
-    fn image(&mut self, value: &Value, path: &str, limits: &Limits) -> Result<Part, ApiError> {
+    fn image(&mut self, value: &Value, path: &str, size: ImageSize, limits: &Limits) -> Result<Part, ApiError> {
         let (url, path) = match value {
             Value::String(url) => (url.as_str(), path.to_owned()),
             other => {
@@ -113,9 +126,24 @@ impl Dialogue {
             return Err(ApiError::too_large(&path, format!("expected at most {most} images in a prompt, got more")));
         }
         let source = ImageSource::read(url, &path)?;
-        self.images.push((path, source));
+        self.images.push(RequestImage { field: path, source, size });
         Ok(Part::image(self.images.len().to_string()))
     }
+}
+
+/// The size that a part gives its image.
+fn size(fields: &Fields, limits: &Limits) -> Result<ImageSize, ApiError> {
+    let n_pixels = |name, most: u64| {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let number = fields.count(name, 1, most as usize)?;
+        Ok(number.and_then(|number| u32::try_from(number).ok()))
+    };
+    Ok(ImageSize {
+        min_pixels: n_pixels("min_pixels", limits.image_pixels)?,
+        max_pixels: n_pixels("max_pixels", u64::MAX)?,
+        resized_height: n_pixels("resized_height", u64::MAX)?,
+        resized_width: n_pixels("resized_width", u64::MAX)?,
+    })
 }
 
 fn text_part(text: &str) -> Part {
@@ -157,7 +185,7 @@ mod tests {
             &dialogue.messages[1].content[..],
             [Part::Image { .. }, Part::Text { .. }, Part::Image { .. }]
         ));
-        assert_eq!(dialogue.images[1].0, "messages[1].content[2].image_url.url");
+        assert_eq!(dialogue.images[1].field, "messages[1].content[2].image_url.url");
     }
 
     #[test]
@@ -177,7 +205,30 @@ mod tests {
         assert_eq!(dialogue.messages[1], Message::text(Role::Assistant, ""));
         assert_eq!(dialogue.messages[2], Message::text(Role::Assistant, ""));
         assert_eq!(dialogue.messages[3], Message::text(Role::User, "And?"));
-        assert_eq!(dialogue.images[0].0, "messages[0].content[1].image_url");
+        assert_eq!(dialogue.images[0].field, "messages[0].content[1].image_url");
+    }
+
+    #[test]
+    fn an_image_may_be_given_a_size() {
+        let with = |name: &str, value: Value| {
+            let mut part = json!({ "type": "image_url", "image_url": { "url": "data:;base64,AA==", "detail": "?" } });
+            part[name] = value;
+            json!([{ "role": "user", "content": [part] }])
+        };
+        let dialogue = Dialogue::read(&with("max_pixels", json!(5e4)), &Limits::default()).unwrap();
+        assert_eq!(dialogue.images[0].size, ImageSize { max_pixels: Some(50_000), ..ImageSize::default() });
+        let plain = Dialogue::read(&with("max_pixels", Value::Null), &Limits::default()).unwrap();
+        assert!(plain.images[0].size.is_empty());
+        refused(
+            &with("resized_width", json!(0)),
+            400,
+            "`messages[0].content[0].resized_width`: expected a whole number from 1 to 4294967295, got 0",
+        );
+        refused(
+            &with("min_pixels", json!(99_999_999)),
+            400,
+            "`messages[0].content[0].min_pixels`: expected a whole number from 1 to 33554432, got 99999999",
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::grammar::{Grammar, Grammars};
 use super::images::{DecodedImage, ImageEncoder, ImageQueue, Permit, WAITING_BYTES};
 use super::kv_budget::KvBudget;
 use super::media::Limits;
+use super::messages::RequestImage;
 use super::metrics::Metrics;
 use super::pools::{self, Pools};
 use super::request::ChatRequest;
@@ -137,9 +138,10 @@ impl Preparer {
         request.sampling.check_tokens(self.model.config().text.vocab_size)?;
         let grammar = self.grammars.compile(&request.format, request.format_field)?;
         let mut images = Vec::with_capacity(request.dialogue.images.len());
-        for (field, source) in &request.dialogue.images {
+        for RequestImage { field, source, size } in &request.dialogue.images {
             let bytes = source.bytes(field, &self.limits)?;
-            let decoded = self.image_encoder.decode(&bytes, self.processor.image_processor(), self.limits.image_pixels);
+            let (processor, most) = (self.processor.image_processor(), self.limits.image_pixels);
+            let decoded = self.image_encoder.decode(&bytes, size, processor, most);
             images.push(decoded.map_err(|error| ApiError::field(field, error))?);
         }
         let patches: Vec<Arc<ImagePatches>> = images.iter().map(|image| image.patches.clone()).collect();
