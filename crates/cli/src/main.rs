@@ -15,6 +15,7 @@ mod output_folder;
 mod progress;
 mod roles;
 mod terminal;
+mod unused_options;
 
 use std::process::ExitCode;
 

@@ -27,6 +27,7 @@ use crate::errors::{Failure, Result};
 use crate::interrupt;
 use crate::model;
 use crate::terminal::print_line;
+use crate::unused_options::Telling;
 
 /// A model that answers, wherever it runs.
 pub type Model = Box<dyn ChatModel + Send>;
@@ -285,7 +286,7 @@ impl<'a> Roles<'a> {
             return Ok(Box::new(MiniModel));
         }
         if settings.is_remote() {
-            return Ok(Box::new(self.endpoint(role, settings)?));
+            return Ok(Box::new(Telling::remote(role, self.endpoint(role, settings)?)));
         }
         let table = ModelTable { path: Some(settings.model.clone().into()), ..ModelTable::default() };
         let batch_size = settings.concurrency;
@@ -321,7 +322,7 @@ impl<'a> Roles<'a> {
     ) -> Result<Model> {
         let weights = model::identity(table)?;
         let journal = self.journal()?.clone();
-        Ok(Box::new(Journalled::new(role, weights, journal, model, batch_size)))
+        Ok(Box::new(Telling::local(role, Journalled::new(role, weights, journal, model, batch_size))))
     }
 
     /// What each role that a model plays has cost.

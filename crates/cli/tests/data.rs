@@ -117,7 +117,7 @@ fn films_and_settings_of_images_are_never_lost_in_silence() {
     let (code, stdout, _) = scruple(folder.path(), &["data", "check", "d.jsonl"]);
     assert_eq!(code, 3);
     for line in [
-        "warning: not_kept (1)\n  row 1 `one`: `messages[].content[].max_pixels` is not kept",
+        "warning: image_options (1)\n  row 1 `one`: the size of an image is given",
         "error: video_or_audio (1)\n  row 2 `two`: `messages[0].content[0]` holds a video or audio",
     ] {
         assert!(stdout.contains(line), "{stdout}");
@@ -129,7 +129,7 @@ fn films_and_settings_of_images_are_never_lost_in_silence() {
     1 of 2 items, openai to swift: o.jsonl
 
     not kept, or not as it was:
-      messages[].content[].max_pixels        1 row   from row 1: `messages[].content[].max_pixels` is not kept
+      messages[].content[].max_pixels        1 row   from row 1: the format has no place for it
       row                                    1 row   from row 2: `messages[0].content[0]` holds a video or audio: expected text and images only
     "#);
 }

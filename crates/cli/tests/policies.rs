@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fake_endpoint::FakeEndpoint;
+use fake_endpoint::{FakeEndpoint, Reply, completion};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -145,4 +146,33 @@ fn one_model_completes_dialogues_and_an_endpoints_tokens_are_not_known() {
     refused(of(&fake, folder.path(), "eval", &["--out", "two", "--model", &model]), "expected one policy model, got 2");
     refused(scruple(folder.path(), "generate", &["--out", "none.jsonl"]), "expected a policy model, got none");
     assert!(!folder.path().join("two").exists());
+}
+
+#[test]
+fn detail_goes_to_endpoints_and_what_does_not_is_told() {
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let seen = received.clone();
+    let fake = FakeEndpoint::start_responding(move |call| {
+        seen.lock().unwrap().push(call.body.to_string());
+        Reply { status: 200, retry_after: None, body: completion("No.") }
+    })
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::copy(fixture().join("../images/a.png"), folder.path().join("a.png")).unwrap();
+    let stderr_for = |options: Value| {
+        let mut part = json!({ "type": "image_url", "image_url": { "url": "a.png" } });
+        for (name, value) in options.as_object().unwrap() {
+            part[name] = value.clone();
+        }
+        let line = json!({ "id": "a", "kind": "hazardous", "messages": [{ "role": "user", "content": [part, { "type": "text", "text": "Why?" }] }] });
+        fs_err::write(folder.path().join("items.jsonl"), format!("{line}\n")).unwrap();
+        let output = finished(of(&fake, folder.path(), "generate", &["--out", "made.jsonl", "--restart"]));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(stderr_for(json!({ "detail": "low" })), "");
+    assert!(received.lock().unwrap().pop().unwrap().contains(r#","detail":"low"}"#));
+    let told = stderr_for(json!({ "max_pixels": 5000 }));
+    assert_eq!(told.matches("`max_pixels` and the like) is not sent").count(), 1, "{told}");
+    assert!(told.starts_with("warning: `policy`: image a.png, perhaps others: "), "{told}");
+    assert!(!received.lock().unwrap().pop().unwrap().contains("5000"));
 }

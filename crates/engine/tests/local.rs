@@ -329,11 +329,17 @@ fn one_image_at_two_sizes_is_two_images() {
     });
     assert_ne!(alone[0], alone[1]);
     assert_eq!(alone[0], alone[2], "what servers alone know changes nothing");
+    // Computed, found on disk, and with a vision tower that is trained; in company sums may be taken in another order.
+    let mut runs = Vec::new();
     for _ in 0..2 {
         let (scores, n_files) = scores_with_cache(lora(), folder.path(), u64::MAX, &sequences);
-        assert_eq!((&scores[..], n_files), (&alone[..], 2));
+        assert_eq!(n_files, 2);
+        runs.push(scores);
     }
-    assert_eq!(engine(full(), 2).logprobs(&sequences, Weights::Current).unwrap(), alone);
+    runs.push(engine(full(), 2).logprobs(&sequences, Weights::Current).unwrap());
+    for (scores, alone) in runs.iter().flat_map(|run| run.iter().zip(&alone)) {
+        assert!(largest_difference(&scores.logprobs, &alone.logprobs) < 1e-4);
+    }
 }
 
 /// Each reply token's log-probability, weighted by its index and by the sequence's.
