@@ -1,6 +1,6 @@
 //! The fields of a row, taken one by one: wrong types are noted as problems, what is left is kept.
 
-use align::types::{Item, Message, Role, id_of, is_filled, is_media, is_media_column};
+use align::types::{ImageOptions, Item, Message, Part, Role, id_of, is_filled, is_media, is_media_column};
 use serde_json::{Map, Value};
 
 use crate::item_fields::{TruthAs, take_item};
@@ -13,12 +13,14 @@ use rows::{Image, Problem, ProblemKind, Row, shown};
 pub(crate) struct FieldReader<'a> {
     row: Row,
     problems: &'a mut Vec<Problem>,
+    /// Of each image of a column its place, and how it is shown.
+    pub(crate) in_columns: Vec<(String, Map<String, Value>)>,
 }
 
 impl<'a> FieldReader<'a> {
     /// The row's fields; problems are added to the list.
     pub fn new(row: Row, problems: &'a mut Vec<Problem>) -> Self {
-        Self { row, problems }
+        Self { row, problems, in_columns: Vec::new() }
     }
 
     /// Notes a problem.
@@ -191,6 +193,7 @@ impl<'a> FieldReader<'a> {
     /// The images of a field: a column of images, or one value or several that name images.
     pub fn images(&mut self, name: &str) -> Vec<Image> {
         if let Some(images) = self.row.images.remove(name) {
+            self.in_columns.extend(images.iter().map(|_| (name.to_owned(), Map::new())));
             return images;
         }
         let values = match self.take(name) {
@@ -263,8 +266,28 @@ impl<'a> FieldReader<'a> {
         take_item(&mut self.row.fields, truth, self.row.number)
     }
 
+    /// Shows the item's images as their columns say, where each is from a column; what is not kept is noted.
+    fn keep_options(&mut self, item: &mut Item) {
+        let columns = std::mem::take(&mut self.in_columns);
+        let mut shown: Vec<&mut ImageOptions> = Vec::new();
+        for part in item.messages.iter_mut().flat_map(|message| &mut message.content) {
+            if let Part::Image { options, .. } = part {
+                shown.push(options);
+            }
+        }
+        let read: Result<Vec<ImageOptions>, _> =
+            columns.iter().map(|(_, options)| ImageOptions::read(options)).collect();
+        match read {
+            Ok(read) if shown.len() == read.len() && shown.iter().all(|options| options.is_empty()) => {
+                shown.into_iter().zip(read).for_each(|(shown, options)| *shown = options);
+            }
+            _ => columns.iter().for_each(|(at, options)| self.note_left(at, options)),
+        }
+    }
+
     /// The record of an item and all fields that were not taken.
-    pub fn record(mut self, item: Item, images: Vec<Image>) -> Record {
+    pub fn record(mut self, mut item: Item, images: Vec<Image>) -> Record {
+        self.keep_options(&mut item);
         let mut images_left = std::mem::take(&mut self.row.images);
         images_left.retain(|_, images| !images.is_empty());
         for name in images_left.into_keys() {

@@ -18,18 +18,22 @@ pub(crate) enum Named {
 }
 
 impl FieldReader<'_> {
-    /// The image that a value names. What else an object says of the image is noted as not kept.
+    /// The image that a value of a column names. What else an object says of the image is noted as not kept,
+    /// but for how it is shown, which [`Self::record`] keeps where it can.
     pub fn image(&mut self, at: &str, value: Value) -> Option<Image> {
         match value {
-            Value::String(reference) => self.decoded(at, Image::from_reference(&reference)),
+            Value::String(reference) => {
+                self.in_columns.push((at.to_owned(), Map::new()));
+                self.decoded(at, Image::from_reference(&reference))
+            }
             Value::Object(mut object) => {
                 let (named, options) = self.take_image(at, &mut object);
                 if matches!(named, Named::Nothing) {
                     self.no_image(at, &Value::Object(object));
                     return None;
                 }
-                self.note_left(at, &options);
                 self.note_left(at, &object);
+                self.in_columns.push((at.to_owned(), options));
                 if let Named::Image(image) = named { Some(image) } else { None }
             }
             other => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
 use align::progress::Silent;
-use align::types::{Dialogues, Item, image_paths};
+use align::types::{Dialogues, ImageOptions, Item, image_paths, read_items, shown_images};
 use arrow_array::builder::StringDictionaryBuilder;
 use arrow_array::types::Int32Type;
 use arrow_array::{
@@ -16,10 +16,10 @@ use arrow_schema::{Field, Fields};
 use image::ImageFormat;
 use serde_json::{Value, json};
 
-use super::samples::{convert, folder, image_file, records, write_lines};
+use super::samples::{convert, convert_from, folder, image_file, records, write_lines};
 use crate::check;
 use crate::format::Format;
-use crate::layouts::{hf, openai, sharegpt, swift, verl};
+use crate::layouts::{hf, openai, sharegpt, swift, trl, verl};
 use crate::record_reader::RecordReader;
 use rows::{Image, ProblemKind};
 
@@ -247,16 +247,56 @@ fn images_within_parts_are_read_from_parquet() {
 }
 
 #[test]
-fn what_stands_beside_an_image_in_parquet_is_told() {
+fn what_stands_beside_an_image_in_parquet_is_kept_or_told() {
     let folder = folder();
     let path = folder.path().join("d.parquet");
     let bytes = png();
     let image = object(vec![
         ("bytes", Arc::new(BinaryArray::from(vec![&bytes[..]]))),
         ("max_pixels", Arc::new(Int64Array::from(vec![50_176]))),
+        ("note", text(&[Some("large")])),
     ]);
     write_parquet(&path, vec![("messages", question()), ("images", list_of(&image))]);
-    assert_eq!(problems(&path), [ProblemKind::NotKept]);
-    let report = convert(&path, &folder.path().join("out.jsonl"), swift::FORMAT).unwrap();
-    assert_eq!(report.losses.iter().map(|loss| &*loss.field).collect::<Vec<_>>(), ["images[].max_pixels"]);
+    assert_eq!(problems(&path), [ProblemKind::NotKept, ProblemKind::ImageOptions]);
+    for (to, lost) in [
+        (openai::FORMAT, &["images[].note"][..]),
+        (swift::FORMAT, &["images[].note", "messages[].content[].max_pixels"]),
+    ] {
+        let output = folder.path().join("out.jsonl");
+        let report = convert(&path, &output, to).unwrap();
+        assert_eq!(report.losses.iter().map(|loss| &*loss.field).collect::<Vec<_>>(), lost);
+        let is_kept = fs_err::read_to_string(&output).unwrap().contains(r#""max_pixels":50176"#);
+        assert_eq!(is_kept, to == openai::FORMAT);
+    }
+}
+
+/// A row of every place in which formats say how images are shown, read and written as our own lines.
+#[test]
+fn how_images_are_shown_is_kept_from_every_format_that_says_it() {
+    let folder = folder();
+    fs_err::write(folder.path().join("a.png"), png()).unwrap();
+    let asks = |parts: Value| json!([{ "role": "user", "content": parts }]);
+    let words = json!({ "type": "text", "text": "Which?" });
+    let shown = json!([{ "type": "image", "image": "a.png", "resized_height": 28.0, "resized_width": 56 }, words]);
+    let column = json!([{ "path": "a.png", "resized_height": 28, "resized_width": 56 }]);
+    for (format, row) in [
+        (openai::FORMAT, json!({ "id": "i", "messages": asks(shown.clone()) })),
+        (swift::FORMAT, json!({ "messages": asks(shown.clone()) })),
+        (swift::FORMAT, json!({ "messages": asks(json!("<image>Which?")), "images": column })),
+        (
+            sharegpt::FORMAT,
+            json!({ "conversations": [{ "from": "human", "value": "<image>Which?" }], "images": column }),
+        ),
+        (verl::FORMAT, json!({ "prompt": asks(json!("<image>Which?")), "images": column, "data_source": "d" })),
+        (trl::FORMAT, json!({ "prompt": asks(json!([{ "type": "image" }, words])), "images": column })),
+    ] {
+        let (input, output) = (folder.path().join("in.jsonl"), folder.path().join("out.jsonl"));
+        write_lines(&input, &[row]);
+        let report = convert_from(Some(format), &input, &output, openai::FORMAT).unwrap();
+        assert!(report.losses.is_empty(), "{format:?}: {:?}", report.losses);
+        let read = read_items(&output).unwrap();
+        let sizes: Vec<_> = shown_images(&read[0].messages).map(|(_, options)| options).collect();
+        let size = ImageOptions { resized_height: Some(28), resized_width: Some(56), ..ImageOptions::default() };
+        assert_eq!(sizes, [size], "{format:?}");
+    }
 }

@@ -31,6 +31,9 @@ fn part() -> impl Strategy<Value = Value> {
     prop_oneof![
         words().prop_map(|text| json!({ "type": "text", "text": text })),
         prop::sample::select(&IMAGES[..]).prop_map(|image| json!({ "type": "image", "image": image })),
+        (prop::sample::select(&IMAGES[..]), any::<u16>()).prop_map(
+            |(image, max)| json!({ "type": "image", "image": image, "max_pixels": max.max(1), "detail": "low" })
+        ),
     ]
 }
 
