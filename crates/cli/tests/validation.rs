@@ -151,3 +151,45 @@ fn dropout_and_reinforcement_do_not_go_together() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr, &folder).contains("`train.lora_dropout`: expected 0, since"));
 }
+
+#[test]
+fn the_size_of_one_image_is_used_by_qwen_and_refused_by_name_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |size: &str, more: &[&str]| {
+        let line = sample("one", &fixture("images/a.png"), "What?").replace(r#".png"}"#, &format!(r#".png"{size}}}"#));
+        fs_err::write(folder.path().join("train.jsonl"), line).unwrap();
+        let output = sft(&folder, &[&["sft.train_batch_size=1"], more].concat());
+        (output.status.code(), text(&output.stdout, &folder) + &text(&output.stderr, &folder))
+    };
+    let image_tokens = |size: &str| {
+        let (code, said) = said(size, &["--dry-run"]);
+        assert_eq!(code, Some(0), "{said}");
+        said.lines().find(|line| line.contains("image")).unwrap_or_else(|| panic!("{said}")).to_owned()
+    };
+    let plain = image_tokens("");
+    assert_eq!(image_tokens(r#", "detail": "low""#), plain);
+    assert_ne!(image_tokens(r#", "resized_height": 140, "resized_width": 140"#), plain);
+
+    let internvl = format!("model.path={}", fixture("../internvl/model"));
+    for (size, model, expected) in [
+        (r#", "max_pixels": 3000"#, None, "`max_pixels` of one image: expected at least its `min_pixels` (3136, "),
+        (
+            r#", "max_pixels": -1"#,
+            None,
+            "train.jsonl:1: `messages[0].content[0]`: `max_pixels`: expected a whole number of pixels from 1 to 4294967295, got -1",
+        ),
+        (
+            r#", "resized_width": 28"#,
+            None,
+            "`resized_width` of one image: expected `resized_height` beside it, got none",
+        ),
+        (
+            r#", "max_pixels": 5000"#,
+            Some(&*internvl),
+            "a.png: `max_pixels` of one image is not for this model: expected none",
+        ),
+    ] {
+        let (code, said) = said(size, model.as_slice());
+        assert!(code == Some(3) && said.contains(expected), "{said}");
+    }
+}

@@ -77,7 +77,7 @@ impl ImageSize {
             None => Ok(()),
             Some((name, _)) => Err(Error::Input(format!(
                 "`{name}` of one image is not for this model: expected none, since only the processors of Qwen's models \
-                 know it"
+                 know it (`max_dynamic_patch` limits all images)"
             ))),
         }
     }
