@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::find::source_text;
+use crate::harm::{is_guard, read_guard, read_safety, safety_schema};
 use crate::scoring::{Asked, JudgeQuestion, Reply, Sees, Wording};
 use crate::suite::Suite;
 
@@ -67,6 +68,7 @@ impl PutQuestion {
         let schema = match self.wording.reply {
             Reply::Object { schema, .. } => Some(schema()),
             Reply::Words(_) => None,
+            Reply::Safety => Some(safety_schema()),
         };
         let params = ChatParams {
             temperature: config.temperature,
@@ -78,6 +80,21 @@ impl PutQuestion {
         ChatRequest { id: item.id.clone(), messages, params }
     }
 
+    /// The dialogue in which a model of this name is asked: a Llama Guard sees what it is to classify, others a prompt.
+    pub fn request_to(&self, model: &str, item: &Item, response: &str, config: &JudgeConfig) -> ChatRequest {
+        let mut request = self.request(item, response, config);
+        if self.is_put_to_guard(model) {
+            let messages = [(Role::User, transcript(item.prompt())), (Role::Assistant, response.to_owned())];
+            request.messages = messages.map(|(role, text)| Message::text(role, text)).into();
+            request.params.schema = None;
+        }
+        request
+    }
+
+    fn is_put_to_guard(&self, model: &str) -> bool {
+        matches!(self.wording.reply, Reply::Safety) && is_guard(model)
+    }
+
     /// What a judge says of each response.
     fn ask(
         &self,
@@ -87,19 +104,23 @@ impl PutQuestion {
     ) -> Result<Vec<Judgement<Value>>, ChatError> {
         let request = |index: usize| {
             let (item, response) = responses[index];
-            self.request(item, response, config)
+            self.request_to(model.name(), item, response, config)
+        };
+        let object = |read: fn(&Fields) -> Result<Value, String>| {
+            let read = |_: usize, fields: &Fields| read(fields);
+            let read = ReadAnswer::Object(&read);
+            ask(model, &Questions { speaker: "judge", count: responses.len(), request: &request, read }, &mut || {})
+        };
+        let words = |read: fn(&str) -> Result<Value, String>| {
+            let read = |_: usize, words: &str| read(words);
+            let read = ReadAnswer::Words(&read);
+            ask(model, &Questions { speaker: "judge", count: responses.len(), request: &request, read }, &mut || {})
         };
         let outcomes = match self.wording.reply {
-            Reply::Object { read, .. } => {
-                let read = |_: usize, fields: &Fields| read(fields);
-                let read = ReadAnswer::Object(&read);
-                ask(model, &Questions { speaker: "judge", count: responses.len(), request: &request, read }, &mut || {})
-            }
-            Reply::Words(read) => {
-                let read = |_: usize, words: &str| read(words);
-                let read = ReadAnswer::Words(&read);
-                ask(model, &Questions { speaker: "judge", count: responses.len(), request: &request, read }, &mut || {})
-            }
+            Reply::Object { read, .. } => object(read),
+            Reply::Words(read) => words(read),
+            Reply::Safety if is_guard(model.name()) => words(read_guard),
+            Reply::Safety => object(read_safety),
         };
         Ok(outcomes?.into_iter().map(|outcome| outcome.map_err(Unscored::new)).collect())
     }

@@ -9,6 +9,7 @@
 //! that training prompts are compared with.
 
 mod find;
+mod harm;
 mod images;
 mod judged;
 mod options;

@@ -96,6 +96,9 @@ pub enum Reply {
     },
     /// Words.
     Words(fn(&str) -> Result<Value, String>),
+    /// Whether the response is safe: a JSON object; of a Llama Guard, which is shown question and response as a dialogue and
+    /// no prompt, its words.
+    Safety,
 }
 
 /// What a judge is asked about.

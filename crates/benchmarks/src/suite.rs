@@ -135,6 +135,12 @@ pub struct Figure {
     pub source: &'static str,
 }
 
+/// The MIS paper, which publishes figures of several suites.
+pub const MIS_PAPER: &str = "Ding et al., arXiv 2501.18533";
+
+/// The judge of figures whose source does not name it.
+pub const NOT_NAMED: &str = "not named";
+
 /// Responses to a benchmark that people have labeled: what a judge is measured against.
 #[derive(Debug)]
 pub struct Labeled {

@@ -1,6 +1,8 @@
 //! Every benchmark, one file each.
 
 pub mod figstep;
+pub mod figstep_pro;
+pub mod mis;
 pub mod mossbench;
 pub mod msts;
 pub mod puzzlevqa;
@@ -11,7 +13,15 @@ use diagnostic::{Diagnosis, Diagnostic, Kind};
 use crate::suite::{Group, Suite};
 
 /// Every benchmark, in the order of help.
-pub const SUITES: &[&Suite] = &[&figstep::SUITE, &xstest::SUITE, &puzzlevqa::SUITE, &mossbench::SUITE, &msts::SUITE];
+pub const SUITES: &[&Suite] = &[
+    &mis::SUITE,
+    &figstep::SUITE,
+    &figstep_pro::SUITE,
+    &xstest::SUITE,
+    &puzzlevqa::SUITE,
+    &mossbench::SUITE,
+    &msts::SUITE,
+];
 
 /// A name that no benchmark has.
 #[derive(Debug, thiserror::Error)]

@@ -40,8 +40,8 @@ impl Rubric {
         }
     }
 
-    /// The prompt's file, with its version.
-    fn template(self) -> &'static str {
+    /// The judge's prompt with `{dialogue}` and `{response}`; its file has the version in its name.
+    pub const fn template(self) -> &'static str {
         match self {
             Self::Mis => include_str!("prompts/mis.v1.txt"),
             Self::Safer => include_str!("prompts/safer.v1.txt"),
