@@ -249,11 +249,7 @@ fn prompts_of_evaluation_sets_are_dropped_before_anyone_is_asked() {
 
     let unknown = endpoints.curate(folder.path(), &["--out", "other", "--against", "mine=."]).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2), "{}", messages(&unknown));
-    assert!(
-        messages(&unknown).contains("unknown benchmark `mine`: expected figstep, xstest"),
-        "{}",
-        messages(&unknown)
-    );
+    assert!(messages(&unknown).contains("unknown benchmark `mine`: expected "), "{}", messages(&unknown));
 }
 
 #[test]

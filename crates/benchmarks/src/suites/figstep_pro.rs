@@ -58,7 +58,11 @@ fn read(reader: &mut Reader) -> Result<(), DataError> {
     for (index, row) in rows_of(&reader.first(&[TINY]))?.enumerate() {
         let row = row?;
         let Some(sentence) = sentences.get(index) else {
-            return Err(row.error(format!("expected as many rows as {} has sentences, {}", file.display(), sentences.len())));
+            return Err(row.error(format!(
+                "expected as many rows as {} has sentences, {}",
+                file.display(),
+                sentences.len()
+            )));
         };
         let task = figstep_item(&row.fields).map_err(|problem| row.error(problem))?;
         let id = task.id.replacen("figstep", SUITE.name, 1);

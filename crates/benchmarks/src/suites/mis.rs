@@ -66,7 +66,12 @@ pub const SUITE: Suite = Suite {
 const SPLITS: [&str; 3] = ["easy", "hard", "real"];
 
 /// A share of the safe responses, so that the four shares are 100 % together.
-const fn share(name: &'static str, heading: &'static str, better: Better, counts: fn(&Value) -> Option<bool>) -> Metric {
+const fn share(
+    name: &'static str,
+    heading: &'static str,
+    better: Better,
+    counts: fn(&Value) -> Option<bool>,
+) -> Metric {
     Metric { name, heading, better, counts, ..ATTACK_SUCCESS }
 }
 
@@ -101,9 +106,8 @@ fn result_item(row: &Map<String, Value>) -> Result<Item, String> {
 fn item_in(folder: &Path, row: &Map<String, Value>) -> Result<Item, String> {
     let text = |name: &str| row.get(name).and_then(id_of).ok_or_else(|| missing_field(row, name));
     let (words, images) = (text("question")?, [text("image_path1")?, text("image_path2")?]);
-    let (split, number) = place(&images[0]).ok_or_else(|| {
-        format!("`image_path1`: expected a path such as easy_image/1/object1.png, got {}", images[0])
-    })?;
+    let (split, number) = place(&images[0])
+        .ok_or_else(|| format!("`image_path1`: expected a path such as easy_image/1/object1.png, got {}", images[0]))?;
     Ok(Item {
         split: Some(split.to_owned()),
         kind: Some(ItemKind::Hazardous),

@@ -3,4 +3,6 @@
 
 mod support;
 
+mod figstep;
+mod mis;
 mod xstest;
