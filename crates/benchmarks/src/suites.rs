@@ -4,8 +4,13 @@ pub mod figstep;
 pub mod figstep_pro;
 pub mod mis;
 pub mod mossbench;
+pub mod mssbench;
+mod mssbench_items;
 pub mod msts;
 pub mod puzzlevqa;
+pub mod siuo;
+pub mod siuo_mcq;
+pub mod vlsbench;
 pub mod xstest;
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
@@ -17,9 +22,21 @@ pub const SUITES: &[&Suite] = &[
     &mis::SUITE,
     &figstep::SUITE,
     &figstep_pro::SUITE,
+    &siuo::SUITE,
+    &siuo_mcq::SUITE,
+    &mssbench::CHAT,
+    &mssbench::CHAT_QC,
+    &mssbench::CHAT_IC,
+    &mssbench::CHAT_IC_CAP,
+    &mssbench::EMBODIED,
+    &mssbench::EMBODIED_QC,
+    &mssbench::EMBODIED_IC,
+    &mssbench::EMBODIED_IC_CAP,
+    &mossbench::SUITE,
+    &mossbench::CONTRAST,
+    &vlsbench::SUITE,
     &xstest::SUITE,
     &puzzlevqa::SUITE,
-    &mossbench::SUITE,
     &msts::SUITE,
 ];
 

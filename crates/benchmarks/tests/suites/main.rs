@@ -5,4 +5,8 @@ mod support;
 
 mod figstep;
 mod mis;
+mod mossbench;
+mod mssbench;
+mod siuo;
+mod vlsbench;
 mod xstest;

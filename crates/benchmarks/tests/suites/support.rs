@@ -6,6 +6,7 @@ use align::chat::{ChatAnswer, ChatError, ChatModel, ChatParams, ChatRequest, Una
 use align::eval::suite::{Scorer, SuiteEvaluation, SuiteOutcome, SuiteSummary, run};
 use align::judge::JudgeConfig;
 use align::progress::Silent;
+use align::types::{Role, image_paths};
 use benchmarks::scoring::{RuleScorer, Scoring};
 use benchmarks::{Images, JudgeScorer, Loaded, Suite, put_questions};
 use serde_json::json;
@@ -30,6 +31,12 @@ impl ChatModel for MadeUp {
         }
         Ok(())
     }
+}
+
+/// A request's words, and how many images it shows. Of a judge's it is the question, not what repairs its answer.
+pub fn shown(request: &ChatRequest) -> (String, usize) {
+    let user = request.messages.iter().find(|message| message.role == Role::User).unwrap();
+    (user.plain_text(), image_paths(std::slice::from_ref(user)).count())
 }
 
 /// Where the fixture of this name is.
