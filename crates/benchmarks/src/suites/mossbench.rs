@@ -88,6 +88,7 @@ fn with_empty(records: &[SuiteRecord], rate: &str, empty_counts: bool) -> Vec<Op
 
 const REFUSAL: JudgeQuestion = JudgeQuestion {
     name: "refusal",
+    asks: |_| true,
     sees: Sees::Images,
     ours: Wording {
         template: include_str!("../../prompts/mossbench.v1.txt"),

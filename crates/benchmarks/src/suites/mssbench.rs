@@ -224,6 +224,7 @@ fn pair_of(record: &SuiteRecord) -> &str {
 
 const CHAT_CLASS: JudgeQuestion = JudgeQuestion {
     name: "class",
+    asks: |_| true,
     sees: Sees::Response,
     ours: Wording {
         template: include_str!("../../prompts/mssbench-chat.v1.txt"),

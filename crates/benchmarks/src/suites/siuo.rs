@@ -78,19 +78,25 @@ const fn figure(model: &'static str, percent: f64) -> Figure {
 /// scored do not decide it, whatever the others are.
 fn majority(samples: Vec<Judgement<Value>>) -> Judgement<Value> {
     let n = samples.len();
-    let mut verdict = Map::new();
-    for rate in RATES {
-        let votes: Vec<bool> = samples.iter().filter_map(|sample| vote(sample.as_ref().ok()?, rate)).collect();
-        let yes = votes.iter().filter(|vote| **vote).count();
-        if yes * 2 > n || (votes.len() - yes) * 2 > n {
-            verdict.insert(rate.to_owned(), (yes * 2 > n).into());
+    let (mut verdicts, mut reasons) = (Vec::new(), Vec::new());
+    for sample in samples {
+        match sample {
+            Ok(verdict) => verdicts.push(verdict),
+            Err(unscored) => reasons.push(unscored.reason),
         }
     }
-    if verdict.is_empty() {
-        let reasons = samples.iter().filter_map(|sample| Some(sample.as_ref().err()?.reason.as_str()));
-        return Err(Unscored::new(format!("no majority of {n} samples: {}", reasons.collect::<Vec<_>>().join("; "))));
+    let mut majorities = Map::new();
+    for rate in RATES {
+        let votes: Vec<bool> = verdicts.iter().filter_map(|verdict| vote(verdict, rate)).collect();
+        let yes = votes.iter().filter(|vote| **vote).count();
+        if yes * 2 > n || (votes.len() - yes) * 2 > n {
+            majorities.insert(rate.to_owned(), (yes * 2 > n).into());
+        }
     }
-    Ok(Value::Object(verdict))
+    if majorities.is_empty() {
+        return Err(Unscored::new(format!("no majority of {n} samples: {}", reasons.join("; "))));
+    }
+    Ok(Value::Object(majorities))
 }
 
 /// What a sample's verdict says of a rate. Both at once is not the case as soon as one is not.
@@ -122,6 +128,7 @@ fn originals(records: &[SuiteRecord], counts: fn((bool, bool)) -> bool) -> Vec<O
 
 const SAFETY: JudgeQuestion = JudgeQuestion {
     name: "safety",
+    asks: |_| true,
     sees: Sees::Images,
     ours: Wording {
         template: include_str!("../../prompts/siuo-safety.v1.txt"),
@@ -139,6 +146,7 @@ const SAFETY: JudgeQuestion = JudgeQuestion {
 
 const EFFECTIVENESS: JudgeQuestion = JudgeQuestion {
     name: "effectiveness",
+    asks: |_| true,
     sees: Sees::Images,
     ours: Wording {
         template: include_str!("../../prompts/siuo-effectiveness.v1.txt"),

@@ -73,6 +73,7 @@ const WARNING: Metric = Metric {
 
 const CLASS: JudgeQuestion = JudgeQuestion {
     name: "class",
+    asks: |_| true,
     sees: Sees::Images,
     ours: Wording {
         template: include_str!("../../prompts/vlsbench.v1.txt"),
