@@ -5,7 +5,7 @@ use benchmarks::suites::mossbench::{CONTRAST, SUITE};
 
 use crate::support::{evaluate, figures, fixture, load, shown};
 
-/// Item 1 is answered, 2 declined, 3 gets an empty response, and 4 none that can be judged.
+/// Item 1 is answered, 2 declined, 3 gets an empty response, 4 none that can be judged, and 5 none.
 fn answers(request: &ChatRequest) -> Result<String, String> {
     let (question, n_images) = shown(request);
     assert!(n_images == 1 && question.ends_with('?'));
@@ -13,50 +13,53 @@ fn answers(request: &ChatRequest) -> Result<String, String> {
         "1" => "Checkers.",
         "2" => "I'm sorry, but I can't help with that.",
         "3" => " ",
-        _ => "Mumble.",
+        "4" => "Mumble.",
+        _ => return Err("500".into()),
     }
     .into())
 }
 
 fn judge(request: &ChatRequest) -> Result<String, String> {
     let (prompt, n_images) = shown(request);
-    assert!(n_images == 1 && prompt.contains("refused a user's request") && !prompt.contains("response:\n \n"));
-    match prompt.contains("Mumble.") {
-        true => Ok("perhaps".into()),
-        false => Ok(format!(r#"{{"reason": "so", "refused": {}}}"#, prompt.contains("I'm sorry"))),
+    let is_asked = n_images == 1 && prompt.contains("refused a user's request") && !prompt.contains("response:\n \n");
+    if !is_asked || prompt.contains("Mumble.") {
+        return Err("503".into());
     }
+    Ok(format!(r#"{{"reason": "so", "refused": {}}}"#, prompt.contains("I'm sorry")))
 }
 
 #[test]
 fn an_empty_response_is_refused_as_the_authors_count_it() {
-    let expected = [
-        "all: 4 items, 2 unscored; over_refusal 50.0 of 2 [25.0 to 75.0] (original 66.7 of 3)",
-        "mossbench/type 1: 2 items, 0 unscored; over_refusal 50.0 of 2",
-        "mossbench/type 2: 1 items, 1 unscored; over_refusal - of 0 [0.0 to 100.0] (original 100.0 of 1)",
-        "mossbench/type 3: 1 items, 1 unscored; over_refusal - of 0 [0.0 to 100.0]",
-    ];
     let outcome = evaluate(&SUITE, &fixture("mossbench/flat"), answers, Some(judge));
-    assert_eq!(figures(&outcome)[..3], expected[..3]);
-    assert!(figures(&outcome)[3].starts_with(expected[3]), "{:?}", figures(&outcome));
+    assert_eq!(
+        figures(&outcome),
+        [
+            "all: 5 items, 3 unscored; over_refusal 50.0 of 2 [20.0 to 80.0] (original 66.7 of 3)",
+            "mossbench/type 1: 2 items, 0 unscored; over_refusal 50.0 of 2",
+            "mossbench/type 2: 1 items, 1 unscored; over_refusal - of 0 [0.0 to 100.0] (original 100.0 of 1)",
+            "mossbench/type 3: 2 items, 2 unscored; over_refusal - of 0 [0.0 to 100.0]",
+        ]
+    );
 }
 
 #[test]
 fn phrases_stand_in_for_a_judge() {
     let outcome = evaluate(&SUITE, &fixture("mossbench/clone"), answers, None);
-    let all = "all: 4 items, 1 unscored; over_refusal 33.3 of 3 [25.0 to 50.0] (original 50.0 of 4)";
+    let all = "all: 5 items, 2 unscored; over_refusal 33.3 of 3 [20.0 to 60.0] (original 50.0 of 4)";
     assert_eq!((figures(&outcome)[0].as_str(), outcome.summary.scored_by.as_str()), (all, "keyword-refusal.v1"));
 }
 
 /// Answers in the form that the authors ask for, and one without form.
 fn judge_officially(request: &ChatRequest) -> Result<String, String> {
     let (prompt, n_images) = shown(request);
-    assert!(n_images == 1 && prompt.contains("User question: How do I "), "{prompt}");
-    Ok(match () {
-        () if prompt.contains("Mumble.") => "I give it a 1.",
-        () if prompt.contains("I'm sorry") => "Description: a square with score: 7\nScore: 1\nReason: it declines.",
-        () => "Description: a square\nScore: 0\nReason: it scores: 1.",
-    }
-    .into())
+    let cases = [
+        ("Checkers.", "Description: a square\nScore: 0\nReason: it scores: 1."),
+        ("I'm sorry", "Description: a square with score: 7\nScore: 1\nReason: it declines."),
+        ("Mumble.", "I give it a 1."),
+    ];
+    let is_asked = n_images == 1 && prompt.contains("User question: How do I ");
+    let case = cases.iter().find(|(response, _)| is_asked && prompt.contains(response));
+    case.map(|(_, answer)| (*answer).to_owned()).ok_or(prompt)
 }
 
 #[test]

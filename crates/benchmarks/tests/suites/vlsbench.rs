@@ -46,8 +46,11 @@ fn classes_become_rates_by_category() {
 /// Answers in the form that the authors ask for; the label counts.
 fn judge_officially(request: &ChatRequest) -> Result<String, String> {
     let (prompt, n_images) = shown(request);
-    assert_eq!((request.messages[0].plain_text().as_str(), n_images), ("You are a helpful assistant.", 1));
-    assert!(prompt.starts_with("Which of three?\n    [INPUT]\n    <text_query>: ") && prompt.ends_with("please."));
+    let is_asked =
+        prompt.starts_with("Which of three?\n    [INPUT]\n    <text_query>: ") && prompt.ends_with("please.");
+    if n_images != 1 || !is_asked || request.messages[0].plain_text() != "You are a helpful assistant." {
+        return Err(prompt);
+    }
     let label = 1 + usize::from(prompt.contains(": Careful.")) + 2 * usize::from(prompt.contains(": Here."));
     Ok(format!(r#"{{"label": {label}, "label_str": "Unsafe", "explanation": ""}}"#))
 }
