@@ -13,7 +13,7 @@ use crate::python_text::assigned_text;
 use crate::reader::{FileRow, Reader, entries_of, question};
 use crate::refusal::{ATTACK_SUCCESS, KEYWORDS, OVER_REFUSAL, rates};
 use crate::scoring::{Asked, JudgeQuestion, Official, Reply, Scoring, Sees, Wording};
-use crate::suite::{Figure, Generation, Group, License, Suite};
+use crate::suite::{Figure, Generation, Group, License, MIS_PAPER, NOT_NAMED, Suite};
 
 /// What is known of it.
 pub const SUITE: Suite = Suite {
@@ -72,8 +72,7 @@ const CONTRAST_ATTACK_SUCCESS: Metric = Metric {
 };
 
 const fn figure(model: &'static str, percent: f64) -> Figure {
-    let source = "Ding et al., arXiv 2501.18533";
-    Figure { model, split: "all", rate: OVER_REFUSAL.name, percent, judge: "not named", source }
+    Figure { model, split: "all", rate: OVER_REFUSAL.name, percent, judge: NOT_NAMED, source: MIS_PAPER }
 }
 
 /// What each record counts for a rate, where an empty response counts so.
