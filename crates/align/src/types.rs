@@ -22,7 +22,9 @@ mod written;
 pub use container::{OtherContainer, conversion, folder, other_container, rows_within};
 pub use data_error::DataError;
 pub use dialogues::{Dialogue, Dialogues, read_dialogues, read_items, write_each_item, write_items};
-pub use embedded_images::{base64_bytes, data_url_bytes, embedded_bytes, image_extension, image_file_name, image_size};
+pub use embedded_images::{
+    base64_bytes, data_url_bytes, embedded_bytes, image_extension, image_file_name, image_file_size, image_size,
+};
 pub(crate) use given_lines::read_line;
 pub use given_lines::{GivenLines, MAX_LINE_BYTES, read_given_lines};
 pub use image_forms::{Beside, NamedImage, part_type, take_image};

@@ -1,6 +1,8 @@
 //! Models by the roles they play: the tables `[role.NAME]` of a configuration, opened as endpoints or on this machine,
 //! and the model on this machine that a command names itself. One journal keeps what they all answer.
 
+pub mod forecast;
+
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub struct Roles<'a> {
     path: Option<PathBuf>,
     journal: OnceCell<Arc<Journal>>,
     device: Device,
+    max_cost: f64,
 }
 
 /// What a role has cost, earlier runs on the same journal included.
@@ -102,7 +105,13 @@ impl<'a> Roles<'a> {
     /// The models of these tables, whose answers go into the journal at this path; where there is none, answers are
     /// kept as long as the process lasts.
     pub fn new(tables: &'a RoleTables, journal: Option<&Path>, device: Device) -> Self {
-        Self { tables, path: journal.map(Path::to_owned), journal: OnceCell::new(), device }
+        Self { tables, path: journal.map(Path::to_owned), journal: OnceCell::new(), device, max_cost: 0.0 }
+    }
+
+    /// The same within a budget over all roles together; 0 for no limit.
+    #[must_use]
+    pub fn within_cost(self, max_cost: f64) -> Self {
+        Self { max_cost, ..self }
     }
 
     fn journal(&self) -> Result<&Arc<Journal>, Failure> {
@@ -111,7 +120,9 @@ impl<'a> Roles<'a> {
                 Some(path) => Journal::open(path),
                 None => Journal::in_memory(),
             };
-            let _ = self.journal.set(Arc::new(journal.map_err(Failure::output)?));
+            let journal = journal.map_err(Failure::output)?;
+            journal.limit_cost(self.max_cost);
+            let _ = self.journal.set(Arc::new(journal));
         }
         self.journal.get().ok_or_else(|| Failure::output("no journal is open"))
     }
@@ -204,16 +215,21 @@ impl<'a> Roles<'a> {
     ///
     /// Errors: of settings where there are several or none; of model where it cannot be used.
     pub fn policy(&self, own: &ModelTable, batch_size: usize) -> Result<Model> {
-        let n_policies = self.n_policies(own);
-        if n_policies > 1 {
-            let problem = format!("expected one policy model, got {n_policies}");
-            return Err(Failure::settings(problem).hint("give either `--model` or the role `policy`"));
+        self.check_one_policy(own)?;
+        let policy = self.policies(own, batch_size)?.pop();
+        policy.map(|(_, model)| model).ok_or_else(|| Failure::model("no model is open"))
+    }
+
+    fn check_one_policy(&self, own: &ModelTable) -> Result {
+        match self.n_policies(own) {
+            1 => Ok(()),
+            0 => Err(Failure::settings("expected a policy model, got none")
+                .hint("give `--model`, or the role `policy`: role.policy.url and role.policy.model")),
+            n_policies => {
+                let problem = format!("expected one policy model, got {n_policies}");
+                Err(Failure::settings(problem).hint("give either `--model` or the role `policy`"))
+            }
         }
-        let mut policies = if n_policies == 0 { Vec::new() } else { self.policies(own, batch_size)? };
-        policies.pop().map(|(_, model)| model).ok_or_else(|| {
-            Failure::settings("expected a policy model, got none")
-                .hint("give `--model`, or the role `policy`: role.policy.url and role.policy.model")
-        })
     }
 
     /// How many models answer prompts.

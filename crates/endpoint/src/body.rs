@@ -3,7 +3,7 @@
 //! Images are read and encoded piece by piece while they are sent, so that a thousand calls in flight hold no image
 //! whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use align::chat::{ChatParams, ChatRequest};
 use align::paint::PaintRequest;
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::body_error::BodyError;
 use crate::budget::{Usage, tokens_of_text};
+use crate::estimate::{TOKENS_PER_MESSAGE, estimated_tokens, tokens_of_image};
 use crate::image_chunks::{ImageChunks, media_type};
 use crate::key::{ImageHashes, Key};
 use crate::settings::{RoleSettings, StructuredOutput};
@@ -29,6 +30,9 @@ pub(crate) struct WireBody {
     pieces: Vec<Piece>,
     /// Parameters that are not sent, but tell requests apart: answers to two seeds are two answers.
     unsent: Map<String, Value>,
+    /// About how many tokens its texts are.
+    text_tokens: u64,
+    model: String,
 }
 
 #[derive(Clone, Debug)]
@@ -51,12 +55,13 @@ impl WireBody {
         if sizes.iter().any(|size| !size.is_empty()) {
             unsent.insert("image_sizes".to_owned(), json!(sizes));
         }
-        let mut body = Self { pieces: Vec::new(), unsent };
+        let mut body = Self { pieces: Vec::new(), unsent, text_tokens: 0, model: settings.model.clone() };
         body.text("{\"messages\":[");
         for (index, message) in request.messages.iter().enumerate() {
             let role = json!(message.role);
             let comma = if index == 0 { "" } else { "," };
             body.text(&format!("{comma}{{\"role\":{role},\"content\":["));
+            body.text_tokens += TOKENS_PER_MESSAGE;
             for (index, part) in message.content.iter().enumerate() {
                 body.text(if index == 0 { "" } else { "," });
                 body.part(part)?;
@@ -82,12 +87,20 @@ impl WireBody {
         ];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
         let (parameters, unsent) = without_omitted(parameters.into_iter().collect(), settings);
-        Self { pieces: vec![Piece::Text(Value::Object(parameters).to_string())], unsent }
+        Self {
+            pieces: vec![Piece::Text(Value::Object(parameters).to_string())],
+            unsent,
+            text_tokens: estimated_tokens(&request.prompt),
+            model: settings.model.clone(),
+        }
     }
 
     fn part(&mut self, part: &Part) -> Result<(), BodyError> {
         match part {
-            Part::Text { text } => self.text(&json!({ "type": "text", "text": text }).to_string()),
+            Part::Text { text } => {
+                self.text_tokens += estimated_tokens(text);
+                self.text(&json!({ "type": "text", "text": text }).to_string());
+            }
             Part::Image { image, options } => {
                 let kind = media_type(image)?;
                 self.text(&format!("{{\"type\":\"image_url\",\"image_url\":{{\"url\":\"data:{kind};base64,"));
@@ -167,6 +180,24 @@ impl WireBody {
                 Piece::Image(_) => TOKENS_OF_IMAGE,
             })
             .sum()
+    }
+
+    /// About how many tokens its prompt is: no upper limit, but what calls are expected to use on average.
+    pub fn estimated_tokens(&self) -> u64 {
+        let images = self.images().map(|image| tokens_of_image(image, &self.model));
+        self.text_tokens + images.sum::<u64>()
+    }
+
+    /// How many images it has.
+    pub fn n_images(&self) -> usize {
+        self.images().count()
+    }
+
+    fn images(&self) -> impl Iterator<Item = &Path> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Image(path) => Some(path.as_path()),
+            Piece::Text(_) => None,
+        })
     }
 
     /// The body as a stream of chunks.

@@ -56,6 +56,15 @@ impl Outcome {
     }
 }
 
+/// A budget over all roles of a journal, as one of them has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shared {
+    /// What they may cost together; 0 for no limit.
+    pub max_cost: f64,
+    /// What the others have cost.
+    pub by_others: f64,
+}
+
 /// What a role has used, by the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Spending {
@@ -103,22 +112,32 @@ impl Spending {
     }
 
     /// Why no further call may be made; none while one may.
-    pub(crate) fn exhausted(&self, settings: &RoleSettings) -> Option<String> {
+    pub(crate) fn exhausted(&self, settings: &RoleSettings, shared: Shared) -> Option<String> {
         if settings.max_cost > 0.0 && self.cost >= settings.max_cost {
             return Some(format!("max_cost of {} is spent: {:.4} so far", settings.max_cost, self.cost));
+        }
+        let all = self.cost + shared.by_others;
+        if shared.max_cost > 0.0 && settings.is_priced() && all >= shared.max_cost {
+            return Some(format!("max_cost of {} is spent by all roles together: {all:.4} so far", shared.max_cost));
         }
         let (tokens, limit) = (self.total_tokens(), settings.max_total_tokens);
         (limit > 0 && tokens >= limit).then(|| format!("max_total_tokens of {limit} are spent: {tokens} so far"))
     }
 
     /// Whether the budget lasts for calls that are expected to use so much together.
-    pub(crate) fn suffices_for(&self, settings: &RoleSettings, calls: impl Iterator<Item = Usage>) -> bool {
+    pub(crate) fn suffices_for(
+        &self,
+        settings: &RoleSettings,
+        shared: Shared,
+        calls: impl Iterator<Item = Usage>,
+    ) -> bool {
         let (mut cost, mut tokens) = (self.cost, self.total_tokens());
         for call in calls {
             cost += call.cost(settings);
             tokens += call.tokens();
         }
         let (max_cost, max_tokens) = (settings.max_cost, settings.max_total_tokens);
-        (max_cost == 0.0 || cost <= max_cost) && (max_tokens == 0 || tokens <= max_tokens)
+        let suffices_shared = shared.max_cost == 0.0 || cost + shared.by_others <= shared.max_cost;
+        suffices_shared && (max_cost == 0.0 || cost <= max_cost) && (max_tokens == 0 || tokens <= max_tokens)
     }
 }

@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::body::WireBody;
 use crate::body_error::BodyError;
-use crate::budget::{Outcome, Spending, Usage};
+use crate::budget::{Outcome, Shared, Spending, Usage};
 use crate::call::{Called, Wire};
 use crate::journal::{Journal, Record};
 use crate::key::{ImageHashes, Key};
@@ -48,6 +48,8 @@ struct Run<'a> {
     waiting: Option<(usize, Outgoing<'a>)>,
     /// The calls in flight.
     in_flight: HashMap<Key, InFlight>,
+    /// The budget over all roles. The others make no calls meanwhile.
+    shared: Shared,
     /// Why nothing further is started.
     ending: Option<ChatError>,
 }
@@ -70,6 +72,7 @@ struct Call {
 struct Ended {
     key: Key,
     id: String,
+    prompt_estimate: u64,
     called: Called,
 }
 
@@ -100,6 +103,7 @@ impl Caller {
             on_answer,
             waiting: None,
             in_flight: HashMap::new(),
+            shared: self.journal.shared_budget(&self.role).map_err(ChatError::Model)?,
             ending: None,
         };
         let mut calls = FuturesUnordered::new();
@@ -125,8 +129,9 @@ impl Caller {
 
     async fn make(&self, verb: &Verb, call: Call) -> Ended {
         let Call { key, id, body, expected } = call;
+        let prompt_estimate = body.estimated_tokens();
         let called = self.wire.call(verb, &body, &key, expected).await;
-        Ended { key, id, called }
+        Ended { key, id, prompt_estimate, called }
     }
 
     fn prepare(&self, outgoing: &Outgoing, is_alone: bool) -> Result<Prepared, ChatError> {
@@ -149,10 +154,20 @@ impl Caller {
     }
 
     /// Writes a call down.
-    fn record(&self, key: Key, id: &str, outcome: &Outcome, attempts: usize) -> Result<(), ChatError> {
+    fn record(&self, ended: &Ended, outcome: &Outcome, attempts: usize) -> Result<(), ChatError> {
+        let Ended { key, id, prompt_estimate, .. } = ended;
         let settings = &self.wire.settings;
         let cost = outcome.usage.cost(settings);
-        let record = Record { key, role: &self.role, model: &settings.model, id, outcome, cost, attempts };
+        let record = Record {
+            key: *key,
+            role: &self.role,
+            model: &settings.model,
+            id,
+            outcome,
+            cost,
+            attempts,
+            prompt_estimate: *prompt_estimate,
+        };
         self.journal.put(&[record]).map_err(ChatError::Model)?;
         let mut spending = self.spending.get();
         spending.add(outcome, cost);
@@ -220,14 +235,14 @@ impl<'a> Run<'a> {
     fn afford(&mut self, index: usize, outgoing: Outgoing<'a>, key: Key, body: WireBody) -> Option<Call> {
         let settings = &self.caller.wire.settings;
         let spending = self.caller.spending.get();
-        if let Some(spent) = spending.exhausted(settings) {
+        if let Some(spent) = spending.exhausted(settings, self.shared) {
             let role = &self.caller.role;
             self.ending = Some(ChatError::Budget(format!("role {role}: {spent}")));
             return None;
         }
         let expected = spending.expected(self.verb.most(&body, outgoing.max_tokens));
         let others = self.in_flight.values().map(|call| call.expected);
-        let suffices = spending.suffices_for(settings, others.chain([expected]));
+        let suffices = spending.suffices_for(settings, self.shared, others.chain([expected]));
         if !suffices && !self.in_flight.is_empty() {
             self.waiting = Some((index, outgoing));
             return None;
@@ -239,14 +254,14 @@ impl<'a> Run<'a> {
 
     fn end(&mut self, ended: Ended) -> Result<(), ChatError> {
         let call = self.in_flight.remove(&ended.key);
-        match ended.called {
+        match &ended.called {
             Called::Ended(outcome, attempts) => {
-                self.caller.record(ended.key, &ended.id, &outcome, attempts)?;
+                self.caller.record(&ended, outcome, *attempts)?;
                 for index in call.into_iter().flat_map(|call| call.indexes) {
                     self.hand_over(index, outcome.answer.clone());
                 }
             }
-            Called::Unusable(reason) => self.stop(self.caller.unusable(&reason)),
+            Called::Unusable(reason) => self.stop(self.caller.unusable(reason)),
             Called::Stopped => self.stop(ChatError::Interrupted),
         }
         Ok(())

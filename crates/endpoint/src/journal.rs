@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use align::chat::{ChatAnswer, Unanswered};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::budget::{Outcome, Spending};
+use crate::budget::{Outcome, Shared, Spending};
 use crate::images;
 use crate::key::Key;
 
@@ -18,6 +18,8 @@ use crate::key::Key;
 pub struct Journal {
     open: Mutex<Open>,
     path: PathBuf,
+    /// Where the rows really are, of a snapshot.
+    copy: Option<tempfile::TempDir>,
 }
 
 #[derive(Debug)]
@@ -25,6 +27,8 @@ struct Open {
     connection: Connection,
     /// How many requests of each role were answered without a call.
     answered: HashMap<String, u64>,
+    /// What all roles may cost together; 0 for no limit.
+    max_cost: f64,
     /// Held as long as the journal is open; the system lets go of it however the process ends.
     _lock: Option<File>,
 }
@@ -39,6 +43,21 @@ pub(crate) struct Record<'a> {
     pub outcome: &'a Outcome,
     pub cost: f64,
     pub attempts: usize,
+    /// About how many tokens the prompt was taken to be; 0 where nobody estimated.
+    pub prompt_estimate: u64,
+}
+
+/// What earlier calls of a model took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Past {
+    /// Answers whose prompts were estimated and then counted by the endpoint.
+    pub measured: u64,
+    /// How many tokens these were for each one estimated.
+    pub measured_per_estimated: f64,
+    /// Answers whose tokens were counted.
+    pub answered: u64,
+    /// How many they are on average.
+    pub written: Option<f64>,
 }
 
 const SCHEMA: &str = "
@@ -59,6 +78,7 @@ const SCHEMA: &str = "
         attempts INTEGER NOT NULL,
         estimated INTEGER NOT NULL,
         refused INTEGER NOT NULL DEFAULT 0,
+        prompt_estimate INTEGER NOT NULL DEFAULT 0,
         ended_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
     );
     CREATE INDEX IF NOT EXISTS calls_by_role ON calls (role);
@@ -89,7 +109,32 @@ impl Journal {
             Ok(connection)
         });
         let connection = made.map_err(|error| format!("{}: cannot be used as a journal: {error}", path.display()))?;
-        Ok(Self { open: Mutex::new(Open { connection, answered: HashMap::new(), _lock: lock }), path: path.to_owned() })
+        Ok(Self {
+            open: Mutex::new(Open { connection, answered: HashMap::new(), max_cost: 0.0, _lock: lock }),
+            path: path.to_owned(),
+            copy: None,
+        })
+    }
+
+    /// What is in a journal, to read alone: changes are to a copy, which is gone with the value.
+    ///
+    /// Errors: as [`Self::open`].
+    pub fn snapshot(path: &Path) -> Result<Self, String> {
+        if !path.exists() {
+            return Self::in_memory();
+        }
+        let _lock = lock(path)?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let copy = folder.path().join("journal.sqlite");
+        for end in ["", "-wal"] {
+            let [from, to] = [path, &copy].map(|path| PathBuf::from(format!("{}{end}", path.display())));
+            if from.exists() {
+                fs_err::copy(from, to).map_err(|error| error.to_string())?;
+            }
+        }
+        let mut journal = Self::connected(path, Connection::open(&copy), None)?;
+        journal.copy = Some(folder);
+        Ok(journal)
     }
 
     /// The folder of the images that rows point to.
@@ -206,13 +251,45 @@ impl Journal {
         spending.map_err(|error| self.named(&error))
     }
 
+    /// Lets all roles together cost this much, earlier runs included; 0 for no limit.
+    pub fn limit_cost(&self, max_cost: f64) {
+        self.opened().max_cost = max_cost;
+    }
+
+    /// The budget over all roles, and what the others have spent of it.
+    pub(crate) fn shared_budget(&self, role: &str) -> Result<Shared, String> {
+        let open = self.opened();
+        let query = "SELECT total(cost) FROM calls WHERE role <> ?1";
+        let spent = open.connection.query_row(query, [role], |row| row.get(0));
+        let by_others = spent.map_err(|error| self.named(&error))?;
+        Ok(Shared { max_cost: open.max_cost, by_others })
+    }
+
+    /// What a role's calls of a model took so far.
+    pub(crate) fn past(&self, role: &str, model: &str) -> Result<Past, String> {
+        let query = "SELECT total(prompt_estimate > 0), total(iif(prompt_estimate > 0, prompt_tokens, 0)), \
+                     total(prompt_estimate), count(*), avg(completion_tokens) FROM calls \
+                     WHERE role = ?1 AND model = ?2 AND answer IS NOT NULL AND estimated = 0 AND prompt_tokens > 0";
+        let past = self.opened().connection.query_row(query, [role, model], |row| {
+            let (counted, estimated) = (row.get::<_, f64>(1)?, row.get::<_, f64>(2)?);
+            Ok(Past {
+                measured: row.get::<_, f64>(0)? as u64,
+                measured_per_estimated: if estimated > 0.0 { counted / estimated } else { 1.0 },
+                answered: row.get::<_, i64>(3)? as u64,
+                written: row.get(4)?,
+            })
+        });
+        past.map_err(|error| self.named(&error))
+    }
+
     fn named(&self, error: &rusqlite::Error) -> String {
         format!("{}: {error}", self.path.display())
     }
 }
 
 /// Columns that journals of earlier versions do not have.
-const ADDED: [(&str, &str); 1] = [("refused", "INTEGER NOT NULL DEFAULT 0")];
+const ADDED: [(&str, &str); 2] =
+    [("refused", "INTEGER NOT NULL DEFAULT 0"), ("prompt_estimate", "INTEGER NOT NULL DEFAULT 0")];
 
 fn add_columns(connection: &Connection) -> rusqlite::Result<()> {
     for (name, kind) in ADDED {
@@ -253,7 +330,8 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let failure = answer.as_ref().err().map(|failure| failure.reason.as_str());
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO calls (key, role, model, id, answer, failure, prompt_tokens, completion_tokens, cost, \
-         attempts, estimated, refused) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         attempts, estimated, refused, prompt_estimate) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
     statement.execute(params![
         &record.key[..],
@@ -268,6 +346,7 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
         record.attempts as i64,
         usage.is_estimated,
         answer.as_ref().is_err_and(|failure| failure.is_refused),
+        record.prompt_estimate as i64,
     ])?;
     Ok(())
 }

@@ -106,6 +106,7 @@ impl<M: ChatModel> Journalled<M> {
                     outcome,
                     cost: 0.0,
                     attempts: 1,
+                    prompt_estimate: 0,
                 });
             }
         }

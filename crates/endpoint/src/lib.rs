@@ -6,7 +6,8 @@
 //! while that makes sense (`call`), and then recorded as failed, never as an answer; whose failure it is one table says
 //! (`fault`). An endpoint that answers nobody, or no longer this account, ends the work instead, and nothing is held
 //! against a request. Keys are hidden in whatever comes back (`secrets`).
-//! Models on this machine have the same journal before them (`journalled`).
+//! Models on this machine have the same journal before them (`journalled`). What a run would take is counted before
+//! anything is paid (`forecast`, `estimate`).
 
 mod address;
 mod body;
@@ -16,8 +17,10 @@ mod call;
 mod caller;
 mod client;
 mod completion;
+mod estimate;
 mod event_stream;
 mod fault;
+mod forecast;
 mod image_chunks;
 mod images;
 mod journal;
@@ -31,6 +34,7 @@ mod verb;
 
 pub use budget::Spending;
 pub use client::Endpoint;
+pub use forecast::{Forecast, Forecaster, Measure};
 pub use journal::Journal;
 pub use journalled::Journalled;
 pub use settings::RoleSettings;

@@ -127,6 +127,11 @@ pub fn is_policy(role: &str) -> bool {
 }
 
 impl RoleSettings {
+    /// Whether its calls cost money.
+    pub fn is_priced(&self) -> bool {
+        self.price_input + self.price_output + self.price_image > 0.0
+    }
+
     /// Whether the thinking of a role's model is put before its text.
     pub fn joins_thinking(&self, role: &str) -> bool {
         match self.thinking {
@@ -187,9 +192,8 @@ impl RoleSettings {
             [max_wait, max_outage, price_input, price_output, price_image, max_cost]
         );
         amounts?;
-        let is_priced = self.price_input + self.price_output + self.price_image > 0.0;
         check_setting(
-            self.max_cost == 0.0 || is_priced,
+            self.max_cost == 0.0 || self.is_priced(),
             &format!("{table}.max_cost"),
             "a price in price_input, price_output or price_image, without which no budget is ever spent",
             format!("max_cost = {} and no price", self.max_cost),

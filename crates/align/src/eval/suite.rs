@@ -16,7 +16,7 @@ mod tests;
 pub use compare::{ComparedItem, ComparedRecord, Flip, SuiteComparison, SuiteDifferences, compare_suites};
 pub use protocol::{Better, Combined, CombinedOf, Metric, Original, Protocol, Score, first_sample};
 pub use record::{Ended, Sample, SuiteRecord};
-pub use run::{Scored, Scorer, SuiteEvaluation, SuiteOutcome, run};
+pub use run::{Scored, Scorer, SuiteEvaluation, SuiteOutcome, rehearse, run};
 pub use summary::{
     AsOriginal, BoundedRate, Deviation, GroupSummary, MeanScore, PromptUsed, Published, RateInfo, SuiteSummary,
     summarize,

@@ -101,6 +101,11 @@ pub fn image_size(bytes: &[u8]) -> Option<(u32, u32)> {
     reader.into_dimensions().ok()
 }
 
+/// The same of a file, of which no more than the head is read.
+pub fn image_file_size(path: &std::path::Path) -> Option<(u32, u32)> {
+    image::ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_dimensions().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! `scruple eval`: a model and items or benchmarks in, a table of rates out.
 
+mod dry_run;
 mod suites;
 
 use std::path::{Path, PathBuf};
@@ -76,6 +77,12 @@ pub struct Arguments {
     /// The folder for responses and figures [default: out/eval/NAME, and below it the suite's name]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Say what the benchmarks would take, items, images, calls, tokens and money by role, without asking anyone or writing anything
+    #[arg(long)]
+    dry_run: bool,
+    /// Most money that all roles together may cost, earlier calls on the same results included; short for `budget.max_cost=…`
+    #[arg(long, value_name = "X")]
+    max_cost: Option<f64>,
     /// Repeat calls of models behind endpoints that failed
     #[arg(long)]
     retry_failed: bool,
@@ -90,10 +97,14 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let loaded = load(arguments)?;
     let settings = &loaded.settings;
     let folder = arguments.out.clone().unwrap_or_else(|| Path::new("out/eval").join(&settings.eval.model));
-    let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device);
+    let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device)
+        .within_cost(settings.budget.max_cost);
     if let Some(list) = &settings.data.suite {
         let again = suites::Again { restart: arguments.restart.restart, retry_failed: arguments.retry_failed };
-        return suites::run(&loaded, list, &folder, roles, again, context);
+        return suites::run(&loaded, list, &folder, roles, again, arguments.dry_run, context);
+    }
+    if arguments.dry_run {
+        return Err(Failure::settings("`--dry-run`: expected benchmarks, got none").hint("name them with `--suite`"));
     }
     let evaluating = Evaluating { settings, folder: &folder, roles, arguments };
     let (summary, nothing_scored) = job::run(&evaluating, context)?;
@@ -164,12 +175,14 @@ fn load(arguments: &Arguments) -> Result<Loaded<EvalSettings>> {
     let others = [
         flag("--data", &["data", "path"], arguments.data.as_ref()),
         flag("--suite", &["data", "suite"], arguments.suite.as_ref()),
+        flag("--max-cost", &["budget", "max_cost"], arguments.max_cost),
         flag("--name", &["eval", "model"], arguments.name.as_ref()),
     ];
     let mut loaded = arguments.model.load::<EvalSettings>(others)?;
     loaded.check(loaded.settings.eval.validate("eval"))?;
     loaded.check(loaded.settings.judge.validate("judge"))?;
     roles::check(&loaded, &loaded.settings.role)?;
+    loaded.check(loaded.settings.budget.validate(&loaded.settings.role))?;
     let settings = &mut loaded.settings;
     if settings.eval.model == EvalConfig::default().model {
         settings.eval.model = name_of(&settings.model, &settings.role);

@@ -105,6 +105,24 @@ pub fn run(
     Ok(SuiteOutcome { summary, records })
 }
 
+/// Asks what [`run()`] would ask and keeps nothing: for models that only count what they are asked.
+///
+/// Errors: as [`run()`].
+pub fn rehearse(
+    model: &dyn ChatModel,
+    evaluation: &SuiteEvaluation,
+    progress: &mut dyn Progress,
+) -> Result<(), EvalError> {
+    crate::eval::run::check_items(evaluation.items)?;
+    for part in evaluation.items.chunks(evaluation.at_a_time.max(1)) {
+        if progress.interrupted() {
+            return Err(ChatError::Interrupted.into());
+        }
+        evaluation.records(model, part, Path::new(""), progress)?;
+    }
+    Ok(())
+}
+
 impl Protocol {
     /// The summary with the names of rates and scores.
     fn described(&self, about: SuiteSummary) -> SuiteSummary {

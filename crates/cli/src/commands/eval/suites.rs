@@ -8,8 +8,9 @@ use align::verdict::first_reason;
 use benchmarks::scoring::{RuleScorer, Scoring};
 use benchmarks::{Generation, Images, JudgeScorer, Loaded as SuiteItems, Suite, put_questions, suites_of};
 use report::text_tables;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::dry_run;
 use crate::commands::job::{self, Job};
 use crate::config::tables::{EvalSettings, ModelTable};
 use crate::config::{Loaded, required};
@@ -38,7 +39,7 @@ pub struct Again {
     pub retry_failed: bool,
 }
 
-/// Evaluates on the benchmarks that a list names.
+/// Evaluates on the benchmarks that a list names, or only says what that would take.
 ///
 /// Errors: of settings for an unknown benchmark, and where one needs a judge that is not there; as the command's own.
 pub fn run(
@@ -47,6 +48,7 @@ pub fn run(
     folder: &Path,
     roles: Roles,
     again: Again,
+    is_dry: bool,
     context: &mut Context,
 ) -> Result {
     let suites = suites_of(list).map_err(|error| Failure::settings(format!("`data.suite`: {error}")))?;
@@ -54,6 +56,9 @@ pub fn run(
         check_scored(suite, &roles)?;
     }
     let evaluating = EvaluatingSuites { loaded, suites, folder, roles, again };
+    if is_dry {
+        return dry_run::run(&evaluating, context);
+    }
     let (summaries, nothing_scored) = job::run(&evaluating, context)?;
     print_line(&text_tables::suites(&summaries))?;
     check_any("responses could be scored", nothing_scored.as_deref())
@@ -74,11 +79,13 @@ fn check_scored(suite: &Suite, roles: &Roles) -> Result {
 }
 
 /// The evaluation on benchmarks.
-struct EvaluatingSuites<'a> {
+pub(super) struct EvaluatingSuites<'a> {
     loaded: &'a Loaded<EvalSettings>,
-    suites: Vec<&'static Suite>,
+    /// The benchmarks.
+    pub suites: Vec<&'static Suite>,
     folder: &'a Path,
-    roles: Roles<'a>,
+    /// Who answers, and who judges.
+    pub roles: Roles<'a>,
     again: Again,
 }
 
@@ -126,7 +133,8 @@ impl Job for EvaluatingSuites<'_> {
 }
 
 impl EvaluatingSuites<'_> {
-    fn data_folder(&self) -> Result<&PathBuf> {
+    /// Where the benchmarks are.
+    pub fn data_folder(&self) -> Result<&PathBuf> {
         required(self.loaded.settings.data.path.as_ref(), "data.path")
     }
 
@@ -165,7 +173,7 @@ impl EvaluatingSuites<'_> {
     }
 
     /// The model's settings with the authors' limits of images where none are given.
-    fn model_table(&self, generation: Generation) -> ModelTable {
+    pub fn model_table(&self, generation: Generation) -> ModelTable {
         let given = self.loaded.settings.model.clone();
         ModelTable {
             min_pixels: given.min_pixels.or(generation.min_pixels),
@@ -177,7 +185,7 @@ impl EvaluatingSuites<'_> {
 
     fn evaluate_suite(
         &self,
-        suite: &Suite,
+        suite: &'static Suite,
         items: &SuiteItems,
         policy: &Policy,
         judges: &[Model],
@@ -192,14 +200,7 @@ impl EvaluatingSuites<'_> {
             "model": settings.eval.model,
             "policy": policy_settings(&policy.table.relative_to(&folder), &settings.role),
         });
-        let evaluation = SuiteEvaluation {
-            protocol: &suite.protocol,
-            items: &items.items,
-            scorer: &*scoring.scorer,
-            params: &params,
-            at_a_time: self.at_a_time(),
-            settings: &kept,
-        };
+        let evaluation = self.evaluation(suite, items, &*scoring.scorer, &params, &kept);
         let about = SuiteSummary {
             suite: suite.name.to_owned(),
             title: suite.title.to_owned(),
@@ -218,7 +219,8 @@ impl EvaluatingSuites<'_> {
         outcome.map_err(|error| located(error, &[] as &[PathBuf]))
     }
 
-    fn scoring<'j>(&self, suite: &Suite, judges: &'j [Model]) -> Result<ScoredBy<'j>> {
+    /// Who scores.
+    pub fn scoring<'j>(&self, suite: &Suite, judges: &'j [Model]) -> Result<ScoredBy<'j>> {
         match suite.scoring {
             Scoring::Judged { questions, stand_in } => match (judges, stand_in) {
                 ([], Some(rule)) => Ok(ScoredBy::of_rule(RuleScorer(rule))),
@@ -238,7 +240,7 @@ impl EvaluatingSuites<'_> {
     }
 
     /// How the model answers: as the authors have it, but for what is set here.
-    fn params(&self, suite: &Suite) -> ChatParams {
+    pub fn params(&self, suite: &Suite) -> ChatParams {
         let (eval, generation) = (&self.loaded.settings.eval, suite.generation);
         let is_given = |key: &str| self.loaded.is_given(&format!("eval.{key}"));
         ChatParams {
@@ -250,6 +252,19 @@ impl EvaluatingSuites<'_> {
         }
     }
 
+    /// What to evaluate on, and how.
+    pub fn evaluation<'e>(
+        &self,
+        suite: &'static Suite,
+        items: &'e SuiteItems,
+        scorer: &'e dyn Scorer,
+        params: &'e ChatParams,
+        settings: &'e Value,
+    ) -> SuiteEvaluation<'e> {
+        let at_a_time = self.at_a_time();
+        SuiteEvaluation { protocol: &suite.protocol, items: &items.items, scorer, params, at_a_time, settings }
+    }
+
     fn at_a_time(&self) -> usize {
         let settings = &self.loaded.settings;
         let policy = settings.role.get("policy").filter(|policy| policy.is_remote());
@@ -258,8 +273,9 @@ impl EvaluatingSuites<'_> {
 }
 
 /// Who scores, and the prompts that judges are put.
-struct ScoredBy<'j> {
-    scorer: Box<dyn Scorer + 'j>,
+pub(super) struct ScoredBy<'j> {
+    /// The rule, or the judges.
+    pub scorer: Box<dyn Scorer + 'j>,
     prompts: Vec<align::eval::suite::PromptUsed>,
 }
 

@@ -11,6 +11,7 @@ use align::forge::{ForgeConfig, LabelConfig};
 use align::judge::{self, JudgeConfig};
 use align::reward::RewardConfig;
 use align::settings::{SettingError, check_at_least_zero, check_count, check_setting, check_side_by_side};
+use endpoint::RoleSettings;
 use serde::{Deserialize, Serialize};
 
 use super::{ModelTable, RoleTables};
@@ -129,6 +130,29 @@ pub struct EvalData {
     pub suite: Option<String>,
 }
 
+/// What a run may cost; the table `[budget]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budget {
+    /// Most money that all roles together may cost, in the currency of their prices; 0 for no limit.
+    pub max_cost: f64,
+}
+
+impl Budget {
+    /// Checks that the budget can be spent.
+    ///
+    /// Errors: [`SettingError`] naming the setting.
+    pub fn validate(&self, roles: &RoleTables) -> Result<(), SettingError> {
+        check_at_least_zero("budget.max_cost", self.max_cost)?;
+        check_setting(
+            self.max_cost == 0.0 || roles.values().any(RoleSettings::is_priced),
+            "budget.max_cost",
+            "a price in price_input, price_output or price_image of a role, without which no budget is ever spent",
+            format!("max_cost = {} and no price", self.max_cost),
+        )
+    }
+}
+
 /// Settings of `scruple eval`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -141,6 +165,8 @@ pub struct EvalSettings {
     pub eval: EvalConfig,
     /// How judges are called, where there are any.
     pub judge: JudgeConfig,
+    /// What it may cost.
+    pub budget: Budget,
     /// The model that is evaluated, where it is behind an endpoint (`policy`), and the judges: every other role. Where
     /// there are none, the items decide who judges.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
