@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::body_error::BodyError;
 use crate::budget::{Usage, tokens_of_text};
-use crate::estimate::{TOKENS_PER_MESSAGE, estimated_tokens, tokens_of_image};
+use crate::estimate::{Estimate, TOKENS_PER_MESSAGE, estimated_tokens, tokens_of_image};
 use crate::image_chunks::{ImageChunks, media_type};
 use crate::key::{ImageHashes, Key};
 use crate::settings::{RoleSettings, StructuredOutput};
@@ -183,9 +183,9 @@ impl WireBody {
     }
 
     /// About how many tokens its prompt is: no upper limit, but what calls are expected to use on average.
-    pub fn estimated_tokens(&self) -> u64 {
+    pub fn estimate(&self) -> Estimate {
         let images = self.images().map(|image| tokens_of_image(image, &self.model));
-        self.text_tokens + images.sum::<u64>()
+        Estimate { of_text: self.text_tokens, of_images: images.sum() }
     }
 
     /// How many images it has.

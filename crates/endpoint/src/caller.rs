@@ -13,6 +13,7 @@ use crate::body::WireBody;
 use crate::body_error::BodyError;
 use crate::budget::{Outcome, Shared, Spending, Usage};
 use crate::call::{Called, Wire};
+use crate::estimate::Estimate;
 use crate::journal::{Journal, Record};
 use crate::key::{ImageHashes, Key};
 use crate::verb::Verb;
@@ -72,7 +73,7 @@ struct Call {
 struct Ended {
     key: Key,
     id: String,
-    prompt_estimate: u64,
+    estimate: Estimate,
     called: Called,
 }
 
@@ -121,7 +122,7 @@ impl Caller {
                 }
             };
             match ended {
-                Some(ended) => run.end(ended)?,
+                Some(ended) => run.end(&ended)?,
                 None => return run.ending.map_or(Ok(()), Err),
             }
         }
@@ -129,9 +130,9 @@ impl Caller {
 
     async fn make(&self, verb: &Verb, call: Call) -> Ended {
         let Call { key, id, body, expected } = call;
-        let prompt_estimate = body.estimated_tokens();
+        let estimate = body.estimate();
         let called = self.wire.call(verb, &body, &key, expected).await;
-        Ended { key, id, prompt_estimate, called }
+        Ended { key, id, estimate, called }
     }
 
     fn prepare(&self, outgoing: &Outgoing, is_alone: bool) -> Result<Prepared, ChatError> {
@@ -155,7 +156,7 @@ impl Caller {
 
     /// Writes a call down.
     fn record(&self, ended: &Ended, outcome: &Outcome, attempts: usize) -> Result<(), ChatError> {
-        let Ended { key, id, prompt_estimate, .. } = ended;
+        let Ended { key, id, estimate, .. } = ended;
         let settings = &self.wire.settings;
         let cost = outcome.usage.cost(settings);
         let record = Record {
@@ -166,7 +167,7 @@ impl Caller {
             outcome,
             cost,
             attempts,
-            prompt_estimate: *prompt_estimate,
+            estimate: *estimate,
         };
         self.journal.put(&[record]).map_err(ChatError::Model)?;
         let mut spending = self.spending.get();
@@ -252,11 +253,11 @@ impl<'a> Run<'a> {
         Some(Call { key, id: outgoing.id, body, expected })
     }
 
-    fn end(&mut self, ended: Ended) -> Result<(), ChatError> {
+    fn end(&mut self, ended: &Ended) -> Result<(), ChatError> {
         let call = self.in_flight.remove(&ended.key);
         match &ended.called {
             Called::Ended(outcome, attempts) => {
-                self.caller.record(&ended, outcome, *attempts)?;
+                self.caller.record(ended, outcome, *attempts)?;
                 for index in call.into_iter().flat_map(|call| call.indexes) {
                     self.hand_over(index, outcome.answer.clone());
                 }

@@ -18,6 +18,53 @@ pub(crate) const TOKENS_PER_MESSAGE: u64 = 5;
 /// Tokens of an image whose size cannot be read.
 const TOKENS_OF_IMAGE: u64 = 1_500;
 
+/// About how many tokens a prompt is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Estimate {
+    /// Its texts, with what a template puts around them.
+    pub of_text: u64,
+    /// Its images.
+    pub of_images: u64,
+}
+
+/// What a model's endpoint counts for each token estimated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Correction {
+    text: f64,
+    images: f64,
+}
+
+impl Correction {
+    /// By least squares over `[text, images, counted]` of prompts. Where they do not tell both apart, one number for both;
+    /// of none, no correction.
+    pub fn fit(prompts: impl Iterator<Item = [f64; 3]>) -> Self {
+        let (mut tt, mut ti, mut ii, mut tc, mut ic) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        let (mut estimated, mut counted) = (0.0, 0.0);
+        for [text, images, count] in prompts {
+            tt += text * text;
+            ti += text * images;
+            ii += images * images;
+            tc += text * count;
+            ic += images * count;
+            estimated += text + images;
+            counted += count;
+        }
+        let determinant = tt * ii - ti * ti;
+        let (text, images) = ((tc * ii - ic * ti) / determinant, (ic * tt - tc * ti) / determinant);
+        if determinant > 1e-6 * tt * ii && text > 0.0 && images > 0.0 {
+            return Self { text, images };
+        }
+        let both = if estimated > 0.0 { counted / estimated } else { 1.0 };
+        // Texts alone say nothing of images.
+        Self { text: both, images: if ii > 0.0 || estimated == 0.0 { both } else { 1.0 } }
+    }
+
+    /// The tokens of a prompt.
+    pub fn tokens(&self, estimate: Estimate) -> u64 {
+        (self.text * estimate.of_text as f64 + self.images * estimate.of_images as f64).round() as u64
+    }
+}
+
 /// About how many tokens a text is.
 pub(crate) fn estimated_tokens(text: &str) -> u64 {
     let (mut tokens, mut wide, mut word) = (0, 0, 0_usize);
@@ -123,6 +170,19 @@ mod tests {
             ("gpt-4o", (2048, 4096), 85 + 170 * 6),
         ] {
             assert_eq!(rule_for(model).tokens(size), tokens, "{model} {size:?}");
+        }
+    }
+
+    #[test]
+    fn estimates_are_put_right_by_what_was_counted() {
+        for (prompts, expected) in [
+            (&[][..], (1.0, 1.0)),
+            (&[[10.0, 0.0, 20.0], [5.0, 0.0, 10.0]], (2.0, 1.0)),
+            (&[[10.0, 100.0, 55.0]], (0.5, 0.5)),
+            (&[[10.0, 100.0, 320.0], [20.0, 100.0, 340.0], [5.0, 0.0, 10.0]], (2.0, 3.0)),
+        ] {
+            let Correction { text, images } = Correction::fit(prompts.iter().copied());
+            assert!((text - expected.0).abs() + (images - expected.1).abs() < 1e-9, "{prompts:?}: {text} {images}");
         }
     }
 

@@ -117,7 +117,7 @@ impl Forecaster {
     fn count(&self, request: &ChatRequest, body: &WireBody) -> Result<Usage, ChatError> {
         let prompt_tokens = match &self.local {
             Some((_, measure)) => measure(request)?,
-            None => (body.estimated_tokens() as f64 * self.past.measured_per_estimated).round() as u64,
+            None => self.past.correction.tokens(body.estimate()),
         };
         let most = request.params.max_tokens as u64;
         let completion_tokens = self.past.written.map_or(most, |mean| most.min(mean.round() as u64));

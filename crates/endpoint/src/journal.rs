@@ -9,6 +9,7 @@ use align::chat::{ChatAnswer, Unanswered};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::budget::{Outcome, Shared, Spending};
+use crate::estimate::{Correction, Estimate};
 use crate::images;
 use crate::key::Key;
 
@@ -43,8 +44,8 @@ pub(crate) struct Record<'a> {
     pub outcome: &'a Outcome,
     pub cost: f64,
     pub attempts: usize,
-    /// About how many tokens the prompt was taken to be; 0 where nobody estimated.
-    pub prompt_estimate: u64,
+    /// What the prompt was taken to be; nothing where nobody estimated.
+    pub estimate: Estimate,
 }
 
 /// What earlier calls of a model took.
@@ -52,8 +53,8 @@ pub(crate) struct Record<'a> {
 pub(crate) struct Past {
     /// Answers whose prompts were estimated and then counted by the endpoint.
     pub measured: u64,
-    /// How many tokens these were for each one estimated.
-    pub measured_per_estimated: f64,
+    /// What the endpoint counts for each token estimated.
+    pub correction: Correction,
     /// Answers whose tokens were counted.
     pub answered: u64,
     /// How many they are on average.
@@ -78,7 +79,8 @@ const SCHEMA: &str = "
         attempts INTEGER NOT NULL,
         estimated INTEGER NOT NULL,
         refused INTEGER NOT NULL DEFAULT 0,
-        prompt_estimate INTEGER NOT NULL DEFAULT 0,
+        text_estimate INTEGER NOT NULL DEFAULT 0,
+        image_estimate INTEGER NOT NULL DEFAULT 0,
         ended_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
     );
     CREATE INDEX IF NOT EXISTS calls_by_role ON calls (role);
@@ -267,19 +269,24 @@ impl Journal {
 
     /// What a role's calls of a model took so far.
     pub(crate) fn past(&self, role: &str, model: &str) -> Result<Past, String> {
-        let query = "SELECT total(prompt_estimate > 0), total(iif(prompt_estimate > 0, prompt_tokens, 0)), \
-                     total(prompt_estimate), count(*), avg(completion_tokens) FROM calls \
+        let query = "SELECT 1.0 * text_estimate, 1.0 * image_estimate, 1.0 * prompt_tokens, 1.0 * completion_tokens \
+                     FROM calls \
                      WHERE role = ?1 AND model = ?2 AND answer IS NOT NULL AND estimated = 0 AND prompt_tokens > 0";
-        let past = self.opened().connection.query_row(query, [role, model], |row| {
-            let (counted, estimated) = (row.get::<_, f64>(1)?, row.get::<_, f64>(2)?);
-            Ok(Past {
-                measured: row.get::<_, f64>(0)? as u64,
-                measured_per_estimated: if estimated > 0.0 { counted / estimated } else { 1.0 },
-                answered: row.get::<_, i64>(3)? as u64,
-                written: row.get(4)?,
-            })
+        let open = self.opened();
+        let rows = open.connection.prepare(query).and_then(|mut query| {
+            let rows =
+                query.query_map([role, model], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?;
+            rows.collect::<rusqlite::Result<Vec<[f64; 4]>>>()
         });
-        past.map_err(|error| self.named(&error))
+        let rows = rows.map_err(|error| self.named(&error))?;
+        let measured = || rows.iter().filter(|[text, images, ..]| text + images > 0.0);
+        let written: f64 = rows.iter().map(|[.., written]| written).sum();
+        Ok(Past {
+            measured: measured().count() as u64,
+            correction: Correction::fit(measured().map(|[text, images, counted, _]| [*text, *images, *counted])),
+            answered: rows.len() as u64,
+            written: (!rows.is_empty()).then(|| written / rows.len() as f64),
+        })
     }
 
     fn named(&self, error: &rusqlite::Error) -> String {
@@ -288,14 +295,13 @@ impl Journal {
 }
 
 /// Columns that journals of earlier versions do not have.
-const ADDED: [(&str, &str); 2] =
-    [("refused", "INTEGER NOT NULL DEFAULT 0"), ("prompt_estimate", "INTEGER NOT NULL DEFAULT 0")];
+const ADDED: [&str; 3] = ["refused", "text_estimate", "image_estimate"];
 
 fn add_columns(connection: &Connection) -> rusqlite::Result<()> {
-    for (name, kind) in ADDED {
+    for name in ADDED {
         let query = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('calls') WHERE name = ?1)";
         if !connection.query_row(query, [name], |row| row.get::<_, bool>(0))? {
-            connection.execute_batch(&format!("ALTER TABLE calls ADD COLUMN {name} {kind}"))?;
+            connection.execute_batch(&format!("ALTER TABLE calls ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0"))?;
         }
     }
     Ok(())
@@ -330,8 +336,8 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
     let failure = answer.as_ref().err().map(|failure| failure.reason.as_str());
     let mut statement = connection.prepare_cached(
         "INSERT OR REPLACE INTO calls (key, role, model, id, answer, failure, prompt_tokens, completion_tokens, cost, \
-         attempts, estimated, refused, prompt_estimate) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         attempts, estimated, refused, text_estimate, image_estimate) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
     statement.execute(params![
         &record.key[..],
@@ -346,7 +352,8 @@ fn insert(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
         record.attempts as i64,
         usage.is_estimated,
         answer.as_ref().is_err_and(|failure| failure.is_refused),
-        record.prompt_estimate as i64,
+        record.estimate.of_text as i64,
+        record.estimate.of_images as i64,
     ])?;
     Ok(())
 }

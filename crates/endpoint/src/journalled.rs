@@ -8,6 +8,7 @@ use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
 
 use crate::body::WireBody;
 use crate::budget::{Outcome, Usage};
+use crate::estimate::Estimate;
 use crate::journal::{Journal, Record};
 use crate::key::{ImageHashes, Key};
 use crate::settings::RoleSettings;
@@ -106,7 +107,7 @@ impl<M: ChatModel> Journalled<M> {
                     outcome,
                     cost: 0.0,
                     attempts: 1,
-                    prompt_estimate: 0,
+                    estimate: Estimate::default(),
                 });
             }
         }

@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use align::chat::ChatModel;
 use common::{ask, echo, open, requests, settings};
@@ -297,4 +298,23 @@ fn an_address_without_a_path_is_that_of_v1() {
     let (ended, outcomes) = ask(&open(bare, folder.path()), 1);
     ended.unwrap();
     assert_eq!(outcomes[0], Some(Ok("echo question 0".to_owned())));
+}
+
+#[test]
+fn a_budget_over_all_roles_counts_what_the_others_spent() {
+    let fake = FakeEndpoint::start(echo, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Arc::new(Journal::open(&folder.path().join("journal.sqlite")).unwrap());
+    // Two a call.
+    journal.limit_cost(5.0);
+    let role = |name: &str| Endpoint::new(name, settings(&fake.url()), journal.clone(), || false).unwrap();
+    let (ended, _) = ask(&role("judge"), 2);
+    ended.unwrap();
+    let (ended, outcomes) = ask(&role("policy"), 4);
+    let message = ended.unwrap_err().to_string();
+    assert!(message.contains("max_cost of 5 is spent by all roles together: 6.0000 so far"), "{message}");
+    assert_eq!(outcomes.iter().flatten().count(), 1);
+    let free = RoleSettings { price_input: 0.0, price_output: 0.0, ..settings(&fake.url()) };
+    let (ended, _) = ask(&Endpoint::new("free", free, journal, || false).unwrap(), 4);
+    ended.unwrap();
 }

@@ -101,7 +101,9 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         .within_cost(settings.budget.max_cost);
     if let Some(list) = &settings.data.suite {
         let again = suites::Again { restart: arguments.restart.restart, retry_failed: arguments.retry_failed };
-        return suites::run(&loaded, list, &folder, roles, again, arguments.dry_run, context);
+        let evaluating = suites::EvaluatingSuites::new(&loaded, list, &folder, roles, again)?;
+        let run = if arguments.dry_run { dry_run::run } else { suites::run };
+        return run(&evaluating, context);
     }
     if arguments.dry_run {
         return Err(Failure::settings("`--dry-run`: expected benchmarks, got none").hint("name them with `--suite`"));

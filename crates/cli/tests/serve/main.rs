@@ -2,6 +2,7 @@
 
 mod answers;
 mod client;
+mod dry_run;
 mod evaluation;
 mod formats;
 mod limits;

@@ -10,7 +10,6 @@ use benchmarks::{Generation, Images, JudgeScorer, Loaded as SuiteItems, Suite, p
 use report::text_tables;
 use serde_json::{Value, json};
 
-use super::dry_run;
 use crate::commands::job::{self, Job};
 use crate::config::tables::{EvalSettings, ModelTable};
 use crate::config::{Loaded, required};
@@ -39,27 +38,11 @@ pub struct Again {
     pub retry_failed: bool,
 }
 
-/// Evaluates on the benchmarks that a list names, or only says what that would take.
+/// Evaluates on benchmarks.
 ///
-/// Errors: of settings for an unknown benchmark, and where one needs a judge that is not there; as the command's own.
-pub fn run(
-    loaded: &Loaded<EvalSettings>,
-    list: &str,
-    folder: &Path,
-    roles: Roles,
-    again: Again,
-    is_dry: bool,
-    context: &mut Context,
-) -> Result {
-    let suites = suites_of(list).map_err(|error| Failure::settings(format!("`data.suite`: {error}")))?;
-    for suite in &suites {
-        check_scored(suite, &roles)?;
-    }
-    let evaluating = EvaluatingSuites { loaded, suites, folder, roles, again };
-    if is_dry {
-        return dry_run::run(&evaluating, context);
-    }
-    let (summaries, nothing_scored) = job::run(&evaluating, context)?;
+/// Errors: as the command's own.
+pub fn run(evaluating: &EvaluatingSuites, context: &mut Context) -> Result {
+    let (summaries, nothing_scored) = job::run(evaluating, context)?;
     print_line(&text_tables::suites(&summaries))?;
     check_any("responses could be scored", nothing_scored.as_deref())
 }
@@ -132,7 +115,24 @@ impl Job for EvaluatingSuites<'_> {
     }
 }
 
-impl EvaluatingSuites<'_> {
+impl<'a> EvaluatingSuites<'a> {
+    /// The evaluation on the benchmarks that a list names.
+    ///
+    /// Errors: of settings for an unknown benchmark, and where one needs a judge that is not there.
+    pub fn new(
+        loaded: &'a Loaded<EvalSettings>,
+        list: &str,
+        folder: &'a Path,
+        roles: Roles<'a>,
+        again: Again,
+    ) -> Result<Self> {
+        let suites = suites_of(list).map_err(|error| Failure::settings(format!("`data.suite`: {error}")))?;
+        for suite in &suites {
+            check_scored(suite, &roles)?;
+        }
+        Ok(Self { loaded, suites, folder, roles, again })
+    }
+
     /// Where the benchmarks are.
     pub fn data_folder(&self) -> Result<&PathBuf> {
         required(self.loaded.settings.data.path.as_ref(), "data.path")

@@ -142,7 +142,7 @@ impl Budget {
     /// Checks that the budget can be spent.
     ///
     /// Errors: [`SettingError`] naming the setting.
-    pub fn validate(&self, roles: &RoleTables) -> Result<(), SettingError> {
+    pub fn validate(self, roles: &RoleTables) -> Result<(), SettingError> {
         check_at_least_zero("budget.max_cost", self.max_cost)?;
         check_setting(
             self.max_cost == 0.0 || roles.values().any(RoleSettings::is_priced),
