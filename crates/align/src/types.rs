@@ -1,9 +1,9 @@
 //! What modules hand to each other: messages, items and the JSON lines they are stored in.
 //!
 //! Files use the OpenAI chat layout, one JSON object a line: `{"id", "messages": [{"role", "content"}], …}`, where
-//! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts. Also
-//! read: image parts in the other forms of [`take_image`], ids that are numbers, and OpenAI's optional message fields
-//! where they are empty.
+//! `content` is a string or a list of `{"type": "text", "text"}` and `{"type": "image", "image": "path"}` parts; the
+//! latter may say how the image is shown ([`ImageOptions`]). Also read: image parts in the other forms of [`take_image`],
+//! ids that are numbers, and OpenAI's optional message fields where they are empty.
 
 mod container;
 mod data_error;

@@ -50,7 +50,7 @@ impl WireBody {
         if request.params.token_ids {
             unsent.insert("token_ids".to_owned(), json!(true));
         }
-        // No chat interface takes the size of one image.
+        // Neither OpenAI nor vLLM takes the size of one image.
         let sizes: Vec<ImageOptions> = shown_images(&request.messages).map(|(_, options)| options.size()).collect();
         if sizes.iter().any(|size| !size.is_empty()) {
             unsent.insert("image_sizes".to_owned(), json!(sizes));

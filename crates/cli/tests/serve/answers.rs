@@ -283,6 +283,9 @@ fn messages_and_images_are_taken_as_other_servers_take_them() {
         let messages = json!([{ "role": "user", "content": [part, text] }]);
         assert_eq!(greedy_answer(&server, &messages), expected, "{}", &url[..40]);
     }
+    let sized = json!({ "type": "image_url", "image_url": { "url": url, "resized_height": 56 }, "resized_width": 56 });
+    let (_, n_tokens) = greedy_answer(&server, &json!([{ "role": "user", "content": [sized, text] }]));
+    assert!(n_tokens.as_u64() < expected.1.as_u64(), "{n_tokens} tokens, without a size {}", expected.1);
     let [after_null, after_nothing] = [json!(null), json!("")].map(|content| {
         let messages = json!([
             { "role": "user", "content": "Hi" }, { "role": "assistant", "content": content, "tool_calls": [] },

@@ -91,8 +91,8 @@ impl Dialogue {
         Ok(parts)
     }
 
-    /// A part of a message; an image's size may stand beside it, as in DashScope's interface. Other fields that are not its
-    /// type's (`cache_control`, `uuid`) say nothing to a model.
+    /// A part of a message; an image's size may stand beside it or its URL, as DashScope's clients write it. Other fields
+    /// that are not its type's (`cache_control`, `uuid`) say nothing to a model.
     fn part(&mut self, value: &Value, path: &str, limits: &Limits) -> Result<Part, ApiError> {
         let fields = Fields::of(value, path)?;
         let expected = "\"text\" or \"image_url\"";
@@ -102,23 +102,22 @@ impl Dialogue {
                 fields.required("text", "a string")?;
                 Ok(text_part(fields.text("text")?.unwrap_or_default()))
             }
-            Some("image_url") => {
-                let value = fields.required("image_url", "an object with `url`, or a string")?;
-                self.image(value, &fields.path_of("image_url"), size(&fields, limits)?, limits)
-            }
+            Some("image_url") => self.image(&fields, limits),
             _ => Err(wrong(&fields.path_of("type"), expected, fields.get("type").unwrap_or(&Value::Null))),
         }
     }
 
     /// An image: its URL, alone or in an object whose `detail` says nothing here, since a model has its own
     /// resolution.
-    fn image(&mut self, value: &Value, path: &str, size: ImageSize, limits: &Limits) -> Result<Part, ApiError> {
-        let (url, path) = match value {
-            Value::String(url) => (url.as_str(), path.to_owned()),
+    fn image(&mut self, part: &Fields, limits: &Limits) -> Result<Part, ApiError> {
+        let path = part.path_of("image_url");
+        let (url, path, size) = match part.required("image_url", "an object with `url`, or a string")? {
+            Value::String(url) => (url.as_str(), path, size(&[part], limits)?),
             other => {
-                let fields = Fields::of(other, path)?;
+                let fields = Fields::of(other, &path)?;
                 fields.required("url", "a string")?;
-                (fields.text("url")?.unwrap_or_default(), fields.path_of("url"))
+                let url = fields.text("url")?.unwrap_or_default();
+                (url, fields.path_of("url"), size(&[part, &fields], limits)?)
             }
         };
         if self.images.len() == limits.images_per_prompt {
@@ -131,12 +130,16 @@ impl Dialogue {
     }
 }
 
-/// The size that a part gives its image.
-fn size(fields: &Fields, limits: &Limits) -> Result<ImageSize, ApiError> {
+/// The size that a part gives its image, in the first place that says it.
+fn size(places: &[&Fields], limits: &Limits) -> Result<ImageSize, ApiError> {
     let n_pixels = |name, most: u64| {
         let most = u32::try_from(most).unwrap_or(u32::MAX);
-        let number = fields.count(name, 1, most as usize)?;
-        Ok(number.and_then(|number| u32::try_from(number).ok()))
+        for fields in places {
+            if let Some(number) = fields.count(name, 1, most as usize)? {
+                return Ok(u32::try_from(number).ok());
+            }
+        }
+        Ok(None)
     };
     Ok(ImageSize {
         min_pixels: n_pixels("min_pixels", limits.image_pixels)?,
@@ -217,6 +220,9 @@ mod tests {
         };
         let dialogue = Dialogue::read(&with("max_pixels", json!(5e4)), &Limits::default()).unwrap();
         assert_eq!(dialogue.images[0].size, ImageSize { max_pixels: Some(50_000), ..ImageSize::default() });
+        let inner = json!({ "url": "data:;base64,AA==", "max_pixels": 9 });
+        let inner = Dialogue::read(&with("image_url", inner), &Limits::default()).unwrap();
+        assert_eq!(inner.images[0].size, ImageSize { max_pixels: Some(9), ..ImageSize::default() });
         let plain = Dialogue::read(&with("max_pixels", Value::Null), &Limits::default()).unwrap();
         assert!(plain.images[0].size.is_empty());
         refused(
