@@ -13,12 +13,14 @@ mod harm;
 mod images;
 mod judged;
 mod options;
-pub mod python_text;
+mod python_text;
 pub mod reader;
 mod refusal;
 pub mod responses;
+mod scale;
 pub mod scoring;
 mod sets;
+mod shown_harm;
 mod suite;
 pub mod suites;
 

@@ -27,6 +27,7 @@ pub struct Reader<'a> {
     last: PathBuf,
     sources: Vec<PathBuf>,
     deviations: Vec<Deviation>,
+    unshown: Option<String>,
 }
 
 /// An item that cannot be asked about.
@@ -51,6 +52,8 @@ pub struct Loaded {
     pub missing: Vec<Missing>,
     /// What of them is not as the authors have it.
     pub deviations: Vec<Deviation>,
+    /// Why none of them has its images, where they are not published with the rest.
+    pub unshown: Option<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -65,6 +68,7 @@ impl<'a> Reader<'a> {
             last: folder.to_owned(),
             sources,
             deviations: Vec::new(),
+            unshown: None,
         }
     }
 
@@ -106,6 +110,17 @@ impl<'a> Reader<'a> {
             });
             ours.to_owned()
         })
+    }
+
+    /// Records what is done otherwise than the authors do it.
+    pub fn deviates(&mut self, deviation: Deviation) {
+        self.deviations.push(deviation);
+    }
+
+    /// Says that the items are read without their images, which are not published, and where they would be. Training prompts
+    /// can be compared with such items, and models cannot be evaluated on them.
+    pub fn unshown(&mut self, why: String) {
+        self.unshown = Some(why);
     }
 
     /// The path of an image that came as bytes.
@@ -153,19 +168,22 @@ impl<'a> Reader<'a> {
     ///
     /// Errors: `Empty` where there is none.
     pub fn finish(self) -> Result<Loaded, DataError> {
-        let Self { items, missing, last, deviations, .. } = self;
+        let Self { items, missing, last, deviations, unshown, .. } = self;
         if items.is_empty() && missing.is_empty() {
             return Err(DataError::Empty { path: last });
         }
-        Ok(Loaded { items, missing, deviations })
+        Ok(Loaded { items, missing, deviations, unshown })
     }
 }
 
 impl Loaded {
     /// Makes sure that enough items have their images.
     ///
-    /// Errors: `Line` where more than a tenth miss one.
+    /// Errors: `Line` where more than a tenth miss one; `Io` where all are without.
     pub fn check_complete(&self) -> Result<(), DataError> {
+        if let Some(why) = &self.unshown {
+            return Err(std::io::Error::new(std::io::ErrorKind::NotFound, why.clone()).into());
+        }
         let (n, n_missing) = (self.items.len() + self.missing.len(), self.missing.len());
         let Some(first) = self.missing.first().filter(|_| n_missing * MISSING_ALLOWED > n) else {
             return Ok(());

@@ -15,7 +15,7 @@ use crate::scoring::Scoring;
 /// A published benchmark. All that is known of one is in its file below [`crate::suites`].
 #[derive(Debug)]
 pub struct Suite {
-    /// Its name on the command line.
+    /// Its name on the command line. What follows an `@` says by whose rates the items of the suite before it are scored.
     pub name: &'static str,
     /// Its name in print.
     pub title: &'static str,
@@ -196,7 +196,7 @@ impl Suite {
                 data.display(),
                 self.title,
                 self.layouts.join("`, or `"),
-                names(self.name, self.folders).join(", "),
+                names(self.items_name(), self.folders).join(", "),
             );
             std::io::Error::new(std::io::ErrorKind::NotFound, problem).into()
         })
@@ -205,7 +205,7 @@ impl Suite {
     /// The folders in which it, or its authors' repository, may be: the one named, those below it by its names, and
     /// snapshots of the hub's cache.
     pub fn candidates(&self, data: &Path) -> Vec<PathBuf> {
-        candidates(self.name, self.folders, data)
+        candidates(self.items_name(), self.folders, data)
     }
 
     /// Reads the labeled responses; none where there are none.
@@ -219,9 +219,14 @@ impl Suite {
         (labeled.read)(if below.is_dir() { &below } else { data })
     }
 
+    /// The name with which its items' ids begin.
+    fn items_name(&self) -> &'static str {
+        self.name.split('@').next().unwrap_or(self.name)
+    }
+
     /// The value of an item's key in files of results: its id without the suite's name.
     pub fn key_of<'a>(&self, item: &'a Item) -> &'a str {
-        let rest = item.id.strip_prefix(self.name).and_then(|rest| rest.strip_prefix('-'));
+        let rest = item.id.strip_prefix(self.items_name()).and_then(|rest| rest.strip_prefix('-'));
         rest.unwrap_or(&item.id)
     }
 

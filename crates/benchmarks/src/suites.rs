@@ -1,15 +1,21 @@
 //! Every benchmark, one file each.
 
+pub mod beavertails_v;
 pub mod figstep;
 pub mod figstep_pro;
+pub mod holisafe;
+pub mod mir_safetybench;
 pub mod mis;
 pub mod mossbench;
 pub mod mssbench;
 mod mssbench_items;
 pub mod msts;
 pub mod puzzlevqa;
+pub mod scaled;
 pub mod siuo;
 pub mod siuo_mcq;
+pub mod spa_vl;
+pub mod vlguard;
 pub mod vlsbench;
 pub mod xstest;
 
@@ -35,9 +41,18 @@ pub const SUITES: &[&Suite] = &[
     &mossbench::SUITE,
     &mossbench::CONTRAST,
     &vlsbench::SUITE,
+    &beavertails_v::SUITE,
+    &spa_vl::SUITE,
+    &vlguard::SUITE,
+    &scaled::SIUO,
+    &scaled::MSSBENCH_CHAT,
+    &scaled::VLGUARD,
+    &mir_safetybench::SUITE,
+    &msts::SUITE,
+    &msts::TEXT,
     &xstest::SUITE,
     &puzzlevqa::SUITE,
-    &msts::SUITE,
+    &holisafe::SUITE,
 ];
 
 /// A name that no benchmark has.

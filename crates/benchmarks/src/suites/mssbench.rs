@@ -22,7 +22,7 @@ pub const CHAT: Suite = Suite {
     measures: "requests in a safe and in an unsafe situation: answered in one, not in the other",
     paper: "Zhou et al., arXiv 2410.06172",
     license: License { name: "MIT for the code, none stated for the data", forbids_training: false },
-    groups: &[Group::Mirage, Group::Safer],
+    groups: &[Group::Mirage],
     published_items: 1200,
     folders: &["mssbench", "kzhou35/mssbench", "eric-ai-lab/MSSBench"],
     layouts: &["combined.json", "combine.json"],

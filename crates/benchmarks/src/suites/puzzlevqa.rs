@@ -1,6 +1,7 @@
 //! `PuzzleVQA` (Chia et al., arXiv 2403.13315): abstract visual puzzles with options, which measure ability.
 //!
-//! `items.jsonl`, one puzzle a line, with an image and two to five options.
+//! `PuzzleVQA/data/{family}.json` and `images/` beside it as in the authors' repository; or `items.jsonl` and `images/`,
+//! where puzzles have an `id` and their `family`. One puzzle a line, with an image and two to five options.
 
 use std::path::Path;
 
@@ -9,8 +10,9 @@ use diagnostic::from_json_value;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::find::matching;
 use crate::options::{Choice, OPTION_MATCH};
-use crate::reader::{Reader, question, rows_of};
+use crate::reader::{FileRow, Reader, question, rows_of};
 use crate::refusal::{ACCURACY, rates};
 use crate::scoring::Scoring;
 use crate::suite::{Generation, License, Suite};
@@ -25,7 +27,7 @@ pub const SUITE: Suite = Suite {
     groups: &[],
     published_items: 2000,
     folders: &["declare-lab/LLM-PuzzleTest", "PuzzleVQA"],
-    layouts: &["items.jsonl"],
+    layouts: &["items.jsonl", REPOSITORY[0], REPOSITORY[1], "circle_size_number.json"],
     read,
     row: None,
     keys: &["id"],
@@ -33,9 +35,12 @@ pub const SUITE: Suite = Suite {
     protocol: rates(&[ACCURACY]),
     scoring: Scoring::Rule(OPTION_MATCH),
     figures: &[],
-    note: "",
+    note: "The authors first ask for a description and in a second turn for the letter; here the option is asked for at once.",
     labeled: None,
 };
+
+/// A family's file, which marks the authors' repository, from two folders of it.
+const REPOSITORY: [&str; 2] = ["PuzzleVQA/data/circle_size_number.json", "data/circle_size_number.json"];
 
 /// What items' ids have before the puzzle's.
 pub const ID_PREFIX: &str = "puzzlevqa-";
@@ -65,10 +70,39 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 fn read(reader: &mut Reader) -> Result<(), DataError> {
-    for row in rows_of(&reader.first(SUITE.layouts))? {
-        let row = row?;
+    let file = reader.first(SUITE.layouts);
+    if file.file_name().is_some_and(|name| name == SUITE.layouts[0]) {
+        return read_file(reader, &file, |_| Ok(()));
+    }
+    let folder = file.parent().unwrap_or(&file).to_owned();
+    for file in matching(&folder, "*.json") {
+        read_file(reader, &file, |row| name_puzzle(row, &file))?;
+    }
+    Ok(())
+}
+
+/// Gives a puzzle of the authors' files its id, the name of its image, and its family, the name of the file.
+fn name_puzzle(row: &mut FileRow, file: &Path) -> Result<(), DataError> {
+    let image = row.text("image")?;
+    for (field, path) in [("id", Path::new(&image)), ("family", file)] {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        row.fields.entry(field).or_insert_with(|| name.into());
+    }
+    Ok(())
+}
+
+/// Adds the puzzles of a file. Image paths are relative to its folder.
+fn read_file(
+    reader: &mut Reader,
+    file: &Path,
+    complete: impl Fn(&mut FileRow) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    for row in rows_of(file)? {
+        let mut row = row?;
+        complete(&mut row)?;
         let puzzle = from_json_value(&row.fields.clone().into()).map_err(|problem| row.error(problem.to_string()))?;
-        let item = puzzle_item(reader.folder(), puzzle).map_err(|problem| row.error(problem))?;
+        let folder = file.parent().unwrap_or(file);
+        let item = puzzle_item(folder, puzzle).map_err(|problem| row.error(problem))?;
         reader.add(&row, item)?;
     }
     Ok(())

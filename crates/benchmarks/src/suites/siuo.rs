@@ -21,7 +21,7 @@ pub const SUITE: Suite = Suite {
     measures: "words and images unsafe only together: safe and effective responses",
     paper: "Wang et al., arXiv 2406.15279",
     license: License { name: "CC BY-NC 4.0", forbids_training: false },
-    groups: &[Group::Mirage, Group::Safer],
+    groups: &[Group::Mirage],
     published_items: 167,
     folders: &["sinwang20/SIUO", "sinwang/SIUO"],
     layouts: &["data/siuo_gen.json", "siuo_gen.json"],

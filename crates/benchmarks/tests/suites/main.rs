@@ -4,9 +4,15 @@
 mod support;
 
 mod figstep;
+mod holisafe;
+mod mir_safetybench;
 mod mis;
 mod mossbench;
 mod mssbench;
+mod msts;
+mod puzzlevqa;
+mod scale;
 mod siuo;
+mod vlguard;
 mod vlsbench;
 mod xstest;

@@ -42,7 +42,7 @@ pub struct AsOriginal {
 }
 
 /// The mean of a score.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeanScore {
     /// How many items have it.
     pub n: usize,
@@ -52,6 +52,9 @@ pub struct MeanScore {
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
+    /// How many items have each value.
+    #[serde(default)]
+    pub counts: BTreeMap<String, usize>,
 }
 
 /// The figures of a group of items: all, a split, or a category.
@@ -347,7 +350,11 @@ fn scores(protocol: &Protocol, records: &[&SuiteRecord]) -> BTreeMap<String, Mea
         let half =
             standard_deviation(&values).filter(|_| n > 1).map(|deviation| Z * deviation / (n as f64 - 1.0).sqrt());
         let (low, high) = (middle.zip(half).map(|(m, h)| m - h), middle.zip(half).map(|(m, h)| m + h));
-        means.insert(score.name.to_owned(), MeanScore { n, mean: middle, low, high });
+        let mut counts = BTreeMap::new();
+        for value in &values {
+            *counts.entry(value.to_string()).or_insert(0) += 1;
+        }
+        means.insert(score.name.to_owned(), MeanScore { n, mean: middle, low, high, counts });
     }
     means
 }

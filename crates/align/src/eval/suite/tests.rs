@@ -161,7 +161,7 @@ fn scores_are_means_with_the_interval_of_a_mean() {
     let records = records.map(|(number, judgement)| {
         PROTOCOL.record(item(&number.to_string(), ItemKind::Benign, "c"), vec![sample(judgement)])
     });
-    let help = summarize(&records.collect::<Vec<_>>(), &PROTOCOL)[0].scores["help"];
+    let help = summarize(&records.collect::<Vec<_>>(), &PROTOCOL)[0].scores["help"].clone();
     assert_eq!((help.n, help.mean), (4, Some(3.0)));
     assert!(close(help.low, 1.210_81) && close(help.high, 4.789_19));
 }
