@@ -44,7 +44,7 @@ fn each_side_has_its_accuracy() {
         "warned 16.7 of 6 [12.5 to 37.5]",
         "answered 50.0 of 6 [37.5 to 62.5]",
         "failed 16.7 of 6 [12.5 to 37.5]",
-        "total_accuracy 83.3 of 6 [62.5 to 87.5]",
+        "total_accuracy 83.3 of 6 [62.5 to 87.5] (original 66.7 of 6)",
     ];
     assert_eq!(lines[0], all.join("; "));
     // A split has one side, so that there is no total.
