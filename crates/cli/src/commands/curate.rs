@@ -6,7 +6,7 @@ use align::curate::{self, Curation, CurationSummary, Policy, Pool, Shard, ShardS
 use align::decontamination::Decontaminator;
 use align::decontamination::image::GrayImage;
 use align::verdict::Judge;
-use benchmarks::{Images, SUITES, read_set};
+use benchmarks::{Images, read_set};
 use clap::Args;
 use vlm::image_processor::read_image;
 
@@ -70,7 +70,9 @@ pub struct Arguments {
     data: Option<String>,
     #[command(flatten)]
     results: OutArguments,
-    #[arg(long, value_name = "NAME=PATH", value_parser = named_path, help = against_help())]
+    /// Drop prompts that are in this evaluation set: a file of items, or the folder of a benchmark (`scruple benchmarks`
+    /// lists them); short for `decontamination.against.NAME=PATH`; may be given several times
+    #[arg(long, value_name = "NAME=PATH", value_parser = named_path)]
     against: Vec<(String, String)>,
     /// Sample one part of several, such as 1/4
     #[arg(long, value_name = "I/N")]
@@ -81,14 +83,6 @@ pub struct Arguments {
     /// Repeat calls of policies and judges that failed, and score their samples again
     #[arg(long, conflicts_with = "merge")]
     retry_failed: bool,
-}
-
-fn against_help() -> String {
-    let known = SUITES.iter().map(|suite| suite.name).collect::<Vec<_>>().join(", ");
-    format!(
-        "Drop prompts that are in this evaluation set: a file of items, or the folder of a benchmark ({known}); short \
-         for `decontamination.against.NAME=PATH`; may be given several times"
-    )
 }
 
 fn named_path(text: &str) -> Result<(String, String), String> {

@@ -9,7 +9,6 @@ use align::eval::{self, EvalConfig, EvalSummary, Evaluation, KeywordRefusal};
 use align::judge::ModelJudge;
 use align::types::{Item, read_items};
 use align::verdict::{Judge, first_reason};
-use benchmarks::SUITES;
 use clap::Args;
 use mini::judge::ExactJudge;
 use report::text_tables;
@@ -31,19 +30,16 @@ const WORLD_SPLITS: [&str; 7] = ["easy", "hard", "real", "benign", "verb", "blac
 /// What an evaluation leaves in its folder, but for the journal.
 const RESULTS: [&str; 3] = ["eval.resolved.json", "responses.jsonl", "summary.json"];
 
-/// The help below the options, with every benchmark that can be evaluated.
-fn after_help() -> String {
-    let suites = SUITES.iter().map(|suite| format!("  {:<10} {}\n", suite.name, suite.measures));
-    format!(
-        "\
+const AFTER_HELP: &str = "\
 Without --suite, --data is a file of items, or the folder that `scruple mini` or `scruple forge`
 wrote. Items of the miniature world carry their truth and are judged exactly. Where items carry
 none, a keyword detector classifies refusals; it is named `keyword-refusal` in all tables, since it
 does not detect harmful content. Models in `[role.NAME]`, remote or local, take precedence as
 judges; the one in [role.policy] is evaluated in the place of --model.
 
-With --suite, --data is the benchmark's own folder, or the folder above several:
-{}
+With --suite, --data is the benchmark's own folder, or the folder above several. `scruple benchmarks`
+lists them: names, groups, terms, judges, and with --data what is there of each.
+
 DIR then holds responses.jsonl, summary.json and eval.resolved.json; the table is printed. Every
 answer is in DIR/journal.sqlite before it is used: the same command resumes after a stop, makes no
 call twice and ends in the same bytes. The exit code is 4 where a model cannot be used, or where not
@@ -54,14 +50,11 @@ Examples:
   scruple eval --model MODEL --adapter runs/safer/checkpoint-40 --data world --out out/eval/safer
   scruple eval --model MODEL --suite xstest --data benchmarks eval.max_new_tokens=256
   scruple eval --model MODEL --data items.jsonl role.judge.url=http://localhost:8000/v1 role.judge.model=NAME
-  scruple eval --data items.jsonl role.policy.url=http://localhost:8000/v1 role.policy.model=NAME",
-        suites.collect::<String>()
-    )
-}
+  scruple eval --data items.jsonl role.policy.url=http://localhost:8000/v1 role.policy.model=NAME";
 
 /// Evaluate a model on the miniature world's splits or on a benchmark.
 #[derive(Debug, Args)]
-#[command(after_help = after_help())]
+#[command(after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
