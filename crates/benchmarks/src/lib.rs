@@ -23,6 +23,7 @@ mod sets;
 mod shown_harm;
 mod suite;
 pub mod suites;
+mod test_only;
 
 #[cfg(test)]
 mod tests;
@@ -34,3 +35,4 @@ pub use reader::{Loaded, Missing};
 pub use sets::{SetError, read_set};
 pub use suite::{Figure, Generation, Group, Labeled, LabeledResponse, License, Suite};
 pub use suites::{SUITES, UnknownSuite, suite, suites_of};
+pub use test_only::TestOnly;

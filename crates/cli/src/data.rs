@@ -1,8 +1,10 @@
 //! Data files, with what a command requires of each item.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use align::types::{Dialogues, Item, Part, Role};
+use benchmarks::{Suite, TestOnly};
 use diagnostic::excerpt;
 
 use crate::errors::{Failure, Result};
@@ -47,6 +49,29 @@ fn for_each_checked(
         take(items.line(), item);
     }
     Ok(())
+}
+
+/// What is wrong with an item of a file that is to be trained on: it is of a benchmark that forbids it, or what `problem`
+/// says.
+///
+/// Errors: of data where the whole file lies in the folder of such a benchmark.
+pub fn trainable(path: &Path, problem: impl Fn(&Item) -> Option<String>) -> Result<impl Fn(&Item) -> Option<String>> {
+    check_no_test_set(path)?;
+    let test_only = RefCell::new(TestOnly::default());
+    Ok(move |item: &Item| {
+        let suite = test_only.borrow_mut().of_item(item);
+        suite.map(Suite::forbids_training).or_else(|| problem(item))
+    })
+}
+
+/// Fails where a file or folder is, or lies in, the folder of a benchmark that forbids training.
+///
+/// Errors: of data naming the benchmark and its license.
+pub fn check_no_test_set(path: &Path) -> Result {
+    match TestOnly::default().of_file(path) {
+        None => Ok(()),
+        Some(suite) => Err(Failure::data(suite.forbids_training()).at(&path.display().to_string())),
+    }
 }
 
 /// An engine's complaint about an item, with file and line where one of these files holds it; any other error is what

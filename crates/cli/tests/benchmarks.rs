@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use assert_cmd::Command;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn scruple(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -75,4 +75,55 @@ fn judges_are_counted_by_their_questions() {
         assert!(stdout.contains(expected), "{expected} is not in\n{stdout}");
     }
     assert_eq!(scruple(folder.path(), &["benchmarks", "--data", "nowhere"]).0, 3);
+}
+
+/// Runs a command on a file of one item, in a folder with a benchmark that forbids training; what it says.
+fn trained_on(command: &[&str], file: &str, id: &str, image: &str) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let picture = fs_err::read(home.join("../../fixtures/parity/qwen2_5_vl/images/a.png")).unwrap();
+    for (name, bytes) in [
+        ("MOSSBench/images_information/information.json", &b"{}"[..]),
+        ("MOSSBench/images/1.png", &picture),
+        ("own/1.png", &picture),
+    ] {
+        let path = folder.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, bytes).unwrap();
+    }
+    let content = json!([{ "type": "image", "image": folder.path().join(image) }, { "type": "text", "text": "Hm?" }]);
+    let messages = json!([{ "role": "user", "content": content }, { "role": "assistant", "content": "A rose." }]);
+    let line = format!("{}\n", json!({ "id": id, "truth": {}, "messages": messages, "text": "How is a rose cut?" }));
+    fs_err::write(folder.path().join(file), line).unwrap();
+    let model = format!("model.path={}", home.join("assets/base").display());
+    let words = command.iter().map(|word| word.replace("FILE", file).replace("MODEL", &model)).collect::<Vec<_>>();
+    let (code, _, stderr) = scruple(folder.path(), &words.iter().map(String::as_str).collect::<Vec<_>>());
+    (code, stderr)
+}
+
+#[test]
+fn nothing_trains_on_a_benchmark_that_forbids_it() {
+    let sft = ["sft", "MODEL", "data.train=FILE", "--out", "run", "--dry-run"];
+    let rl = ["rl", "MODEL", "data.prompts=FILE", "--out", "run"];
+    let curate = ["curate", "MODEL", "data.prompts=FILE", "--out", "run"];
+    let forge = ["forge", "data.seeds=FILE", "--out", "run", "role.writer.url=mini", "role.painter.url=mini"];
+    let forge = [&forge[..], &["role.judge.url=mini", "data.taxonomy=mini"]].concat();
+    let convert = ["data", "convert", "FILE", "--to", "openai", "--out", "o.jsonl"];
+    for command in [&sft[..], &rl, &curate, &forge, &convert] {
+        for (file, id, image) in [
+            ("MOSSBench/images/train.jsonl", "1", "own/1.png"),
+            ("train.jsonl", "mossbench-1", "own/1.png"),
+            ("train.jsonl", "1", "MOSSBench/images/1.png"),
+        ] {
+            let lies_there = file.starts_with("MOSSBench");
+            if !lies_there && ["forge", "data"].contains(&command[0]) {
+                continue;
+            }
+            let (code, stderr) = trained_on(command, file, id, image);
+            let expected = "MOSSBench must not be trained on: its license, CC BY-SA 4.0, test only, forbids it";
+            assert!(code == 3 && stderr.contains(expected), "{command:?} {file} {id} {image}: {code} {stderr}");
+        }
+    }
+    let (code, stderr) = trained_on(&sft, "train.jsonl", "1", "own/1.png");
+    assert_eq!(code, 0, "{stderr}");
 }

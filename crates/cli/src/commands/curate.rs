@@ -15,7 +15,7 @@ use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::required;
 use crate::config::tables::{CurateSettings, ModelTable};
 use crate::context::Context;
-use crate::data::{check_each, located, without_truth};
+use crate::data::{check_each, located, trainable, without_truth};
 use crate::errors::Result;
 use crate::output_folder::{OutputFolder, remove_results};
 use crate::roles::{self, JOURNAL, Model, Roles, policy_settings, with_costs};
@@ -125,14 +125,14 @@ impl<'a> Job for Curating<'a> {
     type Product = ();
 
     fn data(&self) -> Result<Self::Data> {
-        if !self.roles.has_judges() {
-            check_each(self.prompts, without_truth)?;
-        }
+        let has_judges = self.roles.has_judges();
+        check_each(self.prompts, trainable(self.prompts, |item| without_truth(item).filter(|_| !has_judges))?)?;
         let config = &self.settings.decontamination;
         let mut sets = Vec::new();
+        // Images that come within files are needed as files while they are hashed.
+        let images = tempfile::tempdir()?;
         for (name, path) in &config.against {
-            let images = self.folder.join("images").join(name);
-            sets.push((name.clone(), read_set(name, path, &mut Images::Kept(images))?));
+            sets.push((name.clone(), read_set(name, path, &mut Images::Kept(images.path().to_owned()))?));
         }
         Ok((!sets.is_empty()).then(|| Decontaminator::new(config, &gray, sets)).transpose()?)
     }

@@ -6,6 +6,7 @@ use align::chat::ChatModel;
 use align::forge::{self, Forge, ForgeSummary, Reviews, Seed, Taxonomy, Truth};
 use align::paint::PaintModel;
 use align::types::read_given_lines;
+use benchmarks::TestOnly;
 use clap::Args;
 use diagnostic::excerpt;
 use endpoint::RoleSettings;
@@ -17,6 +18,7 @@ use crate::arguments::{OutArguments, SettingsArguments, flag};
 use crate::config::Loaded;
 use crate::config::tables::{ForgeData, ForgeSettings};
 use crate::context::Context;
+use crate::data::check_no_test_set;
 use crate::errors::{Failure, Result};
 use crate::output_folder::{OutputFolder, remove_results};
 use crate::roles::{self, JOURNAL, Model, Roles, with_costs};
@@ -134,6 +136,9 @@ impl Job for Forging<'_> {
     fn data(&self) -> Result<Material> {
         let data = &self.settings.data;
         let taxonomy = Taxonomy::open(&data.taxonomy)?;
+        for path in [&data.seeds, &data.seed_images, &data.image_pool, &data.photographs].into_iter().flatten() {
+            check_no_test_set(path)?;
+        }
         Ok(Material {
             seeds: seeds(data, &taxonomy)?,
             image_pool: images_in(data.image_pool.as_deref())?,
@@ -249,6 +254,7 @@ fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
     let folder = std::path::absolute(path)?;
     let folder = folder.parent().unwrap_or(Path::new(""));
     let mut ids = std::collections::HashSet::new();
+    let mut test_only = TestOnly::default();
     for (line, seed) in &mut lines {
         let unknown = seed.subcategory.as_ref().filter(|name| taxonomy.find(name).is_none());
         let problem = if seed.text.is_some() == seed.image.is_some() {
@@ -259,7 +265,10 @@ fn read_seeds(path: &Path, taxonomy: &Taxonomy) -> Result<Vec<Seed>> {
             format!("`subcategory`: expected one of the taxonomy, got `{}`", excerpt(name))
         } else {
             seed.image = seed.image.take().map(|image| folder.join(image));
-            continue;
+            match seed.image.as_ref().and_then(|image| test_only.of_file(image)) {
+                Some(suite) => suite.forbids_training(),
+                None => continue,
+            }
         };
         return Err(Failure::data(format!("{}:{line}: {problem}", path.display())));
     }

@@ -19,7 +19,7 @@ use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::tables::RlSettings;
 use crate::config::{Loaded, required};
 use crate::context::Context;
-use crate::data::{read_checked_lines, without_truth};
+use crate::data::{read_checked_lines, trainable, without_truth};
 use crate::errors::{Failure, Result};
 use crate::model::{self, Passes};
 use crate::output_folder::OutputFolder;
@@ -117,7 +117,8 @@ impl<'a> Job for Reinforcement<'a> {
         let inspector = model::inspector(&settings.model, settings.data.max_prompt_length)?;
         self.loaded.check(model::validate_layers(&settings.model, &settings.train, &inspector))?;
         // Only the exact judge needs to know the truth.
-        let items = read_checked_lines(path, |item| without_truth(item).filter(|_| settings.role.is_empty()))?;
+        let problem = |item: &Item| without_truth(item).filter(|_| settings.role.is_empty());
+        let items = read_checked_lines(path, trainable(path, problem)?)?;
         let mut validation = Validation::default();
         let items = validation.validate(path, items, |item: &Item| {
             let size = inspector.measure_prompt(item.prompt()).map_err(|error| error.to_string())?;

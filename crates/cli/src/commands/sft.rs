@@ -16,7 +16,7 @@ use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::tables::SftSettings;
 use crate::config::{Loaded, required};
 use crate::context::Context;
-use crate::data::{read_checked_lines, without_reply};
+use crate::data::{read_checked_lines, trainable, without_reply};
 use crate::errors::{Failure, Result};
 use crate::model::{self, Passes};
 use crate::output_folder::OutputFolder;
@@ -92,7 +92,7 @@ impl Job for Finetuning<'_> {
         self.loaded.check(model::validate_layers(model, train, &inspector))?;
         let mut validation = Validation::default();
         let mut read = |path: &Path| {
-            let items = read_checked_lines(path, without_reply)?;
+            let items = read_checked_lines(path, trainable(path, without_reply)?)?;
             Ok::<_, Failure>(validation.validate(path, items, |item| measure(&inspector, item, sft.mask_history)))
         };
         let items = read(path)?;

@@ -6,6 +6,7 @@ use clap::Args;
 use formats::{ConvertReport, ConvertRequest, Format, convert};
 
 use crate::context::Context;
+use crate::data::check_no_test_set;
 use crate::errors::Result;
 use crate::output_folder::OutputFolder;
 use crate::terminal::{print_json, print_line};
@@ -61,6 +62,8 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         to: arguments.to,
         images: arguments.images.as_deref(),
     };
+    // Other tools train on what is written, and nothing in it would say whose it is.
+    check_no_test_set(&arguments.file)?;
     let _folder = OutputFolder::make_for(&arguments.out)?;
     let report = convert(&request, &mut context.progress)?;
     if arguments.json {
