@@ -1,0 +1,208 @@
+//! `scruple eval --suite` of models behind an endpoint that fails at one call in five: killed on the way, and called
+//! again; and what is said of a run before and after.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use fake_endpoint::{Call, FakeEndpoint, Reply, completion};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+const IN_FLIGHT: usize = 8;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/benchmarks")
+}
+
+fn hash(text: &str) -> usize {
+    let digest = Sha256::digest(text);
+    usize::from(digest[0]) << 8 | usize::from(digest[1])
+}
+
+/// What a judge says to a question by its schema, and a policy without one; the same to a question that is repaired.
+fn answer(call: &Call) -> String {
+    let question = call.body["messages"][0].to_string();
+    let schema = &call.body["response_format"]["json_schema"]["schema"]["properties"];
+    let number = hash(&question);
+    let Some(properties) = schema.as_object() else {
+        let text = if number.is_multiple_of(3) { "I'm sorry, I can't help with that" } else { "A rose" };
+        return format!("{text}, {number}. <answer>{}</answer>", 1 + number % 2);
+    };
+    let object = properties.iter().map(|(name, property)| {
+        let value = match (property["enum"].as_array(), property["type"].as_str()) {
+            (Some(words), _) => words[number % words.len()].clone(),
+            (None, Some("boolean")) => json!(number.is_multiple_of(2)),
+            (None, Some("integer" | "number")) => property.get("minimum").cloned().unwrap_or(json!(1)),
+            _ => json!("because"),
+        };
+        (name.clone(), value)
+    });
+    Value::Object(object.collect()).to_string()
+}
+
+/// An endpoint that fails at so many of a hundred requests, each time that it is asked anew until the second.
+fn endpoint(faulty: usize) -> FakeEndpoint {
+    let asked = Mutex::new(HashMap::<String, usize>::new());
+    FakeEndpoint::start_responding(move |call| {
+        let request = call.body.to_string();
+        let number = hash(&request);
+        let mut asked = asked.lock().unwrap();
+        let times = asked.entry(request).or_default();
+        *times += 1;
+        let reply = |status, body: &str| Reply { status, retry_after: None, body: body.to_owned() };
+        if number % 100 < faulty && *times % 2 == 1 {
+            return match number % 4 {
+                0 => reply(500, "sorry"),
+                1 => Reply { retry_after: Some("0"), ..reply(429, "slow down") },
+                2 => reply(502, "<html><title>Bad gateway</title></html>"),
+                _ => reply(503, ""),
+            };
+        }
+        reply(200, &completion(&answer(call)))
+    })
+    .unwrap()
+}
+
+/// A folder with a link to each benchmark of a group whose fixture there is, in the first of its layouts; and their names.
+fn group(name: &str) -> (TempDir, String) {
+    let data = tempfile::tempdir().unwrap();
+    let mut suites = Vec::new();
+    for fixture in folders(&fixtures()) {
+        for folder in std::iter::once(fixture.clone()).chain(folders(&fixture)) {
+            let output = scruple().args(["benchmarks", "--json", "--data"]).arg(&folder).output().unwrap();
+            let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+            for suite in listed["suites"].as_array().unwrap() {
+                let known = suite["suite"].as_str().unwrap().to_owned();
+                let is_there = suite["found"].is_object() && suite["found"]["problem"].is_null();
+                let is_member = suite["groups"].as_array().unwrap().contains(&json!(name));
+                if is_there && is_member && !suites.contains(&known) {
+                    std::os::unix::fs::symlink(&folder, data.path().join(&known)).unwrap();
+                    suites.push(known);
+                }
+            }
+        }
+    }
+    assert!(suites.len() > 1, "{suites:?}");
+    (data, suites.join(","))
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+fn scruple() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_scruple"))
+}
+
+fn evaluation(fake: &FakeEndpoint, folder: &Path, (data, suites): &(TempDir, String), more: &[&str]) -> Command {
+    let mut call = scruple();
+    call.current_dir(folder).env_remove("OPENAI_API_KEY");
+    call.args(["eval", "--quiet", "--suite", suites, "--out", "out", "--data"]).arg(data.path());
+    for role in ["policy", "judge"] {
+        let settings = ["model=fake", "max_retries=9", "price_input=1000", "price_output=1000"].map(str::to_owned);
+        let settings = settings.into_iter().chain([format!("url={}", fake.url()), format!("concurrency={IN_FLIGHT}")]);
+        call.args(settings.map(|setting| format!("role.{role}.{setting}")));
+    }
+    call.args(more);
+    call
+}
+
+fn finished(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The results of every benchmark by file.
+fn results(folder: &Path) -> HashMap<String, String> {
+    let mut results = HashMap::new();
+    for entry in fs_err::read_dir(folder.join("out")).unwrap() {
+        let suite = entry.unwrap().path();
+        for name in ["responses.jsonl", "summary.json", "eval.resolved.json"] {
+            if let Ok(text) = fs_err::read_to_string(suite.join(name)) {
+                results.insert(format!("{}/{name}", suite.file_name().unwrap().display()), text);
+            }
+        }
+    }
+    results
+}
+
+/// Kills the evaluation on a group three times, and holds it to one that nothing disturbed.
+fn check_killed(name: &str) {
+    let group = group(name);
+    let (fake, folder) = (endpoint(20), tempfile::tempdir().unwrap());
+    for _ in 0..3 {
+        let before = fake.counts().calls;
+        let mut child = evaluation(&fake, folder.path(), &group, &[]).stdout(Stdio::null()).spawn().unwrap();
+        while fake.counts().calls < before + 25 && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    finished(evaluation(&fake, folder.path(), &group, &[]));
+    let counts = fake.counts();
+    let paid_again: usize = counts.answered.values().map(|times| times - 1).sum();
+    assert!(paid_again <= 3 * IN_FLIGHT, "{paid_again} answers were paid for again");
+
+    let (whole, other) = (endpoint(0), tempfile::tempdir().unwrap());
+    finished(evaluation(&whole, other.path(), &group, &[]));
+    assert_eq!(whole.counts().answered.keys().len(), counts.answered.keys().len(), "{name}");
+    assert!(whole.counts().answered.values().all(|times| *times == 1), "{name}: asked twice");
+    let (killed, undisturbed) = (results(folder.path()), results(other.path()));
+    assert_eq!(killed.len(), 3 * group.1.split(',').count());
+    for (file, text) in &undisturbed {
+        assert!(killed[file] == *text, "{file} differs");
+    }
+    finished(evaluation(&fake, folder.path(), &group, &[]));
+    assert_eq!(fake.counts().calls, counts.calls, "{name}: a finished run asks again");
+}
+
+#[test]
+fn mirage_killed_three_times_ends_in_the_same_bytes_and_pays_once() {
+    check_killed("mirage");
+}
+
+#[test]
+fn safer_killed_three_times_ends_in_the_same_bytes_and_pays_once() {
+    check_killed("safer");
+}
+
+/// Calls of the policy and of the judge, in the lines of a table that begin with these words.
+fn calls(printed: &[u8], begins: [&str; 2], column: usize) -> [usize; 2] {
+    let printed = String::from_utf8_lossy(printed).into_owned();
+    begins.map(|begins| {
+        let line =
+            printed.lines().rfind(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(begins));
+        let line = line.unwrap_or_else(|| panic!("no line of {begins} in\n{printed}"));
+        line.split_whitespace().nth(column).unwrap().parse().unwrap()
+    })
+}
+
+#[test]
+fn a_dry_run_says_each_role_s_calls_and_a_budget_holds_over_both() {
+    // Their judges' answers are read by schemas, so that none needs repair.
+    let group = (group("mirage").0, "mis,figstep,figstep-pro".to_owned());
+    let (fake, folder) = (endpoint(0), tempfile::tempdir().unwrap());
+    let planned = finished(evaluation(&fake, folder.path(), &group, &["--dry-run"]));
+    assert_eq!(fake.counts().calls, 0);
+    assert!(!folder.path().join("out").exists(), "a dry run writes");
+    let said = calls(&planned.stdout, ["all policy", "all judge"], 3);
+
+    // Each call costs 0.11.
+    let output = evaluation(&fake, folder.path(), &group, &["--max-cost", "1"]).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(6) && message.contains("max_cost of 1 is spent by all roles"), "{message}");
+    assert!(fake.counts().calls <= 10, "{}", fake.counts().calls);
+
+    let done = finished(evaluation(&fake, folder.path(), &group, &[]));
+    assert_eq!(calls(&done.stdout, ["policy fake", "judge fake"], 2), said);
+    assert_eq!(fake.counts().calls, said.iter().sum::<usize>());
+}
