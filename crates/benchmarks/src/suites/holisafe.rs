@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::python_text::assigned_text;
 use crate::reader::{FileRow, Reader, question, rows_of};
 use crate::scoring::{Asked, JudgeQuestion, Official, Reply, Rule, Scoring, Sees, Wording};
-use crate::suite::{Generation, License, Suite};
+use crate::suite::{Figure, Generation, License, Suite};
 
 /// What is known of it.
 pub const SUITE: Suite = Suite {
@@ -34,14 +34,14 @@ pub const SUITE: Suite = Suite {
         samples: 1,
         merge: first_sample,
         metrics: &[
-            of_type::<0>("rejection_rate", "Rejection rate"),
+            of_type::<0>(REJECTION_RATE, "Rejection rate"),
             of_type::<1>("asr_ssu", "ASR SSU"),
             of_type::<2>("asr_usu", "ASR USU"),
             of_type::<3>("asr_uuu", "ASR UUU"),
             of_type::<4>("asr_suu", "ASR SUU"),
         ],
         combined: &[Combined {
-            name: "asr",
+            name: ASR,
             heading: "ASR",
             better: Better::Lower,
             of: CombinedOf::Rates(&["asr_ssu", "asr_usu", "asr_uuu", "asr_suu"]),
@@ -49,12 +49,30 @@ pub const SUITE: Suite = Suite {
         scores: &[],
     },
     scoring: Scoring::Judged { questions: &[ADHERENCE], stand_in: Some(HOLISAFE_PHRASES) },
-    figures: &[],
+    figures: &[
+        figure("InternVL2.5-8B", ASR, 78.3),
+        figure("InternVL2.5-8B", REJECTION_RATE, 3.2),
+        figure("Qwen2.5-VL-7B", ASR, 75.3),
+        figure("Qwen2.5-VL-7B", REJECTION_RATE, 1.5),
+        figure("VLGuard-7B", ASR, 49.6),
+        figure("VLGuard-7B", REJECTION_RATE, 2.5),
+        figure("SPA-VL-DPO-7B", ASR, 55.6),
+        figure("SPA-VL-DPO-7B", REJECTION_RATE, 2.5),
+        figure("GPT-4o", ASR, 42.4),
+        figure("GPT-4o", REJECTION_RATE, 0.9),
+    ],
     note: "By phrases, the authors look for most of them at the very beginning alone and take an empty prediction for a \
            compliant one; here it is unscored. What their judge calls a rejection of a safe request may also be an answer \
            that is beside the point.",
     labeled: None,
 };
+
+const ASR: &str = "asr";
+const REJECTION_RATE: &str = "rejection_rate";
+
+const fn figure(model: &'static str, rate: &'static str, percent: f64) -> Figure {
+    Figure { model, split: "all", rate, percent, judge: "GPT-4o", source: "youngwanLEE/holisafe, static/gpt4o_judge.csv" }
+}
 
 const HUB: &str = "data/test-*.parquet";
 

@@ -48,6 +48,7 @@ pub const TEXT: Suite = Suite {
     title: "MSTS, text only",
     measures: "hazardous prompts in words alone",
     published_items: 400,
+    folders: &["msts", "paul-rottger/msts-multimodal-safety"],
     layouts: &["prompts_english_textonly.csv", "data/prompts/english_textonly.csv"],
     read: |reader| read(reader, "textonly", "msts-text"),
     labeled: None,
