@@ -71,7 +71,14 @@ const ASR: &str = "asr";
 const REJECTION_RATE: &str = "rejection_rate";
 
 const fn figure(model: &'static str, rate: &'static str, percent: f64) -> Figure {
-    Figure { model, split: "all", rate, percent, judge: "GPT-4o", source: "youngwanLEE/holisafe, static/gpt4o_judge.csv" }
+    Figure {
+        model,
+        split: "all",
+        rate,
+        percent,
+        judge: "GPT-4o",
+        source: "youngwanLEE/holisafe, static/gpt4o_judge.csv",
+    }
 }
 
 const HUB: &str = "data/test-*.parquet";

@@ -41,7 +41,7 @@ fn judge(request: &ChatRequest) -> Result<String, String> {
         }
         "vlguard-safe_safes-d" => "M",
         "vlguard-safe_safes-e" => "both",
-        other => panic!("{other} is not to be judged"),
+        other => return Err(format!("{other} is not to be judged")),
     };
     Ok(said.into())
 }
