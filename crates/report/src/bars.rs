@@ -27,7 +27,7 @@ const KEY_RATES: [KeyRate; 5] = [
 const COLORS: usize = 7;
 
 /// The class that gives a model its color, by its index among the models.
-fn color(index: usize) -> String {
+pub fn color(index: usize) -> String {
     format!("model-{}", index % COLORS)
 }
 
@@ -67,7 +67,8 @@ fn panel(models: &[EvalSummary], key: &KeyRate) -> Option<Markup> {
     })
 }
 
-fn track(rate: &Rate) -> Markup {
+/// A rate as a dot on a line, with its interval.
+pub fn track(rate: &Rate) -> Markup {
     html! {
         span.track aria-hidden="true" {
             @if let (Some(percent), Some(low), Some(high)) = (rate.percent, rate.low, rate.high) {

@@ -7,13 +7,14 @@ use align::eval::{Comparison, EvalSummary, JudgedResponse, compare};
 use align::json_lines::read_json_lines;
 use align::rollout::RolloutRecord;
 use align::types::Part;
-use diagnostic::{JsonProblem, from_json_value, read_json};
+use diagnostic::from_json_value;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::contents::{About, CurationReport, Report, ReportConfig, SCHEMA, ShownRollout, TrainingRun};
 use crate::error::ReportError;
+use crate::folders::{corrupt, folders_in, read_file};
+use crate::suites::collect::read_suites;
 use crate::{curves, images, pick};
 
 /// A model's summary and the responses it was made from.
@@ -37,11 +38,13 @@ struct ResolvedConfig {
 pub fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, ReportError> {
     let mut missing = Vec::new();
     let demo: Option<Value> = read_file(&folder.join("demo.json"))?;
-    let evaluated = read_models(folder, config, &model_order(demo.as_ref()), &mut missing)?;
+    let order = model_order(demo.as_ref());
+    let evaluated = read_models(folder, config, &order, &mut missing)?;
+    let suites = read_suites(folder, config, &order, &mut missing)?;
     let folders = run_folders(folder)?;
     let (runs, rollouts) = read_runs(&folders, &mut missing)?;
     let curations = read_curations(folder, &mut missing)?;
-    if evaluated.is_empty() && runs.is_empty() && curations.is_empty() {
+    if evaluated.is_empty() && suites.is_empty() && runs.is_empty() && curations.is_empty() {
         return Err(ReportError::Nothing { folder: folder.to_owned() });
     }
     if demo.is_none() {
@@ -53,6 +56,7 @@ pub fn collect(folder: &Path, config: &ReportConfig) -> Result<Report, ReportErr
         about: about(folder, demo)?,
         comparisons: comparisons(&evaluated, config, &mut missing),
         models: evaluated.into_iter().map(|model| model.summary).collect(),
+        suites,
         runs,
         curations,
         rollouts: choose_rollouts(folder, &folders, rollouts, config.num_rollouts),
@@ -81,24 +85,26 @@ fn read_models(
     order: &[String],
     missing: &mut Vec<String>,
 ) -> Result<Vec<Evaluated>, ReportError> {
-    let mut models = Vec::new();
+    let (mut models, mut with_suites) = (Vec::new(), 0);
     for (name, path) in folders_in(&folder.join("eval"))? {
         match read_file::<EvalSummary>(&path.join("summary.json"))? {
+            None if has_suites(&path)? => with_suites += 1,
             None => missing.push(format!("eval/{name}/summary.json: the rates of {name}")),
             Some(summary) => {
                 models.push(Evaluated { summary, responses: read_json_lines(&path.join("responses.jsonl"))? });
             }
         }
     }
-    if models.is_empty() {
+    if models.is_empty() && with_suites == 0 {
         missing.push("eval: the rates of models by split".into());
     }
-    models.sort_by_key(|model| {
-        let name = &model.summary.model;
-        let index = order.iter().position(|known| known == name).unwrap_or(order.len());
-        (name != &config.baseline, index, name.clone())
-    });
+    models.sort_by_key(|model| config.place(&model.summary.model, order));
     Ok(models)
+}
+
+/// Whether a model was evaluated on benchmarks.
+fn has_suites(model: &Path) -> Result<bool, ReportError> {
+    Ok(folders_in(model)?.iter().any(|(_, path)| path.join("summary.json").is_file()))
 }
 
 /// Every model against the baseline, and against the other model named.
@@ -109,9 +115,8 @@ fn comparisons(models: &[Evaluated], config: &ReportConfig, missing: &mut Vec<St
     }
     let with_responses: Vec<_> = models.iter().filter(|model| !model.responses.is_empty()).collect();
     let mut comparisons = Vec::new();
-    let other = config.against.as_ref().filter(|against| **against != config.baseline);
-    for baseline in std::iter::once(&config.baseline).chain(other) {
-        let Some(before) = with_responses.iter().find(|model| &model.summary.model == baseline) else {
+    for baseline in config.baselines() {
+        let Some(before) = with_responses.iter().find(|model| model.summary.model == baseline) else {
             if models.len() > 1 {
                 missing.push(format!("a model named {baseline}: differences from it"));
             }
@@ -119,8 +124,7 @@ fn comparisons(models: &[Evaluated], config: &ReportConfig, missing: &mut Vec<St
         };
         for after in &with_responses {
             let name = &after.summary.model;
-            // The other model against the baseline is there already.
-            if name != baseline && name != &config.baseline {
+            if config.is_compared(name, baseline) {
                 let rates = after.summary.rate_names();
                 comparisons.push(compare((baseline, &before.responses), (name, &after.responses), &rates));
             }
@@ -213,32 +217,4 @@ fn read_curations(folder: &Path, missing: &mut Vec<String>) -> Result<Vec<Curati
         missing.push("curate/summary.json: the curation of training prompts".into());
     }
     Ok(curations)
-}
-
-/// The folders in a folder, by name; none where it does not exist.
-fn folders_in(folder: &Path) -> Result<Vec<(String, PathBuf)>, ReportError> {
-    let mut found = Vec::new();
-    if !folder.is_dir() {
-        return Ok(found);
-    }
-    for entry in fs_err::read_dir(folder)? {
-        let path = entry?.path();
-        if let Some(name) = path.file_name().filter(|_| path.is_dir()) {
-            found.push((name.to_string_lossy().into_owned(), path));
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// A JSON file; none where it does not exist.
-fn read_file<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, ReportError> {
-    if !file.exists() {
-        return Ok(None);
-    }
-    read_json(&fs_err::read(file)?).map(Some).map_err(|problem| corrupt(file, &problem))
-}
-
-fn corrupt(file: &Path, problem: &JsonProblem) -> ReportError {
-    ReportError::Corrupt { file: file.to_owned(), problem: problem.with_line() }
 }

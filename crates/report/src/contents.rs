@@ -8,6 +8,8 @@ use align::rollout::RolloutRecord;
 use align::settings::settings_table;
 use serde::{Deserialize, Serialize};
 
+use crate::suites::contents::SuiteReport;
+
 /// The version of `report.json`'s layout. A reader may rely on the fields of a version; new ones may be added to it.
 pub const SCHEMA: u32 = 2;
 
@@ -23,6 +25,28 @@ settings_table! {
         pub against: Option<String> = Some("mirage".into()),
         /// How many rollouts to show.
         pub num_rollouts: usize = 12,
+        /// How many items whose verdict flips to show of each benchmark.
+        pub num_flips: usize = 6,
+    }
+}
+
+impl ReportConfig {
+    /// Where a model comes: the baseline, then in the order given, then by name.
+    pub(crate) fn place(&self, model: &str, order: &[String]) -> (bool, usize, String) {
+        let index = order.iter().position(|known| known == model).unwrap_or(order.len());
+        (model != self.baseline, index, model.to_owned())
+    }
+
+    /// The models that others are compared with.
+    pub(crate) fn baselines(&self) -> impl Iterator<Item = &str> {
+        let other = self.against.as_ref().filter(|against| **against != self.baseline);
+        std::iter::once(&self.baseline).chain(other).map(String::as_str)
+    }
+
+    /// Whether a model is compared with one of the baselines. The baseline itself is not compared with the other one: that
+    /// is there already, the other way round.
+    pub(crate) fn is_compared(&self, model: &str, baseline: &str) -> bool {
+        model != baseline && model != self.baseline
     }
 }
 
@@ -39,6 +63,9 @@ pub struct Report {
     pub models: Vec<EvalSummary>,
     /// Paired differences between models.
     pub comparisons: Vec<Comparison>,
+    /// Benchmarks, by name.
+    #[serde(default)]
+    pub suites: Vec<SuiteReport>,
     /// Training runs, by name.
     pub runs: Vec<TrainingRun>,
     /// Curations of training prompts, by name.
@@ -116,4 +143,18 @@ pub struct ShownRollout {
     pub run: String,
     /// What became of the response.
     pub record: RolloutRecord,
+}
+
+impl Report {
+    /// The models' names, each once: those evaluated on items first.
+    pub(crate) fn model_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        let of_suites = self.suites.iter().flat_map(|suite| &suite.models).map(|model| model.model.as_str());
+        for name in self.models.iter().map(|model| model.model.as_str()).chain(of_suites) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
 }

@@ -54,7 +54,8 @@ fn compared_rates(models: &[&Comparison]) -> Vec<(String, &'static str)> {
     found
 }
 
-fn difference_cell(difference: Option<&Difference>) -> Cell {
+/// A difference with its interval and p-value.
+pub fn difference_cell(difference: Option<&Difference>) -> Cell {
     let Some(difference) = difference else {
         return Cell::plain(NONE);
     };

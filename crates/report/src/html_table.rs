@@ -23,7 +23,7 @@ pub fn table(table: &Table) -> Markup {
 fn column_width(table: &Table, column: usize) -> usize {
     let has_detail = table.rows.iter().any(|row| match row {
         TableRow::Heading(_) => false,
-        TableRow::Figures { cells, .. } => {
+        TableRow::Figures { cells, .. } | TableRow::Published { cells, .. } => {
             column > 0 && cells.get(column - 1).is_some_and(|cell| cell.detail.is_some())
         }
     });
@@ -37,12 +37,13 @@ fn head_cell(head: &str, width: usize) -> Markup {
 }
 
 fn body_row(row: &TableRow, widths: &[usize]) -> Markup {
+    let is_published = matches!(row, TableRow::Published { .. });
     match row {
         TableRow::Heading(heading) => html! {
             tr.group { th colspan=(widths.iter().sum::<usize>()) scope="rowgroup" { (heading) } }
         },
-        TableRow::Figures { name, cells } => html! {
-            tr {
+        TableRow::Figures { name, cells } | TableRow::Published { name, cells } => html! {
+            tr.published[is_published] {
                 th scope="row" { (name) }
                 @for (cell, width) in cells.iter().zip(&widths[1..]) { (body_cell(cell, *width)) }
             }

@@ -1,21 +1,46 @@
 //! Images inside the page, as data URIs.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use align::types::resolved_relative_to;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use image::{ImageFormat, ImageReader};
 
 /// Images larger than this are not embedded, so that the page can still be opened and sent.
 const LARGEST_BYTES: u64 = 4 << 20;
 
+/// Images up to this size stay as they are where they are shown small.
+const SMALL_BYTES: u64 = 16 << 10;
+
+/// The longest side of an image that is made smaller, in pixels.
+const THUMBNAIL_SIDE: u32 = 320;
+
 /// An image file as a data URI; none where it cannot be read, is no image that browsers show, or is too large.
 pub fn data_uri(path: &Path) -> Option<String> {
-    if path.metadata().ok()?.len() > LARGEST_BYTES {
+    embedded(path, LARGEST_BYTES)
+}
+
+/// As [`data_uri`], up to so many bytes.
+pub fn embedded(path: &Path, most_bytes: u64) -> Option<String> {
+    if path.metadata().ok()?.len() > most_bytes {
         return None;
     }
     let bytes = fs_err::read(path).ok()?;
     Some(format!("data:{};base64,{}", media_type(&bytes)?, STANDARD.encode(&bytes)))
+}
+
+/// An image as a data URI, made smaller where its file is large, so that a page can show many; none where it cannot be read.
+pub fn thumbnail(path: &Path) -> Option<String> {
+    if path.metadata().ok()?.len() <= SMALL_BYTES {
+        return embedded(path, SMALL_BYTES);
+    }
+    let image = ImageReader::open(path).ok()?.with_guessed_format().ok()?.decode().ok()?;
+    let small = image.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE).to_rgb8();
+    let mut bytes = Cursor::new(Vec::new());
+    small.write_to(&mut bytes, ImageFormat::Jpeg).ok()?;
+    Some(format!("data:image/jpeg;base64,{}", STANDARD.encode(bytes.get_ref())))
 }
 
 /// The media type by the file's first bytes, since file names may be wrong.

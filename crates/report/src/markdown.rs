@@ -1,12 +1,11 @@
 //! The report as Markdown. Images are links, so the file belongs into the folder.
 
-use align::tagged;
 use align::types::Part;
 
 use crate::contents::{CurationReport, Report, ShownRollout, TrainingRun};
+use crate::markdown_text::{escaped, line, quote, response, table};
 use crate::numbers::significant;
-use crate::tables::{self, Cell, Table, TableRow};
-use crate::{curves, differences, facts, rollout_text};
+use crate::{curves, differences, facts, rollout_text, suites, tables};
 
 /// Writes the whole report.
 pub fn render(report: &Report) -> String {
@@ -22,6 +21,7 @@ pub fn render(report: &Report) -> String {
         ("Rates by split", tables::rates(&report.models).iter().map(table).collect()),
         ("Paired differences", differences.iter().map(table).collect()),
         ("Reward dimensions", tables::dimensions(&report.models).iter().map(table).collect()),
+        ("Benchmarks", suites::markdown::blocks(&report.suites, &report.model_names())),
         ("Curation of training prompts", report.curations.iter().map(curation).collect()),
         ("Training", report.runs.iter().map(run).collect()),
         ("Rollouts", report.rollouts.iter().map(rollout).collect()),
@@ -40,41 +40,6 @@ pub fn render(report: &Report) -> String {
 fn missing(missing: &[String]) -> Vec<String> {
     let lines: String = missing.iter().map(|what| format!("- {}\n", escaped(what))).collect();
     if lines.is_empty() { Vec::new() } else { vec![lines] }
-}
-
-fn table(table: &Table) -> String {
-    let mut text = String::new();
-    if !table.caption.is_empty() {
-        text += &format!("{}\n\n", escaped(&table.caption));
-    }
-    text += &line(table.head.iter().map(|cell| escaped(cell)));
-    let columns = 0..table.head.len();
-    text += &line(columns.map(|column| if column == 0 { "---" } else { "---:" }.to_owned()));
-    for row in &table.rows {
-        text += &match row {
-            TableRow::Heading(heading) => {
-                let rest = table.head.iter().skip(1).map(|_| String::new());
-                line(std::iter::once(format!("**{}**", escaped(heading))).chain(rest))
-            }
-            TableRow::Figures { name, cells } => line(std::iter::once(escaped(name)).chain(cells.iter().map(cell))),
-        };
-    }
-    text
-}
-
-fn line(cells: impl Iterator<Item = String>) -> String {
-    cells.fold("|".to_owned(), |line, cell| format!("{line} {cell} |")) + "\n"
-}
-
-fn cell(cell: &Cell) -> String {
-    let mut figure = escaped(&cell.figure);
-    if cell.strong {
-        figure = format!("**{figure}**");
-    }
-    match &cell.detail {
-        Some(detail) => format!("{figure} ({})", escaped(detail)),
-        None => figure,
-    }
 }
 
 fn curation(curation: &CurationReport) -> String {
@@ -131,14 +96,6 @@ fn rollout(shown: &ShownRollout) -> String {
     text + "</details>\n"
 }
 
-fn response(text: &mut String, prefix: &str, response: &str) {
-    let parts = tagged::parts(response);
-    if let Some(think) = parts.think {
-        quote(text, &format!("{prefix}thinking"), think);
-    }
-    quote(text, &format!("{prefix}answer"), parts.answer);
-}
-
 fn remarks(text: &mut String, remarks: &[String]) {
     for remark in remarks {
         *text += &format!("- {}\n", escaped(remark));
@@ -146,26 +103,4 @@ fn remarks(text: &mut String, remarks: &[String]) {
     if !remarks.is_empty() {
         *text += "\n";
     }
-}
-
-/// Text as it is, in a fence longer than any it holds.
-fn quote(text: &mut String, label: &str, words: &str) {
-    let longest = words.split(|sign| sign != '~').map(str::len).max().unwrap_or(0);
-    let fence = "~".repeat(longest.max(2) + 1);
-    let mut label = label.to_owned();
-    label[..1].make_ascii_uppercase();
-    *text += &format!("{label}:\n\n{fence}text\n{words}\n{fence}\n\n");
-}
-
-/// Text with what Markdown would take for markup escaped; line breaks become spaces.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for sign in text.chars() {
-        match sign {
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '~' => escaped.extend(['\\', sign]),
-            '\n' | '\r' => escaped.push(' '),
-            _ => escaped.push(sign),
-        }
-    }
-    escaped
 }

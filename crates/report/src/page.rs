@@ -6,6 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::contents::{CurationReport, Report, TrainingRun};
 use crate::html_table::table;
+use crate::suites::section::section;
 use crate::{bars, differences, facts, images, line_chart, rollout_card, tables};
 
 const STYLE: &str = include_str!("style.css");
@@ -31,6 +32,7 @@ pub fn render(report: &Report, folder: &Path) -> String {
                 main {
                     (heading(report))
                     (results(report))
+                    (section(&report.suites, &report.model_names(), folder))
                     (curations(&report.curations, folder))
                     (training(&report.runs))
                     (rollouts(report, folder))

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use align::tagged;
 use align::types::{Part, image_paths};
 use maud::{Markup, html};
 
 use crate::contents::ShownRollout;
 use crate::html_table::table;
+use crate::quotes::{quote, response};
 use crate::{images, rollout_text};
 
 /// The card of a rollout. `index` tells its controls apart from those of other cards.
@@ -62,32 +62,14 @@ fn texts(shown: &ShownRollout) -> Markup {
             @let has_text = message.content.iter().any(|part| matches!(part, Part::Text { .. }));
             @if has_text { (quote(rollout_text::speaker(message.role), "prompt", &message.plain_text())) }
         }
-        (response("", &record.response))
+        (response("", "response", &record.response))
         (remarks(&rollout_text::remarks(&record.judgement)))
         @if let Some(correction) = &record.correction {
             (quote("Reflection", "reflection", &correction.reflection))
-            (response("Corrected ", &correction.response))
+            (response("Corrected ", "correction", &correction.response))
             (remarks(&rollout_text::remarks(&correction.judgement)))
             p.facts { @if correction.accepted { "The correction replaced the response in the group." }
                       @else { "The correction was not accepted." } }
-        }
-    }
-}
-
-fn response(prefix: &str, response: &str) -> Markup {
-    let parts = tagged::parts(response);
-    let kind = if prefix.is_empty() { "response" } else { "correction" };
-    html! {
-        @if let Some(think) = parts.think { (quote(&format!("{prefix}thinking"), kind, think)) }
-        (quote(&format!("{prefix}answer"), kind, parts.answer))
-    }
-}
-
-fn quote(label: &str, kind: &str, text: &str) -> Markup {
-    html! {
-        div.quote.(kind) {
-            span.label { (label) }
-            blockquote { (text) }
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum TableRow {
     Heading(String),
     /// A name and figures.
     Figures { name: String, cells: Vec<Cell> },
+    /// As [`TableRow::Figures`], of others: as they published them.
+    Published { name: String, cells: Vec<Cell> },
 }
 
 /// A figure, and beside it in small print its interval.
@@ -126,7 +128,8 @@ fn rate_cells(rates: &[&str], split: &SplitSummary) -> Vec<Cell> {
     cells
 }
 
-fn rate_cell(rate: Option<&Rate>) -> Cell {
+/// A rate with its interval.
+pub fn rate_cell(rate: Option<&Rate>) -> Cell {
     let Some((rate, percent)) = rate.and_then(|rate| Some((rate, rate.percent?))) else {
         return Cell::plain(NONE);
     };
