@@ -43,7 +43,7 @@ fn body_row(row: &TableRow, widths: &[usize]) -> Markup {
             tr.group { th colspan=(widths.iter().sum::<usize>()) scope="rowgroup" { (heading) } }
         },
         TableRow::Figures { name, cells } | TableRow::Published { name, cells } => html! {
-            tr.published[is_published] {
+            tr class=[is_published.then_some("published")] {
                 th scope="row" { (name) }
                 @for (cell, width) in cells.iter().zip(&widths[1..]) { (body_cell(cell, *width)) }
             }

@@ -49,6 +49,7 @@ Examples:
   scruple eval --model MODEL --data world --out out/eval/base
   scruple eval --model MODEL --adapter runs/safer/checkpoint-40 --data world --out out/eval/safer
   scruple eval --model MODEL --suite xstest --data benchmarks eval.max_new_tokens=256
+  scruple eval --model MODEL --suite xstest --data benchmarks --inspect-log logs
   scruple eval --model MODEL --data items.jsonl role.judge.url=http://localhost:8000/v1 role.judge.model=NAME
   scruple eval --data items.jsonl role.policy.url=http://localhost:8000/v1 role.policy.model=NAME";
 
@@ -76,6 +77,9 @@ pub struct Arguments {
     /// Most money that all roles together may cost, earlier calls on the same results included; short for `budget.max_cost=…`
     #[arg(long, value_name = "X")]
     max_cost: Option<f64>,
+    /// Write a log that `inspect view` shows into this folder, one for each benchmark
+    #[arg(long, value_name = "DIR")]
+    inspect_log: Option<PathBuf>,
     /// Repeat calls of models behind endpoints that failed
     #[arg(long)]
     retry_failed: bool,
@@ -95,14 +99,17 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     if let Some(list) = &settings.data.suite {
         let again = suites::Again { restart: arguments.restart.restart, retry_failed: arguments.retry_failed };
         let evaluating = suites::EvaluatingSuites::new(&loaded, list, &folder, roles, again)?;
-        let run = if arguments.dry_run { dry_run::run } else { suites::run };
-        return run(&evaluating, context);
+        if arguments.dry_run {
+            return dry_run::run(&evaluating, context);
+        }
+        return suites::run(&evaluating, arguments.inspect_log.as_deref(), context);
     }
     if arguments.dry_run {
         return Err(Failure::settings("`--dry-run`: expected benchmarks, got none").hint("name them with `--suite`"));
     }
     let evaluating = Evaluating { settings, folder: &folder, roles, arguments };
     let (summary, nothing_scored) = job::run(&evaluating, context)?;
+    suites::log_for_inspect(&folder, arguments.inspect_log.as_deref())?;
     print_line(&text_tables::summaries(&[summary]))?;
     check_any("responses could be scored", nothing_scored.as_deref())
 }

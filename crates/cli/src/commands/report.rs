@@ -12,6 +12,7 @@ use crate::terminal::print_line;
 const AFTER_HELP: &str = "\
 DIR is the folder of a finished `scruple demo`, or one of your own in the same layout:
   eval/<model>/summary.json, responses.jsonl      from `scruple eval --out DIR/eval/<model>`
+  eval/<model>/<suite>/…                          from the same with --suite
   runs/<name>/metrics.jsonl, rollouts.jsonl       from `scruple sft` and `scruple rl`
   curate/summary.json, qi_box.svg                 from `scruple curate --out DIR/curate`
 What is missing is left out, and the report lists it. report.html, report.md and report.json are

@@ -21,7 +21,7 @@ pub fn of_suite(summary: &SuiteSummary) -> Vec<Value> {
             let bounds = [("lowest", rate.lowest), ("highest", rate.highest)];
             add(&mut metrics, split, bounds.into_iter().chain([("as_original", original.and_then(|one| one.percent))]));
         }
-        scores.extend(counts.map(|counts| score(&info.name, counts, &metrics, json!({ "as_original": rule }))));
+        scores.extend(counts.map(|counts| score(&info.name, counts, &metrics, &json!({ "as_original": rule }))));
     }
     for info in &summary.scores {
         let found = groups.iter().filter_map(|group| Some((*group, group.scores.get(&info.name)?)));
@@ -30,7 +30,7 @@ pub fn of_suite(summary: &SuiteSummary) -> Vec<Value> {
             counts.get_or_insert((mean.n, group.n - mean.n));
             add(&mut metrics, &group.split, [("mean", mean.mean), ("low", mean.low), ("high", mean.high)]);
         }
-        scores.extend(counts.map(|counts| score(&info.name, counts, &metrics, json!({}))));
+        scores.extend(counts.map(|counts| score(&info.name, counts, &metrics, &json!({}))));
     }
     scores
 }
@@ -66,7 +66,7 @@ fn add(metrics: &mut Map<String, Value>, split: &str, figures: impl IntoIterator
     }
 }
 
-fn score(name: &str, (scored, unscored): (usize, usize), metrics: &Map<String, Value>, metadata: Value) -> Value {
+fn score(name: &str, (scored, unscored): (usize, usize), metrics: &Map<String, Value>, metadata: &Value) -> Value {
     json!({
         "name": name, "scorer": name, "scored_samples": scored, "unscored_samples": unscored, "params": {},
         "metrics": metrics, "metadata": metadata,

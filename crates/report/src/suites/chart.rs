@@ -19,18 +19,7 @@ pub fn figure(suite: &SuiteReport, models: &[&str]) -> Option<Markup> {
     let rates = directed_rates(suite);
     let panels = shown.iter().flat_map(|group| rates.iter().filter_map(|info| panel(suite, models, group.0, info)));
     let panels: Vec<Markup> = panels.collect();
-    let has_published = suite.models.iter().any(|model| !model.published.is_empty());
-    (!panels.is_empty()).then(|| {
-        html! {
-            figure {
-                div.panels { @for panel in &panels { (panel) } }
-                figcaption {
-                    "% of scored items. Dots: the rate. Lines: its 95 % confidence interval."
-                    @if has_published { " Diamonds: published figures, each with its own judge; the table names them." }
-                }
-            }
-        }
-    })
+    (!panels.is_empty()).then(|| html! { figure { div.panels { @for panel in &panels { (panel) } } } })
 }
 
 fn panel(suite: &SuiteReport, models: &[&str], split: &str, info: &RateInfo) -> Option<Markup> {

@@ -64,7 +64,7 @@ pub fn shown(folder: &Path, flipped: &[Flipped], limit: usize) -> Result<Vec<Sho
         let mut after = records(pair.model.1, &ids)?;
         for (rank, _, id) in of_pair {
             if let Some((before, after)) = before.remove(*id).zip(after.remove(*id)) {
-                shown.push((*rank, index, shown_flip(folder, pair, before, after)));
+                shown.push((*rank, index, shown_flip(folder, pair, &before, after)));
             }
         }
     }
@@ -111,7 +111,7 @@ fn records(results: &Path, ids: &HashSet<&str>) -> Result<HashMap<String, SuiteR
     Ok(found)
 }
 
-fn shown_flip(folder: &Path, pair: &Flipped, before: SuiteRecord, after: SuiteRecord) -> ShownFlip {
+fn shown_flip(folder: &Path, pair: &Flipped, before: &SuiteRecord, after: SuiteRecord) -> ShownFlip {
     let rates = pair.flips.iter().filter(|flip| flip.id == after.item.id);
     let messages = after.item.prompt().iter().map(|message| shown_message(folder, pair.model.1, message));
     ShownFlip {
@@ -119,7 +119,7 @@ fn shown_flip(folder: &Path, pair: &Flipped, before: SuiteRecord, after: SuiteRe
         model: pair.model.0.model.clone(),
         rates: rates.map(|flip| FlippedRate { rate: flip.rate.clone(), counts: flip.counts }).collect(),
         messages: messages.collect(),
-        before: shown_response(&before),
+        before: shown_response(before),
         after: shown_response(&after),
         id: after.item.id,
         split: after.item.split,
@@ -132,7 +132,7 @@ fn shown_message(folder: &Path, results: &Path, message: &Message) -> Message {
     let content = message.content.iter().map(|part| match part {
         Part::Text { text } => Part::Text { text: shortened(text) },
         Part::Image { image, options } => {
-            Part::Image { image: images::below(folder, results, image), options: options.clone() }
+            Part::Image { image: images::below(folder, results, image), options: *options }
         }
     });
     Message { role: message.role, content: content.collect() }

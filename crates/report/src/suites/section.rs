@@ -44,9 +44,11 @@ fn of_suite(suite: &SuiteReport, models: &[&str], folder: &Path) -> Markup {
                 ul.note { @for line in words::made_with(suite) { li { (line) } } }
             }
             @if !suite.flips.is_empty() {
-                h4 { "Items whose verdict flips" }
-                @for (index, flip) in suite.flips.iter().enumerate() {
-                    (card(suite, flip, folder, &format!("{}-{index}", suite.suite)))
+                details {
+                    summary { "Items whose verdict flips, the worst first" }
+                    @for (index, flip) in suite.flips.iter().enumerate() {
+                        (card(suite, flip, folder, &format!("{}-{index}", suite.suite)))
+                    }
                 }
             }
         }

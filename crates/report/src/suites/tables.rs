@@ -113,9 +113,7 @@ pub fn rates(suite: &SuiteReport) -> Table {
             rows.push(published_row(&figures, group.0, &infos, scores.len()));
         }
     }
-    let has_published = suite.models.iter().any(|model| !model.published.is_empty());
-    let caption = if has_published { "In italics: published figures, with who judged." } else { "" };
-    Table { caption: caption.to_owned(), head: head(&infos, &scores), rows }
+    Table { caption: String::new(), head: head(&infos, &scores), rows }
 }
 
 /// As [`rates`], by category; none where there is but one.

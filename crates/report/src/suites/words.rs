@@ -8,13 +8,15 @@ use crate::suites::flips::{Turn, turn};
 use crate::suites::tables::sources;
 
 /// What the figures of benchmarks are.
-pub const ABOUT: [&str; 2] = [
+pub const ABOUT: [&str; 3] = [
     "% of scored items, with 95 % confidence intervals (Wilson; for means of rates by variance estimates recovery). What \
      could not be scored is in no rate: it is counted beside it, and bounds say what the rate could be. Published figures \
      were judged by others, so small differences from them mean little.",
     "Differences are paired by item, with 95 % confidence intervals (Newcombe; of mean scores by bootstrap) and the p-value \
      of McNemar's exact test. Bold: the interval excludes zero. Items that either model is unscored on are excluded; means \
      of rates are not compared.",
+    "In charts, dots are rates, lines their intervals, and diamonds published figures; tables name these in italics, with who \
+     judged.",
 ];
 
 /// Who scored, and in whose wording; a line where all models were scored alike.

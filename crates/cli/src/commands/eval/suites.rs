@@ -41,10 +41,24 @@ pub struct Again {
 /// Evaluates on benchmarks.
 ///
 /// Errors: as the command's own.
-pub fn run(evaluating: &EvaluatingSuites, context: &mut Context) -> Result {
+pub fn run(evaluating: &EvaluatingSuites, inspect_logs: Option<&Path>, context: &mut Context) -> Result {
     let (summaries, nothing_scored) = job::run(evaluating, context)?;
+    for summary in &summaries {
+        log_for_inspect(&evaluating.folder.join(&summary.suite), inspect_logs)?;
+    }
     print_line(&text_tables::suites(&summaries))?;
     check_any("responses could be scored", nothing_scored.as_deref())
+}
+
+/// Writes the log of a folder of results that `inspect_ai` reads, where a folder for such logs is given.
+///
+/// Errors: of data or output, naming the file.
+pub fn log_for_inspect(results: &Path, logs: Option<&Path>) -> Result {
+    if let Some(logs) = logs {
+        let log = report::inspect_log::write(results, logs)?;
+        eprintln!("eval: a log for inspect_ai is {}", log.display());
+    }
+    Ok(())
 }
 
 /// Makes sure that somebody can score a benchmark's responses.
