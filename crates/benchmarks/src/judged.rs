@@ -92,7 +92,7 @@ impl PutQuestion {
     }
 
     fn is_put_to_guard(&self, model: &str) -> bool {
-        matches!(self.wording.reply, Reply::Safety) && is_guard(model)
+        matches!(self.question.ours.reply, Reply::Safety) && is_guard(model)
     }
 
     /// What a judge says of each response.
@@ -117,9 +117,9 @@ impl PutQuestion {
             ask(model, &Questions { speaker: "judge", count: responses.len(), request: &request, read }, &mut || {})
         };
         let outcomes = match self.wording.reply {
+            _ if self.is_put_to_guard(model.name()) => words(read_guard),
             Reply::Object { read, .. } => object(read),
             Reply::Words(read) => words(read),
-            Reply::Safety if is_guard(model.name()) => words(read_guard),
             Reply::Safety => object(read_safety),
         };
         Ok(outcomes?.into_iter().map(|outcome| outcome.map_err(Unscored::new)).collect())
@@ -142,12 +142,15 @@ impl<'a> JudgeScorer<'a> {
 
 impl Scorer for JudgeScorer<'_> {
     fn name(&self) -> String {
-        let names: Vec<&str> = self.models.iter().map(|model| model.name()).collect();
+        let names = self.models.iter().map(|model| {
+            let is_guard = self.questions.iter().any(|put| put.is_put_to_guard(model.name()));
+            format!("{}{}", model.name(), if is_guard { ", shown the dialogue alone" } else { "" })
+        });
         let questions = self.questions.iter().map(|put| {
             let used = put.used();
             format!("{} {} {}", used.question, used.wording, used.hash)
         });
-        format!("{} ({})", names.join(", "), questions.collect::<Vec<_>>().join("; "))
+        format!("{} ({})", names.collect::<Vec<_>>().join(", "), questions.collect::<Vec<_>>().join("; "))
     }
 
     /// An empty response is unscored without asking: what it is worth is the authors' rule, not a judge's opinion.

@@ -3,9 +3,11 @@
 pub mod beavertails_v;
 pub mod figstep;
 pub mod figstep_pro;
+pub mod jailbreakv;
 pub mod holisafe;
 pub mod mir_safetybench;
 pub mod mis;
+pub mod mm_safetybench;
 pub mod mossbench;
 pub mod mssbench;
 mod mssbench_items;
@@ -28,6 +30,10 @@ pub const SUITES: &[&Suite] = &[
     &mis::SUITE,
     &figstep::SUITE,
     &figstep_pro::SUITE,
+    &mm_safetybench::SUITE,
+    &mm_safetybench::TINY,
+    &jailbreakv::SUITE,
+    &jailbreakv::MINI,
     &siuo::SUITE,
     &siuo_mcq::SUITE,
     &mssbench::CHAT,

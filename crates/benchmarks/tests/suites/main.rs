@@ -4,9 +4,11 @@
 mod support;
 
 mod figstep;
+mod jailbreakv;
 mod holisafe;
 mod mir_safetybench;
 mod mis;
+mod mm_safetybench;
 mod mossbench;
 mod mssbench;
 mod msts;
