@@ -10,6 +10,7 @@
 
 mod find;
 mod harm;
+mod image_labels;
 mod images;
 mod judged;
 mod options;

@@ -109,12 +109,21 @@ pub struct Generation {
     pub max_pixels: Option<usize>,
     /// The most tiles of an image for the InternVL families, where the authors set it.
     pub max_dynamic_patch: Option<usize>,
+    /// Whether they write `Image-1: ` and so on before images that they show to InternVL, with an empty line after each.
+    pub labels_internvl_images: bool,
 }
 
 impl Generation {
     /// Greedy, with the model's own limits of images.
     pub const fn greedy(max_new_tokens: usize) -> Self {
-        Self { temperature: 0.0, max_new_tokens, min_pixels: None, max_pixels: None, max_dynamic_patch: None }
+        Self {
+            temperature: 0.0,
+            max_new_tokens,
+            min_pixels: None,
+            max_pixels: None,
+            max_dynamic_patch: None,
+            labels_internvl_images: false,
+        }
     }
 }
 

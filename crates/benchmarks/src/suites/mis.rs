@@ -42,6 +42,7 @@ pub const SUITE: Suite = Suite {
         min_pixels: Some(256 * 28 * 28),
         max_pixels: Some(1280 * 28 * 28),
         max_dynamic_patch: Some(4),
+        labels_internvl_images: true,
         ..Generation::greedy(1024)
     },
     protocol: Protocol {
@@ -132,7 +133,8 @@ const PERCEPTION_AND_SAFETY: JudgeQuestion = JudgeQuestion {
     ours: Wording {
         template: Rubric::Mis.template(),
         prompt: |template, asked| {
-            asked.fill_with(template, &[("dialogue", asked.question), ("response", asked.response)])
+            let dialogue = format!("[image 1] [image 2] {}", asked.fact("question"));
+            asked.fill_with(template, &[("dialogue", &dialogue), ("response", asked.response)])
         },
         system: "",
         max_tokens: 1024,

@@ -1,5 +1,6 @@
 //! `scruple eval`: a model and items or benchmarks in, a table of rates out.
 
+mod deviations;
 mod dry_run;
 mod suites;
 

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use align::chat::ChatParams;
-use align::eval::suite::{Deviation, Scorer, SuiteEvaluation, SuiteOutcome, SuiteSummary, run as evaluate};
+use align::eval::suite::{Scorer, SuiteEvaluation, SuiteOutcome, SuiteSummary, run as evaluate};
 use align::verdict::first_reason;
 use benchmarks::scoring::{RuleScorer, Scoring};
 use benchmarks::{Generation, Images, JudgeScorer, Loaded as SuiteItems, Suite, put_questions, suites_of};
 use report::text_tables;
 use serde_json::{Value, json};
 
+use super::deviations::{deviations, labels_images};
 use crate::commands::job::{self, Job};
 use crate::config::tables::{EvalSettings, ModelTable};
 use crate::config::{Loaded, required};
@@ -209,6 +210,8 @@ impl<'a> EvaluatingSuites<'a> {
         let folder = self.folder.join(suite.name);
         let scoring = self.scoring(suite, judges)?;
         let params = self.params(suite);
+        let labeled = labels_images(suite, &policy.table).then(|| items.with_labeled_images());
+        let items = labeled.as_ref().unwrap_or(items);
         let kept = json!({
             "suite": suite.name,
             "model": settings.eval.model,
@@ -225,7 +228,11 @@ impl<'a> EvaluatingSuites<'a> {
             scores: Vec::new(),
             groups: Vec::new(),
             missing_items: items.missing.len(),
-            deviations: [deviations(suite, &params), items.deviations.clone()].concat(),
+            deviations: [
+                deviations(suite, items, &params, policy.model.name(), &policy.table),
+                items.deviations.clone(),
+            ]
+            .concat(),
             published: suite.published(),
             made_with: json!({ "scruple": env!("CARGO_PKG_VERSION"), "params": params, "settings": kept }),
         };
@@ -297,15 +304,4 @@ impl ScoredBy<'_> {
     fn of_rule(rule: RuleScorer) -> Self {
         Self { scorer: Box::new(rule), prompts: Vec::new() }
     }
-}
-
-/// What is set otherwise than the authors have it.
-fn deviations(suite: &Suite, params: &ChatParams) -> Vec<Deviation> {
-    let generation = suite.generation;
-    let pairs = [
-        ("temperature", generation.temperature.to_string(), params.temperature.to_string()),
-        ("max_new_tokens", generation.max_new_tokens.to_string(), params.max_tokens.to_string()),
-    ];
-    let differ = pairs.into_iter().filter(|(_, authors, here)| authors != here);
-    differ.map(|(setting, authors, here)| Deviation { setting: setting.to_owned(), authors, here }).collect()
 }

@@ -1,0 +1,63 @@
+//! What of an evaluation on a benchmark is not as the benchmark's authors have it.
+
+use align::chat::ChatParams;
+use align::eval::suite::Deviation;
+use benchmarks::{Loaded, Suite};
+use serde_json::Value;
+use vlm::config::CONFIG_FILE;
+
+use crate::config::tables::ModelTable;
+use crate::hub::{self, Kind};
+
+/// The `model_type` of InternVL in its original layout, whose prompts have images where the text has them.
+const INTERNVL: &str = "internvl_chat";
+
+/// Whether the authors label images for the model on this machine, and its prompts can have the labels as they do.
+pub fn labels_images(suite: &Suite, table: &ModelTable) -> bool {
+    suite.generation.labels_internvl_images && model_type(table).is_some_and(|name| name == INTERNVL)
+}
+
+/// What the folder of a model on this machine calls its type.
+fn model_type(table: &ModelTable) -> Option<String> {
+    let folder = hub::folder(table.path.as_ref()?, Kind::Model).ok()?;
+    let config = fs_err::read(folder.join(CONFIG_FILE)).ok()?;
+    let config: Value = serde_json::from_slice(&config).ok()?;
+    Some(config["model_type"].as_str()?.to_owned())
+}
+
+/// What is otherwise than the authors have it: sampling, limits of images, labels of images, and how many items there are.
+/// `model` is its name, and `table` its settings where it is on this machine.
+pub fn deviations(
+    suite: &Suite,
+    items: &Loaded,
+    params: &ChatParams,
+    model: &str,
+    table: &ModelTable,
+) -> Vec<Deviation> {
+    let generation = suite.generation;
+    let mut settings = vec![
+        ("temperature", generation.temperature.to_string(), params.temperature.to_string()),
+        ("max_new_tokens", generation.max_new_tokens.to_string(), params.max_tokens.to_string()),
+        ("items", suite.published_items.to_string(), (items.items.len() + items.missing.len()).to_string()),
+    ];
+    for (name, authors, here) in [
+        ("min_pixels", generation.min_pixels, table.min_pixels),
+        ("max_pixels", generation.max_pixels, table.max_pixels),
+        ("max_dynamic_patch", generation.max_dynamic_patch, table.max_dynamic_patch),
+    ] {
+        // The settings are of the model on this machine alone.
+        let here = here.filter(|_| table.path.is_some());
+        let here = here.map_or_else(|| "the model's own".to_owned(), |here| here.to_string());
+        settings.extend(authors.map(|authors| (name, authors.to_string(), here)));
+    }
+    if generation.labels_internvl_images && is_internvl(model, table) && !labels_images(suite, table) {
+        let authors = "for InternVL, `Image-1: ` and so on before the images";
+        settings.push(("prompt layout", authors.to_owned(), "images and text alone".to_owned()));
+    }
+    let differ = settings.into_iter().filter(|(_, authors, here)| authors != here);
+    differ.map(|(setting, authors, here)| Deviation { setting: setting.to_owned(), authors, here }).collect()
+}
+
+fn is_internvl(model: &str, table: &ModelTable) -> bool {
+    [Some(model.to_owned()), model_type(table)].iter().flatten().any(|name| name.to_lowercase().contains("internvl"))
+}
