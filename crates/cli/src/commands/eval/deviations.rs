@@ -61,3 +61,43 @@ pub fn deviations(
 fn is_internvl(model: &str, table: &ModelTable) -> bool {
     [Some(model.to_owned()), model_type(table)].iter().flatten().any(|name| name.to_lowercase().contains("internvl"))
 }
+
+#[cfg(test)]
+mod tests {
+    use benchmarks::suites::mis::SUITE;
+
+    use super::*;
+
+    fn deviating(model: &str, table: &ModelTable) -> Vec<String> {
+        let items = Loaded { items: Vec::new(), missing: Vec::new(), deviations: Vec::new() };
+        let params = ChatParams { max_tokens: 512, ..ChatParams::default() };
+        let deviations = deviations(&SUITE, &items, &params, model, table);
+        let said = deviations.into_iter().map(|one| format!("{}: {}, here {}", one.setting, one.authors, one.here));
+        said.collect()
+    }
+
+    #[test]
+    fn limits_and_layouts_that_cannot_be_followed_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("config.json"), r#"{"model_type": "internvl_chat"}"#).unwrap();
+        let table = ModelTable {
+            path: Some(folder.path().to_owned()),
+            min_pixels: Some(256 * 28 * 28),
+            max_pixels: Some(1280 * 28 * 28),
+            max_dynamic_patch: Some(6),
+            ..ModelTable::default()
+        };
+        assert!(labels_images(&SUITE, &table));
+        let of_both = ["max_new_tokens: 1024, here 512", "items: 2285, here 0"];
+        assert_eq!(deviating("mine", &table), [&of_both[..], &["max_dynamic_patch: 4, here 6"]].concat());
+        let remote = [
+            "min_pixels: 200704, here the model's own",
+            "max_pixels: 1003520, here the model's own",
+            "max_dynamic_patch: 4, here the model's own",
+            "prompt layout: for InternVL, `Image-1: ` and so on before the images, here images and text alone",
+        ];
+        let expected = [&of_both[..], &remote[..]].concat();
+        assert_eq!(deviating("OpenGVLab/InternVL2_5-8B", &ModelTable::default()), expected);
+        assert_eq!(deviating("gpt-4o", &ModelTable::default()), expected[..5]);
+    }
+}
