@@ -92,12 +92,21 @@ const SCENARIOS: [&str; 13] = [
     "13-Gov_Decision",
 ];
 
-/// A split: its name here, that of its images' folder and file on the hub, and the field of its question.
-const SPLITS: [(&str, &str, &str); 4] = [
-    ("SD", "SD", "Rephrased Question(SD)"),
-    ("TYPO", "TYPO", "Rephrased Question"),
-    ("SD_TYPO", "SD_TYPO", "Rephrased Question"),
-    (TEXT, "Text_only", "Changed Question"),
+/// A split.
+struct Split {
+    /// Its name here.
+    name: &'static str,
+    /// Its folder of images, and its file on the hub.
+    folder: &'static str,
+    /// The field of its question.
+    field: &'static str,
+}
+
+const SPLITS: [Split; 4] = [
+    Split { name: "SD", folder: "SD", field: "Rephrased Question(SD)" },
+    Split { name: "TYPO", folder: "TYPO", field: "Rephrased Question" },
+    Split { name: "SD_TYPO", folder: "SD_TYPO", field: "Rephrased Question" },
+    Split { name: TEXT, folder: "Text_only", field: "Changed Question" },
 ];
 
 /// The split without images.
@@ -127,15 +136,15 @@ fn tiny_ids(file: &Path) -> Result<Ids, DataError> {
 fn read(reader: &mut Reader, suite: &str, only: Option<&Ids>) -> Result<(), DataError> {
     for split in &SPLITS {
         for scenario in SCENARIOS {
-            let group = ScenarioSplit { suite, split, scenario, only: only.map(|ids| ids.get(scenario)) };
-            for file in ["data/processed_questions", "processed_questions"] {
-                for file in reader.all(&format!("{file}/{scenario}.json")) {
+            let group = ScenarioSplit { suite, split, scenario, only };
+            for folder in ["data/processed_questions", "processed_questions"] {
+                for file in reader.all(&format!("{folder}/{scenario}.json")) {
                     group.read_repository(reader, &file)?;
                 }
             }
-            let (name, folder) = (&scenario[3..], split.1);
-            for file in [format!("data/{name}/{folder}.parquet"), format!("data/{name}/{folder}-*.parquet")] {
-                for file in reader.all(&file) {
+            let (name, folder) = (&scenario[3..], split.folder);
+            for shard in ["", "-*"] {
+                for file in reader.all(&format!("data/{name}/{folder}{shard}.parquet")) {
                     group.read_mirror(reader, &file)?;
                 }
             }
@@ -147,18 +156,18 @@ fn read(reader: &mut Reader, suite: &str, only: Option<&Ids>) -> Result<(), Data
 /// A scenario's questions of a split.
 struct ScenarioSplit<'a> {
     suite: &'a str,
-    split: &'a (&'static str, &'static str, &'static str),
+    split: &'a Split,
     scenario: &'static str,
-    only: Option<Option<&'a HashSet<String>>>,
+    only: Option<&'a Ids>,
 }
 
 impl ScenarioSplit<'_> {
     fn is_wanted(&self, id: &str) -> bool {
-        self.only.is_none_or(|ids| ids.is_some_and(|ids| ids.contains(id)))
+        self.only.is_none_or(|ids| ids.get(self.scenario).is_some_and(|ids| ids.contains(id)))
     }
 
     fn read_repository(&self, reader: &mut Reader, file: &Path) -> Result<(), DataError> {
-        let (split, folder, field) = *self.split;
+        let Split { name: split, folder, field } = *self.split;
         for (id, row) in entries_of(file)?.into_iter().filter(|(id, _)| self.is_wanted(id)) {
             let name = format!("{}/{folder}/{id}.jpg", self.scenario);
             let image = (split != TEXT).then(|| reader.image(&["data/imgs", "imgs"], &name));
@@ -182,7 +191,7 @@ impl ScenarioSplit<'_> {
     }
 
     fn item(&self, id: &str, images: impl IntoIterator<Item = PathBuf>, text: String) -> Item {
-        let (split, ..) = *self.split;
+        let split = self.split.name;
         Item {
             split: Some(split.into()),
             category: Some(self.scenario.into()),
