@@ -3,8 +3,8 @@
 pub mod beavertails_v;
 pub mod figstep;
 pub mod figstep_pro;
-pub mod jailbreakv;
 pub mod holisafe;
+pub mod jailbreakv;
 pub mod mir_safetybench;
 pub mod mis;
 pub mod mm_safetybench;

@@ -4,8 +4,8 @@
 mod support;
 
 mod figstep;
-mod jailbreakv;
 mod holisafe;
+mod jailbreakv;
 mod mir_safetybench;
 mod mis;
 mod mm_safetybench;
