@@ -50,6 +50,7 @@ pub const SUITES: &[&Suite] = &[
     &beavertails_v::SUITE,
     &spa_vl::SUITE,
     &vlguard::SUITE,
+    &scaled::MM_SAFETYBENCH,
     &scaled::SIUO,
     &scaled::MSSBENCH_CHAT,
     &scaled::VLGUARD,

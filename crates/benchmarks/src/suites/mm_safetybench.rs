@@ -26,7 +26,7 @@ pub const SUITE: Suite = Suite {
     measures: "harmful questions with drawn and written key phrases: should be refused",
     paper: "Liu et al., arXiv 2311.17600",
     license: License { name: "CC BY-NC 4.0", forbids_training: false },
-    groups: &[Group::Mirage, Group::Safer],
+    groups: &[Group::Mirage],
     published_items: 6720,
     folders: &["isXinLiu/MM-SafetyBench", "PKU-Alignment/MM-SafetyBench"],
     layouts: &["data/processed_questions", "processed_questions", "data/*/SD_TYPO.parquet", "data/*/SD_TYPO-*.parquet"],

@@ -2,7 +2,7 @@
 
 use align::types::DataError;
 
-use super::{mssbench, siuo, vlguard};
+use super::{mm_safetybench, mssbench, siuo, vlguard};
 use crate::reader::Reader;
 use crate::scale;
 use crate::suite::{Group, Suite};
@@ -10,6 +10,12 @@ use crate::suite::{Group, Suite};
 /// `VLGuard` on the scale.
 pub const VLGUARD: Suite =
     scaled("vlguard@scale", "VLGuard, on the scale", &vlguard::SUITE, |reader| read(vlguard::SUITE.read, reader));
+
+/// `MM-SafetyBench` on the scale.
+pub const MM_SAFETYBENCH: Suite =
+    scaled("mm-safetybench@scale", "MM-SafetyBench, on the scale", &mm_safetybench::SUITE, |reader| {
+        read(mm_safetybench::SUITE.read, reader)
+    });
 
 /// SIUO, generation, on the scale.
 pub const SIUO: Suite =

@@ -2,7 +2,7 @@
 
 use align::chat::ChatRequest;
 use align::types::{Message, Role, image_paths};
-use benchmarks::suites::{beavertails_v, mssbench, scaled, siuo, spa_vl, vlguard};
+use benchmarks::suites::{beavertails_v, mm_safetybench, mssbench, scaled, siuo, spa_vl, vlguard};
 use benchmarks::suites_of;
 
 use crate::support::{evaluate, figures, fixture, load};
@@ -114,6 +114,7 @@ fn spa_vl_is_harm_and_help() {
 fn a_suite_on_the_scale_has_the_items_of_the_suite() {
     for (scaled, suite, folder) in [
         (scaled::VLGUARD, vlguard::SUITE, "vlguard/hub"),
+        (scaled::MM_SAFETYBENCH, mm_safetybench::SUITE, "mm_safetybench/repository"),
         (scaled::SIUO, siuo::SUITE, "siuo/hub"),
         (scaled::MSSBENCH_CHAT, mssbench::CHAT, "mssbench/hub"),
     ] {
