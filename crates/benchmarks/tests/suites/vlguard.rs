@@ -93,7 +93,7 @@ fn our_wording_changes_the_order_and_keeps_the_names() {
     let reference = json!([{ "image": "rose.png", "response": "A rose bush." }]);
     std::fs::create_dir_all(folder.path().join("data/test")).unwrap();
     std::fs::write(folder.path().join("data/test/rose.png"), "").unwrap();
-    std::fs::write(folder.path().join("data/test.json"), Value::from_iter(rows).to_string()).unwrap();
+    std::fs::write(folder.path().join("data/test.json"), rows.collect::<Value>().to_string()).unwrap();
     std::fs::write(folder.path().join("data/gpt4_safe_safes.json"), reference.to_string()).unwrap();
     let outcome = evaluate(&SUITE, folder.path(), |_| Ok("A rose for sale.".into()), Some(judge));
     let wins = outcome.summary.split("safe_safes").unwrap().rates["win_rate"].rate.percent.unwrap();
