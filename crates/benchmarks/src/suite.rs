@@ -224,8 +224,9 @@ impl Suite {
         let Some(labeled) = &self.labeled else {
             return Ok(Vec::new());
         };
-        let below = data.join(self.name);
-        (labeled.read)(if below.is_dir() { &below } else { data })
+        let folder = self.folder(data).map(|(folder, _)| folder);
+        let below = Some(data.join(self.name)).filter(|below| below.is_dir());
+        (labeled.read)(&folder.ok().or(below).unwrap_or_else(|| data.to_owned()))
     }
 
     /// The name with which its items' ids begin.

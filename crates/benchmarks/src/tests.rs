@@ -198,4 +198,11 @@ fn labeled_responses_are_read_from_both_benchmarks() {
     let labeled = xstest::SUITE.load_labeled(folder.path()).unwrap();
     assert_eq!((labeled.len(), labeled[0].response.id.as_str()), (10, "xstest-gpt4-1"));
     assert_eq!((labeled[0].is_positive, labeled[1].is_positive), (false, true));
+
+    let files = xstest::MODELS.map(|model| format!("xstest/model_completions/xstest_v2_completions_{model}.csv"));
+    let mut files: Vec<(&str, &str)> = files.iter().map(|file| (file.as_str(), completions)).collect();
+    files.push(("xstest/xstest_prompts.csv", ""));
+    let folder = folder_with(&files);
+    fs_err::rename(folder.path().join("xstest"), folder.path().join("exaggerated-safety")).unwrap();
+    assert_eq!(xstest::SUITE.load_labeled(folder.path()).unwrap(), labeled);
 }
