@@ -13,6 +13,8 @@ pub enum Images {
     Kept(PathBuf),
     /// Nowhere: only their sizes are noted, for listings and estimates.
     Sized(HashMap<PathBuf, Option<(u32, u32)>>),
+    /// Nowhere: nobody will look at them, and it does not matter which are there.
+    Unneeded,
 }
 
 impl Images {
@@ -39,12 +41,17 @@ impl Images {
                 sizes.entry(path.clone()).or_insert_with(|| image_size(bytes));
                 Ok(path)
             }
+            Self::Unneeded => Ok(PathBuf::from(name)),
         }
     }
 
     /// Whether there is such an image.
     pub fn has(&self, path: &Path) -> bool {
-        matches!(self, Self::Sized(sizes) if sizes.contains_key(path)) || path.is_file()
+        match self {
+            Self::Sized(sizes) if sizes.contains_key(path) => true,
+            Self::Unneeded => true,
+            Self::Kept(_) | Self::Sized(_) => path.is_file(),
+        }
     }
 
     /// An image's width and height (pixels), by the head of its file; none where they cannot be read.

@@ -12,8 +12,12 @@ mod find;
 mod harm;
 mod image_labels;
 mod images;
+mod interleaved;
 mod judged;
+mod lettered;
+mod mmmu_parser;
 mod options;
+mod python_list;
 mod python_text;
 pub mod reader;
 mod refusal;
@@ -25,6 +29,8 @@ mod shown_harm;
 mod suite;
 pub mod suites;
 mod test_only;
+mod vlmevalkit;
+mod vlmevalkit_match;
 
 #[cfg(test)]
 mod tests;

@@ -133,7 +133,7 @@ fn word(rest: &str) -> &str {
 }
 
 /// The string literal with which a text begins, and what stands after it; none for what is no literal or does not end.
-fn literal(rest: &str) -> Option<(String, &str)> {
+pub(crate) fn literal(rest: &str) -> Option<(String, &str)> {
     let prefix = rest.find(['"', '\'']).filter(|quote| *quote <= 2)?;
     let (prefix, quoted) = rest.split_at(prefix);
     if !prefix.chars().all(|letter| "rRbBuUfF".contains(letter)) {

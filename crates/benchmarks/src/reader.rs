@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use align::eval::suite::Deviation;
 use align::types::{DataError, Item, Message, Part, Role, id_of, image_paths};
 use diagnostic::read_json;
-use rows::{Container, Image, RowsError};
+use rows::{Container, Image, RowsError, extension_of};
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Map, Value};
 
@@ -207,11 +207,14 @@ pub struct FileRow {
     images: std::collections::BTreeMap<String, Vec<Image>>,
 }
 
-/// The rows of a file, JSON lines, a JSON list, CSV, TSV or parquet, one at a time.
+/// The rows of a file, JSON lines, a JSON list, CSV, TSV, parquet or a workbook of Excel, one at a time.
 ///
 /// Errors: `Io` naming the file; `Line` naming file and line of a row that cannot be read.
 pub fn rows_of(file: &Path) -> Result<impl Iterator<Item = Result<FileRow, DataError>> + use<>, DataError> {
-    let opened = Container::of(file).and_then(|container| rows::open(file, container));
+    let opened = match extension_of(file).as_str() {
+        "xlsx" => rows::workbook(file),
+        _ => Container::of(file).and_then(|container| rows::open(file, container)),
+    };
     let rows = opened.map_err(|error| data_error(file, error))?.rows;
     let file = file.to_owned();
     Ok(rows.map(move |row| {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::find::{candidates, matching, names};
 use crate::images::Images;
 use crate::reader::{Loaded, Reader};
-use crate::scoring::Scoring;
+use crate::scoring::{Scoring, Sees};
 
 /// A published benchmark. All that is known of one is in its file below [`crate::suites`].
 #[derive(Debug)]
@@ -38,12 +38,11 @@ pub struct Suite {
     ///
     /// Errors: `Io` naming the file; `Line` naming file and line for a row that is not as published.
     pub read: fn(&mut Reader) -> Result<(), DataError>,
-    /// Makes an item of a row of a file of results, where such rows hold all that scoring needs.
-    ///
-    /// Errors: what is wrong with the row.
+    /// Makes an item of a row of a file of results, where such rows hold all that scoring needs, or where only the row as
+    /// a whole tells its item.
     pub row: Option<ReadRow>,
     /// The columns of files of results that tell an item, in the order of preference. What an item's id has after
-    /// the suite's name and a dash is the value of one.
+    /// the suite's name and a dash, or after its split and a dash too, is the value of one.
     pub keys: &'static [&'static str],
     /// How its authors have models answer.
     pub generation: Generation,
@@ -59,8 +58,10 @@ pub struct Suite {
     pub labeled: Option<Labeled>,
 }
 
-/// Makes an item of a row, or says what is wrong with it.
-pub type ReadRow = fn(&Map<String, Value>) -> Result<Item, String>;
+/// Makes an item of a row; none of a row that the suite leaves out, such as one of a split without answers.
+///
+/// Errors: what is wrong with the row.
+pub type ReadRow = fn(&Map<String, Value>) -> Result<Option<Item>, String>;
 
 /// On what terms a benchmark may be used.
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +233,14 @@ impl Suite {
     /// The name with which its items' ids begin.
     fn items_name(&self) -> &'static str {
         self.name.split('@').next().unwrap_or(self.name)
+    }
+
+    /// Whether judges of its responses see images, where there are judges.
+    pub fn shows_images(&self, has_judges: bool) -> bool {
+        match self.scoring {
+            Scoring::Judged { questions, .. } => has_judges && questions.iter().any(|asked| asked.sees == Sees::Images),
+            Scoring::Rule(_) | Scoring::Unavailable(_) => false,
+        }
     }
 
     /// The value of an item's key in files of results: its id without the suite's name.

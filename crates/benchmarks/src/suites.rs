@@ -8,11 +8,16 @@ pub mod jailbreakv;
 pub mod mir_safetybench;
 pub mod mis;
 pub mod mm_safetybench;
+pub mod mmmu;
+pub mod mmstar;
+pub mod mmtbench;
 pub mod mossbench;
 pub mod mssbench;
 mod mssbench_items;
 pub mod msts;
+pub mod muirbench;
 pub mod puzzlevqa;
+pub mod qbench;
 pub mod scaled;
 pub mod siuo;
 pub mod siuo_mcq;
@@ -54,6 +59,12 @@ pub const SUITES: &[&Suite] = &[
     &scaled::SIUO,
     &scaled::MSSBENCH_CHAT,
     &scaled::VLGUARD,
+    &qbench::SUITE,
+    &qbench::PAIRS,
+    &mmstar::SUITE,
+    &mmmu::SUITE,
+    &muirbench::SUITE,
+    &mmtbench::SUITE,
     &mir_safetybench::SUITE,
     &msts::SUITE,
     &msts::TEXT,

@@ -1,4 +1,5 @@
-//! Files of rows: JSON lines, JSON lists, CSV, TSV and parquet, read one by one, written one by one.
+//! Files of rows: JSON lines, JSON lists, CSV, TSV and parquet, read one by one, written one by one; and workbooks of
+//! Excel, which are read only.
 //!
 //! A broken row never hides the next one, as long as the container says where that one begins.
 
@@ -13,6 +14,7 @@ mod json;
 mod parquet;
 mod problem;
 mod row;
+mod workbook;
 
 use std::io::Read;
 use std::path::Path;
@@ -26,6 +28,7 @@ pub use image::Image;
 pub use parquet::column_names;
 pub use problem::{Problem, ProblemKind, Severity, shown};
 pub use row::{BrokenRow, Row, RowIter, RowResult, RowWriter, Rows};
+pub use workbook::workbook;
 
 use container::BYTE_ORDER_MARK;
 

@@ -100,8 +100,8 @@ fn read(reader: &mut Reader) -> Result<(), DataError> {
 }
 
 /// The item of a row of the authors' files of results, which are the rows of their data with `response` beside.
-fn result_item(row: &Map<String, Value>) -> Result<Item, String> {
-    item_in(Path::new(""), row)
+fn result_item(row: &Map<String, Value>) -> Result<Option<Item>, String> {
+    item_in(Path::new(""), row).map(Some)
 }
 
 fn item_in(folder: &Path, row: &Map<String, Value>) -> Result<Item, String> {

@@ -4,6 +4,7 @@
 mod support;
 
 mod figstep;
+mod general;
 mod holisafe;
 mod jailbreakv;
 mod mir_safetybench;
@@ -13,6 +14,7 @@ mod mossbench;
 mod mssbench;
 mod msts;
 mod puzzlevqa;
+mod responses;
 mod scale;
 mod siuo;
 mod vlguard;

@@ -7,6 +7,7 @@ use align::eval::suite::{Scorer, SuiteEvaluation, SuiteOutcome, SuiteSummary, ru
 use align::judge::JudgeConfig;
 use align::progress::Silent;
 use align::types::{Role, image_paths};
+use benchmarks::responses::Responses;
 use benchmarks::scoring::{RuleScorer, Scoring};
 use benchmarks::{Images, JudgeScorer, Loaded, Suite, put_questions};
 use serde_json::json;
@@ -51,7 +52,25 @@ pub fn load(suite: &Suite, folder: &Path) -> Loaded {
 
 /// A suite's fixture evaluated: `answers` is the model, `judge` the judge; without one the suite's rule scores.
 pub fn evaluate(suite: &Suite, folder: &Path, answers: Says, judge: Option<Says>) -> SuiteOutcome {
-    let loaded = load(suite, folder);
+    evaluate_model(suite, folder, &load(suite, folder), &MadeUp(answers), judge)
+}
+
+/// Responses that were made elsewhere, by the suite's rule. Without the suite's folder the file holds its items.
+pub fn evaluate_responses(suite: &Suite, file: &Path, data: Option<&Path>) -> SuiteOutcome {
+    let loaded = data.map(|data| load(suite, data));
+    let mut responses = Responses::read(file, suite, loaded.as_ref().map(|loaded| &loaded.items[..])).unwrap();
+    let items = std::mem::take(&mut responses.items);
+    let loaded = loaded.unwrap_or(Loaded { items, missing: Vec::new(), deviations: Vec::new() });
+    evaluate_model(suite, file, &loaded, &responses, None)
+}
+
+fn evaluate_model(
+    suite: &Suite,
+    folder: &Path,
+    loaded: &Loaded,
+    model: &dyn ChatModel,
+    judge: Option<Says>,
+) -> SuiteOutcome {
     let judges: Vec<Box<dyn ChatModel + Send>> = judge.into_iter().map(|says| Box::new(MadeUp(says)) as _).collect();
     let scorer: Box<dyn Scorer> = match suite.scoring {
         Scoring::Judged { questions, .. } if !judges.is_empty() => {
@@ -84,7 +103,7 @@ pub fn evaluate(suite: &Suite, folder: &Path, answers: Says, judge: Option<Says>
         made_with: json!({}),
     };
     let results = tempfile::tempdir().unwrap();
-    run(&MadeUp(answers), &evaluation, about, results.path(), &mut Silent).unwrap()
+    run(model, &evaluation, about, results.path(), &mut Silent).unwrap()
 }
 
 /// The figures as lines: `split[/category]: n items, unscored; rate percent of n [lowest to highest] (original percent)`.

@@ -2,6 +2,7 @@
 
 mod deviations;
 mod dry_run;
+mod responses;
 mod suites;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use report::text_tables;
 
 use super::job::{self, Job};
 use crate::arguments::{ModelArguments, RestartArguments, flag};
-use crate::config::tables::{EvalSettings, ModelTable, RoleTables};
+use crate::config::tables::EvalSettings;
 use crate::config::{Loaded, required};
 use crate::context::Context;
 use crate::data::located;
@@ -51,6 +52,7 @@ Examples:
   scruple eval --model MODEL --adapter runs/safer/checkpoint-40 --data world --out out/eval/safer
   scruple eval --model MODEL --suite xstest --data benchmarks eval.max_new_tokens=256
   scruple eval --model MODEL --suite xstest --data benchmarks --inspect-log logs
+  scruple eval --suite mmstar --responses results.xlsx
   scruple eval --model MODEL --data items.jsonl role.judge.url=http://localhost:8000/v1 role.judge.model=NAME
   scruple eval --data items.jsonl role.policy.url=http://localhost:8000/v1 role.policy.model=NAME";
 
@@ -66,6 +68,9 @@ pub struct Arguments {
     /// A published benchmark in its own files; short for `data.suite=…`
     #[arg(long, value_name = "SUITE")]
     suite: Option<String>,
+    /// Responses to the benchmark that were made elsewhere, which are scored in the place of a model's; short for `data.responses=…`
+    #[arg(long, value_name = "FILE")]
+    responses: Option<String>,
     /// The model's name in tables; short for `eval.model=…` [default: the name of its folder, or of its adapter's, or at its endpoint]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -97,6 +102,9 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let folder = arguments.out.clone().unwrap_or_else(|| Path::new("out/eval").join(&settings.eval.model));
     let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device)
         .within_cost(settings.budget.max_cost);
+    if settings.data.responses.is_some() {
+        responses::check(settings, arguments.dry_run)?;
+    }
     if let Some(list) = &settings.data.suite {
         let again = suites::Again { restart: arguments.restart.restart, retry_failed: arguments.retry_failed };
         let evaluating = suites::EvaluatingSuites::new(&loaded, list, &folder, roles, again)?;
@@ -179,6 +187,7 @@ fn load(arguments: &Arguments) -> Result<Loaded<EvalSettings>> {
         flag("--data", &["data", "path"], arguments.data.as_ref()),
         flag("--suite", &["data", "suite"], arguments.suite.as_ref()),
         flag("--max-cost", &["budget", "max_cost"], arguments.max_cost),
+        flag("--responses", &["data", "responses"], arguments.responses.as_ref()),
         flag("--name", &["eval", "model"], arguments.name.as_ref()),
     ];
     let mut loaded = arguments.model.load::<EvalSettings>(others)?;
@@ -188,7 +197,7 @@ fn load(arguments: &Arguments) -> Result<Loaded<EvalSettings>> {
     loaded.check(loaded.settings.budget.validate(&loaded.settings.role))?;
     let settings = &mut loaded.settings;
     if settings.eval.model == EvalConfig::default().model {
-        settings.eval.model = name_of(&settings.model, &settings.role);
+        settings.eval.model = name_of(settings);
     }
     Ok(loaded)
 }
@@ -223,12 +232,14 @@ fn judge_for(items: &[Item]) -> Box<dyn Judge> {
     if items.iter().all(|item| item.truth.is_some()) { Box::new(ExactJudge) } else { Box::new(KeywordRefusal) }
 }
 
-/// The name of the adapter's folder, or of the model's; of a checkpoint, its run's; of a model behind an endpoint, its
-/// name there.
-fn name_of(model: &ModelTable, roles: &RoleTables) -> String {
+/// The name of the file of responses; else of the adapter's folder, or of the model's; of a checkpoint, its run's; of a
+/// model behind an endpoint, its name there.
+fn name_of(settings: &EvalSettings) -> String {
+    let EvalSettings { model, data, role, .. } = settings;
     let folder = model.adapter.as_deref().or(model.path.as_deref());
     let mut names = folder.into_iter().flat_map(Path::ancestors).filter_map(|path| path.file_name()?.to_str());
-    let served = roles.get("policy").and_then(|policy| policy.model.rsplit('/').next());
-    let name = names.find(|name| !name.starts_with("checkpoint-")).or(served);
+    let made = data.responses.as_deref().and_then(|file| file.file_stem()?.to_str());
+    let served = role.get("policy").and_then(|policy| policy.model.rsplit('/').next());
+    let name = made.or_else(|| names.find(|name| !name.starts_with("checkpoint-"))).or(served);
     name.filter(|name| !name.is_empty()).unwrap_or("model").to_owned()
 }

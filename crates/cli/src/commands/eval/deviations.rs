@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn deviating(model: &str, table: &ModelTable) -> Vec<String> {
-        let items = Loaded { items: Vec::new(), missing: Vec::new(), deviations: Vec::new(), unshown: None };
+        let items = Loaded::default();
         let params = ChatParams { max_tokens: 512, ..ChatParams::default() };
         let deviations = deviations(&SUITE, &items, &params, model, table);
         let said = deviations.into_iter().map(|one| format!("{}: {}, here {}", one.setting, one.authors, one.here));

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use align::chat::ChatParams;
-use align::eval::suite::{Scorer, SuiteEvaluation, SuiteOutcome, SuiteSummary, run as evaluate};
+use align::eval::suite::{Protocol, Scorer, SuiteEvaluation, SuiteOutcome, SuiteSummary, run as evaluate};
 use align::verdict::first_reason;
+use benchmarks::responses::Responses;
 use benchmarks::scoring::{RuleScorer, Scoring};
 use benchmarks::{Generation, Images, JudgeScorer, Loaded as SuiteItems, Suite, put_questions, suites_of};
 use report::text_tables;
 use serde_json::{Value, json};
 
 use super::deviations::{deviations, labels_images};
+use super::responses::{made_elsewhere, read_responses, responses_deviations};
 use crate::commands::job::{self, Job};
 use crate::config::tables::{EvalSettings, ModelTable};
 use crate::config::{Loaded, required};
@@ -91,20 +93,29 @@ pub(super) struct EvaluatingSuites<'a> {
 struct Policy {
     model: Model,
     table: ModelTable,
+    /// How many responses to an item there are, where they were made elsewhere.
+    samples: Option<usize>,
 }
 
 impl Job for EvaluatingSuites<'_> {
-    /// Each benchmark's items.
-    type Data = Vec<SuiteItems>;
+    /// Each benchmark's items, and responses that were made elsewhere.
+    type Data = (Vec<SuiteItems>, Option<Responses>);
     /// The judges, where there are any.
     type Models = Vec<Model>;
     /// The figures; and why the first response is unscored, where all are.
     type Product = (Vec<SuiteSummary>, Option<String>);
 
     fn data(&self) -> Result<Self::Data> {
-        let data = self.data_folder()?;
         let mut images = Images::Kept(self.folder.join(IMAGES));
-        self.suites.iter().map(|suite| Ok(suite.load(data, &mut images)?)).collect()
+        if let Some(file) = &self.loaded.settings.data.responses {
+            let data = self.loaded.settings.data.path.as_deref();
+            let (items, responses) = read_responses(file, &self.suites, data, images, self.roles.has_judges())?;
+            return Ok((vec![items], Some(responses)));
+        }
+        let data = self.data_folder()?;
+        let items: Result<Vec<SuiteItems>> =
+            self.suites.iter().map(|suite| Ok(suite.load(data, &mut images)?)).collect();
+        Ok((items?, None))
     }
 
     fn folder(&self, _: &Self::Data, _: &Context) -> Result<OutputFolder> {
@@ -125,7 +136,8 @@ impl Job for EvaluatingSuites<'_> {
             }
         }
         self.roles.begin(restart, self.again.retry_failed)?;
-        let worked = self.evaluate(&data, &judges, context);
+        let (data, responses) = data;
+        let worked = self.evaluate(&data, responses, &judges, context);
         with_costs(&self.roles, worked)
     }
 }
@@ -156,11 +168,16 @@ impl<'a> EvaluatingSuites<'a> {
     fn evaluate(
         &self,
         data: &[SuiteItems],
+        responses: Option<Responses>,
         judges: &[Model],
         context: &mut Context,
     ) -> Result<(Vec<SuiteSummary>, Option<String>)> {
         let mut summaries = Vec::new();
-        let mut policy = None;
+        let mut policy = responses.zip(self.suites.first()).map(|(responses, suite)| Policy {
+            samples: Some(responses.samples),
+            model: Box::new(responses),
+            table: self.model_table(suite.generation),
+        });
         let (mut is_any_scored, mut reason) = (false, None);
         for (suite, items) in self.suites.iter().zip(data) {
             let policy = self.policy(suite, &mut policy)?;
@@ -182,7 +199,7 @@ impl<'a> EvaluatingSuites<'a> {
         if open.as_ref().is_none_or(|policy| policy.table != table) {
             *open = None;
             let model = self.roles.policy(&table, self.loaded.settings.eval.batch_size)?;
-            *open = Some(Policy { model, table });
+            *open = Some(Policy { model, table, samples: None });
         }
         open.as_ref().ok_or_else(|| Failure::model("no model is open"))
     }
@@ -210,14 +227,23 @@ impl<'a> EvaluatingSuites<'a> {
         let folder = self.folder.join(suite.name);
         let scoring = self.scoring(suite, judges)?;
         let params = self.params(suite);
-        let labeled = labels_images(suite, &policy.table).then(|| items.with_labeled_images());
+        let (answered_by, labels) = match &settings.data.responses {
+            Some(file) => (made_elsewhere(file)?, false),
+            None => {
+                let settings = policy_settings(&policy.table.relative_to(&folder), &settings.role);
+                (settings, labels_images(suite, &policy.table))
+            }
+        };
+        let labeled = labels.then(|| items.with_labeled_images());
         let items = labeled.as_ref().unwrap_or(items);
-        let kept = json!({
-            "suite": suite.name,
-            "model": settings.eval.model,
-            "policy": policy_settings(&policy.table.relative_to(&folder), &settings.role),
-        });
+        let kept = json!({ "suite": suite.name, "model": settings.eval.model, "policy": answered_by });
         let evaluation = self.evaluation(suite, items, &*scoring.scorer, &params, &kept);
+        let protocol = Protocol { samples: policy.samples.unwrap_or(suite.protocol.samples), ..suite.protocol };
+        let evaluation = SuiteEvaluation { protocol: &protocol, ..evaluation };
+        let generated = match settings.data.responses {
+            Some(_) => responses_deviations(suite, &items.items),
+            None => deviations(suite, items, &params, policy.model.name(), &policy.table),
+        };
         let about = SuiteSummary {
             suite: suite.name.to_owned(),
             title: suite.title.to_owned(),
@@ -228,11 +254,7 @@ impl<'a> EvaluatingSuites<'a> {
             scores: Vec::new(),
             groups: Vec::new(),
             missing_items: items.missing.len(),
-            deviations: [
-                deviations(suite, items, &params, policy.model.name(), &policy.table),
-                items.deviations.clone(),
-            ]
-            .concat(),
+            deviations: [generated, items.deviations.clone()].concat(),
             published: suite.published(),
             made_with: json!({ "scruple": env!("CARGO_PKG_VERSION"), "params": params, "settings": kept }),
         };
@@ -247,7 +269,8 @@ impl<'a> EvaluatingSuites<'a> {
                 ([], Some(rule)) => Ok(ScoredBy::of_rule(RuleScorer(rule))),
                 ([], None) => Err(Failure::settings(format!("{} needs a judge", suite.name))),
                 (judges, _) => {
-                    let put = put_questions(suite, questions, self.data_folder()?);
+                    let data = self.loaded.settings.data.path.as_deref().unwrap_or(Path::new(""));
+                    let put = put_questions(suite, questions, data);
                     let prompts = put.iter().map(benchmarks::PutQuestion::used).collect();
                     let config = self.loaded.settings.judge.clone();
                     Ok(ScoredBy { scorer: Box::new(JudgeScorer::new(judges, put, config)), prompts })

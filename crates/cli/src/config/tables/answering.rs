@@ -128,6 +128,8 @@ pub struct EvalData {
     pub path: Option<PathBuf>,
     /// The benchmark's name, where it is one.
     pub suite: Option<String>,
+    /// Responses to the benchmark that were made elsewhere, which are scored in the place of a model's.
+    pub responses: Option<PathBuf>,
 }
 
 /// What a run may cost; the table `[budget]`.
