@@ -34,13 +34,11 @@ impl Lettered {
         let answer = answer.trim();
         let mut letters = options.iter().filter(|(letter, _)| answer.chars().eq([**letter]));
         let mut texts = options.iter().filter(|(_, text)| *text == answer);
-        match letters.next().or_else(|| texts.next()) {
-            Some((letter, _)) => Ok(Self { answer: letter.to_string(), options }),
-            None => {
-                let letters: Vec<String> = options.keys().map(char::to_string).collect();
-                Err(format!("`answer`: expected the letter of an option, {}, got `{answer}`", letters.join(", ")))
-            }
+        if let Some((letter, _)) = letters.next().or_else(|| texts.next()) {
+            return Ok(Self { answer: letter.to_string(), options });
         }
+        let letters: Vec<String> = options.keys().map(char::to_string).collect();
+        Err(format!("`answer`: expected the letter of an option, {}, got `{answer}`", letters.join(", ")))
     }
 
     /// The question that an item's truth holds.

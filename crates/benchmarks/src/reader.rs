@@ -44,7 +44,7 @@ pub struct Missing {
 }
 
 /// A suite's items.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loaded {
     /// The items, in the order of the suite's files.
     pub items: Vec<Item>,

@@ -113,12 +113,14 @@ impl<'a> Keys<'a> {
         let columns: Vec<&str> = std::iter::once("id").chain(suite.keys.iter().copied()).collect();
         let told = made.map(|item| item.id.clone());
         let given = columns.iter().filter_map(|column| row.optional(column));
-        let names: Vec<String> = told.into_iter().chain(given).collect();
+        let mut names: Vec<String> = told.into_iter().chain(given).collect();
+        names.dedup();
         let Some(found) = names.iter().find_map(|name| self.0.get(name.as_str())) else {
             let shown = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            return Err(row.error(match names.is_empty() {
-                true => format!("expected one of the columns {}, which tell the item", columns.join(", ")),
-                false => format!("{} has no item {shown} among the items that are there", suite.title),
+            return Err(row.error(if names.is_empty() {
+                format!("expected one of the columns {}, which tell the item", columns.join(", "))
+            } else {
+                format!("{} has no item {shown} among the items that are there", suite.title)
             }));
         };
         let [item] = found[..] else {

@@ -177,8 +177,9 @@ fn mmtbench_takes_the_mean_of_subtasks() {
         [
             "all: 4 items, 1 unscored; accuracy 66.7 of 3 [50.0 to 75.0] (original 50.0 of 4); \
              mean_of_subtasks 75.0 of 3 [66.7 to 83.3] (original 66.7 of 4)",
-            "VAL/color_recognition: 3 items, 1 unscored; accuracy 50.0 of 2 [33.3 to 66.7] (original 33.3 of 3)",
-            "VAL/spot_the_difference: 1 items, 0 unscored; accuracy 100.0 of 1",
+            "VAL/color_recognition: 3 items, 1 unscored; accuracy 50.0 of 2 [33.3 to 66.7] (original 33.3 of 3); \
+             mean_of_subtasks 50.0 of 2 [33.3 to 66.7] (original 33.3 of 3)",
+            "VAL/spot_the_difference: 1 items, 0 unscored; accuracy 100.0 of 1; mean_of_subtasks 100.0 of 1",
         ]
     );
 }

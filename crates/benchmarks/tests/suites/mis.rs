@@ -96,7 +96,7 @@ fn rows_of_the_authors_results_tell_their_items() {
         "image_path1": "hard_image/2/object1.png", "image_path2": "hard_image/2/object2.png" });
     let row: Map<String, Value> = row.as_object().cloned().unwrap();
     let make = SUITE.row.unwrap();
-    assert_eq!(make(&row).unwrap().id, items[1].id);
+    assert_eq!(make(&row).unwrap().unwrap().id, items[1].id);
     let mut renamed = row.clone();
     renamed["image_path1"] = "2/object1.png".into();
     let problem = "`image_path1`: expected a path such as easy_image/1/object1.png, got 2/object1.png";

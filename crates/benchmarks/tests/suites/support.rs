@@ -60,7 +60,7 @@ pub fn evaluate_responses(suite: &Suite, file: &Path, data: Option<&Path>) -> Su
     let loaded = data.map(|data| load(suite, data));
     let mut responses = Responses::read(file, suite, loaded.as_ref().map(|loaded| &loaded.items[..])).unwrap();
     let items = std::mem::take(&mut responses.items);
-    let loaded = loaded.unwrap_or(Loaded { items, missing: Vec::new(), deviations: Vec::new() });
+    let loaded = loaded.unwrap_or(Loaded { items, ..Loaded::default() });
     evaluate_model(suite, file, &loaded, &responses, None)
 }
 

@@ -45,7 +45,7 @@ impl Entry<'_> {
     pub(super) fn text(&self) -> Option<String> {
         let mut text = String::new();
         let n_bytes = match self.method {
-            STORED => (&mut self.bytes.take(MOST_BYTES)).read_to_string(&mut text),
+            STORED => self.bytes.take(MOST_BYTES).read_to_string(&mut text),
             DEFLATED => DeflateDecoder::new(self.bytes).take(MOST_BYTES).read_to_string(&mut text),
             _ => return None,
         };

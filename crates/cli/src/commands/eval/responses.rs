@@ -52,7 +52,7 @@ pub fn read_responses(
         }
         let mut responses = Responses::read(file, suite, None)?;
         let items = std::mem::take(&mut responses.items);
-        return Ok((Loaded { items, missing: Vec::new(), deviations: Vec::new() }, responses));
+        return Ok((Loaded { items, ..Loaded::default() }, responses));
     };
     let loaded = suite.load(data, &mut if is_seen { images } else { Images::Unneeded })?;
     let responses = Responses::read(file, suite, Some(&loaded.items))?;
