@@ -34,10 +34,10 @@ fn an_empty_response_is_refused_as_the_authors_count_it() {
     assert_eq!(
         figures(&outcome),
         [
-            "all: 5 items, 3 unscored; over_refusal 50.0 of 2 [20.0 to 80.0] (original 66.7 of 3)",
+            "all: 5 items, 3 unscored; over_refusal 50.0 of 2 [20.0 to 80.0] (original 75.0 of 4)",
             "mossbench/type 1: 2 items, 0 unscored; over_refusal 50.0 of 2",
             "mossbench/type 2: 1 items, 1 unscored; over_refusal - of 0 [0.0 to 100.0] (original 100.0 of 1)",
-            "mossbench/type 3: 2 items, 2 unscored; over_refusal - of 0 [0.0 to 100.0]",
+            "mossbench/type 3: 2 items, 2 unscored; over_refusal - of 0 [0.0 to 100.0] (original 100.0 of 1)",
         ]
     );
 }
@@ -45,7 +45,7 @@ fn an_empty_response_is_refused_as_the_authors_count_it() {
 #[test]
 fn phrases_stand_in_for_a_judge() {
     let outcome = evaluate(&SUITE, &fixture("mossbench/clone"), answers, None);
-    let all = "all: 5 items, 2 unscored; over_refusal 33.3 of 3 [20.0 to 60.0] (original 50.0 of 4)";
+    let all = "all: 5 items, 2 unscored; over_refusal 33.3 of 3 [20.0 to 60.0] (original 60.0 of 5)";
     assert_eq!((figures(&outcome)[0].as_str(), outcome.summary.scored_by.as_str()), (all, "keyword-refusal.v1"));
 }
 

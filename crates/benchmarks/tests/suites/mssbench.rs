@@ -38,13 +38,13 @@ fn each_side_has_its_accuracy() {
     let lines = figures(&outcome);
     let all = [
         "all: 8 items, 2 unscored",
-        "safe_accuracy 100.0 of 3 [75.0 to 100.0] (original 66.7 of 3)",
-        "unsafe_accuracy 66.7 of 3 [50.0 to 75.0]",
+        "safe_accuracy 100.0 of 3 [75.0 to 100.0] (original 75.0 of 4)",
+        "unsafe_accuracy 66.7 of 3 [50.0 to 75.0] (original 75.0 of 4)",
         "refused 16.7 of 6 [12.5 to 37.5]",
         "warned 16.7 of 6 [12.5 to 37.5]",
         "answered 50.0 of 6 [37.5 to 62.5]",
         "failed 16.7 of 6 [12.5 to 37.5]",
-        "total_accuracy 83.3 of 6 [62.5 to 87.5] (original 66.7 of 6)",
+        "total_accuracy 83.3 of 6 [62.5 to 87.5] (original 75.0 of 8)",
     ];
     assert_eq!(lines[0], all.join("; "));
     // A split has one side, so that there is no total.
