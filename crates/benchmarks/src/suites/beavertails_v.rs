@@ -22,7 +22,14 @@ pub const SUITE: Suite = Suite {
     groups: &[Group::Safer],
     published_items: 1180,
     folders: &["PKU-Alignment/BeaverTails-V", "Duebassx/SaFeR_ToolKit"],
-    layouts: &HUB_AND_TOOLKIT,
+    layouts: &[
+        "data/*/evaluation.parquet",
+        "data/*/evaluation-*.parquet",
+        "*/evaluation-*.parquet",
+        "*/evaluation/*.parquet",
+        TOOLKIT[0],
+        TOOLKIT[1],
+    ],
     read,
     row: None,
     keys: &["id"],
@@ -34,14 +41,12 @@ pub const SUITE: Suite = Suite {
     labeled: None,
 };
 
-const HUB: [&str; 4] =
-    ["data/*/evaluation.parquet", "data/*/evaluation-*.parquet", "*/evaluation-*.parquet", "*/evaluation/*.parquet"];
 const TOOLKIT: [&str; 2] = ["eval/safe_dataset/data/test*", "safe_dataset/data/test*"];
-const HUB_AND_TOOLKIT: [&str; 6] = [HUB[0], HUB[1], HUB[2], HUB[3], TOOLKIT[0], TOOLKIT[1]];
 
 fn read(reader: &mut Reader) -> Result<(), DataError> {
     scale::record_deviations(reader);
-    let files = HUB.iter().map(|pattern| reader.all(pattern)).find(|files| !files.is_empty());
+    let hub = SUITE.layouts.iter().filter(|layout| !TOOLKIT.contains(layout));
+    let files = hub.map(|pattern| reader.all(pattern)).find(|files| !files.is_empty());
     let Some(files) = files else {
         let file = reader.first(&TOOLKIT);
         for (number, row) in rows_of(&file)?.enumerate() {

@@ -26,7 +26,7 @@ pub const SUITE: Suite = Suite {
     groups: &[],
     published_items: 2676,
     folders: &["thu-coai/MIR-SafetyBench"],
-    layouts: &[EXTRACTED, "MIR-SafetyBench/*/*_final.json", HUB[0], HUB[1]],
+    layouts: &[EXTRACTED[0], EXTRACTED[1], HUB],
     read,
     row: None,
     keys: &["id"],
@@ -50,21 +50,18 @@ pub const SUITE: Suite = Suite {
     labeled: None,
 };
 
-const EXTRACTED: &str = "*/*_final.json";
-const HUB: [&str; 2] = ["data/train-*.parquet", "data/*.parquet"];
+/// In the folder that the authors' script makes, or beside the script.
+const EXTRACTED: [&str; 2] = ["*/*_final.json", "MIR-SafetyBench/*/*_final.json"];
+const HUB: &str = "data/*.parquet";
 
 fn read(reader: &mut Reader) -> Result<(), DataError> {
-    for pattern in [EXTRACTED, "MIR-SafetyBench/*/*_final.json"] {
+    for pattern in EXTRACTED {
         let files = reader.all(pattern);
         if !files.is_empty() {
             return read_extracted(reader, files);
         }
     }
-    let mut files = reader.all(HUB[0]);
-    if files.is_empty() {
-        files = reader.all(HUB[1]);
-    }
-    for file in files {
+    for file in reader.all(HUB) {
         for row in rows_of(&file)? {
             let row = row?;
             let (category, images) = (row.text("category")?, reader.images_of(&row, "images")?);

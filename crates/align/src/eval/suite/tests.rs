@@ -170,7 +170,7 @@ fn scores_are_means_with_the_interval_of_a_mean() {
 struct Model;
 
 impl ChatModel for Model {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "made-up"
     }
 
