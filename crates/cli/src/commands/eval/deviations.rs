@@ -1,19 +1,47 @@
-//! What of an evaluation on a benchmark is not as the benchmark's authors have it.
+//! Images as a benchmark's authors show them, as far as the model can be shown them so, and what is not as they have it.
+
+use std::borrow::Cow;
 
 use align::chat::ChatParams;
 use align::eval::suite::Deviation;
-use benchmarks::{Loaded, Suite};
+use benchmarks::{Generation, Loaded, Suite};
 use serde_json::Value;
 use vlm::config::CONFIG_FILE;
 
 use crate::config::tables::ModelTable;
 use crate::hub::{self, Kind};
 
+/// The settings of the model on this machine with the authors' limits of images where none are given, those that its family
+/// knows.
+pub fn with_authors_limits(given: &ModelTable, authors: Generation) -> ModelTable {
+    let mut table = given.clone();
+    if let Some(family) = model_type(given) {
+        for (name, limit, authors) in [
+            ("min_pixels", &mut table.min_pixels, authors.min_pixels),
+            ("max_pixels", &mut table.max_pixels, authors.max_pixels),
+            ("max_dynamic_patch", &mut table.max_dynamic_patch, authors.max_dynamic_patch),
+        ] {
+            *limit = limit.or(authors.filter(|_| knows_limit(&family, name)));
+        }
+    }
+    table
+}
+
+/// Whether a family of models, by its `model_type`, has such a limit of images: InternVL of tiles, Qwen of pixels.
+fn knows_limit(family: &str, limit: &str) -> bool {
+    family.starts_with("internvl") == (limit == "max_dynamic_patch")
+}
+
 /// The `model_type` of InternVL in its original layout, whose prompts have images where the text has them.
 const INTERNVL: &str = "internvl_chat";
 
+/// The items as the authors show them to the model on this machine.
+pub fn as_shown<'a>(suite: &Suite, items: &'a Loaded, table: &ModelTable) -> Cow<'a, Loaded> {
+    if labels_images(suite, table) { Cow::Owned(items.with_labeled_images()) } else { Cow::Borrowed(items) }
+}
+
 /// Whether the authors label images for the model on this machine, and its prompts can have the labels as they do.
-pub fn labels_images(suite: &Suite, table: &ModelTable) -> bool {
+fn labels_images(suite: &Suite, table: &ModelTable) -> bool {
     suite.generation.labels_internvl_images && model_type(table).is_some_and(|name| name == INTERNVL)
 }
 
@@ -45,10 +73,11 @@ pub fn deviations(
         ("max_pixels", generation.max_pixels, table.max_pixels),
         ("max_dynamic_patch", generation.max_dynamic_patch, table.max_dynamic_patch),
     ] {
-        // The settings are of the model on this machine alone.
+        // The settings are of the model on this machine alone, and of those that its family knows.
+        let is_known = model_type(table).is_none_or(|family| knows_limit(&family, name));
         let here = here.filter(|_| table.path.is_some());
         let here = here.map_or_else(|| "the model's own".to_owned(), |here| here.to_string());
-        settings.extend(authors.map(|authors| (name, authors.to_string(), here)));
+        settings.extend(authors.filter(|_| is_known).map(|authors| (name, authors.to_string(), here)));
     }
     if generation.labels_internvl_images && is_internvl(model, table) && !labels_images(suite, table) {
         let authors = "for InternVL, `Image-1: ` and so on before the images";
@@ -80,16 +109,18 @@ mod tests {
     fn limits_and_layouts_that_cannot_be_followed_are_named() {
         let folder = tempfile::tempdir().unwrap();
         fs_err::write(folder.path().join("config.json"), r#"{"model_type": "internvl_chat"}"#).unwrap();
-        let table = ModelTable {
-            path: Some(folder.path().to_owned()),
-            min_pixels: Some(256 * 28 * 28),
-            max_pixels: Some(1280 * 28 * 28),
-            max_dynamic_patch: Some(6),
-            ..ModelTable::default()
-        };
+        let mine = ModelTable { path: Some(folder.path().to_owned()), ..ModelTable::default() };
+        let table = with_authors_limits(&mine, SUITE.generation);
+        assert_eq!(table, ModelTable { max_dynamic_patch: Some(4), ..mine.clone() });
         assert!(labels_images(&SUITE, &table));
         let of_both = ["max_new_tokens: 1024, here 512", "items: 2285, here 0"];
+        assert_eq!(deviating("mine", &table), of_both);
+        let table = with_authors_limits(&ModelTable { max_dynamic_patch: Some(6), ..mine }, SUITE.generation);
         assert_eq!(deviating("mine", &table), [&of_both[..], &["max_dynamic_patch: 4, here 6"]].concat());
+        fs_err::write(folder.path().join("config.json"), r#"{"model_type": "qwen2_vl"}"#).unwrap();
+        let mine = ModelTable { path: Some(folder.path().to_owned()), ..ModelTable::default() };
+        let table = with_authors_limits(&mine, SUITE.generation);
+        assert_eq!(table, ModelTable { min_pixels: Some(200_704), max_pixels: Some(1_003_520), ..mine });
         let remote = [
             "min_pixels: 200704, here the model's own",
             "max_pixels: 1003520, here the model's own",

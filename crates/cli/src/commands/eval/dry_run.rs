@@ -7,6 +7,7 @@ use benchmarks::{Images, Loaded as SuiteItems, Suite};
 use endpoint::Forecast;
 use report::text_tables::table;
 
+use super::deviations::as_shown;
 use super::suites::EvaluatingSuites;
 use crate::config::tables::ModelTable;
 use crate::context::Context;
@@ -33,7 +34,8 @@ pub fn run(evaluating: &EvaluatingSuites, context: &mut Context) -> Result {
             let (model, counted) = evaluating.roles.forecasting_policy(&table, &forecasters)?;
             policy = Some((table, model, counted));
         }
-        let (_, model, counted) = policy.as_ref().ok_or_else(|| Failure::model("no model is open"))?;
+        let (table, model, counted) = policy.as_ref().ok_or_else(|| Failure::model("no model is open"))?;
+        let items = as_shown(suite, &items, table);
         evaluating.rehearse(suite, &items, &**model, &forecasters.judges, context)?;
         planned.add(suite, &items, counted, &forecasters);
     }

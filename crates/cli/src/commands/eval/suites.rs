@@ -1,5 +1,6 @@
 //! `scruple eval --suite`: a model through published benchmarks, each answered and scored as its authors do it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use align::chat::ChatParams;
@@ -11,7 +12,7 @@ use benchmarks::{Generation, Images, JudgeScorer, Loaded as SuiteItems, Suite, p
 use report::text_tables;
 use serde_json::{Value, json};
 
-use super::deviations::{deviations, labels_images};
+use super::deviations::{as_shown, deviations, with_authors_limits};
 use super::responses::{made_elsewhere, read_responses, responses_deviations};
 use crate::commands::job::{self, Job};
 use crate::config::tables::{EvalSettings, ModelTable};
@@ -205,14 +206,8 @@ impl<'a> EvaluatingSuites<'a> {
     }
 
     /// The model's settings with the authors' limits of images where none are given.
-    pub fn model_table(&self, generation: Generation) -> ModelTable {
-        let given = self.loaded.settings.model.clone();
-        ModelTable {
-            min_pixels: given.min_pixels.or(generation.min_pixels),
-            max_pixels: given.max_pixels.or(generation.max_pixels),
-            max_dynamic_patch: given.max_dynamic_patch.or(generation.max_dynamic_patch),
-            ..given
-        }
+    pub fn model_table(&self, authors: Generation) -> ModelTable {
+        with_authors_limits(&self.loaded.settings.model, authors)
     }
 
     fn evaluate_suite(
@@ -227,15 +222,14 @@ impl<'a> EvaluatingSuites<'a> {
         let folder = self.folder.join(suite.name);
         let scoring = self.scoring(suite, judges)?;
         let params = self.params(suite);
-        let (answered_by, labels) = match &settings.data.responses {
-            Some(file) => (made_elsewhere(file)?, false),
+        let (answered_by, items) = match &settings.data.responses {
+            Some(file) => (made_elsewhere(file)?, Cow::Borrowed(items)),
             None => {
                 let settings = policy_settings(&policy.table.relative_to(&folder), &settings.role);
-                (settings, labels_images(suite, &policy.table))
+                (settings, as_shown(suite, items, &policy.table))
             }
         };
-        let labeled = labels.then(|| items.with_labeled_images());
-        let items = labeled.as_ref().unwrap_or(items);
+        let items = &*items;
         let kept = json!({ "suite": suite.name, "model": settings.eval.model, "policy": answered_by });
         let evaluation = self.evaluation(suite, items, &*scoring.scorer, &params, &kept);
         let protocol = Protocol { samples: policy.samples.unwrap_or(suite.protocol.samples), ..suite.protocol };
