@@ -110,7 +110,8 @@ impl<'a> Keys<'a> {
 
     /// The item that a row responds to. `made` is what the row itself says of it.
     fn item(&self, row: &FileRow, suite: &Suite, made: Option<&Item>) -> Result<&'a Item, DataError> {
-        let columns: Vec<&str> = std::iter::once("id").chain(suite.keys.iter().copied()).collect();
+        let keys = suite.keys.iter().copied().filter(|key| *key != "id");
+        let columns: Vec<&str> = std::iter::once("id").chain(keys).collect();
         let told = made.map(|item| item.id.clone());
         let given = columns.iter().filter_map(|column| row.optional(column));
         let mut names: Vec<String> = told.into_iter().chain(given).collect();
