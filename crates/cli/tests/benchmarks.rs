@@ -127,3 +127,18 @@ fn nothing_trains_on_a_benchmark_that_forbids_it() {
     let (code, stderr) = trained_on(&sft, "train.jsonl", "1", "own/1.png");
     assert_eq!(code, 0, "{stderr}");
 }
+
+/// A log of an evaluation on a benchmark and of one on items, by the demo's base model.
+#[test]
+fn logs_for_inspect_ai_are_written_beside_results() {
+    let folder = folder_with(0);
+    let base = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/base");
+    let item = r#"{"id": "a", "messages": [{"role": "user", "content": "What is this?"}], "kind": "benign"}"#;
+    fs_err::write(folder.path().join("items.jsonl"), item).unwrap();
+    for more in [["--data", "xstest", "--suite=xstest"], ["--data", "items.jsonl", "--name=items"]] {
+        let eval = ["eval", "--model", base, "--inspect-log", "logs", "eval.max_new_tokens=4"];
+        let (code, _, stderr) = scruple(folder.path(), &[&eval[..], &more[..]].concat());
+        assert!(stderr.contains("eval: a log for inspect_ai is logs/"), "{code} {stderr}");
+    }
+    assert_eq!(walk(&folder.path().join("logs")), 2);
+}

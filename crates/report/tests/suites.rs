@@ -233,3 +233,18 @@ fn a_failed_call_is_an_error_and_a_log_made_again_takes_the_earlier_ones_place()
     assert_eq!(inspect_log::write(&folder.path().join("eval/base/made-up"), &logs).unwrap(), other);
     assert_eq!(std::fs::read_dir(&logs).unwrap().count(), 2);
 }
+
+#[test]
+fn several_responses_to_an_item_are_epochs_that_share_its_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = write(folder.path(), "base", "judge", "u");
+    let [unsafe_one, unscored] = ["u", "j"].map(|does| records(does).remove(0).samples.remove(0));
+    let record = PROTOCOL.record(item(0), vec![unsafe_one, unscored]);
+    std::fs::write(results.join("responses.jsonl"), serde_json::to_string(&record).unwrap() + "\n").unwrap();
+    let log = log(&results, &folder.path().join("logs"));
+    assert_eq!((&log["eval"]["config"]["epochs"], &log["eval"]["dataset"]["samples"]), (&json!(2), &json!(1)));
+    let samples = log["samples"].as_array().unwrap();
+    let told: Vec<_> = samples.iter().map(|sample| (&sample["epoch"], &sample["scores"]["asr"]["value"])).collect();
+    assert_eq!(told, [(&json!(1), &json!(1)), (&json!(2), &json!(1))]);
+    assert_eq!(samples[1]["metadata"]["unscored"], "no score: j");
+}

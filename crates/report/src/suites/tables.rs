@@ -45,8 +45,9 @@ fn rates_of(suite: &SuiteReport) -> Vec<&RateInfo> {
 
 fn with_direction(info: &RateInfo) -> String {
     let arrow = match info.better {
-        Better::Lower => " ↓",
-        Better::Higher => " ↑",
+        // No line break before the arrow.
+        Better::Lower => "\u{a0}↓",
+        Better::Higher => "\u{a0}↑",
         Better::Neither => "",
     };
     format!("{}{arrow}", info.heading)
@@ -110,7 +111,7 @@ pub fn rates(suite: &SuiteReport) -> Table {
         }
         rows.extend(model_rows(suite, *group, &infos, &scores));
         for figures in published(suite, group.0) {
-            rows.push(published_row(&figures, group.0, &infos, scores.len()));
+            rows.push(published_row(&figures, group.0, &[&infos[..], &scores[..]].concat()));
         }
     }
     Table { caption: String::new(), head: head(&infos, &scores), rows }
@@ -167,13 +168,13 @@ fn score_cell(score: Option<&MeanScore>) -> Cell {
     Cell { detail: interval.map(|(low, high)| format!("{low:.2}–{high:.2}")), ..Cell::plain(format!("{mean:.2}")) }
 }
 
-fn published_row(figures: &[&Published], split: &str, infos: &[&RateInfo], n_scores: usize) -> TableRow {
-    let rates = infos.iter().map(|info| {
+fn published_row(figures: &[&Published], split: &str, columns: &[&RateInfo]) -> TableRow {
+    let found = columns.iter().map(|info| {
         let figure = figures.iter().find(|figure| figure.rate == info.name);
         Cell::plain(figure.map_or_else(|| NONE.into(), |figure| one_decimal(figure.percent)))
     });
-    let mut cells: Vec<Cell> = rates.collect();
-    cells.resize_with(infos.len() + n_scores + COUNTS.len(), || Cell::plain(""));
+    let mut cells: Vec<Cell> = found.collect();
+    cells.resize_with(columns.len() + COUNTS.len(), || Cell::plain(""));
     let name = figures.first().map_or_else(String::new, |figure| {
         let of_split = if figure.split == split { String::new() } else { format!(", {}", figure.split) };
         format!("{}{of_split} (judge: {})", figure.model, figure.judge)
