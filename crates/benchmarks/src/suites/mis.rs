@@ -15,7 +15,7 @@ use crate::python_text::assigned_text;
 use crate::reader::{Reader, missing_field, question, rows_of};
 use crate::refusal::ATTACK_SUCCESS;
 use crate::scoring::{JudgeQuestion, Official, Reply, Scoring, Sees, Wording};
-use crate::suite::{Figure, Generation, Group, License, MIS_PAPER, Suite};
+use crate::suite::{Figure, Generation, Group, License, MIS_PAPER, NOT_NAMED, Suite};
 
 /// What is known of it.
 pub const SUITE: Suite = Suite {
@@ -181,17 +181,46 @@ const MODELS: [(&str, [[f64; 4]; 3]); 7] = [
     ("Qwen2-VL-7B + MIRage", [[1.67, 0.0, 97.61, 0.72], [1.76, 0.0, 98.24, 0.0], [1.0, 0.0, 98.0, 1.0]]),
 ];
 
-const FIGURES: [Figure; MODELS.len() * 12] = figures();
+/// ASR alone of fine-tuned baselines in %, of easy, hard and, where there is one, real: those of the paper, then those that
+/// its authors gave while it was reviewed.
+const BASELINES: [(&str, &[f64], JudgeAndSource); 7] = [
+    ("InternVL2.5-8B + Textual SFT", &[48.60, 54.30, 41.0], PAPER),
+    ("InternVL2.5-8B + VLGuard-R", &[3.88, 8.98, 10.0], PAPER),
+    ("Qwen2-VL-7B + Textual SFT", &[36.84, 42.35], REVIEW),
+    ("Qwen2-VL-7B + VLGuard-R", &[17.13, 22.16], REVIEW),
+    ("Qwen2-VL-7B + SafeRLHF-V", &[68.56, 70.30], REVIEW),
+    ("Qwen2-VL-7B + SPA-VL", &[29.20, 30.06], REVIEW),
+    ("Qwen2-VL-7B, safety prompt", &[70.57, 69.22, 57.0], REVIEW),
+];
 
-const fn figures() -> [Figure; MODELS.len() * 12] {
+/// Who judged, and where it is published.
+type JudgeAndSource = (&'static str, &'static str);
+
+const PAPER: JudgeAndSource = ("GPT-4o", MIS_PAPER);
+const REVIEW: JudgeAndSource = (NOT_NAMED, "OpenReview, HcubxPWpw7");
+
+const FIGURES: [Figure; MODELS.len() * 12 + 17] = figures();
+
+const fn figures() -> [Figure; MODELS.len() * 12 + 17] {
     let rates = ["asr", "hr", "rsr", "rr"];
-    let none = Figure { model: "", split: "", rate: "", percent: 0.0, judge: "GPT-4o", source: MIS_PAPER };
-    let (mut figures, mut n) = ([none; MODELS.len() * 12], 0);
-    while n < figures.len() {
+    let none = Figure { model: "", split: "", rate: "asr", percent: 0.0, judge: PAPER.0, source: PAPER.1 };
+    let (mut figures, mut n) = ([none; MODELS.len() * 12 + 17], 0);
+    while n < MODELS.len() * 12 {
         let (model, shares) = MODELS[n / 12];
         let (split, rate) = (n / 4 % 3, n % 4);
         figures[n] = Figure { model, split: SPLITS[split], rate: rates[rate], percent: shares[split][rate], ..none };
         n += 1;
     }
+    let mut baseline = 0;
+    while baseline < BASELINES.len() {
+        let (model, shares, (judge, source)) = BASELINES[baseline];
+        let mut split = 0;
+        while split < shares.len() {
+            figures[n] = Figure { model, split: SPLITS[split], percent: shares[split], judge, source, ..none };
+            (split, n) = (split + 1, n + 1);
+        }
+        baseline += 1;
+    }
+    assert!(n == figures.len(), "as many figures as there is room for");
     figures
 }

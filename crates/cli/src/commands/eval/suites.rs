@@ -222,12 +222,11 @@ impl<'a> EvaluatingSuites<'a> {
         let folder = self.folder.join(suite.name);
         let scoring = self.scoring(suite, judges)?;
         let params = self.params(suite);
-        let (answered_by, items) = match &settings.data.responses {
-            Some(file) => (made_elsewhere(file)?, Cow::Borrowed(items)),
-            None => {
-                let settings = policy_settings(&policy.table.relative_to(&folder), &settings.role);
-                (settings, as_shown(suite, items, &policy.table))
-            }
+        let (answered_by, items) = if let Some(file) = &settings.data.responses {
+            (made_elsewhere(file)?, Cow::Borrowed(items))
+        } else {
+            let settings = policy_settings(&policy.table.relative_to(&folder), &settings.role);
+            (settings, as_shown(suite, items, &policy.table))
         };
         let items = &*items;
         let kept = json!({ "suite": suite.name, "model": settings.eval.model, "policy": answered_by });
