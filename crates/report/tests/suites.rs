@@ -83,6 +83,17 @@ fn records(does: &str) -> Vec<SuiteRecord> {
     records.collect()
 }
 
+fn published((split, percent): (&str, f64)) -> Published {
+    Published {
+        model: "InternVL".into(),
+        split: split.into(),
+        rate: "asr".into(),
+        percent,
+        judge: "GPT-4o".into(),
+        source: "arXiv 1, table 2".into(),
+    }
+}
+
 fn summary(model: &str, scored_by: &str, records: &[SuiteRecord]) -> SuiteSummary {
     let info =
         |metric: &Metric| RateInfo { name: metric.name.into(), heading: metric.heading.into(), better: metric.better };
@@ -97,14 +108,7 @@ fn summary(model: &str, scored_by: &str, records: &[SuiteRecord]) -> SuiteSummar
         groups: summarize(records, &PROTOCOL),
         missing_items: 1,
         deviations: vec![Deviation { setting: "max_new_tokens".into(), authors: "1024".into(), here: "64".into() }],
-        published: vec![Published {
-            model: "InternVL".into(),
-            split: "harmful".into(),
-            rate: "asr".into(),
-            percent: 38.8,
-            judge: "GPT-4o".into(),
-            source: "arXiv 1, table 2".into(),
-        }],
+        published: [("harmful", 38.8), ("all", 20.0)].map(published).into(),
         made_with: json!({ "params": { "temperature": 0.5, "max_tokens": 64 } }),
     }
 }
@@ -155,6 +159,7 @@ fn benchmarks_are_reported_beside_published_figures_with_differences_and_flips()
     for expected in [
         "<tr class=\"published\"><th scope=\"row\">InternVL (judge: GPT-4o)</th>",
         "class=\"mark\" style=\"left:38.8%\"",
+        "class=\"mark\" style=\"left:20.0%\"",
         "an unscored response is safe",
         "this project's wording, not the authors'",
         "Over-refusal: no → yes (worse)",

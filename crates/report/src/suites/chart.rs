@@ -13,13 +13,22 @@ const MOST_SPLITS: usize = 6;
 
 /// The chart; none where there is no figure. `models` are the models of the whole report, whose order gives the colors.
 pub fn figure(suite: &SuiteReport, models: &[&str]) -> Option<Markup> {
-    let groups = groups(suite, false);
-    let shown =
-        if (2..=MOST_SPLITS + 1).contains(&groups.len()) { &groups[1..] } else { &groups[..1.min(groups.len())] };
+    let shown = shown_splits(suite);
     let rates = directed_rates(suite);
-    let panels = shown.iter().flat_map(|group| rates.iter().filter_map(|info| panel(suite, models, group.0, info)));
+    let panels = shown.iter().flat_map(|split| rates.iter().filter_map(|info| panel(suite, models, split, info)));
     let panels: Vec<Markup> = panels.collect();
     (!panels.is_empty()).then(|| html! { figure { div.panels { @for panel in &panels { (panel) } } } })
+}
+
+/// The splits; all items together where there are none or many, or where figures are published of them.
+fn shown_splits(suite: &SuiteReport) -> Vec<&str> {
+    let groups = groups(suite, false);
+    let is_by_split = (2..=MOST_SPLITS + 1).contains(&groups.len());
+    let splits = groups.into_iter().enumerate().filter(|(index, (split, _))| match index {
+        0 => !is_by_split || !published(suite, split).is_empty(),
+        _ => is_by_split,
+    });
+    splits.map(|(_, (split, _))| split).collect()
 }
 
 fn panel(suite: &SuiteReport, models: &[&str], split: &str, info: &RateInfo) -> Option<Markup> {
