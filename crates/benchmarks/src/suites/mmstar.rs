@@ -27,7 +27,7 @@ pub const SUITE: Suite = Suite {
     groups: &[Group::General],
     published_items: 1500,
     folders: &["Lin-Chen/MMStar"],
-    layouts: &["val*.parquet", "*/val*.parquet", "mmstar.parquet", "MMStar.tsv"],
+    layouts: &["mmstar.parquet", "data/val-*.parquet", "MMStar.tsv"],
     read,
     row: Some(row),
     keys: &["index"],

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use align::chat::{ChatAnswer, ChatModel, ChatParams, ChatRequest};
 use benchmarks::responses::Responses;
-use benchmarks::suites::{mmmu, mmstar, qbench, xstest};
+use benchmarks::suites::{mis, mmmu, mmstar, qbench, xstest};
 use benchmarks::{Images, Suite};
+use serde_json::Value;
 
 use crate::support::{fixture, load};
 
@@ -85,4 +87,25 @@ fn images_may_be_missing_where_nobody_looks_at_them() {
     let loaded = mmstar::SUITE.load(folder.path(), &mut Images::Unneeded).unwrap();
     assert_eq!((loaded.items.len(), loaded.missing.len()), (6, 0));
     assert!(!Path::new(align::types::image_paths(&loaded.items[0].messages).next().unwrap()).exists());
+}
+
+#[test]
+fn the_authors_results_of_mis_are_told_by_their_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = fixture("mis/repository");
+    let rows: Value = serde_json::from_slice(&std::fs::read(data.join("mis_test/mis_easy.json")).unwrap()).unwrap();
+    let results = rows.as_array().unwrap().iter().take(2).enumerate().map(|(number, row)| {
+        let mut row = row.clone();
+        row["response"] = format!("Response {number}.").into();
+        format!("{row}\n")
+    });
+    let file = folder.path().join("results.jsonl");
+    std::fs::write(&file, results.collect::<String>()).unwrap();
+    let items = load(&mis::SUITE, &data).items;
+    let responses = Responses::read(&file, &mis::SUITE, Some(&items)).unwrap();
+    let mut requests = items.iter().map(|item| ChatRequest::of_item(item, ChatParams::default()));
+    let mut said = Vec::new();
+    let mut on_answer = |_, answer: Result<ChatAnswer, _>| said.push(answer.ok().map(|answer| answer.text));
+    responses.answer(&mut requests, &mut on_answer).unwrap();
+    assert_eq!(said[..3], [Some("Response 0.".to_owned()), Some("Response 1.".to_owned()), None]);
 }
