@@ -67,7 +67,7 @@ fn endpoint(faulty: usize) -> FakeEndpoint {
     .unwrap()
 }
 
-/// A folder with a link to each benchmark of a group whose fixture there is, in the first of its layouts; and their names.
+/// A folder with a link to each benchmark whose fixture there is, in the first of its layouts; and the names of a group's.
 fn group(name: &str) -> (TempDir, String) {
     let data = tempfile::tempdir().unwrap();
     let mut suites = Vec::new();
@@ -78,9 +78,11 @@ fn group(name: &str) -> (TempDir, String) {
             for suite in listed["suites"].as_array().unwrap() {
                 let known = suite["suite"].as_str().unwrap().to_owned();
                 let is_there = suite["found"].is_object() && suite["found"]["problem"].is_null();
-                let is_member = suite["groups"].as_array().unwrap().contains(&json!(name));
-                if is_there && is_member && !suites.contains(&known) {
-                    std::os::unix::fs::symlink(&folder, data.path().join(&known)).unwrap();
+                if !is_there || data.path().join(&known).exists() {
+                    continue;
+                }
+                std::os::unix::fs::symlink(&folder, data.path().join(&known)).unwrap();
+                if suite["groups"].as_array().unwrap().contains(&json!(name)) {
                     suites.push(known);
                 }
             }
@@ -205,4 +207,44 @@ fn a_dry_run_says_each_role_s_calls_and_a_budget_holds_over_both() {
     let done = finished(evaluation(&fake, folder.path(), &group, &[]));
     assert_eq!(calls(&done.stdout, ["policy fake", "judge fake"], 2), said);
     assert_eq!(fake.counts().calls, said.iter().sum::<usize>());
+}
+
+fn summary(folder: &Path, suite: &str) -> Value {
+    let text = fs_err::read_to_string(folder.join("out").join(suite).join("summary.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn deviation<'s>(summary: &'s Value, setting: &str) -> &'s Value {
+    let deviations = summary["deviations"].as_array().unwrap();
+    deviations.iter().find(|deviation| deviation["setting"] == setting).unwrap_or(&Value::Null)
+}
+
+#[test]
+fn figures_say_what_they_were_made_with_and_what_differs_from_the_authors() {
+    let (data, _) = group("mirage");
+    let group = (data, "mis".to_owned());
+    let (fake, remote, local) = (endpoint(0), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    finished(evaluation(&fake, remote.path(), &group, &[]));
+    let summary_of_remote = summary(remote.path(), "mis");
+    assert_eq!(deviation(&summary_of_remote, "max_dynamic_patch")["here"], "the model's own");
+    assert_eq!(summary_of_remote["made_with"]["engine"], "endpoint");
+    assert_eq!(summary_of_remote["made_with"]["roles"]["policy"]["model"], "fake");
+
+    // MIS has limits for two families: a model takes those of its own.
+    let mut call = scruple();
+    call.current_dir(local.path()).args(["eval", "--quiet", "--suite", "mis", "--out", "out", "--data"]);
+    call.arg(group.0.path()).arg("--model").arg(fixtures().join("../parity/qwen2_5_vl/model"));
+    call.args(["eval.max_new_tokens=2", "role.judge.model=fake"]).arg(format!("role.judge.url={}", fake.url()));
+    finished(call);
+    let summary = summary(local.path(), "mis");
+    assert_eq!(deviation(&summary, "max_new_tokens")["here"], "2");
+    assert_eq!(deviation(&summary, "min_pixels"), &Value::Null);
+    let made = &summary["made_with"];
+    assert_eq!(made["image_limits"]["min_pixels"], 256 * 28 * 28);
+    assert!(made["image_limits"]["max_dynamic_patch"].is_null());
+    for hash in [&made["chat_template_sha256"], &made["data"]["sha256"]] {
+        assert_eq!(hash.as_str().map(str::len), Some(64), "{made}");
+    }
+    assert_eq!(made["data"]["sha256"], summary_of_remote["made_with"]["data"]["sha256"]);
+    assert_eq!(made["data"]["items"], summary["groups"][0]["n"]);
 }

@@ -48,6 +48,7 @@ pub fn is_reserved(name: &str) -> bool {
 /// A compiled chat template.
 pub struct ChatTemplate {
     path: PathBuf,
+    source: String,
     template: Template,
     tokens: Vec<(String, Value)>,
     formats: ContentFormats,
@@ -86,7 +87,12 @@ impl ChatTemplate {
             let variables = all_variables(messages, &Variables::new(), &tokens, true).ok()?;
             template.render(variables).ok()
         });
-        Ok(Self { path: path.to_owned(), template, tokens, formats })
+        Ok(Self { path: path.to_owned(), source: source.to_owned(), template, tokens, formats })
+    }
+
+    /// Its text, as it stands in the folder.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Renders a list of messages, and after them the opening of the assistant's turn with `add_generation_prompt`. The

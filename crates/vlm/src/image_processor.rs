@@ -75,6 +75,9 @@ pub trait ImageProcessor: Debug + Send + Sync {
     /// Errors: `Input` naming a limit that the family does not know, or that leaves no image a size.
     fn within(&self, limits: &ImageLimits) -> Result<Box<dyn ImageProcessor>, Error>;
 
+    /// The limits in use: those that the family knows.
+    fn limits(&self) -> ImageLimits;
+
     /// What becomes of transparent pixels.
     fn alpha(&self) -> Alpha;
 
@@ -160,6 +163,12 @@ impl ImageProcessor for QwenImageProcessor {
         let factor = self.settings.patch_size * self.settings.merge_size;
         let (height, width) = size.resized(image.height(), image.width(), factor)?;
         Ok(image.resize_bicubic(width, height))
+    }
+
+    fn limits(&self) -> ImageLimits {
+        let ImageSettings { min_pixels, max_pixels, .. } = self.settings;
+        let (min_pixels, max_pixels) = (Some(min_pixels), Some(max_pixels));
+        ImageLimits { min_pixels, max_pixels, max_dynamic_patch: None, alpha: self.alpha }
     }
 
     fn within(&self, limits: &ImageLimits) -> Result<Box<dyn ImageProcessor>, Error> {

@@ -101,6 +101,11 @@ impl Processor {
         &self.tokenizer
     }
 
+    /// The chat template's text.
+    pub fn chat_template(&self) -> &str {
+        self.template.source()
+    }
+
     /// Turns images into patches.
     pub fn image_processor(&self) -> &dyn ImageProcessor {
         &*self.image_processor

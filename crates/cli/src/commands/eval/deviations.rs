@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use align::chat::ChatParams;
-use align::eval::suite::Deviation;
+use align::eval::suite::{Deviation, PromptUsed};
+use benchmarks::scoring::Scoring;
 use benchmarks::{Generation, Loaded, Suite};
 use serde_json::Value;
 use vlm::config::CONFIG_FILE;
@@ -85,6 +86,27 @@ pub fn deviations(
     }
     let differ = settings.into_iter().filter(|(_, authors, here)| authors != here);
     differ.map(|(setting, authors, here)| Deviation { setting: setting.to_owned(), authors, here }).collect()
+}
+
+/// What of the judging is otherwise: a rule that stands in for a judge, and questions in this project's wording where the
+/// authors' is published.
+pub fn otherwise_judged(suite: &Suite, scored_by: &str, prompts: &[PromptUsed]) -> Vec<Deviation> {
+    let Scoring::Judged { questions, .. } = suite.scoring else {
+        return Vec::new();
+    };
+    if prompts.is_empty() {
+        return vec![Deviation { setting: "scored by".into(), authors: "a judge".into(), here: scored_by.to_owned() }];
+    }
+    let is_published = |used: &&PromptUsed| {
+        questions.iter().any(|question| question.name == used.question && question.official.is_some())
+    };
+    let reworded = prompts.iter().filter(is_published).filter(|used| used.wording != "official");
+    let deviations = reworded.map(|used| Deviation {
+        setting: format!("judge's prompt: {}", used.question),
+        authors: "official".to_owned(),
+        here: used.wording.clone(),
+    });
+    deviations.collect()
 }
 
 fn is_internvl(model: &str, table: &ModelTable) -> bool {

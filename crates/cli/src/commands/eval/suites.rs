@@ -1,6 +1,7 @@
 //! `scruple eval --suite`: a model through published benchmarks, each answered and scored as its authors do it.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use align::chat::ChatParams;
@@ -12,7 +13,8 @@ use benchmarks::{Generation, Images, JudgeScorer, Loaded as SuiteItems, Suite, p
 use report::text_tables;
 use serde_json::{Value, json};
 
-use super::deviations::{as_shown, deviations, with_authors_limits};
+use super::deviations::{as_shown, deviations, otherwise_judged, with_authors_limits};
+use super::provenance::{Made, OwnModel};
 use super::responses::{made_elsewhere, read_responses, responses_deviations};
 use crate::commands::job::{self, Job};
 use crate::config::tables::{EvalSettings, ModelTable};
@@ -88,6 +90,7 @@ pub(super) struct EvaluatingSuites<'a> {
     /// Who answers, and who judges.
     pub roles: Roles<'a>,
     again: Again,
+    own: OnceCell<OwnModel>,
 }
 
 /// The model that answers, and the limits of images that it was opened with.
@@ -158,7 +161,7 @@ impl<'a> EvaluatingSuites<'a> {
         for suite in &suites {
             check_scored(suite, &roles)?;
         }
-        Ok(Self { loaded, suites, folder, roles, again })
+        Ok(Self { loaded, suites, folder, roles, again, own: OnceCell::new() })
     }
 
     /// Where the benchmarks are.
@@ -210,6 +213,18 @@ impl<'a> EvaluatingSuites<'a> {
         with_authors_limits(&self.loaded.settings.model, authors)
     }
 
+    /// What the folder of the model on this machine says; none where another answers.
+    fn own_model(&self) -> Result<Option<&OwnModel>> {
+        let table = &self.loaded.settings.model;
+        if table.path.is_none() {
+            return Ok(None);
+        }
+        if self.own.get().is_none() {
+            let _ = self.own.set(OwnModel::open(table)?);
+        }
+        Ok(self.own.get())
+    }
+
     fn evaluate_suite(
         &self,
         suite: &'static Suite,
@@ -237,19 +252,23 @@ impl<'a> EvaluatingSuites<'a> {
             Some(_) => responses_deviations(suite, &items.items),
             None => deviations(suite, items, &params, policy.model.name(), &policy.table),
         };
+        let scored_by = scoring.scorer.name();
+        let reworded = otherwise_judged(suite, &scored_by, &scoring.prompts);
+        let made = Made { suite, params: &params, table: &policy.table, own: self.own_model()?, settings };
+        let made_with = made.record(&kept, &items.items)?;
         let about = SuiteSummary {
             suite: suite.name.to_owned(),
             title: suite.title.to_owned(),
             model: settings.eval.model.clone(),
-            scored_by: scoring.scorer.name(),
+            scored_by,
             prompts: scoring.prompts,
             rates: Vec::new(),
             scores: Vec::new(),
             groups: Vec::new(),
             missing_items: items.missing.len(),
-            deviations: [generated, items.deviations.clone()].concat(),
+            deviations: [generated, reworded, items.deviations.clone()].concat(),
             published: suite.published(),
-            made_with: json!({ "scruple": env!("CARGO_PKG_VERSION"), "params": params, "settings": kept }),
+            made_with,
         };
         let outcome = evaluate(&*policy.model, &evaluation, about, &folder, &mut context.progress);
         outcome.map_err(|error| located(error, &[] as &[PathBuf]))

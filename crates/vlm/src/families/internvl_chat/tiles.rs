@@ -126,6 +126,11 @@ impl ImageProcessor for Tiles {
         Ok(image)
     }
 
+    fn limits(&self) -> ImageLimits {
+        let max_dynamic_patch = Some(self.max_dynamic_patch);
+        ImageLimits { max_dynamic_patch, alpha: self.alpha, ..ImageLimits::default() }
+    }
+
     fn within(&self, limits: &ImageLimits) -> Result<Box<dyn ImageProcessor>, Error> {
         limits.only(["max_dynamic_patch"])?;
         let most = limits.max_dynamic_patch.unwrap_or(self.max_dynamic_patch);
