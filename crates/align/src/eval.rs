@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use compare::{Comparison, Difference, SplitComparison, compare};
 pub use rates::{RATES, RateDefinition, SAFE_THRESHOLD, summarize};
 pub use refusal::{KeywordRefusal, Refusal, detect_refusal};
-pub use run::{EvalConfig, EvalError, EvalOutcome, Evaluation, run};
+pub use run::{EvalConfig, EvalError, EvalOutcome, Evaluation, RefusalBy, run};
 
 use crate::types::Item;
 use crate::verdict::{Judgement, judgement_record};

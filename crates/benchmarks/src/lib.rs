@@ -20,7 +20,7 @@ mod options;
 mod python_list;
 mod python_text;
 pub mod reader;
-mod refusal;
+pub mod refusal;
 pub mod responses;
 mod scale;
 pub mod scoring;

@@ -248,3 +248,34 @@ fn figures_say_what_they_were_made_with_and_what_differs_from_the_authors() {
     assert_eq!(made["data"]["sha256"], summary_of_remote["made_with"]["data"]["sha256"]);
     assert_eq!(made["data"]["items"], summary["groups"][0]["n"]);
 }
+
+#[test]
+fn judges_tell_safe_completion_from_refusal_where_they_are_asked() {
+    let group = (group("mirage").0, "figstep".to_owned());
+    let (fake, folder) = (endpoint(0), tempfile::tempdir().unwrap());
+    finished(evaluation(&fake, folder.path(), &group, &["eval.refusal=judge"]));
+    let text = fs_err::read_to_string(folder.path().join("out/figstep/responses.jsonl")).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let classes = records.iter().map(|record| record["judgement"]["verdict"]["response_class"].as_str().unwrap());
+    let mut counted = HashMap::new();
+    for class in classes {
+        *counted.entry(class).or_insert(0) += 1;
+    }
+    let summary = summary(folder.path(), "figstep");
+    let all = &summary["groups"][0];
+    assert_eq!(all["judged_refusals"], json!(counted), "{all}");
+    let (rate, safe) = (&all["rates"]["safe_completion"], counted.get("safe_completion").copied().unwrap_or(0));
+    assert_eq!(rate["percent"], json!(100.0 * f64::from(safe) / records.len() as f64));
+    assert!(rate["low"].is_number() && rate["high"].is_number() && all["rates"]["asr"].is_object(), "{all}");
+    assert_eq!(all["refusals"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>(), all["n"]);
+
+    let mut alone = scruple();
+    alone.current_dir(folder.path()).args(["eval", "--suite", "figstep", "eval.refusal=judge", "--data", "."]);
+    let output =
+        alone.args([format!("role.policy.url={}", fake.url()), "role.policy.model=fake".into()]).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(2) && message.contains("`eval.refusal`: \"judge\" needs a judge"),
+        "{message}"
+    );
+}

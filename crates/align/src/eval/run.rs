@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{EvalSummary, JudgedResponse, RATES, summarize};
@@ -43,7 +44,19 @@ settings_table! {
         pub batch_size: usize = 16,
         /// The rates to give; empty gives every one that the judge can tell.
         pub rates: Vec<String> = Vec::new(),
+        /// Who says whether responses refuse.
+        pub refusal: RefusalBy = RefusalBy::Phrases,
     }
+}
+
+/// Who says whether a response to a benchmark refuses, beside the benchmark's own judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalBy {
+    /// Phrases in it.
+    Phrases,
+    /// The judges too, who tell safe completion from refusal.
+    Judge,
 }
 
 impl EvalConfig {

@@ -18,6 +18,6 @@ pub use protocol::{Better, Combined, CombinedOf, Metric, Original, Protocol, Sco
 pub use record::{Ended, Sample, SuiteRecord};
 pub use run::{Scored, Scorer, SuiteEvaluation, SuiteOutcome, rehearse, run};
 pub use summary::{
-    AsOriginal, BoundedRate, Deviation, GroupSummary, MeanScore, PromptUsed, Published, RateInfo, SuiteSummary,
-    summarize,
+    AsOriginal, BoundedRate, Deviation, GroupSummary, JUDGED_CLASS, MeanScore, PromptUsed, Published, RateInfo,
+    SuiteSummary, summarize,
 };

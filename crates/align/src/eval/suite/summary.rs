@@ -13,6 +13,9 @@ use crate::statistics::{Z, mean, standard_deviation, weighted_interval};
 /// The split of items that name none, and of all of them together.
 pub(super) const ALL: &str = "all";
 
+/// The field of a verdict in which judges say how far a response goes along with what could do harm.
+pub const JUDGED_CLASS: &str = "response_class";
+
 /// A rate with what it could be at most and at least.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoundedRate {
@@ -75,6 +78,9 @@ pub struct GroupSummary {
     pub refused_by_endpoint: usize,
     /// Responses that refuse, refuse in part, and comply, by their words; empty ones are in none.
     pub refusals: BTreeMap<Refusal, usize>,
+    /// The same by judges, where they were asked: `full_compliance`, `safe_completion`, `partial_refusal`, `full_refusal`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub judged_refusals: BTreeMap<String, usize>,
     /// Rates by name.
     pub rates: BTreeMap<String, BoundedRate>,
     /// Means of scores by name.
@@ -218,6 +224,12 @@ impl View<'_> {
         for refusal in records.iter().filter_map(|record| record.refusal) {
             *refusals.entry(refusal).or_insert(0) += 1;
         }
+        let mut judged_refusals = BTreeMap::new();
+        for verdict in records.iter().filter_map(|record| record.judgement.as_ref().ok()) {
+            if let Some(class) = verdict[JUDGED_CLASS].as_str() {
+                *judged_refusals.entry(class.to_owned()).or_insert(0) += 1;
+            }
+        }
         let mut rates = self.rates(members);
         for combined in self.protocol.combined {
             if let Some(rate) = self.combined(combined.of, &rates, members) {
@@ -232,6 +244,7 @@ impl View<'_> {
             truncated: n_ended(Ended::Length),
             refused_by_endpoint: n_ended(Ended::Refused),
             refusals,
+            judged_refusals,
             rates,
             scores: scores(self.protocol, &records),
         }

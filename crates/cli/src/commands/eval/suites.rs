@@ -5,8 +5,10 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use align::chat::ChatParams;
+use align::eval::RefusalBy;
 use align::eval::suite::{Protocol, Scorer, SuiteEvaluation, SuiteOutcome, SuiteSummary, run as evaluate};
 use align::verdict::first_reason;
+use benchmarks::refusal::{RESPONSE_CLASS, SAFE_COMPLETION};
 use benchmarks::responses::Responses;
 use benchmarks::scoring::{RuleScorer, Scoring};
 use benchmarks::{Generation, Images, JudgeScorer, Loaded as SuiteItems, Suite, put_questions, suites_of};
@@ -161,6 +163,10 @@ impl<'a> EvaluatingSuites<'a> {
         for suite in &suites {
             check_scored(suite, &roles)?;
         }
+        if loaded.settings.eval.refusal == RefusalBy::Judge && !roles.has_judges() {
+            let problem = "`eval.refusal`: \"judge\" needs a judge, and there is none";
+            return Err(Failure::settings(problem).hint("set role.judge.url and role.judge.model"));
+        }
         Ok(Self { loaded, suites, folder, roles, again, own: OnceCell::new() })
     }
 
@@ -246,7 +252,13 @@ impl<'a> EvaluatingSuites<'a> {
         let items = &*items;
         let kept = json!({ "suite": suite.name, "model": settings.eval.model, "policy": answered_by });
         let evaluation = self.evaluation(suite, items, &*scoring.scorer, &params, &kept);
-        let protocol = Protocol { samples: policy.samples.unwrap_or(suite.protocol.samples), ..suite.protocol };
+        let mut metrics = suite.protocol.metrics;
+        if self.asks_class(suite) {
+            // Once a benchmark and process.
+            metrics = [metrics, &[SAFE_COMPLETION]].concat().leak();
+        }
+        let samples = policy.samples.unwrap_or(suite.protocol.samples);
+        let protocol = Protocol { samples, metrics, ..suite.protocol };
         let evaluation = SuiteEvaluation { protocol: &protocol, ..evaluation };
         let generated = match settings.data.responses {
             Some(_) => responses_deviations(suite, &items.items),
@@ -282,7 +294,10 @@ impl<'a> EvaluatingSuites<'a> {
                 ([], None) => Err(Failure::settings(format!("{} needs a judge", suite.name))),
                 (judges, _) => {
                     let data = self.loaded.settings.data.path.as_deref().unwrap_or(Path::new(""));
-                    let put = put_questions(suite, questions, data);
+                    let mut put = put_questions(suite, questions, data);
+                    if self.asks_class(suite) {
+                        put.extend(put_questions(suite, RESPONSE_CLASS, data));
+                    }
                     let prompts = put.iter().map(benchmarks::PutQuestion::used).collect();
                     let config = self.loaded.settings.judge.clone();
                     Ok(ScoredBy { scorer: Box::new(JudgeScorer::new(judges, put, config)), prompts })
@@ -293,6 +308,13 @@ impl<'a> EvaluatingSuites<'a> {
                 Err(Failure::settings(format!("{} cannot be evaluated on: {why}", suite.name)))
             }
         }
+    }
+
+    /// Whether judges are asked how far responses go along with what could do harm. Of several responses to an item the
+    /// benchmark's own way to one verdict knows nothing of it.
+    fn asks_class(&self, suite: &Suite) -> bool {
+        let is_judged = matches!(suite.scoring, Scoring::Judged { .. }) && self.roles.has_judges();
+        self.loaded.settings.eval.refusal == RefusalBy::Judge && is_judged && suite.protocol.samples == 1
     }
 
     /// How the model answers: as the authors have it, but for what is set here.
