@@ -233,6 +233,7 @@ mod tests {
             truncated: usize::from(split == "all"),
             refused_by_endpoint: 0,
             refusals: [].into(),
+            judged_refusals: [].into(),
             rates: [("asr".to_owned(), asr), ("rsr".to_owned(), rsr)].into(),
             scores: [].into(),
         }
