@@ -142,3 +142,23 @@ fn logs_for_inspect_ai_are_written_beside_results() {
     }
     assert_eq!(walk(&folder.path().join("logs")), 2);
 }
+
+#[test]
+fn members_of_a_group_that_are_not_there_are_left_out_and_told() {
+    let folder = folder_with(0);
+    // A dry run calls nobody.
+    let endpoint = |role: &str| [format!("role.{role}.url=http://localhost:9/v1"), format!("role.{role}.model=m")];
+    let roles = [endpoint("policy"), endpoint("judge")].concat();
+    let eval = |list: &str| {
+        let arguments = ["eval", "--suite", list, "--data", ".", "--out", "out", "--dry-run"];
+        scruple(folder.path(), &[&arguments[..], &roles.iter().map(String::as_str).collect::<Vec<_>>()].concat())
+    };
+    let (code, stdout, stderr) = eval("mirage");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("figstep") && !stdout.contains("siuo"), "{stdout}");
+    assert!(stderr.contains("left out, since they are not in .: mis, "), "{stderr}");
+    let (code, _, stderr) = eval("general");
+    assert!(code == 3 && stderr.contains("expected one of the benchmarks of `general` in the folder"), "{stderr}");
+    let (code, _, stderr) = eval("figstep,siuo");
+    assert!(code == 3 && stderr.contains("SIUO is not there"), "{stderr}");
+}

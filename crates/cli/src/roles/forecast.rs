@@ -82,6 +82,10 @@ fn forecaster(
     own: Option<&ModelTable>,
     journal: &Arc<Journal>,
 ) -> Result<(Forecaster, Counted)> {
+    if settings.is_mini() {
+        let problem = format!("`role.{role}.url`: \"mini\" costs nothing, and a dry run has nothing to say of it");
+        return Err(Failure::settings(problem).hint("name an endpoint, or a model on this machine"));
+    }
     let (local, settings, model) = if settings.is_remote() && own.is_none() {
         (None, settings.clone(), settings.model.clone())
     } else {

@@ -69,6 +69,27 @@ pub fn log_for_inspect(results: &Path, logs: Option<&Path>) -> Result {
     Ok(())
 }
 
+/// The benchmarks without those that stand for a group alone and are not in the folder, which are told.
+///
+/// Errors: of data where none is left.
+fn without_absent(mut suites: Vec<&'static Suite>, list: &str, data: &Path) -> Result<Vec<&'static Suite>> {
+    let mut absent = Vec::new();
+    suites.retain(|suite| {
+        let is_wanted = list.split(',').any(|name| name.trim() == suite.name) || suite.folder(data).is_ok();
+        absent.extend((!is_wanted).then_some(suite.name));
+        is_wanted
+    });
+    if suites.is_empty() {
+        let problem = format!("expected one of the benchmarks of `{list}` in the folder: {}", absent.join(", "));
+        let hint = format!("`scruple benchmarks --data {}` says what is there", data.display());
+        return Err(Failure::data(problem).at(&data.display().to_string()).hint(hint));
+    }
+    if !absent.is_empty() {
+        eprintln!("eval: left out, since they are not in {}: {}", data.display(), absent.join(", "));
+    }
+    Ok(suites)
+}
+
 /// Makes sure that somebody can score a benchmark's responses.
 fn check_scored(suite: &Suite, roles: &Roles) -> Result {
     match suite.scoring {
@@ -160,6 +181,10 @@ impl<'a> EvaluatingSuites<'a> {
         again: Again,
     ) -> Result<Self> {
         let suites = suites_of(list).map_err(|error| Failure::settings(format!("`data.suite`: {error}")))?;
+        let suites = match &loaded.settings.data.path {
+            Some(data) => without_absent(suites, list, data)?,
+            None => suites,
+        };
         for suite in &suites {
             check_scored(suite, &roles)?;
         }
