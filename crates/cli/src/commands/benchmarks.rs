@@ -175,33 +175,21 @@ fn scored_by(suite: &Suite) -> String {
 
 /// What is published.
 fn catalog(listed: &[Listed]) -> String {
-    let header = [
-        "Suite",
-        "Title",
-        "Groups",
-        "Paper",
-        "License",
-        "Training",
-        "Scored by",
-        "Items",
-        "Policy calls",
-        "Judge calls",
-    ];
+    let header = ["Suite", "Group", "Scored by", "Paper", "License", "Items", "Calls", "of judges"];
     let rows = listed.iter().map(|listed| {
+        let forbidden = if listed.forbids_training { "; training forbidden" } else { "" };
         [
             listed.suite.to_owned(),
-            listed.title.to_owned(),
             listed.groups.join(", "),
+            if listed.questions.is_empty() { "a rule" } else { "judges" }.to_owned(),
             listed.paper.to_owned(),
-            listed.license.to_owned(),
-            if listed.forbids_training { "forbidden" } else { "" }.to_owned(),
-            listed.scored_by.clone(),
+            format!("{}{forbidden}", listed.license),
             listed.published_items.to_string(),
             listed.calls.policy.to_string(),
             listed.calls.judge.to_string(),
         ]
     });
-    table(header.map(str::to_owned), rows, 7)
+    table(header.map(str::to_owned), rows, 5)
 }
 
 /// What the folder holds, and what is wrong with it.
