@@ -71,7 +71,7 @@ fn judges_are_counted_by_their_questions() {
     }
     let (code, stdout, _) = scruple(folder.path(), &["benchmarks", "--data", "."]);
     assert_eq!(code, 0);
-    for expected in ["XSTest", "not found: ", "in part", "./FigStep"] {
+    for expected in ["xstest", "not found: ", "in part", "./FigStep"] {
         assert!(stdout.contains(expected), "{expected} is not in\n{stdout}");
     }
     assert_eq!(scruple(folder.path(), &["benchmarks", "--data", "nowhere"]).0, 3);
