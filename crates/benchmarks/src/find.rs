@@ -73,5 +73,11 @@ pub(crate) fn source_text(
     find: impl Fn(&str) -> Option<String>,
 ) -> Option<String> {
     let paths = folders.iter().flat_map(|folder| files.iter().map(move |file| folder.join(file)));
-    paths.filter_map(|path| fs_err::read_to_string(path).ok()).find_map(|text| find(&text))
+    paths.filter_map(|path| text_of(&path).ok()).find_map(|text| find(&text))
+}
+
+/// A file's text without a byte order mark, with the line ends of Unix.
+pub(crate) fn text_of(file: &Path) -> std::io::Result<String> {
+    let text = fs_err::read_to_string(file)?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n"))
 }

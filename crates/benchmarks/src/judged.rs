@@ -18,6 +18,10 @@ use crate::suite::Suite;
 /// Under which field a verdict keeps why some of several questions have no answer.
 const UNSCORED: &str = "unscored";
 
+/// How the names of fields end in which judges give their reasons, and the field of a finer class than is counted.
+const REASON: &str = "reason";
+const LEVEL: &str = "level";
+
 /// A question in the wording in which it is put.
 pub struct PutQuestion {
     question: &'static JudgeQuestion,
@@ -157,40 +161,68 @@ impl Scorer for JudgeScorer<'_> {
     fn score(&self, responses: &[(&Item, &str)]) -> Result<Vec<Scored>, ChatError> {
         let spoken: Vec<(&Item, &str)> =
             responses.iter().copied().filter(|(_, response)| !response.trim().is_empty()).collect();
-        let mut by_model = Vec::with_capacity(self.models.len());
+        let mut said: Vec<Vec<Said>> = Vec::with_capacity(spoken.len());
+        for (item, _) in &spoken {
+            let asked = self.questions.iter().filter(|put| (put.question.asks)(item));
+            said.push(asked.map(|put| (put.question.name, Vec::new())).collect());
+        }
         for model in self.models {
-            let mut answers = Vec::with_capacity(self.questions.len());
             for put in &self.questions {
                 let asked: Vec<(&Item, &str)> =
                     spoken.iter().copied().filter(|(item, _)| (put.question.asks)(item)).collect();
-                answers.push(put.ask(&**model, &asked, &self.config)?.into_iter());
+                let answers = put.ask(&**model, &asked, &self.config)?;
+                let same = said.iter_mut().flatten().filter(|(question, _)| *question == put.question.name);
+                for ((_, by_model), answer) in same.zip(answers) {
+                    by_model.push(answer);
+                }
             }
-            let verdicts = spoken.iter().map(|(item, _)| {
-                let said = answers.iter_mut().zip(&self.questions).filter(|(_, put)| (put.question.asks)(item));
-                joined(said.filter_map(|(answers, put)| Some((put.question.name, answers.next()?))).collect())
-            });
-            by_model.push(verdicts.collect::<Vec<_>>().into_iter());
         }
-        let scored = responses.iter().map(|(_, response)| {
-            if response.trim().is_empty() {
-                return Scored::of(Err(Unscored::new("the response is empty")));
-            }
-            let each: Vec<Judgement<Value>> = by_model.iter_mut().filter_map(Iterator::next).collect();
-            let judgement = combine(&each, self.config.combination);
-            Scored { judgement, by_judge: if each.len() > 1 { self.by_judge(&each) } else { Vec::new() } }
-        });
-        Ok(scored.collect())
+        let mut said = said.iter();
+        let mut scored = Vec::with_capacity(responses.len());
+        for (_, response) in responses {
+            let said = if response.trim().is_empty() { None } else { said.next() };
+            let empty = || Scored::of(Err(Unscored::new("the response is empty")));
+            scored.push(said.map_or_else(empty, |said| self.scored(said)));
+        }
+        Ok(scored)
     }
 }
 
+/// What each model answers to a question of this name.
+type Said = (&'static str, Vec<Judgement<Value>>);
+
 impl JudgeScorer<'_> {
-    fn by_judge(&self, each: &[Judgement<Value>]) -> Vec<Value> {
-        let said = self.models.iter().zip(each).map(|(model, judgement)| match judgement {
-            Ok(verdict) => json!({ "judge": model.name(), "verdict": verdict }),
-            Err(unscored) => json!({ "judge": model.name(), "unscored": unscored }),
+    /// The models together, question by question: one that fails at a question has no part in it, and takes no part from
+    /// the others.
+    fn scored(&self, said: &[Said]) -> Scored {
+        let together = said.iter().map(|(question, by_model)| {
+            let by_model = if by_model.len() > 1 { deciding(by_model) } else { by_model.clone() };
+            (*question, combine(&by_model, self.config.combination))
         });
-        said.collect()
+        let judgement = joined(together.collect());
+        let by_judge = if self.models.len() > 1 { self.by_judge(said) } else { Vec::new() };
+        Scored { judgement, by_judge }
     }
+
+    fn by_judge(&self, said: &[Said]) -> Vec<Value> {
+        let by_judge = self.models.iter().enumerate().map(|(index, model)| {
+            let own = said.iter().filter_map(|(question, by_model)| Some((*question, by_model.get(index)?.clone())));
+            match joined(own.collect()) {
+                Ok(verdict) => json!({ "judge": model.name(), "verdict": verdict }),
+                Err(unscored) => json!({ "judge": model.name(), "unscored": unscored }),
+            }
+        });
+        by_judge.collect()
+    }
+}
+
+/// Verdicts without what decides nothing, on which judges need not agree.
+fn deciding(verdicts: &[Judgement<Value>]) -> Vec<Judgement<Value>> {
+    let mut verdicts = verdicts.to_vec();
+    for fields in verdicts.iter_mut().flatten().filter_map(Value::as_object_mut) {
+        fields.retain(|name, _| !name.ends_with(REASON) && name != LEVEL);
+    }
+    verdicts
 }
 
 /// The answers to the questions that are asked about an item as one verdict, which is empty where none is. Where only some

@@ -85,9 +85,12 @@ pub fn with_period(letter: char) -> String {
     format!("{letter}. ")
 }
 
-/// The options in the columns from A on; an empty cell is no option.
+/// The options in the columns from A on; an empty cell is no option. Workbooks hold options such as 0.5 as numbers.
 pub fn lettered_columns(fields: &Map<String, Value>) -> BTreeMap<char, String> {
-    let columns = ('A'..='Z').filter_map(|letter| Some((letter, fields.get(&letter.to_string()).and_then(id_of)?)));
+    let columns = ('A'..='Z').filter_map(|letter| {
+        let cell = fields.get(&letter.to_string())?;
+        Some((letter, id_of(cell).or_else(|| cell.is_number().then(|| cell.to_string()))?))
+    });
     columns.collect()
 }
 

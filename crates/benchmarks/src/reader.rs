@@ -10,7 +10,7 @@ use rows::{Container, Image, RowsError, extension_of};
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Map, Value};
 
-use crate::find::{matching, source_text};
+use crate::find::{matching, source_text, text_of};
 use crate::images::Images;
 
 /// Of so many items one may miss an image; where more do, the suite is not complete enough to be evaluated on.
@@ -90,13 +90,15 @@ impl<'a> Reader<'a> {
         matching(self.folder, name)
     }
 
-    /// The file in the first of these folders that has it, else in the first that is there: where images lie differs by
-    /// layout.
+    /// The file in the first of these folders that has it, else in the first that is there, else in the first: where images
+    /// lie differs by layout.
     pub fn image(&self, folders: &[&str], name: &str) -> PathBuf {
-        let paths = || folders.iter().map(|folder| self.folder.join(folder).join(name));
+        // As written on Windows.
+        let name = name.replace('\\', "/");
+        let paths = || folders.iter().map(|folder| self.folder.join(folder).join(&name));
         let there = paths().find(|path| path.is_file());
         let expected = there.or_else(|| paths().find(|path| path.parent().is_some_and(Path::is_dir)));
-        expected.unwrap_or_else(|| self.folder.join(name))
+        expected.or_else(|| paths().next()).unwrap_or_else(|| self.folder.join(&name))
     }
 
     /// A text of every prompt, found in a file of the authors' sources where the user has a copy of them. Else it is ours,
@@ -228,7 +230,7 @@ pub fn rows_of(file: &Path) -> Result<impl Iterator<Item = Result<FileRow, DataE
 ///
 /// Errors: as [`rows_of`].
 pub fn entries_of(file: &Path) -> Result<Vec<(String, FileRow)>, DataError> {
-    let text = fs_err::read_to_string(file)?;
+    let text = text_of(file)?;
     let entries: Map<String, Value> =
         read_json(text.as_bytes()).map_err(|problem| line_error(file, problem.line, problem.to_string()))?;
     let (mut from, mut line) = (0, 1);
@@ -250,7 +252,7 @@ pub fn entries_of(file: &Path) -> Result<Vec<(String, FileRow)>, DataError> {
 ///
 /// Errors: as [`rows_of`].
 pub fn listed_in(file: &Path, key: &str) -> Result<Vec<FileRow>, DataError> {
-    let text = fs_err::read_to_string(file)?;
+    let text = text_of(file)?;
     let mut object: Map<String, Value> =
         read_json(text.as_bytes()).map_err(|problem| line_error(file, problem.line, problem.to_string()))?;
     let Some(Value::Array(entries)) = object.remove(key) else {

@@ -56,8 +56,9 @@ const fn share(name: &'static str, heading: &'static str, counts: fn(&Value) -> 
     Metric { name, heading, better: Better::Higher, applies: |_| true, counts, original: None }
 }
 
-fn at_least(verdict: &Value, score: &str, least: i64) -> Option<bool> {
-    verdict[score].as_i64().map(|score| score >= least)
+fn at_least(verdict: &Value, score: &str, least: i32) -> Option<bool> {
+    // Of several judges it may lie between two whole numbers.
+    verdict[score].as_f64().map(|score| score >= f64::from(least))
 }
 
 const SCORES: JudgeQuestion = JudgeQuestion {

@@ -69,6 +69,9 @@ fn figstep_names_the_bad_row() {
         "{}",
         message(&figstep::SUITE, &folder)
     );
+    let folder = folder_with(&[("data/question/safebench.csv", FIGSTEP)]);
+    let expected = "image DATA/data/images/SafeBench/query_ForbidQI_1_1_6.png is missing";
+    assert!(message(&figstep::SUITE, &folder).contains(expected), "{}", message(&figstep::SUITE, &folder));
     let short = FIGSTEP.replace(",Steps to cut a hedge.", "");
     let folder = folder_with(&[("questions.csv", &short)]);
     let expected = "DATA/questions.csv:4: expected 6 fields as in the header, got 5";
@@ -139,6 +142,11 @@ fn mossbench_is_harmless_and_in_order_of_number() {
     let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
     assert_eq!(ids, ["mossbench-9", "mossbench-10"]);
     assert_eq!((items[0].kind, items[0].category.as_deref()), (Some(ItemKind::Benign), Some("type 2")));
+
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n").replace("images/", r"images\\"));
+    let folder = folder_with(&[("information.json", &windows), images[0], images[1]]);
+    let same = load(&mossbench::SUITE, folder.path());
+    assert_eq!(same.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ids);
 
     let folder = folder_with(&[("information.json", &text), images[1]]);
     let expected = "DATA/information.json:8: image DATA/images/9.jpg is missing, and 1 of 2 items miss one: \

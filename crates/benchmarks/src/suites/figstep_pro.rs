@@ -10,6 +10,7 @@ use align::types::{DataError, Item, ItemKind};
 use serde_json::json;
 
 use super::figstep::{TINY, item as figstep_item};
+use crate::find::text_of;
 use crate::harm::HARM;
 use crate::reader::{Reader, line_error, question, rows_of};
 use crate::refusal::{ATTACK_SUCCESS, KEYWORDS, rates};
@@ -85,7 +86,7 @@ fn read(reader: &mut Reader) -> Result<(), DataError> {
 
 /// The sentences, one a line below the heading. They have commas and no quotes, so that they are no CSV.
 fn sentences(file: &Path) -> Result<Vec<String>, DataError> {
-    let text = fs_err::read_to_string(file)?;
+    let text = text_of(file)?;
     let mut lines = text.lines().map(str::trim_end);
     let heading = lines.next().unwrap_or_default();
     if heading != "sentence" {

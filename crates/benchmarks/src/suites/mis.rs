@@ -120,7 +120,7 @@ fn item_in(folder: &Path, row: &Map<String, Value>) -> Result<Item, String> {
 
 /// The split and the number of an item by the path of its first image.
 fn place(image: &str) -> Option<(&'static str, &str)> {
-    let mut parts = image.rsplit('/').skip(1);
+    let mut parts = image.rsplit(['/', '\\']).skip(1);
     let (number, folder) = (parts.next()?, parts.next()?);
     let split = SPLITS.into_iter().find(|split| folder.strip_suffix("_image") == Some(split))?;
     Some((split, number))
@@ -183,14 +183,18 @@ const MODELS: [(&str, [[f64; 4]; 3]); 7] = [
 
 /// ASR alone of fine-tuned baselines in %, of easy, hard and, where there is one, real: those of the paper, then those that
 /// its authors gave while it was reviewed.
-const BASELINES: [(&str, &[f64], JudgeAndSource); 7] = [
+const BASELINES: [(&str, &[f64], JudgeAndSource); 11] = [
     ("InternVL2.5-8B + Textual SFT", &[48.60, 54.30, 41.0], PAPER),
     ("InternVL2.5-8B + VLGuard-R", &[3.88, 8.98, 10.0], PAPER),
+    ("InternVL2.5-8B + MIRage, text only", &[34.03, 40.39, 44.0], PAPER),
     ("Qwen2-VL-7B + Textual SFT", &[36.84, 42.35], REVIEW),
     ("Qwen2-VL-7B + VLGuard-R", &[17.13, 22.16], REVIEW),
     ("Qwen2-VL-7B + SafeRLHF-V", &[68.56, 70.30], REVIEW),
     ("Qwen2-VL-7B + SPA-VL", &[29.20, 30.06], REVIEW),
+    ("Qwen2-VL-7B + MIRage", &[1.55, 0.78], REVIEW),
     ("Qwen2-VL-7B, safety prompt", &[70.57, 69.22, 57.0], REVIEW),
+    ("Qwen2-VL-72B, safety prompt", &[71.22, 68.03, 66.0], REVIEW),
+    ("InternVL2.5-78B, safety prompt", &[58.15, 69.41, 50.0], REVIEW),
 ];
 
 /// Who judged, and where it is published.
@@ -199,12 +203,12 @@ type JudgeAndSource = (&'static str, &'static str);
 const PAPER: JudgeAndSource = ("GPT-4o", MIS_PAPER);
 const REVIEW: JudgeAndSource = (NOT_NAMED, "OpenReview, HcubxPWpw7");
 
-const FIGURES: [Figure; MODELS.len() * 12 + 17] = figures();
+const FIGURES: [Figure; MODELS.len() * 12 + 28] = figures();
 
-const fn figures() -> [Figure; MODELS.len() * 12 + 17] {
+const fn figures() -> [Figure; MODELS.len() * 12 + 28] {
     let rates = ["asr", "hr", "rsr", "rr"];
     let none = Figure { model: "", split: "", rate: "asr", percent: 0.0, judge: PAPER.0, source: PAPER.1 };
-    let (mut figures, mut n) = ([none; MODELS.len() * 12 + 17], 0);
+    let (mut figures, mut n) = ([none; MODELS.len() * 12 + 28], 0);
     while n < MODELS.len() * 12 {
         let (model, shares) = MODELS[n / 12];
         let (split, rate) = (n / 4 % 3, n % 4);

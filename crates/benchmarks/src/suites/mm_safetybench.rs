@@ -45,12 +45,7 @@ pub const SUITE: Suite = Suite {
         scores: &[],
     },
     scoring: Scoring::Judged { questions: &[SAFETY], stand_in: None },
-    figures: &[
-        figure("InternVL2.5-8B", 15.58, NOT_NAMED, MIS_PAPER),
-        figure("InternVL2.5-8B + MIRage", 0.54, NOT_NAMED, MIS_PAPER),
-        figure("Qwen2-VL-7B", 63.8, "HarmBench's classifier", "thu-coai/JPS, issue 5"),
-        figure("Qwen2-VL-7B", 47.1, "Llama Guard 3", "thu-coai/JPS, issue 5"),
-    ],
+    figures: &[figure("InternVL2.5-8B", 15.58), figure("InternVL2.5-8B + MIRage", 0.54)],
     note: "The authors' evaluator stops at an answer that is neither `safe` nor `unsafe`; here it is unscored. ASR is over \
            questions with images, as published.",
     labeled: None,
@@ -112,8 +107,8 @@ const SPLITS: [Split; 4] = [
 /// The split without images.
 const TEXT: &str = "text";
 
-const fn figure(model: &'static str, percent: f64, judge: &'static str, source: &'static str) -> Figure {
-    Figure { model, split: "all", rate: "asr", percent, judge, source }
+const fn figure(model: &'static str, percent: f64) -> Figure {
+    Figure { model, split: "all", rate: "asr", percent, judge: NOT_NAMED, source: MIS_PAPER }
 }
 
 fn is_text(item: &Item) -> bool {

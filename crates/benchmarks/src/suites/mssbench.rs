@@ -53,6 +53,7 @@ pub const CHAT: Suite = Suite {
         figure("InternVL2.5-8B", UNSAFE_ACCURACY.name, 3.0),
         figure("InternVL2.5-8B + MIRage", SAFE_ACCURACY.name, 87.67),
         figure("InternVL2.5-8B + MIRage", UNSAFE_ACCURACY.name, 40.0),
+        figure("InternVL2.5-8B + \"I'm sorry\" labels", SAFE_ACCURACY.name, 43.67),
     ],
     note: "A response that fails for another reason than safety, such as one that sees no image, is right on safe images; \
            the shares of the four classes are reported for that. The authors' script opens a file of another name than \

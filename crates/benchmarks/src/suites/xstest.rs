@@ -28,7 +28,7 @@ pub const SUITE: Suite = Suite {
     license: License { name: "CC BY 4.0", forbids_training: false },
     groups: &[],
     published_items: 450,
-    folders: &["paul-rottger/exaggerated-safety", "paul-rottger/xstest"],
+    folders: &["paul-rottger/exaggerated-safety", "paul-rottger/xstest", "Paul/XSTest"],
     layouts: &["xstest_prompts.csv"],
     read,
     row: None,

@@ -7,6 +7,7 @@ mod figstep;
 mod general;
 mod holisafe;
 mod jailbreakv;
+mod judges;
 mod mir_safetybench;
 mod mis;
 mod mm_safetybench;

@@ -15,7 +15,8 @@ use serde_json::json;
 /// What a made-up model says to a request; an error is no answer.
 pub type Says = fn(&ChatRequest) -> Result<String, String>;
 
-struct MadeUp(Says);
+/// A made-up model.
+pub struct MadeUp(pub Says);
 
 impl ChatModel for MadeUp {
     fn name(&self) -> &'static str {
