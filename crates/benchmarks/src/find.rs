@@ -30,9 +30,13 @@ pub(crate) fn names<'a>(name: &'a str, others: &[&'a str]) -> Vec<&'a str> {
     names
 }
 
-/// The snapshots in a folder of the hub's cache.
+/// The snapshots in a folder of the hub's cache, first the one that it names as its main branch.
 fn snapshots(folder: &Path) -> Vec<PathBuf> {
-    sorted(&folder.join("snapshots")).into_iter().filter(|path| path.is_dir()).collect()
+    let main = fs_err::read_to_string(folder.join("refs/main")).unwrap_or_default();
+    let mut snapshots = sorted(&folder.join("snapshots"));
+    snapshots.retain(|path| path.is_dir());
+    snapshots.sort_by_key(|path| path.file_name().is_none_or(|name| name != main.trim()));
+    snapshots
 }
 
 /// The files and folders of a path in which `*` stands for any letters of a name, in the order of their names.

@@ -85,7 +85,17 @@ impl<'a> Reader<'a> {
         self.last.clone()
     }
 
-    /// All files of a path in which `*` stands for any letters of a name, such as the shards of a parquet file.
+    /// All files of the first of these names that one has, such as the shards of a parquet file; the last name where none
+    /// has, so that opening it names it.
+    pub fn shards(&mut self, names: &[&str]) -> Vec<PathBuf> {
+        let files = |name: &&str| matching(self.folder, name).into_iter().filter(|path| path.is_file()).collect();
+        let found = names.iter().map(files).find(|files: &Vec<PathBuf>| !files.is_empty());
+        let found = found.unwrap_or_else(|| vec![self.folder.join(names.last().unwrap_or(&""))]);
+        self.last.clone_from(&found[0]);
+        found
+    }
+
+    /// All files of a path in which `*` stands for any letters of a name.
     pub fn all(&self, name: &str) -> Vec<PathBuf> {
         matching(self.folder, name)
     }

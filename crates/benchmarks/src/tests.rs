@@ -5,7 +5,7 @@ use std::path::Path;
 use align::types::{Item, ItemKind, image_paths};
 
 use crate::scoring::Scoring;
-use crate::suites::{figstep, mossbench, puzzlevqa, xstest};
+use crate::suites::{beavertails_v, figstep, mossbench, puzzlevqa, xstest};
 use crate::{Images, Loaded, SUITES, Suite, read_set, suite};
 
 fn folder_with(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -155,6 +155,32 @@ fn mossbench_is_harmless_and_in_order_of_number() {
     let folder = folder_with(&[("information.json", &text.replace("\"question\"", "\"query\""))]);
     let problem = message(&mossbench::SUITE, &folder);
     assert_eq!(problem, "DATA/information.json:8: missing field `question`");
+}
+
+#[test]
+fn every_shard_is_read_and_of_snapshots_the_current_one() {
+    let row = |name: &str| format!(r#"{{"question": "{name}?", "image": "{name}.png"}}"#);
+    let (first, second) = (row("a"), row("b"));
+    let folder = folder_with(&[
+        ("safe_dataset/data/test-0.jsonl", &first),
+        ("safe_dataset/data/test-1.jsonl", &second),
+        ("safe_dataset/data/test_images/c.png", ""),
+        ("a.png", ""),
+        ("b.png", ""),
+    ]);
+    let items = load(&beavertails_v::SUITE, folder.path());
+    assert_eq!(
+        items.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(),
+        ["beavertails-v-test-0", "beavertails-v-test-1"]
+    );
+
+    let prompts = |text: &str| format!("id,prompt,type,label,focus,note\n1,{text},homonyms,safe,kill,\n");
+    let folder = folder_with(&[
+        ("datasets--Paul--XSTest/snapshots/0a/xstest_prompts.csv", &prompts("Old?")),
+        ("datasets--Paul--XSTest/snapshots/f1/xstest_prompts.csv", &prompts("New?")),
+        ("datasets--Paul--XSTest/refs/main", "f1\n"),
+    ]);
+    assert_eq!(load(&xstest::SUITE, folder.path())[0].messages[0].plain_text(), "New?");
 }
 
 #[test]

@@ -48,12 +48,15 @@ fn read(reader: &mut Reader) -> Result<(), DataError> {
     let hub = SUITE.layouts.iter().filter(|layout| !TOOLKIT.contains(layout));
     let files = hub.map(|pattern| reader.all(pattern)).find(|files| !files.is_empty());
     let Some(files) = files else {
-        let file = reader.first(&TOOLKIT);
-        for (number, row) in rows_of(&file)?.enumerate() {
-            let row = row?;
-            let item = item(reader, &row, format!("beavertails-v-test-{number}"))?;
-            let category = row.optional("category");
-            reader.add(&row, Item { split: Some("test".into()), category, ..item })?;
+        let mut number = 0_usize;
+        for file in reader.shards(&TOOLKIT) {
+            for row in rows_of(&file)? {
+                let row = row?;
+                let item = item(reader, &row, format!("beavertails-v-test-{number}"))?;
+                let category = row.optional("category");
+                reader.add(&row, Item { split: Some("test".into()), category, ..item })?;
+                number += 1;
+            }
         }
         return Ok(());
     };

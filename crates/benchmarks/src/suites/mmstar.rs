@@ -69,19 +69,20 @@ const fn published(model: &'static str, percent: f64) -> Figure {
 }
 
 fn read(reader: &mut Reader) -> Result<(), DataError> {
-    let file = reader.first(SUITE.layouts);
-    if file.extension().is_some_and(|extension| extension == "tsv") {
-        for (row, images) in table(reader, &file)? {
+    for file in reader.shards(SUITE.layouts) {
+        if file.extension().is_some_and(|extension| extension == "tsv") {
+            for (row, images) in table(reader, &file)? {
+                let item = asked_item(&row.fields, images).map_err(|problem| row.error(problem))?;
+                reader.add(&row, item)?;
+            }
+            continue;
+        }
+        for row in rows_of(&file)? {
+            let row = row?;
+            let images = reader.images_of(&row, "image")?;
             let item = asked_item(&row.fields, images).map_err(|problem| row.error(problem))?;
             reader.add(&row, item)?;
         }
-        return Ok(());
-    }
-    for row in rows_of(&file)? {
-        let row = row?;
-        let images = reader.images_of(&row, "image")?;
-        let item = asked_item(&row.fields, images).map_err(|problem| row.error(problem))?;
-        reader.add(&row, item)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use align::chat::ChatRequest;
 use align::types::{Item, ItemKind, Part};
+use benchmarks::Images;
 use benchmarks::suites::{mmmu, mmstar, mmtbench, muirbench, qbench};
 use serde_json::json;
 
@@ -28,6 +29,18 @@ fn mmstar_is_the_same_from_both_sources() {
     assert_eq!((hub[0].id.as_str(), hub[0].kind), ("mmstar-0", Some(ItemKind::General)));
     // The table says of the fourth question that its image is the third's.
     assert_eq!(hub[3].messages[0].content[0], hub[2].messages[0].content[0]);
+}
+
+#[test]
+fn mmstar_is_read_from_every_shard() {
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::create_dir(folder.path().join("data")).unwrap();
+    for shard in ["00000", "00001"] {
+        let path = folder.path().join(format!("data/val-{shard}-of-00002.parquet"));
+        fs_err::copy(fixture("mmstar/hub/mmstar.parquet"), path).unwrap();
+    }
+    let problem = mmstar::SUITE.load(folder.path(), &mut Images::sized()).unwrap_err().to_string();
+    assert!(problem.contains("val-00001-of-00002.parquet:1: id `mmstar-0` occurs twice"), "{problem}");
 }
 
 #[test]
