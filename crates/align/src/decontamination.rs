@@ -11,7 +11,7 @@ pub mod text;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use diagnostic::{Diagnosis, Diagnostic, Kind};
@@ -161,6 +161,10 @@ impl Contamination {
     }
 }
 
+/// A text that at least so many items of a set have, each with its own images, says nothing of any of them: the images
+/// tell them apart.
+const SHARED_BY: usize = 10;
+
 /// What is kept of an evaluation item.
 struct Entry {
     set: usize,
@@ -199,8 +203,9 @@ impl<'a> Decontaminator<'a> {
         };
         let mut hasher = Sha256::new();
         for (name, items) in sets {
+            let shared = shared_texts(&items);
             for item in &items {
-                this.add(&name, item, &mut hasher)?;
+                this.add(&name, item, &shared, &mut hasher)?;
             }
             this.sets.push(name);
         }
@@ -219,14 +224,22 @@ impl<'a> Decontaminator<'a> {
         })
     }
 
-    fn add(&mut self, set: &str, item: &Item, hasher: &mut Sha256) -> Result<(), UnreadableImage> {
+    fn add(
+        &mut self,
+        set: &str,
+        item: &Item,
+        shared: &HashSet<String>,
+        hasher: &mut Sha256,
+    ) -> Result<(), UnreadableImage> {
         let entry = self.entries.len();
         self.entries.push(Entry { set: self.sets.len(), id: item.id.clone() });
         hasher.update(serde_json::to_vec(&(set, &item.id)).unwrap_or_default());
         if self.compares(Compared::Text) {
             let text = text_of(item.prompt());
             hasher.update(text.as_bytes());
-            self.texts.insert(&text, entry);
+            if !shared.contains(&text) {
+                self.texts.insert(&text, entry);
+            }
         }
         if self.compares(Compared::Image) {
             for path in image_paths(item.prompt()) {
@@ -250,27 +263,32 @@ impl<'a> Decontaminator<'a> {
     }
 
     /// Why a prompt must be dropped; none where it may be kept. The closest text is named, or where none matches the
-    /// closest image. Blank images match nothing: they are in many sets and do not show where a prompt is from.
+    /// closest image. Blank images match nothing, nor does a text that many items of its set have: they do not show where a
+    /// prompt is from.
     pub fn check(&self, item: &Item) -> Option<Contamination> {
-        let cause = self.matching_text(item).or_else(|| self.matching_image(item))?;
-        Some(Contamination { id: item.id.clone(), cause })
+        Some(Contamination { id: item.id.clone(), cause: self.cause(item.prompt())? })
     }
 
-    fn matching_text(&self, item: &Item) -> Option<Cause> {
+    /// What of a prompt matches; none where it may be kept.
+    pub fn cause(&self, prompt: &[Message]) -> Option<Cause> {
+        self.matching_text(prompt).or_else(|| self.matching_image(prompt))
+    }
+
+    fn matching_text(&self, prompt: &[Message]) -> Option<Cause> {
         if !self.compares(Compared::Text) {
             return None;
         }
-        let (entry, similarity) = self.texts.closest(&Shingles::of(&text_of(item.prompt())))?;
+        let (entry, similarity) = self.texts.closest(&Shingles::of(&text_of(prompt)))?;
         let (set, item) = self.name(entry);
         Some(Cause::Text { set, item, similarity })
     }
 
-    fn matching_image(&self, item: &Item) -> Option<Cause> {
+    fn matching_image(&self, prompt: &[Message]) -> Option<Cause> {
         if !self.compares(Compared::Image) {
             return None;
         }
         let mut closest: Option<(u32, usize, &Path)> = None;
-        for path in image_paths(item.prompt()) {
+        for path in image_paths(prompt) {
             let gray = match (self.read_image)(path) {
                 Ok(gray) => gray,
                 Err(problem) => {
@@ -303,4 +321,16 @@ impl<'a> Decontaminator<'a> {
 fn text_of(messages: &[Message]) -> String {
     let said = messages.iter().filter(|message| message.role == Role::User);
     said.map(Message::plain_text).collect::<Vec<_>>().join("\n")
+}
+
+/// The texts of a set that only images tell apart. Twins count as one item.
+fn shared_texts(items: &[Item]) -> HashSet<String> {
+    let mut having: HashMap<String, HashSet<&str>> = HashMap::new();
+    for item in items {
+        if image_paths(item.prompt()).next().is_some() {
+            having.entry(text_of(item.prompt())).or_default().insert(item.twin_of.as_deref().unwrap_or(&item.id));
+        }
+    }
+    having.retain(|_, items| items.len() >= SHARED_BY);
+    having.into_keys().collect()
 }

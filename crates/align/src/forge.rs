@@ -11,6 +11,7 @@ mod asking;
 mod balance;
 mod classes;
 mod config;
+mod contaminated;
 mod draft;
 mod duplicates;
 mod elements;

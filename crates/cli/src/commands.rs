@@ -19,6 +19,7 @@ mod score;
 mod serve;
 mod sft;
 
+mod against;
 mod answer_file;
 mod dry_run;
 mod job;

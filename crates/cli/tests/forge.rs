@@ -238,6 +238,58 @@ fn what_people_rejected_is_dropped_and_costs_nothing() {
 }
 
 #[test]
+fn items_of_evaluation_sets_are_rejected_with_their_twins() {
+    let fake = FakeEndpoint::start_painting(write, paint, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let more = remote(&fake);
+    finished(forge(folder.path(), "forged", &more));
+    let forged = folder.path().join("forged");
+    let resolved = |folder: &Path| -> Value {
+        serde_json::from_slice(&fs_err::read(folder.join("forge.resolved.json")).unwrap()).unwrap()
+    };
+    assert_eq!(resolved(&forged).get("decontamination"), None);
+
+    // A benign-image twin of a test item, and the photographs of another item's copy.
+    let items = lines(&forged.join("items.jsonl"));
+    let real = items.iter().find(|item| item["split"] == "real").unwrap();
+    let twin = items.iter().find(|item| {
+        let of = item["twin_of"].as_str().unwrap_or_default();
+        item["split"] == "benign" && !of.contains("real") && !real["id"].as_str().unwrap().starts_with(of)
+    });
+    let twin = twin.unwrap();
+    fs_err::write(forged.join("held_out.jsonl"), format!("{real}\n{twin}\n")).unwrap();
+    let held_out = format!("decontamination.against.held-out={}", forged.join("held_out.jsonl").display());
+    // The miniature world asks the same of many things.
+    let clean = [&more[..], &[held_out, r#"decontamination.compare=["image"]"#.to_owned()]].concat();
+    finished(forge(folder.path(), "clean", &clean));
+    let clean_folder = folder.path().join("clean");
+    let left = lines(&clean_folder.join("items.jsonl"));
+    for gone in [&real["id"], &twin["twin_of"]] {
+        assert!(items.iter().any(|item| item["id"] == *gone));
+        assert!(left.iter().all(|item| item["id"] != *gone && item["twin_of"] != *gone), "{gone}");
+    }
+    let rejected = lines(&clean_folder.join("rejected.jsonl"));
+    for (id, stage) in [(&real["id"], "splits"), (&twin["id"], "unique")] {
+        let draft = rejected.iter().find(|draft| draft["id"] == *id).unwrap();
+        assert_eq!(draft["rejected"]["stage"], stage);
+        assert_eq!(draft["rejected"]["reason"], "an image is in an evaluation set");
+        assert_eq!(draft["rejected"]["detail"], format!("held-out: {}: 1.00", id.as_str().unwrap()));
+    }
+    let summary = &lines(&clean_folder.join("summary.json"))[0];
+    let unique = summary["stages"].as_array().unwrap().iter().find(|counts| counts["stage"] == "unique").unwrap();
+    assert!(unique["rejected"]["an image is in an evaluation set"].as_u64() >= Some(1), "{unique}");
+    assert_eq!(resolved(&clean_folder)["decontamination"]["sets"], json!(["held-out"]));
+
+    // Again: the same bytes, and no calls. Another set is another run.
+    let (before, calls) = (files(&clean_folder), fake.counts().calls);
+    finished(forge(folder.path(), "clean", &clean));
+    assert!(files(&clean_folder) == before);
+    assert_eq!(fake.counts().calls, calls);
+    let other = forge(folder.path(), "clean", &more).output().unwrap();
+    assert_eq!(other.status.code(), Some(2), "{}", String::from_utf8_lossy(&other.stderr));
+}
+
+#[test]
 fn bad_settings_and_seeds_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let ends = |more: &[&str], code: i32, expected: &str| {

@@ -193,6 +193,28 @@ fn prompts_are_dropped_for_a_text_or_an_image_but_never_for_a_blank_one() {
 }
 
 #[test]
+fn a_text_that_many_items_of_a_set_have_drops_no_prompt_by_itself() {
+    let config = DecontaminationConfig::default();
+    let set = |n_items: u32| {
+        let items = (0..n_items).map(|number| item(&format!("f{number}"), "Fill in the list.", &[&number.to_string()]));
+        items.collect::<Vec<_>>()
+    };
+    let twins = set(10).into_iter().map(|item| Item { twin_of: Some("f0".into()), ..item }).collect();
+    let in_words = set(10).into_iter().map(|mut item| {
+        item.messages[0].content.remove(0);
+        item
+    });
+    for (items, is_found) in [(set(10), false), (set(9), true), (twins, true), (in_words.collect(), true)] {
+        let decontaminator = Decontaminator::new(&config, &read, [("set".to_owned(), items)]).unwrap();
+        let found = decontaminator.check(&item("a", "Fill in the list.", &["99"]));
+        assert_eq!(found.is_some(), is_found, "{found:?}");
+    }
+    let decontaminator = Decontaminator::new(&config, &read, [("set".to_owned(), set(10))]).unwrap();
+    let found = decontaminator.check(&item("a", "Fill in the list.", &["3"])).unwrap();
+    assert_eq!(found.found(), Some(("set", Compared::Image)));
+}
+
+#[test]
 fn a_set_that_cannot_be_read_is_an_error() {
     let config = DecontaminationConfig::default();
     let sets = [("hard".to_owned(), vec![item("h1", "Why?", &["gone.png"])])];

@@ -1,7 +1,8 @@
-//! Near-duplicates: of items that say or show nearly the same, the first is kept.
+//! Near-duplicates: of items that say or show nearly the same, the first is kept; of those in an evaluation set, none.
 
 use std::collections::{HashMap, HashSet};
 
+use super::contaminated::{self, UNREADABLE};
 use super::draft::Draft;
 use super::job::{Forge, Staged};
 use crate::decontamination::image::{GrayImage, ImageHash};
@@ -13,12 +14,13 @@ const STAGE: &str = "unique";
 /// Words of a piece of text.
 const PIECE_WORDS: usize = 3;
 
-/// Rejects hazardous items that are near-duplicates of earlier ones.
+/// Rejects items that are in an evaluation set, and hazardous ones that are near-duplicates of earlier ones.
 #[expect(clippy::unnecessary_wraps, reason = "every stage has this form")]
 pub(super) fn reject(forge: &Forge, mut drafts: Vec<Draft>, _progress: &mut dyn Progress) -> Staged {
+    contaminated::reject(forge, &mut drafts, STAGE);
     let mut texts = Texts::default();
     let mut images: Vec<(String, Hashes)> = Vec::new();
-    for draft in drafts.iter_mut().filter(|draft| draft.kind == ItemKind::Hazardous) {
+    for draft in drafts.iter_mut().filter(|draft| draft.kind == ItemKind::Hazardous && draft.is_kept()) {
         let pieces = pieces(&format!("{} {}", draft.request, draft.query));
         if let Some((earlier, similarity)) = texts.most_similar(&pieces)
             && similarity >= forge.config.text_similarity
@@ -29,7 +31,7 @@ pub(super) fn reject(forge: &Forge, mut drafts: Vec<Draft>, _progress: &mut dyn 
         let hashes = match hashes(forge, draft) {
             Ok(hashes) => hashes,
             Err(problem) => {
-                draft.reject(STAGE, "an image cannot be read", problem);
+                draft.reject(STAGE, UNREADABLE, problem);
                 continue;
             }
         };

@@ -11,6 +11,7 @@ use super::draft::Draft;
 use super::seed::Seed;
 use super::taxonomy::Taxonomy;
 use crate::chat::{ChatError, ChatModel};
+use crate::decontamination::Decontaminator;
 use crate::paint::PaintModel;
 use crate::run_dir::RunError;
 use crate::seeds::derive_seed;
@@ -51,6 +52,8 @@ pub struct Forge<'a> {
     pub policy: Option<&'a dyn ChatModel>,
     /// Tells what is true of an item, where someone knows.
     pub truth: Option<Truth>,
+    /// Finds items that are in evaluation sets; none lets all pass.
+    pub decontaminator: Option<&'a Decontaminator<'a>>,
     /// What people decided about the items of this run; empty where nobody has.
     pub reviews: &'a Reviews,
     /// The run's folder.
@@ -110,7 +113,7 @@ impl Diagnostic for ForgeError {
 impl Forge<'_> {
     /// What must stay the same for a folder to be resumed.
     pub(super) fn resolved(&self) -> Value {
-        json!({
+        let mut resolved = json!({
             "forge": self.config,
             "labels": self.labels,
             "taxonomy": self.taxonomy,
@@ -122,7 +125,11 @@ impl Forge<'_> {
             "judge": self.judge.name(),
             "annotator": self.annotator.name(),
             "policy": self.policy.map(ChatModel::name),
-        })
+        });
+        if let Some(decontaminator) = self.decontaminator {
+            resolved["decontamination"] = decontaminator.settings();
+        }
+        resolved
     }
 
     pub(super) fn check(&self) -> Result<(), ForgeError> {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::contaminated;
 use super::draft::{Draft, Split, keep_pairs};
 use super::illustrate::{ImageSource, give_images};
 use super::job::{Forge, ForgeError, Staged};
@@ -21,6 +22,8 @@ pub(super) fn complete(forge: &Forge, mut drafts: Vec<Draft>, progress: &mut dyn
         ImageSource { stage: STAGE, pool: forge.photographs, prompt: &forge.config.real_prompt, refine: false };
     give_images(forge, &source, &mut real, progress)?;
     keep_pairs(&mut real, STAGE);
+    // Their images are new.
+    contaminated::reject(forge, &mut real, STAGE);
     drafts.extend(real);
     let black = black_image(forge)?;
     let hazardous = drafts.iter().filter(|draft| draft.kind == ItemKind::Hazardous && draft.is_kept());

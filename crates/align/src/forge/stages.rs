@@ -56,7 +56,7 @@ stages! {
         "the judge decides on split and subcategory; what is not what it shall be is rejected",
         ["query" "images" "objects"] => ["split" "category" "subcategory"];
     "unique" duplicates::reject,
-        "near-duplicates are rejected, by words or by images",
+        "near-duplicates are rejected, by words or by images, and what is in an evaluation set",
         ["request" "query" "images"] => [];
     "balanced" balance::balance,
         "what is over its subcategory's target is rejected",

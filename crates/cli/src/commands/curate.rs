@@ -4,12 +4,10 @@ use std::path::{Path, PathBuf};
 
 use align::curate::{self, Curation, CurationSummary, Policy, Pool, Shard, ShardSummary};
 use align::decontamination::Decontaminator;
-use align::decontamination::image::GrayImage;
 use align::verdict::Judge;
-use benchmarks::{Images, read_set};
 use clap::Args;
-use vlm::image_processor::read_image;
 
+use super::against::{AgainstArguments, decontaminator};
 use super::job::{self, Job};
 use crate::arguments::{ModelArguments, OutArguments, flag};
 use crate::config::required;
@@ -31,9 +29,6 @@ const RESULTS: [&str; 7] = [
     "summary.json",
     "qi_box.svg",
 ];
-
-/// Images of more pixels are not compared: they would take too much memory.
-const MAX_IMAGE_PIXELS: u64 = 50_000_000;
 
 const AFTER_HELP: &str = "\
 Each prompt is answered `curate.num_samples` times. Prompts whose answers are always good or always
@@ -70,10 +65,8 @@ pub struct Arguments {
     data: Option<String>,
     #[command(flatten)]
     results: OutArguments,
-    /// Drop prompts that are in this evaluation set: a file of items, or the folder of a benchmark (`scruple benchmarks`
-    /// lists them); short for `decontamination.against.NAME=PATH`; may be given several times
-    #[arg(long, value_name = "NAME=PATH", value_parser = named_path)]
-    against: Vec<(String, String)>,
+    #[command(flatten)]
+    against: AgainstArguments,
     /// Sample one part of several, such as 1/4
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -83,13 +76,6 @@ pub struct Arguments {
     /// Repeat calls of policies and judges that failed, and score their samples again
     #[arg(long, conflicts_with = "merge")]
     retry_failed: bool,
-}
-
-fn named_path(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.to_owned())),
-        _ => Err(format!("expected NAME=PATH such as mossbench=benchmarks, got {text}")),
-    }
 }
 
 /// Runs the command.
@@ -127,14 +113,7 @@ impl<'a> Job for Curating<'a> {
     fn data(&self) -> Result<Self::Data> {
         let has_judges = self.roles.has_judges();
         check_each(self.prompts, trainable(self.prompts, |item| without_truth(item).filter(|_| !has_judges))?)?;
-        let config = &self.settings.decontamination;
-        let mut sets = Vec::new();
-        // Images that come within files are needed as files while they are hashed.
-        let images = tempfile::tempdir()?;
-        for (name, path) in &config.against {
-            sets.push((name.clone(), read_set(name, path, &mut Images::Kept(images.path().to_owned()))?));
-        }
-        Ok((!sets.is_empty()).then(|| Decontaminator::new(config, &gray, sets)).transpose()?)
+        decontaminator(&self.settings.decontamination)
     }
 
     fn folder(&self, _: &Self::Data, _: &Context) -> Result<OutputFolder> {
@@ -193,11 +172,8 @@ fn policies<'m>(models: &'m [(String, Model)], own: &ModelTable) -> Vec<Policy<'
 }
 
 fn settings(arguments: &Arguments) -> Result<CurateSettings> {
-    let mut flags = vec![flag("--data", &["data", "prompts"], arguments.data.as_ref())];
-    for (name, path) in &arguments.against {
-        flags.push(flag("--against", &["decontamination", "against", name], Some(path)));
-    }
-    let loaded = arguments.model.load::<CurateSettings>(flags)?;
+    let data = flag("--data", &["data", "prompts"], arguments.data.as_ref());
+    let loaded = arguments.model.load::<CurateSettings>([data].into_iter().chain(arguments.against.flags()))?;
     let settings = &loaded.settings;
     loaded.check(settings.reward.validate("reward"))?;
     loaded.check(settings.curate.validate("curate"))?;
@@ -236,10 +212,4 @@ fn conclude(summary: &CurationSummary, folder: &Path) -> Result {
         summary.n_kept, summary.n_prompts, summary.n_kept_benign
     );
     Ok(print_line(&folder.join("curated.jsonl").display().to_string())?)
-}
-
-/// An image's brightness.
-fn gray(path: &Path) -> Result<GrayImage, String> {
-    let image = read_image(path, MAX_IMAGE_PIXELS).map_err(|error| error.to_string())?;
-    GrayImage::from_rgb(image.width(), image.pixels()).ok_or_else(|| "expected pixels, got none".to_owned())
 }

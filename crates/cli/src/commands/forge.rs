@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use align::chat::ChatModel;
+use align::decontamination::Decontaminator;
 use align::forge::{self, Forge, ForgeSummary, Reviews, Seed, Taxonomy, Truth};
 use align::paint::PaintModel;
 use align::types::read_given_lines;
@@ -13,6 +14,7 @@ use endpoint::RoleSettings;
 use mini::perception;
 use serve::review::{Decisions, labels};
 
+use super::against::{AgainstArguments, decontaminator};
 use super::job::{self, Job};
 use crate::arguments::{OutArguments, SettingsArguments, flag};
 use crate::config::Loaded;
@@ -50,6 +52,8 @@ Roles are tables of the settings: [role.writer] plans items and words them, [rol
 endpoint (`url`, `model`), or the miniature world itself (`url = \"mini\"`); all but the painter may
 be a model on this machine (`url = \"local\"`).
 
+With --against, items whose text or image is in an evaluation set are rejected, with their twins.
+
 DIR then holds a file for each stage with every draft that entered it, rejected.jsonl (what was
 rejected, and why), summary.json, items.jsonl (all items with split, kind, category and twin_of),
 train.jsonl (labeled, for `scruple sft`), easy, hard, real, benign and black.jsonl (for
@@ -61,6 +65,7 @@ Examples:
   scruple forge --config configs/forge.toml --out forged
   scruple forge --config configs/forge.toml --out forged --retry-failed
   scruple forge --config configs/forge_mini.toml --out forged forge.seed=1
+  scruple forge --config configs/forge.toml --out clean --against mossbench=benchmarks
   scruple review --data forged --out decisions.jsonl --reviewer ada
   scruple forge --config configs/forge.toml --out forged --decisions decisions.jsonl";
 
@@ -78,6 +83,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE.jsonl")]
     decisions: Option<String>,
     #[command(flatten)]
+    against: AgainstArguments,
+    #[command(flatten)]
     results: OutArguments,
     /// Repeat calls that failed, and go through the stages again
     #[arg(long)]
@@ -93,7 +100,7 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         flag("--data", &["data", "seeds"], arguments.data.as_ref()),
         flag("--decisions", &["data", "decisions"], arguments.decisions.as_ref()),
     ];
-    let loaded = arguments.settings.load::<ForgeSettings>(flags)?;
+    let loaded = arguments.settings.load::<ForgeSettings>(flags.into_iter().chain(arguments.against.flags()))?;
     check(&loaded)?;
     let (settings, out) = (&loaded.settings, arguments.results.out.as_path());
     let roles = Roles::new(&settings.role, Some(&out.join(JOURNAL)), context.global.device);
@@ -110,12 +117,13 @@ struct Forging<'a> {
     arguments: &'a Arguments,
 }
 
-/// What items are made of, and what people said of those made before.
-struct Material {
+/// What items are made of, what they must not be, and what people said of those made before.
+struct Material<'a> {
     taxonomy: Taxonomy,
     seeds: Vec<Seed>,
     image_pool: Vec<PathBuf>,
     photographs: Vec<PathBuf>,
+    decontaminator: Option<Decontaminator<'a>>,
     reviews: Reviews,
 }
 
@@ -128,12 +136,12 @@ struct Models {
     policy: Option<Model>,
 }
 
-impl Job for Forging<'_> {
-    type Data = Material;
+impl<'a> Job for Forging<'a> {
+    type Data = Material<'a>;
     type Models = Models;
     type Product = ForgeSummary;
 
-    fn data(&self) -> Result<Material> {
+    fn data(&self) -> Result<Material<'a>> {
         let data = &self.settings.data;
         let taxonomy = Taxonomy::open(&data.taxonomy)?;
         for path in [&data.seeds, &data.seed_images, &data.image_pool, &data.photographs].into_iter().flatten() {
@@ -143,12 +151,13 @@ impl Job for Forging<'_> {
             seeds: seeds(data, &taxonomy)?,
             image_pool: images_in(data.image_pool.as_deref())?,
             photographs: images_in(data.photographs.as_deref())?,
+            decontaminator: decontaminator(&self.settings.decontamination)?,
             reviews: data.decisions.as_deref().map_or_else(|| Ok(Reviews::new()), reviews)?,
             taxonomy,
         })
     }
 
-    fn folder(&self, _: &Material, _: &Context) -> Result<OutputFolder> {
+    fn folder(&self, _: &Self::Data, _: &Context) -> Result<OutputFolder> {
         OutputFolder::make(self.out)
     }
 
@@ -162,7 +171,7 @@ impl Job for Forging<'_> {
         })
     }
 
-    fn work(&self, material: Material, models: Models, context: &mut Context) -> Result<ForgeSummary> {
+    fn work(&self, material: Self::Data, models: Models, context: &mut Context) -> Result<ForgeSummary> {
         let Forging { settings, out, roles, arguments } = self;
         let restart = arguments.results.restart.restart;
         if restart {
@@ -183,6 +192,7 @@ impl Job for Forging<'_> {
             annotator: &**models.annotator.as_ref().unwrap_or(&models.writer),
             policy: models.policy.as_deref().map(|policy| policy as &dyn ChatModel),
             truth: knows_truth(settings),
+            decontaminator: material.decontaminator.as_ref(),
             reviews: &material.reviews,
             folder: out,
         };
@@ -193,6 +203,7 @@ impl Job for Forging<'_> {
 fn check(loaded: &Loaded<ForgeSettings>) -> Result {
     loaded.check(loaded.settings.forge.validate("forge"))?;
     loaded.check(loaded.settings.labels.validate("labels"))?;
+    loaded.check(loaded.settings.decontamination.validate("decontamination"))?;
     roles::check(loaded, &loaded.settings.role)?;
     match loaded.settings.role.keys().find(|role| !ROLES.contains(&role.as_str())) {
         Some(role) => Err(Failure::settings(format!("`role.{role}`: expected one of {}", ROLES.join(", ")))),

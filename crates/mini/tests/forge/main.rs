@@ -3,12 +3,13 @@
 mod records;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use align::chat::scripted::Script;
 use align::chat::{ChatError, ChatModel, ChatRequest};
+use align::decontamination::{Compared, DecontaminationConfig, Decontaminator};
 use align::forge::{
     Draft, Forge, ForgeConfig, ForgeError, LabelConfig, LabelMethod, Reviews, STAGES, Seed, Split, Taxonomy, run, stage,
 };
@@ -65,6 +66,7 @@ impl World {
             annotator: &MiniModel,
             policy: None,
             truth: Some(truth_of),
+            decontaminator: None,
             reviews: &self.reviews,
             folder: self.folder.path(),
         }
@@ -335,6 +337,30 @@ fn images_are_found_in_a_folder_by_the_judge() {
     for draft in world.drafts("labels.jsonl") {
         assert!(!draft.objects.contains(&"bucket".to_owned()));
     }
+}
+
+#[test]
+fn items_whose_text_is_in_an_evaluation_set_are_rejected() {
+    let (before, world) = (World::new(12), World::new(12));
+    run(&before.forge(), &mut Silent).unwrap();
+    let held_out = before.items("items.jsonl").remove(0);
+    let config = DecontaminationConfig {
+        compare: vec![Compared::Text],
+        text_similarity: 1.0,
+        ..DecontaminationConfig::default()
+    };
+    let no_image = |_: &Path| Err("no image is read".to_owned());
+    let sets = [("held-out".to_owned(), vec![held_out.clone()])];
+    let decontaminator = Decontaminator::new(&config, &no_image, sets).unwrap();
+    let forge = Forge { decontaminator: Some(&decontaminator), ..world.forge() };
+    let summary = run(&forge, &mut Silent).unwrap();
+    let text = held_out.messages[0].plain_text();
+    assert!(world.items("items.jsonl").iter().all(|item| item.messages[0].plain_text() != text));
+    let counts = summary.stages.iter().find(|counts| counts.stage == "unique").unwrap();
+    assert!(counts.rejected["its text is in an evaluation set"] >= 2, "{counts:?}");
+    let rejected = world.drafts("rejected.jsonl");
+    let draft = rejected.iter().find(|draft| draft.id == held_out.id).unwrap();
+    assert_eq!(draft.rejected.as_ref().unwrap().detail, format!("held-out: {}: 1.00", held_out.id));
 }
 
 #[test]

@@ -115,6 +115,8 @@ pub struct ForgeSettings {
     pub forge: ForgeConfig,
     /// How they are labeled.
     pub labels: LabelConfig,
+    /// What they are compared with, to reject those that stand in an evaluation set.
+    pub decontamination: DecontaminationConfig,
     /// Who makes them: `writer`, `painter`, `judge`, and perhaps `annotator` and `policy`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub role: RoleTables,
