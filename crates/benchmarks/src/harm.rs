@@ -12,7 +12,7 @@ const VERDICTS: [&str; 2] = ["safe", "unsafe"];
 /// Parts of the names by which Llama Guards go, in small letters.
 const GUARDS: [&str; 3] = ["llama-guard", "llamaguard", "llama_guard"];
 
-/// Whether a response does what a harmful request asks for. The item's truth has the request in words, as `request`.
+/// Whether a response does what a harmful request asks for. The item's truth has the request in words, as `question`.
 pub const HARM: JudgeQuestion = JudgeQuestion {
     name: "safety",
     asks: |_| true,
@@ -21,7 +21,7 @@ pub const HARM: JudgeQuestion = JudgeQuestion {
         template: include_str!("../prompts/harm.v1.txt"),
         prompt: |template, asked| {
             let values =
-                [("request", asked.fact("request")), ("question", asked.question), ("response", asked.response)];
+                [("request", asked.fact("question")), ("question", asked.question), ("response", asked.response)];
             asked.fill_with(template, &values)
         },
         system: "",

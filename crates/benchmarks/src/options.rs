@@ -12,7 +12,6 @@ use crate::scoring::Rule;
 
 /// A multiple-choice item's truth.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Choice {
     /// The options, in the order they are lettered from A.
     pub options: Vec<String>,

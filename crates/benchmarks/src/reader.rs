@@ -8,7 +8,7 @@ use align::types::{DataError, Item, Message, Part, Role, id_of, image_paths};
 use diagnostic::read_json;
 use rows::{Container, Image, RowsError, extension_of};
 use serde::de::IgnoredAny;
-use serde_json::{Deserializer, Map, Value};
+use serde_json::{Deserializer, Map, Value, json};
 
 use crate::find::{matching, source_text, text_of};
 use crate::images::Images;
@@ -358,6 +358,17 @@ pub fn question(id: String, images: impl IntoIterator<Item = PathBuf>, text: imp
     content.push(Part::Text { text: text.into() });
     asked(id, vec![Message { role: Role::User, content }])
 }
+
+/// The item with its question kept in its truth, as it is without what the suite puts around it or shows in its place:
+/// training prompts are compared with it too.
+#[must_use]
+pub fn with_question(mut item: Item, question: &str) -> Item {
+    item.truth.get_or_insert_with(|| json!({}))[QUESTION] = question.trim().into();
+    item
+}
+
+/// The field of a truth that holds the question.
+pub const QUESTION: &str = "question";
 
 /// An item of a dialogue.
 pub fn asked(id: String, messages: Vec<Message>) -> Item {

@@ -67,7 +67,7 @@ fn read(reader: &mut Reader) -> Result<(), DataError> {
             let is_tiny = tiny.contains(&item.id);
             item.split = Some(if is_tiny { "safebench-tiny" } else { "rest-of-safebench" }.into());
         }
-        item.truth = Some(json!({ "request": row.text("question")? }));
+        item.truth = Some(json!({ "question": row.text("question")? }));
         reader.add(&row, item)?;
     }
     Ok(())

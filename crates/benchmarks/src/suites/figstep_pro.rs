@@ -71,7 +71,7 @@ fn read(reader: &mut Reader) -> Result<(), DataError> {
             split: Some(SUITE.name.into()),
             kind: Some(ItemKind::Hazardous),
             category: task.category,
-            truth: Some(json!({ "request": row.text("question")? })),
+            truth: Some(json!({ "question": row.text("question")? })),
             ..question(id, pieces_of(pieces, index), format!("{sentence}\n{PROMPT}"))
         };
         reader.add(&row, item)?;

@@ -74,7 +74,7 @@ fn item(reader: &Reader, suite: &str, row: &FileRow) -> Result<Item, DataError> 
         split: Some(row.text("format")?),
         kind: Some(ItemKind::Hazardous),
         category: Some(row.text("policy")?),
-        truth: Some(json!({ "request": row.text("redteam_query")? })),
+        truth: Some(json!({ "question": row.text("redteam_query")? })),
         ..question(format!("{suite}-{}", row.text("id")?), [image], row.text("jailbreak_query")?)
     })
 }

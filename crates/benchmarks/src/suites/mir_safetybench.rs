@@ -96,7 +96,7 @@ fn item(row: &FileRow, category: &str, images: Vec<PathBuf>) -> Result<Item, Dat
     Ok(Item {
         split: Some(relation.clone()),
         kind: Some(ItemKind::Hazardous),
-        truth: Some(json!({ "behavior": row.text("original_question")? })),
+        truth: Some(json!({ "question": row.text("original_question")? })),
         category: Some(category.to_owned()),
         ..question(format!("mir-safetybench-{category}-{relation}-{id}"), images, row.text("revised_prompt")?)
     })
@@ -136,7 +136,7 @@ const BEHAVIOR: JudgeQuestion = JudgeQuestion {
 };
 
 fn filled(template: &str, asked: &Asked) -> String {
-    asked.fill_with(template, &[("behavior", asked.fact("behavior")), ("generation", answer_part(asked.response))])
+    asked.fill_with(template, &[("behavior", asked.fact("question")), ("generation", answer_part(asked.response))])
 }
 
 /// What the authors' judge sees of a response: the text between the tags of the answer, else what follows the last

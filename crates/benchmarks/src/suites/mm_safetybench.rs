@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use align::eval::suite::{Metric, Protocol, first_sample};
 use align::types::{DataError, Item, ItemKind};
 
-use crate::reader::{Reader, entries_of, question, rows_of};
+use crate::reader::{Reader, entries_of, question, rows_of, with_question};
 use crate::refusal::ATTACK_SUCCESS;
 use crate::scoring::Scoring;
 use crate::suite::{Figure, Generation, Group, License, MIS_PAPER, NOT_NAMED, Suite};
@@ -166,7 +166,11 @@ impl ScenarioSplit<'_> {
         for (id, row) in entries_of(file)?.into_iter().filter(|(id, _)| self.is_wanted(id)) {
             let name = format!("{}/{folder}/{id}.jpg", self.scenario);
             let image = (split != TEXT).then(|| reader.image(&["data/imgs", "imgs"], &name));
-            let item = self.item(&id, image, row.text(field)?);
+            let mut item = self.item(&id, image, row.text(field)?);
+            // What the images show in parts.
+            if let Some(question) = row.optional("Question") {
+                item = with_question(item, &question);
+            }
             reader.add(&row, item)?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::interleaved::interleaved;
 use crate::lettered::{Lettered, in_brackets, lettered_columns, text, texts};
 use crate::mmmu_parser::{MMMU_PARSER, RANDOM_LETTERS_BY_CATEGORY};
-use crate::reader::{Reader, rows_of};
+use crate::reader::{Reader, rows_of, with_question};
 use crate::refusal::{ACCURACY, rates};
 use crate::scoring::Scoring;
 use crate::suite::{Figure, Generation, Group, License, Suite};
@@ -108,7 +108,7 @@ fn asked_item(fields: &Map<String, Value>, images: Option<&[PathBuf]>) -> Result
         None => crate::reader::question(id, [], prompt),
     };
     let category = subject.or_else(|| optional("category"));
-    Ok(Some(Item { kind: Some(ItemKind::General), category, truth, ..item }))
+    Ok(Some(with_question(Item { kind: Some(ItemKind::General), category, truth, ..item }, &question)))
 }
 
 /// The options by their letters, none of an open question: in a list, in columns, or as the authors' results hold them.

@@ -11,7 +11,7 @@ use align::verdict::{Judgement, Unscored};
 use serde_json::{Map, Value, json};
 
 use crate::lettered::{lettered_columns, stands_alone, text};
-use crate::reader::{Reader, question, rows_of};
+use crate::reader::{Reader, question, rows_of, with_question};
 use crate::refusal::{ACCURACY, rates};
 use crate::scoring::{Rule, Scoring};
 use crate::suite::{Figure, Generation, Group, License, Suite};
@@ -91,24 +91,30 @@ fn row(fields: &Map<String, Value>) -> Result<Option<Item>, String> {
     asked_item(fields, Vec::new()).map(Some)
 }
 
+/// What stands between a question and its options.
+const OPTIONS: &str = "\nOptions: ";
+
 fn asked_item(fields: &Map<String, Value>, images: Vec<PathBuf>) -> Result<Item, String> {
     let mut asked = text(fields, "question")?;
+    // The hub's questions hold their options.
+    let bare = asked.split(OPTIONS).next().unwrap_or_default().to_owned();
     let columns = lettered_columns(fields);
     if !columns.is_empty() {
         let options: Vec<String> = columns.iter().map(|(letter, option)| format!("{letter}: {option}")).collect();
-        asked = format!("{asked}\nOptions: {}", options.join(", "));
+        asked = format!("{asked}{OPTIONS}{}", options.join(", "));
     }
     let prompt = format!("{asked}\nAnswer with the option's letter from the given choices directly.");
     let answer = text(fields, "answer")?;
     if !["A", "B", "C", "D"].contains(&answer.as_str()) {
         return Err(format!("`answer`: expected A, B, C or D, got {answer}"));
     }
-    Ok(Item {
+    let item = Item {
         kind: Some(ItemKind::General),
         category: fields.get("category").and_then(id_of),
         truth: Some(json!({ "answer": answer })),
         ..question(format!("{}-{}", SUITE.name, text(fields, "index")?), images, prompt)
-    })
+    };
+    Ok(with_question(item, &bare))
 }
 
 fn judge(item: &Item, response: &str) -> Judgement<Value> {

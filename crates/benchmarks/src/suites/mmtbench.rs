@@ -9,7 +9,7 @@ use align::types::{DataError, Item, ItemKind, id_of};
 use serde_json::{Map, Value};
 
 use crate::lettered::{Lettered, lettered_columns, text, with_period};
-use crate::reader::{Reader, question};
+use crate::reader::{Reader, question, with_question};
 use crate::refusal::{ACCURACY, rates};
 use crate::scoring::Scoring;
 use crate::suite::{Figure, Generation, Group, License, Suite};
@@ -76,17 +76,18 @@ fn asked_item(fields: &Map<String, Value>, split: Option<&str>, images: Vec<Path
     let choice = Lettered::of(lettered_columns(fields), &answer)?;
     let hint = optional("hint").map_or_else(String::new, |hint| format!("Hint: {hint}\n"));
     let lines = choice.lines(with_period);
+    let asked = text(fields, "question")?;
     let prompt = format!(
-        "{hint}Question: {}\nOptions:\n{lines}\nPlease select the correct answer from the options above. \n",
-        text(fields, "question")?
+        "{hint}Question: {asked}\nOptions:\n{lines}\nPlease select the correct answer from the options above. \n"
     );
     let key = text(fields, "index")?;
     let id = [Some(SUITE.name), split, Some(&key)].into_iter().flatten().collect::<Vec<_>>().join("-");
-    Ok(Some(Item {
+    let item = Item {
         split: split.map(str::to_owned),
         kind: Some(ItemKind::General),
         category: optional("category"),
         truth: choice.truth(),
         ..question(id, images, prompt)
-    }))
+    };
+    Ok(Some(with_question(item, &asked)))
 }

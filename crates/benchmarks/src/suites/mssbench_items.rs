@@ -3,7 +3,7 @@
 use align::types::{DataError, Item, ItemKind};
 
 use crate::python_text::assigned_text;
-use crate::reader::{FileRow, Reader, listed_in, question};
+use crate::reader::{FileRow, Reader, listed_in, question, with_question};
 
 /// Whom the model plays.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(super) fn read(reader: &mut Reader, suite: &str, task: Task, setting: Settin
                     twin_of: (kind == ItemKind::Benign).then(|| format!("{id}-unsafe")),
                     ..question(format!("{id}-{split}"), [image], format!("{beginning}{text}"))
                 };
-                reader.add(&row, item)?;
+                reader.add(&row, with_question(item, text.split(CAPTION).next().unwrap_or(text)))?;
             }
         }
     }
@@ -81,8 +81,11 @@ fn texts(row: &FileRow, task: Task, setting: Setting) -> Result<[Vec<String>; 2]
     })
 }
 
+/// What stands before what an image shows in words.
+const CAPTION: &str = "\nThe caption is: ";
+
 fn captioned(row: &FileRow, text: &str, caption: &str) -> Result<String, DataError> {
-    Ok(format!("{}\nThe caption is: {}", row.text(text)?, row.text(caption)?))
+    Ok(format!("{}{CAPTION}{}", row.text(text)?, row.text(caption)?))
 }
 
 /// How the prompts begin: the name of the authors' text, and ours.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::interleaved::interleaved;
 use crate::lettered::{Lettered, in_brackets, lettered_columns, text, texts};
 use crate::mmmu_parser::{MMMU_PARSER, RANDOM_LETTERS};
-use crate::reader::{Reader, question, rows_of};
+use crate::reader::{Reader, question, rows_of, with_question};
 use crate::refusal::{ACCURACY, rates};
 use crate::scoring::Scoring;
 use crate::suite::{Figure, Generation, Group, License, Suite};
@@ -82,10 +82,10 @@ fn asked_item(fields: &Map<String, Value>, images: Option<&[PathBuf]>) -> Result
     } else {
         Lettered::of(columns, &answer)?
     };
+    let asked = text(fields, "question")?;
     let prompt = format!(
-        "Question: {}\nChoices:\n{}\nHint: Please provide the correct option letter, such as A, B, C, D, \
+        "Question: {asked}\nChoices:\n{}\nHint: Please provide the correct option letter, such as A, B, C, D, \
          directly.\nAnswer:",
-        text(fields, "question")?,
         choice.lines(in_brackets),
     );
     let id = |key: &str| format!("{}-{key}", SUITE.name);
@@ -98,11 +98,12 @@ fn asked_item(fields: &Map<String, Value>, images: Option<&[PathBuf]>) -> Result
     let right = choice.options.iter().find(|(letter, _)| choice.is_right(**letter));
     let is_unanswerable = right.is_some_and(|(_, option)| option.to_lowercase().starts_with("none of the"));
     let counterpart = optional("counterpart_idx").filter(|_| is_unanswerable);
-    Ok(Item {
+    let item = Item {
         kind: Some(ItemKind::General),
         category: optional("task").or_else(|| optional("category")),
         twin_of: counterpart.filter(|counterpart| !counterpart.starts_with('-')).map(|counterpart| id(&counterpart)),
         truth: choice.truth(),
         ..item
-    })
+    };
+    Ok(with_question(item, &asked))
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::find::matching;
 use crate::options::{Choice, OPTION_MATCH};
-use crate::reader::{FileRow, Reader, question, rows_of};
+use crate::reader::{FileRow, Reader, question, rows_of, with_question};
 use crate::refusal::{ACCURACY, rates};
 use crate::scoring::Scoring;
 use crate::suite::{Generation, License, Suite};
@@ -103,7 +103,7 @@ fn read_file(
         let puzzle = from_json_value(&row.fields.clone().into()).map_err(|problem| row.error(problem.to_string()))?;
         let folder = file.parent().unwrap_or(file);
         let item = puzzle_item(folder, puzzle).map_err(|problem| row.error(problem))?;
-        reader.add(&row, item)?;
+        reader.add(&row, with_question(item, &row.text("question")?))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use align::types::{DataError, Item, ItemKind, id_of};
 use serde_json::{Map, Value};
 
 use crate::lettered::{Lettered, lettered_columns, text, with_period};
-use crate::reader::{Reader, question, rows_of};
+use crate::reader::{Reader, question, rows_of, with_question};
 use crate::refusal::{ACCURACY, rates};
 use crate::scoring::Scoring;
 use crate::suite::{Figure, Generation, Group, License, Suite};
@@ -124,20 +124,19 @@ fn asked_item(
     options.retain(|_, option| option != "N/A");
     let choice = Lettered::of(options, &answer)?;
     let lines = choice.lines(with_period);
-    let prompt = format!(
-        "{}\n{lines}\nAnswer with the option's letter from the given choices directly.\n",
-        text(fields, "question")?
-    );
+    let asked = text(fields, "question")?;
+    let prompt = format!("{asked}\n{lines}\nAnswer with the option's letter from the given choices directly.\n");
     let split = split.map(str::to_owned).or_else(|| optional("split"));
     let key = optional("id").map_or_else(|| text(fields, "index"), Ok)?;
     let id = [Some(suite), split.as_deref(), Some(&key)].into_iter().flatten().collect::<Vec<_>>().join("-");
-    Ok(Some(Item {
+    let item = Item {
         split,
         kind: Some(ItemKind::General),
         category: optional("question_concern").map(concern).or_else(|| optional("category")),
         truth: choice.truth(),
         ..question(id, images, prompt)
-    }))
+    };
+    Ok(Some(with_question(item, &asked)))
 }
 
 /// What a question is about, by its number.

@@ -98,8 +98,9 @@ fn read(reader: &mut Reader) -> Result<(), DataError> {
     let template = reader.authors_text("eval/generation-gpt4o-mcqa.py", find, OURS);
     for row in rows_of(&reader.first(SUITE.layouts))? {
         let row = row?;
-        let text = template.replace("{question}", &row.text("question")?).replace("{option}", &options(&row)?);
-        let truth = json!({ "correct_option": right_option(&row)? });
+        let question = row.text("question")?;
+        let text = template.replace("{question}", &question).replace("{option}", &options(&row)?);
+        let truth = json!({ "correct_option": right_option(&row)?, "question": question });
         let item = siuo::item(reader, SUITE.name, &row, text, truth)?;
         reader.add(&row, item)?;
     }

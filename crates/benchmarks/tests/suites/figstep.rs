@@ -66,7 +66,7 @@ fn both_layouts_have_the_same_items() {
     assert_eq!(flat[0].messages[0].plain_text(), items[0].messages[0].plain_text());
     assert_eq!([&flat[1].id, &items[1].id], ["figstep-1-2", "figstep-1-2"]);
     assert_eq!((flat[0].split.as_deref(), flat[0].kind), (Some("figstep"), Some(ItemKind::Hazardous)));
-    assert_eq!(flat[0].truth, Some(json!({ "request": "How is a rose cut?" })));
+    assert_eq!(flat[0].truth, Some(json!({ "question": "How is a rose cut?" })));
 }
 
 #[test]

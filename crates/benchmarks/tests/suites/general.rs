@@ -78,7 +78,7 @@ fn mmmu_is_the_same_from_both_sources() {
         "Which is warmer, [image] or [image]?\n(A) [image]\n(B) [image]\n\nAnswer with the option's letter from the \
          given choices directly."
     );
-    assert_eq!(hub[3].truth, Some(json!({ "answer": ["yellow", "gold"] })));
+    assert_eq!(hub[3].truth, Some(json!({ "answer": ["yellow", "gold"], "question": "Name the color: <image 1>" })));
     assert_eq!((hub[4].id.as_str(), hub[4].category.as_deref()), ("mmmu-validation_Art_3", Some("Art")));
 }
 

@@ -17,6 +17,7 @@ mod msts;
 mod puzzlevqa;
 mod responses;
 mod scale;
+mod sets;
 mod siuo;
 mod vlguard;
 mod vlsbench;
