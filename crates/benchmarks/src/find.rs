@@ -14,6 +14,7 @@ pub(crate) fn candidates(name: &str, others: &[&str], data: &Path) -> Vec<PathBu
     for name in others.iter().filter(|name| name.contains('/')) {
         folders.extend(snapshots(&data.join(format!("datasets--{}", name.replace('/', "--")))));
     }
+    folders.extend(snapshots(data));
     folders.push(data.to_owned());
     folders.retain(|folder| folder.is_dir());
     folders
@@ -84,4 +85,20 @@ pub(crate) fn source_text(
 pub(crate) fn text_of(file: &Path) -> std::io::Result<String> {
     let text = fs_err::read_to_string(file)?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_is_found_in_the_hub_s_cache_and_in_its_own_folder_there() {
+        let cache = tempfile::tempdir().unwrap();
+        let own = cache.path().join("datasets--owner--Name");
+        let snapshot = own.join("snapshots/abc");
+        fs_err::create_dir_all(&snapshot).unwrap();
+        for data in [cache.path(), &own] {
+            assert_eq!(candidates("name", &["owner/Name"], data), [snapshot.clone(), data.to_owned()]);
+        }
+    }
 }

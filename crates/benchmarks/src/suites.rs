@@ -75,7 +75,7 @@ pub const SUITES: &[&Suite] = &[
 
 /// A name that no benchmark has.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown benchmark `{name}`: expected {}", names().join(", "))]
+#[error("unknown benchmark `{name}`: expected {}, or a group: {}", names().join(", "), Group::ALL.map(Group::name).join(", "))]
 pub struct UnknownSuite {
     name: String,
 }

@@ -97,8 +97,25 @@ pub fn policy_settings(own: &ModelTable, tables: &RoleTables) -> Value {
 /// What of the tables decides about answers, for records that a resumed run is held to: pace, prices and budget may
 /// change, and a model may move.
 pub fn deciding(tables: &RoleTables) -> Value {
-    let decides = |role: &RoleSettings| json!({ "model": role.model, "structured_output": role.structured_output });
     tables.iter().map(|(name, role)| (name.clone(), decides(role))).collect()
+}
+
+/// Who judges and how, for settings that are kept: null where no role does.
+pub fn judging_settings(judge: &JudgeConfig, tables: &RoleTables) -> Value {
+    let judges: serde_json::Map<String, Value> = tables
+        .iter()
+        .filter(|(role, _)| !is_policy(role))
+        .map(|(role, settings)| (role.clone(), decides(settings)))
+        .collect();
+    if judges.is_empty() { Value::Null } else { json!({ "judge": judge, "roles": judges }) }
+}
+
+fn decides(role: &RoleSettings) -> Value {
+    let mut decides = json!({ "model": role.model, "structured_output": role.structured_output });
+    if role.thinking != Thinking::Auto {
+        decides["thinking"] = json!(role.thinking);
+    }
+    decides
 }
 
 impl<'a> Roles<'a> {
@@ -140,9 +157,9 @@ impl<'a> Roles<'a> {
     /// Forgets failed calls, so that they are made again.
     ///
     /// Errors: of output naming the journal.
-    fn retry_failed(&self) -> Result<(), Failure> {
+    fn forget_failures(&self, journal: &Journal) -> Result<(), Failure> {
         for (role, _) in self.tables.iter().filter(|(_, settings)| !settings.is_mini()) {
-            self.journal()?.forget_failures(role).map_err(Failure::output)?;
+            journal.forget_failures(role).map_err(Failure::output)?;
         }
         Ok(())
     }
@@ -173,7 +190,7 @@ impl<'a> Roles<'a> {
             self.forget_all()?;
         }
         if retry_failed {
-            self.retry_failed()?;
+            self.forget_failures(self.journal()?)?;
         }
         Ok(())
     }

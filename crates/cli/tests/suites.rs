@@ -249,6 +249,61 @@ fn figures_say_what_they_were_made_with_and_what_differs_from_the_authors() {
     assert_eq!(made["data"]["items"], summary["groups"][0]["n"]);
 }
 
+/// The code and the message of an evaluation.
+fn ended(mut command: Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_dry_run_counts_what_would_be_asked_again_and_each_sample_s_own_verdicts() {
+    let group = (group("mirage").0, "siuo".to_owned());
+    let (fake, folder) = (endpoint(0), tempfile::tempdir().unwrap());
+    let said = |more: &[&str]| {
+        let planned = finished(evaluation(&fake, folder.path(), &group, &[&["--dry-run"], more].concat()));
+        calls(&planned.stdout, ["all policy", "all judge"], 3)
+    };
+    // Five items, three samples of each, and two questions on each sample.
+    assert_eq!(said(&[]), [15, 30]);
+    // Its judges are asked in the authors' words, which the endpoint does not know how to answer.
+    assert_eq!(ended(evaluation(&fake, folder.path(), &group, &[])).0, Some(4));
+    assert_eq!(said(&[]), [0, 0]);
+    assert_eq!(said(&["--restart"]), [15, 30]);
+}
+
+#[test]
+fn what_decides_about_verdicts_is_held_to_and_what_cannot_be_is_refused_first() {
+    let group = (group("mirage").0, "figstep".to_owned());
+    let (fake, folder) = (endpoint(0), tempfile::tempdir().unwrap());
+    finished(evaluation(&fake, folder.path(), &group, &[]));
+    let asked = fake.counts().calls;
+    fs_err::write(folder.path().join("file"), "").unwrap();
+    for (more, code, expected) in [
+        (&["judge.temperature=1"][..], 2, "`settings.judging.judge.temperature` differs from the run's"),
+        (&["role.judge.thinking=joined"], 2, "`settings.judging.roles.judge.thinking`"),
+        (&["data.suite= , "], 2, "`data.suite`: expected a benchmark or a group of them"),
+        (&["data.suite=nothing"], 2, "or a group: mirage, safer, general"),
+        (&["data.path=nowhere"], 3, "nowhere: no such folder"),
+        (&["--inspect-log", "file"], 7, "choose another `--inspect-log`"),
+    ] {
+        let (got, message) = ended(evaluation(&fake, folder.path(), &group, more));
+        assert!(got == Some(code) && message.contains(expected), "{more:?}: {got:?} {message}");
+    }
+    for name in ["", "..", "a/../../b"] {
+        let mut call = scruple();
+        call.current_dir(folder.path())
+            .args(["eval", "--suite", "figstep", "--name", name, "--data"])
+            .arg(group.0.path());
+        call.args([format!("role.policy.url={}", fake.url()), "role.policy.model=fake".into()]);
+        let (got, message) = ended(call);
+        assert!(
+            got == Some(2) && message.contains("`eval.model`: expected a name that a folder can have"),
+            "{message}"
+        );
+    }
+    assert_eq!(fake.counts().calls, asked, "a call was made");
+}
+
 #[test]
 fn judges_tell_safe_completion_from_refusal_where_they_are_asked() {
     let group = (group("mirage").0, "figstep".to_owned());

@@ -1,7 +1,7 @@
 //! What a run would take, before anything is paid: models that make no calls, and count those that they would make.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use align::chat::{ChatAnswer, ChatError, ChatModel, ChatRequest, Unanswered};
@@ -59,7 +59,8 @@ pub struct Forecaster {
     local: Option<(String, Measure)>,
     makes_up: bool,
     images: RefCell<ImageHashes>,
-    seen: RefCell<HashSet<Key>>,
+    /// The requests so far, numbered.
+    seen: RefCell<HashMap<Key, usize>>,
     counted: Arc<Mutex<Forecast>>,
 }
 
@@ -141,7 +142,10 @@ impl Forecaster {
             return Ok(if joins { known.map(ChatAnswer::with_thinking_joined) } else { known });
         }
         let usage = self.count(request, &body)?;
-        if self.seen.borrow_mut().insert(key) {
+        let mut seen = self.seen.borrow_mut();
+        let next = seen.len();
+        let number = *seen.entry(key).or_insert(next);
+        if number == next {
             counted.calls += 1;
             counted.images += body.n_images() as u64;
             counted.prompt_tokens += usage.prompt_tokens;
@@ -151,9 +155,9 @@ impl Forecaster {
         if !self.makes_up {
             return Ok(Err(Unanswered::new("nobody is asked")));
         }
-        // Each its own, since judges that see nothing else are asked once about equal ones.
-        let filler = " word".repeat(usage.completion_tokens.saturating_sub(1) as usize);
-        Ok(Ok(ChatAnswer::of(format!("{}{filler}", request.id))))
+        // Each its own, several to one item too, since judges that see nothing else are asked once about equal ones.
+        let filler = " word".repeat(usage.completion_tokens.saturating_sub(2) as usize);
+        Ok(Ok(ChatAnswer::of(format!("{} {number}{filler}", request.id))))
     }
 }
 

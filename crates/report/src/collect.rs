@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::contents::{About, CurationReport, Report, ReportConfig, SCHEMA, ShownRollout, TrainingRun};
 use crate::error::ReportError;
-use crate::folders::{corrupt, folders_in, read_file};
+use crate::folders::{corrupt, folders_in, read_file, tell_apart};
 use crate::suites::collect::read_suites;
 use crate::{curves, images, pick};
 
@@ -91,13 +91,16 @@ fn read_models(
             None if has_suites(&path)? => with_suites += 1,
             None => missing.push(format!("eval/{name}/summary.json: the rates of {name}")),
             Some(summary) => {
-                models.push(Evaluated { summary, responses: read_json_lines(&path.join("responses.jsonl"))? });
+                let responses = read_json_lines(&path.join("responses.jsonl"))?;
+                models.push((Evaluated { summary, responses }, name));
             }
         }
     }
     if models.is_empty() && with_suites == 0 {
         missing.push("eval: the rates of models by split".into());
     }
+    tell_apart(models.iter_mut().map(|(model, folder)| (&mut model.summary.model, folder.clone())));
+    let mut models: Vec<Evaluated> = models.into_iter().map(|(model, _)| model).collect();
     models.sort_by_key(|model| config.place(&model.summary.model, order));
     Ok(models)
 }

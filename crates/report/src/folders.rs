@@ -1,5 +1,6 @@
 //! Folders and JSON files of what a report reads.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use diagnostic::{JsonProblem, read_json};
@@ -33,6 +34,20 @@ pub fn read_file<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, ReportEr
         return Ok(None);
     }
     read_json(&fs_err::read(file)?).map(Some).map_err(|problem| corrupt(file, &problem))
+}
+
+/// Tells evaluations of one name apart, pairs of the model's name and the folder's: the folder's name is put behind the
+/// model's where other folders have that too, but for a folder that is called as the model is.
+pub fn tell_apart<'a>(evaluations: impl Iterator<Item = (&'a mut String, String)>) {
+    let evaluations: Vec<(&mut String, String)> = evaluations.collect();
+    let known: BTreeSet<(String, String)> =
+        evaluations.iter().map(|(model, folder)| ((*model).clone(), folder.clone())).collect();
+    for (model, folder) in evaluations {
+        let n_folders = known.iter().filter(|(name, _)| name == model).count();
+        if n_folders > 1 && *model != folder {
+            *model = format!("{model} ({folder})");
+        }
+    }
 }
 
 /// The error of a file that is not what it should be.

@@ -173,6 +173,23 @@ fn benchmarks_are_reported_beside_published_figures_with_differences_and_flips()
 }
 
 #[test]
+fn models_of_one_name_are_told_apart_by_their_folders() {
+    let folder = folder();
+    let second = folder.path().join("eval/second");
+    std::fs::create_dir_all(&second).unwrap();
+    let of_base = write(folder.path(), "base", "judge (safety ours 01)", "uuusjfss");
+    let results = write(folder.path(), "safer", "judge (safety ours 01)", "ssssssss");
+    std::fs::rename(results, second.join("made-up")).unwrap();
+    std::fs::copy(of_base.join("summary.json"), second.join("made-up/summary.json")).unwrap();
+    run(folder.path(), &ReportConfig::default()).unwrap();
+    let report: Report = serde_json::from_str(&read(&folder.path().join("report.json"))).unwrap();
+    let names: Vec<&str> = report.suites[0].models.iter().map(|model| model.model.as_str()).collect();
+    assert_eq!(names, ["base", "base (second)", "other"]);
+    assert_eq!(report.suites[0].comparisons[0].model, "base (second)");
+    assert!(read(&folder.path().join("report.md")).contains("| % | base | base (second) | other |"));
+}
+
+#[test]
 fn a_report_of_many_items_stays_small() {
     let folder = tempfile::tempdir().unwrap();
     for (model, does) in [("base", "u"), ("safer", "s")] {

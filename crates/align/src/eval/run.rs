@@ -86,6 +86,8 @@ pub struct Evaluation<'a> {
     pub config: &'a EvalConfig,
     /// Who answers, by more than a name; a part of the settings that are kept.
     pub policy: &'a Value,
+    /// How models judge, a part of the settings that are kept; null where none does.
+    pub judging: &'a Value,
 }
 
 /// What an evaluation came to.
@@ -206,11 +208,15 @@ impl Evaluation<'_> {
             hash.add(&item.relative_to(folder))?;
         }
         let config = self.config;
-        Ok(json!({
+        let mut settings = json!({
             "model": config.model, "judge": self.judge.name(), "temperature": config.temperature,
             "top_p": config.top_p, "max_new_tokens": config.max_new_tokens, "seed": config.seed,
             "policy": self.policy, "items_sha256": hash.finish(),
-        }))
+        });
+        if !self.judging.is_null() {
+            settings["judging"] = self.judging.clone();
+        }
+        Ok(settings)
     }
 
     /// The judged responses to some items, in their order.

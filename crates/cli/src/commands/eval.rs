@@ -6,7 +6,7 @@ mod provenance;
 mod responses;
 mod suites;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use align::eval::{self, EvalConfig, EvalSummary, Evaluation, KeywordRefusal};
 use align::judge::ModelJudge;
@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::data::located;
 use crate::errors::{Failure, Result};
 use crate::output_folder::{OutputFolder, remove_results};
-use crate::roles::{self, JOURNAL, Model, Roles, check_any, policy_settings, with_costs};
+use crate::roles::{self, JOURNAL, Model, Roles, check_any, judging_settings, policy_settings, with_costs};
 use crate::terminal::print_line;
 
 /// The evaluation splits of the miniature world, as `scruple mini` names their files.
@@ -43,10 +43,10 @@ judges; the one in [role.policy] is evaluated in the place of --model.
 With --suite, --data is the benchmark's own folder, or the folder above several. `scruple benchmarks`
 lists them: names, groups, terms, judges, and with --data what is there of each.
 
-DIR then holds responses.jsonl, summary.json and eval.resolved.json; the table is printed. Every
-answer is in DIR/journal.sqlite before it is used: the same command resumes after a stop, makes no
-call twice and ends in the same bytes. The exit code is 4 where a model cannot be used, or where not
-one response could be scored.
+DIR then holds responses.jsonl, summary.json and eval.resolved.json, with --suite in a folder for
+each benchmark; the table is printed. Every answer is in DIR/journal.sqlite before it is
+used: the same command resumes after a stop, makes no call twice and ends in the same bytes. The exit
+code is 4 where a model cannot be used, or where not one response could be scored.
 
 Examples:
   scruple eval --model MODEL --data world --out out/eval/base
@@ -100,7 +100,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
     let loaded = load(arguments)?;
     let settings = &loaded.settings;
-    let folder = arguments.out.clone().unwrap_or_else(|| Path::new("out/eval").join(&settings.eval.model));
+    let folder = arguments.out.clone().map_or_else(|| default_folder(&settings.eval.model), Ok)?;
     let roles = Roles::new(&settings.role, Some(&folder.join(JOURNAL)), context.global.device)
         .within_cost(settings.budget.max_cost);
     if settings.data.responses.is_some() {
@@ -112,16 +112,38 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         if arguments.dry_run {
             return dry_run::run(&evaluating, context);
         }
+        let _logs = log_folder(arguments)?;
         return suites::run(&evaluating, arguments.inspect_log.as_deref(), context);
     }
     if arguments.dry_run {
         return Err(Failure::settings("`--dry-run`: expected benchmarks, got none").hint("name them with `--suite`"));
     }
+    let _logs = log_folder(arguments)?;
     let evaluating = Evaluating { settings, folder: &folder, roles, arguments };
     let (summary, nothing_scored) = job::run(&evaluating, context)?;
     suites::log_for_inspect(&folder, arguments.inspect_log.as_deref())?;
     print_line(&text_tables::summaries(&[summary]))?;
     check_any("responses could be scored", nothing_scored.as_deref())
+}
+
+/// The folder of results where none is given.
+///
+/// Errors: of settings for a name that is no folder's.
+fn default_folder(name: &str) -> Result<PathBuf> {
+    let mut parts = Path::new(name).components();
+    if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+        let problem = format!("`eval.model`: expected a name that a folder can have, without `--out`, got `{name}`");
+        return Err(Failure::settings(problem).hint("choose another `--name`, or give `--out`"));
+    }
+    Ok(Path::new("out/eval").join(name))
+}
+
+/// Makes the folder of logs, so that one that cannot be is known before anything is paid.
+///
+/// Errors: of output naming the folder.
+fn log_folder(arguments: &Arguments) -> Result<Option<OutputFolder>> {
+    let made = arguments.inspect_log.as_deref().map(OutputFolder::make).transpose();
+    made.map_err(|failure| failure.hint("choose another `--inspect-log`"))
 }
 
 /// The evaluation of a model.
@@ -174,6 +196,7 @@ impl Job for Evaluating<'_> {
             judge: &*judge,
             config: &settings.eval,
             policy: &policy_settings(&settings.model.relative_to(folder), &settings.role),
+            judging: &judging_settings(&settings.judge, &settings.role),
         };
         let outcome = eval::run(&*models.policy, &evaluation, folder, &mut context.progress);
         let outcome = with_costs(roles, outcome.map_err(|error| located(error, &files)))?;

@@ -43,15 +43,18 @@ impl Counted {
 }
 
 impl Roles<'_> {
-    /// The roles' judges as such that make no calls.
+    /// The roles' judges as such that make no calls. What [`Roles::begin`] would forget they do not know.
     ///
     /// Errors: of model where one cannot be used; of output where the journal cannot be read.
-    pub fn forecasters(&self) -> Result<Forecasters> {
+    pub fn forecasters(&self, restart: bool, retry_failed: bool) -> Result<Forecasters> {
         let journal = match &self.path {
-            Some(path) => Journal::snapshot(path),
-            None => Journal::in_memory(),
+            Some(path) if !restart => Journal::snapshot(path),
+            _ => Journal::in_memory(),
         };
         let journal = Arc::new(journal.map_err(Failure::output)?);
+        if retry_failed {
+            self.forget_failures(&journal)?;
+        }
         let (mut judges, mut counted) = (Vec::new(), Vec::new());
         for (role, settings) in self.judges().filter(|(_, settings)| !settings.is_mini()) {
             let (forecaster, count) = forecaster(role, settings, None, &journal)?;

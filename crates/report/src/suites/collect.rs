@@ -8,7 +8,7 @@ use align::json_lines::read_json_lines;
 
 use crate::contents::ReportConfig;
 use crate::error::ReportError;
-use crate::folders::{folders_in, read_file};
+use crate::folders::{folders_in, read_file, tell_apart};
 use crate::suites::contents::{ComparedModels, FlipCounts, SuiteReport};
 use crate::suites::flips::{Flipped, shown};
 
@@ -27,13 +27,18 @@ pub fn read_suites(
     order: &[String],
     missing: &mut Vec<String>,
 ) -> Result<Vec<SuiteReport>, ReportError> {
-    let mut by_suite: BTreeMap<String, Vec<Evaluated>> = BTreeMap::new();
-    for (_, model) in folders_in(&folder.join("eval"))? {
+    let mut all = Vec::new();
+    for (name, model) in folders_in(&folder.join("eval"))? {
         for (_, results) in folders_in(&model)? {
             if let Some(summary) = read_file::<SuiteSummary>(&results.join("summary.json"))? {
-                by_suite.entry(summary.suite.clone()).or_default().push(Evaluated { summary, results });
+                all.push((Evaluated { summary, results }, name.clone()));
             }
         }
+    }
+    tell_apart(all.iter_mut().map(|(model, folder)| (&mut model.summary.model, folder.clone())));
+    let mut by_suite: BTreeMap<String, Vec<Evaluated>> = BTreeMap::new();
+    for (model, _) in all {
+        by_suite.entry(model.summary.suite.clone()).or_default().push(model);
     }
     let mut suites = Vec::with_capacity(by_suite.len());
     for (suite, mut models) in by_suite {

@@ -94,7 +94,7 @@ fn evaluate(
     config: &EvalConfig,
     folder: &Path,
 ) -> Result<EvalOutcome, EvalError> {
-    let evaluation = Evaluation { items, judge, config, policy: &json!("scripted") };
+    let evaluation = Evaluation { items, judge, config, policy: &json!("scripted"), judging: &Value::Null };
     run(model, &evaluation, folder, &mut Silent)
 }
 

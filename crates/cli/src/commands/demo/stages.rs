@@ -157,6 +157,7 @@ impl Demo<'_> {
                 judge: &ExactJudge,
                 config: &config,
                 policy: &json!(model.relative_to(demo.folder)),
+                judging: &Value::Null,
             };
             let progress = &mut demo.context.progress;
             Ok(align::eval::run(&*answering, &evaluation, &folder, progress)?.summary)

@@ -24,7 +24,7 @@ use crate::terminal::print_line;
 pub fn run(evaluating: &EvaluatingSuites, context: &mut Context) -> Result {
     // Images that come within files are needed as files while they are hashed and measured.
     let images = tempfile::tempdir()?;
-    let forecasters = evaluating.roles.forecasters()?;
+    let forecasters = evaluating.roles.forecasters(evaluating.again.restart, evaluating.again.retry_failed)?;
     let mut planned = Planned::default();
     let mut policy = None;
     for suite in &evaluating.suites {

@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::data::located;
 use crate::errors::{Failure, Result};
 use crate::output_folder::{OutputFolder, remove_results};
-use crate::roles::{Model, Roles, check_any, policy_settings, with_costs};
+use crate::roles::{Model, Roles, check_any, judging_settings, policy_settings, with_costs};
 use crate::terminal::print_line;
 
 /// The folder, among the results, of images that came within a benchmark's files.
@@ -71,8 +71,11 @@ pub fn log_for_inspect(results: &Path, logs: Option<&Path>) -> Result {
 
 /// The benchmarks without those that stand for a group alone and are not in the folder, which are told.
 ///
-/// Errors: of data where none is left.
+/// Errors: of data where there is no such folder, or none is left.
 fn without_absent(mut suites: Vec<&'static Suite>, list: &str, data: &Path) -> Result<Vec<&'static Suite>> {
+    if !data.exists() {
+        return Err(Failure::data("no such folder").at(&data.display().to_string()));
+    }
     let mut absent = Vec::new();
     suites.retain(|suite| {
         let is_wanted = list.split(',').any(|name| name.trim() == suite.name) || suite.folder(data).is_ok();
@@ -112,7 +115,8 @@ pub(super) struct EvaluatingSuites<'a> {
     folder: &'a Path,
     /// Who answers, and who judges.
     pub roles: Roles<'a>,
-    again: Again,
+    /// What of an earlier call's answers is not taken.
+    pub again: Again,
     own: OnceCell<OwnModel>,
 }
 
@@ -181,6 +185,10 @@ impl<'a> EvaluatingSuites<'a> {
         again: Again,
     ) -> Result<Self> {
         let suites = suites_of(list).map_err(|error| Failure::settings(format!("`data.suite`: {error}")))?;
+        if suites.is_empty() {
+            let problem = format!("`data.suite`: expected a benchmark or a group of them, got `{list}`");
+            return Err(Failure::settings(problem).hint("`scruple benchmarks` lists them"));
+        }
         let suites = match &loaded.settings.data.path {
             Some(data) => without_absent(suites, list, data)?,
             None => suites,
@@ -275,7 +283,10 @@ impl<'a> EvaluatingSuites<'a> {
             (settings, as_shown(suite, items, &policy.table))
         };
         let items = &*items;
-        let kept = json!({ "suite": suite.name, "model": settings.eval.model, "policy": answered_by });
+        let mut kept = json!({ "suite": suite.name, "model": settings.eval.model, "policy": answered_by });
+        if matches!(suite.scoring, Scoring::Judged { .. }) && !judges.is_empty() {
+            kept["judging"] = judging_settings(&settings.judge, &settings.role);
+        }
         let evaluation = self.evaluation(suite, items, &*scoring.scorer, &params, &kept);
         let mut metrics = suite.protocol.metrics;
         if self.asks_class(suite) {
