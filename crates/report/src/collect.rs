@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::contents::{About, CurationReport, Report, ReportConfig, SCHEMA, ShownRollout, TrainingRun};
 use crate::error::ReportError;
-use crate::folders::{corrupt, folders_in, read_file, tell_apart};
+use crate::folders::{Named, corrupt, folders_in, read_file, tell_apart};
 use crate::suites::collect::read_suites;
 use crate::{curves, images, pick};
 
@@ -99,7 +99,11 @@ fn read_models(
     if models.is_empty() && with_suites == 0 {
         missing.push("eval: the rates of models by split".into());
     }
-    tell_apart(models.iter_mut().map(|(model, folder)| (&mut model.summary.model, folder.clone())));
+    tell_apart(models.iter_mut().map(|(model, folder)| Named {
+        model: &mut model.summary.model,
+        suite: String::new(),
+        folder: folder.clone(),
+    }));
     let mut models: Vec<Evaluated> = models.into_iter().map(|(model, _)| model).collect();
     models.sort_by_key(|model| config.place(&model.summary.model, order));
     Ok(models)

@@ -36,15 +36,29 @@ pub fn read_file<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, ReportEr
     read_json(&fs_err::read(file)?).map(Some).map_err(|problem| corrupt(file, &problem))
 }
 
-/// Tells evaluations of one name apart, pairs of the model's name and the folder's: the folder's name is put behind the
-/// model's where other folders have that too, but for a folder that is called as the model is.
-pub fn tell_apart<'a>(evaluations: impl Iterator<Item = (&'a mut String, String)>) {
-    let evaluations: Vec<(&mut String, String)> = evaluations.collect();
-    let known: BTreeSet<(String, String)> =
-        evaluations.iter().map(|(model, folder)| ((*model).clone(), folder.clone())).collect();
-    for (model, folder) in evaluations {
-        let n_folders = known.iter().filter(|(name, _)| name == model).count();
-        if n_folders > 1 && *model != folder {
+/// An evaluation in a report.
+pub struct Named<'a> {
+    /// The model's name.
+    pub model: &'a mut String,
+    /// The benchmark; empty where it is none.
+    pub suite: String,
+    /// The folder's name.
+    pub folder: String,
+}
+
+/// Tells models of one name apart that were evaluated on the same in several folders: the folder's name is put behind
+/// the model's, but for a folder that is called as the model is.
+pub fn tell_apart<'a>(evaluations: impl Iterator<Item = Named<'a>>) {
+    let evaluations: Vec<Named> = evaluations.collect();
+    let mut known = BTreeSet::new();
+    let mut clashing = BTreeSet::new();
+    for Named { model, suite, .. } in &evaluations {
+        if !known.insert(((*model).clone(), suite.clone())) {
+            clashing.insert((*model).clone());
+        }
+    }
+    for Named { model, folder, .. } in evaluations {
+        if clashing.contains(model) && *model != folder {
             *model = format!("{model} ({folder})");
         }
     }

@@ -44,9 +44,9 @@ With --suite, --data is the benchmark's own folder, or the folder above several.
 lists them: names, groups, terms, judges, and with --data what is there of each.
 
 DIR then holds responses.jsonl, summary.json and eval.resolved.json, with --suite in a folder for
-each benchmark; the table is printed. Every answer is in DIR/journal.sqlite before it is
-used: the same command resumes after a stop, makes no call twice and ends in the same bytes. The exit
-code is 4 where a model cannot be used, or where not one response could be scored.
+each benchmark; the table is printed. Every answer is in DIR/journal.sqlite before it is used: the
+same command resumes after a stop, makes no call twice and ends in the same bytes. The exit code is
+4 where a model cannot be used, or where not one response could be scored.
 
 Examples:
   scruple eval --model MODEL --data world --out out/eval/base

@@ -118,7 +118,8 @@ fn an_evaluation_samples_and_judges_through_the_server() {
     let config = EvalConfig { max_new_tokens: 48, ..EvalConfig::default() };
     let folder = tempfile::tempdir().unwrap();
     let evaluate = |model: &dyn ChatModel, judge: &dyn Judge, name: &str| -> EvalOutcome {
-        let evaluation = Evaluation { items: &items, judge, config: &config, policy: &json!("base") };
+        let evaluation =
+            Evaluation { items: &items, judge, config: &config, policy: &json!("base"), judging: &Value::Null };
         run(model, &evaluation, &folder.path().join(name), &mut Silent).unwrap()
     };
     let server = Server::start(&[]);

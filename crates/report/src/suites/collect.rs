@@ -8,7 +8,7 @@ use align::json_lines::read_json_lines;
 
 use crate::contents::ReportConfig;
 use crate::error::ReportError;
-use crate::folders::{folders_in, read_file, tell_apart};
+use crate::folders::{Named, folders_in, read_file, tell_apart};
 use crate::suites::contents::{ComparedModels, FlipCounts, SuiteReport};
 use crate::suites::flips::{Flipped, shown};
 
@@ -35,7 +35,11 @@ pub fn read_suites(
             }
         }
     }
-    tell_apart(all.iter_mut().map(|(model, folder)| (&mut model.summary.model, folder.clone())));
+    tell_apart(all.iter_mut().map(|(Evaluated { summary, .. }, folder)| Named {
+        model: &mut summary.model,
+        suite: summary.suite.clone(),
+        folder: folder.clone(),
+    }));
     let mut by_suite: BTreeMap<String, Vec<Evaluated>> = BTreeMap::new();
     for (model, _) in all {
         by_suite.entry(model.summary.suite.clone()).or_default().push(model);

@@ -169,19 +169,21 @@ fn what_has_no_answer_or_no_score_is_outside_every_rate() {
 #[test]
 fn another_evaluation_is_not_overwritten_nor_mixed_in() {
     let folder = tempfile::tempdir().unwrap();
-    let attempt = |items: &[Item], config: &EvalConfig, policy: &str| {
-        let evaluation = Evaluation { items, judge: &lenient(), config, policy: &json!(policy) };
+    let attempt = |items: &[Item], config: &EvalConfig, policy: &str, judging: Value| {
+        let (policy, judging) = (&json!(policy), &judging);
+        let evaluation = Evaluation { items, judge: &lenient(), config, policy, judging };
         run(&Echo::new(), &evaluation, folder.path(), &mut Silent).map(|_| ())
     };
-    attempt(&items(), &config(), "one").unwrap();
+    attempt(&items(), &config(), "one", Value::Null).unwrap();
     let before = read(folder.path(), RESPONSES);
     let other = EvalConfig { seed: 1, ..config() };
     let mut changed = items();
     changed[2].messages = item("other", "hard", None).messages;
     for (outcome, expected) in [
-        (attempt(&items(), &other, "one"), "`seed` differs from the run's: expected 0, got 1"),
-        (attempt(&changed, &config(), "one"), "`items_sha256` differs from the run's"),
-        (attempt(&items(), &config(), "two"), "`policy` differs from the run's"),
+        (attempt(&items(), &other, "one", Value::Null), "`seed` differs from the run's: expected 0, got 1"),
+        (attempt(&changed, &config(), "one", Value::Null), "`items_sha256` differs from the run's"),
+        (attempt(&items(), &config(), "two", Value::Null), "`policy` differs from the run's"),
+        (attempt(&items(), &config(), "one", json!({ "temperature": 1 })), "`judging` differs from the run's"),
     ] {
         let message = outcome.unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
