@@ -97,6 +97,44 @@ impl Group {
     }
 }
 
+/// Published figures that are means over a group's suites. The SaFeR-Steer paper's are over five of SaFeR-VLM's sets.
+const MEANS: [(Group, &str, &[(&str, f64)], &str, &str); 9] = [
+    (Group::General, "InternVL2.5-8B", &[("accuracy", 60.47)], "rules", MIS_PAPER),
+    (Group::General, "InternVL2.5-8B + MIRage", &[("accuracy", 61.30)], "rules", MIS_PAPER),
+    (Group::Safer, "SaFeR-VLM-3B", &scale(70.13, 78.97), "GPT-4o-mini", SAFER_PAPER),
+    (Group::Safer, "Qwen2.5-VL-3B", &scale(48.30, 45.86), "GPT-5-nano", STEER_PAPER),
+    (Group::Safer, "SaFeR-VLM-3B, measured anew", &scale(72.02, 69.15), "GPT-5-nano", STEER_PAPER),
+    (Group::Safer, "SaFeR-Steer-3B", &scale(81.84, 70.77), "GPT-5-nano", STEER_PAPER),
+    (Group::Safer, "Qwen2.5-VL-7B", &scale(56.21, 60.32), "GPT-5-nano", STEER_PAPER),
+    (Group::Safer, "SaFeR-VLM-7B, measured anew", &scale(74.48, 71.69), "GPT-5-nano", STEER_PAPER),
+    (Group::Safer, "SaFeR-Steer-7B", &scale(87.89, 77.40), "GPT-5-nano", STEER_PAPER),
+];
+
+const SAFER_PAPER: &str = "Yi et al., arXiv 2510.06871";
+const STEER_PAPER: &str = "SaFeR-Steer, arXiv 2604.16358, five sets";
+
+const fn scale(safety: f64, helpfulness: f64) -> [(&'static str, f64); 2] {
+    [("safety_at_3", safety), ("helpfulness_at_3", helpfulness)]
+}
+
+impl Group {
+    /// The published means over its suites.
+    pub fn published(self) -> Vec<Published> {
+        let of_group = MEANS.iter().filter(|(group, ..)| *group == self);
+        let figures = of_group.flat_map(|(_, model, figures, judge, source)| {
+            figures.iter().map(|(rate, percent)| Published {
+                model: (*model).to_owned(),
+                split: "all".to_owned(),
+                rate: (*rate).to_owned(),
+                percent: *percent,
+                judge: (*judge).to_owned(),
+                source: (*source).to_owned(),
+            })
+        });
+        figures.collect()
+    }
+}
+
 /// How a benchmark's authors have models answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Generation {

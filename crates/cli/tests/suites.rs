@@ -165,6 +165,31 @@ fn check_killed(name: &str) {
     }
     finished(evaluation(&fake, folder.path(), &group, &[]));
     assert_eq!(fake.counts().calls, counts.calls, "{name}: a finished run asks again");
+    check_mean(name, group, &fake, folder.path(), &killed);
+}
+
+/// Evaluated by its name, a group has the mean over its suites where they share a rate, without a further call.
+fn check_mean(
+    name: &str,
+    group: (TempDir, String),
+    fake: &FakeEndpoint,
+    folder: &Path,
+    suites: &HashMap<String, String>,
+) {
+    let calls = fake.counts().calls;
+    finished(evaluation(fake, folder, &(group.0, name.to_owned()), &[]));
+    assert_eq!(fake.counts().calls, calls, "{name}: its name asks again");
+    let Some(mean) = results(folder).remove(&format!("{name}/summary.json")) else {
+        assert_eq!(name, "mirage", "no mean is written");
+        return;
+    };
+    let read = |text: &String| serde_json::from_str::<Value>(text).unwrap();
+    let safety = |summary: &Value| summary["groups"][0]["rates"]["safety_at_3"]["percent"].as_f64().unwrap();
+    let (mean, members) = (read(&mean), group.1.split(','));
+    let each: Vec<f64> = members.map(|suite| safety(&read(&suites[&format!("{suite}/summary.json")]))).collect();
+    assert!((safety(&mean) - each.iter().sum::<f64>() / each.len() as f64).abs() < 1e-9, "{mean}");
+    assert_eq!(mean["mean_of"].as_array().unwrap().len(), each.len());
+    assert!(mean["published"].as_array().unwrap().iter().any(|figure| figure["percent"] == 70.13), "{mean}");
 }
 
 #[test]

@@ -103,6 +103,7 @@ fn summary(model: &str, scored_by: &str, records: &[SuiteRecord]) -> SuiteSummar
         model: model.into(),
         scored_by: scored_by.into(),
         prompts: vec![PromptUsed { question: "safety".into(), wording: "ours".into(), hash: "0123456789ab".into() }],
+        mean_of: Vec::new(),
         rates: PROTOCOL.metrics.iter().map(info).collect(),
         scores: Vec::new(),
         groups: summarize(records, &PROTOCOL),

@@ -6,6 +6,7 @@
 //! no rate; each rate has beside it what it would be if all of that counted, and if none did.
 
 mod compare;
+mod mean;
 mod protocol;
 mod record;
 mod run;
@@ -14,6 +15,7 @@ mod summary;
 mod tests;
 
 pub use compare::{ComparedItem, ComparedRecord, Flip, SuiteComparison, SuiteDifferences, compare_suites};
+pub use mean::mean_over;
 pub use protocol::{Better, Combined, CombinedOf, Metric, Original, Protocol, Score, first_sample};
 pub use record::{Ended, Sample, SuiteRecord};
 pub use run::{Scored, Scorer, SuiteEvaluation, SuiteOutcome, rehearse, run};

@@ -95,6 +95,7 @@ fn evaluate_model(
         model: "made-up".into(),
         scored_by: scorer.name(),
         prompts: Vec::new(),
+        mean_of: Vec::new(),
         rates: Vec::new(),
         scores: Vec::new(),
         groups: Vec::new(),

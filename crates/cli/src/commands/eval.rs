@@ -2,6 +2,7 @@
 
 mod deviations;
 mod dry_run;
+mod means;
 mod provenance;
 mod responses;
 mod suites;

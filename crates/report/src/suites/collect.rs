@@ -100,6 +100,10 @@ fn pairs<'a>(
     missing: &mut Vec<String>,
 ) -> Vec<(&'a Evaluated, &'a Evaluated)> {
     let mut pairs = Vec::new();
+    // A mean over suites has no responses.
+    if models.iter().any(|model| !model.summary.mean_of.is_empty()) {
+        return pairs;
+    }
     if models.len() > 1 && models.iter().all(|model| model.summary.model != config.baseline) {
         missing.push(format!("{suite}: a model named {}: differences from it", config.baseline));
     }

@@ -61,7 +61,7 @@ pub struct MeanScore {
 }
 
 /// The figures of a group of items: all, a split, or a category.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GroupSummary {
     /// The split; `all` where it is all of them.
     pub split: String,
@@ -139,7 +139,7 @@ pub struct PromptUsed {
 }
 
 /// One model's results on a suite; `summary.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SuiteSummary {
     /// The suite's name.
     pub suite: String,
@@ -152,6 +152,9 @@ pub struct SuiteSummary {
     /// The prompts that the judges answered; empty for a rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prompts: Vec<PromptUsed>,
+    /// The suites that this is the mean of; empty where it is a suite's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mean_of: Vec<String>,
     /// The suite's rates, in the order of tables, those made of others last.
     pub rates: Vec<RateInfo>,
     /// Its scores.
@@ -314,7 +317,7 @@ fn as_original(metric: &Metric, counts: &[Option<bool>], members: &[usize], ours
 
 /// The mean of rates, each counting alike; its interval is of independent shares. Where nothing was scored for one of
 /// them, it has bounds alone.
-fn mean_of(parts: &[BoundedRate]) -> Option<BoundedRate> {
+pub(super) fn mean_of(parts: &[BoundedRate]) -> Option<BoundedRate> {
     if parts.is_empty() {
         return None;
     }
@@ -352,6 +355,13 @@ fn mean_as_original(parts: &[BoundedRate], percent: Option<f64>) -> Option<AsOri
     }
     let n = parts.iter().map(|part| part.as_original.as_ref().map_or(part.rate.n, |original| original.n)).sum();
     (!rules.is_empty()).then(|| AsOriginal { rule: rules.join("; "), percent, n })
+}
+
+/// Adds counts by name to others.
+pub(super) fn add_counts<K: Clone + Ord>(to: &mut BTreeMap<K, usize>, more: &BTreeMap<K, usize>) {
+    for (name, count) in more {
+        *to.entry(name.clone()).or_insert(0) += count;
+    }
 }
 
 fn scores(protocol: &Protocol, records: &[&SuiteRecord]) -> BTreeMap<String, MeanScore> {

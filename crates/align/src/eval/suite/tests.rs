@@ -139,6 +139,37 @@ fn a_mean_of_rates_has_their_interval_bounds_and_originals() {
     assert_eq!((original.rule.as_str(), original.percent, original.n), ("unscored is safe", Some(52.5), 17));
 }
 
+/// A suite's summary of these records.
+fn summary_of(suite: &str, records: &[SuiteRecord]) -> SuiteSummary {
+    let info = |metric: &Metric| RateInfo {
+        name: metric.name.to_owned(),
+        heading: metric.heading.to_owned(),
+        better: metric.better,
+    };
+    SuiteSummary {
+        suite: suite.to_owned(),
+        rates: PROTOCOL.metrics.iter().map(info).collect(),
+        groups: summarize(records, &PROTOCOL),
+        ..SuiteSummary::default()
+    }
+}
+
+#[test]
+fn a_mean_over_suites_is_of_the_rates_that_all_have() {
+    let harmful = summary_of("harmful", &group(ItemKind::Hazardous, "a", [3, 1, 0]));
+    let both = [group(ItemKind::Hazardous, "a", [1, 3, 4]), group(ItemKind::Benign, "b", [1, 1, 0])].concat();
+    let both = summary_of("both", &both);
+    let mean = mean_over(&[&harmful, &both], SuiteSummary::default()).unwrap();
+    assert_eq!(mean.mean_of, ["harmful", "both"]);
+    assert_eq!(mean.rates.iter().map(|info| info.name.as_str()).collect::<Vec<_>>(), ["asr"]);
+    let all = mean.split("all").unwrap();
+    let asr = &all.rates["asr"];
+    // 75 and 25 %; where every unscored item counts 75 and 62.5 %, where none does 75 and 12.5 %.
+    assert_eq!((asr.rate.percent, asr.lowest, asr.highest), (Some(50.0), Some(43.75), Some(68.75)));
+    assert_eq!((asr.rate.n, asr.items, all.n, all.unscored), (8, 12, 14, 4));
+    assert!(mean_over(&[&harmful], SuiteSummary::default()).is_none());
+}
+
 #[test]
 fn where_nothing_is_scored_there_are_bounds_and_no_rate() {
     let none = [group(ItemKind::Hazardous, "a", [0, 0, 3]), group(ItemKind::Hazardous, "b", [1, 1, 0])].concat();
@@ -223,6 +254,7 @@ fn about() -> SuiteSummary {
         model: "base".into(),
         scored_by: "even.v1".into(),
         prompts: Vec::new(),
+        mean_of: Vec::new(),
         rates: Vec::new(),
         scores: Vec::new(),
         groups: Vec::new(),

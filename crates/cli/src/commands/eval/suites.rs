@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use align::chat::ChatParams;
 use align::eval::RefusalBy;
 use align::eval::suite::{Protocol, Scorer, SuiteEvaluation, SuiteOutcome, SuiteSummary, run as evaluate};
+use align::run_dir::write_json;
 use align::verdict::first_reason;
 use benchmarks::refusal::{RESPONSE_CLASS, SAFE_COMPLETION};
 use benchmarks::responses::Responses;
@@ -16,6 +17,7 @@ use report::text_tables;
 use serde_json::{Value, json};
 
 use super::deviations::{as_shown, deviations, otherwise_judged, with_authors_limits};
+use super::means;
 use super::provenance::{Made, OwnModel};
 use super::responses::{made_elsewhere, read_responses, responses_deviations};
 use crate::commands::job::{self, Job};
@@ -232,6 +234,13 @@ impl<'a> EvaluatingSuites<'a> {
             eprintln!("eval: {} scored by {}", suite.name, outcome.summary.scored_by);
             summaries.push(outcome.summary);
         }
+        let list = self.loaded.settings.data.suite.as_deref().unwrap_or_default();
+        for mean in means::of_groups(list, &self.loaded.settings.eval.model, &summaries) {
+            let folder = self.folder.join(&mean.suite);
+            fs_err::create_dir_all(&folder)?;
+            write_json(&folder.join(RESULTS[2]), &mean)?;
+            summaries.push(mean);
+        }
         eprintln!("eval: responses and figures are in {}", self.folder.display());
         Ok((summaries, reason.filter(|_| !is_any_scored)))
     }
@@ -310,6 +319,7 @@ impl<'a> EvaluatingSuites<'a> {
             model: settings.eval.model.clone(),
             scored_by,
             prompts: scoring.prompts,
+            mean_of: Vec::new(),
             rates: Vec::new(),
             scores: Vec::new(),
             groups: Vec::new(),
