@@ -97,41 +97,65 @@ impl Group {
     }
 }
 
-/// Published figures that are means over a group's suites. The SaFeR-Steer paper's are over five of SaFeR-VLM's sets.
-const MEANS: [(Group, &str, &[(&str, f64)], &str, &str); 9] = [
-    (Group::General, "InternVL2.5-8B", &[("accuracy", 60.47)], "rules", MIS_PAPER),
-    (Group::General, "InternVL2.5-8B + MIRage", &[("accuracy", 61.30)], "rules", MIS_PAPER),
-    (Group::Safer, "SaFeR-VLM-3B", &scale(70.13, 78.97), "GPT-4o-mini", SAFER_PAPER),
-    (Group::Safer, "Qwen2.5-VL-3B", &scale(48.30, 45.86), "GPT-5-nano", STEER_PAPER),
-    (Group::Safer, "SaFeR-VLM-3B, measured anew", &scale(72.02, 69.15), "GPT-5-nano", STEER_PAPER),
-    (Group::Safer, "SaFeR-Steer-3B", &scale(81.84, 70.77), "GPT-5-nano", STEER_PAPER),
-    (Group::Safer, "Qwen2.5-VL-7B", &scale(56.21, 60.32), "GPT-5-nano", STEER_PAPER),
-    (Group::Safer, "SaFeR-VLM-7B, measured anew", &scale(74.48, 71.69), "GPT-5-nano", STEER_PAPER),
-    (Group::Safer, "SaFeR-Steer-7B", &scale(87.89, 77.40), "GPT-5-nano", STEER_PAPER),
-];
-
 const SAFER_PAPER: &str = "Yi et al., arXiv 2510.06871";
 const STEER_PAPER: &str = "SaFeR-Steer, arXiv 2604.16358, five sets";
 
-const fn scale(safety: f64, helpfulness: f64) -> [(&'static str, f64); 2] {
-    [("safety_at_3", safety), ("helpfulness_at_3", helpfulness)]
+/// Published means over a group's suites. Those of the SaFeR-Steer paper are over five of SaFeR-VLM's sets.
+const MEANS: [(Group, Figure); 16] = [
+    mean(Group::General, "InternVL2.5-8B", "accuracy", 60.47),
+    mean(Group::General, "InternVL2.5-8B + MIRage", "accuracy", 61.30),
+    mean(Group::Safer, "SaFeR-VLM-3B", SAFETY, 70.13),
+    mean(Group::Safer, "SaFeR-VLM-3B", HELPFULNESS, 78.97),
+    anew("Qwen2.5-VL-3B", SAFETY, 48.30),
+    anew("Qwen2.5-VL-3B", HELPFULNESS, 45.86),
+    anew("SaFeR-VLM-3B, measured anew", SAFETY, 72.02),
+    anew("SaFeR-VLM-3B, measured anew", HELPFULNESS, 69.15),
+    anew("SaFeR-Steer-3B", SAFETY, 81.84),
+    anew("SaFeR-Steer-3B", HELPFULNESS, 70.77),
+    anew("Qwen2.5-VL-7B", SAFETY, 56.21),
+    anew("Qwen2.5-VL-7B", HELPFULNESS, 60.32),
+    anew("SaFeR-VLM-7B, measured anew", SAFETY, 74.48),
+    anew("SaFeR-VLM-7B, measured anew", HELPFULNESS, 71.69),
+    anew("SaFeR-Steer-7B", SAFETY, 87.89),
+    anew("SaFeR-Steer-7B", HELPFULNESS, 77.40),
+];
+
+const SAFETY: &str = "safety_at_3";
+const HELPFULNESS: &str = "helpfulness_at_3";
+
+/// A mean as the group's own paper has it.
+const fn mean(group: Group, model: &'static str, rate: &'static str, percent: f64) -> (Group, Figure) {
+    let (judge, source) = match group {
+        Group::Safer => ("GPT-4o-mini", SAFER_PAPER),
+        Group::General | Group::Mirage => ("rules", MIS_PAPER),
+    };
+    (group, Figure { model, split: "all", rate, percent, judge, source })
+}
+
+/// A mean as a later paper of SaFeR-VLM's group has it.
+const fn anew(model: &'static str, rate: &'static str, percent: f64) -> (Group, Figure) {
+    (Group::Safer, Figure { model, split: "all", rate, percent, judge: "GPT-5-nano", source: STEER_PAPER })
 }
 
 impl Group {
     /// The published means over its suites.
     pub fn published(self) -> Vec<Published> {
-        let of_group = MEANS.iter().filter(|(group, ..)| *group == self);
-        let figures = of_group.flat_map(|(_, model, figures, judge, source)| {
-            figures.iter().map(|(rate, percent)| Published {
-                model: (*model).to_owned(),
-                split: "all".to_owned(),
-                rate: (*rate).to_owned(),
-                percent: *percent,
-                judge: (*judge).to_owned(),
-                source: (*source).to_owned(),
-            })
-        });
-        figures.collect()
+        let figures = MEANS.iter().filter(|(group, _)| *group == self);
+        figures.map(|(_, figure)| figure.published()).collect()
+    }
+}
+
+impl Figure {
+    /// As records keep it.
+    fn published(&self) -> Published {
+        Published {
+            model: self.model.to_owned(),
+            split: self.split.to_owned(),
+            rate: self.rate.to_owned(),
+            percent: self.percent,
+            judge: self.judge.to_owned(),
+            source: self.source.to_owned(),
+        }
     }
 }
 
@@ -289,14 +313,6 @@ impl Suite {
 
     /// Its published figures as records.
     pub fn published(&self) -> Vec<Published> {
-        let figures = self.figures.iter().map(|figure| Published {
-            model: figure.model.to_owned(),
-            split: figure.split.to_owned(),
-            rate: figure.rate.to_owned(),
-            percent: figure.percent,
-            judge: figure.judge.to_owned(),
-            source: figure.source.to_owned(),
-        });
-        figures.collect()
+        self.figures.iter().map(Figure::published).collect()
     }
 }
