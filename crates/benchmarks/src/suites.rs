@@ -75,9 +75,19 @@ pub const SUITES: &[&Suite] = &[
 
 /// A name that no benchmark has.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown benchmark `{name}`: expected {}, or a group: {}", names().join(", "), Group::ALL.map(Group::name).join(", "))]
+#[error("unknown benchmark `{name}`: expected {expected}")]
 pub struct UnknownSuite {
     name: String,
+    /// The names that there are.
+    expected: String,
+}
+
+impl UnknownSuite {
+    /// The same where groups are known too.
+    fn or_group(self) -> Self {
+        let groups = Group::ALL.map(Group::name).join(", ");
+        Self { expected: format!("{}, or a group: {groups}", self.expected), ..self }
+    }
 }
 
 impl Diagnostic for UnknownSuite {
@@ -95,7 +105,7 @@ fn names() -> Vec<&'static str> {
 /// Errors: [`UnknownSuite`] listing the names.
 pub fn suite(name: &str) -> Result<&'static Suite, UnknownSuite> {
     let found = SUITES.iter().find(|suite| suite.name == name);
-    found.copied().ok_or_else(|| UnknownSuite { name: name.to_owned() })
+    found.copied().ok_or_else(|| UnknownSuite { name: name.to_owned(), expected: names().join(", ") })
 }
 
 /// The benchmarks that a list of names and groups, with commas between, names; each once, in the order of help within a
@@ -107,7 +117,7 @@ pub fn suites_of(list: &str) -> Result<Vec<&'static Suite>, UnknownSuite> {
     for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let members = match Group::ALL.into_iter().find(|group| group.name() == name) {
             Some(group) => SUITES.iter().copied().filter(|suite| suite.groups.contains(&group)).collect(),
-            None => vec![suite(name)?],
+            None => vec![suite(name).map_err(UnknownSuite::or_group)?],
         };
         for member in members {
             if !found.iter().any(|known| known.name == member.name) {

@@ -251,6 +251,7 @@ mod tests {
             model: "base".into(),
             scored_by: "judge".into(),
             prompts: Vec::new(),
+            mean_of: Vec::new(),
             rates: vec![info("asr", Better::Lower), info("rsr", Better::Higher)],
             scores: Vec::new(),
             groups: vec![group("all", all), group("easy", easy), group("hard", hard)],
