@@ -101,4 +101,23 @@ mod tests {
             assert_eq!(candidates("name", &["owner/Name"], data), [snapshot.clone(), data.to_owned()]);
         }
     }
+
+    #[test]
+    fn variants_are_found_in_the_folder_that_is_called_as_the_whole() {
+        let data = tempfile::tempdir().unwrap();
+        for (variant, whole) in [
+            ("figstep-pro", "figstep"),
+            ("mm-safetybench-tiny", "mm-safetybench"),
+            ("jailbreakv-mini", "jailbreakv"),
+            ("siuo-mcq", "siuo"),
+            ("siuo@scale", "siuo"),
+            ("mssbench-embodied", "mssbench"),
+            ("mossbench-contrast", "mossbench"),
+            ("msts-text", "msts"),
+        ] {
+            let folder = data.path().join(whole);
+            fs_err::create_dir_all(&folder).unwrap();
+            assert!(crate::suite(variant).unwrap().candidates(data.path()).contains(&folder), "{variant}");
+        }
+    }
 }

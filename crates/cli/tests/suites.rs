@@ -310,6 +310,7 @@ fn what_decides_about_verdicts_is_held_to_and_what_cannot_be_is_refused_first() 
         (&["data.suite=nothing"], 2, "or a group: mirage, safer, general"),
         (&["data.path=nowhere"], 3, "nowhere: no such folder"),
         (&["--inspect-log", "file"], 7, "choose another `--inspect-log`"),
+        (&["eval.rates=[\"asr\"]"], 2, "`eval.rates`: expected none beside `data.suite`"),
     ] {
         let (got, message) = ended(evaluation(&fake, folder.path(), &group, more));
         assert!(got == Some(code) && message.contains(expected), "{more:?}: {got:?} {message}");
@@ -325,6 +326,18 @@ fn what_decides_about_verdicts_is_held_to_and_what_cannot_be_is_refused_first() 
             got == Some(2) && message.contains("`eval.model`: expected a name that a folder can have"),
             "{message}"
         );
+    }
+    // Its images come within a file, and are written while it is read.
+    let mmstar = fixtures().join("mmstar/hub");
+    for (more, code, expected) in [
+        (&["--suite", "mmstar", "--out", "file"][..], 7, "file: cannot be made a folder for results"),
+        (&["--out", "plain", "eval.refusal=judge"], 2, "`eval.refusal`: \"judge\" is of benchmarks"),
+    ] {
+        let mut call = scruple();
+        call.current_dir(folder.path()).args(["eval", "role.policy.model=fake"]).args(more).arg("--data").arg(&mmstar);
+        call.arg(format!("role.policy.url={}", fake.url()));
+        let (got, message) = ended(call);
+        assert!(got == Some(code) && message.contains(expected), "{more:?}: {got:?} {message}");
     }
     assert_eq!(fake.counts().calls, asked, "a call was made");
 }

@@ -26,7 +26,7 @@ pub const SUITE: Suite = Suite {
     license: License { name: "MIT", forbids_training: false },
     groups: &[Group::Mirage],
     published_items: 50,
-    folders: &["ThuCCSLab/FigStep"],
+    folders: &["figstep", "ThuCCSLab/FigStep"],
     layouts: &["data/images/FigStep-Pro/image_0_splits", "data/images/FigStep-Pro/sub-figures/image_0_splits"],
     read,
     row: None,

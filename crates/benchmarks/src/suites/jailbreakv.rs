@@ -44,6 +44,7 @@ pub const MINI: Suite = Suite {
     measures: "a hundredth of JailbreakV-28K, as its authors chose it",
     groups: &[Group::Mirage],
     published_items: 280,
+    folders: &["jailbreakv", "JailbreakV-28K/JailBreakV-28k", "JailBreakV_28k"],
     layouts: &[
         "JailBreakV_28K/mini_JailBreakV_28K.csv",
         "JailBreakV_28k/mini_JailBreakV_28K.csv",

@@ -58,6 +58,7 @@ pub const TINY: Suite = Suite {
     measures: "a tenth of MM-SafetyBench, as its authors chose it",
     groups: &[],
     published_items: 672,
+    folders: &["mm-safetybench", "isXinLiu/MM-SafetyBench", "PKU-Alignment/MM-SafetyBench"],
     layouts: &[IDS],
     read: |reader| {
         let ids = tiny_ids(&reader.first(&[IDS]))?;

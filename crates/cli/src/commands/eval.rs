@@ -9,7 +9,7 @@ mod suites;
 
 use std::path::{Component, Path, PathBuf};
 
-use align::eval::{self, EvalConfig, EvalSummary, Evaluation, KeywordRefusal};
+use align::eval::{self, EvalConfig, EvalSummary, Evaluation, KeywordRefusal, RefusalBy};
 use align::judge::ModelJudge;
 use align::types::{Item, read_items};
 use align::verdict::{Judge, first_reason};
@@ -120,6 +120,10 @@ pub fn run(arguments: &Arguments, context: &mut Context) -> Result {
         return Err(Failure::settings("`--dry-run`: expected benchmarks, got none").hint("name them with `--suite`"));
     }
     let _logs = log_folder(arguments)?;
+    if settings.eval.refusal == RefusalBy::Judge {
+        let failure = Failure::settings("`eval.refusal`: \"judge\" is of benchmarks, and there is none");
+        return Err(failure.hint("name them with `--suite`"));
+    }
     let evaluating = Evaluating { settings, folder: &folder, roles, arguments };
     let (summary, nothing_scored) = job::run(&evaluating, context)?;
     suites::log_for_inspect(&folder, arguments.inspect_log.as_deref())?;

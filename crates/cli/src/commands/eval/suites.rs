@@ -139,6 +139,8 @@ impl Job for EvaluatingSuites<'_> {
     type Product = (Vec<SuiteSummary>, Option<String>);
 
     fn data(&self) -> Result<Self::Data> {
+        // Images that come within files are put there while they are read.
+        let _folder = OutputFolder::make(self.folder)?;
         let mut images = Images::Kept(self.folder.join(IMAGES));
         if let Some(file) = &self.loaded.settings.data.responses {
             let data = self.loaded.settings.data.path.as_deref();
@@ -195,6 +197,10 @@ impl<'a> EvaluatingSuites<'a> {
             Some(data) => without_absent(suites, list, data)?,
             None => suites,
         };
+        if !loaded.settings.eval.rates.is_empty() {
+            let problem = "`eval.rates`: expected none beside `data.suite`, whose benchmarks have rates of their own";
+            return Err(Failure::settings(problem));
+        }
         for suite in &suites {
             check_scored(suite, &roles)?;
         }
