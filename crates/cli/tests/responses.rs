@@ -18,6 +18,7 @@ fn accuracy(out: &Path, suite: &str) -> Value {
     let summary = fs_err::read_to_string(out.join(suite).join("summary.json")).unwrap();
     let summary: Value = serde_json::from_str(&summary).unwrap();
     assert_eq!(summary["deviations"][0]["here"], "made elsewhere");
+    assert!(summary["made_with"]["params"].is_null(), "{}", summary["made_with"]);
     summary["groups"][0]["rates"]["accuracy"].clone()
 }
 

@@ -71,6 +71,8 @@ impl Made<'_> {
         let limits = self.own.map(|own| own.resolved(self.table));
         let limits = limits.map(|limits| limits.given().map(|(name, limit)| (name.to_owned(), json!(limit))).collect());
         let judge = &self.settings.judge;
+        // How responses that were made elsewhere were sampled is not known.
+        let params = self.settings.data.responses.is_none().then_some(self.params);
         Ok(json!({
             "scruple": env!("CARGO_PKG_VERSION"),
             "data": { "layout": layout, "items": items.len(), "sha256": content(folder.as_deref(), items)? },
@@ -80,8 +82,8 @@ impl Made<'_> {
             "chat_template_sha256": self.own.map(|own| hash_of(&own.chat_template)).transpose()?,
             "roles": deciding(&self.settings.role),
             "judge": judge,
-            "seeds": { "eval": self.params.seed, "judge": judge.seed },
-            "params": self.params,
+            "seeds": { "eval": params.map(|params| params.seed), "judge": judge.seed },
+            "params": params,
             "settings": kept,
         }))
     }
