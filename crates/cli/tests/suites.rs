@@ -177,8 +177,10 @@ fn check_mean(
     suites: &HashMap<String, String>,
 ) {
     let calls = fake.counts().calls;
-    finished(evaluation(fake, folder, &(group.0, name.to_owned()), &[]));
+    finished(evaluation(fake, folder, &(group.0, name.to_owned()), &["--inspect-log", "logs"]));
     assert_eq!(fake.counts().calls, calls, "{name}: its name asks again");
+    let logs = fs_err::read_dir(folder.join("logs")).unwrap().count();
+    assert_eq!(logs, group.1.split(',').count(), "{name}: a log for each benchmark");
     let Some(mean) = results(folder).remove(&format!("{name}/summary.json")) else {
         assert_eq!(name, "mirage", "no mean is written");
         return;

@@ -94,15 +94,11 @@ fn evaluate_model(
         title: suite.title.into(),
         model: "made-up".into(),
         scored_by: scorer.name(),
-        prompts: Vec::new(),
-        mean_of: Vec::new(),
-        rates: Vec::new(),
-        scores: Vec::new(),
-        groups: Vec::new(),
         missing_items: loaded.missing.len(),
         deviations: loaded.deviations.clone(),
         published: suite.published(),
         made_with: json!({}),
+        ..SuiteSummary::default()
     };
     let results = tempfile::tempdir().unwrap();
     run(model, &evaluation, about, results.path(), &mut Silent).unwrap()

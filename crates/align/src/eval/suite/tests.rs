@@ -253,15 +253,8 @@ fn about() -> SuiteSummary {
         title: "Made up".into(),
         model: "base".into(),
         scored_by: "even.v1".into(),
-        prompts: Vec::new(),
-        mean_of: Vec::new(),
-        rates: Vec::new(),
-        scores: Vec::new(),
-        groups: Vec::new(),
-        missing_items: 0,
-        deviations: Vec::new(),
-        published: Vec::new(),
         made_with: json!({}),
+        ..SuiteSummary::default()
     }
 }
 

@@ -53,7 +53,8 @@ pub struct Again {
 /// Errors: as the command's own.
 pub fn run(evaluating: &EvaluatingSuites, inspect_logs: Option<&Path>, context: &mut Context) -> Result {
     let (summaries, nothing_scored) = job::run(evaluating, context)?;
-    for summary in &summaries {
+    // A mean over suites has no responses to log.
+    for summary in summaries.iter().filter(|summary| summary.mean_of.is_empty()) {
         log_for_inspect(&evaluating.folder.join(&summary.suite), inspect_logs)?;
     }
     print_line(&text_tables::suites(&summaries))?;
@@ -325,14 +326,11 @@ impl<'a> EvaluatingSuites<'a> {
             model: settings.eval.model.clone(),
             scored_by,
             prompts: scoring.prompts,
-            mean_of: Vec::new(),
-            rates: Vec::new(),
-            scores: Vec::new(),
-            groups: Vec::new(),
             missing_items: items.missing.len(),
             deviations: [generated, reworded, items.deviations.clone()].concat(),
             published: suite.published(),
             made_with,
+            ..SuiteSummary::default()
         };
         let outcome = evaluate(&*policy.model, &evaluation, about, &folder, &mut context.progress);
         outcome.map_err(|error| located(error, &[] as &[PathBuf]))
