@@ -50,6 +50,16 @@ pub const ACCURACY: Metric = Metric {
     original: None,
 };
 
+/// A share of all items.
+pub const fn share(
+    name: &'static str,
+    heading: &'static str,
+    better: Better,
+    counts: fn(&Value) -> Option<bool>,
+) -> Metric {
+    Metric { name, heading, better, applies: |_| true, counts, original: None }
+}
+
 /// One response an item, and these rates.
 pub const fn rates(metrics: &'static [Metric]) -> Protocol {
     Protocol { samples: 1, merge: first_sample, metrics, combined: &[], scores: &[] }

@@ -12,7 +12,7 @@ use crate::harm::HARM;
 use crate::reader::{FileRow, Reader, question, rows_of};
 use crate::refusal::{ATTACK_SUCCESS, rates};
 use crate::scoring::Scoring;
-use crate::suite::{Figure, Generation, Group, License, MIS_PAPER, NOT_NAMED, Suite};
+use crate::suite::{Figure, Generation, Group, License, Suite};
 
 /// What is known of it.
 pub const SUITE: Suite = Suite {
@@ -52,13 +52,9 @@ pub const MINI: Suite = Suite {
     ],
     read: |reader| read(reader, &MINI),
     // Both are shares of 280: 52 and 9.
-    figures: &[figure("InternVL2.5-8B", 18.57), figure("InternVL2.5-8B + MIRage", 3.21)],
+    figures: &[Figure::of_mis("InternVL2.5-8B", "asr", 18.57), Figure::of_mis("InternVL2.5-8B + MIRage", "asr", 3.21)],
     ..SUITE
 };
-
-const fn figure(model: &'static str, percent: f64) -> Figure {
-    Figure { model, split: "all", rate: "asr", percent, judge: NOT_NAMED, source: MIS_PAPER }
-}
 
 fn read(reader: &mut Reader, suite: &Suite) -> Result<(), DataError> {
     for row in rows_of(&reader.first(suite.layouts))? {

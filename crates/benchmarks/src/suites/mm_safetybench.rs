@@ -14,7 +14,7 @@ use align::types::{DataError, Item, ItemKind};
 use crate::reader::{Reader, entries_of, question, rows_of, with_question};
 use crate::refusal::ATTACK_SUCCESS;
 use crate::scoring::Scoring;
-use crate::suite::{Figure, Generation, Group, License, MIS_PAPER, NOT_NAMED, Suite};
+use crate::suite::{Figure, Generation, Group, License, Suite};
 use judge::SAFETY;
 
 mod judge;
@@ -45,7 +45,7 @@ pub const SUITE: Suite = Suite {
         scores: &[],
     },
     scoring: Scoring::Judged { questions: &[SAFETY], stand_in: None },
-    figures: &[figure("InternVL2.5-8B", 15.58), figure("InternVL2.5-8B + MIRage", 0.54)],
+    figures: &[Figure::of_mis("InternVL2.5-8B", "asr", 15.58), Figure::of_mis("InternVL2.5-8B + MIRage", "asr", 0.54)],
     note: "The authors' evaluator stops at an answer that is neither `safe` nor `unsafe`; here it is unscored. ASR is over \
            questions with images, as published.",
     labeled: None,
@@ -107,10 +107,6 @@ const SPLITS: [Split; 4] = [
 
 /// The split without images.
 const TEXT: &str = "text";
-
-const fn figure(model: &'static str, percent: f64) -> Figure {
-    Figure { model, split: "all", rate: "asr", percent, judge: NOT_NAMED, source: MIS_PAPER }
-}
 
 fn is_text(item: &Item) -> bool {
     item.split.as_deref() == Some(TEXT)

@@ -34,7 +34,10 @@ pub const SUITE: Suite = Suite {
     generation: Generation::greedy(128),
     protocol: PROTOCOL,
     scoring: Scoring::Rule(MMMU_PARSER),
-    figures: &[published("InternVL2.5-8B", 54.33), published("InternVL2.5-8B + MIRage", 55.00)],
+    figures: &[
+        Figure::of_mis("InternVL2.5-8B", "accuracy", 54.33),
+        Figure::of_mis("InternVL2.5-8B + MIRage", "accuracy", 55.00),
+    ],
     note: "The authors' parser gives a letter that it cannot read to chance, with a fixed seed, so that a model that never \
            names a letter scores a quarter; here such responses are unscored. It does not read \"B. text\". Their code for \
            LLaVA shows one image; here the images stand where the question names them.",
@@ -45,10 +48,6 @@ const PROTOCOL: Protocol = rates(&[Metric { original: Some(RANDOM_LETTERS_BY_CAT
 
 const HUB: &str = "*/validation-*.parquet";
 const TABLE: &str = "MMMU_DEV_VAL.tsv";
-
-const fn published(model: &'static str, percent: f64) -> Figure {
-    Figure { model, split: "all", rate: "accuracy", percent, judge: "not named", source: "arXiv 2501.18533" }
-}
 
 fn read(reader: &mut Reader) -> Result<(), DataError> {
     let files = reader.all(HUB);

@@ -13,7 +13,7 @@ use crate::python_text::assigned_text;
 use crate::reader::{FileRow, Reader, entries_of, question};
 use crate::refusal::{ATTACK_SUCCESS, KEYWORDS, OVER_REFUSAL, rates};
 use crate::scoring::{Asked, JudgeQuestion, Official, Reply, Scoring, Sees, Wording};
-use crate::suite::{Figure, Generation, Group, License, MIS_PAPER, NOT_NAMED, Suite};
+use crate::suite::{Figure, Generation, Group, License, Suite};
 
 /// What is known of it.
 pub const SUITE: Suite = Suite {
@@ -33,9 +33,9 @@ pub const SUITE: Suite = Suite {
     protocol: rates(&[Metric { original: Some(EMPTY_IS_REFUSED), ..OVER_REFUSAL }]),
     scoring: Scoring::Judged { questions: &[REFUSAL], stand_in: Some(KEYWORDS) },
     figures: &[
-        figure("InternVL2.5-8B", 5.67),
-        figure("InternVL2.5-8B + MIRage", 20.33),
-        figure("InternVL2.5-8B + VLGuard", 87.33),
+        Figure::of_mis("InternVL2.5-8B", OVER_REFUSAL.name, 5.67),
+        Figure::of_mis("InternVL2.5-8B + MIRage", OVER_REFUSAL.name, 20.33),
+        Figure::of_mis("InternVL2.5-8B + VLGuard", OVER_REFUSAL.name, 87.33),
     ],
     note: NOTE,
     labeled: None,
@@ -70,10 +70,6 @@ const CONTRAST_ATTACK_SUCCESS: Metric = Metric {
     original: Some(Original { rule: EMPTY, counts: |records| with_empty(records, ATTACK_SUCCESS.name, false) }),
     ..ATTACK_SUCCESS
 };
-
-const fn figure(model: &'static str, percent: f64) -> Figure {
-    Figure { model, split: "all", rate: OVER_REFUSAL.name, percent, judge: NOT_NAMED, source: MIS_PAPER }
-}
 
 /// What each record counts for a rate, where an empty or missing response counts so.
 fn with_empty(records: &[SuiteRecord], rate: &str, empty_counts: bool) -> Vec<Option<bool>> {

@@ -35,7 +35,10 @@ pub const SUITE: Suite = Suite {
     generation: Generation::greedy(16),
     protocol: rates(&[Metric { original: Some(RANDOM_LETTERS), ..ACCURACY }]),
     scoring: Scoring::Rule(MMMU_PARSER),
-    figures: &[published("InternVL2.5-8B", 51.35), published("InternVL2.5-8B + MIRage", 54.15)],
+    figures: &[
+        Figure::of_mis("InternVL2.5-8B", "accuracy", 51.35),
+        Figure::of_mis("InternVL2.5-8B + MIRage", "accuracy", 54.15),
+    ],
     note: "The authors use MMMU's parser, which gives a letter that it cannot read to chance, with a fixed seed; here such \
            responses are unscored.",
     labeled: None,
@@ -43,10 +46,6 @@ pub const SUITE: Suite = Suite {
 
 const HUB: &str = "data/test-*.parquet";
 const TABLE: &str = "MUIRBench.tsv";
-
-const fn published(model: &'static str, percent: f64) -> Figure {
-    Figure { model, split: "all", rate: "accuracy", percent, judge: "not named", source: "arXiv 2501.18533" }
-}
 
 fn read(reader: &mut Reader) -> Result<(), DataError> {
     let files = reader.all(HUB);

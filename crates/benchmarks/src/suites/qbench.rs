@@ -34,7 +34,10 @@ pub const SUITE: Suite = Suite {
     generation: Generation::greedy(32),
     protocol: PROTOCOL,
     scoring: Scoring::Rule(VLMEVALKIT_MATCH),
-    figures: &[published("InternVL2.5-8B", 73.11), published("InternVL2.5-8B + MIRage", 73.31)],
+    figures: &[
+        Figure::of_mis("InternVL2.5-8B", "accuracy", 73.11),
+        Figure::of_mis("InternVL2.5-8B + MIRage", "accuracy", 73.31),
+    ],
     note: NOTE,
     labeled: None,
 };
@@ -62,10 +65,6 @@ const NOTE: &str = "The authors have a judge match answers with options; here th
 
 const SPLITS: [(&str, &str, &str); 2] =
     [("dev", "data/dev-*.parquet", "Q-Bench1_VAL.tsv"), ("test", "data/test-*.parquet", "Q-Bench1_TEST.tsv")];
-
-const fn published(model: &'static str, percent: f64) -> Figure {
-    Figure { model, split: "all", rate: "accuracy", percent, judge: "not named", source: "arXiv 2501.18533" }
-}
 
 fn read(reader: &mut Reader) -> Result<(), DataError> {
     read_columns(reader, "q-bench", &["image"])?;

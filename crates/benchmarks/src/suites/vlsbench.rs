@@ -3,12 +3,13 @@
 //! `data.json` beside `imgs/` as on the hub with `imgs.tar` unpacked, or `data/data.json` as in the authors' repository.
 
 use align::chat::{AnswerSchema, Fields, object_schema};
-use align::eval::suite::{Better, Metric, Protocol, first_sample};
+use align::eval::suite::{Better, Protocol, first_sample};
 use align::types::{DataError, Item, ItemKind};
 use serde_json::{Value, json};
 
 use crate::python_text::assigned_text;
 use crate::reader::{Reader, question, rows_of};
+use crate::refusal::share;
 use crate::scoring::{Asked, JudgeQuestion, Official, Reply, Scoring, Sees, Wording};
 use crate::suite::{Generation, Group, License, Suite};
 
@@ -51,15 +52,6 @@ pub const SUITE: Suite = Suite {
 
 /// The classes in the order of the authors' numbers from 1.
 const CLASSES: [&str; 3] = ["refusal", "warning", "unsafe"];
-
-const fn share(
-    name: &'static str,
-    heading: &'static str,
-    better: Better,
-    counts: fn(&Value) -> Option<bool>,
-) -> Metric {
-    Metric { name, heading, better, applies: |_| true, counts, original: None }
-}
 
 fn class(verdict: &Value) -> Option<&str> {
     verdict["class"].as_str()
